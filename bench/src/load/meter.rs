@@ -1,0 +1,42 @@
+//! Looks at counters and at the observed processes when the measured window begins and ends.
+//! The figures per delivery are the differences.
+
+use std::time::Duration;
+
+use super::run::Run;
+use crate::process::Process;
+
+/// All counters at one moment.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    /// When, in ns since the run began.
+    pub(super) at_ns: u64,
+    /// Messages entered.
+    pub(super) sent: u64,
+    /// Messages acked.
+    pub(super) acked: u64,
+    /// Deliveries.
+    pub(super) delivered: u64,
+    /// CPU time and resident KiB of each observed process; `None` if it is gone.
+    pub(super) processes: Vec<Option<(Duration, u64)>>,
+    /// CPU time of the generator.
+    pub(super) own_cpu: Duration,
+}
+
+impl Sample {
+    /// Takes all counters now.
+    pub(super) fn take(run: &Run, processes: &[Process]) -> Self {
+        let state = run.state.borrow();
+        Self {
+            at_ns: run.now_ns(),
+            sent: state.ledger.len(),
+            acked: state.ledger.acked(),
+            delivered: state.delivered,
+            processes: processes
+                .iter()
+                .map(|process| Some((process.cpu_time().ok()?, process.rss_kib().ok()?)))
+                .collect(),
+            own_cpu: Process::own().cpu_time().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the tasks of a run share: the nodes, the clock, the outboxes and the state.
+//! Used from one thread; no borrow is held across an `.await`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::state::State;
+use crate::check;
+use crate::ids::IdCodec;
+use crate::node::NodeUrl;
+use crate::number::nanos;
+use crate::ws::{Outbox, Scratch, frame};
+
+/// A run in progress.
+pub(crate) struct Run {
+    /// The nodes, in the order of the command line.
+    pub(crate) nodes: Vec<NodeUrl>,
+    /// The rooms' ids.
+    pub(crate) rooms: Vec<String>,
+    /// Whether lost connections are made again on the next node.
+    pub(crate) resume: bool,
+    /// How ids are made.
+    pub(crate) ids: IdCodec,
+    /// All that is known.
+    pub(crate) state: RefCell<State>,
+    /// The read buffer of all sessions.
+    pub(super) scratch: RefCell<Scratch>,
+    /// The run is over: what closes now is no loss.
+    pub(super) closing: Cell<bool>,
+    /// Messages that may wait for their ack at a time, while saturating.
+    pub(super) window: Cell<u64>,
+    /// When saturating ends, in ns.
+    pub(super) window_end_ns: Cell<u64>,
+    outboxes: Vec<Rc<Outbox>>,
+    senders: usize,
+    began: Instant,
+    text: RefCell<Vec<u8>>,
+}
+
+impl Run {
+    /// A run that has not begun: nothing is connected.
+    pub(super) fn new(
+        nodes: Vec<NodeUrl>,
+        rooms: Vec<String>,
+        senders: usize,
+        resume: bool,
+        state: State,
+    ) -> Self {
+        Self {
+            nodes,
+            rooms,
+            resume,
+            ids: state.ids,
+            outboxes: state.receipts.iter().map(|_| Rc::new(Outbox::default())).collect(),
+            state: RefCell::new(state),
+            scratch: RefCell::new(Scratch::new()),
+            closing: Cell::new(false),
+            window: Cell::new(0),
+            window_end_ns: Cell::new(0),
+            senders,
+            began: Instant::now(),
+            text: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Nanoseconds since the run began.
+    pub(crate) fn now_ns(&self) -> u64 {
+        nanos(self.began.elapsed())
+    }
+
+    /// How many sessions send; they come first.
+    pub(crate) fn senders(&self) -> usize {
+        self.senders
+    }
+
+    /// The writing side of session `who`.
+    pub(crate) fn outbox(&self, who: usize) -> &Rc<Outbox> {
+        &self.outboxes[who]
+    }
+
+    /// Enters the next message and queues it for the node; the caller flushes.
+    pub(super) fn post(&self, sender: usize, due_ns: u64) {
+        let connected = self.outboxes[sender].attached();
+        let number = {
+            let mut state = self.state.borrow_mut();
+            let room = state.receipts[sender].place.room;
+            let sender = u32::try_from(sender).expect("fewer senders than open files");
+            let first = if connected { check::State::Sent } else { check::State::Due };
+            if state.window.contains(&due_ns) {
+                state.lag.record_ns(self.now_ns().saturating_sub(due_ns));
+            }
+            state.ledger.enter(sender, room, due_ns, first)
+        };
+        if connected {
+            self.write(sender, number);
+        }
+    }
+
+    /// Sends again what waits for an answer, after a reconnect, and what fell due meanwhile.
+    pub(super) fn post_again(&self, sender: usize) {
+        let open = {
+            let mut state = self.state.borrow_mut();
+            let open = state.ledger.open_of(u32::try_from(sender).expect("fewer senders than open files"));
+            for &number in &open {
+                let message = state.ledger.get_mut(number).expect("it is in the ledger");
+                message.resent |= message.state == check::State::Sent;
+                message.state = check::State::Sent;
+                state.notes.resent +=
+                    u64::from(state.ledger.get(number).is_some_and(|message| message.resent));
+            }
+            open
+        };
+        for number in open {
+            self.write(sender, number);
+        }
+        self.outboxes[sender].flush();
+    }
+
+    /// While saturating: posts as many as the window has room for.
+    pub(super) fn top_up(&self, sender: usize) {
+        let window = self.window.get();
+        if window == 0 || self.now_ns() >= self.window_end_ns.get() {
+            return;
+        }
+        let open = self.state.borrow().ledger.open();
+        for _ in open..window {
+            self.post(sender, self.now_ns());
+        }
+        self.outboxes[sender].flush();
+    }
+
+    fn write(&self, sender: usize, number: u32) {
+        let mut text = self.text.borrow_mut();
+        self.state.borrow().body.post(number, &self.ids.encode(number), &mut text);
+        self.outboxes[sender].push(frame::TEXT, &text);
+    }
+}

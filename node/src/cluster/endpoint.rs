@@ -1,0 +1,68 @@
+//! The QUIC endpoint: one UDP socket for all links, with every buffer and wait bounded.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use starling_protocol::NodeId;
+
+use super::keys::{ClusterKeys, KeyError};
+
+/// A link that has been silent for so long is over.
+const IDLE_MS: u32 = 3_000;
+/// Keeps a quiet link from being silent; a third of the above.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Bytes that a peer may send ahead on the one stream, and on the connection.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes of datagrams (gossip) that wait; the oldest are dropped beyond it.
+const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
+/// Handshakes under way at once; a cluster has few nodes.
+const INCOMING_MAX: usize = 256;
+/// Kernel buffers of the socket.
+const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+
+/// Binds the UDP socket.
+pub fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    // The kernel may give less; that only costs speed.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.bind(&listen.into())?;
+    Ok(socket.into())
+}
+
+/// Makes the endpoint on a bound socket.
+pub fn open(socket: std::net::UdpSocket, keys: &ClusterKeys, node: NodeId) -> Result<Endpoint, KeyError> {
+    let (server, client) = keys.tls(node)?;
+    let transport = Arc::new(transport());
+    let mut server = ServerConfig::with_crypto(Arc::new(server));
+    server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);
+    let mut client = ClientConfig::new(Arc::new(client));
+    client.transport_config(transport);
+    // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
+    // that the peers believe.
+    let endpoint_config = EndpointConfig::new(Arc::new(keys.reset_key.clone()));
+    let mut endpoint = Endpoint::new(endpoint_config, Some(server), socket, Arc::new(TokioRuntime))
+        .expect("a bound UDP socket inside the runtime makes an endpoint");
+    endpoint.set_default_client_config(client);
+    Ok(endpoint)
+}
+
+fn transport() -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES);
+    transport
+}

@@ -1,0 +1,164 @@
+//! One link: the two tasks that write and read its stream of frames, and the bounded queue before the writer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use bytes::{Bytes, BytesMut};
+use quinn::{Connection, RecvStream, SendStream};
+use starling_protocol::{
+    codec::DecodeError,
+    frame::peer::PeerFrame,
+    limits::PEER_FRAME_BYTES_MAX,
+    replica::LinkId,
+};
+use thiserror::Error;
+use tokio::sync::{mpsc, watch};
+
+/// Frames and bytes that wait for a peer, at most; beyond it, it catches up by pulling.
+const QUEUE_FRAMES_MAX: usize = 4_096;
+const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes read from the stream at once.
+const READ_BYTES: usize = 64 * 1024;
+
+static NEXT_LINK: AtomicU64 = AtomicU64::new(1);
+
+/// Why reading a frame failed.
+#[derive(Debug, Error)]
+pub enum FrameError {
+    /// The stream or the connection is over.
+    #[error("the link is over")]
+    Over,
+    /// The peer breaks the protocol.
+    #[error("a frame of {0} bytes; at most {PEER_FRAME_BYTES_MAX} are allowed")]
+    TooLong(usize),
+    /// The same.
+    #[error("a frame does not decode")]
+    Decode(#[from] DecodeError),
+}
+
+/// The sending side of a link, shared by all that send.
+#[derive(Clone, Debug)]
+pub struct LinkSender {
+    id: LinkId,
+    frames: mpsc::Sender<Bytes>,
+    queued_bytes: Arc<AtomicUsize>,
+    connection: Connection,
+    last_pong: watch::Sender<u64>,
+}
+
+/// The queue is full, or the link is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotSent;
+
+impl LinkSender {
+    /// Starts the writer of a link.
+    pub fn start(connection: Connection, stream: SendStream) -> Self {
+        let (frames, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
+        let queued_bytes = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(write(stream, queue, Arc::clone(&queued_bytes)));
+        let id = NEXT_LINK.fetch_add(1, Ordering::Relaxed);
+        Self { id, frames, queued_bytes, connection, last_pong: watch::Sender::new(0) }
+    }
+
+    /// Which link.
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Queues an encoded frame without waiting.
+    pub fn try_send(&self, frame: Bytes) -> Result<(), NotSent> {
+        let bytes = frame.len();
+        if self.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > QUEUE_BYTES_MAX
+            || self.frames.try_send(frame).is_err()
+        {
+            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(NotSent);
+        }
+        Ok(())
+    }
+
+    /// Sends a datagram, which may be lost.
+    pub fn datagram(&self, bytes: Bytes) {
+        let _ = self.connection.send_datagram(bytes);
+    }
+
+    /// The QUIC connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// A pong has come.
+    pub fn pong(&self, nonce: u64) {
+        self.last_pong.send_replace(nonce);
+    }
+
+    /// Whether the process at the other end answers within the time.
+    pub async fn answers(&self, nonce: u64, within: std::time::Duration) -> bool {
+        let mut pongs = self.last_pong.subscribe();
+        if self.try_send(PeerFrame::Ping(nonce).encode()).is_err() {
+            return false;
+        }
+        tokio::select! {
+            pong = pongs.wait_for(|pong| *pong == nonce) => pong.is_ok(),
+            _ = self.connection.closed() => false,
+            () = tokio::time::sleep(within) => false,
+        }
+    }
+}
+
+/// Writes what is queued, many frames at a time.
+async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>, queued_bytes: Arc<AtomicUsize>) {
+    let mut frames = Vec::new();
+    while queue.recv_many(&mut frames, 64).await > 0 {
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        let mut chunks: Vec<Bytes> = frames.drain(..).flat_map(|frame| [length(&frame), frame]).collect();
+        if stream.write_all_chunks(&mut chunks).await.is_err() {
+            return;
+        }
+        queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+    let _ = stream.finish();
+}
+
+fn length(frame: &Bytes) -> Bytes {
+    let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    Bytes::copy_from_slice(&length.to_be_bytes())
+}
+
+/// The receiving side of a link.
+#[derive(Debug)]
+pub struct LinkReceiver {
+    stream: RecvStream,
+    buffer: BytesMut,
+}
+
+impl LinkReceiver {
+    /// Reads from a stream.
+    pub fn new(stream: RecvStream) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// The next frame.
+    ///
+    /// Cancellation safety: what was read stays in the buffer; no frame is lost.
+    pub async fn next(&mut self) -> Result<PeerFrame, FrameError> {
+        loop {
+            if let Some(length) = self.buffer.first_chunk::<4>() {
+                let length = u32::from_be_bytes(*length) as usize;
+                if length > PEER_FRAME_BYTES_MAX {
+                    return Err(FrameError::TooLong(length));
+                }
+                if self.buffer.len() >= 4 + length {
+                    let frame = self.buffer.split_to(4 + length);
+                    return Ok(PeerFrame::decode(&frame[4..])?);
+                }
+            }
+            match self.stream.read_chunk(READ_BYTES, true).await {
+                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk.bytes),
+                Ok(None) | Err(_) => return Err(FrameError::Over),
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Who belongs to the cluster: SWIM gossip (foca) over QUIC datagrams. It only discovers; that a link has been
+//! silent is what ends pushes and presence over it.
+
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use foca::{AccumulatingRuntime, Config, Foca, Identity, NoCustomBroadcast, PostcardCodec, Timer};
+use rand::{SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Serialize};
+use starling_protocol::{NodeId, frame::peer::Member};
+use tokio::sync::mpsc;
+
+use super::{Links, Members};
+
+/// A gossip packet fits the smallest datagram that QUIC promises.
+const PACKET_BYTES_MAX: usize = 1_100;
+/// Cluster size that gossip is tuned for; larger ones work, a little slower.
+const CLUSTER_SIZE: u32 = 16;
+/// Timers that wait to be handled, at most.
+const TIMERS_MAX: usize = 1_024;
+
+/// A node as gossip knows it; a restart is a newer identity of the same node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Peer {
+    node: NodeId,
+    address: String,
+    /// Unix milliseconds of its start, raised when it was wrongly declared dead.
+    bump: u64,
+}
+
+impl Identity for Peer {
+    type Addr = NodeId;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self { bump: self.bump + 1, ..self.clone() })
+    }
+
+    fn addr(&self) -> NodeId {
+        self.node
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        self.bump > adversary.bump
+    }
+}
+
+/// The task that gossips.
+pub struct Membership {
+    foca: Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>,
+    runtime: AccumulatingRuntime<Peer>,
+    links: Arc<Links>,
+    members: Arc<Members>,
+    packets: mpsc::Receiver<Bytes>,
+    linked: mpsc::Receiver<Member>,
+    timers: (mpsc::Sender<Timer<Peer>>, mpsc::Receiver<Timer<Peer>>),
+}
+
+impl Membership {
+    /// Gossips as `me`, started at `now_ms` (Unix milliseconds), seeded with random bytes. `packets` come from
+    /// links, `linked` tells of new ones.
+    pub fn new(
+        me: Member,
+        now_ms: u64,
+        seed: [u8; 32],
+        links: Arc<Links>,
+        members: Arc<Members>,
+        packets: mpsc::Receiver<Bytes>,
+        linked: mpsc::Receiver<Member>,
+    ) -> Self {
+        let size = std::num::NonZeroU32::new(CLUSTER_SIZE).expect("not zero");
+        let mut config = Config::new_lan(size);
+        config.max_packet_size = NonZeroUsize::new(PACKET_BYTES_MAX).expect("not zero");
+        let identity = Peer { node: me.node, address: me.address, bump: now_ms };
+        let foca = Foca::new(identity, config, StdRng::from_seed(seed), PostcardCodec);
+        let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
+        Self { foca, runtime, links, members, packets, linked, timers }
+    }
+
+    /// Gossips until the task is dropped.
+    pub async fn run(mut self) {
+        loop {
+            let result = tokio::select! {
+                Some(packet) = self.packets.recv() => self.foca.handle_data(&packet, &mut self.runtime),
+                Some(timer) = self.timers.1.recv() => self.foca.handle_timer(timer, &mut self.runtime),
+                Some(Member { node, address, .. }) = self.linked.recv() => {
+                    self.foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
+                }
+                else => return,
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, "gossip");
+            }
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some((to, packet)) = self.runtime.to_send() {
+            self.links.datagram(to.node, packet);
+        }
+        while let Some((after, timer)) = self.runtime.to_schedule() {
+            let timers = self.timers.0.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(after.max(Duration::from_millis(1))).await;
+                let _ = timers.send(timer).await;
+            });
+        }
+        let mut changed = false;
+        while let Some(notification) = self.runtime.to_notify() {
+            tracing::debug!(?notification, "gossip");
+            changed = true;
+        }
+        if changed {
+            let peers = self.foca.iter_members().map(foca::Member::id);
+            let member = |peer: &Peer| Member {
+                node: peer.node,
+                address: peer.address.clone(),
+                public_url: None,
+            };
+            self.members.learn(&peers.map(member).collect::<Vec<_>>(), false);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Links to the other nodes: QUIC with mutual TLS, one connection per pair, membership by gossip, and the driver
+//! that runs `protocol`'s replication over them. It knows the store only through the driver.
+
+mod admission;
+mod dialer;
+mod endpoint;
+mod keys;
+mod link;
+mod members;
+mod membership;
+mod presence;
+mod replication;
+
+pub use self::{
+    admission::{CloseCode, Links, LinksMetrics, Verdicts},
+    dialer::Dialer,
+    endpoint::{bind, open},
+    keys::{ClusterKeys, KeyError},
+    link::{LinkSender, NotSent},
+    members::Members,
+    membership::Membership,
+    presence::PresenceMap,
+    replication::{Driver, DriverHandle, DriverInput, DriverParts, Waiting},
+};

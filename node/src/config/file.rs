@@ -1,0 +1,79 @@
+//! The TOML file, as it is written. Unknown keys are refused: a misspelt setting must not be silently default.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{ConfigError, LogFormat};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    pub data_dir: Option<PathBuf>,
+    pub log: Log,
+    pub http: Http,
+    pub guests: Guests,
+    pub metrics: Metrics,
+    pub durability: Durability,
+    pub cluster: Cluster,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub filter: Option<String>,
+    pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    pub listen: Option<SocketAddr>,
+    pub public_url: Option<String>,
+    pub header_timeout_ms: Option<u64>,
+    pub connections_max: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guests {
+    pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Durability {
+    pub copies: Option<u64>,
+    pub wait_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    pub listen: Option<SocketAddr>,
+    pub advertise: Option<String>,
+    pub join: Vec<String>,
+    pub secret: Option<String>,
+    pub secret_file: Option<PathBuf>,
+}
+
+impl File {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|error| ConfigError::File(path.into(), error))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let message = error.message().replace('\n', " ");
+            ConfigError::Toml(path.into(), format!("line {line}: {message}"))
+        })
+    }
+}

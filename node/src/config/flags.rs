@@ -1,0 +1,105 @@
+//! The command line and the environment, as they are given; clap lets flags win over the environment.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use super::LogFormat;
+
+/// Starling: a self-hosted chat server in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "starling", version, about, args_conflicts_with_subcommands = true)]
+pub struct Flags {
+    /// What to do; serves if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeFlags,
+}
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node (the default).
+    Serve(Box<ServeFlags>),
+    /// Check the store of a stopped node: the log, its gaps, and a digest of all views.
+    Verify(VerifyFlags),
+    /// Set up a cluster.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+}
+
+/// Setting up a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Print a new secret for a cluster.
+    Secret,
+}
+
+/// `starling verify`
+#[derive(Args, Debug)]
+pub struct VerifyFlags {
+    /// Where the node keeps everything.
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+    pub data_dir: PathBuf,
+    /// Drop all views first, and derive them from the log again.
+    #[arg(long)]
+    pub rebuild: bool,
+}
+
+/// `starling serve`
+#[derive(Args, Debug)]
+pub struct ServeFlags {
+    /// Read settings from this TOML file; the environment and flags win over it.
+    #[arg(long, env = "STARLING_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the node keeps everything [default: starling-data].
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Which log lines to write, for example info or `starling_node=debug` [default: info].
+    #[arg(long, env = "STARLING_LOG_FILTER", value_name = "FILTER")]
+    pub log_filter: Option<String>,
+    /// How log lines look [default: auto].
+    #[arg(long, env = "STARLING_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Where users reach the node: address and port [default: 127.0.0.1:8080].
+    #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The address under which users see this node, given to programs that resume elsewhere.
+    #[arg(long, env = "STARLING_HTTP_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// How long a request's head may take and a connection may idle [default: 30000].
+    #[arg(long, env = "STARLING_HTTP_HEADER_TIMEOUT_MS", value_name = "MS")]
+    pub http_header_timeout_ms: Option<u64>,
+    /// HTTP connections at once, WebSockets included [default: 15000].
+    #[arg(long, env = "STARLING_HTTP_CONNECTIONS_MAX", value_name = "N")]
+    pub http_connections_max: Option<u64>,
+    /// Whether quick rooms, which need no account, are served [default: true].
+    #[arg(long, env = "STARLING_GUESTS_ENABLED", value_name = "BOOL")]
+    pub guests_enabled: Option<bool>,
+    /// Serve /metrics here instead of beside the rest.
+    #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// On how many nodes a message should be durable before it is acked [default: 2 in a cluster, 1 alone].
+    #[arg(long, env = "STARLING_DURABILITY_COPIES", value_name = "N")]
+    pub durability_copies: Option<u64>,
+    /// How long to wait for that; the ack says how many it are [default: 200].
+    #[arg(long, env = "STARLING_DURABILITY_WAIT_MS", value_name = "MS")]
+    pub durability_wait_ms: Option<u64>,
+    /// Where other nodes reach this one: UDP address and port [default: 0.0.0.0:7946].
+    #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]
+    pub cluster_listen: Option<SocketAddr>,
+    /// What to tell other nodes about that, if they see another address.
+    #[arg(long, env = "STARLING_CLUSTER_ADVERTISE", value_name = "HOST:PORT")]
+    pub cluster_advertise: Option<String>,
+    /// A node of the cluster to join; may be given several times.
+    #[arg(long, env = "STARLING_CLUSTER_JOIN", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub join: Vec<String>,
+    /// The secret that all nodes of the cluster share; better kept in a file.
+    #[arg(long, env = "STARLING_CLUSTER_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub cluster_secret: Option<String>,
+    /// A file that holds the secret.
+    #[arg(long, env = "STARLING_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    pub cluster_secret_file: Option<PathBuf>,
+}

@@ -1,0 +1,286 @@
+//! Configuration in two stages: raw input (`flags`, `file`), then a validated [`Config`] that holds no choice left
+//! open. Defaults < TOML file < `STARLING_…` environment < flags. `main` reads it once; nobody else reads any.
+
+mod file;
+mod flags;
+mod secret;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use starling_protocol::limits::ADDRESS_CHARS_MAX;
+use thiserror::Error;
+
+pub use self::{
+    flags::{ClusterCommand, Command, Flags, ServeFlags, VerifyFlags},
+    secret::{ClusterSecret, SECRET_CHARS_MIN},
+};
+
+/// Where UDP of the cluster listens unless told otherwise.
+const CLUSTER_PORT: u16 = 7946;
+/// Connections of an unconfigured node: below the 20,000 files that systems commonly allow a process.
+const CONNECTIONS_MAX: usize = 15_000;
+/// Default of `http.header_timeout_ms`: longer than browsers idle on a spare connection is not needed.
+const HEADER_TIMEOUT_MS: u64 = 30_000;
+/// Default of `durability.wait_ms`.
+const WAIT_MS: u64 = 200;
+
+/// What a node is to do. Every value is valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the node keeps everything.
+    pub data_dir: PathBuf,
+    /// Log filter, as `tracing` reads it (`info`, `starling_node=debug`, …).
+    pub log_filter: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The public listener.
+    pub http: HttpConfig,
+    /// Whether quick rooms are served.
+    pub guests_enabled: bool,
+    /// A listener for `/metrics` alone.
+    pub metrics_listen: Option<SocketAddr>,
+    /// When a post is acked.
+    pub durability: DurabilityConfig,
+    /// The cluster, if the node is to be part of one.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// The public listener.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Where users reach this node.
+    pub public_url: Option<String>,
+    /// How long the head of a request may take, and how long a connection may idle.
+    pub header_timeout: Duration,
+    /// Connections at once.
+    pub connections_max: usize,
+}
+
+/// When a post is acked.
+#[derive(Clone, Copy, Debug)]
+pub struct DurabilityConfig {
+    /// On how many nodes it should be durable, this one counted.
+    pub copies: usize,
+    /// How long to wait for that, in milliseconds; then the ack says how many it are.
+    pub wait_ms: u64,
+}
+
+/// The node's part in the cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// UDP address and port.
+    pub listen: SocketAddr,
+    /// Where other nodes reach this one; found out from the way to the first peer if missing.
+    pub advertise: Option<String>,
+    /// Where to find nodes of the cluster.
+    pub join: Vec<String>,
+    /// What all nodes share.
+    pub secret: ClusterSecret,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the configuration cannot be used. Each says what to do, in one line.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file named by `--config`.
+    #[error("cannot read the configuration file {0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// Its contents.
+    #[error("the configuration file {0} is wrong: {1}")]
+    Toml(PathBuf, String),
+    /// A secret's file.
+    #[error("cannot read the secret file {0}: {1}")]
+    SecretFile(PathBuf, std::io::Error),
+    /// The same secret twice.
+    #[error("give the cluster secret or the file that holds it, not both")]
+    SecretTwice,
+    /// Guessable.
+    #[error(
+        "the cluster secret is too short: it needs at least {SECRET_CHARS_MIN} characters; \
+         'starling cluster secret' makes a good one"
+    )]
+    SecretShort,
+    /// Cluster settings without one.
+    #[error(
+        "a cluster needs a secret that all its nodes share: make one with 'starling cluster secret' \
+         and give it with --cluster-secret-file"
+    )]
+    SecretMissing,
+    /// Not an address.
+    #[error("{setting} is '{value}': expected HOST:PORT")]
+    Address {
+        /// Which setting.
+        setting: &'static str,
+        /// What it was.
+        value: String,
+    },
+    /// A number out of its range.
+    #[error("{setting} is {value}: expected {expected}")]
+    Number {
+        /// Which setting.
+        setting: &'static str,
+        /// What it was.
+        value: u64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// Not a URL that users can open.
+    #[error("http.public_url is '{0}': expected http://… or https://…")]
+    PublicUrl(String),
+}
+
+impl Config {
+    /// Resolves flags and environment (which clap has merged) over the file over the defaults.
+    pub fn resolve(flags: ServeFlags) -> Result<Self, ConfigError> {
+        let file = flags.config.as_deref().map(file::File::read).transpose()?.unwrap_or_default();
+        let secret = secret::resolve(
+            flags.cluster_secret.or(file.cluster.secret),
+            flags.cluster_secret_file.or(file.cluster.secret_file),
+        )?;
+        let join = if flags.join.is_empty() { file.cluster.join } else { flags.join };
+        let join = join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
+        let advertise = flags.cluster_advertise.or(file.cluster.advertise);
+        let advertise =
+            advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
+        let listen = flags.cluster_listen.or(file.cluster.listen);
+        let cluster = match secret {
+            Some(secret) => {
+                let listen = listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], CLUSTER_PORT)));
+                Some(ClusterConfig { listen, advertise, join, secret })
+            }
+            None if listen.is_some() || advertise.is_some() || !join.is_empty() => {
+                return Err(ConfigError::SecretMissing);
+            }
+            None => None,
+        };
+        let copies = flags.durability_copies.or(file.durability.copies);
+        let copies = copies.unwrap_or(if cluster.is_some() { 2 } else { 1 });
+        let public_url = flags.public_url.or(file.http.public_url);
+        if let Some(url) = public_url.as_ref().filter(|url| !is_web_address(url)) {
+            return Err(ConfigError::PublicUrl(url.clone()));
+        }
+        let header_timeout_ms = within(
+            "http.header_timeout_ms",
+            flags.http_header_timeout_ms.or(file.http.header_timeout_ms).unwrap_or(HEADER_TIMEOUT_MS),
+            100..=3_600_000,
+            "100 to 3600000",
+        )?;
+        let connections_max =
+            flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
+        let connections_max =
+            within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+        let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
+        Ok(Self {
+            data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
+            log_filter: flags.log_filter.or(file.log.filter).unwrap_or_else(|| "info".into()),
+            log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
+            http: HttpConfig {
+                listen: flags.listen.or(file.http.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+                public_url,
+                header_timeout: Duration::from_millis(header_timeout_ms),
+                connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+            },
+            guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
+            metrics_listen: flags.metrics_listen.or(file.metrics.listen),
+            durability: DurabilityConfig {
+                copies: usize::try_from(within("durability.copies", copies, 1..=100, "1 to 100")?)
+                    .unwrap_or(1),
+                wait_ms: within("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
+            },
+            cluster,
+        })
+    }
+}
+
+fn within(
+    setting: &'static str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+    expected: &'static str,
+) -> Result<u64, ConfigError> {
+    if range.contains(&value) { Ok(value) } else { Err(ConfigError::Number { setting, value, expected }) }
+}
+
+fn host_port(setting: &'static str, value: String) -> Result<String, ConfigError> {
+    let valid = value.len() <= ADDRESS_CHARS_MAX
+        && value.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+    if valid { Ok(value) } else { Err(ConfigError::Address { setting, value }) }
+}
+
+fn is_web_address(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn resolve(flags: &[&str], toml: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("starling.toml");
+        std::fs::write(&path, toml).unwrap();
+        let config = ["starling", "--config", path.to_str().unwrap()];
+        let flags = Flags::try_parse_from(config.iter().chain(flags)).unwrap();
+        Config::resolve(flags.serve)
+    }
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let toml = "data_dir = \"/a\"\n[http]\nlisten = \"127.0.0.1:1\"\n[durability]\nwait_ms = 5";
+        let config = resolve(&["--listen", "127.0.0.1:2"], toml).unwrap();
+        assert_eq!(config.http.listen.port(), 2);
+        assert_eq!(config.data_dir, PathBuf::from("/a"));
+        assert_eq!((config.durability.copies, config.durability.wait_ms), (1, 5));
+        assert!(config.cluster.is_none());
+    }
+
+    #[test]
+    fn a_cluster_needs_a_good_secret_and_defaults_to_two_copies() {
+        let config = resolve(&["--cluster-secret", SECRET, "--join", "a.example:1"], "").unwrap();
+        assert_eq!(config.durability.copies, 2);
+        assert_eq!(config.cluster.unwrap().join, ["a.example:1"]);
+        assert!(matches!(resolve(&["--join", "a:1"], ""), Err(ConfigError::SecretMissing)));
+        assert!(matches!(resolve(&["--cluster-secret", &SECRET[1..]], ""), Err(ConfigError::SecretShort)));
+        let both = ["--cluster-secret", SECRET, "--cluster-secret-file", "x"];
+        assert!(matches!(resolve(&both, ""), Err(ConfigError::SecretTwice)));
+        let missing = ["--cluster-secret-file", "/does/not/exist"];
+        assert!(matches!(resolve(&missing, ""), Err(ConfigError::SecretFile(..))));
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_their_setting() {
+        for (flags, toml) in [
+            (&["--cluster-secret", SECRET, "--join", "nowhere"][..], ""),
+            (&["--cluster-secret", SECRET, "--join", "host:0"], ""),
+            (&["--durability-copies", "0"], ""),
+            (&["--public-url", "chat.example"], ""),
+            (&[], "[http]\nlitsen = \"127.0.0.1:1\""),
+            (&[], "data_dir = 7"),
+            (&[], "[cluster"),
+        ] {
+            let error = resolve(flags, toml).unwrap_err().to_string();
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The data directory: who the node is (`node.json`), whom it knows (`members.json`), the store. Looking at it
+//! changes nothing; it is only made or written once a start can no longer fail for reasons outside of it.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use starling_protocol::{NodeId, frame::peer::Member};
+use thiserror::Error;
+
+const IDENTITY_FILE: &str = "node.json";
+const MEMBERS_FILE: &str = "members.json";
+const STORE_FILE: &str = "starling.redb";
+/// What file systems put into the root of a volume themselves.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Why a directory cannot be a node's. Each says what to do, in one line.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// Permissions, a dead disk.
+    #[error("cannot use the data directory {0}: {1}")]
+    Io(PathBuf, #[source] io::Error),
+    /// A file, a socket …
+    #[error("{0} is not a directory; give another --data-dir")]
+    NotADirectory(PathBuf),
+    /// Somebody else's.
+    #[error(
+        "{0} holds files that are not Starling's ({1}); give an empty or missing directory with --data-dir"
+    )]
+    Foreign(PathBuf, String),
+    /// A file of ours that cannot be read as such.
+    #[error("{0} is damaged: {1}; restore it from a backup, or start with an empty --data-dir")]
+    Damaged(PathBuf, String),
+    /// Nothing there.
+    #[error("there is no Starling node in {0}")]
+    Missing(PathBuf),
+}
+
+/// Who the node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Drawn at random when the directory was made, in hexadecimal.
+    node: String,
+    /// Fingerprint of the cluster's key, once the node has been part of one.
+    pub cluster: Option<String>,
+    /// Seals the cursors of a node without a cluster, in hexadecimal.
+    cursor_key: String,
+}
+
+impl Identity {
+    /// A fresh one from random bytes.
+    pub fn new(node: NodeId, cursor_key: [u8; 32]) -> Self {
+        let cursor_key = blake3::Hash::from_bytes(cursor_key).to_hex().to_string();
+        Self { node: node.to_string(), cluster: None, cursor_key }
+    }
+
+    fn check(&self) -> Option<(NodeId, [u8; 32])> {
+        let key = blake3::Hash::from_hex(&self.cursor_key).ok()?;
+        Some((NodeId::parse(&self.node).ok()?, *key.as_bytes()))
+    }
+
+    /// The node's id.
+    pub fn node(&self) -> NodeId {
+        self.check().expect("checked when it was read or made").0
+    }
+
+    /// The key of a node without a cluster.
+    pub fn cursor_key(&self) -> [u8; 32] {
+        self.check().expect("checked when it was read or made").1
+    }
+}
+
+/// A directory that is a node's, or may become one.
+#[derive(Clone, Debug)]
+pub struct DataDir {
+    path: PathBuf,
+}
+
+impl DataDir {
+    /// Looks at a directory without changing anything: gives the identity that it holds, if it holds one.
+    pub fn inspect(path: &Path) -> Result<(Self, Option<Identity>), DataDirError> {
+        let dir = Self { path: path.into() };
+        let io = |error| DataDirError::Io(path.into(), error);
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((dir, None)),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(DataDirError::NotADirectory(path.into()));
+            }
+            Err(error) => return Err(io(error)),
+            Ok(metadata) if !metadata.is_dir() => return Err(DataDirError::NotADirectory(path.into())),
+            Ok(_) => {}
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path).map_err(io)? {
+            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+            if name != LOST_AND_FOUND {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            return Ok((dir, None));
+        }
+        if !names.iter().any(|name| name == IDENTITY_FILE) {
+            if names.iter().any(|name| name == STORE_FILE) {
+                return Err(DataDirError::Damaged(path.into(), format!("{IDENTITY_FILE} is missing")));
+            }
+            names.sort();
+            names.truncate(3);
+            return Err(DataDirError::Foreign(path.into(), names.join(", ")));
+        }
+        let identity: Identity = dir.read(IDENTITY_FILE)?.ok_or_else(|| DataDirError::Missing(path.into()))?;
+        if identity.check().is_none() {
+            return Err(DataDirError::Damaged(path.join(IDENTITY_FILE), "it holds no node id".into()));
+        }
+        Ok((dir, Some(identity)))
+    }
+
+    /// Makes the directory if it is missing.
+    pub fn create(&self) -> Result<(), DataDirError> {
+        fs::create_dir_all(&self.path).map_err(|error| DataDirError::Io(self.path.clone(), error))
+    }
+
+    /// Where the store is.
+    pub fn store_file(&self) -> PathBuf {
+        self.path.join(STORE_FILE)
+    }
+
+    /// Writes who the node is.
+    pub fn write_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
+        self.write(IDENTITY_FILE, identity)
+    }
+
+    /// The members that were known when the node last ran.
+    pub fn read_members(&self) -> Result<Vec<Member>, DataDirError> {
+        let members: Vec<KnownMember> = self.read(MEMBERS_FILE)?.unwrap_or_default();
+        let parse = |member: KnownMember| {
+            let node = NodeId::parse(&member.node).ok()?;
+            Some(Member { node, address: member.address, public_url: None })
+        };
+        Ok(members.into_iter().filter_map(parse).collect())
+    }
+
+    /// Keeps the members for the next start.
+    pub fn write_members(&self, members: &[Member]) -> Result<(), DataDirError> {
+        let members: Vec<_> = members
+            .iter()
+            .map(|member| KnownMember { node: member.node.to_string(), address: member.address.clone() })
+            .collect();
+        self.write(MEMBERS_FILE, &members)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, DataDirError> {
+        let path = self.path.join(name);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(DataDirError::Io(path, error)),
+            Ok(text) => text,
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|error| DataDirError::Damaged(path, error.to_string()))
+    }
+
+    /// Replaces a file whole: a crash leaves the old one or the new one.
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), DataDirError> {
+        let path = self.path.join(name);
+        let temporary = self.path.join(format!("{name}.new"));
+        let text = serde_json::to_vec_pretty(value).expect("plain records always encode");
+        let replace = || {
+            let mut options = File::options();
+            options.write(true).create(true).truncate(true);
+            // It holds a key.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        replace().map_err(|error| DataDirError::Io(path.clone(), error))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct KnownMember {
+    node: String,
+    address: String,
+}

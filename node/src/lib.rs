@@ -1,0 +1,13 @@
+//! A Starling node: store, writer, cluster, services, configuration, start and stop. `main` only calls it.
+//! It implements `web`'s traits and wires everything in `node`.
+
+pub mod cluster;
+pub mod config;
+pub mod data_dir;
+pub mod logging;
+pub mod metrics;
+pub mod node;
+pub mod services;
+pub mod store;
+pub mod verify;
+pub mod writer;

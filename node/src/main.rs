@@ -1,0 +1,66 @@
+//! The binary: reads flags, runs a node until it is told to stop, says in one line why it could not.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use data_encoding::HEXLOWER;
+use starling_node::{
+    config::{ClusterCommand, Command, Config, Flags, ServeFlags},
+    logging,
+    node::{Node, StartError},
+    verify,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Exit code of a start that was refused: wrong flags (clap's own code), wrong secret, busy port …
+const REFUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let Flags { command, serve } = Flags::parse();
+    let result = match command {
+        None => run(serve),
+        Some(Command::Serve(serve)) => run(*serve),
+        Some(Command::Verify(flags)) => verify::run(&flags.data_dir, flags.rebuild),
+        Some(Command::Cluster(ClusterCommand::Secret)) => {
+            println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("starling: {error}");
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn run(flags: ServeFlags) -> Result<(), StartError> {
+    let config = Config::resolve(flags)?;
+    logging::start(&config.log_filter, config.log_format).map_err(StartError::Log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives threads and an event queue");
+    let result = runtime.block_on(serve(config));
+    // Reads that are still blocked have nobody left to answer.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be watched");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be watched");
+    let node = Node::start(config).await?;
+    println!("Starling is running: open http://{}/", node.http);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::select! {
+        () = node.stop() => {}
+        _ = terminate.recv() => tracing::warn!("told twice: stopping at once"),
+        _ = interrupt.recv() => tracing::warn!("told twice: stopping at once"),
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Start and stop of a node, in order, on one screen: look, bind, ask the cluster, open the store, wire, serve.
+//! Nothing is written to disk before everything that could refuse the start has spoken.
+
+mod cluster_start;
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+
+use starling_protocol::{CursorKey, replica::Until};
+use starling_web::{
+    Web, WebSettings,
+    drain::Drain,
+    lane::{CommitPoint, Lanes},
+    server::{self, ServerLimits},
+};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::{JoinHandle as Task, JoinSet},
+};
+
+use self::cluster_start::{ClusterStart, Joined};
+use crate::{
+    cluster::{Driver, DriverHandle, DriverParts, KeyError, Links, PresenceMap},
+    config::{Config, ConfigError},
+    data_dir::{DataDir, DataDirError, Identity},
+    metrics::Metrics,
+    services::{OperationsService, RoomsService},
+    store::{Committer, Store, StoreError},
+    writer::{Writer, WriterHandle, now_ms},
+};
+
+/// Inputs that wait for the driver, at most.
+const DRIVER_INBOX: usize = 1_024;
+/// How long a stopping node waits for its peers to hold its log.
+const HAND_OVER_MS: u64 = 20_000;
+
+/// Why a node does not start: one line that says what to do. Nothing was changed on disk.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// Settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log filter.
+    #[error("{0}")]
+    Log(String),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The store in it.
+    #[error("cannot use the store in {dir}: {error}{detail}")]
+    Store {
+        /// The data directory.
+        dir: String,
+        /// What is wrong.
+        error: StoreError,
+        /// What lies behind that.
+        detail: String,
+    },
+    /// A port.
+    #[error("cannot listen on {0}: {1}; is another process using the port? Choose another with {2}")]
+    Bind(SocketAddr, io::Error, &'static str),
+    /// TLS.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The join address answers, under another secret.
+    #[error(
+        "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
+         --cluster-secret as the others"
+    )]
+    WrongSecret(SocketAddr),
+    /// A copy of a running node's data.
+    #[error(
+        "the node at {0} knows a running node with this node's identity: was the data directory copied? \
+         Stop the other one, or start this one with an empty --data-dir"
+    )]
+    NodeIdInUse(SocketAddr),
+    /// The directory belongs to a cluster, and no or another secret was given.
+    #[error(
+        "the data directory {0} belongs to a cluster with another secret; give that cluster's \
+         --cluster-secret, or another --data-dir"
+    )]
+    OtherCluster(String),
+}
+
+impl StartError {
+    /// The store cannot be used.
+    pub fn store(dir: &Path, error: StoreError) -> Self {
+        let detail = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+        Self::Store { dir: dir.display().to_string(), error, detail }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    /// Where it listens, now that the ports are known.
+    pub http: SocketAddr,
+    drain: watch::Sender<bool>,
+    servers: JoinSet<()>,
+    background: Vec<Task<()>>,
+    driver: DriverHandle,
+    writer: WriterHandle,
+    writer_thread: JoinHandle<()>,
+    lanes: Arc<Lanes>,
+    links: Option<(Arc<Links>, quinn::Endpoint)>,
+    copies: usize,
+}
+
+impl Node {
+    /// Starts a node.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let (dir, identity) = DataDir::inspect(&config.data_dir)?;
+        let fresh = identity.is_none();
+        let mut identity = identity
+            .unwrap_or_else(|| Identity::new(starling_protocol::NodeId(rand::random()), rand::random()));
+        let listener = bind_http(config.http.listen, "--listen").await?;
+        let metrics_listener = match config.metrics_listen {
+            Some(listen) => Some(bind_http(listen, "--metrics-listen").await?),
+            None => None,
+        };
+        let http = listener.local_addr().unwrap_or(config.http.listen);
+
+        let lanes = Arc::new(Lanes::new(CommitPoint {
+            number: 0,
+            vector: Arc::default(),
+            greatest: starling_protocol::Hlc::default(),
+        }));
+        let presence = PresenceMap::new(Arc::clone(&lanes));
+        let inbox = mpsc::channel(DRIVER_INBOX);
+
+        // Ask the cluster before anything is written: it may know better than to let this node in.
+        let joined = match &config.cluster {
+            Some(cluster) => {
+                let start = ClusterStart { config: &config, cluster, identity: &identity, dir: &dir };
+                Some(start.join(Arc::clone(&presence), inbox.0.clone()).await?)
+            }
+            None if identity.cluster.is_some() => {
+                return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
+            }
+            None => None,
+        };
+
+        dir.create()?;
+        let fingerprint = joined.as_ref().map(|joined| joined.keys.fingerprint.clone());
+        if fresh || identity.cluster != fingerprint {
+            identity.cluster = fingerprint;
+            dir.write_identity(&identity)?;
+        }
+        let failed = |error| StartError::store(&config.data_dir, error);
+        let store = Arc::new(Store::open_file(&dir.store_file()).map_err(failed)?);
+        let committer =
+            Committer::new(Arc::clone(&store), identity.node(), now_ms()).map_err(failed)?;
+        let held = committer.vector().clone();
+        lanes.publish(CommitPoint { number: 0, vector: held.clone(), greatest: committer.greatest() });
+
+        let metrics = Metrics::new();
+        let (writer_start, writer) =
+            Writer::new(committer, Arc::clone(&lanes), config.durability, metrics.store.clone());
+        let cursor_key = joined.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
+        let knows_peers = joined.as_ref().is_some_and(|joined| joined.knows_peers);
+        let (links, mut background) = match joined {
+            Some(joined) => {
+                joined.members.keep_in(dir);
+                metrics.register_links(&joined.links.metrics);
+                let Joined { links, linked, endpoint, tasks, .. } = joined;
+                (Some((links, linked, endpoint)), tasks)
+            }
+            None => (None, Vec::new()),
+        };
+        let (driver_task, driver) = Driver::new(DriverParts {
+            held: held.as_ref().clone(),
+            inbox,
+            writer: writer.clone(),
+            store: Arc::clone(&store),
+            links: links.as_ref().map(|(links, linked, _)| (Arc::clone(links), linked.clone())),
+            knows_peers,
+            metrics: metrics.cluster.clone(),
+        });
+        let writer_thread = writer_start.start(driver.clone());
+        background.push(tokio::spawn(driver_task.run()));
+        background.push(tokio::spawn(repair_presence(Arc::clone(&presence))));
+
+        let (drain, draining) = Drain::new();
+        let rooms = RoomsService {
+            store,
+            writer: writer.clone(),
+            driver: driver.clone(),
+            lanes: Arc::clone(&lanes),
+            cursor_key: CursorKey::new(&cursor_key),
+        };
+        let operations = OperationsService {
+            driver: driver.clone(),
+            metrics: Arc::clone(&metrics),
+            presence: Arc::clone(&presence),
+            links: links.as_ref().map(|(links, ..)| Arc::clone(links)),
+            public_url: config.http.public_url.clone(),
+        };
+        let web = Arc::new(Web {
+            rooms: Arc::new(rooms),
+            presence,
+            operations: Arc::new(operations),
+            lanes: Arc::clone(&lanes),
+            metrics: metrics.web.clone(),
+            settings: WebSettings {
+                node: identity.node().to_string(),
+                guests_enabled: config.guests_enabled,
+                metrics: metrics_listener.is_none(),
+            },
+            drain: draining.clone(),
+        });
+        let limits = ServerLimits {
+            connections_max: config.http.connections_max,
+            header_timeout: config.http.header_timeout,
+        };
+        let mut servers = JoinSet::new();
+        let mut serve = |listener, router| {
+            let connections = metrics.web.connections.clone();
+            servers.spawn(server::serve(listener, router, limits.clone(), connections, draining.clone()));
+        };
+        serve(listener, starling_web::router(Arc::clone(&web)));
+        if let Some(listener) = metrics_listener {
+            serve(listener, starling_web::metrics_router(web));
+        }
+        Ok(Self {
+            http,
+            drain,
+            servers,
+            background,
+            driver,
+            writer,
+            writer_thread,
+            lanes,
+            links: links.map(|(links, _, endpoint)| (links, endpoint)),
+            copies: config.durability.copies,
+        })
+    }
+
+    /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping: sessions are told to resume elsewhere");
+        self.drain.send_replace(true);
+        while self.servers.join_next().await.is_some() {}
+        if let (Some(own), true) = (self.writer.own_origin(), self.links.is_some()) {
+            let head = self.lanes.commit_point().vector.get(own);
+            let copies = self.driver.wait(own, head, Until::Copies(self.copies), HAND_OVER_MS).await;
+            if copies < self.copies {
+                tracing::warn!(copies, wanted = self.copies, "stopping although fewer nodes hold the newest messages");
+            }
+        }
+        for task in &self.background {
+            task.abort();
+        }
+        if let Some((links, endpoint)) = self.links {
+            links.close_all();
+            endpoint.close(quinn::VarInt::from_u32(0), b"stopping");
+            let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+        }
+        for task in self.background {
+            let _ = task.await;
+        }
+        drop((self.writer, self.driver));
+        let joined = tokio::task::spawn_blocking(move || self.writer_thread.join());
+        if tokio::time::timeout(Duration::from_secs(5), joined).await.is_err() {
+            tracing::warn!("the writer did not end in time; everything acked is durable all the same");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn bind_http(listen: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(listen).await.map_err(|error| StartError::Bind(listen, error, flag))
+}
+
+async fn repair_presence(presence: Arc<PresenceMap>) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        every.tick().await;
+        presence.repair();
+    }
+}

@@ -1,0 +1,163 @@
+//! The cluster's part of a start: bind, make the links, and wait until the first peers have spoken. Reads the data
+//! directory, never writes it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use starling_protocol::frame::peer::Member;
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+
+use super::StartError;
+use crate::{
+    cluster::{self, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts},
+    config::{ClusterConfig, Config},
+    data_dir::{DataDir, Identity},
+    writer::now_ms,
+};
+
+/// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// How long one who has answered may take to decide; he may have to ping another node for a second.
+const VERDICT_MAX: Duration = Duration::from_secs(4);
+/// Gossip packets and news of links that wait, at most.
+const QUEUE_MAX: usize = 1_024;
+
+/// What it starts from.
+pub struct ClusterStart<'a> {
+    pub config: &'a Config,
+    pub cluster: &'a ClusterConfig,
+    pub identity: &'a Identity,
+    pub dir: &'a DataDir,
+}
+
+/// A part of the cluster.
+pub struct Joined {
+    pub keys: ClusterKeys,
+    pub links: Arc<Links>,
+    pub members: Arc<Members>,
+    pub endpoint: quinn::Endpoint,
+    /// Whom to tell of new links.
+    pub linked: mpsc::Sender<Member>,
+    pub tasks: Vec<JoinHandle<()>>,
+    pub knows_peers: bool,
+}
+
+impl ClusterStart<'_> {
+    pub async fn join(
+        self,
+        presence: Arc<PresenceMap>,
+        driver: mpsc::Sender<DriverInput>,
+    ) -> Result<Joined, StartError> {
+        let node = self.identity.node();
+        let keys = ClusterKeys::derive(&self.cluster.secret)?;
+        if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
+            return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
+        }
+        let listen = self.cluster.listen;
+        let socket = cluster::bind(listen)
+            .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
+        let endpoint = cluster::open(socket, &keys, node)?;
+        let known = self.dir.read_members()?;
+        let knows_peers = !known.is_empty() || !self.cluster.join.is_empty();
+        let first = self.cluster.join.first().or(known.first().map(|member| &member.address));
+        let address = match &self.cluster.advertise {
+            Some(advertise) => advertise.clone(),
+            None => reachable_at(endpoint.local_addr().unwrap_or(listen), first.map(String::as_str)),
+        };
+        let me = Member { node, address, public_url: self.config.http.public_url.clone() };
+        tracing::info!(%node, address = me.address, "joining the cluster");
+
+        let members = Arc::new(Members::new(node, known));
+        let (gossip, packets) = mpsc::channel(QUEUE_MAX);
+        let (linked, news) = mpsc::channel(QUEUE_MAX);
+        let process = rand::random();
+        let links =
+            Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
+        let membership = Membership::new(
+            me,
+            now_ms(),
+            rand::random(),
+            Arc::clone(&links),
+            Arc::clone(&members),
+            packets,
+            news,
+        );
+        let dialer = Dialer::new(
+            endpoint.clone(),
+            Arc::clone(&links),
+            Arc::clone(&members),
+            self.cluster.join.clone(),
+        );
+        let tasks = vec![
+            tokio::spawn(accept(endpoint.clone(), Arc::clone(&links))),
+            tokio::spawn(membership.run()),
+            tokio::spawn(dialer.run()),
+        ];
+        if knows_peers && let Err(error) = wait_for_verdicts(&links).await {
+            for task in tasks {
+                task.abort();
+            }
+            return Err(error);
+        }
+        Ok(Joined { keys, links, members, endpoint, linked, tasks, knows_peers })
+    }
+}
+
+async fn accept(endpoint: quinn::Endpoint, links: Arc<Links>) {
+    while let Some(incoming) = endpoint.accept().await {
+        tokio::spawn(Arc::clone(&links).incoming(incoming));
+    }
+}
+
+/// Waits until somebody lets this node in, or turns it away, or nobody answers.
+async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
+    let mut verdicts = links.verdicts();
+    let begun = Instant::now();
+    let spoken = |verdicts: &Verdicts| verdicts.admitted > 0 || verdicts.node_id_in_use.is_some();
+    let mut deadline = begun + ANSWER_MAX;
+    loop {
+        let changed = timeout_at(deadline, verdicts.wait_for(spoken)).await.is_ok();
+        let verdicts = verdicts.borrow().clone();
+        if let Some(address) = verdicts.node_id_in_use {
+            return Err(StartError::NodeIdInUse(address));
+        }
+        // One stranger among friends is a stale address; strangers alone are another cluster.
+        if changed {
+            return Ok(());
+        }
+        if let Some(address) = verdicts.wrong_secret {
+            return Err(StartError::WrongSecret(address));
+        }
+        let latest = begun + VERDICT_MAX;
+        if verdicts.deciding == 0 || deadline >= latest {
+            return Ok(());
+        }
+        deadline = latest.min(Instant::now() + Duration::from_millis(100));
+    }
+}
+
+/// The address under which other nodes probably reach this one: the one that the way to the first of them starts
+/// from, if the socket listens on all.
+fn reachable_at(local: SocketAddr, first: Option<&str>) -> String {
+    if !local.ip().is_unspecified() {
+        return local.to_string();
+    }
+    // Connecting a UDP socket sends nothing; it only asks the routing table.
+    let route = |first: &str| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect(first).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let ip = first.and_then(route).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    if ip.is_loopback() {
+        tracing::warn!("no --cluster-advertise: other machines will not reach this node");
+    }
+    SocketAddr::new(ip, local.port()).to_string()
+}

@@ -1,0 +1,173 @@
+//! Quick rooms and their messages: who may do what, in terms of the store, the writer and the driver.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use starling_protocol::{
+    Cursor, CursorKey, ErrorCode, GuestId, Hlc, OriginId, Pos, RoomId, RoomName, VersionVector,
+    cursor::{CursorError, NONCE_BYTES},
+    frame::client::ListedMessage,
+    limits::REPLAY_EVENTS_MAX,
+    replica::Until,
+};
+use starling_web::{
+    lane::{CommitPoint, Lanes},
+    service::{HistoryPage, Post, PostOutcome, Refusal, Rooms, SealedCursor},
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{
+    cluster::DriverHandle,
+    store::{Op, OpResult, Store, StoreError},
+    writer::{WriterHandle, now_ms},
+};
+
+/// How long a metadata write waits for the peers in step.
+const METADATA_WAIT_MS: u64 = 250;
+/// How long a resume waits for what a reachable peer has.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
+/// Implements [`Rooms`].
+pub struct RoomsService {
+    /// Read only here.
+    pub store: Arc<Store>,
+    /// Everything that is written goes through it.
+    pub writer: WriterHandle,
+    /// What peers have.
+    pub driver: DriverHandle,
+    /// The last commit.
+    pub lanes: Arc<Lanes>,
+    /// Seals cursors, the same on every node.
+    pub cursor_key: CursorKey,
+}
+
+impl RoomsService {
+    /// Reads from the store on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = Arc::clone(&self.store);
+        let result = tokio::task::spawn_blocking(move || read(&store)).await;
+        let unavailable =
+            || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
+        result.map_err(|_| unavailable())?.map_err(|error| {
+            tracing::error!(%error, source = std::error::Error::source(&error), "cannot read the store");
+            unavailable()
+        })
+    }
+
+    fn seal_vector(&self, guest: GuestId, room: RoomId, vector: VersionVector, greatest: Hlc) -> String {
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let cursor = Cursor { guest, room, vector, greatest };
+        self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
+            // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
+            let cursor = Cursor { vector: VersionVector::default(), ..cursor };
+            self.cursor_key.seal(&cursor, nonce).expect("an empty vector fits")
+        })
+    }
+
+    /// The origin of this process among those of a vector is the one that its limit is about.
+    fn limited(&self, point: &CommitPoint) -> (VersionVector, bool) {
+        let mut vector = VersionVector::clone(&point.vector);
+        let limit = self.driver.own_limit();
+        let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
+            return (vector, true);
+        };
+        vector.limit(origin, limit.min(seq));
+        (vector, false)
+    }
+
+    fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
+        let own = self.writer.own_origin()?;
+        Some((own, point.vector.get(own)))
+    }
+}
+
+#[async_trait]
+impl Rooms for RoomsService {
+    async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
+        let room = RoomId(rand::random());
+        match self.writer.commit(Op::CreateRoom { room, name }).await? {
+            OpResult::Done(pos) => {
+                self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+                Ok(room)
+            }
+            OpResult::IdReused | OpResult::NoSuchRoom | OpResult::Received => {
+                Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again"))
+            }
+        }
+    }
+
+    async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
+        let mut found = self.read(move |store| store.room(room)).await?;
+        if found.is_none() {
+            self.driver.barrier().await;
+            found = self.read(move |store| store.room(room)).await?;
+        }
+        found
+            .map(|room| room.name)
+            .ok_or_else(|| Refusal::new(ErrorCode::NotFound, "there is no such room"))
+    }
+
+    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
+        self.writer.try_post(post, outcomes.clone())
+    }
+
+    async fn history(
+        &self,
+        room: RoomId,
+        before: Option<Pos>,
+        limit: usize,
+        within: Option<CommitPoint>,
+    ) -> Result<HistoryPage, Refusal> {
+        let page = move |store: &Store| {
+            store.page(room, before, limit, within.as_ref().map(|point| &*point.vector))
+        };
+        let page = self.read(page).await?;
+        Ok(HistoryPage { messages: page.messages, more: page.more })
+    }
+
+    async fn catch_up(&self, vector: &VersionVector) -> bool {
+        let mut commits = self.lanes.watch_commits();
+        let covered = |point: &CommitPoint| point.vector.covers(vector);
+        if covered(&commits.borrow_and_update()) {
+            return true;
+        }
+        if !self.driver.reachable(vector.clone()).await {
+            return covered(&commits.borrow_and_update());
+        }
+        matches!(timeout(CATCH_UP_MAX, commits.wait_for(covered)).await, Ok(Ok(_)))
+    }
+
+    async fn beyond(
+        &self,
+        room: RoomId,
+        from: VersionVector,
+        to: CommitPoint,
+    ) -> Result<Option<Vec<Pos>>, Refusal> {
+        self.read(move |store| store.beyond(room, &from, &to.vector, REPLAY_EVENTS_MAX)).await
+    }
+
+    async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
+        self.read(move |store| store.messages_at(&places)).await
+    }
+
+    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+        let held = self.read(move |store| store.holds(after)).await?;
+        Ok(if held { after.hlc } else { after.hlc.capped(now_ms()) })
+    }
+
+    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint) -> SealedCursor {
+        let (vector, complete) = self.limited(point);
+        SealedCursor { text: self.seal_vector(guest, room, vector, point.greatest), complete }
+    }
+
+    fn seal_empty(&self, guest: GuestId, room: RoomId) -> String {
+        self.seal_vector(guest, room, VersionVector::default(), Hlc::default())
+    }
+
+    fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
+        self.cursor_key.open(cursor)
+    }
+}

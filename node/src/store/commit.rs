@@ -1,0 +1,263 @@
+//! Group commit: takes a batch of what waits, stamps it, checks again what must still hold, and applies all of
+//! it to the log and the views in one transaction with one fsync. Synchronous: the writer thread and the
+//! simulator call it. Nothing is told to anybody before it returns.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use redb::{Durability, WriteTransaction};
+use starling_protocol::{
+    Clock, Event, EventBody, EventDraft, Hlc, MessagePosted, NodeId, OriginId, Pos, RoomCreated, RoomId,
+    RoomName, Scope, VersionVector,
+};
+
+use super::{
+    Store, StoreError,
+    apply::{Listed, Tables},
+};
+
+/// What can be asked of a commit.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Make a room.
+    CreateRoom {
+        /// Under this id, drawn at random.
+        room: RoomId,
+        /// What it is called.
+        name: Option<RoomName>,
+    },
+    /// Post a message.
+    Post {
+        /// Where.
+        room: RoomId,
+        /// What.
+        posted: MessagePosted,
+        /// Its stamp is to be above this.
+        floor: Option<Hlc>,
+    },
+    /// Events of other origins, in order per origin.
+    Received(Vec<Event>),
+}
+
+/// What became of an [`Op`], once its batch is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpResult {
+    /// It is durable at this place, by this commit or, for a message that was sent again, by an earlier one.
+    Done(Pos),
+    /// The id names another message of this sender.
+    IdReused,
+    /// There is no such room.
+    NoSuchRoom,
+    /// Events of others: those that were next in their origins' logs are durable.
+    Received,
+}
+
+/// The events of this process in a commit.
+#[derive(Clone, Debug)]
+pub struct OwnEvents {
+    /// Under which origin.
+    pub origin: OriginId,
+    /// The first's sequence number; the others follow.
+    pub first: u64,
+    /// Encoded.
+    pub events: Vec<Bytes>,
+}
+
+/// A batch that is durable now.
+#[derive(Debug)]
+pub struct Commit {
+    /// Counts the commits of this process, from 1.
+    pub number: u64,
+    /// What the log holds as of this commit.
+    pub vector: Arc<VersionVector>,
+    /// The greatest stamp in the log.
+    pub greatest: Hlc,
+    /// What became of each op, in order.
+    pub results: Vec<OpResult>,
+    /// Fresh events of this process.
+    pub own: Option<OwnEvents>,
+    /// Origins of others that rose, with their new heads.
+    pub received: Vec<(OriginId, u64)>,
+    /// Messages that are listed now, in the order of their events.
+    pub listed: Vec<Listed>,
+}
+
+/// The one writer: knows the clock, and the origin under which this process writes.
+#[derive(Debug)]
+pub struct Committer {
+    store: Arc<Store>,
+    node: NodeId,
+    clock: Clock,
+    /// Opened by the first write, never continued by another process.
+    own: Option<OriginId>,
+    vector: Arc<VersionVector>,
+    greatest: Hlc,
+    number: u64,
+}
+
+/// What a transaction has come to.
+struct Gathered {
+    results: Vec<OpResult>,
+    vector: VersionVector,
+    greatest: Hlc,
+    own: Option<OwnEvents>,
+    received: BTreeMap<OriginId, u64>,
+    listed: Vec<Listed>,
+}
+
+/// A transaction under way.
+struct Batch<'txn> {
+    tables: Tables<'txn>,
+    gathered: Gathered,
+}
+
+impl Committer {
+    /// Goes on from what the store holds, under a fresh origin.
+    ///
+    /// `now_ms` is the wall clock (Unix milliseconds): a clock that was set back while the node was down still
+    /// stamps above what it stamped before.
+    pub fn new(store: Arc<Store>, node: NodeId, now_ms: u64) -> Result<Self, StoreError> {
+        let vector = Arc::new(store.vector()?);
+        let greatest = store.greatest(&vector)?;
+        let mut clock = Clock::default();
+        clock.observe(greatest, now_ms);
+        Ok(Self { store, node, clock, own: None, vector, greatest, number: 0 })
+    }
+
+    /// What the log holds.
+    pub fn vector(&self) -> &Arc<VersionVector> {
+        &self.vector
+    }
+
+    /// The greatest stamp in the log.
+    pub fn greatest(&self) -> Hlc {
+        self.greatest
+    }
+
+    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds); `fresh` names the origin if this is
+    /// the first write: drawn at random by the caller.
+    ///
+    /// # Errors
+    /// After an error nothing of the batch is durable and it is not known whether the disk still works: the
+    /// process is to end.
+    pub fn commit(&mut self, now_ms: u64, fresh: u64, ops: &[Op]) -> Result<Commit, StoreError> {
+        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation: fresh });
+        let store = Arc::clone(&self.store);
+        let mut transaction = store.db.begin_write()?;
+        transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
+        transaction.set_quick_repair(true);
+        let gathered = self.gather(&transaction, own, now_ms, ops)?;
+        let Gathered { results, vector, greatest, own: own_events, received, listed } = gathered;
+        if own_events.is_some() || !received.is_empty() {
+            transaction.commit()?;
+            self.number += 1;
+            self.vector = Arc::new(vector);
+            self.greatest = greatest;
+            self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
+        } else {
+            transaction.abort()?;
+        }
+        Ok(Commit {
+            number: self.number,
+            vector: Arc::clone(&self.vector),
+            greatest: self.greatest,
+            results,
+            own: own_events,
+            received: received.into_iter().collect(),
+            listed,
+        })
+    }
+
+    /// Applies the ops within the transaction.
+    fn gather(
+        &mut self,
+        transaction: &WriteTransaction,
+        own: OriginId,
+        now_ms: u64,
+        ops: &[Op],
+    ) -> Result<Gathered, StoreError> {
+        let mut batch = Batch {
+            tables: Tables::open(transaction)?,
+            gathered: Gathered {
+                results: Vec::with_capacity(ops.len()),
+                vector: VersionVector::clone(&self.vector),
+                greatest: self.greatest,
+                own: None,
+                received: BTreeMap::new(),
+                listed: Vec::new(),
+            },
+        };
+        for op in ops {
+            let result = batch.op(own, &mut self.clock, now_ms, op)?;
+            batch.gathered.results.push(result);
+        }
+        Ok(batch.gathered)
+    }
+}
+
+impl Batch<'_> {
+    fn op(
+        &mut self,
+        own: OriginId,
+        clock: &mut Clock,
+        now_ms: u64,
+        op: &Op,
+    ) -> Result<OpResult, StoreError> {
+        match op {
+            Op::CreateRoom { room, name } => {
+                let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
+                let draft = EventDraft { scope: Scope::room(*room), body, floor: None };
+                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+            }
+            Op::Post { room, posted, floor } => {
+                if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
+                    let pos = state.pos();
+                    let first = self.tables.posted_at(pos.origin, pos.seq)?;
+                    let same = state.room == *room && first.text == posted.text;
+                    return Ok(if same { OpResult::Done(pos) } else { OpResult::IdReused });
+                }
+                if !self.tables.has_room(*room)? {
+                    return Ok(OpResult::NoSuchRoom);
+                }
+                let body = EventBody::MessagePosted(posted.clone());
+                let draft = EventDraft { scope: Scope::room(*room), body, floor: *floor };
+                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+            }
+            Op::Received(events) => {
+                for event in events {
+                    // What came twice, or behind a gap after a refusal, is not next: the pull brings it again.
+                    if event.seq == self.gathered.vector.get(event.origin) + 1 && event.origin != own {
+                        clock.observe(event.hlc, now_ms);
+                        self.take(event)?;
+                        self.gathered.received.insert(event.origin, event.seq);
+                    }
+                }
+                Ok(OpResult::Received)
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        own: OriginId,
+        clock: &mut Clock,
+        now_ms: u64,
+        draft: EventDraft,
+    ) -> Result<Pos, StoreError> {
+        let seq = self.gathered.vector.get(own) + 1;
+        let event = Event::new(own, seq, clock.stamp(now_ms, draft.floor), draft);
+        self.take(&event)?;
+        let own_events =
+            self.gathered.own.get_or_insert_with(|| OwnEvents { origin: own, first: seq, events: Vec::new() });
+        own_events.events.push(event.encoded().clone());
+        Ok(event.pos())
+    }
+
+    fn take(&mut self, event: &Event) -> Result<(), StoreError> {
+        self.tables.append(event)?;
+        self.gathered.listed.extend(self.tables.apply(event)?);
+        self.gathered.vector.advance(event.origin, event.seq);
+        self.gathered.greatest = self.gathered.greatest.max(event.hlc);
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Numbered steps that bring a store of an earlier version to this one, each in one transaction.
+//! Runs once at open. Step n brings version n - 1 to n; a step is never changed once released.
+
+use redb::{Database, ReadableDatabase, TableError, WriteTransaction};
+
+use super::{StoreError, tables};
+
+const STEPS: &[fn(&WriteTransaction) -> Result<(), StoreError>] = &[create_tables];
+
+/// The version that this build reads and writes.
+pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
+
+const KEY: &str = "schema_version";
+
+/// 1: the tables of the first release.
+fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.open_table(tables::LOG)?;
+    transaction.open_table(tables::HEADS)?;
+    super::apply::create_views(transaction)
+}
+
+/// The version of a store; 0 if it is empty.
+fn version(db: &Database) -> Result<u64, StoreError> {
+    match db.begin_read()?.open_table(tables::META) {
+        Ok(meta) => Ok(meta.get(KEY)?.map_or(0, |version| version.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Brings the store to [`SCHEMA_VERSION`]; refuses one of a newer version.
+pub fn migrate(db: &Database) -> Result<(), StoreError> {
+    let found = version(db)?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    for (version, step) in (1_u64..).zip(STEPS).filter(|&(version, _)| version > found) {
+        let mut transaction = db.begin_write()?;
+        transaction.set_quick_repair(true);
+        step(&transaction)?;
+        transaction.open_table(tables::META)?.insert(KEY, version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

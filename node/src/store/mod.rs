@@ -1,0 +1,107 @@
+//! The embedded store: the log, and the views derived from it, in one redb file. Synchronous, over redb's
+//! `StorageBackend`, so that the simulator drives the real one on a virtual disk.
+//! Services read it, the writer thread commits to it; nothing above `node` knows that it exists.
+
+mod apply;
+mod commit;
+mod migrations;
+mod read;
+mod tables;
+mod verify;
+
+use std::path::Path;
+
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend};
+use starling_protocol::{OriginId, VersionVector, codec::DecodeError, event::EventError};
+use thiserror::Error;
+
+pub use self::{
+    commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    read::Page,
+    verify::Report,
+};
+
+/// Bytes of pages that redb keeps in memory. Hot pages of a busy node fit; its default is 1 GiB.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Another process has it open.
+    #[error("another process has this store open")]
+    InUse,
+    /// The file is not a store, or is damaged beyond what redb repairs.
+    #[error("the store cannot be opened")]
+    Open(#[source] DatabaseError),
+    /// Written by a newer Starling.
+    #[error("the store has version {found}; this Starling knows versions up to {known}")]
+    Newer {
+        /// The store's version.
+        found: u64,
+        /// The newest that this build knows.
+        known: u64,
+    },
+    /// The disk or redb failed. Nothing of the transaction is durable.
+    #[error("the store failed")]
+    Redb(#[from] redb::Error),
+    /// A record does not decode.
+    #[error("a record of the store does not decode")]
+    Record(#[from] DecodeError),
+    /// An event does not decode.
+    #[error("an event of the log does not decode")]
+    Event(#[from] EventError),
+    /// The store contradicts itself.
+    #[error("the store contradicts itself: {0}")]
+    Corrupt(String),
+}
+
+macro_rules! from_redb {
+    ($($error:ty),+) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Redb(error.into())
+            }
+        }
+    )+};
+}
+from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+/// The log and its views.
+#[derive(Debug)]
+pub struct Store {
+    db: Database,
+}
+
+impl Store {
+    /// Opens the store in a file, or makes it.
+    pub fn open_file(path: &Path) -> Result<Self, StoreError> {
+        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create(path))
+    }
+
+    /// Opens the store on any backend, or makes it there.
+    pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend))
+    }
+
+    fn opened(db: Result<Database, DatabaseError>) -> Result<Self, StoreError> {
+        let db = db.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
+            error => StoreError::Open(error),
+        })?;
+        migrations::migrate(&db)?;
+        let store = Self { db };
+        store.resume_rebuild()?;
+        Ok(store)
+    }
+
+    /// What the log holds.
+    pub fn vector(&self) -> Result<VersionVector, StoreError> {
+        let heads = self.db.begin_read()?.open_table(tables::HEADS)?;
+        let mut vector = VersionVector::default();
+        for entry in heads.iter()? {
+            let (origin, seq) = entry?;
+            vector.advance(OriginId::from_bytes(*origin.value()), seq.value());
+        }
+        Ok(vector)
+    }
+}

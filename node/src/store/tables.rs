@@ -1,0 +1,83 @@
+//! Every table of the store: what its keys and values are, and which are views that can be rebuilt.
+//! Only `store` opens them. Records are encoded by `protocol`'s codec, keys are bytes that sort.
+
+use redb::TableDefinition;
+use starling_protocol::{GuestId, MessageId, OriginId, Pos, RoomId, Scope};
+
+/// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
+/// being rebuilt, so that an interrupted rebuild is begun again).
+pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// The log, the only source of truth: origin and seq (big-endian) → the event as its writer encoded it.
+pub const LOG: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("log");
+
+/// The version vector: origin → its highest seq in the log.
+pub const HEADS: TableDefinition<'_, &[u8; 24], u64> = TableDefinition::new("heads");
+
+/// View: scope, origin, seq → the event's stamp. What a resume reads: the events of a scope beyond a vector.
+pub const SCOPES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("scopes");
+
+/// View: room → `merge::room::RoomState`.
+pub const ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::new("rooms");
+
+/// View: room and place (big-endian) of each listed message; its text is in the log.
+pub const TIMELINE: TableDefinition<'_, &[u8; 50], ()> = TableDefinition::new("timeline");
+
+/// View: sender key and message id → `merge::message::MessageState`.
+pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new("messages");
+
+/// View: message id → `merge::message::IdHolder`.
+pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("message_ids");
+
+/// Key in [`LOG`].
+pub fn log_key(origin: OriginId, seq: u64) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..24].copy_from_slice(&origin.to_bytes());
+    key[24..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// The inverse of [`log_key`].
+pub fn parse_log_key(key: &[u8; 32]) -> (OriginId, u64) {
+    let (origin, seq) = key.split_at(24);
+    let origin = OriginId::from_bytes(origin.try_into().expect("split at 24"));
+    (origin, u64::from_be_bytes(seq.try_into().expect("8 of 32 remain")))
+}
+
+/// Key in [`SCOPES`]. The length of the scope's id keeps one scope's keys from lying among another's.
+pub fn scope_key(scope: &Scope, origin: OriginId, seq: u64) -> Vec<u8> {
+    let length = u8::try_from(scope.id.len()).unwrap_or(u8::MAX);
+    let mut key = Vec::with_capacity(2 + scope.id.len() + 32);
+    key.extend_from_slice(&[scope.kind, length]);
+    key.extend_from_slice(&scope.id);
+    key.extend_from_slice(&log_key(origin, seq));
+    key
+}
+
+/// The origin and seq at the end of a key of [`SCOPES`].
+pub fn parse_scope_key(key: &[u8]) -> Option<(OriginId, u64)> {
+    key.last_chunk::<32>().map(parse_log_key)
+}
+
+/// Key in [`TIMELINE`].
+pub fn timeline_key(room: RoomId, pos: Pos) -> [u8; 50] {
+    let mut key = [0; 50];
+    key[..10].copy_from_slice(&room.0);
+    key[10..].copy_from_slice(&pos.to_bytes());
+    key
+}
+
+/// The place in a key of [`TIMELINE`].
+pub fn timeline_pos(key: &[u8; 50]) -> Pos {
+    Pos::from_bytes(key[10..].try_into().expect("40 of 50 remain"))
+}
+
+/// Key in [`MESSAGES`].
+pub fn message_key(sender: [u8; 17], id: MessageId) -> [u8; 33] {
+    let mut key = [0; 33];
+    key[..17].copy_from_slice(&sender);
+    key[17..].copy_from_slice(id.as_bytes());
+    key
+}
+
+const _: () = assert!(size_of::<GuestId>() == 16, "a sender key is a tag and a guest id");

@@ -1,0 +1,263 @@
+//! The writer thread: drains its queue, commits the batch, and only then tells lanes, peers and those who wait.
+//! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
+//! knows what the disk holds.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    thread::JoinHandle,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use starling_protocol::{
+    ErrorCode, Event, MessageId, MessagePosted, OriginId, Pos, RoomId,
+    frame::client::MessageObject,
+    limits::EVENTS_CHUNK_BYTES_MAX,
+    replica::{Input, Until},
+};
+use starling_web::{
+    lane::{CommitPoint, Frame, Lanes},
+    service::{Post, PostOutcome, Posted, Refusal},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    cluster::{DriverHandle, DriverInput, Waiting},
+    config::DurabilityConfig,
+    metrics::StoreMetrics,
+    store::{Commit, Committer, Op, OpResult},
+};
+
+/// Requests that wait, at most; beyond it writes are refused.
+const QUEUE_MAX: usize = 8_192;
+/// Requests in one commit, at most: bounds how long the last waits.
+const BATCH_REQUESTS_MAX: usize = 1_024;
+/// Bytes of text in one commit, about: its push should be one frame.
+const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
+
+/// A write, and who waits for it.
+#[derive(Debug)]
+enum Request {
+    Post { post: Post, outcomes: mpsc::UnboundedSender<PostOutcome> },
+    Op { op: Op, done: oneshot::Sender<OpResult> },
+    Apply(Vec<Event>),
+}
+
+/// How to reach the writer.
+#[derive(Clone, Debug)]
+pub struct WriterHandle {
+    queue: mpsc::Sender<Request>,
+    own: Arc<OnceLock<OriginId>>,
+    refused: prometheus_client::metrics::counter::Counter,
+}
+
+fn overloaded() -> Refusal {
+    Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")
+}
+
+impl WriterHandle {
+    /// Under which origin this process writes, once it has written.
+    pub fn own_origin(&self) -> Option<OriginId> {
+        self.own.get().copied()
+    }
+
+    /// Hands over a post without waiting.
+    pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
+        self.queue.try_send(Request::Post { post, outcomes }).map_err(|_| {
+            self.refused.inc();
+            overloaded()
+        })
+    }
+
+    /// Commits one thing and waits until it is durable here.
+    pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
+        let (done, result) = oneshot::channel();
+        self.queue.try_send(Request::Op { op, done }).map_err(|_| {
+            self.refused.inc();
+            overloaded()
+        })?;
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+    }
+
+    /// Hands over events of others without waiting.
+    pub fn try_apply(&self, events: Vec<Event>) -> Result<(), ()> {
+        self.queue.try_send(Request::Apply(events)).map_err(|_| ())
+    }
+}
+
+/// A writer that is to be started once the driver is there.
+pub struct Writer {
+    committer: Committer,
+    queue: mpsc::Receiver<Request>,
+    own: Arc<OnceLock<OriginId>>,
+    lanes: Arc<Lanes>,
+    durability: DurabilityConfig,
+    metrics: StoreMetrics,
+}
+
+impl Writer {
+    /// Makes the writer, and the handle with which it is reached.
+    pub fn new(
+        committer: Committer,
+        lanes: Arc<Lanes>,
+        durability: DurabilityConfig,
+        metrics: StoreMetrics,
+    ) -> (Self, WriterHandle) {
+        let (sender, queue) = mpsc::channel(QUEUE_MAX);
+        let own = Arc::new(OnceLock::new());
+        let handle =
+            WriterHandle { queue: sender, own: Arc::clone(&own), refused: metrics.refused.clone() };
+        (Self { committer, queue, own, lanes, durability, metrics }, handle)
+    }
+
+    /// Runs in a thread of its own until all handles are gone.
+    pub fn start(self, driver: DriverHandle) -> JoinHandle<()> {
+        std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || self.run(&driver))
+            .expect("the system starts a thread")
+    }
+
+    fn run(mut self, driver: &DriverHandle) {
+        let mut requests = Vec::new();
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut bytes = size(&first);
+            requests.push(first);
+            while requests.len() < BATCH_REQUESTS_MAX && bytes < BATCH_BYTES_MAX {
+                let Ok(request) = self.queue.try_recv() else { break };
+                bytes += size(&request);
+                requests.push(request);
+            }
+            let (ops, replies): (Vec<_>, Vec<_>) = requests.drain(..).map(split).unzip();
+            let begun = Instant::now();
+            let commit = match self.committer.commit(now_ms(), rand::random(), &ops) {
+                Ok(commit) => commit,
+                Err(error) => {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::error!(%error, source, "cannot write to the store: ending before anything is lost");
+                    std::process::exit(1);
+                }
+            };
+            self.metrics.batch_requests.observe(as_f64(ops.len()));
+            self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+            self.tell(commit, replies, driver);
+        }
+    }
+
+    /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
+    fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
+        let Commit { number, vector, greatest, results, own, received, listed } = commit;
+        let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
+        for (room, message) in &listed {
+            // Rooms in which nobody is here cost nothing.
+            if frames.contains_key(room) || self.lanes.get(*room).is_some() {
+                let text = MessageObject::new(*room, message, false).to_json().into();
+                frames.entry(*room).or_default().push(Frame { commit: number, text });
+            }
+        }
+        for (room, frames) in frames {
+            if let Some(lane) = self.lanes.get(room) {
+                lane.push(frames);
+            }
+        }
+        let mut inputs = Vec::new();
+        if let Some(own) = own {
+            self.metrics.events.inc_by(own.events.len() as u64);
+            // Before the commit point: a cursor must know which entry is its own.
+            self.own.get_or_init(|| own.origin);
+            inputs.push(Input::Committed { origin: own.origin, first: own.first, events: own.events });
+        }
+        if !received.is_empty() {
+            inputs.push(Input::Applied(received));
+        }
+        if !inputs.is_empty() {
+            self.metrics.commits.inc();
+            self.lanes.publish(CommitPoint { number, vector, greatest });
+        }
+        let mut waiting = Vec::new();
+        for (reply, result) in replies.into_iter().zip(results) {
+            match reply {
+                Reply::Post { id, outcomes } => match result {
+                    OpResult::Done(pos) => waiting.push(self.ack_when_durable(id, pos, outcomes)),
+                    refused => {
+                        let _ = outcomes.send(PostOutcome { id, result: Err(refusal(refused)) });
+                    }
+                },
+                Reply::Op(done) => {
+                    let _ = done.send(result);
+                }
+                Reply::None => {}
+            }
+        }
+        if !inputs.is_empty() || !waiting.is_empty() {
+            driver.blocking_send(DriverInput::Committed(inputs, waiting));
+        }
+    }
+
+    fn ack_when_durable(
+        &self,
+        id: MessageId,
+        pos: Pos,
+        outcomes: mpsc::UnboundedSender<PostOutcome>,
+    ) -> Waiting {
+        Waiting {
+            origin: pos.origin,
+            seq: pos.seq,
+            until: Until::Copies(self.durability.copies),
+            wait_ms: self.durability.wait_ms,
+            settled: Box::new(move |copies| {
+                let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }) });
+            }),
+        }
+    }
+}
+
+/// Who is to be told of a request's result.
+enum Reply {
+    Post { id: MessageId, outcomes: mpsc::UnboundedSender<PostOutcome> },
+    Op(oneshot::Sender<OpResult>),
+    None,
+}
+
+fn split(request: Request) -> (Op, Reply) {
+    match request {
+        Request::Post { post, outcomes } => {
+            let Post { room, id, sender, text, floor } = post;
+            let posted = MessagePosted { id, sender, text };
+            (Op::Post { room, posted, floor }, Reply::Post { id, outcomes })
+        }
+        Request::Op { op, done } => (op, Reply::Op(done)),
+        Request::Apply(events) => (Op::Received(events), Reply::None),
+    }
+}
+
+fn size(request: &Request) -> usize {
+    match request {
+        Request::Post { post, .. } => post.text.as_str().len(),
+        Request::Op { .. } => 0,
+        Request::Apply(events) => events.iter().map(|event| event.encoded().len()).sum(),
+    }
+}
+
+fn refusal(result: OpResult) -> Refusal {
+    match result {
+        OpResult::IdReused => Refusal::new(
+            ErrorCode::IdReused,
+            "you sent another message under this id; choose a new id for every message",
+        ),
+        OpResult::NoSuchRoom | OpResult::Done(_) | OpResult::Received => {
+            Refusal::new(ErrorCode::NotFound, "there is no such room")
+        }
+    }
+}
+
+/// The wall clock: milliseconds since the Unix epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a batch has at most 1,024 requests")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,170 @@
+//! Two people in two real browsers chat in a quick room, and their node is killed under them.
+//! Drives the pages as a user does, by keys; what the server promises to programs is tested elsewhere.
+
+#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+#[path = "support/browser.rs"]
+mod browser;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use browser::{Browser, Window};
+use tempfile::TempDir;
+
+/// For the whole test: it takes a few seconds, but a build machine may be busy with other things.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// How often a starting node is asked whether it is ready.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The bodies of all messages that are shown, from top to bottom.
+const SHOWN: &str = "[...document.querySelectorAll('.message .body')].map((body) => body.textContent)";
+const LIVE: &str = "document.body.dataset.link === 'live'";
+const NONE_UNSENT: &str = "!document.querySelector('[data-state=sending], [data-state=failed]')";
+
+#[tokio::test]
+async fn two_people_chat_over_a_crash_of_their_node() {
+    let deadline = Instant::now() + DEADLINE;
+    let mut browser = Browser::start(deadline).await;
+    let mut node = Node::new();
+    node.start(deadline);
+    let ann = browser.open(1280, 800, false).await;
+    let ben = browser.open(390, 780, true).await;
+
+    let room = make_room(&mut browser, &ann, &node).await;
+    enter(&mut browser, &ann, "Ann").await;
+    browser.go(&ben, &room).await;
+    enter(&mut browser, &ben, "Ben").await;
+    let mut said = Vec::new();
+    for (who, text) in [(&ann, "Hello Ben"), (&ben, "Hello Ann"), (&ann, LONG_WORD)] {
+        say(&mut browser, who, text).await;
+        said.push(text);
+        both_show(&mut browser, [&ann, &ben], &said).await;
+    }
+    has_no_sideways_scrolling(&mut browser, &ben).await;
+
+    node.kill();
+    for who in [&ann, &ben] {
+        browser.until(who, &format!("!({LIVE})")).await;
+    }
+    say(&mut browser, &ann, "Written while it was down").await;
+    browser.until(&ann, "document.querySelectorAll('[data-state=sending]').length === 1").await;
+    node.start(deadline);
+    said.push("Written while it was down");
+    both_show(&mut browser, [&ann, &ben], &said).await;
+
+    // A reload finds the same, and the seat is still taken: nobody is asked for a name again.
+    browser.value(&ben, "window.old = true, location.reload()").await;
+    browser.until(&ben, "!window.old").await;
+    both_show(&mut browser, [&ann, &ben], &said).await;
+    say(&mut browser, &ben, "Still here").await;
+    said.push("Still here");
+    both_show(&mut browser, [&ann, &ben], &said).await;
+
+    let unexpected = browser.errors().iter().filter(|error| !is_failed_attempt(error)).collect::<Vec<_>>();
+    assert!(unexpected.is_empty(), "the consoles say: {unexpected:#?}");
+}
+
+const LONG_WORD: &str =
+    "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsvorsitzender";
+
+/// From the front page, as a visitor would; the address of the room.
+async fn make_room(browser: &mut Browser, window: &Window, node: &Node) -> String {
+    browser.go(window, &format!("http://{}/", node.http)).await;
+    browser.until(window, "document.readyState === 'complete'").await;
+    browser.value(window, "document.querySelector('#room-name').focus()").await;
+    browser.write(window, "Tea\n").await;
+    browser.until(window, "location.pathname.startsWith('/r/') && document.title.startsWith('Tea')").await;
+    browser.value(window, "location.href").await.as_str().expect("an address is text").to_owned()
+}
+
+async fn enter(browser: &mut Browser, window: &Window, name: &str) {
+    browser
+        .until(window, "!document.querySelector('#gate').hidden && document.activeElement.id === 'name'")
+        .await;
+    browser.write(window, &format!("{name}\n")).await;
+    browser.until(window, &format!("{LIVE} && document.body.dataset.view === 'chat'")).await;
+}
+
+async fn say(browser: &mut Browser, window: &Window, text: &str) {
+    browser.value(window, "document.querySelector('#body').focus()").await;
+    browser.write(window, &format!("{text}\n")).await;
+}
+
+/// Both are connected and show exactly these messages in this order, and all of them are with the server.
+async fn both_show(browser: &mut Browser, windows: [&Window; 2], said: &[&str]) {
+    let said = serde_json::to_string(said).expect("text is JSON");
+    for window in windows {
+        let same = format!("JSON.stringify({SHOWN}) === JSON.stringify({said})");
+        browser.until(window, &format!("{LIVE} && {NONE_UNSENT} && {same}")).await;
+    }
+}
+
+async fn has_no_sideways_scrolling(browser: &mut Browser, window: &Window) {
+    for element in ["document.documentElement", "document.querySelector('#log')"] {
+        let [content, box_] = ["scrollWidth", "clientWidth"].map(|width| format!("{element}.{width}"));
+        let (content, box_) = (browser.value(window, &content).await, browser.value(window, &box_).await);
+        assert_eq!(content, box_, "the width of {element}'s content is that of its box");
+    }
+}
+
+/// While a node is away, its browsers say so for every attempt to reach it.
+fn is_failed_attempt(error: &str) -> bool {
+    let attempt = error.contains("/ws?") || error.contains("/room-messages?");
+    attempt
+        && (error.contains("net::ERR_") || error.contains("WebSocket connection to") || error.contains("503"))
+}
+
+/// One node alone, with the same address and data over restarts.
+struct Node {
+    http: SocketAddr,
+    home: TempDir,
+    child: Option<Child>,
+}
+
+impl Node {
+    fn new() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let http = free.local_addr().expect("a listener has an address");
+        let home = tempfile::Builder::new().prefix("starling-test-").tempdir().expect("a folder can be made");
+        Self { http, home, child: None }
+    }
+
+    /// Starts it and waits until it is ready.
+    fn start(&mut self, deadline: Instant) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_starling"));
+        command
+            .args(["serve", "--listen", &self.http.to_string(), "--data-dir"])
+            .arg(self.home.path().join("data"));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.spawn().expect("the starling binary can be run"));
+        while !self.is_ready().unwrap_or(false) {
+            assert!(Instant::now() < deadline, "the node is not ready");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn is_ready(&self) -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(self.http)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// SIGKILL, to its own pid.
+    fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().ok();
+        child.wait().expect("a killed process can be waited for");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,132 @@
+//! When nobody can know what a client lacked, it is told so and loads afresh: never a silent gap.
+//! Also the reader that is too slow, who resumes where he stopped.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::http::{create_room, list_all};
+use support::{Client, Cluster, Frame, Node};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// Nearly as large as a body may be: characters of four bytes each.
+const LARGE_CHARS: usize = 7_900;
+/// More than all buffers between a node and a reader that doesn't read.
+const LARGE_MESSAGES: usize = 500;
+
+#[tokio::test]
+async fn a_slow_reader_lacks_nothing_after_he_resumed_elsewhere() {
+    let cluster = Cluster::start(3).await;
+    let room = create_room(cluster[0].http).await;
+    let mut slow = Client::join_narrow(cluster[0].http, &room, "slow", 4_096).await;
+    let mut writer = Client::join(cluster[1].http, &room, "writer").await;
+    let large = "🐦".repeat(LARGE_CHARS);
+    let mut sent = BTreeSet::new();
+    for number in 0..LARGE_MESSAGES {
+        let id = Uuid::new_v4().to_string();
+        writer.send(&id, &format!("{number} {large}")).await;
+        sent.insert(id);
+        if number % 10 == 9 {
+            writer.until_ids(&sent).await;
+        }
+    }
+    writer.until_ids(&sent).await;
+
+    let mut got = BTreeSet::new();
+    let read = async {
+        while !sent.is_subset(&got) {
+            match slow.advance().await {
+                Frame::Message(posted) => _ = got.insert(posted.id),
+                Frame::Closed(code) => return Some(code),
+                _ => {}
+            }
+        }
+        None
+    };
+    let ended = timeout(support::PATIENCE, read).await.expect("he gets all, or is told that he is too slow");
+    eprintln!("he read {} of {}, then {ended:?}", got.len(), sent.len());
+    let Some(code) = ended else { return };
+    // The close code is behind what he did not read; it is lost when the connection breaks first.
+    assert!(matches!(code, Some(4002) | None), "closed with {code:?}");
+    let (mut resumed, opening) = slow.resume(cluster[2].http).await;
+    assert!(!opening.resync);
+    got.extend(resumed.messages.iter().map(|message| message.id.clone()));
+    let lacks: BTreeSet<_> = sent.difference(&got).cloned().collect();
+    resumed.until_ids(&lacks).await;
+}
+
+#[tokio::test]
+async fn a_lone_node_whose_disk_was_rolled_back_says_so() {
+    let mut node = Node::lone(&[]).await;
+    let room = create_room(node.http).await;
+    let mut ann = Client::join(node.http, &room, "Ann").await;
+    let (old, _) = ann.post("on the old disk").await;
+    let kept = node.beside("kept");
+    assert_eq!(node.stop().await, Some(0));
+    support::folder::copy(&node.data_dir(), &kept);
+    node.restart().await;
+    let (mut ann, _) = ann.resume(node.http).await;
+    ann.post("lost with the disk").await;
+    ann.settle(1).await;
+    node.kill9().await;
+    support::folder::put_back(&kept, &node.data_dir());
+    node.restart().await;
+
+    let (mut ann, opening) = ann.resume(node.http).await;
+    assert!(opening.resync, "nothing said that messages are lost");
+    assert_eq!(opening.bodies(), [&old.body]);
+    assert!(opening.messages[0].history);
+    let (new, _) = ann.post("on the disk of now").await;
+    assert_eq!(list_all(node.http, &room).await, [old, new]);
+    // The cursor that he was given after the `resync` is good again.
+    let marker = ann.settle(1).await;
+    let (_, opening) = ann.resume(node.http).await;
+    assert!(!opening.resync && opening.bodies().iter().all(|body| *body == marker), "{opening:?}");
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_read_leads_to_a_fresh_load() {
+    let node = Node::lone(&[]).await;
+    let [room, other] = [create_room(node.http).await, create_room(node.http).await];
+    let mut writer = Client::join(node.http, &room, "writer").await;
+    for number in 0..5 {
+        writer.post(&number.to_string()).await;
+    }
+    let mut elsewhere = Client::join(node.http, &other, "reader").await;
+    elsewhere.settle(1).await;
+    let mut reader = Client::join(node.http, &room, "reader").await;
+    reader.settle(1).await;
+    let (mut own, after) = (reader.cursor.clone(), reader.after.clone());
+    drop(reader);
+
+    // One character in the middle is another one: the seal is broken.
+    let middle = own.len() / 2;
+    let turned = if own.as_bytes()[middle] == b'A' { "B" } else { "A" };
+    own.replace_range(middle..=middle, turned);
+    let long = "A".repeat(6_000);
+    let cases = [
+        ("nonsense", "nonsense"),
+        ("characters that no cursor has", "%%% ü \n"),
+        ("a broken seal", &own),
+        ("longer than any cursor", &long),
+        ("of another room", &elsewhere.cursor),
+    ];
+    for (at, (what, cursor)) in cases.into_iter().enumerate() {
+        let listed = list_all(node.http, &room).await;
+        let listed: Vec<_> = listed.iter().map(|message| message.body.as_str()).collect();
+        let name = format!("reader {at}");
+        let connected = Client::connect(node.http, &room, &name, Some(cursor), after.as_deref()).await;
+        let mut client = connected.unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+        let opening = client.opening().await;
+        assert!(opening.resync, "{what}: nothing said that the cursor is of no use");
+        assert_eq!(opening.bodies(), listed, "{what}");
+        assert!(opening.messages.iter().all(|message| message.history), "{what}: {opening:?}");
+        let marker = client.settle(1).await;
+        let (_, opening) = client.resume(node.http).await;
+        assert!(
+            !opening.resync && opening.bodies().iter().all(|body| *body == marker),
+            "{what}: {opening:?}"
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! The frames of `/ws`, as `api.md` fixes them. `web` sends and reads them; nothing else renders a message as JSON.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+use crate::{ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, Sender, text::TextError};
+
+/// RFC 3339 in UTC with milliseconds.
+const AT_FORMAT: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// The time of a stamp, as clients see it.
+pub fn at(hlc: Hlc) -> String {
+    let nanos = i128::from(hlc.unix_ms()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(AT_FORMAT).ok())
+        // 48 bits of milliseconds reach the year 10889, which RFC 3339 cannot write.
+        .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
+}
+
+/// A message as it is listed: the event that posted it, and the id under which it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedMessage {
+    /// The id that clients see; the sender's own unless another sender used it earlier.
+    pub listed_id: MessageId,
+    /// Where it stands in its room.
+    pub pos: Pos,
+    /// What was posted.
+    pub posted: MessagePosted,
+}
+
+/// A message object, in a frame and in a list.
+#[derive(Serialize)]
+pub struct MessageObject<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: MessageId,
+    #[serde(rename = "roomID")]
+    room: String,
+    username: &'a str,
+    guest: bool,
+    body: &'a str,
+    at: String,
+    pos: String,
+    #[serde(skip_serializing_if = "is_false")]
+    history: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl<'a> MessageObject<'a> {
+    /// The one rendering of a message; `history` marks those from before a first connection.
+    pub fn new(room: RoomId, message: &'a ListedMessage, history: bool) -> Self {
+        let Sender::Guest { name, .. } = &message.posted.sender;
+        Self {
+            kind: "message",
+            id: message.listed_id,
+            room: room.to_string(),
+            username: name.as_str(),
+            guest: true,
+            body: message.posted.text.as_str(),
+            at: at(message.pos.hlc),
+            pos: message.pos.to_string(),
+            history,
+        }
+    }
+
+    /// As a frame.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings and booleans always encode")
+    }
+}
+
+/// What a node tells a client, besides messages.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame<'a> {
+    /// First on every connection.
+    Welcome {
+        /// The room.
+        #[serde(rename = "roomID")]
+        room: String,
+        /// Under which name the client appears.
+        username: &'a str,
+        /// Which node serves it.
+        node: String,
+        /// What to reconnect with until a `cursor` frame brings a better one.
+        cursor: &'a str,
+        /// Who is in the room.
+        users: Vec<String>,
+        /// Where programs may reconnect.
+        public_urls: Vec<String>,
+    },
+    /// Somebody came.
+    Joined {
+        /// His name.
+        username: &'a str,
+        /// Whether he has no account.
+        guest: bool,
+        /// When.
+        at: String,
+    },
+    /// Somebody left.
+    Left {
+        /// His name.
+        username: &'a str,
+        /// Whether he has no account.
+        guest: bool,
+        /// When.
+        at: String,
+    },
+    /// A post is durable.
+    Ack {
+        /// The id that the client gave (or that it was given).
+        id: MessageId,
+        /// When it was stamped.
+        at: String,
+        /// Where it stands.
+        pos: String,
+        /// On how many nodes it is durable.
+        copies: usize,
+    },
+    /// What to reconnect with from now on.
+    Cursor {
+        /// The sealed cursor.
+        cursor: &'a str,
+    },
+    /// A frame was refused.
+    Error {
+        /// The stable word.
+        code: ErrorCode,
+        /// What to do about it.
+        detail: &'a str,
+        /// The message that it is about, if it had a readable id.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<MessageId>,
+    },
+    /// The cursor could not be continued: load afresh.
+    Resync {
+        /// What to reconnect with meanwhile.
+        cursor: &'a str,
+    },
+}
+
+impl ServerFrame<'_> {
+    /// As a frame.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers always encode")
+    }
+}
+
+/// A post that a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientPost {
+    /// Its id, if the client gave one.
+    pub id: Option<MessageId>,
+    /// Its body.
+    pub text: MessageText,
+}
+
+/// Why a client's frame was refused; the words are shown to the user.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ClientFrameError {
+    /// A JSON object without a string `body`.
+    #[error("a JSON object needs a string \"body\"")]
+    NoBody,
+    /// The body is empty or too long.
+    #[error("the body {reason}")]
+    Body {
+        /// The message's id, if it was readable.
+        id: Option<MessageId>,
+        /// What is wrong.
+        reason: TextError,
+    },
+    /// `id` is there, but is no UUID.
+    #[error("the id must be a UUID")]
+    Id,
+    /// A binary frame.
+    #[error("frames must be text")]
+    Binary,
+}
+
+impl ClientFrameError {
+    /// The code for the `error` frame.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoBody | Self::Binary => ErrorCode::BadRequest,
+            Self::Body { .. } | Self::Id => ErrorCode::Invalid,
+        }
+    }
+
+    /// The message that the `error` frame is about.
+    pub fn id(&self) -> Option<MessageId> {
+        match self {
+            Self::Body { id, .. } => *id,
+            Self::NoBody | Self::Id | Self::Binary => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawPost {
+    body: Option<serde_json::Value>,
+    id: Option<serde_json::Value>,
+}
+
+/// Reads a text frame: a JSON object with a `body`, or else any text, which is the body itself.
+pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
+    let parse = |text: &str, id| {
+        MessageText::parse(text)
+            .map(|text| ClientPost { id, text })
+            .map_err(|reason| ClientFrameError::Body { id, reason })
+    };
+    // serde would also read an array as a struct; only an object is one here.
+    let is_object = text.trim_start().starts_with('{');
+    let Some(raw) = is_object.then(|| serde_json::from_str::<RawPost>(text).ok()).flatten() else {
+        // An object that serde refused for a duplicate key is still an object.
+        return match is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
+            true => Err(ClientFrameError::NoBody),
+            false => parse(text, None),
+        };
+    };
+    let id = match raw.id {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(id)) => {
+            Some(MessageId::try_parse(&id).map_err(|_| ClientFrameError::Id)?)
+        }
+        Some(_) => return Err(ClientFrameError::Id),
+    };
+    match raw.body {
+        Some(serde_json::Value::String(body)) => parse(&body, id),
+        _ => Err(ClientFrameError::NoBody),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MESSAGE_CHARS_MAX;
+
+    #[test]
+    fn times_are_rfc_3339_in_utc_with_milliseconds() {
+        assert_eq!(at(Hlc::from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(Hlc::from_unix_ms(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(at(Hlc(u64::MAX)), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn posts_are_objects_or_plain_text() {
+        let id = MessageId::from_u128(0x1234);
+        let check = |frame: &str, expected: Result<(Option<MessageId>, &str), ClientFrameError>| {
+            let parsed = parse_post(frame);
+            let parsed = parsed.as_ref().map(|post| (post.id, post.text.as_str())).map_err(Clone::clone);
+            assert_eq!(parsed, expected, "{frame}");
+        };
+        check(r#"{"body":"hi"}"#, Ok((None, "hi")));
+        check(&format!(r#" {{"body":"hi","id":"{id}","more":[1]}}"#), Ok((Some(id), "hi")));
+        check(r#"{"body":"hi","id":null}"#, Ok((None, "hi")));
+        check("hi", Ok((None, "hi")));
+        check(r#""hi""#, Ok((None, r#""hi""#)));
+        check(r#"["hi"]"#, Ok((None, r#"["hi"]"#)));
+        check(r#"{"body":"#, Ok((None, r#"{"body":"#)));
+        check("{}", Err(ClientFrameError::NoBody));
+        check(r#"{"body":1}"#, Err(ClientFrameError::NoBody));
+        check(r#"{"body":"a","body":"b"}"#, Err(ClientFrameError::NoBody));
+        check(r#"{"body":"a","id":"x"}"#, Err(ClientFrameError::Id));
+        check(r#"{"body":"a","id":7}"#, Err(ClientFrameError::Id));
+        let empty = ClientFrameError::Body { id: None, reason: TextError::Empty };
+        check("", Err(empty.clone()));
+        check(r#"{"body":""}"#, Err(empty));
+        let long = "x".repeat(MESSAGE_CHARS_MAX + 1);
+        let too_long = ClientFrameError::Body { id: None, reason: TextError::TooLong(MESSAGE_CHARS_MAX) };
+        check(&long, Err(too_long));
+        check(&long[1..], Ok((None, &long[1..])));
+    }
+}

@@ -1,0 +1,159 @@
+//! The frames between nodes, on the one ordered stream of a link: a length, then a record of [`crate::codec`].
+//! Links read and write them; [`crate::replica`] makes and answers those that carry the log.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, VersionVector,
+    codec::{self, DecodeError},
+    limits::PEER_FRAME_BYTES_MAX,
+};
+
+/// The version of this protocol that this build speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// A member of the cluster, as lists of members name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Which node.
+    pub node: NodeId,
+    /// Where it says that it can be reached: host and port.
+    pub address: String,
+    /// Where users reach it, if it was told.
+    pub public_url: Option<String>,
+}
+
+/// The first frame of both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The highest protocol version that the sender speaks.
+    pub protocol_version: u16,
+    /// Drawn at random by each process: tells a restart from a second process with the same data.
+    pub process: u64,
+    /// The sender, and where it can be reached.
+    pub me: Member,
+    /// All members that the sender knows.
+    pub members: Vec<Member>,
+}
+
+/// Somebody present in a room: a lease that ends with the link to the node that holds his session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Present {
+    /// Where he is.
+    pub room: RoomId,
+    /// Who he is.
+    pub guest: GuestId,
+    /// What he calls himself.
+    pub name: GuestName,
+    /// When his session began; of two sessions of one guest the later stays.
+    pub since: Hlc,
+}
+
+/// Changes of presence on the sender's node. Best effort: a link that lost some starts afresh with `Reset`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Presence {
+    /// Forget all that this node said before; entries follow.
+    Reset,
+    /// These are present.
+    Joined(Vec<Present>),
+    /// This session is over.
+    Left(Present),
+}
+
+/// What a node has made durable, beyond what it said before on this link.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    /// Origins that rose, with their new heads.
+    pub rose: Vec<(OriginId, u64)>,
+    /// The head of the sender's own log; nothing if it has not written yet.
+    pub own_head: Option<(OriginId, u64)>,
+    /// Whether the receiver is in step, as the sender sees it.
+    pub in_step: bool,
+}
+
+/// A frame of the replication protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplicaFrame {
+    /// Fresh events of the sender's own origin, at once after their commit.
+    Push(Vec<Bytes>),
+    /// All that the sender has made durable: on connect, and every second while vectors differ.
+    Vector(VersionVector),
+    /// What it made durable since; also the heartbeat, every second.
+    Confirm(Confirm),
+    /// Asks for `from..=to` of an origin.
+    Pull {
+        /// Whose events.
+        origin: OriginId,
+        /// The first wanted.
+        from: u64,
+        /// The last wanted.
+        to: u64,
+    },
+    /// Answers a pull with the events from its `from` on, as many as fit a chunk; none if the asked node lacks them.
+    Pulled {
+        /// Whose events.
+        origin: OriginId,
+        /// Encoded events, in order, without gaps.
+        events: Vec<Bytes>,
+    },
+    /// Asks for the receiver's vector, for a refusal that rests on something missing.
+    Probe(u64),
+    /// Answers a probe.
+    Probed(u64, VersionVector),
+}
+
+/// Any frame between nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerFrame {
+    /// Who the sender is.
+    Hello(Hello),
+    /// Is anybody there? Decides between two processes with one `NodeId`.
+    Ping(u64),
+    /// Yes.
+    Pong(u64),
+    /// Replication.
+    Replica(ReplicaFrame),
+    /// Presence.
+    Presence(Presence),
+}
+
+impl PeerFrame {
+    /// The bytes behind the length.
+    pub fn encode(&self) -> Bytes {
+        codec::encode(self)
+    }
+
+    /// Reads the bytes behind the length.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, PEER_FRAME_BYTES_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn frames_survive() {
+        let origin = OriginId { node: NodeId([1; 16]), incarnation: 2 };
+        for frame in [
+            PeerFrame::Ping(7),
+            PeerFrame::Replica(ReplicaFrame::Push(vec![Bytes::from_static(b"event")])),
+            PeerFrame::Replica(ReplicaFrame::Vector(VersionVector::from_iter([(origin, 3)]))),
+            PeerFrame::Presence(Presence::Reset),
+        ] {
+            assert_eq!(PeerFrame::decode(&frame.encode()).unwrap(), frame);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
+            let _ = PeerFrame::decode(&bytes);
+            let _ = PeerFrame::decode(&[&[codec::FORMAT_VERSION], &bytes[..]].concat());
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Identifiers. All are fixed-size random or derived bytes; text forms are URL-safe and at most 64 characters.
+//! Randomness comes from the caller.
+
+use std::{fmt, sync::LazyLock};
+
+use data_encoding::{Encoding, HEXLOWER, Specification};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::limits::ID_CHARS_MAX;
+
+/// A message's id: the UUID that its client chose, or one derived on a clash.
+pub type MessageId = Uuid;
+
+/// The text is not an id: empty, too long, or not URL-safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an id is 1 to {ID_CHARS_MAX} characters of A-Z a-z 0-9 - _ . ~")]
+pub struct MalformedId;
+
+/// One node: drawn at random when its data directory is made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub [u8; 16]);
+
+impl NodeId {
+    /// Reads the 32 hexadecimal digits that `Display` writes.
+    pub fn parse(text: &str) -> Result<Self, MalformedId> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| MalformedId)?;
+        bytes.try_into().map(Self).map_err(|_| MalformedId)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0[..4]))
+    }
+}
+
+/// The name under which one process writes: its node, and an incarnation drawn at random at the first
+/// write after each start. No other process ever continues it, so a sequence number is never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OriginId {
+    /// The node that writes.
+    pub node: NodeId,
+    /// Which of its starts.
+    pub incarnation: u64,
+}
+
+impl OriginId {
+    /// Length of [`OriginId::to_bytes`].
+    pub const BYTES: usize = 24;
+
+    /// Big-endian bytes; they sort as the ids do.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..16].copy_from_slice(&self.node.0);
+        bytes[16..].copy_from_slice(&self.incarnation.to_be_bytes());
+        bytes
+    }
+
+    /// The inverse of [`OriginId::to_bytes`].
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let (node, incarnation) = bytes.split_at(16);
+        Self {
+            node: NodeId(node.try_into().expect("split at 16")),
+            incarnation: u64::from_be_bytes(incarnation.try_into().expect("8 of 24 remain")),
+        }
+    }
+}
+
+impl fmt::Display for OriginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.node, self.incarnation)
+    }
+}
+
+impl fmt::Debug for OriginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}-{:x}", self.node, self.incarnation)
+    }
+}
+
+/// A room: 80 bits, unguessable when drawn at random, 16 characters in a link.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RoomId(pub [u8; 10]);
+
+/// Crockford's base 32 in lower case: no `i l o u`, so an id can be read aloud.
+static ROOM_ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
+    specification.encoding().expect("32 distinct symbols make an encoding")
+});
+
+impl RoomId {
+    /// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name any room.
+    pub fn parse(text: &str) -> Result<Option<Self>, MalformedId> {
+        let url_safe = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
+        if text.is_empty() || text.len() > ID_CHARS_MAX || !text.bytes().all(url_safe) {
+            return Err(MalformedId);
+        }
+        let bytes = ROOM_ENCODING.decode(text.as_bytes()).ok();
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Self))
+    }
+}
+
+impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&ROOM_ENCODING.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A guest: drawn when he first enters a room, carried by his cursor, never shown.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GuestId(pub [u8; 16]);
+
+impl fmt::Debug for GuestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "guest-{}", HEXLOWER.encode(&self.0[..4]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_id_survives_its_text_form() {
+        let room = RoomId([0, 1, 2, 3, 250, 251, 252, 253, 254, 255]);
+        assert_eq!(room.to_string().len(), 16);
+        assert_eq!(RoomId::parse(&room.to_string()), Ok(Some(room)));
+    }
+
+    #[test]
+    fn only_malformed_room_ids_are_refused() {
+        let long = "a".repeat(ID_CHARS_MAX + 1);
+        for malformed in ["", "a b", "a/b", "ä", long.as_str()] {
+            assert_eq!(RoomId::parse(malformed), Err(MalformedId), "{malformed:?}");
+        }
+        for unknown in ["nope", "A-room_of.another~system", &long[1..], "0123456789abcdeu"] {
+            assert_eq!(RoomId::parse(unknown), Ok(None), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn origins_sort_as_their_bytes() {
+        let origin = |node: u8, incarnation| OriginId { node: NodeId([node; 16]), incarnation };
+        let mut origins = [origin(2, 1), origin(1, 256), origin(1, 1)];
+        origins.sort();
+        assert!(origins.is_sorted_by_key(|origin| origin.to_bytes()));
+        assert!(origins.iter().all(|origin| OriginId::from_bytes(origin.to_bytes()) == *origin));
+    }
+}

@@ -1,0 +1,26 @@
+//! Starling's pure core: ids, events, merge rules, frames, the codec and the replication state machine.
+//! `web` speaks to clients with it, `node` stores and replicates with it, the simulator drives it.
+//! It never opens a socket, reads a clock or draws randomness: time and random bytes come in as arguments.
+
+pub mod codec;
+pub mod cursor;
+pub mod error_code;
+pub mod event;
+pub mod frame;
+pub mod hlc;
+pub mod id;
+pub mod limits;
+pub mod merge;
+pub mod pos;
+pub mod replica;
+pub mod text;
+pub mod version_vector;
+
+pub use cursor::{Cursor, CursorKey};
+pub use error_code::ErrorCode;
+pub use event::{Event, EventBody, EventDraft, MessagePosted, RoomCreated, Scope, Sender};
+pub use hlc::{Clock, Hlc};
+pub use id::{GuestId, MessageId, NodeId, OriginId, RoomId};
+pub use pos::Pos;
+pub use text::{GuestName, MessageText, RoomName};
+pub use version_vector::VersionVector;

@@ -1,0 +1,40 @@
+//! Every size limit on what comes from outside, in one place, with its reason.
+//! `protocol`, `web` and `node` enforce them; tests try each at, below and above it.
+
+/// Characters in a message body, at most.
+pub const MESSAGE_CHARS_MAX: usize = 8_000;
+/// Characters in a guest's name, at most, after trimming.
+pub const GUEST_NAME_CHARS_MAX: usize = 32;
+/// Characters in a room's name, at most, after trimming.
+pub const ROOM_NAME_CHARS_MAX: usize = 80;
+/// Characters in any id that a client sends, at most; ids are opaque and URL-safe.
+pub const ID_CHARS_MAX: usize = 64;
+
+/// Bytes in one WebSocket message from a client, at most; beyond it the socket is closed with 1009.
+/// The longest body (8,000 characters of 4 bytes) fits twice.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes in the body of an HTTP request without files, at most.
+pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Characters in a sealed cursor, at most. A vector too large for it is answered by a resync.
+pub const CURSOR_CHARS_MAX: usize = 4_096;
+/// Events that a resume replays, at most; beyond it a client loads afresh (`resync`).
+pub const REPLAY_EVENTS_MAX: usize = 10_000;
+
+/// Bytes of one encoded event, at most: a full body (32 KB) with room for later kinds.
+pub const EVENT_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of one peer frame, at most: a chunk of events (see below) and its envelope.
+pub const PEER_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of events in one commit's push or one pull's answer, at most; above it, another frame.
+/// Small enough that a fresh push waits only milliseconds behind a chunk of catching up.
+pub const EVENTS_CHUNK_BYTES_MAX: usize = 512 * 1024;
+/// Events in one pull request, at most.
+pub const PULL_EVENTS_MAX: u64 = 2_000;
+/// Characters in the address that a node advertises, at most (a DNS name and a port).
+pub const ADDRESS_CHARS_MAX: usize = 270;
+/// Members in one list, at most; far above any cluster in which every node holds the whole log.
+pub const MEMBERS_MAX: usize = 1_000;
+/// Presence entries in one peer frame, at most.
+pub const PRESENCE_ENTRIES_MAX: usize = 1_000;
+
+/// Milliseconds by which a client's or a peer's stamp may push a node's clock past its wall clock.
+pub const CLOCK_LEAD_MS_MAX: u64 = 30_000;

@@ -1,0 +1,6 @@
+//! Merge rules: pure functions from a state and an event to the next state. Applying the same events in any
+//! order, any number of times, gives the same states; each rule's test permutes and repeats.
+//! `store` keeps the states in its views and asks no other question about merging.
+
+pub mod message;
+pub mod room;

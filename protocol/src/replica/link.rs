@@ -1,0 +1,86 @@
+//! What a node knows of one peer over the present link. All of it is forgotten with the link.
+
+use super::{Millis, SILENCE_MS_MAX};
+use crate::{NodeId, VersionVector};
+
+/// Pulls of one peer that are being read at once, at most; a peer asks for 8.
+const READS_MAX: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: NodeId,
+    /// What the peer has made durable, as it said on this link.
+    pub(super) confirmed: VersionVector,
+    /// When its last frame came.
+    pub(super) last_heard: Millis,
+    /// Its first vector has come: until then nothing is known of what it lacks.
+    pub(super) vector_received: bool,
+    /// It says that this node is in step.
+    pub(super) calls_us_in_step: bool,
+    /// Fresh commits are pushed to it; off while it catches up by pulling.
+    pub(super) pushing: bool,
+    /// Up to where it was sent the log of this process in answers to pulls.
+    pub(super) served: u64,
+    /// Pulls of that log which are being read for it.
+    pub(super) own_reads: usize,
+    /// Something that it should know was not sent: tell it the whole vector at the next beat.
+    pub(super) told_is_stale: bool,
+    /// What was held here when the link came up; `None` once the peer has had all of it.
+    catching_up_to: Option<VersionVector>,
+    reads: usize,
+}
+
+impl Link {
+    pub(super) fn new(peer: NodeId, now: Millis, held: VersionVector) -> Self {
+        Self {
+            peer,
+            confirmed: VersionVector::default(),
+            last_heard: now,
+            vector_received: false,
+            calls_us_in_step: false,
+            pushing: false,
+            served: 0,
+            own_reads: 0,
+            told_is_stale: false,
+            catching_up_to: Some(held),
+            reads: 0,
+        }
+    }
+
+    pub(super) fn is_heard(&self, now: Millis) -> bool {
+        now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
+    }
+
+    /// Heard lately, and caught up once since the link came up.
+    pub(super) fn is_in_step(&self, now: Millis) -> bool {
+        self.catching_up_to.is_none() && self.is_heard(now)
+    }
+
+    /// Says whether the peer has just caught up.
+    pub(super) fn update_caught_up(&mut self) -> bool {
+        let caught_up = self.vector_received
+            && self.catching_up_to.as_ref().is_some_and(|target| self.confirmed.covers(target));
+        if caught_up {
+            self.catching_up_to = None;
+        }
+        caught_up
+    }
+
+    pub(super) fn sending_failed(&mut self) {
+        self.pushing = false;
+        self.told_is_stale = true;
+        // What was sent last in answer to a pull may be what was lost.
+        self.served = 0;
+    }
+
+    /// Says whether one more read may run.
+    pub(super) fn begin_read(&mut self) -> bool {
+        let may = self.reads < READS_MAX;
+        self.reads += usize::from(may);
+        may
+    }
+
+    pub(super) fn end_read(&mut self) {
+        self.reads = self.reads.saturating_sub(1);
+    }
+}

@@ -1,0 +1,548 @@
+//! The replication state machine: `(now, input) → outputs`, nothing else. `node` feeds it frames, commits and
+//! time and carries out what it asks for; the simulator does the same on a virtual network.
+//!
+//! A committed batch is pushed at once to every connected peer; that is an optimisation. The truth is the pull:
+//! peers tell each other what they have made durable, and whoever lacks a range asks any peer that has it.
+
+mod barrier;
+mod durability;
+mod link;
+mod pull;
+mod recent;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use self::{barrier::Barrier, durability::Awaits, link::Link, pull::Wants, recent::RecentPushes};
+use crate::{
+    Event, NodeId, OriginId, VersionVector,
+    event::EventError,
+    frame::peer::{Confirm, PeerFrame, ReplicaFrame},
+    limits::{EVENTS_CHUNK_BYTES_MAX, PULL_EVENTS_MAX},
+};
+
+/// Monotonic milliseconds since some start.
+pub type Millis = u64;
+/// Names one link; never used for another.
+pub type LinkId = u64;
+/// Names one waiter; chosen by whoever waits, never used twice.
+pub type Token = u64;
+
+/// Heartbeats, and vectors while they differ, go out this often.
+pub const BEAT_MS: Millis = 1_000;
+/// A peer not heard for longer is out of step.
+pub const SILENCE_MS_MAX: Millis = 3_000;
+
+/// For what a waiter waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// So many nodes hold the event, this one counted.
+    Copies(usize),
+    /// Every peer in step holds it.
+    InStep,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A link to a peer is up; an earlier one to the same peer is over.
+    LinkUp {
+        /// The link.
+        link: LinkId,
+        /// Who is at its other end.
+        peer: NodeId,
+    },
+    /// A link is over.
+    LinkDown(LinkId),
+    /// A frame came in.
+    Frame(LinkId, ReplicaFrame),
+    /// This node made its own fresh events durable.
+    Committed {
+        /// The origin of this process.
+        origin: OriginId,
+        /// Sequence number of the first.
+        first: u64,
+        /// The events, encoded.
+        events: Vec<Bytes>,
+    },
+    /// This node made events of others durable: origins with their new heads.
+    Applied(Vec<(OriginId, u64)>),
+    /// The store's queue would not take an [`Output::Apply`]: what it held is not on its way.
+    ApplyRefused,
+    /// The answer to an [`Output::Read`]: events from `from` on without gaps; none if they are not there.
+    ReadDone {
+        /// For whom.
+        link: LinkId,
+        /// Whose events.
+        origin: OriginId,
+        /// The first that was asked for.
+        from: u64,
+        /// The events, encoded.
+        events: Vec<Bytes>,
+    },
+    /// The link's queue is full: a frame was not sent. The peer will catch up by pulling.
+    SendRefused(LinkId),
+    /// Somebody waits until a durable event of this node is durable elsewhere.
+    Await {
+        /// Who.
+        token: Token,
+        /// The event's origin.
+        origin: OriginId,
+        /// The event's sequence number.
+        seq: u64,
+        /// For what he waits.
+        until: Until,
+        /// How long at most.
+        wait_ms: Millis,
+    },
+    /// Somebody wants to say 'no': first learn what the peers in step have.
+    Barrier(Token),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send an encoded [`PeerFrame`], without waiting; answer [`Input::SendRefused`] if that cannot be.
+    Send(LinkId, Bytes),
+    /// Make these events durable: in order per origin, following what was handed out before.
+    Apply(Vec<Event>),
+    /// Read `from..=to` of an origin, a chunk's worth at most, and answer with [`Input::ReadDone`].
+    Read {
+        /// For whom.
+        link: LinkId,
+        /// Whose events.
+        origin: OriginId,
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// The wait is over; on so many nodes the event is durable, this one counted.
+    Settled {
+        /// Who waited.
+        token: Token,
+        /// The truth.
+        copies: usize,
+    },
+    /// The barrier is passed: this node holds what its peers in step had, or 250 ms are over.
+    BarrierPassed(Token),
+    /// The peer breaks the protocol: close the link, count and log it.
+    Close(LinkId, EventError),
+}
+
+/// Replication as seen from one node.
+#[derive(Debug)]
+pub struct Replica {
+    /// The origin of this process, once it has written.
+    own: Option<OriginId>,
+    /// Durable here.
+    held: VersionVector,
+    /// Durable or handed out to be made durable.
+    accepted: VersionVector,
+    links: BTreeMap<LinkId, Link>,
+    wants: Wants,
+    recent: RecentPushes,
+    awaits: Awaits,
+    barrier: Barrier,
+    next_beat: Millis,
+}
+
+impl Replica {
+    /// Starts with what the store holds.
+    pub fn new(held: VersionVector, now: Millis) -> Self {
+        Self {
+            own: None,
+            accepted: held.clone(),
+            held,
+            links: BTreeMap::new(),
+            wants: Wants::default(),
+            recent: RecentPushes::default(),
+            awaits: Awaits::default(),
+            barrier: Barrier::default(),
+            next_beat: now + BEAT_MS,
+        }
+    }
+
+    /// What is durable here.
+    pub fn held(&self) -> &VersionVector {
+        &self.held
+    }
+
+    /// Whether somebody reachable reports to hold all of `wanted` that this node lacks.
+    pub fn reachable(&self, wanted: &VersionVector) -> bool {
+        wanted
+            .beyond(&self.held)
+            .all(|(origin, seq)| self.links.values().any(|link| link.confirmed.contains(origin, seq)))
+    }
+
+    /// On how many nodes an event is durable: this one and the connected peers that say so.
+    pub fn copies(&self, origin: OriginId, seq: u64) -> usize {
+        1 + self.links.values().filter(|link| link.confirmed.contains(origin, seq)).count()
+    }
+
+    /// Up to where cursors may go in the log of this process: what a peer in step has confirmed.
+    /// `None` while no peer is in step: then there is nobody to outlive this node.
+    pub fn own_limit(&self, now: Millis) -> Option<u64> {
+        let confirmed = |link: &Link| self.own.map_or(0, |own| link.confirmed.get(own));
+        self.in_step(now).map(confirmed).max()
+    }
+
+    /// How many peers are in step.
+    pub fn in_step_count(&self, now: Millis) -> usize {
+        self.in_step(now).count()
+    }
+
+    /// Whether every peer that is heard calls this node in step; `None` if none is heard.
+    pub fn called_in_step(&self, now: Millis) -> Option<bool> {
+        let mut heard = self.links.values().filter(|link| link.is_heard(now)).peekable();
+        heard.peek()?;
+        Some(heard.all(|link| link.calls_us_in_step))
+    }
+
+    /// Per peer: how many events it is known to lack of what is held here, and whether it is in step.
+    pub fn lag(&self, now: Millis) -> impl Iterator<Item = (NodeId, u64, bool)> + '_ {
+        self.links.values().map(move |link| {
+            let lag = |(origin, seq)| seq - link.confirmed.get(origin);
+            (link.peer, self.held.beyond(&link.confirmed).map(lag).sum(), link.is_in_step(now))
+        })
+    }
+
+    /// Per origin that this node lacks events of: how many, as far as its peers have told.
+    pub fn missing(&self) -> impl Iterator<Item = (OriginId, u64)> + '_ {
+        self.wants.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    pub fn next_tick(&self) -> Millis {
+        [self.awaits.next_deadline(), self.wants.next_deadline(), self.barrier.next_deadline()]
+            .into_iter()
+            .flatten()
+            .fold(self.next_beat, Millis::min)
+    }
+
+    /// The one entrance. `now` never goes back.
+    pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::LinkUp { link, peer } => self.link_up(now, link, peer, out),
+            Input::LinkDown(link) => self.link_down(now, link, out),
+            Input::Frame(link, frame) => self.frame(now, link, frame, out),
+            Input::Committed { origin, first, events } => self.committed(origin, first, &events, out),
+            Input::Applied(rose) => self.applied(now, rose, out),
+            Input::ApplyRefused => self.apply_refused(now),
+            Input::ReadDone { link, origin, from, events } => self.read_done(link, origin, from, events, out),
+            Input::SendRefused(link) => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.sending_failed();
+                }
+            }
+            Input::Await { token, origin, seq, until, wait_ms } => {
+                self.awaits.insert(token, origin, seq, until, now + wait_ms);
+                self.settle_one(now, token, origin, seq, out);
+            }
+            Input::Barrier(token) => {
+                self.barrier.wait(token);
+                self.drive_barrier(now, out);
+            }
+            Input::Tick => self.tick(now, out),
+        }
+    }
+
+    fn in_step(&self, now: Millis) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(move |link| link.is_in_step(now))
+    }
+
+    fn own_head(&self) -> Option<(OriginId, u64)> {
+        self.own.map(|own| (own, self.held.get(own)))
+    }
+
+    fn best_head(&self, origin: OriginId) -> u64 {
+        self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(0)
+    }
+
+    fn link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
+        self.links.retain(|_, old| old.peer != peer);
+        self.links.insert(link, Link::new(peer, now, self.held.clone()));
+        out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
+        self.settle_all(now, out);
+    }
+
+    fn link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
+        if self.links.remove(&link).is_some() {
+            self.barrier.link_gone(link);
+            self.settle_all(now, out);
+            self.drive_barrier(now, out);
+            self.pull(now, out);
+        }
+    }
+
+    fn frame(&mut self, now: Millis, link_id: LinkId, frame: ReplicaFrame, out: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.last_heard = now;
+        match frame {
+            ReplicaFrame::Push(events) => self.received(now, link_id, None, events, out),
+            ReplicaFrame::Pulled { origin, events } => {
+                self.received(now, link_id, Some(origin), events, out);
+            }
+            ReplicaFrame::Vector(vector) => {
+                link.vector_received = true;
+                let rose: Vec<_> = vector.iter().collect();
+                self.peer_has(now, link_id, &rose, out);
+            }
+            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step }) => {
+                link.calls_us_in_step = in_step;
+                rose.extend(own_head);
+                self.peer_has(now, link_id, &rose, out);
+            }
+            ReplicaFrame::Pull { origin, from, to } => {
+                let to = to.min(from.saturating_add(PULL_EVENTS_MAX - 1));
+                if from > 0 && link.begin_read() {
+                    if Some(origin) == self.own {
+                        // It has missed pushes; those to come would only widen the gap.
+                        link.pushing = false;
+                        link.own_reads += 1;
+                    }
+                    out.push(Output::Read { link: link_id, origin, from, to });
+                }
+            }
+            ReplicaFrame::Probe(id) => {
+                out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
+            }
+            ReplicaFrame::Probed(id, vector) => {
+                let rose: Vec<_> = vector.iter().collect();
+                self.barrier.probed(id, link_id, &vector);
+                self.peer_has(now, link_id, &rose, out);
+                self.drive_barrier(now, out);
+            }
+        }
+    }
+
+    /// A peer has told that it holds these.
+    fn peer_has(&mut self, now: Millis, link_id: LinkId, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        for &(origin, seq) in rose {
+            if link.confirmed.advance(origin, seq) && Some(origin) != self.own {
+                self.wants.note(origin, seq, self.accepted.get(origin), now);
+            }
+        }
+        if link.update_caught_up() {
+            self.tell_in_step(now, link_id, out);
+            self.settle_all(now, out);
+        } else {
+            for &(origin, seq) in rose {
+                self.settle_through(now, origin, seq, out);
+            }
+        }
+        self.resume_push(link_id, out);
+        self.pull(now, out);
+    }
+
+    /// Events came in, as a push or as the answer to a pull.
+    fn received(
+        &mut self,
+        now: Millis,
+        link_id: LinkId,
+        pulled: Option<OriginId>,
+        events: Vec<Bytes>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut heads = BTreeMap::new();
+        let mut fresh = Vec::new();
+        let empty = events.is_empty();
+        for bytes in events {
+            let event = match Event::decode(bytes) {
+                Ok(event) => event,
+                Err(error) => {
+                    out.push(Output::Close(link_id, error));
+                    break;
+                }
+            };
+            heads.insert(event.origin, event.seq);
+            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own {
+                self.accepted.advance(event.origin, event.seq);
+                fresh.push(event);
+            }
+        }
+        if !fresh.is_empty() {
+            out.push(Output::Apply(fresh));
+        }
+        if let Some(origin) = pulled {
+            self.wants.answered(origin, link_id, empty, now);
+        }
+        // Who sends an event has made it durable, and all before it.
+        let heads: Vec<_> = heads.into_iter().collect();
+        self.peer_has(now, link_id, &heads, out);
+    }
+
+    fn committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
+        self.own = Some(origin);
+        let mut first = first;
+        for chunk in chunks(events) {
+            let last = first + chunk.len() as u64 - 1;
+            self.held.advance(origin, last);
+            self.accepted.advance(origin, last);
+            let frame = PeerFrame::Replica(ReplicaFrame::Push(chunk.to_vec())).encode();
+            for (&link, _) in self.links.iter().filter(|(_, link)| link.pushing) {
+                out.push(Output::Send(link, frame.clone()));
+            }
+            self.recent.push(first, last, frame);
+            first = last + 1;
+        }
+    }
+
+    fn applied(&mut self, now: Millis, rose: Vec<(OriginId, u64)>, out: &mut Vec<Output>) {
+        for &(origin, seq) in &rose {
+            self.held.advance(origin, seq);
+            self.accepted.advance(origin, seq);
+        }
+        let own_head = self.own_head();
+        for (&id, link) in &self.links {
+            let confirm = Confirm { rose: rose.clone(), own_head, in_step: link.is_in_step(now) };
+            out.push(send(id, ReplicaFrame::Confirm(confirm)));
+        }
+        self.drive_barrier(now, out);
+    }
+
+    fn apply_refused(&mut self, now: Millis) {
+        self.accepted = self.held.clone();
+        for link in self.links.values() {
+            for (origin, seq) in link.confirmed.beyond(&self.held) {
+                self.wants.note(origin, seq, self.held.get(origin), now);
+            }
+        }
+        // What was asked for meanwhile would now come with a gap; ask again when the store has caught its breath.
+        self.wants.pause(now);
+    }
+
+    fn read_done(
+        &mut self,
+        link_id: LinkId,
+        origin: OriginId,
+        from: u64,
+        events: Vec<Bytes>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.end_read();
+        if Some(origin) == self.own {
+            link.own_reads = link.own_reads.saturating_sub(1);
+            link.served = link.served.max((from + events.len() as u64).saturating_sub(1));
+        }
+        out.push(send(link_id, ReplicaFrame::Pulled { origin, events }));
+        self.resume_push(link_id, out);
+    }
+
+    /// Goes (back) to pushing once the recent pushes reach back to what the peer has or was sent.
+    fn resume_push(&mut self, link_id: LinkId, out: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        if link.pushing || link.own_reads > 0 || !link.vector_received {
+            return;
+        }
+        let (own_confirmed, head) =
+            self.own.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
+        if let Some(frames) = self.recent.after(own_confirmed.max(link.served), head) {
+            link.pushing = true;
+            out.extend(frames.map(|frame| Output::Send(link_id, frame)));
+        }
+    }
+
+    fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if now >= self.next_beat {
+            self.next_beat = now + BEAT_MS;
+            let own_head = self.own_head();
+            for (&id, link) in &mut self.links {
+                if link.told_is_stale || link.confirmed != self.held {
+                    link.told_is_stale = false;
+                    out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+                }
+                let confirm = Confirm { rose: Vec::new(), own_head, in_step: link.is_in_step(now) };
+                out.push(send(id, ReplicaFrame::Confirm(confirm)));
+            }
+            // Peers may have fallen out of step: nobody waits for them any longer.
+            self.settle_all(now, out);
+        }
+        while let Some((token, origin, seq)) = self.awaits.pop_expired(now) {
+            out.push(Output::Settled { token, copies: self.copies(origin, seq) });
+        }
+        self.drive_barrier(now, out);
+        self.pull(now, out);
+    }
+
+    /// Tells a peer at once that it is in step now: a starting node waits for that.
+    fn tell_in_step(&mut self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
+        let own_head = self.own_head();
+        let Some(link) = self.links.get(&link_id) else { return };
+        let confirm = Confirm { rose: Vec::new(), own_head, in_step: link.is_in_step(now) };
+        out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
+    }
+
+    fn pull(&mut self, now: Millis, out: &mut Vec<Output>) {
+        for (link, origin, from, to) in self.wants.plan(now, &self.accepted, &self.links) {
+            out.push(send(link, ReplicaFrame::Pull { origin, from, to }));
+        }
+    }
+
+    fn drive_barrier(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let in_step = self.links.iter().filter(|(_, link)| link.is_in_step(now)).map(|(&id, _)| id).collect();
+        let step = self.barrier.drive(now, &self.held, in_step);
+        out.extend(step.passed.into_iter().map(Output::BarrierPassed));
+        for link in step.probe {
+            out.push(send(link, ReplicaFrame::Probe(step.exchange)));
+        }
+    }
+
+    fn is_settled(&self, now: Millis, origin: OriginId, seq: u64, until: Until) -> bool {
+        match until {
+            // With no peer in step there is nobody to wait for.
+            Until::Copies(copies) => {
+                self.copies(origin, seq) >= copies || self.in_step(now).next().is_none()
+            }
+            Until::InStep => self.in_step(now).all(|link| link.confirmed.contains(origin, seq)),
+        }
+    }
+
+    fn settle_one(&mut self, now: Millis, token: Token, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
+        let Some(until) = self.awaits.get(token, origin, seq) else { return };
+        if self.is_settled(now, origin, seq, until) {
+            self.awaits.remove(token, origin, seq);
+            out.push(Output::Settled { token, copies: self.copies(origin, seq) });
+        }
+    }
+
+    fn settle_through(&mut self, now: Millis, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
+        for (token, seq) in self.awaits.through(origin, seq) {
+            self.settle_one(now, token, origin, seq, out);
+        }
+    }
+
+    fn settle_all(&mut self, now: Millis, out: &mut Vec<Output>) {
+        for (token, origin, seq) in self.awaits.all() {
+            self.settle_one(now, token, origin, seq, out);
+        }
+    }
+}
+
+fn send(link: LinkId, frame: ReplicaFrame) -> Output {
+    Output::Send(link, PeerFrame::Replica(frame).encode())
+}
+
+/// Splits events into runs of at most a chunk's bytes each.
+fn chunks(events: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    let mut rest = events;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|event| {
+            bytes += event.len();
+            bytes <= EVENTS_CHUNK_BYTES_MAX
+        });
+        // One event alone is always within the limit of a frame.
+        let count = fits.count().max(1).min(rest.len());
+        let (chunk, after) = rest.split_at(count);
+        rest = after;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}

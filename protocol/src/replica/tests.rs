@@ -1,0 +1,176 @@
+//! Single steps of the state machine. Whole histories are the simulator's (`node/tests/sim`).
+
+use super::*;
+use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
+use crate::{EventBody, MessagePosted};
+
+const PEER: NodeId = NodeId([2; 16]);
+const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
+
+fn event(origin: OriginId, seq: u64) -> Bytes {
+    let posted = MessagePosted {
+        id: MessageId::from_u128(u128::from(seq)),
+        sender: Sender::Guest { id: GuestId([0; 16]), name: GuestName::parse("x").unwrap() },
+        text: MessageText::parse("text").unwrap(),
+    };
+    let body = EventBody::MessagePosted(posted);
+    let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, floor: None };
+    Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
+}
+
+/// A replica with one link on which the peer has told that it has `theirs`.
+struct Bench {
+    replica: Replica,
+    now: Millis,
+}
+
+impl Bench {
+    fn linked(theirs: VersionVector) -> Self {
+        let mut bench = Self { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+        bench.step(Input::LinkUp { link: 1, peer: PEER });
+        bench.step(Input::Frame(1, ReplicaFrame::Vector(theirs)));
+        bench
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.replica.handle(self.now, input, &mut out);
+        out
+    }
+
+    fn sent(&mut self, input: Input) -> Vec<ReplicaFrame> {
+        let frames = self.step(input).into_iter().filter_map(|output| match output {
+            Output::Send(_, bytes) => Some(PeerFrame::decode(&bytes).unwrap()),
+            _ => None,
+        });
+        frames
+            .map(|frame| match frame {
+                PeerFrame::Replica(frame) => frame,
+                other => panic!("{other:?} is not the replica's to send"),
+            })
+            .collect()
+    }
+
+    fn commit(&mut self, seq: u64) -> Vec<ReplicaFrame> {
+        self.sent(Input::Committed { origin: OWN, first: seq, events: vec![event(OWN, seq)] })
+    }
+
+    fn confirm(&mut self, seq: u64) -> Vec<Output> {
+        let confirm = Confirm { rose: vec![(OWN, seq)], own_head: None, in_step: true };
+        self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
+    }
+
+    fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
+        self.step(Input::Await { token, origin: OWN, seq, until, wait_ms: 200 })
+    }
+}
+
+fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
+    let settled = outputs.iter().filter_map(|output| match output {
+        Output::Settled { token, copies } => Some((*token, *copies)),
+        _ => None,
+    });
+    settled.collect()
+}
+
+#[test]
+fn a_commit_is_pushed_at_once_and_copies_count_what_was_confirmed() {
+    let mut bench = Bench::linked(VersionVector::default());
+    assert_eq!(bench.commit(1), [ReplicaFrame::Push(vec![event(OWN, 1)])]);
+    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), []);
+    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+}
+
+#[test]
+fn a_wait_ends_with_the_truth() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.commit(1);
+    bench.wait(7, 1, Until::Copies(2));
+    bench.now = 199;
+    assert_eq!(settled(&bench.step(Input::Tick)), []);
+    bench.now = 200;
+    assert_eq!(settled(&bench.step(Input::Tick)), [(7, 1)]);
+}
+
+#[test]
+fn nobody_waits_for_peers_out_of_step() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.commit(1);
+    bench.now = SILENCE_MS_MAX + 1;
+    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
+    assert_eq!(settled(&bench.wait(8, 1, Until::InStep)), [(8, 1)]);
+}
+
+#[test]
+fn what_a_push_missed_is_pulled_and_pushing_goes_on_behind_it() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(Input::SendRefused(1));
+    assert_eq!(bench.commit(1), []);
+    let pull = ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 };
+    let read = bench.step(Input::Frame(1, pull));
+    assert!(matches!(read[..], [Output::Read { link: 1, from: 1, to: 1, .. }]), "{read:?}");
+    // Another commit while the answer is being read: it follows the answer, and later ones follow it.
+    assert_eq!(bench.commit(2), []);
+    let answer = Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] };
+    let pulled = ReplicaFrame::Pulled { origin: OWN, events: vec![event(OWN, 1)] };
+    assert_eq!(bench.sent(answer), [pulled, ReplicaFrame::Push(vec![event(OWN, 2)])]);
+    assert_eq!(bench.commit(3), [ReplicaFrame::Push(vec![event(OWN, 3)])]);
+}
+
+#[test]
+fn only_gap_free_events_are_handed_out() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let push = |seqs: &[u64]| {
+        Input::Frame(1, ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, seq)).collect()))
+    };
+    let applied = |outputs: &[Output]| {
+        let events = outputs.iter().filter_map(|output| match output {
+            Output::Apply(events) => Some(events.iter().map(|event| event.seq).collect::<Vec<_>>()),
+            _ => None,
+        });
+        events.flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(applied(&bench.step(push(&[1, 2]))), [1, 2]);
+    assert!(applied(&bench.step(push(&[2, 4]))).is_empty());
+    assert_eq!(applied(&bench.step(push(&[3, 4]))), [3, 4]);
+}
+
+#[test]
+fn events_of_a_dead_writer_are_pulled_from_whoever_has_them() {
+    let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    bench.step(Input::LinkUp { link: 1, peer: PEER });
+    let vector = ReplicaFrame::Vector([(dead, 5)].into_iter().collect());
+    let sent = bench.sent(Input::Frame(1, vector));
+    assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: 1, to: 5 }), "{sent:?}");
+}
+
+#[test]
+fn a_barrier_waits_for_what_peers_in_step_have() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3)));
+    assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
+    let probed = ReplicaFrame::Probed(1, [(THEIRS, 1)].into_iter().collect());
+    assert!(!passed(&bench.step(Input::Frame(1, probed))));
+    assert!(passed(&bench.step(Input::Applied(vec![(THEIRS, 1)]))));
+}
+
+#[test]
+fn cursors_stay_behind_what_a_peer_in_step_has_confirmed() {
+    let mut bench = Bench::linked(VersionVector::default());
+    // The first commit is in no cursor before it is told to this state machine.
+    assert_eq!(bench.replica.own_limit(0), Some(0));
+    bench.commit(1);
+    assert_eq!(bench.replica.own_limit(0), Some(0));
+    bench.confirm(1);
+    assert_eq!(bench.replica.own_limit(0), Some(1));
+    assert_eq!(bench.replica.own_limit(SILENCE_MS_MAX + 1), None);
+}
+
+#[test]
+fn a_frame_that_is_no_event_closes_the_link() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let push = ReplicaFrame::Push(vec![Bytes::from_static(b"\x01nonsense")]);
+    assert!(matches!(bench.step(Input::Frame(1, push))[..], [Output::Close(1, _), ..]));
+}

@@ -1,0 +1,106 @@
+//! Version vectors (Parker et al., 1983): `origin → highest seq held`; what a node or a client has.
+//! Only gap-free prefixes are ever held, so one number per origin says everything.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::OriginId;
+
+/// What is held: per origin, everything up to and including a sequence number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionVector(BTreeMap<OriginId, u64>);
+
+impl VersionVector {
+    /// The highest sequence number held of an origin; 0 if none.
+    pub fn get(&self, origin: OriginId) -> u64 {
+        self.0.get(&origin).copied().unwrap_or(0)
+    }
+
+    /// Whether an event is held.
+    pub fn contains(&self, origin: OriginId, seq: u64) -> bool {
+        seq <= self.get(origin)
+    }
+
+    /// Raises an entry to `seq`; lower values change nothing. Says whether it rose.
+    pub fn advance(&mut self, origin: OriginId, seq: u64) -> bool {
+        if seq <= self.get(origin) {
+            return false;
+        }
+        self.0.insert(origin, seq);
+        true
+    }
+
+    /// Lowers an entry to `seq` at most; 0 removes it.
+    pub fn limit(&mut self, origin: OriginId, seq: u64) {
+        if seq == 0 {
+            self.0.remove(&origin);
+        } else if self.get(origin) > seq {
+            self.0.insert(origin, seq);
+        }
+    }
+
+    /// Takes the maximum of each entry.
+    pub fn merge(&mut self, other: &Self) {
+        for (origin, seq) in other.iter() {
+            self.advance(origin, seq);
+        }
+    }
+
+    /// Whether everything in `other` is held here too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.beyond(self).next().is_none()
+    }
+
+    /// The entries of this vector that exceed `other`'s: `(origin, highest seq here)`.
+    pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (OriginId, u64)> + 'a {
+        self.iter().filter(|&(origin, seq)| seq > other.get(origin))
+    }
+
+    /// All entries, in the order of their origins.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (OriginId, u64)> + '_ {
+        self.0.iter().map(|(&origin, &seq)| (origin, seq))
+    }
+}
+
+impl FromIterator<(OriginId, u64)> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = (OriginId, u64)>>(entries: I) -> Self {
+        let mut vector = Self::default();
+        for (origin, seq) in entries {
+            vector.advance(origin, seq);
+        }
+        vector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NodeId;
+
+    fn origin(n: u8) -> OriginId {
+        OriginId { node: NodeId([n; 16]), incarnation: 1 }
+    }
+
+    #[test]
+    fn covering_is_per_origin() {
+        let a = VersionVector::from_iter([(origin(1), 5), (origin(2), 1)]);
+        let b = VersionVector::from_iter([(origin(1), 4)]);
+        assert!(a.covers(&b) && !b.covers(&a));
+        assert_eq!(a.beyond(&b).collect::<Vec<_>>(), [(origin(1), 5), (origin(2), 1)]);
+        let mut both = b.clone();
+        both.merge(&a);
+        assert_eq!(both, a);
+    }
+
+    #[test]
+    fn a_limit_lowers_and_zero_removes() {
+        let mut vector = VersionVector::from_iter([(origin(1), 5)]);
+        vector.limit(origin(1), 7);
+        assert_eq!(vector.get(origin(1)), 5);
+        vector.limit(origin(1), 2);
+        assert_eq!(vector.get(origin(1)), 2);
+        vector.limit(origin(1), 0);
+        assert_eq!(vector, VersionVector::default());
+    }
+}

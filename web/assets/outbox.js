@@ -1,0 +1,40 @@
+// Messages that were written here and not yet acked. A reload finds them again.
+
+import { keep, recall } from "./storage.js";
+
+const LIMIT = 100; // Of 8,000 characters each they still fit into what browsers grant a tab.
+
+export class Outbox {
+  #key;
+  #messages;
+
+  constructor(room) {
+    this.#key = `outbox.${room}`;
+    this.#messages = new Map((recall("session", this.#key) ?? []).map((message) => [message.id, message]));
+  }
+
+  get full() {
+    return this.#messages.size >= LIMIT;
+  }
+
+  get(id) {
+    return this.#messages.get(id);
+  }
+
+  put(message) {
+    this.#messages.set(message.id, message);
+    this.#save();
+  }
+
+  drop(id) {
+    if (this.#messages.delete(id)) this.#save();
+  }
+
+  [Symbol.iterator]() {
+    return this.#messages.values();
+  }
+
+  #save() {
+    keep("session", this.#key, [...this]);
+  }
+}

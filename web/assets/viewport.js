@@ -1,0 +1,13 @@
+// Keeps the page as high as what a phone's keyboard leaves of the screen, where the browser doesn't do so itself.
+
+export function followViewport() {
+  const view = globalThis.visualViewport;
+  if (!view) return;
+  const fit = () => {
+    if (view.scale > 1.01) return; // Zoomed by hand: that is no keyboard.
+    document.documentElement.style.setProperty("--height", `${Math.round(view.height)}px`);
+    if (view.offsetTop) scrollTo(0, 0);
+  };
+  view.addEventListener("resize", fit);
+  view.addEventListener("scroll", fit);
+}

@@ -1,0 +1,254 @@
+//! Lanes: a room's live tail in memory. A lane is a numbered ring of frames encoded once and shared by all; a
+//! session is a position in it. The writer pushes and never waits; who falls behind the ring is told so.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use axum::extract::ws::Utf8Bytes;
+use starling_protocol::{Hlc, RoomId, VersionVector};
+use tokio::sync::watch;
+
+/// Frames in a lane, at most: two seconds of a room at 500 messages a second.
+const FRAMES_MAX: usize = 1_024;
+/// Bytes of frames in a lane, at most.
+const BYTES_MAX: usize = 1024 * 1024;
+
+/// The state of the log after a commit.
+#[derive(Clone, Debug)]
+pub struct CommitPoint {
+    /// Counts the commits of this process.
+    pub number: u64,
+    /// What the log held then.
+    pub vector: Arc<VersionVector>,
+    /// The greatest stamp in it.
+    pub greatest: Hlc,
+}
+
+/// A frame on its way to every session of a room.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The commit that it comes from; [`Frame::EPHEMERAL`] if it was never logged.
+    pub commit: u64,
+    /// The JSON text, shared.
+    pub text: Utf8Bytes,
+}
+
+impl Frame {
+    /// The commit of frames that are no part of any: a replay never covers them.
+    pub const EPHEMERAL: u64 = u64::MAX;
+}
+
+/// The session has fallen further behind than the lane reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lagged;
+
+#[derive(Debug, Default)]
+struct Ring {
+    frames: VecDeque<Frame>,
+    /// The number of the first frame that is still there.
+    first: u64,
+    bytes: usize,
+}
+
+/// One room's live tail.
+#[derive(Debug)]
+pub struct Lane {
+    ring: RwLock<Ring>,
+    /// The number of the next frame; sessions sleep on it.
+    next: watch::Sender<u64>,
+}
+
+// A panic while a lock is held cannot leave these half-changed in a way that matters more than going on.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self { ring: RwLock::default(), next: watch::Sender::new(0) }
+    }
+
+    /// Appends frames and wakes the sessions once.
+    pub fn push(&self, frames: impl IntoIterator<Item = Frame>) {
+        let next = {
+            let mut ring = write(&self.ring);
+            for frame in frames {
+                ring.bytes += frame.text.len();
+                ring.frames.push_back(frame);
+            }
+            while ring.frames.len() > FRAMES_MAX || ring.bytes > BYTES_MAX {
+                let Some(frame) = ring.frames.pop_front() else { break };
+                ring.bytes -= frame.text.len();
+                ring.first += 1;
+            }
+            ring.first + ring.frames.len() as u64
+        };
+        self.next.send_replace(next);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    lane: Arc<Lane>,
+    subscriptions: usize,
+}
+
+/// The lanes of all rooms that somebody here is in, and the last commit.
+#[derive(Debug)]
+pub struct Lanes {
+    lanes: Mutex<HashMap<RoomId, Entry>>,
+    commit_point: watch::Sender<CommitPoint>,
+}
+
+impl Lanes {
+    /// No lanes yet; the log is at `commit_point`.
+    pub fn new(commit_point: CommitPoint) -> Self {
+        Self { lanes: Mutex::default(), commit_point: watch::Sender::new(commit_point) }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<RoomId, Entry>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lane of a room, if anybody here is in it.
+    pub fn get(&self, room: RoomId) -> Option<Arc<Lane>> {
+        self.lanes().get(&room).map(|entry| Arc::clone(&entry.lane))
+    }
+
+    /// Says that a commit's frames are in their lanes. The order matters: a session that sees the commit finds them.
+    pub fn publish(&self, commit_point: CommitPoint) {
+        self.commit_point.send_replace(commit_point);
+    }
+
+    /// The last commit whose frames are all in their lanes.
+    pub fn commit_point(&self) -> CommitPoint {
+        self.commit_point.borrow().clone()
+    }
+
+    /// Follows the commits.
+    pub fn watch_commits(&self) -> watch::Receiver<CommitPoint> {
+        self.commit_point.subscribe()
+    }
+
+    /// Takes a position at the end of a room's lane.
+    pub fn subscribe(self: &Arc<Self>, room: RoomId) -> Subscription {
+        let mut lanes = self.lanes();
+        let entry =
+            lanes.entry(room).or_insert_with(|| Entry { lane: Arc::new(Lane::new()), subscriptions: 0 });
+        entry.subscriptions += 1;
+        let lane = Arc::clone(&entry.lane);
+        drop(lanes);
+        let next = lane.next.subscribe();
+        let position = *next.borrow();
+        Subscription { lanes: Arc::clone(self), room, lane, next, position }
+    }
+}
+
+/// A session's position in a lane. Dropping it gives it up; the last one takes the lane with it.
+#[derive(Debug)]
+pub struct Subscription {
+    lanes: Arc<Lanes>,
+    room: RoomId,
+    lane: Arc<Lane>,
+    next: watch::Receiver<u64>,
+    position: u64,
+}
+
+impl Subscription {
+    /// Waits until there are frames beyond the position.
+    ///
+    /// Cancellation safety: nothing is lost when the future is dropped.
+    pub async fn changed(&mut self) {
+        let position = self.position;
+        // The sender lives as long as the lane, which this holds.
+        let _ = self.next.wait_for(|next| *next > position).await;
+    }
+
+    /// Moves up to `max` frames into `into` and the position behind them.
+    pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<(), Lagged> {
+        let ring = read(&self.lane.ring);
+        let behind = self.position.checked_sub(ring.first).ok_or(Lagged)?;
+        let skip = usize::try_from(behind).map_err(|_| Lagged)?;
+        let before = into.len();
+        into.extend(ring.frames.iter().skip(skip).take(max).cloned());
+        self.position += (into.len() - before) as u64;
+        Ok(())
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut lanes = self.lanes.lanes();
+        if let Some(entry) = lanes.get_mut(&self.room) {
+            entry.subscriptions -= 1;
+            if entry.subscriptions == 0 {
+                lanes.remove(&self.room);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomId = RoomId([1; 10]);
+
+    fn lanes() -> Arc<Lanes> {
+        let vector = Arc::default();
+        Arc::new(Lanes::new(CommitPoint { number: 0, vector, greatest: Hlc(0) }))
+    }
+
+    fn frame(n: usize) -> Frame {
+        Frame { commit: n as u64, text: format!("{n:04}").into() }
+    }
+
+    fn taken(subscription: &mut Subscription, max: usize) -> Result<Vec<u64>, Lagged> {
+        let mut frames = Vec::new();
+        subscription.take(max, &mut frames)?;
+        Ok(frames.iter().map(|frame| frame.commit).collect())
+    }
+
+    #[test]
+    fn a_session_gets_what_is_pushed_after_it_came_in_order() {
+        let lanes = lanes();
+        let mut first = lanes.subscribe(ROOM);
+        let lane = lanes.get(ROOM).unwrap();
+        lane.push([frame(1), frame(2)]);
+        let mut second = lanes.subscribe(ROOM);
+        lane.push([frame(3)]);
+        assert_eq!(taken(&mut first, 2), Ok(vec![1, 2]));
+        assert_eq!(taken(&mut first, 2), Ok(vec![3]));
+        assert_eq!(taken(&mut second, 2), Ok(vec![3]));
+        assert_eq!(taken(&mut second, 2), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_who_falls_behind_it_is_told() {
+        let lanes = lanes();
+        let mut session = lanes.subscribe(ROOM);
+        let lane = lanes.get(ROOM).unwrap();
+        lane.push((0..FRAMES_MAX).map(frame));
+        assert_eq!(taken(&mut session, 1), Ok(vec![0]));
+        lane.push([frame(FRAMES_MAX)]);
+        assert_eq!(taken(&mut session, 1), Ok(vec![1]));
+        lane.push([frame(FRAMES_MAX + 1), frame(FRAMES_MAX + 2)]);
+        assert_eq!(taken(&mut session, 1), Err(Lagged));
+    }
+
+    #[test]
+    fn a_lane_ends_with_its_last_session() {
+        let lanes = lanes();
+        let (first, second) = (lanes.subscribe(ROOM), lanes.subscribe(ROOM));
+        drop(first);
+        assert!(lanes.get(ROOM).is_some());
+        drop(second);
+        assert!(lanes.get(ROOM).is_none());
+    }
+}

@@ -1,0 +1,16 @@
+//! What Starling's users touch: HTTP routes, WebSocket sessions, live lanes, pages.
+//! It defines the services that it needs as traits (`service`); `node` implements them, injects itself and pushes
+//! committed frames into lanes. It never sees the store or a peer.
+
+pub mod assets;
+pub mod drain;
+pub mod lane;
+pub mod metrics;
+pub mod pages;
+mod problem;
+mod routes;
+pub mod server;
+pub mod service;
+mod session;
+
+pub use routes::{Web, WebSettings, metrics_router, router};

@@ -1,0 +1,42 @@
+//! What `web` counts. `node` registers these beside its own figures and serves them under `/metrics`.
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Figures of the sessions of this node.
+#[derive(Clone, Debug, Default)]
+pub struct WebMetrics {
+    /// WebSockets that are open.
+    pub sessions: Gauge,
+    /// Frames from lanes written to sessions.
+    pub deliveries: Counter,
+    /// Posts received from sessions.
+    pub posts: Counter,
+    /// Frames from clients that were refused.
+    pub refused_frames: Counter,
+    /// Sessions that were closed because they could not keep up.
+    pub lagged_sessions: Counter,
+    /// Resumes that were answered by `resync`.
+    pub resyncs: Counter,
+    /// HTTP connections that are open, WebSockets included.
+    pub connections: Gauge,
+}
+
+impl WebMetrics {
+    /// Adds the figures to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("sessions", "WebSockets that are open", self.sessions.clone());
+        registry.register("deliveries", "Frames from lanes written to sessions", self.deliveries.clone());
+        registry.register("posts", "Posts received from sessions", self.posts.clone());
+        registry.register("refused_frames", "Frames from clients refused", self.refused_frames.clone());
+        registry.register(
+            "lagged_sessions",
+            "Sessions closed because they could not keep up",
+            self.lagged_sessions.clone(),
+        );
+        registry.register("resyncs", "Resumes answered by resync", self.resyncs.clone());
+        registry.register("connections", "HTTP connections that are open", self.connections.clone());
+    }
+}

@@ -1,0 +1,35 @@
+//! Health for balancers and figures for Prometheus.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::Web;
+
+/// The process runs.
+pub async fn livez() -> impl IntoResponse {
+    Json(json!({ "status": "alive" }))
+}
+
+/// The node wants traffic, or says why not.
+pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
+    let mut reasons = web.operations.not_ready();
+    if web.drain.has_begun() {
+        reasons.push("draining".to_owned());
+    }
+    if reasons.is_empty() {
+        return Json(json!({ "status": "ready" })).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reasons": reasons }))).into_response()
+}
+
+/// Prometheus text.
+pub async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], web.operations.metrics())
+}

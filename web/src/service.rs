@@ -1,0 +1,175 @@
+//! The services that `web` needs, as traits that `node` implements. Handlers and sessions call these and nothing
+//! else; what they hand over has been parsed, what comes back has been decided.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+use starling_protocol::{
+    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, Pos, RoomId, RoomName, Sender, MessageText,
+    VersionVector, cursor::CursorError, frame::client::ListedMessage,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::lane::CommitPoint;
+
+/// A refusal: the stable code, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code.
+    pub code: ErrorCode,
+    /// For the person who reads it.
+    pub detail: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// A refusal with its text.
+    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+}
+
+/// A message to be posted.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// Where.
+    pub room: RoomId,
+    /// Its id, with which it may be sent again.
+    pub id: MessageId,
+    /// Who writes.
+    pub sender: Sender,
+    /// What.
+    pub text: MessageText,
+    /// It is stamped above this: the greatest that its sender has seen.
+    pub floor: Option<Hlc>,
+}
+
+/// A post that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Where it stands.
+    pub pos: Pos,
+    /// On how many nodes it is durable.
+    pub copies: usize,
+}
+
+/// What became of a post.
+#[derive(Debug)]
+pub struct PostOutcome {
+    /// Which.
+    pub id: MessageId,
+    /// Where it stands, or why not.
+    pub result: Result<Posted, Refusal>,
+}
+
+/// Part of a room's history, newest first.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// The messages.
+    pub messages: Vec<ListedMessage>,
+    /// Whether there are earlier ones.
+    pub more: bool,
+}
+
+/// A cursor for a client.
+#[derive(Debug)]
+pub struct SealedCursor {
+    /// Its text.
+    pub text: String,
+    /// Whether it covers the whole commit point; if not, a better one can be had once peers have confirmed more.
+    pub complete: bool,
+}
+
+/// Rooms and their messages.
+#[async_trait]
+pub trait Rooms: Send + Sync + 'static {
+    /// Makes a room; returns when every peer in step has it, or after 250 ms.
+    async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal>;
+
+    /// Looks a room up: its name, if it has one. `NotFound` is only said after catching up with the peers in step.
+    async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
+
+    /// Hands a post to the writer without waiting. Its outcome follows once it is durable on as many nodes as
+    /// configured. The caller bounds how many of his outcomes are outstanding.
+    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>;
+
+    /// A page of history before a place; only messages of commits up to `within`, if given.
+    async fn history(
+        &self,
+        room: RoomId,
+        before: Option<Pos>,
+        limit: usize,
+        within: Option<CommitPoint>,
+    ) -> Result<HistoryPage, Refusal>;
+
+    /// Waits (2 s at most) for what `vector` has and this node lacks, if somebody reachable reports to have it.
+    /// Says whether it is all here now.
+    async fn catch_up(&self, vector: &VersionVector) -> bool;
+
+    /// The places of a room's events within `to` beyond `from`; `None` if they are too many to replay.
+    async fn beyond(
+        &self,
+        room: RoomId,
+        from: VersionVector,
+        to: CommitPoint,
+    ) -> Result<Option<Vec<Pos>>, Refusal>;
+
+    /// The messages listed at these places.
+    async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal>;
+
+    /// The stamp above which to post for a client that has shown `after`: its own if this node holds it, otherwise
+    /// one that does not run ahead of the wall clock.
+    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
+
+    /// Seals a cursor as of a commit.
+    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint) -> SealedCursor;
+
+    /// Seals a cursor that covers nothing.
+    fn seal_empty(&self, guest: GuestId, room: RoomId) -> String;
+
+    /// Opens a client's cursor.
+    fn open(&self, cursor: &str) -> Result<Cursor, CursorError>;
+}
+
+/// The name is held by somebody else in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameInUse;
+
+/// Presence of a session: ends when this is dropped, or with the node.
+pub struct Lease {
+    /// Resolves when a later session of the same guest takes over.
+    pub taken_over: oneshot::Receiver<()>,
+    /// Runs when the lease is dropped.
+    pub release: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            release();
+        }
+    }
+}
+
+/// Who is where, over all nodes that are reached.
+pub trait Presence: Send + Sync + 'static {
+    /// Begins presence under a name, unless somebody else in the room has it (compared case-folded).
+    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse>;
+
+    /// Whether [`Presence::enter`] would succeed.
+    fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool;
+
+    /// The names of those present, sorted.
+    fn users(&self, room: RoomId) -> Vec<String>;
+}
+
+/// What operators ask.
+pub trait Operations: Send + Sync + 'static {
+    /// Why the node should get no traffic now; empty if it is ready.
+    fn not_ready(&self) -> Vec<String>;
+
+    /// All figures, as Prometheus reads them.
+    fn metrics(&self) -> String;
+
+    /// Where users reach this node and those it is linked to, as far as they were told.
+    fn public_urls(&self) -> Vec<String>;
+}

@@ -1,0 +1,268 @@
+//! The live part of a session: the lane out, posts in, acks and cursors between them.
+
+use std::time::Duration;
+
+use axum::extract::ws::Message;
+use starling_protocol::{
+    Hlc, MessageId, Sender,
+    frame::client::{self, ClientFrameError, ServerFrame},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_tungstenite::tungstenite;
+
+use super::{End, Never, Outbox, Seat, Socket};
+use crate::{
+    lane::{CommitPoint, Frame, Subscription},
+    routes::Web,
+    service::{Post, PostOutcome, Refusal},
+};
+
+/// A cursor follows the last frame after this at the latest; while frames flow, it travels with them.
+const CURSOR_EVERY: Duration = Duration::from_millis(200);
+/// A silent client is asked whether it is there after this, and given up after twice as long.
+const PING_AFTER: Duration = Duration::from_secs(30);
+/// Posts of one session that are not acked yet; beyond it nothing more is read from it.
+const POSTS_IN_FLIGHT_MAX: usize = 64;
+/// Frames taken from the lane at once.
+const TAKE_FRAMES: usize = 64;
+
+pub struct Live<'a> {
+    web: &'a Web,
+    seat: &'a mut Seat,
+    lane: Subscription,
+    /// All commits up to here have been sent.
+    sent: CommitPoint,
+    /// The greatest commit of a frame that was sent; its point may not have been published yet.
+    shown: u64,
+    /// Up to which commit the client has been given a complete cursor.
+    cursor_number: Option<u64>,
+    cursor_at: Instant,
+    heard_at: Instant,
+    pinged: bool,
+    floor: Option<Hlc>,
+    outcomes: mpsc::UnboundedReceiver<PostOutcome>,
+    outcomes_sender: mpsc::UnboundedSender<PostOutcome>,
+    in_flight: usize,
+    frames: Vec<Frame>,
+}
+
+impl<'a> Live<'a> {
+    pub fn new(
+        web: &'a Web,
+        seat: &'a mut Seat,
+        lane: Subscription,
+        replayed: CommitPoint,
+        floor: Option<Hlc>,
+    ) -> Self {
+        let (outcomes_sender, outcomes) = mpsc::unbounded_channel();
+        let now = Instant::now();
+        Self {
+            web,
+            seat,
+            lane,
+            shown: replayed.number,
+            sent: replayed,
+            cursor_number: None,
+            cursor_at: now,
+            heard_at: now,
+            pinged: false,
+            floor,
+            outcomes,
+            outcomes_sender,
+            in_flight: 0,
+            frames: Vec::new(),
+        }
+    }
+
+    pub async fn run<S: Socket>(mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+        let mut drain = self.web.drain.clone();
+        // The cursor as of the replay, then what the lane has gathered meanwhile.
+        self.send_cursor(outbox).await?;
+        self.deliver(outbox).await?;
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        loop {
+            let due = self.next_due();
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
+            tokio::select! {
+                () = self.lane.changed() => self.deliver(outbox).await?,
+                Some(outcome) = self.outcomes.recv() => self.acknowledge(outcome, outbox).await?,
+                message = outbox.next(), if self.in_flight < POSTS_IN_FLIGHT_MAX => {
+                    self.incoming(message, outbox).await?;
+                }
+                () = &mut timer => self.on_timer(outbox).await?,
+                _ = &mut self.seat.lease.taken_over => return Err(End::TakenOver),
+                () = drain.begun() => {
+                    self.deliver(outbox).await?;
+                    return Err(End::Draining);
+                }
+            }
+        }
+    }
+
+    fn next_due(&self) -> Instant {
+        let ping_due = self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER };
+        if self.cursor_is_due() { ping_due.min(self.cursor_at + CURSOR_EVERY) } else { ping_due }
+    }
+
+    /// Whether a frame was sent that no complete cursor covers.
+    fn cursor_is_due(&self) -> bool {
+        self.cursor_number.is_none_or(|number| number < self.shown)
+    }
+
+    /// Sends what the lane has, in as few writes as possible.
+    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        loop {
+            // Read before the lane: all frames of this commit are in the lane by now.
+            let point = self.web.lanes.commit_point();
+            self.frames.clear();
+            self.lane.take(TAKE_FRAMES, &mut self.frames).map_err(|_| End::Lagged)?;
+            let drained = self.frames.len() < TAKE_FRAMES;
+            let mut delivered = 0;
+            for frame in self.frames.drain(..) {
+                // The replay has covered earlier commits.
+                if frame.commit > self.sent.number {
+                    outbox.feed(frame.text).await?;
+                    delivered += 1;
+                    if frame.commit != Frame::EPHEMERAL {
+                        self.shown = self.shown.max(frame.commit);
+                    }
+                }
+            }
+            self.web.metrics.deliveries.inc_by(delivered);
+            if drained {
+                if self.sent.number < self.shown {
+                    self.sent = point;
+                }
+                if self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY {
+                    self.send_cursor(outbox).await?;
+                }
+                return outbox.flush().await;
+            }
+        }
+    }
+
+    async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        self.cursor_at = Instant::now();
+        let sealed = self.web.rooms.seal(self.seat.guest, self.seat.room, &self.sent);
+        if sealed.complete {
+            self.cursor_number = Some(self.sent.number);
+        }
+        outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
+    }
+
+    async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        if self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY {
+            // Brings `sent` up to what was shown first.
+            self.deliver(outbox).await?;
+        }
+        match self.heard_at.elapsed() {
+            silent if silent >= 2 * PING_AFTER => Err(End::Gone),
+            silent if silent >= PING_AFTER && !self.pinged => {
+                self.pinged = true;
+                outbox.ping().await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn incoming<S: Socket>(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        self.pinged = false;
+        match message {
+            Some(Ok(Message::Text(text))) => match client::parse_post(&text) {
+                Ok(post) => self.post(post, outbox).await,
+                Err(error) => self.refuse_frame(&error, outbox).await,
+            },
+            Some(Ok(Message::Binary(_))) => self.refuse_frame(&ClientFrameError::Binary, outbox).await,
+            // axum answers pings itself.
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Err(error)) => Err(end_of(error)),
+        }
+    }
+
+    async fn post<S: Socket>(
+        &mut self,
+        post: client::ClientPost,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.web.metrics.posts.inc();
+        let id = post.id.unwrap_or_else(MessageId::now_v7);
+        let sender = Sender::Guest { id: self.seat.guest, name: self.seat.name.clone() };
+        let post = Post { room: self.seat.room, id, sender, text: post.text, floor: self.floor };
+        match self.web.rooms.post(post, &self.outcomes_sender) {
+            Ok(()) => {
+                self.in_flight += 1;
+                Ok(())
+            }
+            Err(refusal) => self.refuse(&refusal, Some(id), outbox).await,
+        }
+    }
+
+    async fn acknowledge<S: Socket>(
+        &mut self,
+        outcome: PostOutcome,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        let mut next = Some(outcome);
+        while let Some(PostOutcome { id, result }) = next {
+            self.in_flight -= 1;
+            match result {
+                Ok(posted) => {
+                    self.floor = self.floor.max(Some(posted.pos.hlc));
+                    let ack = ServerFrame::Ack {
+                        id,
+                        at: client::at(posted.pos.hlc),
+                        pos: posted.pos.to_string(),
+                        copies: posted.copies,
+                    };
+                    outbox.feed(ack.to_json()).await?;
+                }
+                Err(refusal) => self.refuse(&refusal, Some(id), outbox).await?,
+            }
+            next = self.outcomes.try_recv().ok();
+        }
+        outbox.flush().await
+    }
+
+    async fn refuse_frame<S: Socket>(
+        &mut self,
+        error: &ClientFrameError,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        let refusal = Refusal::new(error.code(), error.to_string());
+        self.refuse(&refusal, error.id(), outbox).await
+    }
+
+    async fn refuse<S: Socket>(
+        &mut self,
+        refusal: &Refusal,
+        id: Option<MessageId>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.web.metrics.refused_frames.inc();
+        let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
+        outbox.feed(frame.to_json()).await?;
+        outbox.flush().await
+    }
+}
+
+/// What a failed read means for the session.
+fn end_of(error: axum::Error) -> End {
+    use tungstenite::Error;
+    match error.into_inner().downcast_ref::<Error>() {
+        Some(Error::Capacity(_)) => End::TooBig,
+        Some(Error::Protocol(_) | Error::Utf8(_)) => End::Malformed,
+        _ => End::Gone,
+    }
+}

@@ -1,0 +1,134 @@
+//! One WebSocket of a quick room: welcome, what it lacks, then the live lane, until either side ends it.
+//! Routes start it after all checks; it is generic over the socket, so it is tested over channels.
+
+mod live;
+mod outbox;
+mod replay;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::ws::{CloseCode, Message, close_code};
+use futures_util::{Sink, Stream};
+use starling_protocol::{Cursor, ErrorCode, GuestId, GuestName, Hlc, Pos, RoomId, cursor::CursorError};
+
+use self::{live::Live, outbox::Outbox};
+use crate::{
+    routes::Web,
+    service::{Lease, Refusal},
+};
+
+/// What a session needs of its socket.
+pub trait Socket:
+    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
+{
+}
+
+impl<T> Socket for T where
+    T: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
+{
+}
+
+/// Who sits down, with what he brings from an earlier session.
+pub struct Seat {
+    /// Where.
+    pub room: RoomId,
+    /// Who.
+    pub guest: GuestId,
+    /// Under which name.
+    pub name: GuestName,
+    /// His presence.
+    pub lease: Lease,
+    /// The cursor that he brought.
+    pub brought: Brought,
+    /// The greatest place that he has shown or that was acked to him.
+    pub after: Option<Pos>,
+}
+
+/// The cursor that a client brought.
+pub enum Brought {
+    /// None: it is here for the first time.
+    Nothing,
+    /// One to go on from, and its text.
+    Cursor(Cursor, String),
+    /// One that cannot be read here, or that belongs to another room.
+    Unreadable(CursorError),
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+enum End {
+    /// The client has closed, or the connection is gone.
+    Gone,
+    /// The node is stopping: resume elsewhere now.
+    Draining,
+    /// A later session of the same guest goes on.
+    TakenOver,
+    /// The lane has moved on beyond it: resume.
+    Lagged,
+    /// A frame beyond the hard limit.
+    TooBig,
+    /// A frame that breaks the WebSocket protocol or is not UTF-8.
+    Malformed,
+    /// Something that the session needs cannot be had.
+    Refused(Refusal),
+}
+
+impl End {
+    fn close(&self) -> Option<(CloseCode, &'static str)> {
+        Some(match self {
+            Self::Gone => return None,
+            Self::Draining => (close_code::AWAY, "this node is stopping, resume elsewhere"),
+            Self::TakenOver => (4001, "a later connection of this guest goes on"),
+            Self::Lagged => (4002, "too slow, resume with the last cursor"),
+            Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),
+            Self::Malformed => (close_code::PROTOCOL, "not a valid WebSocket frame"),
+            Self::Refused(refusal) if refusal.code == ErrorCode::Draining => {
+                (close_code::AWAY, "this node is stopping, resume elsewhere")
+            }
+            Self::Refused(_) => (close_code::AGAIN, "cannot go on now, resume"),
+        })
+    }
+}
+
+/// Runs a session to its end and says goodbye.
+pub async fn run<S: Socket>(web: Arc<Web>, seat: Seat, socket: S) {
+    web.metrics.sessions.inc();
+    let mut outbox = Outbox::new(socket);
+    let end = match serve(&web, seat, &mut outbox).await {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    if matches!(end, End::Lagged) {
+        web.metrics.lagged_sessions.inc();
+    }
+    tracing::debug!(?end, "session over");
+    if let Some((code, reason)) = end.close() {
+        outbox.close(code, reason).await;
+    }
+    web.metrics.sessions.dec();
+}
+
+enum Never {}
+
+async fn serve<S: Socket>(web: &Arc<Web>, mut seat: Seat, outbox: &mut Outbox<S>) -> Result<Never, End> {
+    // Subscribed first: what is committed from here on is in the lane, whatever the replay reads.
+    let subscription = web.lanes.subscribe(seat.room);
+    let replayed = replay::run(web, &seat, outbox).await?;
+    let floor = floor(web, &seat).await?;
+    Live::new(web, &mut seat, subscription, replayed, floor).run(outbox).await
+}
+
+/// What the client posts is stamped above what it has seen.
+async fn floor(web: &Web, seat: &Seat) -> Result<Option<Hlc>, End> {
+    let cursor = match &seat.brought {
+        Brought::Cursor(cursor, _) => Some(cursor.greatest),
+        Brought::Nothing | Brought::Unreadable(_) => None,
+    };
+    let after = match seat.after {
+        Some(after) => Some(web.rooms.floor(after).await.map_err(End::Refused)?),
+        None => None,
+    };
+    Ok(cursor.max(after))
+}

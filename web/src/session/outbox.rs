@@ -1,0 +1,66 @@
+//! The writing half of a session: feeds what is ready, flushes once, and gives up on who does not read.
+
+use std::{pin::Pin, time::Duration};
+
+use axum::extract::ws::{CloseCode, CloseFrame, Message, Utf8Bytes};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::timeout;
+
+use super::{End, Socket};
+
+/// How long a client may take nothing before the connection is dropped.
+const STALLED_MAX: Duration = Duration::from_secs(30);
+/// How long a goodbye may take.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// Bytes fed before a flush; keeps the write buffer of a fast session small.
+pub const FLUSH_BYTES: usize = 64 * 1024;
+
+pub struct Outbox<S> {
+    socket: S,
+    fed_bytes: usize,
+}
+
+impl<S: Socket> Outbox<S> {
+    pub fn new(socket: S) -> Self {
+        Self { socket, fed_bytes: 0 }
+    }
+
+    /// Queues a frame; flushes only when enough has gathered.
+    pub async fn feed(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), End> {
+        let text = text.into();
+        self.fed_bytes += text.len();
+        let fed = timeout(STALLED_MAX, self.socket.feed(Message::Text(text))).await;
+        fed.map_err(|_| End::Gone)?.map_err(|_| End::Gone)?;
+        if self.fed_bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes what was fed.
+    pub async fn flush(&mut self) -> Result<(), End> {
+        self.fed_bytes = 0;
+        timeout(STALLED_MAX, self.socket.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
+    }
+
+    /// Asks the client's machine whether it is still there.
+    pub async fn ping(&mut self) -> Result<(), End> {
+        let ping = Message::Ping(bytes::Bytes::new());
+        timeout(STALLED_MAX, self.socket.send(ping)).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
+    }
+
+    /// The next message from the client.
+    ///
+    /// Cancellation safety: no message is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<Message, axum::Error>> {
+        Pin::new(&mut self.socket).next().await
+    }
+
+    /// Says goodbye and waits a moment for the client's answer, so that the reason is not lost in a reset.
+    pub async fn close(mut self, code: CloseCode, reason: &'static str) {
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let goodbye = async {
+            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        let _ = timeout(CLOSE_MAX, goodbye).await;
+    }
+}
