@@ -8,7 +8,6 @@ mod support;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use rand::RngCore as _;
 use support::http::{create_room, encode, get, read_answer, request};
 use support::{Client, Cluster, Frame, Node, PATIENCE, Refused};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -192,7 +191,7 @@ async fn a_body_beyond_its_limit_is_too_large() {
 
 #[tokio::test]
 async fn half_sent_heads_and_idle_connections_are_closed() {
-    let node = Node::lone(&["--http-header-timeout-ms", "500", "--http-idle-timeout-ms", "500"]).await;
+    let node = Node::lone(&["--http-header-timeout-ms", "500"]).await;
     for sent in ["", "G", "GET /livez HTT", "GET /livez HTTP/1.1\r\nhost: x\r\n"] {
         let mut stream = TcpStream::connect(node.http).await.expect("the node listens");
         stream.write_all(sent.as_bytes()).await.expect("it takes bytes");
@@ -227,10 +226,9 @@ async fn foreign_datagrams_disturb_nobody() {
     let mut ann = Client::join(cluster[0].http, &room, "Ann").await;
     let mut bob = Client::join(cluster[1].http, &room, "Bob").await;
     let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port is free");
-    let mut rng = rand::rngs::ThreadRng::default();
     for number in 0..1_000_u32 {
-        let mut packet = vec![0; usize::try_from(number).expect("it is small") % 1_400 + 1];
-        rng.fill_bytes(&mut packet);
+        let mut packet = vec![0_u8; usize::try_from(number).expect("it is small") % 1_400 + 1];
+        packet.fill_with(rand::random);
         if number % 3 == 0 {
             // As the first byte of a QUIC packet with a long header.
             packet[0] |= 0xc0;

@@ -5,11 +5,13 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::http::{create_room, get, list_all, page, request, room_exists};
-use support::process::{run, starling};
-use support::{Client, Frame, Node};
+use support::process::{free_port, run, starling};
+use support::{Client, Frame, Node, PATIENCE, eventually};
 
 const HISTORY: usize = 50;
 
@@ -146,23 +148,50 @@ async fn verify(node: &Node, args: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn settings_come_from_the_environment_and_flags_win() {
+async fn flags_win_over_the_environment_and_that_over_the_file() {
     let home = tempfile::tempdir().expect("a folder can be made");
-    let [unused, http] = [support::process::free_port(), support::process::free_port()];
-    let mut command = starling(&["serve", "--listen", &format!("127.0.0.1:{http}")]);
-    command.env("STARLING_LISTEN", format!("127.0.0.1:{unused}"));
-    command.env("STARLING_DATA_DIR", home.path().join("data"));
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("starling can be run");
-    let ready = support::eventually(support::PATIENCE, "it is ready", async || {
-        match get(([127, 0, 0, 1], http).into(), "/readyz").await {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            other => Err(format!("{other:?}")),
+    let [file, environment, flag] = [(); 3].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
+    let config = home.path().join("starling.toml");
+    for (winner, by_environment, by_flag) in
+        [(file, false, false), (environment, true, false), (flag, true, true)]
+    {
+        let data = home.path().join(winner.port().to_string());
+        let text = format!("data_dir = {data:?}\n[http]\nlisten = \"{file}\"\n");
+        std::fs::write(&config, text).expect("a file can be written");
+        let mut command = starling(&["serve", "--config"]);
+        command.arg(&config);
+        if by_environment {
+            command.env("STARLING_HTTP_LISTEN", environment.to_string());
         }
-    });
-    ready.await;
-    assert!(home.path().join("data").is_dir(), "the environment says where the data is");
-    child.kill().expect("a child can be killed");
-    child.wait().expect("a child can be waited for");
+        if by_flag {
+            command.args(["--listen", &flag.to_string()]);
+        }
+        let mut child = Ended::at_drop(&mut command);
+        eventually(PATIENCE, "it is ready where it was told to be", async || {
+            match get(winner, "/readyz").await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                other => Err(format!("{other:?}, {:?}", child.0.try_wait())),
+            }
+        })
+        .await;
+        assert!(data.is_dir(), "the file says where the data is");
+    }
+}
+
+/// A child that is ended when the test ends, however it does.
+struct Ended(Child);
+
+impl Ended {
+    fn at_drop(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::null()).spawn().expect("the starling binary can be run"))
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 // Why a handshake failed. Browsers hide its status, so the same address is asked again without the upgrade:
-// the server checks the parameters first and answers 426 if there was nothing wrong with them.
+// the server checks the parameters first and names the WebSocket version that it wants if there was nothing wrong with them.
 
 const PATIENCE_MS = 5_000;
 const FINAL = new Set([400, 401, 403, 404, 409, 422]);
@@ -11,8 +11,7 @@ export async function probe(query) {
     const answer = await fetch(`/ws?${query}`, { cache: "no-store", signal });
     const { code, detail } = await answer.json().catch(() => ({}));
     const retry_ms = Math.min(RETRY_AFTER_MS_MAX, 1_000 * (Number(answer.headers.get("retry-after")) || 0));
-    // Parameters that were let in before, as the cursor proves, are not what is wrong.
-    const passed = answer.status === 426 || (answer.status === 400 && query.has("cursor"));
+    const passed = answer.headers.has("sec-websocket-version");
     if (passed) return { passed, why: "Something blocks the live connection", retry_ms };
     // Only Starling's own refusals carry a code; a proxy's 404 may pass.
     return { final: FINAL.has(answer.status) && Boolean(code), code, why: sentence(detail), retry_ms };

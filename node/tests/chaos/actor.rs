@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -74,7 +74,7 @@ impl Actor {
         }
         let mut tick = interval(Duration::from_secs(1) / self.rate_hz.unwrap_or(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut frames_left = self.rng.random_range(150..900);
+        let mut frames_left = self.rng.random_range(50..400);
         while frames_left > 0 {
             if std::mem::take(&mut memory.must_reload) && !self.reload(at).await {
                 memory.must_reload = true;

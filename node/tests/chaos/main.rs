@@ -17,7 +17,7 @@ use actor::Actor;
 use ledger::{Ledger, locked, violations};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use support::http::{create_room, try_list_all};
 use support::proxy::Rule;
 use support::{Cluster, Node, PATIENCE, eventually};
@@ -55,6 +55,7 @@ async fn nothing_acked_is_lost_or_doubled_whatever_breaks() {
     load.goes_on("with the link healed").await;
     load.has_sender_on(y, &cluster[y]).await;
     cluster.isolate(y);
+    cluster.in_step(y, 0).await;
     load.goes_on("while a node is alone with a sender").await;
     cluster.rejoin(y);
     load.goes_on("with the lonely node back").await;

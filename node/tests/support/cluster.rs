@@ -11,8 +11,8 @@ use super::{eventually, http};
 
 /// Discovery, dialling and the first exchange of vectors, on a machine that does other things too.
 const LINKED: Duration = Duration::from_secs(15);
-/// The gauge that says with how many peers a node is in step.
-const IN_STEP: &str = "starling_peers_in_step";
+/// The gauge that says of each peer whether it is in step.
+const IN_STEP: &str = "starling_peer_in_step";
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
@@ -59,15 +59,20 @@ impl Cluster {
 
     /// Waits until all running nodes say that they are in step with all others that run.
     pub async fn linked(&self) {
-        let running = self.nodes.iter().filter(|node| node.is_running());
-        let peers = running.clone().count() - 1;
-        for node in running {
-            eventually(LINKED, &format!("{} is in step with {peers} peers", node.name), async || {
-                let metrics = http::get(node.http, "/metrics").await.map_err(|error| error.to_string())?;
-                super::same(&metric(&metrics.text(), IN_STEP), &Some(peers.to_string()))
-            })
-            .await;
+        let running: Vec<_> = (0..self.nodes.len()).filter(|&node| self[node].is_running()).collect();
+        for node in &running {
+            self.in_step(*node, running.len() - 1).await;
         }
+    }
+
+    /// Waits until a node says that it is in step with so many peers.
+    pub async fn in_step(&self, node: usize, peers: usize) {
+        let node = &self[node];
+        eventually(LINKED, &format!("{} is in step with {peers} peers", node.name), async || {
+            let metrics = http::get(node.http, "/metrics").await.map_err(|error| error.to_string())?;
+            super::same(&ones(&metrics.text(), IN_STEP), &peers)
+        })
+        .await;
     }
 
     pub fn cut(&self, a: usize, b: usize) {
@@ -118,8 +123,7 @@ pub async fn new_secret() -> String {
     ended.stdout.trim().to_owned()
 }
 
-/// The value of a metric without labels.
-fn metric(metrics: &str, name: &str) -> Option<String> {
-    let mut lines = metrics.lines().filter_map(|line| line.split_once(' '));
-    lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+/// In how many of its series a gauge stands at 1.
+fn ones(metrics: &str, name: &str) -> usize {
+    metrics.lines().filter(|line| line.starts_with(name) && line.ends_with(" 1")).count()
 }

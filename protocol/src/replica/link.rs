@@ -19,6 +19,9 @@ pub(super) struct Link {
     pub(super) calls_us_in_step: bool,
     /// Fresh commits are pushed to it; off while it catches up by pulling.
     pub(super) pushing: bool,
+    /// Pushing may begin again; after a full queue not before the next beat or pull, or every frame that comes in
+    /// would fill the queue afresh.
+    pub(super) may_push: bool,
     /// Up to where it was sent the log of this process in answers to pulls.
     pub(super) served: u64,
     /// Pulls of that log which are being read for it.
@@ -39,6 +42,7 @@ impl Link {
             vector_received: false,
             calls_us_in_step: false,
             pushing: false,
+            may_push: true,
             served: 0,
             own_reads: 0,
             told_is_stale: false,
@@ -68,6 +72,7 @@ impl Link {
 
     pub(super) fn sending_failed(&mut self) {
         self.pushing = false;
+        self.may_push = false;
         self.told_is_stale = true;
         // What was sent last in answer to a pull may be what was lost.
         self.served = 0;

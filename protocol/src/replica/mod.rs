@@ -292,6 +292,8 @@ impl Replica {
                 link.vector_received = true;
                 let rose: Vec<_> = vector.iter().collect();
                 self.peer_has(now, link_id, &rose, out);
+                // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
+                self.confirm_all(now, link_id, out);
             }
             ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step }) => {
                 link.calls_us_in_step = in_step;
@@ -428,6 +430,7 @@ impl Replica {
     ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.end_read();
+        link.may_push = true;
         if Some(origin) == self.own {
             link.own_reads = link.own_reads.saturating_sub(1);
             link.served = link.served.max((from + events.len() as u64).saturating_sub(1));
@@ -439,7 +442,7 @@ impl Replica {
     /// Goes (back) to pushing once the recent pushes reach back to what the peer has or was sent.
     fn resume_push(&mut self, link_id: LinkId, out: &mut Vec<Output>) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        if link.pushing || link.own_reads > 0 || !link.vector_received {
+        if link.pushing || !link.may_push || link.own_reads > 0 || !link.vector_received {
             return;
         }
         let (own_confirmed, head) =
@@ -455,6 +458,7 @@ impl Replica {
             self.next_beat = now + BEAT_MS;
             let own_head = self.own_head();
             for (&id, link) in &mut self.links {
+                link.may_push = true;
                 if link.told_is_stale || link.confirmed != self.held {
                     link.told_is_stale = false;
                     out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
@@ -472,11 +476,19 @@ impl Replica {
         self.pull(now, out);
     }
 
-    /// Tells a peer at once that it is in step now: a starting node waits for that.
-    fn tell_in_step(&mut self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
-        let own_head = self.own_head();
+    /// Tells a peer all that is durable here.
+    fn confirm_all(&self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
         let Some(link) = self.links.get(&link_id) else { return };
-        let confirm = Confirm { rose: Vec::new(), own_head, in_step: link.is_in_step(now) };
+        let rose = self.held.iter().collect();
+        let confirm = Confirm { rose, own_head: self.own_head(), in_step: link.is_in_step(now) };
+        out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
+    }
+
+    /// Tells a peer at once that it is in step now: a starting node waits for that.
+    fn tell_in_step(&self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
+        let Some(link) = self.links.get(&link_id) else { return };
+        let confirm =
+            Confirm { rose: Vec::new(), own_head: self.own_head(), in_step: link.is_in_step(now) };
         out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
     }
 

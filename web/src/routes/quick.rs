@@ -10,7 +10,7 @@ use axum::{
         rejection::{BytesRejection, QueryRejection},
         ws::rejection::WebSocketUpgradeRejection,
     },
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -203,7 +203,12 @@ pub async fn ws(
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(_) if !web.presence.is_free(room, guest, &name) => return Err(name_in_use()),
-        Err(_) => return Err(bad_request("this is the address of a WebSocket: ask for an upgrade")),
+        Err(_) => {
+            // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
+            let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
+            let refusal = bad_request("this is the address of a WebSocket: ask for an upgrade");
+            return Ok((version, refusal).into_response());
+        }
     };
     if web.drain.has_begun() {
         return Err(Refusal::new(ErrorCode::Draining, "this node is stopping, use another"));
