@@ -112,7 +112,8 @@ impl DataDir {
             names.truncate(3);
             return Err(DataDirError::Foreign(path.into(), names.join(", ")));
         }
-        let identity: Identity = dir.read(IDENTITY_FILE)?.ok_or_else(|| DataDirError::Missing(path.into()))?;
+        let identity: Identity =
+            dir.read(IDENTITY_FILE)?.ok_or_else(|| DataDirError::Missing(path.into()))?;
         if identity.check().is_none() {
             return Err(DataDirError::Damaged(path.join(IDENTITY_FILE), "it holds no node id".into()));
         }
@@ -160,7 +161,9 @@ impl DataDir {
             Err(error) => return Err(DataDirError::Io(path, error)),
             Ok(text) => text,
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| DataDirError::Damaged(path, error.to_string()))
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| DataDirError::Damaged(path, error.to_string()))
     }
 
     /// Replaces a file whole: a crash leaves the old one or the new one.

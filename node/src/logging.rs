@@ -11,7 +11,8 @@ use crate::config::LogFormat;
 /// # Errors
 /// The filter cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' is wrong: {error}"))?;
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' is wrong: {error}"))?;
     let human = match format {
         LogFormat::Auto => stderr().is_terminal(),
         LogFormat::Human => true,

@@ -5,7 +5,7 @@ mod cluster_start;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
-use starling_protocol::{CursorKey, replica::Until};
+use starling_protocol::{CursorKey, Hlc, NodeId, VersionVector, replica::Until};
 use starling_web::{
     Web, WebSettings,
     drain::Drain,
@@ -48,12 +48,12 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The store in it.
-    #[error("cannot use the store in {dir}: {error}{detail}")]
+    #[error("cannot use the store {dir}: {error}{detail}")]
     Store {
-        /// The data directory.
+        /// Its file.
         dir: String,
         /// What is wrong.
-        error: StoreError,
+        error: Box<StoreError>,
         /// What lies behind that.
         detail: String,
     },
@@ -86,8 +86,9 @@ pub enum StartError {
 impl StartError {
     /// The store cannot be used.
     pub fn store(dir: &Path, error: StoreError) -> Self {
-        let detail = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-        Self::Store { dir: dir.display().to_string(), error, detail }
+        let detail =
+            std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+        Self::Store { dir: dir.display().to_string(), error: Box::new(error), detail }
     }
 }
 
@@ -109,22 +110,11 @@ pub struct Node {
 impl Node {
     /// Starts a node.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let (dir, identity) = DataDir::inspect(&config.data_dir)?;
-        let fresh = identity.is_none();
-        let mut identity = identity
-            .unwrap_or_else(|| Identity::new(starling_protocol::NodeId(rand::random()), rand::random()));
-        let listener = bind_http(config.http.listen, "--listen").await?;
-        let metrics_listener = match config.metrics_listen {
-            Some(listen) => Some(bind_http(listen, "--metrics-listen").await?),
-            None => None,
-        };
-        let http = listener.local_addr().unwrap_or(config.http.listen);
-
-        let lanes = Arc::new(Lanes::new(CommitPoint {
-            number: 0,
-            vector: Arc::default(),
-            greatest: starling_protocol::Hlc::default(),
-        }));
+        let (dir, found) = DataDir::inspect(&config.data_dir)?;
+        let listeners = Listeners::bind(&config).await?;
+        let identity = found.clone().unwrap_or_else(|| Identity::new(NodeId(rand::random()), rand::random()));
+        let lanes =
+            Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default(), greatest: Hlc::default() }));
         let presence = PresenceMap::new(Arc::clone(&lanes));
         let inbox = mpsc::channel(DRIVER_INBOX);
 
@@ -140,18 +130,16 @@ impl Node {
             None => None,
         };
 
-        dir.create()?;
         let fingerprint = joined.as_ref().map(|joined| joined.keys.fingerprint.clone());
-        if fresh || identity.cluster != fingerprint {
-            identity.cluster = fingerprint;
-            dir.write_identity(&identity)?;
-        }
-        let failed = |error| StartError::store(&config.data_dir, error);
-        let store = Arc::new(Store::open_file(&dir.store_file()).map_err(failed)?);
-        let committer =
-            Committer::new(Arc::clone(&store), identity.node(), now_ms()).map_err(failed)?;
-        let held = committer.vector().clone();
-        lanes.publish(CommitPoint { number: 0, vector: held.clone(), greatest: committer.greatest() });
+        let store = open_store(&dir, found.is_none(), &identity, fingerprint)?;
+        let committer = Committer::new(Arc::clone(&store), identity.node(), now_ms())
+            .map_err(|error| StartError::store(&config.data_dir, error))?;
+        let held = VersionVector::clone(committer.vector());
+        lanes.publish(CommitPoint {
+            number: 0,
+            vector: Arc::clone(committer.vector()),
+            greatest: committer.greatest(),
+        });
 
         let metrics = Metrics::new();
         let (writer_start, writer) =
@@ -159,16 +147,15 @@ impl Node {
         let cursor_key = joined.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let knows_peers = joined.as_ref().is_some_and(|joined| joined.knows_peers);
         let (links, mut background) = match joined {
-            Some(joined) => {
-                joined.members.keep_in(dir);
-                metrics.register_links(&joined.links.metrics);
-                let Joined { links, linked, endpoint, tasks, .. } = joined;
+            Some(Joined { links, linked, endpoint, tasks, members, .. }) => {
+                members.keep_in(dir);
+                metrics.register_links(&links.metrics);
                 (Some((links, linked, endpoint)), tasks)
             }
             None => (None, Vec::new()),
         };
         let (driver_task, driver) = Driver::new(DriverParts {
-            held: held.as_ref().clone(),
+            held,
             inbox,
             writer: writer.clone(),
             store: Arc::clone(&store),
@@ -181,58 +168,36 @@ impl Node {
         background.push(tokio::spawn(repair_presence(Arc::clone(&presence))));
 
         let (drain, draining) = Drain::new();
-        let rooms = RoomsService {
-            store,
-            writer: writer.clone(),
-            driver: driver.clone(),
-            lanes: Arc::clone(&lanes),
-            cursor_key: CursorKey::new(&cursor_key),
-        };
-        let operations = OperationsService {
-            driver: driver.clone(),
-            metrics: Arc::clone(&metrics),
-            presence: Arc::clone(&presence),
-            links: links.as_ref().map(|(links, ..)| Arc::clone(links)),
-            public_url: config.http.public_url.clone(),
-        };
+        let links = links.map(|(links, _, endpoint)| (links, endpoint));
         let web = Arc::new(Web {
-            rooms: Arc::new(rooms),
+            rooms: Arc::new(RoomsService {
+                store,
+                writer: writer.clone(),
+                driver: driver.clone(),
+                lanes: Arc::clone(&lanes),
+                cursor_key: CursorKey::new(&cursor_key),
+            }),
+            operations: Arc::new(OperationsService {
+                driver: driver.clone(),
+                metrics: Arc::clone(&metrics),
+                presence: Arc::clone(&presence),
+                links: links.as_ref().map(|(links, _)| Arc::clone(links)),
+                public_url: config.http.public_url.clone(),
+            }),
             presence,
-            operations: Arc::new(operations),
             lanes: Arc::clone(&lanes),
             metrics: metrics.web.clone(),
             settings: WebSettings {
                 node: identity.node().to_string(),
                 guests_enabled: config.guests_enabled,
-                metrics: metrics_listener.is_none(),
+                metrics: config.metrics_listen.is_none(),
             },
-            drain: draining.clone(),
+            drain: draining,
         });
-        let limits = ServerLimits {
-            connections_max: config.http.connections_max,
-            header_timeout: config.http.header_timeout,
-        };
-        let mut servers = JoinSet::new();
-        let mut serve = |listener, router| {
-            let connections = metrics.web.connections.clone();
-            servers.spawn(server::serve(listener, router, limits.clone(), connections, draining.clone()));
-        };
-        serve(listener, starling_web::router(Arc::clone(&web)));
-        if let Some(listener) = metrics_listener {
-            serve(listener, starling_web::metrics_router(web));
-        }
-        Ok(Self {
-            http,
-            drain,
-            servers,
-            background,
-            driver,
-            writer,
-            writer_thread,
-            lanes,
-            links: links.map(|(links, _, endpoint)| (links, endpoint)),
-            copies: config.durability.copies,
-        })
+        let http = listeners.public.local_addr().unwrap_or(config.http.listen);
+        let servers = listeners.serve(&web, &config);
+        let copies = config.durability.copies;
+        Ok(Self { http, drain, servers, background, driver, writer, writer_thread, lanes, links, copies })
     }
 
     /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.
@@ -244,7 +209,11 @@ impl Node {
             let head = self.lanes.commit_point().vector.get(own);
             let copies = self.driver.wait(own, head, Until::Copies(self.copies), HAND_OVER_MS).await;
             if copies < self.copies {
-                tracing::warn!(copies, wanted = self.copies, "stopping although fewer nodes hold the newest messages");
+                tracing::warn!(
+                    copies,
+                    wanted = self.copies,
+                    "stopping although fewer nodes hold the newest messages"
+                );
             }
         }
         for task in &self.background {
@@ -267,8 +236,59 @@ impl Node {
     }
 }
 
-async fn bind_http(listen: SocketAddr, flag: &'static str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(listen).await.map_err(|error| StartError::Bind(listen, error, flag))
+/// The node may write now: makes the directory, says who the node is, opens the store.
+fn open_store(
+    dir: &DataDir,
+    fresh: bool,
+    identity: &Identity,
+    fingerprint: Option<String>,
+) -> Result<Arc<Store>, StartError> {
+    dir.create()?;
+    if fresh || identity.cluster != fingerprint {
+        let mut identity = identity.clone();
+        identity.cluster = fingerprint;
+        dir.write_identity(&identity)?;
+    }
+    let file = dir.store_file();
+    Store::open_file(&file).map(Arc::new).map_err(|error| StartError::store(&file, error))
+}
+
+/// The bound TCP listeners.
+struct Listeners {
+    public: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = async |listen, flag| {
+            TcpListener::bind(listen).await.map_err(|error| StartError::Bind(listen, error, flag))
+        };
+        let public = bind(config.http.listen, "--listen").await?;
+        let metrics = match config.metrics_listen {
+            Some(listen) => Some(bind(listen, "--metrics-listen").await?),
+            None => None,
+        };
+        Ok(Self { public, metrics })
+    }
+
+    /// Serves until the node drains.
+    fn serve(self, web: &Arc<Web>, config: &Config) -> JoinSet<()> {
+        let limits = ServerLimits {
+            connections_max: config.http.connections_max,
+            header_timeout: config.http.header_timeout,
+        };
+        let mut servers = JoinSet::new();
+        let mut serve = |listener, router| {
+            let connections = web.metrics.connections.clone();
+            servers.spawn(server::serve(listener, router, limits.clone(), connections, web.drain.clone()));
+        };
+        serve(self.public, starling_web::router(Arc::clone(web)));
+        if let Some(listener) = self.metrics {
+            serve(listener, starling_web::metrics_router(Arc::clone(web)));
+        }
+        servers
+    }
 }
 
 async fn repair_presence(presence: Arc<PresenceMap>) {

@@ -17,8 +17,9 @@ pub fn run(data_dir: &Path, rebuild: bool) -> Result<(), StartError> {
     if identity.is_none() || !dir.store_file().exists() {
         return Err(DataDirError::Missing(data_dir.into()).into());
     }
-    let store = Store::open_file(&dir.store_file()).map_err(|error| StartError::store(data_dir, error))?;
-    let failed = |error| StartError::store(data_dir, error);
+    let file = dir.store_file();
+    let failed = |error| StartError::store(&file, error);
+    let store = Store::open_file(&file).map_err(failed)?;
     if rebuild {
         store.rebuild(progress).map_err(failed)?;
     }

@@ -79,9 +79,9 @@ impl WriterHandle {
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
-    /// Hands over events of others without waiting.
-    pub fn try_apply(&self, events: Vec<Event>) -> Result<(), ()> {
-        self.queue.try_send(Request::Apply(events)).map_err(|_| ())
+    /// Hands over events of others without waiting; says whether the queue took them.
+    pub fn try_apply(&self, events: Vec<Event>) -> bool {
+        self.queue.try_send(Request::Apply(events)).is_ok()
     }
 }
 
@@ -105,8 +105,7 @@ impl Writer {
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let own = Arc::new(OnceLock::new());
-        let handle =
-            WriterHandle { queue: sender, own: Arc::clone(&own), refused: metrics.refused.clone() };
+        let handle = WriterHandle { queue: sender, own: Arc::clone(&own), refused: metrics.refused.clone() };
         (Self { committer, queue, own, lanes, durability, metrics }, handle)
     }
 

@@ -53,8 +53,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, 
     if version != FORMAT_VERSION {
         return Err(DecodeError::Version(version));
     }
-    let (record, read) =
-        bincode::serde::decode_from_slice(body, config()).map_err(DecodeError::Malformed)?;
+    let (record, read) = bincode::serde::decode_from_slice(body, config()).map_err(DecodeError::Malformed)?;
     match body.len() - read {
         0 => Ok(record),
         trailing => Err(DecodeError::Trailing(trailing)),

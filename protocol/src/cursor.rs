@@ -9,10 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{
-    GuestId, Hlc, NodeId, OriginId, RoomId, VersionVector, codec,
-    limits::CURSOR_CHARS_MAX,
-};
+use crate::{GuestId, Hlc, NodeId, OriginId, RoomId, VersionVector, codec, limits::CURSOR_CHARS_MAX};
 
 /// Length of the nonce that [`CursorKey::seal`] wants: long enough to be drawn at random for ever.
 pub const NONCE_BYTES: usize = 24;

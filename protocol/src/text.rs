@@ -124,7 +124,10 @@ mod tests {
         for chars in [GUEST_NAME_CHARS_MAX - 1, GUEST_NAME_CHARS_MAX] {
             assert!(name(&"ß".repeat(chars)).is_ok());
         }
-        assert_eq!(name(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)), Err(TextError::TooLong(GUEST_NAME_CHARS_MAX)));
+        assert_eq!(
+            name(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)),
+            Err(TextError::TooLong(GUEST_NAME_CHARS_MAX))
+        );
     }
 
     #[test]

@@ -79,12 +79,7 @@ async fn accept(
     Ok((stream, permit))
 }
 
-async fn connection(
-    stream: TcpStream,
-    router: Router,
-    header_timeout: Duration,
-    mut drain: Drain,
-) {
+async fn connection(stream: TcpStream, router: Router, header_timeout: Duration, mut drain: Drain) {
     // Frames are flushed when they are complete; Nagle's algorithm would only hold them back.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();

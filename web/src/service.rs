@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, Pos, RoomId, RoomName, Sender, MessageText,
+    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessageText, Pos, RoomId, RoomName, Sender,
     VersionVector, cursor::CursorError, frame::client::ListedMessage,
 };
 use tokio::sync::{mpsc, oneshot};

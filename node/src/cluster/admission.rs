@@ -2,34 +2,24 @@
 //! pair one stays, and a second process with a running node's identity is turned away.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use prometheus_client::metrics::counter::Counter;
 use quinn::{Connection, ConnectionError, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
     NodeId,
-    frame::peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame},
-    replica::LinkId,
+    frame::peer::{Hello, PROTOCOL_VERSION, PeerFrame},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::{
-    Members, PresenceMap,
+    Links,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender},
-    replication::DriverInput,
+    links::Entry,
 };
 
 /// How long a peer may take to say hello; admission at its end may ping for a second.
@@ -63,128 +53,12 @@ impl CloseCode {
         all.into_iter().find(|code| code.number() == close.error_code)
     }
 
-    fn number(self) -> VarInt {
+    pub(super) fn number(self) -> VarInt {
         VarInt::from_u32(self as u32)
     }
 }
 
-/// What has come of dialling so far; a starting node looks at it before it touches its disk.
-#[derive(Clone, Debug, Default)]
-pub struct Verdicts {
-    /// Peers to which there is, or was, a link.
-    pub admitted: usize,
-    /// Somebody who answers under another secret.
-    pub wrong_secret: Option<SocketAddr>,
-    /// Somebody who knows a running process with this node's identity.
-    pub node_id_in_use: Option<SocketAddr>,
-    /// Peers that have answered and not decided yet.
-    pub deciding: usize,
-}
-
-/// What is counted of links.
-#[derive(Clone, Debug, Default)]
-pub struct LinksMetrics {
-    /// Links closed because the peer broke the protocol.
-    pub broken: Counter,
-    /// Handshakes refused, here or there: another secret, or no Starling node.
-    pub refused: Counter,
-}
-
-#[derive(Debug)]
-struct Entry {
-    sender: LinkSender,
-    process: u64,
-    dialled_by: NodeId,
-    public_url: Option<String>,
-}
-
-/// All links of this node.
-#[derive(Debug)]
-pub struct Links {
-    me: Member,
-    /// Drawn by this process: tells it from another with the same identity.
-    process: u64,
-    links: Mutex<BTreeMap<NodeId, Entry>>,
-    members: Arc<Members>,
-    presence: Arc<PresenceMap>,
-    driver: mpsc::Sender<DriverInput>,
-    gossip: mpsc::Sender<Bytes>,
-    verdicts: watch::Sender<Verdicts>,
-    next_nonce: AtomicU64,
-    refusal_logged: Mutex<Option<Instant>>,
-    /// What is counted.
-    pub metrics: LinksMetrics,
-}
-
 impl Links {
-    /// No links yet.
-    pub fn new(
-        me: Member,
-        process: u64,
-        members: Arc<Members>,
-        presence: Arc<PresenceMap>,
-        driver: mpsc::Sender<DriverInput>,
-        gossip: mpsc::Sender<Bytes>,
-    ) -> Self {
-        Self {
-            me,
-            process,
-            links: Mutex::default(),
-            members,
-            presence,
-            driver,
-            gossip,
-            verdicts: watch::Sender::default(),
-            next_nonce: AtomicU64::new(1),
-            refusal_logged: Mutex::default(),
-            metrics: LinksMetrics::default(),
-        }
-    }
-
-    fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Entry>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Follows what comes of dialling.
-    pub fn verdicts(&self) -> watch::Receiver<Verdicts> {
-        self.verdicts.subscribe()
-    }
-
-    /// Whether there is a link to a node.
-    pub fn has(&self, node: NodeId) -> bool {
-        self.links().contains_key(&node)
-    }
-
-    /// Whether a link is the one that stays between its pair.
-    pub fn is_current(&self, node: NodeId, link: LinkId) -> bool {
-        self.links().get(&node).is_some_and(|entry| entry.sender.id() == link)
-    }
-
-    /// Sends gossip to a node, if there is a link; it may be lost.
-    pub fn datagram(&self, node: NodeId, bytes: Bytes) {
-        if let Some(entry) = self.links().get(&node) {
-            entry.sender.datagram(bytes);
-        }
-    }
-
-    /// Where users reach the linked nodes, as far as these were told.
-    pub fn public_urls(&self) -> Vec<String> {
-        self.links().values().filter_map(|entry| entry.public_url.clone()).collect()
-    }
-
-    /// Closes a link whose peer breaks the protocol.
-    pub fn close_broken(&self, node: NodeId, link: LinkId, reason: &str) {
-        if let Some(entry) = self.links().get(&node).filter(|entry| entry.sender.id() == link) {
-            self.broken(node, entry.sender.connection(), reason);
-        }
-    }
-
-    fn broken(&self, node: NodeId, connection: &Connection, reason: &str) {
-        self.metrics.broken.inc();
-        tracing::warn!(peer = %node, reason, "closing a link: the peer breaks the protocol");
-        connection.close(CloseCode::Protocol.number(), reason.as_bytes());
-    }
-
     /// Handles a connection that somebody opens, to its end.
     pub async fn incoming(self: Arc<Self>, incoming: Incoming) {
         let from = incoming.remote_address();
@@ -310,12 +184,7 @@ impl Links {
     }
 
     /// Decides whether a connection becomes the link to its peer.
-    async fn admit(
-        &self,
-        hello: &Hello,
-        sender: &LinkSender,
-        dialled_by: NodeId,
-    ) -> Result<(), CloseCode> {
+    async fn admit(&self, hello: &Hello, sender: &LinkSender, dialled_by: NodeId) -> Result<(), CloseCode> {
         let peer = hello.me.node;
         if peer == self.me.node {
             let itself = hello.process == self.process;
@@ -349,78 +218,12 @@ impl Links {
         }
     }
 
-    fn forget(&self, peer: NodeId, link: LinkId) {
-        let mut links = self.links();
-        if links.get(&peer).is_some_and(|entry| entry.sender.id() == link) {
-            links.remove(&peer);
-        }
-    }
-
-    /// Runs an admitted link to its end.
-    async fn serve(&self, hello: Hello, sender: LinkSender, mut receiver: LinkReceiver) {
-        let (peer, link) = (hello.me.node, sender.id());
-        let connection = sender.connection().clone();
-        tracing::info!(%peer, address = %connection.remote_address(), "linked");
-        self.members.learn(std::slice::from_ref(&hello.me), true);
-        self.members.learn(&hello.members, false);
-        let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me };
-        if self.driver.send(up).await.is_ok() {
-            self.presence.link_up(peer, sender.clone());
-            tokio::select! {
-                () = self.read_frames(peer, &sender, &mut receiver) => {}
-                () = self.read_datagrams(&connection) => {}
-            }
-        }
-        let reason = connection.close_reason();
-        tracing::info!(%peer, reason = reason.map(tracing::field::display), "link over");
-        connection.close(CloseCode::Stopping.number(), b"");
-        self.forget(peer, link);
-        self.presence.link_down(peer, link);
-        let _ = self.driver.send(DriverInput::LinkDown(link)).await;
-    }
-
-    async fn read_frames(&self, peer: NodeId, sender: &LinkSender, receiver: &mut LinkReceiver) {
-        loop {
-            match receiver.next().await {
-                Ok(PeerFrame::Replica(frame)) => {
-                    if self.driver.send(DriverInput::Frame(sender.id(), frame)).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(PeerFrame::Presence(presence)) => self.presence.receive(peer, sender.id(), presence),
-                Ok(PeerFrame::Ping(nonce)) => {
-                    let _ = sender.try_send(PeerFrame::Pong(nonce).encode());
-                }
-                Ok(PeerFrame::Pong(nonce)) => sender.pong(nonce),
-                Ok(PeerFrame::Hello(_)) => {
-                    return self.broken(peer, sender.connection(), "a second hello");
-                }
-                Err(FrameError::Over) => return,
-                Err(error) => return self.broken(peer, sender.connection(), &error.to_string()),
-            }
-        }
-    }
-
-    async fn read_datagrams(&self, connection: &Connection) {
-        while let Ok(datagram) = connection.read_datagram().await {
-            // Gossip repeats itself; what does not fit is lost.
-            let _ = self.gossip.try_send(datagram);
-        }
-    }
-
     fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) {
         self.metrics.refused.inc();
         let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_EVERY) {
             *logged = Some(Instant::now());
             tracing::warn!(%peer, %error, "handshake refused: has the other node another cluster secret?");
-        }
-    }
-
-    /// Tells all peers that this node is stopping.
-    pub fn close_all(&self) {
-        for entry in self.links().values() {
-            entry.sender.connection().close(CloseCode::Stopping.number(), b"stopping");
         }
     }
 }

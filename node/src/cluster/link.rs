@@ -8,10 +8,7 @@ use std::sync::{
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, SendStream};
 use starling_protocol::{
-    codec::DecodeError,
-    frame::peer::PeerFrame,
-    limits::PEER_FRAME_BYTES_MAX,
-    replica::LinkId,
+    codec::DecodeError, frame::peer::PeerFrame, limits::PEER_FRAME_BYTES_MAX, replica::LinkId,
 };
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};

@@ -57,8 +57,7 @@ impl Members {
                 Some(old) => trusted && old != member,
             };
             if member.node != self.me && fits && room && news {
-                changed |=
-                    known.members.get(&member.node).is_none_or(|old| old.address != member.address);
+                changed |= known.members.get(&member.node).is_none_or(|old| old.address != member.address);
                 known.members.insert(member.node, member.clone());
             }
         }

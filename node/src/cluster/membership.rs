@@ -112,11 +112,8 @@ impl Membership {
         }
         if changed {
             let peers = self.foca.iter_members().map(foca::Member::id);
-            let member = |peer: &Peer| Member {
-                node: peer.node,
-                address: peer.address.clone(),
-                public_url: None,
-            };
+            let member =
+                |peer: &Peer| Member { node: peer.node, address: peer.address.clone(), public_url: None };
             self.members.learn(&peers.map(member).collect::<Vec<_>>(), false);
         }
     }

@@ -6,17 +6,18 @@ mod dialer;
 mod endpoint;
 mod keys;
 mod link;
+mod links;
 mod members;
 mod membership;
 mod presence;
 mod replication;
 
 pub use self::{
-    admission::{CloseCode, Links, LinksMetrics, Verdicts},
     dialer::Dialer,
     endpoint::{bind, open},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
+    links::{Links, LinksMetrics, Verdicts},
     members::Members,
     membership::Membership,
     presence::PresenceMap,

@@ -341,7 +341,7 @@ impl Driver {
     }
 
     fn apply(&self, events: Vec<Event>) -> Option<Input> {
-        self.writer.try_apply(events).is_err().then_some(Input::ApplyRefused)
+        (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
     /// Lets others know.

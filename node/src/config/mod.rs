@@ -152,10 +152,10 @@ impl Config {
             flags.cluster_secret_file.or(file.cluster.secret_file),
         )?;
         let join = if flags.join.is_empty() { file.cluster.join } else { flags.join };
-        let join = join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
+        let join =
+            join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
         let advertise = flags.cluster_advertise.or(file.cluster.advertise);
-        let advertise =
-            advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
+        let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
         let listen = flags.cluster_listen.or(file.cluster.listen);
         let cluster = match secret {
             Some(secret) => {
@@ -181,8 +181,7 @@ impl Config {
         )?;
         let connections_max =
             flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
-        let connections_max =
-            within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+        let connections_max = within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
@@ -217,9 +216,9 @@ fn within(
 
 fn host_port(setting: &'static str, value: String) -> Result<String, ConfigError> {
     let valid = value.len() <= ADDRESS_CHARS_MAX
-        && value.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
+        && value
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
     if valid { Ok(value) } else { Err(ConfigError::Address { setting, value }) }
 }
 

@@ -25,10 +25,7 @@ impl fmt::Debug for ClusterSecret {
     }
 }
 
-pub fn resolve(
-    value: Option<String>,
-    file: Option<PathBuf>,
-) -> Result<Option<ClusterSecret>, ConfigError> {
+pub fn resolve(value: Option<String>, file: Option<PathBuf>) -> Result<Option<ClusterSecret>, ConfigError> {
     let secret = match (value, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err(ConfigError::SecretTwice),

@@ -61,8 +61,8 @@ impl ClusterStart<'_> {
             return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
         }
         let listen = self.cluster.listen;
-        let socket = cluster::bind(listen)
-            .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
+        let socket =
+            cluster::bind(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
         let endpoint = cluster::open(socket, &keys, node)?;
         let known = self.dir.read_members()?;
         let knows_peers = !known.is_empty() || !self.cluster.join.is_empty();
@@ -78,8 +78,7 @@ impl ClusterStart<'_> {
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (linked, news) = mpsc::channel(QUEUE_MAX);
         let process = rand::random();
-        let links =
-            Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
+        let links = Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
         let membership = Membership::new(
             me,
             now_ms(),

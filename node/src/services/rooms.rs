@@ -105,9 +105,7 @@ impl Rooms for RoomsService {
             self.driver.barrier().await;
             found = self.read(move |store| store.room(room)).await?;
         }
-        found
-            .map(|room| room.name)
-            .ok_or_else(|| Refusal::new(ErrorCode::NotFound, "there is no such room"))
+        found.map(|room| room.name).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "there is no such room"))
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
@@ -121,9 +119,8 @@ impl Rooms for RoomsService {
         limit: usize,
         within: Option<CommitPoint>,
     ) -> Result<HistoryPage, Refusal> {
-        let page = move |store: &Store| {
-            store.page(room, before, limit, within.as_ref().map(|point| &*point.vector))
-        };
+        let page =
+            move |store: &Store| store.page(room, before, limit, within.as_ref().map(|point| &*point.vector));
         let page = self.read(page).await?;
         Ok(HistoryPage { messages: page.messages, more: page.more })
     }

@@ -110,12 +110,7 @@ impl<'txn> Tables<'txn> {
         put(&mut self.rooms, &room.0, &room::created(state, pos, created))
     }
 
-    fn posted(
-        &mut self,
-        room: RoomId,
-        pos: Pos,
-        posted: &MessagePosted,
-    ) -> Result<Vec<Listed>, StoreError> {
+    fn posted(&mut self, room: RoomId, pos: Pos, posted: &MessagePosted) -> Result<Vec<Listed>, StoreError> {
         let sender = posted.sender.key();
         let mut listed = Vec::new();
 

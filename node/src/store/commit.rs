@@ -196,13 +196,7 @@ impl Committer {
 }
 
 impl Batch<'_> {
-    fn op(
-        &mut self,
-        own: OriginId,
-        clock: &mut Clock,
-        now_ms: u64,
-        op: &Op,
-    ) -> Result<OpResult, StoreError> {
+    fn op(&mut self, own: OriginId, clock: &mut Clock, now_ms: u64, op: &Op) -> Result<OpResult, StoreError> {
         match op {
             Op::CreateRoom { room, name } => {
                 let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
@@ -247,8 +241,11 @@ impl Batch<'_> {
         let seq = self.gathered.vector.get(own) + 1;
         let event = Event::new(own, seq, clock.stamp(now_ms, draft.floor), draft);
         self.take(&event)?;
-        let own_events =
-            self.gathered.own.get_or_insert_with(|| OwnEvents { origin: own, first: seq, events: Vec::new() });
+        let own_events = self.gathered.own.get_or_insert_with(|| OwnEvents {
+            origin: own,
+            first: seq,
+            events: Vec::new(),
+        });
         own_events.events.push(event.encoded().clone());
         Ok(event.pos())
     }

@@ -5,7 +5,9 @@ use redb::{Database, ReadableDatabase, TableError, WriteTransaction};
 
 use super::{StoreError, tables};
 
-const STEPS: &[fn(&WriteTransaction) -> Result<(), StoreError>] = &[create_tables];
+type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
+
+const STEPS: &[Step] = &[create_tables];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;

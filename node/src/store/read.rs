@@ -55,10 +55,7 @@ impl Store {
         let listing = self.listing()?;
         let timeline = self.db.begin_read()?.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
-        let to = before.map_or_else(
-            || timeline_end(room),
-            |before| tables::timeline_key(room, before),
-        );
+        let to = before.map_or_else(|| timeline_end(room), |before| tables::timeline_key(room, before));
         let mut page = Page { messages: Vec::new(), more: false };
         for entry in timeline.range::<&[u8; 50]>(&from..&to)?.rev() {
             let pos = tables::timeline_pos(entry?.0.value());
@@ -162,8 +159,7 @@ impl Listing {
             return Ok(None);
         }
         let holder: Option<IdHolder> = apply::get(&self.ids, posted.id.as_bytes())?;
-        let listed_id =
-            holder.map_or(posted.id, |holder| message::listed_id(&holder, sender, posted.id));
+        let listed_id = holder.map_or(posted.id, |holder| message::listed_id(&holder, sender, posted.id));
         Ok(Some(ListedMessage { listed_id, pos, posted }))
     }
 }

@@ -82,8 +82,7 @@ impl Store {
     }
 
     pub(super) fn resume_rebuild(&self) -> Result<(), StoreError> {
-        let interrupted =
-            self.db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
+        let interrupted = self.db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
         if interrupted { self.rebuild(|_| ()) } else { Ok(()) }
     }
 

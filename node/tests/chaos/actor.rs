@@ -46,11 +46,17 @@ impl Actor {
         let mut memory = Memory::default();
         loop {
             let (at, mut client) = self.connect(&memory).await;
+            self.note(&self.name, format!("{} is let in on node {at}", self.name));
             locked(&self.ledger).places.insert(self.name.clone(), at);
             memory.cursor = Some(client.cursor.clone());
             self.session(at, &mut client, &mut memory).await;
+            self.note(&self.name, format!("{} is off node {at}", self.name));
             locked(&self.ledger).places.remove(&self.name);
         }
+    }
+
+    fn note(&self, whom: &str, what: String) {
+        locked(&self.ledger).note(whom, what);
     }
 
     async fn connect(&mut self, memory: &Memory) -> (usize, Client) {
@@ -74,16 +80,19 @@ impl Actor {
         }
         let mut tick = interval(Duration::from_secs(1) / self.rate_hz.unwrap_or(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut frames_left = self.rng.random_range(50..400);
-        while frames_left > 0 {
+        let mut frames_left: u32 = self.rng.random_range(50..400);
+        // Who leaves before he has a cursor begins again at the same place.
+        let mut caught_up = false;
+        while frames_left > 0 || !caught_up {
             if std::mem::take(&mut memory.must_reload) && !self.reload(at).await {
                 memory.must_reload = true;
                 return;
             }
             tokio::select! {
                 frame = client.advance() => {
-                    frames_left -= 1;
-                    if !self.take(frame, memory) {
+                    frames_left = frames_left.saturating_sub(1);
+                    caught_up |= matches!(frame, Frame::Cursor { .. });
+                    if !self.take(at, frame, memory) {
                         return;
                     }
                     memory.cursor = Some(client.cursor.clone());
@@ -100,16 +109,18 @@ impl Actor {
     }
 
     /// Notes what a frame says; false if the connection is over.
-    fn take(&self, frame: Frame, memory: &mut Memory) -> bool {
+    fn take(&self, at: usize, frame: Frame, memory: &mut Memory) -> bool {
         let mut ledger = locked(&self.ledger);
         match frame {
             Frame::Message(posted) => ledger.note_shown(&self.name, &posted),
-            Frame::Ack { id, .. } => {
+            Frame::Ack { id, pos, copies, .. } => {
+                ledger.note(&id, format!("acked by node {at} at {pos}, {copies} copies"));
                 memory.unacked.retain(|(unacked, _)| *unacked != id);
                 ledger.acked.insert(id);
             }
             Frame::Resync { .. } => {
                 ledger.resyncs += 1;
+                ledger.note(&self.name, format!("{} is told to load afresh", self.name));
                 memory.must_reload = true;
             }
             Frame::Error { code, detail, id } => {
@@ -118,11 +129,13 @@ impl Actor {
                 return false;
             }
             Frame::Closed(Some(4001)) => panic!("the only session of {} was ended", self.name),
-            Frame::Closed(_) => {
+            Frame::Closed(code) => {
                 ledger.closed += 1;
+                ledger.note(&self.name, format!("closed with {code:?}"));
                 return false;
             }
-            Frame::Welcome { .. } | Frame::Joined { .. } | Frame::Left { .. } | Frame::Cursor { .. } => {}
+            Frame::Cursor { .. } => ledger.note(&self.name, "a cursor came".to_owned()),
+            Frame::Welcome { .. } | Frame::Joined { .. } | Frame::Left { .. } => {}
         }
         true
     }
@@ -133,6 +146,7 @@ impl Actor {
         memory.next_number += 1;
         memory.unacked.push_back((id.clone(), body.clone()));
         locked(&self.ledger).note_sent(&self.room, &self.name, number, &id, &body);
+        self.note(&id, format!("{body:?} is sent"));
         (id, body)
     }
 

@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::support::Posted;
 
 /// A report names the first few only.
 const SHOWN_MAX: usize = 5;
+/// What happened to a guest so long before and after a message is told with it.
+const AROUND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -18,6 +21,8 @@ pub(crate) struct Ledger {
     pub(crate) resyncs: usize,
     pub(crate) closed: usize,
     shown: BTreeMap<String, Shown>,
+    /// What happened to each guest and to each message, and when; only told when something is wrong.
+    trails: BTreeMap<String, Vec<(Instant, String)>>,
 }
 
 #[derive(Debug)]
@@ -62,15 +67,36 @@ impl Ledger {
         shown.times += 1;
     }
 
-    /// Acked messages that a guest of their room was never shown.
+    /// Notes what happened to a guest or to a message.
+    pub(crate) fn note(&mut self, whom: &str, what: String) {
+        self.trails.entry(whom.to_owned()).or_default().push((Instant::now(), what));
+    }
+
+    /// Acked messages that a guest of their room was never shown, with what happened to both around that time.
     pub(crate) fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
         for (reader, shown) in &self.shown {
             let acked = self.acked.iter().filter(|id| self.sent[*id].room == shown.room);
             let lacking: Vec<_> = acked.filter(|id| !shown.ids.contains(*id)).collect();
             report(&mut gaps, &format!("{reader} was never shown"), &self.bodies(&lacking));
+            if let Some(first) = lacking.first() {
+                gaps.extend(self.around(first, reader));
+            }
         }
         gaps
+    }
+
+    /// What happened to a message, and to a guest from a second before to a second after.
+    fn around(&self, message: &str, reader: &str) -> Vec<String> {
+        let [of_message, of_reader] =
+            [message, reader].map(|whom| self.trails.get(whom).map_or(&[][..], Vec::as_slice));
+        let Some(&(start, _)) = of_message.first() else { return Vec::new() };
+        let end = of_message.last().map_or(start, |(at, _)| *at);
+        let near = of_reader.iter().filter(|(at, _)| *at + AROUND > start && *at < end + AROUND);
+        let mut all: Vec<_> = of_message.iter().chain(near).collect();
+        all.sort_by_key(|(at, _)| *at);
+        let since = |at: Instant| at.saturating_duration_since(all[0].0).as_micros();
+        all.iter().map(|(at, what)| format!("  {:>8} µs {what}", since(*at))).collect()
     }
 
     pub(crate) fn summary(&self) -> String {

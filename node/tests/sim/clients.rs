@@ -10,7 +10,11 @@ use starling_protocol::{
     frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
-use crate::world::{Event, Plant, Request, World};
+use crate::{
+    coverage::Plant,
+    world::{Event, World},
+    writer::Request,
+};
 
 #[derive(Debug)]
 pub struct Session {
@@ -123,11 +127,7 @@ impl World {
         let point = VersionVector::clone(run.committer.vector());
         let mut messages = None;
         if let Some((vector, _)) = &client.cursor {
-            if !point.covers(vector) {
-                if run.replica.reachable(vector) {
-                    return;
-                }
-            } else {
+            if point.covers(vector) {
                 let mut from = vector.clone();
                 if self.plant == Some(Plant::ResumeSkipsOneOrigin)
                     && let Some((origin, seq)) = point.iter().last()
@@ -138,6 +138,8 @@ impl World {
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;
+            } else if run.replica.reachable(vector) {
+                return;
             }
         }
         let messages = messages.unwrap_or_else(|| {
@@ -146,7 +148,9 @@ impl World {
             client.seen.clear();
             run.store.page(client.room, None, usize::MAX, Some(&point)).expect("the store reads").messages
         });
-        messages.iter().for_each(|message| client.show(message));
+        for message in &messages {
+            client.show(message);
+        }
         client.sessions += 1;
         client.session = Some(Session { node, start, lane: VecDeque::new() });
         self.take_cursor(number);
@@ -159,7 +163,9 @@ impl World {
         let Some(session) = &mut client.session else { return };
         let frames: Vec<_> = session.lane.drain(..most.min(session.lane.len())).collect();
         let drained = session.lane.is_empty();
-        frames.iter().for_each(|frame| client.show(frame));
+        for frame in &frames {
+            client.show(frame);
+        }
         if drained || self.plant == Some(Plant::CursorAheadOfLane) {
             self.take_cursor(number);
         }

@@ -3,8 +3,9 @@
 use rand::RngExt;
 
 use crate::{
+    coverage::Fault,
     network::pair,
-    world::{Event, Fault, World},
+    world::{Event, World},
 };
 
 impl World {

@@ -3,12 +3,16 @@
 //!
 //! `STARLING_SIM_SEEDS=N` runs so many seeds (default 1,000), `STARLING_SIM_FIRST=S` starts with another.
 
+#![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
+
 mod clients;
+mod coverage;
 mod disk;
 mod faults;
 mod invariants;
 mod network;
 mod world;
+mod writer;
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -16,7 +20,8 @@ use std::{
     time::Instant,
 };
 
-use world::{Coverage, Plant, World};
+use coverage::{Coverage, Plant};
+use world::World;
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))

@@ -9,7 +9,10 @@ use starling_protocol::{
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
 
-use crate::world::{Event, Fault, World};
+use crate::{
+    coverage::Fault,
+    world::{Event, World},
+};
 
 /// An unordered pair of nodes, the smaller first.
 pub type Pair = (usize, usize);
@@ -92,7 +95,7 @@ impl World {
     }
 
     /// Sends a frame; gives it back as refused if the queue is full.
-    pub fn send(&mut self, from: usize, link: LinkId, frame: Bytes) -> Option<Input> {
+    pub fn send(&mut self, from: usize, link: LinkId, frame: &Bytes) -> Option<Input> {
         let chance =
             |world: &mut Self, per_mille: u32| per_mille > 0 && world.rng.random_range(0..1_000) < per_mille;
         if chance(self, self.network.refusal) {

@@ -7,23 +7,23 @@ use std::{
 
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use starling_node::store::{Committer, Op, OpResult, Store};
+use starling_node::store::{Committer, Store};
 use starling_protocol::{
-    Event as LogEvent, NodeId, OriginId, Pos, RoomId, VersionVector,
-    replica::{Input, LinkId, Output, Replica, Token, Until},
+    NodeId, OriginId, RoomId, VersionVector,
+    replica::{Input, LinkId, Output, Replica, Token},
 };
 
 use crate::{
     clients::Client,
+    coverage::{Coverage, Plant},
     disk::Disk,
     invariants,
     network::{Network, Pair},
+    writer::{Owed, Request},
 };
 
 /// Unix milliseconds at which every history begins.
 const EPOCH_MS: u64 = 1_700_000_000_000;
-/// Requests that wait for a writer, at most: small, so that it is full at times.
-const INBOX_MAX: usize = 24;
 /// Virtual time within which all must be well after the network has healed.
 const SETTLE_MS_MAX: u64 = 60_000;
 /// More events than any history needs: the network is in an endless echo.
@@ -31,58 +31,6 @@ const EVENTS_MAX: u64 = 500_000;
 /// What every history has at least before it is healed.
 const POSTS_MIN: u64 = 220;
 const FAULTS_MIN: u64 = 12;
-
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    Crash,
-    CrashInCommit,
-    CutPair,
-    Split,
-    SlowLink,
-    Disorder,
-    QueueFull,
-    Calm,
-    ClockJump,
-    LinkBreaks,
-}
-
-impl Fault {
-    pub const SCHEDULED: [Self; 10] = [
-        Self::Crash,
-        Self::CrashInCommit,
-        Self::CutPair,
-        Self::Split,
-        Self::SlowLink,
-        Self::Disorder,
-        Self::QueueFull,
-        Self::Calm,
-        Self::ClockJump,
-        Self::LinkBreaks,
-    ];
-}
-
-/// A known bug, planted to see that it is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
-    /// A post is acked when it is queued.
-    AckBeforeCommit,
-    /// Peers are told that events are durable when they are queued.
-    ConfirmBeforeDurable,
-    /// A cursor covers the last commit although the lane is not drained.
-    CursorAheadOfLane,
-    /// A replay leaves out what one origin wrote.
-    ResumeSkipsOneOrigin,
-}
-
-impl Plant {
-    pub const ALL: [Self; 4] = [
-        Self::AckBeforeCommit,
-        Self::ConfirmBeforeDurable,
-        Self::CursorAheadOfLane,
-        Self::ResumeSkipsOneOrigin,
-    ];
-}
 
 /// What happens next.
 #[derive(Debug)]
@@ -98,23 +46,6 @@ pub enum Event {
     Mend(Pair),
 }
 
-/// Who waits for what is written.
-#[derive(Debug)]
-pub enum Request {
-    Room(RoomId),
-    Post { client: usize, session: u32, op: Op },
-    Apply(Vec<LogEvent>),
-}
-
-/// An ack that is owed.
-#[derive(Debug)]
-struct Owed {
-    client: usize,
-    session: u32,
-    id: starling_protocol::MessageId,
-    pos: Pos,
-}
-
 /// A running process.
 #[derive(Debug)]
 pub struct Run {
@@ -122,9 +53,9 @@ pub struct Run {
     pub committer: Committer,
     pub replica: Replica,
     pub own: Option<OriginId>,
-    inbox: VecDeque<Request>,
-    owed: BTreeMap<Token, Owed>,
-    next_token: Token,
+    pub inbox: VecDeque<Request>,
+    pub owed: BTreeMap<Token, Owed>,
+    pub next_token: Token,
     tick_at: u64,
 }
 
@@ -138,47 +69,6 @@ pub struct Node {
     pub run: Option<Run>,
     /// What it has ever made durable.
     pub durable: VersionVector,
-}
-
-/// What a history was made of.
-#[derive(Clone, Debug, Default)]
-pub struct Coverage {
-    pub posts: u64,
-    pub acks: u64,
-    pub resumes: u64,
-    pub resyncs: u64,
-    counts: BTreeMap<Fault, u64>,
-    /// A fingerprint of everything that happened.
-    pub history: u64,
-}
-
-impl Coverage {
-    pub fn count(&mut self, fault: Fault) {
-        *self.counts.entry(fault).or_default() += 1;
-    }
-
-    /// Faults that were scheduled; each refused frame is not one.
-    pub fn faults(&self) -> u64 {
-        let kinds = self.counts.iter().filter(|(fault, _)| **fault != Fault::QueueFull);
-        kinds.map(|(_, count)| count).sum()
-    }
-
-    pub fn print(all: &[Self]) {
-        let total = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>();
-        let mean = |get: fn(&Self) -> u64| total(get) / all.len().max(1) as u64;
-        println!(
-            "mean of a seed: {} posts, {} acks, {} resumes, {} resyncs, {} faults",
-            mean(|c| c.posts),
-            mean(|c| c.acks),
-            mean(|c| c.resumes),
-            mean(|c| c.resyncs),
-            mean(Self::faults),
-        );
-        for fault in Fault::SCHEDULED {
-            let count: u64 = all.iter().filter_map(|one| one.counts.get(&fault)).sum();
-            println!("  {fault:?}: {count}");
-        }
-    }
 }
 
 /// Everything.
@@ -195,7 +85,7 @@ pub struct World {
     pub healed: bool,
     pub plant: Option<Plant>,
     /// Every event that was ever written, by the name that must be its own for ever.
-    written: BTreeMap<(OriginId, u64), Bytes>,
+    pub written: BTreeMap<(OriginId, u64), Bytes>,
     violation: Option<String>,
 }
 
@@ -315,7 +205,7 @@ impl World {
         }
     }
 
-    fn wall_ms(&self, node: usize) -> u64 {
+    pub fn wall_ms(&self, node: usize) -> u64 {
         (EPOCH_MS + self.now).saturating_add_signed(self.nodes[node].skew_ms)
     }
 
@@ -379,7 +269,7 @@ impl World {
     fn carry_out(&mut self, node: usize, output: Output) -> Option<Input> {
         let start = self.nodes[node].starts;
         match output {
-            Output::Send(link, frame) => self.send(node, link, frame),
+            Output::Send(link, frame) => self.send(node, link, &frame),
             Output::Apply(events) => {
                 let rose: VersionVector = events.iter().map(|event| (event.origin, event.seq)).collect();
                 let refused = !self.request(node, Request::Apply(events));
@@ -408,92 +298,6 @@ impl World {
         }
     }
 
-    /// Hands something to a node's writer; false if its queue is full.
-    pub fn request(&mut self, node: usize, request: Request) -> bool {
-        let start = self.nodes[node].starts;
-        let Some(run) = self.nodes[node].run.as_mut() else { return false };
-        if run.inbox.len() >= INBOX_MAX {
-            return false;
-        }
-        run.inbox.push_back(request);
-        if run.inbox.len() == 1 {
-            let after = self.rng.random_range(0..8);
-            self.schedule(after, Event::Write { node, start });
-        }
-        true
-    }
-
-    /// One commit, as `node`'s writer makes it.
-    fn write(&mut self, node: usize) {
-        let (wall_ms, start) = (self.wall_ms(node), self.nodes[node].starts);
-        let fresh = self.rng.random();
-        let most = self.rng.random_range(1..INBOX_MAX);
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let requests: Vec<_> = run.inbox.drain(..most.min(run.inbox.len())).collect();
-        let ops: Vec<_> = requests.iter().map(op).collect();
-        let Ok(commit) = run.committer.commit(wall_ms, fresh, &ops) else { return self.crash(node) };
-        if !run.inbox.is_empty() {
-            self.schedule(1, Event::Write { node, start });
-        }
-        self.nodes[node].durable.merge(&commit.vector);
-        for (room, message) in &commit.listed {
-            self.clients_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
-        }
-        if let Some(own) = commit.own {
-            for (seq, event) in (own.first..).zip(&own.events) {
-                if self.written.insert((own.origin, seq), event.clone()).is_some_and(|old| old != event) {
-                    self.violated(format!("{:?}:{seq} was given to two events", own.origin));
-                }
-            }
-            if let Some(run) = self.nodes[node].run.as_mut() {
-                run.own = Some(own.origin);
-            }
-            self.feed(node, Input::Committed { origin: own.origin, first: own.first, events: own.events });
-        }
-        if !commit.received.is_empty() {
-            self.feed(node, Input::Applied(commit.received));
-        }
-        for (request, result) in requests.into_iter().zip(commit.results) {
-            if let Request::Post { client, session, op: Op::Post { posted, .. } } = request {
-                self.posted(node, client, session, posted.id, result);
-            }
-        }
-    }
-
-    fn posted(
-        &mut self,
-        node: usize,
-        client: usize,
-        session: u32,
-        id: starling_protocol::MessageId,
-        result: OpResult,
-    ) {
-        match result {
-            OpResult::Done(pos) => {
-                let Some(run) = self.nodes[node].run.as_mut() else { return };
-                run.next_token += 1;
-                let token = run.next_token;
-                run.owed.insert(token, Owed { client, session, id, pos });
-                let Pos { origin, seq, .. } = pos;
-                let until = Until::Copies(2);
-                self.feed(node, Input::Await { token, origin, seq, until, wait_ms: 200 });
-            }
-            OpResult::IdReused => self.violated(format!("{id} was taken for another message")),
-            // The node has not heard of the room yet; the client sends again.
-            OpResult::NoSuchRoom | OpResult::Received => {}
-        }
-    }
-
-    fn settled(&mut self, node: usize, token: Token, copies: usize) {
-        let owed = self.nodes[node].run.as_mut().and_then(|run| run.owed.remove(&token));
-        let Some(Owed { client, session, id, pos }) = owed else { return };
-        let holders = self.nodes.iter().filter(|node| node.durable.contains(pos.origin, pos.seq)).count();
-        if copies > holders {
-            self.violated(format!("an ack says {copies} copies where there are {holders}"));
-        }
-        self.acked(client, session, id, pos);
-    }
-
     /// Nothing is on its way any more.
     fn is_settled(&self) -> bool {
         self.unsettled().is_empty()
@@ -509,13 +313,5 @@ impl World {
             return format!("client {} waits: {:?}", client.number, client.waiting());
         }
         String::new()
-    }
-}
-
-fn op(request: &Request) -> Op {
-    match request {
-        Request::Room(room) => Op::CreateRoom { room: *room, name: None },
-        Request::Post { op, .. } => op.clone(),
-        Request::Apply(events) => Op::Received(events.clone()),
     }
 }

@@ -310,7 +310,11 @@ async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Frame {
                 let frame = serde_json::from_str(&text);
                 return frame.unwrap_or_else(|error| panic!("not a known frame ({error}): {text}"));
             }
-            Some(Ok(Message::Close(frame))) => return Frame::Closed(frame.map(|frame| frame.code.into())),
+            Some(Ok(Message::Close(frame))) => {
+                // The answer to it is written only now.
+                let _ = socket.flush().await;
+                return Frame::Closed(frame.map(|frame| frame.code.into()));
+            }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(other)) => panic!("the server sent {other:?}"),
             Some(Err(_)) | None => return Frame::Closed(None),

@@ -220,10 +220,8 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
     let is_object = text.trim_start().starts_with('{');
     let Some(raw) = is_object.then(|| serde_json::from_str::<RawPost>(text).ok()).flatten() else {
         // An object that serde refused for a duplicate key is still an object.
-        return match is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() {
-            true => Err(ClientFrameError::NoBody),
-            false => parse(text, None),
-        };
+        let refused = is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        return if refused { Err(ClientFrameError::NoBody) } else { parse(text, None) };
     };
     let id = match raw.id {
         None | Some(serde_json::Value::Null) => None,

@@ -12,7 +12,14 @@ pub(super) struct Awaits {
 }
 
 impl Awaits {
-    pub(super) fn insert(&mut self, token: Token, origin: OriginId, seq: u64, until: Until, deadline: Millis) {
+    pub(super) fn insert(
+        &mut self,
+        token: Token,
+        origin: OriginId,
+        seq: u64,
+        until: Until,
+        deadline: Millis,
+    ) {
         self.waiting.insert((origin, seq, token), (until, deadline));
         self.deadlines.insert((deadline, origin, seq, token));
     }

@@ -7,6 +7,7 @@ use crate::{NodeId, VersionVector};
 const READS_MAX: usize = 16;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub(super) struct Link {
     pub(super) peer: NodeId,
     /// What the peer has made durable, as it said on this link.

@@ -6,8 +6,10 @@
 
 mod barrier;
 mod durability;
+mod io;
 mod link;
 mod pull;
+mod receive;
 mod recent;
 #[cfg(test)]
 mod tests;
@@ -16,124 +18,18 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+pub use self::io::{Input, LinkId, Millis, Output, Token, Until};
 use self::{barrier::Barrier, durability::Awaits, link::Link, pull::Wants, recent::RecentPushes};
 use crate::{
-    Event, NodeId, OriginId, VersionVector,
-    event::EventError,
+    NodeId, OriginId, VersionVector,
     frame::peer::{Confirm, PeerFrame, ReplicaFrame},
-    limits::{EVENTS_CHUNK_BYTES_MAX, PULL_EVENTS_MAX},
+    limits::EVENTS_CHUNK_BYTES_MAX,
 };
-
-/// Monotonic milliseconds since some start.
-pub type Millis = u64;
-/// Names one link; never used for another.
-pub type LinkId = u64;
-/// Names one waiter; chosen by whoever waits, never used twice.
-pub type Token = u64;
 
 /// Heartbeats, and vectors while they differ, go out this often.
 pub const BEAT_MS: Millis = 1_000;
 /// A peer not heard for longer is out of step.
 pub const SILENCE_MS_MAX: Millis = 3_000;
-
-/// For what a waiter waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// So many nodes hold the event, this one counted.
-    Copies(usize),
-    /// Every peer in step holds it.
-    InStep,
-}
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// A link to a peer is up; an earlier one to the same peer is over.
-    LinkUp {
-        /// The link.
-        link: LinkId,
-        /// Who is at its other end.
-        peer: NodeId,
-    },
-    /// A link is over.
-    LinkDown(LinkId),
-    /// A frame came in.
-    Frame(LinkId, ReplicaFrame),
-    /// This node made its own fresh events durable.
-    Committed {
-        /// The origin of this process.
-        origin: OriginId,
-        /// Sequence number of the first.
-        first: u64,
-        /// The events, encoded.
-        events: Vec<Bytes>,
-    },
-    /// This node made events of others durable: origins with their new heads.
-    Applied(Vec<(OriginId, u64)>),
-    /// The store's queue would not take an [`Output::Apply`]: what it held is not on its way.
-    ApplyRefused,
-    /// The answer to an [`Output::Read`]: events from `from` on without gaps; none if they are not there.
-    ReadDone {
-        /// For whom.
-        link: LinkId,
-        /// Whose events.
-        origin: OriginId,
-        /// The first that was asked for.
-        from: u64,
-        /// The events, encoded.
-        events: Vec<Bytes>,
-    },
-    /// The link's queue is full: a frame was not sent. The peer will catch up by pulling.
-    SendRefused(LinkId),
-    /// Somebody waits until a durable event of this node is durable elsewhere.
-    Await {
-        /// Who.
-        token: Token,
-        /// The event's origin.
-        origin: OriginId,
-        /// The event's sequence number.
-        seq: u64,
-        /// For what he waits.
-        until: Until,
-        /// How long at most.
-        wait_ms: Millis,
-    },
-    /// Somebody wants to say 'no': first learn what the peers in step have.
-    Barrier(Token),
-    /// Time has passed.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Output {
-    /// Send an encoded [`PeerFrame`], without waiting; answer [`Input::SendRefused`] if that cannot be.
-    Send(LinkId, Bytes),
-    /// Make these events durable: in order per origin, following what was handed out before.
-    Apply(Vec<Event>),
-    /// Read `from..=to` of an origin, a chunk's worth at most, and answer with [`Input::ReadDone`].
-    Read {
-        /// For whom.
-        link: LinkId,
-        /// Whose events.
-        origin: OriginId,
-        /// The first.
-        from: u64,
-        /// The last.
-        to: u64,
-    },
-    /// The wait is over; on so many nodes the event is durable, this one counted.
-    Settled {
-        /// Who waited.
-        token: Token,
-        /// The truth.
-        copies: usize,
-    },
-    /// The barrier is passed: this node holds what its peers in step had, or 250 ms are over.
-    BarrierPassed(Token),
-    /// The peer breaks the protocol: close the link, count and log it.
-    Close(LinkId, EventError),
-}
 
 /// Replication as seen from one node.
 #[derive(Debug)]
@@ -232,7 +128,7 @@ impl Replica {
             Input::LinkDown(link) => self.link_down(now, link, out),
             Input::Frame(link, frame) => self.frame(now, link, frame, out),
             Input::Committed { origin, first, events } => self.committed(origin, first, &events, out),
-            Input::Applied(rose) => self.applied(now, rose, out),
+            Input::Applied(rose) => self.applied(now, &rose, out),
             Input::ApplyRefused => self.apply_refused(now),
             Input::ReadDone { link, origin, from, events } => self.read_done(link, origin, from, events, out),
             Input::SendRefused(link) => {
@@ -280,106 +176,6 @@ impl Replica {
         }
     }
 
-    fn frame(&mut self, now: Millis, link_id: LinkId, frame: ReplicaFrame, out: &mut Vec<Output>) {
-        let Some(link) = self.links.get_mut(&link_id) else { return };
-        link.last_heard = now;
-        match frame {
-            ReplicaFrame::Push(events) => self.received(now, link_id, None, events, out),
-            ReplicaFrame::Pulled { origin, events } => {
-                self.received(now, link_id, Some(origin), events, out);
-            }
-            ReplicaFrame::Vector(vector) => {
-                link.vector_received = true;
-                let rose: Vec<_> = vector.iter().collect();
-                self.peer_has(now, link_id, &rose, out);
-                // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
-                self.confirm_all(now, link_id, out);
-            }
-            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step }) => {
-                link.calls_us_in_step = in_step;
-                rose.extend(own_head);
-                self.peer_has(now, link_id, &rose, out);
-            }
-            ReplicaFrame::Pull { origin, from, to } => {
-                let to = to.min(from.saturating_add(PULL_EVENTS_MAX - 1));
-                if from > 0 && link.begin_read() {
-                    if Some(origin) == self.own {
-                        // It has missed pushes; those to come would only widen the gap.
-                        link.pushing = false;
-                        link.own_reads += 1;
-                    }
-                    out.push(Output::Read { link: link_id, origin, from, to });
-                }
-            }
-            ReplicaFrame::Probe(id) => {
-                out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
-            }
-            ReplicaFrame::Probed(id, vector) => {
-                let rose: Vec<_> = vector.iter().collect();
-                self.barrier.probed(id, link_id, &vector);
-                self.peer_has(now, link_id, &rose, out);
-                self.drive_barrier(now, out);
-            }
-        }
-    }
-
-    /// A peer has told that it holds these.
-    fn peer_has(&mut self, now: Millis, link_id: LinkId, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
-        let Some(link) = self.links.get_mut(&link_id) else { return };
-        for &(origin, seq) in rose {
-            if link.confirmed.advance(origin, seq) && Some(origin) != self.own {
-                self.wants.note(origin, seq, self.accepted.get(origin), now);
-            }
-        }
-        if link.update_caught_up() {
-            self.tell_in_step(now, link_id, out);
-            self.settle_all(now, out);
-        } else {
-            for &(origin, seq) in rose {
-                self.settle_through(now, origin, seq, out);
-            }
-        }
-        self.resume_push(link_id, out);
-        self.pull(now, out);
-    }
-
-    /// Events came in, as a push or as the answer to a pull.
-    fn received(
-        &mut self,
-        now: Millis,
-        link_id: LinkId,
-        pulled: Option<OriginId>,
-        events: Vec<Bytes>,
-        out: &mut Vec<Output>,
-    ) {
-        let mut heads = BTreeMap::new();
-        let mut fresh = Vec::new();
-        let empty = events.is_empty();
-        for bytes in events {
-            let event = match Event::decode(bytes) {
-                Ok(event) => event,
-                Err(error) => {
-                    out.push(Output::Close(link_id, error));
-                    break;
-                }
-            };
-            heads.insert(event.origin, event.seq);
-            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own {
-                self.accepted.advance(event.origin, event.seq);
-                fresh.push(event);
-            }
-        }
-        if !fresh.is_empty() {
-            out.push(Output::Apply(fresh));
-        }
-        if let Some(origin) = pulled {
-            self.wants.answered(origin, link_id, empty, now);
-        }
-        // Who sends an event has made it durable, and all before it.
-        let heads: Vec<_> = heads.into_iter().collect();
-        self.peer_has(now, link_id, &heads, out);
-    }
-
     fn committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
         self.own = Some(origin);
         let mut first = first;
@@ -396,14 +192,14 @@ impl Replica {
         }
     }
 
-    fn applied(&mut self, now: Millis, rose: Vec<(OriginId, u64)>, out: &mut Vec<Output>) {
-        for &(origin, seq) in &rose {
+    fn applied(&mut self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        for &(origin, seq) in rose {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
         let own_head = self.own_head();
         for (&id, link) in &self.links {
-            let confirm = Confirm { rose: rose.clone(), own_head, in_step: link.is_in_step(now) };
+            let confirm = Confirm { rose: rose.to_vec(), own_head, in_step: link.is_in_step(now) };
             out.push(send(id, ReplicaFrame::Confirm(confirm)));
         }
         self.drive_barrier(now, out);
@@ -487,8 +283,7 @@ impl Replica {
     /// Tells a peer at once that it is in step now: a starting node waits for that.
     fn tell_in_step(&self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
         let Some(link) = self.links.get(&link_id) else { return };
-        let confirm =
-            Confirm { rose: Vec::new(), own_head: self.own_head(), in_step: link.is_in_step(now) };
+        let confirm = Confirm { rose: Vec::new(), own_head: self.own_head(), in_step: link.is_in_step(now) };
         out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
     }
 
@@ -510,9 +305,7 @@ impl Replica {
     fn is_settled(&self, now: Millis, origin: OriginId, seq: u64, until: Until) -> bool {
         match until {
             // With no peer in step there is nobody to wait for.
-            Until::Copies(copies) => {
-                self.copies(origin, seq) >= copies || self.in_step(now).next().is_none()
-            }
+            Until::Copies(copies) => self.copies(origin, seq) >= copies || self.in_step(now).next().is_none(),
             Until::InStep => self.in_step(now).all(|link| link.confirmed.contains(origin, seq)),
         }
     }

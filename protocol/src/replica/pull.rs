@@ -63,7 +63,10 @@ impl Wants {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        self.0.values().map(|want| want.asked.map_or(want.since + PUSH_GRACE_MS, |asked| asked.deadline)).min()
+        self.0
+            .values()
+            .map(|want| want.asked.map_or(want.since + PUSH_GRACE_MS, |asked| asked.deadline))
+            .min()
     }
 
     /// The pulls to send now: `(link, origin, from, to)`. Forgets what is no longer missing.

@@ -1,8 +1,8 @@
 //! Single steps of the state machine. Whole histories are the simulator's (`node/tests/sim`).
 
 use super::*;
+use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
-use crate::{EventBody, MessagePosted};
 
 const PEER: NodeId = NodeId([2; 16]);
 const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };

@@ -26,10 +26,14 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
     if reasons.is_empty() {
         return Json(json!({ "status": "ready" })).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reasons": reasons }))).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reasons": reasons })))
+        .into_response()
 }
 
 /// Prometheus text.
 pub async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], web.operations.metrics())
+    (
+        [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        web.operations.metrics(),
+    )
 }

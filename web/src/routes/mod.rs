@@ -109,9 +109,9 @@ async fn method_not_allowed() -> Refusal {
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
-    timeout(REQUEST_MAX, next.run(request)).await.unwrap_or_else(|_| {
-        unavailable("the request did not arrive or could not be answered within 30 s")
-    })
+    timeout(REQUEST_MAX, next.run(request))
+        .await
+        .unwrap_or_else(|_| unavailable("the request did not arrive or could not be answered within 30 s"))
 }
 
 fn unavailable(detail: &'static str) -> Response {

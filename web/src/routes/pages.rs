@@ -53,10 +53,8 @@ pub async fn room(State(web): State<Arc<Web>>, Path(room): Path<String>) -> Resp
 pub async fn asset(Path(path): Path<String>) -> Response {
     match assets::serve(&path) {
         Some(asset) => {
-            let headers = [
-                (header::CONTENT_TYPE, asset.content_type),
-                (header::CACHE_CONTROL, asset.cache_control),
-            ];
+            let headers =
+                [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
         None => Refusal::new(ErrorCode::NotFound, "no such asset").into_response(),

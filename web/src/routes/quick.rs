@@ -16,8 +16,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::json;
 use starling_protocol::{
-    ErrorCode, GuestId, GuestName, Pos, RoomId, RoomName, cursor::CursorError,
-    frame::client::MessageObject, limits::CLIENT_FRAME_BYTES_MAX,
+    ErrorCode, GuestId, GuestName, Pos, RoomId, RoomName, cursor::CursorError, frame::client::MessageObject,
+    limits::CLIENT_FRAME_BYTES_MAX,
 };
 use uuid::Uuid;
 

@@ -191,11 +191,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    async fn post<S: Socket>(
-        &mut self,
-        post: client::ClientPost,
-        outbox: &mut Outbox<S>,
-    ) -> Result<(), End> {
+    async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.web.metrics.posts.inc();
         let id = post.id.unwrap_or_else(MessageId::now_v7);
         let sender = Sender::Guest { id: self.seat.guest, name: self.seat.name.clone() };

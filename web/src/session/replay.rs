@@ -29,12 +29,7 @@ pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> R
     }
 }
 
-async fn welcome<S: Socket>(
-    web: &Web,
-    seat: &Seat,
-    outbox: &mut Outbox<S>,
-    cursor: &str,
-) -> Result<(), End> {
+async fn welcome<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>, cursor: &str) -> Result<(), End> {
     let frame = ServerFrame::Welcome {
         room: seat.room.to_string(),
         username: seat.name.as_str(),

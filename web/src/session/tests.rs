@@ -24,9 +24,7 @@ use crate::{
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
     routes::WebSettings,
-    service::{
-        HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor,
-    },
+    service::{HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor},
 };
 
 const ROOM: RoomId = RoomId([1; 10]);
@@ -41,10 +39,8 @@ struct Memory {
 }
 
 fn message(n: u64) -> ListedMessage {
-    let sender = starling_protocol::Sender::Guest {
-        id: GuestId([1; 16]),
-        name: GuestName::parse("Ann").unwrap(),
-    };
+    let sender =
+        starling_protocol::Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() };
     let text = starling_protocol::MessageText::parse(&n.to_string()).unwrap();
     let id = starling_protocol::MessageId::from_u128(n.into());
     let pos = Pos { hlc: Hlc(n), origin: ORIGIN, seq: n };
@@ -209,12 +205,12 @@ impl Client {
             settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: false },
             drain: draining,
         });
-        let (take_over, taken_over) = oneshot::channel();
+        let (take_over, taken) = oneshot::channel();
         let seat = Seat {
             room: ROOM,
             guest: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
-            lease: Lease { taken_over, release: None },
+            lease: Lease { taken_over: taken, release: None },
             brought,
             after: None,
         };

@@ -1,0 +1,111 @@
+//! What the state machine is told and what it asks for. Whoever drives it handles every [`Output`].
+
+use bytes::Bytes;
+
+use crate::{Event, NodeId, OriginId, event::EventError, frame::peer::ReplicaFrame};
+
+/// Monotonic milliseconds since some start.
+pub type Millis = u64;
+/// Names one link; never used for another.
+pub type LinkId = u64;
+/// Names one waiter; chosen by whoever waits, never used twice.
+pub type Token = u64;
+
+/// For what a waiter waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// So many nodes hold the event, this one counted.
+    Copies(usize),
+    /// Every peer in step holds it.
+    InStep,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A link to a peer is up; an earlier one to the same peer is over.
+    LinkUp {
+        /// The link.
+        link: LinkId,
+        /// Who is at its other end.
+        peer: NodeId,
+    },
+    /// A link is over.
+    LinkDown(LinkId),
+    /// A frame came in.
+    Frame(LinkId, ReplicaFrame),
+    /// This node made its own fresh events durable.
+    Committed {
+        /// The origin of this process.
+        origin: OriginId,
+        /// Sequence number of the first.
+        first: u64,
+        /// The events, encoded.
+        events: Vec<Bytes>,
+    },
+    /// This node made events of others durable: origins with their new heads.
+    Applied(Vec<(OriginId, u64)>),
+    /// The store's queue would not take an [`Output::Apply`]: what it held is not on its way.
+    ApplyRefused,
+    /// The answer to an [`Output::Read`]: events from `from` on without gaps; none if they are not there.
+    ReadDone {
+        /// For whom.
+        link: LinkId,
+        /// Whose events.
+        origin: OriginId,
+        /// The first that was asked for.
+        from: u64,
+        /// The events, encoded.
+        events: Vec<Bytes>,
+    },
+    /// The link's queue is full: a frame was not sent. The peer will catch up by pulling.
+    SendRefused(LinkId),
+    /// Somebody waits until a durable event of this node is durable elsewhere.
+    Await {
+        /// Who.
+        token: Token,
+        /// The event's origin.
+        origin: OriginId,
+        /// The event's sequence number.
+        seq: u64,
+        /// For what he waits.
+        until: Until,
+        /// How long at most.
+        wait_ms: Millis,
+    },
+    /// Somebody wants to say 'no': first learn what the peers in step have.
+    Barrier(Token),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send an encoded [`PeerFrame`], without waiting; answer [`Input::SendRefused`] if that cannot be.
+    Send(LinkId, Bytes),
+    /// Make these events durable: in order per origin, following what was handed out before.
+    Apply(Vec<Event>),
+    /// Read `from..=to` of an origin, a chunk's worth at most, and answer with [`Input::ReadDone`].
+    Read {
+        /// For whom.
+        link: LinkId,
+        /// Whose events.
+        origin: OriginId,
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// The wait is over; on so many nodes the event is durable, this one counted.
+    Settled {
+        /// Who waited.
+        token: Token,
+        /// The truth.
+        copies: usize,
+    },
+    /// The barrier is passed: this node holds what its peers in step had, or 250 ms are over.
+    BarrierPassed(Token),
+    /// The peer breaks the protocol: close the link, count and log it.
+    Close(LinkId, EventError),
+}

@@ -1,0 +1,114 @@
+//! What a frame from a peer does to the state machine.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::{LinkId, Millis, Output, Replica, send};
+use crate::{
+    Event, OriginId,
+    frame::peer::{Confirm, ReplicaFrame},
+    limits::PULL_EVENTS_MAX,
+};
+
+impl Replica {
+    pub(super) fn frame(&mut self, now: Millis, link_id: LinkId, frame: ReplicaFrame, out: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        link.last_heard = now;
+        match frame {
+            ReplicaFrame::Push(events) => self.received(now, link_id, None, events, out),
+            ReplicaFrame::Pulled { origin, events } => {
+                self.received(now, link_id, Some(origin), events, out);
+            }
+            ReplicaFrame::Vector(vector) => {
+                link.vector_received = true;
+                let rose: Vec<_> = vector.iter().collect();
+                self.peer_has(now, link_id, &rose, out);
+                // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
+                self.confirm_all(now, link_id, out);
+            }
+            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step }) => {
+                link.calls_us_in_step = in_step;
+                rose.extend(own_head);
+                self.peer_has(now, link_id, &rose, out);
+            }
+            ReplicaFrame::Pull { origin, from, to } => {
+                let to = to.min(from.saturating_add(PULL_EVENTS_MAX - 1));
+                if from > 0 && link.begin_read() {
+                    if Some(origin) == self.own {
+                        // It has missed pushes; those to come would only widen the gap.
+                        link.pushing = false;
+                        link.own_reads += 1;
+                    }
+                    out.push(Output::Read { link: link_id, origin, from, to });
+                }
+            }
+            ReplicaFrame::Probe(id) => {
+                out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
+            }
+            ReplicaFrame::Probed(id, vector) => {
+                let rose: Vec<_> = vector.iter().collect();
+                self.barrier.probed(id, link_id, &vector);
+                self.peer_has(now, link_id, &rose, out);
+                self.drive_barrier(now, out);
+            }
+        }
+    }
+
+    /// A peer has told that it holds these.
+    fn peer_has(&mut self, now: Millis, link_id: LinkId, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        let Some(link) = self.links.get_mut(&link_id) else { return };
+        for &(origin, seq) in rose {
+            if link.confirmed.advance(origin, seq) && Some(origin) != self.own {
+                self.wants.note(origin, seq, self.accepted.get(origin), now);
+            }
+        }
+        if link.update_caught_up() {
+            self.tell_in_step(now, link_id, out);
+            self.settle_all(now, out);
+        } else {
+            for &(origin, seq) in rose {
+                self.settle_through(now, origin, seq, out);
+            }
+        }
+        self.resume_push(link_id, out);
+        self.pull(now, out);
+    }
+
+    /// Events came in, as a push or as the answer to a pull.
+    fn received(
+        &mut self,
+        now: Millis,
+        link_id: LinkId,
+        pulled: Option<OriginId>,
+        events: Vec<Bytes>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut heads = BTreeMap::new();
+        let mut fresh = Vec::new();
+        let empty = events.is_empty();
+        for bytes in events {
+            let event = match Event::decode(bytes) {
+                Ok(event) => event,
+                Err(error) => {
+                    out.push(Output::Close(link_id, error));
+                    break;
+                }
+            };
+            heads.insert(event.origin, event.seq);
+            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own {
+                self.accepted.advance(event.origin, event.seq);
+                fresh.push(event);
+            }
+        }
+        if !fresh.is_empty() {
+            out.push(Output::Apply(fresh));
+        }
+        if let Some(origin) = pulled {
+            self.wants.answered(origin, link_id, empty, now);
+        }
+        // Who sends an event has made it durable, and all before it.
+        let heads: Vec<_> = heads.into_iter().collect();
+        self.peer_has(now, link_id, &heads, out);
+    }
+}
