@@ -6,9 +6,11 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use support::http::{create_room, list_all};
 use support::{Client, Cluster, Frame, Node, PATIENCE};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -16,6 +18,10 @@ use uuid::Uuid;
 const LARGE_CHARS: usize = 7_900;
 /// More than all buffers between a node and a reader that doesn't read.
 const LARGE_MESSAGES: usize = 500;
+/// Together enough resumes that each moment of a commit is met by somebody's.
+const READERS: usize = 60;
+const RECONNECTS: usize = 25;
+const WRITER_PAUSE: Duration = Duration::from_millis(2);
 
 #[tokio::test]
 async fn a_slow_reader_lacks_nothing_after_he_resumed_elsewhere() {
@@ -75,6 +81,50 @@ async fn read_until_closed(
         }
     }
     None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_who_keep_reconnecting_under_load_lack_nothing() {
+    let node = Node::lone(&[]).await;
+    let (http, room) = (node.http, create_room(node.http).await);
+    let mut readers = JoinSet::new();
+    for number in 0..READERS {
+        let mut reader = Client::join(http, &room, &format!("reader {number}")).await;
+        readers.spawn(async move {
+            let mut got = BTreeSet::new();
+            for _ in 0..RECONNECTS {
+                (reader, _) = reader.resume(http).await;
+                // Whatever was overlooked at the beginning would be covered by a cursor that comes later.
+                reader.next_message().await;
+                reader.until("a cursor", |frame| matches!(frame, Frame::Cursor { .. }).then_some(())).await;
+                got.extend(reader.messages.iter().map(|message| message.id.clone()));
+            }
+            (reader, got)
+        });
+    }
+    let mut writer = Client::join(http, &room, "writer").await;
+    let mut sent = BTreeSet::new();
+    let mut ended = Vec::new();
+    while ended.len() < READERS {
+        sent.insert(writer.post("something").await.0.id);
+        // The readers share the machine with the node.
+        tokio::time::sleep(WRITER_PAUSE).await;
+        while let Some(reader) = readers.try_join_next() {
+            ended.push(reader.expect("a reader keeps reconnecting"));
+        }
+    }
+    for (mut reader, got) in ended {
+        reader.until_message(&writer.post("last").await.0.body).await;
+        let later: BTreeSet<_> = reader.messages.iter().map(|message| message.id.clone()).collect();
+        let lacks = sent.iter().filter(|id| !got.contains(*id) && !later.contains(*id)).count();
+        assert_eq!(
+            lacks,
+            0,
+            "of {} messages {} lacks so many, after {RECONNECTS} resumes",
+            sent.len(),
+            reader.name
+        );
+    }
 }
 
 #[tokio::test]

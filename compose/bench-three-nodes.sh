@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Starts three nodes on loopback with fresh data, runs `starling-bench quick` over them, and stops them.
+# Arguments are passed on to it; without any: 500 messages a second for 60 s to 30 receivers.
+set -eu
+cd "$(dirname "$0")/.."
+cargo build --release --quiet --workspace
+bin=${CARGO_TARGET_DIR:-target}/release
+data=$(mktemp -d)
+pids=()
+stop() {
+  [ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
+  wait
+  rm -rf "$data"
+}
+trap stop EXIT
+
+"$bin/starling" cluster secret >"$data/secret"
+base=$((20000 + $$ % 2000 * 10))
+join=() nodes=()
+for n in 1 2 3; do
+  join+=(--join "127.0.0.1:$((base + n))")
+  nodes+=(--node "http://127.0.0.1:$((base + n))")
+done
+for n in 1 2 3; do
+  "$bin/starling" serve --listen "127.0.0.1:$((base + n))" --data-dir "$data/node$n" \
+    --cluster-listen "127.0.0.1:$((base + n))" --cluster-secret-file "$data/secret" "${join[@]}" \
+    >"$data/log$n" 2>&1 &
+  pids+=($!)
+done
+ready() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 && head -n 1 <&3 | grep -q ' 200 '; }
+for n in 1 2 3; do
+  for _ in $(seq 200); do
+    if (ready "$((base + n))") 2>/dev/null; then continue 2; fi
+    sleep 0.05
+  done
+  echo "node $n did not become ready:" >&2
+  cat "$data/log$n" >&2
+  exit 1
+done
+watch=()
+for pid in "${pids[@]}"; do watch+=(--pid "$pid"); done
+"$bin/starling-bench" quick "${nodes[@]}" "${watch[@]}" "$@"
