@@ -1,6 +1,8 @@
 //! Keeps the house tidy: every file opens by saying what it is for, none outgrows its room, the arrows between the
 //! crates point one way, and what the papers name exists.
 
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -28,15 +30,16 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 fn sources() -> Vec<PathBuf> {
-    ["protocol", "web", "node", "bench"].iter().flat_map(|member| files(&root().join(member), ".rs")).collect()
+    ["protocol", "web", "node", "bench"]
+        .iter()
+        .flat_map(|member| files(&root().join(member), ".rs"))
+        .collect()
 }
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    let silent: Vec<_> = sources()
-        .into_iter()
-        .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! "))
-        .collect();
+    let silent: Vec<_> =
+        sources().into_iter().filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! ")).collect();
     assert!(silent.is_empty(), "these open without a line that says what they are for: {silent:#?}");
 }
 
@@ -73,7 +76,9 @@ fn arrows_point_one_way() {
 fn protocol_touches_no_clock_no_socket_and_no_randomness() {
     for path in files(&root().join("protocol/src"), ".rs") {
         let text = fs::read_to_string(&path).unwrap();
-        for word in ["std::net", "std::fs", "std::time", "Instant::now", "SystemTime", "HashMap", "rand::", "tokio"] {
+        for word in
+            ["std::net", "std::fs", "std::time", "Instant::now", "SystemTime", "HashMap", "rand::", "tokio"]
+        {
             assert!(!text.contains(word), "{} mentions {word}", path.display());
         }
     }
@@ -86,7 +91,10 @@ fn architecture_names_every_room() {
         for entry in fs::read_dir(root().join(member)).unwrap() {
             let name = entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
             if !["lib", "main"].contains(&name.as_str()) {
-                assert!(architecture.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name {member}/{name}");
+                assert!(
+                    architecture.contains(&format!("`{name}`")),
+                    "ARCHITECTURE.md does not name {member}/{name}"
+                );
             }
         }
     }

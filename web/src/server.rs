@@ -1,20 +1,19 @@
 //! The accept loop: HTTP/1 connections with a limit on their number, on the time that a request's head may take,
-//! and on idling. `axum::serve` has none of these: half-sent requests would stay for ever.
+//! and on idling; sessions count as long as they live. `axum::serve` has none of these: half-sent requests would
+//! stay for ever.
 
 use std::{io, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
 };
+use tower::ServiceExt;
 
 use crate::drain::Drain;
 
@@ -22,7 +21,7 @@ use crate::drain::Drain;
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
     /// Connections at once, WebSockets included; further ones wait to be accepted.
-    pub connections_max: usize,
+    pub connections_max: u32,
     /// How long the head of a request may take, and how long a connection may idle between requests.
     pub header_timeout: Duration,
 }
@@ -31,8 +30,36 @@ pub struct ServerLimits {
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long connections may take to end once the node drains.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a request's head, at most.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Serves until `drain` becomes true, then lets connections finish for at most 5 s.
+/// One connection among those allowed. Every request carries it; a WebSocket keeps it beyond its request, because
+/// HTTP is done with the connection once it is upgraded.
+#[derive(Clone, Debug)]
+pub struct ConnectionPermit {
+    _shared: Arc<Counted>,
+}
+
+#[derive(Debug)]
+struct Counted {
+    connections: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ConnectionPermit {
+    fn new(permit: OwnedSemaphorePermit, connections: Gauge) -> Self {
+        connections.inc();
+        Self { _shared: Arc::new(Counted { connections, _permit: permit }) }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.connections.dec();
+    }
+}
+
+/// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -40,51 +67,54 @@ pub async fn serve(
     connections: Gauge,
     mut drain: Drain,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
-    let mut tasks = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &permits) => accepted,
-            Some(_) = tasks.join_next() => continue,
             () = drain.begun() => break,
         };
-        let (stream, permit) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, permit)) => {
+                let permit = ConnectionPermit::new(permit, connections.clone());
+                let router = router.clone();
+                tokio::spawn(connection(stream, router, limits.header_timeout, permit, drain.clone()));
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
+                sleep(ACCEPT_RETRY).await;
             }
-        };
-        let (router, drain, connections) = (router.clone(), drain.clone(), connections.clone());
-        let header_timeout = limits.header_timeout;
-        tasks.spawn(async move {
-            connections.inc();
-            connection(stream, router, header_timeout, drain).await;
-            connections.dec();
-            drop(permit);
-        });
+        }
     }
     drop(listener);
-    let _ = tokio::time::timeout(DRAIN_MAX, async { while tasks.join_next().await.is_some() {} }).await;
+    let _ = timeout(DRAIN_MAX, permits.acquire_many(limits.connections_max)).await;
 }
 
 /// Cancellation safety: a connection is accepted or it is not.
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }
 
-async fn connection(stream: TcpStream, router: Router, header_timeout: Duration, mut drain: Drain) {
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    header_timeout: Duration,
+    permit: ConnectionPermit,
+    mut drain: Drain,
+) {
     // Frames are flushed when they are complete; Nagle's algorithm would only hold them back.
     let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(permit.clone());
+        router.clone().oneshot(request)
+    });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(32 * 1024);
-    let service = TowerToHyperService::new(router);
+    builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(HEAD_BYTES_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {

@@ -55,7 +55,7 @@ pub struct HttpConfig {
     /// How long the head of a request may take, and how long a connection may idle.
     pub header_timeout: Duration,
     /// Connections at once.
-    pub connections_max: usize,
+    pub connections_max: u32,
 }
 
 /// When a post is acked.
@@ -191,7 +191,7 @@ impl Config {
                 listen: flags.listen.or(file.http.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
                 public_url,
                 header_timeout: Duration::from_millis(header_timeout_ms),
-                connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+                connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             },
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
             metrics_listen: flags.metrics_listen.or(file.metrics.listen),

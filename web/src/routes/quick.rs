@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         Query, State, WebSocketUpgrade,
@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::Web;
 use crate::{
     problem,
+    server::ConnectionPermit,
     service::Refusal,
     session::{self, Brought, Seat},
 };
@@ -176,6 +177,7 @@ pub struct Ws {
 pub async fn ws(
     State(web): State<Arc<Web>>,
     query: Result<Query<Ws>, QueryRejection>,
+    Extension(permit): Extension<ConnectionPermit>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
@@ -221,5 +223,8 @@ pub async fn ws(
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(CLIENT_FRAME_BYTES_MAX)
         .max_frame_size(CLIENT_FRAME_BYTES_MAX)
-        .on_upgrade(move |socket| session::run(web, seat, socket)))
+        .on_upgrade(async move |socket| {
+            session::run(web, seat, socket).await;
+            drop(permit);
+        }))
 }

@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 
@@ -24,6 +24,8 @@ use crate::{
 const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// A silent client is asked whether it is there after this, and given up after twice as long.
 const PING_AFTER: Duration = Duration::from_secs(30);
+/// How long a stopping node waits for the acks that it owes a session.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// Posts of one session that are not acked yet; beyond it nothing more is read from it.
 const POSTS_IN_FLIGHT_MAX: usize = 64;
 /// Frames taken from the lane at once.
@@ -97,12 +99,24 @@ impl<'a> Live<'a> {
                 }
                 () = &mut timer => self.on_timer(outbox).await?,
                 _ = &mut self.seat.lease.taken_over => return Err(End::TakenOver),
-                () = drain.begun() => {
-                    self.deliver(outbox).await?;
-                    return Err(End::Draining);
-                }
+                () = drain.begun() => return self.hand_over(outbox).await,
             }
         }
+    }
+
+    /// The node is stopping: acks that are owed and frames that are there still go out, then the client is sent
+    /// elsewhere.
+    async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+        let owed = async {
+            while self.in_flight > 0 {
+                let Some(outcome) = self.outcomes.recv().await else { break };
+                self.acknowledge(outcome, outbox).await?;
+            }
+            Ok(())
+        };
+        timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))?;
+        self.deliver(outbox).await?;
+        Err(End::Draining)
     }
 
     fn next_due(&self) -> Instant {
