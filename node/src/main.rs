@@ -16,7 +16,15 @@ use tokio::signal::unix::{SignalKind, signal};
 const REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    let Flags { command, serve } = Flags::parse();
+    let Flags { command, serve } = match Flags::try_parse() {
+        Ok(flags) => flags,
+        Err(error) if error.use_stderr() => {
+            eprintln!("starling: {}", one_line(&error));
+            return ExitCode::from(REFUSED);
+        }
+        // `--help` and `--version` are answers, not errors.
+        Err(answer) => answer.exit(),
+    };
     let result = match command {
         None => run(serve),
         Some(Command::Serve(serve)) => run(*serve),
@@ -33,6 +41,15 @@ fn main() -> ExitCode {
             ExitCode::from(REFUSED)
         }
     }
+}
+
+/// What is wrong with the flags, and where to read more; clap says it in several lines.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let said = said.map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
+    format!("{said}; see 'starling --help'")
 }
 
 fn run(flags: ServeFlags) -> Result<(), StartError> {

@@ -146,6 +146,7 @@ impl Writer {
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
         let Commit { number, vector, greatest, results, own, received, listed } = commit;
+        self.lanes.begin(number);
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, message) in &listed {
             // Rooms in which nobody is here cost nothing.

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::extract::ws::Utf8Bytes;
@@ -102,23 +105,31 @@ struct Entry {
 /// The lanes of all rooms that somebody here is in, and the last commit.
 #[derive(Debug)]
 pub struct Lanes {
-    lanes: Mutex<HashMap<RoomId, Entry>>,
+    by_room: Mutex<HashMap<RoomId, Entry>>,
+    /// The commit whose frames are being pushed, or were pushed last.
+    begun: AtomicU64,
     commit_point: watch::Sender<CommitPoint>,
 }
 
 impl Lanes {
     /// No lanes yet; the log is at `commit_point`.
     pub fn new(commit_point: CommitPoint) -> Self {
-        Self { lanes: Mutex::default(), commit_point: watch::Sender::new(commit_point) }
+        let begun = AtomicU64::new(commit_point.number);
+        Self { by_room: Mutex::default(), begun, commit_point: watch::Sender::new(commit_point) }
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<RoomId, Entry>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lane of a room, if anybody here is in it.
     pub fn get(&self, room: RoomId) -> Option<Arc<Lane>> {
         self.lanes().get(&room).map(|entry| Arc::clone(&entry.lane))
+    }
+
+    /// Says that a commit's frames are about to be pushed: called before any lane is looked up for it.
+    pub fn begin(&self, commit: u64) {
+        self.begun.store(commit, Ordering::SeqCst);
     }
 
     /// Says that a commit's frames are in their lanes. The order matters: a session that sees the commit finds them.
@@ -129,6 +140,17 @@ impl Lanes {
     /// The last commit whose frames are all in their lanes.
     pub fn commit_point(&self) -> CommitPoint {
         self.commit_point.borrow().clone()
+    }
+
+    /// The last commit, once it covers every one whose frames were pushed before the caller subscribed: what a replay
+    /// must reach up to. Frames of all later commits come in the lane behind the subscription's position.
+    ///
+    /// Cancellation safety: nothing is lost when the future is dropped.
+    pub async fn settled(&self) -> CommitPoint {
+        let begun = self.begun.load(Ordering::SeqCst);
+        let mut commits = self.commit_point.subscribe();
+        let settled = commits.wait_for(|point| point.number >= begun).await;
+        settled.expect("the sender is in self").clone()
     }
 
     /// Follows the commits.
@@ -240,6 +262,22 @@ mod tests {
         assert_eq!(taken(&mut session, 1), Ok(vec![1]));
         lane.push([frame(FRAMES_MAX + 1), frame(FRAMES_MAX + 2)]);
         assert_eq!(taken(&mut session, 1), Err(Lagged));
+    }
+
+    /// Promise 3: between the push of a commit's frames and its publication, a newcomer would find it neither in the
+    /// lane nor in a replay up to the published commit.
+    #[tokio::test]
+    async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_came() {
+        let lanes = lanes();
+        let vector = Arc::<VersionVector>::default();
+        lanes.begin(1);
+        let _session = lanes.subscribe(ROOM);
+        let settled = lanes.settled();
+        tokio::pin!(settled);
+        let early = tokio::time::timeout(std::time::Duration::ZERO, settled.as_mut()).await;
+        assert!(early.is_err(), "commit 1 is not published yet");
+        lanes.publish(CommitPoint { number: 1, vector, greatest: Hlc(0) });
+        assert_eq!(settled.await.number, 1);
     }
 
     #[test]

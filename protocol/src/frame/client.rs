@@ -168,7 +168,10 @@ pub struct ClientPost {
 pub enum ClientFrameError {
     /// A JSON object without a string `body`.
     #[error("a JSON object needs a string \"body\"")]
-    NoBody,
+    NoBody {
+        /// The message's id, if it was readable.
+        id: Option<MessageId>,
+    },
     /// The body is empty or too long.
     #[error("the body {reason}")]
     Body {
@@ -189,7 +192,7 @@ impl ClientFrameError {
     /// The code for the `error` frame.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NoBody | Self::Binary => ErrorCode::BadRequest,
+            Self::NoBody { .. } | Self::Binary => ErrorCode::BadRequest,
             Self::Body { .. } | Self::Id => ErrorCode::Invalid,
         }
     }
@@ -197,8 +200,8 @@ impl ClientFrameError {
     /// The message that the `error` frame is about.
     pub fn id(&self) -> Option<MessageId> {
         match self {
-            Self::Body { id, .. } => *id,
-            Self::NoBody | Self::Id | Self::Binary => None,
+            Self::NoBody { id } | Self::Body { id, .. } => *id,
+            Self::Id | Self::Binary => None,
         }
     }
 }
@@ -221,7 +224,7 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
     let Some(raw) = is_object.then(|| serde_json::from_str::<RawPost>(text).ok()).flatten() else {
         // An object that serde refused for a duplicate key is still an object.
         let refused = is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-        return if refused { Err(ClientFrameError::NoBody) } else { parse(text, None) };
+        return if refused { Err(ClientFrameError::NoBody { id: None }) } else { parse(text, None) };
     };
     let id = match raw.id {
         None | Some(serde_json::Value::Null) => None,
@@ -232,7 +235,7 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
     };
     match raw.body {
         Some(serde_json::Value::String(body)) => parse(&body, id),
-        _ => Err(ClientFrameError::NoBody),
+        _ => Err(ClientFrameError::NoBody { id }),
     }
 }
 
@@ -263,9 +266,10 @@ mod tests {
         check(r#""hi""#, Ok((None, r#""hi""#)));
         check(r#"["hi"]"#, Ok((None, r#"["hi"]"#)));
         check(r#"{"body":"#, Ok((None, r#"{"body":"#)));
-        check("{}", Err(ClientFrameError::NoBody));
-        check(r#"{"body":1}"#, Err(ClientFrameError::NoBody));
-        check(r#"{"body":"a","body":"b"}"#, Err(ClientFrameError::NoBody));
+        let no_body = |id| Err(ClientFrameError::NoBody { id });
+        check("{}", no_body(None));
+        check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(id)));
+        check(r#"{"body":"a","body":"b"}"#, no_body(None));
         check(r#"{"body":"a","id":"x"}"#, Err(ClientFrameError::Id));
         check(r#"{"body":"a","id":7}"#, Err(ClientFrameError::Id));
         let empty = ClientFrameError::Body { id: None, reason: TextError::Empty };

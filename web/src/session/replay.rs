@@ -51,7 +51,7 @@ async fn resume<S: Socket>(
     if !web.rooms.catch_up(&cursor.vector).await {
         return resync(web, seat, outbox).await;
     }
-    let point = web.lanes.commit_point();
+    let point = web.lanes.settled().await;
     let beyond = web.rooms.beyond(seat.room, cursor.vector.clone(), point.clone());
     let Some(places) = beyond.await.map_err(End::Refused)? else {
         return resync(web, seat, outbox).await;
@@ -75,7 +75,7 @@ async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Re
 }
 
 async fn history<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<CommitPoint, End> {
-    let point = web.lanes.commit_point();
+    let point = web.lanes.settled().await;
     let page = web.rooms.history(seat.room, None, HISTORY_MESSAGES, Some(point.clone()));
     let mut messages = page.await.map_err(End::Refused)?.messages;
     messages.reverse();
