@@ -7,6 +7,8 @@ mod commit;
 mod migrations;
 mod read;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::Path;

@@ -71,9 +71,10 @@ impl Coverage {
         *self.counts.entry(fault).or_default() += 1;
     }
 
-    /// Faults that were scheduled; each refused frame is not one.
+    /// Faults that were scheduled; each refused frame is not one, nor is calm.
     pub fn faults(&self) -> u64 {
-        let kinds = self.counts.iter().filter(|(fault, _)| **fault != Fault::QueueFull);
+        let is_fault = |fault: Fault| !matches!(fault, Fault::QueueFull | Fault::Calm);
+        let kinds = self.counts.iter().filter(|(fault, _)| is_fault(**fault));
         kinds.map(|(_, count)| count).sum()
     }
 

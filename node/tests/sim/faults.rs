@@ -47,7 +47,7 @@ impl World {
             Fault::LinkBreaks => self.unlink(pair(node, other)),
         }
         if !self.healed {
-            let next = self.rng.random_range(50..900);
+            let next = self.rng.random_range(50..600);
             self.schedule(next, Event::Fault);
         }
     }

@@ -1,0 +1,166 @@
+//! The store on a disk in memory: what a commit does with posts sent again, with what others wrote, with kinds of a
+//! newer version. Whole histories are the simulator's (`node/tests/sim`).
+
+use std::sync::Arc;
+
+use redb::backends::InMemoryBackend;
+use starling_protocol::{
+    Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NodeId,
+    OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
+};
+
+use super::*;
+
+const ROOM: RoomId = RoomId([1; 10]);
+const OTHER_ROOM: RoomId = RoomId([2; 10]);
+const ELSEWHERE: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
+
+fn store() -> Arc<Store> {
+    Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap())
+}
+
+fn message(by: u8, id: u128, text: &str) -> MessagePosted {
+    MessagePosted {
+        id: MessageId::from_u128(id),
+        sender: Sender::Guest { id: GuestId([by; 16]), name: GuestName::parse("x").unwrap() },
+        text: MessageText::parse(text).unwrap(),
+    }
+}
+
+fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
+    Op::Post { room, posted: message(by, id, text), floor: None }
+}
+
+/// What another node wrote, at a stamp of its own.
+fn foreign(seq: u64, hlc: Hlc, body: EventBody) -> Op {
+    let draft = EventDraft { scope: Scope::room(ROOM), body, floor: None };
+    Op::Received(vec![Event::new(ELSEWHERE, seq, hlc, draft)])
+}
+
+/// A store with one room, and its writer.
+fn with_room() -> (Arc<Store>, Committer) {
+    let store = store();
+    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
+    for room in [ROOM, OTHER_ROOM] {
+        committer.commit(1_000, 1, &[Op::CreateRoom { room, name: None }]).unwrap();
+    }
+    (store, committer)
+}
+
+fn listed(store: &Store) -> Vec<(u128, String)> {
+    let page = store.page(ROOM, None, 100, None).unwrap();
+    let item = |m: &starling_protocol::frame::client::ListedMessage| {
+        (m.listed_id.as_u128(), m.posted.text.as_str().to_owned())
+    };
+    page.messages.iter().rev().map(item).collect()
+}
+
+#[test]
+fn a_post_sent_again_is_the_same_message_and_a_reused_id_is_refused() {
+    let (store, mut committer) = with_room();
+    let batch = [post(ROOM, 1, 5, "a"), post(ROOM, 1, 5, "a"), post(ROOM, 1, 5, "b")];
+    let first = committer.commit(2_000, 1, &batch).unwrap();
+    assert_eq!(first.results[0], first.results[1]);
+    assert_eq!(first.results[2], OpResult::IdReused);
+    let again = committer.commit(3_000, 1, &[post(ROOM, 1, 5, "a"), post(OTHER_ROOM, 1, 5, "a")]).unwrap();
+    assert_eq!(again.results, [first.results[0], OpResult::IdReused]);
+    // Nothing new was written: there is nothing to tell anybody.
+    assert!(again.own.is_none() && again.number == first.number);
+    assert_eq!(listed(&store), [(5, "a".to_owned())]);
+}
+
+#[test]
+fn a_room_that_is_not_there_takes_no_post() {
+    let (_, mut committer) = with_room();
+    let commit = committer.commit(2_000, 1, &[post(RoomId([7; 10]), 1, 5, "a")]).unwrap();
+    assert_eq!(commit.results, [OpResult::NoSuchRoom]);
+}
+
+#[test]
+fn an_earlier_duplicate_from_elsewhere_takes_the_place() {
+    let (store, mut committer) = with_room();
+    committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a"), post(ROOM, 1, 6, "b")]).unwrap();
+    let earlier = EventBody::MessagePosted(message(1, 6, "b"));
+    let commit = committer.commit(3_000, 1, &[foreign(1, Hlc::from_unix_ms(1_500), earlier)]).unwrap();
+    assert_eq!(commit.listed.len(), 1, "it is sent again, for its place has changed");
+    assert_eq!(listed(&store), [(6, "b".to_owned()), (5, "a".to_owned())]);
+    let later = EventBody::MessagePosted(message(1, 5, "a"));
+    let commit = committer.commit(3_000, 1, &[foreign(2, Hlc::from_unix_ms(9_000), later)]).unwrap();
+    assert!(commit.listed.is_empty());
+    assert_eq!(listed(&store).len(), 2);
+}
+
+#[test]
+fn of_two_senders_of_one_id_the_earlier_shows_it() {
+    let (store, mut committer) = with_room();
+    committer.commit(2_000, 1, &[post(ROOM, 1, 5, "late")]).unwrap();
+    let earlier = EventBody::MessagePosted(message(2, 5, "early"));
+    let commit = committer.commit(3_000, 1, &[foreign(1, Hlc::from_unix_ms(1_500), earlier)]).unwrap();
+    assert_eq!(commit.listed.len(), 2, "the other is listed under another id now");
+    let listed = listed(&store);
+    assert_eq!(listed[0], (5, "early".to_owned()));
+    assert!(listed[1].0 != 5 && listed[1].1 == "late");
+}
+
+#[test]
+fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
+    let (store, mut committer) = with_room();
+    let unknown = EventBody::Unknown { kind: 4_711, payload: b"of the future"[..].into() };
+    let Op::Received(events) = foreign(1, Hlc(7), unknown) else { unreachable!() };
+    let encoded = events[0].encoded().clone();
+    let commit = committer.commit(2_000, 1, &[Op::Received(events)]).unwrap();
+    assert_eq!(commit.received, [(ELSEWHERE, 1)]);
+    assert_eq!(store.range(ELSEWHERE, 1, 9).unwrap(), [encoded]);
+    store.rebuild(|_| ()).unwrap();
+    store.verify().unwrap();
+}
+
+#[test]
+fn only_the_next_event_of_an_origin_is_taken() {
+    let (store, mut committer) = with_room();
+    let created = || EventBody::RoomCreated(RoomCreated { name: None });
+    let batch = [foreign(2, Hlc(8), created()), foreign(1, Hlc(7), created()), foreign(1, Hlc(7), created())];
+    assert_eq!(committer.commit(2_000, 1, &batch).unwrap().received, [(ELSEWHERE, 1)]);
+    assert_eq!(store.vector().unwrap().get(ELSEWHERE), 1);
+}
+
+#[test]
+fn every_start_writes_under_a_fresh_origin_from_its_first_write_on() {
+    let (store, committer) = with_room();
+    let before = store.vector().unwrap();
+    drop(committer);
+    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 3_000).unwrap();
+    assert_eq!(store.vector().unwrap(), before, "a start alone writes nothing");
+    let own = committer.commit(3_000, 2, &[post(ROOM, 1, 5, "a")]).unwrap().own.unwrap();
+    assert_eq!((own.origin.incarnation, own.first), (2, 1));
+}
+
+#[test]
+fn pages_and_replays_stop_at_the_vector_that_is_given() {
+    let (store, mut committer) = with_room();
+    let none = VersionVector::default();
+    let first = committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a")]).unwrap().vector;
+    let second =
+        committer.commit(3_000, 1, &[post(ROOM, 1, 6, "b"), post(OTHER_ROOM, 1, 7, "c")]).unwrap().vector;
+    assert_eq!(store.page(ROOM, None, 9, Some(&first)).unwrap().messages.len(), 1);
+    let texts = |from: &VersionVector, to: &VersionVector| {
+        let places = store.beyond(ROOM, from, to, 9).unwrap().unwrap();
+        let messages = store.messages_at(&places).unwrap();
+        messages.iter().map(|message| message.posted.text.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&none, &first), ["a"]);
+    assert_eq!(texts(&first, &second), ["b"]);
+    assert_eq!(texts(&second, &second), [""; 0]);
+    // The room's creation counts too.
+    assert_eq!(store.beyond(ROOM, &none, &second, 2).unwrap(), None);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused() {
+    let store = store();
+    let transaction = store.db.begin_write().unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 99).unwrap();
+    transaction.commit().unwrap();
+    let refused = migrations::migrate(&store.db);
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })), "{refused:?}");
+}
