@@ -48,14 +48,12 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The store in it.
-    #[error("cannot use the store {dir}: {error}{detail}")]
+    #[error("cannot use the store {file}: {error}")]
     Store {
         /// Its file.
-        dir: String,
+        file: String,
         /// What is wrong.
         error: Box<StoreError>,
-        /// What lies behind that.
-        detail: String,
     },
     /// A port.
     #[error("cannot listen on {0}: {1}; is another process using the port? Choose another with {2}")]
@@ -85,10 +83,8 @@ pub enum StartError {
 
 impl StartError {
     /// The store cannot be used.
-    pub fn store(dir: &Path, error: StoreError) -> Self {
-        let detail =
-            std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-        Self::Store { dir: dir.display().to_string(), error: Box::new(error), detail }
+    pub fn store(file: &Path, error: StoreError) -> Self {
+        Self::Store { file: file.display().to_string(), error: Box::new(error) }
     }
 }
 

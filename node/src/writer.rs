@@ -132,8 +132,7 @@ impl Writer {
             let commit = match self.committer.commit(now_ms(), rand::random(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(%error, source, "cannot write to the store: ending before anything is lost");
+                    tracing::error!(%error, "cannot write to the store: ending before anything is lost");
                     std::process::exit(1);
                 }
             };

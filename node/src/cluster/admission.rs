@@ -64,7 +64,10 @@ impl Links {
         let from = incoming.remote_address();
         let connection = match incoming.await {
             Ok(connection) => connection,
-            Err(error) => return self.log_refusal(from, &error),
+            Err(error) => {
+                self.log_refusal(from, &error);
+                return;
+            }
         };
         let greeted = timeout(HELLO_MAX, async {
             let (send, receive) = connection.accept_bi().await.ok()?;
@@ -149,10 +152,9 @@ impl Links {
         }
     }
 
-    /// Takes note if a handshake failed because one side does not trust the other.
+    /// Takes note if a node that was dialled is of another cluster.
     fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) {
-        if is_refusal(error) {
-            self.log_refusal(peer, error);
+        if self.log_refusal(peer, error) {
             self.verdicts.send_modify(|verdicts| verdicts.wrong_secret = Some(peer));
         }
     }
@@ -218,13 +220,18 @@ impl Links {
         }
     }
 
-    fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) {
+    /// Says whether the handshake failed because one side does not trust the other.
+    fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
+        if !is_refusal(error) {
+            return false;
+        }
         self.metrics.refused.inc();
         let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_EVERY) {
             *logged = Some(Instant::now());
             tracing::warn!(%peer, %error, "handshake refused: has the other node another cluster secret?");
         }
+        true
     }
 }
 

@@ -52,7 +52,7 @@ impl RoomsService {
         let unavailable =
             || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
         result.map_err(|_| unavailable())?.map_err(|error| {
-            tracing::error!(%error, source = std::error::Error::source(&error), "cannot read the store");
+            tracing::error!(%error, "cannot read the store");
             unavailable()
         })
     }

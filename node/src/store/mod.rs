@@ -30,13 +30,15 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Another process has it open.
-    #[error("another process has this store open")]
+    #[error("another process has it open; stop that one, or give another --data-dir")]
     InUse,
     /// The file is not a store, or is damaged beyond what redb repairs.
-    #[error("the store cannot be opened")]
+    #[error(
+        "it is damaged or no Starling store ({0}); restore it from a backup, or start with an empty --data-dir"
+    )]
     Open(#[source] DatabaseError),
     /// Written by a newer Starling.
-    #[error("the store has version {found}; this Starling knows versions up to {known}")]
+    #[error("it has version {found}, and this Starling knows versions up to {known}; run a newer one")]
     Newer {
         /// The store's version.
         found: u64,
@@ -44,16 +46,16 @@ pub enum StoreError {
         known: u64,
     },
     /// The disk or redb failed. Nothing of the transaction is durable.
-    #[error("the store failed")]
+    #[error("the disk or the store failed: {0}")]
     Redb(#[from] redb::Error),
     /// A record does not decode.
-    #[error("a record of the store does not decode")]
+    #[error("a record does not decode: {0}")]
     Record(#[from] DecodeError),
     /// An event does not decode.
-    #[error("an event of the log does not decode")]
+    #[error("an event of the log does not decode: {0}")]
     Event(#[from] EventError),
     /// The store contradicts itself.
-    #[error("the store contradicts itself: {0}")]
+    #[error("it contradicts itself: {0}")]
     Corrupt(String),
 }
 
