@@ -20,7 +20,7 @@ use crate::{
     service::{Post, PostOutcome, Refusal},
 };
 
-/// A cursor follows the last frame after this at the latest; while frames flow, it travels with them.
+/// A cursor follows the last frame after this at the latest; while frames flow, one travels with them this often.
 const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// A silent client is asked whether it is there after this, and given up after twice as long.
 const PING_AFTER: Duration = Duration::from_secs(30);
@@ -42,6 +42,8 @@ pub struct Live<'a> {
     /// Up to which commit the client has been given a complete cursor.
     cursor_number: Option<u64>,
     cursor_at: Instant,
+    /// When the last frame was sent.
+    frame_at: Instant,
     heard_at: Instant,
     pinged: bool,
     floor: Option<Hlc>,
@@ -69,6 +71,7 @@ impl<'a> Live<'a> {
             sent: replayed,
             cursor_number: None,
             cursor_at: now,
+            frame_at: now,
             heard_at: now,
             pinged: false,
             floor,
@@ -83,16 +86,17 @@ impl<'a> Live<'a> {
         let mut drain = self.web.drain.clone();
         // The cursor as of the replay, then what the lane has gathered meanwhile.
         self.send_cursor(outbox).await?;
-        self.deliver(outbox).await?;
+        self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
             let due = self.next_due();
-            if timer.deadline() != due {
+            // A timer that fires too early costs less than one that is moved with every frame.
+            if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
-                () = self.lane.changed() => self.deliver(outbox).await?,
+                () = self.lane.changed() => self.deliver(outbox, CURSOR_EVERY).await?,
                 Some(outcome) = self.outcomes.recv() => self.acknowledge(outcome, outbox).await?,
                 message = outbox.next(), if self.in_flight < POSTS_IN_FLIGHT_MAX => {
                     self.incoming(message, outbox).await?;
@@ -115,13 +119,13 @@ impl<'a> Live<'a> {
             Ok(())
         };
         timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))?;
-        self.deliver(outbox).await?;
+        self.deliver(outbox, CURSOR_EVERY).await?;
         Err(End::Draining)
     }
 
     fn next_due(&self) -> Instant {
         let ping_due = self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER };
-        if self.cursor_is_due() { ping_due.min(self.cursor_at + CURSOR_EVERY) } else { ping_due }
+        if self.cursor_is_due() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
     }
 
     /// Whether a frame was sent that no complete cursor covers.
@@ -129,8 +133,8 @@ impl<'a> Live<'a> {
         self.cursor_number.is_none_or(|number| number < self.shown)
     }
 
-    /// Sends what the lane has, in as few writes as possible.
-    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    /// Sends what the lane has, in as few writes as possible, and a cursor if one is due that is so old.
+    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>, cursor_age: Duration) -> Result<(), End> {
         loop {
             // Read before the lane: all frames of this commit are in the lane by now.
             let point = self.web.lanes.commit_point();
@@ -148,12 +152,15 @@ impl<'a> Live<'a> {
                     }
                 }
             }
-            self.web.metrics.deliveries.inc_by(delivered);
+            if delivered > 0 {
+                self.frame_at = Instant::now();
+                self.web.metrics.deliveries.inc_by(delivered);
+            }
             if drained {
                 if self.sent.number < self.shown {
                     self.sent = point;
                 }
-                if self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY {
+                if self.cursor_is_due() && self.cursor_at.elapsed() >= cursor_age {
                     self.send_cursor(outbox).await?;
                 }
                 return outbox.flush().await;
@@ -171,9 +178,10 @@ impl<'a> Live<'a> {
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        if self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY {
-            // Brings `sent` up to what was shown first.
-            self.deliver(outbox).await?;
+        if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
+            // If it cannot be complete yet, the next follows as late.
+            self.frame_at = Instant::now();
+            self.deliver(outbox, Duration::ZERO).await?;
         }
         match self.heard_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
