@@ -106,7 +106,7 @@ impl Metrics {
         let (store, cluster, web) =
             (StoreMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
         registry.register("commits", "Batches made durable", store.commits.clone());
-        registry.register("events", "Events made durable", store.events.clone());
+        registry.register("events", "Events of this process made durable", store.events.clone());
         registry.register("commit_batch_requests", "Requests in a commit", store.batch_requests.clone());
         registry.register("commit_seconds", "Duration of a commit", store.commit_seconds.clone());
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());

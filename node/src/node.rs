@@ -5,7 +5,7 @@ mod cluster_start;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
-use starling_protocol::{CursorKey, Hlc, NodeId, VersionVector, replica::Until};
+use starling_protocol::{CursorKey, NodeId, VersionVector, replica::Until};
 use starling_web::{
     Web, WebSettings,
     drain::Drain,
@@ -21,13 +21,14 @@ use tokio::{
 
 use self::cluster_start::{ClusterStart, Joined};
 use crate::{
+    clock::now_ms,
     cluster::{Driver, DriverHandle, DriverParts, KeyError, Links, PresenceMap},
     config::{Config, ConfigError},
     data_dir::{DataDir, DataDirError, Identity},
     metrics::Metrics,
     services::{OperationsService, RoomsService},
     store::{Committer, Store, StoreError},
-    writer::{Writer, WriterHandle, now_ms},
+    writer::{Writer, WriterHandle},
 };
 
 /// Inputs that wait for the driver, at most.
@@ -109,8 +110,7 @@ impl Node {
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
         let listeners = Listeners::bind(&config).await?;
         let identity = found.clone().unwrap_or_else(|| Identity::new(NodeId(rand::random()), rand::random()));
-        let lanes =
-            Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default(), greatest: Hlc::default() }));
+        let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&lanes));
         let inbox = mpsc::channel(DRIVER_INBOX);
 
@@ -131,11 +131,7 @@ impl Node {
         let committer = Committer::new(Arc::clone(&store), identity.node(), now_ms())
             .map_err(|error| StartError::store(&config.data_dir, error))?;
         let held = VersionVector::clone(committer.vector());
-        lanes.publish(CommitPoint {
-            number: 0,
-            vector: Arc::clone(committer.vector()),
-            greatest: committer.greatest(),
-        });
+        lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new();
         let (writer_start, writer) =
@@ -186,7 +182,8 @@ impl Node {
             settings: WebSettings {
                 node: identity.node().to_string(),
                 guests_enabled: config.guests_enabled,
-                metrics: config.metrics_listen.is_none(),
+                // Without a token, figures are not for everybody whom a public address lets in.
+                metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
             },
             drain: draining,
         });

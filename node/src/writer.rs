@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock},
     thread::JoinHandle,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use starling_protocol::{
@@ -22,6 +22,7 @@ use starling_web::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    clock::now_ms,
     cluster::{DriverHandle, DriverInput, Waiting},
     config::DurabilityConfig,
     metrics::StoreMetrics,
@@ -144,14 +145,14 @@ impl Writer {
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
-        let Commit { number, vector, greatest, results, own, received, listed } = commit;
+        let Commit { number, vector, results, own, received, listed } = commit;
         self.lanes.begin(number);
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, message) in &listed {
             // Rooms in which nobody is here cost nothing.
             if frames.contains_key(room) || self.lanes.get(*room).is_some() {
                 let text = MessageObject::new(*room, message, false).to_json().into();
-                frames.entry(*room).or_default().push(Frame { commit: number, text });
+                frames.entry(*room).or_default().push(Frame { commit: number, hlc: message.pos.hlc, text });
             }
         }
         for (room, frames) in frames {
@@ -171,7 +172,7 @@ impl Writer {
         }
         if !inputs.is_empty() {
             self.metrics.commits.inc();
-            self.lanes.publish(CommitPoint { number, vector, greatest });
+            self.lanes.publish(CommitPoint { number, vector });
         }
         let mut waiting = Vec::new();
         for (reply, result) in replies.into_iter().zip(results) {
@@ -248,12 +249,6 @@ fn refusal(result: OpResult) -> Refusal {
             Refusal::new(ErrorCode::NotFound, "there is no such room")
         }
     }
-}
-
-/// The wall clock: milliseconds since the Unix epoch.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a batch has at most 1,024 requests")]

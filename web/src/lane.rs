@@ -13,9 +13,9 @@ use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, VersionVector};
 use tokio::sync::watch;
 
-/// Frames in a lane, at most: two seconds of a room at 500 messages a second.
-const FRAMES_MAX: usize = 1_024;
-/// Bytes of frames in a lane, at most.
+/// Frames in a lane, at most, besides those of the newest push: 16 seconds of a room at 500 messages a second.
+const FRAMES_MAX: usize = 8_192;
+/// Bytes of frames in a lane, at most, besides those of the newest push.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// The state of the log after a commit.
@@ -25,8 +25,6 @@ pub struct CommitPoint {
     pub number: u64,
     /// What the log held then.
     pub vector: Arc<VersionVector>,
-    /// The greatest stamp in it.
-    pub greatest: Hlc,
 }
 
 /// A frame on its way to every session of a room.
@@ -34,6 +32,8 @@ pub struct CommitPoint {
 pub struct Frame {
     /// The commit that it comes from; [`Frame::EPHEMERAL`] if it was never logged.
     pub commit: u64,
+    /// The stamp of the message that it shows.
+    pub hlc: Hlc,
     /// The JSON text, shared.
     pub text: Utf8Bytes,
 }
@@ -77,15 +77,19 @@ impl Lane {
         Self { ring: RwLock::default(), next: watch::Sender::new(0) }
     }
 
-    /// Appends frames and wakes the sessions once.
+    /// Appends frames and wakes the sessions once. What is pushed together is never cut: a session that has taken
+    /// all before it is not behind, however large the push.
     pub fn push(&self, frames: impl IntoIterator<Item = Frame>) {
         let next = {
             let mut ring = write(&self.ring);
+            let (frames_before, bytes_before) = (ring.frames.len(), ring.bytes);
             for frame in frames {
                 ring.bytes += frame.text.len();
                 ring.frames.push_back(frame);
             }
-            while ring.frames.len() > FRAMES_MAX || ring.bytes > BYTES_MAX {
+            let frames_max = FRAMES_MAX.max(ring.frames.len() - frames_before);
+            let bytes_max = BYTES_MAX.max(ring.bytes - bytes_before);
+            while ring.frames.len() > frames_max || ring.bytes > bytes_max {
                 let Some(frame) = ring.frames.pop_front() else { break };
                 ring.bytes -= frame.text.len();
                 ring.first += 1;
@@ -224,11 +228,11 @@ mod tests {
 
     fn lanes() -> Arc<Lanes> {
         let vector = Arc::default();
-        Arc::new(Lanes::new(CommitPoint { number: 0, vector, greatest: Hlc(0) }))
+        Arc::new(Lanes::new(CommitPoint { number: 0, vector }))
     }
 
     fn frame(n: usize) -> Frame {
-        Frame { commit: n as u64, text: format!("{n:04}").into() }
+        Frame { commit: n as u64, hlc: Hlc(n as u64), text: format!("{n:04}").into() }
     }
 
     fn taken(subscription: &mut Subscription, max: usize) -> Result<Vec<u64>, Lagged> {
@@ -276,8 +280,20 @@ mod tests {
         tokio::pin!(settled);
         let early = tokio::time::timeout(std::time::Duration::ZERO, settled.as_mut()).await;
         assert!(early.is_err(), "commit 1 is not published yet");
-        lanes.publish(CommitPoint { number: 1, vector, greatest: Hlc(0) });
+        lanes.publish(CommitPoint { number: 1, vector });
         assert_eq!(settled.await.number, 1);
+    }
+
+    #[test]
+    fn one_large_push_puts_nobody_behind() {
+        let lanes = lanes();
+        let mut session = lanes.subscribe(ROOM);
+        let large = Utf8Bytes::from("x".repeat(BYTES_MAX / 2));
+        let frames = (0..9).map(|n| Frame { commit: n, hlc: Hlc(n), text: large.clone() });
+        lanes.get(ROOM).unwrap().push(frames);
+        assert_eq!(taken(&mut session, 99).map(|frames| frames.len()), Ok(9));
+        lanes.get(ROOM).unwrap().push([frame(9)]);
+        assert!(read(&session.lane.ring).bytes <= BYTES_MAX, "the next push brings it back to its bound");
     }
 
     #[test]

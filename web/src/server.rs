@@ -13,6 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::drain::Drain;
@@ -30,6 +31,8 @@ pub struct ServerLimits {
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long connections may take to end once the node drains.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a client may take nothing of what is sent to it, before its connection is dropped.
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a request's head, at most.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
@@ -115,7 +118,9 @@ async fn connection(
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(HEAD_BYTES_MAX);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_STALL_MAX));
+    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,

@@ -120,8 +120,8 @@ pub trait Rooms: Send + Sync + 'static {
     /// one that does not run ahead of the wall clock.
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
 
-    /// Seals a cursor as of a commit.
-    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint) -> SealedCursor;
+    /// Seals a cursor as of a commit, with the greatest stamp that the guest was shown in the room.
+    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor;
 
     /// Seals a cursor that covers nothing.
     fn seal_empty(&self, guest: GuestId, room: RoomId) -> String;

@@ -98,7 +98,8 @@ impl LinkSender {
             return false;
         }
         tokio::select! {
-            pong = pongs.wait_for(|pong| *pong == nonce) => pong.is_ok(),
+            // Only the last pong is kept, and nonces rise.
+            pong = pongs.wait_for(|pong| *pong >= nonce) => pong.is_ok(),
             _ = self.connection.closed() => false,
             () = tokio::time::sleep(within) => false,
         }

@@ -154,13 +154,17 @@ impl Links {
         let (peer, link) = (hello.me.node, sender.id());
         let connection = sender.connection().clone();
         tracing::info!(%peer, address = %connection.remote_address(), "linked");
-        self.members.learn(std::slice::from_ref(&hello.me), true);
-        self.members.learn(&hello.members, false);
-        let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me };
+        let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
         if self.driver.send(up).await.is_ok() {
-            self.presence.link_up(peer, sender.clone());
+            {
+                // Under the lock: of two links admitted at nearly the same time, only the one that stays is told.
+                let links = self.links();
+                if links.get(&peer).is_some_and(|entry| entry.sender.id() == link) {
+                    self.presence.link_up(peer, sender.clone());
+                }
+            }
             tokio::select! {
-                () = self.read_frames(peer, &sender, &mut receiver) => {}
+                () = self.read_frames(&hello, &sender, &mut receiver) => {}
                 () = self.read_datagrams(&connection) => {}
             }
         }
@@ -172,10 +176,19 @@ impl Links {
         let _ = self.driver.send(DriverInput::LinkDown(link)).await;
     }
 
-    async fn read_frames(&self, peer: NodeId, sender: &LinkSender, receiver: &mut LinkReceiver) {
+    async fn read_frames(&self, hello: &Hello, sender: &LinkSender, receiver: &mut LinkReceiver) {
+        let peer = hello.me.node;
+        let mut known = false;
         loop {
             match receiver.next().await {
                 Ok(PeerFrame::Replica(frame)) => {
+                    if !known {
+                        // It replicates: its start has succeeded, so it is a member. One whose start is refused
+                        // must not be remembered for ever.
+                        known = true;
+                        self.members.learn(std::slice::from_ref(&hello.me), true);
+                        self.members.learn(&hello.members, false);
+                    }
                     if self.driver.send(DriverInput::Frame(sender.id(), frame)).await.is_err() {
                         return;
                     }

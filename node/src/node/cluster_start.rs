@@ -16,10 +16,10 @@ use tokio::{
 
 use super::StartError;
 use crate::{
+    clock::now_ms,
     cluster::{self, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts},
     config::{ClusterConfig, Config},
     data_dir::{DataDir, Identity},
-    writer::now_ms,
 };
 
 /// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.

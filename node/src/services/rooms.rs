@@ -17,9 +17,10 @@ use starling_web::{
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
+    clock::now_ms,
     cluster::DriverHandle,
     store::{Op, OpResult, Store, StoreError},
-    writer::{WriterHandle, now_ms},
+    writer::WriterHandle,
 };
 
 /// How long a metadata write waits for the peers in step.
@@ -155,9 +156,9 @@ impl Rooms for RoomsService {
         Ok(if held { after.hlc } else { after.hlc.capped(now_ms()) })
     }
 
-    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint) -> SealedCursor {
+    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
         let (vector, complete) = self.limited(point);
-        SealedCursor { text: self.seal_vector(guest, room, vector, point.greatest), complete }
+        SealedCursor { text: self.seal_vector(guest, room, vector, greatest), complete }
     }
 
     fn seal_empty(&self, guest: GuestId, room: RoomId) -> String {

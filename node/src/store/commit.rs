@@ -70,8 +70,6 @@ pub struct Commit {
     pub number: u64,
     /// What the log holds as of this commit.
     pub vector: Arc<VersionVector>,
-    /// The greatest stamp in the log.
-    pub greatest: Hlc,
     /// What became of each op, in order.
     pub results: Vec<OpResult>,
     /// Fresh events of this process.
@@ -91,7 +89,6 @@ pub struct Committer {
     /// Opened by the first write, never continued by another process.
     own: Option<OriginId>,
     vector: Arc<VersionVector>,
-    greatest: Hlc,
     number: u64,
 }
 
@@ -99,7 +96,6 @@ pub struct Committer {
 struct Gathered {
     results: Vec<OpResult>,
     vector: VersionVector,
-    greatest: Hlc,
     own: Option<OwnEvents>,
     received: BTreeMap<OriginId, u64>,
     listed: Vec<Listed>,
@@ -121,17 +117,12 @@ impl Committer {
         let greatest = store.greatest(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        Ok(Self { store, node, clock, own: None, vector, greatest, number: 0 })
+        Ok(Self { store, node, clock, own: None, vector, number: 0 })
     }
 
     /// What the log holds.
     pub fn vector(&self) -> &Arc<VersionVector> {
         &self.vector
-    }
-
-    /// The greatest stamp in the log.
-    pub fn greatest(&self) -> Hlc {
-        self.greatest
     }
 
     /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds); `fresh` names the origin if this is
@@ -147,12 +138,11 @@ impl Committer {
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
         let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered { results, vector, greatest, own: own_events, received, listed } = gathered;
+        let Gathered { results, vector, own: own_events, received, listed } = gathered;
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
             self.number += 1;
             self.vector = Arc::new(vector);
-            self.greatest = greatest;
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
         } else {
             transaction.abort()?;
@@ -160,7 +150,6 @@ impl Committer {
         Ok(Commit {
             number: self.number,
             vector: Arc::clone(&self.vector),
-            greatest: self.greatest,
             results,
             own: own_events,
             received: received.into_iter().collect(),
@@ -181,7 +170,6 @@ impl Committer {
             gathered: Gathered {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
-                greatest: self.greatest,
                 own: None,
                 received: BTreeMap::new(),
                 listed: Vec::new(),
@@ -254,7 +242,6 @@ impl Batch<'_> {
         self.tables.append(event)?;
         self.gathered.listed.extend(self.tables.apply(event)?);
         self.gathered.vector.advance(event.origin, event.seq);
-        self.gathered.greatest = self.gathered.greatest.max(event.hlc);
         Ok(())
     }
 }

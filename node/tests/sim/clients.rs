@@ -31,7 +31,7 @@ pub struct Client {
     pub session: Option<Session>,
     /// Counts sessions: an ack for an earlier one is lost.
     sessions: u32,
-    cursor: Option<(VersionVector, Hlc)>,
+    cursor: Option<VersionVector>,
     after: Option<Hlc>,
     /// What it shows.
     pub seen: BTreeMap<MessageId, Pos>,
@@ -126,7 +126,7 @@ impl World {
         }
         let point = VersionVector::clone(run.committer.vector());
         let mut messages = None;
-        if let Some((vector, _)) = &client.cursor {
+        if let Some(vector) = &client.cursor {
             if point.covers(vector) {
                 let mut from = vector.clone();
                 if self.plant == Some(Plant::ResumeSkipsOneOrigin)
@@ -179,7 +179,7 @@ impl World {
         if let Some((own, limit)) = run.own.zip(run.replica.own_limit(self.now)) {
             vector.limit(own, limit.min(vector.get(own)));
         }
-        client.cursor = Some((vector, run.committer.greatest()));
+        client.cursor = Some(vector);
     }
 
     fn post(&mut self, number: usize) {
@@ -202,7 +202,7 @@ impl World {
         self.coverage.posts += u64::from(fresh);
         let name = GuestName::parse(&format!("client {number}")).unwrap();
         let sender = Sender::Guest { id: client.guest, name };
-        let floor = client.after.max(client.cursor.as_ref().map(|(_, greatest)| *greatest));
+        let floor = client.after;
         let op = Op::Post { room: client.room, posted: MessagePosted { id, sender, text }, floor };
         let session = client.sessions;
         let taken = self.request(node, Request::Post { client: number, session, op });

@@ -161,7 +161,12 @@ impl Replica {
     }
 
     fn link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
-        self.links.retain(|_, old| old.peer != peer);
+        let replaced: Vec<_> =
+            self.links.iter().filter(|(_, old)| old.peer == peer).map(|(&id, _)| id).collect();
+        for old in replaced {
+            self.links.remove(&old);
+            self.barrier.link_gone(old);
+        }
         self.links.insert(link, Link::new(peer, now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
         self.settle_all(now, out);

@@ -26,8 +26,8 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
     if reasons.is_empty() {
         return Json(json!({ "status": "ready" })).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reasons": reasons })))
-        .into_response()
+    let reasons = Json(json!({ "status": "not ready", "reasons": reasons }));
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }
 
 /// Prometheus text.

@@ -36,8 +36,9 @@ const PAGE_MESSAGES_MAX: usize = 200;
 const READ_BUFFER_BYTES: usize = 1024;
 /// Frames gather up to here before they are written without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The most that may wait in one session's write buffer: a flush's worth and the largest frame.
-const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+/// The most that may wait in one session's write buffer: a flush's worth and the largest frame, a welcome to a room
+/// of thousands. It is only as large as what it holds.
+const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 fn bad_request(detail: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, detail.into())

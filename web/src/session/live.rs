@@ -13,7 +13,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite;
 
-use super::{End, Never, Outbox, Seat, Socket};
+use super::{End, Never, Outbox, Seat, Socket, replay::Shown};
 use crate::{
     lane::{CommitPoint, Frame, Subscription},
     routes::Web,
@@ -46,7 +46,8 @@ pub struct Live<'a> {
     frame_at: Instant,
     heard_at: Instant,
     pinged: bool,
-    floor: Option<Hlc>,
+    /// The greatest stamp that the client was shown or acked in this room; its posts are stamped above it.
+    greatest: Hlc,
     outcomes: mpsc::UnboundedReceiver<PostOutcome>,
     outcomes_sender: mpsc::UnboundedSender<PostOutcome>,
     in_flight: usize,
@@ -58,8 +59,8 @@ impl<'a> Live<'a> {
         web: &'a Web,
         seat: &'a mut Seat,
         lane: Subscription,
-        replayed: CommitPoint,
-        floor: Option<Hlc>,
+        replayed: Shown,
+        after: Option<Hlc>,
     ) -> Self {
         let (outcomes_sender, outcomes) = mpsc::unbounded_channel();
         let now = Instant::now();
@@ -67,14 +68,14 @@ impl<'a> Live<'a> {
             web,
             seat,
             lane,
-            shown: replayed.number,
-            sent: replayed,
+            shown: replayed.point.number,
+            sent: replayed.point,
+            greatest: replayed.greatest.max(after.unwrap_or_default()),
             cursor_number: None,
             cursor_at: now,
             frame_at: now,
             heard_at: now,
             pinged: false,
-            floor,
             outcomes,
             outcomes_sender,
             in_flight: 0,
@@ -145,6 +146,7 @@ impl<'a> Live<'a> {
             for frame in self.frames.drain(..) {
                 // The replay has covered earlier commits.
                 if frame.commit > self.sent.number {
+                    self.greatest = self.greatest.max(frame.hlc);
                     outbox.feed(frame.text).await?;
                     delivered += 1;
                     if frame.commit != Frame::EPHEMERAL {
@@ -170,7 +172,7 @@ impl<'a> Live<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.seat.guest, self.seat.room, &self.sent);
+        let sealed = self.web.rooms.seal(self.seat.guest, self.seat.room, &self.sent, self.greatest);
         if sealed.complete {
             self.cursor_number = Some(self.sent.number);
         }
@@ -217,7 +219,7 @@ impl<'a> Live<'a> {
         self.web.metrics.posts.inc();
         let id = post.id.unwrap_or_else(MessageId::now_v7);
         let sender = Sender::Guest { id: self.seat.guest, name: self.seat.name.clone() };
-        let post = Post { room: self.seat.room, id, sender, text: post.text, floor: self.floor };
+        let post = Post { room: self.seat.room, id, sender, text: post.text, floor: Some(self.greatest) };
         match self.web.rooms.post(post, &self.outcomes_sender) {
             Ok(()) => {
                 self.in_flight += 1;
@@ -237,7 +239,7 @@ impl<'a> Live<'a> {
             self.in_flight -= 1;
             match result {
                 Ok(posted) => {
-                    self.floor = self.floor.max(Some(posted.pos.hlc));
+                    self.greatest = self.greatest.max(posted.pos.hlc);
                     let ack = ServerFrame::Ack {
                         id,
                         at: client::at(posted.pos.hlc),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseCode, Message, close_code};
 use futures_util::{Sink, Stream};
-use starling_protocol::{Cursor, ErrorCode, GuestId, GuestName, Hlc, Pos, RoomId, cursor::CursorError};
+use starling_protocol::{Cursor, GuestId, GuestName, Pos, RoomId, cursor::CursorError};
 
 use self::{live::Live, outbox::Outbox};
 use crate::{
@@ -83,11 +83,8 @@ impl End {
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
             Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),
-            Self::Malformed => (close_code::PROTOCOL, "not a valid WebSocket frame"),
-            Self::Refused(refusal) if refusal.code == ErrorCode::Draining => {
-                (close_code::AWAY, "this node is stopping, resume elsewhere")
-            }
-            Self::Refused(_) => (close_code::AGAIN, "cannot go on now, resume"),
+            Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
+            Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),
         })
     }
 }
@@ -103,7 +100,12 @@ pub async fn run<S: Socket>(web: Arc<Web>, seat: Seat, socket: S) {
     if matches!(end, End::Lagged) {
         web.metrics.lagged_sessions.inc();
     }
-    tracing::debug!(?end, "session over");
+    match &end {
+        End::Refused(refusal) => {
+            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot go on");
+        }
+        end => tracing::debug!(?end, "session over"),
+    }
     if let Some((code, reason)) = end.close() {
         outbox.close(code, reason).await;
     }
@@ -116,19 +118,9 @@ async fn serve<S: Socket>(web: &Arc<Web>, mut seat: Seat, outbox: &mut Outbox<S>
     // Subscribed first: what is committed from here on is in the lane, whatever the replay reads.
     let subscription = web.lanes.subscribe(seat.room);
     let replayed = replay::run(web, &seat, outbox).await?;
-    let floor = floor(web, &seat).await?;
-    Live::new(web, &mut seat, subscription, replayed, floor).run(outbox).await
-}
-
-/// What the client posts is stamped above what it has seen.
-async fn floor(web: &Web, seat: &Seat) -> Result<Option<Hlc>, End> {
-    let cursor = match &seat.brought {
-        Brought::Cursor(cursor, _) => Some(cursor.greatest),
-        Brought::Nothing | Brought::Unreadable(_) => None,
-    };
     let after = match seat.after {
         Some(after) => Some(web.rooms.floor(after).await.map_err(End::Refused)?),
         None => None,
     };
-    Ok(cursor.max(after))
+    Live::new(web, &mut seat, subscription, replayed, after).run(outbox).await
 }

@@ -2,7 +2,7 @@
 //! or exactly what lies beyond the cursor that the client brought.
 
 use starling_protocol::{
-    Cursor,
+    Cursor, Hlc,
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
@@ -11,11 +11,21 @@ use crate::{lane::CommitPoint, routes::Web};
 
 /// Earlier messages that a first visit is shown.
 const HISTORY_MESSAGES: usize = 50;
+/// Names in a welcome, at most: 1.3 MB of the longest ones, which the write buffer must hold.
+const USERS_MAX: usize = 10_000;
 /// Messages read at once while replaying: bounds what a session holds in memory.
 const REPLAY_BATCH_MESSAGES: usize = 100;
 
-/// Sends all that was committed up to a commit point; frames of later commits are the lane's.
-pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<CommitPoint, End> {
+/// What a client has been sent.
+pub struct Shown {
+    /// Everything in the room up to here; frames of later commits are the lane's.
+    pub point: CommitPoint,
+    /// The greatest stamp that it has seen, here or before.
+    pub greatest: Hlc,
+}
+
+/// Sends all that was committed up to a commit point.
+pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
     match &seat.brought {
         Brought::Nothing => {
             welcome(web, seat, outbox, &web.rooms.seal_empty(seat.guest, seat.room)).await?;
@@ -30,12 +40,14 @@ pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> R
 }
 
 async fn welcome<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>, cursor: &str) -> Result<(), End> {
+    let mut users = web.presence.users(seat.room);
+    users.truncate(USERS_MAX);
     let frame = ServerFrame::Welcome {
         room: seat.room.to_string(),
         username: seat.name.as_str(),
         node: web.settings.node.clone(),
         cursor,
-        users: web.presence.users(seat.room),
+        users,
         public_urls: web.operations.public_urls(),
     };
     outbox.feed(frame.to_json()).await
@@ -47,7 +59,7 @@ async fn resume<S: Socket>(
     cursor: &Cursor,
     text: &str,
     outbox: &mut Outbox<S>,
-) -> Result<CommitPoint, End> {
+) -> Result<Shown, End> {
     if !web.rooms.catch_up(&cursor.vector).await {
         return resync(web, seat, outbox).await;
     }
@@ -62,11 +74,12 @@ async fn resume<S: Socket>(
         let messages = web.rooms.messages_at(places.to_vec()).await.map_err(End::Refused)?;
         send(seat, outbox, &messages, false).await?;
     }
-    Ok(point)
+    let last = places.last().map(|pos| pos.hlc);
+    Ok(Shown { point, greatest: cursor.greatest.max(last.unwrap_or_default()) })
 }
 
 /// Tells the client to load afresh, and begins as on a first visit.
-async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<CommitPoint, End> {
+async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
     web.metrics.resyncs.inc();
     let cursor = web.rooms.seal_empty(seat.guest, seat.room);
     welcome(web, seat, outbox, &cursor).await?;
@@ -74,13 +87,14 @@ async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Re
     history(web, seat, outbox).await
 }
 
-async fn history<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<CommitPoint, End> {
+async fn history<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
     let point = web.lanes.settled().await;
     let page = web.rooms.history(seat.room, None, HISTORY_MESSAGES, Some(point.clone()));
     let mut messages = page.await.map_err(End::Refused)?.messages;
     messages.reverse();
     send(seat, outbox, &messages, true).await?;
-    Ok(point)
+    let greatest = messages.last().map(|message| message.pos.hlc).unwrap_or_default();
+    Ok(Shown { point, greatest })
 }
 
 async fn send<S: Socket>(

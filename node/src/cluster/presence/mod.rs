@@ -1,0 +1,207 @@
+//! Who is present where, on all linked nodes. Never logged: an entry is a lease of the node that holds the session
+//! and ends with it or with the link to it. Sessions enter here, links bring what peers tell.
+
+mod rooms;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use starling_protocol::{
+    GuestId, GuestName, Hlc, NodeId, RoomId,
+    frame::{
+        client::{self, ServerFrame},
+        peer::{PeerFrame, Presence, Present},
+    },
+    limits::PRESENCE_ENTRIES_MAX,
+    replica::LinkId,
+};
+use starling_web::{
+    lane::{Frame, Lanes},
+    service::{self, Lease, NameInUse},
+};
+use tokio::sync::oneshot;
+
+use self::rooms::{Holder, Notice, Rooms};
+use super::LinkSender;
+use crate::clock::now_ms;
+
+/// A link's part: whether it has been told everything.
+#[derive(Debug)]
+struct Told {
+    sender: LinkSender,
+    /// Its queue was full: it is to be told everything afresh.
+    afresh: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: Rooms,
+    peers: BTreeMap<NodeId, Told>,
+}
+
+/// All presence that this node knows of.
+#[derive(Debug)]
+pub struct PresenceMap {
+    lanes: Arc<Lanes>,
+    state: Mutex<State>,
+    me: Weak<Self>,
+}
+
+impl PresenceMap {
+    /// Nobody is present.
+    pub fn new(lanes: Arc<Lanes>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self { lanes, state: Mutex::default(), me: me.clone() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a new link all that is present here. The caller knows that it is the one that stays between its pair.
+    pub fn link_up(&self, peer: NodeId, sender: LinkSender) {
+        let mut state = self.state();
+        let ended = state.rooms.peer_gone(peer);
+        state.peers.insert(peer, Told { sender, afresh: true });
+        state.tell_afresh();
+        drop(state);
+        self.notify(ended);
+    }
+
+    /// All that was present on a node ends with the link to it.
+    pub fn link_down(&self, peer: NodeId, link: LinkId) {
+        let mut state = self.state();
+        if !state.is_told_by(peer, link) {
+            return;
+        }
+        state.peers.remove(&peer);
+        let ended = state.rooms.peer_gone(peer);
+        drop(state);
+        self.notify(ended);
+    }
+
+    /// A peer tells of its sessions.
+    pub fn receive(&self, peer: NodeId, link: LinkId, presence: Presence) {
+        let mut state = self.state();
+        if !state.is_told_by(peer, link) {
+            return;
+        }
+        let notices = match presence {
+            Presence::Reset => state.rooms.peer_gone(peer),
+            Presence::Joined(all) => {
+                let joined = |present| state.rooms.joined(present, Holder::Peer(peer));
+                all.into_iter().flat_map(joined).collect()
+            }
+            Presence::Left(present) => state.rooms.left(&present).into_iter().collect(),
+        };
+        drop(state);
+        self.notify(notices);
+    }
+
+    /// Tells links whose queue was full everything afresh. Called every second.
+    pub fn repair(&self) {
+        self.state().tell_afresh();
+    }
+
+    /// How many people are present on linked nodes and here.
+    pub fn count(&self) -> usize {
+        self.state().rooms.count()
+    }
+
+    /// Tells those who are in the rooms: one push a room, however many came or left at once.
+    fn notify(&self, notices: Vec<(RoomId, Notice)>) {
+        let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
+        for (room, notice) in notices {
+            let at = client::at(Hlc::from_unix_ms(now_ms()));
+            let frame = match &notice {
+                Notice::Joined(name) => ServerFrame::Joined { username: name.as_str(), guest: true, at },
+                Notice::Left(name) => ServerFrame::Left { username: name.as_str(), guest: true, at },
+            };
+            let text = frame.to_json().into();
+            let frame = Frame { commit: Frame::EPHEMERAL, hlc: Hlc::default(), text };
+            frames.entry(room).or_default().push(frame);
+        }
+        for (room, frames) in frames {
+            if let Some(lane) = self.lanes.get(room) {
+                lane.push(frames);
+            }
+        }
+    }
+
+    fn leave(&self, present: &Present) {
+        let mut state = self.state();
+        let notice = state.rooms.left(present);
+        if notice.is_some() {
+            state.tell(&Presence::Left(present.clone()));
+        }
+        drop(state);
+        self.notify(notice.into_iter().collect());
+    }
+}
+
+impl State {
+    /// Whether the link is the one over which the peer is heard.
+    fn is_told_by(&self, peer: NodeId, link: LinkId) -> bool {
+        self.peers.get(&peer).is_some_and(|told| told.sender.id() == link)
+    }
+
+    /// Tells all peers of a change here.
+    fn tell(&mut self, presence: &Presence) {
+        let frame = PeerFrame::Presence(presence.clone()).encode();
+        for told in self.peers.values_mut().filter(|told| !told.afresh) {
+            told.afresh = told.sender.try_send(frame.clone()).is_err();
+        }
+    }
+
+    fn tell_afresh(&mut self) {
+        if self.peers.values().all(|told| !told.afresh) {
+            return;
+        }
+        let here: Vec<_> = self.rooms.here().cloned().collect();
+        let chunks = here.chunks(PRESENCE_ENTRIES_MAX).map(|chunk| Presence::Joined(chunk.to_vec()));
+        let frames: Vec<_> = std::iter::once(Presence::Reset)
+            .chain(chunks)
+            .map(|presence| PeerFrame::Presence(presence).encode())
+            .collect();
+        for told in self.peers.values_mut().filter(|told| told.afresh) {
+            told.afresh = frames.iter().any(|frame| told.sender.try_send(frame.clone()).is_err());
+        }
+    }
+}
+
+impl service::Presence for PresenceMap {
+    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse> {
+        let mut state = self.state();
+        if !state.rooms.is_free(room, guest, &name) {
+            return Err(NameInUse);
+        }
+        // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
+        let now = Hlc(Hlc::from_unix_ms(now_ms()).0 | u64::from(rand::random::<u16>()));
+        // Above the session that it replaces, whatever this node's clock says.
+        let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
+        let present = Present { room, guest, name, since };
+        let (sender, taken_over) = oneshot::channel();
+        let notices = state.rooms.joined(present.clone(), Holder::Here(Some(sender)));
+        state.tell(&Presence::Joined(vec![present.clone()]));
+        drop(state);
+        self.notify(notices);
+        let map = self.me.clone();
+        let release = move || {
+            if let Some(map) = map.upgrade() {
+                map.leave(&present);
+            }
+        };
+        Ok(Lease { taken_over, release: Some(Box::new(release)) })
+    }
+
+    fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
+        self.state().rooms.is_free(room, guest, name)
+    }
+
+    fn users(&self, room: RoomId) -> Vec<String> {
+        let mut users = self.state().rooms.names(room);
+        users.sort_unstable();
+        users
+    }
+}
