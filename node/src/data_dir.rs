@@ -14,6 +14,8 @@ use thiserror::Error;
 const IDENTITY_FILE: &str = "node.json";
 const MEMBERS_FILE: &str = "members.json";
 const STORE_FILE: &str = "starling.redb";
+/// How files end that are being written.
+const UNFINISHED: &str = ".new";
 /// What file systems put into the root of a volume themselves.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -58,6 +60,12 @@ impl Identity {
         Self { node: node.to_string(), cluster: None, cursor_key }
     }
 
+    /// The same node as part of a cluster, or of none.
+    #[must_use]
+    pub fn in_cluster(&self, fingerprint: Option<String>) -> Self {
+        Self { cluster: fingerprint, ..self.clone() }
+    }
+
     fn check(&self) -> Option<(NodeId, [u8; 32])> {
         let key = blake3::Hash::from_hex(&self.cursor_key).ok()?;
         Some((NodeId::parse(&self.node).ok()?, *key.as_bytes()))
@@ -97,7 +105,8 @@ impl DataDir {
         let mut names = Vec::new();
         for entry in fs::read_dir(path).map_err(io)? {
             let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-            if name != LOST_AND_FOUND {
+            // A crash may leave a file that was being written.
+            if name != LOST_AND_FOUND && !name.ends_with(UNFINISHED) {
                 names.push(name);
             }
         }
@@ -130,9 +139,17 @@ impl DataDir {
         self.path.join(STORE_FILE)
     }
 
-    /// Writes who the node is.
+    /// Writes who a new node is; another process that makes a node here at the same time is not overwritten.
+    pub fn create_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
+        self.write(IDENTITY_FILE, identity, |from, to| {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        })
+    }
+
+    /// Writes who the node is now.
     pub fn write_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
-        self.write(IDENTITY_FILE, identity)
+        self.write(IDENTITY_FILE, identity, |from, to| fs::rename(from, to))
     }
 
     /// The members that were known when the node last ran.
@@ -151,7 +168,7 @@ impl DataDir {
             .iter()
             .map(|member| KnownMember { node: member.node.to_string(), address: member.address.clone() })
             .collect();
-        self.write(MEMBERS_FILE, &members)
+        self.write(MEMBERS_FILE, &members, |from, to| fs::rename(from, to))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, DataDirError> {
@@ -166,10 +183,15 @@ impl DataDir {
             .map_err(|error| DataDirError::Damaged(path, error.to_string()))
     }
 
-    /// Replaces a file whole: a crash leaves the old one or the new one.
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), DataDirError> {
+    /// Writes a file whole and puts it in `place`: a crash leaves what was there before, or the new one.
+    fn write<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+        place: impl FnOnce(&Path, &Path) -> io::Result<()>,
+    ) -> Result<(), DataDirError> {
         let path = self.path.join(name);
-        let temporary = self.path.join(format!("{name}.new"));
+        let temporary = self.path.join(format!("{name}.{}{UNFINISHED}", std::process::id()));
         let text = serde_json::to_vec_pretty(value).expect("plain records always encode");
         let replace = || {
             let mut options = File::options();
@@ -180,7 +202,7 @@ impl DataDir {
             let mut file = options.open(&temporary)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            fs::rename(&temporary, &path)?;
+            place(&temporary, &path)?;
             File::open(&self.path)?.sync_all()
         };
         replace().map_err(|error| DataDirError::Io(path.clone(), error))

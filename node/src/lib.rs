@@ -10,5 +10,6 @@ pub mod metrics;
 pub mod node;
 pub mod services;
 pub mod store;
+pub mod supervisor;
 pub mod verify;
 pub mod writer;

@@ -101,7 +101,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers all figures under the prefix `starling`.
-    pub fn new() -> Arc<Self> {
+    pub fn new(restarts: &Counter) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
         let (store, cluster, web) =
             (StoreMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
@@ -117,6 +117,7 @@ impl Metrics {
             "Events of an origin that this node is known to lack",
             cluster.origin_lag.clone(),
         );
+        registry.register("part_restarts", "Restarts of parts that panicked", restarts.clone());
         web.register(&mut registry);
         let build: Family<[(&str, &str); 1], Gauge<u64, AtomicU64>> = Family::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);

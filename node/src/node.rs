@@ -10,13 +10,13 @@ use starling_web::{
     Web, WebSettings,
     drain::Drain,
     lane::{CommitPoint, Lanes},
-    server::{self, ServerLimits},
+    server::{Server, ServerLimits},
 };
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
-    task::{JoinHandle as Task, JoinSet},
+    task::JoinHandle as Task,
 };
 
 use self::cluster_start::{ClusterStart, Joined};
@@ -28,6 +28,7 @@ use crate::{
     metrics::Metrics,
     services::{OperationsService, RoomsService},
     store::{Committer, Store, StoreError},
+    supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
 };
 
@@ -94,7 +95,7 @@ pub struct Node {
     /// Where it listens, now that the ports are known.
     pub http: SocketAddr,
     drain: watch::Sender<bool>,
-    servers: JoinSet<()>,
+    servers: Vec<Task<()>>,
     background: Vec<Task<()>>,
     driver: DriverHandle,
     writer: WriterHandle,
@@ -112,13 +113,14 @@ impl Node {
         let identity = found.clone().unwrap_or_else(|| Identity::new(NodeId(rand::random()), rand::random()));
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&lanes));
+        let supervisor = Arc::new(Supervisor::default());
         let inbox = mpsc::channel(DRIVER_INBOX);
 
         // Ask the cluster before anything is written: it may know better than to let this node in.
         let joined = match &config.cluster {
             Some(cluster) => {
                 let start = ClusterStart { config: &config, cluster, identity: &identity, dir: &dir };
-                Some(start.join(Arc::clone(&presence), inbox.0.clone()).await?)
+                Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?)
             }
             None if identity.cluster.is_some() => {
                 return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
@@ -133,7 +135,7 @@ impl Node {
         let held = VersionVector::clone(committer.vector());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(&supervisor.restarts);
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, metrics.store.clone());
         let cursor_key = joined.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
@@ -157,7 +159,7 @@ impl Node {
         });
         let writer_thread = writer_start.start(driver.clone());
         background.push(tokio::spawn(driver_task.run()));
-        background.push(tokio::spawn(repair_presence(Arc::clone(&presence))));
+        background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
 
         let (drain, draining) = Drain::new();
         let links = links.map(|(links, _, endpoint)| (links, endpoint));
@@ -175,6 +177,7 @@ impl Node {
                 presence: Arc::clone(&presence),
                 links: links.as_ref().map(|(links, _)| Arc::clone(links)),
                 public_url: config.http.public_url.clone(),
+                supervisor: Arc::clone(&supervisor),
             }),
             presence,
             lanes: Arc::clone(&lanes),
@@ -188,16 +191,18 @@ impl Node {
             drain: draining,
         });
         let http = listeners.public.local_addr().unwrap_or(config.http.listen);
-        let servers = listeners.serve(&web, &config);
+        let servers = listeners.serve(&web, &config, &supervisor);
         let copies = config.durability.copies;
         Ok(Self { http, drain, servers, background, driver, writer, writer_thread, lanes, links, copies })
     }
 
     /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         tracing::info!("stopping: sessions are told to resume elsewhere");
         self.drain.send_replace(true);
-        while self.servers.join_next().await.is_some() {}
+        for server in self.servers {
+            let _ = server.await;
+        }
         if let (Some(own), true) = (self.writer.own_origin(), self.links.is_some()) {
             let head = self.lanes.commit_point().vector.get(own);
             let copies = self.driver.wait(own, head, Until::Copies(self.copies), HAND_OVER_MS).await;
@@ -237,13 +242,16 @@ fn open_store(
     fingerprint: Option<String>,
 ) -> Result<Arc<Store>, StartError> {
     dir.create()?;
-    if fresh || identity.cluster != fingerprint {
-        let mut identity = identity.clone();
-        identity.cluster = fingerprint;
-        dir.write_identity(&identity)?;
+    if fresh {
+        dir.create_identity(&identity.in_cluster(fingerprint.clone()))?;
     }
+    // Opening locks it: what follows is not done to a running node.
     let file = dir.store_file();
-    Store::open_file(&file).map(Arc::new).map_err(|error| StartError::store(&file, error))
+    let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
+    if !fresh && identity.cluster != fingerprint {
+        dir.write_identity(&identity.in_cluster(fingerprint))?;
+    }
+    Ok(Arc::new(store))
 }
 
 /// The bound TCP listeners.
@@ -266,28 +274,45 @@ impl Listeners {
     }
 
     /// Serves until the node drains.
-    fn serve(self, web: &Arc<Web>, config: &Config) -> JoinSet<()> {
+    fn serve(self, web: &Arc<Web>, config: &Config, supervisor: &Arc<Supervisor>) -> Vec<Task<()>> {
         let limits = ServerLimits {
             connections_max: config.http.connections_max,
             header_timeout: config.http.header_timeout,
         };
-        let mut servers = JoinSet::new();
-        let mut serve = |listener, router| {
+        let serve = |listener, router| {
             let connections = web.metrics.connections.clone();
-            servers.spawn(server::serve(listener, router, limits.clone(), connections, web.drain.clone()));
+            let drain = web.drain.clone();
+            supervisor.start(Http(Server::new(listener, router, limits.clone(), connections, drain)))
         };
-        serve(self.public, starling_web::router(Arc::clone(web)));
-        if let Some(listener) = self.metrics {
-            serve(listener, starling_web::metrics_router(Arc::clone(web)));
-        }
-        servers
+        let public = serve(self.public, starling_web::router(Arc::clone(web)));
+        let metrics =
+            self.metrics.map(|listener| serve(listener, starling_web::metrics_router(Arc::clone(web))));
+        [Some(public), metrics].into_iter().flatten().collect()
     }
 }
 
-async fn repair_presence(presence: Arc<PresenceMap>) {
-    let mut every = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        every.tick().await;
-        presence.repair();
+/// A listener of HTTP.
+struct Http(Server);
+
+impl Part for Http {
+    const NAME: &'static str = "http";
+
+    async fn run(&mut self) {
+        self.0.run().await;
+    }
+}
+
+/// Tells links whose queue was full all of presence afresh.
+struct PresenceRepair(Arc<PresenceMap>);
+
+impl Part for PresenceRepair {
+    const NAME: &'static str = "presence";
+
+    async fn run(&mut self) {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            every.tick().await;
+            self.0.repair();
+        }
     }
 }

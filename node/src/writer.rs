@@ -27,6 +27,7 @@ use crate::{
     config::DurabilityConfig,
     metrics::StoreMetrics,
     store::{Commit, Committer, Op, OpResult},
+    supervisor::EndsProcess,
 };
 
 /// Requests that wait, at most; beyond it writes are refused.
@@ -119,6 +120,7 @@ impl Writer {
     }
 
     fn run(mut self, driver: &DriverHandle) {
+        let _without_it = EndsProcess("writer");
         let mut requests = Vec::new();
         while let Some(first) = self.queue.blocking_recv() {
             let mut bytes = size(&first);

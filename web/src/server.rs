@@ -62,34 +62,55 @@ impl Drop for Counted {
     }
 }
 
-/// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
-pub async fn serve(
-    listener: TcpListener,
+/// A listener, and how its connections are served.
+#[derive(Debug)]
+pub struct Server {
+    /// `None` once the node drains: further connections are refused.
+    listener: Option<TcpListener>,
     router: Router,
     limits: ServerLimits,
+    permits: Arc<Semaphore>,
     connections: Gauge,
-    mut drain: Drain,
-) {
-    let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &permits) => accepted,
-            () = drain.begun() => break,
-        };
-        match accepted {
-            Ok((stream, permit)) => {
-                let permit = ConnectionPermit::new(permit, connections.clone());
-                let router = router.clone();
-                tokio::spawn(connection(stream, router, limits.header_timeout, permit, drain.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_RETRY).await;
+    drain: Drain,
+}
+
+impl Server {
+    /// Serves `router` on `listener`, counting into `connections`.
+    pub fn new(
+        listener: TcpListener,
+        router: Router,
+        limits: ServerLimits,
+        connections: Gauge,
+        drain: Drain,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
+        Self { listener: Some(listener), router, limits, permits, connections, drain }
+    }
+
+    /// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
+    pub async fn run(&mut self) {
+        while let Some(listener) = &self.listener {
+            let accepted = tokio::select! {
+                accepted = accept(listener, &self.permits) => accepted,
+                () = self.drain.begun() => {
+                    self.listener = None;
+                    break;
+                }
+            };
+            match accepted {
+                Ok((stream, permit)) => {
+                    let permit = ConnectionPermit::new(permit, self.connections.clone());
+                    let (router, drain) = (self.router.clone(), self.drain.clone());
+                    tokio::spawn(connection(stream, router, self.limits.header_timeout, permit, drain));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_RETRY).await;
+                }
             }
         }
+        let _ = timeout(DRAIN_MAX, self.permits.acquire_many(self.limits.connections_max)).await;
     }
-    drop(listener);
-    let _ = timeout(DRAIN_MAX, permits.acquire_many(limits.connections_max)).await;
 }
 
 /// Cancellation safety: a connection is accepted or it is not.

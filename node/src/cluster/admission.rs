@@ -13,7 +13,7 @@ use starling_protocol::{
     NodeId,
     frame::peer::{Hello, PROTOCOL_VERSION, PeerFrame},
 };
-use tokio::time::timeout;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     Links,
@@ -58,9 +58,15 @@ impl CloseCode {
     }
 }
 
+/// Why a connection that this node has opened did not become a link, and who answered.
+struct Refused {
+    code: Option<CloseCode>,
+    peer: Option<NodeId>,
+}
+
 impl Links {
-    /// Handles a connection that somebody opens, to its end.
-    pub async fn incoming(self: Arc<Self>, incoming: Incoming) {
+    /// Handles a connection that somebody opens, to its end. `handshake` is given back once it is decided.
+    pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
         let connection = match incoming.await {
             Ok(connection) => connection,
@@ -83,16 +89,17 @@ impl Links {
             return connection.close(code.number(), b"");
         }
         let _ = sender.try_send(self.hello().encode());
+        drop(handshake);
         self.serve(hello, sender, receiver).await;
     }
 
-    /// Handles a connection that this node has opened, to its end. Says whether the address is this node's own.
-    pub async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> bool {
+    /// Handles a connection that this node has opened, to its end. Says who answered, if anybody did.
+    pub async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Option<NodeId> {
         let connection = match connecting.await {
             Ok(connection) => connection,
             Err(error) => {
                 self.not_trusted(to, &error);
-                return false;
+                return None;
             }
         };
         self.verdicts.send_modify(|verdicts| verdicts.deciding += 1);
@@ -101,24 +108,25 @@ impl Links {
             verdicts.deciding -= 1;
             match &greeted {
                 // The other link between the pair is as good.
-                Ok(_) | Err(Some(CloseCode::Duplicate)) => verdicts.admitted += 1,
-                Err(Some(CloseCode::NodeIdInUse)) => verdicts.node_id_in_use = Some(to),
+                Ok(_) | Err(Refused { code: Some(CloseCode::Duplicate), .. }) => verdicts.admitted += 1,
+                Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => verdicts.node_id_in_use = Some(to),
                 Err(_) => {}
             }
         });
         match greeted {
             Ok((hello, sender, receiver)) => {
+                let peer = hello.me.node;
                 self.serve(hello, sender, receiver).await;
-                false
+                Some(peer)
             }
-            Err(code) => {
+            Err(Refused { code, peer }) => {
                 if code == Some(CloseCode::NodeIdInUse) {
                     tracing::error!(
                         peer = %to,
                         "another running node has this node's identity: was its data directory copied?"
                     );
                 }
-                code == Some(CloseCode::Myself)
+                if code == Some(CloseCode::Myself) { Some(self.me.node) } else { peer }
             }
         }
     }
@@ -128,8 +136,16 @@ impl Links {
         &self,
         connection: Connection,
         to: SocketAddr,
-    ) -> Result<(Hello, LinkSender, LinkReceiver), Option<CloseCode>> {
-        let (send, receive) = connection.open_bi().await.map_err(|error| CloseCode::of(&error))?;
+    ) -> Result<(Hello, LinkSender, LinkReceiver), Refused> {
+        let named = named_by_certificate(&connection);
+        // Several addresses may lead to one node, and one address to a node that was dialled as another: a link that
+        // lives is not given up for one more.
+        if named.is_some_and(|peer| self.has(peer)) {
+            connection.close(CloseCode::Duplicate.number(), b"");
+            return Err(Refused { code: Some(CloseCode::Duplicate), peer: named });
+        }
+        let opened = connection.open_bi().await;
+        let (send, receive) = opened.map_err(|error| Refused { code: CloseCode::of(&error), peer: None })?;
         let sender = LinkSender::start(connection.clone(), send);
         let _ = sender.try_send(self.hello().encode());
         let mut receiver = LinkReceiver::new(receive);
@@ -141,13 +157,13 @@ impl Links {
                 self.not_trusted(to, error);
             }
             connection.close(CloseCode::Protocol.number(), b"no hello");
-            return Err(reason.as_ref().and_then(CloseCode::of));
+            return Err(Refused { code: reason.as_ref().and_then(CloseCode::of), peer: named });
         };
         match self.admit(&hello, &sender, self.me.node).await {
             Ok(()) => Ok((hello, sender, receiver)),
             Err(code) => {
                 connection.close(code.number(), b"");
-                Err(Some(code))
+                Err(Refused { code: Some(code), peer: named })
             }
         }
     }

@@ -12,30 +12,39 @@ use starling_protocol::NodeId;
 use tokio::{
     net::lookup_host,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{Links, Members, keys::CLUSTER_NAME};
+use crate::supervisor::Part;
 
 /// How often it is looked who is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Names are resolved anew this often.
+/// Names are resolved anew this often, each for so long at most; an address is forgotten when its name has not
+/// led to it for a while.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
+const RESOLVE_MAX: Duration = Duration::from_secs(10);
+const FORGET_AFTER: Duration = Duration::from_mins(1);
 /// Pause after the first failed attempt; doubles up to the maximum.
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 
 /// An address that is being kept linked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Target {
-    /// Who answered there, or who is said to live there.
+    /// Who answered there last, or who is said to live there.
     node: Option<NodeId>,
     dialling: bool,
     not_before: Option<Instant>,
     failures: u32,
-    /// It is this node itself.
-    myself: bool,
+    /// When a name last led to it.
+    seen_at: Instant,
 }
+
+/// The end of an attempt: where, who answered, how long it lasted.
+type Ended = (SocketAddr, Option<NodeId>, Duration);
+/// Where a name leads: its addresses, and who is said to live there.
+type Resolved = (String, Vec<SocketAddr>, Option<NodeId>);
 
 /// The task that dials.
 #[derive(Debug)]
@@ -45,79 +54,118 @@ pub struct Dialer {
     members: Arc<Members>,
     join: Vec<String>,
     targets: BTreeMap<SocketAddr, Target>,
-    resolved_at: Option<Instant>,
+    attempts: JoinSet<Ended>,
+    /// Names that are being resolved: a slow one holds up nobody else.
+    resolving: BTreeSet<String>,
+    lookups: JoinSet<Resolved>,
 }
 
 impl Dialer {
     /// Dials `join` and `members` from an endpoint.
     pub fn new(endpoint: Endpoint, links: Arc<Links>, members: Arc<Members>, join: Vec<String>) -> Self {
-        Self { endpoint, links, members, join, targets: BTreeMap::new(), resolved_at: None }
+        Self {
+            endpoint,
+            links,
+            members,
+            join,
+            targets: BTreeMap::new(),
+            attempts: JoinSet::new(),
+            resolving: BTreeSet::new(),
+            lookups: JoinSet::new(),
+        }
     }
+}
 
-    /// Dials until the task is dropped.
-    pub async fn run(mut self) {
-        let mut attempts: JoinSet<(SocketAddr, bool, Duration)> = JoinSet::new();
+impl Part for Dialer {
+    const NAME: &'static str = "dialer";
+
+    async fn run(&mut self) {
+        let mut resolve_at = Instant::now();
         loop {
-            while let Some(ended) = attempts.try_join_next() {
-                if let Ok((address, myself, lasted)) = ended {
-                    self.ended(address, myself, lasted);
+            while let Some(ended) = self.attempts.try_join_next() {
+                if let Ok(ended) = ended {
+                    self.ended(ended);
                 }
             }
-            if self.resolved_at.is_none_or(|at| at.elapsed() >= RESOLVE_EVERY) {
-                self.resolve().await;
-                self.resolved_at = Some(Instant::now());
+            if Instant::now() >= resolve_at {
+                resolve_at = Instant::now() + RESOLVE_EVERY;
+                self.resolve();
             }
-            let now = Instant::now();
-            for (&address, target) in &mut self.targets {
-                let linked = target.node.is_some_and(|node| self.links.has(node));
-                let early = target.not_before.is_some_and(|not_before| now < not_before);
-                if target.dialling || target.myself || linked || early {
-                    continue;
-                }
-                if let Ok(connecting) = self.endpoint.connect(address, CLUSTER_NAME) {
-                    target.dialling = true;
-                    let links = Arc::clone(&self.links);
-                    attempts.spawn(async move {
-                        let begun = Instant::now();
-                        let myself = links.outgoing(connecting, address).await;
-                        (address, myself, begun.elapsed())
-                    });
+            while let Some(resolved) = self.lookups.try_join_next() {
+                if let Ok((name, addresses, node)) = resolved {
+                    self.resolving.remove(&name);
+                    self.found(addresses, node);
                 }
             }
+            self.dial();
             sleep(LOOK_EVERY).await;
         }
     }
+}
 
-    fn ended(&mut self, address: SocketAddr, myself: bool, lasted: Duration) {
+impl Dialer {
+    fn dial(&mut self) {
+        let now = Instant::now();
+        for (&address, target) in &mut self.targets {
+            let needless = target.node.is_some_and(|node| node == self.links.me() || self.links.has(node));
+            let early = target.not_before.is_some_and(|not_before| now < not_before);
+            if target.dialling || needless || early {
+                continue;
+            }
+            if let Ok(connecting) = self.endpoint.connect(address, CLUSTER_NAME) {
+                target.dialling = true;
+                let links = Arc::clone(&self.links);
+                self.attempts.spawn(async move {
+                    let answered = links.outgoing(connecting, address).await;
+                    (address, answered, now.elapsed())
+                });
+            }
+        }
+    }
+
+    fn ended(&mut self, (address, answered, lasted): Ended) {
         let Some(target) = self.targets.get_mut(&address) else { return };
         target.dialling = false;
-        target.myself = myself;
+        target.node = answered.or(target.node);
         // A link that lasted was no failure.
         target.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (target.failures + 1).min(8) };
         let pause = BACK_OFF_MIN * 2_u32.pow(target.failures.saturating_sub(1));
         target.not_before = Some(Instant::now() + pause.min(BACK_OFF_MAX));
     }
 
-    /// Brings the targets up to date: all addresses of all names, of join addresses and members alike.
-    async fn resolve(&mut self) {
-        let mut current = BTreeSet::new();
-        let ipv6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
-        let members = self.members.all();
-        let members = members.iter().map(|member| (member.address.as_str(), Some(member.node)));
-        let join = self.join.iter().map(|join| (join.as_str(), None));
-        for (name, node) in members.chain(join) {
-            match lookup_host(name).await {
-                Ok(addresses) => {
-                    // An IPv4 socket cannot send to an IPv6 address.
-                    for address in addresses.filter(|address| ipv6 || address.is_ipv4()) {
-                        current.insert(address);
-                        let target = self.targets.entry(address).or_default();
-                        target.node = node.or(target.node);
-                    }
-                }
-                Err(error) => tracing::debug!(name, %error, "cannot resolve"),
+    /// Looks up all addresses of all names, of join addresses and members alike.
+    fn resolve(&mut self) {
+        let members = self.members.all().into_iter().map(|member| (member.address, Some(member.node)));
+        let join = self.join.iter().map(|join| (join.clone(), None));
+        for (name, node) in members.chain(join).collect::<Vec<_>>() {
+            if let Ok(address) = name.parse() {
+                self.found(vec![address], node);
+            } else if self.resolving.insert(name.clone()) {
+                self.lookups.spawn(async move {
+                    let found = timeout(RESOLVE_MAX, lookup_host(&name)).await;
+                    let addresses = found.ok().and_then(Result::ok).into_iter().flatten().collect();
+                    (name, addresses, node)
+                });
             }
         }
-        self.targets.retain(|address, target| current.contains(address) || target.dialling);
+        let now = Instant::now();
+        self.targets.retain(|_, target| target.dialling || now < target.seen_at + FORGET_AFTER);
+    }
+
+    fn found(&mut self, addresses: Vec<SocketAddr>, node: Option<NodeId>) {
+        // An IPv4 socket cannot send to an IPv6 address.
+        let ipv6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
+        for address in addresses.into_iter().filter(|address| ipv6 || address.is_ipv4()) {
+            let seen_at = Instant::now();
+            let target = self.targets.entry(address).or_insert(Target {
+                node: None,
+                dialling: false,
+                not_before: None,
+                failures: 0,
+                seen_at,
+            });
+            target.seen_at = seen_at;
+            target.node = node.or(target.node);
+        }
     }
 }

@@ -19,7 +19,7 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Bytes of datagrams (gossip) that wait; the oldest are dropped beyond it.
 const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
-/// Handshakes under way at once; a cluster has few nodes.
+/// Connections that wait to be accepted, at most.
 const INCOMING_MAX: usize = 256;
 /// Kernel buffers of the socket.
 const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;

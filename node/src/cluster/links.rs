@@ -107,6 +107,11 @@ impl Links {
         self.verdicts.subscribe()
     }
 
+    /// This node.
+    pub fn me(&self) -> NodeId {
+        self.me.node
+    }
+
     /// Whether there is a link to a node.
     pub fn has(&self, node: NodeId) -> bool {
         self.links().contains_key(&node)

@@ -11,6 +11,7 @@ use starling_protocol::{NodeId, frame::peer::Member};
 use tokio::sync::mpsc;
 
 use super::{Links, Members};
+use crate::supervisor::Part;
 
 /// A gossip packet fits the smallest datagram that QUIC promises.
 const PACKET_BYTES_MAX: usize = 1_100;
@@ -76,24 +77,6 @@ impl Membership {
         Self { foca, runtime, links, members, packets, linked, timers }
     }
 
-    /// Gossips until the task is dropped.
-    pub async fn run(mut self) {
-        loop {
-            let result = tokio::select! {
-                Some(packet) = self.packets.recv() => self.foca.handle_data(&packet, &mut self.runtime),
-                Some(timer) = self.timers.1.recv() => self.foca.handle_timer(timer, &mut self.runtime),
-                Some(Member { node, address, .. }) = self.linked.recv() => {
-                    self.foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
-                }
-                else => return,
-            };
-            if let Err(error) = result {
-                tracing::debug!(%error, "gossip");
-            }
-            self.drain();
-        }
-    }
-
     fn drain(&mut self) {
         while let Some((to, packet)) = self.runtime.to_send() {
             self.links.datagram(to.node, packet);
@@ -115,6 +98,27 @@ impl Membership {
             let member =
                 |peer: &Peer| Member { node: peer.node, address: peer.address.clone(), public_url: None };
             self.members.learn(&peers.map(member).collect::<Vec<_>>(), false);
+        }
+    }
+}
+
+impl Part for Membership {
+    const NAME: &'static str = "membership";
+
+    async fn run(&mut self) {
+        loop {
+            let result = tokio::select! {
+                Some(packet) = self.packets.recv() => self.foca.handle_data(&packet, &mut self.runtime),
+                Some(timer) = self.timers.1.recv() => self.foca.handle_timer(timer, &mut self.runtime),
+                Some(Member { node, address, .. }) = self.linked.recv() => {
+                    self.foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
+                }
+                else => return,
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, "gossip");
+            }
+            self.drain();
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{LinkSender, Links};
-use crate::{metrics::ClusterMetrics, store::Store, writer::WriterHandle};
+use crate::{metrics::ClusterMetrics, store::Store, supervisor::EndsProcess, writer::WriterHandle};
 
 /// A starting node that knows of peers, but hears none, serves after this.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
@@ -211,6 +211,7 @@ impl Driver {
 
     /// Runs until the task is dropped.
     pub async fn run(mut self) {
+        let _without_it = EndsProcess("driver");
         loop {
             let tick = self.started + Duration::from_millis(self.replica.next_tick());
             tokio::select! {

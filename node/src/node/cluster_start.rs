@@ -9,7 +9,7 @@ use std::{
 
 use starling_protocol::frame::peer::Member;
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -20,12 +20,15 @@ use crate::{
     cluster::{self, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts},
     config::{ClusterConfig, Config},
     data_dir::{DataDir, Identity},
+    supervisor::{Part, Supervisor},
 };
 
 /// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// How long one who has answered may take to decide; he may have to ping another node for a second.
 const VERDICT_MAX: Duration = Duration::from_secs(4);
+/// Handshakes under way at once; a cluster has few nodes.
+const HANDSHAKES_MAX: usize = 256;
 /// Gossip packets and news of links that wait, at most.
 const QUEUE_MAX: usize = 1_024;
 
@@ -52,6 +55,7 @@ pub struct Joined {
 impl ClusterStart<'_> {
     pub async fn join(
         self,
+        supervisor: &Arc<Supervisor>,
         presence: Arc<PresenceMap>,
         driver: mpsc::Sender<DriverInput>,
     ) -> Result<Joined, StartError> {
@@ -95,9 +99,13 @@ impl ClusterStart<'_> {
             self.cluster.join.clone(),
         );
         let tasks = vec![
-            tokio::spawn(accept(endpoint.clone(), Arc::clone(&links))),
-            tokio::spawn(membership.run()),
-            tokio::spawn(dialer.run()),
+            supervisor.start(Acceptor {
+                endpoint: endpoint.clone(),
+                links: Arc::clone(&links),
+                handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            }),
+            supervisor.start(membership),
+            supervisor.start(dialer),
         ];
         if knows_peers && let Err(error) = wait_for_verdicts(&links).await {
             for task in tasks {
@@ -109,9 +117,24 @@ impl ClusterStart<'_> {
     }
 }
 
-async fn accept(endpoint: quinn::Endpoint, links: Arc<Links>) {
-    while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(Arc::clone(&links).incoming(incoming));
+/// Accepts connections from other nodes.
+struct Acceptor {
+    endpoint: quinn::Endpoint,
+    links: Arc<Links>,
+    handshakes: Arc<Semaphore>,
+}
+
+impl Part for Acceptor {
+    const NAME: &'static str = "cluster listener";
+
+    async fn run(&mut self) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            match Arc::clone(&self.handshakes).try_acquire_owned() {
+                Ok(handshake) => drop(tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake))),
+                // A peer dials again; a stranger need not be answered.
+                Err(_) => incoming.ignore(),
+            }
+        }
     }
 }
 

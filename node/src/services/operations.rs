@@ -7,6 +7,7 @@ use starling_web::service::Operations;
 use crate::{
     cluster::{DriverHandle, Links, PresenceMap},
     metrics::Metrics,
+    supervisor::Supervisor,
 };
 
 /// Implements [`Operations`].
@@ -21,14 +22,18 @@ pub struct OperationsService {
     pub links: Option<Arc<Links>>,
     /// Where users reach this node, if it was told.
     pub public_url: Option<String>,
+    /// Which parts of the node are down.
+    pub supervisor: Arc<Supervisor>,
 }
 
 impl Operations for OperationsService {
     fn not_ready(&self) -> Vec<String> {
-        if self.driver.is_ready() {
-            return Vec::new();
+        let down = self.supervisor.parts_down();
+        let mut reasons: Vec<_> = down.iter().map(|part| format!("{part} has failed and restarts")).collect();
+        if !self.driver.is_ready() {
+            reasons.push("catching up with the other nodes".to_owned());
         }
-        vec!["catching up with the other nodes".to_owned()]
+        reasons
     }
 
     fn metrics(&self) -> String {
