@@ -74,6 +74,13 @@ async fn a_data_directory_serves_one_process_at_a_time() {
     ann.post("before").await;
     let ended = run(serve(&node.data_dir(), &[])).await;
     assert_refusal(&ended, &[&node.data_dir().display().to_string()]);
+    // Nor may one that is refused make the directory another cluster's.
+    let identity = || fs::read(node.data_dir().join("node.json")).expect("there is an identity");
+    let (before, secret) = (identity(), new_secret().await);
+    let listen = local(free_port());
+    let other = serve(&node.data_dir(), &["--cluster-secret", &secret, "--cluster-listen", &listen]);
+    assert_refusal(&run(other).await, &[&node.data_dir().display().to_string()]);
+    assert_eq!(identity(), before);
     ann.post("after").await;
     drop(ann);
     assert_eq!(node.stop().await, Some(0));
