@@ -18,5 +18,5 @@ for n in 1 2 3; do
     --join 127.0.0.1:7941 --join 127.0.0.1:7942 --join 127.0.0.1:7943 &
   nodes+=($!)
 done
-trap 'kill "${nodes[@]}" 2>/dev/null; wait' INT TERM EXIT
+trap 'trap - EXIT; kill "${nodes[@]}" 2>/dev/null; wait; exit' INT TERM EXIT
 wait

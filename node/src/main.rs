@@ -1,9 +1,10 @@
 //! The binary: reads flags, runs a node until it is told to stop, says in one line why it could not.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use data_encoding::HEXLOWER;
+use futures_util::FutureExt;
 use starling_node::{
     config::{ClusterCommand, Command, Config, Flags, ServeFlags},
     logging,
@@ -14,6 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Exit code of a start that was refused: wrong flags (clap's own code), wrong secret, busy port …
 const REFUSED: u8 = 2;
+
+/// Signals that come within this are one wish to stop.
+const ONE_WISH: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let Flags { command, serve } = match Flags::try_parse() {
@@ -61,7 +65,7 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
         .expect("the system gives threads and an event queue");
     let result = runtime.block_on(serve(config));
     // Reads that are still blocked have nobody left to answer.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
@@ -74,10 +78,18 @@ async fn serve(config: Config) -> Result<(), StartError> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    let told_again = async {
+        // Ctrl-C reaches a node from the terminal and from the script that started it: that is one wish.
+        tokio::time::sleep(ONE_WISH).await;
+        let _ = (terminate.recv().now_or_never(), interrupt.recv().now_or_never());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
     tokio::select! {
         () = node.stop() => {}
-        _ = terminate.recv() => tracing::warn!("told twice: stopping at once"),
-        _ = interrupt.recv() => tracing::warn!("told twice: stopping at once"),
+        () = told_again => tracing::warn!("told twice: stopping at once"),
     }
     Ok(())
 }
