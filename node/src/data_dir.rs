@@ -142,8 +142,12 @@ impl DataDir {
     /// Writes who a new node is; another process that makes a node here at the same time is not overwritten.
     pub fn create_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         self.write(IDENTITY_FILE, identity, |from, to| {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
+            match fs::hard_link(from, to) {
+                Ok(()) => fs::remove_file(from),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+                // A file system without hard links.
+                Err(_) => fs::rename(from, to),
+            }
         })
     }
 
@@ -205,7 +209,10 @@ impl DataDir {
             place(&temporary, &path)?;
             File::open(&self.path)?.sync_all()
         };
-        replace().map_err(|error| DataDirError::Io(path.clone(), error))
+        replace().map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            DataDirError::Io(path.clone(), error)
+        })
     }
 }
 

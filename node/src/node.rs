@@ -34,6 +34,8 @@ use crate::{
 
 /// Inputs that wait for the driver, at most.
 const DRIVER_INBOX: usize = 1_024;
+/// How long listeners and their sessions may take to end.
+const SERVERS_END_MAX: Duration = Duration::from_secs(6);
 /// How long a stopping node waits for its peers to hold its log.
 const HAND_OVER_MS: u64 = 20_000;
 
@@ -201,7 +203,8 @@ impl Node {
         tracing::info!("stopping: sessions are told to resume elsewhere");
         self.drain.send_replace(true);
         for server in self.servers {
-            let _ = server.await;
+            // It bounds its own end, unless it has just failed and waits to be restarted.
+            let _ = tokio::time::timeout(SERVERS_END_MAX, server).await;
         }
         if let (Some(own), true) = (self.writer.own_origin(), self.links.is_some()) {
             let head = self.lanes.commit_point().vector.get(own);
@@ -225,7 +228,7 @@ impl Node {
         for task in self.background {
             let _ = task.await;
         }
-        drop((self.writer, self.driver));
+        self.writer.end().await;
         let joined = tokio::task::spawn_blocking(move || self.writer_thread.join());
         if tokio::time::timeout(Duration::from_secs(5), joined).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
@@ -279,26 +282,33 @@ impl Listeners {
             connections_max: config.http.connections_max,
             header_timeout: config.http.header_timeout,
         };
-        let serve = |listener, router| {
+        let serve = |name, listener, router| {
             let connections = web.metrics.connections.clone();
             let drain = web.drain.clone();
-            supervisor.start(Http(Server::new(listener, router, limits.clone(), connections, drain)))
+            let server = Server::new(listener, router, limits.clone(), connections, drain);
+            supervisor.start(Http { name, server })
         };
-        let public = serve(self.public, starling_web::router(Arc::clone(web)));
-        let metrics =
-            self.metrics.map(|listener| serve(listener, starling_web::metrics_router(Arc::clone(web))));
+        let public = serve("http", self.public, starling_web::router(Arc::clone(web)));
+        let metrics = self
+            .metrics
+            .map(|listener| serve("metrics", listener, starling_web::metrics_router(Arc::clone(web))));
         [Some(public), metrics].into_iter().flatten().collect()
     }
 }
 
 /// A listener of HTTP.
-struct Http(Server);
+struct Http {
+    name: &'static str,
+    server: Server,
+}
 
 impl Part for Http {
-    const NAME: &'static str = "http";
+    fn name(&self) -> &'static str {
+        self.name
+    }
 
     async fn run(&mut self) {
-        self.0.run().await;
+        self.server.run().await;
     }
 }
 
@@ -306,7 +316,9 @@ impl Part for Http {
 struct PresenceRepair(Arc<PresenceMap>);
 
 impl Part for PresenceRepair {
-    const NAME: &'static str = "presence";
+    fn name(&self) -> &'static str {
+        "presence"
+    }
 
     async fn run(&mut self) {
         let mut every = tokio::time::interval(Duration::from_secs(1));

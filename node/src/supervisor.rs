@@ -12,7 +12,10 @@ use std::{
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
 
 /// Pause before the first restart; doubles up to the maximum.
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
@@ -20,8 +23,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// A long-lived part.
 pub trait Part: Send + 'static {
-    /// What operators call it.
-    const NAME: &'static str;
+    /// What operators call it; no two parts share a name.
+    fn name(&self) -> &'static str;
 
     /// Runs until it is done for good. It is called again if it panics, and must find its way from any state.
     fn run(&mut self) -> impl Future<Output = ()> + Send;
@@ -49,14 +52,21 @@ impl Supervisor {
     pub fn start<P: Part>(self: &Arc<Self>, mut part: P) -> JoinHandle<()> {
         let supervisor = Arc::clone(self);
         tokio::spawn(async move {
-            let mut pause = BACK_OFF_MIN;
-            while AssertUnwindSafe(part.run()).catch_unwind().await.is_err() {
-                tracing::error!(part = P::NAME, restart_in = ?pause, "a part of the node has panicked");
-                supervisor.down().insert(P::NAME);
+            let (name, mut pause) = (part.name(), BACK_OFF_MIN);
+            loop {
+                let begun = Instant::now();
+                if AssertUnwindSafe(part.run()).catch_unwind().await.is_ok() {
+                    return;
+                }
+                if begun.elapsed() > BACK_OFF_MAX {
+                    pause = BACK_OFF_MIN;
+                }
+                tracing::error!(part = name, restart_in = ?pause, "a part of the node has panicked");
+                supervisor.down().insert(name);
                 sleep(pause).await;
                 pause = (pause * 2).min(BACK_OFF_MAX);
                 supervisor.restarts.inc();
-                supervisor.down().remove(P::NAME);
+                supervisor.down().remove(name);
             }
         })
     }
@@ -89,7 +99,9 @@ mod tests {
     }
 
     impl Part for Fragile {
-        const NAME: &'static str = "fragile";
+        fn name(&self) -> &'static str {
+            "fragile"
+        }
 
         async fn run(&mut self) {
             self.runs.send(self.panics).unwrap();

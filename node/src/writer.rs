@@ -40,9 +40,17 @@ const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 /// A write, and who waits for it.
 #[derive(Debug)]
 enum Request {
-    Post { post: Post, outcomes: mpsc::UnboundedSender<PostOutcome> },
-    Op { op: Op, done: oneshot::Sender<OpResult> },
+    Post {
+        post: Post,
+        outcomes: mpsc::UnboundedSender<PostOutcome>,
+    },
+    Op {
+        op: Op,
+        done: oneshot::Sender<OpResult>,
+    },
     Apply(Vec<Event>),
+    /// Commit what came before and end: sessions that do not end themselves hold handles for ever.
+    End,
 }
 
 /// How to reach the writer.
@@ -61,6 +69,11 @@ impl WriterHandle {
     /// Under which origin this process writes, once it has written.
     pub fn own_origin(&self) -> Option<OriginId> {
         self.own.get().copied()
+    }
+
+    /// Ends the writer once all that was handed over before is durable.
+    pub async fn end(&self) {
+        let _ = self.queue.send(Request::End).await;
     }
 
     /// Hands over a post without waiting.
@@ -121,16 +134,21 @@ impl Writer {
 
     fn run(mut self, driver: &DriverHandle) {
         let _without_it = EndsProcess("writer");
-        let mut requests = Vec::new();
-        while let Some(first) = self.queue.blocking_recv() {
-            let mut bytes = size(&first);
-            requests.push(first);
-            while requests.len() < BATCH_REQUESTS_MAX && bytes < BATCH_BYTES_MAX {
-                let Ok(request) = self.queue.try_recv() else { break };
+        let mut ending = false;
+        while !ending && let Some(first) = self.queue.blocking_recv() {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(first);
+            while let Some(request) = next {
                 bytes += size(&request);
-                requests.push(request);
+                match split(request) {
+                    Some(request) => batch.push(request),
+                    None => ending = true,
+                }
+                let full = ending || batch.len() >= BATCH_REQUESTS_MAX || bytes >= BATCH_BYTES_MAX;
+                next = if full { None } else { self.queue.try_recv().ok() };
             }
-            let (ops, replies): (Vec<_>, Vec<_>) = requests.drain(..).map(split).unzip();
+            let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             let commit = match self.committer.commit(now_ms(), rand::random(), &ops) {
                 Ok(commit) => commit,
@@ -221,8 +239,9 @@ enum Reply {
     None,
 }
 
-fn split(request: Request) -> (Op, Reply) {
-    match request {
+/// What to commit and whom to tell; `None` if the writer is to end.
+fn split(request: Request) -> Option<(Op, Reply)> {
+    Some(match request {
         Request::Post { post, outcomes } => {
             let Post { room, id, sender, text, floor } = post;
             let posted = MessagePosted { id, sender, text };
@@ -230,13 +249,14 @@ fn split(request: Request) -> (Op, Reply) {
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),
-    }
+        Request::End => return None,
+    })
 }
 
 fn size(request: &Request) -> usize {
     match request {
         Request::Post { post, .. } => post.text.as_str().len(),
-        Request::Op { .. } => 0,
+        Request::Op { .. } | Request::End => 0,
         Request::Apply(events) => events.iter().map(|event| event.encoded().len()).sum(),
     }
 }

@@ -13,7 +13,8 @@ use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, VersionVector};
 use tokio::sync::watch;
 
-/// Frames in a lane, at most, besides those of the newest push: 16 seconds of a room at 500 messages a second.
+/// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
+/// seconds of a room at 500 messages a second.
 const FRAMES_MAX: usize = 8_192;
 /// Bytes of frames in a lane, at most, besides those of the newest push.
 const BYTES_MAX: usize = 1024 * 1024;

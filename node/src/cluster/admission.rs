@@ -68,9 +68,10 @@ impl Links {
     /// Handles a connection that somebody opens, to its end. `handshake` is given back once it is decided.
     pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
-        let connection = match incoming.await {
-            Ok(connection) => connection,
-            Err(error) => {
+        let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
+            Ok(Ok(connection)) => connection,
+            Err(_) => return,
+            Ok(Err(error)) => {
                 self.log_refusal(from, &error);
                 return;
             }

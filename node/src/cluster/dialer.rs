@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use quinn::Endpoint;
 use starling_protocol::NodeId;
 use tokio::{
@@ -20,8 +22,8 @@ use crate::supervisor::Part;
 
 /// How often it is looked who is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Names are resolved anew this often, each for so long at most; an address is forgotten when its name has not
-/// led to it for a while.
+/// Names are resolved anew this often, each for so long at most. After a while it is forgotten that a name led to
+/// an address, and who answered there.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_mins(1);
@@ -32,8 +34,10 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// An address that is being kept linked.
 #[derive(Debug)]
 struct Target {
-    /// Who answered there last, or who is said to live there.
-    node: Option<NodeId>,
+    /// Who is said to live there.
+    claimed: Option<NodeId>,
+    /// Who answered there last, and when: better than a claim, but somebody else may live there by now.
+    answered: Option<(NodeId, Instant)>,
     dialling: bool,
     not_before: Option<Instant>,
     failures: u32,
@@ -77,7 +81,9 @@ impl Dialer {
 }
 
 impl Part for Dialer {
-    const NAME: &'static str = "dialer";
+    fn name(&self) -> &'static str {
+        "dialer"
+    }
 
     async fn run(&mut self) {
         let mut resolve_at = Instant::now();
@@ -107,7 +113,9 @@ impl Dialer {
     fn dial(&mut self) {
         let now = Instant::now();
         for (&address, target) in &mut self.targets {
-            let needless = target.node.is_some_and(|node| node == self.links.me() || self.links.has(node));
+            let answered = target.answered.filter(|(_, at)| at.elapsed() < FORGET_AFTER);
+            let node = answered.map(|(node, _)| node).or(target.claimed);
+            let needless = node.is_some_and(|node| node == self.links.me() || self.links.has(node));
             let early = target.not_before.is_some_and(|not_before| now < not_before);
             if target.dialling || needless || early {
                 continue;
@@ -116,8 +124,9 @@ impl Dialer {
                 target.dialling = true;
                 let links = Arc::clone(&self.links);
                 self.attempts.spawn(async move {
-                    let answered = links.outgoing(connecting, address).await;
-                    (address, answered, now.elapsed())
+                    // Whatever happens to one link, its address is dialled again.
+                    let attempt = AssertUnwindSafe(links.outgoing(connecting, address)).catch_unwind();
+                    (address, attempt.await.unwrap_or(None), now.elapsed())
                 });
             }
         }
@@ -126,7 +135,7 @@ impl Dialer {
     fn ended(&mut self, (address, answered, lasted): Ended) {
         let Some(target) = self.targets.get_mut(&address) else { return };
         target.dialling = false;
-        target.node = answered.or(target.node);
+        target.answered = answered.map(|node| (node, Instant::now())).or(target.answered);
         // A link that lasted was no failure.
         target.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (target.failures + 1).min(8) };
         let pause = BACK_OFF_MIN * 2_u32.pow(target.failures.saturating_sub(1));
@@ -158,14 +167,15 @@ impl Dialer {
         for address in addresses.into_iter().filter(|address| ipv6 || address.is_ipv4()) {
             let seen_at = Instant::now();
             let target = self.targets.entry(address).or_insert(Target {
-                node: None,
+                claimed: None,
+                answered: None,
                 dialling: false,
                 not_before: None,
                 failures: 0,
                 seen_at,
             });
             target.seen_at = seen_at;
-            target.node = node.or(target.node);
+            target.claimed = node.or(target.claimed);
         }
     }
 }

@@ -4,11 +4,13 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Instant,
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
 use quinn::Connection;
 use starling_protocol::{
@@ -168,10 +170,14 @@ impl Links {
                     self.presence.link_up(peer, sender.clone());
                 }
             }
-            tokio::select! {
-                () = self.read_frames(&hello, &sender, &mut receiver) => {}
-                () = self.read_datagrams(&connection) => {}
-            }
+            let run = async {
+                tokio::select! {
+                    () = self.read_frames(&hello, &sender, &mut receiver) => {}
+                    () = self.read_datagrams(&connection) => {}
+                }
+            };
+            // Whatever a frame does to this task, the link ends in order.
+            let _ = AssertUnwindSafe(run).catch_unwind().await;
         }
         let reason = connection.close_reason();
         tracing::info!(%peer, reason = reason.map(tracing::field::display), "link over");

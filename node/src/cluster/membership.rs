@@ -45,9 +45,11 @@ impl Identity for Peer {
     }
 }
 
+type Gossip = Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>;
+
 /// The task that gossips.
 pub struct Membership {
-    foca: Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>,
+    identity: Peer,
     runtime: AccumulatingRuntime<Peer>,
     links: Arc<Links>,
     members: Arc<Members>,
@@ -57,27 +59,21 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Gossips as `me`, started at `now_ms` (Unix milliseconds), seeded with random bytes. `packets` come from
-    /// links, `linked` tells of new ones.
+    /// Gossips as `me`, started at `now_ms` (Unix milliseconds). `packets` come from links, `linked` tells of new ones.
     pub fn new(
         me: Member,
         now_ms: u64,
-        seed: [u8; 32],
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
         linked: mpsc::Receiver<Member>,
     ) -> Self {
-        let size = std::num::NonZeroU32::new(CLUSTER_SIZE).expect("not zero");
-        let mut config = Config::new_lan(size);
-        config.max_packet_size = NonZeroUsize::new(PACKET_BYTES_MAX).expect("not zero");
         let identity = Peer { node: me.node, address: me.address, bump: now_ms };
-        let foca = Foca::new(identity, config, StdRng::from_seed(seed), PostcardCodec);
         let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
-        Self { foca, runtime, links, members, packets, linked, timers }
+        Self { identity, runtime, links, members, packets, linked, timers }
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, foca: &Gossip) {
         while let Some((to, packet)) = self.runtime.to_send() {
             self.links.datagram(to.node, packet);
         }
@@ -94,7 +90,7 @@ impl Membership {
             changed = true;
         }
         if changed {
-            let peers = self.foca.iter_members().map(foca::Member::id);
+            let peers = foca.iter_members().map(foca::Member::id);
             let member =
                 |peer: &Peer| Member { node: peer.node, address: peer.address.clone(), public_url: None };
             self.members.learn(&peers.map(member).collect::<Vec<_>>(), false);
@@ -103,22 +99,35 @@ impl Membership {
 }
 
 impl Part for Membership {
-    const NAME: &'static str = "membership";
+    fn name(&self) -> &'static str {
+        "membership"
+    }
 
     async fn run(&mut self) {
+        // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
+        self.identity.bump += 1;
+        let mut foca = gossip(self.identity.clone(), rand::random());
+        self.runtime = AccumulatingRuntime::new();
         loop {
             let result = tokio::select! {
-                Some(packet) = self.packets.recv() => self.foca.handle_data(&packet, &mut self.runtime),
-                Some(timer) = self.timers.1.recv() => self.foca.handle_timer(timer, &mut self.runtime),
+                Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
+                Some(timer) = self.timers.1.recv() => foca.handle_timer(timer, &mut self.runtime),
                 Some(Member { node, address, .. }) = self.linked.recv() => {
-                    self.foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
+                    foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
                 }
                 else => return,
             };
             if let Err(error) = result {
                 tracing::debug!(%error, "gossip");
             }
-            self.drain();
+            self.drain(&foca);
         }
     }
+}
+
+fn gossip(identity: Peer, seed: [u8; 32]) -> Gossip {
+    let size = std::num::NonZeroU32::new(CLUSTER_SIZE).expect("not zero");
+    let mut config = Config::new_lan(size);
+    config.max_packet_size = NonZeroUsize::new(PACKET_BYTES_MAX).expect("not zero");
+    Foca::new(identity, config, StdRng::from_seed(seed), PostcardCodec)
 }

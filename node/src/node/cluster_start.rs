@@ -83,15 +83,8 @@ impl ClusterStart<'_> {
         let (linked, news) = mpsc::channel(QUEUE_MAX);
         let process = rand::random();
         let links = Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
-        let membership = Membership::new(
-            me,
-            now_ms(),
-            rand::random(),
-            Arc::clone(&links),
-            Arc::clone(&members),
-            packets,
-            news,
-        );
+        let membership =
+            Membership::new(me, now_ms(), Arc::clone(&links), Arc::clone(&members), packets, news);
         let dialer = Dialer::new(
             endpoint.clone(),
             Arc::clone(&links),
@@ -125,7 +118,9 @@ struct Acceptor {
 }
 
 impl Part for Acceptor {
-    const NAME: &'static str = "cluster listener";
+    fn name(&self) -> &'static str {
+        "cluster listener"
+    }
 
     async fn run(&mut self) {
         while let Some(incoming) = self.endpoint.accept().await {

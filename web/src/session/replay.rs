@@ -61,12 +61,12 @@ async fn resume<S: Socket>(
     outbox: &mut Outbox<S>,
 ) -> Result<Shown, End> {
     if !web.rooms.catch_up(&cursor.vector).await {
-        return resync(web, seat, outbox).await;
+        return resync_after(web, seat, cursor, outbox).await;
     }
     let point = web.lanes.settled().await;
     let beyond = web.rooms.beyond(seat.room, cursor.vector.clone(), point.clone());
     let Some(places) = beyond.await.map_err(End::Refused)? else {
-        return resync(web, seat, outbox).await;
+        return resync_after(web, seat, cursor, outbox).await;
     };
     // The old cursor stands until all of this has been sent.
     welcome(web, seat, outbox, text).await?;
@@ -76,6 +76,17 @@ async fn resume<S: Socket>(
     }
     let last = places.last().map(|pos| pos.hlc);
     Ok(Shown { point, greatest: cursor.greatest.max(last.unwrap_or_default()) })
+}
+
+/// A resync of a client that has seen more than this node can give: what it posts still goes above that.
+async fn resync_after<S: Socket>(
+    web: &Web,
+    seat: &Seat,
+    cursor: &Cursor,
+    outbox: &mut Outbox<S>,
+) -> Result<Shown, End> {
+    let shown = resync(web, seat, outbox).await?;
+    Ok(Shown { greatest: shown.greatest.max(cursor.greatest), ..shown })
 }
 
 /// Tells the client to load afresh, and begins as on a first visit.
