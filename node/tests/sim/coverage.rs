@@ -78,20 +78,23 @@ impl Coverage {
         kinds.map(|(_, count)| count).sum()
     }
 
-    pub fn print(all: &[Self]) {
-        let total = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>();
-        let mean = |get: fn(&Self) -> u64| total(get) / all.len().max(1) as u64;
-        println!(
-            "mean of a seed: {} posts, {} acks, {} resumes, {} resyncs, {} faults",
+    /// What all histories were made of, a line each.
+    pub fn summary(all: &[Self]) -> Vec<String> {
+        let mean = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>() / all.len().max(1) as u64;
+        let mut lines = vec![format!(
+            "mean of a seed: {} posts, {} acks, {} resumes, {} resyncs, {} faults; at least {} posts and {} faults",
             mean(|c| c.posts),
             mean(|c| c.acks),
             mean(|c| c.resumes),
             mean(|c| c.resyncs),
             mean(Self::faults),
-        );
+            all.iter().map(|c| c.posts).min().unwrap_or(0),
+            all.iter().map(Self::faults).min().unwrap_or(0),
+        )];
         for fault in Fault::SCHEDULED {
             let count: u64 = all.iter().filter_map(|one| one.counts.get(&fault)).sum();
-            println!("  {fault:?}: {count}");
+            lines.push(format!("  {fault:?}: {count}"));
         }
+        lines
     }
 }
