@@ -133,7 +133,7 @@ impl Node {
         let fingerprint = joined.as_ref().map(|joined| joined.keys.fingerprint.clone());
         let store = open_store(&dir, found.is_none(), &identity, fingerprint)?;
         let committer = Committer::new(Arc::clone(&store), identity.node(), now_ms())
-            .map_err(|error| StartError::store(&config.data_dir, error))?;
+            .map_err(|error| StartError::store(&dir.store_file(), error))?;
         let held = VersionVector::clone(committer.vector());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, MessagePosted, OriginId, Pos, RoomId,
+    ErrorCode, Event, MessageId, MessagePosted, OriginId, Pos,
     frame::client::MessageObject,
     limits::EVENTS_CHUNK_BYTES_MAX,
     replica::{Input, Until},
@@ -167,18 +167,17 @@ impl Writer {
     fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
         let Commit { number, vector, results, own, received, listed } = commit;
         self.lanes.begin(number);
-        let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
+        // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
+        let mut rooms = BTreeMap::new();
         for (room, message) in &listed {
-            // Rooms in which nobody is here cost nothing.
-            if frames.contains_key(room) || self.lanes.get(*room).is_some() {
+            let lane = rooms.entry(*room).or_insert_with(|| Some((self.lanes.get(*room)?, Vec::new())));
+            if let Some((_, frames)) = lane {
                 let text = MessageObject::new(*room, message, false).to_json().into();
-                frames.entry(*room).or_default().push(Frame { commit: number, hlc: message.pos.hlc, text });
+                frames.push(Frame { commit: number, hlc: message.pos.hlc, text });
             }
         }
-        for (room, frames) in frames {
-            if let Some(lane) = self.lanes.get(room) {
-                lane.push(frames);
-            }
+        for (lane, frames) in rooms.into_values().flatten() {
+            lane.push(frames);
         }
         let mut inputs = Vec::new();
         if let Some(own) = own {

@@ -18,8 +18,6 @@ pub enum ErrorCode {
     IdReused,
     /// More bytes than the limit.
     TooLarge,
-    /// The content type is not the one that is expected.
-    UnsupportedMediaType,
     /// Readable, but a value is out of its limits.
     Invalid,
     /// A queue is full; try again shortly.
@@ -40,7 +38,6 @@ impl ErrorCode {
             Self::NameInUse => "name_in_use",
             Self::IdReused => "id_reused",
             Self::TooLarge => "too_large",
-            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Invalid => "invalid",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -56,7 +53,6 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::NameInUse | Self::IdReused => 409,
             Self::TooLarge => 413,
-            Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
             Self::Overloaded | Self::Draining | Self::Unavailable => 503,
         }

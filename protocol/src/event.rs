@@ -33,14 +33,6 @@ impl Scope {
     pub fn as_room(&self) -> Option<RoomId> {
         (self.kind == Self::ROOM).then(|| <[u8; 10]>::try_from(&*self.id).ok().map(RoomId))?
     }
-
-    /// A key for the scope: the kind, then the id.
-    pub fn to_key(&self) -> Vec<u8> {
-        let mut key = Vec::with_capacity(1 + self.id.len());
-        key.push(self.kind);
-        key.extend_from_slice(&self.id);
-        key
-    }
 }
 
 /// A room was made.

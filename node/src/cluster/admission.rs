@@ -127,7 +127,7 @@ impl Links {
                         "another running node has this node's identity: was its data directory copied?"
                     );
                 }
-                if code == Some(CloseCode::Myself) { Some(self.me.node) } else { peer }
+                peer
             }
         }
     }

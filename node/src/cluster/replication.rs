@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -79,7 +79,6 @@ pub enum DriverInput {
 #[derive(Debug)]
 struct Shared {
     own_limit: AtomicU64,
-    in_step: AtomicUsize,
     ready: AtomicBool,
 }
 
@@ -104,11 +103,6 @@ impl DriverHandle {
     /// Up to where cursors may go in this process's own log.
     pub fn own_limit(&self) -> u64 {
         self.shared.own_limit.load(Ordering::Acquire)
-    }
-
-    /// Peers in step.
-    pub fn in_step(&self) -> usize {
-        self.shared.in_step.load(Ordering::Relaxed)
     }
 
     /// Whether the node has caught up since its start.
@@ -185,11 +179,8 @@ impl Driver {
     /// Makes the driver; [`Driver::run`] runs it.
     pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
-        let shared = Shared {
-            own_limit: AtomicU64::new(NO_LIMIT),
-            in_step: AtomicUsize::new(0),
-            ready: AtomicBool::new(!parts.knows_peers),
-        };
+        let shared =
+            Shared { own_limit: AtomicU64::new(NO_LIMIT), ready: AtomicBool::new(!parts.knows_peers) };
         let handle = DriverHandle { inbox: sender, shared: Arc::new(shared) };
         let driver = Self {
             replica: Replica::new(parts.held, 0),
@@ -350,7 +341,6 @@ impl Driver {
         let now = self.now();
         let shared = &self.handle.shared;
         shared.own_limit.store(self.replica.own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
-        shared.in_step.store(self.replica.in_step_count(now), Ordering::Relaxed);
         if !shared.ready.load(Ordering::Relaxed) {
             let ready = match self.replica.called_in_step(now) {
                 Some(called) => called,
