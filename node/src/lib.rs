@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod data_dir;
+pub mod disk_space;
 pub mod logging;
 pub mod metrics;
 pub mod node;

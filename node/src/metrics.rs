@@ -40,6 +40,8 @@ pub struct StoreMetrics {
     pub commit_seconds: Histogram,
     /// Requests that were refused because the queue was full.
     pub refused: Counter,
+    /// Free bytes on the disk of the data directory.
+    pub disk_free: Gauge,
 }
 
 impl Default for StoreMetrics {
@@ -50,6 +52,7 @@ impl Default for StoreMetrics {
             batch_requests: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             refused: Counter::default(),
+            disk_free: Gauge::default(),
         }
     }
 }
@@ -110,6 +113,7 @@ impl Metrics {
         registry.register("commit_batch_requests", "Requests in a commit", store.batch_requests.clone());
         registry.register("commit_seconds", "Duration of a commit", store.commit_seconds.clone());
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
+        registry.register("disk_free_bytes", "Free bytes on the disk", store.disk_free.clone());
         registry.register("peer_lag_events", "Events that a peer lacks", cluster.peer_lag.clone());
         registry.register("peer_in_step", "Whether a peer is in step", cluster.peer_in_step.clone());
         registry.register(

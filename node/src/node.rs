@@ -8,7 +8,7 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::
 use starling_protocol::{CursorKey, NodeId, VersionVector, replica::Until};
 use starling_web::{
     Web, WebSettings,
-    drain::Drain,
+    drain::{Drain, Serving},
     lane::{CommitPoint, Lanes},
     server::{Server, ServerLimits},
 };
@@ -25,6 +25,7 @@ use crate::{
     cluster::{Driver, DriverHandle, DriverParts, KeyError, Links, PresenceMap},
     config::{Config, ConfigError},
     data_dir::{DataDir, DataDirError, Identity},
+    disk_space::DiskWatch,
     metrics::Metrics,
     services::{OperationsService, RoomsService},
     store::{Committer, Store, StoreError},
@@ -96,7 +97,7 @@ impl StartError {
 pub struct Node {
     /// Where it listens, now that the ports are known.
     pub http: SocketAddr,
-    drain: watch::Sender<bool>,
+    serving: watch::Sender<Serving>,
     servers: Vec<Task<()>>,
     background: Vec<Task<()>>,
     driver: DriverHandle,
@@ -138,8 +139,11 @@ impl Node {
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts);
+        let (serving, drain) = Drain::new();
+        let disk_watch = DiskWatch::new(&config, serving.clone(), metrics.store.disk_free.clone());
+        let space = disk_watch.space.clone();
         let (writer_start, writer) =
-            Writer::new(committer, Arc::clone(&lanes), config.durability, metrics.store.clone());
+            Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
         let cursor_key = joined.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let knows_peers = joined.as_ref().is_some_and(|joined| joined.knows_peers);
         let (links, mut background) = match joined {
@@ -162,8 +166,8 @@ impl Node {
         let writer_thread = writer_start.start(driver.clone());
         background.push(tokio::spawn(driver_task.run()));
         background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
+        background.push(supervisor.start(disk_watch));
 
-        let (drain, draining) = Drain::new();
         let links = links.map(|(links, _, endpoint)| (links, endpoint));
         let web = Arc::new(Web {
             rooms: Arc::new(RoomsService {
@@ -190,18 +194,18 @@ impl Node {
                 // Without a token, figures are not for everybody whom a public address lets in.
                 metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
             },
-            drain: draining,
+            drain,
         });
         let http = listeners.public.local_addr().unwrap_or(config.http.listen);
         let servers = listeners.serve(&web, &config, &supervisor);
         let copies = config.durability.copies;
-        Ok(Self { http, drain, servers, background, driver, writer, writer_thread, lanes, links, copies })
+        Ok(Self { http, serving, servers, background, driver, writer, writer_thread, lanes, links, copies })
     }
 
     /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.
     pub async fn stop(self) {
         tracing::info!("stopping: sessions are told to resume elsewhere");
-        self.drain.send_replace(true);
+        self.serving.send_replace(Serving::Stopping);
         for server in self.servers {
             // It bounds its own end, unless it has just failed and waits to be restarted.
             let _ = tokio::time::timeout(SERVERS_END_MAX, server).await;

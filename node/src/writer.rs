@@ -25,6 +25,7 @@ use crate::{
     clock::now_ms,
     cluster::{DriverHandle, DriverInput, Waiting},
     config::DurabilityConfig,
+    disk_space::DiskSpace,
     metrics::StoreMetrics,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
@@ -58,6 +59,7 @@ enum Request {
 pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
     own: Arc<OnceLock<OriginId>>,
+    space: DiskSpace,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
@@ -78,6 +80,7 @@ impl WriterHandle {
 
     /// Hands over a post without waiting.
     pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
+        self.space.admit_users()?;
         self.queue.try_send(Request::Post { post, outcomes }).map_err(|_| {
             self.refused.inc();
             overloaded()
@@ -86,6 +89,7 @@ impl WriterHandle {
 
     /// Commits one thing and waits until it is durable here.
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
+        self.space.admit_users()?;
         let (done, result) = oneshot::channel();
         self.queue.try_send(Request::Op { op, done }).map_err(|_| {
             self.refused.inc();
@@ -94,9 +98,9 @@ impl WriterHandle {
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
-    /// Hands over events of others without waiting; says whether the queue took them.
+    /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
-        self.queue.try_send(Request::Apply(events)).is_ok()
+        self.space.admits_peers() && self.queue.try_send(Request::Apply(events)).is_ok()
     }
 }
 
@@ -116,11 +120,13 @@ impl Writer {
         committer: Committer,
         lanes: Arc<Lanes>,
         durability: DurabilityConfig,
+        space: DiskSpace,
         metrics: StoreMetrics,
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let own = Arc::new(OnceLock::new());
-        let handle = WriterHandle { queue: sender, own: Arc::clone(&own), refused: metrics.refused.clone() };
+        let refused = metrics.refused.clone();
+        let handle = WriterHandle { queue: sender, own: Arc::clone(&own), space, refused };
         (Self { committer, queue, own, lanes, durability, metrics }, handle)
     }
 

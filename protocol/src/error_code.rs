@@ -26,6 +26,8 @@ pub enum ErrorCode {
     Draining,
     /// The node cannot answer now.
     Unavailable,
+    /// The disk is full up to what is kept for replication.
+    StorageFull,
 }
 
 impl ErrorCode {
@@ -42,6 +44,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
+            Self::StorageFull => "storage_full",
         }
     }
 
@@ -55,6 +58,7 @@ impl ErrorCode {
             Self::TooLarge => 413,
             Self::Invalid => 422,
             Self::Overloaded | Self::Draining | Self::Unavailable => 503,
+            Self::StorageFull => 507,
         }
     }
 }

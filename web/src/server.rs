@@ -92,7 +92,7 @@ impl Server {
         while let Some(listener) = &self.listener {
             let accepted = tokio::select! {
                 accepted = accept(listener, &self.permits) => accepted,
-                () = self.drain.begun() => {
+                () = self.drain.stopping() => {
                     self.listener = None;
                     break;
                 }
@@ -145,7 +145,7 @@ async fn connection(
     tokio::pin!(connection);
     let result = tokio::select! {
         result = &mut connection => result,
-        () = drain.begun() => {
+        () = drain.stopping() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

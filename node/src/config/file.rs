@@ -19,6 +19,7 @@ pub struct File {
     pub guests: Guests,
     pub metrics: Metrics,
     pub durability: Durability,
+    pub storage: Storage,
     pub cluster: Cluster,
 }
 
@@ -55,6 +56,12 @@ pub struct Metrics {
 pub struct Durability {
     pub copies: Option<u64>,
     pub wait_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    pub reserve_mib: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

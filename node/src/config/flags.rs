@@ -87,6 +87,9 @@ pub struct ServeFlags {
     /// How long to wait for that; the ack says how many it are [default: 200].
     #[arg(long, env = "STARLING_DURABILITY_WAIT_MS", value_name = "MS")]
     pub durability_wait_ms: Option<u64>,
+    /// Free MiB of the disk that are kept for replication: below it nothing more is taken from users [default: 256].
+    #[arg(long, env = "STARLING_STORAGE_RESERVE_MIB", value_name = "MIB")]
+    pub storage_reserve_mib: Option<u64>,
     /// Where other nodes reach this one: UDP address and port [default: 0.0.0.0:7946].
     #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]
     pub cluster_listen: Option<SocketAddr>,

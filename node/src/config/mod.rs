@@ -23,6 +23,8 @@ const CONNECTIONS_MAX: usize = 15_000;
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
 const WAIT_MS: u64 = 200;
+/// Default of `storage.reserve_mib`.
+const RESERVE_MIB: u64 = 256;
 
 /// What a node is to do. Every value is valid.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// When a post is acked.
     pub durability: DurabilityConfig,
+    /// Free bytes of the disk that are kept for replication; users' writes are refused below it.
+    pub storage_reserve_bytes: u64,
     /// The cluster, if the node is to be part of one.
     pub cluster: Option<ClusterConfig>,
 }
@@ -182,6 +186,8 @@ impl Config {
         let connections_max =
             flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
         let connections_max = within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+        let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
+        let reserve_mib = within("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
@@ -200,6 +206,7 @@ impl Config {
                     .unwrap_or(1),
                 wait_ms: within("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
             },
+            storage_reserve_bytes: reserve_mib * 1024 * 1024,
             cluster,
         })
     }

@@ -11,6 +11,7 @@ use axum::{
 use serde_json::json;
 
 use super::Web;
+use crate::drain::Serving;
 
 /// The process runs.
 pub async fn livez() -> impl IntoResponse {
@@ -20,8 +21,10 @@ pub async fn livez() -> impl IntoResponse {
 /// The node wants traffic, or says why not.
 pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
     let mut reasons = web.operations.not_ready();
-    if web.drain.has_begun() {
-        reasons.push("draining".to_owned());
+    match web.drain.serving() {
+        Serving::Yes => {}
+        Serving::DiskFull => reasons.push("the disk is full".to_owned()),
+        Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {
         return Json(json!({ "status": "ready" })).into_response();

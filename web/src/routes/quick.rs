@@ -213,8 +213,8 @@ pub async fn ws(
             return Ok((version, refusal).into_response());
         }
     };
-    if web.drain.has_begun() {
-        return Err(Refusal::new(ErrorCode::Draining, "this node is stopping, use another"));
+    if let Some(refusal) = web.drain.serving().refusal() {
+        return Err(refusal);
     }
     let lease = web.presence.enter(room, guest, name.clone()).map_err(|_| name_in_use())?;
     let seat = Seat { room, guest, name, lease, brought, after };

@@ -109,8 +109,7 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// The node is stopping: acks that are owed and frames that are there still go out, then the client is sent
-    /// elsewhere.
+    /// Users go elsewhere: acks that are owed and frames that are there still go out first.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
         let owed = async {
             while self.in_flight > 0 {
@@ -121,7 +120,7 @@ impl<'a> Live<'a> {
         };
         timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))?;
         self.deliver(outbox, CURSOR_EVERY).await?;
-        Err(End::Draining)
+        Err(End::Elsewhere(self.web.drain.serving()))
     }
 
     fn next_due(&self) -> Instant {

@@ -15,6 +15,7 @@ use starling_protocol::{Cursor, GuestId, GuestName, Pos, RoomId, cursor::CursorE
 
 use self::{live::Live, outbox::Outbox};
 use crate::{
+    drain::Serving,
     routes::Web,
     service::{Lease, Refusal},
 };
@@ -61,8 +62,8 @@ pub enum Brought {
 enum End {
     /// The client has closed, or the connection is gone.
     Gone,
-    /// The node is stopping: resume elsewhere now.
-    Draining,
+    /// Users are not served here any longer: resume elsewhere now.
+    Elsewhere(Serving),
     /// A later session of the same guest goes on.
     TakenOver,
     /// The lane has moved on beyond it: resume.
@@ -79,7 +80,7 @@ impl End {
     fn close(&self) -> Option<(CloseCode, &'static str)> {
         Some(match self {
             Self::Gone => return None,
-            Self::Draining => (close_code::AWAY, "this node is stopping, resume elsewhere"),
+            Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
             Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),

@@ -183,7 +183,7 @@ impl Sink<Message> for Wire {
 struct Client {
     memory: Arc<Memory>,
     lanes: Arc<Lanes>,
-    drain: tokio::sync::watch::Sender<bool>,
+    drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     take_over: Option<oneshot::Sender<()>>,
     to_server: mpsc::UnboundedSender<Message>,
     from_server: mpsc::UnboundedReceiver<Message>,
@@ -316,7 +316,7 @@ async fn a_stopping_node_delivers_what_it_has_and_says_goodbye() {
     let mut client = Client::connect(0, Brought::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client.commit(1);
-    client.drain.send_replace(true);
+    client.drain.send_replace(crate::drain::Serving::Stopping);
     client.expect(&["message 1"]).await;
     let mut last = client.next().await;
     if last == "cursor 1" {

@@ -1,0 +1,147 @@
+//! How much room is left on the disk. Users' writes stop first, so that there is room for what other nodes send;
+//! then users are sent elsewhere; last, what other nodes send is not taken either. Nothing acked is ever at stake,
+//! and all of it goes back by itself when there is room again.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::metrics::gauge::Gauge;
+use starling_protocol::ErrorCode;
+use starling_web::{drain::Serving, service::Refusal};
+use tokio::sync::watch;
+
+use crate::{config::Config, supervisor::Part};
+
+/// How often the disk is looked at. A node that writes 100 MiB a second uses 50 MiB meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Below this part of the reserve users are sent elsewhere.
+const SERVES_PART: u64 = 4;
+/// Below this part of the reserve nothing is written at all: a commit that finds the disk full ends the process.
+const WRITES_PART: u64 = 16;
+
+/// Free room, as it was when last looked at. Cheap to ask, from any thread.
+#[derive(Clone, Debug)]
+pub struct DiskSpace {
+    free: Arc<AtomicU64>,
+    reserve: u64,
+}
+
+impl DiskSpace {
+    /// Nothing is known yet: there is room. `reserve` bytes are kept for replication.
+    pub fn new(reserve: u64) -> Self {
+        Self { free: Arc::new(AtomicU64::new(u64::MAX)), reserve }
+    }
+
+    /// Free bytes, as far as known.
+    pub fn free(&self) -> u64 {
+        self.free.load(Ordering::Relaxed)
+    }
+
+    /// Refuses what users write once there is no more room than is kept for replication.
+    pub fn admit_users(&self) -> Result<(), Refusal> {
+        if self.free() >= self.reserve {
+            return Ok(());
+        }
+        let detail = "the disk of this node is full: nothing was written; try another node, or later";
+        Err(Refusal::new(ErrorCode::StorageFull, detail))
+    }
+
+    /// Whether events of other nodes are taken.
+    pub fn admits_peers(&self) -> bool {
+        self.free() >= self.reserve / WRITES_PART
+    }
+
+    fn serving(&self) -> Serving {
+        if self.free() >= self.reserve / SERVES_PART { Serving::Yes } else { Serving::DiskFull }
+    }
+}
+
+/// Looks at the disk again and again.
+#[derive(Debug)]
+pub struct DiskWatch {
+    data_dir: PathBuf,
+    /// What it finds.
+    pub space: DiskSpace,
+    serving: watch::Sender<Serving>,
+    metric: Gauge,
+}
+
+impl DiskWatch {
+    /// Looks at the disk of the data directory once, and again whenever it runs.
+    pub fn new(config: &Config, serving: watch::Sender<Serving>, metric: Gauge) -> Self {
+        let space = DiskSpace::new(config.storage_reserve_bytes);
+        let watch = Self { data_dir: config.data_dir.clone(), space, serving, metric };
+        watch.look();
+        watch
+    }
+
+    fn look(&self) {
+        match rustix::fs::statvfs(&self.data_dir) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                self.space.free.store(free, Ordering::Relaxed);
+                self.metric.set(i64::try_from(free).unwrap_or(i64::MAX));
+            }
+            // The commits will tell.
+            Err(error) => tracing::warn!(%error, "cannot see how much room the disk has"),
+        }
+        let now = self.space.serving();
+        let changed = self.serving.send_if_modified(|serving| {
+            let changes = *serving != Serving::Stopping && *serving != now;
+            if changes {
+                *serving = now;
+            }
+            changes
+        });
+        let free_mib = self.space.free() / 1024 / 1024;
+        match now {
+            _ if !changed => {}
+            Serving::DiskFull => tracing::error!(free_mib, "the disk is full: users are sent elsewhere"),
+            _ => tracing::info!(free_mib, "there is room on the disk again: users are served"),
+        }
+    }
+}
+
+impl Part for DiskWatch {
+    fn name(&self) -> &'static str {
+        "disk watch"
+    }
+
+    async fn run(&mut self) {
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        loop {
+            every.tick().await;
+            self.look();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise 10: what stops at which amount of room, at, below and above each bound.
+    #[test]
+    fn users_stop_before_peers() {
+        let space = DiskSpace::new(1600);
+        assert!(space.admit_users().is_ok(), "nothing is known yet");
+        for (free, users, serving, peers) in [
+            (1600, true, Serving::Yes, true),
+            (1599, false, Serving::Yes, true),
+            (400, false, Serving::Yes, true),
+            (399, false, Serving::DiskFull, true),
+            (100, false, Serving::DiskFull, true),
+            (99, false, Serving::DiskFull, false),
+        ] {
+            space.free.store(free, Ordering::Relaxed);
+            let found = (space.admit_users().is_ok(), space.serving(), space.admits_peers());
+            assert_eq!(found, (users, serving, peers), "with {free} free");
+        }
+    }
+}
