@@ -12,10 +12,10 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use starling_protocol::{NodeId, OriginId};
+use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::metrics::WebMetrics;
 
-use crate::cluster::LinksMetrics;
+use crate::cluster::{LinksMetrics, Report};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PeerLabel {
@@ -63,28 +63,65 @@ pub struct ClusterMetrics {
     peer_lag: Family<PeerLabel, Gauge>,
     peer_in_step: Family<PeerLabel, Gauge>,
     origin_lag: Family<OriginLabel, Gauge>,
+    parts_equal: Family<PeerLabel, Gauge>,
+    parts_diverged: Family<PeerLabel, Gauge>,
+    clock_ahead_ms: Gauge,
+    waiting: Gauge,
+}
+
+fn gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 impl ClusterMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("peer_lag_events", "Events that a peer lacks", self.peer_lag.clone());
+        registry.register("peer_in_step", "Whether a peer is in step", self.peer_in_step.clone());
+        registry.register(
+            "origin_lag_events",
+            "Events of an origin that this node is known to lack",
+            self.origin_lag.clone(),
+        );
+        registry.register(
+            "digest_parts_equal",
+            "Parts of all views, of 256, that a peer is known to show as this node does",
+            self.parts_equal.clone(),
+        );
+        registry.register(
+            "digest_parts_diverged",
+            "Parts in which a peer shows something else although the same events were applied",
+            self.parts_diverged.clone(),
+        );
+        registry.register(
+            "clock_ahead_milliseconds",
+            "How far this node's clock is ahead of an agreeing majority, if that is too far",
+            self.clock_ahead_ms.clone(),
+        );
+        registry.register("answers_owed", "Answers that wait for other nodes", self.waiting.clone());
+    }
+
     /// Replaces what was measured before.
-    pub fn measure(
-        &self,
-        peers: impl Iterator<Item = (NodeId, u64, bool)>,
-        missing: impl Iterator<Item = (OriginId, u64)>,
-    ) {
-        let gauge = |lag: u64| i64::try_from(lag).unwrap_or(i64::MAX);
-        self.peer_lag.clear();
-        self.peer_in_step.clear();
-        for (peer, lag, in_step) in peers {
-            let label = PeerLabel { peer: peer.to_string() };
-            self.peer_lag.get_or_create(&label).set(gauge(lag));
-            self.peer_in_step.get_or_create(&label).set(i64::from(in_step));
+    pub fn measure(&self, report: &Report) {
+        for family in [&self.peer_lag, &self.peer_in_step, &self.parts_equal, &self.parts_diverged] {
+            family.clear();
+        }
+        for peer in &report.peers {
+            let label = PeerLabel { peer: peer.peer.to_string() };
+            self.peer_lag.get_or_create(&label).set(gauge(peer.lag));
+            self.peer_in_step.get_or_create(&label).set(i64::from(peer.in_step));
+            self.parts_equal.get_or_create(&label).set(gauge(peer.parts_equal as u64));
+            self.parts_diverged.get_or_create(&label).set(gauge(peer.parts_diverged as u64));
         }
         self.origin_lag.clear();
-        for (origin, lag) in missing {
+        for (origin, lag) in &report.missing {
             let label = OriginLabel { origin: origin.to_string() };
-            self.origin_lag.get_or_create(&label).set(gauge(lag));
+            self.origin_lag.get_or_create(&label).set(gauge(*lag));
         }
+        self.clock_ahead_ms.set(match report.clock {
+            ClockVerdict::Outside(ms) => ms,
+            ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0,
+        });
+        self.waiting.set(gauge(report.waiting as u64));
     }
 }
 
@@ -114,13 +151,7 @@ impl Metrics {
         registry.register("commit_seconds", "Duration of a commit", store.commit_seconds.clone());
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
         registry.register("disk_free_bytes", "Free bytes on the disk", store.disk_free.clone());
-        registry.register("peer_lag_events", "Events that a peer lacks", cluster.peer_lag.clone());
-        registry.register("peer_in_step", "Whether a peer is in step", cluster.peer_in_step.clone());
-        registry.register(
-            "origin_lag_events",
-            "Events of an origin that this node is known to lack",
-            cluster.origin_lag.clone(),
-        );
+        cluster.register(&mut registry);
         registry.register("part_restarts", "Restarts of parts that panicked", restarts.clone());
         web.register(&mut registry);
         let build: Family<[(&str, &str); 1], Gauge<u64, AtomicU64>> = Family::default();

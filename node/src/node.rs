@@ -136,6 +136,7 @@ impl Node {
         let committer = Committer::new(Arc::clone(&store), identity.node(), now_ms())
             .map_err(|error| StartError::store(&dir.store_file(), error))?;
         let held = VersionVector::clone(committer.vector());
+        let digests = committer.digests();
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts);
@@ -156,6 +157,7 @@ impl Node {
         };
         let (driver_task, driver) = Driver::new(DriverParts {
             held,
+            digests,
             inbox,
             writer: writer.clone(),
             store: Arc::clone(&store),

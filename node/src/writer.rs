@@ -4,9 +4,9 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use starling_protocol::{
@@ -37,6 +37,10 @@ const QUEUE_MAX: usize = 8_192;
 const BATCH_REQUESTS_MAX: usize = 1_024;
 /// Bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
+/// For how long after an ack of too few copies a better one follows, in milliseconds.
+const RAISE_MS: u64 = 10_000;
+/// A commit that takes longer is a stall: peers no longer wait for this node.
+const STALL: Duration = Duration::from_secs(1);
 
 /// A write, and who waits for it.
 #[derive(Debug)]
@@ -60,7 +64,22 @@ pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
     own: Arc<OnceLock<OriginId>>,
     space: DiskSpace,
+    busy: Arc<Busy>,
     refused: prometheus_client::metrics::counter::Counter,
+}
+
+/// Since when the writer has been busy with one commit.
+#[derive(Debug, Default)]
+struct Busy(Mutex<Option<Instant>>);
+
+impl Busy {
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
 }
 
 fn overloaded() -> Refusal {
@@ -71,6 +90,16 @@ impl WriterHandle {
     /// Under which origin this process writes, once it has written.
     pub fn own_origin(&self) -> Option<OriginId> {
         self.own.get().copied()
+    }
+
+    /// Requests that wait.
+    pub fn queued(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Whether one commit has been going on for more than 1 s.
+    pub fn is_stalled(&self) -> bool {
+        self.busy.since().is_some_and(|since| since.elapsed() > STALL)
     }
 
     /// Ends the writer once all that was handed over before is durable.
@@ -111,6 +140,7 @@ pub struct Writer {
     own: Arc<OnceLock<OriginId>>,
     lanes: Arc<Lanes>,
     durability: DurabilityConfig,
+    busy: Arc<Busy>,
     metrics: StoreMetrics,
 }
 
@@ -126,8 +156,10 @@ impl Writer {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let own = Arc::new(OnceLock::new());
         let refused = metrics.refused.clone();
-        let handle = WriterHandle { queue: sender, own: Arc::clone(&own), space, refused };
-        (Self { committer, queue, own, lanes, durability, metrics }, handle)
+        let busy = Arc::<Busy>::default();
+        let handle =
+            WriterHandle { queue: sender, own: Arc::clone(&own), space, busy: Arc::clone(&busy), refused };
+        (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
     }
 
     /// Runs in a thread of its own until all handles are gone.
@@ -156,6 +188,7 @@ impl Writer {
             }
             let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
+            self.busy.set(Some(begun));
             let commit = match self.committer.commit(now_ms(), rand::random(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {
@@ -163,6 +196,7 @@ impl Writer {
                     std::process::exit(1);
                 }
             };
+            self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
             self.tell(commit, replies, driver);
@@ -171,7 +205,7 @@ impl Writer {
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
-        let Commit { number, vector, results, own, received, listed } = commit;
+        let Commit { number, vector, results, own, received, listed, digests } = commit;
         self.lanes.begin(number);
         // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
         let mut rooms = BTreeMap::new();
@@ -196,6 +230,7 @@ impl Writer {
             inputs.push(Input::Applied(received));
         }
         if !inputs.is_empty() {
+            inputs.push(Input::Digests(digests));
             self.metrics.commits.inc();
             self.lanes.publish(CommitPoint { number, vector });
         }
@@ -205,7 +240,8 @@ impl Writer {
                 Reply::Post { id, outcomes } => match result {
                     OpResult::Done(pos) => waiting.push(self.ack_when_durable(id, pos, outcomes)),
                     refused => {
-                        let _ = outcomes.send(PostOutcome { id, result: Err(refusal(refused)) });
+                        let _ =
+                            outcomes.send(PostOutcome { id, again: false, result: Err(refusal(refused)) });
                     }
                 },
                 Reply::Op(done) => {
@@ -225,13 +261,16 @@ impl Writer {
         pos: Pos,
         outcomes: mpsc::UnboundedSender<PostOutcome>,
     ) -> Waiting {
+        let mut again = false;
         Waiting {
             origin: pos.origin,
             seq: pos.seq,
             until: Until::Copies(self.durability.copies),
             wait_ms: self.durability.wait_ms,
+            raise_ms: RAISE_MS,
             settled: Box::new(move |copies| {
-                let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }) });
+                let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
+                again = true;
             }),
         }
     }

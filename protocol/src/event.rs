@@ -1,7 +1,10 @@
 //! Events: the durable facts of which everything else is derived. `store` logs them, peers exchange them.
 //! An event travels as the bytes its writer encoded; kinds that this version does not know are kept as they are.
 
+use std::fmt;
+
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,8 +24,15 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// `kind` of what belongs to the whole cluster.
+    const CLUSTER: u8 = 0;
     /// `kind` of a room's scope.
     const ROOM: u8 = 1;
+
+    /// A share of what belongs to the whole cluster: by the first byte of a key, so that it is not one heap.
+    pub fn shard(byte: u8) -> Self {
+        Self { kind: Self::CLUSTER, id: Box::new([byte]) }
+    }
 
     /// The scope of a room.
     pub fn room(room: RoomId) -> Self {
@@ -32,6 +42,15 @@ impl Scope {
     /// The room, if it is the scope of one.
     pub fn as_room(&self) -> Option<RoomId> {
         (self.kind == Self::ROOM).then(|| <[u8; 10]>::try_from(&*self.id).ok().map(RoomId))?
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_room() {
+            Some(room) => write!(f, "room {room}"),
+            None => write!(f, "scope {}:{}", self.kind, HEXLOWER.encode(&self.id)),
+        }
     }
 }
 

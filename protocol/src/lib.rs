@@ -2,8 +2,10 @@
 //! `web` speaks to clients with it, `node` stores and replicates with it, the simulator drives it.
 //! It never opens a socket, reads a clock or draws randomness: time and random bytes come in as arguments.
 
+pub mod clock_majority;
 pub mod codec;
 pub mod cursor;
+pub mod digest;
 pub mod error_code;
 pub mod event;
 pub mod frame;
@@ -17,6 +19,7 @@ pub mod text;
 pub mod version_vector;
 
 pub use cursor::{Cursor, CursorKey};
+pub use digest::{Digest, ScopeDigest};
 pub use error_code::ErrorCode;
 pub use event::{Event, EventBody, EventDraft, MessagePosted, RoomCreated, Scope, Sender};
 pub use hlc::{Clock, Hlc};

@@ -31,6 +31,8 @@ pub const EVENTS_CHUNK_BYTES_MAX: usize = 512 * 1024;
 pub const PULL_EVENTS_MAX: u64 = 2_000;
 /// Characters in the address that a node advertises, at most (a DNS name and a port).
 pub const ADDRESS_CHARS_MAX: usize = 270;
+/// Scopes and their digests in one answer, at most: far more than are needed to see what is wrong.
+pub const SCOPES_MAX: usize = 1_000;
 /// Members in one list, at most; far above any cluster in which every node holds the whole log.
 pub const MEMBERS_MAX: usize = 1_000;
 /// Presence entries in one peer frame, at most.

@@ -59,6 +59,8 @@ pub struct PostOutcome {
     pub id: MessageId,
     /// Where it stands, or why not.
     pub result: Result<Posted, Refusal>,
+    /// There was an outcome before: this one tells that there are more copies now.
+    pub again: bool,
 }
 
 /// Part of a room's history, newest first.
@@ -89,7 +91,8 @@ pub trait Rooms: Send + Sync + 'static {
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
 
     /// Hands a post to the writer without waiting. Its outcome follows once it is durable on as many nodes as
-    /// configured. The caller bounds how many of his outcomes are outstanding.
+    /// configured, or after the configured wait; then a second one if that many hold it within 10 s. The caller bounds
+    /// how many of his first outcomes are outstanding.
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>;
 
     /// A page of history before a place; only messages of commits up to `within`, if given.

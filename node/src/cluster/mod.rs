@@ -21,5 +21,5 @@ pub use self::{
     members::Members,
     membership::Membership,
     presence::PresenceMap,
-    replication::{Driver, DriverHandle, DriverInput, DriverParts, Waiting},
+    replication::{Driver, DriverHandle, DriverInput, DriverParts, Report, Waiting},
 };

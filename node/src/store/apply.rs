@@ -1,17 +1,24 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
 //! only fetches and keeps their states. Called by the committer, and by a rebuild.
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use std::collections::BTreeMap;
+
+use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
-    Event, EventBody, MessageId, MessagePosted, OriginId, Pos, RoomCreated, RoomId, codec,
+    Event, EventBody, MessageId, MessagePosted, OriginId, Pos, RoomCreated, RoomId, Scope, ScopeDigest,
+    codec,
     frame::client::ListedMessage,
     limits::EVENT_BYTES_MAX,
     merge::message::{self, IdHolder, MessageState},
     merge::room::{self, RoomState},
 };
 
-use super::{StoreError, tables};
+use super::{
+    StoreError,
+    digests::{DigestBook, id_shard},
+    tables,
+};
 
 /// A message that is listed now, or listed otherwise than before: its room and rendering input.
 pub type Listed = (RoomId, ListedMessage);
@@ -25,6 +32,8 @@ pub struct Tables<'txn> {
     timeline: Table<'txn, &'static [u8; 50], ()>,
     messages: Table<'txn, &'static [u8; 33], &'static [u8]>,
     message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
+    digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
+    book: DigestBook,
 }
 
 /// Makes the views, empty.
@@ -34,6 +43,7 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::TIMELINE)?;
     transaction.open_table(tables::MESSAGES)?;
     transaction.open_table(tables::MESSAGE_IDS)?;
+    transaction.open_table(tables::DIGESTS)?;
     Ok(())
 }
 
@@ -44,6 +54,7 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::TIMELINE)?;
     transaction.delete_table(tables::MESSAGES)?;
     transaction.delete_table(tables::MESSAGE_IDS)?;
+    transaction.delete_table(tables::DIGESTS)?;
     create_views(transaction)
 }
 
@@ -58,7 +69,14 @@ impl<'txn> Tables<'txn> {
             timeline: transaction.open_table(tables::TIMELINE)?,
             messages: transaction.open_table(tables::MESSAGES)?,
             message_ids: transaction.open_table(tables::MESSAGE_IDS)?,
+            digests: transaction.open_table(tables::DIGESTS)?,
+            book: DigestBook::default(),
         })
+    }
+
+    /// Writes the digests down, before the transaction is committed; gives what it adds to each part.
+    pub fn flush(&mut self) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
+        self.book.flush(&mut self.digests)
     }
 
     /// Appends an event to the log, whose next it must be.
@@ -75,6 +93,8 @@ impl<'txn> Tables<'txn> {
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Listed>, StoreError> {
         let scope = tables::scope_key(&event.scope, event.origin, event.seq);
         self.scopes.insert(&scope[..], event.hlc.0)?;
+        self.book.added(&event.scope, self.scopes.name(), &scope, &event.hlc.0.to_be_bytes());
+        self.book.applied(event);
         let room = event.scope.as_room();
         match (&event.body, room) {
             (EventBody::RoomCreated(created), Some(room)) => {
@@ -107,7 +127,8 @@ impl<'txn> Tables<'txn> {
 
     fn room_created(&mut self, room: RoomId, pos: Pos, created: &RoomCreated) -> Result<(), StoreError> {
         let state: Option<RoomState> = get(&self.rooms, &room.0)?;
-        put(&mut self.rooms, &room.0, &room::created(state, pos, created))
+        let scope = Scope::room(room);
+        put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::created(state, pos, created))
     }
 
     fn posted(&mut self, room: RoomId, pos: Pos, posted: &MessagePosted) -> Result<Vec<Listed>, StoreError> {
@@ -117,18 +138,25 @@ impl<'txn> Tables<'txn> {
         let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
         let holder = message::id_used(holder_before, &posted.sender, pos);
         if holder_before != Some(holder) {
-            put(&mut self.message_ids, posted.id.as_bytes(), &holder)?;
+            let shard = id_shard(posted.id);
+            put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
         }
 
         let key = tables::message_key(sender, posted.id);
         let before: Option<MessageState> = get(&self.messages, &key)?;
         let state = message::posted(before, room, pos);
         if before != Some(state) {
-            put(&mut self.messages, &key, &state)?;
+            let (scope_before, scope) =
+                (Scope::room(before.map_or(room, |before| before.room)), Scope::room(room));
+            put(&mut self.messages, &mut self.book, [&scope_before, &scope], &key, &state)?;
             if let Some(before) = before {
-                self.timeline.remove(&tables::timeline_key(before.room, before.pos()))?;
+                let gone = tables::timeline_key(before.room, before.pos());
+                self.timeline.remove(&gone)?;
+                self.book.removed(&scope_before, self.timeline.name(), &gone, &[]);
             }
-            self.timeline.insert(&tables::timeline_key(room, pos), ())?;
+            let listed_at = tables::timeline_key(room, pos);
+            self.timeline.insert(&listed_at, ())?;
+            self.book.added(&scope, self.timeline.name(), &listed_at, &[]);
             let listed_id = message::listed_id(&holder, sender, posted.id);
             listed.push((room, ListedMessage { listed_id, pos, posted: posted.clone() }));
         }
@@ -160,15 +188,27 @@ pub fn get<const N: usize, T: DeserializeOwned>(
     table: &impl ReadableTable<&'static [u8; N], &'static [u8]>,
     key: &[u8; N],
 ) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = table.get(key)? else { return Ok(None) };
-    Ok(Some(codec::decode(bytes.value(), EVENT_BYTES_MAX)?))
+    table.get(key)?.map(|bytes| parse(bytes.value())).transpose()
 }
 
+/// Decodes a record.
+pub fn parse<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
+    Ok(codec::decode(record, EVENT_BYTES_MAX)?)
+}
+
+/// Writes a record, which belonged to the first scope and belongs to the second now.
 fn put<const N: usize, T: Serialize>(
     table: &mut Table<'_, &'static [u8; N], &'static [u8]>,
+    book: &mut DigestBook,
+    [scope_before, scope]: [&Scope; 2],
     key: &[u8; N],
     record: &T,
 ) -> Result<(), StoreError> {
-    table.insert(key, &codec::encode(record)[..])?;
+    let record = codec::encode(record);
+    book.added(scope, table.name(), key, &record);
+    let name = table.name().to_owned();
+    if let Some(before) = table.insert(key, &record[..])? {
+        book.removed(scope_before, &name, key, before.value());
+    }
     Ok(())
 }

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, Event, EventBody, EventDraft, Hlc, MessagePosted, NodeId, OriginId, Pos, RoomCreated, RoomId,
-    RoomName, Scope, VersionVector,
+    RoomName, Scope, ScopeDigest, VersionVector,
 };
 
 use super::{
     Store, StoreError,
     apply::{Listed, Tables},
+    digests::Parts,
 };
 
 /// What can be asked of a commit.
@@ -78,6 +79,8 @@ pub struct Commit {
     pub received: Vec<(OriginId, u64)>,
     /// Messages that are listed now, in the order of their events.
     pub listed: Vec<Listed>,
+    /// Digests of the parts that have changed.
+    pub digests: Vec<(u8, ScopeDigest)>,
 }
 
 /// The one writer: knows the clock, and the origin under which this process writes.
@@ -90,6 +93,7 @@ pub struct Committer {
     own: Option<OriginId>,
     vector: Arc<VersionVector>,
     number: u64,
+    parts: Parts,
 }
 
 /// What a transaction has come to.
@@ -99,6 +103,7 @@ struct Gathered {
     own: Option<OwnEvents>,
     received: BTreeMap<OriginId, u64>,
     listed: Vec<Listed>,
+    digests: BTreeMap<u8, ScopeDigest>,
 }
 
 /// A transaction under way.
@@ -117,7 +122,13 @@ impl Committer {
         let greatest = store.greatest(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        Ok(Self { store, node, clock, own: None, vector, number: 0 })
+        let parts = store.parts()?;
+        Ok(Self { store, node, clock, own: None, vector, number: 0, parts })
+    }
+
+    /// Digests of all parts of what is shown.
+    pub fn digests(&self) -> Vec<(u8, ScopeDigest)> {
+        self.parts.all()
     }
 
     /// What the log holds.
@@ -138,9 +149,11 @@ impl Committer {
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
         let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered { results, vector, own: own_events, received, listed } = gathered;
+        let Gathered { results, vector, own: own_events, received, listed, digests } = gathered;
+        let mut changed = Vec::new();
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
+            changed = self.parts.add(digests);
             self.number += 1;
             self.vector = Arc::new(vector);
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
@@ -154,6 +167,7 @@ impl Committer {
             own: own_events,
             received: received.into_iter().collect(),
             listed,
+            digests: changed,
         })
     }
 
@@ -173,12 +187,14 @@ impl Committer {
                 own: None,
                 received: BTreeMap::new(),
                 listed: Vec::new(),
+                digests: BTreeMap::new(),
             },
         };
         for op in ops {
             let result = batch.op(own, &mut self.clock, now_ms, op)?;
             batch.gathered.results.push(result);
         }
+        batch.gathered.digests = batch.tables.flush()?;
         Ok(batch.gathered)
     }
 }

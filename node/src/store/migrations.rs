@@ -1,13 +1,13 @@
 //! Numbered steps that bring a store of an earlier version to this one, each in one transaction.
 //! Runs once at open. Step n brings version n - 1 to n; a step is never changed once released.
 
-use redb::{Database, ReadableDatabase, TableError, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableError, WriteTransaction};
 
 use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables];
+const STEPS: &[Step] = &[create_tables, keep_digests];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -19,6 +19,14 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::LOG)?;
     transaction.open_table(tables::HEADS)?;
     super::apply::create_views(transaction)
+}
+
+/// 2: digests are kept with the views, which are derived anew for them.
+fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    if transaction.open_table(tables::LOG)?.is_empty()? {
+        return Ok(());
+    }
+    super::verify::begin_rebuild(transaction)
 }
 
 /// The version of a store; 0 if it is empty.

@@ -4,6 +4,7 @@
 
 mod apply;
 mod commit;
+mod digests;
 mod migrations;
 mod read;
 mod tables;
@@ -13,12 +14,13 @@ mod verify;
 
 use std::path::Path;
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend};
-use starling_protocol::{OriginId, VersionVector, codec::DecodeError, event::EventError};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
+use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
 pub use self::{
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    digests::Snapshot,
     read::Page,
     verify::Report,
 };
@@ -100,12 +102,6 @@ impl Store {
 
     /// What the log holds.
     pub fn vector(&self) -> Result<VersionVector, StoreError> {
-        let heads = self.db.begin_read()?.open_table(tables::HEADS)?;
-        let mut vector = VersionVector::default();
-        for entry in heads.iter()? {
-            let (origin, seq) = entry?;
-            vector.advance(OriginId::from_bytes(*origin.value()), seq.value());
-        }
-        Ok(vector)
+        digests::vector_in(&self.db.begin_read()?)
     }
 }

@@ -29,6 +29,9 @@ pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new
 /// View: message id → `merge::message::IdHolder`.
 pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("message_ids");
 
+/// View: part and scope → `ScopeDigest` of what was applied and of the rows of the views above.
+pub const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
+
 /// Key in [`LOG`].
 pub fn log_key(origin: OriginId, seq: u64) -> [u8; 32] {
     let mut key = [0; 32];
@@ -59,6 +62,12 @@ pub fn parse_scope_key(key: &[u8]) -> Option<(OriginId, u64)> {
     key.last_chunk::<32>().map(parse_log_key)
 }
 
+/// The scope at the beginning of a key of [`SCOPES`].
+pub fn parse_scope(key: &[u8]) -> Option<Scope> {
+    let (&[kind, length], rest) = key.split_first_chunk()?;
+    Some(Scope { kind, id: rest.get(..usize::from(length))?.into() })
+}
+
 /// Key in [`TIMELINE`].
 pub fn timeline_key(room: RoomId, pos: Pos) -> [u8; 50] {
     let mut key = [0; 50];
@@ -70,6 +79,22 @@ pub fn timeline_key(room: RoomId, pos: Pos) -> [u8; 50] {
 /// The place in a key of [`TIMELINE`].
 pub fn timeline_pos(key: &[u8; 50]) -> Pos {
     Pos::from_bytes(key[10..].try_into().expect("40 of 50 remain"))
+}
+
+/// The room in a key of [`TIMELINE`].
+pub fn timeline_room(key: &[u8; 50]) -> RoomId {
+    RoomId(key[..10].try_into().expect("10 of 50"))
+}
+
+/// Key in [`DIGESTS`].
+pub fn digest_key(part: u8, scope: &Scope) -> Vec<u8> {
+    [&[part, scope.kind], &scope.id[..]].concat()
+}
+
+/// The scope in a key of [`DIGESTS`].
+pub fn parse_digest_key(key: &[u8]) -> Option<Scope> {
+    let (&[_part, kind], id) = key.split_first_chunk()?;
+    Some(Scope { kind, id: id.into() })
 }
 
 /// Key in [`MESSAGES`].

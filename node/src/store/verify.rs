@@ -1,41 +1,75 @@
 //! Checks a store against itself, and rebuilds its views from the log. Behind `starling verify`; a rebuild that
 //! was interrupted is begun again when the store is opened.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use redb::{ReadableDatabase, ReadableTable};
-use starling_protocol::{Event, VersionVector};
+use redb::{ReadableDatabase, WriteTransaction};
+use starling_protocol::{Digest, Event, OriginId, Scope, ScopeDigest, VersionVector};
 
 use super::{
-    Store, StoreError,
+    Snapshot, Store, StoreError,
     apply::{self, Tables},
+    digests::DigestBook,
     tables,
 };
 
 /// Events applied in one transaction while rebuilding: bounds the memory that a transaction takes.
 const REBUILD_BATCH_EVENTS: usize = 5_000;
+/// How often progress is told.
+const PROGRESS_EVENTS: u64 = 10_000;
 const REBUILDING: &str = "rebuilding";
 
 /// What [`Store::verify`] found in a sound store.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Report {
     /// Events in the log.
     pub events: u64,
     /// Origins in the log.
     pub origins: usize,
-    /// BLAKE3 over all views: equal on two nodes if and only if they show the same.
-    pub digest: String,
+    /// The digest of all views: equal on two nodes if and only if they show the same.
+    pub digest: Digest,
+    /// That of each scope.
+    pub scopes: BTreeMap<Scope, ScopeDigest>,
+}
+
+impl Report {
+    fn new(events: u64, shown: Snapshot) -> Self {
+        Self { events, origins: shown.vector.iter().len(), digest: shown.digest(), scopes: shown.scopes }
+    }
 }
 
 impl Store {
-    /// Reads everything: each event decodes, stands where it says, and each origin's log is free of gaps.
+    /// Reads everything: each event decodes, stands where it says, each origin's log is free of gaps, and the digests
+    /// that were kept are those of the tables. Nobody may write meanwhile.
     pub fn verify(&self) -> Result<Report, StoreError> {
-        let mut found = VersionVector::default();
-        let mut events = 0;
-        let transaction = self.db.begin_read()?;
-        for entry in transaction.open_table(tables::LOG)?.iter()? {
-            let (key, bytes) = entry?;
-            let (origin, seq) = tables::parse_log_key(key.value());
-            let event = Event::decode(Bytes::copy_from_slice(bytes.value()))?;
+        let shown = self.snapshot()?;
+        let mut book = DigestBook::default();
+        let events = self.verify_log(&shown.vector, |event| book.applied(event), |_| ())?;
+        if self.vector()? != shown.vector {
+            return Err(StoreError::Corrupt("somebody writes to it".into()));
+        }
+        self.derive_views(&mut book)?;
+        if let Some(scope) = self.differs_from(book)? {
+            let what =
+                format!("the views of {scope} are not those that were written; rebuild them with --rebuild");
+            return Err(StoreError::Corrupt(what));
+        }
+        Ok(Report::new(events, shown))
+    }
+
+    /// Checks the log up to `to`, which others may be adding to, and shows each event to `see`; gives how many.
+    fn verify_log(
+        &self,
+        to: &VersionVector,
+        mut see: impl FnMut(&Event),
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, StoreError> {
+        let (mut found, mut events) = (VersionVector::default(), 0);
+        self.each_event(|(origin, seq), event| {
+            if !to.contains(origin, seq) {
+                return Ok(());
+            }
             if (event.origin, event.seq) != (origin, seq) {
                 return Err(StoreError::Corrupt(format!("{origin}:{seq} holds another event")));
             }
@@ -43,34 +77,88 @@ impl Store {
                 return Err(StoreError::Corrupt(format!("the log of {origin} has a gap before {seq}")));
             }
             found.advance(origin, seq);
+            see(event);
             events += 1;
-        }
-        if found != self.vector()? {
+            if events % PROGRESS_EVENTS == 0 {
+                progress(events);
+            }
+            Ok(())
+        })?;
+        if found != *to {
             return Err(StoreError::Corrupt("the heads are not those of the log".into()));
         }
-        Ok(Report { events, origins: found.iter().len(), digest: self.digest()? })
+        Ok(events)
+    }
+
+    /// Checks the log, and derives all views from it once more in `scratch`, an empty store: they must be those that
+    /// this store shows. Others may write to this store meanwhile.
+    pub fn verify_against_rebuild(
+        &self,
+        scratch: &Self,
+        progress: impl FnMut(u64),
+    ) -> Result<Report, StoreError> {
+        let shown = self.snapshot()?;
+        let (mut batch, mut failed) = (Vec::new(), None);
+        let derive = |event: &Event| {
+            batch.push(event.clone());
+            if batch.len() == REBUILD_BATCH_EVENTS && failed.is_none() {
+                failed = scratch.append(&std::mem::take(&mut batch)).err();
+            }
+        };
+        let events = self.verify_log(&shown.vector, derive, progress)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        scratch.append(&batch)?;
+        let derived = scratch.snapshot()?.scopes;
+        let all = shown.scopes.keys().chain(derived.keys());
+        let digest = |of: &BTreeMap<Scope, ScopeDigest>, scope| of.get(scope).copied().unwrap_or_default();
+        if let Some(scope) =
+            all.into_iter().find(|scope| digest(&shown.scopes, scope) != digest(&derived, scope))
+        {
+            let what =
+                format!("the views of {scope} are not what its log says; stop the node and use --rebuild");
+            return Err(StoreError::Corrupt(what));
+        }
+        Ok(Report::new(events, shown))
+    }
+
+    /// Appends events to the log as they are, and applies them.
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        self.in_tables(|tables| {
+            events.iter().try_for_each(|event| {
+                tables.append(event)?;
+                tables.apply(event).map(|_| ())
+            })
+        })
+    }
+
+    fn in_tables(
+        &self,
+        change: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.db.begin_write()?;
+        transaction.set_quick_repair(true);
+        let mut tables = Tables::open(&transaction)?;
+        change(&mut tables)?;
+        tables.flush()?;
+        drop(tables);
+        transaction.commit()?;
+        Ok(())
     }
 
     /// Drops all views and derives them from the log again, telling `progress` how many events are done.
     pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
         let mut transaction = self.db.begin_write()?;
         transaction.set_quick_repair(true);
-        apply::clear_views(&transaction)?;
-        transaction.open_table(tables::META)?.insert(REBUILDING, 1)?;
+        begin_rebuild(&transaction)?;
         transaction.commit()?;
         let (mut next, mut done) = ([0; 32], 0);
         loop {
             let batch = self.log_from(&next)?;
             let Some((last, _)) = batch.last() else { break };
             next = successor(*last);
-            let mut transaction = self.db.begin_write()?;
-            transaction.set_quick_repair(true);
-            let mut tables = Tables::open(&transaction)?;
-            for (_, event) in &batch {
-                tables.apply(event)?;
-            }
-            drop(tables);
-            transaction.commit()?;
+            self.in_tables(|tables| batch.iter().try_for_each(|(_, event)| tables.apply(event).map(|_| ())))?;
             done += batch.len() as u64;
             progress(done);
         }
@@ -97,39 +185,26 @@ impl Store {
             .collect()
     }
 
-    /// BLAKE3 over every row of every view, in order.
-    pub fn digest(&self) -> Result<String, StoreError> {
-        let transaction = self.db.begin_read()?;
-        let mut hasher = Hasher::default();
-        for row in transaction.open_table(tables::SCOPES)?.iter()? {
-            let (key, value) = row?;
-            hasher.row(key.value(), &value.value().to_be_bytes());
+    /// Shows every event of the log with its key, in order. Pages: a read transaction held for long grows the file.
+    fn each_event(
+        &self,
+        mut see: impl FnMut((OriginId, u64), &Event) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut next = [0; 32];
+        loop {
+            let batch = self.log_from(&next)?;
+            let Some((last, _)) = batch.last() else { return Ok(()) };
+            next = successor(*last);
+            batch.iter().try_for_each(|(key, event)| see(tables::parse_log_key(key), event))?;
         }
-        for row in transaction.open_table(tables::TIMELINE)?.iter()? {
-            hasher.row(row?.0.value(), &[]);
-        }
-        macro_rules! hash_records {
-            ($($table:ident),+) => {$(
-                for row in transaction.open_table(tables::$table)?.iter()? {
-                    let (key, value) = row?;
-                    hasher.row(key.value(), value.value());
-                }
-            )+};
-        }
-        hash_records!(ROOMS, MESSAGES, MESSAGE_IDS);
-        Ok(hasher.0.finalize().to_hex().to_string())
     }
 }
 
-#[derive(Default)]
-struct Hasher(blake3::Hasher);
-
-impl Hasher {
-    /// Lengths go first, so that no two different tables hash alike.
-    fn row(&mut self, key: &[u8], value: &[u8]) {
-        self.0.update(&(key.len() as u64).to_be_bytes()).update(key);
-        self.0.update(&(value.len() as u64).to_be_bytes()).update(value);
-    }
+/// Empties the views; they are filled again when the store is opened, if not before.
+pub(super) fn begin_rebuild(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    apply::clear_views(transaction)?;
+    transaction.open_table(tables::META)?.insert(REBUILDING, 1)?;
+    Ok(())
 }
 
 /// The key right behind another.

@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use starling_node::store::{Committer, Store};
 use starling_protocol::{
     NodeId, OriginId, RoomId, VersionVector,
+    limits::SCOPES_MAX,
     replica::{Input, LinkId, Output, Replica, Token},
 };
 
@@ -221,7 +222,8 @@ impl World {
         let committer = Committer::new(Arc::clone(&store), machine.id, wall_ms).expect("the store opens");
         let held = VersionVector::clone(committer.vector());
         let lacks = machine.durable.beyond(&held).next();
-        let replica = Replica::new(held, self.now);
+        let mut replica = Replica::new(held, self.now);
+        replica.handle(self.now, Input::Digests(committer.digests()), &mut Vec::new());
         machine.run = Some(Run {
             store,
             committer,
@@ -286,8 +288,24 @@ impl World {
                 self.schedule(after, Event::Feed { node, start, input });
                 None
             }
-            Output::Settled { token, copies } => {
+            Output::Settled { token, copies, more } => {
                 self.settled(node, token, copies);
+                if !more {
+                    self.forget(node, token);
+                }
+                None
+            }
+            Output::NoMore(token) => {
+                self.forget(node, token);
+                None
+            }
+            Output::ReadScopes { link, part } => {
+                let run = self.nodes[node].run.as_ref()?;
+                let scopes = run.store.scopes_of(part, SCOPES_MAX).expect("the store reads");
+                Some(Input::ScopesRead { link, part, scopes })
+            }
+            Output::CompareScopes { peer, scopes } => {
+                self.violated(format!("{peer} shows something else in one of {} scopes", scopes.len()));
                 None
             }
             Output::BarrierPassed(_) => None,
@@ -295,6 +313,12 @@ impl World {
                 self.violated(format!("a peer sends what is no event: {error}"));
                 None
             }
+        }
+    }
+
+    fn forget(&mut self, node: usize, token: Token) {
+        if let Some(run) = self.nodes[node].run.as_mut() {
+            run.owed.remove(&token);
         }
     }
 

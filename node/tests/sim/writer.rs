@@ -4,7 +4,7 @@ use rand::RngExt;
 use starling_node::store::{Op, OpResult};
 use starling_protocol::{
     Event as LogEvent, MessageId, Pos, RoomId,
-    replica::{Input, Token, Until},
+    replica::{Input, Token, Until, Waiter},
 };
 
 use crate::world::{Event, World};
@@ -74,6 +74,7 @@ impl World {
         if !commit.received.is_empty() {
             self.feed(node, Input::Applied(commit.received));
         }
+        self.feed(node, Input::Digests(commit.digests));
         for (request, result) in requests.into_iter().zip(commit.results) {
             if let Request::Post { client, session, op: Op::Post { posted, .. } } = request {
                 self.posted(node, client, session, posted.id, result);
@@ -90,7 +91,8 @@ impl World {
                 run.owed.insert(token, Owed { client, session, id, pos });
                 let Pos { origin, seq, .. } = pos;
                 let until = Until::Copies(2);
-                self.feed(node, Input::Await { token, origin, seq, until, wait_ms: 200 });
+                let waiter = Waiter { token, origin, seq, until, wait_ms: 200, raise_ms: 10_000 };
+                self.feed(node, Input::Await(waiter));
             }
             OpResult::IdReused => self.violated(format!("{id} was taken for another message")),
             // The node has not heard of the room yet; the client sends again.
@@ -99,8 +101,8 @@ impl World {
     }
 
     pub fn settled(&mut self, node: usize, token: Token, copies: usize) {
-        let owed = self.nodes[node].run.as_mut().and_then(|run| run.owed.remove(&token));
-        let Some(Owed { client, session, id, pos }) = owed else { return };
+        let owed = self.nodes[node].run.as_mut().and_then(|run| run.owed.get(&token));
+        let Some(&Owed { client, session, id, pos }) = owed else { return };
         let holders = self.nodes.iter().filter(|node| node.durable.contains(pos.origin, pos.seq)).count();
         if copies > holders {
             self.violated(format!("an ack says {copies} copies where there are {holders}"));

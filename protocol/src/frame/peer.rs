@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, VersionVector,
+    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, VersionVector,
     codec::{self, DecodeError},
     limits::PEER_FRAME_BYTES_MAX,
 };
@@ -70,6 +70,10 @@ pub struct Confirm {
     pub own_head: Option<(OriginId, u64)>,
     /// Whether the receiver is in step, as the sender sees it.
     pub in_step: bool,
+    /// Whether the sender's writer has been busy with one commit for more than 1 s.
+    pub stalled: bool,
+    /// The sender's wall clock: Unix milliseconds.
+    pub wall_ms: u64,
 }
 
 /// A frame of the replication protocol.
@@ -97,6 +101,12 @@ pub enum ReplicaFrame {
         /// Encoded events, in order, without gaps.
         events: Vec<Bytes>,
     },
+    /// Digests of parts that have changed; of all parts on a new link.
+    Digests(Vec<(u8, ScopeDigest)>),
+    /// The receiver shows something else in this part: in which scopes?
+    AskScopes(u8),
+    /// The scopes of a part and their digests, as many as fit.
+    Scopes(u8, Vec<(Scope, ScopeDigest)>),
     /// Asks for the receiver's vector, for a refusal that rests on something missing.
     Probe(u64),
     /// Answers a probe.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Event, NodeId, OriginId, event::EventError, frame::peer::ReplicaFrame};
+use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, frame::peer::ReplicaFrame};
 
 /// Monotonic milliseconds since some start.
 pub type Millis = u64;
@@ -18,6 +18,23 @@ pub enum Until {
     Copies(usize),
     /// Every peer in step holds it.
     InStep,
+}
+
+/// Somebody who waits until a durable event of this node is durable elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter {
+    /// Who.
+    pub token: Token,
+    /// The event's origin.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// For what he waits.
+    pub until: Until,
+    /// How long at most.
+    pub wait_ms: Millis,
+    /// For how long after an answer of too few copies he is told once more when they are reached; 0 for not at all.
+    pub raise_ms: Millis,
 }
 
 /// What happened.
@@ -60,19 +77,28 @@ pub enum Input {
     },
     /// The link's queue is full: a frame was not sent. The peer will catch up by pulling.
     SendRefused(LinkId),
-    /// Somebody waits until a durable event of this node is durable elsewhere.
-    Await {
-        /// Who.
-        token: Token,
-        /// The event's origin.
-        origin: OriginId,
-        /// The event's sequence number.
-        seq: u64,
-        /// For what he waits.
-        until: Until,
-        /// How long at most.
-        wait_ms: Millis,
+    /// Somebody waits.
+    Await(Waiter),
+    /// Digests of this node's parts, as the last commit left them.
+    Digests(Vec<(u8, ScopeDigest)>),
+    /// The answer to an [`Output::ReadScopes`].
+    ScopesRead {
+        /// For whom.
+        link: LinkId,
+        /// Which part.
+        part: u8,
+        /// Its scopes and their digests.
+        scopes: Vec<(Scope, ScopeDigest)>,
     },
+    /// What the node knows of itself; to be told before every [`Input::Tick`].
+    Own {
+        /// Its wall clock: Unix milliseconds.
+        wall_ms: u64,
+        /// Whether its writer has been busy with one commit for more than 1 s.
+        stalled: bool,
+    },
+    /// The process has not run for more than 1 s (a pause, a debugger, a machine out of memory).
+    Woke,
     /// Somebody wants to say 'no': first learn what the peers in step have.
     Barrier(Token),
     /// Time has passed.
@@ -103,6 +129,24 @@ pub enum Output {
         token: Token,
         /// The truth.
         copies: usize,
+        /// There may be one more answer, or [`Output::NoMore`].
+        more: bool,
+    },
+    /// The hope for a better answer is over.
+    NoMore(Token),
+    /// Read the scopes of a part and their digests, and answer with [`Input::ScopesRead`].
+    ReadScopes {
+        /// For whom.
+        link: LinkId,
+        /// Which.
+        part: u8,
+    },
+    /// A peer shows something else than this node somewhere among these: find out where, and say so.
+    CompareScopes {
+        /// Who.
+        peer: NodeId,
+        /// What it shows.
+        scopes: Vec<(Scope, ScopeDigest)>,
     },
     /// The barrier is passed: this node holds what its peers in step had, or 250 ms are over.
     BarrierPassed(Token),

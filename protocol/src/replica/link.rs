@@ -1,6 +1,6 @@
 //! What a node knows of one peer over the present link. All of it is forgotten with the link.
 
-use super::{Millis, SILENCE_MS_MAX};
+use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
 use crate::{NodeId, VersionVector};
 
 /// Pulls of one peer that are being read at once, at most; a peer asks for 8.
@@ -31,6 +31,11 @@ pub(super) struct Link {
     pub(super) told_is_stale: bool,
     /// What was held here when the link came up; `None` once the peer has had all of it.
     catching_up_to: Option<VersionVector>,
+    /// Its writer has been busy with one commit for too long.
+    pub(super) stalled: bool,
+    /// How far its wall clock is ahead of this node's, when it last told.
+    pub(super) clock_ahead_ms: Option<i64>,
+    pub(super) digests: PeerDigests,
     reads: usize,
 }
 
@@ -48,6 +53,9 @@ impl Link {
             own_reads: 0,
             told_is_stale: false,
             catching_up_to: Some(held),
+            stalled: false,
+            clock_ahead_ms: None,
+            digests: PeerDigests::default(),
             reads: 0,
         }
     }
@@ -56,9 +64,16 @@ impl Link {
         now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
     }
 
-    /// Heard lately, and caught up once since the link came up.
+    /// Heard lately, caught up once since the link came up, and writing.
     pub(super) fn is_in_step(&self, now: Millis) -> bool {
-        self.catching_up_to.is_none() && self.is_heard(now)
+        self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
+    }
+
+    /// As if the link had just come up: what this node was told before it slept may be stale.
+    pub(super) fn begin_anew(&mut self, held: VersionVector) {
+        self.catching_up_to = Some(held);
+        self.vector_received = false;
+        self.calls_us_in_step = false;
     }
 
     /// Says whether the peer has just caught up.
@@ -75,6 +90,7 @@ impl Link {
         self.pushing = false;
         self.may_push = false;
         self.told_is_stale = true;
+        self.digests.tell_anew();
         // What was sent last in answer to a pull may be what was lost.
         self.served = 0;
     }

@@ -5,6 +5,8 @@
 //! peers tell each other what they have made durable, and whoever lacks a range asks any peer that has it.
 
 mod barrier;
+mod beat;
+mod digests;
 mod durability;
 mod io;
 mod link;
@@ -18,11 +20,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-pub use self::io::{Input, LinkId, Millis, Output, Token, Until};
-use self::{barrier::Barrier, durability::Awaits, link::Link, pull::Wants, recent::RecentPushes};
+use self::{
+    barrier::Barrier, beat::Own, digests::Digests, durability::Awaits, link::Link, pull::Wants,
+    recent::RecentPushes,
+};
+pub use self::{
+    digests::Agreement,
+    io::{Input, LinkId, Millis, Output, Token, Until, Waiter},
+};
 use crate::{
     NodeId, OriginId, VersionVector,
-    frame::peer::{Confirm, PeerFrame, ReplicaFrame},
+    frame::peer::{PeerFrame, ReplicaFrame},
     limits::EVENTS_CHUNK_BYTES_MAX,
 };
 
@@ -45,6 +53,8 @@ pub struct Replica {
     recent: RecentPushes,
     awaits: Awaits,
     barrier: Barrier,
+    own_state: Own,
+    digests: Digests,
     next_beat: Millis,
 }
 
@@ -60,6 +70,8 @@ impl Replica {
             recent: RecentPushes::default(),
             awaits: Awaits::default(),
             barrier: Barrier::default(),
+            own_state: Own::default(),
+            digests: Digests::default(),
             next_beat: now + BEAT_MS,
         }
     }
@@ -113,6 +125,11 @@ impl Replica {
         self.wants.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
     }
 
+    /// How many answers are owed: bounded by whoever waits, and by a limit for hopes of better ones.
+    pub fn waiting(&self) -> usize {
+        self.awaits.len()
+    }
+
     /// When [`Input::Tick`] is due at the latest.
     pub fn next_tick(&self) -> Millis {
         [self.awaits.next_deadline(), self.wants.next_deadline(), self.barrier.next_deadline()]
@@ -136,10 +153,11 @@ impl Replica {
                     link.sending_failed();
                 }
             }
-            Input::Await { token, origin, seq, until, wait_ms } => {
-                self.awaits.insert(token, origin, seq, until, now + wait_ms);
-                self.settle_one(now, token, origin, seq, out);
-            }
+            Input::Await(waiter) => self.wait(now, waiter, out),
+            Input::Digests(changed) => self.digests.set(changed),
+            Input::ScopesRead { link, part, scopes } => self.scopes_read(link, part, scopes, out),
+            Input::Own { wall_ms, stalled } => self.know_own(now, wall_ms, stalled, out),
+            Input::Woke => self.woke(now, out),
             Input::Barrier(token) => {
                 self.barrier.wait(token);
                 self.drive_barrier(now, out);
@@ -202,11 +220,7 @@ impl Replica {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
-        let own_head = self.own_head();
-        for (&id, link) in &self.links {
-            let confirm = Confirm { rose: rose.to_vec(), own_head, in_step: link.is_in_step(now) };
-            out.push(send(id, ReplicaFrame::Confirm(confirm)));
-        }
+        self.tell_all(now, rose, out);
         self.drive_barrier(now, out);
     }
 
@@ -254,44 +268,6 @@ impl Replica {
         }
     }
 
-    fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
-        if now >= self.next_beat {
-            self.next_beat = now + BEAT_MS;
-            let own_head = self.own_head();
-            for (&id, link) in &mut self.links {
-                link.may_push = true;
-                if link.told_is_stale || link.confirmed != self.held {
-                    link.told_is_stale = false;
-                    out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
-                }
-                let confirm = Confirm { rose: Vec::new(), own_head, in_step: link.is_in_step(now) };
-                out.push(send(id, ReplicaFrame::Confirm(confirm)));
-            }
-            // Peers may have fallen out of step: nobody waits for them any longer.
-            self.settle_all(now, out);
-        }
-        while let Some((token, origin, seq)) = self.awaits.pop_expired(now) {
-            out.push(Output::Settled { token, copies: self.copies(origin, seq) });
-        }
-        self.drive_barrier(now, out);
-        self.pull(now, out);
-    }
-
-    /// Tells a peer all that is durable here.
-    fn confirm_all(&self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
-        let Some(link) = self.links.get(&link_id) else { return };
-        let rose = self.held.iter().collect();
-        let confirm = Confirm { rose, own_head: self.own_head(), in_step: link.is_in_step(now) };
-        out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
-    }
-
-    /// Tells a peer at once that it is in step now: a starting node waits for that.
-    fn tell_in_step(&self, now: Millis, link_id: LinkId, out: &mut Vec<Output>) {
-        let Some(link) = self.links.get(&link_id) else { return };
-        let confirm = Confirm { rose: Vec::new(), own_head: self.own_head(), in_step: link.is_in_step(now) };
-        out.push(send(link_id, ReplicaFrame::Confirm(confirm)));
-    }
-
     fn pull(&mut self, now: Millis, out: &mut Vec<Output>) {
         for (link, origin, from, to) in self.wants.plan(now, &self.accepted, &self.links) {
             out.push(send(link, ReplicaFrame::Pull { origin, from, to }));
@@ -304,34 +280,6 @@ impl Replica {
         out.extend(step.passed.into_iter().map(Output::BarrierPassed));
         for link in step.probe {
             out.push(send(link, ReplicaFrame::Probe(step.exchange)));
-        }
-    }
-
-    fn is_settled(&self, now: Millis, origin: OriginId, seq: u64, until: Until) -> bool {
-        match until {
-            // With no peer in step there is nobody to wait for.
-            Until::Copies(copies) => self.copies(origin, seq) >= copies || self.in_step(now).next().is_none(),
-            Until::InStep => self.in_step(now).all(|link| link.confirmed.contains(origin, seq)),
-        }
-    }
-
-    fn settle_one(&mut self, now: Millis, token: Token, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
-        let Some(until) = self.awaits.get(token, origin, seq) else { return };
-        if self.is_settled(now, origin, seq, until) {
-            self.awaits.remove(token, origin, seq);
-            out.push(Output::Settled { token, copies: self.copies(origin, seq) });
-        }
-    }
-
-    fn settle_through(&mut self, now: Millis, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
-        for (token, seq) in self.awaits.through(origin, seq) {
-            self.settle_one(now, token, origin, seq, out);
-        }
-    }
-
-    fn settle_all(&mut self, now: Millis, out: &mut Vec<Output>) {
-        for (token, origin, seq) in self.awaits.all() {
-            self.settle_one(now, token, origin, seq, out);
         }
     }
 }

@@ -27,8 +27,10 @@ impl Replica {
                 // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
                 self.confirm_all(now, link_id, out);
             }
-            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step }) => {
+            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step, stalled, wall_ms }) => {
                 link.calls_us_in_step = in_step;
+                link.stalled = stalled;
+                link.clock_ahead_ms = Some(self.own_state.clock_ahead_ms(now, wall_ms));
                 rose.extend(own_head);
                 self.peer_has(now, link_id, &rose, out);
             }
@@ -43,6 +45,9 @@ impl Replica {
                     out.push(Output::Read { link: link_id, origin, from, to });
                 }
             }
+            ReplicaFrame::Digests(told) => self.digests_told(link_id, told),
+            ReplicaFrame::AskScopes(part) => self.scopes_asked(link_id, part, out),
+            ReplicaFrame::Scopes(part, scopes) => self.scopes_told(link_id, part, scopes, out),
             ReplicaFrame::Probe(id) => {
                 out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
             }

@@ -1,6 +1,8 @@
 //! Single steps of the state machine. Whole histories are the simulator's (`node/tests/sim`).
 
 use super::*;
+use crate::digest::{Digest, ScopeDigest};
+use crate::frame::peer::Confirm;
 use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
 
@@ -17,6 +19,10 @@ fn event(origin: OriginId, seq: u64) -> Bytes {
     let body = EventBody::MessagePosted(posted);
     let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, floor: None };
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
+}
+
+fn confirm_of(rose: Vec<(OriginId, u64)>) -> Confirm {
+    Confirm { rose, in_step: true, ..Confirm::default() }
 }
 
 /// A replica with one link on which the peer has told that it has `theirs`.
@@ -57,18 +63,19 @@ impl Bench {
     }
 
     fn confirm(&mut self, seq: u64) -> Vec<Output> {
-        let confirm = Confirm { rose: vec![(OWN, seq)], own_head: None, in_step: true };
+        let confirm = confirm_of(vec![(OWN, seq)]);
         self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
     }
 
     fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
-        self.step(Input::Await { token, origin: OWN, seq, until, wait_ms: 200 })
+        let waiter = Waiter { token, origin: OWN, seq, until, wait_ms: 200, raise_ms: 10_000 };
+        self.step(Input::Await(waiter))
     }
 }
 
 fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
     let settled = outputs.iter().filter_map(|output| match output {
-        Output::Settled { token, copies } => Some((*token, *copies)),
+        Output::Settled { token, copies, .. } => Some((*token, *copies)),
         _ => None,
     });
     settled.collect()
@@ -173,4 +180,90 @@ fn a_frame_that_is_no_event_closes_the_link() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = ReplicaFrame::Push(vec![Bytes::from_static(b"\x01nonsense")]);
     assert!(matches!(bench.step(Input::Frame(1, push))[..], [Output::Close(1, _), ..]));
+}
+
+/// Promise 1: an ack tells the truth, and at most one later ack raises it, within 10 s.
+#[test]
+fn who_was_told_too_little_hears_better_once() {
+    let mut bench = Bench::linked(VersionVector::default());
+    for seq in 1..=3 {
+        bench.commit(seq);
+        bench.wait(seq, seq, Until::Copies(2));
+    }
+    bench.now = 200;
+    assert_eq!(settled(&bench.step(Input::Tick)), [(1, 1), (2, 1), (3, 1)]);
+    assert_eq!(settled(&bench.confirm(2)), [(1, 2), (2, 2)]);
+    assert_eq!(settled(&bench.confirm(2)), [], "once is enough");
+    bench.now = 10_200;
+    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::NoMore(3))));
+    assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
+}
+
+/// Promise 8: hopes are bounded, however long no peer is there.
+#[test]
+fn hopes_of_better_answers_are_bounded() {
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    for seq in 1..=70_000 {
+        bench.commit(seq);
+        bench.wait(seq, seq, Until::Copies(2));
+    }
+    assert_eq!(bench.replica.waiting(), 65_536);
+}
+
+#[test]
+fn a_peer_that_cannot_write_is_not_waited_for() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.commit(1);
+    let stalled = |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..confirm_of(vec![]) }));
+    bench.step(stalled(true));
+    assert_eq!(settled(&bench.wait(7, 1, Until::InStep)), [(7, 1)]);
+    bench.step(stalled(false));
+    assert_eq!(settled(&bench.wait(8, 1, Until::InStep)), []);
+}
+
+/// A node that slept asks for everything again before it takes anybody for in step, or itself.
+#[test]
+fn who_wakes_exchanges_vectors_first() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.confirm(0);
+    assert_eq!(bench.replica.called_in_step(bench.now), Some(true));
+    let sent = bench.sent(Input::Woke);
+    assert!(matches!(sent[..], [ReplicaFrame::Vector(_)]), "{sent:?}");
+    assert_eq!(bench.replica.called_in_step(bench.now), Some(false));
+    assert_eq!(bench.replica.in_step_count(bench.now), 0);
+    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    assert_eq!(bench.replica.in_step_count(bench.now), 1);
+}
+
+/// Promise 4: views that differ although they come of the same events are found, named, and cleared when mended.
+#[test]
+fn divergence_is_found_where_the_same_events_led_to_other_views() {
+    let digest = |applied: u8, views: u8| ScopeDigest {
+        applied: Digest::of("events", &[applied], &[]),
+        views: Digest::of("rows", &[views], &[]),
+    };
+    let mut bench = Bench::linked(VersionVector::default());
+    let told = |digest| Input::Frame(1, ReplicaFrame::Digests(vec![(9, digest)]));
+    let diverged = |bench: &Bench| bench.replica.agreements().map(|peer| peer.diverged).sum::<usize>();
+    let asked = |bench: &mut Bench, now| {
+        bench.now = now;
+        bench.sent(Input::Tick).contains(&ReplicaFrame::AskScopes(9))
+    };
+    bench.step(Input::Digests(vec![(9, digest(1, 1))]));
+    bench.step(told(digest(2, 2)));
+    assert!(!asked(&mut bench, 20_000), "it has applied other events: lag, nothing more");
+    bench.step(told(digest(1, 2)));
+    assert!(
+        !asked(&mut bench, 21_000) && !asked(&mut bench, 30_000) && diverged(&bench) == 0,
+        "that may pass"
+    );
+    assert!(asked(&mut bench, 31_000) && diverged(&bench) == 1);
+    assert!(!asked(&mut bench, 40_000), "asked once");
+    bench.step(told(digest(2, 1)));
+    assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag does not clear it");
+    let scopes = vec![(Scope::room(RoomId([0; 10])), digest(1, 2))];
+    let compare = bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, scopes)));
+    assert!(matches!(compare[..], [Output::CompareScopes { peer: PEER, .. }]), "{compare:?}");
+    bench.step(told(digest(1, 1)));
+    assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
 }

@@ -234,8 +234,8 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let mut next = Some(outcome);
-        while let Some(PostOutcome { id, result }) = next {
-            self.in_flight -= 1;
+        while let Some(PostOutcome { id, result, again }) = next {
+            self.in_flight -= usize::from(!again);
             match result {
                 Ok(posted) => {
                     self.greatest = self.greatest.max(posted.pos.hlc);

@@ -64,7 +64,9 @@ impl Rooms for Memory {
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         let pos = Pos { hlc: post.floor.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
-        outcomes.send(PostOutcome { id: post.id, result: Ok(Posted { pos, copies: 2 }) }).unwrap();
+        outcomes
+            .send(PostOutcome { id: post.id, result: Ok(Posted { pos, copies: 2 }), again: false })
+            .unwrap();
         Ok(())
     }
 

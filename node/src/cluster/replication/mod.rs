@@ -1,140 +1,45 @@
 //! The driver of `protocol`'s replication: one task that owns the [`Replica`], feeds it what happens and carries out
 //! what it asks for. It awaits nothing but its inbox: a full queue is told to the replica, never waited for.
 
+mod compare;
+mod handle;
+
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
 use starling_protocol::{
-    Event, NodeId, OriginId, VersionVector,
-    frame::peer::{Member, ReplicaFrame},
-    replica::{Input, LinkId, Millis, Output, Replica, Token, Until},
+    Event, NodeId, ScopeDigest, VersionVector,
+    clock_majority::ClockVerdict,
+    frame::peer::Member,
+    limits::SCOPES_MAX,
+    replica::{Input, LinkId, Millis, Output, Replica, Token, Waiter},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
 
+use self::handle::NO_LIMIT;
+pub use self::handle::{DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
 use super::{LinkSender, Links};
-use crate::{metrics::ClusterMetrics, store::Store, supervisor::EndsProcess, writer::WriterHandle};
+use crate::{
+    clock::now_ms,
+    metrics::ClusterMetrics,
+    store::{Store, StoreError},
+    supervisor::EndsProcess,
+    writer::WriterHandle,
+};
 
 /// A starting node that knows of peers, but hears none, serves after this.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
-/// `own_limit` while no peer is in step: cursors may go as far as this node has.
-const NO_LIMIT: u64 = u64::MAX;
-
-/// Who waits until an event is durable elsewhere; called with the number of nodes that hold it.
-pub type Settled = Box<dyn FnOnce(usize) + Send>;
-
-/// Somebody who waits for a durable event to be durable elsewhere.
-pub struct Waiting {
-    /// The event's origin.
-    pub origin: OriginId,
-    /// The event's sequence number.
-    pub seq: u64,
-    /// For what to wait.
-    pub until: Until,
-    /// How long at most.
-    pub wait_ms: Millis,
-    /// What to do then.
-    pub settled: Settled,
-}
-
-/// What the driver is told.
-pub enum DriverInput {
-    /// A link was admitted.
-    LinkUp {
-        /// To whom.
-        peer: NodeId,
-        /// How to send to it.
-        sender: LinkSender,
-        /// What it says of itself.
-        member: Member,
-    },
-    /// A link is over.
-    LinkDown(LinkId),
-    /// A frame of replication came in.
-    Frame(LinkId, ReplicaFrame),
-    /// The writer has made a batch durable; these wait for it.
-    Committed(Vec<Input>, Vec<Waiting>),
-    /// Somebody waits for an event that is durable already.
-    Wait(Waiting),
-    /// Somebody wants to say 'no'.
-    Barrier(oneshot::Sender<()>),
-    /// Does somebody reachable hold all of this that this node lacks?
-    Reachable(VersionVector, oneshot::Sender<bool>),
-    /// The store would not take what was handed out.
-    ApplyRefused,
-    /// A range that a peer asked for was read.
-    Read(Input),
-}
-
-/// What others may know of the driver's state, without asking it.
-#[derive(Debug)]
-struct Shared {
-    own_limit: AtomicU64,
-    ready: AtomicBool,
-}
-
-/// How to reach the driver.
-#[derive(Clone, Debug)]
-pub struct DriverHandle {
-    inbox: mpsc::Sender<DriverInput>,
-    shared: Arc<Shared>,
-}
-
-impl DriverHandle {
-    /// Tells the driver something.
-    pub async fn send(&self, input: DriverInput) {
-        let _ = self.inbox.send(input).await;
-    }
-
-    /// The same, from a thread.
-    pub fn blocking_send(&self, input: DriverInput) {
-        let _ = self.inbox.blocking_send(input);
-    }
-
-    /// Up to where cursors may go in this process's own log.
-    pub fn own_limit(&self) -> u64 {
-        self.shared.own_limit.load(Ordering::Acquire)
-    }
-
-    /// Whether the node has caught up since its start.
-    pub fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Relaxed)
-    }
-
-    /// Waits for an event to be durable elsewhere; gives the number of nodes that hold it.
-    pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: Millis) -> usize {
-        let (sender, copies) = oneshot::channel();
-        let settled = Box::new(move |copies| {
-            let _ = sender.send(copies);
-        });
-        self.send(DriverInput::Wait(Waiting { origin, seq, until, wait_ms, settled })).await;
-        copies.await.unwrap_or(1)
-    }
-
-    /// Returns once this node holds what its peers in step had when asked, or after 250 ms.
-    pub async fn barrier(&self) {
-        let (sender, passed) = oneshot::channel();
-        self.send(DriverInput::Barrier(sender)).await;
-        let _ = passed.await;
-    }
-
-    /// Whether somebody reachable holds all of `vector` that this node lacks.
-    pub async fn reachable(&self, vector: VersionVector) -> bool {
-        let (sender, answer) = oneshot::channel();
-        self.send(DriverInput::Reachable(vector, sender)).await;
-        answer.await.unwrap_or(false)
-    }
-}
-
+/// A driver that runs so much later than it wanted to has not run at all: the process was stopped.
+const SLEPT_MS_MIN: Millis = 1_000;
+/// How often its state is reported.
+const REPORT_EVERY_MS: Millis = 1_000;
 struct LinkTo {
     peer: NodeId,
     sender: LinkSender,
@@ -154,6 +59,9 @@ pub struct Driver {
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
     started: Instant,
+    /// Since when it has waited to be called in step.
+    waits_since: Instant,
+    next_report: Millis,
     outputs: Vec<Output>,
 }
 
@@ -161,6 +69,8 @@ pub struct Driver {
 pub struct DriverParts {
     /// What the store holds.
     pub held: VersionVector,
+    /// Digests of what it shows.
+    pub digests: Vec<(u8, ScopeDigest)>,
     /// The driver's inbox, both ends.
     pub inbox: (mpsc::Sender<DriverInput>, mpsc::Receiver<DriverInput>),
     /// Where events of others are made durable.
@@ -179,11 +89,11 @@ impl Driver {
     /// Makes the driver; [`Driver::run`] runs it.
     pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
-        let shared =
-            Shared { own_limit: AtomicU64::new(NO_LIMIT), ready: AtomicBool::new(!parts.knows_peers) };
-        let handle = DriverHandle { inbox: sender, shared: Arc::new(shared) };
+        let handle = DriverHandle::new(sender, !parts.knows_peers);
+        let mut replica = Replica::new(parts.held, 0);
+        replica.handle(0, Input::Digests(parts.digests), &mut Vec::new());
         let driver = Self {
-            replica: Replica::new(parts.held, 0),
+            replica,
             inbox,
             handle: handle.clone(),
             links: HashMap::new(),
@@ -195,6 +105,8 @@ impl Driver {
             admitted: parts.links,
             metrics: parts.metrics,
             started: Instant::now(),
+            waits_since: Instant::now(),
+            next_report: 0,
             outputs: Vec::new(),
         };
         (driver, handle)
@@ -204,20 +116,42 @@ impl Driver {
     pub async fn run(mut self) {
         let _without_it = EndsProcess("driver");
         loop {
-            let tick = self.started + Duration::from_millis(self.replica.next_tick());
+            let due = self.replica.next_tick().max(self.now());
+            let tick = self.started + Duration::from_millis(due);
             tokio::select! {
-                Some(input) = self.inbox.recv() => self.told(input),
+                Some(input) = self.inbox.recv() => {
+                    self.notice_sleep(due);
+                    self.told(input);
+                }
                 () = tokio::time::sleep_until(tick) => {
+                    self.notice_sleep(due);
+                    self.handle(Input::Own { wall_ms: now_ms(), stalled: self.writer.is_stalled() });
                     self.handle(Input::Tick);
-                    self.measure();
                 }
             }
             self.publish();
+            self.report();
         }
     }
 
     fn now(&self) -> Millis {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The process was stopped and goes on: what it knew of others is old, and they may have gone on without it.
+    fn notice_sleep(&mut self, due: Millis) {
+        if self.now() < due + SLEPT_MS_MIN {
+            return;
+        }
+        tracing::warn!(
+            ms = self.now() - due,
+            "the process did not run for a while: exchanging vectors first"
+        );
+        if self.admitted.is_some() {
+            self.handle.shared.ready.store(false, Ordering::Relaxed);
+            self.waits_since = Instant::now();
+        }
+        self.handle(Input::Woke);
     }
 
     fn token(&mut self) -> Token {
@@ -266,10 +200,10 @@ impl Driver {
     }
 
     fn wait(&mut self, waiting: Waiting) {
-        let Waiting { origin, seq, until, wait_ms, settled } = waiting;
+        let Waiting { origin, seq, until, wait_ms, raise_ms, settled } = waiting;
         let token = self.token();
         self.settled.insert(token, settled);
-        self.handle(Input::Await { token, origin, seq, until, wait_ms });
+        self.handle(Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }));
     }
 
     fn handle(&mut self, input: Input) {
@@ -296,20 +230,30 @@ impl Driver {
             Output::Send(link, frame) => self.send(link, frame),
             Output::Apply(events) => self.apply(events),
             Output::Read { link, origin, from, to } => {
-                let (store, handle) = (Arc::clone(&self.store), self.handle.clone());
-                tokio::task::spawn_blocking(move || {
-                    let events = store.range(origin, from, to).unwrap_or_else(|error| {
-                        tracing::error!(%error, "cannot read the log for a peer");
-                        Vec::new()
-                    });
-                    handle.blocking_send(DriverInput::Read(Input::ReadDone { link, origin, from, events }));
-                });
+                let events = move |store: &Store| store.range(origin, from, to);
+                self.read(events, move |events| Input::ReadDone { link, origin, from, events });
                 None
             }
-            Output::Settled { token, copies } => {
-                if let Some(settled) = self.settled.remove(&token) {
+            Output::Settled { token, copies, more } => {
+                if let Some(settled) = self.settled.get_mut(&token) {
                     settled(copies);
                 }
+                if !more {
+                    self.settled.remove(&token);
+                }
+                None
+            }
+            Output::NoMore(token) => {
+                self.settled.remove(&token);
+                None
+            }
+            Output::ReadScopes { link, part } => {
+                let scopes = move |store: &Store| store.scopes_of(part, SCOPES_MAX);
+                self.read(scopes, move |scopes| Input::ScopesRead { link, part, scopes });
+                None
+            }
+            Output::CompareScopes { peer, scopes } => {
+                compare::compare(Arc::clone(&self.store), Arc::clone(&self.handle.shared), peer, scopes);
                 None
             }
             Output::BarrierPassed(token) => {
@@ -325,6 +269,22 @@ impl Driver {
                 None
             }
         }
+    }
+
+    /// Reads for a peer on a thread that may block. If that fails the answer is empty, and the peer asks another.
+    fn read<T: Default>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+        answer: impl FnOnce(T) -> Input + Send + 'static,
+    ) {
+        let (store, handle) = (Arc::clone(&self.store), self.handle.clone());
+        tokio::task::spawn_blocking(move || {
+            let found = read(&store).unwrap_or_else(|error| {
+                tracing::error!(%error, "cannot read the store for a peer");
+                T::default()
+            });
+            handle.blocking_send(DriverInput::Read(answer(found)));
+        });
     }
 
     fn send(&self, link: LinkId, frame: Bytes) -> Option<Input> {
@@ -344,7 +304,7 @@ impl Driver {
         if !shared.ready.load(Ordering::Relaxed) {
             let ready = match self.replica.called_in_step(now) {
                 Some(called) => called,
-                None => self.started.elapsed() >= ALONE_AFTER,
+                None => self.waits_since.elapsed() >= ALONE_AFTER,
             };
             if ready {
                 tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
@@ -353,7 +313,56 @@ impl Driver {
         }
     }
 
-    fn measure(&self) {
-        self.metrics.measure(self.replica.lag(self.now()), self.replica.missing());
+    /// Lets operators know.
+    fn report(&mut self) {
+        let now = self.now();
+        if now < self.next_report {
+            return;
+        }
+        self.next_report = now + REPORT_EVERY_MS;
+        let agreements = self.replica.agreements();
+        let peers =
+            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_step), agreement)| PeerReport {
+                peer,
+                lag,
+                in_step,
+                parts_equal: agreement.equal,
+                parts_diverged: agreement.diverged,
+            });
+        let report = Report {
+            clock: self.replica.clock(now),
+            peers: peers.collect(),
+            missing: self.replica.missing().collect(),
+            waiting: self.replica.waiting(),
+            digest: self.replica.digest().views,
+        };
+        self.metrics.measure(&report);
+        let shared = &self.handle.shared;
+        let old = std::mem::replace(
+            &mut *shared.report.lock().unwrap_or_else(PoisonError::into_inner),
+            report.clone(),
+        );
+        warn_of_clock(old.clock, report.clock);
+        let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
+        differences.retain(|(node, _)| {
+            report.peers.iter().any(|peer| peer.peer == *node && peer.parts_diverged > 0)
+        });
+    }
+}
+
+/// Says it when the clock's verdict changes, not every second.
+fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
+    match new {
+        _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}
+        ClockVerdict::Agrees => tracing::info!("the clocks agree again"),
+        ClockVerdict::Outside(ms) => {
+            tracing::error!(
+                ahead_ms = ms,
+                "this node's clock is wrong: a majority of the nodes agrees on another time"
+            );
+        }
+        ClockVerdict::Disputed(ms) => {
+            tracing::warn!(spread_ms = ms, "the nodes' clocks differ, and no majority agrees");
+        }
     }
 }

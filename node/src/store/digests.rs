@@ -1,0 +1,226 @@
+//! Digests of what was applied and of the views that came of it, per scope, kept up with every commit. Equal events
+//! give equal digests on every node; `verify` derives them again from the tables.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
+use starling_protocol::{
+    Digest, Event, EventBody, MessageId, OriginId, Scope, ScopeDigest, VersionVector,
+    digest::{PARTS, part_of},
+    merge::message::MessageState,
+};
+
+use super::{Store, StoreError, tables};
+use crate::store::apply::parse;
+
+/// Where the use of a message id belongs: who used it first is no matter of a single room.
+pub fn id_shard(id: MessageId) -> Scope {
+    Scope::shard(id.as_bytes()[0])
+}
+
+/// What a transaction changes: per scope, what is to be added to its digest.
+#[derive(Debug, Default)]
+pub struct DigestBook(BTreeMap<Scope, ScopeDigest>);
+
+impl DigestBook {
+    fn of(&mut self, scope: &Scope) -> &mut ScopeDigest {
+        if !self.0.contains_key(scope) {
+            self.0.insert(scope.clone(), ScopeDigest::default());
+        }
+        self.0.get_mut(scope).expect("just inserted")
+    }
+
+    /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean.
+    pub fn applied(&mut self, event: &Event) {
+        let key = tables::log_key(event.origin, event.seq);
+        let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
+        match &event.body {
+            EventBody::Unknown { .. } => return,
+            EventBody::RoomCreated(_) => {}
+            EventBody::MessagePosted(posted) => self.of(&id_shard(posted.id)).applied.add(digest),
+        }
+        self.of(&event.scope).applied.add(digest);
+    }
+
+    /// A view has another row.
+    pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
+        self.of(scope).views.add(Digest::of(table, key, value));
+    }
+
+    /// A view has a row less.
+    pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
+        self.of(scope).views.remove(Digest::of(table, key, value));
+    }
+
+    /// Writes the changes down; gives what they add to each part.
+    pub fn flush(
+        &mut self,
+        table: &mut Table<'_, &'static [u8], &'static [u8; 32]>,
+    ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
+        let mut parts: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
+        for (scope, change) in std::mem::take(&mut self.0) {
+            let part = part_of(&scope);
+            parts.entry(part).or_default().add(change);
+            let key = tables::digest_key(part, &scope);
+            let mut digest =
+                table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
+            digest.add(change);
+            table.insert(&key[..], &digest.to_bytes())?;
+        }
+        Ok(parts)
+    }
+}
+
+/// Digests of the parts of all scopes, in memory.
+#[derive(Clone, Debug)]
+pub struct Parts(Box<[ScopeDigest; PARTS]>);
+
+impl Parts {
+    /// Adds what a transaction has changed; gives the parts as they are now.
+    pub fn add(&mut self, changes: BTreeMap<u8, ScopeDigest>) -> Vec<(u8, ScopeDigest)> {
+        let parts = &mut self.0;
+        let add = |(part, change)| {
+            let digest = &mut parts[usize::from(part)];
+            digest.add(change);
+            (part, *digest)
+        };
+        changes.into_iter().map(add).collect()
+    }
+
+    /// All that are not empty.
+    pub fn all(&self) -> Vec<(u8, ScopeDigest)> {
+        (0..=u8::MAX).zip(*self.0).filter(|(_, digest)| *digest != ScopeDigest::default()).collect()
+    }
+}
+
+/// What a store shows, as of one commit.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What the log held.
+    pub vector: VersionVector,
+    /// The digest of each scope.
+    pub scopes: BTreeMap<Scope, ScopeDigest>,
+}
+
+impl Snapshot {
+    /// The digest of all views: equal on two nodes if and only if they show the same.
+    pub fn digest(&self) -> Digest {
+        let mut all = Digest::default();
+        self.scopes.values().for_each(|scope| all.add(scope.views));
+        all
+    }
+}
+
+impl Store {
+    /// The digests of all scopes and the vector that they belong to.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let transaction = self.db.begin_read()?;
+        let vector = vector_in(&transaction)?;
+        let table = transaction.open_table(tables::DIGESTS)?;
+        let mut scopes = BTreeMap::new();
+        for row in table.iter()? {
+            let (key, digest) = row?;
+            scopes.insert(scope_of(key.value())?, ScopeDigest::from_bytes(digest.value()));
+        }
+        Ok(Snapshot { vector, scopes })
+    }
+
+    /// The digest of all views: equal on two nodes if and only if they show the same.
+    pub fn digest(&self) -> Result<Digest, StoreError> {
+        Ok(self.snapshot()?.digest())
+    }
+
+    /// The digests of the scopes of a part, so many at most.
+    pub fn scopes_of(&self, part: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
+        let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
+        let rows = table.range::<&[u8]>(&[part][..]..)?;
+        let rows =
+            rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.value().first() == Some(&part)));
+        rows.take(most)
+            .map(|row| {
+                let (key, digest) = row?;
+                Ok((scope_of(key.value())?, ScopeDigest::from_bytes(digest.value())))
+            })
+            .collect()
+    }
+
+    /// The digest of one scope; of nothing, if nothing was ever in it.
+    pub fn scope_digest(&self, scope: &Scope) -> Result<ScopeDigest, StoreError> {
+        let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
+        let digest = table.get(&tables::digest_key(part_of(scope), scope)[..])?;
+        Ok(digest.map(|digest| ScopeDigest::from_bytes(digest.value())).unwrap_or_default())
+    }
+
+    /// The digests of all parts.
+    pub(super) fn parts(&self) -> Result<Parts, StoreError> {
+        let mut parts = Box::new([ScopeDigest::default(); PARTS]);
+        let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
+        for row in table.iter()? {
+            let (key, digest) = row?;
+            let part = key.value().first().copied().unwrap_or_default();
+            parts[usize::from(part)].add(ScopeDigest::from_bytes(digest.value()));
+        }
+        Ok(Parts(parts))
+    }
+
+    /// Derives the digest of the views of each scope from their rows, which [`DigestBook`] followed one by one.
+    pub(super) fn derive_views(&self, book: &mut DigestBook) -> Result<(), StoreError> {
+        let transaction = self.db.begin_read()?;
+        for row in transaction.open_table(tables::SCOPES)?.iter()? {
+            let (key, hlc) = row?;
+            let scope = tables::parse_scope(key.value());
+            let scope = scope.ok_or_else(|| StoreError::Corrupt("an event belongs to no scope".into()))?;
+            book.added(&scope, "scopes", key.value(), &hlc.value().to_be_bytes());
+        }
+        for row in transaction.open_table(tables::ROOMS)?.iter()? {
+            let (key, value) = row?;
+            let room = starling_protocol::RoomId(*key.value());
+            book.added(&Scope::room(room), "rooms", key.value(), value.value());
+        }
+        for row in transaction.open_table(tables::TIMELINE)?.iter()? {
+            let key = row?.0;
+            book.added(&Scope::room(tables::timeline_room(key.value())), "timeline", key.value(), &[]);
+        }
+        for row in transaction.open_table(tables::MESSAGES)?.iter()? {
+            let (key, value) = row?;
+            let state: MessageState = parse(value.value())?;
+            book.added(&Scope::room(state.room), "messages", key.value(), value.value());
+        }
+        for row in transaction.open_table(tables::MESSAGE_IDS)?.iter()? {
+            let (key, value) = row?;
+            book.added(
+                &id_shard(MessageId::from_bytes(*key.value())),
+                "message_ids",
+                key.value(),
+                value.value(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether what a book has gathered is what the store says of itself; gives a scope of which it is not.
+    pub(super) fn differs_from(&self, book: DigestBook) -> Result<Option<Scope>, StoreError> {
+        let mut kept = self.snapshot()?.scopes;
+        for (scope, derived) in book.0 {
+            if kept.remove(&scope).unwrap_or_default() != derived {
+                return Ok(Some(scope));
+            }
+        }
+        Ok(kept.into_iter().find(|(_, digest)| *digest != ScopeDigest::default()).map(|(scope, _)| scope))
+    }
+}
+
+/// What the log holds, within a transaction.
+pub(super) fn vector_in(transaction: &ReadTransaction) -> Result<VersionVector, StoreError> {
+    let heads = transaction.open_table(tables::HEADS)?;
+    let mut vector = VersionVector::default();
+    for entry in heads.iter()? {
+        let (origin, seq) = entry?;
+        vector.advance(OriginId::from_bytes(*origin.value()), seq.value());
+    }
+    Ok(vector)
+}
+
+fn scope_of(key: &[u8]) -> Result<Scope, StoreError> {
+    tables::parse_digest_key(key).ok_or_else(|| StoreError::Corrupt("a digest belongs to no scope".into()))
+}

@@ -1,0 +1,102 @@
+//! The beat: what every peer is told every second, and what a node says of itself as it does.
+
+use super::{BEAT_MS, LinkId, Millis, Output, Replica, link::Link, send};
+use crate::{
+    OriginId,
+    clock_majority::{self, ClockVerdict},
+    frame::peer::{Confirm, ReplicaFrame},
+};
+
+/// What a node knows of itself that its peers should know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Own {
+    /// Its writer has been busy with one commit for too long.
+    stalled: bool,
+    /// By how much the wall clock (Unix milliseconds) is ahead of the monotonic one.
+    wall_ahead_ms: i64,
+}
+
+impl Own {
+    fn wall_ms(self, now: Millis) -> u64 {
+        now.saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// How far a peer's clock of `wall_ms` is ahead of this node's.
+    pub(super) fn clock_ahead_ms(self, now: Millis, wall_ms: u64) -> i64 {
+        wall_ms.checked_signed_diff(self.wall_ms(now)).unwrap_or(i64::MAX)
+    }
+}
+
+impl Replica {
+    /// What this node's clock is worth, by those of the peers that are heard.
+    pub fn clock(&self, now: Millis) -> ClockVerdict {
+        let heard = self.links.values().filter(|link| link.is_heard(now));
+        clock_majority::judge(&heard.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
+    }
+
+    pub(super) fn know_own(&mut self, now: Millis, wall_ms: u64, stalled: bool, out: &mut Vec<Output>) {
+        let was_stalled = self.own_state.stalled;
+        self.own_state = Own { stalled, wall_ahead_ms: wall_ms.checked_signed_diff(now).unwrap_or(0) };
+        if stalled != was_stalled {
+            self.tell_all(now, &[], out);
+        }
+    }
+
+    /// The process has not run for a while: nothing that it knows of its peers is sure any longer.
+    pub(super) fn woke(&mut self, now: Millis, out: &mut Vec<Output>) {
+        for (&id, link) in &mut self.links {
+            link.begin_anew(self.held.clone());
+            out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+        }
+        self.settle_all(now, out);
+    }
+
+    pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if now >= self.next_beat {
+            self.next_beat = now + BEAT_MS;
+            for (&id, link) in &mut self.links {
+                link.may_push = true;
+                if link.told_is_stale || link.confirmed != self.held {
+                    link.told_is_stale = false;
+                    out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+                }
+            }
+            self.tell_all(now, &[], out);
+            self.tell_digests(now, out);
+            // Peers may have fallen out of step: nobody waits for them any longer.
+            self.settle_all(now, out);
+        }
+        self.expire(now, out);
+        self.drive_barrier(now, out);
+        self.pull(now, out);
+    }
+
+    /// Tells every peer what has become durable here.
+    pub(super) fn tell_all(&self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        for (&id, link) in &self.links {
+            out.push(self.confirm(now, id, link, rose.to_vec()));
+        }
+    }
+
+    /// Tells a peer all that is durable here.
+    pub(super) fn confirm_all(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+        let confirm = |link| self.confirm(now, id, link, self.held.iter().collect());
+        out.extend(self.links.get(&id).map(confirm));
+    }
+
+    /// Tells a peer at once that it is in step now: a starting node waits for that.
+    pub(super) fn tell_in_step(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+        out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
+    }
+
+    fn confirm(&self, now: Millis, id: LinkId, link: &Link, rose: Vec<(OriginId, u64)>) -> Output {
+        let confirm = Confirm {
+            rose,
+            own_head: self.own_head(),
+            in_step: link.is_in_step(now),
+            stalled: self.own_state.stalled,
+            wall_ms: self.own_state.wall_ms(now),
+        };
+        send(id, ReplicaFrame::Confirm(confirm))
+    }
+}
