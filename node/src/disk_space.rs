@@ -2,21 +2,14 @@
 //! then users are sent elsewhere; last, what other nodes send is not taken either. Nothing acked is ever at stake,
 //! and all of it goes back by itself when there is room again.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::PathBuf, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::metrics::gauge::Gauge;
 use starling_protocol::ErrorCode;
 use starling_web::{drain::Serving, service::Refusal};
 use tokio::sync::watch;
 
-use crate::{config::Config, supervisor::Part};
+use crate::supervisor::Part;
 
 /// How often the disk is looked at. A node that writes 100 MiB a second uses 50 MiB meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -28,24 +21,22 @@ const WRITES_PART: u64 = 16;
 /// Free room, as it was when last looked at. Cheap to ask, from any thread.
 #[derive(Clone, Debug)]
 pub struct DiskSpace {
-    free: Arc<AtomicU64>,
+    /// Free bytes.
+    pub free: Gauge<u64, AtomicU64>,
     reserve: u64,
 }
 
 impl DiskSpace {
     /// Nothing is known yet: there is room. `reserve` bytes are kept for replication.
     pub fn new(reserve: u64) -> Self {
-        Self { free: Arc::new(AtomicU64::new(u64::MAX)), reserve }
-    }
-
-    /// Free bytes, as far as known.
-    pub fn free(&self) -> u64 {
-        self.free.load(Ordering::Relaxed)
+        let free = Gauge::default();
+        free.set(u64::MAX);
+        Self { free, reserve }
     }
 
     /// Refuses what users write once there is no more room than is kept for replication.
     pub fn admit_users(&self) -> Result<(), Refusal> {
-        if self.free() >= self.reserve {
+        if self.free.get() >= self.reserve {
             return Ok(());
         }
         let detail = "the disk of this node is full: nothing was written; try another node, or later";
@@ -54,39 +45,31 @@ impl DiskSpace {
 
     /// Whether events of other nodes are taken.
     pub fn admits_peers(&self) -> bool {
-        self.free() >= self.reserve / WRITES_PART
+        self.free.get() >= self.reserve / WRITES_PART
     }
 
     fn serving(&self) -> Serving {
-        if self.free() >= self.reserve / SERVES_PART { Serving::Yes } else { Serving::DiskFull }
+        if self.free.get() >= self.reserve / SERVES_PART { Serving::Yes } else { Serving::DiskFull }
     }
 }
 
 /// Looks at the disk again and again.
 #[derive(Debug)]
 pub struct DiskWatch {
-    data_dir: PathBuf,
-    /// What it finds.
+    /// What is on that disk.
+    pub data_dir: PathBuf,
+    /// Where the outcome is kept.
     pub space: DiskSpace,
-    serving: watch::Sender<Serving>,
-    metric: Gauge,
+    /// Whether users are served.
+    pub serving: watch::Sender<Serving>,
 }
 
 impl DiskWatch {
-    /// Looks at the disk of the data directory once, and again whenever it runs.
-    pub fn new(config: &Config, serving: watch::Sender<Serving>, metric: Gauge) -> Self {
-        let space = DiskSpace::new(config.storage_reserve_bytes);
-        let watch = Self { data_dir: config.data_dir.clone(), space, serving, metric };
-        watch.look();
-        watch
-    }
-
-    fn look(&self) {
+    /// Looks once.
+    pub fn look(&self) {
         match rustix::fs::statvfs(&self.data_dir) {
             Ok(disk) => {
-                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-                self.space.free.store(free, Ordering::Relaxed);
-                self.metric.set(i64::try_from(free).unwrap_or(i64::MAX));
+                self.space.free.set(disk.f_bavail.saturating_mul(disk.f_frsize));
             }
             // The commits will tell.
             Err(error) => tracing::warn!(%error, "cannot see how much room the disk has"),
@@ -99,7 +82,7 @@ impl DiskWatch {
             }
             changes
         });
-        let free_mib = self.space.free() / 1024 / 1024;
+        let free_mib = self.space.free.get() / 1024 / 1024;
         match now {
             _ if !changed => {}
             Serving::DiskFull => tracing::error!(free_mib, "the disk is full: users are sent elsewhere"),
@@ -139,7 +122,7 @@ mod tests {
             (100, false, Serving::DiskFull, true),
             (99, false, Serving::DiskFull, false),
         ] {
-            space.free.store(free, Ordering::Relaxed);
+            space.free.set(free);
             let found = (space.admit_users().is_ok(), space.serving(), space.admits_peers());
             assert_eq!(found, (users, serving, peers), "with {free} free");
         }

@@ -1,12 +1,12 @@
 //! A Starling node: store, writer, cluster, services, configuration, start and stop. `main` only calls it.
 //! It implements `web`'s traits and wires everything in `node`.
 
-pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod data_dir;
 pub mod disk_space;
 pub mod logging;
+pub mod machine;
 pub mod metrics;
 pub mod node;
 pub mod services;

@@ -15,7 +15,10 @@ use prometheus_client::{
 use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::metrics::WebMetrics;
 
-use crate::cluster::{LinksMetrics, Report};
+use crate::{
+    cluster::{LinksMetrics, Report},
+    disk_space::DiskSpace,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PeerLabel {
@@ -40,8 +43,6 @@ pub struct StoreMetrics {
     pub commit_seconds: Histogram,
     /// Requests that were refused because the queue was full.
     pub refused: Counter,
-    /// Free bytes on the disk of the data directory.
-    pub disk_free: Gauge,
 }
 
 impl Default for StoreMetrics {
@@ -52,7 +53,6 @@ impl Default for StoreMetrics {
             batch_requests: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             refused: Counter::default(),
-            disk_free: Gauge::default(),
         }
     }
 }
@@ -141,7 +141,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Registers all figures under the prefix `starling`.
-    pub fn new(restarts: &Counter) -> Arc<Self> {
+    pub fn new(restarts: &Counter, space: &DiskSpace) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
         let (store, cluster, web) =
             (StoreMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
@@ -150,7 +150,7 @@ impl Metrics {
         registry.register("commit_batch_requests", "Requests in a commit", store.batch_requests.clone());
         registry.register("commit_seconds", "Duration of a commit", store.commit_seconds.clone());
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
-        registry.register("disk_free_bytes", "Free bytes on the disk", store.disk_free.clone());
+        registry.register("disk_free_bytes", "Free bytes on the disk", space.free.clone());
         cluster.register(&mut registry);
         registry.register("part_restarts", "Restarts of parts that panicked", restarts.clone());
         web.register(&mut registry);

@@ -1,11 +1,10 @@
-//! The writer thread: drains its queue, commits the batch, and only then tells lanes, peers and those who wait.
+//! The writer: drains its queue, commits the batch, and only then tells lanes, peers and those who wait.
 //! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
 //! knows what the disk holds.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -19,13 +18,16 @@ use starling_web::{
     lane::{CommitPoint, Frame, Lanes},
     service::{Post, PostOutcome, Posted, Refusal},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use crate::{
-    clock::now_ms,
     cluster::{DriverHandle, DriverInput, Waiting},
     config::DurabilityConfig,
     disk_space::DiskSpace,
+    machine::Machine,
     metrics::StoreMetrics,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
@@ -162,18 +164,15 @@ impl Writer {
         (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
     }
 
-    /// Runs in a thread of its own until all handles are gone.
-    pub fn start(self, driver: DriverHandle) -> JoinHandle<()> {
-        std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || self.run(&driver))
-            .expect("the system starts a thread")
+    /// Runs on a thread of its own until all handles are gone.
+    pub fn start(self, machine: Arc<dyn Machine>, driver: DriverHandle) -> JoinHandle<()> {
+        Arc::clone(&machine).run_apart("writer", Box::pin(self.run(machine, driver)))
     }
 
-    fn run(mut self, driver: &DriverHandle) {
+    async fn run(mut self, machine: Arc<dyn Machine>, driver: DriverHandle) {
         let _without_it = EndsProcess("writer");
         let mut ending = false;
-        while !ending && let Some(first) = self.queue.blocking_recv() {
+        while !ending && let Some(first) = self.queue.recv().await {
             let mut batch = Vec::new();
             let mut bytes = 0;
             let mut next = Some(first);
@@ -189,7 +188,7 @@ impl Writer {
             let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             self.busy.set(Some(begun));
-            let commit = match self.committer.commit(now_ms(), rand::random(), &ops) {
+            let commit = match self.committer.commit(machine.now_ms(), machine.random_u64(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {
                     tracing::error!(%error, "cannot write to the store: ending before anything is lost");
@@ -199,12 +198,12 @@ impl Writer {
             self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.tell(commit, replies, driver);
+            self.tell(commit, replies, &driver).await;
         }
     }
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
-    fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
+    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
         let Commit { number, vector, results, own, received, listed, digests } = commit;
         self.lanes.begin(number);
         // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
@@ -251,7 +250,7 @@ impl Writer {
             }
         }
         if !inputs.is_empty() || !waiting.is_empty() {
-            driver.blocking_send(DriverInput::Committed(inputs, waiting));
+            driver.send(DriverInput::Committed(inputs, waiting)).await;
         }
     }
 

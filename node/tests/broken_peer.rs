@@ -13,6 +13,7 @@ use quinn::{Connection, ConnectionError, Endpoint, SendStream};
 use starling_node::{
     cluster::{self, ClusterKeys},
     config::{Config, Flags},
+    machine::{Machine, ThisMachine},
 };
 use starling_protocol::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope,
@@ -42,8 +43,8 @@ impl Bench {
         let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
         let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
         let keys = ClusterKeys::derive(&secret).unwrap();
-        let socket = cluster::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let endpoint = cluster::open(socket, &keys, ME).unwrap();
+        let socket = ThisMachine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let endpoint = cluster::open(&ThisMachine, socket, &keys, ME).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], cluster_port));
         let connection = endpoint.connect(to, "node.starling.internal").unwrap().await.unwrap();
         let (stream, _) = connection.open_bi().await.unwrap();

@@ -12,13 +12,12 @@ use futures_util::FutureExt;
 use quinn::Endpoint;
 use starling_protocol::NodeId;
 use tokio::{
-    net::lookup_host,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 use super::{Links, Members, keys::CLUSTER_NAME};
-use crate::supervisor::Part;
+use crate::{machine::Machine, supervisor::Part};
 
 /// How often it is looked who is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -51,8 +50,8 @@ type Ended = (SocketAddr, Option<NodeId>, Duration);
 type Resolved = (String, Vec<SocketAddr>, Option<NodeId>);
 
 /// The task that dials.
-#[derive(Debug)]
 pub struct Dialer {
+    machine: Arc<dyn Machine>,
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
@@ -66,8 +65,15 @@ pub struct Dialer {
 
 impl Dialer {
     /// Dials `join` and `members` from an endpoint.
-    pub fn new(endpoint: Endpoint, links: Arc<Links>, members: Arc<Members>, join: Vec<String>) -> Self {
+    pub fn new(
+        machine: Arc<dyn Machine>,
+        endpoint: Endpoint,
+        links: Arc<Links>,
+        members: Arc<Members>,
+        join: Vec<String>,
+    ) -> Self {
         Self {
+            machine,
             endpoint,
             links,
             members,
@@ -150,10 +156,9 @@ impl Dialer {
             if let Ok(address) = name.parse() {
                 self.found(vec![address], node);
             } else if self.resolving.insert(name.clone()) {
+                let lookup = self.machine.resolve(name.clone());
                 self.lookups.spawn(async move {
-                    let found = timeout(RESOLVE_MAX, lookup_host(&name)).await;
-                    let addresses = found.ok().and_then(Result::ok).into_iter().flatten().collect();
-                    (name, addresses, node)
+                    (name, timeout(RESOLVE_MAX, lookup).await.unwrap_or_default(), node)
                 });
             }
         }

@@ -3,12 +3,14 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{
-    ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+    AsyncUdpSocket, ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use starling_protocol::NodeId;
 
 use super::keys::{ClusterKeys, KeyError};
+use crate::machine::Machine;
 
 /// A link that has been silent for so long is over.
 const IDLE_MS: u32 = 3_000;
@@ -36,8 +38,13 @@ pub fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
 }
 
 /// Makes the endpoint on a bound socket.
-pub fn open(socket: std::net::UdpSocket, keys: &ClusterKeys, node: NodeId) -> Result<Endpoint, KeyError> {
-    let (server, client) = keys.tls(node)?;
+pub fn open(
+    machine: &dyn Machine,
+    socket: Arc<dyn AsyncUdpSocket>,
+    keys: &ClusterKeys,
+    node: NodeId,
+) -> Result<Endpoint, KeyError> {
+    let (server, client) = keys.tls(node, machine.random())?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);
@@ -45,8 +52,10 @@ pub fn open(socket: std::net::UdpSocket, keys: &ClusterKeys, node: NodeId) -> Re
     client.transport_config(transport);
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
     // that the peers believe.
-    let endpoint_config = EndpointConfig::new(Arc::new(keys.reset_key.clone()));
-    let mut endpoint = Endpoint::new(endpoint_config, Some(server), socket, Arc::new(TokioRuntime))
+    let mut endpoint_config = EndpointConfig::new(Arc::new(keys.reset_key.clone()));
+    endpoint_config.rng_seed(Some(machine.random()));
+    let runtime = Arc::new(TokioRuntime);
+    let mut endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server), socket, runtime)
         .expect("a bound UDP socket inside the runtime makes an endpoint");
     endpoint.set_default_client_config(client);
     Ok(endpoint)

@@ -69,8 +69,7 @@ impl ClusterKeys {
                 .expect("32 bytes are within what HKDF gives");
             key
         };
-        let pkcs8 = [&PKCS8_ED25519[..], &expand(b"ca")].concat();
-        let key = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)?;
+        let key = key_pair(&expand(b"ca"))?;
         let fingerprint = HEXLOWER.encode(&blake3::hash(key.public_key_raw()).as_bytes()[..16]);
         let mut params = CertificateParams::default();
         // The name tells clusters apart, so that a stranger's certificate is 'unknown issuer' and not 'bad signature'.
@@ -87,13 +86,14 @@ impl ClusterKeys {
         })
     }
 
-    /// TLS on both sides of a link, under a fresh leaf certificate for this node.
+    /// TLS on both sides of a link, under a fresh leaf certificate for this node; `leaf` is its private key.
     pub fn tls(
         &self,
         node: NodeId,
+        leaf: [u8; 32],
     ) -> Result<(quinn::crypto::rustls::QuicServerConfig, quinn::crypto::rustls::QuicClientConfig), KeyError>
     {
-        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        let key = key_pair(&leaf)?;
         let mut params =
             CertificateParams::new(vec![CLUSTER_NAME.to_owned(), format!("{node}.{CLUSTER_NAME}")])?;
         params.distinguished_name.push(DnType::CommonName, format!("Starling node {node}"));
@@ -122,6 +122,12 @@ impl ClusterKeys {
         client.resumption = rustls::client::Resumption::disabled();
         Ok((server.try_into()?, client.try_into()?))
     }
+}
+
+/// The key pair of an Ed25519 private key.
+fn key_pair(private: &[u8; 32]) -> Result<KeyPair, rcgen::Error> {
+    let pkcs8 = [&PKCS8_ED25519[..], private].concat();
+    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)
 }
 
 /// Which node a verified leaf certificate names.

@@ -98,6 +98,7 @@ impl LinkSender {
             return false;
         }
         tokio::select! {
+            biased;
             // Only the last pong is kept, and nonces rise.
             pong = pongs.wait_for(|pong| *pong >= nonce) => pong.is_ok(),
             _ = self.connection.closed() => false,

@@ -58,7 +58,6 @@ pub(super) struct Entry {
 }
 
 /// All links of this node.
-#[derive(Debug)]
 pub struct Links {
     pub(super) me: Member,
     /// Drawn by this process: tells it from another with the same identity.
@@ -172,6 +171,7 @@ impl Links {
             }
             let run = async {
                 tokio::select! {
+                    biased;
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
                 }

@@ -11,27 +11,28 @@ use starling_protocol::{
     limits::{ADDRESS_CHARS_MAX, MEMBERS_MAX},
 };
 
-use crate::data_dir::DataDir;
+use crate::data_dir::DataDirError;
+
+/// Keeps the members for the next start.
+pub type KeepMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>;
 
 /// All known members of the cluster but this node.
-#[derive(Debug)]
 pub struct Members {
     me: NodeId,
     known: Mutex<Known>,
 }
 
-#[derive(Debug)]
 struct Known {
     members: BTreeMap<NodeId, Member>,
-    /// Where to keep them; nowhere until the node has decided that it may write.
-    dir: Option<DataDir>,
+    /// How to keep them; not at all until the node has decided that it may write.
+    keep: Option<KeepMembers>,
 }
 
 impl Members {
     /// Starts with those of the last run.
     pub fn new(me: NodeId, members: Vec<Member>) -> Self {
         let members = members.into_iter().map(|member| (member.node, member)).collect();
-        Self { me, known: Mutex::new(Known { members, dir: None }) }
+        Self { me, known: Mutex::new(Known { members, keep: None }) }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -39,9 +40,9 @@ impl Members {
     }
 
     /// From now on, changes are kept on disk.
-    pub fn keep_in(&self, dir: DataDir) {
+    pub fn keep(&self, keep: KeepMembers) {
         let mut known = self.known();
-        known.dir = Some(dir);
+        known.keep = Some(keep);
         known.write();
     }
 
@@ -74,9 +75,9 @@ impl Members {
 
 impl Known {
     fn write(&self) {
-        let Some(dir) = &self.dir else { return };
+        let Some(keep) = &self.keep else { return };
         let members: Vec<_> = self.members.values().cloned().collect();
-        if let Err(error) = dir.write_members(&members) {
+        if let Err(error) = keep(&members) {
             tracing::warn!(%error, "cannot keep the list of members; a restart may need --join");
         }
     }

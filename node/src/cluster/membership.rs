@@ -11,7 +11,7 @@ use starling_protocol::{NodeId, frame::peer::Member};
 use tokio::sync::mpsc;
 
 use super::{Links, Members};
-use crate::supervisor::Part;
+use crate::{machine::Machine, supervisor::Part};
 
 /// A gossip packet fits the smallest datagram that QUIC promises.
 const PACKET_BYTES_MAX: usize = 1_100;
@@ -49,6 +49,7 @@ type Gossip = Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>;
 
 /// The task that gossips.
 pub struct Membership {
+    machine: Arc<dyn Machine>,
     identity: Peer,
     runtime: AccumulatingRuntime<Peer>,
     links: Arc<Links>,
@@ -59,18 +60,18 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Gossips as `me`, started at `now_ms` (Unix milliseconds). `packets` come from links, `linked` tells of new ones.
+    /// Gossips as `me`. `packets` come from links, `linked` tells of new ones.
     pub fn new(
+        machine: Arc<dyn Machine>,
         me: Member,
-        now_ms: u64,
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
         linked: mpsc::Receiver<Member>,
     ) -> Self {
-        let identity = Peer { node: me.node, address: me.address, bump: now_ms };
+        let identity = Peer { node: me.node, address: me.address, bump: machine.now_ms() };
         let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
-        Self { identity, runtime, links, members, packets, linked, timers }
+        Self { machine, identity, runtime, links, members, packets, linked, timers }
     }
 
     fn drain(&mut self, foca: &Gossip) {
@@ -106,15 +107,16 @@ impl Part for Membership {
     async fn run(&mut self) {
         // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
         self.identity.bump += 1;
-        let mut foca = gossip(self.identity.clone(), rand::random());
+        let mut foca = gossip(self.identity.clone(), self.machine.random());
         self.runtime = AccumulatingRuntime::new();
         loop {
             let result = tokio::select! {
-                Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
+                biased;
                 Some(timer) = self.timers.1.recv() => foca.handle_timer(timer, &mut self.runtime),
                 Some(Member { node, address, .. }) = self.linked.recv() => {
                     foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
                 }
+                Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
                 else => return,
             };
             if let Err(error) = result {

@@ -18,7 +18,7 @@ pub use self::{
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
     links::{Links, LinksMetrics, Verdicts},
-    members::Members,
+    members::{KeepMembers, Members},
     membership::Membership,
     presence::PresenceMap,
     replication::{Driver, DriverHandle, DriverInput, DriverParts, Report, Waiting},

@@ -16,10 +16,10 @@ use tokio::{
 
 use super::StartError;
 use crate::{
-    clock::now_ms,
     cluster::{self, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts},
     config::{ClusterConfig, Config},
-    data_dir::{DataDir, Identity},
+    data_dir::Identity,
+    machine::Machine,
     supervisor::{Part, Supervisor},
 };
 
@@ -34,21 +34,29 @@ const QUEUE_MAX: usize = 1_024;
 
 /// What it starts from.
 pub struct ClusterStart<'a> {
+    pub machine: &'a Arc<dyn Machine>,
     pub config: &'a Config,
     pub cluster: &'a ClusterConfig,
     pub identity: &'a Identity,
-    pub dir: &'a DataDir,
+    /// Whom it knew when it last ran.
+    pub known: Vec<Member>,
 }
 
 /// A part of the cluster.
 pub struct Joined {
+    /// What it derives from the secret.
     pub keys: ClusterKeys,
+    /// Who is linked.
     pub links: Arc<Links>,
+    /// Who is known.
     pub members: Arc<Members>,
+    /// The one UDP socket.
     pub endpoint: quinn::Endpoint,
     /// Whom to tell of new links.
     pub linked: mpsc::Sender<Member>,
+    /// What keeps it going.
     pub tasks: Vec<JoinHandle<()>>,
+    /// Whether there was anybody to catch up with at the start.
     pub knows_peers: bool,
 }
 
@@ -59,16 +67,16 @@ impl ClusterStart<'_> {
         presence: Arc<PresenceMap>,
         driver: mpsc::Sender<DriverInput>,
     ) -> Result<Joined, StartError> {
-        let node = self.identity.node();
+        let (machine, node) = (self.machine, self.identity.node());
         let keys = ClusterKeys::derive(&self.cluster.secret)?;
         if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
             return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
         }
         let listen = self.cluster.listen;
         let socket =
-            cluster::bind(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let endpoint = cluster::open(socket, &keys, node)?;
-        let known = self.dir.read_members()?;
+            machine.bind_udp(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
+        let endpoint = cluster::open(&**machine, socket, &keys, node)?;
+        let known = self.known;
         let knows_peers = !known.is_empty() || !self.cluster.join.is_empty();
         let first = self.cluster.join.first().or(known.first().map(|member| &member.address));
         let address = match &self.cluster.advertise {
@@ -81,11 +89,12 @@ impl ClusterStart<'_> {
         let members = Arc::new(Members::new(node, known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (linked, news) = mpsc::channel(QUEUE_MAX);
-        let process = rand::random();
+        let process = machine.random_u64();
         let links = Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
-        let membership =
-            Membership::new(me, now_ms(), Arc::clone(&links), Arc::clone(&members), packets, news);
+        let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
+        let membership = Membership::new(Arc::clone(machine), me, to_links, to_members, packets, news);
         let dialer = Dialer::new(
+            Arc::clone(machine),
             endpoint.clone(),
             Arc::clone(&links),
             Arc::clone(&members),

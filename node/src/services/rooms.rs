@@ -17,8 +17,8 @@ use starling_web::{
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
-    clock::now_ms,
     cluster::DriverHandle,
+    machine::Machine,
     store::{Op, OpResult, Store, StoreError},
     writer::WriterHandle,
 };
@@ -30,6 +30,8 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// Implements [`Rooms`].
 pub struct RoomsService {
+    /// Clock, chance, and threads to read on.
+    pub machine: Arc<dyn Machine>,
     /// Read only here.
     pub store: Arc<Store>,
     /// Everything that is written goes through it.
@@ -49,17 +51,17 @@ impl RoomsService {
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let store = Arc::clone(&self.store);
-        let result = tokio::task::spawn_blocking(move || read(&store)).await;
+        let result = self.machine.blocking(move || read(&store)).await;
         let unavailable =
             || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
-        result.map_err(|_| unavailable())?.map_err(|error| {
+        result.ok_or_else(unavailable)?.map_err(|error| {
             tracing::error!(%error, "cannot read the store");
             unavailable()
         })
     }
 
     fn seal_vector(&self, guest: GuestId, room: RoomId, vector: VersionVector, greatest: Hlc) -> String {
-        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let nonce = self.machine.random::<NONCE_BYTES>();
         let cursor = Cursor { guest, room, vector, greatest };
         self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
             // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
@@ -88,7 +90,7 @@ impl RoomsService {
 #[async_trait]
 impl Rooms for RoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
-        let room = RoomId(rand::random());
+        let room = RoomId(self.machine.random());
         match self.writer.commit(Op::CreateRoom { room, name }).await? {
             OpResult::Done(pos) => {
                 self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
@@ -153,7 +155,7 @@ impl Rooms for RoomsService {
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.read(move |store| store.holds(after)).await?;
-        Ok(if held { after.hlc } else { after.hlc.capped(now_ms()) })
+        Ok(if held { after.hlc } else { after.hlc.capped(self.machine.now_ms()) })
     }
 
     fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor {

@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 
 use self::rooms::{Holder, Notice, Rooms};
 use super::LinkSender;
-use crate::clock::now_ms;
+use crate::machine::Machine;
 
 /// A link's part: whether it has been told everything.
 #[derive(Debug)]
@@ -44,6 +44,7 @@ struct State {
 /// All presence that this node knows of.
 #[derive(Debug)]
 pub struct PresenceMap {
+    machine: Arc<dyn Machine>,
     lanes: Arc<Lanes>,
     state: Mutex<State>,
     me: Weak<Self>,
@@ -51,8 +52,8 @@ pub struct PresenceMap {
 
 impl PresenceMap {
     /// Nobody is present.
-    pub fn new(lanes: Arc<Lanes>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { lanes, state: Mutex::default(), me: me.clone() })
+    pub fn new(machine: Arc<dyn Machine>, lanes: Arc<Lanes>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self { machine, lanes, state: Mutex::default(), me: me.clone() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -113,7 +114,7 @@ impl PresenceMap {
     fn notify(&self, notices: Vec<(RoomId, Notice)>) {
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, notice) in notices {
-            let at = client::at(Hlc::from_unix_ms(now_ms()));
+            let at = client::at(Hlc::from_unix_ms(self.machine.now_ms()));
             let frame = match &notice {
                 Notice::Joined(name) => ServerFrame::Joined { username: name.as_str(), guest: true, at },
                 Notice::Left(name) => ServerFrame::Left { username: name.as_str(), guest: true, at },
@@ -177,7 +178,9 @@ impl service::Presence for PresenceMap {
             return Err(NameInUse);
         }
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
-        let now = Hlc(Hlc::from_unix_ms(now_ms()).0 | u64::from(rand::random::<u16>()));
+        let now =
+            Hlc(Hlc::from_unix_ms(self.machine.now_ms()).0
+                | u64::from(u16::from_le_bytes(self.machine.random())));
         // Above the session that it replaces, whatever this node's clock says.
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
         let present = Present { room, guest, name, since };

@@ -138,11 +138,6 @@ impl DriverHandle {
         let _ = self.inbox.send(input).await;
     }
 
-    /// The same, from a thread.
-    pub fn blocking_send(&self, input: DriverInput) {
-        let _ = self.inbox.blocking_send(input);
-    }
-
     /// Up to where cursors may go in this process's own log.
     pub fn own_limit(&self) -> u64 {
         self.shared.own_limit.load(Ordering::Acquire)

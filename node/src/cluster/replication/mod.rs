@@ -27,7 +27,7 @@ use self::handle::NO_LIMIT;
 pub use self::handle::{DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
 use super::{LinkSender, Links};
 use crate::{
-    clock::now_ms,
+    machine::Machine,
     metrics::ClusterMetrics,
     store::{Store, StoreError},
     supervisor::EndsProcess,
@@ -47,6 +47,7 @@ struct LinkTo {
 
 /// The task.
 pub struct Driver {
+    machine: Arc<dyn Machine>,
     replica: Replica,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
@@ -67,6 +68,8 @@ pub struct Driver {
 
 /// What a driver is made of.
 pub struct DriverParts {
+    /// Runs reads for peers.
+    pub machine: Arc<dyn Machine>,
     /// What the store holds.
     pub held: VersionVector,
     /// Digests of what it shows.
@@ -93,6 +96,7 @@ impl Driver {
         let mut replica = Replica::new(parts.held, 0);
         replica.handle(0, Input::Digests(parts.digests), &mut Vec::new());
         let driver = Self {
+            machine: parts.machine,
             replica,
             inbox,
             handle: handle.clone(),
@@ -119,14 +123,16 @@ impl Driver {
             let due = self.replica.next_tick().max(self.now());
             let tick = self.started + Duration::from_millis(due);
             tokio::select! {
+                // A tick is not held up by a full inbox.
+                biased;
+                () = tokio::time::sleep_until(tick) => {
+                    self.notice_sleep(due);
+                    self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled: self.writer.is_stalled() });
+                    self.handle(Input::Tick);
+                }
                 Some(input) = self.inbox.recv() => {
                     self.notice_sleep(due);
                     self.told(input);
-                }
-                () = tokio::time::sleep_until(tick) => {
-                    self.notice_sleep(due);
-                    self.handle(Input::Own { wall_ms: now_ms(), stalled: self.writer.is_stalled() });
-                    self.handle(Input::Tick);
                 }
             }
             self.publish();
@@ -253,7 +259,8 @@ impl Driver {
                 None
             }
             Output::CompareScopes { peer, scopes } => {
-                compare::compare(Arc::clone(&self.store), Arc::clone(&self.handle.shared), peer, scopes);
+                let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.handle.shared));
+                self.machine.run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
                 None
             }
             Output::BarrierPassed(token) => {
@@ -272,18 +279,22 @@ impl Driver {
     }
 
     /// Reads for a peer on a thread that may block. If that fails the answer is empty, and the peer asks another.
-    fn read<T: Default>(
+    fn read<T: Default + Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
         answer: impl FnOnce(T) -> Input + Send + 'static,
     ) {
-        let (store, handle) = (Arc::clone(&self.store), self.handle.clone());
-        tokio::task::spawn_blocking(move || {
-            let found = read(&store).unwrap_or_else(|error| {
+        let (machine, store, handle) =
+            (Arc::clone(&self.machine), Arc::clone(&self.store), self.handle.clone());
+        let read = move || {
+            read(&store).unwrap_or_else(|error| {
                 tracing::error!(%error, "cannot read the store for a peer");
                 T::default()
-            });
-            handle.blocking_send(DriverInput::Read(answer(found)));
+            })
+        };
+        tokio::spawn(async move {
+            let found = machine.blocking(read).await.unwrap_or_default();
+            handle.send(DriverInput::Read(answer(found))).await;
         });
     }
 

@@ -1,0 +1,108 @@
+//! What a node takes from the machine that it runs on: the wall clock, chance, threads that may block, names and the
+//! network. Everything else it takes from `tokio`. Whole nodes run in tests on a machine of virtual time and chance.
+
+use std::{
+    fmt::Debug,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::future::BoxFuture;
+use quinn::{AsyncUdpSocket, Runtime, TokioRuntime};
+use tokio::{
+    net::lookup_host,
+    runtime::Handle,
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use crate::cluster;
+
+/// The machine under a node. Called inside a `tokio` runtime.
+pub trait Machine: Debug + Send + Sync + 'static {
+    /// The wall clock: milliseconds since the Unix epoch; 0 if it stands before it.
+    fn now_ms(&self) -> u64;
+
+    /// Fills with bytes that nobody can guess.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Runs work that may block its thread for a while, such as a read from disk.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// Runs a part that blocks its thread most of the time on a thread of its own.
+    fn run_apart(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()>;
+
+    /// All addresses of a `HOST:PORT`; none if the name is not known now.
+    fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>>;
+
+    /// Binds a UDP socket.
+    fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
+}
+
+impl dyn Machine {
+    /// Bytes that nobody can guess.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill_random(&mut bytes);
+        bytes
+    }
+
+    /// A number that nobody can guess.
+    pub fn random_u64(&self) -> u64 {
+        u64::from_le_bytes(self.random())
+    }
+
+    /// Runs work that may block its thread, and waits for it; `None` if it panics.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, done) = oneshot::channel();
+        self.run_blocking(Box::new(move || {
+            let _ = sender.send(work());
+        }));
+        done.await.ok()
+    }
+}
+
+/// The machine of this process.
+#[derive(Debug)]
+pub struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn now_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        rand::fill(bytes);
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        spawn_blocking(work);
+    }
+
+    fn run_apart(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+        let runtime = Handle::current();
+        let (sender, ended) = oneshot::channel::<()>();
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                let _dropped_at_the_end = sender;
+                runtime.block_on(part);
+            })
+            .expect("the system starts a thread");
+        tokio::spawn(async move {
+            let _ = ended.await;
+        })
+    }
+
+    fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>> {
+        Box::pin(async move { lookup_host(name).await.into_iter().flatten().collect() })
+    }
+
+    fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        TokioRuntime.wrap_udp_socket(cluster::bind(listen)?)
+    }
+}

@@ -1,0 +1,224 @@
+//! A node without its listeners: asks the cluster, opens the store, wires writer, driver and services. It reaches
+//! the outside only through its [`Machine`] and what it is given to start from, so it runs in a simulation as it is.
+
+use std::{sync::Arc, time::Duration};
+
+use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::Until};
+use starling_web::{
+    Web, WebSettings,
+    drain::{Drain, Serving},
+    lane::{CommitPoint, Lanes},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle as Task,
+};
+
+use super::{
+    StartError,
+    cluster_start::{ClusterStart, Joined},
+};
+use crate::{
+    cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap},
+    config::Config,
+    data_dir::Identity,
+    disk_space::DiskSpace,
+    machine::Machine,
+    metrics::Metrics,
+    services::{OperationsService, RoomsService},
+    store::{Committer, Store},
+    supervisor::{Part, Supervisor},
+    writer::{Writer, WriterHandle},
+};
+
+/// Inputs that wait for the driver, at most.
+const DRIVER_INBOX: usize = 1_024;
+/// How long a stopping node waits for its peers to hold its log.
+const HAND_OVER_MS: u64 = 20_000;
+
+/// What a core starts from.
+pub struct CoreStart<'a> {
+    /// What it runs on.
+    pub machine: Arc<dyn Machine>,
+    /// What it is to do.
+    pub config: &'a Config,
+    /// Who it is.
+    pub identity: &'a Identity,
+    /// Whom it knew when it last ran.
+    pub known: Vec<Member>,
+    /// How much room there is for what it keeps.
+    pub space: DiskSpace,
+    /// Opens the store of a node in the cluster with this fingerprint. Called once: when nobody has refused the node.
+    pub open_store: Box<dyn FnOnce(Option<String>) -> Result<Store, StartError> + Send + 'a>,
+    /// Keeps whom it knows for the next start.
+    pub keep_members: KeepMembers,
+}
+
+/// A node without its listeners.
+pub struct Core {
+    /// What users touch.
+    pub web: Arc<Web>,
+    /// The log and its views.
+    pub store: Arc<Store>,
+    /// Its part in the cluster.
+    pub cluster: Option<Joined>,
+    /// Runs its parts.
+    pub supervisor: Arc<Supervisor>,
+    /// Whether users are served.
+    pub serving: watch::Sender<Serving>,
+    background: Vec<Task<()>>,
+    driver: DriverHandle,
+    writer: WriterHandle,
+    writer_thread: Task<()>,
+    copies: usize,
+}
+
+impl Core {
+    /// Starts it.
+    pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
+        let CoreStart { machine, config, identity, known, space, open_store, keep_members } = start;
+        let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
+        let presence = PresenceMap::new(Arc::clone(&machine), Arc::clone(&lanes));
+        let supervisor = Arc::new(Supervisor::default());
+        let inbox = mpsc::channel(DRIVER_INBOX);
+
+        // Ask the cluster before anything is written: it may know better than to let this node in.
+        let mut cluster = match &config.cluster {
+            Some(cluster) => {
+                let start = ClusterStart { machine: &machine, config, cluster, identity, known };
+                Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?)
+            }
+            None if identity.cluster.is_some() => {
+                return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
+            }
+            None => None,
+        };
+
+        let store = Arc::new(open_store(cluster.as_ref().map(|joined| joined.keys.fingerprint.clone()))?);
+        let committer = Committer::new(Arc::clone(&store), identity.node(), machine.now_ms())
+            .map_err(|error| StartError::store(&config.data_dir, error))?;
+        let held = VersionVector::clone(committer.vector());
+        lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
+
+        let digests = committer.digests();
+        let metrics = Metrics::new(&supervisor.restarts, &space);
+        let (writer_start, writer) =
+            Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
+        let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
+        let mut background = Vec::new();
+        if let Some(joined) = &mut cluster {
+            joined.members.keep(keep_members);
+            metrics.register_links(&joined.links.metrics);
+            background.append(&mut joined.tasks);
+        }
+        let (driver_task, driver) = Driver::new(DriverParts {
+            machine: Arc::clone(&machine),
+            held,
+            digests,
+            inbox,
+            writer: writer.clone(),
+            store: Arc::clone(&store),
+            links: cluster.as_ref().map(|joined| (Arc::clone(&joined.links), joined.linked.clone())),
+            knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
+            metrics: metrics.cluster.clone(),
+        });
+        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone());
+        background.push(tokio::spawn(driver_task.run()));
+        background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
+
+        let (serving, drain) = Drain::new();
+        let web = Arc::new(Web {
+            rooms: Arc::new(RoomsService {
+                machine,
+                store: Arc::clone(&store),
+                writer: writer.clone(),
+                driver: driver.clone(),
+                lanes: Arc::clone(&lanes),
+                cursor_key: CursorKey::new(&cursor_key),
+            }),
+            operations: Arc::new(OperationsService {
+                driver: driver.clone(),
+                metrics: Arc::clone(&metrics),
+                presence: Arc::clone(&presence),
+                links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
+                public_url: config.http.public_url.clone(),
+                supervisor: Arc::clone(&supervisor),
+            }),
+            presence,
+            lanes,
+            metrics: metrics.web.clone(),
+            settings: WebSettings {
+                node: identity.node().to_string(),
+                guests_enabled: config.guests_enabled,
+                // Without a token, figures are not for everybody whom a public address lets in.
+                metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
+            },
+            drain,
+        });
+        let copies = config.durability.copies;
+        Ok(Self {
+            web,
+            store,
+            cluster,
+            supervisor,
+            serving,
+            background,
+            driver,
+            writer,
+            writer_thread,
+            copies,
+        })
+    }
+
+    /// Tells sessions to resume elsewhere.
+    pub fn drain(&self) {
+        self.serving.send_replace(Serving::Stopping);
+    }
+
+    /// Stops: peers get what only this node holds, then everything ends in order.
+    pub async fn stop(self) {
+        if let (Some(own), true) = (self.writer.own_origin(), self.cluster.is_some()) {
+            let head = self.web.lanes.commit_point().vector.get(own);
+            let copies = self.driver.wait(own, head, Until::Copies(self.copies), HAND_OVER_MS).await;
+            if copies < self.copies {
+                tracing::warn!(
+                    copies,
+                    wanted = self.copies,
+                    "stopping although fewer nodes hold the newest messages"
+                );
+            }
+        }
+        for task in &self.background {
+            task.abort();
+        }
+        if let Some(Joined { links, endpoint, .. }) = self.cluster {
+            links.close_all();
+            endpoint.close(quinn::VarInt::from_u32(0), b"stopping");
+            let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+        }
+        for task in self.background {
+            let _ = task.await;
+        }
+        self.writer.end().await;
+        if tokio::time::timeout(Duration::from_secs(5), self.writer_thread).await.is_err() {
+            tracing::warn!("the writer did not end in time; everything acked is durable all the same");
+        }
+    }
+}
+
+/// Tells links whose queue was full all of presence afresh.
+struct PresenceRepair(Arc<PresenceMap>);
+
+impl Part for PresenceRepair {
+    fn name(&self) -> &'static str {
+        "presence"
+    }
+
+    async fn run(&mut self) {
+        let mut every = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            every.tick().await;
+            self.0.repair();
+        }
+    }
+}
