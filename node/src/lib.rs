@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod config;
+pub mod control;
 pub mod data_dir;
 pub mod disk_space;
 pub mod logging;

@@ -1,10 +1,90 @@
-//! Log lines: for people on a terminal, JSON otherwise. Set up once by `main`.
+//! Log lines: for people on a terminal, JSON otherwise. Set up once by `main`. The last warnings and errors are kept
+//! in memory for `starling status`.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    collections::VecDeque,
+    fmt::{self, Write},
+    io::{IsTerminal, stderr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use serde::{Deserialize, Serialize};
+use starling_protocol::{Hlc, frame::client};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{EnvFilter, Layer, fmt as lines, layer::Context, prelude::*};
 
 use crate::config::LogFormat;
+
+/// Warnings and errors that are kept, at most.
+const KEPT_MAX: usize = 16;
+/// Bytes of each that are kept, at most.
+const TEXT_BYTES_MAX: usize = 500;
+
+/// A warning or an error of this process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Logged {
+    /// When: RFC 3339 in UTC.
+    pub at: String,
+    /// `WARN` or `ERROR`.
+    pub level: String,
+    /// What was said.
+    pub text: String,
+}
+
+/// The last warnings and errors of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct LastErrors;
+
+static KEPT: Mutex<VecDeque<Logged>> = Mutex::new(VecDeque::new());
+
+fn kept() -> MutexGuard<'static, VecDeque<Logged>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LastErrors {
+    /// All that are kept, newest last.
+    pub fn all() -> Vec<Logged> {
+        kept().iter().cloned().collect()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for LastErrors {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        if level > Level::WARN {
+            return;
+        }
+        let mut text = Text::default();
+        event.record(&mut text);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = client::at(Hlc::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(0)));
+        let mut kept = kept();
+        if kept.len() == KEPT_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(Logged { at, level: level.to_string(), text: text.0 });
+    }
+}
+
+/// The message of a log line, then its fields.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let written = match field.name() {
+            "message" => write!(self.0, "{value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
+        let end = self.0.floor_char_boundary(TEXT_BYTES_MAX);
+        self.0.truncate(end);
+        written.unwrap_or_default();
+    }
+}
 
 /// Starts logging to stderr.
 ///
@@ -18,11 +98,12 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let builder = fmt().with_env_filter(filter).with_writer(stderr);
-    if human {
-        builder.with_ansi(stderr().is_terminal()).with_target(false).init();
+    let lines = lines::layer().with_writer(stderr);
+    let lines = if human {
+        lines.with_ansi(stderr().is_terminal()).with_target(false).boxed()
     } else {
-        builder.json().flatten_event(true).init();
-    }
+        lines.json().flatten_event(true).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(LastErrors).init();
     Ok(())
 }

@@ -6,7 +6,8 @@ use clap::Parser;
 use data_encoding::HEXLOWER;
 use futures_util::FutureExt;
 use starling_node::{
-    config::{ClusterCommand, Command, Config, Flags, ServeFlags},
+    config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags},
+    control::{self, Answer, Question},
     logging,
     node::{Node, StartError},
     verify,
@@ -30,9 +31,10 @@ fn main() -> ExitCode {
         Err(answer) => answer.exit(),
     };
     let result = match command {
-        None => run(serve),
-        Some(Command::Serve(serve)) => run(*serve),
-        Some(Command::Verify(flags)) => verify::run(&flags.data_dir, flags.rebuild),
+        None => run(serve).map_err(Failure::from),
+        Some(Command::Serve(serve)) => run(*serve).map_err(Failure::from),
+        Some(Command::Verify(flags)) => verify::run(&flags).map_err(Failure::from),
+        Some(Command::Status(flags)) => status(&flags),
         Some(Command::Cluster(ClusterCommand::Secret)) => {
             println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
             Ok(())
@@ -45,6 +47,18 @@ fn main() -> ExitCode {
             ExitCode::from(REFUSED)
         }
     }
+}
+
+/// Why a command has no result: one line that says what to do.
+type Failure = Box<dyn std::error::Error>;
+
+fn status(flags: &StatusFlags) -> Result<(), Failure> {
+    match control::ask(&flags.data_dir, &Question::Status, |_| ())? {
+        Answer::Status(status) if flags.json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Answer::Status(status) => print!("{status}"),
+        _ => return Err("the node gave another answer".into()),
+    }
+    Ok(())
 }
 
 /// What is wrong with the flags, and where to read more; clap says it in several lines.

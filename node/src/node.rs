@@ -21,6 +21,7 @@ pub use self::{
 use crate::{
     cluster::KeyError,
     config::{Config, ConfigError},
+    control::ControlServer,
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch},
     machine::{Machine, ThisMachine},
@@ -114,10 +115,17 @@ impl Node {
         })
         .await?;
         let serving = core.serving.clone();
+        let http = listeners.public.local_addr().unwrap_or(config.http.listen);
+        let status = core.status_source(
+            identity.node().to_string(),
+            http.to_string(),
+            dir.store_file(),
+            space.clone(),
+        );
+        core.supervisor.start(ControlServer::new(&config.data_dir, Arc::new(status)));
         let disk_watch = DiskWatch { data_dir: config.data_dir.clone(), space, serving };
         disk_watch.look();
         core.supervisor.start(disk_watch);
-        let http = listeners.public.local_addr().unwrap_or(config.http.listen);
         let servers = listeners.serve(&core.web, &config, &core.supervisor);
         Ok(Self { http, servers, core })
     }

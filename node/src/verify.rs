@@ -1,38 +1,168 @@
-//! `starling verify`: checks the store of a stopped node, and can rebuild its views from the log.
+//! `starling verify`: checks the log, and the views against a rebuild, of a stopped node or a running one; on a
+//! running one also how its views compare with its peers'. Can rebuild the views of a stopped one.
 
 use std::{
+    fmt, fs, io,
     io::{IsTerminal, Write, stderr},
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::{
+    config::VerifyFlags,
+    control::{self, Answer, AskError, Question, StatusSource},
     data_dir::{DataDir, DataDirError},
     node::StartError,
-    store::Store,
+    store::{Report, Store, StoreError},
 };
 
-/// Checks, and rebuilds first if asked to; prints what it found, the digest of all views last.
-pub fn run(data_dir: &Path, rebuild: bool) -> Result<(), StartError> {
-    let (dir, identity) = DataDir::inspect(data_dir)?;
+/// Why nothing could be checked, or what is wrong.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The directory, or the store in it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The running node.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The store.
+    #[error("the store is not sound: {0}")]
+    Store(#[from] StoreError),
+    /// Rebuilding is not for a running node.
+    #[error("a node runs on {0}: stop it to rebuild its views")]
+    Running(PathBuf),
+}
+
+/// What a check has found in a sound store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Findings {
+    /// Events in the log.
+    pub events: u64,
+    /// Origins in the log.
+    pub origins: usize,
+    /// Digest of all views: equal on two nodes if and only if they show the same.
+    pub digest: String,
+    /// Scopes (rooms and others) and the digests of their views, if asked for.
+    pub scopes: Vec<(String, String)>,
+    /// Of a running node: its peers, how many of 256 parts of all views they are known to show as it does, and in how
+    /// many they show something else.
+    pub peers: Vec<(String, usize, usize)>,
+    /// Where they do, as far as found out.
+    pub differences: Vec<(String, String)>,
+}
+
+impl Findings {
+    fn new(report: &Report, with_scopes: bool) -> Self {
+        let scopes =
+            report.scopes.iter().map(|(scope, digest)| (scope.to_string(), digest.views.to_string()));
+        Self {
+            events: report.events,
+            origins: report.origins,
+            digest: report.digest.to_string(),
+            scopes: if with_scopes { scopes.collect() } else { Vec::new() },
+            peers: Vec::new(),
+            differences: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (scope, digest) in &self.scopes {
+            writeln!(f, "{scope} {digest}")?;
+        }
+        for (peer, equal, diverged) in &self.peers {
+            writeln!(f, "peer {peer} {equal} parts alike, {diverged} diverged")?;
+        }
+        for (peer, scopes) in &self.differences {
+            writeln!(f, "DIVERGED from {peer}: {scopes}")?;
+        }
+        writeln!(f, "events {}\norigins {}\ndigest {}", self.events, self.origins, self.digest)
+    }
+}
+
+/// Checks what is in a data directory; prints what it found, the digest of all views last.
+pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
+    let data_dir = &flags.data_dir;
+    let (dir, identity) = DataDir::inspect(data_dir).map_err(StartError::from)?;
     if identity.is_none() || !dir.store_file().exists() {
-        return Err(DataDirError::Missing(data_dir.into()).into());
+        return Err(StartError::from(DataDirError::Missing(data_dir.into())).into());
     }
     let file = dir.store_file();
-    let failed = |error| StartError::store(&file, error);
-    let store = Store::open_file(&file).map_err(failed)?;
-    if rebuild {
-        store.rebuild(progress).map_err(failed)?;
-    }
-    let report = store.verify().map_err(failed)?;
-    println!("events {}", report.events);
-    println!("origins {}", report.origins);
-    println!("digest {}", report.digest);
+    let findings = match Store::open_file(&file) {
+        Err(StoreError::InUse) if flags.rebuild => return Err(VerifyError::Running(data_dir.into())),
+        Err(StoreError::InUse) => {
+            match control::ask(data_dir, &Question::Verify { scopes: flags.rooms }, show)? {
+                Answer::Verified(findings) => findings,
+                _ => return Err(AskError::Refused("the node gave another answer".to_owned()).into()),
+            }
+        }
+        Err(error) => return Err(StartError::store(&file, error).into()),
+        Ok(store) => {
+            if flags.rebuild {
+                store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
+            }
+            store.verify()?;
+            Findings::new(&against_rebuild(&store, data_dir, show)?, flags.rooms)
+        }
+    };
+    print!("{findings}");
     Ok(())
 }
 
-fn progress(done: u64) {
+/// Checks a running node, for its control socket.
+pub fn running(
+    source: &StatusSource,
+    data_dir: &Path,
+    with_scopes: bool,
+    progress: impl FnMut(&str),
+) -> Result<Findings, VerifyError> {
+    let mut findings = Findings::new(&against_rebuild(&source.store, data_dir, progress)?, with_scopes);
+    let report = source.driver.report();
+    let peer =
+        |peer: &crate::cluster::PeerReport| (peer.peer.to_string(), peer.parts_equal, peer.parts_diverged);
+    findings.peers = report.peers.iter().map(peer).collect();
+    let differences = source.driver.differences().into_iter();
+    findings.differences = differences.map(|(peer, scopes)| (peer.to_string(), scopes)).collect();
+    Ok(findings)
+}
+
+/// Derives all views once more beside the store; needs as much room on the disk as the store itself.
+fn against_rebuild(
+    store: &Store,
+    data_dir: &Path,
+    mut progress: impl FnMut(&str),
+) -> Result<Report, VerifyError> {
+    let scratch = Scratch(data_dir.join(format!("verify.{}.new", std::process::id())));
+    scratch.remove();
+    let rebuilt = Store::open_file(&scratch.0).map_err(|error| StartError::store(&scratch.0, error))?;
+    Ok(store.verify_against_rebuild(&rebuilt, |done| progress(&format!("checking: {done} events")))?)
+}
+
+/// A file that is gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, file = %self.0.display(), "cannot remove a scratch file");
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn show(progress: &str) {
     if stderr().is_terminal() {
-        let _ = write!(stderr(), "\rrebuilding: {done} events");
+        let _ = write!(stderr(), "\r{progress}");
         let _ = stderr().flush();
     }
 }

@@ -170,6 +170,9 @@ pub trait Operations: Send + Sync + 'static {
     /// Why the node should get no traffic now; empty if it is ready.
     fn not_ready(&self) -> Vec<String>;
 
+    /// What is wrong without keeping the node from serving.
+    fn troubles(&self) -> Vec<String>;
+
     /// All figures, as Prometheus reads them.
     fn metrics(&self) -> String;
 

@@ -130,6 +130,11 @@ impl Links {
         }
     }
 
+    /// All other nodes that are known, linked or not.
+    pub fn known(&self) -> Vec<Member> {
+        self.members.all()
+    }
+
     /// Where users reach the linked nodes, as far as these were told.
     pub fn public_urls(&self) -> Vec<String> {
         self.links().values().filter_map(|entry| entry.public_url.clone()).collect()

@@ -23,7 +23,9 @@ pub struct Flags {
 pub enum Command {
     /// Run a node (the default).
     Serve(Box<ServeFlags>),
-    /// Check the store of a stopped node: the log, its gaps, and a digest of all views.
+    /// Show how a running node is: state, peers, lag, queues, last errors.
+    Status(StatusFlags),
+    /// Check a node, running or not: its log, its views against a rebuild, and a digest of all views.
     Verify(VerifyFlags),
     /// Set up a cluster.
     #[command(subcommand)]
@@ -37,12 +39,26 @@ pub enum ClusterCommand {
     Secret,
 }
 
+/// `starling status`
+#[derive(Args, Debug)]
+pub struct StatusFlags {
+    /// Where the node keeps everything.
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+    pub data_dir: PathBuf,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `starling verify`
 #[derive(Args, Debug)]
 pub struct VerifyFlags {
     /// Where the node keeps everything.
     #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
     pub data_dir: PathBuf,
+    /// Print the digest of each room, too.
+    #[arg(long)]
+    pub rooms: bool,
     /// Drop all views first, and derive them from the log again.
     #[arg(long)]
     pub rebuild: bool,

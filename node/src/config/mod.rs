@@ -11,7 +11,7 @@ use starling_protocol::limits::ADDRESS_CHARS_MAX;
 use thiserror::Error;
 
 pub use self::{
-    flags::{ClusterCommand, Command, Flags, ServeFlags, VerifyFlags},
+    flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, VerifyFlags},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
 

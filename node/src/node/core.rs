@@ -1,7 +1,7 @@
 //! A node without its listeners: asks the cluster, opens the store, wires writer, driver and services. It reaches
 //! the outside only through its [`Machine`] and what it is given to start from, so it runs in a simulation as it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::Until};
 use starling_web::{
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap},
     config::Config,
+    control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
     machine::Machine,
@@ -70,6 +71,7 @@ pub struct Core {
     driver: DriverHandle,
     writer: WriterHandle,
     writer_thread: Task<()>,
+    presence: Arc<PresenceMap>,
     copies: usize,
 }
 
@@ -138,13 +140,14 @@ impl Core {
             }),
             operations: Arc::new(OperationsService {
                 driver: driver.clone(),
+                writer: writer.clone(),
                 metrics: Arc::clone(&metrics),
                 presence: Arc::clone(&presence),
                 links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
                 public_url: config.http.public_url.clone(),
                 supervisor: Arc::clone(&supervisor),
             }),
-            presence,
+            presence: presence.clone(),
             lanes,
             metrics: metrics.web.clone(),
             settings: WebSettings {
@@ -166,8 +169,33 @@ impl Core {
             driver,
             writer,
             writer_thread,
+            presence,
             copies,
         })
+    }
+
+    /// What operators ask for over the control socket.
+    pub fn status_source(
+        &self,
+        node: String,
+        http: String,
+        store_file: PathBuf,
+        space: DiskSpace,
+    ) -> StatusSource {
+        StatusSource {
+            node,
+            http,
+            store_file,
+            store: Arc::clone(&self.store),
+            space,
+            writer: self.writer.clone(),
+            driver: self.driver.clone(),
+            links: self.cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
+            presence: Arc::clone(&self.presence),
+            operations: Arc::clone(&self.web.operations),
+            drain: self.web.drain.clone(),
+            web: self.web.metrics.clone(),
+        }
     }
 
     /// Tells sessions to resume elsewhere.

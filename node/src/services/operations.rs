@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::service::Operations;
 
 use crate::{
     cluster::{DriverHandle, Links, PresenceMap},
     metrics::Metrics,
     supervisor::Supervisor,
+    writer::WriterHandle,
 };
 
 /// Implements [`Operations`].
 pub struct OperationsService {
     /// Whether the node has caught up.
     pub driver: DriverHandle,
+    /// Whether it can write.
+    pub writer: WriterHandle,
     /// All figures.
     pub metrics: Arc<Metrics>,
     /// Who is where.
@@ -33,7 +37,31 @@ impl Operations for OperationsService {
         if !self.driver.is_ready() {
             reasons.push("catching up with the other nodes".to_owned());
         }
+        if self.writer.is_stalled() {
+            reasons.push("the disk has been busy with one commit for more than a second".to_owned());
+        }
+        if let ClockVerdict::Outside(ms) = self.driver.report().clock {
+            let (seconds, side) = (ms.unsigned_abs() / 1_000, if ms > 0 { "ahead of" } else { "behind" });
+            reasons.push(format!("the clock is {seconds} s {side} those of most other nodes; set it right"));
+        }
         reasons
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let report = self.driver.report();
+        if let ClockVerdict::Disputed(ms) = report.clock {
+            troubles.push(format!("the clocks of the nodes are {} s apart; set them right", ms / 1_000));
+        }
+        for peer in report.peers.iter().filter(|peer| peer.parts_diverged > 0) {
+            let named = self.driver.differences().into_iter().filter(|(node, _)| *node == peer.peer);
+            let named = named.map(|(_, scopes)| scopes).collect::<Vec<_>>().join(", ");
+            let (peer, parts) = (peer.peer, peer.parts_diverged);
+            troubles.push(format!(
+                "this node and {peer} show something else in {parts} of 256 parts ({named}); run 'starling verify' on both"
+            ));
+        }
+        troubles
     }
 
     fn metrics(&self) -> String {

@@ -13,9 +13,9 @@ use serde_json::json;
 use super::Web;
 use crate::drain::Serving;
 
-/// The process runs.
-pub async fn livez() -> impl IntoResponse {
-    Json(json!({ "status": "alive" }))
+/// The process runs; what is wrong with it all the same.
+pub async fn livez(State(web): State<Arc<Web>>) -> impl IntoResponse {
+    Json(json!({ "status": "alive", "errors": web.operations.troubles() }))
 }
 
 /// The node wants traffic, or says why not.
@@ -27,7 +27,8 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
         Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {
-        return Json(json!({ "status": "ready" })).into_response();
+        let ready = json!({ "status": "ready", "errors": web.operations.troubles() });
+        return Json(ready).into_response();
     }
     let reasons = Json(json!({ "status": "not ready", "reasons": reasons }));
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()

@@ -134,6 +134,10 @@ impl Presence for Memory {
 }
 
 impl Operations for Memory {
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn not_ready(&self) -> Vec<String> {
         Vec::new()
     }

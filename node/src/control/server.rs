@@ -1,0 +1,120 @@
+//! The answering side: a part of the node that listens on the socket.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, mpsc},
+    time::{sleep, timeout},
+};
+
+use super::{Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource};
+use crate::{supervisor::Part, verify};
+
+/// Questions that are answered at once, at most.
+const CONNECTIONS_MAX: usize = 8;
+/// How long a question may take to arrive, and an answer to be taken.
+const IO_MAX: Duration = Duration::from_secs(10);
+/// Lines of progress that wait to be sent, at most; progress that comes faster is left out.
+const PROGRESS_MAX: usize = 4;
+
+/// The control socket of a running node.
+pub struct ControlServer {
+    data_dir: PathBuf,
+    listener: Option<UnixListener>,
+    source: Arc<StatusSource>,
+}
+
+impl ControlServer {
+    /// Listens in a data directory, whose store this process holds: a socket that lies there is a dead process's.
+    pub fn new(data_dir: &Path, source: Arc<StatusSource>) -> Self {
+        let listener = bind(data_dir);
+        if let Err(error) = &listener {
+            tracing::warn!(%error, "no control socket: 'starling status' will not reach this node");
+        }
+        Self { data_dir: data_dir.into(), listener: listener.ok(), source }
+    }
+}
+
+/// Makes the socket so that nobody else can use it even for a moment.
+fn bind(data_dir: &Path) -> io::Result<UnixListener> {
+    let (path, unfinished) = (data_dir.join(SOCKET), data_dir.join("control.new"));
+    let _ = fs::remove_file(&unfinished);
+    let listener = UnixListener::bind(&unfinished)?;
+    fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
+    fs::rename(&unfinished, &path)?;
+    Ok(listener)
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(self.data_dir.join(SOCKET));
+    }
+}
+
+impl Part for ControlServer {
+    fn name(&self) -> &'static str {
+        "control socket"
+    }
+
+    async fn run(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+            let Ok((stream, _)) = listener.accept().await else {
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let (source, data_dir) = (Arc::clone(&self.source), self.data_dir.clone());
+            tokio::spawn(async move {
+                // Who asked has gone; there is nobody to tell.
+                let _ = answer(stream, &source, &data_dir).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, source: &Arc<StatusSource>, data_dir: &Path) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = String::new();
+    let mut reader = BufReader::new(reader.take(QUESTION_BYTES_MAX));
+    timeout(IO_MAX, reader.read_line(&mut line)).await??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Question::Status) => Answer::Status(Box::new(source.status())),
+        Ok(Question::Verify { scopes }) => {
+            let (progress, mut told) = mpsc::channel(PROGRESS_MAX);
+            let (source, data_dir) = (Arc::clone(source), data_dir.to_owned());
+            let check = tokio::task::spawn_blocking(move || {
+                verify::running(&source, &data_dir, scopes, |text| {
+                    let _ = progress.try_send(text.to_owned());
+                })
+            });
+            while let Some(text) = told.recv().await {
+                send(&mut writer, &Answer::Progress(text)).await?;
+            }
+            match check.await {
+                Ok(Ok(findings)) => Answer::Verified(findings),
+                Ok(Err(error)) => Answer::Error(error.to_string()),
+                Err(_) => Answer::Error("the check ended early; see the log of the node".to_owned()),
+            }
+        }
+        Err(error) => Answer::Error(format!("this node does not know the question: {error}")),
+    };
+    send(&mut writer, &answer).await
+}
+
+async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    timeout(IO_MAX, writer.write_all(&line)).await?
+}
