@@ -43,6 +43,12 @@ impl Barrier {
         self.next.push(token);
     }
 
+    /// Names one exchange, or another probe.
+    pub(super) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
     pub(super) fn probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
         if let Some(exchange) = self.running.as_mut().filter(|exchange| exchange.id == id) {
             exchange.unanswered.remove(&link);
@@ -73,12 +79,11 @@ impl Barrier {
             if in_step.is_empty() {
                 step.passed.append(&mut self.next);
             } else if now >= self.not_before {
-                self.next_id += 1;
+                step.exchange = self.fresh_id();
                 self.not_before = now + SPACING_MS;
-                step.exchange = self.next_id;
                 step.probe = in_step.iter().copied().collect();
                 self.running = Some(Exchange {
-                    id: self.next_id,
+                    id: step.exchange,
                     deadline: now + WAIT_MS_MAX,
                     tokens: std::mem::take(&mut self.next),
                     unanswered: in_step,

@@ -44,9 +44,11 @@ impl Replica {
 
     /// The process has not run for a while: nothing that it knows of its peers is sure any longer.
     pub(super) fn woke(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
-            link.begin_anew(self.held.clone());
+            link.begin_anew(self.held.clone(), probe);
             out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+            out.push(send(id, ReplicaFrame::Probe(probe)));
         }
         self.settle_all(now, out);
     }

@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) told_is_stale: bool,
     /// What was held here when the link came up; `None` once the peer has had all of it.
     catching_up_to: Option<VersionVector>,
+    /// Until this probe is answered, nothing that comes was surely sent after this process woke.
+    proving: Option<u64>,
     /// Its writer has been busy with one commit for too long.
     pub(super) stalled: bool,
     /// How far its wall clock is ahead of this node's, when it last told.
@@ -53,6 +55,7 @@ impl Link {
             own_reads: 0,
             told_is_stale: false,
             catching_up_to: Some(held),
+            proving: None,
             stalled: false,
             clock_ahead_ms: None,
             digests: PeerDigests::default(),
@@ -69,16 +72,33 @@ impl Link {
         self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
     }
 
-    /// As if the link had just come up: what this node was told before it slept may be stale.
-    pub(super) fn begin_anew(&mut self, held: VersionVector) {
+    /// As if the link had just come up: what this node was told before it slept may be stale, and frames from then may
+    /// still come. Only what follows the answer to this probe counts.
+    pub(super) fn begin_anew(&mut self, held: VersionVector, probe: u64) {
         self.catching_up_to = Some(held);
         self.vector_received = false;
         self.calls_us_in_step = false;
+        self.proving = Some(probe);
+    }
+
+    /// A probe is answered.
+    pub(super) fn probed(&mut self, probe: u64) {
+        if self.proving == Some(probe) {
+            self.proving = None;
+            // The answer is the peer's whole vector.
+            self.vector_received = true;
+        }
+    }
+
+    /// The peer says whether it takes this node for in step.
+    pub(super) fn calls_us(&mut self, in_step: bool) {
+        self.calls_us_in_step = in_step && self.proving.is_none();
     }
 
     /// Says whether the peer has just caught up.
     pub(super) fn update_caught_up(&mut self) -> bool {
         let caught_up = self.vector_received
+            && self.proving.is_none()
             && self.catching_up_to.as_ref().is_some_and(|target| self.confirmed.covers(target));
         if caught_up {
             self.catching_up_to = None;

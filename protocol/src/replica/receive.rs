@@ -28,7 +28,7 @@ impl Replica {
                 self.confirm_all(now, link_id, out);
             }
             ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step, stalled, wall_ms }) => {
-                link.calls_us_in_step = in_step;
+                link.calls_us(in_step);
                 link.stalled = stalled;
                 link.clock_ahead_ms = Some(self.own_state.clock_ahead_ms(now, wall_ms));
                 rose.extend(own_head);
@@ -53,6 +53,7 @@ impl Replica {
             }
             ReplicaFrame::Probed(id, vector) => {
                 let rose: Vec<_> = vector.iter().collect();
+                link.probed(id);
                 self.barrier.probed(id, link_id, &vector);
                 self.peer_has(now, link_id, &rose, out);
                 self.drive_barrier(now, out);

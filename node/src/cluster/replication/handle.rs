@@ -1,8 +1,11 @@
 //! How the rest of the node speaks with the driver: what it is told, what it may be asked, and what it reports.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use starling_protocol::{
@@ -11,12 +14,18 @@ use starling_protocol::{
     frame::peer::{Member, ReplicaFrame},
     replica::{Input, LinkId, Millis, Until},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::cluster::LinkSender;
 
 /// `own_limit` while no peer is in step: cursors may go as far as this node has.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
+
+/// A driver that has not run for so long does not know how things are: it beats every second.
+const DRIVER_SILENCE_MAX: Duration = Duration::from_millis(2_500);
 
 /// Who waits until an event is durable elsewhere; called with the number of nodes that hold it, and once more if more
 /// of them hold it soon after a disappointing answer.
@@ -102,6 +111,10 @@ pub struct Report {
 pub(super) struct Shared {
     pub(super) own_limit: AtomicU64,
     pub(super) ready: AtomicBool,
+    /// The clock of the two below.
+    pub(super) started: Instant,
+    /// When the driver last ran, in milliseconds.
+    pub(super) ran_at: AtomicU64,
     pub(super) report: Mutex<Report>,
     /// Where a peer shows something else, as it was found out: node and scopes.
     pub(super) differences: Mutex<Vec<(NodeId, String)>>,
@@ -127,6 +140,8 @@ impl DriverHandle {
         let shared = Shared {
             own_limit: AtomicU64::new(NO_LIMIT),
             ready: AtomicBool::new(ready),
+            started: Instant::now(),
+            ran_at: AtomicU64::new(0),
             report: Mutex::new(report),
             differences: Mutex::default(),
         };
@@ -143,9 +158,12 @@ impl DriverHandle {
         self.shared.own_limit.load(Ordering::Acquire)
     }
 
-    /// Whether the node has caught up since its start, or since it slept.
+    /// Whether the node has caught up since its start, or since it slept; also if the driver has yet to notice that
+    /// it did.
     pub fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Relaxed)
+        let ran_at = Duration::from_millis(self.shared.ran_at.load(Ordering::Relaxed));
+        let silence = self.shared.started.elapsed().saturating_sub(ran_at);
+        self.shared.ready.load(Ordering::Relaxed) && silence < DRIVER_SILENCE_MAX
     }
 
     /// The state of replication.

@@ -36,6 +36,8 @@ use crate::{
 
 /// A starting node that knows of peers, but hears none, serves after this.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
+/// One that slept serves alone after this: its peers were there before, and may have to dial it anew.
+const ALONE_AFTER_SLEEP: Duration = Duration::from_secs(4);
 /// A driver that runs so much later than it wanted to has not run at all: the process was stopped.
 const SLEPT_MS_MIN: Millis = 1_000;
 /// How often its state is reported.
@@ -60,8 +62,8 @@ pub struct Driver {
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
     started: Instant,
-    /// Since when it has waited to be called in step.
-    waits_since: Instant,
+    /// When it serves although nobody calls it in step, if it hears nobody.
+    alone_at: Instant,
     next_report: Millis,
     outputs: Vec<Output>,
 }
@@ -108,8 +110,8 @@ impl Driver {
             store: parts.store,
             admitted: parts.links,
             metrics: parts.metrics,
-            started: Instant::now(),
-            waits_since: Instant::now(),
+            started: handle.shared.started,
+            alone_at: Instant::now() + ALONE_AFTER,
             next_report: 0,
             outputs: Vec::new(),
         };
@@ -155,7 +157,7 @@ impl Driver {
         );
         if self.admitted.is_some() {
             self.handle.shared.ready.store(false, Ordering::Relaxed);
-            self.waits_since = Instant::now();
+            self.alone_at = Instant::now() + ALONE_AFTER_SLEEP;
         }
         self.handle(Input::Woke);
     }
@@ -311,11 +313,12 @@ impl Driver {
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;
+        shared.ran_at.store(now, Ordering::Relaxed);
         shared.own_limit.store(self.replica.own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
         if !shared.ready.load(Ordering::Relaxed) {
             let ready = match self.replica.called_in_step(now) {
                 Some(called) => called,
-                None => self.waits_since.elapsed() >= ALONE_AFTER,
+                None => Instant::now() >= self.alone_at,
             };
             if ready {
                 tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
