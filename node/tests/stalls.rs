@@ -1,8 +1,6 @@
 //! A node that hangs: its peers' acks tell the truth and are raised, and when it wakes it is not ready before it has
 //! caught up.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 mod support;
 
 use support::{
