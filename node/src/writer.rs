@@ -3,14 +3,14 @@
 //! knows what the disk holds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, MessagePosted, OriginId, Pos,
-    frame::client::MessageObject,
+    ErrorCode, Event, GuestId, MessageId, MessagePosted, OriginId, Pos, RoomId, Sender,
+    frame::client::{ListedMessage, MessageObject},
     limits::EVENTS_CHUNK_BYTES_MAX,
     replica::{Input, Until},
 };
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    cluster::{DriverHandle, DriverInput, Waiting},
+    cluster::{DriverHandle, DriverInput, PresenceMap, Waiting},
     config::DurabilityConfig,
     disk_space::DiskSpace,
     machine::Machine,
@@ -43,6 +43,12 @@ const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 const RAISE_MS: u64 = 10_000;
 /// A commit that takes longer is a stall: peers no longer wait for this node.
 const STALL: Duration = Duration::from_secs(1);
+
+/// Of a room in which guests are shown under other names, so many of the newest messages are looked through for
+/// theirs, which are sent again: more than a page shows at first.
+const SHOWN_AGAIN_MESSAGES: usize = 200;
+/// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
+const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 
 /// A write, and who waits for it.
 #[derive(Debug)]
@@ -129,6 +135,12 @@ impl WriterHandle {
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
+    /// Hands over something that nobody waits for; says whether there was room for it, in the queue and on disk.
+    pub fn try_op(&self, op: Op) -> bool {
+        self.space.admits_peers()
+            && self.queue.try_send(Request::Op { op, done: oneshot::channel().0 }).is_ok()
+    }
+
     /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
         self.space.admits_peers() && self.queue.try_send(Request::Apply(events)).is_ok()
@@ -165,11 +177,16 @@ impl Writer {
     }
 
     /// Runs on a thread of its own until all handles are gone.
-    pub fn start(self, machine: Arc<dyn Machine>, driver: DriverHandle) -> JoinHandle<()> {
-        Arc::clone(&machine).run_apart("writer", Box::pin(self.run(machine, driver)))
+    pub fn start(
+        self,
+        machine: Arc<dyn Machine>,
+        driver: DriverHandle,
+        presence: Arc<PresenceMap>,
+    ) -> JoinHandle<()> {
+        Arc::clone(&machine).run_apart("writer", Box::pin(self.run(machine, driver, presence)))
     }
 
-    async fn run(mut self, machine: Arc<dyn Machine>, driver: DriverHandle) {
+    async fn run(mut self, machine: Arc<dyn Machine>, driver: DriverHandle, presence: Arc<PresenceMap>) {
         let _without_it = EndsProcess("writer");
         let mut ending = false;
         while !ending && let Some(first) = self.queue.recv().await {
@@ -198,13 +215,13 @@ impl Writer {
             self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.tell(commit, replies, &driver).await;
+            self.tell(commit, replies, &driver, &presence).await;
         }
     }
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
-    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle) {
-        let Commit { number, vector, results, own, received, listed, digests } = commit;
+    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
+        let Commit { number, vector, results, own, received, listed, digests, renamed } = commit;
         self.lanes.begin(number);
         // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
         let mut rooms = BTreeMap::new();
@@ -217,6 +234,10 @@ impl Writer {
         }
         for (lane, frames) in rooms.into_values().flatten() {
             lane.push(frames);
+        }
+        if !renamed.is_empty() {
+            self.show_again(number, &renamed);
+            presence.renamed(renamed);
         }
         let mut inputs = Vec::new();
         if let Some(own) = own {
@@ -251,6 +272,34 @@ impl Writer {
         }
         if !inputs.is_empty() || !waiting.is_empty() {
             driver.send(DriverInput::Committed(inputs, waiting)).await;
+        }
+    }
+
+    /// Sends the newest messages of guests again who are shown under another name now; clients replace by id. What is
+    /// older has its new name once it is loaded again.
+    fn show_again(&self, number: u64, renamed: &BTreeSet<(RoomId, GuestId)>) {
+        let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
+        for (room, lane) in rooms.into_iter().filter_map(|room| Some((room, self.lanes.get(room)?))) {
+            let page = match self.committer.store().page(room, None, SHOWN_AGAIN_MESSAGES, None) {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "cannot read what is to be shown under another name");
+                    continue;
+                }
+            };
+            let is_renamed = |message: &&ListedMessage| {
+                let Sender::Guest { id, .. } = message.posted.sender;
+                renamed.contains(&(room, id))
+            };
+            let mut bytes = 0;
+            let frames = page.messages.iter().filter(is_renamed).map(|message| {
+                let text = MessageObject::new(room, message, false).to_json().into();
+                Frame { commit: number, hlc: message.pos.hlc, text }
+            });
+            lane.push(frames.take_while(|frame| {
+                bytes += frame.text.len();
+                bytes <= SHOWN_AGAIN_BYTES
+            }));
         }
     }
 

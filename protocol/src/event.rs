@@ -95,6 +95,18 @@ pub struct MessagePosted {
     pub text: MessageText,
 }
 
+/// A guest had a name in the room that is the event's scope while another guest had it too, which only the sides of a
+/// split let happen: written by the node that held his session, once it saw the other's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameShared {
+    /// Who.
+    pub guest: GuestId,
+    /// The name, as he typed it.
+    pub name: GuestName,
+    /// When his session began. He had the name from then to the event.
+    pub since: Hlc,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventBody {
@@ -102,6 +114,8 @@ pub enum EventBody {
     RoomCreated(RoomCreated),
     /// Kind 2.
     MessagePosted(MessagePosted),
+    /// Kind 3.
+    NameShared(NameShared),
     /// A kind of a newer version: stored and forwarded as it is, applied after an upgrade.
     Unknown {
         /// Its number.
@@ -114,11 +128,13 @@ pub enum EventBody {
 impl EventBody {
     const ROOM_CREATED: u16 = 1;
     const MESSAGE_POSTED: u16 = 2;
+    const NAME_SHARED: u16 = 3;
 
     fn encode(&self) -> (u16, Bytes) {
         match self {
             Self::RoomCreated(body) => (Self::ROOM_CREATED, codec::encode(body)),
             Self::MessagePosted(body) => (Self::MESSAGE_POSTED, codec::encode(body)),
+            Self::NameShared(body) => (Self::NAME_SHARED, codec::encode(body)),
             Self::Unknown { kind, payload } => (*kind, payload.clone()),
         }
     }
@@ -127,6 +143,7 @@ impl EventBody {
         match kind {
             Self::ROOM_CREATED => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::RoomCreated),
             Self::MESSAGE_POSTED => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::MessagePosted),
+            Self::NAME_SHARED => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::NameShared),
             _ => Ok(Self::Unknown { kind, payload }),
         }
     }
@@ -224,11 +241,13 @@ mod tests {
 
     #[test]
     fn events_survive_their_encoding() {
-        let sender = Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() };
+        let (guest, name) = (GuestId([1; 16]), GuestName::parse("Ann").unwrap());
+        let sender = Sender::Guest { id: guest, name: name.clone() };
         let text = MessageText::parse("hello").unwrap();
         for body in [
             EventBody::RoomCreated(RoomCreated { name: None }),
             EventBody::MessagePosted(MessagePosted { id: MessageId::from_u128(1), sender, text }),
+            EventBody::NameShared(NameShared { guest, name, since: Hlc(6) }),
             EventBody::Unknown { kind: 999, payload: Bytes::from_static(b"of the future") },
         ] {
             let event = event(body);

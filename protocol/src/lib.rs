@@ -21,7 +21,7 @@ pub mod version_vector;
 pub use cursor::{Cursor, CursorKey};
 pub use digest::{Digest, ScopeDigest};
 pub use error_code::ErrorCode;
-pub use event::{Event, EventBody, EventDraft, MessagePosted, RoomCreated, Scope, Sender};
+pub use event::{Event, EventBody, EventDraft, MessagePosted, NameShared, RoomCreated, Scope, Sender};
 pub use hlc::{Clock, Hlc};
 pub use id::{GuestId, MessageId, NodeId, OriginId, RoomId};
 pub use pos::Pos;

@@ -44,6 +44,11 @@ fn is_control(c: char) -> bool {
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
+/// The form in which guest names are compared: Unicode case folding.
+pub fn folded(name: &str) -> Box<str> {
+    UniCase::unicode(name).to_folded_case().into()
+}
+
 /// A guest's name: 1 to 32 characters without controls, trimmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestName(Box<str>);
@@ -59,9 +64,9 @@ impl GuestName {
         &self.0
     }
 
-    /// The form in which names are compared: Unicode case folding.
+    /// The form in which names are compared.
     pub fn folded(&self) -> Box<str> {
-        UniCase::unicode(&*self.0).to_folded_case().into()
+        folded(&self.0)
     }
 }
 

@@ -8,6 +8,7 @@ export class Conversation {
   #before = new Set();
   #welcomed = 0;
   #day = "";
+  #renamed = false;
 
   // Parts: seat, outbox, timeline, notices, people, history, delivery, scroller, unread, log.
   constructor(parts) {
@@ -34,6 +35,7 @@ export class Conversation {
     welcome: ({ username, users, cursor }) => {
       this.#before = new Set(this.people.here);
       this.#welcomed = Date.now();
+      this.#renamed = false;
       this.log.ariaBusy = "true";
       if (!this.seat.cursor) this.#begin(cursor);
       this.#call(username);
@@ -54,8 +56,15 @@ export class Conversation {
       if (this.timeline.has(id)) this.timeline.put({ id, at, pos, copies, state: "sent", detail: null });
       this.delivery.acked(id);
     },
-    joined: ({ username, at }) => this.#move(username, true, at),
-    left: ({ username, at }) => this.#move(username, false, at),
+    joined: ({ username, at }) => {
+      if (this.#renamed) this.#rename(username);
+      else this.#move(username, true, at);
+    },
+    left: ({ username, at }) => {
+      // One is here: so one gives one's own name up, and the `joined` behind it has the new one.
+      if (username === this.timeline.me) this.#renamed = true;
+      else this.#move(username, false, at);
+    },
     cursor: ({ cursor }) => {
       this.seat.mark(cursor);
       this.log.ariaBusy = "false";
@@ -83,6 +92,14 @@ export class Conversation {
     this.timeline.me = me;
     this.timeline.redraw();
     for (const message of this.outbox) this.post(message);
+  }
+
+  // Somebody else had the name before, beyond a link that was cut.
+  #rename(me) {
+    this.#renamed = false;
+    this.people.set(this.people.here.filter((name) => name !== this.timeline.me), me);
+    this.#call(me);
+    this.notices.say(`You are shown as ${me}: somebody else has your name, too.`);
   }
 
   #move(name, came, at) {

@@ -55,9 +55,10 @@ export class History {
 
   #show({ items, next }) {
     this.scroller.keep(() => {
-      this.timeline.floor = items.at(-1)?.pos ?? this.timeline.floor;
-      for (const item of items) this.timeline.put({ ...item, state: "sent" });
       this.#complete = items.length === 0 || next === null;
+      // Once all is loaded nothing lies below: what comes from beyond a cut link may sort before all that is shown.
+      this.timeline.floor = this.#complete ? null : items.at(-1).pos;
+      for (const item of items) this.timeline.put({ ...item, state: "sent" });
       this.label.textContent = BEGINNING;
       this.label.hidden = !this.#complete;
     });

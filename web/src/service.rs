@@ -155,13 +155,17 @@ impl Drop for Lease {
 
 /// Who is where, over all nodes that are reached.
 pub trait Presence: Send + Sync + 'static {
-    /// Begins presence under a name, unless somebody else in the room has it (compared case-folded).
+    /// Begins presence under a name, unless somebody else in the room has it or is shown under it (compared
+    /// case-folded). Guests who share a name since both sides of a split gave it away may each return under it.
     fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse>;
 
     /// Whether [`Presence::enter`] would succeed.
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool;
 
-    /// The names of those present, sorted.
+    /// Under which name a guest is shown, while he is present: `name~xx` if he shares it and was not the first.
+    fn shown(&self, room: RoomId, guest: GuestId) -> Option<String>;
+
+    /// The names under which those present are shown, sorted.
     fn users(&self, room: RoomId) -> Vec<String>;
 }
 

@@ -106,6 +106,7 @@ impl Core {
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
+        presence.attach(Arc::clone(&store), writer.clone());
         let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
@@ -124,7 +125,7 @@ impl Core {
             knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
             metrics: metrics.cluster.clone(),
         });
-        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone());
+        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
         background.push(tokio::spawn(driver_task.run()));
         background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
 

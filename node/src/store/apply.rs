@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
-    Event, EventBody, MessageId, MessagePosted, OriginId, Pos, RoomCreated, RoomId, Scope, ScopeDigest,
-    codec,
+    Event, EventBody, MessageId, MessagePosted, NameShared, OriginId, Pos, RoomCreated, RoomId, Scope,
+    ScopeDigest, Sender, codec,
     frame::client::ListedMessage,
     limits::EVENT_BYTES_MAX,
     merge::message::{self, IdHolder, MessageState},
@@ -17,6 +17,7 @@ use starling_protocol::{
 use super::{
     StoreError,
     digests::{DigestBook, id_shard},
+    names::NamesWriter,
     tables,
 };
 
@@ -32,6 +33,7 @@ pub struct Tables<'txn> {
     timeline: Table<'txn, &'static [u8; 50], ()>,
     messages: Table<'txn, &'static [u8; 33], &'static [u8]>,
     message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
+    pub names: NamesWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
 }
@@ -43,6 +45,8 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::TIMELINE)?;
     transaction.open_table(tables::MESSAGES)?;
     transaction.open_table(tables::MESSAGE_IDS)?;
+    transaction.open_table(tables::NAME_CLAIMS)?;
+    transaction.open_table(tables::NAME_RUNS)?;
     transaction.open_table(tables::DIGESTS)?;
     Ok(())
 }
@@ -54,6 +58,8 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::TIMELINE)?;
     transaction.delete_table(tables::MESSAGES)?;
     transaction.delete_table(tables::MESSAGE_IDS)?;
+    transaction.delete_table(tables::NAME_CLAIMS)?;
+    transaction.delete_table(tables::NAME_RUNS)?;
     transaction.delete_table(tables::DIGESTS)?;
     create_views(transaction)
 }
@@ -69,6 +75,7 @@ impl<'txn> Tables<'txn> {
             timeline: transaction.open_table(tables::TIMELINE)?,
             messages: transaction.open_table(tables::MESSAGES)?,
             message_ids: transaction.open_table(tables::MESSAGE_IDS)?,
+            names: NamesWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
         })
@@ -102,10 +109,12 @@ impl<'txn> Tables<'txn> {
                 Ok(Vec::new())
             }
             (EventBody::MessagePosted(posted), Some(room)) => self.posted(room, event.pos(), posted),
-            // A kind, or a scope for it, of a newer version: kept, and applied after the upgrade.
-            (EventBody::RoomCreated(_) | EventBody::MessagePosted(_) | EventBody::Unknown { .. }, _) => {
+            (EventBody::NameShared(NameShared { guest, name, since }), Some(room)) => {
+                self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
                 Ok(Vec::new())
             }
+            // A kind, or a scope for it, of a newer version: kept, and applied after the upgrade.
+            (_, None) | (EventBody::Unknown { .. }, _) => Ok(Vec::new()),
         }
     }
 
@@ -132,6 +141,8 @@ impl<'txn> Tables<'txn> {
     }
 
     fn posted(&mut self, room: RoomId, pos: Pos, posted: &MessagePosted) -> Result<Vec<Listed>, StoreError> {
+        let Sender::Guest { id: guest, name } = &posted.sender;
+        let shown = self.names.claim(&mut self.book, room, name, *guest, (pos.hlc, pos.hlc))?;
         let sender = posted.sender.key();
         let mut listed = Vec::new();
 
@@ -158,7 +169,7 @@ impl<'txn> Tables<'txn> {
             self.timeline.insert(&listed_at, ())?;
             self.book.added(&scope, self.timeline.name(), &listed_at, &[]);
             let listed_id = message::listed_id(&holder, sender, posted.id);
-            listed.push((room, ListedMessage { listed_id, pos, posted: posted.clone() }));
+            listed.push((room, ListedMessage { listed_id, pos, shown, posted: posted.clone() }));
         }
 
         // Somebody else showed this id until now: his message goes on under another.
@@ -168,7 +179,8 @@ impl<'txn> Tables<'txn> {
             let pos = state.pos();
             let listed_id = message::listed_id(&holder, loser.sender, posted.id);
             let posted = self.posted_at(pos.origin, pos.seq)?;
-            listed.push((state.room, ListedMessage { listed_id, pos, posted }));
+            let shown = self.names.shown(state.room, &posted.sender)?;
+            listed.push((state.room, ListedMessage { listed_id, pos, shown, posted }));
         }
         Ok(listed)
     }
@@ -197,7 +209,7 @@ pub fn parse<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
 }
 
 /// Writes a record, which belonged to the first scope and belongs to the second now.
-fn put<const N: usize, T: Serialize>(
+pub fn put<const N: usize, T: Serialize>(
     table: &mut Table<'_, &'static [u8; N], &'static [u8]>,
     book: &mut DigestBook,
     [scope_before, scope]: [&Scope; 2],

@@ -2,13 +2,16 @@
 //! it to the log and the views in one transaction with one fsync. Synchronous: the writer thread and the
 //! simulator call it. Nothing is told to anybody before it returns.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
-    Clock, Event, EventBody, EventDraft, Hlc, MessagePosted, NodeId, OriginId, Pos, RoomCreated, RoomId,
-    RoomName, Scope, ScopeDigest, VersionVector,
+    Clock, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId, Pos,
+    RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
 };
 
 use super::{
@@ -35,6 +38,15 @@ pub enum Op {
         posted: MessagePosted,
         /// Its stamp is to be above this.
         floor: Option<Hlc>,
+    },
+    /// Put down that a guest of this node has a name that another has too.
+    ShareName {
+        /// Where.
+        room: RoomId,
+        /// Who, under which name, since when.
+        shared: NameShared,
+        /// Its stamp is to be above this: the beginning of the other's session.
+        floor: Hlc,
     },
     /// Events of other origins, in order per origin.
     Received(Vec<Event>),
@@ -81,6 +93,8 @@ pub struct Commit {
     pub listed: Vec<Listed>,
     /// Digests of the parts that have changed.
     pub digests: Vec<(u8, ScopeDigest)>,
+    /// Guests who are shown under another name than before, with the rooms in which they are.
+    pub renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
 /// The one writer: knows the clock, and the origin under which this process writes.
@@ -104,6 +118,7 @@ struct Gathered {
     received: BTreeMap<OriginId, u64>,
     listed: Vec<Listed>,
     digests: BTreeMap<u8, ScopeDigest>,
+    renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
 /// A transaction under way.
@@ -131,6 +146,11 @@ impl Committer {
         self.parts.all()
     }
 
+    /// What it commits to.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What the log holds.
     pub fn vector(&self) -> &Arc<VersionVector> {
         &self.vector
@@ -149,7 +169,7 @@ impl Committer {
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
         let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered { results, vector, own: own_events, received, listed, digests } = gathered;
+        let Gathered { results, vector, own: own_events, received, listed, digests, renamed } = gathered;
         let mut changed = Vec::new();
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
@@ -168,6 +188,7 @@ impl Committer {
             received: received.into_iter().collect(),
             listed,
             digests: changed,
+            renamed,
         })
     }
 
@@ -188,6 +209,7 @@ impl Committer {
                 received: BTreeMap::new(),
                 listed: Vec::new(),
                 digests: BTreeMap::new(),
+                renamed: BTreeSet::new(),
             },
         };
         for op in ops {
@@ -195,6 +217,13 @@ impl Committer {
             batch.gathered.results.push(result);
         }
         batch.gathered.digests = batch.tables.flush()?;
+        batch.gathered.renamed.clone_from(batch.tables.names.renamed());
+        if !batch.gathered.renamed.is_empty() {
+            // Who was renamed by a later event of the batch is shown so in all of it.
+            for (room, message) in &mut batch.gathered.listed {
+                message.shown = batch.tables.names.shown(*room, &message.posted.sender)?;
+            }
+        }
         Ok(batch.gathered)
     }
 }
@@ -219,6 +248,11 @@ impl Batch<'_> {
                 }
                 let body = EventBody::MessagePosted(posted.clone());
                 let draft = EventDraft { scope: Scope::room(*room), body, floor: *floor };
+                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+            }
+            Op::ShareName { room, shared, floor } => {
+                let body = EventBody::NameShared(shared.clone());
+                let draft = EventDraft { scope: Scope::room(*room), body, floor: Some(*floor) };
                 self.write(own, clock, now_ms, draft).map(OpResult::Done)
             }
             Op::Received(events) => {

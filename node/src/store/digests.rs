@@ -36,7 +36,7 @@ impl DigestBook {
         let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
         match &event.body {
             EventBody::Unknown { .. } => return,
-            EventBody::RoomCreated(_) => {}
+            EventBody::RoomCreated(_) | EventBody::NameShared(_) => {}
             EventBody::MessagePosted(posted) => self.of(&id_shard(posted.id)).applied.add(digest),
         }
         self.of(&event.scope).applied.add(digest);
@@ -185,6 +185,19 @@ impl Store {
             let (key, value) = row?;
             let state: MessageState = parse(value.value())?;
             book.added(&Scope::room(state.room), "messages", key.value(), value.value());
+        }
+        for row in transaction.open_table(tables::NAME_CLAIMS)?.iter()? {
+            let (key, value) = row?;
+            book.added(
+                &Scope::room(tables::name_room(key.value())),
+                "name_claims",
+                key.value(),
+                value.value(),
+            );
+        }
+        for row in transaction.open_table(tables::NAME_RUNS)?.iter()? {
+            let (key, value) = row?;
+            book.added(&Scope::room(tables::name_room(key.value())), "name_runs", key.value(), value.value());
         }
         for row in transaction.open_table(tables::MESSAGE_IDS)?.iter()? {
             let (key, value) = row?;

@@ -7,7 +7,7 @@ use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables, keep_digests];
+const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -27,6 +27,13 @@ fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
         return Ok(());
     }
     super::verify::begin_rebuild(transaction)
+}
+
+/// 3: who is shown under a guest name that several have is derived with the views, too.
+fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    // A store that nothing was written to is not derived anew; its tables may be of any earlier version.
+    super::apply::create_views(transaction)?;
+    keep_digests(transaction)
 }
 
 /// The version of a store; 0 if it is empty.

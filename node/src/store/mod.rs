@@ -6,6 +6,7 @@ mod apply;
 mod commit;
 mod digests;
 mod migrations;
+mod names;
 mod read;
 mod tables;
 #[cfg(test)]

@@ -4,16 +4,17 @@
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 use starling_protocol::{
-    Event, EventBody, Hlc, OriginId, Pos, RoomId, Scope, VersionVector,
+    Event, EventBody, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, Sender, VersionVector,
     frame::client::ListedMessage,
     limits::EVENTS_CHUNK_BYTES_MAX,
     merge::{
+        guest_name::Standing,
         message::{self, IdHolder, MessageState},
         room::RoomState,
     },
 };
 
-use super::{Store, StoreError, apply, tables};
+use super::{Store, StoreError, apply, names::NamesReader, tables};
 
 /// Part of a room's timeline, newest first.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ struct Listing {
     log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
+    names: NamesReader,
+    /// The names found so far: one look-up for each guest and name, however many messages.
+    shown: Vec<(RoomId, Sender, String)>,
 }
 
 impl Store {
@@ -52,7 +56,7 @@ impl Store {
         limit: usize,
         within: Option<&VersionVector>,
     ) -> Result<Page, StoreError> {
-        let listing = self.listing()?;
+        let mut listing = self.listing()?;
         let timeline = self.db.begin_read()?.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
         let to = before.map_or_else(|| timeline_end(room), |before| tables::timeline_key(room, before));
@@ -102,8 +106,18 @@ impl Store {
 
     /// The listed messages at these places; places at which none is listed give nothing.
     pub fn messages_at(&self, places: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
-        let listing = self.listing()?;
+        let mut listing = self.listing()?;
         places.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
+    }
+
+    /// How a guest stands under a name, if he ever claimed it.
+    pub fn standing(
+        &self,
+        room: RoomId,
+        name: &GuestName,
+        guest: GuestId,
+    ) -> Result<Option<Standing>, StoreError> {
+        NamesReader::read(&self.db.begin_read()?)?.standing(room, name, guest)
     }
 
     /// Encoded events of an origin, from `from` to `to` at most, as many as fit a chunk.
@@ -142,25 +156,37 @@ impl Store {
             log: transaction.open_table(tables::LOG)?,
             ids: transaction.open_table(tables::MESSAGE_IDS)?,
             messages: transaction.open_table(tables::MESSAGES)?,
+            names: NamesReader::read(&transaction)?,
+            shown: Vec::new(),
         })
     }
 }
 
 impl Listing {
     /// The message listed at a place; `None` if the event there is no message, or one that an earlier post replaced.
-    fn at(&self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
+    fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
         let Some(bytes) = self.log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(None) };
         let event = Event::decode(Bytes::copy_from_slice(bytes.value()))?;
         let EventBody::MessagePosted(posted) = event.body else { return Ok(None) };
         let sender = posted.sender.key();
         let state: Option<MessageState> =
             apply::get(&self.messages, &tables::message_key(sender, posted.id))?;
-        if state.is_none_or(|state| state.pos() != pos) {
+        let Some(MessageState { room, .. }) = state.filter(|state| state.pos() == pos) else {
             return Ok(None);
-        }
+        };
         let holder: Option<IdHolder> = apply::get(&self.ids, posted.id.as_bytes())?;
         let listed_id = holder.map_or(posted.id, |holder| message::listed_id(&holder, sender, posted.id));
-        Ok(Some(ListedMessage { listed_id, pos, posted }))
+        let shown = self.shown(room, &posted.sender)?;
+        Ok(Some(ListedMessage { listed_id, pos, shown, posted }))
+    }
+
+    fn shown(&mut self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
+        if let Some((.., shown)) = self.shown.iter().find(|known| (known.0, &known.1) == (room, sender)) {
+            return Ok(shown.clone());
+        }
+        let shown = self.names.shown(room, sender)?;
+        self.shown.push((room, sender.clone(), shown.clone()));
+        Ok(shown)
     }
 }
 

@@ -2,7 +2,7 @@
 //! Only `store` opens them. Records are encoded by `protocol`'s codec, keys are bytes that sort.
 
 use redb::TableDefinition;
-use starling_protocol::{GuestId, MessageId, OriginId, Pos, RoomId, Scope};
+use starling_protocol::{GuestId, GuestName, Hlc, MessageId, OriginId, Pos, RoomId, Scope};
 
 /// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
 /// being rebuilt, so that an interrupted rebuild is begun again).
@@ -28,6 +28,12 @@ pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new
 
 /// View: message id → `merge::message::IdHolder`.
 pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("message_ids");
+
+/// View: room, name and guest → the stamp of his first claim of the name there (`merge::guest_name`).
+pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
+
+/// View: room, name and the run's start (big-endian) → `merge::guest_name::Run`.
+pub const NAME_RUNS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
 
 /// View: part and scope → `ScopeDigest` of what was applied and of the rows of the views above.
 pub const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
@@ -103,6 +109,39 @@ pub fn message_key(sender: [u8; 17], id: MessageId) -> [u8; 33] {
     key[..17].copy_from_slice(&sender);
     key[17..].copy_from_slice(id.as_bytes());
     key
+}
+
+/// A room and a guest name as names compare: its hash, for keys of one length.
+pub type NameKey = [u8; 26];
+
+/// The beginning of keys in [`NAME_CLAIMS`] and [`NAME_RUNS`].
+pub fn name_key(room: RoomId, name: &GuestName) -> NameKey {
+    let hash = blake3::derive_key("starling 2026 guest name in a key", name.folded().as_bytes());
+    let mut key = [0; 26];
+    key[..10].copy_from_slice(&room.0);
+    key[10..].copy_from_slice(&hash[..16]);
+    key
+}
+
+/// Key in [`NAME_CLAIMS`].
+pub fn name_claim_key(name: NameKey, guest: GuestId) -> [u8; 42] {
+    let mut key = [0; 42];
+    key[..26].copy_from_slice(&name);
+    key[26..].copy_from_slice(&guest.0);
+    key
+}
+
+/// Key in [`NAME_RUNS`].
+pub fn name_run_key(name: NameKey, start: Hlc) -> [u8; 34] {
+    let mut key = [0; 34];
+    key[..26].copy_from_slice(&name);
+    key[26..].copy_from_slice(&start.0.to_be_bytes());
+    key
+}
+
+/// The room in a key of [`NAME_CLAIMS`] or [`NAME_RUNS`].
+pub fn name_room<const N: usize>(key: &[u8; N]) -> RoomId {
+    RoomId(key[..10].try_into().expect("keys begin with a room"))
 }
 
 const _: () = assert!(size_of::<GuestId>() == 16, "a sender key is a tag and a guest id");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
-    Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NodeId,
-    OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
+    Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NameShared,
+    NodeId, OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -216,4 +216,99 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     drop(tables);
     transaction.commit().unwrap();
     assert!(matches!(wrong.verify_against_rebuild(&store(), |_| ()), Err(StoreError::Corrupt(_))));
+
+/// What a node wrote of its own guest, under a name that a guest of another node has too.
+fn side(node: u8, bodies: impl IntoIterator<Item = (u64, EventBody)>) -> Vec<Event> {
+    let origin = OriginId { node: NodeId([node; 16]), incarnation: 1 };
+    let event = |(seq, (hlc, body))| {
+        let draft = EventDraft { scope: Scope::room(ROOM), body, floor: None };
+        Event::new(origin, seq, Hlc(hlc), draft)
+    };
+    (1..).zip(bodies).map(event).collect()
+}
+
+fn says(by: u8, id: u128) -> EventBody {
+    EventBody::MessagePosted(message(by, id, "x"))
+}
+
+fn shares(guest: u8, since: u64) -> EventBody {
+    let name = GuestName::parse("X").unwrap();
+    EventBody::NameShared(NameShared { guest: GuestId([guest; 16]), name, since: Hlc(since) })
+}
+
+/// Ids of the messages in a room whose senders are shown under another name than they typed.
+fn suffixed(store: &Store) -> Vec<u128> {
+    let messages = store.page(ROOM, None, 100, None).unwrap().messages;
+    let suffixed = messages.iter().rev().filter(|message| message.shown.starts_with("x~"));
+    suffixed.map(|message| message.listed_id.as_u128()).collect()
+}
+
+/// Section 4, guest names: every order in which the sides of a split can reach a node, in commits of one event and
+/// of all, and a rebuild, give the same names and the same views.
+#[test]
+fn any_order_gives_the_same_names_and_the_same_digest() {
+    // Guest 1 had the name first and posts last; 2 came on the other side and posted meanwhile; 3 took the name
+    // when both were gone. 4 and 5 only met.
+    let sides = [
+        side(1, [(10, says(1, 11)), (50, says(1, 12)), (60, says(3, 31)), (90, says(4, 41))]),
+        side(2, [(30, says(2, 21)), (40, says(2, 22)), (85, shares(5, 70)), (95, says(5, 51))]),
+        side(3, [(86, shares(4, 75))]),
+    ];
+    let orders = (0..3_usize.pow(9)).map(|n| (0..9).map(|at| n / 3_usize.pow(at) % 3).collect::<Vec<_>>());
+    let count = |order: &Vec<usize>, side| order.iter().filter(|&&at| at == side).count();
+    let orders = orders.filter(|order| (0..3).all(|side| count(order, side) == sides[side].len()));
+    let mut first = None;
+    for (number, order) in orders.enumerate() {
+        let mut sides = sides.each_ref().map(|side| side.iter().cloned());
+        let events: Vec<_> = order.iter().map(|&side| sides[side].next().unwrap()).collect();
+        let store = store();
+        let mut committer = Committer::new(Arc::clone(&store), NodeId([8; 16]), 0).unwrap();
+        for events in events.chunks(1 + number % 3 * 4) {
+            let commit = committer.commit(0, 1, &[Op::Received(events.to_vec())]).unwrap();
+            for (room, message) in &commit.listed {
+                let listed = store.page(*room, None, 100, None).unwrap().messages;
+                assert!(listed.contains(message), "{order:?}: what is sent live is what is listed");
+            }
+        }
+        assert_eq!(suffixed(&store), [21, 22, 41], "{order:?}");
+        let digest = store.digest().unwrap();
+        store.rebuild(|_| ()).unwrap();
+        assert_eq!(store.digest().unwrap(), digest, "{order:?}");
+        let timeline: Vec<_> = store.page(ROOM, None, 100, None).unwrap().messages;
+        let first = first.get_or_insert_with(|| (timeline.clone(), digest.clone()));
+        assert_eq!(*first, (timeline, digest), "{order:?}");
+    }
+}
+
+#[test]
+fn those_whose_names_change_are_told_of() {
+    let (store, mut committer) = with_room();
+    let commit = committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a")]).unwrap();
+    assert!(commit.renamed.is_empty());
+    // He came before, on the other side of a split, and wrote again after.
+    let [before, after] = [1_500, 2_500].map(Hlc::from_unix_ms);
+    let commit = committer.commit(3_000, 1, &[foreign(1, before, says(2, 6))]).unwrap();
+    assert!(commit.renamed.is_empty(), "he might have been gone when the other came");
+    let commit = committer.commit(3_000, 1, &[foreign(2, after, says(2, 7))]).unwrap();
+    assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
+    assert_eq!(suffixed(&store), [5]);
+    let standing = store.standing(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
+    assert_eq!(standing.run.holder, GuestId([2; 16]), "names compare case-folded");
+}
+
+#[test]
+fn a_store_of_an_earlier_version_learns_names_from_its_log() {
+    let (store, mut committer) = with_room();
+    committer
+        .commit(2_000, 1, &[post(ROOM, 1, 5, "a"), post(ROOM, 2, 6, "b"), post(ROOM, 1, 7, "c")])
+        .unwrap();
+    let digest = store.digest().unwrap();
+    let transaction = store.db.begin_write().unwrap();
+    transaction.delete_table(tables::NAME_CLAIMS).unwrap();
+    transaction.delete_table(tables::NAME_RUNS).unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 1).unwrap();
+    transaction.commit().unwrap();
+    migrations::migrate(&store.db).unwrap();
+    store.resume_rebuild().unwrap();
+    assert_eq!((store.digest().unwrap(), suffixed(&store)), (digest, vec![6]));
 }

@@ -27,6 +27,8 @@ pub struct ListedMessage {
     pub listed_id: MessageId,
     /// Where it stands in its room.
     pub pos: Pos,
+    /// The name under which its sender is shown; `posted` has it as he typed it.
+    pub shown: String,
     /// What was posted.
     pub posted: MessagePosted,
 }
@@ -56,12 +58,12 @@ fn is_false(value: &bool) -> bool {
 impl<'a> MessageObject<'a> {
     /// The one rendering of a message; `history` marks those from before a first connection.
     pub fn new(room: RoomId, message: &'a ListedMessage, history: bool) -> Self {
-        let Sender::Guest { name, .. } = &message.posted.sender;
+        let Sender::Guest { .. } = &message.posted.sender;
         Self {
             kind: "message",
             id: message.listed_id,
             room: room.to_string(),
-            username: name.as_str(),
+            username: &message.shown,
             guest: true,
             body: message.posted.text.as_str(),
             at: at(message.pos.hlc),

@@ -2,5 +2,6 @@
 //! order, any number of times, gives the same states; each rule's test permutes and repeats.
 //! `store` keeps the states in its views and asks no other question about merging.
 
+pub mod guest_name;
 pub mod message;
 pub mod room;

@@ -42,9 +42,10 @@ pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> R
 async fn welcome<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>, cursor: &str) -> Result<(), End> {
     let mut users = web.presence.users(seat.room);
     users.truncate(USERS_MAX);
+    let shown = web.presence.shown(seat.room, seat.guest);
     let frame = ServerFrame::Welcome {
         room: seat.room.to_string(),
-        username: seat.name.as_str(),
+        username: shown.as_deref().unwrap_or(seat.name.as_str()),
         node: web.settings.node.clone(),
         cursor,
         users,

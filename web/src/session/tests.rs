@@ -44,7 +44,12 @@ fn message(n: u64) -> ListedMessage {
     let text = starling_protocol::MessageText::parse(&n.to_string()).unwrap();
     let id = starling_protocol::MessageId::from_u128(n.into());
     let pos = Pos { hlc: Hlc(n), origin: ORIGIN, seq: n };
-    ListedMessage { listed_id: id, pos, posted: starling_protocol::MessagePosted { id, sender, text } }
+    ListedMessage {
+        listed_id: id,
+        pos,
+        shown: "Ann".to_owned(),
+        posted: starling_protocol::MessagePosted { id, sender, text },
+    }
 }
 
 fn point(n: u64) -> CommitPoint {
@@ -126,6 +131,10 @@ impl Presence for Memory {
 
     fn is_free(&self, _: RoomId, _: GuestId, _: &GuestName) -> bool {
         true
+    }
+
+    fn shown(&self, _: RoomId, _: GuestId) -> Option<String> {
+        None
     }
 
     fn users(&self, _: RoomId) -> Vec<String> {

@@ -5,7 +5,7 @@ mod rooms;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use starling_protocol::{
@@ -15,6 +15,7 @@ use starling_protocol::{
         peer::{PeerFrame, Presence, Present},
     },
     limits::PRESENCE_ENTRIES_MAX,
+    merge::guest_name::Standing,
     replica::LinkId,
 };
 use starling_web::{
@@ -23,9 +24,13 @@ use starling_web::{
 };
 use tokio::sync::oneshot;
 
-use self::rooms::{Holder, Notice, Rooms};
+use self::rooms::{Holder, Log, Notice, Rooms, Share};
 use super::LinkSender;
-use crate::machine::Machine;
+use crate::{
+    machine::Machine,
+    store::{Op, Store},
+    writer::WriterHandle,
+};
 
 /// A link's part: whether it has been told everything.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ struct State {
 pub struct PresenceMap {
     machine: Arc<dyn Machine>,
     lanes: Arc<Lanes>,
+    /// What the log knows of names, and who adds to it.
+    log: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
     me: Weak<Self>,
 }
@@ -53,7 +60,52 @@ pub struct PresenceMap {
 impl PresenceMap {
     /// Nobody is present.
     pub fn new(machine: Arc<dyn Machine>, lanes: Arc<Lanes>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { machine, lanes, state: Mutex::default(), me: me.clone() })
+        let (log, state) = Default::default();
+        Arc::new_cyclic(|me| Self { machine, lanes, log, state, me: me.clone() })
+    }
+
+    /// The store is open now. Until then, names are settled by presence alone.
+    pub fn attach(&self, store: Arc<Store>, writer: WriterHandle) {
+        // Presence is attached once; there is no other log.
+        let _ = self.log.set((store, writer));
+        let everybody: Vec<_> = self.state().rooms.all().collect();
+        self.renamed(everybody);
+    }
+
+    /// Guests whom the log shows otherwise than before, as their rooms see it.
+    pub fn renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
+        let renamed = |state: &mut State, log: Log<'_>| {
+            let of_one = |(room, guest)| state.rooms.renamed(room, guest, log);
+            guests.into_iter().flat_map(of_one).collect()
+        };
+        self.change(self.state(), renamed);
+    }
+
+    /// Makes a change and tells those who are in the rooms, still under the lock: changes are told in their order.
+    fn change(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        change: impl FnOnce(&mut State, Log<'_>) -> Vec<(RoomId, Notice)>,
+    ) {
+        let notices = change(&mut state, &|room, name, guest| self.standing(room, name, guest));
+        self.put_down(&mut state);
+        self.notify(notices);
+    }
+
+    fn standing(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<Standing> {
+        let (store, _) = self.log.get()?;
+        store.standing(room, name, guest).unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot read a guest's name");
+            None
+        })
+    }
+
+    /// Gives the log what it is to know of shared names; what the writer does not take now is tried again.
+    fn put_down(&self, state: &mut State) {
+        let Some((_, writer)) = self.log.get() else { return };
+        state.rooms.shares.retain(|Share { room, shared, floor }| {
+            !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), floor: *floor })
+        });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,11 +115,9 @@ impl PresenceMap {
     /// Tells a new link all that is present here. The caller knows that it is the one that stays between its pair.
     pub fn link_up(&self, peer: NodeId, sender: LinkSender) {
         let mut state = self.state();
-        let ended = state.rooms.peer_gone(peer);
         state.peers.insert(peer, Told { sender, afresh: true });
         state.tell_afresh();
-        drop(state);
-        self.notify(ended);
+        self.change(state, |state, log| state.rooms.peer_gone(peer, log));
     }
 
     /// All that was present on a node ends with the link to it.
@@ -77,32 +127,31 @@ impl PresenceMap {
             return;
         }
         state.peers.remove(&peer);
-        let ended = state.rooms.peer_gone(peer);
-        drop(state);
-        self.notify(ended);
+        self.change(state, |state, log| state.rooms.peer_gone(peer, log));
     }
 
     /// A peer tells of its sessions.
     pub fn receive(&self, peer: NodeId, link: LinkId, presence: Presence) {
-        let mut state = self.state();
+        let state = self.state();
         if !state.is_told_by(peer, link) {
             return;
         }
-        let notices = match presence {
-            Presence::Reset => state.rooms.peer_gone(peer),
+        self.change(state, |state, log| match presence {
+            Presence::Reset => state.rooms.peer_gone(peer, log),
             Presence::Joined(all) => {
-                let joined = |present| state.rooms.joined(present, Holder::Peer(peer));
+                let joined = |present| state.rooms.joined(present, Holder::Peer(peer), log);
                 all.into_iter().flat_map(joined).collect()
             }
-            Presence::Left(present) => state.rooms.left(&present).into_iter().collect(),
-        };
-        drop(state);
-        self.notify(notices);
+            Presence::Left(present) => state.rooms.left(&present, log),
+        });
     }
 
-    /// Tells links whose queue was full everything afresh. Called every second.
+    /// Tells links whose queue was full everything afresh, and the log what its writer's queue had no room for.
+    /// Called every second.
     pub fn repair(&self) {
-        self.state().tell_afresh();
+        let mut state = self.state();
+        state.tell_afresh();
+        self.put_down(&mut state);
     }
 
     /// How many people are present on linked nodes and here.
@@ -116,8 +165,8 @@ impl PresenceMap {
         for (room, notice) in notices {
             let at = client::at(Hlc::from_unix_ms(self.machine.now_ms()));
             let frame = match &notice {
-                Notice::Joined(name) => ServerFrame::Joined { username: name.as_str(), guest: true, at },
-                Notice::Left(name) => ServerFrame::Left { username: name.as_str(), guest: true, at },
+                Notice::Joined(name) => ServerFrame::Joined { username: name, guest: true, at },
+                Notice::Left(name) => ServerFrame::Left { username: name, guest: true, at },
             };
             let text = frame.to_json().into();
             let frame = Frame { commit: Frame::EPHEMERAL, hlc: Hlc::default(), text };
@@ -131,13 +180,13 @@ impl PresenceMap {
     }
 
     fn leave(&self, present: &Present) {
-        let mut state = self.state();
-        let notice = state.rooms.left(present);
-        if notice.is_some() {
-            state.tell(&Presence::Left(present.clone()));
-        }
-        drop(state);
-        self.notify(notice.into_iter().collect());
+        self.change(self.state(), |state, log| {
+            let notices = state.rooms.left(present, log);
+            if !notices.is_empty() {
+                state.tell(&Presence::Left(present.clone()));
+            }
+            notices
+        });
     }
 }
 
@@ -173,8 +222,9 @@ impl State {
 
 impl service::Presence for PresenceMap {
     fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse> {
-        let mut state = self.state();
-        if !state.rooms.is_free(room, guest, &name) {
+        let state = self.state();
+        let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
+        if !state.rooms.is_free(room, guest, &name, &log) {
             return Err(NameInUse);
         }
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
@@ -185,10 +235,10 @@ impl service::Presence for PresenceMap {
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
         let present = Present { room, guest, name, since };
         let (sender, taken_over) = oneshot::channel();
-        let notices = state.rooms.joined(present.clone(), Holder::Here(Some(sender)));
-        state.tell(&Presence::Joined(vec![present.clone()]));
-        drop(state);
-        self.notify(notices);
+        self.change(state, |state, log| {
+            state.tell(&Presence::Joined(vec![present.clone()]));
+            state.rooms.joined(present.clone(), Holder::Here(Some(sender)), log)
+        });
         let map = self.me.clone();
         let release = move || {
             if let Some(map) = map.upgrade() {
@@ -199,7 +249,12 @@ impl service::Presence for PresenceMap {
     }
 
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
-        self.state().rooms.is_free(room, guest, name)
+        let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
+        self.state().rooms.is_free(room, guest, name, &log)
+    }
+
+    fn shown(&self, room: RoomId, guest: GuestId) -> Option<String> {
+        self.state().rooms.shown(room, guest).map(str::to_owned)
     }
 
     fn users(&self, room: RoomId) -> Vec<String> {

@@ -1,9 +1,19 @@
 //! The entries of presence and their indices: by room and guest, by name within a room, by the peer that holds them.
 //! Pure bookkeeping; each change gives what the people in the room are to see of it.
+//!
+//! Several guests have one name only after both sides of a split let it in. Whoever the log shows as `name~xx` is
+//! shown so; of the others who have the name the one whose first claim or session is the earliest is bare. That all
+//! have it is put into the log by the nodes that hold them, so that the answer outlives the sessions: when the bare
+//! one leaves, nobody else is renamed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use starling_protocol::{GuestId, GuestName, Hlc, NodeId, RoomId, frame::peer::Present};
+use starling_protocol::{
+    GuestId, GuestName, Hlc, NameShared, NodeId, RoomId,
+    frame::peer::Present,
+    merge::guest_name::{self, Standing},
+    text,
+};
 use tokio::sync::oneshot;
 
 /// Whose session an entry stands for.
@@ -15,112 +25,223 @@ pub enum Holder {
     Peer(NodeId),
 }
 
-/// What the people in a room see of a change.
+/// What the people in a room see of a change. Who keeps a set of names and applies these in order has the right one;
+/// a renamed guest is `Left` and directly behind it `Joined`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
-    Joined(GuestName),
-    Left(GuestName),
+    Joined(String),
+    Left(String),
 }
+
+/// That a guest of this node shares his name, to be put into the log.
+#[derive(Debug)]
+pub struct Share {
+    pub room: RoomId,
+    pub shared: NameShared,
+    /// When the last of those who share it began.
+    pub floor: Hlc,
+}
+
+/// How the log knows a guest under a name.
+pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<Standing>;
 
 #[derive(Debug)]
 struct Entry {
     present: Present,
     holder: Holder,
+    /// Under which name the room knows him; nothing before the first [`Room::settle`].
+    shown: Option<String>,
+    /// That he shares his name has been given to the log.
+    put_down: bool,
 }
 
 #[derive(Debug, Default)]
 struct Room {
     guests: BTreeMap<GuestId, Entry>,
-    /// Folded name → who has it; several only after both sides of a split let it in.
+    /// Folded name, as typed → who has it; several only after both sides of a split let it in.
     names: HashMap<Box<str>, Vec<GuestId>>,
 }
 
 /// All entries.
 #[derive(Debug, Default)]
 pub struct Rooms {
-    rooms: HashMap<RoomId, Room>,
+    by_id: HashMap<RoomId, Room>,
     /// How many entries each peer has in which rooms: what ends with its link, without looking at all others.
     of_peers: HashMap<NodeId, HashMap<RoomId, usize>>,
+    /// What is to be put into the log.
+    pub shares: Vec<Share>,
 }
 
 impl Rooms {
-    /// Whether nobody but `guest` has the name.
-    pub fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
-        let holders = self.rooms.get(&room).and_then(|room| room.names.get(&name.folded()));
-        holders.is_none_or(|holders| holders.iter().all(|&holder| holder == guest))
+    /// Whether a guest may have the name: nobody else does or is shown so, or he shares it with all who do.
+    pub fn is_free(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
+        let Some(room) = self.by_id.get(&room_id) else { return true };
+        if room.is_shown(name, guest) {
+            return false;
+        }
+        let holders = room.names.get(&name.folded()).into_iter().flatten();
+        let mut others = holders.filter(|&&holder| holder != guest).peekable();
+        if others.peek().is_none() {
+            return true;
+        }
+        let his = log(room_id, name, guest);
+        others.all(|&other| share(his, log(room_id, name, other)))
     }
 
     /// When the session of a guest began.
     pub fn since(&self, room: RoomId, guest: GuestId) -> Option<Hlc> {
-        Some(self.rooms.get(&room)?.guests.get(&guest)?.present.since)
+        Some(self.entry(room, guest)?.present.since)
+    }
+
+    /// Under which name a guest is shown, if he is present.
+    pub fn shown(&self, room: RoomId, guest: GuestId) -> Option<&str> {
+        self.entry(room, guest)?.shown.as_deref()
     }
 
     pub fn names(&self, room: RoomId) -> Vec<String> {
-        let guests = self.rooms.get(&room).into_iter().flat_map(|room| room.guests.values());
-        guests.map(|entry| entry.present.name.to_string()).collect()
+        let guests = self.by_id.get(&room).into_iter().flat_map(|room| room.guests.values());
+        guests.filter_map(|entry| entry.shown.clone()).collect()
     }
 
     pub fn count(&self) -> usize {
-        self.rooms.values().map(|room| room.guests.len()).sum()
+        self.by_id.values().map(|room| room.guests.len()).sum()
+    }
+
+    /// Everybody, with his room.
+    pub fn all(&self) -> impl Iterator<Item = (RoomId, GuestId)> {
+        self.by_id.iter().flat_map(|(&id, room)| room.guests.keys().map(move |&guest| (id, guest)))
     }
 
     /// The sessions of this node.
     pub fn here(&self) -> impl Iterator<Item = &Present> {
-        let entries = self.rooms.values().flat_map(|room| room.guests.values());
+        let entries = self.by_id.values().flat_map(|room| room.guests.values());
         entries.filter(|entry| matches!(entry.holder, Holder::Here(_))).map(|entry| &entry.present)
     }
 
     /// Somebody is present; of two sessions of one guest the later stays.
-    pub fn joined(&mut self, present: Present, holder: Holder) -> Vec<(RoomId, Notice)> {
-        let (room, name) = (present.room, present.name.clone());
-        if self.since(room, present.guest).is_some_and(|since| since > present.since) {
+    pub fn joined(&mut self, present: Present, holder: Holder, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+        let (room, guest, folded) = (present.room, present.guest, present.name.folded());
+        if self.since(room, guest).is_some_and(|since| since > present.since) {
             return Vec::new();
         }
-        let old = self.remove(room, present.guest);
-        if let Holder::Peer(peer) = holder {
+        let mut notices = Vec::new();
+        let mut entry = Entry { present, holder, shown: None, put_down: false };
+        if let Some(old) = self.remove(room, guest) {
+            if let Holder::Here(Some(taken_over)) = old.holder {
+                let _ = taken_over.send(());
+            }
+            let name = old.present.name.folded();
+            if name == folded {
+                // A guest who only moves is not announced.
+                entry.shown = old.shown;
+            } else {
+                notices.extend(old.shown.map(|shown| (room, Notice::Left(shown))));
+                self.settle(room, &name, log, &mut notices);
+            }
+        }
+        if let Holder::Peer(peer) = entry.holder {
             *self.of_peers.entry(peer).or_default().entry(room).or_default() += 1;
         }
-        let entries = self.rooms.entry(room).or_default();
-        entries.names.entry(name.folded()).or_default().push(present.guest);
-        entries.guests.insert(present.guest, Entry { present, holder });
-        let Some(old) = old else { return vec![(room, Notice::Joined(name))] };
-        if let Holder::Here(Some(taken_over)) = old.holder {
-            let _ = taken_over.send(());
-        }
-        // A guest who only moves is not announced.
-        if old.present.name == name {
-            return Vec::new();
-        }
-        vec![(room, Notice::Left(old.present.name)), (room, Notice::Joined(name))]
+        let entries = self.by_id.entry(room).or_default();
+        entries.names.entry(folded.clone()).or_default().push(guest);
+        entries.guests.insert(guest, entry);
+        self.settle(room, &folded, log, &mut notices);
+        notices
     }
 
     /// A session is over, unless a later one of the same guest goes on.
-    pub fn left(&mut self, present: &Present) -> Option<(RoomId, Notice)> {
+    pub fn left(&mut self, present: &Present, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let Present { room, guest, since, .. } = *present;
         if self.since(room, guest) != Some(since) {
-            return None;
+            return Vec::new();
         }
-        let entry = self.remove(room, guest)?;
-        Some((room, Notice::Left(entry.present.name)))
+        self.gone(room, [guest], log)
     }
 
     /// All sessions of a peer are over.
-    pub fn peer_gone(&mut self, peer: NodeId) -> Vec<(RoomId, Notice)> {
+    pub fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
         for room in self.of_peers.remove(&peer).unwrap_or_default().into_keys() {
-            let guests = self.rooms.get(&room).into_iter().flat_map(|room| &room.guests);
+            let guests = self.by_id.get(&room).into_iter().flat_map(|room| &room.guests);
             let gone = guests.filter(|(_, entry)| matches!(entry.holder, Holder::Peer(held) if held == peer));
-            for guest in gone.map(|(&guest, _)| guest).collect::<Vec<_>>() {
-                let entry = self.remove(room, guest);
-                notices.extend(entry.map(|entry| (room, Notice::Left(entry.present.name))));
-            }
+            let gone: Vec<_> = gone.map(|(&guest, _)| guest).collect();
+            notices.extend(self.gone(room, gone, log));
         }
         notices
     }
 
+    /// The log knows a guest otherwise than before.
+    pub fn renamed(&mut self, room: RoomId, guest: GuestId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+        let mut notices = Vec::new();
+        if let Some(folded) = self.entry(room, guest).map(|entry| entry.present.name.folded()) {
+            self.settle(room, &folded, log, &mut notices);
+        }
+        notices
+    }
+
+    fn entry(&self, room: RoomId, guest: GuestId) -> Option<&Entry> {
+        self.by_id.get(&room)?.guests.get(&guest)
+    }
+
+    /// Guests are not in the room any more.
+    fn gone(
+        &mut self,
+        room: RoomId,
+        guests: impl IntoIterator<Item = GuestId>,
+        log: Log<'_>,
+    ) -> Vec<(RoomId, Notice)> {
+        let entries: Vec<_> = guests.into_iter().filter_map(|guest| self.remove(room, guest)).collect();
+        let names: BTreeSet<_> = entries.iter().map(|entry| entry.present.name.folded()).collect();
+        let left = entries.into_iter().filter_map(|entry| entry.shown);
+        let mut notices: Vec<_> = left.map(|shown| (room, Notice::Left(shown))).collect();
+        for name in names {
+            self.settle(room, &name, log, &mut notices);
+        }
+        notices
+    }
+
+    /// Decides again who is shown how of those who have a name.
+    fn settle(&mut self, id: RoomId, folded: &str, log: Log<'_>, notices: &mut Vec<(RoomId, Notice)>) {
+        let Some(room) = self.by_id.get_mut(&id) else { return };
+        let Some(guests) = room.names.get(folded) else { return };
+        let standing = |guest: &GuestId| {
+            let Present { name, since, .. } = &room.guests[guest].present;
+            (*guest, *since, log(id, name, *guest))
+        };
+        let holders: Vec<_> = guests.iter().map(standing).collect();
+        let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<Standing>)| match standing {
+            None => Some((since, guest)),
+            Some(Standing { first, run }) => (run.holder == guest).then_some((first.min(since), guest)),
+        };
+        let bare = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
+        let floor = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
+        let mut changes = Vec::new();
+        for &(guest, since, standing) in &holders {
+            let Some(entry) = room.guests.get_mut(&guest) else { continue };
+            let name = &entry.present.name;
+            let unknown = || holders.iter().any(|other| other.0 != guest && !share(standing, other.2));
+            if matches!(entry.holder, Holder::Here(_)) && !entry.put_down && unknown() {
+                entry.put_down = true;
+                let shared = NameShared { guest, name: name.clone(), since };
+                self.shares.push(Share { room: id, shared, floor });
+            }
+            let is_bare = bare == Some(guest);
+            let shown = guest_name::shown(name, guest, is_bare);
+            if entry.shown.as_ref() != Some(&shown) {
+                changes.push((is_bare, entry.shown.replace(shown.clone()), shown));
+            }
+        }
+        // Who gives the bare name up does so before another is shown under it.
+        changes.sort_by_key(|&(is_bare, ..)| is_bare);
+        for (_, before, now) in changes {
+            notices.extend(before.map(|before| (id, Notice::Left(before))));
+            notices.push((id, Notice::Joined(now)));
+        }
+    }
+
     /// Takes an entry out of all indices.
     fn remove(&mut self, room_id: RoomId, guest: GuestId) -> Option<Entry> {
-        let room = self.rooms.get_mut(&room_id)?;
+        let room = self.by_id.get_mut(&room_id)?;
         let entry = room.guests.remove(&guest)?;
         let folded = entry.present.name.folded();
         if let Some(holders) = room.names.get_mut(&folded) {
@@ -130,7 +251,7 @@ impl Rooms {
             }
         }
         if room.guests.is_empty() {
-            self.rooms.remove(&room_id);
+            self.by_id.remove(&room_id);
         }
         if let Holder::Peer(peer) = entry.holder
             && let Some(rooms) = self.of_peers.get_mut(&peer)
@@ -145,62 +266,22 @@ impl Rooms {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ROOM: RoomId = RoomId([1; 10]);
-    const PEER: NodeId = NodeId([2; 16]);
-
-    fn present(guest: u8, name: &str, since: u64) -> Present {
-        let name = GuestName::parse(name).unwrap();
-        Present { room: ROOM, guest: GuestId([guest; 16]), name, since: Hlc(since) }
-    }
-
-    fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
-        let name = |(_, notice): (RoomId, Notice)| match notice {
-            Notice::Joined(name) => format!("+{name}"),
-            Notice::Left(name) => format!("-{name}"),
-        };
-        notices.into_iter().map(name).collect()
-    }
-
-    #[test]
-    fn nothing_is_left_behind_when_all_are_gone() {
-        let mut rooms = Rooms::default();
-        assert_eq!(names(rooms.joined(present(1, "Ann", 1), Holder::Here(None))), ["+Ann"]);
-        assert_eq!(names(rooms.joined(present(2, "Bob", 1), Holder::Peer(PEER))), ["+Bob"]);
-        assert_eq!(names(rooms.joined(present(3, "Cid", 1), Holder::Peer(PEER))), ["+Cid"]);
-        assert_eq!(names(rooms.left(&present(3, "Cid", 1)).into_iter().collect()), ["-Cid"]);
-        assert_eq!(names(rooms.peer_gone(PEER)), ["-Bob"]);
-        assert_eq!(names(rooms.left(&present(1, "Ann", 1)).into_iter().collect()), ["-Ann"]);
-        assert!(rooms.rooms.is_empty() && rooms.of_peers.values().all(HashMap::is_empty));
-    }
-
-    #[test]
-    fn the_later_session_of_a_guest_stays_and_moving_is_not_announced() {
-        let mut rooms = Rooms::default();
-        let (sender, mut taken_over) = oneshot::channel();
-        rooms.joined(present(1, "Ann", 5), Holder::Here(Some(sender)));
-        assert!(rooms.joined(present(1, "Ann", 4), Holder::Peer(PEER)).is_empty());
-        assert!(taken_over.try_recv().is_err(), "the earlier session does not take over");
-        assert!(rooms.joined(present(1, "Ann", 6), Holder::Peer(PEER)).is_empty());
-        assert!(taken_over.try_recv().is_ok());
-        assert!(
-            rooms.left(&present(1, "Ann", 5)).is_none(),
-            "the replaced session does not end the later one"
-        );
-        assert_eq!(names(rooms.joined(present(1, "Anna", 7), Holder::Peer(PEER))), ["-Ann", "+Anna"]);
-    }
-
-    #[test]
-    fn a_name_is_held_case_folded_by_one_guest() {
-        let mut rooms = Rooms::default();
-        rooms.joined(present(1, "Ann", 1), Holder::Here(None));
-        let name = GuestName::parse("aNN").unwrap();
-        assert!(
-            rooms.is_free(ROOM, GuestId([1; 16]), &name) && !rooms.is_free(ROOM, GuestId([2; 16]), &name)
-        );
-        assert!(rooms.is_free(RoomId([9; 10]), GuestId([2; 16]), &name));
+impl Room {
+    /// Whether somebody else is shown under this name because of a suffix.
+    fn is_shown(&self, name: &GuestName, guest: GuestId) -> bool {
+        let folded = name.folded();
+        // The suffix is a `~` and two characters.
+        let Some((base, _)) = folded.rsplit_once('~') else { return false };
+        let holders = self.names.get(base).into_iter().flatten().filter(|&&holder| holder != guest);
+        let mut shown = holders.filter_map(|holder| self.guests.get(holder)?.shown.as_deref());
+        shown.any(|shown| text::folded(shown) == folded)
     }
 }
+
+/// Whether the log knows that two guests share a name.
+fn share(one: Option<Standing>, other: Option<Standing>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one.run == other.run)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Entries come and go, names are shared and given up; what a client that keeps a set of names ends with.
+
+use starling_protocol::merge::guest_name::Run;
+
+use super::*;
+
+const ROOM: RoomId = RoomId([1; 10]);
+const PEER: NodeId = NodeId([2; 16]);
+
+fn present(guest: u8, name: &str, since: u64) -> Present {
+    let name = GuestName::parse(name).unwrap();
+    Present { room: ROOM, guest: GuestId([guest; 16]), name, since: Hlc(since) }
+}
+
+fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
+    let name = |(_, notice): (RoomId, Notice)| match notice {
+        Notice::Joined(name) => format!("+{name}"),
+        Notice::Left(name) => format!("-{name}"),
+    };
+    notices.into_iter().map(name).collect()
+}
+
+/// `Ann~xx`, as this guest is shown while another Ann is bare.
+fn suffixed(guest: u8) -> String {
+    guest_name::shown(&GuestName::parse("Ann").unwrap(), GuestId([guest; 16]), false)
+}
+
+fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<Standing> {
+    None
+}
+
+/// A log in which these guests, the first first, share whatever name they have.
+fn sharing<const N: usize>(guests: [u8; N]) -> impl Fn(RoomId, &GuestName, GuestId) -> Option<Standing> {
+    let run = Run { start: Hlc(1), holder: GuestId([guests[0]; 16]), end: Hlc(9) };
+    let position = move |guest: GuestId| guests.iter().position(|&of| GuestId([of; 16]) == guest);
+    move |_, _, guest| position(guest).map(|at| Standing { first: Hlc(1 + at as u64), run })
+}
+
+#[test]
+fn nothing_is_left_behind_when_all_are_gone() {
+    let mut rooms = Rooms::default();
+    assert_eq!(names(rooms.joined(present(1, "Ann", 1), Holder::Here(None), &nothing)), ["+Ann"]);
+    assert_eq!(names(rooms.joined(present(2, "Bob", 1), Holder::Peer(PEER), &nothing)), ["+Bob"]);
+    assert_eq!(names(rooms.joined(present(3, "Cid", 1), Holder::Peer(PEER), &nothing)), ["+Cid"]);
+    assert_eq!(names(rooms.left(&present(3, "Cid", 1), &nothing)), ["-Cid"]);
+    assert_eq!(names(rooms.peer_gone(PEER, &nothing)), ["-Bob"]);
+    assert_eq!(names(rooms.left(&present(1, "Ann", 1), &nothing)), ["-Ann"]);
+    assert!(rooms.by_id.is_empty() && rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.shares.is_empty());
+}
+
+#[test]
+fn the_later_session_of_a_guest_stays_and_moving_is_not_announced() {
+    let mut rooms = Rooms::default();
+    let (sender, mut taken_over) = oneshot::channel();
+    rooms.joined(present(1, "Ann", 5), Holder::Here(Some(sender)), &nothing);
+    assert!(rooms.joined(present(1, "Ann", 4), Holder::Peer(PEER), &nothing).is_empty());
+    assert!(taken_over.try_recv().is_err(), "the earlier session does not take over");
+    assert!(rooms.joined(present(1, "Ann", 6), Holder::Peer(PEER), &nothing).is_empty());
+    assert!(taken_over.try_recv().is_ok());
+    let replaced = rooms.left(&present(1, "Ann", 5), &nothing);
+    assert!(replaced.is_empty(), "the replaced session does not end the later one");
+    let renamed = rooms.joined(present(1, "Anna", 7), Holder::Peer(PEER), &nothing);
+    assert_eq!(names(renamed), ["-Ann", "+Anna"]);
+}
+
+#[test]
+fn a_name_is_held_case_folded_by_one_guest() {
+    let mut rooms = Rooms::default();
+    rooms.joined(present(1, "Ann", 1), Holder::Here(None), &nothing);
+    let is_free = |room, guest: u8| {
+        rooms.is_free(room, GuestId([guest; 16]), &GuestName::parse("aNN").unwrap(), &nothing)
+    };
+    assert!(is_free(ROOM, 1) && !is_free(ROOM, 2) && is_free(RoomId([9; 10]), 2));
+}
+
+#[test]
+fn of_two_who_come_from_both_sides_of_a_split_the_earlier_is_bare() {
+    let mut rooms = Rooms::default();
+    rooms.joined(present(1, "Ann", 5), Holder::Here(None), &nothing);
+    let met = rooms.joined(present(2, "aNN", 4), Holder::Peer(PEER), &nothing);
+    assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+aNN"]);
+    assert_eq!(rooms.shown(ROOM, GuestId([1; 16])), Some(&*suffixed(1)));
+    // The node that holds the session puts it down, once, above the other's beginning.
+    let [Share { shared, floor, .. }] = &rooms.shares[..] else { panic!("{:?}", rooms.shares) };
+    assert_eq!((shared.guest, shared.since, *floor), (GuestId([1; 16]), Hlc(5), Hlc(5)));
+    rooms.joined(present(3, "Ann", 6), Holder::Peer(PEER), &nothing);
+    assert_eq!(rooms.shares.len(), 1);
+    let mut other_side = Rooms::default();
+    other_side.joined(present(2, "aNN", 4), Holder::Here(None), &nothing);
+    let met = other_side.joined(present(1, "Ann", 5), Holder::Peer(PEER), &nothing);
+    assert_eq!(names(met), [format!("+{}", suffixed(1))]);
+}
+
+#[test]
+fn once_the_log_knows_who_shares_a_name_nobody_is_renamed_when_another_leaves() {
+    let mut rooms = Rooms::default();
+    let log = sharing([2, 1]);
+    rooms.joined(present(1, "Ann", 5), Holder::Here(None), &nothing);
+    rooms.joined(present(2, "Ann", 4), Holder::Peer(PEER), &nothing);
+    assert!(rooms.renamed(ROOM, GuestId([1; 16]), &log).is_empty(), "the log says the same");
+    assert_eq!(names(rooms.peer_gone(PEER, &log)), ["-Ann"]);
+    assert_eq!(names(rooms.joined(present(2, "Ann", 7), Holder::Peer(PEER), &log)), ["+Ann"]);
+    assert_eq!(names(rooms.left(&present(1, "Ann", 5), &log)), [format!("-{}", suffixed(1))]);
+    assert_eq!(
+        names(rooms.joined(present(1, "Ann", 8), Holder::Here(None), &log)),
+        [format!("+{}", suffixed(1))]
+    );
+}
+
+#[test]
+fn the_log_can_turn_two_names_round() {
+    let mut rooms = Rooms::default();
+    rooms.joined(present(1, "Ann", 4), Holder::Here(None), &nothing);
+    rooms.joined(present(2, "Ann", 5), Holder::Peer(PEER), &nothing);
+    let turned = names(rooms.renamed(ROOM, GuestId([2; 16]), &sharing([2, 1])));
+    let (first, second) = (suffixed(1), suffixed(2));
+    assert_eq!(turned, ["-Ann", &format!("+{first}"), &format!("-{second}"), "+Ann"]);
+}
+
+#[test]
+fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
+    let mut rooms = Rooms::default();
+    let log = sharing([2, 1]);
+    rooms.joined(present(1, "Ann", 5), Holder::Here(None), &log);
+    let is_free = |guest: u8, name: &str| {
+        rooms.is_free(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), &log)
+    };
+    assert!(is_free(2, "Ann"), "he returns to the name that he shares");
+    assert!(!is_free(3, "Ann") && !is_free(3, &suffixed(1).to_uppercase()));
+    assert!(is_free(3, "Ann~") && is_free(3, "Bob~00"));
+}

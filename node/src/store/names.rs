@@ -1,0 +1,131 @@
+//! The views of guest names: who claimed a name first, and which guests shared it. The rule is
+//! `protocol`'s `merge::guest_name`; this keeps its state, two rows for a guest and name at most.
+
+use std::collections::BTreeSet;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableHandle, WriteTransaction};
+use starling_protocol::{
+    GuestId, GuestName, Hlc, RoomId, Scope, Sender,
+    merge::guest_name::{self, Run, Standing},
+};
+
+use super::{
+    StoreError,
+    apply::{get, parse, put},
+    digests::DigestBook,
+    tables::{self, NAME_CLAIMS, NAME_RUNS, NameKey},
+};
+
+/// Both tables, to be written or only read.
+#[derive(Debug)]
+pub struct Names<C, R> {
+    claims: C,
+    runs: R,
+    /// Guests who are shown otherwise than before this transaction, with the rooms in which they are.
+    renamed: BTreeSet<(RoomId, GuestId)>,
+}
+
+type Claims<'txn> = Table<'txn, &'static [u8; 42], &'static [u8]>;
+type Runs<'txn> = Table<'txn, &'static [u8; 34], &'static [u8]>;
+
+/// Names within a write transaction.
+pub type NamesWriter<'txn> = Names<Claims<'txn>, Runs<'txn>>;
+/// Names as of a read transaction.
+pub type NamesReader =
+    Names<ReadOnlyTable<&'static [u8; 42], &'static [u8]>, ReadOnlyTable<&'static [u8; 34], &'static [u8]>>;
+
+impl NamesReader {
+    pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        let (claims, runs) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_RUNS)?);
+        Ok(Self { claims, runs, renamed: BTreeSet::new() })
+    }
+}
+
+impl<C, R> Names<C, R>
+where
+    C: ReadableTable<&'static [u8; 42], &'static [u8]>,
+    R: ReadableTable<&'static [u8; 34], &'static [u8]>,
+{
+    /// How a guest stands under a name; `None` if he never claimed it.
+    pub fn standing(
+        &self,
+        room: RoomId,
+        name: &GuestName,
+        guest: GuestId,
+    ) -> Result<Option<Standing>, StoreError> {
+        let key = tables::name_key(room, name);
+        let Some(first): Option<Hlc> = get(&self.claims, &tables::name_claim_key(key, guest))? else {
+            return Ok(None);
+        };
+        let run = self.runs_up_to(key, first)?.next().transpose()?;
+        let run = run.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no run".into()))?;
+        Ok(Some(Standing { first, run }))
+    }
+
+    /// The name under which a sender is shown in a room.
+    pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
+        let Sender::Guest { id, name } = sender;
+        let standing = self.standing(room, name, *id)?;
+        Ok(guest_name::shown(name, *id, standing.is_none_or(|standing| standing.run.holder == *id)))
+    }
+
+    /// The runs of a name that start at `end` or before, the latest first.
+    fn runs_up_to(
+        &self,
+        key: NameKey,
+        end: Hlc,
+    ) -> Result<impl Iterator<Item = Result<Run, StoreError>>, StoreError> {
+        let (first, last) = (tables::name_run_key(key, Hlc(0)), tables::name_run_key(key, end));
+        let entries = self.runs.range::<&[u8; 34]>(&first..=&last)?;
+        Ok(entries.rev().map(|entry| parse(entry?.1.value())))
+    }
+}
+
+impl<'txn> NamesWriter<'txn> {
+    pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
+        let (claims, runs) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_RUNS)?);
+        Ok(Self { claims, runs, renamed: BTreeSet::new() })
+    }
+
+    /// Applies the claim of a guest between two stamps, which `book` follows; gives the name under which he is shown now.
+    pub fn claim(
+        &mut self,
+        book: &mut DigestBook,
+        room: RoomId,
+        name: &GuestName,
+        guest: GuestId,
+        (one, other): (Hlc, Hlc),
+    ) -> Result<String, StoreError> {
+        let (scope, key) = (Scope::room(room), tables::name_key(room, name));
+        let claim_key = tables::name_claim_key(key, guest);
+        let first: Option<Hlc> = get(&self.claims, &claim_key)?;
+        let span = Run::span(guest, first, one, other);
+        let claimed = guest_name::claimed(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
+        if first != Some(span.start) {
+            put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;
+        }
+        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.run.start) {
+            let gone = tables::name_run_key(key, run.start);
+            let name = self.runs.name().to_owned();
+            if let Some(record) = self.runs.remove(&gone)? {
+                book.removed(&scope, &name, &gone, record.value());
+            }
+        }
+        if claimed.absorbed != [claimed.run] {
+            put(
+                &mut self.runs,
+                book,
+                [&scope; 2],
+                &tables::name_run_key(key, claimed.run.start),
+                &claimed.run,
+            )?;
+        }
+        self.renamed.extend(claimed.renamed.into_iter().map(|guest| (room, guest)));
+        Ok(guest_name::shown(name, guest, claimed.run.holder == guest))
+    }
+
+    /// Those who were renamed since this was opened.
+    pub fn renamed(&self) -> &BTreeSet<(RoomId, GuestId)> {
+        &self.renamed
+    }
+}
