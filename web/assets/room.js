@@ -60,6 +60,7 @@ function ask(problem, known) {
 
 function enter(chosen) {
   seat.take(chosen);
+  timeline.me ??= chosen; // Something may be written before the welcome has been heard.
   link.open();
 }
 
