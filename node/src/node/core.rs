@@ -99,10 +99,9 @@ impl Core {
         let store = Arc::new(open_store(cluster.as_ref().map(|joined| joined.keys.fingerprint.clone()))?);
         let committer = Committer::new(Arc::clone(&store), identity.node(), machine.now_ms())
             .map_err(|error| StartError::store(&config.data_dir, error))?;
-        let held = VersionVector::clone(committer.vector());
+        let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
-        let digests = committer.digests();
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
