@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use thiserror::Error;
 use unicase::UniCase;
 
@@ -25,12 +25,7 @@ pub enum TextError {
 
 fn parse_name(text: &str, chars_max: usize) -> Result<Box<str>, TextError> {
     let text = text.trim();
-    if text.is_empty() {
-        return Err(TextError::Empty);
-    }
-    if text.chars().nth(chars_max).is_some() {
-        return Err(TextError::TooLong(chars_max));
-    }
+    check_length(text, chars_max)?;
     if text.chars().any(is_control) {
         return Err(TextError::Control);
     }
@@ -49,9 +44,27 @@ pub fn folded(name: &str) -> Box<str> {
     UniCase::unicode(name).to_folded_case().into()
 }
 
+/// What is read from peers and from the log keeps the limit too: bounds elsewhere rest on it. Its characters are not
+/// judged again: that rule may become stricter, and must not make a log unreadable.
+fn within<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(text)?;
+    check_length(&text, CHARS_MAX).map(|()| text).map_err(D::Error::custom)
+}
+
+fn check_length(text: &str, chars_max: usize) -> Result<(), TextError> {
+    if text.is_empty() {
+        return Err(TextError::Empty);
+    }
+    // Most texts are shorter in bytes than the limit in characters.
+    if text.len() > chars_max && text.chars().nth(chars_max).is_some() {
+        return Err(TextError::TooLong(chars_max));
+    }
+    Ok(())
+}
+
 /// A guest's name: 1 to 32 characters without controls, trimmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GuestName(Box<str>);
+pub struct GuestName(#[serde(deserialize_with = "within::<_, GUEST_NAME_CHARS_MAX>")] Box<str>);
 
 impl GuestName {
     /// Parses what a user typed.
@@ -78,7 +91,7 @@ impl fmt::Display for GuestName {
 
 /// A room's name: 1 to 80 characters without controls, trimmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomName(Box<str>);
+pub struct RoomName(#[serde(deserialize_with = "within::<_, ROOM_NAME_CHARS_MAX>")] Box<str>);
 
 impl RoomName {
     /// Parses what a user typed.
@@ -94,18 +107,12 @@ impl RoomName {
 
 /// A message's body: 1 to 8,000 characters, kept exactly as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageText(Box<str>);
+pub struct MessageText(#[serde(deserialize_with = "within::<_, MESSAGE_CHARS_MAX>")] Box<str>);
 
 impl MessageText {
     /// Parses a body.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        if text.is_empty() {
-            return Err(TextError::Empty);
-        }
-        // Most bodies are shorter in bytes than the limit in characters.
-        if text.len() > MESSAGE_CHARS_MAX && text.chars().nth(MESSAGE_CHARS_MAX).is_some() {
-            return Err(TextError::TooLong(MESSAGE_CHARS_MAX));
-        }
+        check_length(text, MESSAGE_CHARS_MAX)?;
         Ok(Self(text.into()))
     }
 
@@ -133,6 +140,16 @@ mod tests {
             name(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)),
             Err(TextError::TooLong(GUEST_NAME_CHARS_MAX))
         );
+    }
+
+    #[test]
+    fn what_is_read_keeps_the_limit_but_is_not_judged_again() {
+        let read = |text: &str| {
+            let bytes = crate::codec::encode(&text);
+            crate::codec::decode::<GuestName>(&bytes, bytes.len()).is_ok()
+        };
+        assert!(read(&"ß".repeat(GUEST_NAME_CHARS_MAX)) && read("a\u{202E}"));
+        assert!(!read(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)) && !read(""));
     }
 
     #[test]
