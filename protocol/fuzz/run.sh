@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Fuzzes what comes from outside, on stable Rust: libFuzzer, with the coverage that rustc's LLVM can count.
+#   run.sh [SECONDS] [TARGET...]   every target (or these) for so long, two at a time; 10 s if not said
+#   run.sh repeat TARGET FILE      one input again, with a backtrace
+#   run.sh keep                    puts what long runs found into the corpora, minimised
+# Needs Rust and a C++ compiler, which it installs on Debian or Ubuntu.
+set -eu
+cd "$(dirname "$0")/../.."
+
+have() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+if ! have c++; then
+  have apt-get || { echo "run.sh: please install g++" >&2; exit 1; }
+  export DEBIAN_FRONTEND=noninteractive
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq --no-install-recommends g++ >/dev/null
+fi
+
+# With --target the flags reach what is fuzzed, not build scripts and macros, which have no fuzzer to report to.
+host=$(rustc -vV | sed -n 's/^host: //p')
+flags="-Cpasses=sancov-module -Cdebug-assertions -Ccodegen-units=1 --cfg fuzzing"
+for option in level=4 inline-8bit-counters pc-table trace-compares; do
+  flags+=" -Cllvm-args=-sanitizer-coverage-$option"
+done
+RUSTFLAGS=$flags CARGO_INCREMENTAL=0 cargo build --quiet --release --package starling-fuzz --features libfuzzer \
+  --target "$host" --target-dir target/fuzz
+fuzzer=target/fuzz/$host/release/starling-fuzz
+corpora=protocol/fuzz/corpus
+found=target/fuzz/found
+
+# Fuzzes one target; what it finds is kept under target/fuzz, what is in the repository is only read.
+fuzz() {
+  mkdir -p "$found/$1" "$corpora/$1" target/fuzz/crashes
+  local log=target/fuzz/$1.log
+  if STARLING_FUZZ_TARGET=$1 "$fuzzer" -max_total_time="$2" -max_len=4096 -timeout=25 -rss_limit_mb=1024 \
+    -artifact_prefix="target/fuzz/crashes/$1-" "$found/$1" "$corpora/$1" >"$log" 2>&1; then
+    echo "$1: $(grep '^Done' "$log"), $(grep -o 'cov: [0-9]* ft: [0-9]*' "$log" | tail -1)"
+  else
+    grep -E -A 3 'panicked at|ERROR' "$log" >&2 || tail -20 "$log" >&2
+    echo "$1: FAILED, repeat with" >&2
+    sed -n "s|.*Test unit written to |  protocol/fuzz/run.sh repeat $1 |p" "$log" >&2
+    return 1
+  fi
+}
+
+case "${1:-10}" in
+repeat)
+  STARLING_FUZZ_TARGET=$2 RUST_BACKTRACE=1 exec "$fuzzer" "$3"
+  ;;
+keep)
+  for target in $(ls "$corpora"); do
+    kept=target/fuzz/kept/$target
+    rm -rf "$kept" && mkdir -p "$kept" "$found/$target"
+    STARLING_FUZZ_TARGET=$target "$fuzzer" -max_len=4096 -set_cover_merge=1 -use_counters=0 "$kept" \
+      "$corpora/$target" "$found/$target" >"target/fuzz/$target.log" 2>&1
+    # What covers most was written first. Inputs with a name of their own were put there by hand.
+    find "$corpora/$target" -name '????????????????????????????????????????' -delete
+    ls -tr "$kept" | head -n 40 | while read -r input; do cp "$kept/$input" "$corpora/$target"; done
+  done
+  ;;
+*)
+  seconds=${1:-10}
+  targets=("${@:2}")
+  [ ${#targets[@]} -gt 0 ] || targets=($(ls "$corpora"))
+  failed=0
+  for ((at = 0; at < ${#targets[@]}; at += 2)); do
+    fuzz "${targets[at]}" "$seconds" & first=$!
+    if [ $((at + 1)) -lt ${#targets[@]} ]; then fuzz "${targets[at + 1]}" "$seconds" || failed=1; fi
+    wait $first || failed=1
+  done
+  exit $failed
+  ;;
+esac

@@ -1,0 +1,40 @@
+//! An event as a peer sends it and the log holds it.
+
+use bytes::Bytes;
+use serde_json::Value;
+use starling_protocol::{
+    Event, EventBody, EventDraft, Pos,
+    frame::client::{ListedMessage, MessageObject},
+    limits::{EVENT_BYTES_MAX, MESSAGE_CHARS_MAX, ROOM_NAME_CHARS_MAX},
+};
+
+use crate::text::assert_chars;
+
+pub fn run(bytes: &[u8]) {
+    let received = Bytes::copy_from_slice(bytes);
+    let Ok(event) = Event::decode(received.clone()) else { return };
+    assert!(bytes.len() <= EVENT_BYTES_MAX, "decoded beyond the limit");
+    assert_eq!(event.encoded(), &received, "what is logged, forwarded and hashed is what was received");
+    let draft = EventDraft { scope: event.scope.clone(), body: event.body.clone(), floor: None };
+    let ours = Event::new(event.origin, event.seq, event.hlc, draft);
+    assert!(ours.encoded().len() <= bytes.len(), "our own encoding is the shortest");
+    let again = Event::decode(ours.encoded().clone()).expect("our own encoding decodes");
+    assert_eq!((again.pos(), &again.scope, &again.body), (event.pos(), &event.scope, &event.body));
+    assert_eq!(Pos::parse(&event.pos().to_string()), Ok(event.pos()));
+    match event.body {
+        EventBody::RoomCreated(created) => {
+            if let Some(name) = created.name {
+                assert_chars(name.as_str(), ROOM_NAME_CHARS_MAX);
+            }
+        }
+        EventBody::MessagePosted(posted) => {
+            assert_chars(posted.text.as_str(), MESSAGE_CHARS_MAX);
+            let Some(room) = event.scope.as_room() else { return };
+            let message = ListedMessage { listed_id: posted.id, pos: again.pos(), posted };
+            let frame = MessageObject::new(room, &message, false).to_json();
+            let shown: Value = serde_json::from_str(&frame).expect("a frame is JSON");
+            assert_eq!(shown["body"], message.posted.text.as_str());
+        }
+        EventBody::Unknown { .. } => {}
+    }
+}
