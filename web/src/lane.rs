@@ -54,6 +54,15 @@ struct Ring {
     /// The number of the first frame that is still there.
     first: u64,
     bytes: usize,
+    /// The number behind the newest ephemeral frame, whether it is still there or not.
+    ephemeral_end: u64,
+}
+
+impl Ring {
+    /// The number of the next frame.
+    fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
 }
 
 /// One room's live tail.
@@ -86,6 +95,9 @@ impl Lane {
             let (frames_before, bytes_before) = (ring.frames.len(), ring.bytes);
             for frame in frames {
                 ring.bytes += frame.text.len();
+                if frame.commit == Frame::EPHEMERAL {
+                    ring.ephemeral_end = ring.end() + 1;
+                }
                 ring.frames.push_back(frame);
             }
             let frames_max = FRAMES_MAX.max(ring.frames.len() - frames_before);
@@ -95,7 +107,7 @@ impl Lane {
                 ring.bytes -= frame.text.len();
                 ring.first += 1;
             }
-            ring.first + ring.frames.len() as u64
+            ring.end()
         };
         self.next.send_replace(next);
     }
@@ -197,15 +209,29 @@ impl Subscription {
         let _ = self.next.wait_for(|next| *next > position).await;
     }
 
-    /// Moves up to `max` frames into `into` and the position behind them.
-    pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<(), Lagged> {
+    /// Which frame is the next to be taken: counts those of the lane.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Moves up to `max` frames into `into` and the position behind them. Returns where the lane ends now.
+    pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<u64, Lagged> {
         let ring = read(&self.lane.ring);
         let behind = self.position.checked_sub(ring.first).ok_or(Lagged)?;
         let skip = usize::try_from(behind).map_err(|_| Lagged)?;
         let before = into.len();
         into.extend(ring.frames.iter().skip(skip).take(max).cloned());
         self.position += (into.len() - before) as u64;
-        Ok(())
+        Ok(ring.end())
+    }
+
+    /// Moves the position to the lane's end. Says whether that skips frames which were never logged, so that nothing
+    /// else brings them back.
+    pub fn skip(&mut self) -> bool {
+        let ring = read(&self.lane.ring);
+        let skips_ephemeral = ring.ephemeral_end > self.position;
+        self.position = ring.end();
+        skips_ephemeral
     }
 }
 
@@ -283,6 +309,22 @@ mod tests {
         assert!(early.is_err(), "commit 1 is not published yet");
         lanes.publish(CommitPoint { number: 1, vector });
         assert_eq!(settled.await.number, 1);
+    }
+
+    #[test]
+    fn who_skips_to_the_end_is_told_whether_that_loses_what_was_never_logged() {
+        let lanes = lanes();
+        let mut session = lanes.subscribe(ROOM);
+        let lane = lanes.get(ROOM).unwrap();
+        lane.push([frame(1)]);
+        assert!(!session.skip());
+        lane.push([Frame { commit: Frame::EPHEMERAL, ..frame(0) }]);
+        lane.push((0..=FRAMES_MAX).map(frame));
+        assert_eq!(taken(&mut session, 1), Err(Lagged));
+        assert!(session.skip());
+        lane.push([frame(2)]);
+        assert_eq!(taken(&mut session, 9), Ok(vec![2]));
+        assert!(!session.skip());
     }
 
     #[test]

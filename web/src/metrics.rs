@@ -16,7 +16,9 @@ pub struct WebMetrics {
     pub posts: Counter,
     /// Frames from clients that were refused.
     pub refused_frames: Counter,
-    /// Sessions that were closed because they could not keep up.
+    /// Times that a session fell behind its lane and went on from the store.
+    pub catch_ups: Counter,
+    /// Sessions that were closed because they could not keep up even so.
     pub lagged_sessions: Counter,
     /// Resumes that were answered by `resync`.
     pub resyncs: Counter,
@@ -32,8 +34,13 @@ impl WebMetrics {
         registry.register("posts", "Posts received from sessions", self.posts.clone());
         registry.register("refused_frames", "Frames from clients refused", self.refused_frames.clone());
         registry.register(
+            "catch_ups",
+            "Times that a session fell behind and went on from the store",
+            self.catch_ups.clone(),
+        );
+        registry.register(
             "lagged_sessions",
-            "Sessions closed because they could not keep up",
+            "Sessions closed because they could not keep up even so",
             self.lagged_sessions.clone(),
         );
         registry.register("resyncs", "Resumes answered by resync", self.resyncs.clone());

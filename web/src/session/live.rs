@@ -1,6 +1,8 @@
 //! The live part of a session: the lane out, posts in, acks and cursors between them.
 
-use std::time::Duration;
+mod behind;
+
+use std::{collections::VecDeque, future::ready, time::Duration};
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -13,7 +15,11 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite;
 
-use super::{End, Never, Outbox, Seat, Socket, replay::Shown};
+use self::behind::Headway;
+use super::{
+    End, Never, Outbox, Seat, Socket,
+    replay::{Missed, Shown},
+};
 use crate::{
     lane::{CommitPoint, Frame, Subscription},
     routes::Web,
@@ -30,6 +36,8 @@ const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 const POSTS_IN_FLIGHT_MAX: usize = 64;
 /// Frames taken from the lane at once.
 const TAKE_FRAMES: usize = 64;
+/// Marks kept, at most: as many as a slow session sets on its way through a full lane.
+const MARKS_MAX: usize = 128;
 
 pub struct Live<'a> {
     web: &'a Web,
@@ -37,6 +45,11 @@ pub struct Live<'a> {
     lane: Subscription,
     /// All commits up to here have been sent.
     sent: CommitPoint,
+    /// Places in the lane, in order, each with a commit whose frames lie before it: `sent` once it is reached.
+    marks: VecDeque<(u64, CommitPoint)>,
+    /// What the lane no longer has of what the session lacks.
+    missed: Option<Missed>,
+    headway: Headway,
     /// The greatest commit of a frame that was sent; its point may not have been published yet.
     shown: u64,
     /// Up to which commit the client has been given a complete cursor.
@@ -70,6 +83,9 @@ impl<'a> Live<'a> {
             lane,
             shown: replayed.point.number,
             sent: replayed.point,
+            marks: VecDeque::new(),
+            missed: None,
+            headway: Headway::default(),
             greatest: replayed.greatest.max(after.unwrap_or_default()),
             cursor_number: None,
             cursor_at: now,
@@ -97,7 +113,10 @@ impl<'a> Live<'a> {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
-                () = self.lane.changed() => self.deliver(outbox, CURSOR_EVERY).await?,
+                () = self.lane.changed(), if self.missed.is_none() => {
+                    self.deliver(outbox, CURSOR_EVERY).await?;
+                }
+                () = ready(()), if self.missed.is_some() => self.send_missed(outbox).await?,
                 Some(outcome) = self.outcomes.recv() => self.acknowledge(outcome, outbox).await?,
                 message = outbox.next(), if self.in_flight < POSTS_IN_FLIGHT_MAX => {
                     self.incoming(message, outbox).await?;
@@ -133,40 +152,53 @@ impl<'a> Live<'a> {
         self.cursor_number.is_none_or(|number| number < self.shown)
     }
 
-    /// Sends what the lane has, in as few writes as possible, and a cursor if one is due that is so old.
-    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>, cursor_age: Duration) -> Result<(), End> {
-        loop {
-            // Read before the lane: all frames of this commit are in the lane by now.
-            let point = self.web.lanes.commit_point();
-            self.frames.clear();
-            self.lane.take(TAKE_FRAMES, &mut self.frames).map_err(|_| End::Lagged)?;
-            let drained = self.frames.len() < TAKE_FRAMES;
-            let mut delivered = 0;
-            for frame in self.frames.drain(..) {
-                // The replay has covered earlier commits.
-                if frame.commit > self.sent.number {
-                    self.greatest = self.greatest.max(frame.hlc);
-                    outbox.feed(frame.text).await?;
-                    delivered += 1;
-                    if frame.commit != Frame::EPHEMERAL {
-                        self.shown = self.shown.max(frame.commit);
-                    }
+    /// Sends what the lane has, as much as is taken at once, and a cursor if one is due that is so old. Says whether that
+    /// was all.
+    async fn deliver<S: Socket>(
+        &mut self,
+        outbox: &mut Outbox<S>,
+        cursor_age: Duration,
+    ) -> Result<bool, End> {
+        // Read before the lane's end: all frames of this commit are before that.
+        let point = self.web.lanes.commit_point();
+        self.frames.clear();
+        let Ok(end) = self.lane.take(TAKE_FRAMES, &mut self.frames) else {
+            self.fall_behind(outbox).await?;
+            return Ok(false);
+        };
+        if self.marks.len() < MARKS_MAX {
+            self.marks.push_back((end, point));
+        }
+        let mut delivered = 0;
+        for frame in self.frames.drain(..) {
+            // The replay has covered earlier commits.
+            if frame.commit > self.sent.number {
+                self.greatest = self.greatest.max(frame.hlc);
+                outbox.feed(frame.text).await?;
+                delivered += 1;
+                if frame.commit != Frame::EPHEMERAL {
+                    self.shown = self.shown.max(frame.commit);
                 }
-            }
-            if delivered > 0 {
-                self.frame_at = Instant::now();
-                self.web.metrics.deliveries.inc_by(delivered);
-            }
-            if drained {
-                if self.sent.number < self.shown {
-                    self.sent = point;
-                }
-                if self.cursor_is_due() && self.cursor_at.elapsed() >= cursor_age {
-                    self.send_cursor(outbox).await?;
-                }
-                return outbox.flush().await;
             }
         }
+        if delivered > 0 {
+            self.frame_at = Instant::now();
+            self.web.metrics.deliveries.inc_by(delivered);
+        }
+        while let Some((_, point)) = self.marks.pop_front_if(|(end, _)| *end <= self.lane.position()) {
+            if self.sent.number < self.shown {
+                self.sent = point;
+            }
+        }
+        if self.cursor_is_due() && self.cursor_at.elapsed() >= cursor_age {
+            self.send_cursor(outbox).await?;
+        }
+        let drained = end == self.lane.position();
+        if drained {
+            self.headway = Headway::default();
+            outbox.flush().await?;
+        }
+        Ok(drained)
     }
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
@@ -182,7 +214,9 @@ impl<'a> Live<'a> {
         if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
             // If it cannot be complete yet, the next follows as late.
             self.frame_at = Instant::now();
-            self.deliver(outbox, Duration::ZERO).await?;
+            if self.missed.is_none() {
+                self.deliver(outbox, Duration::ZERO).await?;
+            }
         }
         match self.heard_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),

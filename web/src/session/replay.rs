@@ -1,8 +1,10 @@
 //! What a session sends before it goes live: the welcome, and either the last messages (a first visit, a resync)
 //! or exactly what lies beyond the cursor that the client brought.
 
+use std::vec;
+
 use starling_protocol::{
-    Cursor, Hlc,
+    Cursor, Hlc, Pos, VersionVector,
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
@@ -39,7 +41,13 @@ pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> R
     }
 }
 
-async fn welcome<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>, cursor: &str) -> Result<(), End> {
+/// Tells the client who is here, and from which cursor what follows goes on.
+pub async fn welcome<S: Socket>(
+    web: &Web,
+    seat: &Seat,
+    outbox: &mut Outbox<S>,
+    cursor: &str,
+) -> Result<(), End> {
     let mut users = web.presence.users(seat.room);
     users.truncate(USERS_MAX);
     let shown = web.presence.shown(seat.room, seat.guest);
@@ -64,19 +72,52 @@ async fn resume<S: Socket>(
     if !web.rooms.catch_up(&cursor.vector).await {
         return resync_after(web, seat, cursor, outbox).await;
     }
-    let point = web.lanes.settled().await;
-    let beyond = web.rooms.beyond(seat.room, cursor.vector.clone(), point.clone());
-    let Some(places) = beyond.await.map_err(End::Refused)? else {
+    let Some(mut missed) = Missed::beyond(web, seat, &cursor.vector).await? else {
         return resync_after(web, seat, cursor, outbox).await;
     };
     // The old cursor stands until all of this has been sent.
     welcome(web, seat, outbox, text).await?;
-    for places in places.chunks(REPLAY_BATCH_MESSAGES) {
-        let messages = web.rooms.messages_at(places.to_vec()).await.map_err(End::Refused)?;
-        send(seat, outbox, &messages, false).await?;
+    let mut greatest = cursor.greatest;
+    while let Some(stamp) = missed.send_some(web, seat, outbox).await? {
+        greatest = greatest.max(stamp);
     }
-    let last = places.last().map(|pos| pos.hlc);
-    Ok(Shown { point, greatest: cursor.greatest.max(last.unwrap_or_default()) })
+    Ok(Shown { point: missed.point, greatest })
+}
+
+/// What a client lacks, sent to it from the store in batches.
+pub struct Missed {
+    places: vec::IntoIter<Pos>,
+    /// All of it was committed up to here.
+    pub point: CommitPoint,
+}
+
+impl Missed {
+    /// What was committed in the room beyond `from` before the session took its position in the lane; `None` if it is
+    /// more than can be replayed.
+    pub async fn beyond(web: &Web, seat: &Seat, from: &VersionVector) -> Result<Option<Self>, End> {
+        let point = web.lanes.settled().await;
+        let places = web.rooms.beyond(seat.room, from.clone(), point.clone()).await.map_err(End::Refused)?;
+        Ok(places.map(|places| Self { places: places.into_iter(), point }))
+    }
+
+    /// How many messages are left to be sent.
+    pub fn left(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Sends the next batch and returns the greatest stamp in it; `None` if there was nothing left.
+    pub async fn send_some<S: Socket>(
+        &mut self,
+        web: &Web,
+        seat: &Seat,
+        outbox: &mut Outbox<S>,
+    ) -> Result<Option<Hlc>, End> {
+        let places: Vec<_> = self.places.by_ref().take(REPLAY_BATCH_MESSAGES).collect();
+        let Some(greatest) = places.last().map(|pos| pos.hlc) else { return Ok(None) };
+        let messages = web.rooms.messages_at(places).await.map_err(End::Refused)?;
+        send(seat, outbox, &messages, false).await?;
+        Ok(Some(greatest))
+    }
 }
 
 /// A resync of a client that has seen more than this node can give: what it posts still goes above that.

@@ -1,0 +1,147 @@
+//! Promises 3 and 8: who falls behind its lane goes on from the store in place and lacks nothing; who cannot keep up
+//! even so is told to resume.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Message;
+use starling_protocol::{Hlc, limits::REPLAY_EVENTS_MAX};
+
+use super::{
+    super::Brought,
+    support::{Client, ROOM, commit},
+};
+use crate::{drain::Serving, lane::Frame};
+
+/// More than a lane holds, and few enough to be replayed.
+const MANY: u64 = 9_000;
+
+/// A client that is up to date in an empty room.
+async fn settled() -> Client {
+    let mut client = Client::connect(0, Brought::Nothing);
+    client.expect(&["welcome 0", "cursor 0"]).await;
+    client
+}
+
+/// Reads until a cursor covers `last`, or to the end of the connection.
+async fn read_on(client: &mut Client, last: u64) -> Vec<String> {
+    let mut others = Vec::new();
+    loop {
+        let frame = client.next().await;
+        assert!(client.got.len() < 100_000, "neither told to resume nor up to date");
+        let over = frame == format!("cursor {last}") || frame.starts_with("close");
+        if !frame.starts_with("message") {
+            others.push(frame);
+        }
+        if over {
+            return others;
+        }
+    }
+}
+
+/// At each catch-up so many more are committed.
+fn commit_meanwhile(client: &Client, rounds: impl IntoIterator<Item = u64, IntoIter: Send + 'static>) {
+    let lanes = Arc::clone(&client.lanes);
+    let (mut rounds, mut last) = (rounds.into_iter(), MANY);
+    *client.memory.on_catch_up.lock().unwrap() = Some(Box::new(move || {
+        let more = rounds.next().unwrap_or(0);
+        (last + 1..=last + more).for_each(|n| commit(&lanes, n));
+        last += more;
+    }));
+}
+
+#[tokio::test]
+async fn who_falls_behind_gets_everything_in_place() {
+    let mut client = settled().await;
+    // No await between: the session cannot run, as if its socket took nothing.
+    (1..=MANY).for_each(|n| client.commit(n));
+    assert_eq!(read_on(&mut client, MANY).await, [format!("cursor {MANY}")]);
+    assert_eq!((client.got.len() as u64, client.repeats), (MANY, 0));
+    client.commit(MANY + 1);
+    client.expect(&["message 9001", "cursor 9001"]).await;
+    assert_eq!((client.metrics.catch_ups.get(), client.metrics.lagged_sessions.get()), (1, 0));
+}
+
+#[tokio::test]
+async fn little_comes_twice_to_who_reads_at_half_the_rate_of_the_room() {
+    let mut client = settled().await;
+    let mut last = 0;
+    while client.metrics.catch_ups.get() == 0 {
+        (last + 1..=last + 128).for_each(|n| client.commit(n));
+        last += 128;
+        client.make_room(64);
+        for _ in 0..64 {
+            client.next().await;
+        }
+    }
+    client.make_room(usize::MAX);
+    read_on(&mut client, last).await;
+    assert_eq!(client.got.len() as u64, last);
+    assert!(client.repeats <= 256, "{} of {last} came twice", client.repeats);
+}
+
+#[tokio::test]
+async fn who_missed_comings_and_goings_is_told_who_is_here_now() {
+    let mut client = settled().await;
+    client.memory.users.lock().unwrap().push("Bob".into());
+    let joined = r#"{"type":"joined","username":"Bob"}"#;
+    let frame = Frame { commit: Frame::EPHEMERAL, hlc: Hlc::default(), text: joined.into() };
+    client.lanes.get(ROOM).unwrap().push([frame]);
+    (1..=MANY).for_each(|n| client.commit(n));
+    assert_eq!(read_on(&mut client, MANY).await, ["welcome 0".to_owned(), format!("cursor {MANY}")]);
+    assert_eq!(client.present, ["Ann", "Bob"]);
+}
+
+#[tokio::test]
+async fn who_lags_again_but_lacks_less_each_time_catches_up() {
+    let mut client = settled().await;
+    let rounds = [8_900, 8_800, 8_700, 8_600, 8_500];
+    let last = MANY + rounds.iter().sum::<u64>();
+    commit_meanwhile(&client, rounds);
+    (1..=MANY).for_each(|n| client.commit(n));
+    let others = read_on(&mut client, last).await;
+    assert_eq!(others.len(), 6, "a cursor after each catch-up: {others:?}");
+    assert_eq!(client.got.len() as u64, last);
+}
+
+#[tokio::test]
+async fn who_lacks_no_less_each_time_is_told_to_resume() {
+    let mut client = settled().await;
+    commit_meanwhile(&client, std::iter::repeat(MANY));
+    (1..=MANY).for_each(|n| client.commit(n));
+    let others = read_on(&mut client, u64::MAX).await;
+    assert_eq!(others, ["cursor 9000", "cursor 18000", "cursor 27000", "close 4002"]);
+    assert_eq!(client.got.len() as u64, 3 * MANY);
+    assert_eq!((client.metrics.catch_ups.get(), client.metrics.lagged_sessions.get()), (3, 1));
+}
+
+#[tokio::test]
+async fn who_lacks_more_than_can_be_replayed_is_told_to_resume() {
+    for (missed, end) in
+        [(REPLAY_EVENTS_MAX as u64, "cursor 10000"), (REPLAY_EVENTS_MAX as u64 + 1, "close 4002")]
+    {
+        let mut client = settled().await;
+        (1..=missed).for_each(|n| client.commit(n));
+        assert_eq!(read_on(&mut client, missed).await, [end]);
+    }
+}
+
+#[tokio::test]
+async fn posts_are_acked_while_the_session_catches_up() {
+    let mut client = settled().await;
+    let to_server = client.to_server.clone();
+    *client.memory.on_catch_up.lock().unwrap() =
+        Some(Box::new(move || to_server.send(Message::text("hello")).unwrap()));
+    (1..=MANY).for_each(|n| client.commit(n));
+    assert_eq!(read_on(&mut client, MANY).await, ["ack".to_owned(), format!("cursor {MANY}")]);
+}
+
+#[tokio::test]
+async fn a_stopping_node_sends_away_who_is_catching_up() {
+    let mut client = settled().await;
+    let drain = client.drain.clone();
+    *client.memory.on_catch_up.lock().unwrap() =
+        Some(Box::new(move || _ = drain.send_replace(Serving::Stopping)));
+    (1..=MANY).for_each(|n| client.commit(n));
+    let others = read_on(&mut client, MANY).await;
+    assert_eq!(others.last().unwrap(), "close 1001");
+}

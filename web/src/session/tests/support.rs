@@ -1,0 +1,367 @@
+//! A session over channels, against services that keep one room in memory.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use starling_protocol::{
+    Hlc, NodeId, OriginId, RoomName, VersionVector,
+    frame::client::{ListedMessage, MessageObject},
+    limits::REPLAY_EVENTS_MAX,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::super::*;
+use crate::{
+    drain::Drain,
+    lane::{CommitPoint, Frame, Lanes},
+    metrics::WebMetrics,
+    routes::WebSettings,
+    service::{HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor},
+};
+
+/// Every frame that is waited for comes at once or within some 200 ms.
+const PATIENCE: Duration = Duration::from_secs(20);
+pub const ROOM: RoomId = RoomId([1; 10]);
+const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+
+/// One room in memory. A cursor's text is the number of its commit.
+#[derive(Default)]
+pub struct Memory {
+    messages: Mutex<Vec<ListedMessage>>,
+    /// Whether cursors must wait for a peer's confirmation.
+    pub unconfirmed: AtomicBool,
+    /// Who is present.
+    pub users: Mutex<Vec<String>>,
+    /// Called whenever a session has asked what it missed: what is committed then it does not know of yet.
+    pub on_catch_up: Mutex<Option<Box<dyn FnMut() + Send>>>,
+}
+
+fn message(n: u64) -> ListedMessage {
+    let sender =
+        starling_protocol::Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() };
+    let text = starling_protocol::MessageText::parse(&n.to_string()).unwrap();
+    let id = starling_protocol::MessageId::from_u128(n.into());
+    let pos = Pos { hlc: Hlc(n), origin: ORIGIN, seq: n };
+    ListedMessage {
+        listed_id: id,
+        pos,
+        shown: "Ann".to_owned(),
+        posted: starling_protocol::MessagePosted { id, sender, text },
+    }
+}
+
+pub fn point(n: u64) -> CommitPoint {
+    let vector: VersionVector = [(ORIGIN, n)].into_iter().collect();
+    CommitPoint { number: n, vector: Arc::new(vector) }
+}
+
+#[async_trait]
+impl Rooms for Memory {
+    async fn create(&self, _: Option<RoomName>) -> Result<RoomId, Refusal> {
+        Ok(ROOM)
+    }
+
+    async fn find(&self, _: RoomId) -> Result<Option<RoomName>, Refusal> {
+        Ok(None)
+    }
+
+    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
+        let pos = Pos { hlc: post.floor.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
+        outcomes
+            .send(PostOutcome { id: post.id, result: Ok(Posted { pos, copies: 2 }), again: false })
+            .unwrap();
+        Ok(())
+    }
+
+    async fn history(
+        &self,
+        _: RoomId,
+        _: Option<Pos>,
+        limit: usize,
+        within: Option<CommitPoint>,
+    ) -> Result<HistoryPage, Refusal> {
+        let within = within.expect("sessions read as of a commit");
+        let messages = self.messages.lock().unwrap();
+        let messages = messages.iter().filter(|m| within.vector.contains(ORIGIN, m.pos.seq));
+        Ok(HistoryPage { messages: messages.rev().take(limit).cloned().collect(), more: false })
+    }
+
+    async fn catch_up(&self, vector: &VersionVector) -> bool {
+        vector.get(ORIGIN) < 1_000
+    }
+
+    async fn beyond(
+        &self,
+        _: RoomId,
+        from: VersionVector,
+        to: CommitPoint,
+    ) -> Result<Option<Vec<Pos>>, Refusal> {
+        let seqs = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
+        if let Some(on_catch_up) = &mut *self.on_catch_up.lock().unwrap() {
+            on_catch_up();
+        }
+        let places: Vec<_> = seqs.map(|n| message(n).pos).collect();
+        Ok((places.len() <= REPLAY_EVENTS_MAX).then_some(places))
+    }
+
+    async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
+        Ok(places.into_iter().map(|pos| message(pos.seq)).collect())
+    }
+
+    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+        Ok(after.hlc)
+    }
+
+    fn seal(&self, _: GuestId, _: RoomId, point: &CommitPoint, _: Hlc) -> SealedCursor {
+        let complete = !self.unconfirmed.load(Ordering::Relaxed);
+        SealedCursor { text: if complete { point.number.to_string() } else { "behind".into() }, complete }
+    }
+
+    fn seal_empty(&self, _: GuestId, _: RoomId) -> String {
+        "0".into()
+    }
+
+    fn open(&self, _: &str) -> Result<Cursor, CursorError> {
+        Err(CursorError::Unreadable)
+    }
+}
+
+impl Presence for Memory {
+    fn enter(&self, _: RoomId, _: GuestId, _: GuestName) -> Result<Lease, NameInUse> {
+        Err(NameInUse)
+    }
+
+    fn is_free(&self, _: RoomId, _: GuestId, _: &GuestName) -> bool {
+        true
+    }
+
+    fn shown(&self, _: RoomId, _: GuestId) -> Option<String> {
+        None
+    }
+
+    fn users(&self, _: RoomId) -> Vec<String> {
+        self.users.lock().unwrap().clone()
+    }
+}
+
+impl Operations for Memory {
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn public_urls(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The server's end of a socket made of channels.
+struct Wire {
+    out: mpsc::UnboundedSender<Message>,
+    incoming: mpsc::UnboundedReceiver<Message>,
+    room: Arc<Mutex<Room>>,
+}
+
+/// How much a socket takes before its client reads on.
+struct Room {
+    frames: usize,
+    waker: Option<Waker>,
+}
+
+impl Stream for Wire {
+    type Item = Result<Message, axum::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.incoming.poll_recv(cx).map(|message| message.map(Ok))
+    }
+}
+
+impl Sink<Message> for Wire {
+    type Error = axum::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        let mut room = self.room.lock().unwrap();
+        if room.frames > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        room.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
+        self.room.lock().unwrap().frames -= 1;
+        self.out.send(message).map_err(axum::Error::new)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Pushes a message into the lane as a commit does, before its point is published.
+pub fn push(lanes: &Lanes, n: u64) {
+    let text = MessageObject::new(ROOM, &message(n), false).to_json().into();
+    lanes.get(ROOM).unwrap().push([Frame { commit: n, hlc: Hlc(n), text }]);
+}
+
+pub fn commit(lanes: &Lanes, n: u64) {
+    push(lanes, n);
+    lanes.publish(point(n));
+}
+
+/// A client, and everything around its session. It keeps an eye on the cursors: none may cover what was not sent.
+pub struct Client {
+    pub memory: Arc<Memory>,
+    pub lanes: Arc<Lanes>,
+    pub metrics: WebMetrics,
+    pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
+    pub take_over: Option<oneshot::Sender<()>>,
+    pub to_server: mpsc::UnboundedSender<Message>,
+    from_server: mpsc::UnboundedReceiver<Message>,
+    room: Arc<Mutex<Room>>,
+    /// All up to here was there before.
+    covered: u64,
+    /// Who is in the room, by the last welcome.
+    pub present: Vec<String>,
+    /// The messages that came.
+    pub got: BTreeSet<u64>,
+    /// How many came more than once.
+    pub repeats: usize,
+}
+
+impl Client {
+    /// A client in a room of `history` messages.
+    pub fn connect(history: u64, brought: Brought) -> Self {
+        let memory = Arc::new(Memory { users: Mutex::new(vec!["Ann".into()]), ..Memory::default() });
+        memory.messages.lock().unwrap().extend((1..=history).map(message));
+        let lanes = Arc::new(Lanes::new(point(history)));
+        let (drain, draining) = Drain::new();
+        let metrics = WebMetrics::default();
+        let web = Arc::new(Web {
+            rooms: memory.clone(),
+            presence: memory.clone(),
+            operations: memory.clone(),
+            lanes: Arc::clone(&lanes),
+            metrics: metrics.clone(),
+            settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: false },
+            drain: draining,
+        });
+        let (take_over, taken) = oneshot::channel();
+        let covered = match &brought {
+            Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
+            _ => 0,
+        };
+        let seat = Seat {
+            room: ROOM,
+            guest: GuestId([1; 16]),
+            name: GuestName::parse("Ann").unwrap(),
+            lease: Lease { taken_over: taken, release: None },
+            brought,
+            after: None,
+        };
+        let (out, from_server) = mpsc::unbounded_channel();
+        let (to_server, incoming) = mpsc::unbounded_channel();
+        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
+        tokio::spawn(run(web, seat, Wire { out, incoming, room: Arc::clone(&room) }));
+        Self {
+            memory,
+            lanes,
+            metrics,
+            drain,
+            take_over: Some(take_over),
+            to_server,
+            from_server,
+            room,
+            covered,
+            present: Vec::new(),
+            got: BTreeSet::new(),
+            repeats: 0,
+        }
+    }
+
+    /// From now on the socket takes so many frames.
+    pub fn make_room(&self, frames: usize) {
+        let mut room = self.room.lock().unwrap();
+        room.frames = frames;
+        room.waker.take().map(Waker::wake);
+    }
+
+    pub fn push(&self, n: u64) {
+        push(&self.lanes, n);
+    }
+
+    pub fn commit(&self, n: u64) {
+        commit(&self.lanes, n);
+    }
+
+    /// The next frame, in short: its type, and the body or cursor.
+    pub async fn next(&mut self) -> String {
+        let frame = timeout(PATIENCE, self.from_server.recv()).await;
+        match frame.expect("a frame comes") {
+            Some(Message::Text(text)) => {
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                let part = |name: &str| frame[name].as_str().map(|part| format!(" {part}"));
+                let history = if frame["history"] == true { "history " } else { "" };
+                self.note(&frame);
+                let part = part("body").or(part("cursor")).or(part("code")).unwrap_or_default();
+                format!("{history}{}{part}", frame["type"].as_str().unwrap())
+            }
+            Some(Message::Close(Some(close))) => format!("close {}", close.code),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn note(&mut self, frame: &Value) {
+        let number = |name: &str| frame[name].as_str().and_then(|text| text.parse::<u64>().ok());
+        match frame["type"].as_str() {
+            Some("message") => self.repeats += usize::from(!self.got.insert(number("body").unwrap())),
+            Some("welcome") => {
+                let users = frame["users"].as_array().unwrap().iter();
+                self.present = users.map(|name| name.as_str().unwrap().to_owned()).collect();
+            }
+            Some("resync") => self.covered = 0,
+            Some("cursor") => {
+                let lacked =
+                    (self.covered + 1..=number("cursor").unwrap_or(0)).find(|n| !self.got.contains(n));
+                assert_eq!(lacked, None, "{frame} covers what was not sent");
+            }
+            _ => {}
+        }
+    }
+
+    pub async fn expect(&mut self, frames: &[&str]) {
+        for frame in frames {
+            assert_eq!(self.next().await, *frame);
+        }
+    }
+}
+
+pub fn cursor(n: u64) -> Brought {
+    let vector = [(ORIGIN, n)].into_iter().collect();
+    let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
+    Brought::Cursor(cursor, n.to_string())
+}
