@@ -1,14 +1,15 @@
 //! When nobody can know what a client lacked, it is told so and loads afresh: never a silent gap.
-//! Also the reader that is too slow, who resumes where he stopped.
+//! Also the reader that is slow, who goes on from the store, and the one that is too slow.
 
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use support::http::{create_room, list_all};
+use support::http::{create_room, list_all, request};
 use support::{Client, Cluster, Frame, Node, PATIENCE};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,13 +19,18 @@ use uuid::Uuid;
 const LARGE_CHARS: usize = 7_900;
 /// More than all buffers between a node and a reader that doesn't read.
 const LARGE_MESSAGES: usize = 500;
+/// More than can be replayed, and what may lie in buffers; and bytes in each, so that little lies there.
+const HOPELESS_MESSAGES: usize = 13_000;
+const HOPELESS_BYTES: usize = 2_000;
+/// Posts on their way at once.
+const TOGETHER: usize = 50;
 /// Together enough resumes that each moment of a commit is met by somebody's.
 const READERS: usize = 60;
 const RECONNECTS: usize = 25;
 const WRITER_PAUSE: Duration = Duration::from_millis(2);
 
 #[tokio::test]
-async fn a_slow_reader_lacks_nothing_after_he_resumed_elsewhere() {
+async fn a_slow_reader_gets_everything_without_a_reconnect() {
     let cluster = Cluster::start(3).await;
     let room = create_room(cluster[0].http).await;
     let mut slow = Client::join_narrow(cluster[0].http, &room, "slow", 4_096).await;
@@ -39,31 +45,54 @@ async fn a_slow_reader_lacks_nothing_after_he_resumed_elsewhere() {
             writer.until_ids(&sent).await;
         }
     }
-    writer.until_ids(&sent).await;
+    let mut bob = Client::join(cluster[0].http, &room, "Bob").await;
+    let last = bob.post("the last").await.0.id;
+    sent.insert(last);
 
-    // He is told to resume where he falls behind, which he may do again while a node is still catching up; but
-    // each time he gets further.
     let mut got = BTreeSet::new();
-    for turn in 0.. {
-        let before = got.len();
-        let ended = timeout(PATIENCE, read_until_closed(&mut slow, &sent, &mut got)).await;
-        let ended = ended.expect("he gets all, or is told that he is too slow");
-        eprintln!("he has {} of {}, then {ended:?}", got.len(), sent.len());
-        if ended.is_none() {
-            break;
+    let ended = timeout(PATIENCE, read_until_closed(&mut slow, &sent, &mut got)).await;
+    assert_eq!(ended.expect("he gets all"), None, "he has {} of {}", got.len(), sent.len());
+    let repeats = slow.messages.len() - got.len();
+    assert!(repeats <= LARGE_MESSAGES / 10, "{repeats} came twice");
+    assert_ne!(figure(cluster[0].http, "starling_catch_ups_total").await, "0");
+    // He goes on live, and who came meanwhile is no news to him.
+    let (next, _) = bob.post("next").await;
+    assert_eq!(slow.next_message().await, next);
+    assert!(slow.users.contains(&"Bob".to_owned()), "{:?}", slow.users);
+}
+
+#[tokio::test]
+async fn a_hopelessly_slow_reader_is_told_to_resume() {
+    let node = Node::lone(&[]).await;
+    let room = create_room(node.http).await;
+    let mut slow = Client::join_narrow(node.http, &room, "slow", 4_096).await;
+    let mut writer = Client::join(node.http, &room, "writer").await;
+    let body = "x".repeat(HOPELESS_BYTES);
+    for _ in 0..HOPELESS_MESSAGES / TOGETHER {
+        let ids: Vec<_> = (0..TOGETHER).map(|_| Uuid::new_v4().to_string()).collect();
+        for id in &ids {
+            writer.send(id, &body).await;
         }
-        // The close code is behind what he did not read; it is lost when the connection breaks first.
-        assert!(matches!(ended, Some(Some(4002) | None)), "closed with {ended:?}");
-        assert!(got.len() > before, "no further than before");
-        let resumed = Client::connect(
-            cluster[(turn + 2) % 3].http,
-            &room,
-            "slow",
-            Some(&slow.cursor),
-            slow.after.as_deref(),
-        );
-        slow = resumed.await.expect("a guest with his cursor is let in");
+        let mut owed: BTreeSet<_> = ids.into_iter().collect();
+        let all_acked = |frame: &Frame| {
+            if let Frame::Ack { id, .. } = frame {
+                owed.remove(id);
+            }
+            owed.is_empty().then_some(())
+        };
+        writer.until("all acks", all_acked).await;
     }
+    assert_eq!(slow.until_closed().await, Some(4002));
+    assert_eq!(figure(node.http, "starling_lagged_sessions_total").await, "1");
+    let (slow, opening) = slow.resume(node.http).await;
+    assert!(opening.resync, "more than can be replayed, but got {} messages", slow.messages.len());
+}
+
+/// One of a node's figures.
+async fn figure(node: SocketAddr, name: &str) -> String {
+    let answer = request(node, "GET", "/metrics", &[], b"").await.expect("an answer").text();
+    let line = answer.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("{name} is not in {answer}")).trim().to_owned()
 }
 
 /// Reads on until everything sent was received (`None`), or until the server ends it with a close code or without.

@@ -20,6 +20,7 @@ use super::{PATIENCE, http};
 pub struct Client {
     pub room: String,
     pub name: String,
+    /// Who was here at the last `welcome`.
     pub users: Vec<String>,
     /// The last cursor received.
     pub cursor: String,
@@ -184,6 +185,8 @@ impl Client {
             }
             Frame::Ack { pos, .. } => self.see(pos),
             Frame::Cursor { cursor } | Frame::Resync { cursor } => self.cursor.clone_from(cursor),
+            // Again on this connection, when it fell so far behind that comings and goings were lost.
+            Frame::Welcome { users, .. } => self.users.clone_from(users),
             _ => {}
         }
         frame
