@@ -1,26 +1,31 @@
 //! A `Replica` among peers that say anything, over links that come and go, on a store that is slow or full. The bytes
 //! are a program: which input comes next. What the node promises the state machine is kept; what peers say is not.
 
+mod program;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt::{self, Write},
 };
 
-use bytes::Bytes;
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, VersionVector,
-    frame::peer::{Confirm, PeerFrame, ReplicaFrame},
+    Event, NodeId, OriginId, VersionVector,
+    frame::peer::{PeerFrame, ReplicaFrame},
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
-    replica::{BEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until},
+    replica::{BEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
 };
+
+use self::program::{Program, event, named, origin};
 
 const OWN: OriginId = origin(1);
 /// Reads for one link that are under way, at most.
 const READS_MAX: usize = 16;
 /// Steps of a program, at most.
 const STEPS_MAX: usize = 400;
-/// No waiter waits longer: 255 ms, and a barrier's exchange that runs before the one that it needs.
+/// No waiter waits longer: 255 ms and as long for more copies, or two exchanges of a barrier.
 const WAIT_MS_MAX: Millis = 1_000;
+/// What its wall clock shows when the monotonic one shows 0.
+const WALL_MS: u64 = 1_700_000_000_000;
 
 pub fn run(bytes: &[u8]) {
     let mut world = World::default();
@@ -34,78 +39,6 @@ pub fn run(bytes: &[u8]) {
     world.end();
 }
 
-const fn origin(n: u8) -> OriginId {
-    OriginId { node: NodeId([n; 16]), incarnation: n as u64 }
-}
-
-fn event(origin: OriginId, seq: u64) -> Bytes {
-    let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
-    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, floor: None };
-    Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
-}
-
-/// Bytes read as choices.
-struct Program<'a>(&'a [u8]);
-
-impl Program<'_> {
-    fn byte(&mut self) -> Option<u8> {
-        let (&first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(first)
-    }
-
-    /// A small number, or one at the end of the range.
-    fn number(&mut self) -> Option<u64> {
-        let byte = u64::from(self.byte()?);
-        Some(if byte < 250 { byte } else { u64::MAX - (255 - byte) })
-    }
-
-    /// An origin of this node or of one of three peers.
-    fn origin(&mut self) -> Option<OriginId> {
-        self.byte().map(|byte| origin(byte % 4 + 1))
-    }
-
-    fn entries(&mut self) -> Option<Vec<(OriginId, u64)>> {
-        (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.number()?))).collect()
-    }
-
-    /// Events in a row, or any that follow nothing, or what is none.
-    fn events(&mut self) -> Option<Vec<Bytes>> {
-        let (origin, first, how) = (self.origin()?, self.number()?, self.byte()?);
-        let count = u64::from(how % 4);
-        Some(match how / 64 {
-            0 => vec![Bytes::from_static(b"\x01no event")],
-            1 => vec![event(origin, first), event(self.origin()?, self.number()?)],
-            _ => (0..count).map(|n| event(origin, first.saturating_add(n))).collect(),
-        })
-    }
-
-    fn frame(&mut self) -> Option<ReplicaFrame> {
-        Some(match self.byte()? % 8 {
-            0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
-            1 => {
-                let (rose, flags) = (self.entries()?, self.byte()?);
-                let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
-                ReplicaFrame::Confirm(Confirm { rose, own_head, in_step: flags & 1 == 1 })
-            }
-            2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
-            3 => ReplicaFrame::Push(self.events()?),
-            4 => ReplicaFrame::Pulled { origin: self.origin()?, events: self.events()? },
-            5 => ReplicaFrame::Probe(self.number()?),
-            6 => ReplicaFrame::Probed(self.number()?, self.entries()?.into_iter().collect()),
-            _ => {
-                let length = usize::from(self.byte()?).min(self.0.len());
-                let (raw, rest) = self.0.split_at(length);
-                self.0 = rest;
-                match PeerFrame::decode(raw) {
-                    Ok(PeerFrame::Replica(frame)) => frame,
-                    _ => ReplicaFrame::Push(Vec::new()),
-                }
-            }
-        })
-    }
-}
-
 /// A node around its state machine, with nothing else in it.
 struct World {
     replica: Replica,
@@ -116,9 +49,12 @@ struct World {
     handed: VersionVector,
     applies: VecDeque<Vec<Event>>,
     reads: VecDeque<(LinkId, OriginId, u64, u64)>,
+    scope_reads: VecDeque<(LinkId, u8)>,
     links: BTreeMap<LinkId, NodeId>,
     last_link: LinkId,
     waiting: BTreeSet<Token>,
+    /// Those who were told of too few copies and may hear better.
+    hoping: BTreeSet<Token>,
     barred: BTreeSet<Token>,
     last_token: Token,
     /// Whether it has written, and so has an origin.
@@ -135,9 +71,11 @@ impl Default for World {
             handed: VersionVector::default(),
             applies: VecDeque::new(),
             reads: VecDeque::new(),
+            scope_reads: VecDeque::new(),
             links: BTreeMap::new(),
             last_link: 0,
             waiting: BTreeSet::new(),
+            hoping: BTreeSet::new(),
             barred: BTreeSet::new(),
             last_token: 0,
             has_written: false,
@@ -184,10 +122,10 @@ impl World {
                     0 => Until::InStep,
                     copies => Until::Copies(copies.into()),
                 };
-                let wait_ms = program.byte()?.into();
+                let (wait_ms, raise_ms) = (program.byte()?.into(), program.byte()?.into());
                 self.last_token += 1;
                 self.waiting.insert(self.last_token);
-                Input::Await { token: self.last_token, origin, seq, until, wait_ms }
+                Input::Await(Waiter { token: self.last_token, origin, seq, until, wait_ms, raise_ms })
             }
             8 => {
                 self.last_token += 1;
@@ -195,9 +133,19 @@ impl World {
                 Input::Barrier(self.last_token)
             }
             9 | 10 => {
-                self.now += Millis::from(program.byte()?) * 8;
+                let byte = program.byte()?;
+                self.now += Millis::from(byte) * 8;
+                self.handle(Input::Own { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
                 Input::Tick
             }
+            11 => match program.byte()? % 4 {
+                0 => Input::Woke,
+                1 => {
+                    let Some((link, part)) = self.scope_reads.pop_front() else { return Some(()) };
+                    Input::ScopesRead { link, part, scopes: program.scopes()? }
+                }
+                _ => Input::Digests(program.digests()?),
+            },
             _ => {
                 let (link, frame) = (self.link(program)?, program.frame()?);
                 if !self.has_written && named(&frame).contains(&OWN) {
@@ -264,12 +212,23 @@ impl World {
                     assert!(self.links.contains_key(&link) && from > 0);
                     assert!(to.saturating_sub(from) < PULL_EVENTS_MAX, "{from}..={to} is more than a pull");
                     self.reads.push_back((link, origin, from, to));
-                    assert!(self.reads.iter().filter(|read| read.0 == link).count() <= READS_MAX);
+                    self.assert_reads_bounded(link);
                 }
-                Output::Settled { token, copies } => {
-                    assert!(self.waiting.remove(&token), "settled twice");
+                Output::ReadScopes { link, part } => {
+                    self.scope_reads.push_back((link, part));
+                    self.assert_reads_bounded(link);
+                }
+                Output::CompareScopes { peer, .. } => {
+                    assert!(self.links.values().any(|linked| *linked == peer));
+                }
+                Output::Settled { token, copies, more } => {
+                    assert!(self.waiting.remove(&token) || self.hoping.remove(&token) && !more, "told twice");
                     assert!((1..=self.links.len() + 1).contains(&copies));
+                    if more {
+                        self.hoping.insert(token);
+                    }
                 }
+                Output::NoMore(token) => assert!(self.hoping.remove(&token), "told twice"),
                 Output::BarrierPassed(token) => assert!(self.barred.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),
             }
@@ -284,7 +243,14 @@ impl World {
         // What the node asks for its figures and its cursors.
         self.replica.lag(self.now).for_each(drop);
         let _ = (self.replica.own_limit(self.now), self.replica.called_in_step(self.now));
+        let _ = (self.replica.clock(self.now), self.replica.agreements().count());
+        assert_eq!(self.replica.waiting(), self.waiting.len() + self.hoping.len());
         assert!(self.replica.reachable(&self.stored));
+    }
+
+    fn assert_reads_bounded(&self, link: LinkId) {
+        let scopes = self.scope_reads.iter().filter(|read| read.0 == link).count();
+        assert!(self.reads.iter().filter(|read| read.0 == link).count() + scopes <= READS_MAX);
     }
 
     /// What a peer says again and again is kept once: memory grows with what there is, not with what is said of it.
@@ -312,27 +278,9 @@ impl World {
             self.now = self.replica.next_tick().max(self.now + 1);
             self.handle(Input::Tick);
         }
-        assert!(self.waiting.is_empty() && self.barred.is_empty(), "{:?} {:?}", self.waiting, self.barred);
+        let owed = [&self.waiting, &self.hoping, &self.barred];
+        assert!(owed.iter().all(|tokens| tokens.is_empty()), "answers are owed: {owed:?}");
         assert_eq!(self.replica.missing().count(), 0, "nobody is left to ask");
-    }
-}
-
-/// The origins that a frame names.
-fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
-    let of_event = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
-    match frame {
-        ReplicaFrame::Push(events) => events.iter().filter_map(of_event).collect(),
-        ReplicaFrame::Pulled { origin, events } => {
-            events.iter().filter_map(of_event).chain([*origin]).collect()
-        }
-        ReplicaFrame::Vector(vector) | ReplicaFrame::Probed(_, vector) => {
-            vector.iter().map(|(origin, _)| origin).collect()
-        }
-        ReplicaFrame::Confirm(confirm) => {
-            confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
-        }
-        ReplicaFrame::Pull { origin, .. } => vec![*origin],
-        ReplicaFrame::Probe(_) => Vec::new(),
     }
 }
 

@@ -307,7 +307,9 @@ impl Client {
     pub fn make_room(&self, frames: usize) {
         let mut room = self.room.lock().unwrap();
         room.frames = frames;
-        room.waker.take().map(Waker::wake);
+        if let Some(waker) = room.waker.take() {
+            waker.wake();
+        }
     }
 
     pub fn push(&self, n: u64) {

@@ -1,0 +1,125 @@
+//! The bytes of an input as a program: numbers that matter, and frames that a peer may send.
+
+use bytes::Bytes;
+use starling_protocol::{
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, ScopeDigest,
+    frame::peer::{Confirm, PeerFrame, ReplicaFrame},
+};
+
+use super::WALL_MS;
+
+pub const fn origin(n: u8) -> OriginId {
+    OriginId { node: NodeId([n; 16]), incarnation: n as u64 }
+}
+
+pub fn event(origin: OriginId, seq: u64) -> Bytes {
+    let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
+    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, floor: None };
+    Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
+}
+
+/// Bytes read as choices.
+pub struct Program<'a>(pub &'a [u8]);
+
+impl Program<'_> {
+    pub fn byte(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    /// A small number, or one at the end of the range.
+    pub fn number(&mut self) -> Option<u64> {
+        let byte = u64::from(self.byte()?);
+        Some(if byte < 250 { byte } else { u64::MAX - (255 - byte) })
+    }
+
+    /// An origin of this node or of one of three peers.
+    pub fn origin(&mut self) -> Option<OriginId> {
+        self.byte().map(|byte| origin(byte % 4 + 1))
+    }
+
+    fn entries(&mut self) -> Option<Vec<(OriginId, u64)>> {
+        (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.number()?))).collect()
+    }
+
+    /// One of the digests that may contradict one another.
+    fn digest(&mut self) -> Option<ScopeDigest> {
+        let byte = self.byte()?;
+        let mut bytes = [0; 32];
+        (bytes[0], bytes[16]) = (byte & 1, byte >> 1 & 1);
+        Some(ScopeDigest::from_bytes(&bytes))
+    }
+
+    pub fn digests(&mut self) -> Option<Vec<(u8, ScopeDigest)>> {
+        (0..self.byte()? % 4).map(|_| Some((self.byte()?, self.digest()?))).collect()
+    }
+
+    pub fn scopes(&mut self) -> Option<Vec<(Scope, ScopeDigest)>> {
+        let digests = self.digests()?.into_iter();
+        Some(digests.map(|(id, digest)| (Scope { kind: 0, id: [id].into() }, digest)).collect())
+    }
+
+    /// Events in a row, or any that follow nothing, or what is none.
+    fn events(&mut self) -> Option<Vec<Bytes>> {
+        let (origin, first, how) = (self.origin()?, self.number()?, self.byte()?);
+        let count = u64::from(how % 4);
+        Some(match how / 64 {
+            0 => vec![Bytes::from_static(b"\x01no event")],
+            1 => vec![event(origin, first), event(self.origin()?, self.number()?)],
+            _ => (0..count).map(|n| event(origin, first.saturating_add(n))).collect(),
+        })
+    }
+
+    pub fn frame(&mut self) -> Option<ReplicaFrame> {
+        Some(match self.byte()? % 11 {
+            0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
+            1 => {
+                let (rose, flags) = (self.entries()?, self.byte()?);
+                let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
+                let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
+                let (in_step, stalled) = (flags & 1 != 0, flags & 8 != 0);
+                ReplicaFrame::Confirm(Confirm { rose, own_head, in_step, stalled, wall_ms })
+            }
+            2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
+            3 => ReplicaFrame::Push(self.events()?),
+            4 => ReplicaFrame::Pulled { origin: self.origin()?, events: self.events()? },
+            5 => ReplicaFrame::Probe(self.number()?),
+            6 => ReplicaFrame::Probed(self.number()?, self.entries()?.into_iter().collect()),
+            7 => ReplicaFrame::Digests(self.digests()?),
+            8 => ReplicaFrame::AskScopes(self.byte()?),
+            9 => ReplicaFrame::Scopes(self.byte()?, self.scopes()?),
+            _ => {
+                let length = usize::from(self.byte()?).min(self.0.len());
+                let (raw, rest) = self.0.split_at(length);
+                self.0 = rest;
+                match PeerFrame::decode(raw) {
+                    Ok(PeerFrame::Replica(frame)) => frame,
+                    _ => ReplicaFrame::Push(Vec::new()),
+                }
+            }
+        })
+    }
+}
+
+/// The origins that a frame names.
+pub fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
+    let of_event = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
+    match frame {
+        ReplicaFrame::Push(events) => events.iter().filter_map(of_event).collect(),
+        ReplicaFrame::Pulled { origin, events } => {
+            events.iter().filter_map(of_event).chain([*origin]).collect()
+        }
+        ReplicaFrame::Vector(vector) | ReplicaFrame::Probed(_, vector) => {
+            vector.iter().map(|(origin, _)| origin).collect()
+        }
+        ReplicaFrame::Confirm(confirm) => {
+            confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
+        }
+        ReplicaFrame::Pull { origin, .. } => vec![*origin],
+        ReplicaFrame::Probe(_)
+        | ReplicaFrame::Digests(_)
+        | ReplicaFrame::AskScopes(_)
+        | ReplicaFrame::Scopes(..) => Vec::new(),
+    }
+}
