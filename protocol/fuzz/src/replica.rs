@@ -257,7 +257,7 @@ impl World {
     fn assert_bounded(&mut self) {
         let Some((link, frame)) = self.last_frame.take() else { return };
         let mut sizes = [0, 0];
-        for (repetitions, size) in [1, 200].into_iter().zip(&mut sizes) {
+        for (repetitions, size) in [1, 64].into_iter().zip(&mut sizes) {
             for _ in 0..repetitions {
                 self.handle(Input::Frame(link, frame.clone()));
             }
@@ -265,7 +265,7 @@ impl World {
             write!(written, "{:?}", self.replica).expect("counting never fails");
             *size = written.0;
         }
-        assert!(sizes[1] <= sizes[0] + 400, "grew from {} to {} by {frame:?}", sizes[0], sizes[1]);
+        assert!(sizes[1] <= sizes[0] + 150, "grew from {} to {} by {frame:?}", sizes[0], sizes[1]);
     }
 
     /// All links go down: nobody is left waiting.
