@@ -138,7 +138,7 @@ impl<'a> Live<'a> {
             Ok(())
         };
         timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))?;
-        self.deliver(outbox, CURSOR_EVERY).await?;
+        while !self.deliver(outbox, CURSOR_EVERY).await? {}
         Err(End::Elsewhere(self.web.drain.serving()))
     }
 
@@ -159,6 +159,10 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
         cursor_age: Duration,
     ) -> Result<bool, End> {
+        if self.missed.is_some() {
+            // That comes first; who is sent elsewhere meanwhile gets it there.
+            return outbox.flush().await.map(|()| true);
+        }
         // Read before the lane's end: all frames of this commit are before that.
         let point = self.web.lanes.commit_point();
         self.frames.clear();
@@ -214,9 +218,7 @@ impl<'a> Live<'a> {
         if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
             // If it cannot be complete yet, the next follows as late.
             self.frame_at = Instant::now();
-            if self.missed.is_none() {
-                self.deliver(outbox, Duration::ZERO).await?;
-            }
+            self.deliver(outbox, Duration::ZERO).await?;
         }
         match self.heard_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),

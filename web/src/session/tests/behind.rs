@@ -138,10 +138,13 @@ async fn posts_are_acked_while_the_session_catches_up() {
 #[tokio::test]
 async fn a_stopping_node_sends_away_who_is_catching_up() {
     let mut client = settled().await;
-    let drain = client.drain.clone();
-    *client.memory.on_catch_up.lock().unwrap() =
-        Some(Box::new(move || _ = drain.send_replace(Serving::Stopping)));
+    let (drain, lanes) = (client.drain.clone(), Arc::clone(&client.lanes));
+    *client.memory.on_catch_up.lock().unwrap() = Some(Box::new(move || {
+        commit(&lanes, MANY + 1);
+        drain.send_replace(Serving::Stopping);
+    }));
     (1..=MANY).for_each(|n| client.commit(n));
     let others = read_on(&mut client, MANY).await;
-    assert_eq!(others.last().unwrap(), "close 1001");
+    assert_eq!(others, ["close 1001"]);
+    assert!(!client.got.contains(&(MANY + 1)), "sent before what he missed");
 }
