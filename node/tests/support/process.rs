@@ -138,6 +138,11 @@ impl Node {
         self.child.is_some()
     }
 
+    /// The process's id, for what the kernel knows of it.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a node that is looked at was started").id()
+    }
+
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("a node that is sent a signal was started");
         kill_process(Pid::from_child(child), signal).expect("a child takes signals");
