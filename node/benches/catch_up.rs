@@ -78,7 +78,11 @@ async fn run(options: &Options, report: &mut Report) {
     wait_ready(&nodes[2]).await;
     let (ready, after) = (Instant::now(), [0, 1, 2].map(|node| usage(&nodes[node])));
     let took = ready - returned;
-    report.promise("messages caught up a second", Limit::AtLeast(RATE_MIN), missed as f64 / took.as_secs_f64());
+    report.promise(
+        "messages caught up a second",
+        Limit::AtLeast(RATE_MIN),
+        missed as f64 / took.as_secs_f64(),
+    );
     report.note("seconds from its start until it is in step", took.as_secs_f64());
     let us_per_message = |cpu: f64| cpu * 1e6 / missed as f64;
     report.note("CPU of the returning node, µs a message", us_per_message(after[2].cpu.as_secs_f64()));
@@ -95,7 +99,8 @@ async fn run(options: &Options, report: &mut Report) {
     report.note("peak memory of the returning node, MiB", after[2].peak_mib);
     report.note("peak memory of the others, MiB", after[0].peak_mib.max(after[1].peak_mib));
     if !preload::same_ends([nodes[0].http, nodes[2].http], &rooms).await {
-        report.broken("the returned node says that it is in step, but does not list what it missed".to_owned());
+        report
+            .broken("the returned node says that it is in step, but does not list what it missed".to_owned());
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Noted {
     pub shown: HashSet<Number>,
     /// Shown more than once on one connection.
     pub doubled: usize,
+    /// How many he has posted.
+    pub posted: u32,
     /// His own, by number: `pos` and copies of the first ack.
     pub acked: BTreeMap<u32, (String, u32)>,
     pub returns: Vec<Return>,
@@ -95,7 +97,7 @@ impl Load {
         };
         for (number, client) in (0..).zip(clients) {
             let guest = load.guests[number as usize].clone();
-            let memory = Memory { number, next: 0, unacked: BTreeMap::new(), resync: None };
+            let memory = Memory { number, next: 0, unacked: BTreeMap::new() };
             let notes = load.notes[number as usize].clone();
             let present = Present { guest, began: load.began, posting: phase.clone(), memory, notes };
             load.running.spawn(present.run(client));
@@ -122,7 +124,10 @@ impl Load {
         let mut all = Vec::new();
         for (to, notes) in self.notes.iter().enumerate() {
             let notes = locked(notes);
-            let within = notes.receipts.iter().filter(|receipt| due.contains(&receipt.due) && wanted(to, receipt.from));
+            let within = notes
+                .receipts
+                .iter()
+                .filter(|receipt| due.contains(&receipt.due) && wanted(to, receipt.from));
             all.extend(within.map(|receipt| receipt.latency_ms));
         }
         all
@@ -131,6 +136,43 @@ impl Load {
     /// No more posts; the guests stay.
     pub fn stop_posting(&self) {
         self.posting.send_replace(false);
+    }
+
+    /// No more posts; waits until all that was posted is acked and has been shown to everybody in its room.
+    /// What is still missing after `patience` is returned.
+    pub async fn ends_well(&mut self, patience: Duration) -> Result<(), String> {
+        self.stop_posting();
+        let start = Instant::now();
+        loop {
+            self.unharmed();
+            let missing = self.missing();
+            if missing.is_empty() || start.elapsed() > patience {
+                return if missing.is_empty() { Ok(()) } else { Err(missing) };
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// How many of these, each in its room, have not been shown to somebody there.
+    pub fn lacking(&self, acked: &BTreeMap<Number, (String, u32)>) -> usize {
+        let lacks = |(guest, notes): (&Guest, &Arc<Mutex<Noted>>)| {
+            let notes = locked(notes);
+            let ours = |from: u32| self.guests[from as usize].room == guest.room;
+            acked.keys().filter(|number| ours(number.0) && !notes.shown.contains(number)).count()
+        };
+        self.guests.iter().zip(&self.notes).map(lacks).sum()
+    }
+
+    /// What was posted and not acked, or acked and not shown to somebody in its room.
+    fn missing(&self) -> String {
+        let acked = self.acked();
+        let posted: u32 = self.notes.iter().map(|notes| locked(notes).posted).sum();
+        match (posted as usize - acked.len(), self.lacking(&acked)) {
+            (0, 0) => String::new(),
+            (unacked, lacking) => {
+                format!("{unacked} messages are not acked, {lacking} deliveries are missing")
+            }
+        }
     }
 
     /// Fails with a guest's own words if one has failed.
@@ -159,8 +201,6 @@ struct Memory {
     next: u32,
     /// By number: id and body.
     unacked: BTreeMap<u32, (String, String)>,
-    /// The reading of a whole room, after he was told to.
-    resync: Option<tokio::task::JoinHandle<()>>,
 }
 
 struct Present {
@@ -175,8 +215,9 @@ impl Present {
     async fn run(mut self, mut client: Client) {
         let mut at = 0;
         let mut pace = self.pace();
+        let mut shown_here = HashSet::new();
         loop {
-            let code = self.session(&mut client, &mut pace).await;
+            let code = self.session(&mut client, &mut pace, shown_here).await;
             // 'Resume now', elsewhere or not.
             let mut attempt = if matches!(code, Some(1001 | 4002)) { None } else { Some(0) };
             client = loop {
@@ -184,7 +225,9 @@ impl Present {
                 attempt = Some(attempt.map_or(0, |attempt| attempt + 1));
                 at = (at + 1) % self.guest.nodes.len();
                 let Guest { name, room, nodes, .. } = &self.guest;
-                match Client::connect(nodes[at], room, name, Some(&client.cursor), client.after.as_deref()).await {
+                match Client::connect(nodes[at], room, name, Some(&client.cursor), client.after.as_deref())
+                    .await
+                {
                     Ok(back) => break back,
                     Err(Refused { status: 0 | 503, .. }) => {}
                     Err(refused) => panic!("{name} is refused: {refused:?}"),
@@ -192,20 +235,21 @@ impl Present {
             };
             let welcomed = Instant::now();
             let opening = client.opening().await;
-            self.note_all(&opening.messages);
-            if opening.resync {
-                self.memory.resync = Some(tokio::spawn(read_all(
-                    self.guest.nodes[at],
-                    self.guest.room.clone(),
-                    self.notes.clone(),
-                )));
-            }
-            locked(&self.notes).returns.push(Return {
+            shown_here = opening.messages.iter().filter_map(number_of).map(|(number, _)| number).collect();
+            let mut notes = locked(&self.notes);
+            notes.doubled += opening.messages.len() - shown_here.len();
+            notes.shown.extend(&shown_here);
+            notes.returns.push(Return {
                 welcomed,
                 caught_up: Instant::now(),
                 name: client.name.clone(),
                 resync: opening.resync,
             });
+            drop(notes);
+            if opening.resync {
+                let Guest { room, nodes, .. } = &self.guest;
+                tokio::spawn(read_all(nodes[at], room.clone(), self.notes.clone()));
+            }
         }
     }
 
@@ -219,13 +263,17 @@ impl Present {
     }
 
     /// Returns when the connection is over, with its close code.
-    async fn session(&mut self, client: &mut Client, pace: &mut Option<Interval>) -> Option<u16> {
+    async fn session(
+        &mut self,
+        client: &mut Client,
+        pace: &mut Option<Interval>,
+        mut shown_here: HashSet<Number>,
+    ) -> Option<u16> {
         for (id, body) in self.memory.unacked.values() {
             if client.try_send(post_frame(id, body)).await.is_err() {
                 return None;
             }
         }
-        let mut shown_here = HashSet::new();
         loop {
             tokio::select! {
                 due = tick(pace), if *self.posting.borrow() => {
@@ -254,6 +302,7 @@ impl Present {
     fn new_post(&mut self, due: Instant) -> tokio_tungstenite::tungstenite::Message {
         let number = self.memory.next;
         self.memory.next += 1;
+        locked(&self.notes).posted += 1;
         let id = Uuid::new_v4().to_string();
         let due = (due - self.began).as_micros();
         let body = format!("{} {number} {due} ", self.memory.number);
@@ -273,13 +322,10 @@ impl Present {
         notes.receipts.push(Receipt { from: number.0, due, latency_ms });
     }
 
-    fn note_all(&self, messages: &[Posted]) {
-        locked(&self.notes).shown.extend(messages.iter().filter_map(number_of).map(|(number, _)| number));
-    }
-
     fn acked(&mut self, id: &str, pos: String, copies: u32) {
         // Not found: a later ack, which may raise the copies.
-        let found = self.memory.unacked.iter().find(|(_, (unacked, _))| unacked == id).map(|(&number, _)| number);
+        let found =
+            self.memory.unacked.iter().find(|(_, (unacked, _))| unacked == id).map(|(&number, _)| number);
         if let Some(number) = found {
             self.memory.unacked.remove(&number);
             locked(&self.notes).acked.insert(number, (pos, copies));

@@ -21,8 +21,12 @@ pub fn usage(node: &Node) -> Usage {
     let (stat, status) = (read("stat"), read("status"));
     // The name in it may hold spaces and brackets: fields count from the last.
     let fields = stat.rsplit_once(')').expect("the name ends").1;
-    let ticks: u64 =
-        fields.split_ascii_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number")).sum();
+    let ticks: u64 = fields
+        .split_ascii_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().expect("a number"))
+        .sum();
     let per_second = rustix::param::clock_ticks_per_second().max(1);
     let memory = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("memory is told");
