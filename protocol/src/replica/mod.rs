@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use self::{
     barrier::Barrier, beat::Own, digests::Digests, durability::Awaits, link::Link, pull::Wants,
-    recent::RecentPushes,
+    recent::RecentEvents,
 };
 pub use self::{
     digests::Agreement,
@@ -39,6 +39,9 @@ pub const BEAT_MS: Millis = 1_000;
 /// A peer not heard for longer is out of step.
 pub const SILENCE_MS_MAX: Millis = 3_000;
 
+/// Pulled ranges that wait for the writer, at most, before more is asked for: one that it writes, and the next.
+const APPLYING_MAX: usize = 2;
+
 /// Replication as seen from one node.
 #[derive(Debug)]
 pub struct Replica {
@@ -50,7 +53,9 @@ pub struct Replica {
     accepted: VersionVector,
     links: BTreeMap<LinkId, Link>,
     wants: Wants,
-    recent: RecentPushes,
+    /// The ends of pulled ranges that were handed out and are not durable yet.
+    applying: Vec<(OriginId, u64)>,
+    recent: RecentEvents,
     awaits: Awaits,
     barrier: Barrier,
     own_state: Own,
@@ -67,7 +72,8 @@ impl Replica {
             held,
             links: BTreeMap::new(),
             wants: Wants::default(),
-            recent: RecentPushes::default(),
+            applying: Vec::new(),
+            recent: RecentEvents::default(),
             awaits: Awaits::default(),
             barrier: Barrier::default(),
             own_state: Own::default(),
@@ -132,7 +138,8 @@ impl Replica {
 
     /// When [`Input::Tick`] is due at the latest.
     pub fn next_tick(&self) -> Millis {
-        [self.awaits.next_deadline(), self.wants.next_deadline(), self.barrier.next_deadline()]
+        let pull = if self.may_pull() { self.wants.next_deadline() } else { None };
+        [self.awaits.next_deadline(), pull, self.barrier.next_deadline()]
             .into_iter()
             .flatten()
             .fold(self.next_beat, Millis::min)
@@ -210,9 +217,9 @@ impl Replica {
             for (&link, _) in self.links.iter().filter(|(_, link)| link.pushing) {
                 out.push(Output::Send(link, frame.clone()));
             }
-            self.recent.push(first, last, frame);
             first = last + 1;
         }
+        self.recent.push(events);
     }
 
     fn applied(&mut self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
@@ -220,12 +227,15 @@ impl Replica {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
+        self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
         self.tell_all(now, rose, out);
         self.drive_barrier(now, out);
+        self.pull(now, out);
     }
 
     fn apply_refused(&mut self, now: Millis) {
         self.accepted = self.held.clone();
+        self.applying.clear();
         for link in self.links.values() {
             for (origin, seq) in link.confirmed.beyond(&self.held) {
                 self.wants.note(origin, seq, self.held.get(origin), now);
@@ -262,13 +272,22 @@ impl Replica {
         }
         let (own_confirmed, head) =
             self.own.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
-        if let Some(frames) = self.recent.after(own_confirmed.max(link.served), head) {
+        let has = own_confirmed.max(link.served);
+        if let Some(events) = self.recent.last(head.saturating_sub(has)) {
             link.pushing = true;
-            out.extend(frames.map(|frame| Output::Send(link_id, frame)));
+            out.extend(chunks(&events).map(|chunk| send(link_id, ReplicaFrame::Push(chunk.to_vec()))));
         }
     }
 
+    /// Pulling goes no further ahead of the writer: what waits for it takes memory, and users' posts wait behind it.
+    fn may_pull(&self) -> bool {
+        self.applying.len() < APPLYING_MAX
+    }
+
     fn pull(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if !self.may_pull() {
+            return;
+        }
         for (link, origin, from, to) in self.wants.plan(now, &self.accepted, &self.links) {
             out.push(send(link, ReplicaFrame::Pull { origin, from, to }));
         }

@@ -107,7 +107,10 @@ impl Replica {
                 fresh.push(event);
             }
         }
-        if !fresh.is_empty() {
+        if let Some(last) = fresh.last() {
+            if pulled.is_some() {
+                self.applying.push((last.origin, last.seq));
+            }
             out.push(Output::Apply(fresh));
         }
         if let Some(origin) = pulled {

@@ -1,4 +1,5 @@
-//! The last pushes, kept to close the gap between a peer that has caught up by pulling and the next push.
+//! The last events of this process's own log, kept to close the gap between a peer that has caught up by pulling and
+//! the next push.
 
 use std::collections::VecDeque;
 
@@ -7,28 +8,28 @@ use bytes::Bytes;
 /// Bytes kept, at most: some seconds of a busy node.
 const BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A ring of encoded pushes of this process's own log.
+/// A ring of encoded events. They are kept one by one, not as the pushes that they were: thousands of small pushes at
+/// once, as after a split, would fill the queue of the peer's writer, and its users would be refused.
 #[derive(Debug, Default)]
-pub(super) struct RecentPushes {
-    /// `(first seq, last seq, frame)`, in order without gaps.
-    frames: VecDeque<(u64, u64, Bytes)>,
+pub(super) struct RecentEvents {
+    /// In order without gaps, up to the head of the log.
+    events: VecDeque<Bytes>,
     bytes: usize,
 }
 
-impl RecentPushes {
-    pub(super) fn push(&mut self, first: u64, last: u64, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back((first, last, frame));
+impl RecentEvents {
+    pub(super) fn push(&mut self, events: &[Bytes]) {
+        self.bytes += events.iter().map(Bytes::len).sum::<usize>();
+        self.events.extend(events.iter().cloned());
         while self.bytes > BYTES_MAX {
-            let Some((_, _, frame)) = self.frames.pop_front() else { break };
-            self.bytes -= frame.len();
+            let Some(event) = self.events.pop_front() else { break };
+            self.bytes -= event.len();
         }
     }
 
-    /// The frames that bring somebody who has everything up to `seq` to `head`; `None` if they don't reach back.
-    pub(super) fn after(&self, seq: u64, head: u64) -> Option<impl Iterator<Item = Bytes> + '_> {
-        let reaches = seq >= head || self.frames.front().is_some_and(|&(first, ..)| first <= seq + 1);
-        let skip = self.frames.partition_point(|&(_, last, _)| last <= seq);
-        reaches.then(|| self.frames.iter().skip(skip).map(|(_, _, frame)| frame.clone()))
+    /// The last `count` events; `None` if they don't reach back so far.
+    pub(super) fn last(&self, count: u64) -> Option<Vec<Bytes>> {
+        let skip = self.events.len().checked_sub(usize::try_from(count).ok()?)?;
+        Some(self.events.range(skip..).cloned().collect())
     }
 }
