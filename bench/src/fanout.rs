@@ -75,6 +75,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         // `quick` compares lists; reading a million messages back would only delay this.
         lists: false,
         p99_limit_ms: options.p99_ms,
+        copied_percent_min: None,
         processes: vec![Process(options.pid)],
     };
     let report = load::drive(&plan).await?;

@@ -45,6 +45,9 @@ pub(crate) struct Options {
     /// Fail if the 99th percentile of the delivery latency is above this
     #[arg(long, value_name = "MS")]
     p99_ms: Option<f64>,
+    /// Fail if a smaller share of first acks, in percent, says 2 copies or more
+    #[arg(long, value_name = "PERCENT")]
+    copied_percent: Option<f64>,
     /// Draws the senders' offsets
     #[arg(long, default_value = "1", value_name = "N")]
     seed: u64,
@@ -80,6 +83,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         errors_allowed: options.allow_errors,
         lists: true,
         p99_limit_ms: options.p99_ms,
+        copied_percent_min: options.copied_percent,
         processes: options.pids.into_iter().map(Process).collect(),
     };
     let report = load::drive(&plan).await?;

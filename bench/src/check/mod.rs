@@ -43,11 +43,13 @@ pub(crate) enum Check {
     Listed,
     /// The 99th percentile of the delivery latency is within its limit.
     Fast,
+    /// As many first acks as demanded told two copies or more.
+    Copied,
 }
 
 impl Check {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Received,
         Self::Once,
         Self::SameSet,
@@ -59,6 +61,7 @@ impl Check {
         Self::ListsAgree,
         Self::Listed,
         Self::Fast,
+        Self::Copied,
     ];
 
     /// What it says, for the report.
@@ -75,6 +78,7 @@ impl Check {
             Self::ListsAgree => "all nodes list the same messages in the same order",
             Self::Listed => "every acked message is listed once on every node",
             Self::Fast => "the 99th percentile of delivery is within its limit",
+            Self::Copied => "as many first acks as demanded say 2 copies or more",
         }
     }
 }

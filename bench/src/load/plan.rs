@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) lists: bool,
     /// Limit for the 99th percentile of the delivery latency, in ms.
     pub(crate) p99_limit_ms: Option<f64>,
+    /// The share of first acks that must say two copies or more, in percent; fewer fail the run.
+    pub(crate) copied_percent_min: Option<f64>,
     /// The nodes' processes, if they are to be observed.
     pub(crate) processes: Vec<Process>,
 }
@@ -125,6 +127,7 @@ mod tests {
                 errors_allowed: false,
                 lists: false,
                 p99_limit_ms: None,
+                copied_percent_min: None,
                 processes: vec![],
             };
             let mut pairs: BTreeMap<(u32, usize), usize> = BTreeMap::new();

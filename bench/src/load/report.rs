@@ -34,6 +34,8 @@ pub(crate) struct Report {
     nodes: Vec<NodeReport>,
     /// First acks by the number of copies that they told.
     copies_first: BTreeMap<String, u64>,
+    /// The share of first acks that told two copies or more, in percent.
+    copied_percent: f64,
     /// Messages by the number of copies that their last ack told.
     copies_last: BTreeMap<String, u64>,
     processes: Vec<ProcessReport>,
@@ -107,6 +109,11 @@ impl Report {
         if let Some(limit) = plan.p99_limit_ms.filter(|&limit| p99_ms > limit) {
             state.findings.add(Check::Fast, || format!("{p99_ms} ms, the limit is {limit} ms"));
         }
+        let copied_percent =
+            round3(100.0 * ratio(float(state.copies[2..].iter().sum()), float(state.ledger.acked())));
+        if let Some(limit) = plan.copied_percent_min.filter(|&limit| copied_percent < limit) {
+            state.findings.add(Check::Copied, || format!("{copied_percent} %, demanded are {limit} %"));
+        }
         if delivery.is_empty() {
             state.findings.add(Check::Received, || "nothing was delivered in the measured window".into());
         }
@@ -145,6 +152,7 @@ impl Report {
                 .filter(|&(_, acks)| acks > 0)
                 .map(|(copies, acks): (u32, _)| (copies.to_string(), acks))
                 .collect(),
+            copied_percent,
             copies_last: copies_last(state),
             processes: processes(plan, before, after),
             generator_cpu_s: round3((after.own_cpu.saturating_sub(before.own_cpu)).as_secs_f64()),
@@ -224,7 +232,8 @@ impl Report {
                 copies.iter().map(|(copies, acks)| format!("{copies}: {}", grouped(*acks))).collect();
             each.join("   ")
         };
-        let _ = writeln!(text, "\ncopies, as first acked  {}", show(&self.copies_first));
+        let (first, percent) = (show(&self.copies_first), self.copied_percent);
+        let _ = writeln!(text, "\ncopies, as first acked  {first}   (2 or more: {percent} %)");
         if self.copies_last != self.copies_first {
             let _ = writeln!(text, "        as last acked  {}", show(&self.copies_last));
         }
@@ -305,6 +314,7 @@ fn checks(plan: &Plan, state: &State) -> Vec<CheckReport> {
         Check::NoErrors => !plan.errors_allowed,
         Check::Connected => !plan.resume,
         Check::Fast => plan.p99_limit_ms.is_some(),
+        Check::Copied => plan.copied_percent_min.is_some(),
         _ => true,
     };
     Check::ALL

@@ -26,6 +26,7 @@ fn state() -> State {
         errors_allowed: false,
         lists: false,
         p99_limit_ms: None,
+        copied_percent_min: None,
         processes: vec![],
     };
     let mut state = super::super::fresh_state(&plan, &["room".to_owned()]);
