@@ -13,7 +13,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use balancer::Balancer;
-use browser::Browser;
+use browser::{Browser, Window};
 use support::http::create_room;
 use support::{Client, Cluster};
 
@@ -39,8 +39,8 @@ async fn a_page_goes_on_under_its_name_within_2_s_when_its_node_is_killed() {
     browser.go(&ann, &format!("http://{}/r/{room}", balancer.address)).await;
     browser.until(&ann, "document.activeElement.id === 'name'").await;
     browser.write(&ann, "Ann\n").await;
-    browser.until(&ann, "document.activeElement.id === 'body' && document.body.dataset.link === 'live'").await;
-    browser.write(&ann, "Here I am\n").await;
+    browser.until(&ann, "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'").await;
+    say(&mut browser, &ann, "Here I am").await;
     ben.until_message("Here I am").await;
     browser.until(&ann, &shows(&["Here I am"])).await;
     browser.value(&ann, COUNT_RETURNS).await;
@@ -53,11 +53,15 @@ async fn a_page_goes_on_under_its_name_within_2_s_when_its_node_is_killed() {
 
     ben.post("Are you there?").await;
     browser.until(&ann, &shows(&["Here I am", "Are you there?"])).await;
-    browser.value(&ann, "document.querySelector('#body').focus()").await;
-    browser.write(&ann, "Still here\n").await;
+    say(&mut browser, &ann, "Still here").await;
     let posted = ben.until_message("Still here").await;
     assert_eq!((posted.username.as_str(), posted.guest), ("Ann", true));
     browser.until(&ann, &shows(&["Here I am", "Are you there?", "Still here"])).await;
+}
+
+async fn say(browser: &mut Browser, window: &Window, text: &str) {
+    browser.value(window, "document.querySelector('#body').focus()").await;
+    browser.write(window, &format!("{text}\n")).await;
 }
 
 fn shows(bodies: &[&str]) -> String {
