@@ -39,7 +39,9 @@ async fn a_page_goes_on_under_its_name_within_2_s_when_its_node_is_killed() {
     browser.go(&ann, &format!("http://{}/r/{room}", balancer.address)).await;
     browser.until(&ann, "document.activeElement.id === 'name'").await;
     browser.write(&ann, "Ann\n").await;
-    browser.until(&ann, "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'").await;
+    browser
+        .until(&ann, "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'")
+        .await;
     say(&mut browser, &ann, "Here I am").await;
     ben.until_message("Here I am").await;
     browser.until(&ann, &shows(&["Here I am"])).await;
