@@ -13,7 +13,11 @@ mod tables;
 mod tests;
 mod verify;
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
@@ -82,7 +86,27 @@ pub struct Store {
 impl Store {
     /// Opens the store in a file, or makes it.
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            Self::make_file(path).map_err(StoreError::Open)?;
+        }
         Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create(path))
+    }
+
+    /// Makes an empty store under another name and puts it in its place whole: one whose making was cut short by a
+    /// power cut could never be opened again.
+    fn make_file(path: &Path) -> Result<(), DatabaseError> {
+        let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+        let _ = fs::remove_file(&unfinished);
+        drop(Database::create(&unfinished)?);
+        let place = || {
+            // Another process may have been faster, and has it open.
+            match fs::hard_link(&unfinished, path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&unfinished, path)?,
+                _ => fs::remove_file(&unfinished)?,
+            }
+            path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        };
+        place().map_err(|error: io::Error| redb::StorageError::Io(error).into())
     }
 
     /// Opens the store on any backend, or makes it there.

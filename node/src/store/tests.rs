@@ -323,3 +323,16 @@ fn a_store_of_an_earlier_version_learns_names_from_its_log() {
     as_of_version_2(&store);
     assert_eq!((store.digest().unwrap(), suffixed(&store)), (digest, vec![6]));
 }
+
+/// Promise 10: a power cut while the store is made for the first time leaves nothing that stops the next start.
+#[test]
+fn a_store_whose_making_was_cut_short_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("starling.redb");
+    let unfinished = path.with_extension(format!("{}.new", std::process::id()));
+    std::fs::write(&unfinished, [0; 4_096]).unwrap();
+    assert!(Store::open_file(&unfinished).is_err(), "it is what a power cut leaves");
+    drop(Store::open_file(&path).unwrap());
+    assert!(!unfinished.exists());
+    assert_eq!(Store::open_file(&path).unwrap().vector().unwrap(), VersionVector::default());
+}
