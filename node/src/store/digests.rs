@@ -30,12 +30,16 @@ impl DigestBook {
         self.0.get_mut(scope).expect("just inserted")
     }
 
-    /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean.
+    /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean. Their
+    /// place in their scope is not counted either, or who lacks them yet would seem to show something else.
     pub fn applied(&mut self, event: &Event) {
         let key = tables::log_key(event.origin, event.seq);
         let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
         match &event.body {
-            EventBody::Unknown { .. } => return,
+            EventBody::Unknown { .. } => {
+                let row = tables::scope_key(&event.scope, event.origin, event.seq);
+                return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
+            }
             EventBody::RoomCreated(_) | EventBody::NameShared(_) => {}
             EventBody::MessagePosted(posted) => self.of(&id_shard(posted.id)).applied.add(digest),
         }

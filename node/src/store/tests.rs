@@ -336,3 +336,19 @@ fn a_store_whose_making_was_cut_short_is_made_anew() {
     assert!(!unfinished.exists());
     assert_eq!(Store::open_file(&path).unwrap().vector().unwrap(), VersionVector::default());
 }
+
+/// Promise 12: a node that has not got a kind of the future yet lags; it shows nothing else than one that has.
+#[test]
+fn who_lacks_an_unknown_kind_does_not_contradict_who_has_it() {
+    let created = || EventBody::RoomCreated(RoomCreated { name: None });
+    let unknown = EventBody::Unknown { kind: 999, payload: bytes::Bytes::from_static(b"of the future") };
+    let digest = |ops: &[Op]| {
+        let store = store();
+        Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap().commit(1_000, 1, ops).unwrap();
+        store.verify().unwrap();
+        store.scope_digest(&Scope::room(ROOM)).unwrap()
+    };
+    let without = digest(&[foreign(1, Hlc(5), created())]);
+    let with = digest(&[foreign(1, Hlc(5), created()), foreign(2, Hlc(6), unknown)]);
+    assert!(!with.contradicts(without), "{with:?} and {without:?}");
+}
