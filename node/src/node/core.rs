@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::Until};
 use starling_web::{
     Web, WebSettings,
@@ -205,10 +206,13 @@ impl Core {
 
     /// Stops: peers get what only this node holds, then everything ends in order.
     pub async fn stop(self) {
-        if let (Some(own), true) = (self.writer.own_origin(), self.cluster.is_some()) {
-            let head = self.web.lanes.commit_point().vector.get(own);
-            let copies = self.driver.wait(own, head, Until::Copies(self.copies), HAND_OVER_MS).await;
-            if copies < self.copies {
+        if self.cluster.is_some() {
+            // All that is here, not only what this process wrote: one before it may have ended too early for its peers.
+            let vector = self.web.lanes.commit_point().vector;
+            let handed_over =
+                |(origin, head)| self.driver.wait(origin, head, Until::Copies(self.copies), HAND_OVER_MS);
+            let copies = join_all(vector.iter().map(handed_over)).await.into_iter().min();
+            if let Some(copies) = copies.filter(|&copies| copies < self.copies) {
                 tracing::warn!(
                     copies,
                     wanted = self.copies,
