@@ -49,6 +49,10 @@ impl Barrier {
         self.next_id
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.next.len() + self.running.as_ref().map_or(0, |exchange| exchange.tokens.len())
+    }
+
     pub(super) fn probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
         if let Some(exchange) = self.running.as_mut().filter(|exchange| exchange.id == id) {
             exchange.unanswered.remove(&link);

@@ -9,6 +9,7 @@ mod beat;
 mod digests;
 mod durability;
 mod io;
+mod kept;
 mod link;
 mod pull;
 mod receive;
@@ -27,6 +28,7 @@ use self::{
 pub use self::{
     digests::Agreement,
     io::{Input, LinkId, Millis, Output, Token, Until, Waiter},
+    kept::Kept,
 };
 use crate::{
     NodeId, OriginId, VersionVector,

@@ -32,4 +32,9 @@ impl RecentEvents {
         let skip = self.events.len().checked_sub(usize::try_from(count).ok()?)?;
         Some(self.events.range(skip..).cloned().collect())
     }
+
+    /// Bytes kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
