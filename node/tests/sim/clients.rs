@@ -1,223 +1,221 @@
-//! Clients: they post, send again what was not acked, move between nodes with their cursors, and read slowly.
-//! What a session does is what `web`'s sessions do: replay, then the lane, and a cursor when the lane is drained.
+//! Clients and what they do of their own accord: post, send again what was not acked, leave, come back on another node,
+//! go to another room and back. A new thing that clients can do is a new line in `World::act`; what a session is
+//! sent is in `sessions.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use rand::RngExt;
+use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::Op;
 use starling_protocol::{
     GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, Sender, VersionVector,
-    frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
+    frame::client::ListedMessage,
 };
 
 use crate::{
-    coverage::Plant,
+    plants::Plant,
+    sessions::Session,
     world::{Event, World},
-    writer::Request,
+    writer::{self, Request},
 };
 
-#[derive(Debug)]
-pub struct Session {
-    pub node: usize,
-    pub start: u32,
-    pub lane: VecDeque<ListedMessage>,
-}
-
+/// A client.
 #[derive(Debug)]
 pub struct Client {
     pub number: usize,
     guest: GuestId,
-    pub room: RoomId,
+    /// The room that it is in, or comes back to.
+    pub here: RoomId,
     pub session: Option<Session>,
     /// Counts sessions: an ack for an earlier one is lost.
-    sessions: u32,
-    cursor: Option<VersionVector>,
-    after: Option<Hlc>,
-    /// What it shows.
-    pub seen: BTreeMap<MessageId, Pos>,
-    /// What it waits for an ack of.
-    unacked: BTreeMap<MessageId, MessageText>,
-    pub acked: BTreeMap<MessageId, Pos>,
+    pub sessions: u32,
+    /// Since when it waits to be let in, while a node catches up with its cursor.
+    pub waits_since: Option<u64>,
+    /// What it knows of each room in which it has been.
+    pub rooms: BTreeMap<RoomId, Memory>,
     next_message: u64,
-    /// After healing: it has reconnected once more, with its cursor.
-    resumed_healed: bool,
 }
 
-impl Client {
-    pub fn new(number: usize, guest: [u8; 16], room: RoomId) -> Self {
-        Self {
-            number,
-            guest: GuestId(guest),
-            room,
-            session: None,
-            sessions: 0,
-            cursor: None,
-            after: None,
-            seen: BTreeMap::new(),
-            unacked: BTreeMap::new(),
-            acked: BTreeMap::new(),
-            next_message: 0,
-            resumed_healed: false,
-        }
-    }
+/// What a client keeps of a room.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Its last cursor: what it covers and the greatest stamp in it.
+    pub cursor: Option<(VersionVector, Hlc)>,
+    /// The greatest place that it was shown or acked.
+    pub after: Option<Pos>,
+    /// What it shows.
+    pub seen: BTreeMap<MessageId, Pos>,
+    /// What it has sent, each with the stamp above which it must be listed.
+    pub sent: BTreeMap<MessageId, Hlc>,
+    /// What it waits for an ack of.
+    pub unacked: BTreeMap<MessageId, MessageText>,
+    /// What was acked: where, and on how many nodes it was then.
+    pub acked: BTreeMap<MessageId, (Pos, usize)>,
+    /// Acked with one copy, which went with its disk.
+    pub forgiven: std::collections::BTreeSet<MessageId>,
+}
 
-    pub fn is_settled(&self) -> bool {
-        let drained = self.session.as_ref().is_some_and(|session| session.lane.is_empty());
-        drained && self.unacked.is_empty() && self.resumed_healed
-    }
-
-    pub fn waiting(&self) -> (usize, bool) {
-        (self.unacked.len(), self.session.is_some())
-    }
-
-    fn show(&mut self, message: &ListedMessage) {
-        self.after = self.after.max(Some(message.pos.hlc));
+impl Memory {
+    /// A message is shown, or shown elsewhere than before.
+    pub fn show(&mut self, message: &ListedMessage) {
+        self.after = self.after.max(Some(message.pos));
         self.seen.insert(message.listed_id, message.pos);
     }
 }
 
+impl Client {
+    pub fn new(number: usize, guest: [u8; 16], here: RoomId) -> Self {
+        Self {
+            number,
+            guest: GuestId(guest),
+            here,
+            session: None,
+            sessions: 0,
+            waits_since: None,
+            rooms: BTreeMap::from([(here, Memory::default())]),
+            next_message: 0,
+        }
+    }
+
+    /// What it knows of the room in which it is.
+    pub fn memory(&mut self) -> &mut Memory {
+        self.rooms.entry(self.here).or_default()
+    }
+
+    /// Whether it waits for nothing.
+    pub fn is_settled(&self) -> bool {
+        let drained = self.session.as_ref().is_some_and(|session| session.lane.is_empty());
+        drained && self.rooms.values().all(|memory| memory.unacked.is_empty())
+    }
+}
+
 impl World {
-    /// The sessions in a room on a node.
-    pub fn clients_in(
-        &mut self,
-        room: RoomId,
-        node: usize,
-        start: u32,
-    ) -> impl Iterator<Item = &mut Session> {
-        let clients = self.clients.iter_mut().filter(move |client| client.room == room);
-        let sessions = clients.filter_map(|client| client.session.as_mut());
-        sessions.filter(move |session| (session.node, session.start) == (node, start))
-    }
-
     /// A client does something.
-    pub fn act(&mut self, client: usize) {
-        self.drop_dead_session(client);
-        if self.clients[client].session.is_none() {
-            self.connect(client);
+    pub fn act(&mut self, number: usize) {
+        self.drop_dead_session(number);
+        let healed = self.healed_at.is_some();
+        if self.clients[number].session.is_none() {
+            self.connect(number, None);
         } else {
-            self.drain(client);
-            self.post(client);
-            // Once after healing everybody resumes, so that his cursor is put to the test.
-            let leave = self.rng.random_bool(if self.healed { 0.0 } else { 0.04 });
-            if leave || self.healed && !self.clients[client].resumed_healed {
-                self.clients[client].session = None;
-                self.clients[client].resumed_healed = self.healed;
+            if self.is_heard(number) {
+                self.read(number);
+            }
+            match self.rng.random_range(0..100) {
+                0..20 if !healed => self.post(number),
+                20..38 => self.post_again(number),
+                38..42 if !healed => self.leave(number),
+                42..46 if !healed => self.change_room(number),
+                46..47 if !healed => self.make_room(number),
+                _ if healed => self.go_where_acks_are_owed(number),
+                _ => {}
             }
         }
-        let after = self.rng.random_range(1..60);
-        self.schedule(after, Event::Client(client));
+        let after = self.rng.random_range(1..if healed { 60 } else { 140 });
+        self.schedule(after, Event::Client(number));
     }
 
-    fn drop_dead_session(&mut self, client: usize) {
-        let Some(session) = &self.clients[client].session else { return };
+    fn leave(&mut self, number: usize) {
+        self.clients[number].session = None;
+    }
+
+    /// Enters another room, with that room's own cursor if it has been there.
+    fn change_room(&mut self, number: usize) {
+        let room = *self.rooms.choose(&mut self.rng).expect("there are rooms");
+        self.enter(number, room);
+        self.coverage.moves += 1;
+    }
+
+    pub fn enter(&mut self, number: usize, room: RoomId) {
+        let client = &mut self.clients[number];
+        let cursor = client.memory().cursor.clone();
+        client.session = None;
+        client.here = room;
+        if self.plant == Some(Plant::CursorOverAnotherLane) && client.memory().cursor.is_some() {
+            client.memory().cursor = cursor;
+        }
+    }
+
+    fn go_where_acks_are_owed(&mut self, number: usize) {
+        let client = &mut self.clients[number];
+        if client.memory().unacked.is_empty()
+            && let Some((&room, _)) = client.rooms.iter().find(|(_, memory)| !memory.unacked.is_empty())
+        {
+            self.enter(number, room);
+        }
+    }
+
+    fn drop_dead_session(&mut self, number: usize) {
+        let Some(session) = &self.clients[number].session else { return };
         let node = &self.nodes[session.node];
-        if node.run.is_none() || node.starts != session.start {
-            self.clients[client].session = None;
+        let is_over = node.run.is_none() || node.starts != session.start || node.leaving;
+        // Nobody answers: some wait, some go elsewhere.
+        if is_over || !self.is_heard(number) && self.rng.random_bool(0.2) {
+            self.clients[number].session = None;
         }
     }
 
-    fn connect(&mut self, number: usize) {
-        let node = self.rng.random_range(0..self.nodes.len());
-        let start = self.nodes[node].starts;
-        let Some(run) = &self.nodes[node].run else { return };
-        let client = &mut self.clients[number];
-        if run.store.room(client.room).expect("the store reads").is_none() {
-            return;
-        }
-        let point = VersionVector::clone(run.committer.vector());
-        let mut messages = None;
-        if let Some(vector) = &client.cursor {
-            if point.covers(vector) {
-                let mut from = vector.clone();
-                if self.plant == Some(Plant::ResumeSkipsOneOrigin)
-                    && let Some((origin, seq)) = point.iter().last()
-                {
-                    from.advance(origin, seq);
-                }
-                let places = run.store.beyond(client.room, &from, &point, REPLAY_EVENTS_MAX);
-                let places = places.expect("the store reads").expect("fewer than are replayed");
-                messages = Some(run.store.messages_at(&places).expect("the store reads"));
-                self.coverage.resumes += 1;
-            } else if run.replica.reachable(vector) {
-                return;
-            }
-        }
-        let messages = messages.unwrap_or_else(|| {
-            // The first visit, or a resync: load afresh.
-            self.coverage.resyncs += u64::from(client.cursor.is_some());
-            client.seen.clear();
-            run.store.page(client.room, None, usize::MAX, Some(&point)).expect("the store reads").messages
-        });
-        for message in &messages {
-            client.show(message);
-        }
-        client.sessions += 1;
-        client.session = Some(Session { node, start, lane: VecDeque::new() });
-        self.take_cursor(number);
+    /// Whether the node of its session does anything.
+    fn is_heard(&self, number: usize) -> bool {
+        let session = self.clients[number].session.as_ref();
+        session.is_some_and(|session| self.nodes[session.node].hung_until <= self.now)
     }
 
-    /// Reads some of the lane; when it is drained, there is a cursor.
-    fn drain(&mut self, number: usize) {
-        let most = self.rng.random_range(0..6);
-        let client = &mut self.clients[number];
-        let Some(session) = &mut client.session else { return };
-        let frames: Vec<_> = session.lane.drain(..most.min(session.lane.len())).collect();
-        let drained = session.lane.is_empty();
-        for frame in &frames {
-            client.show(frame);
-        }
-        if drained || self.plant == Some(Plant::CursorAheadOfLane) {
-            self.take_cursor(number);
-        }
-    }
-
-    fn take_cursor(&mut self, number: usize) {
-        let client = &mut self.clients[number];
-        let Some(session) = &client.session else { return };
-        let Some(run) = &self.nodes[session.node].run else { return };
-        let mut vector = VersionVector::clone(run.committer.vector());
-        if let Some((own, limit)) = run.own.zip(run.replica.own_limit(self.now)) {
-            vector.limit(own, limit.min(vector.get(own)));
-        }
-        client.cursor = Some(vector);
-    }
-
+    /// Posts a few new messages at once.
     fn post(&mut self, number: usize) {
-        let fresh = !self.healed && self.rng.random_bool(0.5);
-        let again = self.rng.random_bool(0.2);
-        let client = &mut self.clients[number];
-        let Some(session) = &client.session else { return };
-        let node = session.node;
-        let (id, text) = if fresh {
+        for _ in 0..self.rng.random_range(1..7) {
+            let client = &mut self.clients[number];
             client.next_message += 1;
             let id = MessageId::from_u64_pair(number as u64 + 1, client.next_message);
             let text = MessageText::parse(&format!("{number}: {}", client.next_message)).unwrap();
-            client.unacked.insert(id, text.clone());
-            (id, text)
-        } else if let Some((&id, text)) = client.unacked.first_key_value().filter(|_| again) {
-            (id, text.clone())
-        } else {
-            return;
-        };
-        self.coverage.posts += u64::from(fresh);
-        let name = GuestName::parse(&format!("client {number}")).unwrap();
-        let sender = Sender::Guest { id: client.guest, name };
-        let floor = client.after;
-        let op = Op::Post { room: client.room, posted: MessagePosted { id, sender, text }, floor };
-        let session = client.sessions;
-        let taken = self.request(node, Request::Post { client: number, session, op });
-        if taken && self.plant == Some(Plant::AckBeforeCommit) {
-            self.acked(number, session, id, Pos::MIN);
+            client.memory().unacked.insert(id, text.clone());
+            self.coverage.posts += 1;
+            self.hand_over(number, id, id, text);
         }
     }
 
-    pub fn acked(&mut self, number: usize, session: u32, id: MessageId, pos: Pos) {
+    /// Sends again what was sent first of what is not acked.
+    fn post_again(&mut self, number: usize) {
         let client = &mut self.clients[number];
-        // The answer to an earlier connection never arrives; the client will send again.
-        if client.sessions == session && client.session.is_some() {
-            client.unacked.remove(&id);
-            client.acked.insert(id, pos);
-            self.coverage.acks += 1;
+        let Some((&id, text)) = client.memory().unacked.first_key_value() else { return };
+        let text = text.clone();
+        let mut under = id;
+        if self.plant == Some(Plant::ResendListedTwice) {
+            client.next_message += 1;
+            under = MessageId::from_u64_pair(number as u64 + 1_000, client.next_message);
         }
+        self.coverage.resends += 1;
+        self.hand_over(number, id, under, text);
+    }
+
+    fn hand_over(&mut self, number: usize, id: MessageId, under: MessageId, text: MessageText) {
+        let client = &mut self.clients[number];
+        let Some(session) = &client.session else { return };
+        let (node, greatest) = (session.node, session.greatest);
+        // Sent again elsewhere, it may be taken where less is known.
+        let above = client.memory().sent.entry(id).or_insert(greatest);
+        *above = greatest.min(*above);
+        let name = GuestName::parse(&format!("client {number}")).unwrap();
+        let sender = Sender::Guest { id: client.guest, name };
+        let floor = Some(greatest).filter(|_| self.plant != Some(Plant::FloorIgnored));
+        let op = Op::Post { room: client.here, posted: MessagePosted { id: under, sender, text }, floor };
+        let from = writer::Session { client: number, number: client.sessions };
+        let taken = self.request(node, Request::Post { from, id, op });
+        if taken && self.plant == Some(Plant::AckBeforeCommit) {
+            self.acked(from, id, Pos::MIN, 1);
+        }
+    }
+
+    /// An ack arrives, unless it is for an earlier session.
+    pub fn acked(&mut self, to: writer::Session, id: MessageId, pos: Pos, copies: usize) {
+        let client = &mut self.clients[to.client];
+        let Some(session) = client.session.as_mut().filter(|_| client.sessions == to.number) else { return };
+        session.greatest = session.greatest.max(pos.hlc);
+        let memory = client.memory();
+        memory.after = memory.after.max(Some(pos));
+        memory.unacked.remove(&id);
+        let before = memory.acked.get(&id).map_or(0, |&(_, copies)| copies);
+        if copies > before {
+            memory.acked.insert(id, (pos, copies));
+        }
+        self.coverage.acks += 1;
     }
 }

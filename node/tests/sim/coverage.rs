@@ -1,66 +1,23 @@
-//! What can go wrong, which bugs can be planted, and how much of it a history has seen.
+//! How much a history has seen, and what all of them together have.
 
 use std::collections::BTreeMap;
 
-/// What can go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    Crash,
-    CrashInCommit,
-    CutPair,
-    Split,
-    SlowLink,
-    Disorder,
-    QueueFull,
-    Calm,
-    ClockJump,
-    LinkBreaks,
-}
-
-impl Fault {
-    pub const SCHEDULED: [Self; 10] = [
-        Self::Crash,
-        Self::CrashInCommit,
-        Self::CutPair,
-        Self::Split,
-        Self::SlowLink,
-        Self::Disorder,
-        Self::QueueFull,
-        Self::Calm,
-        Self::ClockJump,
-        Self::LinkBreaks,
-    ];
-}
-
-/// A known bug, planted to see that it is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
-    /// A post is acked when it is queued.
-    AckBeforeCommit,
-    /// Peers are told that events are durable when they are queued.
-    ConfirmBeforeDurable,
-    /// A cursor covers the last commit although the lane is not drained.
-    CursorAheadOfLane,
-    /// A replay leaves out what one origin wrote.
-    ResumeSkipsOneOrigin,
-}
-
-impl Plant {
-    pub const ALL: [Self; 4] = [
-        Self::AckBeforeCommit,
-        Self::ConfirmBeforeDurable,
-        Self::CursorAheadOfLane,
-        Self::ResumeSkipsOneOrigin,
-    ];
-}
+use crate::faults::Fault;
 
 /// What a history was made of.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     pub posts: u64,
     pub acks: u64,
+    pub resends: u64,
     pub resumes: u64,
     pub resyncs: u64,
+    pub moves: u64,
+    pub commits: u64,
+    /// Acked with one copy and gone with its disk, which is no violation.
+    pub forgiven: u64,
+    /// How long it took until all was well after the network had healed, in virtual time.
+    pub settle_ms: u64,
     counts: BTreeMap<Fault, u64>,
     /// A fingerprint of everything that happened.
     pub history: u64,
@@ -71,30 +28,86 @@ impl Coverage {
         *self.counts.entry(fault).or_default() += 1;
     }
 
-    /// Faults that were scheduled; each refused frame is not one, nor is calm.
-    pub fn faults(&self) -> u64 {
-        let is_fault = |fault: Fault| !matches!(fault, Fault::QueueFull | Fault::Calm);
-        let kinds = self.counts.iter().filter(|(fault, _)| is_fault(**fault));
-        kinds.map(|(_, count)| count).sum()
+    /// Something happened.
+    pub fn happened(&mut self, at: u64, event: u64) {
+        self.history = (self.history.rotate_left(7) ^ at).wrapping_mul(0x0100_0000_01b3).wrapping_add(event);
     }
 
-    /// What all histories were made of, a line each.
-    pub fn summary(all: &[Self]) -> Vec<String> {
-        let mean = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>() / all.len().max(1) as u64;
-        let mut lines = vec![format!(
-            "mean of a seed: {} posts, {} acks, {} resumes, {} resyncs, {} faults; at least {} posts and {} faults",
-            mean(|c| c.posts),
-            mean(|c| c.acks),
-            mean(|c| c.resumes),
-            mean(|c| c.resyncs),
-            mean(Self::faults),
-            all.iter().map(|c| c.posts).min().unwrap_or(0),
-            all.iter().map(Self::faults).min().unwrap_or(0),
-        )];
-        for fault in Fault::SCHEDULED {
-            let count: u64 = all.iter().filter_map(|one| one.counts.get(&fault)).sum();
-            lines.push(format!("  {fault:?}: {count}"));
+    /// Faults; calm is none.
+    pub fn faults(&self) -> u64 {
+        let faults = self.counts.iter().filter(|(fault, _)| **fault != Fault::Calm);
+        faults.map(|(_, count)| count).sum()
+    }
+}
+
+/// What many histories were made of.
+#[derive(Debug)]
+pub struct Totals {
+    pub seeds: u64,
+    pub sum: Coverage,
+    pub posts_min: u64,
+    pub faults_min: u64,
+    settle_ms_max: u64,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        let (seeds, sum) = (0, Coverage::default());
+        Self { seeds, sum, posts_min: u64::MAX, faults_min: u64::MAX, settle_ms_max: 0 }
+    }
+}
+
+impl Totals {
+    pub fn add(&mut self, one: &Coverage) {
+        self.seeds += 1;
+        self.posts_min = self.posts_min.min(one.posts);
+        self.faults_min = self.faults_min.min(one.faults());
+        self.settle_ms_max = self.settle_ms_max.max(one.settle_ms);
+        let sum = &mut self.sum;
+        sum.posts += one.posts;
+        sum.acks += one.acks;
+        sum.resends += one.resends;
+        sum.resumes += one.resumes;
+        sum.resyncs += one.resyncs;
+        sum.moves += one.moves;
+        sum.commits += one.commits;
+        sum.forgiven += one.forgiven;
+        sum.settle_ms += one.settle_ms;
+        for (&fault, count) in &one.counts {
+            *sum.counts.entry(fault).or_default() += count;
         }
+    }
+
+    /// A line about the whole, and one about each fault.
+    pub fn summary(&self) -> Vec<String> {
+        let Coverage { posts, acks, resends, resumes, resyncs, moves, commits, forgiven, settle_ms, .. } =
+            self.sum;
+        let mean = |sum: u64| sum / self.seeds.max(1);
+        let mut lines = vec![
+            format!(
+                "mean of a seed: {} posts, {} acks, {} faults; at least {} posts and {} faults",
+                mean(posts),
+                mean(acks),
+                mean(self.sum.faults()),
+                self.posts_min,
+                self.faults_min,
+            ),
+            format!(
+                "  {} commits, {} resends, {} resumes, {} changes of room; settled {} ms after healing, {} ms at most",
+                mean(commits),
+                mean(resends),
+                mean(resumes),
+                mean(moves),
+                mean(settle_ms),
+                self.settle_ms_max,
+            ),
+            format!("in all: {resyncs} resyncs, {forgiven} acked with one copy and gone with its disk"),
+        ];
+        let faults = Fault::ALL.map(|fault| {
+            let count = self.sum.counts.get(&fault).copied().unwrap_or(0);
+            format!("{fault:?} {count}")
+        });
+        lines.push(format!("  {}", faults.join(", ")));
         lines
     }
 }

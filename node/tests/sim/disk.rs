@@ -1,5 +1,5 @@
 //! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, and writing can
-//! be made to fail at any point of a commit.
+//! be made to fail at any point of a commit. An earlier state of it can be put back.
 
 use std::{
     io,
@@ -20,13 +20,24 @@ struct Contents {
     unsynced: Vec<Range<usize>>,
     /// Writes and syncs that still succeed; `None` is all of them.
     left: Option<u32>,
+    /// Syncing does nothing: a planted bug.
+    lies: bool,
 }
 
 /// A disk; clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<Contents>>);
 
+/// What a disk held at some moment.
+#[derive(Debug)]
+pub struct Image(Vec<u8>);
+
 impl Disk {
+    /// An empty one; one that lies says that it has synced and has not.
+    pub fn new(lies: bool) -> Self {
+        Self(Arc::new(Mutex::new(Contents { lies, ..Contents::default() })))
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap()
     }
@@ -41,13 +52,30 @@ impl Disk {
         self.contents().left = None;
     }
 
+    /// Whether writing has failed or is about to.
+    pub fn is_failing(&self) -> bool {
+        self.contents().left.is_some()
+    }
+
+    /// What a power cut would leave for certain.
+    pub fn image(&self) -> Image {
+        Image(self.contents().durable.clone())
+    }
+
+    /// A disk that holds what another held earlier.
+    pub fn restored(&self, image: &Image) -> Self {
+        let lies = self.contents().lies;
+        let (durable, visible) = (image.0.clone(), image.0.clone());
+        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, ..Contents::default() })))
+    }
+
     /// The machine loses power: of what was not synced, any part may have reached the disk. Gives the disk as the
     /// next start finds it; the dead process can no longer write to it.
     pub fn crash(&self, rng: &mut StdRng) -> Self {
         let mut contents = self.contents();
         contents.left = Some(0);
-        let mut durable = contents.durable.clone();
-        if rng.random_bool(0.5) {
+        let mut durable = std::mem::take(&mut contents.durable);
+        if rng.random_bool(0.5) && !contents.lies {
             durable.resize(contents.visible.len().max(durable.len()), 0);
             for range in contents.unsynced.iter().filter(|range| range.end <= contents.visible.len()) {
                 if rng.random_bool(0.5) {
@@ -55,7 +83,8 @@ impl Disk {
                 }
             }
         }
-        let after = Contents { visible: durable.clone(), durable, ..Contents::default() };
+        let lies = contents.lies;
+        let after = Contents { visible: durable.clone(), durable, lies, ..Contents::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 }
@@ -98,7 +127,10 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut contents = self.contents();
         contents.spend()?;
-        let Contents { durable, visible, unsynced, .. } = &mut *contents;
+        let Contents { durable, visible, unsynced, lies, .. } = &mut *contents;
+        if *lies {
+            return Ok(());
+        }
         durable.resize(visible.len(), 0);
         for range in unsynced.drain(..) {
             // Written, then cut off by a shorter length.

@@ -1,68 +1,258 @@
 //! What goes wrong, and when. Everything that breaks is mended after a while; at the end all of it is.
 
-use rand::RngExt;
+use bytes::Bytes;
+use rand::{RngExt, seq::IndexedRandom};
+use starling_protocol::{
+    Event as LogEvent, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
+    NodeId, OriginId, Scope, Sender, replica::Input,
+};
 
 use crate::{
-    coverage::Fault,
     network::pair,
+    node::Space,
     world::{Event, World},
+    writer::Request,
 };
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Power is lost at any time.
+    Crash,
+    /// Power is lost within a commit.
+    CrashInCommit,
+    /// Two nodes do not reach each other.
+    CutPair,
+    /// What one sends to the other is lost, and not the other way round.
+    CutOneWay,
+    /// A reaches B and B reaches C, but A does not reach C.
+    NonTransitive,
+    /// Two groups do not reach each other.
+    Split,
+    /// Frames between two take twenty times as long.
+    SlowLink,
+    /// Frames are lost, doubled and overtaken.
+    Disorder,
+    /// Some frames find a full queue.
+    QueueFull,
+    /// Disorder and full queues end.
+    Calm,
+    /// A wall clock jumps by seconds.
+    ClockDrift,
+    /// A wall clock jumps by hours or days, either way.
+    ClockJump,
+    /// A link ends.
+    LinkBreaks,
+    /// A process does nothing for a while, and wakes with what it knew.
+    Hang,
+    /// A commit takes seconds, while all the rest goes on.
+    Stall,
+    /// A disk takes no more posts, or no more at all.
+    DiskFull,
+    /// A disk goes back to an earlier state.
+    DiskRolledBack,
+    /// A directory is emptied: who starts on it is a new node.
+    DiskEmptied,
+    /// A machine is lost with its disk.
+    LostForEver,
+    /// A new empty node comes.
+    Joins,
+    /// A node is stopped for good.
+    Leaves,
+    /// A node of a newer version writes what others do not understand.
+    NewerKind,
+}
+
+/// A process that was stopped for so long notices.
+const SLEPT_MS_MIN: u64 = 1_000;
+/// Nodes at once, at most.
+const NODES_MAX: usize = 5;
+
+impl Fault {
+    pub const ALL: [Self; 22] = [
+        Self::Crash,
+        Self::CrashInCommit,
+        Self::CutPair,
+        Self::CutOneWay,
+        Self::NonTransitive,
+        Self::Split,
+        Self::SlowLink,
+        Self::Disorder,
+        Self::QueueFull,
+        Self::Calm,
+        Self::ClockDrift,
+        Self::ClockJump,
+        Self::LinkBreaks,
+        Self::Hang,
+        Self::Stall,
+        Self::DiskFull,
+        Self::DiskRolledBack,
+        Self::DiskEmptied,
+        Self::LostForEver,
+        Self::Joins,
+        Self::Leaves,
+        Self::NewerKind,
+    ];
+
+    /// With how many nodes it can be.
+    fn nodes(self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Crash
+            | Self::CrashInCommit
+            | Self::ClockDrift
+            | Self::ClockJump
+            | Self::Hang
+            | Self::Stall
+            | Self::DiskFull
+            | Self::DiskRolledBack
+            | Self::NewerKind => 1..=NODES_MAX,
+            Self::NonTransitive | Self::LostForEver | Self::Leaves => 3..=NODES_MAX,
+            Self::Joins => 2..=NODES_MAX - 1,
+            _ => 2..=NODES_MAX,
+        }
+    }
+}
 
 impl World {
     /// One thing goes wrong.
     pub fn fault(&mut self) {
-        let kinds = Fault::SCHEDULED;
-        let fault = kinds[self.rng.random_range(0..kinds.len())];
-        let node = self.rng.random_range(0..self.nodes.len());
-        let other = (node + self.rng.random_range(1..self.nodes.len())) % self.nodes.len();
+        let mut members = self.members();
+        let possible: Vec<_> =
+            Fault::ALL.into_iter().filter(|fault| fault.nodes().contains(&members.len())).collect();
+        let fault = possible[self.rng.random_range(0..possible.len())];
+        let first = self.rng.random_range(0..members.len());
+        members.rotate_left(first);
+        if self.rng.random_bool(0.3) {
+            self.back_up(members[0]);
+        }
+        if self.inflict(fault, &members) {
+            self.coverage.count(fault);
+        }
+        let next = self.rng.random_range(50..600);
+        self.schedule(next, Event::Fault);
+    }
+
+    /// Lets it happen to the first of the nodes, and others; false if it cannot be now.
+    fn inflict(&mut self, fault: Fault, nodes: &[usize]) -> bool {
         let mend_after = self.rng.random_range(50..6_000);
-        self.coverage.count(fault);
+        let node = nodes[0];
+        let link = pair(node, nodes[nodes.len() - 1]);
         match fault {
             Fault::Crash => self.crash(node),
             Fault::CrashInCommit => {
                 let writes = self.rng.random_range(0..30);
                 self.nodes[node].disk.fail_after(writes);
             }
-            Fault::CutPair => {
-                self.network.cut.insert(pair(node, other), self.now);
-                self.schedule(mend_after, Event::Mend(pair(node, other)));
+            Fault::CutPair => self.cut([link], mend_after),
+            Fault::CutOneWay => {
+                self.network.cut_one_way(nodes[0], nodes[1]);
+                self.schedule(mend_after, Event::Mend(pair(nodes[0], nodes[1])));
+            }
+            Fault::NonTransitive => {
+                self.network.mend(pair(nodes[0], nodes[1]));
+                self.network.mend(pair(nodes[1], nodes[2]));
+                self.cut([pair(nodes[0], nodes[2])], mend_after);
             }
             Fault::Split => {
-                let side: Vec<bool> = self.nodes.iter().map(|_| self.rng.random_bool(0.5)).collect();
-                for a in 0..self.nodes.len() {
-                    for b in (a + 1..self.nodes.len()).filter(|&b| side[a] != side[b]) {
-                        self.network.cut.insert((a, b), self.now);
-                        self.schedule(mend_after, Event::Mend((a, b)));
-                    }
-                }
+                let (side, other) = nodes.split_at(self.rng.random_range(1..nodes.len()));
+                self.cut(side.iter().flat_map(|&a| other.iter().map(move |&b| pair(a, b))), mend_after);
             }
             Fault::SlowLink => {
-                self.network.slow.insert(pair(node, other));
-                self.schedule(mend_after, Event::Mend(pair(node, other)));
+                self.network.slow.insert(link);
+                self.schedule(mend_after, Event::Mend(link));
             }
             Fault::Disorder => self.network.disorder = self.rng.random_range(1..200),
             Fault::QueueFull => self.network.refusal = self.rng.random_range(1..300),
             Fault::Calm => (self.network.disorder, self.network.refusal) = (0, 0),
-            Fault::ClockJump => self.nodes[node].skew_ms = self.rng.random_range(-20_000..20_000),
-            Fault::LinkBreaks => self.unlink(pair(node, other)),
+            Fault::ClockDrift => self.nodes[node].skew_ms = self.rng.random_range(-20_000..20_000),
+            Fault::ClockJump => self.nodes[node].skew_ms = self.rng.random_range(-100..100) * 1_800_000,
+            Fault::LinkBreaks => self.break_link(link),
+            Fault::Hang => {
+                self.nodes[node].hung_until = self.now + mend_after;
+                if mend_after > SLEPT_MS_MIN {
+                    let start = self.nodes[node].starts;
+                    self.schedule(mend_after, Event::Feed { node, start, input: Input::Woke });
+                }
+            }
+            Fault::Stall => self.nodes[node].stalled_until = self.now + mend_after,
+            Fault::DiskFull => {
+                let space = if self.rng.random_bool(0.5) { Space::PeersOnly } else { Space::Nothing };
+                self.nodes[node].space = space;
+                self.schedule(mend_after, Event::MakeSpace(node));
+            }
+            _ => return self.change_members(fault, node, mend_after),
         }
-        if !self.healed {
-            let next = self.rng.random_range(50..600);
-            self.schedule(next, Event::Fault);
+        true
+    }
+
+    fn change_members(&mut self, fault: Fault, node: usize, after: u64) -> bool {
+        match fault {
+            Fault::Joins => self.join(after / 8),
+            Fault::NewerKind => return self.write_newer_kinds(node),
+            Fault::Leaves => {
+                self.nodes[node].leaving = true;
+                if self.rng.random_bool(0.4) {
+                    // What it wrote last is then an earlier process's.
+                    self.crash(node);
+                }
+                self.schedule(after, Event::Stay(node));
+            }
+            _ if !self.may_lose_disk() => return false,
+            Fault::DiskRolledBack => return self.roll_back(node),
+            Fault::LostForEver => self.go_for_ever(node),
+            _ => {
+                self.go_for_ever(node);
+                self.join(after / 2);
+            }
         }
+        true
+    }
+
+    fn cut(&mut self, pairs: impl IntoIterator<Item = (usize, usize)>, mend_after: u64) {
+        for pair in pairs {
+            self.network.cut_both_ways(pair);
+            self.schedule(mend_after, Event::Mend(pair));
+        }
+    }
+
+    /// A newer version wrote: kinds and scopes that nobody here knows, and a message between them that all know.
+    fn write_newer_kinds(&mut self, node: usize) -> bool {
+        let origin = OriginId { node: NodeId(self.rng.random()), incarnation: self.rng.random() };
+        let room = *self.rooms.choose(&mut self.rng).expect("there are rooms");
+        let name = GuestName::parse("of the future").unwrap();
+        let sender = Sender::Guest { id: GuestId(self.rng.random()), name };
+        let text = MessageText::parse(&format!("of {origin}")).unwrap();
+        let message = MessagePosted { id: MessageId::from_u128(self.rng.random()), sender, text };
+        let unknown =
+            EventBody::Unknown { kind: self.rng.random_range(900..999), payload: Bytes::from_static(b"?") };
+        let elsewhere = Scope { kind: 99, id: Box::from(*b"no room") };
+        let bodies = [
+            (Scope::room(room), unknown.clone()),
+            (Scope::room(room), EventBody::MessagePosted(message)),
+            (elsewhere, unknown),
+        ];
+        self.origins += 1;
+        let wall_ms = self.wall_ms(node);
+        let events = (1..).zip(bodies).map(|(seq, (scope, body))| {
+            LogEvent::new(origin, seq, Hlc::from_unix_ms(wall_ms), EventDraft { scope, body, floor: None })
+        });
+        let events = events.collect();
+        self.request(node, Request::Apply(events))
     }
 
     /// All that was broken works again; promises must hold from here on.
     pub fn heal(&mut self) {
-        self.healed = true;
+        self.healed_at = Some(self.now);
         self.network.cut.clear();
         self.network.slow.clear();
         (self.network.disorder, self.network.refusal) = (0, 0);
-        for node in 0..self.nodes.len() {
-            self.nodes[node].disk.repair();
-            if self.nodes[node].run.is_none() {
-                self.start(node);
-            }
+        for node in self.members() {
+            let machine = &mut self.nodes[node];
+            machine.disk.repair();
+            (machine.hung_until, machine.stalled_until) = (self.now, self.now);
+            machine.space = Space::Enough;
+            machine.leaving = false;
+            self.start(node);
         }
     }
 }

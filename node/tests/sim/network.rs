@@ -1,4 +1,5 @@
-//! The virtual network: links between pairs, frames under way, and everything that can happen to them.
+//! The virtual network: links between pairs, frames under way, and everything that can happen to them. Each end of a
+//! link notices by itself, by silence, that the other no longer reaches it, as QUIC's idle time-out does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,37 +10,51 @@ use starling_protocol::{
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
 
-use crate::{
-    coverage::Fault,
-    world::{Event, World},
-};
+use crate::world::{Event, World};
 
-/// An unordered pair of nodes, the smaller first.
+/// Two nodes, the smaller first.
 pub type Pair = (usize, usize);
 
-/// How often missing links are dialled.
+/// How often missing links are dialled and silent ones ended.
 const DIAL_MS: u64 = 200;
 
 pub fn pair(a: usize, b: usize) -> Pair {
     (a.min(b), a.max(b))
 }
 
-/// A link between two running nodes.
+/// A link between two processes.
 #[derive(Clone, Copy, Debug)]
 pub struct Link {
     pub id: LinkId,
-    pub pair: Pair,
+    /// The ends.
+    pub nodes: [usize; 2],
     /// Of which start of each node it is.
-    pub starts: (u32, u32),
-    /// When the last frame of each direction arrives: streams are ordered.
+    pub starts: [u32; 2],
+    /// Which ends think that it is there.
+    pub up: [bool; 2],
+    /// When each end last heard the other.
+    heard: [u64; 2],
+    /// When the last frame to each end arrives: streams are ordered.
     arrives: [u64; 2],
+}
+
+impl Link {
+    /// When a node last heard the other.
+    pub fn heard_by(&self, node: usize) -> u64 {
+        self.heard[self.end(node)]
+    }
+
+    /// Which of the ends a node is.
+    fn end(&self, node: usize) -> usize {
+        usize::from(self.nodes[1] == node)
+    }
 }
 
 #[derive(Debug, Default)]
 pub struct Network {
     pub links: BTreeMap<Pair, Link>,
-    /// Pairs that cannot reach each other, since when.
-    pub cut: BTreeMap<Pair, u64>,
+    /// From where to where nothing gets through.
+    pub cut: BTreeSet<(usize, usize)>,
     /// Pairs over which frames take long.
     pub slow: BTreeSet<Pair>,
     /// Chance of a frame being lost, sent twice, or overtaken, in a thousand.
@@ -49,49 +64,108 @@ pub struct Network {
     next_link: LinkId,
 }
 
+impl Network {
+    /// Nothing gets from one to the other.
+    pub fn cut_one_way(&mut self, from: usize, to: usize) {
+        self.cut.insert((from, to));
+    }
+
+    /// Nothing gets through between two, either way.
+    pub fn cut_both_ways(&mut self, (a, b): Pair) {
+        self.cut.extend([(a, b), (b, a)]);
+    }
+
+    /// A pair is as it should be.
+    pub fn mend(&mut self, (a, b): Pair) {
+        self.cut.remove(&(a, b));
+        self.cut.remove(&(b, a));
+        self.slow.remove(&(a, b));
+    }
+
+    fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.values().find(|link| link.id == id)
+    }
+
+    /// Who is at the other end of a link.
+    pub fn other_end(&self, link: LinkId, node: usize) -> Option<usize> {
+        self.link(link).map(|link| link.nodes[1 - link.end(node)])
+    }
+
+    /// The start of a peer's process to which a node thinks that it is linked.
+    pub fn linked_start(&self, node: usize, peer: usize) -> Option<u32> {
+        let link = self.links.get(&pair(node, peer))?;
+        link.up[link.end(node)].then_some(link.starts[link.end(peer)])
+    }
+}
+
 impl World {
     /// Dials what is not linked, and ends links that have been silent for too long.
     pub fn dial(&mut self) {
-        for a in 0..self.nodes.len() {
-            for b in a + 1..self.nodes.len() {
-                let pair = (a, b);
-                let cut_since = self.network.cut.get(&pair).copied();
-                if let Some(&link) = self.network.links.get(&pair) {
-                    let silent = cut_since.is_some_and(|since| self.now >= since + SILENCE_MS_MAX);
-                    if silent || self.starts(pair) != Some(link.starts) {
-                        self.unlink(pair);
-                    }
-                }
-                if cut_since.is_none() && !self.network.links.contains_key(&pair) {
-                    self.link(pair);
+        for b in 0..self.nodes.len() {
+            for a in 0..b {
+                self.end_silent((a, b));
+                let is_linked = self.network.links.get(&(a, b)).is_some_and(|link| link.up == [true; 2]);
+                let reach = [(a, b), (b, a)].iter().all(|way| !self.network.cut.contains(way));
+                // The dialler may take a while.
+                if !is_linked
+                    && reach
+                    && [a, b].iter().all(|&n| self.is_awake(n))
+                    && self.rng.random_bool(0.7)
+                {
+                    self.connect_nodes((a, b));
                 }
             }
+        }
+        for node in 0..self.nodes.len() {
+            self.leave_when_safe(node);
         }
         self.schedule(DIAL_MS, Event::Dial);
     }
 
-    /// The starts of two running nodes.
-    fn starts(&self, (a, b): Pair) -> Option<(u32, u32)> {
-        let start = |n: usize| self.nodes[n].run.is_some().then_some(self.nodes[n].starts);
-        start(a).zip(start(b))
+    fn is_awake(&self, node: usize) -> bool {
+        self.nodes[node].run.is_some() && self.nodes[node].hung_until <= self.now
     }
 
-    fn link(&mut self, pair: Pair) {
-        let Some(starts) = self.starts(pair) else { return };
-        self.network.next_link += 1;
-        let id = self.network.next_link;
-        self.network.links.insert(pair, Link { id, pair, starts, arrives: [self.now; 2] });
-        let ids = [pair.0, pair.1].map(|n| self.nodes[n].id);
-        self.feed(pair.0, Input::LinkUp { link: id, peer: ids[1] });
-        self.feed(pair.1, Input::LinkUp { link: id, peer: ids[0] });
-    }
-
-    pub fn unlink(&mut self, pair: Pair) {
-        if let Some(link) = self.network.links.remove(&pair) {
-            for n in [pair.0, pair.1] {
-                self.feed(n, Input::LinkDown(link.id));
+    /// Each end that has not heard the other for long, or whose process is no more, is over.
+    fn end_silent(&mut self, pair: Pair) {
+        let Some(&link) = self.network.links.get(&pair) else { return };
+        for end in [0, 1] {
+            let node = link.nodes[end];
+            let is_dead = self.nodes[node].run.is_none() || self.nodes[node].starts != link.starts[end];
+            let is_silent = self.is_awake(node) && self.now > link.heard[end] + SILENCE_MS_MAX;
+            if link.up[end] && (is_dead || is_silent) {
+                self.unlink(pair, end);
             }
         }
+    }
+
+    fn connect_nodes(&mut self, pair: Pair) {
+        let nodes = [pair.0, pair.1];
+        self.network.next_link += 1;
+        let id = self.network.next_link;
+        let starts = nodes.map(|node| self.nodes[node].starts);
+        let (heard, arrives) = ([self.now; 2], [self.now; 2]);
+        // An end of an earlier link that did not know yet learns that it is over by this one.
+        self.network.links.insert(pair, Link { id, nodes, starts, up: [true; 2], heard, arrives });
+        for (node, peer) in [pair, (pair.1, pair.0)] {
+            self.feed(node, Input::LinkUp { link: id, peer: self.nodes[peer].id });
+        }
+    }
+
+    /// One end of a pair's link is over.
+    fn unlink(&mut self, pair: Pair, end: usize) {
+        let Some(link) = self.network.links.get_mut(&pair).filter(|link| link.up[end]) else { return };
+        link.up[end] = false;
+        let (id, node, start) = (link.id, link.nodes[end], link.starts[end]);
+        if self.nodes[node].starts == start {
+            self.feed(node, Input::LinkDown(id));
+        }
+    }
+
+    /// Both ends notice at once that a link is over.
+    pub fn break_link(&mut self, pair: Pair) {
+        self.unlink(pair, 0);
+        self.unlink(pair, 1);
     }
 
     /// Sends a frame; gives it back as refused if the queue is full.
@@ -99,7 +173,6 @@ impl World {
         let chance =
             |world: &mut Self, per_mille: u32| per_mille > 0 && world.rng.random_range(0..1_000) < per_mille;
         if chance(self, self.network.refusal) {
-            self.coverage.count(Fault::QueueFull);
             return Some(Input::SendRefused(link));
         }
         let now = self.now;
@@ -109,14 +182,14 @@ impl World {
         let (lost, twice, overtaken) =
             (chance(self, disorder), chance(self, disorder), chance(self, disorder));
         let link = self.network.links.values_mut().find(|known| known.id == link)?;
-        let to = if link.pair.0 == from { link.pair.1 } else { link.pair.0 };
-        if self.network.slow.contains(&link.pair) {
+        let to = link.nodes[1 - link.end(from)];
+        if self.network.slow.contains(&pair(from, to)) {
             delay *= 20;
         }
-        if self.network.cut.contains_key(&link.pair) || lost {
+        if self.network.cut.contains(&(from, to)) || lost {
             return None;
         }
-        let arrives = &mut link.arrives[usize::from(link.pair.0 == from)];
+        let arrives = &mut link.arrives[link.end(to)];
         let at = if overtaken { now + delay } else { (now + delay).max(*arrives) };
         *arrives = at.max(*arrives);
         let id = link.id;
@@ -127,11 +200,13 @@ impl World {
     }
 
     pub fn deliver(&mut self, to: usize, link: LinkId, frame: &Bytes) {
-        let known = self.network.links.values().find(|known| known.id == link);
-        // The link, or one of its ends, is no more.
-        if known.is_none_or(|known| self.starts(known.pair) != Some(known.starts)) {
+        let Some(known) = self.network.links.values_mut().find(|known| known.id == link) else { return };
+        let end = known.end(to);
+        // This end is no more.
+        if !known.up[end] || known.starts[end] != self.nodes[to].starts {
             return;
         }
+        known.heard[end] = self.now;
         match PeerFrame::decode(frame) {
             Ok(PeerFrame::Replica(frame)) => self.feed(to, Input::Frame(link, frame)),
             other => self.violated(format!("a frame does not survive its encoding: {other:?}")),

@@ -7,64 +7,98 @@ use starling_protocol::{
     replica::{Input, Token, Until, Waiter},
 };
 
-use crate::world::{Event, World};
+use crate::{
+    invariants,
+    node::Space,
+    plants::Plant,
+    world::{Event, World},
+};
 
 /// Requests that wait for a writer, at most: small, so that it is full at times.
-const INBOX_MAX: usize = 24;
+pub const INBOX_MAX: usize = 24;
+
 /// Who waits for what is written.
 #[derive(Debug)]
 pub enum Request {
     Room(RoomId),
-    Post { client: usize, session: u32, op: Op },
+    Post { from: Session, id: MessageId, op: Op },
     Apply(Vec<LogEvent>),
 }
 
-/// An ack that is owed.
+/// Which session of which client asks: what is answered to an earlier one never arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub client: usize,
+    pub number: u32,
+}
+
+/// An answer that is owed.
 #[derive(Debug)]
-pub struct Owed {
-    client: usize,
-    session: u32,
-    id: MessageId,
-    pos: Pos,
+pub enum Owed {
+    Post { to: Session, id: MessageId, pos: Pos },
+    Room { room: RoomId, pos: Pos, since: u64 },
 }
 
 impl World {
-    /// Hands something to a node's writer; false if its queue is full.
+    /// Hands something to a node's writer; false if its queue or its disk is full.
     pub fn request(&mut self, node: usize, request: Request) -> bool {
-        let start = self.nodes[node].starts;
-        let Some(run) = self.nodes[node].run.as_mut() else { return false };
-        if run.inbox.len() >= INBOX_MAX {
+        let machine = &mut self.nodes[node];
+        let start = machine.starts;
+        let has_space = match request {
+            Request::Apply(_) => machine.space != Space::Nothing,
+            Request::Room(_) | Request::Post { .. } => machine.space == Space::Enough,
+        };
+        let Some(run) = machine.run.as_mut().filter(|run| has_space && run.inbox.len() < INBOX_MAX) else {
             return false;
-        }
+        };
         run.inbox.push_back(request);
         if run.inbox.len() == 1 {
-            let after = self.rng.random_range(0..8);
+            let after = self.commit_ms();
             self.schedule(after, Event::Write { node, start });
         }
         true
     }
 
+    /// How long a commit takes: what comes meanwhile is in the next.
+    fn commit_ms(&mut self) -> u64 {
+        let range = if self.rng.random_bool(0.9) { 1..40 } else { 40..150 };
+        self.rng.random_range(range)
+    }
+
     /// One commit, as `node`'s writer makes it.
     pub fn write(&mut self, node: usize) {
         let (wall_ms, start) = (self.wall_ms(node), self.nodes[node].starts);
-        let fresh = self.rng.random();
-        let most = self.rng.random_range(1..INBOX_MAX);
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        let mut fresh = self.rng.random();
+        let most = self.rng.random_range(1..=INBOX_MAX);
+        let after = self.commit_ms();
+        if self.plant == Some(Plant::OriginContinued) {
+            fresh = *self.nodes[node].incarnation.get_or_insert(fresh);
+        }
+        let machine = &mut self.nodes[node];
+        if machine.stalled_until > self.now {
+            machine.stalled_since.get_or_insert(self.now);
+            let after = machine.stalled_until - self.now;
+            return self.schedule(after, Event::Write { node, start });
+        }
+        machine.stalled_since = None;
+        let Some(run) = machine.run.as_mut() else { return };
         let requests: Vec<_> = run.inbox.drain(..most.min(run.inbox.len())).collect();
         let ops: Vec<_> = requests.iter().map(op).collect();
         let Ok(commit) = run.committer.commit(wall_ms, fresh, &ops) else { return self.crash(node) };
         if !run.inbox.is_empty() {
-            self.schedule(1, Event::Write { node, start });
+            self.schedule(after, Event::Write { node, start });
         }
+        self.coverage.commits += 1;
         self.nodes[node].durable.merge(&commit.vector);
         for (room, message) in &commit.listed {
-            self.clients_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
+            if self.plant == Some(Plant::UnstableTieBreak) {
+                self.arrivals.push((node, message.pos));
+            }
+            self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
         }
         if let Some(own) = commit.own {
-            for (seq, event) in (own.first..).zip(&own.events) {
-                if self.written.insert((own.origin, seq), event.clone()).is_some_and(|old| old != event) {
-                    self.violated(format!("{:?}:{seq} was given to two events", own.origin));
-                }
+            if let Err(violation) = invariants::sequence::written(&mut self.written, &own) {
+                self.violated(violation);
             }
             if let Some(run) = self.nodes[node].run.as_mut() {
                 run.own = Some(own.origin);
@@ -76,19 +110,20 @@ impl World {
         }
         self.feed(node, Input::Digests(commit.digests));
         for (request, result) in requests.into_iter().zip(commit.results) {
-            if let Request::Post { client, session, op: Op::Post { posted, .. } } = request {
-                self.posted(node, client, session, posted.id, result);
+            match (request, result) {
+                (Request::Post { from, id, .. }, result) => self.posted(node, from, id, result),
+                (Request::Room(room), OpResult::Done(pos)) => self.room_made(node, room, pos),
+                _ => {}
             }
         }
     }
 
-    fn posted(&mut self, node: usize, client: usize, session: u32, id: MessageId, result: OpResult) {
+    fn posted(&mut self, node: usize, to: Session, id: MessageId, result: OpResult) {
         match result {
             OpResult::Done(pos) => {
                 let Some(run) = self.nodes[node].run.as_mut() else { return };
-                run.next_token += 1;
-                let token = run.next_token;
-                run.owed.insert(token, Owed { client, session, id, pos });
+                let token = run.token();
+                run.owed.insert(token, Owed::Post { to, id, pos });
                 let Pos { origin, seq, .. } = pos;
                 let until = Until::Copies(2);
                 let waiter = Waiter { token, origin, seq, until, wait_ms: 200, raise_ms: 10_000 };
@@ -100,14 +135,28 @@ impl World {
         }
     }
 
-    pub fn settled(&mut self, node: usize, token: Token, copies: usize) {
-        let owed = self.nodes[node].run.as_mut().and_then(|run| run.owed.get(&token));
-        let Some(&Owed { client, session, id, pos }) = owed else { return };
-        let holders = self.nodes.iter().filter(|node| node.durable.contains(pos.origin, pos.seq)).count();
-        if copies > holders {
-            self.violated(format!("an ack says {copies} copies where there are {holders}"));
+    pub fn settled(&mut self, node: usize, token: Token, mut copies: usize) {
+        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        let (to, id, pos) = match run.owed.get(&token) {
+            Some(&Owed::Post { to, id, pos }) => (to, id, pos),
+            Some(&Owed::Room { room, pos, since }) => return self.room_answered(node, room, pos, since),
+            None => return,
+        };
+        if self.plant == Some(Plant::CopiesOfEarlierLink) {
+            let holds = run.remembered.values().filter(|vector| vector.contains(pos.origin, pos.seq));
+            copies = copies.max(1 + holds.count());
         }
-        self.acked(client, session, id, pos);
+        if let Err(violation) = invariants::copies::told(self, node, pos, copies) {
+            self.violated(violation);
+        }
+        self.acked(to, id, pos, copies);
+    }
+
+    /// Nothing more is owed.
+    pub fn nothing_more(&mut self, node: usize, token: Token) {
+        if let Some(run) = self.nodes[node].run.as_mut() {
+            run.owed.remove(&token);
+        }
     }
 }
 

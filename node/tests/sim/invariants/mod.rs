@@ -1,25 +1,67 @@
-//! What must hold once the network has healed and everything has settled. One promise a file.
+//! What must hold, one promise a file. Some of it is checked while a history goes on, where it happens; the rest once
+//! the network has healed and everything has settled.
 
-mod acked;
+pub mod acked;
+pub mod bounds;
+pub mod copies;
+pub mod cursor;
+pub mod digests;
+mod no_duplicate;
 mod one_order;
+pub mod progress;
+pub mod read_your_writes;
 mod resume;
+pub mod sequence;
 mod views;
+
+use std::collections::BTreeMap;
 
 use starling_protocol::{RoomId, frame::client::ListedMessage};
 
-use crate::world::World;
+use crate::{plants::Plant, world::World};
 
-/// Checks all of them.
-pub fn check(world: &World) -> Result<(), String> {
-    acked::check(world)?;
-    one_order::check(world)?;
-    resume::check(world)?;
-    views::check(world)
+/// What each node lists in each room, oldest first.
+pub struct Listings(BTreeMap<(usize, RoomId), Vec<ListedMessage>>);
+
+impl Listings {
+    fn read(world: &World) -> Self {
+        let mut listings = BTreeMap::new();
+        for node in world.members() {
+            let store = &world.nodes[node].run.as_ref().expect("healed nodes run").store;
+            for &room in &world.rooms {
+                let page = store.page(room, None, usize::MAX, None).expect("the store reads");
+                let mut messages: Vec<_> = page.messages.into_iter().rev().collect();
+                if world.plant == Some(Plant::UnstableTieBreak) {
+                    messages.sort_by_key(|message| {
+                        let came = world.arrivals.iter().position(|&come| come == (node, message.pos));
+                        (message.pos.hlc, came)
+                    });
+                }
+                listings.insert((node, room), messages);
+            }
+        }
+        Self(listings)
+    }
+
+    /// By node and room.
+    fn iter(&self) -> impl Iterator<Item = (usize, RoomId, &Vec<ListedMessage>)> {
+        self.0.iter().map(|(&(node, room), messages)| (node, room, messages))
+    }
+
+    /// As one of the nodes lists a room.
+    fn of(&self, room: RoomId) -> &[ListedMessage] {
+        self.iter().find(|&(_, listed, _)| listed == room).map_or(&[], |(.., messages)| messages)
+    }
 }
 
-/// A room as a node lists it, oldest first.
-fn listed(world: &World, node: usize, room: RoomId) -> Vec<ListedMessage> {
-    let run = world.nodes[node].run.as_ref().expect("healed nodes run");
-    let page = run.store.page(room, None, usize::MAX, None).expect("the store reads");
-    page.messages.into_iter().rev().collect()
+/// Checks all that is checked at the end.
+pub fn check(world: &mut World) -> Result<(), String> {
+    let listings = Listings::read(world);
+    no_duplicate::check(&listings)?;
+    acked::check(world, &listings)?;
+    one_order::check(world, &listings)?;
+    resume::check(world, &listings)?;
+    sequence::check(world)?;
+    digests::check(world)?;
+    views::check(world)
 }

@@ -1,18 +1,26 @@
-//! Promise 5: all nodes list a room in the same order; each client's own messages are in the order in which it
-//! sent them, as far as they were acked one after the other.
+//! Promise 5: all nodes list a room in the same order, and each message above all that its sender had been shown or
+//! acked when he sent it first.
 
+use super::Listings;
 use crate::world::World;
 
-pub fn check(world: &World) -> Result<(), String> {
-    for &room in &world.rooms {
-        let first = super::listed(world, 0, room);
-        for node in 1..world.nodes.len() {
-            if super::listed(world, node, room) != first {
-                return Err(format!("node 0 and node {node} list {room} differently"));
-            }
+pub fn check(world: &World, listings: &Listings) -> Result<(), String> {
+    for (node, room, messages) in listings.iter() {
+        let first = listings.of(room);
+        if messages != first {
+            return Err(format!("node {node} lists {room} otherwise than the first does"));
         }
-        if !first.is_sorted_by_key(|message| message.pos) {
+        if !messages.is_sorted_by(|a, b| a.pos < b.pos) {
             return Err(format!("{room} is not listed in the order of its places"));
+        }
+        for memory in world.clients.iter().filter_map(|client| client.rooms.get(&room)) {
+            let is_early = |message: &&_| {
+                let message: &starling_protocol::frame::client::ListedMessage = message;
+                memory.sent.get(&message.posted.id).is_some_and(|&above| message.pos.hlc <= above)
+            };
+            if let Some(message) = messages.iter().find(is_early) {
+                return Err(format!("{:?} is listed before what its sender had seen", message.posted));
+            }
         }
     }
     Ok(())

@@ -1,0 +1,29 @@
+//! Promise 8: queues are bounded: the writer's, and all that the replica keeps.
+
+use starling_protocol::replica::Kept;
+
+use crate::{world::World, writer::INBOX_MAX};
+
+/// Bytes of recent pushes, at most.
+const RECENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+pub fn check(world: &World, node: usize) -> Result<(), String> {
+    let Some(run) = &world.nodes[node].run else { return Ok(()) };
+    let Kept { links, wants, barrier, recent_bytes } = run.replica.kept();
+    let too_many = [
+        ("requests", run.inbox.len(), INBOX_MAX),
+        ("links", links, world.nodes.len() - 1),
+        // Each process opens one, and each newer node that wrote here.
+        ("origins that are asked for", wants, world.origins),
+        // Nobody else waits.
+        ("waits for copies", run.replica.waiting(), run.owed.len()),
+        ("waits for a barrier", barrier, run.searches.len()),
+        ("bytes of recent pushes", recent_bytes, RECENT_BYTES_MAX),
+    ];
+    match too_many.iter().find(|(_, kept, most)| kept > most) {
+        Some((what, kept, most)) => {
+            Err(format!("node {node} keeps {kept} {what}, where {most} are the most"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,44 @@
+//! Promise 6: when a room's maker is answered, every peer in step has it; and whoever is told that there is no room is
+//! told so by a node that had caught up with its peers in step.
+
+use starling_protocol::Pos;
+
+use super::copies;
+use crate::{
+    network::pair,
+    rooms::{METADATA_WAIT_MS, Search},
+    world::World,
+};
+
+/// A node answers that something is made.
+pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), String> {
+    let Some(run) = &world.nodes[node].run else { return Ok(()) };
+    // It does not wait longer.
+    if world.now >= since + METADATA_WAIT_MS {
+        return Ok(());
+    }
+    for (id, _, in_step) in run.replica.lag(world.now) {
+        let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
+        if in_step && !copies::holds(world, node, peer, pos) {
+            return Err(format!("node {node} answers before node {peer}, which is in step, has it"));
+        }
+    }
+    Ok(())
+}
+
+/// A node is about to say whether there is such a room.
+pub fn searched(world: &World, node: usize, search: &Search) -> Result<(), String> {
+    if world.now >= search.since + METADATA_WAIT_MS {
+        return Ok(());
+    }
+    for (peer, link, had) in &search.had {
+        let is_linked = world.network.links.get(&pair(node, *peer)).is_some_and(|now| now.id == *link);
+        if is_linked
+            && world.network.linked_start(node, *peer).is_some()
+            && !world.nodes[node].durable.covers(had)
+        {
+            return Err(format!("node {node} says 'no' before it has what node {peer} had"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The bugs that can be planted, one at a time, to see that the simulator finds them. Each stands where the simulator
+//! drives the product, at the place that its name says; the product itself has no hooks.
+
+/// A known bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// A post is acked when it is queued.
+    AckBeforeCommit,
+    /// Peers are told that events are durable when they are queued.
+    ConfirmBeforeDurable,
+    /// A disk says that it has synced and has not.
+    FsyncSkipped,
+    /// An ack counts what a peer confirmed on an earlier link, before its disk was rolled back or lost.
+    CopiesOfEarlierLink,
+    /// A process goes on under the origin of the one before it, after a rollback too.
+    OriginContinued,
+    /// A message that is sent again is taken for another one.
+    ResendListedTwice,
+    /// A cursor covers the last commit although the lane is not drained.
+    CursorAheadOfLane,
+    /// A cursor covers what no other disk has yet, while a peer is in step.
+    CursorAheadOfLostDisk,
+    /// One cursor serves all rooms: it advances over what came in another room's lane.
+    CursorOverAnotherLane,
+    /// A session is in its lane only some time after its replay.
+    LaneJoinedLate,
+    /// A replay leaves out what one origin wrote.
+    ResumeSkipsOneOrigin,
+    /// What a client was shown or acked does not lift its next post.
+    FloorIgnored,
+    /// Stamps that are equal are listed in the order in which they came.
+    UnstableTieBreak,
+    /// Received events get the stamp of when they came.
+    StampedOnArrival,
+    /// A pull is answered with a gap.
+    PullWithGap,
+    /// Events that a node does not understand are dropped.
+    UnknownDropped,
+    /// The maker of a room is answered before the peers in step have it.
+    RoomAnsweredEarly,
+    /// A node says that there is no such room without asking its peers.
+    NoBeforeCatchingUp,
+    /// A leaving node waits only for what its last process wrote.
+    LeavesTooEarly,
+    /// Nobody hears that the store's queue was full.
+    RefusalForgotten,
+}
+
+impl Plant {
+    pub const ALL: [Self; 20] = [
+        Self::AckBeforeCommit,
+        Self::ConfirmBeforeDurable,
+        Self::FsyncSkipped,
+        Self::CopiesOfEarlierLink,
+        Self::OriginContinued,
+        Self::ResendListedTwice,
+        Self::CursorAheadOfLane,
+        Self::CursorAheadOfLostDisk,
+        Self::CursorOverAnotherLane,
+        Self::LaneJoinedLate,
+        Self::ResumeSkipsOneOrigin,
+        Self::FloorIgnored,
+        Self::UnstableTieBreak,
+        Self::StampedOnArrival,
+        Self::PullWithGap,
+        Self::UnknownDropped,
+        Self::RoomAnsweredEarly,
+        Self::NoBeforeCatchingUp,
+        Self::LeavesTooEarly,
+        Self::RefusalForgotten,
+    ];
+}

@@ -1,0 +1,108 @@
+//! Rooms that clients make and look for. The answer to the first comes when every peer in step has it; 'no such room' is
+//! only said after catching up with them.
+
+use starling_protocol::{
+    OriginId, Pos, RoomId, VersionVector,
+    replica::{Input, LinkId, Token, Until, Waiter},
+};
+
+use rand::RngExt;
+
+use crate::{
+    invariants::read_your_writes,
+    network::pair,
+    plants::Plant,
+    world::World,
+    writer::{Owed, Request},
+};
+
+/// How long a metadata write waits for the peers in step.
+pub const METADATA_WAIT_MS: u64 = 250;
+/// Rooms in a history, at most.
+const ROOMS_MAX: usize = 6;
+
+/// Somebody waits to be told whether there is a room.
+#[derive(Debug)]
+pub struct Search {
+    client: usize,
+    room: RoomId,
+    pub since: u64,
+    /// What each peer in step had when he asked, and over which link it is in step.
+    pub had: Vec<(usize, LinkId, VersionVector)>,
+}
+
+impl World {
+    /// A client makes a room on the node of its session.
+    pub fn make_room(&mut self, number: usize) {
+        if let Some(session) = self.clients[number].session.as_ref().filter(|_| self.rooms.len() < ROOMS_MAX)
+        {
+            let (node, room) = (session.node, RoomId(self.rng.random()));
+            self.request(node, Request::Room(room));
+        }
+    }
+
+    /// The room is durable here.
+    pub fn room_made(&mut self, node: usize, room: RoomId, pos: Pos) {
+        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        let token = run.token();
+        run.owed.insert(token, Owed::Room { room, pos, since: self.now });
+        let until =
+            if self.plant == Some(Plant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InStep };
+        let (origin, seq): (OriginId, u64) = (pos.origin, pos.seq);
+        let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
+        self.feed(node, Input::Await(waiter));
+    }
+
+    /// The answer is given: others may go there now.
+    pub fn room_answered(&mut self, node: usize, room: RoomId, pos: Pos, since: u64) {
+        if let Err(violation) = read_your_writes::answered(self, node, pos, since) {
+            self.violated(violation);
+        }
+        if !self.rooms.contains(&room) {
+            self.rooms.push(room);
+        }
+    }
+
+    /// A client looks for a room that its node does not know.
+    pub fn search(&mut self, node: usize, client: usize) {
+        let (room, now) = (self.clients[client].here, self.now);
+        let had = self.peers_in_step(node);
+        let had = had.map(|(peer, link)| (peer, link, self.nodes[peer].durable.clone())).collect();
+        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        let token = run.token();
+        run.searches.insert(token, Search { client, room, since: now, had });
+        if self.plant == Some(Plant::NoBeforeCatchingUp) {
+            return self.searched(node, token);
+        }
+        self.feed(node, Input::Barrier(token));
+    }
+
+    /// Who is in step and will be for as long as a barrier takes, and over which link.
+    fn peers_in_step(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
+        let run = self.nodes[node].run.as_ref();
+        let lags = run.into_iter().flat_map(|run| run.replica.lag(self.now));
+        lags.filter(|&(.., in_step)| in_step).filter_map(move |(id, ..)| {
+            let peer = self.nodes.iter().position(|machine| machine.id == id)?;
+            let link = self.network.links.get(&pair(node, peer))?;
+            let is_sure = link.heard_by(node) + 2_000 > self.now && self.nodes[peer].stalled_since.is_none();
+            is_sure.then_some((peer, link.id))
+        })
+    }
+
+    /// The barrier is passed: the room is here now, or there is none.
+    pub fn searched(&mut self, node: usize, token: Token) {
+        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        let Some(search) = run.searches.remove(&token) else { return };
+        let exists = run.store.room(search.room).expect("the store reads").is_some();
+        if let Err(violation) = read_your_writes::searched(self, node, &search) {
+            self.violated(violation);
+        }
+        let client = &mut self.clients[search.client];
+        if !exists && client.session.is_none() && client.here == search.room {
+            if self.healed_at.is_some() {
+                client.memory().unacked.clear();
+            }
+            client.here = self.rooms[0];
+        }
+    }
+}

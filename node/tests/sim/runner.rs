@@ -1,0 +1,77 @@
+//! Runs many seeds on all cores, and says how far it is.
+
+use std::{
+    io::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{coverage::Totals, plants::Plant, world::World};
+
+/// How often a long run says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(15);
+
+/// Says something past the test runner, which hides what passing tests print.
+pub fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("there is a stderr");
+}
+
+/// The seeds of a run, from the first.
+struct Seeds {
+    first: u64,
+    count: u64,
+    next: AtomicU64,
+    begun: Instant,
+    said: Mutex<Instant>,
+}
+
+impl Seeds {
+    fn take(&self) -> Option<u64> {
+        let seed = self.next.fetch_add(1, Ordering::Relaxed);
+        (seed < self.first + self.count).then_some(seed)
+    }
+
+    fn stop(&self) {
+        self.next.store(self.first + self.count, Ordering::Relaxed);
+    }
+
+    fn say_how_far(&self) {
+        let Ok(mut said) = self.said.try_lock() else { return };
+        if said.elapsed() < SAY_EVERY {
+            return;
+        }
+        *said = Instant::now();
+        let done = self.next.load(Ordering::Relaxed).min(self.first + self.count) - self.first;
+        let seconds = self.begun.elapsed().as_secs();
+        let left = (self.count - done) * seconds / done.max(1);
+        say(&format!("{done} of {} seeds in {seconds} s, {left} s left", self.count));
+    }
+}
+
+/// Runs seeds; gives what all of them were made of, or the first violation that is met.
+pub fn run(first: u64, count: u64, plant: Option<Plant>) -> Result<Totals, (u64, String)> {
+    let now = Instant::now();
+    let seeds = Seeds { first, count, next: AtomicU64::new(first), begun: now, said: Mutex::new(now) };
+    let totals = Mutex::new(Totals::default());
+    let work = || {
+        while let Some(seed) = seeds.take() {
+            let coverage = World::new(seed, plant).run().map_err(|violation| {
+                seeds.stop();
+                (seed, violation)
+            })?;
+            totals.lock().unwrap().add(&coverage);
+            seeds.say_how_far();
+        }
+        Ok(())
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("a simulation does not panic"))
+    })?;
+    Ok(totals.into_inner().unwrap())
+}
