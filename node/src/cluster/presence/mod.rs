@@ -156,7 +156,7 @@ impl PresenceMap {
 
     /// How many people are present on linked nodes and here.
     pub fn count(&self) -> usize {
-        self.state().rooms.count()
+        self.state().rooms.people()
     }
 
     /// Tells those who are in the rooms: one push a room, however many came or left at once.
@@ -181,11 +181,9 @@ impl PresenceMap {
 
     fn leave(&self, present: &Present) {
         self.change(self.state(), |state, log| {
-            let notices = state.rooms.left(present, log);
-            if !notices.is_empty() {
-                state.tell(&Presence::Left(present.clone()));
-            }
-            notices
+            // Also if nobody sees it here: a peer may show this session, having heard of no later one.
+            state.tell(&Presence::Left(present.clone()));
+            state.rooms.left(present, log)
         });
     }
 }

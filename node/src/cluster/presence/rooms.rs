@@ -68,6 +68,8 @@ pub struct Rooms {
     by_id: HashMap<RoomId, Room>,
     /// How many entries each peer has in which rooms: what ends with its link, without looking at all others.
     of_peers: HashMap<NodeId, HashMap<RoomId, usize>>,
+    /// Sessions of peers that are not shown because their guest has a later one; the latest last.
+    superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, NodeId)>>,
     /// What is to be put into the log.
     pub shares: Vec<Share>,
 }
@@ -103,7 +105,7 @@ impl Rooms {
         guests.filter_map(|entry| entry.shown.clone()).collect()
     }
 
-    pub fn count(&self) -> usize {
+    pub fn people(&self) -> usize {
         self.by_id.values().map(|room| room.guests.len()).sum()
     }
 
@@ -118,55 +120,60 @@ impl Rooms {
         entries.filter(|entry| matches!(entry.holder, Holder::Here(_))).map(|entry| &entry.present)
     }
 
-    /// Somebody is present; of two sessions of one guest the later stays.
+    /// Somebody is present; of two sessions of one guest the later is shown.
     pub fn joined(&mut self, present: Present, holder: Holder, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let (room, guest, folded) = (present.room, present.guest, present.name.folded());
         if self.since(room, guest).is_some_and(|since| since > present.since) {
+            if let Holder::Peer(peer) = holder {
+                self.supersede(present, peer);
+            }
             return Vec::new();
         }
-        let mut notices = Vec::new();
-        let mut entry = Entry { present, holder, shown: None, put_down: false };
-        if let Some(old) = self.remove(room, guest) {
-            if let Holder::Here(Some(taken_over)) = old.holder {
+        let new = Entry { present, holder, shown: None, put_down: false };
+        let (mut notices, mut names) = (Vec::new(), BTreeSet::from([folded]));
+        let old = self.remove(room, guest);
+        if let Some(old) = &old {
+            names.insert(old.present.name.folded());
+        }
+        self.put(old.as_ref(), new, &mut notices);
+        match old.map(|old| (old.holder, old.present)) {
+            Some((Holder::Here(Some(taken_over)), _)) => {
                 let _ = taken_over.send(());
             }
-            let name = old.present.name.folded();
-            if name == folded {
-                // A guest who only moves is not announced.
-                entry.shown = old.shown;
-            } else {
-                notices.extend(old.shown.map(|shown| (room, Notice::Left(shown))));
-                self.settle(room, &name, log, &mut notices);
-            }
+            Some((Holder::Peer(peer), present)) => self.supersede(present, peer),
+            Some((Holder::Here(None), _)) | None => {}
         }
-        if let Holder::Peer(peer) = entry.holder {
-            *self.of_peers.entry(peer).or_default().entry(room).or_default() += 1;
+        for name in names {
+            self.settle(room, &name, log, &mut notices);
         }
-        let entries = self.by_id.entry(room).or_default();
-        entries.names.entry(folded.clone()).or_default().push(guest);
-        entries.guests.insert(guest, entry);
-        self.settle(room, &folded, log, &mut notices);
         notices
     }
 
     /// A session is over, unless a later one of the same guest goes on.
     pub fn left(&mut self, present: &Present, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let Present { room, guest, since, .. } = *present;
-        if self.since(room, guest) != Some(since) {
-            return Vec::new();
+        if self.since(room, guest) == Some(since) {
+            return self.gone(room, [guest], log);
         }
-        self.gone(room, [guest], log)
+        self.drop_superseded(room, guest, |entry, _| entry.since == since);
+        Vec::new()
     }
 
     /// All sessions of a peer are over.
     pub fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
-        for room in self.of_peers.remove(&peer).unwrap_or_default().into_keys() {
+        let rooms: Vec<_> = self.of_peers.get(&peer).into_iter().flat_map(HashMap::keys).copied().collect();
+        for room in rooms {
             let guests = self.by_id.get(&room).into_iter().flat_map(|room| &room.guests);
             let gone = guests.filter(|(_, entry)| matches!(entry.holder, Holder::Peer(held) if held == peer));
             let gone: Vec<_> = gone.map(|(&guest, _)| guest).collect();
+            let superseded = self.superseded.range((room, GuestId([0; 16]))..=(room, GuestId([u8::MAX; 16])));
+            for guest in superseded.map(|(&(_, guest), _)| guest).collect::<Vec<_>>() {
+                self.drop_superseded(room, guest, |_, held| held == peer);
+            }
             notices.extend(self.gone(room, gone, log));
         }
+        self.of_peers.remove(&peer);
         notices
     }
 
@@ -190,14 +197,78 @@ impl Rooms {
         guests: impl IntoIterator<Item = GuestId>,
         log: Log<'_>,
     ) -> Vec<(RoomId, Notice)> {
+        let (mut notices, mut names) = (Vec::new(), BTreeSet::new());
         let entries: Vec<_> = guests.into_iter().filter_map(|guest| self.remove(room, guest)).collect();
-        let names: BTreeSet<_> = entries.iter().map(|entry| entry.present.name.folded()).collect();
-        let left = entries.into_iter().filter_map(|entry| entry.shown);
-        let mut notices: Vec<_> = left.map(|shown| (room, Notice::Left(shown))).collect();
+        for old in entries {
+            names.insert(old.present.name.folded());
+            match self.next_session(room, old.present.guest) {
+                Some(earlier) => {
+                    names.insert(earlier.present.name.folded());
+                    self.put(Some(&old), earlier, &mut notices);
+                }
+                None => notices.extend(old.shown.map(|shown| (room, Notice::Left(shown)))),
+            }
+        }
         for name in names {
             self.settle(room, &name, log, &mut notices);
         }
         notices
+    }
+
+    /// Shows a session in the place of another one of the same guest. A guest who only moves is not announced.
+    fn put(&mut self, old: Option<&Entry>, mut new: Entry, notices: &mut Vec<(RoomId, Notice)>) {
+        let Present { room, guest, ref name, .. } = new.present;
+        let folded = name.folded();
+        let shown = old.and_then(|old| Some((old.present.name.folded(), old.shown.clone()?)));
+        match shown {
+            Some((name, shown)) if name == folded => new.shown = Some(shown),
+            Some((_, shown)) => notices.push((room, Notice::Left(shown))),
+            None => {}
+        }
+        if let Holder::Peer(peer) = new.holder {
+            self.count(peer, room, true);
+        }
+        let entries = self.by_id.entry(room).or_default();
+        entries.names.entry(folded).or_default().push(guest);
+        entries.guests.insert(guest, new);
+    }
+
+    /// Keeps a peer's session of a guest who has a later one: that may end first, for clocks differ and not every node
+    /// hears of both.
+    fn supersede(&mut self, present: Present, peer: NodeId) {
+        let (room, guest) = (present.room, present.guest);
+        self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
+        let sessions = self.superseded.entry((room, guest)).or_default();
+        let at = sessions.partition_point(|(entry, _)| entry.since < present.since);
+        sessions.insert(at, (present, peer));
+        self.count(peer, room, true);
+    }
+
+    /// The latest session of a guest besides the one that was shown.
+    fn next_session(&mut self, room: RoomId, guest: GuestId) -> Option<Entry> {
+        let (present, peer) = self.superseded.get(&(room, guest))?.last().cloned()?;
+        self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
+        Some(Entry { present, holder: Holder::Peer(peer), shown: None, put_down: false })
+    }
+
+    fn drop_superseded(&mut self, room: RoomId, guest: GuestId, is_over: impl Fn(&Present, NodeId) -> bool) {
+        let Some(mut sessions) = self.superseded.remove(&(room, guest)) else { return };
+        for (_, peer) in sessions.extract_if(.., |(present, peer)| is_over(present, *peer)) {
+            self.count(peer, room, false);
+        }
+        if !sessions.is_empty() {
+            self.superseded.insert((room, guest), sessions);
+        }
+    }
+
+    /// Counts an entry of a peer in a room, or one less.
+    fn count(&mut self, peer: NodeId, room: RoomId, more: bool) {
+        let rooms = self.of_peers.entry(peer).or_default();
+        let entries = rooms.entry(room).or_default();
+        *entries = if more { *entries + 1 } else { entries.saturating_sub(1) };
+        if *entries == 0 {
+            rooms.remove(&room);
+        }
     }
 
     /// Decides again who is shown how of those who have a name.
@@ -253,14 +324,8 @@ impl Rooms {
         if room.guests.is_empty() {
             self.by_id.remove(&room_id);
         }
-        if let Holder::Peer(peer) = entry.holder
-            && let Some(rooms) = self.of_peers.get_mut(&peer)
-            && let Some(entries) = rooms.get_mut(&room_id)
-        {
-            *entries -= 1;
-            if *entries == 0 {
-                rooms.remove(&room_id);
-            }
+        if let Holder::Peer(peer) = entry.holder {
+            self.count(peer, room_id, false);
         }
         Some(entry)
     }

@@ -130,3 +130,19 @@ fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
     assert!(!is_free(3, "Ann") && !is_free(3, &suffixed(1).to_uppercase()));
     assert!(is_free(3, "Ann~") && is_free(3, "Bob~00"));
 }
+
+/// Found by `quic_sim`: the clock of the node that held the earlier session was ahead.
+#[test]
+fn a_session_that_seemed_earlier_is_shown_when_the_later_one_ends() {
+    let mut rooms = Rooms::default();
+    let other = NodeId([3; 16]);
+    rooms.joined(present(1, "Ann", 9), Holder::Peer(PEER), &nothing);
+    assert!(rooms.joined(present(1, "Ann", 4), Holder::Peer(other), &nothing).is_empty());
+    assert!(rooms.peer_gone(PEER, &nothing).is_empty(), "she only moved");
+    assert_eq!(rooms.names(ROOM), ["Ann"]);
+    rooms.joined(present(1, "Anna", 5), Holder::Peer(PEER), &nothing);
+    assert_eq!(names(rooms.left(&present(1, "Anna", 5), &nothing)), ["-Anna", "+Ann"]);
+    assert_eq!(names(rooms.peer_gone(other, &nothing)), ["-Ann"]);
+    assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
+    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+}
