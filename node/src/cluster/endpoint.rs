@@ -12,8 +12,9 @@ use starling_protocol::NodeId;
 use super::keys::{ClusterKeys, KeyError};
 use crate::machine::Machine;
 
-/// A link that has been silent for so long is over.
-const IDLE_MS: u32 = 3_000;
+/// A link that has been silent for so long is over. QUIC waits for three probe timeouts at least, which take long
+/// on a way that is or was slow: `links` sees to it then.
+pub(super) const IDLE_MS: u32 = 3_000;
 /// Keeps a quiet link from being silent; a third of the above.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Bytes that a peer may send ahead on the one stream, and on the connection.

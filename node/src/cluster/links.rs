@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -23,9 +23,13 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Members, PresenceMap,
     admission::CloseCode,
+    endpoint::IDLE_MS,
     link::{FrameError, LinkReceiver, LinkSender},
     replication::DriverInput,
 };
+
+/// How often it is looked whether a link has become silent.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// What has come of dialling so far; a starting node looks at it before it touches its disk.
 #[derive(Clone, Debug, Default)]
@@ -179,6 +183,7 @@ impl Links {
                     biased;
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
+                    () = silent(&connection) => tracing::info!(%peer, "silent for too long"),
                 }
             };
             // Whatever a frame does to this task, the link ends in order.
@@ -234,6 +239,18 @@ impl Links {
     pub fn close_all(&self) {
         for entry in self.links().values() {
             entry.sender.connection().close(CloseCode::Stopping.number(), b"stopping");
+        }
+    }
+}
+
+/// Returns when nothing has come for as long as a link may be silent.
+async fn silent(connection: &Connection) {
+    let heard = || connection.stats().udp_rx.datagrams;
+    let mut last = (heard(), tokio::time::Instant::now());
+    while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if heard() != last.0 {
+            last = (heard(), tokio::time::Instant::now());
         }
     }
 }
