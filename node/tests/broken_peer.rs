@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use clap::Parser;
@@ -43,8 +43,9 @@ impl Bench {
         let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
         let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
         let keys = ClusterKeys::derive(&secret).unwrap();
-        let socket = ThisMachine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let endpoint = cluster::open(&ThisMachine, socket, &keys, ME).unwrap();
+        let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+        let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let endpoint = cluster::open(&machine, socket, &keys, ME).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], cluster_port));
         let connection = endpoint.connect(to, "node.starling.internal").unwrap().await.unwrap();
         let (stream, _) = connection.open_bi().await.unwrap();

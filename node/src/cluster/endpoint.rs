@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{
-    AsyncUdpSocket, ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use starling_protocol::NodeId;
@@ -24,6 +24,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted, at most.
 const INCOMING_MAX: usize = 256;
+/// Length of connection ids: enough that they never meet.
+const CONNECTION_ID_BYTES: usize = 8;
 /// Kernel buffers of the socket.
 const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
@@ -40,7 +42,7 @@ pub fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
 
 /// Makes the endpoint on a bound socket.
 pub fn open(
-    machine: &dyn Machine,
+    machine: &Arc<dyn Machine>,
     socket: Arc<dyn AsyncUdpSocket>,
     keys: &ClusterKeys,
     node: NodeId,
@@ -52,14 +54,33 @@ pub fn open(
     let mut client = ClientConfig::new(Arc::new(client));
     client.transport_config(transport);
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
-    // that the peers believe.
+    // that the peers believe. Quinn's own ids would not do: it drops packets with an id that it did not make itself.
     let mut endpoint_config = EndpointConfig::new(Arc::new(keys.reset_key.clone()));
+    let ids = Arc::clone(machine);
+    endpoint_config.cid_generator(move || Box::new(RandomIds(Arc::clone(&ids))));
     endpoint_config.rng_seed(Some(machine.random()));
     let runtime = Arc::new(TokioRuntime);
     let mut endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server), socket, runtime)
         .expect("a bound UDP socket inside the runtime makes an endpoint");
     endpoint.set_default_client_config(client);
     Ok(endpoint)
+}
+
+/// Connection ids that say nothing.
+struct RandomIds(Arc<dyn Machine>);
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&self.0.random::<CONNECTION_ID_BYTES>())
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 fn transport() -> TransportConfig {

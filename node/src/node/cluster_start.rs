@@ -75,7 +75,7 @@ impl ClusterStart<'_> {
         let listen = self.cluster.listen;
         let socket =
             machine.bind_udp(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let endpoint = cluster::open(&**machine, socket, &keys, node)?;
+        let endpoint = cluster::open(machine, socket, &keys, node)?;
         let known = self.known;
         let knows_peers = !known.is_empty() || !self.cluster.join.is_empty();
         let first = self.cluster.join.first().or(known.first().map(|member| &member.address));
