@@ -1,0 +1,93 @@
+//! What can go wrong, and what a history was made of: a check that sees nothing happen checks nothing.
+
+use std::collections::BTreeMap;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    Kill,
+    Pause,
+    CutPair,
+    CutOneWay,
+    Split,
+    SlowWay,
+    Loss,
+    Disorder,
+    NarrowPath,
+    ClockJump,
+    DiskFull,
+    Calm,
+}
+
+impl Fault {
+    pub const ALL: [Self; 12] = [
+        Self::Kill,
+        Self::Pause,
+        Self::CutPair,
+        Self::CutOneWay,
+        Self::Split,
+        Self::SlowWay,
+        Self::Loss,
+        Self::Disorder,
+        Self::NarrowPath,
+        Self::ClockJump,
+        Self::DiskFull,
+        Self::Calm,
+    ];
+}
+
+/// What a history was made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub faults: BTreeMap<Fault, u64>,
+    pub posts: u64,
+    pub acks: u64,
+    /// Acks that said two nodes or more.
+    pub copied: u64,
+    pub rooms: u64,
+    pub sessions: u64,
+    pub packets: u64,
+    /// From the end of the last fault until every promise held, in virtual milliseconds.
+    pub healed_in_ms: u64,
+    /// A fingerprint of all packets and outcomes.
+    pub trace: u64,
+}
+
+impl Coverage {
+    pub fn note(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.trace = (self.trace ^ number).wrapping_mul(0x0100_0000_01b3).rotate_left(7);
+        }
+    }
+
+    /// What all histories were made of, a line each.
+    pub fn summary(all: &[Self]) -> Vec<String> {
+        let mean = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>() / all.len().max(1) as u64;
+        let mut healed: Vec<_> = all.iter().map(|one| one.healed_in_ms).collect();
+        healed.sort_unstable();
+        let at = |part: usize| healed.get((healed.len() * part / 100).min(healed.len().max(1) - 1));
+        let mut lines = vec![
+            format!(
+                "mean of a seed: {} posts, {} acks ({} with copies), {} rooms, {} sessions, {} packets",
+                mean(|c| c.posts),
+                mean(|c| c.acks),
+                mean(|c| c.copied),
+                mean(|c| c.rooms),
+                mean(|c| c.sessions),
+                mean(|c| c.packets),
+            ),
+            format!(
+                "healed within (virtual ms): {} of half, {} of 99 in 100, {} of all",
+                at(50).copied().unwrap_or(0),
+                at(99).copied().unwrap_or(0),
+                healed.last().copied().unwrap_or(0),
+            ),
+        ];
+        let faults = Fault::ALL.map(|fault| {
+            let count: u64 = all.iter().filter_map(|one| one.faults.get(&fault)).sum();
+            format!("{fault:?} {count}")
+        });
+        lines.push(faults.join(", "));
+        lines
+    }
+}

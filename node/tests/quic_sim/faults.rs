@@ -1,0 +1,105 @@
+//! What goes wrong, and when. At the end all of it is mended.
+
+use rand::RngExt;
+
+use crate::{
+    coverage::Fault,
+    host::DISK_RESERVE_BYTES,
+    network::{Way, Weather},
+    world::{Event, World},
+};
+
+/// What a path lets through, at least: what QUIC asks of it (RFC 9000, section 14).
+pub const MTU_BYTES_MIN: usize = 1_200;
+/// By how much a clock may be wrong: two may be almost so far apart that their nodes are not ready.
+const SKEW_MS_MAX: i64 = 14_000;
+
+impl World {
+    /// One thing goes wrong.
+    pub fn fault(&mut self) {
+        let fault = Fault::ALL[self.rng.random_range(0..Fault::ALL.len())];
+        let host = self.rng.random_range(0..self.hosts.len());
+        let other = (host + self.rng.random_range(1..self.hosts.len())) % self.hosts.len();
+        let mend_after = self.rng.random_range(100..8_000);
+        tracing::debug!(at = self.now, ?fault, host, other, mend_after, "fault");
+        *self.coverage.faults.entry(fault).or_default() += 1;
+        match fault {
+            Fault::Kill => {
+                self.hosts[host].kill(&mut self.rng, &self.network);
+                let after = if self.rng.random_bool(0.5) { 10..500 } else { 500..8_000 };
+                let after = self.rng.random_range(after);
+                self.schedule(after, Event::Start(host));
+            }
+            Fault::Pause => {
+                let until = self.now + mend_after;
+                if let Some(run) = &mut self.hosts[host].run {
+                    run.paused_until.get_or_insert(until);
+                }
+            }
+            Fault::CutPair => self.cut(&[(host, other), (other, host)], mend_after),
+            Fault::CutOneWay => self.cut(&[(host, other)], mend_after),
+            Fault::Split => {
+                let side: Vec<bool> = self.hosts.iter().map(|_| self.rng.random_bool(0.5)).collect();
+                let all = 0..self.hosts.len();
+                let ways = all.clone().flat_map(|a| all.clone().map(move |b| (a, b)));
+                let apart: Vec<_> = ways.filter(|&(a, b)| side[a] != side[b]).collect();
+                self.cut(&apart, mend_after);
+            }
+            Fault::SlowWay => {
+                let by = self.rng.random_range(50..700);
+                self.network.wires().weather.slow.insert((host, other), by);
+                self.schedule(mend_after, Event::Mend(vec![(host, other)]));
+            }
+            Fault::Loss => self.network.wires().weather.lost = self.rng.random_range(1..250),
+            Fault::Disorder => {
+                let (doubled, jitter_ms) = (self.rng.random_range(0..100), self.rng.random_range(2..120));
+                let mut wires = self.network.wires();
+                (wires.weather.doubled, wires.weather.jitter_ms) = (doubled, jitter_ms);
+            }
+            Fault::NarrowPath => self.network.wires().weather.mtu_bytes = MTU_BYTES_MIN,
+            Fault::ClockJump => self.hosts[host].set_skew(self.rng.random_range(-SKEW_MS_MAX..SKEW_MS_MAX)),
+            Fault::DiskFull => {
+                // Either users are refused, or what other nodes send as well.
+                let free = self.rng.random_range(0..2) * (DISK_RESERVE_BYTES - 1);
+                self.hosts[host].space.free.set(free);
+                self.schedule(mend_after, Event::FreeDisk(host));
+            }
+            Fault::Calm => {
+                let mut wires = self.network.wires();
+                (wires.weather.lost, wires.weather.doubled, wires.weather.jitter_ms) = (0, 0, 2);
+            }
+        }
+        let next = self.rng.random_range(100..1_200);
+        self.schedule(next, Event::Fault);
+    }
+
+    pub fn cut(&mut self, ways: &[Way], mend_after: u64) {
+        self.network.wires().weather.cut.extend(ways);
+        self.schedule(mend_after, Event::Mend(ways.to_vec()));
+    }
+
+    pub fn mend(&mut self, ways: &[Way]) {
+        let mut wires = self.network.wires();
+        for way in ways {
+            wires.weather.cut.remove(way);
+            wires.weather.slow.remove(way);
+        }
+    }
+
+    /// All that was broken works again; every promise must hold before long.
+    pub fn heal(&mut self) {
+        self.healed_at = Some(self.now);
+        {
+            let mut wires = self.network.wires();
+            let (mtu, no_handshakes) = (wires.weather.mtu_bytes, wires.weather.no_handshakes);
+            wires.weather = Weather { no_handshakes, ..Weather::calm(mtu) };
+        }
+        for host in 0..self.hosts.len() {
+            self.hosts[host].free_disk();
+            match &mut self.hosts[host].run {
+                Some(run) => run.paused_until = run.paused_until.map(|_| self.now),
+                None => self.start(host),
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A machine and the node on it. Each node runs in a runtime of its own on paused time: the world lets it run up to
+//! a moment, leaves it standing (a pause), or drops it with everything in it (a kill).
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use clap::Parser;
+use rand::{RngExt, rngs::StdRng};
+use starling_node::{
+    config::{Config, Flags},
+    data_dir::Identity,
+    disk_space::DiskSpace,
+    machine::Machine,
+    node::{Core, CoreStart, Joined, StartError},
+    store::Store,
+};
+use starling_protocol::{NodeId, VersionVector, frame::peer::Member};
+use tokio::runtime::Runtime;
+
+use crate::{
+    disk::Disk,
+    machine::{ALL_MACHINES, SimMachine, VirtualClock},
+    network::{self, Network},
+    plants::{ForgetfulDisk, Plant},
+};
+
+/// Below so much free room users are refused.
+pub const DISK_RESERVE_BYTES: u64 = 1 << 20;
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A running process.
+pub struct Run {
+    /// First, so that tasks are gone before what they use.
+    pub runtime: Runtime,
+    core: Arc<OnceLock<Result<Core, StartError>>>,
+    clock: VirtualClock,
+    /// Stands still until then.
+    pub paused_until: Option<u64>,
+}
+
+/// A machine.
+pub struct Host {
+    pub number: usize,
+    pub id: NodeId,
+    identity: Identity,
+    machines: usize,
+    disk: Disk,
+    /// Room on the disk.
+    pub space: DiskSpace,
+    members: Arc<Mutex<Vec<Member>>>,
+    pub skew_ms: Arc<AtomicI64>,
+    pub starts: u32,
+    pub run: Option<Run>,
+    /// What it has ever made durable.
+    pub durable: VersionVector,
+    plant: Option<Plant>,
+}
+
+impl Host {
+    pub fn new(number: usize, machines: usize, rng: &mut StdRng, plant: Option<Plant>) -> Self {
+        let id = NodeId(rng.random());
+        Self {
+            number,
+            id,
+            identity: Identity::new(id, rng.random()),
+            machines,
+            disk: Disk::default(),
+            space: DiskSpace::new(DISK_RESERVE_BYTES),
+            members: Arc::default(),
+            skew_ms: Arc::default(),
+            starts: 0,
+            run: None,
+            durable: VersionVector::default(),
+            plant,
+        }
+    }
+
+    /// The node, once its start has succeeded.
+    pub fn core(&self) -> Option<&Core> {
+        self.run.as_ref()?.core.get()?.as_ref().ok()
+    }
+
+    pub fn cluster(&self) -> Option<&Joined> {
+        self.core()?.cluster.as_ref()
+    }
+
+    /// The node, if users reach it now.
+    pub fn serving(&self) -> Option<(&Runtime, &Core)> {
+        let run = self.run.as_ref().filter(|run| run.paused_until.is_none())?;
+        Some((&run.runtime, self.core()?))
+    }
+
+    pub fn refused(&self) -> Option<String> {
+        Some(self.run.as_ref()?.core.get()?.as_ref().err()?.to_string())
+    }
+
+    pub fn start(&mut self, now: u64, seed: u64, network: &Network) {
+        self.starts += 1;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        let inside = runtime.enter();
+        let clock = VirtualClock::new(now);
+        let (name, skew) = ((self.number, self.starts), Arc::clone(&self.skew_ms));
+        let machine = SimMachine::new(name, self.machines, clock, skew, seed, network.clone());
+        let machine: Arc<dyn Machine> = Arc::new(machine);
+        let core = Arc::new(OnceLock::new());
+        let (slot, identity, members) = (Arc::clone(&core), self.identity.clone(), Arc::clone(&self.members));
+        let (disk, space, config, plant) = (self.disk.clone(), self.space.clone(), self.config(), self.plant);
+        let open = move || match plant {
+            Some(Plant::DiskForgets) => Store::open_backend(ForgetfulDisk(disk)),
+            _ => Store::open_backend(disk),
+        };
+        runtime.spawn(async move {
+            let known = members.lock().unwrap().clone();
+            let started = Core::start(CoreStart {
+                machine,
+                config: &config,
+                identity: &identity,
+                known,
+                space,
+                open_store: Box::new(|_| open().map_err(|error| StartError::store(&config.data_dir, error))),
+                keep_members: Box::new(move |known| {
+                    *members.lock().unwrap() = known.to_vec();
+                    Ok(())
+                }),
+            });
+            let _ = slot.set(started.await);
+        });
+        drop(inside);
+        self.run = Some(Run { runtime, core, clock, paused_until: None });
+    }
+
+    /// As an operator would configure it: the even ones by name, the odd ones by the address of the first.
+    fn config(&self) -> Config {
+        let own = network::address(self.number).to_string();
+        let first = network::address(0).to_string();
+        let join = if self.number.is_multiple_of(2) { ALL_MACHINES } else { &first };
+        let flags = ["starling", "--cluster-secret", SECRET, "--cluster-listen", &own, "--join", join];
+        Config::resolve(Flags::try_parse_from(flags).unwrap().serve).unwrap()
+    }
+
+    /// Lets the node run up to a moment of the world's time.
+    pub fn run_to(&mut self, now: u64) {
+        let Some(run) = &mut self.run else { return };
+        if run.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        let _span = tracing::info_span!("node", number = self.number, at = now).entered();
+        if run.paused_until.take().is_some() {
+            let missed = {
+                let _inside = run.runtime.enter();
+                now.saturating_sub(run.clock.now_ms())
+            };
+            // As after SIGSTOP and SIGCONT: the clock has jumped, and everything is due at once.
+            run.runtime.block_on(tokio::time::advance(Duration::from_millis(missed)));
+        }
+        let clock = run.clock;
+        run.runtime.block_on(async move { tokio::time::sleep_until(clock.instant(now)).await });
+        if let Some(core) = self.core() {
+            let point = core.web.lanes.commit_point();
+            self.durable.merge(&point.vector);
+        }
+    }
+
+    /// The process is killed, or the machine loses power: what was not synced may be lost.
+    pub fn kill(&mut self, rng: &mut StdRng, network: &Network) {
+        network.close(self.number);
+        if self.run.take().is_some() {
+            self.disk = self.disk.crash(rng);
+        }
+    }
+
+    pub fn free_disk(&self) {
+        self.space.free.set(u64::MAX);
+    }
+
+    pub fn set_skew(&self, skew_ms: i64) {
+        self.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+}

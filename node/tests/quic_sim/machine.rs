@@ -1,0 +1,102 @@
+//! A virtual machine under a node: its clock, chance and threads are functions of the seed.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use quinn::AsyncUdpSocket;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use starling_node::machine::Machine;
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::network::{self, Network};
+
+/// Unix milliseconds at which every history begins.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+/// The name under which all machines are found.
+pub const ALL_MACHINES: &str = "starling.example:7946";
+
+/// Translates between the world's time and that of a node's runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualClock {
+    started_ms: u64,
+    started: Instant,
+}
+
+impl VirtualClock {
+    /// Made when the runtime is, inside of it.
+    pub fn new(started_ms: u64) -> Self {
+        Self { started_ms, started: Instant::now() }
+    }
+
+    /// The world's time, in milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.started_ms + u64::try_from(self.started.elapsed().as_millis()).expect("short histories")
+    }
+
+    /// When the runtime's clock shows the world's time.
+    pub fn instant(&self, world_ms: u64) -> Instant {
+        self.started + Duration::from_millis(world_ms.saturating_sub(self.started_ms))
+    }
+}
+
+#[derive(Debug)]
+pub struct SimMachine {
+    number: usize,
+    start: u32,
+    machines: usize,
+    clock: VirtualClock,
+    /// By how much its wall clock is wrong.
+    skew_ms: Arc<AtomicI64>,
+    rng: Mutex<StdRng>,
+    network: Network,
+}
+
+impl SimMachine {
+    pub fn new(
+        (number, start): (usize, u32),
+        machines: usize,
+        clock: VirtualClock,
+        skew_ms: Arc<AtomicI64>,
+        seed: u64,
+        network: Network,
+    ) -> Self {
+        let rng = Mutex::new(StdRng::seed_from_u64(seed));
+        Self { number, start, machines, clock, skew_ms, rng, network }
+    }
+}
+
+impl Machine for SimMachine {
+    fn now_ms(&self) -> u64 {
+        (EPOCH_MS + self.clock.now_ms()).saturating_add_signed(self.skew_ms.load(Ordering::Relaxed))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        self.rng.lock().unwrap().fill_bytes(bytes);
+    }
+
+    /// At once: in virtual time, work takes no time.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+
+    fn run_apart(&self, _name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+        tokio::spawn(part)
+    }
+
+    fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>> {
+        let all = (0..self.machines).map(network::address).collect();
+        Box::pin(async move { if name == ALL_MACHINES { all } else { Vec::new() } })
+    }
+
+    fn bind_udp(&self, _listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        Ok(self.network.open(self.number, self.start, self.clock))
+    }
+}
