@@ -99,3 +99,20 @@ fn architecture_names_every_room() {
         }
     }
 }
+
+/// Otherwise `quic_sim` could not repeat a history. Commands, logs and the control socket are outside of it.
+#[test]
+fn the_core_of_a_node_takes_clock_chance_and_threads_from_its_machine() {
+    let outside = ["machine.rs", "main.rs", "logging.rs", "verify.rs", "control"];
+    let sources = files(&root().join("node/src"), ".rs");
+    for path in
+        sources.iter().filter(|path| !outside.iter().any(|name| path.iter().any(|part| part == *name)))
+    {
+        let text = fs::read_to_string(path).unwrap();
+        for word in
+            ["SystemTime", "rand::random", "spawn_blocking", "lookup_host", "thread::spawn", "blocking_"]
+        {
+            assert!(!text.contains(word), "{} mentions {word}", path.display());
+        }
+    }
+}
