@@ -246,11 +246,14 @@ impl Links {
 /// Returns when nothing has come for as long as a link may be silent.
 async fn silent(connection: &Connection) {
     let heard = || connection.stats().udp_rx.datagrams;
-    let mut last = (heard(), tokio::time::Instant::now());
+    let mut looked = tokio::time::Instant::now();
+    let mut last = (heard(), looked);
     while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
         tokio::time::sleep(LOOK_EVERY).await;
         if heard() != last.0 {
-            last = (heard(), tokio::time::Instant::now());
+            // As of the look before: if this process was paused since, it may have come before that.
+            last = (heard(), looked);
         }
+        looked = tokio::time::Instant::now();
     }
 }
