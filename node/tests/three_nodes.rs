@@ -6,7 +6,8 @@ mod support;
 use std::collections::BTreeSet;
 
 use support::http::{create_room, list_all, room_exists};
-use support::{Client, Cluster, Frame, PATIENCE, Refused, eventually, same};
+use support::proxy::Rule;
+use support::{Client, Cluster, Frame, PATIENCE, Refused, eventually, http, same};
 
 #[tokio::test]
 async fn a_message_posted_on_any_node_is_delivered_on_all_exactly_once() {
@@ -63,6 +64,29 @@ async fn a_room_exists_everywhere_when_its_creation_is_answered() {
             assert!(room_exists(node.http, &room).await, "turn {turn}: {room} is unknown on {}", node.name);
         }
     }
+}
+
+/// 'No' is only said after catching up: a node that begins with an empty directory knows no room at first.
+#[tokio::test]
+async fn a_starting_node_never_denies_a_room_that_exists() {
+    let mut cluster = Cluster::prepare(2, 0).await;
+    cluster.start_first(1).await;
+    let room = create_room(cluster[0].http).await;
+    // Far away, so that catching up takes longer than asking.
+    let far = Rule { delay: Duration::from_millis(150), ..Rule::default() };
+    cluster.network.set(0, 1, far);
+    cluster[1].start();
+    let target = format!("/room-exists?roomID={room}");
+    eventually(PATIENCE, "the new node knows the room", async || {
+        let answer = http::get(cluster[1].http, &target).await.map_err(|error| error.to_string())?;
+        assert!([200, 503].contains(&answer.status), "{} {}", answer.status, answer.text());
+        if answer.status == 503 {
+            return Err(answer.text());
+        }
+        assert_eq!(answer.json()["exists"], true);
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -103,12 +103,20 @@ impl Rooms for RoomsService {
     }
 
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
+        // Asked first: who becomes ready while this looks has not looked with all that there is.
+        let ready = self.driver.is_ready();
         let mut found = self.read(move |store| store.room(room)).await?;
         if found.is_none() {
             self.driver.barrier().await;
             found = self.read(move |store| store.room(room)).await?;
         }
-        found.map(|room| room.name).ok_or_else(|| Refusal::new(ErrorCode::NotFound, "there is no such room"))
+        found.map(|room| room.name).ok_or_else(|| {
+            if ready {
+                return Refusal::new(ErrorCode::NotFound, "there is no such room");
+            }
+            // No peer is in step yet, so the barrier has asked nobody.
+            Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
+        })
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {

@@ -29,17 +29,23 @@ impl Cluster {
     /// The seed decides which packets are lost where a rule says so.
     pub async fn start_seeded(count: usize, seed: u64) -> Self {
         let mut cluster = Self::prepare(count, seed).await;
-        for node in &mut cluster.nodes {
-            node.start();
-        }
-        for node in &mut cluster.nodes {
-            node.wait_ready().await;
-        }
-        cluster.linked().await;
+        cluster.start_first(count).await;
         cluster
     }
 
-    async fn prepare(count: usize, seed: u64) -> Self {
+    /// Starts the first so many of the prepared nodes and waits until they are ready and in step with each other.
+    pub async fn start_first(&mut self, count: usize) {
+        for node in &mut self.nodes[..count] {
+            node.start();
+        }
+        for node in &mut self.nodes[..count] {
+            node.wait_ready().await;
+        }
+        self.linked().await;
+    }
+
+    /// Nodes that know each other's addresses; none is started yet.
+    pub async fn prepare(count: usize, seed: u64) -> Self {
         let secret = new_secret().await;
         let listens: Vec<_> = (0..count).map(|_| SocketAddr::from(([127, 0, 0, 1], free_port()))).collect();
         let network = Network::new(listens.clone(), seed).await;
