@@ -46,6 +46,26 @@ async fn the_original_flow_works() {
     }
 }
 
+/// A node that wakes finds the requests of clients that have long given them up: they end no living session.
+#[tokio::test]
+async fn an_attempt_given_up_while_the_node_hung_ends_no_session() {
+    let node = Node::lone(&[]).await;
+    let room = create_room(node.http).await;
+    let mut ann = Client::join(node.http, &room, "Ann").await;
+    node.pause();
+    for _ in 0..5 {
+        let attempt = Client::connect(node.http, &room, "Ann", Some(&ann.cursor), None);
+        let given_up = tokio::time::timeout(Duration::from_millis(50), attempt).await;
+        assert!(given_up.is_err(), "a hanging node answers");
+    }
+    node.resume();
+    // These were asked after those attempts, and are answered after them.
+    for _ in 0..20 {
+        assert!(room_exists(node.http, &room).await);
+    }
+    ann.post("still here").await;
+}
+
 #[tokio::test]
 async fn a_newcomer_gets_fifty_earlier_messages_oldest_first() {
     let node = Node::lone(&[]).await;

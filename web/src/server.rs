@@ -8,6 +8,7 @@ use axum::{Router, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -42,6 +43,11 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub struct ConnectionPermit {
     _shared: Arc<Counted>,
 }
+
+/// Whether the client had closed its half of the connection before it was served: its request has waited while the
+/// node hung, and the client has given it up. Every request carries it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClosedEarly(pub bool);
 
 #[derive(Debug)]
 struct Counted {
@@ -123,6 +129,12 @@ async fn accept(
     Ok((stream, permit))
 }
 
+fn is_closed_by_client(stream: &TcpStream) -> bool {
+    let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+    let at_once = Timespec::default();
+    poll(&mut polled, Some(&at_once)).is_ok() && polled[0].revents().contains(PollFlags::RDHUP)
+}
+
 async fn connection(
     stream: TcpStream,
     router: Router,
@@ -132,9 +144,11 @@ async fn connection(
 ) {
     // Frames are flushed when they are complete; Nagle's algorithm would only hold them back.
     let _ = stream.set_nodelay(true);
+    let closed_early = ClosedEarly(is_closed_by_client(&stream));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(permit.clone());
+        request.extensions_mut().insert(closed_early);
         router.clone().oneshot(request)
     });
     let mut builder = http1::Builder::new();

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::Web;
 use crate::{
     problem,
-    server::ConnectionPermit,
+    server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
     session::{self, Brought, Seat},
 };
@@ -179,6 +179,7 @@ pub async fn ws(
     State(web): State<Arc<Web>>,
     query: Result<Query<Ws>, QueryRejection>,
     Extension(permit): Extension<ConnectionPermit>,
+    Extension(ClosedEarly(closed_early)): Extension<ClosedEarly>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
@@ -215,6 +216,10 @@ pub async fn ws(
     };
     if let Some(refusal) = web.drain.serving().refusal() {
         return Err(refusal);
+    }
+    if closed_early {
+        // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
+        return Err(bad_request("a WebSocket wants both halves of its connection"));
     }
     let lease = web.presence.enter(room, guest, name.clone()).map_err(|_| name_in_use())?;
     let seat = Seat { room, guest, name, lease, brought, after };
