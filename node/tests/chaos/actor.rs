@@ -1,31 +1,38 @@
 //! A guest of the chaos test: he posts at a steady rate, wanders from node to node, and comes back with his cursor.
-//! He resends what was not acked, and loads afresh when he is told to.
+//! He resends what was not acked, loads afresh when he is told to, and leaves a node that does not answer.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use uuid::Uuid;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::ledger::{Ledger, locked};
+use crate::ledger::{Key, Ledger, Note, body_of, locked};
+use crate::places::Seat;
 use crate::support::client::post_frame;
 use crate::support::http::try_list_all;
 use crate::support::{Client, Frame, Refused};
 
 /// A browser would wait longer; here it is the load that counts.
 const RECONNECT: Duration = Duration::from_millis(25);
+/// A node that owes him an ack, or a welcome, for so long has lost this guest.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Beyond it he waits for acks; a node takes 64 of one session.
+const UNACKED_MAX: usize = 40;
 
 pub(crate) struct Actor {
+    /// His place in the ledger.
+    pub(crate) guest: usize,
     pub(crate) name: String,
     pub(crate) room: String,
     /// `None` for one who only reads.
     pub(crate) rate_hz: Option<u32>,
-    pub(crate) nodes: Vec<SocketAddr>,
+    /// Whether he changes nodes without need.
+    pub(crate) wanders: bool,
     pub(crate) rng: StdRng,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     pub(crate) sending: watch::Receiver<bool>,
@@ -36,45 +43,67 @@ pub(crate) struct Actor {
 struct Memory {
     cursor: Option<String>,
     after: Option<String>,
-    unacked: VecDeque<(String, String)>,
-    next_number: u32,
+    unacked: VecDeque<Key>,
     must_reload: bool,
+}
+
+/// What a session is asked about its next moment.
+enum Next {
+    GoOn,
+    GoElsewhere,
 }
 
 impl Actor {
     pub(crate) async fn run(mut self) {
         let mut memory = Memory::default();
         loop {
-            let (at, mut client) = self.connect(&memory).await;
-            self.note(&self.name, format!("{} is let in on node {at}", self.name));
-            locked(&self.ledger).places.insert(self.name.clone(), at);
+            let (seat, mut client) = self.connect(&memory).await;
+            self.note(Note::In(seat.at));
             memory.cursor = Some(client.cursor.clone());
-            self.session(at, &mut client, &mut memory).await;
-            self.note(&self.name, format!("{} is off node {at}", self.name));
-            locked(&self.ledger).places.remove(&self.name);
+            self.session(seat, &mut client, &mut memory).await;
+            self.note(Note::Left(seat.at));
         }
     }
 
-    fn note(&self, whom: &str, what: String) {
-        locked(&self.ledger).note(whom, what);
+    fn note(&self, note: Note) {
+        locked(&self.ledger).note(self.guest, note);
     }
 
-    async fn connect(&mut self, memory: &Memory) -> (usize, Client) {
+    async fn connect(&mut self, memory: &Memory) -> (Seat, Client) {
         let (cursor, after) = (memory.cursor.as_deref(), memory.after.as_deref());
         loop {
-            let at = self.rng.random_range(0..self.nodes.len());
-            match Client::connect(self.nodes[at], &self.room, &self.name, cursor, after).await {
-                Ok(client) => return (at, client),
-                Err(Refused { status: 0 | 503, .. }) => sleep(RECONNECT).await,
-                Err(refused) => panic!("{} with his cursor is refused on node {at}: {refused:?}", self.name),
+            let (seat, http) = {
+                let ledger = locked(&self.ledger);
+                let at =
+                    *ledger.places.open().choose(&mut self.rng).expect("there is always a node to go to");
+                (ledger.places.seat(at), ledger.places.http(at))
+            };
+            let attempt = Client::connect(http, &self.room, &self.name, cursor, after);
+            match timeout(PATIENCE, attempt).await {
+                // The node may have begun again meanwhile: then it is not known which of the two this is.
+                Ok(Ok(client)) if locked(&self.ledger).places.seat(seat.at) == seat => return (seat, client),
+                Ok(Ok(_)) => {}
+                Ok(Err(Refused { status, code })) => {
+                    locked(&self.ledger).note_refused(self.guest, seat, &format!("{status} {code}"));
+                    // What a node that is ill may say; anything else is wrong at any time.
+                    if !matches!(status, 0 | 503 | 507) {
+                        let what = format!(
+                            "{} with his cursor is refused on node {}: {status} {code}",
+                            self.name, seat.at
+                        );
+                        locked(&self.ledger).complain(what);
+                    }
+                }
+                Err(_) => locked(&self.ledger).given_up += 1,
             }
+            sleep(RECONNECT).await;
         }
     }
 
     /// Returns when the connection broke, or when he wants to go elsewhere.
-    async fn session(&mut self, at: usize, client: &mut Client, memory: &mut Memory) {
-        for (id, body) in &memory.unacked {
-            if client.try_send(post_frame(id, body)).await.is_err() {
+    async fn session(&mut self, seat: Seat, client: &mut Client, memory: &mut Memory) {
+        for key in &memory.unacked {
+            if !self.send(seat, client, *key, memory.unacked.len()).await {
                 return;
             }
         }
@@ -83,80 +112,95 @@ impl Actor {
         let mut frames_left: u32 = self.rng.random_range(50..400);
         // Who leaves before he has a cursor begins again at the same place.
         let mut caught_up = false;
-        while frames_left > 0 || !caught_up {
-            if std::mem::take(&mut memory.must_reload) && !self.reload(at).await {
+        let mut answered_at = Instant::now();
+        while frames_left > 0 || !caught_up || !self.wanders {
+            if std::mem::take(&mut memory.must_reload) && !self.reload(seat).await {
                 memory.must_reload = true;
                 return;
             }
+            if memory.unacked.is_empty() {
+                answered_at = Instant::now();
+            }
+            let may_send =
+                self.rate_hz.is_some() && *self.sending.borrow() && memory.unacked.len() < UNACKED_MAX;
             tokio::select! {
                 frame = client.advance() => {
                     frames_left = frames_left.saturating_sub(1);
                     caught_up |= matches!(frame, Frame::Cursor { .. });
-                    if !self.take(at, frame, memory) {
+                    answered_at = Instant::now();
+                    if matches!(self.take(seat, frame, memory), Next::GoElsewhere) {
                         return;
                     }
+                    client.messages.clear();
                     memory.cursor = Some(client.cursor.clone());
                     memory.after.clone_from(&client.after);
                 }
-                _ = tick.tick(), if self.rate_hz.is_some() && *self.sending.borrow() => {
-                    let (id, body) = self.compose(memory);
-                    if client.try_send(post_frame(&id, &body)).await.is_err() {
+                _ = tick.tick(), if may_send => {
+                    let key = locked(&self.ledger).send(self.guest);
+                    memory.unacked.push_back(key);
+                    if !self.send(seat, client, key, memory.unacked.len()).await {
                         return;
                     }
+                }
+                () = tokio::time::sleep_until(answered_at + PATIENCE), if !memory.unacked.is_empty() => {
+                    locked(&self.ledger).given_up += 1;
+                    return;
                 }
             }
         }
     }
 
-    /// Notes what a frame says; false if the connection is over.
-    fn take(&self, at: usize, frame: Frame, memory: &mut Memory) -> bool {
+    /// False if the connection has broken.
+    async fn send(&self, seat: Seat, client: &mut Client, key: Key, in_flight: usize) -> bool {
+        let frame = post_frame(&key.id(), &body_of(&self.name, key.number));
+        let taken = client.try_send(frame).await.is_ok();
+        if !taken {
+            locked(&self.ledger).note_dropped(self.guest, seat, None, in_flight);
+        }
+        taken
+    }
+
+    /// Notes what a frame says.
+    fn take(&self, seat: Seat, frame: Frame, memory: &mut Memory) -> Next {
         let mut ledger = locked(&self.ledger);
         match frame {
-            Frame::Message(posted) => ledger.note_shown(&self.name, &posted),
-            Frame::Ack { id, pos, copies, .. } => {
-                ledger.note(&id, format!("acked by node {at} at {pos}, {copies} copies"));
-                memory.unacked.retain(|(unacked, _)| *unacked != id);
-                ledger.acked.insert(id);
+            Frame::Message(posted) => ledger.note_shown(self.guest, seat, &posted),
+            Frame::Ack { id, copies, .. } => {
+                ledger.note_acked(seat, &id, copies);
+                memory.unacked.retain(|key| key.id() != id);
             }
             Frame::Resync { .. } => {
                 ledger.resyncs += 1;
-                ledger.note(&self.name, format!("{} is told to load afresh", self.name));
+                ledger.note(self.guest, Note::Resync);
                 memory.must_reload = true;
             }
             Frame::Error { code, detail, id } => {
-                let passing = ["unavailable", "overloaded", "draining"].contains(&code.as_str());
-                assert!(passing, "{} is told {code} ({detail}) about {id:?}", self.name);
-                return false;
+                ledger.storage_full += usize::from(code == "storage_full");
+                if !["unavailable", "overloaded", "draining", "storage_full"].contains(&code.as_str()) {
+                    ledger.complain(format!("{} is told {code} ({detail}) about {id:?}", self.name));
+                }
+                ledger.note(self.guest, Note::Left(seat.at));
+                return Next::GoElsewhere;
             }
-            Frame::Closed(Some(4001)) => panic!("the only session of {} was ended", self.name),
             Frame::Closed(code) => {
-                ledger.closed += 1;
-                ledger.note(&self.name, format!("closed with {code:?}"));
-                return false;
+                ledger.note_dropped(self.guest, seat, code, memory.unacked.len());
+                return Next::GoElsewhere;
             }
-            Frame::Cursor { .. } => ledger.note(&self.name, "a cursor came".to_owned()),
+            Frame::Cursor { .. } => ledger.note(self.guest, Note::Cursor),
             Frame::Welcome { .. } | Frame::Joined { .. } | Frame::Left { .. } => {}
         }
-        true
-    }
-
-    fn compose(&self, memory: &mut Memory) -> (String, String) {
-        let (id, number) = (Uuid::new_v4().to_string(), memory.next_number);
-        let body = format!("{number} by {} {}", self.name, "·".repeat((number % 100) as usize));
-        memory.next_number += 1;
-        memory.unacked.push_back((id.clone(), body.clone()));
-        locked(&self.ledger).note_sent(&self.room, &self.name, number, &id, &body);
-        self.note(&id, format!("{body:?} is sent"));
-        (id, body)
+        Next::GoOn
     }
 
     /// Loads the whole room by pages, as a client does after a `resync`; false if the node went away.
-    async fn reload(&self, at: usize) -> bool {
-        let Ok(listed) = try_list_all(self.nodes[at], &self.room).await else { return false };
+    async fn reload(&self, seat: Seat) -> bool {
+        let http = locked(&self.ledger).places.http(seat.at);
+        let Ok(listed) = try_list_all(http, &self.room).await else { return false };
         let mut ledger = locked(&self.ledger);
         for posted in &listed {
-            ledger.note_shown(&self.name, posted);
+            ledger.note_shown(self.guest, seat, posted);
         }
+        ledger.note(self.guest, Note::Reloaded(seat.at));
         true
     }
 }

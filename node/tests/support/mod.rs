@@ -11,6 +11,7 @@ pub mod frames;
 pub mod http;
 pub mod process;
 pub mod proxy;
+pub mod small_disk;
 
 pub use client::Client;
 pub use cluster::Cluster;

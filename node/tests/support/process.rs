@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use super::small_disk::SmallDisk;
 use super::{PATIENCE, eventually, http};
 
 /// A node may wait 20 s for its peers before it leaves.
@@ -24,6 +25,8 @@ const TAIL_LINES: usize = 60;
 pub struct Node {
     pub name: String,
     pub http: SocketAddr,
+    /// Where the data lie, if not on the machine's disk; unmounted before `home` is removed.
+    pub small_disk: Option<SmallDisk>,
     home: TempDir,
     args: Vec<String>,
     child: Option<Child>,
@@ -34,7 +37,7 @@ impl Node {
     pub fn new(name: &str, args: &[&str]) -> Self {
         let home = tempfile::Builder::new().prefix("starling-test-").tempdir().expect("a folder can be made");
         let http = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        Self { name: name.to_owned(), http, home, args: owned(args), child: None }
+        Self { name: name.to_owned(), http, small_disk: None, home, args: owned(args), child: None }
     }
 
     /// One node alone, ready.
@@ -50,7 +53,7 @@ impl Node {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.home.path().join("data")
+        self.small_disk.as_ref().map_or(self.home.path(), SmallDisk::path).join("data")
     }
 
     /// A place beside the data directory, for copies and configuration files.
@@ -77,12 +80,36 @@ impl Node {
         self.child = Some(child);
     }
 
+    /// Puts the data of a node that was never started on a disk of so many MiB, or says why that cannot be.
+    pub fn on_small_disk(&mut self, mib: u64) -> Result<(), String> {
+        self.small_disk = Some(SmallDisk::mount(self.beside("disk"), mib)?);
+        Ok(())
+    }
+
+    /// Throws the data of a node away that does not run.
+    pub fn empty_disk(&self) {
+        assert!(self.child.is_none(), "{} runs", self.name);
+        fs::remove_dir_all(self.data_dir()).expect("what a node wrote can be removed");
+    }
+
+    /// Whether the process has ended by itself; `start` may then be called again.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().expect("a child can be asked")?;
+        self.child = None;
+        Some(ended)
+    }
+
     /// Waits until `/readyz` answers 200.
     pub async fn wait_ready(&mut self) {
+        self.wait_ready_within(PATIENCE).await;
+    }
+
+    /// As `wait_ready`, where there is much to catch up with.
+    pub async fn wait_ready_within(&mut self, deadline: Duration) {
         let name = self.name.clone();
         let http = self.http;
         let child = self.child.as_mut().expect("a node that is waited for was started");
-        eventually(PATIENCE, &format!("{name} is ready"), async || {
+        eventually(deadline, &format!("{name} is ready"), async || {
             if let Some(status) = child.try_wait().expect("a child can be asked") {
                 return Err(format!("it ended: {status}"));
             }
