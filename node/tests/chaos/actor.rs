@@ -84,15 +84,7 @@ impl Actor {
                 Ok(Ok(client)) if locked(&self.ledger).places.seat(seat.at) == seat => return (seat, client),
                 Ok(Ok(_)) => {}
                 Ok(Err(Refused { status, code })) => {
-                    locked(&self.ledger).note_refused(self.guest, seat, &format!("{status} {code}"));
-                    // What a node that is ill may say; anything else is wrong at any time.
-                    if !matches!(status, 0 | 503 | 507) {
-                        let what = format!(
-                            "{} with his cursor is refused on node {}: {status} {code}",
-                            self.name, seat.at
-                        );
-                        locked(&self.ledger).complain(what);
-                    }
+                    locked(&self.ledger).note_refused(self.guest, seat, status, &code);
                 }
                 Err(_) => locked(&self.ledger).given_up += 1,
             }

@@ -220,9 +220,16 @@ impl Ledger {
     }
 
     /// A node has turned a guest away who came with his cursor.
-    pub(crate) fn note_refused(&mut self, guest: usize, seat: Seat, why: &str) {
+    pub(crate) fn note_refused(&mut self, guest: usize, seat: Seat, status: u16, why: &str) {
+        if status == 404 && self.places.may_deny(seat.at) {
+            return;
+        }
+        let name = self.guests[guest].name.clone();
+        // What a node that is ill may say; anything else is wrong at any time.
+        if !matches!(status, 0 | 503 | 507) {
+            self.complain(format!("{name} with his cursor is refused on node {}: {status} {why}", seat.at));
+        }
         if !self.places.may_drop(seat) {
-            let name = &self.guests[guest].name;
             let what = format!("{name} was turned away by node {}: {why}", seat.at);
             self.blame(what);
         }

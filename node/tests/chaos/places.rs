@@ -16,6 +16,8 @@ pub(crate) struct Place {
     /// How often its sessions were about to be dropped, and whether they are now.
     shaken: u32,
     shaking: bool,
+    /// Its node began with an empty directory and hears nobody: what it does not know, it denies.
+    knows_nothing: bool,
 }
 
 /// Where and when a session began.
@@ -38,7 +40,7 @@ impl Places {
     /// One more node, of which guests do not know yet.
     pub(crate) fn add(&mut self, http: SocketAddr) {
         let disk = self.next_disk();
-        self.all.push(Place { http, open: false, disk, shaken: 0, shaking: false });
+        self.all.push(Place { http, open: false, disk, shaken: 0, shaking: false, knows_nothing: false });
     }
 
     fn next_disk(&mut self) -> Disk {
@@ -72,6 +74,19 @@ impl Places {
     /// Who comes from now on must not be dropped.
     pub(crate) fn calm(&mut self, at: usize) {
         self.all[at].shaking = false;
+    }
+
+    /// The node begins with an empty directory, and nobody tells it anything until `all_is_told`.
+    pub(crate) fn is_told_nothing(&mut self, at: usize) {
+        self.all[at].knows_nothing = true;
+    }
+
+    pub(crate) fn all_is_told(&mut self) {
+        self.all.iter_mut().for_each(|place| place.knows_nothing = false);
+    }
+
+    pub(crate) fn may_deny(&self, at: usize) -> bool {
+        self.all[at].knows_nothing
     }
 
     /// Whether a node had a reason to drop a session.

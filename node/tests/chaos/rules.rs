@@ -232,8 +232,12 @@ mod tests {
         let mut ledger = ledger(0);
         let early = seat(&ledger);
         ledger.note_dropped(1, early, None, 0);
-        ledger.note_refused(1, early, "404");
-        assert_eq!(ledger.needless.len(), 2);
+        ledger.note_refused(1, early, 404, "not_found");
+        assert_eq!((ledger.needless.len(), ledger.complaints.len()), (2, 1));
+        ledger.places.is_told_nothing(0);
+        ledger.note_refused(1, early, 404, "not_found");
+        ledger.places.all_is_told();
+        assert_eq!((ledger.needless.len(), ledger.complaints.len()), (2, 1));
         ledger.places.shake(0);
         let begin = Instant::now();
         ledger.note_dropped(1, early, Some(1001), 3);

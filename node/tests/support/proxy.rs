@@ -62,6 +62,12 @@ impl Network {
         self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner).insert((from, to), rule);
     }
 
+    /// Whether nothing can be said between two nodes, because at least one direction is cut.
+    pub fn is_cut(&self, a: usize, b: usize) -> bool {
+        let rules = self.shared.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        [(a, b), (b, a)].iter().any(|pair| rules.get(pair).is_some_and(|rule| rule.cut))
+    }
+
     /// How many packets the rules have swallowed up to now.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
