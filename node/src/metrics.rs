@@ -84,7 +84,7 @@ impl ClusterMetrics {
         );
         registry.register(
             "digest_parts_equal",
-            "Parts of all views, of 256, that a peer is known to show as this node does",
+            "Parts of all views, of 256 and without empty ones, that a peer is known to show as this node does",
             self.parts_equal.clone(),
         );
         registry.register(

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use support::http::{create_room, list_all, room_exists};
 use support::proxy::Rule;

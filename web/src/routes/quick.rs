@@ -189,7 +189,6 @@ pub async fn ws(
         .map_err(|error| bad_request(format!("username {error}")))?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
-    web.rooms.find(room).await?;
     let brought = match query.cursor {
         None => Brought::Nothing,
         Some(text) => match web.rooms.open(&text) {
@@ -197,6 +196,16 @@ pub async fn ws(
             Ok(_) => Brought::Unreadable(CursorError::Unreadable),
             Err(error) => Brought::Unreadable(error),
         },
+    };
+    match web.rooms.find(room).await {
+        // His cursor proves that there is one: this node has not heard of it yet.
+        Err(refusal) if refusal.code == ErrorCode::NotFound && matches!(brought, Brought::Cursor(..)) => {
+            return Err(Refusal::new(
+                ErrorCode::Unavailable,
+                "this node has yet to hear of the room; use another",
+            ));
+        }
+        found => found?,
     };
     let guest = match &brought {
         Brought::Cursor(cursor, _) => cursor.guest,

@@ -121,6 +121,8 @@ impl Driver {
     /// Runs until the task is dropped.
     pub async fn run(mut self) {
         let _without_it = EndsProcess("driver");
+        // Before any peer is heard: its clock is compared with this node's.
+        self.know_own();
         loop {
             let due = self.replica.next_tick().max(self.now());
             let tick = self.started + Duration::from_millis(due);
@@ -129,7 +131,7 @@ impl Driver {
                 biased;
                 () = tokio::time::sleep_until(tick) => {
                     self.notice_sleep(due);
-                    self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled: self.writer.is_stalled() });
+                    self.know_own();
                     self.handle(Input::Tick);
                 }
                 Some(input) = self.inbox.recv() => {
@@ -140,6 +142,10 @@ impl Driver {
             self.publish();
             self.report();
         }
+    }
+
+    fn know_own(&mut self) {
+        self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled: self.writer.is_stalled() });
     }
 
     fn now(&self) -> Millis {
