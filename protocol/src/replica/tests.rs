@@ -272,3 +272,35 @@ fn divergence_is_found_where_the_same_events_led_to_other_views() {
     bench.step(told(digest(1, 1)));
     assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
 }
+
+/// Promise 8: what is pulled waits for the writer, so no more is asked for than it writes and the next.
+#[test]
+fn pulls_stay_two_ranges_ahead_of_the_writer() {
+    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, 9)]));
+    let mut asked = Vec::new();
+    for seq in 1..=3 {
+        let answer = ReplicaFrame::Pulled { origin: THEIRS, events: vec![event(THEIRS, seq)] };
+        let pulls = |frame: ReplicaFrame| matches!(frame, ReplicaFrame::Pull { .. }).then_some(seq);
+        asked.extend(bench.sent(Input::Frame(1, answer)).into_iter().filter_map(pulls));
+    }
+    assert_eq!(asked, [1], "two ranges wait: nothing more is asked for");
+    let sent = bench.sent(Input::Applied(vec![(THEIRS, 2)]));
+    assert!(sent.iter().any(|frame| matches!(frame, ReplicaFrame::Pull { from: 4, .. })), "{sent:?}");
+}
+
+/// Thousands of small pushes at once would fill the queue of the peer's writer.
+#[test]
+fn what_a_peer_missed_of_many_small_pushes_travels_as_one() {
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    for seq in 1..=100 {
+        bench.commit(seq);
+    }
+    bench.step(Input::LinkUp { link: 1, peer: PEER });
+    let sent = bench.sent(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    let pushes: Vec<_> = sent.iter().filter(|frame| matches!(frame, ReplicaFrame::Push(_))).collect();
+    assert!(
+        matches!(pushes[..], [ReplicaFrame::Push(events)] if events.len() == 100),
+        "{} frames",
+        pushes.len()
+    );
+}
