@@ -116,6 +116,7 @@ impl World {
                 }
             }
         }
+        self.see_what_is_left();
         for node in 0..self.nodes.len() {
             self.leave_when_safe(node);
         }

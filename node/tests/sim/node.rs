@@ -198,7 +198,8 @@ impl World {
 
     /// Whether a disk may go without a promise being at stake: only one does until all that remain hold what there is.
     pub fn may_lose_disk(&self) -> bool {
-        self.members().iter().all(|&node| self.nodes[node].durable.covers(&self.spread))
+        !self.spread_is_due
+            && self.members().iter().all(|&node| self.nodes[node].durable.covers(&self.spread))
     }
 
     /// The disk goes back to an earlier state; false if there is none.
@@ -232,12 +233,30 @@ impl World {
 
     /// What was on one disk alone is forgiven; what is on others is to be on all before another disk may go.
     fn disk_went(&mut self) {
-        let mut spread = VersionVector::default();
-        for node in self.members() {
-            spread.merge(&self.nodes[node].durable);
-        }
-        self.spread = spread;
+        self.spread_is_due = true;
         invariants::acked::forgive(self);
+    }
+
+    /// Once nobody counts on the disk that went any more, what is here then is what another loss must wait for: until
+    /// then an ack may count a copy that has gone, as far as its node can know.
+    pub fn see_what_is_left(&mut self) {
+        let members = self.members();
+        let counts_on = |&node: &usize| {
+            (0..self.nodes.len()).any(|peer| {
+                let machine = &self.nodes[peer];
+                let is_current = machine.run.is_some() && !machine.gone;
+                let start = self.network.linked_start(node, peer).filter(|_| peer != node);
+                start.is_some_and(|start| !is_current || start != machine.starts)
+            })
+        };
+        if !self.spread_is_due || members.iter().any(counts_on) {
+            return;
+        }
+        self.spread_is_due = false;
+        self.spread = VersionVector::default();
+        for node in members {
+            self.spread.merge(&self.nodes[node].durable);
+        }
     }
 
     /// A node that is leaving ends once each event that it holds is on another node too, as `node`'s stop does.

@@ -72,6 +72,8 @@ pub struct World {
     pub written: BTreeMap<(OriginId, u64), Bytes>,
     /// What was on the disks that remained when one went: all are to hold it before another may.
     pub spread: VersionVector,
+    /// A disk has gone, and somebody may still count on it.
+    pub spread_is_due: bool,
     /// Origins that were opened, at most.
     pub origins: usize,
     /// For a planted bug: what was listed on which node, in the order in which it came there.
@@ -104,6 +106,7 @@ impl World {
             plant,
             written: BTreeMap::new(),
             spread: VersionVector::default(),
+            spread_is_due: false,
             origins: 0,
             arrivals: Vec::new(),
             violation: None,

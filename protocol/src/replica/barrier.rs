@@ -27,6 +27,8 @@ pub(super) struct Barrier {
     running: Option<Exchange>,
     /// Asked after the running exchange began: they need the next.
     next: Vec<Token>,
+    /// When the first of them asked.
+    next_since: Millis,
     next_id: u64,
     not_before: Millis,
 }
@@ -39,7 +41,10 @@ pub(super) struct Step {
 }
 
 impl Barrier {
-    pub(super) fn wait(&mut self, token: Token) {
+    pub(super) fn wait(&mut self, now: Millis, token: Token) {
+        if self.next.is_empty() {
+            self.next_since = now;
+        }
         self.next.push(token);
     }
 
@@ -88,7 +93,8 @@ impl Barrier {
                 step.probe = in_step.iter().copied().collect();
                 self.running = Some(Exchange {
                     id: step.exchange,
-                    deadline: now + WAIT_MS_MAX,
+                    // Also who had to wait for the exchange before waits no longer than that in all.
+                    deadline: self.next_since + WAIT_MS_MAX,
                     tokens: std::mem::take(&mut self.next),
                     unanswered: in_step,
                     target: VersionVector::default(),

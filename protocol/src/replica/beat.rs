@@ -28,9 +28,10 @@ impl Own {
 }
 
 impl Replica {
-    /// What this node's clock is worth, by those of the peers that are heard.
+    /// What this node's clock is worth, by those of the peers in step. Of others, what they told may have been long
+    /// under way, behind all that is being caught up with.
     pub fn clock(&self, now: Millis) -> ClockVerdict {
-        let heard = self.links.values().filter(|link| link.is_heard(now));
+        let heard = self.in_step(now).filter(|link| link.calls_us_in_step);
         clock_majority::judge(&heard.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
     }
 

@@ -168,7 +168,7 @@ impl Replica {
             Input::Own { wall_ms, stalled } => self.know_own(now, wall_ms, stalled, out),
             Input::Woke => self.woke(now, out),
             Input::Barrier(token) => {
-                self.barrier.wait(token);
+                self.barrier.wait(now, token);
                 self.drive_barrier(now, out);
             }
             Input::Tick => self.tick(now, out),

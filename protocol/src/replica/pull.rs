@@ -8,12 +8,13 @@ use crate::{OriginId, VersionVector, limits::PULL_EVENTS_MAX};
 
 /// While the writer itself is linked, its push is probably on its way: others are asked only after this.
 const PUSH_GRACE_MS: Millis = 100;
-/// An answer that takes longer is not waited for.
-const ANSWER_MS_MAX: Millis = 2_000;
+/// An answer that takes longer is not waited for. It comes on an ordered stream, so it is late rather than lost: asking
+/// another for the same while this node is busy would only make it busier, and the next answer later still.
+const ANSWER_MS_MAX: Millis = 5_000;
 /// How soon to ask again after an empty answer, or when the store's queue was full.
 const RETRY_MS: Millis = 200;
-/// Ranges asked of one peer at once, at most.
-const ASKED_PER_LINK_MAX: usize = 8;
+/// Ranges asked of one peer at once, at most: one that it reads, and the next. More would only wait here.
+const ASKED_PER_LINK_MAX: usize = 2;
 
 #[derive(Debug)]
 struct Want {

@@ -304,3 +304,18 @@ fn what_a_peer_missed_of_many_small_pushes_travels_as_one() {
         pushes.len()
     );
 }
+
+/// 'One exchange runs and one waits, 250 ms at most': also for who comes while one runs.
+#[test]
+fn nobody_waits_for_a_barrier_longer_than_250_ms() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let passed =
+        |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2)));
+    bench.step(Input::Barrier(1));
+    bench.now = 200;
+    bench.step(Input::Barrier(2));
+    bench.now = 250;
+    assert!(!passed(bench.step(Input::Tick)), "the second exchange begins");
+    bench.now = 450;
+    assert!(passed(bench.step(Input::Tick)));
+}
