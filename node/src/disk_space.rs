@@ -14,9 +14,9 @@ use crate::supervisor::Part;
 /// How often the disk is looked at. A node that writes 100 MiB a second uses 50 MiB meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Below this part of the reserve users are sent elsewhere.
-const SERVES_PART: u64 = 4;
+const SERVES_PART: u64 = 2;
 /// Below this part of the reserve nothing is written at all: a commit that finds the disk full ends the process.
-const WRITES_PART: u64 = 16;
+const WRITES_PART: u64 = 4;
 
 /// Free room, as it was when last looked at. Cheap to ask, from any thread.
 #[derive(Clone, Debug)]
@@ -41,6 +41,11 @@ impl DiskSpace {
         }
         let detail = "the disk of this node is full: nothing was written; try another node, or later";
         Err(Refusal::new(ErrorCode::StorageFull, detail))
+    }
+
+    /// Whether there is so much room besides what is kept for replication.
+    pub fn has_besides_reserve(&self, bytes: u64) -> bool {
+        self.free.get() >= self.reserve.saturating_add(bytes)
     }
 
     /// Whether events of other nodes are taken.
@@ -117,10 +122,10 @@ mod tests {
         for (free, users, serving, peers) in [
             (1600, true, Serving::Yes, true),
             (1599, false, Serving::Yes, true),
-            (400, false, Serving::Yes, true),
-            (399, false, Serving::DiskFull, true),
-            (100, false, Serving::DiskFull, true),
-            (99, false, Serving::DiskFull, false),
+            (800, false, Serving::Yes, true),
+            (799, false, Serving::DiskFull, true),
+            (400, false, Serving::DiskFull, true),
+            (399, false, Serving::DiskFull, false),
         ] {
             space.free.set(free);
             let found = (space.admit_users().is_ok(), space.serving(), space.admits_peers());

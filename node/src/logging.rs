@@ -12,10 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use starling_protocol::{Hlc, frame::client};
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
 };
-use tracing_subscriber::{EnvFilter, Layer, fmt as lines, layer::Context, prelude::*};
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt as lines, layer::Context, prelude::*};
 
 use crate::config::LogFormat;
 
@@ -55,9 +55,6 @@ impl LastErrors {
 impl<S: Subscriber> Layer<S> for LastErrors {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
-        if level > Level::WARN {
-            return;
-        }
         let mut text = Text::default();
         event.record(&mut text);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -104,6 +101,10 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     } else {
         lines.json().flatten_event(true).boxed()
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(LastErrors).init();
+    // Each layer has its filter: one without would switch on every span of every library.
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(LastErrors.with_filter(LevelFilter::WARN))
+        .init();
     Ok(())
 }

@@ -86,7 +86,13 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
 async fn serve(config: Config) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be watched");
     let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be watched");
-    let node = Node::start(config).await?;
+    // Its own task: a start that derives all views anew keeps a thread busy for long, and can be stopped all the same.
+    let starting = tokio::spawn(Node::start(config));
+    let node = tokio::select! {
+        node = starting => node.expect("a start does not panic")?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     println!("Starling is running: open http://{}/", node.http);
     tokio::select! {
         _ = terminate.recv() => {}

@@ -105,7 +105,11 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
                 store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
             }
             store.verify()?;
-            Findings::new(&against_rebuild(&store, data_dir, show)?, flags.rooms)
+            let progress = |done| {
+                show(&checking(done));
+                Ok(())
+            };
+            Findings::new(&against_rebuild(&store, data_dir, progress)?, flags.rooms)
         }
     };
     print!("{findings}");
@@ -117,8 +121,24 @@ pub fn running(
     source: &StatusSource,
     data_dir: &Path,
     with_scopes: bool,
-    progress: impl FnMut(&str),
+    mut progress: impl FnMut(String) -> bool,
 ) -> Result<Findings, VerifyError> {
+    let bytes = fs::metadata(&source.store_file).map_or(0, |file| file.len());
+    if !source.space.has_besides_reserve(bytes) {
+        let why = "the check needs as much room on the disk as the store, besides the reserve; stop the node and copy \
+                   its directory to a larger disk to check it there";
+        return Err(StoreError::Stopped(why).into());
+    }
+    let progress = |done| {
+        if !source.space.has_besides_reserve(0) {
+            return Err(StoreError::Stopped("the disk is filling up"));
+        }
+        if progress(checking(done)) {
+            Ok(())
+        } else {
+            Err(StoreError::Stopped("nobody waits for it any more"))
+        }
+    };
     let mut findings = Findings::new(&against_rebuild(&source.store, data_dir, progress)?, with_scopes);
     let report = source.driver.report();
     let peer =
@@ -129,16 +149,20 @@ pub fn running(
     Ok(findings)
 }
 
+fn checking(done: u64) -> String {
+    format!("checking: {done} events")
+}
+
 /// Derives all views once more beside the store; needs as much room on the disk as the store itself.
 fn against_rebuild(
     store: &Store,
     data_dir: &Path,
-    mut progress: impl FnMut(&str),
+    progress: impl FnMut(u64) -> Result<(), StoreError>,
 ) -> Result<Report, VerifyError> {
-    let scratch = Scratch(data_dir.join(format!("verify.{}.new", std::process::id())));
+    let scratch = Scratch(data_dir.join("verify.new"));
     scratch.remove();
     let rebuilt = Store::open_file(&scratch.0).map_err(|error| StartError::store(&scratch.0, error))?;
-    Ok(store.verify_against_rebuild(&rebuilt, |done| progress(&format!("checking: {done} events")))?)
+    Ok(store.verify_against_rebuild(&rebuilt, progress)?)
 }
 
 /// A file that is gone afterwards.

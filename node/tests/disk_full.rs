@@ -6,11 +6,11 @@ mod support;
 use support::http::{create_room, get, list_all, request};
 use support::{Client, Node, PATIENCE, eventually};
 
-/// Starts the node again with a reserve of so many times of what is free.
-async fn restart_with_reserve(node: &mut Node, times: u64) {
+/// Starts the node again with a reserve of so many per cent of what is free.
+async fn restart_with_reserve(node: &mut Node, per_cent: u64) {
     assert_eq!(node.stop().await, Some(0));
     let disk = rustix::fs::statvfs(node.data_dir()).expect("the disk can be looked at");
-    let reserve_mib = times * disk.f_bavail * disk.f_frsize / 1024 / 1024;
+    let reserve_mib = per_cent * (disk.f_bavail * disk.f_frsize / 1024 / 1024) / 100;
     node.add_args(&["--storage-reserve-mib", &reserve_mib.to_string()]);
     node.start();
 }
@@ -20,7 +20,7 @@ async fn below_the_reserve_nothing_is_taken_from_users_and_everything_is_readabl
     let mut node = Node::lone(&[]).await;
     let room = create_room(node.http).await;
     let acked = Client::join(node.http, &room, "Ann").await.post("before").await.0;
-    restart_with_reserve(&mut node, 2).await;
+    restart_with_reserve(&mut node, 150).await;
     node.wait_ready().await;
 
     let mut ann = Client::join(node.http, &room, "Ann").await;
@@ -35,7 +35,7 @@ async fn below_the_reserve_nothing_is_taken_from_users_and_everything_is_readabl
 async fn far_below_it_users_are_sent_elsewhere() {
     let mut node = Node::lone(&[]).await;
     let room = create_room(node.http).await;
-    restart_with_reserve(&mut node, 8).await;
+    restart_with_reserve(&mut node, 800).await;
     eventually(PATIENCE, "the node says that its disk is full", async || {
         let ready = get(node.http, "/readyz").await.map_err(|error| error.to_string())?;
         let told = ready.status == 503 && ready.text().contains("the disk is full");

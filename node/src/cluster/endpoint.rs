@@ -6,6 +6,7 @@ use quinn::{
     AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 use starling_protocol::NodeId;
 
@@ -55,7 +56,10 @@ pub fn open(
     client.transport_config(transport);
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
     // that the peers believe. Quinn's own ids would not do: it drops packets with an id that it did not make itself.
-    let mut endpoint_config = EndpointConfig::new(Arc::new(keys.reset_key.clone()));
+    // Each node's own, or one node could be made to reset what another is part of (RFC 9000, section 21.11).
+    let own = hmac::sign(&keys.reset_key, &node.0);
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
+    let mut endpoint_config = EndpointConfig::new(Arc::new(reset_key));
     let ids = Arc::clone(machine);
     endpoint_config.cid_generator(move || Box::new(RandomIds(Arc::clone(&ids))));
     endpoint_config.rng_seed(Some(machine.random()));

@@ -68,6 +68,7 @@ impl Part for ControlServer {
     async fn run(&mut self) {
         let Some(listener) = &self.listener else { return };
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let checks = Arc::new(Semaphore::new(1));
         loop {
             let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
             let Ok((stream, _)) = listener.accept().await else {
@@ -75,16 +76,22 @@ impl Part for ControlServer {
                 continue;
             };
             let (source, data_dir) = (Arc::clone(&self.source), self.data_dir.clone());
+            let checks = Arc::clone(&checks);
             tokio::spawn(async move {
                 // Who asked has gone; there is nobody to tell.
-                let _ = answer(stream, &source, &data_dir).await;
+                let _ = answer(stream, &source, &data_dir, &checks).await;
                 drop(permit);
             });
         }
     }
 }
 
-async fn answer(stream: UnixStream, source: &Arc<StatusSource>, data_dir: &Path) -> io::Result<()> {
+async fn answer(
+    stream: UnixStream,
+    source: &Arc<StatusSource>,
+    data_dir: &Path,
+    checks: &Arc<Semaphore>,
+) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(QUESTION_BYTES_MAX));
@@ -92,11 +99,18 @@ async fn answer(stream: UnixStream, source: &Arc<StatusSource>, data_dir: &Path)
     let answer = match serde_json::from_str(&line) {
         Ok(Question::Status) => Answer::Status(Box::new(source.status())),
         Ok(Question::Verify { scopes }) => {
+            // The check goes on for a moment if who asked has gone: another must not begin meanwhile.
+            let Ok(alone) = Arc::clone(checks).try_acquire_owned() else {
+                let running = "a check is running already; wait until it is done";
+                return send(&mut writer, &Answer::Error(running.to_owned())).await;
+            };
             let (progress, mut told) = mpsc::channel(PROGRESS_MAX);
             let (source, data_dir) = (Arc::clone(source), data_dir.to_owned());
             let check = tokio::task::spawn_blocking(move || {
+                let _alone = alone;
                 verify::running(&source, &data_dir, scopes, |text| {
-                    let _ = progress.try_send(text.to_owned());
+                    let _ = progress.try_send(text);
+                    !progress.is_closed()
                 })
             });
             while let Some(text) = told.recv().await {

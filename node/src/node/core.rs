@@ -231,8 +231,11 @@ impl Core {
         for task in self.background {
             let _ = task.await;
         }
-        self.writer.end().await;
-        if tokio::time::timeout(Duration::from_secs(5), self.writer_thread).await.is_err() {
+        let ended = async {
+            self.writer.end().await;
+            self.writer_thread.await
+        };
+        if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
     }

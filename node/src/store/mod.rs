@@ -61,6 +61,9 @@ pub enum StoreError {
     /// An event does not decode.
     #[error("an event of the log does not decode: {0}")]
     Event(#[from] EventError),
+    /// Somebody ended what takes long.
+    #[error("given up: {0}")]
+    Stopped(&'static str),
     /// The store contradicts itself.
     #[error("it contradicts itself: {0}")]
     Corrupt(String),

@@ -2,7 +2,7 @@
 //! Each call is one short read transaction; none is held across an await.
 
 use bytes::Bytes;
-use redb::{ReadOnlyTable, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 use starling_protocol::{
     Event, EventBody, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, Sender, VersionVector,
     frame::client::ListedMessage,
@@ -56,8 +56,9 @@ impl Store {
         limit: usize,
         within: Option<&VersionVector>,
     ) -> Result<Page, StoreError> {
-        let mut listing = self.listing()?;
-        let timeline = self.db.begin_read()?.open_table(tables::TIMELINE)?;
+        let transaction = self.db.begin_read()?;
+        let mut listing = Listing::of(&transaction)?;
+        let timeline = transaction.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
         let to = before.map_or_else(|| timeline_end(room), |before| tables::timeline_key(room, before));
         let mut page = Page { messages: Vec::new(), more: false };
@@ -106,7 +107,7 @@ impl Store {
 
     /// The listed messages at these places; places at which none is listed give nothing.
     pub fn messages_at(&self, places: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
-        let mut listing = self.listing()?;
+        let mut listing = Listing::of(&self.db.begin_read()?)?;
         places.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
     }
 
@@ -149,20 +150,19 @@ impl Store {
         }
         Ok(greatest)
     }
-
-    fn listing(&self) -> Result<Listing, StoreError> {
-        let transaction = self.db.begin_read()?;
-        Ok(Listing {
-            log: transaction.open_table(tables::LOG)?,
-            ids: transaction.open_table(tables::MESSAGE_IDS)?,
-            messages: transaction.open_table(tables::MESSAGES)?,
-            names: NamesReader::read(&transaction)?,
-            shown: Vec::new(),
-        })
-    }
 }
 
 impl Listing {
+    fn of(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            log: transaction.open_table(tables::LOG)?,
+            ids: transaction.open_table(tables::MESSAGE_IDS)?,
+            messages: transaction.open_table(tables::MESSAGES)?,
+            names: NamesReader::read(transaction)?,
+            shown: Vec::new(),
+        })
+    }
+
     /// The message listed at a place; `None` if the event there is no message, or one that an earlier post replaced.
     fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
         let Some(bytes) = self.log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(None) };

@@ -195,7 +195,7 @@ fn every_falsified_view_is_found_and_mended() {
         let (sound, mut committer) = with_room();
         committer.commit(2_000, 1, &[post(ROOM, 1, 1, "a"), post(OTHER_ROOM, 2, 1, "b")]).unwrap();
         let digest = sound.verify().unwrap().digest;
-        assert_eq!(sound.verify_against_rebuild(&store(), |_| ()).unwrap().digest, digest);
+        assert_eq!(sound.verify_against_rebuild(&store(), |_| Ok(())).unwrap().digest, digest);
         let transaction = sound.db.begin_write().unwrap();
         falsify(&transaction).unwrap();
         transaction.commit().unwrap();
@@ -219,7 +219,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     tables.flush().unwrap();
     drop(tables);
     transaction.commit().unwrap();
-    assert!(matches!(wrong.verify_against_rebuild(&store(), |_| ()), Err(StoreError::Corrupt(_))));
+    assert!(matches!(wrong.verify_against_rebuild(&store(), |_| Ok(())), Err(StoreError::Corrupt(_))));
 }
 
 /// What a node wrote of its own guest, under a name that a guest of another node has too.

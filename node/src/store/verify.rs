@@ -45,7 +45,11 @@ impl Store {
     pub fn verify(&self) -> Result<Report, StoreError> {
         let shown = self.snapshot()?;
         let mut book = DigestBook::default();
-        let events = self.verify_log(&shown.vector, |event| book.applied(event), |_| ())?;
+        let see = |event: &Event| {
+            book.applied(event);
+            Ok(())
+        };
+        let events = self.verify_log(&shown.vector, see, |_| Ok(()))?;
         if self.vector()? != shown.vector {
             return Err(StoreError::Corrupt("somebody writes to it".into()));
         }
@@ -62,8 +66,8 @@ impl Store {
     fn verify_log(
         &self,
         to: &VersionVector,
-        mut see: impl FnMut(&Event),
-        mut progress: impl FnMut(u64),
+        mut see: impl FnMut(&Event) -> Result<(), StoreError>,
+        mut progress: impl FnMut(u64) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
         let (mut found, mut events) = (VersionVector::default(), 0);
         self.each_event(|(origin, seq), event| {
@@ -77,12 +81,9 @@ impl Store {
                 return Err(StoreError::Corrupt(format!("the log of {origin} has a gap before {seq}")));
             }
             found.advance(origin, seq);
-            see(event);
+            see(event)?;
             events += 1;
-            if events % PROGRESS_EVENTS == 0 {
-                progress(events);
-            }
-            Ok(())
+            if events % PROGRESS_EVENTS == 0 { progress(events) } else { Ok(()) }
         })?;
         if found != *to {
             return Err(StoreError::Corrupt("the heads are not those of the log".into()));
@@ -91,24 +92,24 @@ impl Store {
     }
 
     /// Checks the log, and derives all views from it once more in `scratch`, an empty store: they must be those that
-    /// this store shows. Others may write to this store meanwhile.
+    /// this store shows. Others may write to this store meanwhile. `progress` is told how many events are done, and
+    /// ends the check with its error.
     pub fn verify_against_rebuild(
         &self,
         scratch: &Self,
-        progress: impl FnMut(u64),
+        progress: impl FnMut(u64) -> Result<(), StoreError>,
     ) -> Result<Report, StoreError> {
         let shown = self.snapshot()?;
-        let (mut batch, mut failed) = (Vec::new(), None);
+        let mut batch = Vec::new();
         let derive = |event: &Event| {
             batch.push(event.clone());
-            if batch.len() == REBUILD_BATCH_EVENTS && failed.is_none() {
-                failed = scratch.append(&std::mem::take(&mut batch)).err();
+            if batch.len() < REBUILD_BATCH_EVENTS {
+                Ok(())
+            } else {
+                scratch.append(&std::mem::take(&mut batch))
             }
         };
         let events = self.verify_log(&shown.vector, derive, progress)?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
         scratch.append(&batch)?;
         let derived = scratch.snapshot()?.scopes;
         let all = shown.scopes.keys().chain(derived.keys());
@@ -171,7 +172,11 @@ impl Store {
 
     pub(super) fn resume_rebuild(&self) -> Result<(), StoreError> {
         let interrupted = self.db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
-        if interrupted { self.rebuild(|_| ()) } else { Ok(()) }
+        if interrupted {
+            tracing::info!("deriving all views from the log anew; the node starts when that is done");
+            self.rebuild(|done| tracing::info!(events = done, "views are being derived"))?;
+        }
+        Ok(())
     }
 
     fn log_from(&self, from: &[u8; 32]) -> Result<Vec<([u8; 32], Event)>, StoreError> {

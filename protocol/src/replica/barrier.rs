@@ -11,11 +11,13 @@ const SPACING_MS: Millis = 20;
 /// Nobody waits longer.
 const WAIT_MS_MAX: Millis = 250;
 
+/// One who waits, and until when.
+type Asker = (Token, Millis);
+
 #[derive(Debug)]
 struct Exchange {
     id: u64,
-    deadline: Millis,
-    tokens: Vec<Token>,
+    askers: Vec<Asker>,
     /// Those who have not answered.
     unanswered: BTreeSet<LinkId>,
     /// What those had who have.
@@ -26,9 +28,7 @@ struct Exchange {
 pub(super) struct Barrier {
     running: Option<Exchange>,
     /// Asked after the running exchange began: they need the next.
-    next: Vec<Token>,
-    /// When the first of them asked.
-    next_since: Millis,
+    next: Vec<Asker>,
     next_id: u64,
     not_before: Millis,
 }
@@ -42,10 +42,7 @@ pub(super) struct Step {
 
 impl Barrier {
     pub(super) fn wait(&mut self, now: Millis, token: Token) {
-        if self.next.is_empty() {
-            self.next_since = now;
-        }
-        self.next.push(token);
+        self.next.push((token, now + WAIT_MS_MAX));
     }
 
     /// Names one exchange, or another probe.
@@ -55,7 +52,7 @@ impl Barrier {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.next.len() + self.running.as_ref().map_or(0, |exchange| exchange.tokens.len())
+        self.next.len() + self.running.as_ref().map_or(0, |exchange| exchange.askers.len())
     }
 
     pub(super) fn probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
@@ -73,29 +70,34 @@ impl Barrier {
 
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         let begin = (self.running.is_none() && !self.next.is_empty()).then_some(self.not_before);
-        self.running.as_ref().map(|exchange| exchange.deadline).or(begin)
+        // They asked in order.
+        let running = self.running.as_ref().and_then(|exchange| exchange.askers.first());
+        let waiting = running.or(self.next.first()).map(|&(_, deadline)| deadline);
+        [begin, waiting].into_iter().flatten().min()
     }
 
     pub(super) fn drive(&mut self, now: Millis, held: &VersionVector, in_step: BTreeSet<LinkId>) -> Step {
         let mut step = Step { passed: Vec::new(), probe: Vec::new(), exchange: 0 };
-        let over = |exchange: &Exchange| {
-            now >= exchange.deadline || exchange.unanswered.is_empty() && held.covers(&exchange.target)
-        };
+        let over = |exchange: &Exchange| exchange.unanswered.is_empty() && held.covers(&exchange.target);
         if let Some(exchange) = self.running.take_if(|exchange| over(exchange)) {
-            step.passed = exchange.tokens;
+            step.passed.extend(exchange.askers.into_iter().map(|(token, _)| token));
         }
+        // Nobody waits longer, also who had to wait for the exchange before.
+        let running = self.running.as_mut().map(|exchange| &mut exchange.askers);
+        for askers in [running, Some(&mut self.next)].into_iter().flatten() {
+            step.passed.extend(askers.extract_if(.., |asker| asker.1 <= now).map(|(token, _)| token));
+        }
+        self.running.take_if(|exchange| exchange.askers.is_empty());
         if self.running.is_none() && !self.next.is_empty() {
             if in_step.is_empty() {
-                step.passed.append(&mut self.next);
+                step.passed.extend(self.next.drain(..).map(|(token, _)| token));
             } else if now >= self.not_before {
                 step.exchange = self.fresh_id();
                 self.not_before = now + SPACING_MS;
                 step.probe = in_step.iter().copied().collect();
                 self.running = Some(Exchange {
                     id: step.exchange,
-                    // Also who had to wait for the exchange before waits no longer than that in all.
-                    deadline: self.next_since + WAIT_MS_MAX,
-                    tokens: std::mem::take(&mut self.next),
+                    askers: std::mem::take(&mut self.next),
                     unanswered: in_step,
                     target: VersionVector::default(),
                 });

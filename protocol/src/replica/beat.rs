@@ -59,6 +59,8 @@ impl Replica {
             self.next_beat = now + BEAT_MS;
             for (&id, link) in &mut self.links {
                 link.may_push = true;
+                // The question, or its answer, may have been refused by a full queue.
+                out.extend(link.proving().map(|probe| send(id, ReplicaFrame::Probe(probe))));
                 if link.told_is_stale || link.confirmed != self.held {
                     link.told_is_stale = false;
                     out.push(send(id, ReplicaFrame::Vector(self.held.clone())));

@@ -81,6 +81,11 @@ impl Link {
         self.proving = Some(probe);
     }
 
+    /// The probe that is to be answered before anything counts.
+    pub(super) fn proving(&self) -> Option<u64> {
+        self.proving
+    }
+
     /// A probe is answered.
     pub(super) fn probed(&mut self, probe: u64) {
         if self.proving == Some(probe) {

@@ -57,6 +57,8 @@ pub struct Replica {
     wants: Wants,
     /// The ends of pulled ranges that were handed out and are not durable yet.
     applying: Vec<(OriginId, u64)>,
+    /// How often in a row the store has refused what was handed out.
+    refusals: u32,
     recent: RecentEvents,
     awaits: Awaits,
     barrier: Barrier,
@@ -75,6 +77,7 @@ impl Replica {
             links: BTreeMap::new(),
             wants: Wants::default(),
             applying: Vec::new(),
+            refusals: 0,
             recent: RecentEvents::default(),
             awaits: Awaits::default(),
             barrier: Barrier::default(),
@@ -197,6 +200,7 @@ impl Replica {
         self.links.insert(link, Link::new(peer, now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
         self.settle_all(now, out);
+        self.drive_barrier(now, out);
     }
 
     fn link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
@@ -229,6 +233,7 @@ impl Replica {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
+        self.refusals = 0;
         self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
         self.tell_all(now, rose, out);
         self.drive_barrier(now, out);
@@ -244,7 +249,8 @@ impl Replica {
             }
         }
         // What was asked for meanwhile would now come with a gap; ask again when the store has caught its breath.
-        self.wants.pause(now);
+        self.wants.pause(now, self.refusals);
+        self.refusals = self.refusals.saturating_add(1);
     }
 
     fn read_done(

@@ -8,11 +8,14 @@ use crate::{OriginId, VersionVector, limits::PULL_EVENTS_MAX};
 
 /// While the writer itself is linked, its push is probably on its way: others are asked only after this.
 const PUSH_GRACE_MS: Millis = 100;
-/// An answer that takes longer is not waited for. It comes on an ordered stream, so it is late rather than lost: asking
-/// another for the same while this node is busy would only make it busier, and the next answer later still.
+/// An answer that takes longer is not waited for. It comes on an ordered stream, so it is late rather than lost (unless
+/// the peer's queue was full): asking another for the same while this node is busy would only make it busier, and the
+/// next answer later still.
 const ANSWER_MS_MAX: Millis = 5_000;
 /// How soon to ask again after an empty answer, or when the store's queue was full.
 const RETRY_MS: Millis = 200;
+/// How long to ask for nothing while the store takes nothing: its disk is full.
+const PAUSE_MS_MAX: Millis = 5_000;
 /// Ranges asked of one peer at once, at most: one that it reads, and the next. More would only wait here.
 const ASKED_PER_LINK_MAX: usize = 2;
 
@@ -52,10 +55,11 @@ impl Wants {
         }
     }
 
-    /// Asks for nothing for a moment.
-    pub(super) fn pause(&mut self, now: Millis) {
+    /// Asks for nothing for a moment: the longer, the more often the store has refused what came.
+    pub(super) fn pause(&mut self, now: Millis, refusals: u32) {
+        let pause = (RETRY_MS << refusals.min(5)).min(PAUSE_MS_MAX);
         for want in self.0.values_mut() {
-            want.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
+            want.asked = Some(Asked { link: None, deadline: now + pause });
         }
     }
 

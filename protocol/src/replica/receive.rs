@@ -72,10 +72,9 @@ impl Replica {
         if link.update_caught_up() {
             self.tell_in_step(now, link_id, out);
             self.settle_all(now, out);
-        } else {
-            for &(origin, seq) in rose {
-                self.settle_through(now, origin, seq, out);
-            }
+        }
+        for &(origin, seq) in rose {
+            self.settle_through(now, origin, seq, out);
         }
         self.resume_push(link_id, out);
         self.pull(now, out);

@@ -319,3 +319,27 @@ fn nobody_waits_for_a_barrier_longer_than_250_ms() {
     bench.now = 450;
     assert!(passed(bench.step(Input::Tick)));
 }
+
+/// Promise 1: the confirmation that brings a peer into step raises acks, too; no other may follow it.
+#[test]
+fn a_peer_that_catches_up_raises_what_was_acked_without_it() {
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    bench.commit(1);
+    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
+    bench.step(Input::LinkUp { link: 1, peer: PEER });
+    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+}
+
+/// A question that a full queue has swallowed is asked again: the node would never be in step otherwise.
+#[test]
+fn who_woke_asks_until_it_is_answered() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(Input::Woke);
+    bench.step(Input::SendRefused(1));
+    bench.now = BEAT_MS;
+    assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
+    bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
+    bench.now = 2 * BEAT_MS;
+    assert!(!bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
+}

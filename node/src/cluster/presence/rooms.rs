@@ -95,6 +95,12 @@ impl Rooms {
         Some(self.entry(room, guest)?.present.since)
     }
 
+    /// The session of a guest, if it is one of this node.
+    pub fn session_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
+        let entry = self.entry(room, guest)?;
+        matches!(entry.holder, Holder::Here(_)).then(|| entry.present.clone())
+    }
+
     /// Under which name a guest is shown, if he is present.
     pub fn shown(&self, room: RoomId, guest: GuestId) -> Option<&str> {
         self.entry(room, guest)?.shown.as_deref()

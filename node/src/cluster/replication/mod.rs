@@ -328,7 +328,10 @@ impl Driver {
             };
             if ready {
                 tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
-                shared.ready.store(true, Ordering::Relaxed);
+                // Not before the clock has been judged by them.
+                self.next_report = 0;
+                self.report();
+                self.handle.shared.ready.store(true, Ordering::Relaxed);
             }
         }
     }
