@@ -10,6 +10,7 @@ mod coverage;
 mod disk;
 mod faults;
 mod invariants;
+mod losses;
 mod network;
 mod node;
 mod plants;
