@@ -18,7 +18,7 @@ const RESERVE: u64 = RESERVE_MIB * 1024 * 1024;
 pub(crate) async fn pass(run: &mut Run, lasts: Duration) -> String {
     let http = run.cluster[SMALL].http;
     let before = run.load.ledger().storage_full;
-    disk(run).fill_to(RESERVE / 2);
+    disk(run).fill_to(RESERVE * 3 / 4);
     eventually(PATIENCE, "a node with little room refuses writes", async || creates(http, 507).await).await;
     run.load.goes_on(lasts / 2).await;
     let refused = run.load.ledger().storage_full - before;

@@ -221,7 +221,8 @@ impl Ledger {
 
     /// A node has turned a guest away who came with his cursor.
     pub(crate) fn note_refused(&mut self, guest: usize, seat: Seat, status: u16, why: &str) {
-        if status == 404 && self.places.may_deny(seat.at) {
+        // An empty node that hears nobody knows of the room by his cursor alone.
+        if status == 503 && self.places.may_deny(seat.at) {
             return;
         }
         let name = self.guests[guest].name.clone();

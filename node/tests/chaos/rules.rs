@@ -235,7 +235,7 @@ mod tests {
         ledger.note_refused(1, early, 404, "not_found");
         assert_eq!((ledger.needless.len(), ledger.complaints.len()), (2, 1));
         ledger.places.is_told_nothing(0);
-        ledger.note_refused(1, early, 404, "not_found");
+        ledger.note_refused(1, early, 503, "unavailable");
         ledger.places.all_is_told();
         assert_eq!((ledger.needless.len(), ledger.complaints.len()), (2, 1));
         ledger.places.shake(0);
