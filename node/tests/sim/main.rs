@@ -27,7 +27,7 @@ use runner::say;
 use world::World;
 
 /// What fits into three minutes on two cores.
-const SEEDS: u64 = 8_000;
+const SEEDS: u64 = 6_000;
 /// Where the search for planted bugs begins, and in how many seeds each must be found.
 const PLANTED_FIRST: u64 = 1_000_000;
 const PLANTED_SEEDS: u64 = 5_000;

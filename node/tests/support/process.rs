@@ -138,9 +138,20 @@ impl Node {
         self.wait_exit().await;
     }
 
-    /// Hangs the process (SIGSTOP) until `resume`.
+    /// Hangs the process (SIGSTOP) until `resume`. Its threads may run on for a moment on other cores: returns when none
+    /// does any more.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.pid());
+        let runs = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // Behind the name, which is in brackets; a thread that has just ended says nothing.
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('T'))
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while fs::read_dir(&tasks).is_ok_and(|tasks| tasks.flatten().any(runs)) && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
     }
 
     pub fn resume(&self) {
