@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use futures_util::FutureExt;
 use starling_node::{
     config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags},
-    control::{self, Answer, Question},
+    control::{self, Answer, AskError, Question},
     logging,
     node::{Node, StartError},
     verify,
@@ -56,7 +56,7 @@ fn status(flags: &StatusFlags) -> Result<(), Failure> {
     match control::ask(&flags.data_dir, &Question::Status, |_| ())? {
         Answer::Status(status) if flags.json => println!("{}", serde_json::to_string_pretty(&status)?),
         Answer::Status(status) => print!("{status}"),
-        _ => return Err("the node gave another answer".into()),
+        _ => return Err(AskError::OtherAnswer.into()),
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
         Err(StoreError::InUse) => {
             match control::ask(data_dir, &Question::Verify { scopes: flags.rooms }, show)? {
                 Answer::Verified(findings) => findings,
-                _ => return Err(AskError::Refused("the node gave another answer".to_owned()).into()),
+                _ => return Err(AskError::OtherAnswer.into()),
             }
         }
         Err(error) => return Err(StartError::store(&file, error).into()),
@@ -123,8 +123,7 @@ pub fn running(
     with_scopes: bool,
     mut progress: impl FnMut(String) -> bool,
 ) -> Result<Findings, VerifyError> {
-    let bytes = fs::metadata(&source.store_file).map_or(0, |file| file.len());
-    if !source.space.has_besides_reserve(bytes) {
+    if !source.space.has_besides_reserve(source.store_bytes()) {
         let why = "the check needs as much room on the disk as the store, besides the reserve; stop the node and copy \
                    its directory to a larger disk to check it there";
         return Err(StoreError::Stopped(why).into());

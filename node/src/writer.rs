@@ -90,10 +90,6 @@ impl Busy {
     }
 }
 
-fn overloaded() -> Refusal {
-    Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")
-}
-
 impl WriterHandle {
     /// Under which origin this process writes, once it has written.
     pub fn own_origin(&self) -> Option<OriginId> {
@@ -117,33 +113,37 @@ impl WriterHandle {
 
     /// Hands over a post without waiting.
     pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        self.space.admit_users()?;
-        self.queue.try_send(Request::Post { post, outcomes }).map_err(|_| {
-            self.refused.inc();
-            overloaded()
-        })
+        self.of_a_user(Request::Post { post, outcomes })
     }
 
     /// Commits one thing and waits until it is durable here.
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
-        self.space.admit_users()?;
         let (done, result) = oneshot::channel();
-        self.queue.try_send(Request::Op { op, done }).map_err(|_| {
-            self.refused.inc();
-            overloaded()
-        })?;
+        self.of_a_user(Request::Op { op, done })?;
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+    }
+
+    fn of_a_user(&self, request: Request) -> Result<(), Refusal> {
+        self.space.admit_users()?;
+        self.queue.try_send(request).map_err(|_| {
+            self.refused.inc();
+            Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")
+        })
+    }
+
+    /// Without waiting; says whether there was room for it, in the queue and on disk.
+    fn of_nobody(&self, request: Request) -> bool {
+        self.space.admits_peers() && self.queue.try_send(request).is_ok()
     }
 
     /// Hands over something that nobody waits for; says whether there was room for it, in the queue and on disk.
     pub fn try_op(&self, op: Op) -> bool {
-        self.space.admits_peers()
-            && self.queue.try_send(Request::Op { op, done: oneshot::channel().0 }).is_ok()
+        self.of_nobody(Request::Op { op, done: oneshot::channel().0 })
     }
 
     /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
-        self.space.admits_peers() && self.queue.try_send(Request::Apply(events)).is_ok()
+        self.of_nobody(Request::Apply(events))
     }
 }
 
@@ -228,8 +228,7 @@ impl Writer {
         for (room, message) in &listed {
             let lane = rooms.entry(*room).or_insert_with(|| Some((self.lanes.get(*room)?, Vec::new())));
             if let Some((_, frames)) = lane {
-                let text = MessageObject::new(*room, message, false).to_json().into();
-                frames.push(Frame { commit: number, hlc: message.pos.hlc, text });
+                frames.push(frame(number, *room, message));
             }
         }
         for (lane, frames) in rooms.into_values().flatten() {
@@ -292,10 +291,7 @@ impl Writer {
                 renamed.contains(&(room, id))
             };
             let mut bytes = 0;
-            let frames = page.messages.iter().filter(is_renamed).map(|message| {
-                let text = MessageObject::new(room, message, false).to_json().into();
-                Frame { commit: number, hlc: message.pos.hlc, text }
-            });
+            let frames = page.messages.iter().filter(is_renamed).map(|message| frame(number, room, message));
             lane.push(frames.take_while(|frame| {
                 bytes += frame.text.len();
                 bytes <= SHOWN_AGAIN_BYTES
@@ -322,6 +318,12 @@ impl Writer {
             }),
         }
     }
+}
+
+/// A message as the sessions of its room are sent it.
+fn frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
+    let text = MessageObject::new(room, message, false).to_json().into();
+    Frame { commit, hlc: message.pos.hlc, text }
 }
 
 /// Who is to be told of a request's result.

@@ -22,6 +22,9 @@ pub enum AskError {
     /// The node says why.
     #[error("{0}")]
     Refused(String),
+    /// It is of another version, perhaps.
+    #[error("the node gave another answer")]
+    OtherAnswer,
 }
 
 /// Asks the node that runs on a data directory, and shows its progress to `progress`.

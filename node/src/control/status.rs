@@ -120,6 +120,11 @@ pub struct StoreStatus {
 }
 
 impl StatusSource {
+    /// Bytes of the store's file.
+    pub fn store_bytes(&self) -> u64 {
+        std::fs::metadata(&self.store_file).map_or(0, |file| file.len())
+    }
+
     /// How the node is now.
     pub fn status(&self) -> Status {
         let report = self.driver.report();
@@ -160,7 +165,7 @@ impl StatusSource {
             sessions: self.web.sessions.get(),
             people_present: self.presence.count(),
             store: StoreStatus {
-                bytes: std::fs::metadata(&self.store_file).map_or(0, |file| file.len()),
+                bytes: self.store_bytes(),
                 free_bytes: self.space.free.get(),
                 digest: report.digest.to_string(),
             },

@@ -52,11 +52,11 @@ pub fn migrate(db: &Database) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     for (version, step) in (1_u64..).zip(STEPS).filter(|&(version, _)| version > found) {
-        let mut transaction = db.begin_write()?;
-        transaction.set_quick_repair(true);
-        step(&transaction)?;
-        transaction.open_table(tables::META)?.insert(KEY, version)?;
-        transaction.commit()?;
+        super::change(db, |transaction| {
+            step(transaction)?;
+            transaction.open_table(tables::META)?.insert(KEY, version)?;
+            Ok(())
+        })?;
     }
     Ok(())
 }

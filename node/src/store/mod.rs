@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, WriteTransaction};
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
@@ -79,6 +79,18 @@ macro_rules! from_redb {
     )+};
 }
 from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+/// Changes a store in one transaction; what a crash leaves is repaired quickly.
+fn change<T>(
+    db: &Database,
+    change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut transaction = db.begin_write()?;
+    transaction.set_quick_repair(true);
+    let changed = change(&transaction)?;
+    transaction.commit()?;
+    Ok(changed)
+}
 
 /// The log and its views.
 #[derive(Debug)]

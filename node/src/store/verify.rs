@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use redb::{ReadableDatabase, WriteTransaction};
-use starling_protocol::{Digest, Event, OriginId, Scope, ScopeDigest, VersionVector};
+use starling_protocol::{Digest, Event, Scope, ScopeDigest, VersionVector};
 
 use super::{
     Snapshot, Store, StoreError,
@@ -70,7 +70,8 @@ impl Store {
         mut progress: impl FnMut(u64) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
         let (mut found, mut events) = (VersionVector::default(), 0);
-        self.each_event(|(origin, seq), event| {
+        let mut check = |key: &[u8; 32], event: &Event| {
+            let (origin, seq) = tables::parse_log_key(key);
             if !to.contains(origin, seq) {
                 return Ok(());
             }
@@ -84,7 +85,8 @@ impl Store {
             see(event)?;
             events += 1;
             if events % PROGRESS_EVENTS == 0 { progress(events) } else { Ok(()) }
-        })?;
+        };
+        self.each_page(|page| page.iter().try_for_each(|(key, event)| check(key, event)))?;
         if found != *to {
             return Err(StoreError::Corrupt("the heads are not those of the log".into()));
         }
@@ -138,36 +140,27 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_quick_repair(true);
-        let mut tables = Tables::open(&transaction)?;
-        change(&mut tables)?;
-        tables.flush()?;
-        drop(tables);
-        transaction.commit()?;
-        Ok(())
+        super::change(&self.db, |transaction| {
+            let mut tables = Tables::open(transaction)?;
+            change(&mut tables)?;
+            tables.flush().map(|_| ())
+        })
     }
 
     /// Drops all views and derives them from the log again, telling `progress` how many events are done.
     pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_quick_repair(true);
-        begin_rebuild(&transaction)?;
-        transaction.commit()?;
-        let (mut next, mut done) = ([0; 32], 0);
-        loop {
-            let batch = self.log_from(&next)?;
-            let Some((last, _)) = batch.last() else { break };
-            next = successor(*last);
-            self.in_tables(|tables| batch.iter().try_for_each(|(_, event)| tables.apply(event).map(|_| ())))?;
-            done += batch.len() as u64;
+        super::change(&self.db, begin_rebuild)?;
+        let mut done = 0;
+        self.each_page(|page| {
+            self.in_tables(|tables| page.iter().try_for_each(|(_, event)| tables.apply(event).map(|_| ())))?;
+            done += page.len() as u64;
             progress(done);
-        }
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_quick_repair(true);
-        transaction.open_table(tables::META)?.remove(REBUILDING)?;
-        transaction.commit()?;
-        Ok(())
+            Ok(())
+        })?;
+        super::change(&self.db, |transaction| {
+            transaction.open_table(tables::META)?.remove(REBUILDING)?;
+            Ok(())
+        })
     }
 
     pub(super) fn resume_rebuild(&self) -> Result<(), StoreError> {
@@ -191,16 +184,16 @@ impl Store {
     }
 
     /// Shows every event of the log with its key, in order. Pages: a read transaction held for long grows the file.
-    fn each_event(
+    fn each_page(
         &self,
-        mut see: impl FnMut((OriginId, u64), &Event) -> Result<(), StoreError>,
+        mut see: impl FnMut(&[([u8; 32], Event)]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut next = [0; 32];
         loop {
-            let batch = self.log_from(&next)?;
-            let Some((last, _)) = batch.last() else { return Ok(()) };
+            let page = self.log_from(&next)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
             next = successor(*last);
-            batch.iter().try_for_each(|(key, event)| see(tables::parse_log_key(key), event))?;
+            see(&page)?;
         }
     }
 }

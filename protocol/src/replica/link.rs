@@ -3,7 +3,7 @@
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
 use crate::{NodeId, VersionVector};
 
-/// Pulls of one peer that are being read at once, at most; a peer asks for 8.
+/// Pulls of one peer that are being read at once, at most; a peer asks for fewer.
 const READS_MAX: usize = 16;
 
 #[derive(Debug)]

@@ -42,6 +42,7 @@ const ALONE_AFTER_SLEEP: Duration = Duration::from_secs(4);
 const SLEPT_MS_MIN: Millis = 1_000;
 /// How often its state is reported.
 const REPORT_EVERY_MS: Millis = 1_000;
+
 struct LinkTo {
     peer: NodeId,
     sender: LinkSender,
