@@ -116,6 +116,7 @@ impl Fault {
 impl World {
     /// One thing goes wrong.
     pub fn fault(&mut self) {
+        self.keep_a_room();
         let mut members = self.members();
         let possible: Vec<_> =
             Fault::ALL.into_iter().filter(|fault| fault.nodes().contains(&members.len())).collect();
@@ -254,5 +255,6 @@ impl World {
             machine.leaving = false;
             self.start(node);
         }
+        self.keep_a_room();
     }
 }

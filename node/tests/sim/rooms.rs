@@ -41,6 +41,20 @@ impl World {
         }
     }
 
+    /// Makes the first room again if it went with the only disks that held it: whoever finds no room goes there, and a
+    /// history in which nobody can post has no end. Where it is known nothing is drawn: such a seed's history stays.
+    pub fn keep_a_room(&mut self) {
+        let (room, members) = (self.rooms[0], self.members());
+        let lacks_it = |&node: &usize| {
+            let run = self.nodes[node].run.as_ref();
+            run.is_some_and(|run| run.store.room(room).expect("the store reads").is_none())
+        };
+        if members.iter().all(lacks_it) {
+            // On the first that takes it.
+            members.into_iter().any(|node| self.request(node, Request::Room(room)));
+        }
+    }
+
     /// The room is durable here.
     pub fn room_made(&mut self, node: usize, room: RoomId, pos: Pos) {
         let Some(run) = self.nodes[node].run.as_mut() else { return };
