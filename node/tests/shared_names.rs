@@ -8,7 +8,8 @@ mod browser;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
 
 use browser::Browser;
 use serde_json::json;
@@ -31,7 +32,9 @@ struct Watcher {
 impl Watcher {
     async fn join(cluster: &Cluster, node: usize, room: &str, name: &str) -> Self {
         let client = Client::connect(cluster[node].http, room, name, None, None).await;
-        Self::of(client.expect("the name is free on this side"))
+        let watcher = Self::of(client.expect("the name is free on this side"));
+        next_millisecond().await;
+        watcher
     }
 
     async fn resume(self, cluster: &Cluster, node: usize) -> Self {
@@ -56,6 +59,7 @@ impl Watcher {
     async fn post(&mut self, body: &str) {
         self.client.send(&Uuid::new_v4().to_string(), body).await;
         self.until_it(body, |it| it.shown.contains_key(body)).await;
+        next_millisecond().await;
     }
 
     async fn until_it(&mut self, what: &str, is: impl Fn(&Self) -> bool) {
@@ -81,6 +85,18 @@ impl Watcher {
             }
         }
     }
+}
+
+/// What follows is stamped later than what was before. Of two stamps that nodes which do not hear of each other give
+/// in one millisecond either may be the greater.
+async fn next_millisecond() {
+    let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis());
+    let before = now();
+    eventually(PATIENCE, "the next millisecond", async || {
+        let at = now();
+        (at > before).then_some(()).ok_or_else(|| at.to_string())
+    })
+    .await;
 }
 
 /// Three nodes with a room, the last cut off from the others.
@@ -109,17 +125,23 @@ async fn name_above(cluster: &Cluster, room: &str, body: &str) -> String {
     .await
 }
 
+/// Who else is in the room, as a node tells a visitor.
+async fn people(node: SocketAddr, room: &str) -> Result<Vec<String>, String> {
+    // The visitor before may not have left on this node yet.
+    let visitor = Client::connect(node, room, "Visitor", None, None).await;
+    let mut users = visitor.map_err(|refused| format!("{refused:?}"))?.users;
+    users.retain(|user| user != "Visitor");
+    Ok(users)
+}
+
 async fn is_shown_everywhere(cluster: &Cluster, room: &str, here: &[&str], shown: &[(&str, &str)]) {
     for node in &cluster.nodes {
         eventually(PATIENCE, &format!("{} shows the names", node.name), async || {
             let listed = list_all(node.http, room).await;
             let listed: Vec<_> = listed.iter().map(|m| (m.body.as_str(), m.username.as_str())).collect();
             same(&listed, &shown.to_vec())?;
-            // The visitor before may not have left on this node yet.
-            let visitor = Client::connect(node.http, room, "Visitor", None, None).await;
-            let visitor = visitor.map_err(|refused| format!("{refused:?}"))?;
-            let users = visitor.users.iter().map(String::as_str).filter(|&user| user != "Visitor");
-            same(&users.collect::<Vec<_>>(), &here.to_vec())
+            let people = people(node.http, room).await?;
+            same(&people.iter().map(String::as_str).collect::<Vec<_>>(), &here.to_vec())
         })
         .await;
     }
@@ -173,9 +195,9 @@ async fn who_came_later_stays_the_later_though_he_speaks_first() {
     let mut late = Watcher::join(&cluster, 0, &room, "Ann").await;
     heal(&cluster).await;
     let suffixed = eventually(PATIENCE, "a name with a suffix", async || {
-        let visitor = Client::join(cluster[1].http, &room, "Visitor").await;
-        let name = visitor.users.iter().find(|name| name.starts_with("Ann~")).cloned();
-        name.ok_or_else(|| format!("{:?}", visitor.users))
+        let people = people(cluster[1].http, &room).await?;
+        let name = people.iter().find(|name| name.starts_with("Ann~")).cloned();
+        name.ok_or_else(|| format!("{people:?}"))
     })
     .await;
     late.until(&["Ann", &suffixed], &[]).await;
