@@ -1,7 +1,5 @@
 //! Whether users are served here. `node` decides; listeners and sessions watch it and send their users elsewhere.
 
-use std::borrow::Cow;
-
 use starling_protocol::ErrorCode;
 use tokio::sync::watch;
 
@@ -29,7 +27,7 @@ impl Serving {
             }
             Self::Stopping => (ErrorCode::Draining, "this node is stopping, use another"),
         };
-        Some(Refusal { code, detail: Cow::Borrowed(detail) })
+        Some(Refusal::new(code, detail))
     }
 
     /// Why a session is sent elsewhere.

@@ -10,8 +10,8 @@ use starling_protocol::ErrorCode;
 
 use crate::service::Refusal;
 
-/// Seconds after which a refused client may try again.
-const RETRY_AFTER_S: &str = "1";
+/// Seconds after which a refused client may try again, if nothing better is known.
+const RETRY_AFTER_S: u32 = 1;
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -33,24 +33,25 @@ struct FieldError<'a> {
 /// A value that is readable but out of its limits.
 pub fn invalid(field: &'static str, detail: &str) -> Response {
     let errors = vec![FieldError { field, detail }];
-    respond(ErrorCode::Invalid, &format!("{field} {detail}"), errors)
+    respond(&Refusal::new(ErrorCode::Invalid, format!("{field} {detail}")), errors)
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        respond(self.code, &self.detail, Vec::new())
+        respond(&self, Vec::new())
     }
 }
 
-fn respond(code: ErrorCode, detail: &str, errors: Vec<FieldError<'_>>) -> Response {
+fn respond(refusal: &Refusal, errors: Vec<FieldError<'_>>) -> Response {
+    let Refusal { code, ref detail, retry_after } = *refusal;
     let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let title = status.canonical_reason().unwrap_or_default();
     let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, code, errors };
     let mut response = (status, Json(problem)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        headers.insert(header::RETRY_AFTER, retry_after.unwrap_or(RETRY_AFTER_S).into());
     }
     response
 }
