@@ -10,6 +10,7 @@ pub mod logging;
 pub mod machine;
 pub mod metrics;
 pub mod node;
+pub mod permissions;
 pub mod services;
 pub mod store;
 pub mod supervisor;

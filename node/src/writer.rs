@@ -9,7 +9,7 @@ use std::{
 };
 
 use starling_protocol::{
-    ErrorCode, Event, GuestId, MessageId, MessagePosted, OriginId, Pos, RoomId, Sender,
+    ErrorCode, Event, GuestId, MessageId, OriginId, Pos, RoomId, Sender,
     frame::client::{ListedMessage, MessageObject},
     limits::EVENTS_CHUNK_BYTES_MAX,
     replica::{Input, Until},
@@ -221,7 +221,7 @@ impl Writer {
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
-        let Commit { number, vector, results, own, received, listed, digests, renamed } = commit;
+        let Commit { number, vector, results, own, received, listed, changes: _, digests, renamed } = commit;
         self.lanes.begin(number);
         // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
         let mut rooms = BTreeMap::new();
@@ -286,10 +286,7 @@ impl Writer {
                     continue;
                 }
             };
-            let is_renamed = |message: &&ListedMessage| {
-                let Sender::Guest { id, .. } = message.posted.sender;
-                renamed.contains(&(room, id))
-            };
+            let is_renamed = |message: &&ListedMessage| matches!(&message.posted.sender, Sender::Guest { id, .. } if renamed.contains(&(room, *id)));
             let mut bytes = 0;
             let frames = page.messages.iter().filter(is_renamed).map(|message| frame(number, room, message));
             lane.push(frames.take_while(|frame| {
@@ -337,8 +334,8 @@ enum Reply {
 fn split(request: Request) -> Option<(Op, Reply)> {
     Some(match request {
         Request::Post { post, outcomes } => {
-            let Post { room, id, sender, text, floor } = post;
-            let posted = MessagePosted { id, sender, text };
+            let Post { room, message: posted, floor } = post;
+            let id = posted.id;
             (Op::Post { room, posted, floor }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
@@ -349,7 +346,7 @@ fn split(request: Request) -> Option<(Op, Reply)> {
 
 fn size(request: &Request) -> usize {
     match request {
-        Request::Post { post, .. } => post.text.as_str().len(),
+        Request::Post { post, .. } => post.message.body().len(),
         Request::Op { .. } | Request::End => 0,
         Request::Apply(events) => events.iter().map(|event| event.encoded().len()).sum(),
     }
@@ -357,13 +354,8 @@ fn size(request: &Request) -> usize {
 
 fn refusal(result: OpResult) -> Refusal {
     match result {
-        OpResult::IdReused => Refusal::new(
-            ErrorCode::IdReused,
-            "you sent another message under this id; choose a new id for every message",
-        ),
-        OpResult::NoSuchRoom | OpResult::Done(_) | OpResult::Received => {
-            Refusal::new(ErrorCode::NotFound, "there is no such room")
-        }
+        OpResult::Refused(refusal) => refusal,
+        _ => Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"),
     }
 }
 

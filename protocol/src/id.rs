@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::limits::ID_CHARS_MAX;
+use crate::{event::Scope, limits::ID_CHARS_MAX};
 
 /// A message's id: the UUID that its client chose, or one derived on a clash.
 pub type MessageId = Uuid;
@@ -91,33 +91,65 @@ impl fmt::Debug for OriginId {
 pub struct RoomId(pub [u8; 10]);
 
 /// Crockford's base 32 in lower case: no `i l o u`, so an id can be read aloud.
-static ROOM_ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
+static TEXT_ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
     specification.encoding().expect("32 distinct symbols make an encoding")
 });
 
-impl RoomId {
-    /// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name any room.
-    pub fn parse(text: &str) -> Result<Option<Self>, MalformedId> {
-        let url_safe = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
-        if text.is_empty() || text.len() > ID_CHARS_MAX || !text.bytes().all(url_safe) {
-            return Err(MalformedId);
+/// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name anything of this length.
+fn parse_text<const N: usize>(text: &str) -> Result<Option<[u8; N]>, MalformedId> {
+    let url_safe = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
+    if text.is_empty() || text.len() > ID_CHARS_MAX || !text.bytes().all(url_safe) {
+        return Err(MalformedId);
+    }
+    let bytes = TEXT_ENCODING.decode(text.as_bytes()).ok();
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
+}
+
+macro_rules! text_id {
+    ($id:ident) => {
+        impl $id {
+            /// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name anything of this kind.
+            pub fn parse(text: &str) -> Result<Option<Self>, MalformedId> {
+                Ok(parse_text(text)?.map(Self))
+            }
         }
-        let bytes = ROOM_ENCODING.decode(text.as_bytes()).ok();
-        Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(Self))
-    }
-}
 
-impl fmt::Display for RoomId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&ROOM_ENCODING.encode(&self.0))
-    }
-}
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&TEXT_ENCODING.encode(&self.0))
+            }
+        }
 
-impl fmt::Debug for RoomId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+text_id!(RoomId);
+text_id!(UserId);
+text_id!(SessionId);
+text_id!(InviteCode);
+
+/// Somebody with an account: drawn at random at registration, 26 characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UserId(pub [u8; 16]);
+
+/// A login, or a personal access token: drawn at random; 26 characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SessionId(pub [u8; 16]);
+
+/// An invite to a room: 80 random bits, which let in whoever has them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InviteCode(pub [u8; 10]);
+
+impl InviteCode {
+    /// Where it is looked up.
+    pub fn shard(self) -> Scope {
+        Scope::shard(self.0[0])
     }
 }
 

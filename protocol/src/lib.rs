@@ -15,15 +15,19 @@ pub mod limits;
 pub mod merge;
 pub mod pos;
 pub mod replica;
+pub mod settings;
 pub mod text;
 pub mod version_vector;
 
 pub use cursor::{Cursor, CursorKey};
 pub use digest::{Digest, ScopeDigest};
 pub use error_code::ErrorCode;
-pub use event::{Event, EventBody, EventDraft, MessagePosted, NameShared, RoomCreated, Scope, Sender};
+pub use event::{
+    Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, RoomCreated, Scope, Sender,
+};
 pub use hlc::{Clock, Hlc};
-pub use id::{GuestId, MessageId, NodeId, OriginId, RoomId};
+pub use id::{GuestId, InviteCode, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
 pub use pos::Pos;
-pub use text::{GuestName, MessageText, RoomName};
+pub use settings::Settings;
+pub use text::{DisplayName, Emoji, GuestName, MessageText, RoomName, Topic, Username};
 pub use version_vector::VersionVector;

@@ -7,6 +7,16 @@ pub const MESSAGE_CHARS_MAX: usize = 8_000;
 pub const GUEST_NAME_CHARS_MAX: usize = 32;
 /// Characters in a room's name, at most, after trimming.
 pub const ROOM_NAME_CHARS_MAX: usize = 80;
+/// Characters in a user's name, at least and at most.
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+/// Characters in what a user is shown as, at most, after trimming.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 64;
+/// Characters in a room's topic, at most, after trimming.
+pub const TOPIC_CHARS_MAX: usize = 250;
+/// Bytes of an emoji, at most: the longest sequences (families, flags of regions) fit.
+pub const EMOJI_BYTES_MAX: usize = 64;
+/// Users whom one message may name.
+pub const MENTIONS_MAX: usize = 50;
 /// Characters in any id that a client sends, at most; ids are opaque and URL-safe.
 pub const ID_CHARS_MAX: usize = 64;
 

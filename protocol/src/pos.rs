@@ -5,10 +5,12 @@ use std::{fmt, sync::LazyLock};
 
 use data_encoding::{Encoding, Specification};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Hlc, OriginId, id::MalformedId};
 
 /// The place of an event in the order of its scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pos {
     /// The writer's stamp.
     pub hlc: Hlc,

@@ -7,7 +7,13 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use thiserror::Error;
 use unicase::UniCase;
 
-use crate::limits::{GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX, ROOM_NAME_CHARS_MAX};
+use crate::{
+    event::Scope,
+    limits::{
+        DISPLAY_NAME_CHARS_MAX, EMOJI_BYTES_MAX, GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX,
+        ROOM_NAME_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS,
+    },
+};
 
 /// Why a text was not accepted; the words are shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -18,6 +24,12 @@ pub enum TextError {
     /// More characters than the limit.
     #[error("must be at most {0} characters")]
     TooLong(usize),
+    /// Fewer or more characters than may be.
+    #[error("must be {0} to {1} characters")]
+    Length(usize, usize),
+    /// A character that names of users have not.
+    #[error("may have the characters a-z 0-9 _ . - only")]
+    Username,
     /// A control character.
     #[error("must not contain control characters")]
     Control,
@@ -51,6 +63,15 @@ fn within<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<
     check_length(&text, CHARS_MAX).map(|()| text).map_err(D::Error::custom)
 }
 
+/// As [`within`], for what may be empty.
+fn within_or_empty<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(text)?;
+    match check_length(&text, CHARS_MAX) {
+        Ok(()) | Err(TextError::Empty) => Ok(text),
+        Err(error) => Err(D::Error::custom(error)),
+    }
+}
+
 fn check_length(text: &str, chars_max: usize) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
@@ -62,44 +83,122 @@ fn check_length(text: &str, chars_max: usize) -> Result<(), TextError> {
     Ok(())
 }
 
-/// A guest's name: 1 to 32 characters without controls, trimmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GuestName(#[serde(deserialize_with = "within::<_, GUEST_NAME_CHARS_MAX>")] Box<str>);
+macro_rules! name {
+    ($(#[$doc:meta])+ $name:ident, $max:ident, $within:literal) => {
+        $(#[$doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name(#[serde(deserialize_with = $within)] Box<str>);
 
-impl GuestName {
+        impl $name {
+            /// Parses what a user typed.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                parse_name(text, $max).map(Self)
+            }
+
+            /// As it is shown.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The form in which names are compared.
+            pub fn folded(&self) -> Box<str> {
+                folded(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// A guest's name: 1 to 32 characters without controls, trimmed.
+    GuestName, GUEST_NAME_CHARS_MAX, "within::<_, GUEST_NAME_CHARS_MAX>"
+);
+name!(
+    /// A room's name: 1 to 80 characters without controls, trimmed.
+    RoomName, ROOM_NAME_CHARS_MAX, "within::<_, ROOM_NAME_CHARS_MAX>"
+);
+name!(
+    /// What a user is shown as: 1 to 64 characters without controls, trimmed.
+    DisplayName, DISPLAY_NAME_CHARS_MAX, "within::<_, DISPLAY_NAME_CHARS_MAX>"
+);
+
+/// A user's name: 3 to 32 of `a-z 0-9 _ . -`; capitals are taken for small letters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Username(#[serde(deserialize_with = "within::<_, GUEST_NAME_CHARS_MAX>")] Box<str>);
+
+impl Username {
     /// Parses what a user typed.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        parse_name(text, GUEST_NAME_CHARS_MAX).map(Self)
+        let text = text.trim().to_ascii_lowercase();
+        if !USERNAME_CHARS.contains(&text.chars().count()) {
+            return Err(TextError::Length(*USERNAME_CHARS.start(), *USERNAME_CHARS.end()));
+        }
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);
+        if !text.chars().all(allowed) {
+            return Err(TextError::Username);
+        }
+        Ok(Self(text.into()))
     }
 
-    /// The name as it is shown.
+    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which names are compared.
-    pub fn folded(&self) -> Box<str> {
-        folded(&self.0)
+    /// Where claims to it are kept: by its first character, so that names which begin alike lie together.
+    pub fn shard(&self) -> Scope {
+        Scope::shard(self.0.as_bytes().first().copied().unwrap_or_default())
     }
 }
 
-impl fmt::Display for GuestName {
+impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// A room's name: 1 to 80 characters without controls, trimmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomName(#[serde(deserialize_with = "within::<_, ROOM_NAME_CHARS_MAX>")] Box<str>);
+/// What a room is about: up to 250 characters without controls, trimmed; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic(#[serde(deserialize_with = "within_or_empty::<_, TOPIC_CHARS_MAX>")] Box<str>);
 
-impl RoomName {
+impl Topic {
     /// Parses what a user typed.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        parse_name(text, ROOM_NAME_CHARS_MAX).map(Self)
+        match parse_name(text, TOPIC_CHARS_MAX) {
+            Err(TextError::Empty) => Ok(Self::default()),
+            parsed => parsed.map(Self),
+        }
     }
 
-    /// The name as it is shown.
+    /// As it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An emoji, or another short sign, that is put on a message: up to 64 bytes without spaces and controls.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Emoji(#[serde(deserialize_with = "within::<_, EMOJI_BYTES_MAX>")] Box<str>);
+
+impl Emoji {
+    /// Parses what a client sent.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        // A zero-width joiner holds families together; other invisible characters have no place here.
+        let unfit = |c: char| c.is_whitespace() || (is_control(c) && c != '\u{200D}');
+        match text {
+            "" => Err(TextError::Empty),
+            text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
+            text if text.chars().any(unfit) => Err(TextError::Control),
+            text => Ok(Self(text.into())),
+        }
+    }
+
+    /// As it is shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessageText, Pos, RoomId, RoomName, Sender,
+    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessagePosted, Pos, RoomId, RoomName,
     VersionVector, cursor::CursorError, frame::client::ListedMessage,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -40,13 +40,9 @@ impl Refusal {
 pub struct Post {
     /// Where.
     pub room: RoomId,
-    /// Its id, with which it may be sent again.
-    pub id: MessageId,
-    /// Who writes.
-    pub sender: Sender,
     /// What.
-    pub text: MessageText,
-    /// It is stamped above this: the greatest that its sender has seen.
+    pub message: MessagePosted,
+    /// It is stamped above this: the greatest that its sender has seen, and what it answers.
     pub floor: Option<Hlc>,
 }
 

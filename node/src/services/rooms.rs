@@ -96,9 +96,7 @@ impl Rooms for RoomsService {
                 self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
                 Ok(room)
             }
-            OpResult::IdReused | OpResult::NoSuchRoom | OpResult::Received => {
-                Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again"))
-            }
+            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again")),
         }
     }
 

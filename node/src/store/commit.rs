@@ -3,22 +3,69 @@
 //! simulator call it. Nothing is told to anybody before it returns.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
-    Clock, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId, OriginId, Pos,
-    RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
+    Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
+    OriginId, Pos, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
 };
+use starling_web::service::Refusal;
 
 use super::{
-    Store, StoreError,
+    Change, Store, StoreError,
     apply::{Listed, Tables},
     digests::Parts,
 };
+use crate::permissions;
+
+/// What a decision within a commit comes to.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// These are to be events, in this order.
+    Write(Vec<EventDraft>),
+    /// All is as it is wanted.
+    Nothing,
+    /// It may not be.
+    Refuse(Refusal),
+}
+
+impl Decision {
+    /// One event.
+    pub fn one(scope: Scope, body: impl Into<EventBody>) -> Self {
+        Self::Write(vec![EventDraft::new(scope, body)])
+    }
+
+    /// A refusal.
+    pub fn refuse(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refuse(Refusal::new(code, detail))
+    }
+}
+
+type DecideFn = dyn Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync;
+
+/// Decides, in the light of what holds at the commit, what is to be written. Called once, by the writer, which waits:
+/// it looks a few records up and does nothing else.
+#[derive(Clone)]
+pub struct Decide(Arc<DecideFn>);
+
+impl Decide {
+    /// A decision.
+    pub fn new(decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(decide))
+    }
+}
+
+impl fmt::Debug for Decide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decide")
+    }
+}
 
 /// What can be asked of a commit.
 #[derive(Clone, Debug)]
@@ -48,19 +95,28 @@ pub enum Op {
         /// Its stamp is to be above this: the beginning of the other's session.
         floor: Hlc,
     },
+    /// Whatever is decided at the commit.
+    Decide(Decide),
+    /// Put stubs in the place of some events of what was deleted as a whole.
+    Erase,
     /// Events of other origins, in order per origin.
     Received(Vec<Event>),
 }
 
 /// What became of an [`Op`], once its batch is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
     /// It is durable at this place, by this commit or, for a message that was sent again, by an earlier one.
     Done(Pos),
-    /// The id names another message of this sender.
-    IdReused,
-    /// There is no such room.
-    NoSuchRoom,
+    /// All was as it was wanted.
+    Nothing,
+    /// It may not be.
+    Refused(Refusal),
+    /// Some events were erased; whether there are more.
+    Erased {
+        /// Whether to go on.
+        more: bool,
+    },
     /// Events of others: those that were next in their origins' logs are durable.
     Received,
 }
@@ -89,8 +145,10 @@ pub struct Commit {
     pub own: Option<OwnEvents>,
     /// Origins of others that rose, with their new heads.
     pub received: Vec<(OriginId, u64)>,
-    /// Messages that are listed now, in the order of their events.
+    /// Messages that are listed now in quick rooms, in the order of their events.
     pub listed: Vec<Listed>,
+    /// What else has changed, in the order of the events.
+    pub changes: Vec<Change>,
     /// Digests of the parts that have changed.
     pub digests: Vec<(u8, ScopeDigest)>,
     /// Guests who are shown under another name than before, with the rooms in which they are.
@@ -116,7 +174,9 @@ struct Gathered {
     vector: VersionVector,
     own: Option<OwnEvents>,
     received: BTreeMap<OriginId, u64>,
+    erased: bool,
     listed: Vec<Listed>,
+    changes: Vec<Change>,
     digests: BTreeMap<u8, ScopeDigest>,
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
@@ -169,7 +229,17 @@ impl Committer {
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
         let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered { results, vector, own: own_events, received, listed, digests, renamed } = gathered;
+        let Gathered {
+            results,
+            vector,
+            own: own_events,
+            received,
+            erased,
+            listed,
+            changes,
+            digests,
+            renamed,
+        } = gathered;
         let mut changed = Vec::new();
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
@@ -177,6 +247,8 @@ impl Committer {
             self.number += 1;
             self.vector = Arc::new(vector);
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
+        } else if erased {
+            transaction.commit()?;
         } else {
             transaction.abort()?;
         }
@@ -187,6 +259,7 @@ impl Committer {
             own: own_events,
             received: received.into_iter().collect(),
             listed,
+            changes,
             digests: changed,
             renamed,
         })
@@ -207,7 +280,9 @@ impl Committer {
                 vector: VersionVector::clone(&self.vector),
                 own: None,
                 received: BTreeMap::new(),
+                erased: false,
                 listed: Vec::new(),
+                changes: Vec::new(),
                 digests: BTreeMap::new(),
                 renamed: BTreeSet::new(),
             },
@@ -217,11 +292,12 @@ impl Committer {
             batch.gathered.results.push(result);
         }
         batch.gathered.digests = batch.tables.flush()?;
+        batch.gathered.changes = std::mem::take(&mut batch.tables.changes);
         batch.gathered.renamed.clone_from(batch.tables.names.renamed());
         if !batch.gathered.renamed.is_empty() {
             // Who was renamed by a later event of the batch is shown so in all of it.
             for (room, message) in &mut batch.gathered.listed {
-                message.shown = batch.tables.names.shown(*room, &message.posted.sender)?;
+                message.shown = batch.tables.shown(*room, &message.posted.sender)?;
             }
         }
         Ok(batch.gathered)
@@ -236,19 +312,22 @@ impl Batch<'_> {
                 let draft = EventDraft { scope: Scope::room(*room), body, floor: None };
                 self.write(own, clock, now_ms, draft).map(OpResult::Done)
             }
-            Op::Post { room, posted, floor } => {
-                if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
-                    let pos = state.pos();
-                    let first = self.tables.posted_at(pos.origin, pos.seq)?;
-                    let same = state.room == *room && first.text == posted.text;
-                    return Ok(if same { OpResult::Done(pos) } else { OpResult::IdReused });
+            Op::Post { room, posted, floor } => self.post(own, clock, now_ms, (*room, posted, *floor)),
+            Op::Decide(Decide(decide)) => match decide(&self.tables)? {
+                Decision::Write(drafts) => {
+                    let mut last = None;
+                    for draft in drafts {
+                        last = Some(self.write(own, clock, now_ms, draft)?);
+                    }
+                    Ok(last.map_or(OpResult::Nothing, OpResult::Done))
                 }
-                if !self.tables.has_room(*room)? {
-                    return Ok(OpResult::NoSuchRoom);
-                }
-                let body = EventBody::MessagePosted(posted.clone());
-                let draft = EventDraft { scope: Scope::room(*room), body, floor: *floor };
-                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+                Decision::Nothing => Ok(OpResult::Nothing),
+                Decision::Refuse(refusal) => Ok(OpResult::Refused(refusal)),
+            },
+            Op::Erase => {
+                let more = self.tables.erase_some()?;
+                self.gathered.erased = true;
+                Ok(OpResult::Erased { more })
             }
             Op::ShareName { room, shared, floor } => {
                 let body = EventBody::NameShared(shared.clone());
@@ -267,6 +346,35 @@ impl Batch<'_> {
                 Ok(OpResult::Received)
             }
         }
+    }
+
+    fn post(
+        &mut self,
+        own: OriginId,
+        clock: &mut Clock,
+        now_ms: u64,
+        (room, posted, floor): (RoomId, &MessagePosted, Option<Hlc>),
+    ) -> Result<OpResult, StoreError> {
+        if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
+            let pos = state.pos();
+            let first = self.tables.posted_at(pos.origin, pos.seq)?;
+            let same_content = first.text == posted.text && first.reply_to == posted.reply_to;
+            // What was deleted meanwhile is not told from what is sent again.
+            let same = state.room == room && (same_content || first.text.is_none());
+            return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
+        }
+        let refused = match posted.sender.user() {
+            // Whoever may be in a quick room has its id.
+            _ if self.tables.has_quick_room(room)? => None,
+            Some(user) => permissions::may_post(&self.tables.records, room, user)?,
+            None => Some(permissions::no_such_room()),
+        };
+        if let Some(refusal) = refused {
+            return Ok(OpResult::Refused(refusal));
+        }
+        let body = EventBody::MessagePosted(posted.clone());
+        let draft = EventDraft { scope: Scope::room(room), body, floor };
+        self.write(own, clock, now_ms, draft).map(OpResult::Done)
     }
 
     fn write(
@@ -289,9 +397,19 @@ impl Batch<'_> {
     }
 
     fn take(&mut self, event: &Event) -> Result<(), StoreError> {
-        self.tables.append(event)?;
-        self.gathered.listed.extend(self.tables.apply(event)?);
+        // What was deleted before it came is kept and applied as a stub, as a rebuild will find it.
+        let stub = if self.tables.is_erased(event)? { Some(event.erased()) } else { None };
+        let kept = stub.as_ref().unwrap_or(event);
+        self.tables.append(kept)?;
+        self.gathered.listed.extend(self.tables.apply(kept)?);
         self.gathered.vector.advance(event.origin, event.seq);
         Ok(())
     }
+}
+
+fn id_reused() -> Refusal {
+    Refusal::new(
+        ErrorCode::IdReused,
+        "you sent another message under this id; choose a new id for every message",
+    )
 }

@@ -1,22 +1,18 @@
 //! Digests of what was applied and of the views that came of it, per scope, kept up with every commit. Equal events
 //! give equal digests on every node; `verify` derives them again from the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
     Digest, Event, EventBody, MessageId, OriginId, Scope, ScopeDigest, VersionVector,
     digest::{PARTS, part_of},
+    event::id_shard,
     merge::message::MessageState,
 };
 
 use super::{Store, StoreError, tables};
 use crate::store::apply::parse;
-
-/// Where the use of a message id belongs: who used it first is no matter of a single room.
-pub fn id_shard(id: MessageId) -> Scope {
-    Scope::shard(id.as_bytes()[0])
-}
 
 /// What a transaction changes: per scope, what is to be added to its digest.
 #[derive(Debug, Default)]
@@ -32,18 +28,19 @@ impl DigestBook {
 
     /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean. Their
     /// place in their scope is not counted either, or who lacks them yet would seem to show something else.
-    pub fn applied(&mut self, event: &Event) {
+    pub fn applied(&mut self, event: &Event, touched: &BTreeSet<Scope>) {
         let key = tables::log_key(event.origin, event.seq);
         let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
-        match &event.body {
-            EventBody::Unknown { .. } => {
-                let row = tables::scope_key(&event.scope, event.origin, event.seq);
-                return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
-            }
-            EventBody::RoomCreated(_) | EventBody::NameShared(_) => {}
-            EventBody::MessagePosted(posted) => self.of(&id_shard(posted.id)).applied.add(digest),
+        if matches!(event.body, EventBody::Unknown { .. }) {
+            let row = tables::scope_key(&event.scope, event.origin, event.seq);
+            return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
         }
-        self.of(&event.scope).applied.add(digest);
+        for scope in touched {
+            self.of(scope).applied.add(digest);
+        }
+        if !touched.contains(&event.scope) {
+            self.of(&event.scope).applied.add(digest);
+        }
     }
 
     /// A view has another row.
@@ -175,6 +172,12 @@ impl Store {
             let scope = tables::parse_scope(key.value());
             let scope = scope.ok_or_else(|| StoreError::Corrupt("an event belongs to no scope".into()))?;
             book.added(&scope, "scopes", key.value(), &hlc.value().to_be_bytes());
+        }
+        for row in transaction.open_table(tables::RECORDS)?.iter()? {
+            let (key, value) = row?;
+            let scope = tables::parse_scope(key.value());
+            let scope = scope.ok_or_else(|| StoreError::Corrupt("a record belongs to no scope".into()))?;
+            book.added(&scope, "records", key.value(), value.value());
         }
         for row in transaction.open_table(tables::ROOMS)?.iter()? {
             let (key, value) = row?;

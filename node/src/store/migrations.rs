@@ -7,7 +7,7 @@ use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart];
+const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -32,6 +32,12 @@ fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
 /// 3: who is shown under a guest name that several have is derived with the views, too.
 fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
     // A store that nothing was written to is not derived anew; its tables may be of any earlier version.
+    super::apply::create_views(transaction)?;
+    keep_digests(transaction)
+}
+
+/// 4: people and rooms of members have views.
+fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)?;
     keep_digests(transaction)
 }

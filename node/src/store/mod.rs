@@ -3,15 +3,20 @@
 //! Services read it, the writer thread commits to it; nothing above `node` knows that it exists.
 
 mod apply;
+mod change;
 mod commit;
 mod digests;
 mod migrations;
 mod names;
+mod people;
 mod read;
+mod records;
+mod rooms;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod views;
 
 use std::{
     fs::{self, File},
@@ -24,9 +29,13 @@ use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
 pub use self::{
-    commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    apply::Tables,
+    change::Change,
+    commit::{Commit, Committer, Decide, Decision, Op, OpResult, OwnEvents},
     digests::Snapshot,
+    people::Person,
     read::Page,
+    records::{Records, RecordsReader, RecordsWriter, Rows},
     verify::Report,
 };
 
@@ -138,6 +147,12 @@ impl Store {
         let store = Self { db };
         store.resume_rebuild()?;
         Ok(store)
+    }
+
+    /// The views of people and rooms of members, as they are now. Not to be held across an await: while it is, the
+    /// store keeps every page that is changed meanwhile.
+    pub fn records(&self) -> Result<RecordsReader, StoreError> {
+        RecordsReader::read(&self.db.begin_read()?)
     }
 
     /// What the log holds.

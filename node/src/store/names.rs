@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableHandle, WriteTransaction};
 use starling_protocol::{
-    GuestId, GuestName, Hlc, RoomId, Scope, Sender,
+    GuestId, GuestName, Hlc, RoomId, Scope,
     merge::guest_name::{self, Run, Standing},
 };
 
@@ -62,11 +62,10 @@ where
         Ok(Some(Standing { first, run }))
     }
 
-    /// The name under which a sender is shown in a room.
-    pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
-        let Sender::Guest { id, name } = sender;
-        let standing = self.standing(room, name, *id)?;
-        Ok(guest_name::shown(name, *id, standing.is_none_or(|standing| standing.run.holder == *id)))
+    /// The name under which a guest is shown in a room.
+    pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
+        let standing = self.standing(room, name, guest)?;
+        Ok(guest_name::shown(name, guest, standing.is_none_or(|standing| standing.run.holder == guest)))
     }
 
     /// The runs of a name that start at `end` or before, the latest first.

@@ -14,7 +14,7 @@ use starling_protocol::{
     },
 };
 
-use super::{Store, StoreError, apply, names::NamesReader, tables};
+use super::{Store, StoreError, apply, names::NamesReader, records::RecordsReader, tables};
 
 /// Part of a room's timeline, newest first.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ struct Listing {
     ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
     names: NamesReader,
+    records: RecordsReader,
     /// The names found so far: one look-up for each guest and name, however many messages.
     shown: Vec<(RoomId, Sender, String)>,
 }
@@ -159,6 +160,7 @@ impl Listing {
             ids: transaction.open_table(tables::MESSAGE_IDS)?,
             messages: transaction.open_table(tables::MESSAGES)?,
             names: NamesReader::read(transaction)?,
+            records: RecordsReader::read(transaction)?,
             shown: Vec::new(),
         })
     }
@@ -184,7 +186,10 @@ impl Listing {
         if let Some((.., shown)) = self.shown.iter().find(|known| (known.0, &known.1) == (room, sender)) {
             return Ok(shown.clone());
         }
-        let shown = self.names.shown(room, sender)?;
+        let shown = match sender {
+            Sender::Guest { id, name } => self.names.shown(room, *id, name)?,
+            Sender::User(user) => self.records.username(*user)?.unwrap_or_default(),
+        };
         self.shown.push((room, sender.clone(), shown.clone()));
         Ok(shown)
     }

@@ -2,7 +2,9 @@
 //! Only `store` opens them. Records are encoded by `protocol`'s codec, keys are bytes that sort.
 
 use redb::TableDefinition;
-use starling_protocol::{GuestId, GuestName, Hlc, MessageId, OriginId, Pos, RoomId, Scope};
+use starling_protocol::{
+    GuestId, GuestName, Hlc, MessageId, MessageKey, OriginId, Pos, RoomId, Scope, event::SenderKey,
+};
 
 /// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
 /// being rebuilt, so that an interrupted rebuild is begun again).
@@ -35,6 +37,12 @@ pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::
 /// View: room, name and the run's start (big-endian) → `merge::guest_name::Run`.
 pub const NAME_RUNS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
 
+/// View: scope, view and key → record: see `views`.
+pub const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
+
+/// View without a digest: look-ups of rows that belong to no scope: see `views`.
+pub const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
+
 /// View: part and scope → `ScopeDigest` of what was applied and of the rows of the views above.
 pub const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
 
@@ -55,11 +63,17 @@ pub fn parse_log_key(key: &[u8; 32]) -> (OriginId, u64) {
 
 /// Key in [`SCOPES`]. The length of the scope's id keeps one scope's keys from lying among another's.
 pub fn scope_key(scope: &Scope, origin: OriginId, seq: u64) -> Vec<u8> {
+    let mut key = scope_beginning(scope);
+    key.extend_from_slice(&log_key(origin, seq));
+    key
+}
+
+/// What keys of [`SCOPES`] and [`RECORDS`] that belong to a scope begin with.
+pub fn scope_beginning(scope: &Scope) -> Vec<u8> {
     let length = u8::try_from(scope.id.len()).unwrap_or(u8::MAX);
     let mut key = Vec::with_capacity(2 + scope.id.len() + 32);
     key.extend_from_slice(&[scope.kind, length]);
     key.extend_from_slice(&scope.id);
-    key.extend_from_slice(&log_key(origin, seq));
     key
 }
 
@@ -104,11 +118,8 @@ pub fn parse_digest_key(key: &[u8]) -> Option<Scope> {
 }
 
 /// Key in [`MESSAGES`].
-pub fn message_key(sender: [u8; 17], id: MessageId) -> [u8; 33] {
-    let mut key = [0; 33];
-    key[..17].copy_from_slice(&sender);
-    key[17..].copy_from_slice(id.as_bytes());
-    key
+pub fn message_key(sender: SenderKey, id: MessageId) -> [u8; 33] {
+    MessageKey { sender, id }.to_bytes()
 }
 
 /// A room and a guest name as names compare: its hash, for keys of one length.

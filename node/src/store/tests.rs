@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
-    Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NameShared,
-    NodeId, OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
+    ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
+    NameShared, NodeId, OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -20,15 +20,19 @@ fn store() -> Arc<Store> {
 }
 
 fn message(by: u8, id: u128, text: &str) -> MessagePosted {
-    MessagePosted {
-        id: MessageId::from_u128(id),
-        sender: Sender::Guest { id: GuestId([by; 16]), name: GuestName::parse("x").unwrap() },
-        text: MessageText::parse(text).unwrap(),
-    }
+    let sender = Sender::Guest { id: GuestId([by; 16]), name: GuestName::parse("x").unwrap() };
+    MessagePosted::new(MessageId::from_u128(id), sender, MessageText::parse(text).unwrap())
 }
 
 fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
     Op::Post { room, posted: message(by, id, text), floor: None }
+}
+
+fn refused(result: &OpResult) -> Option<ErrorCode> {
+    match result {
+        OpResult::Refused(refusal) => Some(refusal.code),
+        _ => None,
+    }
 }
 
 /// What another node wrote, at a stamp of its own.
@@ -50,7 +54,7 @@ fn with_room() -> (Arc<Store>, Committer) {
 fn listed(store: &Store) -> Vec<(u128, String)> {
     let page = store.page(ROOM, None, 100, None).unwrap();
     let item = |m: &starling_protocol::frame::client::ListedMessage| {
-        (m.listed_id.as_u128(), m.posted.text.as_str().to_owned())
+        (m.listed_id.as_u128(), m.posted.body().to_owned())
     };
     page.messages.iter().rev().map(item).collect()
 }
@@ -61,9 +65,9 @@ fn a_post_sent_again_is_the_same_message_and_a_reused_id_is_refused() {
     let batch = [post(ROOM, 1, 5, "a"), post(ROOM, 1, 5, "a"), post(ROOM, 1, 5, "b")];
     let first = committer.commit(2_000, 1, &batch).unwrap();
     assert_eq!(first.results[0], first.results[1]);
-    assert_eq!(first.results[2], OpResult::IdReused);
+    assert_eq!(refused(&first.results[2]), Some(ErrorCode::IdReused));
     let again = committer.commit(3_000, 1, &[post(ROOM, 1, 5, "a"), post(OTHER_ROOM, 1, 5, "a")]).unwrap();
-    assert_eq!(again.results, [first.results[0], OpResult::IdReused]);
+    assert_eq!(again.results, [first.results[0].clone(), first.results[2].clone()]);
     // Nothing new was written: there is nothing to tell anybody.
     assert!(again.own.is_none() && again.number == first.number);
     assert_eq!(listed(&store), [(5, "a".to_owned())]);
@@ -73,7 +77,7 @@ fn a_post_sent_again_is_the_same_message_and_a_reused_id_is_refused() {
 fn a_room_that_is_not_there_takes_no_post() {
     let (_, mut committer) = with_room();
     let commit = committer.commit(2_000, 1, &[post(RoomId([7; 10]), 1, 5, "a")]).unwrap();
-    assert_eq!(commit.results, [OpResult::NoSuchRoom]);
+    assert_eq!(refused(&commit.results[0]), Some(ErrorCode::NotFound));
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn pages_and_replays_stop_at_the_vector_that_is_given() {
     let texts = |from: &VersionVector, to: &VersionVector| {
         let places = store.beyond(ROOM, from, to, 9).unwrap().unwrap();
         let messages = store.messages_at(&places).unwrap();
-        messages.iter().map(|message| message.posted.text.as_str().to_owned()).collect::<Vec<_>>()
+        messages.iter().map(|message| message.posted.body().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(texts(&none, &first), ["a"]);
     assert_eq!(texts(&first, &second), ["b"]);

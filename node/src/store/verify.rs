@@ -46,7 +46,7 @@ impl Store {
         let shown = self.snapshot()?;
         let mut book = DigestBook::default();
         let see = |event: &Event| {
-            book.applied(event);
+            book.applied(event, &event.body.touches());
             Ok(())
         };
         let events = self.verify_log(&shown.vector, see, |_| Ok(()))?;

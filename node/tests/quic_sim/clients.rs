@@ -7,7 +7,9 @@ use std::{
 };
 
 use rand::RngExt;
-use starling_protocol::{ErrorCode, GuestId, GuestName, MessageId, MessageText, Pos, RoomId, Sender};
+use starling_protocol::{
+    ErrorCode, GuestId, GuestName, MessageId, MessagePosted, MessageText, Pos, RoomId, Sender,
+};
 use starling_web::service::{Lease, Post, PostOutcome};
 use tokio::sync::mpsc;
 
@@ -158,9 +160,7 @@ impl World {
         let name = GuestName::parse(&client.name()).unwrap();
         let post = Post {
             room: self.rooms[client.room],
-            id,
-            sender: Sender::Guest { id: client.guest, name },
-            text: text.clone(),
+            message: MessagePosted::new(id, Sender::Guest { id: client.guest, name }, text.clone()),
             floor: client.after.map(|pos| pos.hlc),
         };
         // Refused by a full queue: it is sent again.

@@ -196,7 +196,7 @@ impl World {
         let name = GuestName::parse(&format!("client {number}")).unwrap();
         let sender = Sender::Guest { id: client.guest, name };
         let floor = Some(greatest).filter(|_| self.plant != Some(Plant::FloorIgnored));
-        let op = Op::Post { room: client.here, posted: MessagePosted { id: under, sender, text }, floor };
+        let op = Op::Post { room: client.here, posted: MessagePosted::new(under, sender, text), floor };
         let from = writer::Session { client: number, number: client.sessions };
         let taken = self.request(node, Request::Post { from, id, op });
         if taken && self.plant == Some(Plant::AckBeforeCommit) {

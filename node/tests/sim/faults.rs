@@ -223,7 +223,7 @@ impl World {
         let name = GuestName::parse("of the future").unwrap();
         let sender = Sender::Guest { id: GuestId(self.rng.random()), name };
         let text = MessageText::parse(&format!("of {origin}")).unwrap();
-        let message = MessagePosted { id: MessageId::from_u128(self.rng.random()), sender, text };
+        let message = MessagePosted::new(MessageId::from_u128(self.rng.random()), sender, text);
         let unknown =
             EventBody::Unknown { kind: self.rng.random_range(900..999), payload: Bytes::from_static(b"?") };
         let elsewhere = Scope { kind: 99, id: Box::from(*b"no room") };

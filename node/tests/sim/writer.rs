@@ -3,7 +3,7 @@
 use rand::RngExt;
 use starling_node::store::{Op, OpResult};
 use starling_protocol::{
-    Event as LogEvent, MessageId, Pos, RoomId,
+    ErrorCode, Event as LogEvent, MessageId, Pos, RoomId,
     replica::{Input, Token, Until, Waiter},
 };
 
@@ -129,9 +129,11 @@ impl World {
                 let waiter = Waiter { token, origin, seq, until, wait_ms: 200, raise_ms: 10_000 };
                 self.feed(node, Input::Await(waiter));
             }
-            OpResult::IdReused => self.violated(format!("{id} was taken for another message")),
+            OpResult::Refused(refusal) if refusal.code == ErrorCode::IdReused => {
+                self.violated(format!("{id} was taken for another message"));
+            }
             // The node has not heard of the room yet; the client sends again.
-            OpResult::NoSuchRoom | OpResult::Received => {}
+            _ => {}
         }
     }
 

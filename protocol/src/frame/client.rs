@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
-use crate::{ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, Sender, text::TextError};
+use crate::{ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, text::TextError};
 
 /// RFC 3339 in UTC with milliseconds.
 const AT_FORMAT: &[BorrowedFormatItem<'_>] =
@@ -58,14 +58,13 @@ fn is_false(value: &bool) -> bool {
 impl<'a> MessageObject<'a> {
     /// The one rendering of a message; `history` marks those from before a first connection.
     pub fn new(room: RoomId, message: &'a ListedMessage, history: bool) -> Self {
-        let Sender::Guest { .. } = &message.posted.sender;
         Self {
             kind: "message",
             id: message.listed_id,
             room: room.to_string(),
             username: &message.shown,
-            guest: true,
-            body: message.posted.text.as_str(),
+            guest: message.posted.sender.user().is_none(),
+            body: message.posted.body(),
             at: at(message.pos.hlc),
             pos: message.pos.to_string(),
             history,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hlc, MessageId, OriginId, Pos, RoomId, Sender};
+use crate::{Hlc, MessageId, OriginId, Pos, RoomId, Sender, event::SenderKey};
 
 /// Where the message of a (sender, id) stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub fn posted(state: Option<MessageState>, room: RoomId, pos: Pos) -> MessageSta
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdHolder {
     /// [`Sender::key`] of the holder.
-    pub sender: [u8; 17],
+    pub sender: SenderKey,
     place: (Hlc, OriginId, u64),
 }
 
@@ -47,7 +47,7 @@ pub fn id_used(state: Option<IdHolder>, sender: &Sender, pos: Pos) -> IdHolder {
 }
 
 /// The id under which a message is listed.
-pub fn listed_id(holder: &IdHolder, sender_key: [u8; 17], id: MessageId) -> MessageId {
+pub fn listed_id(holder: &IdHolder, sender_key: SenderKey, id: MessageId) -> MessageId {
     if holder.sender == sender_key {
         return id;
     }

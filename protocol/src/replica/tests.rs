@@ -11,11 +11,9 @@ const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
 
 fn event(origin: OriginId, seq: u64) -> Bytes {
-    let posted = MessagePosted {
-        id: MessageId::from_u128(u128::from(seq)),
-        sender: Sender::Guest { id: GuestId([0; 16]), name: GuestName::parse("x").unwrap() },
-        text: MessageText::parse("text").unwrap(),
-    };
+    let sender = Sender::Guest { id: GuestId([0; 16]), name: GuestName::parse("x").unwrap() };
+    let text = MessageText::parse("text").unwrap();
+    let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq)), sender, text);
     let body = EventBody::MessagePosted(posted);
     let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, floor: None };
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, future::ready, time::Duration};
 
 use axum::extract::ws::Message;
 use starling_protocol::{
-    Hlc, MessageId, Sender,
+    Hlc, MessageId, MessagePosted, Sender,
     frame::client::{self, ClientFrameError, ServerFrame},
 };
 use tokio::{
@@ -254,7 +254,8 @@ impl<'a> Live<'a> {
         self.web.metrics.posts.inc();
         let id = post.id.unwrap_or_else(MessageId::now_v7);
         let sender = Sender::Guest { id: self.seat.guest, name: self.seat.name.clone() };
-        let post = Post { room: self.seat.room, id, sender, text: post.text, floor: Some(self.greatest) };
+        let message = MessagePosted::new(id, sender, post.text);
+        let post = Post { room: self.seat.room, message, floor: Some(self.greatest) };
         match self.web.rooms.post(post, &self.outcomes_sender) {
             Ok(()) => {
                 self.in_flight += 1;

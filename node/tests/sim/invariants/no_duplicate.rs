@@ -10,7 +10,7 @@ pub fn check(listings: &Listings) -> Result<(), String> {
         let mut texts = BTreeSet::new();
         for message in messages {
             // No client says the same twice.
-            if !ids.insert(message.listed_id) || !texts.insert(message.posted.text.as_str()) {
+            if !ids.insert(message.listed_id) || !texts.insert(message.posted.body()) {
                 return Err(format!("node {node} lists {:?} twice", message.posted));
             }
         }

@@ -59,7 +59,7 @@ fn message(n: u64) -> ListedMessage {
         listed_id: id,
         pos,
         shown: "Ann".to_owned(),
-        posted: starling_protocol::MessagePosted { id, sender, text },
+        posted: starling_protocol::MessagePosted::new(id, sender, text),
     }
 }
 
@@ -81,7 +81,7 @@ impl Rooms for Memory {
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         let pos = Pos { hlc: post.floor.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
         outcomes
-            .send(PostOutcome { id: post.id, result: Ok(Posted { pos, copies: 2 }), again: false })
+            .send(PostOutcome { id: post.message.id, result: Ok(Posted { pos, copies: 2 }), again: false })
             .unwrap();
         Ok(())
     }

@@ -1,27 +1,25 @@
 //! Applies events to the log and the views within one transaction. The merge rules are `protocol`'s; this
 //! only fetches and keeps their states. Called by the committer, and by a rebuild.
 
+mod erase;
+mod messages;
+mod people;
+mod rooms;
+
 use std::collections::BTreeMap;
 
 use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
-    Event, EventBody, MessageId, MessagePosted, NameShared, OriginId, Pos, RoomCreated, RoomId, Scope,
-    ScopeDigest, Sender, codec,
+    Event, EventBody, MessagePosted, NameShared, Pos, RoomCreated, RoomId, Scope, ScopeDigest, codec,
     frame::client::ListedMessage,
     limits::EVENT_BYTES_MAX,
-    merge::message::{self, IdHolder, MessageState},
     merge::room::{self, RoomState},
 };
 
-use super::{
-    StoreError,
-    digests::{DigestBook, id_shard},
-    names::NamesWriter,
-    tables,
-};
+use super::{Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, tables};
 
-/// A message that is listed now, or listed otherwise than before: its room and rendering input.
+/// A message of a quick room that is listed now, or listed otherwise than before: its room and rendering input.
 pub type Listed = (RoomId, ListedMessage);
 
 /// All tables that events change, open in one transaction.
@@ -33,9 +31,14 @@ pub struct Tables<'txn> {
     timeline: Table<'txn, &'static [u8; 50], ()>,
     messages: Table<'txn, &'static [u8; 33], &'static [u8]>,
     message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
+    /// Who is shown under which guest name.
     pub names: NamesWriter<'txn>,
+    /// People and rooms of members.
+    pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
+    /// What was changed for those who look on.
+    pub changes: Vec<Change>,
 }
 
 /// Makes the views, empty.
@@ -47,6 +50,8 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::MESSAGE_IDS)?;
     transaction.open_table(tables::NAME_CLAIMS)?;
     transaction.open_table(tables::NAME_RUNS)?;
+    transaction.open_table(tables::RECORDS)?;
+    transaction.open_table(tables::INDEX)?;
     transaction.open_table(tables::DIGESTS)?;
     Ok(())
 }
@@ -60,6 +65,8 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::MESSAGE_IDS)?;
     transaction.delete_table(tables::NAME_CLAIMS)?;
     transaction.delete_table(tables::NAME_RUNS)?;
+    transaction.delete_table(tables::RECORDS)?;
+    transaction.delete_table(tables::INDEX)?;
     transaction.delete_table(tables::DIGESTS)?;
     create_views(transaction)
 }
@@ -76,8 +83,10 @@ impl<'txn> Tables<'txn> {
             messages: transaction.open_table(tables::MESSAGES)?,
             message_ids: transaction.open_table(tables::MESSAGE_IDS)?,
             names: NamesWriter::open(transaction)?,
+            records: RecordsWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
+            changes: Vec::new(),
         })
     }
 
@@ -96,93 +105,49 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Applies an event of the log to the views; gives what is listed now that was not before.
+    /// Applies an event of the log to the views; gives what is listed now in quick rooms that was not before.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Listed>, StoreError> {
-        let scope = tables::scope_key(&event.scope, event.origin, event.seq);
-        self.scopes.insert(&scope[..], event.hlc.0)?;
-        self.book.added(&event.scope, self.scopes.name(), &scope, &event.hlc.0.to_be_bytes());
-        self.book.applied(event);
-        let room = event.scope.as_room();
-        match (&event.body, room) {
-            (EventBody::RoomCreated(created), Some(room)) => {
-                self.room_created(room, event.pos(), created)?;
-                Ok(Vec::new())
-            }
-            (EventBody::MessagePosted(posted), Some(room)) => self.posted(room, event.pos(), posted),
-            (EventBody::NameShared(NameShared { guest, name, since }), Some(room)) => {
-                self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
-                Ok(Vec::new())
-            }
-            // A kind, or a scope for it, of a newer version: kept, and applied after the upgrade.
-            (_, None) | (EventBody::Unknown { .. }, _) => Ok(Vec::new()),
+        self.index_scope(&event.scope, event)?;
+        // A resume of a user reads his own scope: what others write about him is found there, too.
+        let touched = event.body.touches();
+        for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
+            self.index_scope(scope, event)?;
         }
+        self.book.applied(event, &touched);
+        if let Some(user) = event.scope.as_user() {
+            self.apply_person(user, event)?;
+        }
+        let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
+        match &event.body {
+            EventBody::RoomCreated(created) => self.room_created(room, event.pos(), created)?,
+            EventBody::MessagePosted(posted) => return self.posted(room, event.pos(), posted),
+            EventBody::NameShared(NameShared { guest, name, since }) => {
+                self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
+            }
+            _ => {
+                self.apply_room(room, event)?;
+                self.apply_message(room, event)?;
+            }
+        }
+        Ok(Vec::new())
     }
 
-    /// Whether the room exists.
-    pub fn has_room(&self, room: RoomId) -> Result<bool, StoreError> {
+    fn index_scope(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
+        let key = tables::scope_key(scope, event.origin, event.seq);
+        self.scopes.insert(&key[..], event.hlc.0)?;
+        self.book.added(scope, self.scopes.name(), &key, &event.hlc.0.to_be_bytes());
+        Ok(())
+    }
+
+    /// Whether the quick room exists.
+    pub fn has_quick_room(&self, room: RoomId) -> Result<bool, StoreError> {
         Ok(self.rooms.get(&room.0)?.is_some())
-    }
-
-    /// Where the message of a (sender, id) stands, if it was posted.
-    pub fn message(&self, sender: [u8; 17], id: MessageId) -> Result<Option<MessageState>, StoreError> {
-        get(&self.messages, &tables::message_key(sender, id))
-    }
-
-    /// The message that the log holds at a place.
-    pub fn posted_at(&self, origin: OriginId, seq: u64) -> Result<MessagePosted, StoreError> {
-        let bytes = self.log.get(&tables::log_key(origin, seq))?;
-        posted_in(bytes.as_ref().map(redb::AccessGuard::value))
     }
 
     fn room_created(&mut self, room: RoomId, pos: Pos, created: &RoomCreated) -> Result<(), StoreError> {
         let state: Option<RoomState> = get(&self.rooms, &room.0)?;
         let scope = Scope::room(room);
         put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::created(state, pos, created))
-    }
-
-    fn posted(&mut self, room: RoomId, pos: Pos, posted: &MessagePosted) -> Result<Vec<Listed>, StoreError> {
-        let Sender::Guest { id: guest, name } = &posted.sender;
-        let shown = self.names.claim(&mut self.book, room, name, *guest, (pos.hlc, pos.hlc))?;
-        let sender = posted.sender.key();
-        let mut listed = Vec::new();
-
-        let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
-        let holder = message::id_used(holder_before, &posted.sender, pos);
-        if holder_before != Some(holder) {
-            let shard = id_shard(posted.id);
-            put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
-        }
-
-        let key = tables::message_key(sender, posted.id);
-        let before: Option<MessageState> = get(&self.messages, &key)?;
-        let state = message::posted(before, room, pos);
-        if before != Some(state) {
-            let (scope_before, scope) =
-                (Scope::room(before.map_or(room, |before| before.room)), Scope::room(room));
-            put(&mut self.messages, &mut self.book, [&scope_before, &scope], &key, &state)?;
-            if let Some(before) = before {
-                let gone = tables::timeline_key(before.room, before.pos());
-                self.timeline.remove(&gone)?;
-                self.book.removed(&scope_before, self.timeline.name(), &gone, &[]);
-            }
-            let listed_at = tables::timeline_key(room, pos);
-            self.timeline.insert(&listed_at, ())?;
-            self.book.added(&scope, self.timeline.name(), &listed_at, &[]);
-            let listed_id = message::listed_id(&holder, sender, posted.id);
-            listed.push((room, ListedMessage { listed_id, pos, shown, posted: posted.clone() }));
-        }
-
-        // Somebody else showed this id until now: his message goes on under another.
-        if let Some(loser) = holder_before.filter(|before| before.sender != holder.sender)
-            && let Some(state) = self.message(loser.sender, posted.id)?
-        {
-            let pos = state.pos();
-            let listed_id = message::listed_id(&holder, loser.sender, posted.id);
-            let posted = self.posted_at(pos.origin, pos.seq)?;
-            let shown = self.names.shown(state.room, &posted.sender)?;
-            listed.push((state.room, ListedMessage { listed_id, pos, shown, posted }));
-        }
-        Ok(listed)
     }
 }
 

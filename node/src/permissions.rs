@@ -1,0 +1,48 @@
+//! Who may do what. Decided once, by the node that commits it, in the light of what holds then: services and the
+//! store's commit ask here, merging never does.
+
+use starling_protocol::{
+    ErrorCode, RoomId, UserId,
+    event::{Role, RoomOpened},
+    merge::contact::Relation,
+};
+use starling_web::service::Refusal;
+
+use crate::store::{Records, Rows, StoreError};
+
+/// There is no such room, or none that the asker may know of.
+pub fn no_such_room() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "there is no such room")
+}
+
+/// Why a user may not post in a room of members; nothing if he may.
+pub fn may_post<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<Refusal>, StoreError> {
+    if records.role(room, user)?.is_none() {
+        return Ok(Some(no_such_room()));
+    }
+    let Some(other) = other_side(records, room, user)? else { return Ok(None) };
+    let refused = records.relation(user, other)? != Relation::Accepted;
+    Ok(refused.then(|| Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")))
+}
+
+/// The other one of a direct room; nothing if it is another kind of room, or none.
+pub fn other_side<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<UserId>, StoreError> {
+    let opened = records.member_room(room)?.and_then(|room| room.opened);
+    Ok(match opened {
+        Some((_, RoomOpened::Direct { one, other })) => Some(if one == user { other } else { one }),
+        Some((_, RoomOpened::Named { .. })) | None => None,
+    })
+}
+
+/// Whether a role suffices for an act that a role at least as powerful as `least` may do.
+pub fn at_least(role: Option<Role>, least: Role) -> bool {
+    role.is_some_and(|role| role <= least)
+}

@@ -1,0 +1,183 @@
+//! Applies events of messages to their views: where they are listed, edits, reactions, deletion, erasure.
+
+use redb::ReadableTable;
+use starling_protocol::{
+    Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender,
+    event::{MessageKey, MessagePosted, ReactionSet, SenderKey, id_shard},
+    frame::client::ListedMessage,
+    merge::{
+        message::{self, IdHolder, MessageState},
+        register,
+    },
+};
+
+use super::{Listed, Tables, get, put};
+use crate::store::{
+    Change, StoreError, tables,
+    views::{
+        Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_place_key,
+    },
+};
+
+impl Tables<'_> {
+    /// Applies an event of a room's scope that is about one of its messages; other kinds change nothing.
+    pub(super) fn apply_message(&mut self, room: RoomId, event: &Event) -> Result<(), StoreError> {
+        let (pos, scope) = (event.pos(), &event.scope);
+        match &event.body {
+            EventBody::MessageEdited(edited) => {
+                let key = message_place_key(edited.message, pos);
+                self.records.put::<Edit>(&mut self.book, scope, &key, &())?;
+                self.changes.push(Change::Updated(room, edited.message));
+                Ok(())
+            }
+            EventBody::MessageDeleted(deleted) => {
+                let rule = |state: Option<(Pos, _)>| match state {
+                    Some(first) if first.0 <= pos => first,
+                    _ => (pos, deleted.by),
+                };
+                self.records.merge::<Deleted>(&mut self.book, scope, &deleted.message.to_bytes(), rule)?;
+                self.changes.push(Change::Deleted(room, deleted.message));
+                self.erase_message(scope, deleted.message)
+            }
+            EventBody::ReactionSet(set) => {
+                let rule = |state| register::written(state, pos, set.on);
+                self.records.merge::<Reaction>(&mut self.book, scope, &reaction_key(set), rule)?;
+                self.changes.push(Change::Updated(room, set.message));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a post; gives what is listed now in quick rooms that was not before.
+    pub(super) fn posted(
+        &mut self,
+        room: RoomId,
+        pos: Pos,
+        posted: &MessagePosted,
+    ) -> Result<Vec<Listed>, StoreError> {
+        if let Sender::Guest { id, name } = &posted.sender {
+            self.names.claim(&mut self.book, room, name, *id, (pos.hlc, pos.hlc))?;
+        }
+        let sender = posted.sender.key();
+        let mut listed = Vec::new();
+
+        let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
+        let holder = message::id_used(holder_before, &posted.sender, pos);
+        if holder_before != Some(holder) {
+            let shard = id_shard(posted.id);
+            put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
+        }
+
+        let before = self.message(sender, posted.id)?;
+        let state = message::posted(before, room, pos);
+        if before != Some(state) {
+            self.list(before, state, posted)?;
+            listed.push((room, self.listed(&holder, pos, room, posted.clone())?));
+        } else if state.pos() != pos {
+            self.duplicate(room, pos, posted.key())?;
+        }
+
+        // Somebody else showed this id until now: his message goes on under another.
+        if let Some(loser) = holder_before.filter(|before| before.sender != holder.sender)
+            && let Some(state) = self.message(loser.sender, posted.id)?
+        {
+            let pos = state.pos();
+            let posted = self.posted_at(pos.origin, pos.seq)?;
+            listed.push((state.room, self.listed(&holder, pos, state.room, posted)?));
+        }
+        let mut quick = Vec::new();
+        for (room, message) in listed {
+            if self.is_member_room(room)? {
+                self.changes.push(Change::Posted(room, message));
+            } else {
+                quick.push((room, message));
+            }
+        }
+        Ok(quick)
+    }
+
+    /// Lists a message at its place, and no longer where it was before.
+    fn list(
+        &mut self,
+        before: Option<MessageState>,
+        state: MessageState,
+        posted: &MessagePosted,
+    ) -> Result<(), StoreError> {
+        let (room, pos) = (state.room, state.pos());
+        let scope_before = Scope::room(before.map_or(room, |before| before.room));
+        let scope = Scope::room(room);
+        let key = posted.key();
+        put(&mut self.messages, &mut self.book, [&scope_before, &scope], &key.to_bytes(), &state)?;
+        if let Some(before) = before {
+            let gone = tables::timeline_key(before.room, before.pos());
+            self.timeline.remove(&gone)?;
+            self.book.removed(&scope_before, "timeline", &gone, &[]);
+            let mentions = self.posted_at(before.pos().origin, before.pos().seq)?.mentions;
+            for user in mentions {
+                let key = mention_key(before.room, Some(before.pos()));
+                self.records.remove::<Mention>(&mut self.book, &Scope::user(user), &key)?;
+            }
+            self.duplicate(before.room, before.pos(), key)?;
+        }
+        let listed_at = tables::timeline_key(room, pos);
+        self.timeline.insert(&listed_at, ())?;
+        self.book.added(&scope, "timeline", &listed_at, &[]);
+        for &user in &posted.mentions {
+            let key = mention_key(room, Some(pos));
+            self.records.put::<Mention>(&mut self.book, &Scope::user(user), &key, &())?;
+        }
+        Ok(())
+    }
+
+    /// Remembers a post that is not listed, so that it is erased with the one that is.
+    fn duplicate(&mut self, room: RoomId, pos: Pos, message: MessageKey) -> Result<(), StoreError> {
+        let key = message_place_key(message, pos);
+        self.records.put::<Duplicate>(&mut self.book, &Scope::room(room), &key, &())
+    }
+
+    fn listed(
+        &mut self,
+        holder: &IdHolder,
+        pos: Pos,
+        room: RoomId,
+        posted: MessagePosted,
+    ) -> Result<ListedMessage, StoreError> {
+        let sender = posted.sender.key();
+        let listed_id = message::listed_id(holder, sender, posted.id);
+        if listed_id != posted.id {
+            self.records.put_index(&derived_id_index(listed_id), &posted.key())?;
+        }
+        let shown = self.shown(room, &posted.sender)?;
+        Ok(ListedMessage { listed_id, pos, shown, posted })
+    }
+
+    /// The name under which a sender is shown in a room.
+    pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
+        match sender {
+            Sender::Guest { id, name } => self.names.shown(room, *id, name),
+            Sender::User(user) => Ok(self.records.username(*user)?.unwrap_or_default()),
+        }
+    }
+
+    /// Whether a room is one of members.
+    fn is_member_room(&self, room: RoomId) -> Result<bool, StoreError> {
+        self.records.has::<Room>(&Scope::room(room), &[])
+    }
+
+    /// Where the message of a (sender, id) stands, if it was posted.
+    pub fn message(&self, sender: SenderKey, id: MessageId) -> Result<Option<MessageState>, StoreError> {
+        get(&self.messages, &tables::message_key(sender, id))
+    }
+
+    /// The message that the log holds at a place.
+    pub fn posted_at(&self, origin: OriginId, seq: u64) -> Result<MessagePosted, StoreError> {
+        let bytes = self.log.get(&tables::log_key(origin, seq))?;
+        super::posted_in(bytes.as_ref().map(redb::AccessGuard::value))
+    }
+}
+
+/// Key in [`Reaction`].
+fn reaction_key(set: &ReactionSet) -> Vec<u8> {
+    [&set.message.to_bytes()[..], &set.user.0, set.emoji.as_str().as_bytes()].concat()
+}

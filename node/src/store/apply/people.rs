@@ -1,0 +1,129 @@
+//! Applies events of people to their views: accounts, names, sessions, contacts, marks.
+
+use starling_protocol::{
+    Event, EventBody, Pos, Scope, UserId, Username,
+    event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded},
+    merge::{contact, read_mark, register, session, user},
+};
+
+use super::Tables;
+use crate::store::{
+    Change, StoreError,
+    views::{
+        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, display_name_index, name_key,
+    },
+};
+
+impl Tables<'_> {
+    /// Applies an event of a user's scope; kinds that do not belong there change nothing.
+    pub(super) fn apply_person(&mut self, user: UserId, event: &Event) -> Result<(), StoreError> {
+        let (pos, body) = (event.pos(), &event.body);
+        match body {
+            EventBody::UserRegistered(registered) => {
+                self.account(user, pos, body)?;
+                self.claim(user, pos, &registered.username, false)
+            }
+            EventBody::UsernameChosen(chosen) => self.claim(user, pos, &chosen.username, false),
+            EventBody::ClaimWithdrawn(withdrawn) => {
+                self.claim(user, withdrawn.claim, &withdrawn.username, true)
+            }
+            EventBody::ProfileChanged(_)
+            | EventBody::PasswordChanged(_)
+            | EventBody::PasswordRehashed(_)
+            | EventBody::ResetLinkMade(_)
+            | EventBody::SettingsChanged(_)
+            | EventBody::UserFlagged(_) => self.account(user, pos, body),
+            EventBody::UserDeleted(_) => self.user_deleted(user, pos, body),
+            EventBody::SessionOpened(SessionOpened { session, .. }) => {
+                self.session(user, &session.0, pos, body)
+            }
+            EventBody::RefreshUsed(used) => self.session(user, &used.session.0, pos, body),
+            EventBody::SessionsEnded(SessionsEnded { sessions }) => {
+                sessions.iter().try_for_each(|session| self.session(user, &session.0, pos, body))
+            }
+            EventBody::ContactSet(said) => self.contact(user, pos, said),
+            EventBody::ReadMarked(marked) => self.read_marked(user, marked),
+            EventBody::NotifySet(NotifySet { room, level }) => {
+                let scope = Scope::user(user);
+                let rule = |state| register::written(state, pos, *level);
+                self.records.merge::<Notify>(&mut self.book, &scope, &room.0, rule)?;
+                self.changes.push(Change::Member(*room, user));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn account(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+        let rule = |state| user::applied(state, pos, body);
+        let (before, after) = self.records.merge::<User>(&mut self.book, &Scope::user(user), &[], rule)?;
+        let name_before = before.as_ref().and_then(|before| before.display_name());
+        if name_before != after.display_name() {
+            if let Some(name) = name_before {
+                self.records.remove_index(&display_name_index(name, user))?;
+            }
+            if let Some(name) = after.display_name() {
+                self.records.put_index(&display_name_index(name, user), &())?;
+            }
+            self.changes.push(Change::Profile(user));
+        }
+        self.changes.push(Change::Account(user));
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        user: UserId,
+        claim: Pos,
+        name: &Username,
+        withdrawn: bool,
+    ) -> Result<(), StoreError> {
+        let holder_before = self.records.holder(name)?;
+        let rule = |state| user::claimed(state, name, withdrawn);
+        let (_, claimed) =
+            self.records.merge::<Claim>(&mut self.book, &Scope::user(user), &claim.to_bytes(), rule)?;
+        let row = (user, claimed.withdrawn);
+        self.records.put::<Name>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), &row)?;
+        // An earlier claim that arrives later renames who held the name until now.
+        let holder = self.records.holder(name)?;
+        let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
+        self.changes.extend(renamed.flat_map(|user| [Change::Profile(user), Change::Account(user)]));
+        Ok(())
+    }
+
+    fn user_deleted(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+        self.account(user, pos, body)?;
+        let scope = Scope::user(user);
+        for (session, _) in self.records.sessions(user)? {
+            self.session(user, &session.0, pos, body)?;
+        }
+        self.changes.push(Change::Profile(user));
+        self.erase_later(&scope)
+    }
+
+    fn session(&mut self, user: UserId, id: &[u8], pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+        let rule = |state| session::applied(state, pos, body);
+        self.records.merge::<Session>(&mut self.book, &Scope::user(user), id, rule)?;
+        self.changes.push(Change::Account(user));
+        Ok(())
+    }
+
+    fn contact(&mut self, from: UserId, pos: Pos, said: &ContactSet) -> Result<(), StoreError> {
+        let (mine, theirs) = (Scope::user(from), Scope::user(said.to));
+        let rule = |state| contact::said(state, pos, said);
+        let (_, side) = self.records.merge::<ContactMine>(&mut self.book, &mine, &said.to.0, rule)?;
+        self.records.put::<ContactTheirs>(&mut self.book, &theirs, &from.0, &side)?;
+        self.changes.push(Change::Contact(from, said.to));
+        Ok(())
+    }
+
+    fn read_marked(&mut self, user: UserId, marked: &ReadMarked) -> Result<(), StoreError> {
+        let rule = |state| read_mark::marked(state, marked);
+        let (before, after) =
+            self.records.merge::<Read>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
+        if before.as_ref() != Some(&after) {
+            self.changes.push(Change::Read(marked.room, user));
+        }
+        Ok(())
+    }
+}

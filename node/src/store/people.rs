@@ -1,0 +1,192 @@
+//! What the views say of people. For reads and for decisions within a commit alike.
+
+use starling_protocol::{
+    DisplayName, Pos, RoomId, Scope, SessionId, UserId, Username,
+    event::{Membership, NotifyLevel},
+    merge::{
+        contact::{self, Relation, Side},
+        member::Member,
+        read_mark::ReadMark,
+        session::SessionState,
+        user::{self, ClaimState, UserState},
+    },
+};
+
+use super::{
+    StoreError,
+    records::{Records, Rows},
+    views::{
+        self, Claim, ContactMine, ContactTheirs, MemberOf, Mention, Name, Notify, Read, Session, User,
+        name_key,
+    },
+};
+
+/// Somebody as others see him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// Who.
+    pub id: UserId,
+    /// The name under which he is shown: `name~xxxx` if another had it first. Empty if he is gone.
+    pub username: String,
+    /// What he is shown as.
+    pub display_name: String,
+}
+
+/// An id at the end of a key.
+fn id_of<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
+    key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
+}
+
+impl<T: Rows> Records<T> {
+    /// What is known of an account, be it deleted or not there yet.
+    pub fn account(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
+        self.get::<User>(&Scope::user(user), &[])
+    }
+
+    /// The account, if it exists: registered, its claim not withdrawn, not deleted. It may be disabled.
+    pub fn user(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
+        let account = self.account(user)?.filter(|account| account.registered.is_some() && !account.deleted);
+        if account.is_none() || self.claim_of(user)?.is_none() {
+            return Ok(None);
+        }
+        Ok(account)
+    }
+
+    /// The user's claim to the name that is his, or was before somebody else's earlier claim came.
+    pub fn claim_of(&self, user: UserId) -> Result<Option<(Pos, Username)>, StoreError> {
+        let scope = Scope::user(user);
+        for row in self.scan::<Claim>(&scope, &[])?.rev() {
+            let (place, ClaimState { username, withdrawn }) = row?;
+            if !withdrawn {
+                return Ok(Some((Pos::from_bytes(id_of(&place)?), username)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whose claims to a name count, the holder first.
+    pub fn claims(&self, name: &Username) -> Result<Vec<(Pos, UserId)>, StoreError> {
+        let mut claims = Vec::new();
+        for row in self.scan::<Name>(&name.shard(), &name_key(name, None))? {
+            let (place, (user, withdrawn)) = row?;
+            if !withdrawn {
+                claims.push((Pos::from_bytes(id_of(&place)?), user));
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Who holds a name. A deleted account's name is held for ever.
+    pub fn holder(&self, name: &Username) -> Result<Option<UserId>, StoreError> {
+        Ok(self.claims(name)?.first().map(|&(_, user)| user))
+    }
+
+    /// The name under which an account is shown; nothing if it has none.
+    pub fn username(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        let Some((claim, name)) = self.claim_of(user)? else { return Ok(None) };
+        let holds = self.claims(&name)?.first().is_some_and(|&(first, _)| first == claim);
+        Ok(Some(if holds { name.to_string() } else { user::renamed(&name, user) }))
+    }
+
+    /// Whether somebody else's claim to the user's name came before his: he may choose another, once.
+    pub fn is_renamed(&self, user: UserId) -> Result<bool, StoreError> {
+        Ok(self.username(user)?.is_some_and(|name| name.contains('~')))
+    }
+
+    /// Somebody as others see him; a deleted account is nobody any more.
+    pub fn person(&self, user: UserId) -> Result<Person, StoreError> {
+        let Some(account) = self.user(user)? else {
+            return Ok(Person { id: user, username: String::new(), display_name: "Deleted account".into() });
+        };
+        let username = self.username(user)?.unwrap_or_default();
+        let display_name = account.display_name().map_or_else(|| username.clone(), ToString::to_string);
+        Ok(Person { id: user, username, display_name })
+    }
+
+    /// Users whose name begins with `text` (lower case), from the one behind `from` on, with their names.
+    pub fn users_named<'a>(
+        &'a self,
+        text: &Username,
+    ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
+        let rows = self.scan::<Name>(&text.shard(), text.as_str().as_bytes())?;
+        Ok(rows.filter_map(|row| match row {
+            Ok((_, (user, withdrawn))) => (!withdrawn).then_some(Ok(user)),
+            Err(error) => Some(Err(error)),
+        }))
+    }
+
+    /// Users whose display name begins with `text`.
+    pub fn users_shown_as<'a>(
+        &'a self,
+        text: &DisplayName,
+    ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
+        let rows = self.scan_index(&views::display_name_prefix(&text.folded()), &[])?;
+        Ok(rows.map(|row| Ok(UserId(id_of(&row?.0)?))))
+    }
+
+    /// What is known of a session.
+    pub fn session(&self, user: UserId, session: SessionId) -> Result<Option<SessionState>, StoreError> {
+        self.get::<Session>(&Scope::user(user), &session.0)
+    }
+
+    /// All sessions of a user, be they alive or not.
+    pub fn sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
+        let rows = self.scan::<Session>(&Scope::user(user), &[])?;
+        rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
+    }
+
+    /// What two people said last of each other: the first of the second, and the second of the first.
+    pub fn sides(&self, one: UserId, other: UserId) -> Result<(Option<Side>, Option<Side>), StoreError> {
+        let scope = Scope::user(one);
+        Ok((self.get::<ContactMine>(&scope, &other.0)?, self.get::<ContactTheirs>(&scope, &other.0)?))
+    }
+
+    /// How two people stand, seen from the first.
+    pub fn relation(&self, one: UserId, other: UserId) -> Result<Relation, StoreError> {
+        let (mine, theirs) = self.sides(one, other)?;
+        Ok(contact::relation(mine, theirs))
+    }
+
+    /// All of whom a user has said something, or who have of him; each once, in the order of their ids.
+    pub fn acquaintances(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+        let scope = Scope::user(user);
+        let mine = self.scan::<ContactMine>(&scope, &[])?.map(|row| Ok(UserId(id_of(&row?.0)?)));
+        let theirs = self.scan::<ContactTheirs>(&scope, &[])?.map(|row| Ok(UserId(id_of(&row?.0)?)));
+        let mut all = mine.chain(theirs).collect::<Result<Vec<_>, StoreError>>()?;
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// All rooms to which a user stands in some way, and how.
+    pub fn rooms_of(&self, user: UserId) -> Result<Vec<(RoomId, Member)>, StoreError> {
+        let rows = self.scan::<MemberOf>(&Scope::user(user), &[])?;
+        let standing = |(room, register): (Vec<u8>, _)| -> Result<_, StoreError> {
+            let register: starling_protocol::merge::register::Register<Member> = register;
+            Ok((RoomId(id_of(&room)?), register.value))
+        };
+        let mut all = rows.map(|row| row.and_then(standing)).collect::<Result<Vec<_>, _>>()?;
+        all.retain(|(_, member)| member.membership != Membership::None);
+        Ok(all)
+    }
+
+    /// How far a user has read a room.
+    pub fn read_mark(&self, user: UserId, room: RoomId) -> Result<Option<ReadMark>, StoreError> {
+        self.get::<Read>(&Scope::user(user), &room.0)
+    }
+
+    /// Of what in a room a user wants to be told; nothing if he has not chosen.
+    pub fn notify_level(&self, user: UserId, room: RoomId) -> Result<Option<NotifyLevel>, StoreError> {
+        Ok(self.get::<Notify>(&Scope::user(user), &room.0)?.map(|level| level.value))
+    }
+
+    /// The places of messages in a room that name a user, the newest first.
+    pub fn mentions<'a>(
+        &'a self,
+        user: UserId,
+        room: RoomId,
+    ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'a, T>, StoreError> {
+        let rows = self.scan::<Mention>(&Scope::user(user), &room.0)?;
+        Ok(rows.rev().map(|row| Ok(Pos::from_bytes(id_of(&row?.0)?))))
+    }
+}

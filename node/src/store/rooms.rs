@@ -1,0 +1,154 @@
+//! What the views say of rooms of members and their messages. For reads and for decisions within a commit alike.
+
+use std::collections::BTreeMap;
+
+use starling_protocol::{
+    InviteCode, MessageId, Pos, RoomId, Scope, UserId,
+    event::{MessageKey, Role},
+    merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
+};
+
+use super::{
+    StoreError,
+    records::{Records, Rows},
+    views::{
+        self, Deleted, Edit, Invite, InviteCode as InviteCodes, InviteUse, Member, PUBLIC_ROOMS, Reaction,
+        Room, Succession,
+    },
+};
+
+impl<T: Rows> Records<T> {
+    /// A room of members, if it exists.
+    pub fn member_room(&self, room: RoomId) -> Result<Option<MemberRoom>, StoreError> {
+        Ok(self.get::<Room>(&Scope::room(room), &[])?.filter(MemberRoom::exists))
+    }
+
+    /// How somebody stands to a room; nothing if nothing was ever said of him there.
+    pub fn standing_in(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
+        let register: Option<Register<MemberState>> = self.get::<Member>(&Scope::room(room), &user.0)?;
+        Ok(register.map(|register| register.value))
+    }
+
+    /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession owns it.
+    pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
+        if self.member_room(room)?.is_none() {
+            return Ok(None);
+        }
+        let Some(role) = self.standing_in(room, user)?.and_then(|member| member.role()) else {
+            return Ok(None);
+        };
+        Ok(Some(if self.first_member(room)? == Some(user) && self.is_named(room)? {
+            Role::Owner
+        } else {
+            role
+        }))
+    }
+
+    /// A direct room has no owner.
+    fn is_named(&self, room: RoomId) -> Result<bool, StoreError> {
+        Ok(self.member_room(room)?.is_some_and(|room| room.name().is_some()))
+    }
+
+    fn first_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
+        self.members(room, &[])?.next().map(|member| member.map(|(user, ..)| user)).transpose()
+    }
+
+    /// The members of a room in the order of succession, from a key on (that of the last one, and a zero): user, key.
+    pub fn members<'a>(
+        &'a self,
+        room: RoomId,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<(UserId, Vec<u8>), StoreError>> + use<'a, T>, StoreError> {
+        let rows = self.scan_from::<Succession>(&Scope::room(room), &[], from)?;
+        Ok(rows.map(|row| {
+            let (key, ()) = row?;
+            let id = key.last_chunk().copied();
+            let id = id.ok_or_else(|| StoreError::Corrupt("a member has no id".into()))?;
+            Ok((UserId(id), key))
+        }))
+    }
+
+    /// All who ever stood to a room in some way, and how they do now; in the order of their ids, from one on.
+    pub fn standings<'a>(
+        &'a self,
+        room: RoomId,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<(UserId, MemberState), StoreError>> + use<'a, T>, StoreError>
+    {
+        let rows = self.scan_from::<Member>(&Scope::room(room), &[], from)?;
+        Ok(rows.map(|row| {
+            let (key, register) = row?;
+            let id = key.try_into().map_err(|_| StoreError::Corrupt("a member has no id".into()))?;
+            Ok((UserId(id), register.value))
+        }))
+    }
+
+    /// What is known of an invite, and to which room it invites.
+    pub fn invite(&self, code: InviteCode) -> Result<Option<(RoomId, InviteState)>, StoreError> {
+        let Some(room) = self.get::<InviteCodes>(&code.shard(), &code.0)? else { return Ok(None) };
+        Ok(self.get::<Invite>(&Scope::room(room), &code.0)?.map(|invite| (room, invite)))
+    }
+
+    /// All invites of a room.
+    pub fn invites(&self, room: RoomId) -> Result<Vec<InviteState>, StoreError> {
+        self.scan::<Invite>(&Scope::room(room), &[])?.map(|row| Ok(row?.1)).collect()
+    }
+
+    /// How many came with an invite, counted up to `most`.
+    pub fn invite_uses(&self, room: RoomId, code: InviteCode, most: usize) -> Result<usize, StoreError> {
+        let uses = self.scan::<InviteUse>(&Scope::room(room), &code.0)?.take(most);
+        uses.map(|row| row.map(|_| 1)).sum()
+    }
+
+    /// Public rooms whose name begins with `folded`, in the order of their names; behind the key `from`, if given.
+    pub fn public_rooms<'a>(
+        &'a self,
+        folded: &str,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<(RoomId, Vec<u8>), StoreError>> + use<'a, T>, StoreError> {
+        let prefix = [PUBLIC_ROOMS, folded.as_bytes()].concat();
+        let rows = self.scan_index(&prefix, from)?;
+        Ok(rows.map(|row| {
+            let (key, _) = row?;
+            let id = key.last_chunk().copied();
+            let id = id.ok_or_else(|| StoreError::Corrupt("a public room has no id".into()))?;
+            Ok((RoomId(id), key))
+        }))
+    }
+
+    /// The key of the message that is listed under a derived id.
+    pub fn derived(&self, listed_id: MessageId) -> Result<Option<MessageKey>, StoreError> {
+        self.indexed(&views::derived_id_index(listed_id))
+    }
+
+    /// The place of the edit that shows, if there is one.
+    pub fn last_edit(&self, room: RoomId, message: MessageKey) -> Result<Option<Pos>, StoreError> {
+        let edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
+        let last = edits.rev().next().transpose()?;
+        Ok(last.and_then(|(key, ())| Some(Pos::from_bytes(key.try_into().ok()?))))
+    }
+
+    /// Whether a message was deleted.
+    pub fn is_deleted(&self, room: RoomId, message: MessageKey) -> Result<bool, StoreError> {
+        self.has::<Deleted>(&Scope::room(room), &message.to_bytes())
+    }
+
+    /// Who put which emoji on a message.
+    pub fn reactions(
+        &self,
+        room: RoomId,
+        message: MessageKey,
+    ) -> Result<BTreeMap<String, Vec<UserId>>, StoreError> {
+        let mut reactions: BTreeMap<String, Vec<UserId>> = BTreeMap::new();
+        for row in self.scan::<Reaction>(&Scope::room(room), &message.to_bytes())? {
+            let (key, register) = row?;
+            if let Some((user, emoji)) = key.split_first_chunk()
+                && register.value
+            {
+                let emoji = String::from_utf8_lossy(emoji).into_owned();
+                reactions.entry(emoji).or_default().push(UserId(*user));
+            }
+        }
+        Ok(reactions)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the views of people and rooms are: the scope that each belongs to, its key, its record. Keys are bytes that
+//! sort; ids as they are, places as [`starling_protocol::Pos::to_bytes`].
+
+use starling_protocol::{
+    DisplayName, MessageId, Pos, RoomId, RoomName, UserId, Username,
+    event::{MessageKey, NotifyLevel},
+    merge::{
+        contact::Side,
+        invite::InviteState,
+        member::Member as MemberState,
+        read_mark::ReadMark,
+        register::Register,
+        room::MemberRoom,
+        session::SessionState,
+        user::{ClaimState, UserState},
+    },
+};
+
+use super::records::View;
+
+macro_rules! views {
+    ($($(#[$doc:meta])+ $tag:literal $view:ident: $record:ty;)+) => {$(
+        $(#[$doc])+
+        #[derive(Debug)]
+        pub struct $view;
+
+        impl View for $view {
+            const TAG: u8 = $tag;
+            type Record = $record;
+        }
+    )+};
+}
+
+views! {
+    /// User → the account.
+    1 User: UserState;
+    /// User; place → a claim of his to a name. The last that counts is his.
+    2 Claim: ClaimState;
+    /// User; session → the session.
+    3 Session: SessionState;
+    /// User; other → what he said last of the other.
+    4 ContactMine: Side;
+    /// User; other → what the other said last of him.
+    5 ContactTheirs: Side;
+    /// User; room → how he stands to it. What `Member` says, the other way round.
+    6 MemberOf: Register<MemberState>;
+    /// User; room → how far he has read it.
+    7 Read: ReadMark;
+    /// User; room → of what he wants to be told.
+    8 Notify: Register<NotifyLevel>;
+    /// User; room, place → a message that names him.
+    9 Mention: ();
+    /// Shard of a name; the name, 0, place → a claim to it: by whom, and whether it was withdrawn. The first that
+    /// counts holds the name.
+    10 Name: (UserId, bool);
+    /// Shard of a code; code → the room to which it invites.
+    11 InviteCode: RoomId;
+    /// Room → the room, if it is one of members.
+    12 Room: MemberRoom;
+    /// Room; user → how he stands to it.
+    13 Member: Register<MemberState>;
+    /// Room; `succession` → a member. The first owns the room.
+    14 Succession: ();
+    /// Room; code → the invite.
+    15 Invite: InviteState;
+    /// Room; code, user → somebody who came with it.
+    16 InviteUse: ();
+    /// Room; message key, place → an edit. The last shows.
+    17 Edit: ();
+    /// Room; message key → the deletion of a message, the first if there are several.
+    18 Deleted: (Pos, UserId);
+    /// Room; message key, user, emoji → whether it is on the message.
+    19 Reaction: Register<bool>;
+    /// Room; message key, place → a post of a message of which an earlier one is listed.
+    20 Duplicate: ();
+}
+
+/// Key in [`Name`], or the beginning of all claims to a name.
+pub fn name_key(name: &Username, place: Option<Pos>) -> Vec<u8> {
+    let mut key = [name.as_str().as_bytes(), &[0]].concat();
+    key.extend(place.iter().flat_map(|place| place.to_bytes()));
+    key
+}
+
+/// Key in [`Mention`], or the beginning of all of a room.
+pub fn mention_key(room: RoomId, place: Option<Pos>) -> Vec<u8> {
+    let mut key = room.0.to_vec();
+    key.extend(place.iter().flat_map(|place| place.to_bytes()));
+    key
+}
+
+/// Key in [`Edit`] and [`Duplicate`].
+pub fn message_place_key(message: MessageKey, place: Pos) -> Vec<u8> {
+    [&message.to_bytes()[..], &place.to_bytes()].concat()
+}
+
+/// Index: display name, folded; 0; user.
+pub fn display_name_index(name: &DisplayName, user: UserId) -> Vec<u8> {
+    [b"n", name.folded().as_bytes(), &[0], &user.0].concat()
+}
+
+/// Index: what all display names that begin so have.
+pub fn display_name_prefix(folded: &str) -> Vec<u8> {
+    [b"n", folded.as_bytes()].concat()
+}
+
+/// Index: the id under which a later sender's message is listed → its key.
+pub fn derived_id_index(id: MessageId) -> Vec<u8> {
+    [&b"i"[..], id.as_bytes()].concat()
+}
+
+/// Index: name of a public room, folded; 0; room.
+pub fn public_room_index(name: &RoomName, room: RoomId) -> Vec<u8> {
+    [b"p", name.folded().as_bytes(), &[0], &room.0].concat()
+}
+
+/// Index: the beginning of all public rooms.
+pub const PUBLIC_ROOMS: &[u8] = b"p";
+
+/// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
+pub const TO_ERASE: &[u8] = b"e";

@@ -1,0 +1,155 @@
+//! Events: the durable facts of which everything else is derived. `store` logs them, peers exchange them.
+//! An event travels as the bytes its writer encoded; kinds that this version does not know are kept as they are.
+
+mod body;
+mod messages;
+mod people;
+mod rooms;
+mod scope;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope};
+use crate::{
+    Hlc, OriginId, Pos,
+    codec::{self, DecodeError},
+    limits::EVENT_BYTES_MAX,
+};
+
+/// What is to become an event once the writer has stamped it.
+#[derive(Clone, Debug)]
+pub struct EventDraft {
+    /// What it will belong to.
+    pub scope: Scope,
+    /// What happened.
+    pub body: EventBody,
+    /// The stamp must be above this: of what it replaces or answers, of its sender's last.
+    pub floor: Option<Hlc>,
+}
+
+impl EventDraft {
+    /// An event that replaces and answers nothing.
+    pub fn new(scope: Scope, body: impl Into<EventBody>) -> Self {
+        Self { scope, body: body.into(), floor: None }
+    }
+
+    /// Stamped above what it replaces or answers.
+    #[must_use]
+    pub fn above(self, floor: impl Into<Option<Hlc>>) -> Self {
+        Self { floor: self.floor.max(floor.into()), ..self }
+    }
+}
+
+/// One durable fact, never changed once committed, except that an erasure replaces its body by a stub.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Who wrote it.
+    pub origin: OriginId,
+    /// Its place in its origin's log, from 1 without gaps.
+    pub seq: u64,
+    /// When, by the writer's clock.
+    pub hlc: Hlc,
+    /// What it belongs to.
+    pub scope: Scope,
+    /// What happened.
+    pub body: EventBody,
+    /// The bytes as its writer encoded them: what the log holds and peers are sent.
+    encoded: Bytes,
+}
+
+/// Why bytes are not an event.
+#[derive(Debug, Error)]
+pub enum EventError {
+    /// The bytes do not decode.
+    #[error("event does not decode")]
+    Decode(#[from] DecodeError),
+    /// Sequence numbers start at 1.
+    #[error("event with sequence number 0")]
+    SeqZero,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    origin: OriginId,
+    seq: u64,
+    hlc: Hlc,
+    scope: Scope,
+    kind: u16,
+    payload: Bytes,
+}
+
+impl Event {
+    /// Makes the event that `draft` becomes.
+    pub fn new(origin: OriginId, seq: u64, hlc: Hlc, draft: EventDraft) -> Self {
+        let EventDraft { scope, body, .. } = draft;
+        let (kind, payload) = body.encode();
+        let encoded = codec::encode(&Envelope { origin, seq, hlc, scope: scope.clone(), kind, payload });
+        Self { origin, seq, hlc, scope, body, encoded }
+    }
+
+    /// Reads what [`Event::encoded`] gave.
+    pub fn decode(encoded: Bytes) -> Result<Self, EventError> {
+        let Envelope { origin, seq, hlc, scope, kind, payload } = codec::decode(&encoded, EVENT_BYTES_MAX)?;
+        if seq == 0 {
+            return Err(EventError::SeqZero);
+        }
+        let body = EventBody::decode(kind, payload)?;
+        Ok(Self { origin, seq, hlc, scope, body, encoded })
+    }
+
+    /// The event with its body erased: same place, same scope. See [`EventBody::erased`].
+    #[must_use]
+    pub fn erased(&self) -> Self {
+        let draft = EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), floor: None };
+        Self::new(self.origin, self.seq, self.hlc, draft)
+    }
+
+    /// The bytes for the log and for peers.
+    pub fn encoded(&self) -> &Bytes {
+        &self.encoded
+    }
+
+    /// Its place in the order of its scope.
+    pub fn pos(&self) -> Pos {
+        Pos { hlc: self.hlc, origin: self.origin, seq: self.seq }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GuestId, GuestName, MessageId, MessageText, NodeId, RoomId, UserId};
+
+    fn event(body: EventBody) -> Event {
+        let origin = OriginId { node: NodeId([3; 16]), incarnation: 9 };
+        let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, floor: None };
+        Event::new(origin, 4, Hlc(5), draft)
+    }
+
+    #[test]
+    fn events_survive_their_encoding() {
+        let (guest, name) = (GuestId([1; 16]), GuestName::parse("Ann").unwrap());
+        let sender = Sender::Guest { id: guest, name: name.clone() };
+        let text = MessageText::parse("hello").unwrap();
+        for body in [
+            EventBody::RoomCreated(RoomCreated { name: None }),
+            MessagePosted::new(MessageId::from_u128(1), sender, text.clone()).into(),
+            MessagePosted::new(MessageId::from_u128(1), Sender::User(UserId([2; 16])), text).into(),
+            EventBody::NameShared(NameShared { guest, name, since: Hlc(6) }),
+            EventBody::Unknown { kind: 999, payload: Bytes::from_static(b"of the future") },
+        ] {
+            let event = event(body);
+            let read = Event::decode(event.encoded().clone()).unwrap();
+            assert_eq!((read.pos(), &read.scope, &read.body), (event.pos(), &event.scope, &event.body));
+            assert_eq!(read.encoded(), event.encoded());
+        }
+    }
+
+    #[test]
+    fn a_known_kind_with_a_broken_payload_is_refused() {
+        let broken = event(EventBody::Unknown { kind: 2, payload: Bytes::new() });
+        assert!(matches!(Event::decode(broken.encoded().clone()), Err(EventError::Decode(_))));
+    }
+}

@@ -1,0 +1,187 @@
+//! Events of people: accounts, their sessions, contacts and marks. Their scope is the user whom they are about.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DisplayName, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector};
+
+/// An account was registered under a name, to which this is its claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRegistered {
+    /// The name that it claims.
+    pub username: Username,
+    /// What it is shown as; its name, if nothing else.
+    pub display_name: Option<DisplayName>,
+    /// The password's hash (a PHC string); nothing once it is erased.
+    pub password: Option<Box<str>>,
+    /// Whether it administers the service.
+    pub admin: bool,
+}
+
+/// A renamed account chose a new name, to which this is its claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsernameChosen {
+    /// The name that it claims.
+    pub username: Username,
+}
+
+/// A claim was too late, or nobody knows whether it was: it never counted. An account without any other claim never
+/// existed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimWithdrawn {
+    /// The name that was claimed.
+    pub username: Username,
+    /// The event that claimed it.
+    pub claim: Pos,
+}
+
+/// An account is shown otherwise; the last change holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileChanged {
+    /// What it is shown as; nothing once it is erased, or to be shown by its name.
+    pub display_name: Option<DisplayName>,
+}
+
+/// The password was changed; the last change holds, and sessions checked against another end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordChanged {
+    /// Its hash (a PHC string); nothing once it is erased.
+    pub password: Option<Box<str>>,
+}
+
+/// A password was hashed again with stronger parameters: no change of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordRehashed {
+    /// The change (or registration) whose password it is.
+    pub change: Pos,
+    /// Its hash (a PHC string); nothing once it is erased.
+    pub password: Option<Box<str>>,
+}
+
+/// A link with which a password can be chosen was made. It ends with the next change of the password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetLinkMade {
+    /// BLAKE3 of its code.
+    pub code_hash: [u8; 32],
+    /// Until when (Unix milliseconds).
+    pub expires_ms: u64,
+}
+
+/// How a session's holder proves that it is his.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionKind {
+    /// A program or an app: access and refresh tokens.
+    Tokens,
+    /// A browser: a cookie.
+    Cookie,
+    /// A personal access token, with its name. A change of the password does not end it.
+    Personal(Box<str>),
+}
+
+/// Somebody logged in, or made a personal access token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionOpened {
+    /// Names the session.
+    pub session: SessionId,
+    /// How its holder proves himself.
+    pub kind: SessionKind,
+    /// The password change that was checked.
+    pub password: Pos,
+    /// The family key from which its tokens are derived, or a personal token's hash; zero once it is erased.
+    pub key: [u8; 32],
+    /// What the client says that it is, cut to 200 characters.
+    pub user_agent: Box<str>,
+    /// When it ends unless it is renewed (Unix milliseconds); `None` for a personal token without an end.
+    pub expires_ms: Option<u64>,
+}
+
+/// Sessions ended, for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    /// Which.
+    pub sessions: Vec<SessionId>,
+}
+
+/// A refresh token was used for the first time: earlier ones are spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshUsed {
+    /// Whose.
+    pub session: SessionId,
+    /// Its number in its family, from 0.
+    pub n: u64,
+    /// When the session ends now unless it is renewed again (Unix milliseconds).
+    pub expires_ms: u64,
+}
+
+/// An account's settings are these; the last change holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsChanged {
+    /// All of them.
+    pub settings: Settings,
+}
+
+/// An administrator changed what an account may; of each flag the last change holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserFlagged {
+    /// Whether it administers the service.
+    pub admin: Option<bool>,
+    /// Whether it is shut out.
+    pub disabled: Option<bool>,
+}
+
+/// An account was deleted, for good. Its name is not given away again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDeleted {}
+
+/// How one side stands to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stance {
+    /// Not at all: declined, removed, unblocked.
+    None,
+    /// He asks, or agrees.
+    Yes,
+    /// He wants nothing of the other.
+    Blocked,
+}
+
+/// One side's word on a contact, in a round. The word of the newest round holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactSet {
+    /// The other side.
+    pub to: UserId,
+    /// The round: decline, remove, block and unblock begin a new one.
+    pub round: u64,
+    /// How this side stands.
+    pub stance: Stance,
+}
+
+/// Somebody has read a room up to a place. Marks are merged by maximum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMarked {
+    /// Which room.
+    pub room: RoomId,
+    /// The greatest message that was read.
+    pub pos: Pos,
+    /// What the reader had been sent, of the origins that have written in the room: what lies beyond is unread
+    /// wherever it sorts.
+    pub seen: VersionVector,
+}
+
+/// Of what in a room its member wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotifyLevel {
+    /// Everything.
+    All,
+    /// Where he is named.
+    Mentions,
+    /// Nothing.
+    None,
+}
+
+/// A member chose of what he wants to be told in a room; the last choice holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifySet {
+    /// In which room.
+    pub room: RoomId,
+    /// What he chose.
+    pub level: NotifyLevel,
+}

@@ -1,0 +1,171 @@
+//! Accounts: each attribute is a register. A password is of the last change; a rehash only encodes it otherwise.
+//! Deletion wins and leaves nothing that its owner wrote.
+
+use serde::{Deserialize, Serialize};
+
+use super::register::{self, Register, write};
+use crate::{DisplayName, EventBody, Pos, Settings, Username};
+
+/// What is known of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserState {
+    /// When it was registered; events that were held before this one say nothing yet.
+    pub registered: Option<Pos>,
+    /// Whether it was deleted, for good.
+    pub deleted: bool,
+    display_name: Option<Register<Option<DisplayName>>>,
+    password: Option<Register<Option<Box<str>>>>,
+    rehash: Option<Rehash>,
+    reset: Option<Register<ResetLink>>,
+    admin: Option<Register<bool>>,
+    disabled: Option<Register<bool>>,
+    settings: Option<Register<Settings>>,
+}
+
+/// Of the last change that was rehashed, the last rehash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Rehash {
+    change: Pos,
+    place: Pos,
+    password: Option<Box<str>>,
+}
+
+/// A link with which a password can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResetLink {
+    /// BLAKE3 of its code.
+    pub code_hash: [u8; 32],
+    /// Until when (Unix milliseconds).
+    pub expires_ms: u64,
+}
+
+/// A password as it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Password<'a> {
+    /// The change that set it.
+    pub change: Pos,
+    /// Its hash, a PHC string.
+    pub hash: &'a str,
+}
+
+impl UserState {
+    /// What it is to be shown as, if not by its name.
+    pub fn display_name(&self) -> Option<&DisplayName> {
+        self.display_name.as_ref()?.value.as_ref()
+    }
+
+    /// The password that holds.
+    pub fn password(&self) -> Option<Password<'_>> {
+        let changed = self.password.as_ref()?;
+        let rehash = self.rehash.as_ref().filter(|rehash| rehash.change == changed.place);
+        let hash = rehash.map_or(&changed.value, |rehash| &rehash.password).as_deref()?;
+        Some(Password { change: changed.place, hash })
+    }
+
+    /// The link that can be used: the last one, unless the password was changed since.
+    pub fn reset_link(&self) -> Option<&ResetLink> {
+        let link = self.reset.as_ref()?;
+        let changed = self.password.as_ref().map(|password| password.place);
+        (changed < Some(link.place) && link.value.code_hash != [0; 32]).then_some(&link.value)
+    }
+
+    /// Whether it administers the service.
+    pub fn is_admin(&self) -> bool {
+        self.admin.as_ref().is_some_and(|admin| admin.value)
+    }
+
+    /// Whether it is shut out.
+    pub fn is_disabled(&self) -> bool {
+        self.disabled.as_ref().is_some_and(|disabled| disabled.value)
+    }
+
+    /// What its owner has set.
+    pub fn settings(&self) -> Settings {
+        register::value(self.settings.as_ref()).unwrap_or_default()
+    }
+
+    fn erase(&mut self) {
+        if let Some(display_name) = &mut self.display_name {
+            display_name.value = None;
+        }
+        if let Some(password) = &mut self.password {
+            password.value = None;
+        }
+        if let Some(rehash) = &mut self.rehash {
+            rehash.password = None;
+        }
+        if let Some(reset) = &mut self.reset {
+            reset.value.code_hash = [0; 32];
+        }
+        if let Some(settings) = &mut self.settings {
+            settings.value = Settings::default();
+        }
+    }
+}
+
+/// Applies an event of the account's scope at `place`; kinds that are no matter of the account itself change nothing.
+pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserState {
+    let mut state = state.unwrap_or_default();
+    match body {
+        EventBody::UserRegistered(registered) => {
+            state.registered = Some(state.registered.map_or(place, |first| first.min(place)));
+            // Without a name of its own, a later profile change decides all the same.
+            write(&mut state.display_name, place, registered.display_name.clone());
+            write(&mut state.password, place, registered.password.clone());
+            write(&mut state.admin, place, registered.admin);
+        }
+        EventBody::ProfileChanged(changed) => {
+            write(&mut state.display_name, place, changed.display_name.clone())
+        }
+        EventBody::PasswordChanged(changed) => write(&mut state.password, place, changed.password.clone()),
+        EventBody::PasswordRehashed(rehashed) => {
+            let last = state.rehash.as_ref().map(|rehash| (rehash.change, rehash.place));
+            if last < Some((rehashed.change, place)) {
+                let password = rehashed.password.clone();
+                state.rehash = Some(Rehash { change: rehashed.change, place, password });
+            }
+        }
+        EventBody::ResetLinkMade(made) => {
+            let link = ResetLink { code_hash: made.code_hash, expires_ms: made.expires_ms };
+            write(&mut state.reset, place, link);
+        }
+        EventBody::UserFlagged(flagged) => {
+            if let Some(admin) = flagged.admin {
+                write(&mut state.admin, place, admin);
+            }
+            if let Some(disabled) = flagged.disabled {
+                write(&mut state.disabled, place, disabled);
+            }
+        }
+        EventBody::SettingsChanged(changed) => write(&mut state.settings, place, changed.settings.clone()),
+        EventBody::UserDeleted(_) => state.deleted = true,
+        _ => {}
+    }
+    if state.deleted {
+        state.erase();
+    }
+    state
+}
+
+/// A claim to a name; it counts unless it was withdrawn. Of those that count, the one with the smallest place holds
+/// the name, and of a user's claims the one with the greatest place is his.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimState {
+    /// The name.
+    pub username: Username,
+    /// Whether it never counted.
+    pub withdrawn: bool,
+}
+
+/// Applies a claim, or its withdrawal.
+pub fn claimed(state: Option<ClaimState>, username: &Username, withdrawn: bool) -> ClaimState {
+    let before = state.is_some_and(|state| state.withdrawn);
+    ClaimState { username: username.clone(), withdrawn: before || withdrawn }
+}
+
+/// The name of a user whose claim to it came later than another's: nobody can register it, since `~` is in no name.
+pub fn renamed(username: &Username, user: crate::UserId) -> String {
+    let hash = blake3::derive_key("starling 2026 suffix of a renamed user", &user.0);
+    let suffix = &crate::RoomId(hash[..10].try_into().expect("a hash has 32 bytes")).to_string()[..4];
+    format!("{username}~{suffix}")
+}
