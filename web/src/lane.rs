@@ -10,7 +10,7 @@ use std::{
 };
 
 use axum::extract::ws::Utf8Bytes;
-use starling_protocol::{Hlc, RoomId, VersionVector};
+use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
 use tokio::sync::watch;
 
 /// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
@@ -26,6 +26,27 @@ pub struct CommitPoint {
     pub number: u64,
     /// What the log held then.
     pub vector: Arc<VersionVector>,
+}
+
+/// What a lane is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LaneKey {
+    /// A room: what happens in it.
+    Room(RoomId),
+    /// A user: what concerns him alone.
+    User(UserId),
+}
+
+impl From<RoomId> for LaneKey {
+    fn from(room: RoomId) -> Self {
+        Self::Room(room)
+    }
+}
+
+impl From<UserId> for LaneKey {
+    fn from(user: UserId) -> Self {
+        Self::User(user)
+    }
 }
 
 /// A frame on its way to every session of a room.
@@ -122,7 +143,7 @@ struct Entry {
 /// The lanes of all rooms that somebody here is in, and the last commit.
 #[derive(Debug)]
 pub struct Lanes {
-    by_room: Mutex<HashMap<RoomId, Entry>>,
+    by_key: Mutex<HashMap<LaneKey, Entry>>,
     /// The commit whose frames are being pushed, or were pushed last.
     begun: AtomicU64,
     commit_point: watch::Sender<CommitPoint>,
@@ -132,16 +153,16 @@ impl Lanes {
     /// No lanes yet; the log is at `commit_point`.
     pub fn new(commit_point: CommitPoint) -> Self {
         let begun = AtomicU64::new(commit_point.number);
-        Self { by_room: Mutex::default(), begun, commit_point: watch::Sender::new(commit_point) }
+        Self { by_key: Mutex::default(), begun, commit_point: watch::Sender::new(commit_point) }
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<RoomId, Entry>> {
-        self.by_room.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self) -> MutexGuard<'_, HashMap<LaneKey, Entry>> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lane of a room, if anybody here is in it.
-    pub fn get(&self, room: RoomId) -> Option<Arc<Lane>> {
-        self.lanes().get(&room).map(|entry| Arc::clone(&entry.lane))
+    /// The lane of a room or a user, if any session here follows it.
+    pub fn get(&self, key: impl Into<LaneKey>) -> Option<Arc<Lane>> {
+        self.lanes().get(&key.into()).map(|entry| Arc::clone(&entry.lane))
     }
 
     /// Says that a commit's frames are about to be pushed: called before any lane is looked up for it.
@@ -175,17 +196,18 @@ impl Lanes {
         self.commit_point.subscribe()
     }
 
-    /// Takes a position at the end of a room's lane.
-    pub fn subscribe(self: &Arc<Self>, room: RoomId) -> Subscription {
+    /// Takes a position at the end of a lane.
+    pub fn subscribe(self: &Arc<Self>, key: impl Into<LaneKey>) -> Subscription {
+        let key = key.into();
         let mut lanes = self.lanes();
         let entry =
-            lanes.entry(room).or_insert_with(|| Entry { lane: Arc::new(Lane::new()), subscriptions: 0 });
+            lanes.entry(key).or_insert_with(|| Entry { lane: Arc::new(Lane::new()), subscriptions: 0 });
         entry.subscriptions += 1;
         let lane = Arc::clone(&entry.lane);
         drop(lanes);
         let next = lane.next.subscribe();
         let position = *next.borrow();
-        Subscription { lanes: Arc::clone(self), room, lane, next, position }
+        Subscription { lanes: Arc::clone(self), key, lane, next, position }
     }
 }
 
@@ -193,7 +215,7 @@ impl Lanes {
 #[derive(Debug)]
 pub struct Subscription {
     lanes: Arc<Lanes>,
-    room: RoomId,
+    key: LaneKey,
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
@@ -238,10 +260,10 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut lanes = self.lanes.lanes();
-        if let Some(entry) = lanes.get_mut(&self.room) {
+        if let Some(entry) = lanes.get_mut(&self.key) {
             entry.subscriptions -= 1;
             if entry.subscriptions == 0 {
-                lanes.remove(&self.room);
+                lanes.remove(&self.key);
             }
         }
     }

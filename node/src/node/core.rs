@@ -27,7 +27,7 @@ use crate::{
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{OperationsService, RoomsService},
+    services::{Base, OperationsService, RoomsService},
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -129,13 +129,12 @@ impl Core {
         background.push(tokio::spawn(driver_task.run()));
         background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
 
+        let base =
+            Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         let (serving, drain) = Drain::new();
         let web = Arc::new(Web {
             rooms: Arc::new(RoomsService {
-                machine,
-                store: Arc::clone(&store),
-                writer: writer.clone(),
-                driver: driver.clone(),
+                base: base.clone(),
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),
             }),

@@ -1,7 +1,9 @@
 //! The services that `web` asks, implemented over the store, the writer and the cluster. They call these, never
 //! each other's tables.
 
+mod base;
 mod operations;
+pub mod render;
 mod rooms;
 
-pub use self::{operations::OperationsService, rooms::RoomsService};
+pub use self::{base::Base, operations::OperationsService, rooms::RoomsService};

@@ -16,28 +16,16 @@ use starling_web::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{
-    cluster::DriverHandle,
-    machine::Machine,
-    store::{Op, OpResult, Store, StoreError},
-    writer::WriterHandle,
-};
+use super::base::{Base, METADATA_WAIT_MS};
+use crate::store::{Op, OpResult, Store};
 
-/// How long a metadata write waits for the peers in step.
-const METADATA_WAIT_MS: u64 = 250;
 /// How long a resume waits for what a reachable peer has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// Implements [`Rooms`].
 pub struct RoomsService {
-    /// Clock, chance, and threads to read on.
-    pub machine: Arc<dyn Machine>,
-    /// Read only here.
-    pub store: Arc<Store>,
-    /// Everything that is written goes through it.
-    pub writer: WriterHandle,
-    /// What peers have.
-    pub driver: DriverHandle,
+    /// What it stands on.
+    pub base: Base,
     /// The last commit.
     pub lanes: Arc<Lanes>,
     /// Seals cursors, the same on every node.
@@ -45,23 +33,8 @@ pub struct RoomsService {
 }
 
 impl RoomsService {
-    /// Reads from the store on a thread that may block.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let store = Arc::clone(&self.store);
-        let result = self.machine.blocking(move || read(&store)).await;
-        let unavailable =
-            || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
-        result.ok_or_else(unavailable)?.map_err(|error| {
-            tracing::error!(%error, "cannot read the store");
-            unavailable()
-        })
-    }
-
     fn seal_vector(&self, guest: GuestId, room: RoomId, vector: VersionVector, greatest: Hlc) -> String {
-        let nonce = self.machine.random::<NONCE_BYTES>();
+        let nonce = self.base.machine.random::<NONCE_BYTES>();
         let cursor = Cursor { guest, room, vector, greatest };
         self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
             // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
@@ -73,7 +46,7 @@ impl RoomsService {
     /// The origin of this process among those of a vector is the one that its limit is about.
     fn limited(&self, point: &CommitPoint) -> (VersionVector, bool) {
         let mut vector = VersionVector::clone(&point.vector);
-        let limit = self.driver.own_limit();
+        let limit = self.base.driver.own_limit();
         let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
             return (vector, true);
         };
@@ -82,7 +55,7 @@ impl RoomsService {
     }
 
     fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
-        let own = self.writer.own_origin()?;
+        let own = self.base.writer.own_origin()?;
         Some((own, point.vector.get(own)))
     }
 }
@@ -90,10 +63,10 @@ impl RoomsService {
 #[async_trait]
 impl Rooms for RoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
-        let room = RoomId(self.machine.random());
-        match self.writer.commit(Op::CreateRoom { room, name }).await? {
+        let room = RoomId(self.base.machine.random());
+        match self.base.writer.commit(Op::CreateRoom { room, name }).await? {
             OpResult::Done(pos) => {
-                self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+                self.base.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
                 Ok(room)
             }
             _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again")),
@@ -102,11 +75,11 @@ impl Rooms for RoomsService {
 
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
         // Asked first: who becomes ready while this looks has not looked with all that there is.
-        let ready = self.driver.is_ready();
-        let mut found = self.read(move |store| store.room(room)).await?;
+        let ready = self.base.driver.is_ready();
+        let mut found = self.base.read(move |store| store.room(room)).await?;
         if found.is_none() {
-            self.driver.barrier().await;
-            found = self.read(move |store| store.room(room)).await?;
+            self.base.driver.barrier().await;
+            found = self.base.read(move |store| store.room(room)).await?;
         }
         found.map(|room| room.name).ok_or_else(|| {
             if ready {
@@ -118,7 +91,7 @@ impl Rooms for RoomsService {
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        self.writer.try_post(post, outcomes.clone())
+        self.base.writer.try_post(post, outcomes.clone())
     }
 
     async fn history(
@@ -130,7 +103,7 @@ impl Rooms for RoomsService {
     ) -> Result<HistoryPage, Refusal> {
         let page =
             move |store: &Store| store.page(room, before, limit, within.as_ref().map(|point| &*point.vector));
-        let page = self.read(page).await?;
+        let page = self.base.read(page).await?;
         Ok(HistoryPage { messages: page.messages, more: page.more })
     }
 
@@ -140,7 +113,7 @@ impl Rooms for RoomsService {
         if covered(&commits.borrow_and_update()) {
             return true;
         }
-        if !self.driver.reachable(vector.clone()).await {
+        if !self.base.driver.reachable(vector.clone()).await {
             return covered(&commits.borrow_and_update());
         }
         matches!(timeout(CATCH_UP_MAX, commits.wait_for(covered)).await, Ok(Ok(_)))
@@ -152,16 +125,16 @@ impl Rooms for RoomsService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
-        self.read(move |store| store.beyond(room, &from, &to.vector, REPLAY_EVENTS_MAX)).await
+        self.base.read(move |store| store.beyond(room, &from, &to.vector, REPLAY_EVENTS_MAX)).await
     }
 
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
-        self.read(move |store| store.messages_at(&places)).await
+        self.base.read(move |store| store.messages_at(&places)).await
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
-        let held = self.read(move |store| store.holds(after)).await?;
-        Ok(if held { after.hlc } else { after.hlc.capped(self.machine.now_ms()) })
+        let held = self.base.read(move |store| store.holds(after)).await?;
+        Ok(if held { after.hlc } else { after.hlc.capped(self.base.machine.now_ms()) })
     }
 
     fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor {

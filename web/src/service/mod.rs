@@ -1,6 +1,8 @@
 //! The services that `web` needs, as traits that `node` implements. Handlers and sessions call these and nothing
 //! else; what they hand over has been parsed, what comes back has been decided.
 
+mod identity;
+
 use std::borrow::Cow;
 
 use async_trait::async_trait;
@@ -10,6 +12,7 @@ use starling_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::identity::{Authentication, Credentials, Identity};
 use crate::lane::CommitPoint;
 
 /// A refusal: the stable code, and what to do about it.

@@ -1,0 +1,125 @@
+//! What every service stands on: reads from the store on threads that may block, decisions through the writer, and
+//! the wait until peers have a write. Services hold a clone each and never call one another's tables.
+
+use std::sync::Arc;
+
+use starling_protocol::{ErrorCode, Pos, replica::Until};
+use starling_web::service::Refusal;
+
+use crate::{
+    cluster::DriverHandle,
+    machine::Machine,
+    store::{Decide, Decision, Op, OpResult, RecordsReader, Store, StoreError, Tables},
+    writer::WriterHandle,
+};
+
+/// How long a metadata write waits for the peers in step.
+pub const METADATA_WAIT_MS: u64 = 250;
+
+/// The parts of a node that services use.
+#[derive(Clone)]
+pub struct Base {
+    /// Clock, chance, and threads to read on.
+    pub machine: Arc<dyn Machine>,
+    /// Read only here.
+    pub store: Arc<Store>,
+    /// Everything that is written goes through it.
+    pub writer: WriterHandle,
+    /// What peers have.
+    pub driver: DriverHandle,
+}
+
+impl Base {
+    /// Reads from the store on a thread that may block.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = Arc::clone(&self.store);
+        let result = self.machine.blocking(move || read(&store)).await;
+        let unavailable =
+            || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
+        result.ok_or_else(unavailable)?.map_err(|error| {
+            tracing::error!(%error, "cannot read the store");
+            unavailable()
+        })
+    }
+
+    /// Reads the views of people and rooms of members, as of one moment.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&RecordsReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.read(move |store| look(&store.records()?)).await
+    }
+
+    /// Looks something up, and if it is not there again after catching up with the peers in step: 'no' is only said
+    /// then.
+    pub async fn find<T: Send + 'static>(
+        &self,
+        look: impl Fn(&RecordsReader) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
+    ) -> Result<Option<T>, Refusal> {
+        let look = Arc::new(look);
+        let again = Arc::clone(&look);
+        // Asked first: who becomes ready while this looks has not looked with all that there is.
+        let ready = self.driver.is_ready();
+        if let Some(found) = self.look(move |records| look(records)).await? {
+            return Ok(Some(found));
+        }
+        self.driver.barrier().await;
+        let found = self.look(move |records| again(records)).await?;
+        if found.is_none() && !ready {
+            return Err(catching_up());
+        }
+        Ok(found)
+    }
+
+    /// Decides within a commit and makes durable what comes of it; returns when every peer in step has it, or after
+    /// 250 ms. Gives the place of the last event; nothing if all was as it was wanted. A refusal that may rest on
+    /// something missing is only given after catching up with the peers in step.
+    pub async fn decide(
+        &self,
+        decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
+    ) -> Result<Option<Pos>, Refusal> {
+        let decide = Decide::new(decide);
+        let ready = self.driver.is_ready();
+        let decided = match self.commit(decide.clone()).await {
+            Err(refusal) if may_rest_on_something_missing(refusal.code) => {
+                self.driver.barrier().await;
+                match self.commit(decide).await {
+                    Err(refusal) if !ready && may_rest_on_something_missing(refusal.code) => {
+                        Err(catching_up())
+                    }
+                    decided => decided,
+                }
+            }
+            decided => decided,
+        }?;
+        if let Some(pos) = decided {
+            self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+        }
+        Ok(decided)
+    }
+
+    /// Decides within a commit, without waiting for anybody else.
+    pub async fn commit(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
+        match self.writer.commit(Op::Decide(decide)).await? {
+            OpResult::Done(pos) => Ok(Some(pos)),
+            OpResult::Nothing => Ok(None),
+            OpResult::Refused(refusal) => Err(refusal),
+            OpResult::Erased { .. } | OpResult::Received => {
+                Err(Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"))
+            }
+        }
+    }
+}
+
+fn catching_up() -> Refusal {
+    // No peer is in step yet, so the barrier has asked nobody.
+    Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
+}
+
+/// Whether what another node knows could make it a yes.
+fn may_rest_on_something_missing(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotFound | ErrorCode::Forbidden | ErrorCode::NotContacts)
+}

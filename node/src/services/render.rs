@@ -1,0 +1,100 @@
+//! Users, messages and contacts as the public contract shows them, made from what the store holds.
+
+use starling_protocol::{
+    Hlc, MessageKey, RoomId, Sender, UserId,
+    event::{self, RoomOpened},
+    frame::client::{ListedMessage, at},
+};
+use starling_web::objects::{self, Message, MessageSender, User};
+
+use crate::store::{Person, Records, Rows, StoreError};
+
+/// A time of a stamp.
+pub fn time(hlc: Hlc) -> String {
+    at(hlc)
+}
+
+/// A time in Unix milliseconds.
+pub fn time_ms(ms: u64) -> String {
+    at(Hlc::from_unix_ms(ms))
+}
+
+/// A user, without his presence.
+pub fn user<T: Rows>(records: &Records<T>, id: UserId) -> Result<User, StoreError> {
+    let Person { id, username, display_name } = records.person(id)?;
+    Ok(User { id: id.to_string(), username, display_name, presence: None })
+}
+
+/// Who wrote a message.
+pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<MessageSender, StoreError> {
+    match &message.posted.sender {
+        Sender::User(id) => {
+            let User { id, username, display_name, .. } = user(records, *id)?;
+            Ok(MessageSender { id, username, display_name, guest: false, bot: false })
+        }
+        Sender::Guest { .. } => Ok(MessageSender {
+            id: String::new(),
+            username: message.shown.clone(),
+            display_name: message.shown.clone(),
+            guest: true,
+            bot: false,
+        }),
+    }
+}
+
+/// A message that nobody has touched since it was posted.
+pub fn fresh_message<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    message: &ListedMessage,
+) -> Result<Message, StoreError> {
+    Ok(Message {
+        id: message.listed_id.to_string(),
+        room_id: room.to_string(),
+        sender: sender(records, message)?,
+        body: message.posted.body().to_owned(),
+        at: time(message.pos.hlc),
+        pos: message.pos.to_string(),
+        edited_at: None,
+        deleted: message.posted.text.is_none(),
+        reply_to: message.posted.reply_to.map(|id| id.to_string()),
+        files: Vec::new(),
+        reactions: std::collections::BTreeMap::new(),
+    })
+}
+
+/// What reactions are on a message.
+pub fn reactions<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    message: MessageKey,
+) -> Result<std::collections::BTreeMap<String, Vec<String>>, StoreError> {
+    let reactions = records.reactions(room, message)?;
+    let ids = |users: Vec<UserId>| users.into_iter().map(|user| user.to_string()).collect();
+    Ok(reactions.into_iter().map(|(emoji, users)| (emoji, ids(users))).collect())
+}
+
+/// Which kind of room of members it is.
+pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
+    match opened {
+        RoomOpened::Direct { .. } => objects::RoomKind::Direct,
+        RoomOpened::Named { .. } => objects::RoomKind::Room,
+    }
+}
+
+/// A role in the words of the contract.
+pub fn role(role: event::Role) -> objects::Role {
+    match role {
+        event::Role::Owner => objects::Role::Owner,
+        event::Role::Moderator => objects::Role::Moderator,
+        event::Role::Member => objects::Role::Member,
+    }
+}
+
+/// A visibility in the words of the contract.
+pub fn visibility(visibility: event::Visibility) -> objects::Visibility {
+    match visibility {
+        event::Visibility::Public => objects::Visibility::Public,
+        event::Visibility::Private => objects::Visibility::Private,
+    }
+}
