@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use starling_protocol::{NodeId, frame::peer::Member};
 use thiserror::Error;
 
+use crate::key_derivation::RootKey;
+
 const IDENTITY_FILE: &str = "node.json";
 const MEMBERS_FILE: &str = "members.json";
 const STORE_FILE: &str = "starling.redb";
@@ -79,6 +81,12 @@ impl Identity {
     /// The key of a node without a cluster.
     pub fn cursor_key(&self) -> [u8; 32] {
         self.check().expect("checked when it was read or made").1
+    }
+
+    /// The secret of access tokens of a node without a cluster. Once it joins one, tokens are under the cluster's
+    /// secret and those from before are refused; their holders refresh, which rests on the log alone.
+    pub fn token_secret(&self) -> [u8; 32] {
+        RootKey::new("starling node 1", &self.cursor_key()).expand(b"access tokens")
     }
 }
 

@@ -1,11 +1,13 @@
 //! A Starling node: store, writer, cluster, services, configuration, start and stop. `main` only calls it.
 //! It implements `web`'s traits and wires everything in `node`.
 
+pub mod auth;
 pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod data_dir;
 pub mod disk_space;
+pub mod key_derivation;
 pub mod logging;
 pub mod machine;
 pub mod metrics;

@@ -21,6 +21,9 @@ use tokio::{
 
 use crate::cluster;
 
+/// A nice value: a tenth of the share of a thread at 0, so that work goes on when others want every core too.
+const LOW_PRIORITY: i32 = 10;
+
 /// The machine under a node. Called inside a `tokio` runtime.
 pub trait Machine: Debug + Send + Sync + 'static {
     /// The wall clock: milliseconds since the Unix epoch; 0 if it stands before it.
@@ -34,6 +37,9 @@ pub trait Machine: Debug + Send + Sync + 'static {
 
     /// Runs a part that blocks its thread most of the time on a thread of its own.
     fn run_apart(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()>;
+
+    /// Makes the calling thread yield to all others of the machine, for good. Virtual machines have no threads.
+    fn lower_priority(&self) {}
 
     /// All addresses of a `HOST:PORT`; none if the name is not known now.
     fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>>;
@@ -96,6 +102,11 @@ impl Machine for ThisMachine {
         tokio::spawn(async move {
             let _ = ended.await;
         })
+    }
+
+    fn lower_priority(&self) {
+        // Linux counts it by thread. Where it is refused, work goes on as it was.
+        let _ = rustix::process::setpriority_process(None, LOW_PRIORITY);
     }
 
     fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>> {

@@ -8,7 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ED25519,
 };
-use ring::{hkdf, hmac};
+use ring::hmac;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -17,7 +17,7 @@ use rustls::{
 use starling_protocol::NodeId;
 use thiserror::Error;
 
-use crate::config::ClusterSecret;
+use crate::{config::ClusterSecret, key_derivation::RootKey};
 
 /// Every leaf bears this name, so that ordinary verification works before it is known who answers.
 pub const CLUSTER_NAME: &str = "node.starling.internal";
@@ -52,24 +52,17 @@ pub struct ClusterKeys {
     pub fingerprint: String,
     /// Seals cursors.
     pub cursor_key: [u8; 32],
+    /// The keys of access tokens are derived from it.
+    pub token_secret: [u8; 32],
     /// Lets a restarted node tell its peers at once that their old connections are over.
     pub reset_key: hmac::Key,
 }
 
 impl ClusterKeys {
-    /// Derives all keys from the secret (HKDF, RFC 5869).
+    /// Derives all keys from the secret.
     pub fn derive(secret: &ClusterSecret) -> Result<Self, KeyError> {
-        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"starling cluster 1");
-        let extracted = salt.extract(secret.as_bytes());
-        let expand = |purpose: &[u8]| {
-            let mut key = [0; 32];
-            extracted
-                .expand(&[purpose], hkdf::HKDF_SHA256)
-                .and_then(|expanded| expanded.fill(&mut key))
-                .expect("32 bytes are within what HKDF gives");
-            key
-        };
-        let key = key_pair(&expand(b"ca"))?;
+        let root = RootKey::new("starling cluster 1", secret.as_bytes());
+        let key = key_pair(&root.expand(b"ca"))?;
         let fingerprint = HEXLOWER.encode(&blake3::hash(key.public_key_raw()).as_bytes()[..16]);
         let mut params = CertificateParams::default();
         // The name tells clusters apart, so that a stranger's certificate is 'unknown issuer' and not 'bad signature'.
@@ -81,8 +74,9 @@ impl ClusterKeys {
             issuer: Issuer::new(params, key),
             ca,
             fingerprint,
-            cursor_key: expand(b"cursors"),
-            reset_key: hmac::Key::new(hmac::HMAC_SHA256, &expand(b"stateless resets")),
+            token_secret: root.expand(b"access tokens"),
+            cursor_key: root.expand(b"cursors"),
+            reset_key: hmac::Key::new(hmac::HMAC_SHA256, &root.expand(b"stateless resets")),
         })
     }
 

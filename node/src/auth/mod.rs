@@ -1,0 +1,18 @@
+//! What authentication is made of: no store, no events, no sockets. The account service puts it together.
+
+mod jwt_provider;
+mod login_queue;
+mod one_time;
+mod password;
+mod password_pool;
+mod refresh;
+mod tokens;
+
+pub use login_queue::{Caller, RETRY_AFTER_S};
+pub use one_time::{Code, PersonalToken};
+pub use password::{
+    Cost, InvalidCost, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, Passwords, Verified, WeakPassword,
+};
+pub use password_pool::{Overloaded, default_workers};
+pub use refresh::{BrowserToken, FamilyKey, RefreshToken, Verdict};
+pub use tokens::{ACCESS_S, AccessTokens, Holder, TokenError};

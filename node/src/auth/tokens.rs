@@ -1,0 +1,265 @@
+//! Access tokens: JWTs of 15 minutes that every node verifies by itself. Keys are derived from the token secret and the
+//! week in which a token was issued, so they change with nothing said between nodes and nobody logged out.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::jwt_provider;
+use crate::key_derivation::RootKey;
+
+/// Seconds for which a token is good (`expires_in`).
+pub const ACCESS_S: u64 = 15 * 60;
+/// Seconds for which it is accepted beyond that, as clocks of nodes differ.
+const LEEWAY_S: u64 = 30;
+/// Seconds for which one key signs.
+const EPOCH_S: u64 = 7 * 24 * 3600;
+/// Characters in a token, at most: ids of 64 characters and a long issuer fit.
+const TOKEN_CHARS_MAX: usize = 1_024;
+/// Whom tokens are for: only the API, so that no token of another kind is taken for one.
+const AUDIENCE: &str = "starling-api";
+
+/// Why a token opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// It was good once: refresh (`token_expired`).
+    #[error("the access token has expired")]
+    Expired,
+    /// Not one of ours (`unauthenticated`).
+    #[error("not an access token of this service")]
+    Invalid,
+}
+
+/// Whose a token is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The user's id.
+    pub user: String,
+    /// The session's id. Whether it still runs is for the store to say.
+    pub session: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    sid: String,
+    iat: u64,
+    exp: u64,
+}
+
+/// Issues and verifies access tokens.
+pub struct AccessTokens {
+    issuer: String,
+    /// The first signs.
+    secrets: Vec<RootKey>,
+    validation: Validation,
+}
+
+impl AccessTokens {
+    /// All nodes of a cluster have the same issuer and token secret; `also` are secrets that other nodes may sign under
+    /// while the cluster's secret is rotated.
+    pub fn new(issuer: &str, secret: &[u8; 32], also: &[[u8; 32]]) -> Self {
+        jwt_provider::install();
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        // Below, by the clock of the machine.
+        validation.validate_exp = false;
+        let root = |secret: &[u8; 32]| RootKey::new("starling access tokens 1", secret);
+        let secrets = std::iter::once(secret).chain(also).map(root).collect();
+        Self { issuer: issuer.to_owned(), secrets, validation }
+    }
+
+    /// A token that is good for [`ACCESS_S`] from now (milliseconds since the Unix epoch).
+    pub fn issue(&self, holder: &Holder, now_ms: u64) -> String {
+        let iat = now_ms / 1_000;
+        let Holder { user, session } = holder.clone();
+        let (iss, aud) = (self.issuer.clone(), AUDIENCE.to_owned());
+        let claims = Claims { iss, aud, sub: user, sid: session, iat, exp: iat + ACCESS_S };
+        let epoch = iat / EPOCH_S;
+        let header = Header { kid: Some(epoch.to_string()), ..Header::new(Algorithm::HS256) };
+        let key = EncodingKey::from_secret(&key(&self.secrets[0], epoch));
+        encode(&header, &claims, &key).expect("texts and numbers are JSON, and HS256 signs anything")
+    }
+
+    /// Whose the token is, if it is good now.
+    pub fn verify(&self, token: &str, now_ms: u64) -> Result<Holder, TokenError> {
+        let (claims, epoch) = self.authentic(token).ok_or(TokenError::Invalid)?;
+        let now = now_ms / 1_000;
+        let Claims { sub: user, sid: session, iat, exp, .. } = claims;
+        // A key that leaked is of no use after its week: it cannot sign for another.
+        if iat / EPOCH_S != epoch || exp != iat.saturating_add(ACCESS_S) || iat > now + ACCESS_S {
+            Err(TokenError::Invalid)
+        } else if now >= exp + LEEWAY_S {
+            Err(TokenError::Expired)
+        } else {
+            Ok(Holder { user, session })
+        }
+    }
+
+    fn authentic(&self, token: &str) -> Option<(Claims, u64)> {
+        if token.len() > TOKEN_CHARS_MAX {
+            return None;
+        }
+        let epoch = decode_header(token).ok()?.kid?.parse().ok()?;
+        self.secrets.iter().find_map(|secret| {
+            let key = DecodingKey::from_secret(&key(secret, epoch));
+            Some((decode::<Claims>(token, &key, &self.validation).ok()?.claims, epoch))
+        })
+    }
+}
+
+/// Derived for each token: some microseconds, and nothing to keep.
+fn key(secret: &RootKey, epoch: u64) -> [u8; 32] {
+    secret.expand(&[&b"epoch "[..], &epoch.to_be_bytes()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// In the middle of a week of the keys.
+    const NOW: u64 = (2_900 * EPOCH_S + EPOCH_S / 2) * 1_000;
+    const SECRET: [u8; 32] = [7; 32];
+
+    fn tokens() -> AccessTokens {
+        AccessTokens::new("starling", &SECRET, &[])
+    }
+
+    fn holder() -> Holder {
+        Holder { user: "ada".into(), session: "s1".into() }
+    }
+
+    fn claims() -> Value {
+        let iat = NOW / 1_000;
+        json!({"iss": "starling", "aud": AUDIENCE, "sub": "ada", "sid": "s1", "iat": iat, "exp": iat + ACCESS_S})
+    }
+
+    /// A token under the right key, whatever it says.
+    fn signed(header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let text = format!("{}.{}", part(header), part(claims));
+        let epoch = header["kid"].as_str().and_then(|kid| kid.parse().ok()).unwrap_or_default();
+        let key = key(&RootKey::new("starling access tokens 1", &SECRET), epoch);
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &key);
+        format!("{text}.{}", BASE64URL_NOPAD.encode(ring::hmac::sign(&key, text.as_bytes()).as_ref()))
+    }
+
+    fn header() -> Value {
+        json!({"alg": "HS256", "typ": "JWT", "kid": "2900"})
+    }
+
+    #[test]
+    fn a_token_is_good_for_15_minutes_and_the_leeway_then_expired() {
+        let token = tokens().issue(&holder(), NOW);
+        let end = NOW + (ACCESS_S + LEEWAY_S) * 1_000;
+        // A node whose clock is behind the issuer's takes it too.
+        for now in [NOW, NOW - 60_000, end - 1] {
+            assert_eq!(tokens().verify(&token, now), Ok(holder()));
+        }
+        for now in [end, end + 365 * 24 * 3_600_000] {
+            assert_eq!(tokens().verify(&token, now), Err(TokenError::Expired));
+        }
+        assert_eq!(tokens().verify(&token, NOW - 24 * 3_600_000), Err(TokenError::Invalid), "not issued yet");
+    }
+
+    /// Promise: keys rotate without logging anybody out.
+    #[test]
+    fn a_token_outlives_the_key_that_signed_it() {
+        let turn = 2_901 * EPOCH_S * 1_000;
+        let last = tokens().issue(&holder(), turn - 1);
+        let first = tokens().issue(&holder(), turn);
+        let kid = |token: &str| decode_header(token).unwrap().kid.unwrap();
+        assert_eq!((kid(&last).as_str(), kid(&first).as_str()), ("2900", "2901"));
+        assert_eq!(tokens().verify(&last, turn + (ACCESS_S - 1) * 1_000), Ok(holder()));
+        assert_eq!(tokens().verify(&first, turn - 20_000), Ok(holder()), "on a node that is behind");
+    }
+
+    #[test]
+    fn tokens_under_two_secrets_are_good_while_one_is_replaced() {
+        let new = AccessTokens::new("starling", &[8; 32], &[SECRET]);
+        assert_eq!(new.verify(&tokens().issue(&holder(), NOW), NOW), Ok(holder()));
+        assert_eq!(tokens().verify(&new.issue(&holder(), NOW), NOW), Err(TokenError::Invalid));
+        let other_issuer = AccessTokens::new("another", &SECRET, &[]);
+        assert_eq!(other_issuer.verify(&tokens().issue(&holder(), NOW), NOW), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn only_what_is_wholly_right_is_taken() {
+        let refused = |header: &Value, claims: &Value| {
+            assert_eq!(
+                tokens().verify(&signed(header, claims), NOW),
+                Err(TokenError::Invalid),
+                "{header} {claims}"
+            );
+        };
+        assert_eq!(
+            tokens().verify(&signed(&header(), &claims()), NOW),
+            Ok(holder()),
+            "the test signs rightly"
+        );
+        for alg in ["none", "None", "HS384", "HS512", "RS256", "EdDSA"] {
+            refused(&json!({"alg": alg, "kid": "2900"}), &claims());
+        }
+        for kid in [
+            json!({"alg": "HS256"}),
+            json!({"alg": "HS256", "kid": "x"}),
+            json!({"alg": "HS256", "kid": 2900}),
+        ] {
+            refused(&kid, &claims());
+        }
+        for claim in ["iss", "aud", "sub", "sid", "iat", "exp"] {
+            let mut without = claims();
+            without.as_object_mut().unwrap().remove(claim);
+            refused(&header(), &without);
+        }
+        let iat = NOW / 1_000;
+        for (claim, value) in [
+            ("iss", json!("another")),
+            ("aud", json!("another")),
+            ("sub", json!(7)),
+            ("exp", json!(iat + 2 * ACCESS_S)),
+            ("exp", json!(u64::MAX)),
+            ("exp", json!("soon")),
+            ("iat", json!(u64::MAX)),
+            ("iat", json!(-1)),
+            // As somebody would who found the key of that week, and was late.
+            ("iat", json!(iat + EPOCH_S)),
+        ] {
+            let mut altered = claims();
+            altered[claim] = value;
+            refused(&header(), &altered);
+        }
+        refused(&json!({"alg": "HS256", "kid": "2899"}), &claims());
+        let (unsigned, _) =
+            signed(&header(), &claims()).rsplit_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        for text in ["", ".", "..", "a.b.c", &format!("{unsigned}."), &unsigned, &"a".repeat(100_000)] {
+            assert_eq!(tokens().verify(text, NOW), Err(TokenError::Invalid));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_altered_token_never_verifies(at in any::<prop::sample::Index>(), with in "[A-Za-z0-9_.-]{0,2}") {
+            let token = tokens().issue(&holder(), NOW);
+            let at = at.index(token.len());
+            let altered = format!("{}{with}{}", &token[..at], &token[at + 1..]);
+            prop_assume!(altered != token);
+            prop_assert_eq!(tokens().verify(&altered, NOW), Err(TokenError::Invalid));
+        }
+
+        #[test]
+        fn no_text_provokes_a_panic(text in ".{0,200}", now in any::<u64>()) {
+            prop_assert!(tokens().verify(&text, now).is_err());
+            let token = tokens().issue(&holder(), NOW);
+            let _ = tokens().verify(&token, now);
+        }
+    }
+}
