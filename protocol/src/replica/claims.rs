@@ -64,9 +64,7 @@ impl Replica {
             }
             is_held &= !link.is_in_step(now) || named.get(&id).is_some_and(|heads| self.held.covers(heads));
         }
-        match is_held {
-            true => Some(ClaimOutcome::Held),
-            false => (*deadline <= now).then_some(ClaimOutcome::NotConfirmed),
-        }
+        let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
+        if is_held { Some(ClaimOutcome::Held) } else { expired }
     }
 }
