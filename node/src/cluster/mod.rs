@@ -21,5 +21,5 @@ pub use self::{
     members::{KeepMembers, Members},
     membership::Membership,
     presence::PresenceMap,
-    replication::{Driver, DriverHandle, DriverInput, DriverParts, PeerReport, Report, Waiting},
+    replication::{Claiming, Driver, DriverHandle, DriverInput, DriverParts, PeerReport, Report, Waiting},
 };

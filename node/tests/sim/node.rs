@@ -266,6 +266,8 @@ impl World {
                 self.searched(node, token);
                 None
             }
+            // Nobody claims a name here.
+            Output::Claimed(..) => None,
             Output::Close(_, error) => {
                 self.violated(format!("a peer sends what is no event: {error}"));
                 None

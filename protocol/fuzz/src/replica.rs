@@ -12,7 +12,7 @@ use starling_protocol::{
     Event, NodeId, OriginId, VersionVector,
     frame::peer::{PeerFrame, ReplicaFrame},
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
-    replica::{BEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
+    replica::{BEAT_MS, Claim, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
 };
 
 use self::program::{Program, event, named, origin};
@@ -118,14 +118,19 @@ impl World {
             6 => Input::SendRefused(self.link(program)?),
             7 => {
                 let (origin, seq) = (program.origin()?, program.number()?);
-                let until = match program.byte()? % 4 {
-                    0 => Until::InStep,
-                    copies => Until::Copies(copies.into()),
+                let until = match program.byte()? % 5 {
+                    0 => Some(Until::InStep),
+                    4 => None,
+                    copies => Some(Until::Copies(copies.into())),
                 };
                 let (wait_ms, raise_ms) = (program.byte()?.into(), program.byte()?.into());
                 self.last_token += 1;
                 self.waiting.insert(self.last_token);
-                Input::Await(Waiter { token: self.last_token, origin, seq, until, wait_ms, raise_ms })
+                let (token, since) = (self.last_token, self.now);
+                match until {
+                    Some(until) => Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }),
+                    None => Input::Claim(Claim { token, origin, seq, since, wait_ms }),
+                }
             }
             8 => {
                 self.last_token += 1;
@@ -228,6 +233,7 @@ impl World {
                         self.hoping.insert(token);
                     }
                 }
+                Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "told twice"),
                 Output::NoMore(token) => assert!(self.hoping.remove(&token), "told twice"),
                 Output::BarrierPassed(token) => assert!(self.barred.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),

@@ -7,6 +7,9 @@ use crate::{
     frame::peer::{Confirm, ReplicaFrame},
 };
 
+/// For so long after a stall a peer may not have heard yet that it is over: it is told with the next beat.
+const DOUBT_MS: Millis = 2 * BEAT_MS;
+
 /// What a node knows of itself that its peers should know.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Own {
@@ -14,11 +17,18 @@ pub(super) struct Own {
     stalled: bool,
     /// By how much the wall clock (Unix milliseconds) is ahead of the monotonic one.
     wall_ahead_ms: i64,
+    /// Until when peers may go on without this node because it stalled.
+    doubted_until: Millis,
 }
 
 impl Own {
     fn wall_ms(self, now: Millis) -> u64 {
         now.saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// Whether a peer may have decided something without this node since then, because this node stalled.
+    pub(super) fn may_have_been_passed_over(self, since: Millis) -> bool {
+        since < self.doubted_until
     }
 
     /// How far a peer's clock of `wall_ms` is ahead of this node's.
@@ -37,7 +47,11 @@ impl Replica {
 
     pub(super) fn know_own(&mut self, now: Millis, wall_ms: u64, stalled: bool, out: &mut Vec<Output>) {
         let was_stalled = self.own_state.stalled;
-        self.own_state = Own { stalled, wall_ahead_ms: wall_ms.checked_signed_diff(now).unwrap_or(0) };
+        self.own_state.stalled = stalled;
+        self.own_state.wall_ahead_ms = wall_ms.checked_signed_diff(now).unwrap_or(0);
+        if stalled || was_stalled {
+            self.note_stall(now);
+        }
         if stalled != was_stalled {
             self.tell_all(now, &[], out);
         }
@@ -45,6 +59,7 @@ impl Replica {
 
     /// The process has not run for a while: nothing that it knows of its peers is sure any longer.
     pub(super) fn woke(&mut self, now: Millis, out: &mut Vec<Output>) {
+        self.note_stall(now);
         let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
             link.begin_anew(self.held.clone(), probe);
@@ -52,6 +67,13 @@ impl Replica {
             out.push(send(id, ReplicaFrame::Probe(probe)));
         }
         self.settle_all(now, out);
+    }
+
+    fn note_stall(&mut self, now: Millis) {
+        // Nobody waits for a node that is alone, stalled or not.
+        if !self.links.is_empty() {
+            self.own_state.doubted_until = now + DOUBT_MS;
+        }
     }
 
     pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {

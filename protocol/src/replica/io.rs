@@ -37,6 +37,33 @@ pub struct Waiter {
     pub raise_ms: Millis,
 }
 
+/// A durable claim of this node on a name, on which its peers are to be heard before anybody is told that it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Who waits.
+    pub token: Token,
+    /// The event's origin: this process's.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// When it began, before the commit: from then on this node must not have stalled.
+    pub since: Millis,
+    /// How long to wait at most.
+    pub wait_ms: Millis,
+}
+
+/// How the wait for a [`Claim`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimOutcome {
+    /// Every peer in step holds it, and whatever each had written until then is durable and applied here: an earlier
+    /// claim of theirs would be known, and none of them accepts a later one.
+    Held,
+    /// Some peer in step did not confirm it in time, or what that peer had written did not come.
+    NotConfirmed,
+    /// This node stalled meanwhile, or just before: peers may have decided without it.
+    Stalled,
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Input {
@@ -79,6 +106,8 @@ pub enum Input {
     SendRefused(LinkId),
     /// Somebody waits.
     Await(Waiter),
+    /// Somebody claims a name.
+    Claim(Claim),
     /// Digests of this node's parts, as the last commit left them.
     Digests(Vec<(u8, ScopeDigest)>),
     /// The answer to an [`Output::ReadScopes`].
@@ -134,6 +163,8 @@ pub enum Output {
     },
     /// The hope for a better answer is over.
     NoMore(Token),
+    /// What came of a claim.
+    Claimed(Token, ClaimOutcome),
     /// Read the scopes of a part and their digests, and answer with [`Input::ScopesRead`].
     ReadScopes {
         /// For whom.

@@ -63,6 +63,11 @@ impl Link {
         }
     }
 
+    /// What the peer has written itself, in this process and those before, as far as it has told.
+    pub(super) fn own_heads(&self) -> VersionVector {
+        self.confirmed.iter().filter(|(origin, _)| origin.node == self.peer).collect()
+    }
+
     pub(super) fn is_heard(&self, now: Millis) -> bool {
         now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
     }

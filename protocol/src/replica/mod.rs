@@ -6,6 +6,9 @@
 
 mod barrier;
 mod beat;
+#[cfg(test)]
+mod claim_tests;
+mod claims;
 mod digests;
 mod durability;
 mod io;
@@ -22,12 +25,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use self::{
-    barrier::Barrier, beat::Own, digests::Digests, durability::Awaits, link::Link, pull::Wants,
-    recent::RecentEvents,
+    barrier::Barrier, beat::Own, claims::Claims, digests::Digests, durability::Awaits, link::Link,
+    pull::Wants, recent::RecentEvents,
 };
 pub use self::{
     digests::Agreement,
-    io::{Input, LinkId, Millis, Output, Token, Until, Waiter},
+    io::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Token, Until, Waiter},
     kept::Kept,
 };
 use crate::{
@@ -61,6 +64,7 @@ pub struct Replica {
     refusals: u32,
     recent: RecentEvents,
     awaits: Awaits,
+    claims: Claims,
     barrier: Barrier,
     own_state: Own,
     digests: Digests,
@@ -80,6 +84,7 @@ impl Replica {
             refusals: 0,
             recent: RecentEvents::default(),
             awaits: Awaits::default(),
+            claims: Claims::default(),
             barrier: Barrier::default(),
             own_state: Own::default(),
             digests: Digests::default(),
@@ -138,13 +143,13 @@ impl Replica {
 
     /// How many answers are owed: bounded by whoever waits, and by a limit for hopes of better ones.
     pub fn waiting(&self) -> usize {
-        self.awaits.len()
+        self.awaits.len() + self.claims.len()
     }
 
     /// When [`Input::Tick`] is due at the latest.
     pub fn next_tick(&self) -> Millis {
         let pull = if self.may_pull() { self.wants.next_deadline() } else { None };
-        [self.awaits.next_deadline(), pull, self.barrier.next_deadline()]
+        [self.awaits.next_deadline(), self.claims.next_deadline(), pull, self.barrier.next_deadline()]
             .into_iter()
             .flatten()
             .fold(self.next_beat, Millis::min)
@@ -166,6 +171,7 @@ impl Replica {
                 }
             }
             Input::Await(waiter) => self.wait(now, waiter, out),
+            Input::Claim(claim) => self.claim(now, claim, out),
             Input::Digests(changed) => self.digests.set(changed),
             Input::ScopesRead { link, part, scopes } => self.scopes_read(link, part, scopes, out),
             Input::Own { wall_ms, stalled } => self.know_own(now, wall_ms, stalled, out),
@@ -176,6 +182,7 @@ impl Replica {
             }
             Input::Tick => self.tick(now, out),
         }
+        self.settle_claims(now, out);
     }
 
     fn in_step(&self, now: Millis) -> impl Iterator<Item = &Link> {

@@ -7,10 +7,10 @@ use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
 
 const PEER: NodeId = NodeId([2; 16]);
-const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
-const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
+pub(super) const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+pub(super) const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
 
-fn event(origin: OriginId, seq: u64) -> Bytes {
+pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
     let sender = Sender::Guest { id: GuestId([0; 16]), name: GuestName::parse("x").unwrap() };
     let text = MessageText::parse("text").unwrap();
     let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq)), sender, text);
@@ -24,20 +24,20 @@ fn confirm_of(rose: Vec<(OriginId, u64)>) -> Confirm {
 }
 
 /// A replica with one link on which the peer has told that it has `theirs`.
-struct Bench {
-    replica: Replica,
-    now: Millis,
+pub(super) struct Bench {
+    pub(super) replica: Replica,
+    pub(super) now: Millis,
 }
 
 impl Bench {
-    fn linked(theirs: VersionVector) -> Self {
+    pub(super) fn linked(theirs: VersionVector) -> Self {
         let mut bench = Self { replica: Replica::new(VersionVector::default(), 0), now: 0 };
         bench.step(Input::LinkUp { link: 1, peer: PEER });
         bench.step(Input::Frame(1, ReplicaFrame::Vector(theirs)));
         bench
     }
 
-    fn step(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn step(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.replica.handle(self.now, input, &mut out);
         out
@@ -56,7 +56,7 @@ impl Bench {
             .collect()
     }
 
-    fn commit(&mut self, seq: u64) -> Vec<ReplicaFrame> {
+    pub(super) fn commit(&mut self, seq: u64) -> Vec<ReplicaFrame> {
         self.sent(Input::Committed { origin: OWN, first: seq, events: vec![event(OWN, seq)] })
     }
 

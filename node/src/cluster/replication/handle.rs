@@ -12,7 +12,7 @@ use starling_protocol::{
     Digest, NodeId, OriginId, VersionVector,
     clock_majority::ClockVerdict,
     frame::peer::{Member, ReplicaFrame},
-    replica::{Input, LinkId, Millis, Until},
+    replica::{ClaimOutcome, Input, LinkId, Millis, Until},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -68,6 +68,17 @@ pub enum DriverInput {
     Wait(Waiting),
     /// Somebody wants to say 'no'.
     Barrier(oneshot::Sender<()>),
+    /// Somebody claims a name.
+    Claim {
+        /// The event's origin.
+        origin: OriginId,
+        /// The event's sequence number.
+        seq: u64,
+        /// When it began, on the driver's clock.
+        since: Millis,
+        /// Where to say what came of it.
+        answer: oneshot::Sender<ClaimOutcome>,
+    },
     /// Does somebody reachable hold all of this that this node lacks?
     Reachable(VersionVector, oneshot::Sender<bool>),
     /// The store would not take what was handed out.
@@ -194,6 +205,13 @@ impl DriverHandle {
         copies.await.unwrap_or(1)
     }
 
+    /// Begins a claim on a name; to be called before the claim is committed. `None` if this node is not ready: it
+    /// cannot know what its peers have.
+    pub fn begin_claim(&self) -> Option<Claiming<'_>> {
+        let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.is_ready().then_some(Claiming { driver: self, since })
+    }
+
     /// Returns once this node holds what its peers in step had when asked, or after 250 ms.
     pub async fn barrier(&self) {
         let (sender, passed) = oneshot::channel();
@@ -206,5 +224,24 @@ impl DriverHandle {
         let (sender, answer) = oneshot::channel();
         self.send(DriverInput::Reachable(vector, sender)).await;
         answer.await.unwrap_or(false)
+    }
+}
+
+/// A claim on a name that is about to be committed.
+#[derive(Debug)]
+pub struct Claiming<'a> {
+    driver: &'a DriverHandle,
+    /// On the driver's clock.
+    since: Millis,
+}
+
+impl Claiming<'_> {
+    /// Waits, for 4 s at most, until each peer in step has confirmed the committed claim and this node holds what that
+    /// peer had written by then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
+    pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
+        let (answer, outcome) = oneshot::channel();
+        self.driver.send(DriverInput::Claim { origin, seq, since: self.since, answer }).await;
+        // The driver is gone: the process ends.
+        outcome.await.unwrap_or(ClaimOutcome::Stalled)
     }
 }

@@ -3,20 +3,20 @@
 
 mod compare;
 mod handle;
+mod report;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use bytes::Bytes;
 use starling_protocol::{
     Event, NodeId, ScopeDigest, VersionVector,
-    clock_majority::ClockVerdict,
     frame::peer::Member,
     limits::SCOPES_MAX,
-    replica::{Input, LinkId, Millis, Output, Replica, Token, Waiter},
+    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica, Token, Waiter},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::handle::NO_LIMIT;
-pub use self::handle::{DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
+pub use self::handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
 use super::{LinkSender, Links};
 use crate::{
     machine::Machine,
@@ -38,10 +38,10 @@ use crate::{
 const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// One that slept serves alone after this: its peers were there before, and may have to dial it anew.
 const ALONE_AFTER_SLEEP: Duration = Duration::from_secs(4);
+/// How long a claim on a name waits for the peers in step: one that has fallen silent is out of step after 3 s.
+const CLAIM_WAIT_MS: Millis = 4_000;
 /// A driver that runs so much later than it wanted to has not run at all: the process was stopped.
 const SLEPT_MS_MIN: Millis = 1_000;
-/// How often its state is reported.
-const REPORT_EVERY_MS: Millis = 1_000;
 
 struct LinkTo {
     peer: NodeId,
@@ -57,6 +57,7 @@ pub struct Driver {
     links: HashMap<LinkId, LinkTo>,
     settled: HashMap<Token, Settled>,
     barriers: HashMap<Token, oneshot::Sender<()>>,
+    claims: HashMap<Token, oneshot::Sender<ClaimOutcome>>,
     next_token: Token,
     writer: WriterHandle,
     store: Arc<Store>,
@@ -106,6 +107,7 @@ impl Driver {
             links: HashMap::new(),
             settled: HashMap::new(),
             barriers: HashMap::new(),
+            claims: HashMap::new(),
             next_token: 0,
             writer: parts.writer,
             store: parts.store,
@@ -206,6 +208,11 @@ impl Driver {
                 self.barriers.insert(token, passed);
                 self.handle(Input::Barrier(token));
             }
+            DriverInput::Claim { origin, seq, since, answer } => {
+                let token = self.token();
+                self.claims.insert(token, answer);
+                self.handle(Input::Claim(Claim { token, origin, seq, since, wait_ms: CLAIM_WAIT_MS }));
+            }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.replica.reachable(&vector));
             }
@@ -278,6 +285,12 @@ impl Driver {
                 }
                 None
             }
+            Output::Claimed(token, outcome) => {
+                if let Some(answer) = self.claims.remove(&token) {
+                    let _ = answer.send(outcome);
+                }
+                None
+            }
             Output::Close(link, error) => {
                 if let (Some(to), Some((links, _))) = (self.links.get(&link), &self.admitted) {
                     links.close_broken(to.peer, link, &error.to_string());
@@ -334,59 +347,6 @@ impl Driver {
                 self.report();
                 self.handle.shared.ready.store(true, Ordering::Relaxed);
             }
-        }
-    }
-
-    /// Lets operators know.
-    fn report(&mut self) {
-        let now = self.now();
-        if now < self.next_report {
-            return;
-        }
-        self.next_report = now + REPORT_EVERY_MS;
-        let agreements = self.replica.agreements();
-        let peers =
-            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_step), agreement)| PeerReport {
-                peer,
-                lag,
-                in_step,
-                parts_equal: agreement.equal,
-                parts_diverged: agreement.diverged,
-            });
-        let report = Report {
-            clock: self.replica.clock(now),
-            peers: peers.collect(),
-            missing: self.replica.missing().collect(),
-            waiting: self.replica.waiting(),
-            digest: self.replica.digest().views,
-        };
-        self.metrics.measure(&report);
-        let shared = &self.handle.shared;
-        let old = std::mem::replace(
-            &mut *shared.report.lock().unwrap_or_else(PoisonError::into_inner),
-            report.clone(),
-        );
-        warn_of_clock(old.clock, report.clock);
-        let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
-        differences.retain(|(node, _)| {
-            report.peers.iter().any(|peer| peer.peer == *node && peer.parts_diverged > 0)
-        });
-    }
-}
-
-/// Says it when the clock's verdict changes, not every second.
-fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
-    match new {
-        _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}
-        ClockVerdict::Agrees => tracing::info!("the clocks agree again"),
-        ClockVerdict::Outside(ms) => {
-            tracing::error!(
-                ahead_ms = ms,
-                "this node's clock is wrong: a majority of the nodes agrees on another time"
-            );
-        }
-        ClockVerdict::Disputed(ms) => {
-            tracing::warn!(spread_ms = ms, "the nodes' clocks differ, and no majority agrees");
         }
     }
 }

@@ -1,0 +1,65 @@
+//! What operators see of replication: its state once a second, and a warning when the clock's verdict changes.
+
+use std::sync::PoisonError;
+
+use starling_protocol::{clock_majority::ClockVerdict, replica::Millis};
+
+use super::{Driver, PeerReport, Report};
+
+/// How often its state is reported.
+const REPORT_EVERY_MS: Millis = 1_000;
+
+impl Driver {
+    /// Lets operators know.
+    pub(super) fn report(&mut self) {
+        let now = self.now();
+        if now < self.next_report {
+            return;
+        }
+        self.next_report = now + REPORT_EVERY_MS;
+        let agreements = self.replica.agreements();
+        let peers =
+            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_step), agreement)| PeerReport {
+                peer,
+                lag,
+                in_step,
+                parts_equal: agreement.equal,
+                parts_diverged: agreement.diverged,
+            });
+        let report = Report {
+            clock: self.replica.clock(now),
+            peers: peers.collect(),
+            missing: self.replica.missing().collect(),
+            waiting: self.replica.waiting(),
+            digest: self.replica.digest().views,
+        };
+        self.metrics.measure(&report);
+        let shared = &self.handle.shared;
+        let old = std::mem::replace(
+            &mut *shared.report.lock().unwrap_or_else(PoisonError::into_inner),
+            report.clone(),
+        );
+        warn_of_clock(old.clock, report.clock);
+        let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
+        differences.retain(|(node, _)| {
+            report.peers.iter().any(|peer| peer.peer == *node && peer.parts_diverged > 0)
+        });
+    }
+}
+
+/// Says it when the clock's verdict changes, not every second.
+fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
+    match new {
+        _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}
+        ClockVerdict::Agrees => tracing::info!("the clocks agree again"),
+        ClockVerdict::Outside(ms) => {
+            tracing::error!(
+                ahead_ms = ms,
+                "this node's clock is wrong: a majority of the nodes agrees on another time"
+            );
+        }
+        ClockVerdict::Disputed(ms) => {
+            tracing::warn!(spread_ms = ms, "the nodes' clocks differ, and no majority agrees");
+        }
+    }
+}
