@@ -50,7 +50,7 @@ async fn rooms_are_limited_per_client_behind_a_trusted_proxy() {
     check_exactly(node.http, 0, "2001:db8:1:2:aaaa::7").await;
     check_exactly(node.http, 3, "2001:db8:1:3::1").await;
     let metrics = get(node.http, "/metrics").await.expect("an answer").text();
-    assert!(metrics.contains("starling_rate_limited_total{limit=\"rooms_per_address\"} 5"), "{metrics}");
+    assert!(metrics.contains("starling_rate_limited_total{limit=\"rooms_per_address\"} 6"), "{metrics}");
 }
 
 #[tokio::test]
@@ -118,5 +118,5 @@ async fn who_floods_is_refused_then_closed_and_nobody_else_notices() {
     ann.until("a refusal of what cannot be read", refused).await;
     assert_eq!(ann.until_closed().await, Some(4003));
     bob.post("unharmed").await;
-    bob.until_message("19").await;
+    assert!(bob.bodies().contains(&"19"));
 }
