@@ -4,6 +4,7 @@
 
 pub mod assets;
 pub mod drain;
+pub mod guard;
 pub mod lane;
 pub mod metrics;
 pub mod objects;

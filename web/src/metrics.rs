@@ -5,6 +5,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::guard::rate::RefusedByLimit;
+
 /// Figures of the sessions of this node.
 #[derive(Clone, Debug, Default)]
 pub struct WebMetrics {
@@ -22,6 +24,8 @@ pub struct WebMetrics {
     pub lagged_sessions: Counter,
     /// Resumes that were answered by `resync`.
     pub resyncs: Counter,
+    /// Requests and messages beyond a limit, by its name.
+    pub rate_limited: RefusedByLimit,
     /// HTTP connections that are open, WebSockets included.
     pub connections: Gauge,
 }
@@ -44,6 +48,7 @@ impl WebMetrics {
             self.lagged_sessions.clone(),
         );
         registry.register("resyncs", "Resumes answered by resync", self.resyncs.clone());
+        registry.register("rate_limited", "Requests and messages beyond a limit", self.rate_limited.clone());
         registry.register("connections", "HTTP connections that are open", self.connections.clone());
     }
 }

@@ -2,9 +2,12 @@
 //! and on idling; sessions count as long as they live. `axum::serve` has none of these: half-sent requests would
 //! stay for ever.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
@@ -104,10 +107,10 @@ impl Server {
                 }
             };
             match accepted {
-                Ok((stream, permit)) => {
+                Ok((stream, peer, permit)) => {
                     let permit = ConnectionPermit::new(permit, self.connections.clone());
                     let (router, drain) = (self.router.clone(), self.drain.clone());
-                    tokio::spawn(connection(stream, router, self.limits.header_timeout, permit, drain));
+                    tokio::spawn(connection(stream, peer, router, self.limits.header_timeout, permit, drain));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -123,10 +126,10 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
 }
 
 fn is_closed_by_client(stream: &TcpStream) -> bool {
@@ -137,6 +140,7 @@ fn is_closed_by_client(stream: &TcpStream) -> bool {
 
 async fn connection(
     stream: TcpStream,
+    peer: SocketAddr,
     router: Router,
     header_timeout: Duration,
     permit: ConnectionPermit,
@@ -149,6 +153,7 @@ async fn connection(
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(permit.clone());
         request.extensions_mut().insert(closed_early);
+        request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
     });
     let mut builder = http1::Builder::new();

@@ -1,12 +1,14 @@
 //! The TOML file, as it is written. Unknown keys are refused: a misspelt setting must not be silently default.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
+use starling_web::guard::{Quota, Rate};
 
 use super::{ConfigError, LogFormat};
 
@@ -17,6 +19,7 @@ pub struct File {
     pub log: Log,
     pub http: Http,
     pub guests: Guests,
+    pub limits: BTreeMap<Quota, Rate>,
     pub metrics: Metrics,
     pub durability: Durability,
     pub storage: Storage,
@@ -35,6 +38,8 @@ pub struct Log {
 pub struct Http {
     pub listen: Option<SocketAddr>,
     pub public_url: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub allowed_origins: Vec<String>,
     pub header_timeout_ms: Option<u64>,
     pub connections_max: Option<u64>,
 }

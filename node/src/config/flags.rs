@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use super::LogFormat;
+use super::{LogFormat, limits::LimitFlags};
 
 /// Starling: a self-hosted chat server in one binary.
 #[derive(Debug, Parser)]
@@ -85,6 +85,12 @@ pub struct ServeFlags {
     /// The address under which users see this node, given to programs that resume elsewhere.
     #[arg(long, env = "STARLING_HTTP_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// A proxy whose X-Forwarded-For is believed: address or network; may be given several times.
+    #[arg(long, env = "STARLING_HTTP_TRUSTED_PROXIES", value_name = "NET", value_delimiter = ',')]
+    pub trusted_proxy: Vec<String>,
+    /// A site whose pages may use this server, beside its own; may be given several times.
+    #[arg(long, env = "STARLING_HTTP_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allowed_origin: Vec<String>,
     /// How long a request's head may take and a connection may idle [default: 30000].
     #[arg(long, env = "STARLING_HTTP_HEADER_TIMEOUT_MS", value_name = "MS")]
     pub http_header_timeout_ms: Option<u64>,
@@ -121,4 +127,7 @@ pub struct ServeFlags {
     /// A file that holds the secret.
     #[arg(long, env = "STARLING_CLUSTER_SECRET_FILE", value_name = "FILE")]
     pub cluster_secret_file: Option<PathBuf>,
+    /// How often anybody may do anything.
+    #[command(flatten)]
+    pub limits: LimitFlags,
 }

@@ -3,11 +3,15 @@
 
 mod file;
 mod flags;
+mod limits;
 mod secret;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap, fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+};
 
 use starling_protocol::limits::ADDRESS_CHARS_MAX;
+use starling_web::guard::{Network, Origin, Quota, Rate};
 use thiserror::Error;
 
 pub use self::{
@@ -37,6 +41,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The public listener.
     pub http: HttpConfig,
+    /// How often anybody may do anything, where the default does not hold.
+    pub limits: BTreeMap<Quota, Rate>,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
     /// A listener for `/metrics` alone.
@@ -56,6 +62,10 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// Where users reach this node.
     pub public_url: Option<String>,
+    /// The proxies that are believed whom they serve.
+    pub trusted_proxies: Vec<Network>,
+    /// The sites whose pages may use this server beside its own.
+    pub allowed_origins: Vec<Origin>,
     /// How long the head of a request may take, and how long a connection may idle.
     pub header_timeout: Duration,
     /// Connections at once.
@@ -142,6 +152,16 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A text that cannot be read.
+    #[error("{setting} is '{value}': {expected}")]
+    Text {
+        /// Which setting.
+        setting: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        expected: String,
+    },
     /// Not a URL that users can open.
     #[error("http.public_url is '{0}': expected http://… or https://…")]
     PublicUrl(String),
@@ -177,6 +197,11 @@ impl Config {
         if let Some(url) = public_url.as_ref().filter(|url| !is_web_address(url)) {
             return Err(ConfigError::PublicUrl(url.clone()));
         }
+        let trusted_proxies = parsed("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
+        let allowed_origins =
+            parsed("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
+        let mut limits = file.limits;
+        limits.extend(flags.limits.0);
         let header_timeout_ms = within(
             "http.header_timeout_ms",
             flags.http_header_timeout_ms.or(file.http.header_timeout_ms).unwrap_or(HEADER_TIMEOUT_MS),
@@ -196,9 +221,12 @@ impl Config {
             http: HttpConfig {
                 listen: flags.listen.or(file.http.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
                 public_url,
+                trusted_proxies,
+                allowed_origins,
                 header_timeout: Duration::from_millis(header_timeout_ms),
                 connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             },
+            limits,
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
             metrics_listen: flags.metrics_listen.or(file.metrics.listen),
             durability: DurabilityConfig {
@@ -221,6 +249,23 @@ fn within(
     if range.contains(&value) { Ok(value) } else { Err(ConfigError::Number { setting, value, expected }) }
 }
 
+/// The list that was given, else the file's.
+fn parsed<T: FromStr<Err: Display>>(
+    setting: &'static str,
+    given: Vec<String>,
+    file: Vec<String>,
+) -> Result<Vec<T>, ConfigError> {
+    let list = if given.is_empty() { file } else { given };
+    let parse = |value: String| {
+        value.parse().map_err(|error: T::Err| ConfigError::Text {
+            setting,
+            value,
+            expected: error.to_string(),
+        })
+    };
+    list.into_iter().map(parse).collect()
+}
+
 fn host_port(setting: &'static str, value: String) -> Result<String, ConfigError> {
     let valid = value.len() <= ADDRESS_CHARS_MAX
         && value
@@ -230,8 +275,7 @@ fn host_port(setting: &'static str, value: String) -> Result<String, ConfigError
 }
 
 fn is_web_address(url: &str) -> bool {
-    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(char::is_whitespace))
+    (url.starts_with("https://") || url.starts_with("http://")) && Origin::of_url(url).is_some()
 }
 
 #[cfg(test)]
@@ -275,6 +319,20 @@ mod tests {
     }
 
     #[test]
+    fn limits_and_lists_are_taken_from_the_file_unless_given() {
+        let toml = "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nallowed_origins = [\"https://a.example\"]\n\
+                    [limits]\nrooms_per_address = \"5/m\"\nlogins_per_address = \"0\"";
+        let config =
+            resolve(&["--limit-rooms-per-address", "7/2h", "--trusted-proxy", "127.0.0.1"], toml).unwrap();
+        assert_eq!(config.http.trusted_proxies, ["127.0.0.1".parse().unwrap()]);
+        assert_eq!(config.http.allowed_origins, ["https://a.example".parse().unwrap()]);
+        assert_eq!(config.limits.len(), 2);
+        assert_eq!(config.limits[&Quota::RoomsPerAddress], "7/2h".parse().unwrap());
+        assert_eq!(config.limits[&Quota::LoginsPerAddress], Rate::OFF);
+        assert_eq!(resolve(&[], toml).unwrap().http.trusted_proxies.len(), 2);
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_their_setting() {
         for (flags, toml) in [
             (&["--cluster-secret", SECRET, "--join", "nowhere"][..], ""),
@@ -283,6 +341,11 @@ mod tests {
             (&["--public-url", "chat.example"], ""),
             (&[], "[http]\nlitsen = \"127.0.0.1:1\""),
             (&[], "data_dir = 7"),
+            (&["--trusted-proxy", "proxy.example"], ""),
+            (&["--trusted-proxy", "10.0.0.0/33"], ""),
+            (&["--allowed-origin", "a.example"], ""),
+            (&[], "[limits]\nrooms_per_day = \"5/d\""),
+            (&[], "[limits]\nrooms_per_address = \"many\""),
             (&[], "[cluster"),
         ] {
             let error = resolve(flags, toml).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::
 use starling_web::{
     Web, WebSettings,
     drain::{Drain, Serving},
+    guard::{Guard, Origins, Rates, TrustedProxies},
     lane::{CommitPoint, Lanes},
 };
 use tokio::{
@@ -149,6 +150,11 @@ impl Core {
             }),
             presence: presence.clone(),
             lanes,
+            guard: Guard {
+                proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
+                origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
+                rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
+            },
             metrics: metrics.web.clone(),
             settings: WebSettings {
                 node: identity.node().to_string(),

@@ -25,6 +25,7 @@ use tower_http::{
 
 use crate::{
     drain::Drain,
+    guard::{self, Guard},
     lane::Lanes,
     metrics::WebMetrics,
     service::{Operations, Presence, Refusal, Rooms},
@@ -54,6 +55,8 @@ pub struct Web {
     pub operations: Arc<dyn Operations>,
     /// The live tails.
     pub lanes: Arc<Lanes>,
+    /// What stands before the handlers.
+    pub guard: Guard,
     /// What is counted here.
     pub metrics: WebMetrics,
     /// What was told at start.
@@ -94,7 +97,8 @@ fn finish(router: Router<Arc<Web>>, web: Arc<Web>) -> Router {
     let set = |(name, value)| SetResponseHeaderLayer::if_not_present(name, value);
     router
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(web)
+        .with_state(Arc::clone(&web))
+        .layer(middleware::from_fn_with_state(web, guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(|_| unavailable("the node could not answer this request")))

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use super::Web;
 use crate::{
+    guard::{ClientAddress, Quota},
     problem,
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
@@ -73,6 +74,7 @@ struct CreateRoom {
 /// `POST /create-room`: body empty, or `{"name": "…"}`.
 pub async fn create_room(
     State(web): State<Arc<Web>>,
+    Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
     guests_allowed(&web).map_err(IntoResponse::into_response)?;
@@ -88,6 +90,8 @@ pub async fn create_room(
         .map(|name| RoomName::parse(&name))
         .transpose()
         .map_err(|error| problem::invalid("name", &error.to_string()))?;
+    let counted = web.guard.rates.check(Quota::RoomsPerAddress, &client.network());
+    counted.map_err(IntoResponse::into_response)?;
     let room = web.rooms.create(name).await.map_err(IntoResponse::into_response)?;
     Ok((StatusCode::CREATED, Json(json!({ "roomID": room.to_string() }))).into_response())
 }
@@ -177,12 +181,14 @@ pub struct Ws {
 /// `GET /ws?roomID=ID&username=NAME[&cursor=…][&after=POS]`: everything is checked before the upgrade.
 pub async fn ws(
     State(web): State<Arc<Web>>,
+    headers: HeaderMap,
     query: Result<Query<Ws>, QueryRejection>,
     Extension(permit): Extension<ConnectionPermit>,
     Extension(ClosedEarly(closed_early)): Extension<ClosedEarly>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
+    web.guard.origins.check(&headers)?;
     let Query(query) = query.map_err(|error| bad_request(error.body_text()))?;
     let room = room_parameter(query.room.as_ref())?;
     let name = GuestName::parse(required("username", query.username.as_ref())?)

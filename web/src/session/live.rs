@@ -21,6 +21,7 @@ use super::{
     replay::{Missed, Shown},
 };
 use crate::{
+    guard::Quota,
     lane::{CommitPoint, Frame, Subscription},
     routes::Web,
     service::{Post, PostOutcome, Refusal},
@@ -238,15 +239,32 @@ impl<'a> Live<'a> {
         self.heard_at = Instant::now();
         self.pinged = false;
         match message {
-            Some(Ok(Message::Text(text))) => match client::parse_post(&text) {
-                Ok(post) => self.post(post, outbox).await,
-                Err(error) => self.refuse_frame(&error, outbox).await,
-            },
-            Some(Ok(Message::Binary(_))) => self.refuse_frame(&ClientFrameError::Binary, outbox).await,
+            Some(Ok(Message::Text(text))) => self.frame(client::parse_post(&text), outbox).await,
+            Some(Ok(Message::Binary(_))) => self.frame(Err(ClientFrameError::Binary), outbox).await,
             // axum answers pings itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
             Some(Ok(Message::Close(_))) | None => Err(End::Gone),
             Some(Err(error)) => Err(end_of(error)),
+        }
+    }
+
+    /// A frame counts, whether it can be read or not.
+    async fn frame<S: Socket>(
+        &mut self,
+        post: Result<client::ClientPost, ClientFrameError>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
+        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest) {
+            let id = post.as_ref().map_or_else(ClientFrameError::id, |post| post.id);
+            self.refuse(&refusal, id, outbox).await?;
+            return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
+        }
+        match post {
+            Ok(post) => self.post(post, outbox).await,
+            Err(error) => {
+                self.refuse(&Refusal::new(error.code(), error.to_string()), error.id(), outbox).await
+            }
         }
     }
 
@@ -289,15 +307,6 @@ impl<'a> Live<'a> {
             next = self.outcomes.try_recv().ok();
         }
         outbox.flush().await
-    }
-
-    async fn refuse_frame<S: Socket>(
-        &mut self,
-        error: &ClientFrameError,
-        outbox: &mut Outbox<S>,
-    ) -> Result<(), End> {
-        let refusal = Refusal::new(error.code(), error.to_string());
-        self.refuse(&refusal, error.id(), outbox).await
     }
 
     async fn refuse<S: Socket>(

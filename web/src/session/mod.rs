@@ -68,6 +68,8 @@ enum End {
     TakenOver,
     /// The lane has moved on beyond it: resume.
     Lagged,
+    /// It goes on posting although it is refused.
+    Flooding,
     /// A frame beyond the hard limit.
     TooBig,
     /// A frame that breaks the WebSocket protocol or is not UTF-8.
@@ -83,6 +85,7 @@ impl End {
             Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
+            Self::Flooding => (4003, "too many messages"),
             Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),
             Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
             Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),

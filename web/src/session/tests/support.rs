@@ -26,6 +26,7 @@ use tokio::{
 use super::super::*;
 use crate::{
     drain::Drain,
+    guard::Guard,
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
     routes::WebSettings,
@@ -266,6 +267,7 @@ impl Client {
             presence: memory.clone(),
             operations: memory.clone(),
             lanes: Arc::clone(&lanes),
+            guard: Guard::default(),
             metrics: metrics.clone(),
             settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: false },
             drain: draining,

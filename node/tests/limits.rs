@@ -1,0 +1,122 @@
+//! What keeps one from taking it all: limits per real client, told by trusted proxies alone; refusal of foreign pages;
+//! the end of a session that floods.
+
+#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use support::http::{Answer, create_room, get, request};
+use support::{Client, Frame, Node};
+use uuid::Uuid;
+
+async fn create_for(node: SocketAddr, forwarded: &str) -> Answer {
+    let headers = [("x-forwarded-for", forwarded)];
+    request(node, "POST", "/create-room", &headers, b"").await.expect("create-room is answered")
+}
+
+/// So many pass and the next is refused as the contract says.
+async fn check_exactly(node: SocketAddr, passes: usize, forwarded: &str) {
+    for _ in 0..passes {
+        assert_eq!(create_for(node, forwarded).await.status, 201, "{forwarded}");
+    }
+    let refused = create_for(node, forwarded).await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limited"), "{forwarded}");
+    let wait: u32 = refused.header("retry-after").and_then(|wait| wait.parse().ok()).expect("it says when");
+    assert!((1..=1_200).contains(&wait), "3 an hour: {wait} s");
+    assert!(refused.header("x-request-id").is_some());
+}
+
+#[tokio::test]
+async fn rooms_are_limited_per_connection_where_no_proxy_is_trusted() {
+    let node = Node::lone(&["--limit-rooms-per-address", "3/h"]).await;
+    for stranger in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+        assert_eq!(create_for(node.http, stranger).await.status, 201);
+    }
+    check_exactly(node.http, 0, "192.0.2.4").await;
+}
+
+#[tokio::test]
+async fn rooms_are_limited_per_client_behind_a_trusted_proxy() {
+    let args = ["--limit-rooms-per-address", "3/h", "--trusted-proxy", "127.0.0.0/8,10.0.0.0/8"];
+    let node = Node::lone(&args).await;
+    check_exactly(node.http, 3, "192.0.2.1").await;
+    check_exactly(node.http, 3, "192.0.2.2, 10.1.2.3").await;
+    // What a client writes itself changes nothing.
+    check_exactly(node.http, 0, "192.0.2.99, 192.0.2.1").await;
+    // A household has a whole network of IPv6.
+    check_exactly(node.http, 3, "2001:db8:1:2::1").await;
+    check_exactly(node.http, 0, "2001:db8:1:2:aaaa::7").await;
+    check_exactly(node.http, 3, "2001:db8:1:3::1").await;
+    let metrics = get(node.http, "/metrics").await.expect("an answer").text();
+    assert!(metrics.contains("starling_rate_limited_total{limit=\"rooms_per_address\"} 6"), "{metrics}");
+}
+
+#[tokio::test]
+async fn calls_are_limited_before_they_ask_anything_and_health_never_is() {
+    let node = Node::lone(&["--limit-calls-per-address", "5/h"]).await;
+    for call in 0..7 {
+        let answer = get(node.http, "/room-exists?roomID=aaaaaaaaaaaaaaaa").await.expect("an answer");
+        let expected = if call < 5 { (200, String::new()) } else { (429, "rate_limited".to_owned()) };
+        assert_eq!((answer.status, answer.code()), expected, "call {call}");
+    }
+    for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
+        assert_eq!(get(node.http, path).await.expect("an answer").status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_opens_no_socket() {
+    let node =
+        Node::lone(&["--allowed-origin", "https://app.example", "--public-url", "https://chat.example"])
+            .await;
+    let room = create_room(node.http).await;
+    let own = format!("http://{}", node.http);
+    let upgrade = async |name: &str, said: &[(&str, &str)]| {
+        let handshake = [
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let target = format!("/ws?roomID={room}&username={name}");
+        let answer = request(node.http, "GET", &target, &[&handshake, said].concat(), b"").await;
+        let answer = answer.expect("there is an answer");
+        (answer.status, answer.code())
+    };
+    let forbidden = (403, "forbidden".to_owned());
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "https://app.example.evil.example"] {
+        assert_eq!(upgrade("Eve", &[("origin", origin)]).await, forbidden, "{origin}");
+    }
+    let told = [("origin", own.as_str()), ("sec-fetch-site", "cross-site")];
+    assert_eq!(upgrade("Eve", &told).await, forbidden);
+    for (name, origin) in [("A", own.as_str()), ("B", "https://app.example"), ("C", "https://chat.example")] {
+        assert_eq!(upgrade(name, &[("origin", origin)]).await.0, 101, "{origin}");
+    }
+    assert_eq!(upgrade("D", &[]).await.0, 101, "a program");
+}
+
+#[tokio::test]
+async fn who_floods_is_refused_then_closed_and_nobody_else_notices() {
+    let args = ["--limit-messages-per-session", "20/h", "--limit-flooding-per-session", "30/h"];
+    let node = Node::lone(&args).await;
+    let room = create_room(node.http).await;
+    let mut bob = Client::join(node.http, &room, "Bob").await;
+    let mut ann = Client::join(node.http, &room, "Ann").await;
+    for number in 0..20 {
+        ann.post(&number.to_string()).await;
+    }
+    for _ in 0..30 {
+        let id = Uuid::new_v4().to_string();
+        assert_eq!(ann.resend(&id, "too many").await, Err("rate_limited".to_owned()));
+    }
+    // A frame that cannot be read counts as well.
+    ann.send_raw(tokio_tungstenite::tungstenite::Message::binary(vec![1])).await;
+    let refused =
+        |frame: &Frame| matches!(frame, Frame::Error { code, .. } if code == "rate_limited").then_some(());
+    ann.until("a refusal of what cannot be read", refused).await;
+    assert_eq!(ann.until_closed().await, Some(4003));
+    bob.post("unharmed").await;
+    assert!(bob.bodies().contains(&"19"));
+}

@@ -1,0 +1,176 @@
+//! Whose request it is: the peer of the connection, or behind a trusted proxy the address that it says it serves.
+//!
+//! Only `X-Forwarded-For` is read: every common proxy writes it, and one that writes it commonly passes a client's own
+//! `Forwarded` on as it came.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::HeaderMap,
+};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The address of the client. Every request carries it as an extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// What limits count: a household or a machine has a /64 of IPv6 to itself, and every address in it.
+    pub fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        }
+    }
+}
+
+/// An address, or a network such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// Neither an address nor a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkError;
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an address or a network such as 127.0.0.1, 10.0.0.0/8 or fd00::/8")
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let address = || text.parse().map(|address: IpAddr| address.into());
+        text.parse().or_else(|_| address()).map(Self).map_err(|_| NetworkError)
+    }
+}
+
+/// The proxies whose `X-Forwarded-For` counts.
+#[derive(Debug, Default)]
+pub struct TrustedProxies {
+    networks: Vec<Network>,
+    /// Whether it was said that there seems to be one that nobody named.
+    warned: AtomicBool,
+}
+
+impl TrustedProxies {
+    /// Those in these networks.
+    pub fn new(networks: Vec<Network>) -> Self {
+        Self { networks, warned: AtomicBool::new(false) }
+    }
+
+    /// The client of a request: going from the connection's peer towards the client, the first that is not trusted.
+    pub fn client(&self, request: &Request) -> ClientAddress {
+        // Without a peer there is no connection of ours: all such requests are one stranger's.
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer =
+            peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
+        self.client_of(peer, request.headers())
+    }
+
+    fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        if self.networks.is_empty()
+            && looks_like_a_proxy(peer, headers)
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "requests come through a proxy that is not in http.trusted_proxies: all its clients share its limits"
+            );
+        }
+        let mut client = peer;
+        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+        for hop in lines.flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b',')) {
+            if !self.trusts(client) {
+                break;
+            }
+            // What a trusted proxy did not write right says nothing of what is before it.
+            let Some(before) = std::str::from_utf8(hop).ok().and_then(|hop| parse(hop.trim())) else { break };
+            client = before;
+        }
+        ClientAddress(client)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|Network(network)| network.contains(&address))
+    }
+}
+
+fn looks_like_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
+    let near = match peer {
+        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private(),
+        IpAddr::V6(peer) => peer.is_loopback() || peer.is_unique_local(),
+    };
+    near && headers.contains_key(FORWARDED_FOR)
+}
+
+/// An address, with or without a port.
+fn parse(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    let address = bare.parse().or_else(|_| hop.parse().map(|with_port: SocketAddr| with_port.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let proxies = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+        }
+        proxies.client_of(peer.parse::<IpAddr>().unwrap().to_canonical(), &headers).0.to_string()
+    }
+
+    #[test]
+    fn forwarded_headers_count_from_trusted_proxies_alone() {
+        assert_eq!(client(&[], "127.0.0.1", &["1.2.3.4"]), "127.0.0.1");
+        assert_eq!(client(&["10.0.0.0/8"], "11.0.0.1", &["1.2.3.4"]), "11.0.0.1");
+        assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", &["1.2.3.4"]), "1.2.3.4");
+        assert_eq!(client(&["10.0.0.0/8"], "::ffff:10.0.0.1", &["::ffff:1.2.3.4"]), "1.2.3.4");
+        assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_client_is_the_rightmost_that_is_not_trusted() {
+        let trusted = ["10.0.0.0/8", "fd00::/8"];
+        for (forwarded, found) in [
+            // What the client wrote itself stands to the left.
+            (&["6.6.6.6, 1.2.3.4"][..], "1.2.3.4"),
+            (&["6.6.6.6", "1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+            (&["1.2.3.4:4711,10.0.0.2"], "1.2.3.4"),
+            (&["2001:db8::7"], "2001:db8::7"),
+            (&["[2001:db8::7]:80, fd00::1"], "2001:db8::7"),
+            (&["[2001:db8::7]"], "2001:db8::7"),
+            // All are ours: the first of them asks for itself.
+            (&["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            (&["1.2.3.4, unknown, 10.0.0.2"], "10.0.0.2"),
+            (&["1.2.3.4,"], "10.0.0.1"),
+            (&[""], "10.0.0.1"),
+        ] {
+            assert_eq!(client(&trusted, "10.0.0.1", forwarded), found, "{forwarded:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_client() {
+        let network = |address: &str| ClientAddress(address.parse().unwrap()).network();
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("1.2.3.4"), network("1.2.3.5"));
+    }
+}

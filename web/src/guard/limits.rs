@@ -1,0 +1,193 @@
+//! How often anybody may do anything: the one table of all rates, with their defaults. Each is a setting of the section
+//! `[limits]`, counted by every node for itself. Sizes are in `protocol`'s `limits`.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::Deserialize;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quota {
+    /// By the client's network.
+    CallsPerAddress,
+    /// By user id.
+    CallsPerAccount,
+    /// By the client's network.
+    RoomsPerAddress,
+    /// By the client's network.
+    RegistrationsPerAddress,
+    /// By the client's network.
+    LoginsPerAddress,
+    /// By user name, folded. A right password forgives what was wrong before it ([`super::Rates::forgive`]).
+    LoginsPerAccount,
+    /// By guest id, or by the id of an account's session. Never by address: many people share one.
+    MessagesPerSession,
+    /// By user id, over all sessions and calls.
+    MessagesPerAccount,
+    /// As messages per session; a socket that goes beyond this as well is closed with 4003.
+    FloodingPerSession,
+    /// By user id.
+    SearchesPerAccount,
+    /// By user id.
+    ContactRequestsPerAccount,
+}
+
+/// How many quotas there are.
+pub const QUOTAS: usize = 11;
+
+/// One line of the table.
+#[derive(Debug)]
+pub struct Limit {
+    /// What is counted.
+    pub quota: Quota,
+    /// The setting in `[limits]`.
+    pub name: &'static str,
+    /// How often, unless told otherwise.
+    pub default: &'static str,
+    /// What it is, for the person who configures it or meets it.
+    pub what: &'static str,
+}
+
+const fn limit(quota: Quota, name: &'static str, default: &'static str, what: &'static str) -> Limit {
+    Limit { quota, name, default, what }
+}
+
+/// All limits, in the order of [`Quota`]. `COUNT/WINDOW`: so many at once, and as many again over each window.
+#[rustfmt::skip]
+pub const LIMITS: [Limit; QUOTAS] = [
+    // Generous: a school behind one address, and a node's clients that all come here when it dies.
+    limit(Quota::CallsPerAddress, "calls_per_address", "12000/m", "requests from one address"),
+    limit(Quota::CallsPerAccount, "calls_per_account", "6000/m", "requests of one account"),
+    // What is made stays: many at once (a course), few in the long run.
+    limit(Quota::RoomsPerAddress, "rooms_per_address", "300/h", "rooms made without an account from one address"),
+    limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
+    // Each costs a hash of a password, right or wrong; that queue is bounded as well.
+    limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
+    // Guessing: some 3,000 passwords a day. Sessions that are open go on.
+    limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account"),
+    // No human comes near it; a program that posts 100 a second does not meet it either.
+    limit(Quota::MessagesPerSession, "messages_per_session", "500/5s", "messages of one session"),
+    limit(Quota::MessagesPerAccount, "messages_per_account", "1000/5s", "messages of one account"),
+    limit(Quota::FloodingPerSession, "flooding_per_session", "100/10s", "refused messages of one session"),
+    // While one types.
+    limit(Quota::SearchesPerAccount, "searches_per_account", "120/m", "searches of one account"),
+    limit(Quota::ContactRequestsPerAccount, "contact_requests_per_account", "60/h", "contact requests of one account"),
+];
+
+impl Quota {
+    /// Its line in the table.
+    pub fn limit(self) -> &'static Limit {
+        &LIMITS[self as usize]
+    }
+}
+
+/// So many at once, and as many again over each window, evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Rate {
+    /// How many; 0 is no limit.
+    pub count: u32,
+    /// Over how long; at least a second.
+    pub window: Duration,
+}
+
+impl Rate {
+    /// No limit.
+    pub const OFF: Self = Self { count: 0, window: Duration::from_secs(1) };
+    /// Above this nobody means a limit, and the time between two would round to nothing.
+    const COUNT_MAX: u32 = 1_000_000;
+    /// A day: more than that is not a rate but a quota, which a restart must not forget.
+    const WINDOW_MAX_S: u64 = 86_400;
+}
+
+/// A rate that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateError;
+
+impl fmt::Display for RateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected COUNT/WINDOW such as 30/m, 500/5s or 300/h (a day and 1000000 at most), or 0 for no limit")
+    }
+}
+
+impl std::error::Error for RateError {}
+
+impl FromStr for Rate {
+    type Err = RateError;
+
+    fn from_str(text: &str) -> Result<Self, RateError> {
+        if text == "0" {
+            return Ok(Self::OFF);
+        }
+        let (count, window) = text.split_once('/').ok_or(RateError)?;
+        let count =
+            count.parse().ok().filter(|count| (1..=Self::COUNT_MAX).contains(count)).ok_or(RateError)?;
+        let number = window.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = match &window[number.len()..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            _ => return Err(RateError),
+        };
+        let units = if number.is_empty() { 1 } else { number.parse::<u64>().map_err(|_| RateError)? };
+        let seconds = units.checked_mul(unit).filter(|seconds| (1..=Self::WINDOW_MAX_S).contains(seconds));
+        Ok(Self { count, window: Duration::from_secs(seconds.ok_or(RateError)?) })
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = RateError;
+
+    fn try_from(text: String) -> Result<Self, RateError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_quotas_and_its_defaults_can_be_read() {
+        for (at, limit) in LIMITS.iter().enumerate() {
+            assert_eq!(limit.quota as usize, at, "{}", limit.name);
+            assert!(limit.default.parse::<Rate>().is_ok_and(|rate| rate != Rate::OFF), "{}", limit.name);
+            let named: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
+                serde::de::IntoDeserializer::into_deserializer(limit.name);
+            assert_eq!(Quota::deserialize(named), Ok(limit.quota));
+        }
+    }
+
+    #[test]
+    fn rates_are_counts_over_windows() {
+        let rate = |count, seconds| Ok(Rate { count, window: Duration::from_secs(seconds) });
+        for (text, read) in [
+            ("0", Ok(Rate::OFF)),
+            ("30/m", rate(30, 60)),
+            ("500/5s", rate(500, 5)),
+            ("1/d", rate(1, 86_400)),
+            ("1000000/24h", rate(1_000_000, 86_400)),
+        ] {
+            assert_eq!(text.parse(), read, "{text}");
+        }
+        for text in [
+            "",
+            "30",
+            "-1/m",
+            "0/m",
+            "30/",
+            "30/0s",
+            "30/M",
+            "30/m5",
+            "30/ m",
+            "1000001/s",
+            "1/25h",
+            "1/ü",
+            "1/2d",
+        ] {
+            assert_eq!(text.parse::<Rate>(), Err(RateError), "{text}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! From whose pages browsers may act for their users: this server's, and those that the operator names. Without it any
+//! page could open sockets, and use a visitor's cookies.
+
+use std::{fmt, str::FromStr};
+
+use axum::http::{
+    HeaderMap, HeaderName, Uri, header,
+    uri::{Authority, Scheme},
+};
+use starling_protocol::ErrorCode;
+
+use crate::service::Refusal;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Where a page was loaded from: scheme, host and port, as browsers compare them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    scheme: Scheme,
+    host: String,
+    port: Option<u16>,
+}
+
+/// Not `scheme://host` or `scheme://host:port`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginError;
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected an origin such as https://chat.example or http://localhost:3000")
+    }
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        // Browsers write none of these in an origin.
+        if text.rsplit("//").next().is_none_or(|rest| rest.contains(['/', '?', '#', '@', '*'])) {
+            return Err(OriginError);
+        }
+        Self::of_url(text).ok_or(OriginError)
+    }
+}
+
+impl Origin {
+    /// The origin of a page at this address.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let scheme = uri.scheme()?.clone();
+        let (host, port) = host_and_port(uri.authority()?, &scheme);
+        Some(Self { scheme, host, port })
+    }
+
+    /// Whether it is a page of the server that was asked under this `Host`. The scheme is not known: a proxy may
+    /// speak TLS for us.
+    fn is_at(&self, host: &str) -> bool {
+        let host: Option<Authority> = host.parse().ok();
+        host.is_some_and(|host| host_and_port(&host, &self.scheme) == (self.host.clone(), self.port))
+    }
+}
+
+/// In lower case, and without the port that the scheme means anyway.
+fn host_and_port(authority: &Authority, scheme: &Scheme) -> (String, Option<u16>) {
+    let usual = match scheme.as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    (authority.host().to_ascii_lowercase(), authority.port_u16().filter(|port| Some(*port) != usual))
+}
+
+/// The origins from which users come.
+#[derive(Debug, Default)]
+pub struct Origins {
+    allowed: Vec<Origin>,
+}
+
+impl Origins {
+    /// The server's own pages, also under its public address, and these.
+    pub fn new(public_url: Option<&str>, mut allowed: Vec<Origin>) -> Self {
+        allowed.extend(public_url.and_then(Origin::of_url));
+        Self { allowed }
+    }
+
+    /// Refuses what a foreign page makes a browser do. To be asked before a WebSocket is opened, and before whatever a
+    /// cookie allows is changed. Programs that are no browsers send neither header and pass.
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        // Only browsers write this, and pages cannot. `none`: the user typed the address.
+        let site = text(FETCH_SITE);
+        if matches!(site, Some("same-origin" | "none")) {
+            return Ok(());
+        }
+        let allowed = match text(header::ORIGIN) {
+            None => site.is_none(),
+            Some(origin) => origin.parse().is_ok_and(|origin: Origin| {
+                // A browser that knows better has said so above.
+                let own = site.is_none() && text(header::HOST).is_some_and(|host| origin.is_at(host));
+                own || self.allowed.contains(&origin)
+            }),
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            ErrorCode::Forbidden,
+            "pages of other sites may not do this; see http.allowed_origins",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn passes(headers: &[(HeaderName, &'static str)]) -> bool {
+        let allowed = vec!["https://app.example".parse().unwrap(), "http://localhost:3000".parse().unwrap()];
+        let origins = Origins::new(Some("https://chat.example/starling"), allowed);
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+        origins.check(&headers).is_ok()
+    }
+
+    #[test]
+    fn own_and_named_origins_pass_and_foreign_ones_do_not() {
+        for (host, origin, pass) in [
+            ("10.0.0.1:8080", "http://10.0.0.1:8080", true),
+            ("10.0.0.1", "http://10.0.0.1:80", true),
+            ("Node.Example:443", "https://node.example", true),
+            ("[::1]:8080", "http://[::1]:8080", true),
+            // Under its public address, whatever a proxy makes of `Host`.
+            ("10.0.0.1:8080", "https://chat.example", true),
+            ("10.0.0.1:8080", "https://app.example", true),
+            ("10.0.0.1:8080", "http://localhost:3000", true),
+            ("10.0.0.1:8080", "http://chat.example", false),
+            ("10.0.0.1:8080", "https://chat.example:444", false),
+            ("10.0.0.1:8080", "https://chat.example.evil.example", false),
+            ("10.0.0.1:8080", "https://evil.example/https://chat.example", false),
+            ("10.0.0.1:8080", "https://evil.example@chat.example", false),
+            ("10.0.0.1:8080", "http://10.0.0.1:8081", false),
+            ("10.0.0.1:8080", "http://10.0.0.1", false),
+            ("10.0.0.1:8080", "null", false),
+            ("10.0.0.1:8080", "", false),
+            ("", "", false),
+        ] {
+            let headers = [(header::HOST, host), (header::ORIGIN, origin)];
+            assert_eq!(passes(&headers), pass, "{origin:?} at {host:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_says_of_the_site_counts() {
+        let own = [(header::HOST, "a.example"), (header::ORIGIN, "http://a.example")];
+        let app = [(header::HOST, "a.example"), (header::ORIGIN, "https://app.example")];
+        let with =
+            |headers: &[(HeaderName, &'static str)], site| passes(&[headers, &[(FETCH_SITE, site)]].concat());
+        for (headers, site, pass) in [
+            (&[][..], "same-origin", true),
+            (&[], "none", true),
+            (&[], "same-site", false),
+            (&[], "cross-site", false),
+            (&own, "same-origin", true),
+            (&own, "cross-site", false),
+            (&app, "cross-site", true),
+        ] {
+            assert_eq!(with(headers, site), pass, "{headers:?} {site}");
+        }
+        assert!(passes(&[]), "a program");
+    }
+
+    #[test]
+    fn origins_are_scheme_host_and_port() {
+        for text in
+            ["", "chat.example", "https://", "https://a.example/", "https://*.example", "*", "https://a?b"]
+        {
+            assert_eq!(text.parse::<Origin>(), Err(OriginError), "{text:?}");
+        }
+        assert_eq!("HTTPS://A.example:443".parse::<Origin>(), "https://a.example".parse());
+    }
+}

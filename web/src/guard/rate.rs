@@ -1,0 +1,239 @@
+//! Counts who does what how often, by the generic cell rate algorithm (`governor`), in bounded memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, Hash, RandomState},
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use governor::{
+    RateLimiter,
+    clock::{Clock, Reference},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::StateStore,
+};
+use prometheus_client::metrics::{counter::Counter, family::Family};
+use starling_protocol::ErrorCode;
+use tokio::time::Instant;
+
+use super::limits::{LIMITS, QUOTAS, Quota, Rate};
+use crate::service::Refusal;
+
+/// Keys counted on their own in each quota, at most: 1.1 MB of memory.
+const KEYS_MAX: usize = 50_000;
+/// Where so many have a key of their own, further ones are counted together with all that fall into the same of these.
+/// Nobody who has one loses it, a stranger meets another stranger's limit now and then, and none goes uncounted.
+const SHARED_KEYS: u64 = 1_024;
+/// How often keys that are as good as new are let go.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Refusals by the name of their limit.
+pub type RefusedByLimit = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// How often each may do what.
+#[derive(Debug)]
+pub struct Rates {
+    /// By quota; `None` where there is no limit.
+    limiters: [Option<Limiter>; QUOTAS],
+    /// Keys are kept as hashes that nobody can foresee.
+    hasher: RandomState,
+    refused: RefusedByLimit,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self::new(&BTreeMap::new(), RefusedByLimit::default())
+    }
+}
+
+impl Rates {
+    /// Counts by the table, except where told otherwise; what is refused is added to `refused`.
+    pub fn new(told: &BTreeMap<Quota, Rate>, refused: RefusedByLimit) -> Self {
+        let limiters = LIMITS.each_ref().map(|limit| {
+            let default = || limit.default.parse().expect("a test reads them all");
+            Limiter::new(told.get(&limit.quota).copied().unwrap_or_else(default))
+        });
+        Self { limiters, hasher: RandomState::new(), refused }
+    }
+
+    /// Counts one more under this key, or refuses it with the seconds until the next will pass. What each quota has as
+    /// its key, its docstring says; addresses come as [`super::ClientAddress::network`].
+    pub fn check(&self, quota: Quota, key: &(impl Hash + ?Sized)) -> Result<(), Refusal> {
+        let Some(limiter) = &self.limiters[quota as usize] else { return Ok(()) };
+        let wait = match limiter.check(self.hasher.hash_one(key)) {
+            Ok(()) => return Ok(()),
+            Err(wait) => wait,
+        };
+        let limit = quota.limit();
+        self.refused.get_or_create(&[("limit", limit.name)]).inc();
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+        let detail = format!("too many {}; try again in {seconds} s", limit.what);
+        Err(Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds))
+    }
+
+    /// Forgets what was counted under a key of its own.
+    pub fn forgive(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
+        if let Some(limiter) = &self.limiters[quota as usize] {
+            limiter.keys.table().arrivals.remove(&self.hasher.hash_one(key));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Limiter {
+    governor: RateLimiter<u64, Keys, SinceStart, NoOpMiddleware<Duration>>,
+    clock: SinceStart,
+    keys: Keys,
+}
+
+impl Limiter {
+    fn new(rate: Rate) -> Option<Self> {
+        let burst = NonZeroU32::new(rate.count)?;
+        let quota = governor::Quota::with_period(rate.window / rate.count)?.allow_burst(burst);
+        let (clock, keys) = (SinceStart(Instant::now()), Keys::default());
+        Some(Self { governor: RateLimiter::new(quota, keys.clone(), clock.clone()), clock, keys })
+    }
+
+    fn check(&self, key: u64) -> Result<(), Duration> {
+        let now = self.clock.now();
+        self.keys.table().sweep(now);
+        self.governor.check_key(&key).map_err(|refused| refused.wait_time_from(now))
+    }
+}
+
+/// Time since a limiter was made. tokio's, which simulations and tests move.
+#[derive(Clone, Debug)]
+struct SinceStart(Instant);
+
+impl Clock for SinceStart {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// The state of one quota.
+#[derive(Clone, Debug, Default)]
+struct Keys(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// When the next of this key would arrive if it came evenly; the past is as good as never.
+    arrivals: HashMap<u64, Nanos>,
+    swept: Duration,
+}
+
+impl Keys {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn sweep(&mut self, now: Duration) {
+        if now.saturating_sub(self.swept) < SWEEP_EVERY {
+            return;
+        }
+        self.swept = now;
+        let now = now.duration_since(Duration::ZERO);
+        self.arrivals.retain(|_, arrival| *arrival > now);
+        self.arrivals.shrink_to_fit();
+    }
+}
+
+impl StateStore for Keys {
+    type Key = u64;
+
+    fn measure_and_replace<T, F, E>(&self, key: &u64, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let arrivals = &mut self.table().arrivals;
+        let full = arrivals.len() >= KEYS_MAX && !arrivals.contains_key(key);
+        let key = if full { key % SHARED_KEYS } else { *key };
+        let (outcome, arrival) = measure(arrivals.get(&key).copied())?;
+        arrivals.insert(key, arrival);
+        Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::guard::limits::Limit;
+
+    fn rates(quota: Quota, rate: &str) -> Rates {
+        Rates::new(&[(quota, rate.parse().unwrap())].into(), RefusedByLimit::default())
+    }
+
+    fn passed(rates: &Rates, quota: Quota, key: &str, tries: usize) -> usize {
+        (0..tries).filter(|_| rates.check(quota, key).is_ok()).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_quota_passes_its_count_and_refuses_the_next() {
+        let rates = Rates::default();
+        for limit in &LIMITS {
+            let rate: Rate = limit.default.parse().unwrap();
+            let count = rate.count as usize;
+            assert_eq!(passed(&rates, limit.quota, "Ann", count - 1), count - 1, "{}: below", limit.name);
+            assert_eq!(passed(&rates, limit.quota, "Ann", 1), 1, "{}: at", limit.name);
+            let refusal = rates.check(limit.quota, "Ann").unwrap_err();
+            assert_eq!(refusal.code, ErrorCode::RateLimited);
+            let one = rate.window / rate.count;
+            let seconds = u32::try_from(one.as_millis().div_ceil(1_000)).unwrap();
+            assert_eq!(refusal.retry_after, Some(seconds), "{}: above", limit.name);
+            assert_eq!(passed(&rates, limit.quota, "Bob", 1), 1, "{}: others go on", limit.name);
+        }
+        let refused = |limit: &Limit| rates.refused.get_or_create(&[("limit", limit.name)]).get();
+        assert!(LIMITS.iter().all(|limit| refused(limit) == 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_time_that_is_told_exactly_one_more_passes() {
+        let rates = rates(Quota::RoomsPerAddress, "6/m");
+        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 7), 6);
+        let wait = rates.check(Quota::RoomsPerAddress, "Ann").unwrap_err().retry_after.unwrap();
+        assert_eq!(wait, 10);
+        advance(Duration::from_secs(u64::from(wait) - 1)).await;
+        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 0);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 1);
+        advance(Duration::from_secs(3_600)).await;
+        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 100), 6, "no more than the burst gathers");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_limit_counts_nothing_and_forgiven_is_as_new() {
+        let off = rates(Quota::LoginsPerAccount, "0");
+        assert_eq!(passed(&off, Quota::LoginsPerAccount, "ann", 100_000), 100_000);
+        let rates = rates(Quota::LoginsPerAccount, "5/m");
+        assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
+        rates.forgive(Quota::LoginsPerAccount, "ann");
+        assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_bounded_counted_even_so_and_let_go() {
+        let quota = Quota::RoomsPerAddress;
+        let rates = rates(quota, "2/m");
+        let len = || rates.limiters[quota as usize].as_ref().unwrap().keys.table().arrivals.len();
+        let most = KEYS_MAX + usize::try_from(SHARED_KEYS).unwrap();
+        assert_eq!(passed(&rates, quota, "early", 1), 1);
+        let strangers = (0..4 * KEYS_MAX).filter(|stranger| rates.check(quota, stranger).is_ok()).count();
+        assert!((KEYS_MAX..=most).contains(&len()), "{}", len());
+        // All that are counted on their own, and what the shared ones have among them.
+        assert_eq!(strangers, KEYS_MAX - 1 + 2 * usize::try_from(SHARED_KEYS).unwrap());
+        assert_eq!(passed(&rates, quota, "early", 2), 1, "who was there before is not disturbed");
+        assert_eq!(passed(&rates, quota, "late", 1), 0, "who comes later shares what is used up");
+        advance(Duration::from_secs(61)).await;
+        assert_eq!(passed(&rates, quota, "late", 3), 2);
+        assert_eq!(len(), 1);
+    }
+}
