@@ -8,18 +8,42 @@ use serde::{Serialize, Serializer};
 pub enum ErrorCode {
     /// The request cannot be read: syntax, a missing or malformed parameter, an unknown field.
     BadRequest,
+    /// Nobody has logged in, or the session has ended.
+    Unauthenticated,
+    /// The access token was good once: refresh it.
+    TokenExpired,
+    /// No account with this name and password; which of the two is not said.
+    BadCredentials,
+    /// The asker may know of the thing, but not do this to it.
+    Forbidden,
+    /// Only contacts may do this to each other.
+    NotContacts,
+    /// Accounts are not given to everybody here.
+    RegistrationClosed,
     /// Guests are switched off here.
     GuestsDisabled,
     /// No such thing, or none that the asker may know of.
     NotFound,
-    /// The name is held by somebody else in this room.
+    /// The name belongs to another account.
+    UsernameTaken,
+    /// The name is held by somebody else in this room, or by an account.
     NameInUse,
     /// The id names another message already.
     IdReused,
+    /// What is to be made is there already.
+    AlreadyExists,
+    /// The upload goes on at another offset.
+    OffsetMismatch,
     /// More bytes than the limit.
     TooLarge,
+    /// The content is of a type that is not taken here.
+    UnsupportedMediaType,
     /// Readable, but a value is out of its limits.
     Invalid,
+    /// Somebody else is at it right now.
+    Locked,
+    /// Too often: try again later, as `Retry-After` says.
+    RateLimited,
     /// A queue is full; try again shortly.
     Overloaded,
     /// The node is stopping; another one serves.
@@ -31,16 +55,55 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them, by status.
+    pub const ALL: [Self; 23] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::TokenExpired,
+        Self::BadCredentials,
+        Self::Forbidden,
+        Self::NotContacts,
+        Self::RegistrationClosed,
+        Self::GuestsDisabled,
+        Self::NotFound,
+        Self::UsernameTaken,
+        Self::NameInUse,
+        Self::IdReused,
+        Self::AlreadyExists,
+        Self::OffsetMismatch,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::Locked,
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::Draining,
+        Self::Unavailable,
+        Self::StorageFull,
+    ];
+
     /// The word that clients see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::TokenExpired => "token_expired",
+            Self::BadCredentials => "bad_credentials",
+            Self::Forbidden => "forbidden",
+            Self::NotContacts => "not_contacts",
+            Self::RegistrationClosed => "registration_closed",
             Self::GuestsDisabled => "guests_disabled",
             Self::NotFound => "not_found",
+            Self::UsernameTaken => "username_taken",
             Self::NameInUse => "name_in_use",
             Self::IdReused => "id_reused",
+            Self::AlreadyExists => "already_exists",
+            Self::OffsetMismatch => "offset_mismatch",
             Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Invalid => "invalid",
+            Self::Locked => "locked",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",
@@ -52,11 +115,19 @@ impl ErrorCode {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::GuestsDisabled => 403,
+            Self::Unauthenticated | Self::TokenExpired | Self::BadCredentials => 401,
+            Self::Forbidden | Self::NotContacts | Self::RegistrationClosed | Self::GuestsDisabled => 403,
             Self::NotFound => 404,
-            Self::NameInUse | Self::IdReused => 409,
+            Self::UsernameTaken
+            | Self::NameInUse
+            | Self::IdReused
+            | Self::AlreadyExists
+            | Self::OffsetMismatch => 409,
             Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
+            Self::Locked => 423,
+            Self::RateLimited => 429,
             Self::Overloaded | Self::Draining | Self::Unavailable => 503,
             Self::StorageFull => 507,
         }

@@ -6,6 +6,7 @@ pub mod assets;
 pub mod drain;
 pub mod lane;
 pub mod metrics;
+pub mod openapi;
 pub mod pages;
 mod problem;
 mod routes;
