@@ -25,6 +25,12 @@ pub const ID_CHARS_MAX: usize = 64;
 pub const CLIENT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes in the body of an HTTP request without files, at most.
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Items on a page of a list, unless asked otherwise.
+pub const PAGE_ITEMS: usize = 50;
+/// Items on a page of a list, at most.
+pub const PAGE_ITEMS_MAX: usize = 200;
+/// Bytes in the mark at which a page begins, at most: a few ids.
+pub const PAGE_MARK_CHARS_MAX: usize = 512;
 /// Characters in a sealed cursor, at most. A vector too large for it is answered by a resync.
 pub const CURSOR_CHARS_MAX: usize = 4_096;
 /// Events that a resume replays, at most; beyond it a client loads afresh (`resync`).

@@ -17,11 +17,10 @@ pub struct Asset {
     pub body: &'static [u8],
 }
 
-/// The asset at `path`, which is what follows `/assets/`: `VERSION/NAME`.
+/// The asset at `/assets/VERSION/NAME`.
 ///
 /// A page of another version may ask here during a rolling upgrade. It gets what this binary has, uncached.
-pub fn serve(path: &str) -> Option<Asset> {
-    let (version, name) = path.split_once('/')?;
+pub fn serve(version: &str, name: &str) -> Option<Asset> {
     let (name, body) = TABLE.iter().find(|(known, _)| *known == name)?;
     let cache_control = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
     Some(Asset { content_type: content_type(name), cache_control, body })
@@ -60,6 +59,7 @@ static TABLE: &[(&str, &[u8])] = embed![
     "conversation.js",
     "copy.js",
     "delivery.js",
+    "docs.css",
     "entry.css",
     "entry.js",
     "fate.js",
@@ -125,12 +125,13 @@ mod tests {
     #[test]
     fn an_address_is_cached_for_ever_only_under_its_own_version() {
         let address = url("room.js");
-        let asset = serve(address.strip_prefix("/assets/").unwrap()).unwrap();
+        let (version, name) = address.strip_prefix("/assets/").unwrap().split_once('/').unwrap();
+        let asset = serve(version, name).unwrap();
         assert_eq!(asset.content_type, "text/javascript; charset=utf-8");
         assert!(asset.cache_control.contains("immutable"));
-        assert_eq!(serve("0123456789abcdef/room.js").unwrap().cache_control, "no-store");
-        for unknown in ["", "room.js", "v/none.js", "v/../room.js", "v/"] {
-            assert!(serve(unknown).is_none(), "{unknown}");
+        assert_eq!(serve("0123456789abcdef", "room.js").unwrap().cache_control, "no-store");
+        for unknown in ["", "none.js", "../room.js", "/room.js"] {
+            assert!(serve(version, unknown).is_none(), "{unknown}");
         }
     }
 

@@ -8,6 +8,7 @@ pub mod guard;
 pub mod lane;
 pub mod metrics;
 pub mod objects;
+pub mod openapi;
 pub mod pages;
 mod problem;
 mod routes;

@@ -1,5 +1,7 @@
 //! Refusals as RFC 9457 problems. The only place that builds an error response.
 
+use std::fmt::Display;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -7,51 +9,107 @@ use axum::{
 };
 use serde::Serialize;
 use starling_protocol::ErrorCode;
+use utoipa::ToSchema;
 
-use crate::service::Refusal;
+use crate::{openapi::values, service::Refusal};
 
 /// Seconds after which a refused client may try again, if nothing better is known.
 const RETRY_AFTER_S: u32 = 1;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What a handler answers that does not do what it was asked: a refusal, and which fields it is about.
+#[derive(Debug)]
+pub struct Problem {
+    refusal: Refusal,
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    /// A problem that is about no field in particular.
+    pub fn new(code: ErrorCode, detail: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Refusal::new(code, detail).into()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, errors: Vec::new() }
+    }
+}
+
+/// Gathers what is readable but out of its limits, so that one 422 names all of it:
+///
+/// ```ignore
+/// let mut invalid = Invalid::default();
+/// let name = invalid.check("name", RoomName::parse(&body.name));
+/// let topic = invalid.check("topic", body.topic.map(|text| Topic::parse(&text)).transpose());
+/// let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
+/// ```
+#[derive(Debug, Default)]
+pub struct Invalid(Vec<FieldError>);
+
+impl Invalid {
+    /// The value, or `None` and one more thing to say.
+    pub fn check<T, E: Display>(&mut self, field: &'static str, value: Result<T, E>) -> Option<T> {
+        value.map_err(|error| self.0.push(FieldError { field, detail: error.to_string() })).ok()
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(Invalid(errors): Invalid) -> Self {
+        let said: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
+        Self { refusal: Refusal::new(ErrorCode::Invalid, said.join("; ")), errors }
+    }
+}
+
+/// What is wrong with one field of the body.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Its name.
+    field: &'static str,
+    /// What it must be.
+    detail: String,
+}
+
+/// A refusal, as RFC 9457 wants it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body<'a> {
+    /// Always `about:blank`: `code` says which problem it is.
     r#type: &'a str,
+    /// What the status means.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong and what to do about it, for the person who reads it.
     detail: &'a str,
+    /// The stable word that programs match on.
+    #[schema(schema_with = values::code)]
     code: ErrorCode,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError<'a>>,
-}
-
-#[derive(Serialize)]
-struct FieldError<'a> {
-    field: &'a str,
-    detail: &'a str,
-}
-
-/// A value that is readable but out of its limits.
-pub fn invalid(field: &'static str, detail: &str) -> Response {
-    let errors = vec![FieldError { field, detail }];
-    respond(&Refusal::new(ErrorCode::Invalid, format!("{field} {detail}")), errors)
+    /// With `invalid`: each field that is out of its limits.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(value_type = Vec<FieldError>, required = false)]
+    errors: &'a [FieldError],
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        respond(&self, Vec::new())
+        Problem::from(self).into_response()
     }
 }
 
-fn respond(refusal: &Refusal, errors: Vec<FieldError<'_>>) -> Response {
-    let Refusal { code, ref detail, retry_after } = *refusal;
-    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let title = status.canonical_reason().unwrap_or_default();
-    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, code, errors };
-    let mut response = (status, Json(problem)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        headers.insert(header::RETRY_AFTER, retry_after.unwrap_or(RETRY_AFTER_S).into());
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { refusal: Refusal { code, detail, retry_after }, errors } = &self;
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let title = status.canonical_reason().unwrap_or_default();
+        let body =
+            Body { r#type: "about:blank", title, status: status.as_u16(), detail, code: *code, errors };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            headers.insert(header::RETRY_AFTER, retry_after.unwrap_or(RETRY_AFTER_S).into());
+        }
+        response
     }
-    response
 }

@@ -2,11 +2,13 @@
 //! The router calls one function per page; none reads the store or knows who asks.
 //! Markup for messages is here once, as a template that one script fills.
 
+mod docs;
 mod home;
 mod icons;
 mod not_found;
 mod room;
 
+pub use docs::docs;
 pub use home::home;
 pub use not_found::not_found;
 pub use room::room;
@@ -84,7 +86,8 @@ mod tests {
         for page in all() {
             let linked = |name: &str| page.contains(&format!("{}\"", url(name)));
             for address in page.split('"').filter(|part| part.starts_with("/assets/")) {
-                let script = crate::assets::serve(&address["/assets/".len()..]).expect(address).body;
+                let (version, name) = address["/assets/".len()..].split_once('/').expect(address);
+                let script = crate::assets::serve(version, name).expect(address).body;
                 let script = std::str::from_utf8(script).unwrap();
                 for import in crate::assets::imports(script) {
                     assert!(linked(import), "{address} imports {import}, which the page does not preload");

@@ -3,23 +3,72 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Web;
-use crate::drain::Serving;
+use super::{Web, api::Json};
+use crate::{drain::Serving, openapi::tag};
 
-/// The process runs; what is wrong with it all the same.
-pub async fn livez(State(web): State<Arc<Web>>) -> impl IntoResponse {
-    Json(json!({ "status": "alive", "errors": web.operations.troubles() }))
+/// For balancers.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default().routes(routes!(livez)).routes(routes!(healthz)).routes(routes!(readyz))
 }
 
-/// The node wants traffic, or says why not.
-pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
+/// For Prometheus, on a listener of its own or beside the rest.
+pub fn metrics_routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default().routes(routes!(metrics))
+}
+
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `alive` or `ready`.
+    status: &'static str,
+    /// What is wrong without keeping the node from serving.
+    errors: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct NotReady {
+    /// `not ready`.
+    status: &'static str,
+    /// Why: starting, catching up, draining, a full disk.
+    reasons: Vec<String>,
+}
+
+/// Whether the process runs
+#[utoipa::path(
+    get, path = "/livez", tag = tag::OPERATIONS,
+    responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
+)]
+async fn livez(State(web): State<Arc<Web>>) -> Json<Health> {
+    Json(Health { status: "alive", errors: web.operations.troubles() })
+}
+
+/// The same as `/livez`
+#[utoipa::path(
+    get, path = "/healthz", tag = tag::OPERATIONS,
+    responses((status = 200, description = "The process runs.", body = Health)),
+)]
+async fn healthz(web: State<Arc<Web>>) -> Json<Health> {
+    livez(web).await
+}
+
+/// Whether the node wants traffic
+#[utoipa::path(
+    get, path = "/readyz", tag = tag::OPERATIONS,
+    responses(
+        (status = 200, description = "It does.", body = Health),
+        (status = 503, description = "It does not, and says why.", body = NotReady, headers(
+            ("retry-after" = u64, description = "Seconds after which to ask again."),
+        )),
+    ),
+)]
+async fn readyz(State(web): State<Arc<Web>>) -> Response {
     let mut reasons = web.operations.not_ready();
     match web.drain.serving() {
         Serving::Yes => {}
@@ -27,15 +76,22 @@ pub async fn readyz(State(web): State<Arc<Web>>) -> Response {
         Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {
-        let ready = json!({ "status": "ready", "errors": web.operations.troubles() });
-        return Json(ready).into_response();
+        return Json(Health { status: "ready", errors: web.operations.troubles() }).into_response();
     }
-    let reasons = Json(json!({ "status": "not ready", "reasons": reasons }));
+    let reasons = Json(NotReady { status: "not ready", reasons });
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }
 
-/// Prometheus text.
-pub async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
+/// Figures for Prometheus
+///
+/// The OpenMetrics text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = tag::OPERATIONS,
+    responses(
+        (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
+    ),
+)]
+async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         web.operations.metrics(),

@@ -1,6 +1,8 @@
 //! The router: which address is answered by whom, and what holds for every answer (request ids, headers, limits).
 //! Handlers parse, call a service, and render; they decide nothing.
 
+pub mod api;
+mod documentation;
 mod health;
 mod pages;
 mod quick;
@@ -8,12 +10,11 @@ mod quick;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX};
 use tokio::time::timeout;
@@ -22,12 +23,14 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     drain::Drain,
     guard::{self, Guard},
     lane::Lanes,
     metrics::WebMetrics,
+    openapi::{self, Served},
     service::{Operations, Presence, Refusal, Rooms},
 };
 
@@ -65,28 +68,28 @@ pub struct Web {
     pub drain: Drain,
 }
 
-/// The router of the public listener.
+/// The router of the public listener. It and the document that describes it come from one source: a handler's
+/// `#[utoipa::path]` names its address.
 pub fn router(web: Arc<Web>) -> Router {
-    let mut router = Router::new()
-        .route("/", get(pages::home))
-        .route("/r/{room}", get(pages::room))
-        .route("/assets/{*path}", get(pages::asset))
-        .route("/create-room", post(quick::create_room))
-        .route("/room-exists", get(quick::room_exists))
-        .route("/room-messages", get(quick::room_messages))
-        .route("/ws", get(quick::ws))
-        .route("/livez", get(health::livez))
-        .route("/healthz", get(health::livez))
-        .route("/readyz", get(health::readyz));
+    let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
+    let mut routes = OpenApiRouter::with_openapi(openapi::base())
+        .merge(quick::routes())
+        .merge(pages::routes())
+        .merge(health::routes())
+        .merge(documentation::routes())
+        .merge(api::routes().layer(cursors));
     if web.settings.metrics {
-        router = router.route("/metrics", get(health::metrics));
+        routes = routes.merge(health::metrics_routes());
     }
+    let (router, mut document) = routes.split_for_parts();
+    openapi::complete(&mut document);
+    let router = router.layer(Extension(Arc::new(Served::new(&document))));
     finish(router.fallback(pages::not_found), web)
 }
 
 /// The router of a listener for metrics alone.
 pub fn metrics_router(web: Arc<Web>) -> Router {
-    finish(Router::new().route("/metrics", get(health::metrics)), web)
+    finish(health::metrics_routes().into(), web)
 }
 
 fn finish(router: Router<Arc<Web>>, web: Arc<Web>) -> Router {

@@ -3,44 +3,78 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use maud::Markup;
 use starling_protocol::{ErrorCode, RoomId, RoomName};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Web;
-use crate::{assets, pages, service::Refusal};
+use super::{Web, api::Path};
+use crate::{
+    assets,
+    openapi::{
+        refuses::{NotFound, Refuses},
+        tag,
+    },
+    pages,
+    problem::Problem,
+    service::Refusal,
+};
 
 /// No inline script or style, nothing from elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; manifest-src 'self'";
 
-fn page(status: StatusCode, markup: Markup) -> Response {
+/// A page, with what the browser is told about it.
+pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
     let headers =
         [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY), (header::CACHE_CONTROL, "no-cache")];
-    (status, headers, markup).into_response()
+    (status, headers, page).into_response()
 }
 
-/// `GET /`
-pub async fn home() -> Response {
+/// All of them.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default().routes(routes!(home)).routes(routes!(room)).routes(routes!(asset))
+}
+
+/// The front page
+#[utoipa::path(
+    get, path = "/", tag = tag::PAGES,
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
+)]
+async fn home() -> Response {
     page(StatusCode::OK, pages::home())
 }
 
-/// `GET /r/ID`
-pub async fn room(State(web): State<Arc<Web>>, Path(room): Path<String>) -> Response {
+/// The page of a room
+///
+/// Opens the room in a browser, and asks a guest for a name.
+#[utoipa::path(
+    get, path = "/r/{room}", tag = tag::PAGES,
+    params(("room" = String, Path, description = "The room's id.")),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html"),
+        (status = 403, description = "A page: rooms without an account are switched off.", body = String,
+            content_type = "text/html"),
+        (status = 404, description = "A page: there is no such room.", body = String, content_type = "text/html"),
+    ),
+)]
+async fn room(State(web): State<Arc<Web>>, room: Result<Path<String>, Problem>) -> Response {
     if !web.settings.guests_enabled {
         let detail = "Rooms without an account are switched off on this server.";
         return page(StatusCode::FORBIDDEN, pages::not_found("No guests here", detail));
     }
-    let name = match RoomId::parse(&room) {
-        Ok(Some(id)) => web.rooms.find(id).await,
-        Ok(None) | Err(_) => Err(Refusal::new(ErrorCode::NotFound, "")),
+    let id = room.ok().and_then(|Path(room)| RoomId::parse(&room).ok().flatten());
+    let name = match id {
+        Some(id) => web.rooms.find(id).await.map(|name| (id, name)),
+        None => Err(Refusal::new(ErrorCode::NotFound, "")),
     };
     match name {
-        Ok(name) => page(StatusCode::OK, pages::room(&room, name.as_ref().map(RoomName::as_str))),
+        Ok((id, name)) => {
+            page(StatusCode::OK, pages::room(&id.to_string(), name.as_ref().map(RoomName::as_str)))
+        }
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
             let detail = "Check the link: the room may have expired, or a character is missing.";
             page(StatusCode::NOT_FOUND, pages::not_found("No such room", detail))
@@ -49,9 +83,25 @@ pub async fn room(State(web): State<Arc<Web>>, Path(room): Path<String>) -> Resp
     }
 }
 
-/// `GET /assets/…`: named by their content, so kept for ever.
-pub async fn asset(Path(path): Path<String>) -> Response {
-    match assets::serve(&path) {
+/// What pages load
+///
+/// Named by its content, so kept for ever.
+#[utoipa::path(
+    get, path = "/assets/{version}/{name}", tag = tag::PAGES,
+    params(
+        ("version" = String, Path, description = "Of all assets of a binary; another one's are answered uncached."),
+        ("name" = String, Path, description = "The file."),
+    ),
+    responses(
+        (status = 200, description = "Its content.", content(
+            (String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"),
+            (String = "application/manifest+json"),
+        )),
+        Refuses<NotFound>,
+    ),
+)]
+async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
+    match assets::serve(&version, &name) {
         Some(asset) => {
             let headers =
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];

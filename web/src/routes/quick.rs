@@ -3,36 +3,38 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension, Json,
+    Extension,
     body::Bytes,
-    extract::{
-        Query, State, WebSocketUpgrade,
-        rejection::{BytesRejection, QueryRejection},
-        ws::rejection::WebSocketUpgradeRejection,
-    },
+    extract::{State, WebSocketUpgrade, rejection::BytesRejection, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use starling_protocol::{
     ErrorCode, GuestId, GuestName, Pos, RoomId, RoomName, cursor::CursorError, frame::client::MessageObject,
     limits::CLIENT_FRAME_BYTES_MAX,
 };
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::Web;
+use super::{
+    Web,
+    api::{Json, Limit, List, Query, cursor},
+};
 use crate::{
     guard::{ClientAddress, Quota},
-    problem,
+    openapi::{
+        CursorHeader,
+        refuses::{BadRequest, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull, TooLarge},
+        tag, values,
+    },
+    problem::{self, Problem},
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
     session::{self, Brought, Seat},
 };
 
-/// Messages on a page of history, unless asked otherwise; and at most.
-const PAGE_MESSAGES: usize = 50;
-const PAGE_MESSAGES_MAX: usize = 200;
 /// Read buffer of a WebSocket: 128 KiB by default, which is what idle sessions would cost.
 const READ_BUFFER_BYTES: usize = 1024;
 /// Frames gather up to here before they are written without a flush.
@@ -40,6 +42,15 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The most that may wait in one session's write buffer: a flush's worth and the largest frame, a welcome to a room
 /// of thousands. It is only as large as what it holds.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(create_room))
+        .routes(routes!(room_exists))
+        .routes(routes!(room_messages))
+        .routes(routes!(ws))
+}
 
 fn bad_request(detail: impl Into<String>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, detail.into())
@@ -56,44 +67,55 @@ fn guests_allowed(web: &Web) -> Result<(), Refusal> {
     Err(Refusal::new(ErrorCode::GuestsDisabled, "rooms without an account are switched off here"))
 }
 
-/// A parameter that must be there.
-fn required<'a>(name: &str, value: Option<&'a String>) -> Result<&'a str, Refusal> {
-    value.map(String::as_str).ok_or_else(|| bad_request(format!("the parameter {name} is missing")))
+fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
+    RoomId::parse(text).map_err(|error| bad_request(format!("roomID: {error}")))
 }
 
-fn room_parameter(value: Option<&String>) -> Result<Option<RoomId>, Refusal> {
-    RoomId::parse(required("roomID", value)?).map_err(|error| bad_request(format!("roomID: {error}")))
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
+    /// Shown above the room; trimmed, and without control characters.
+    #[schema(schema_with = values::room_name_or_null)]
     name: Option<String>,
 }
 
-/// `POST /create-room`: body empty, or `{"name": "…"}`.
-pub async fn create_room(
+#[derive(Serialize, ToSchema)]
+struct RoomMade {
+    /// Its id, and its key: whoever knows it may come in.
+    #[serde(rename = "roomID")]
+    room: String,
+}
+
+/// Make a room
+///
+/// The body may be empty. When the answer arrives, the room is there on every reachable node.
+#[utoipa::path(
+    post, path = "/create-room", tag = tag::QUICK,
+    request_body = Option<CreateRoom>,
+    responses(
+        (status = 201, description = "The room is made.", body = RoomMade),
+        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid, StorageFull)>,
+    ),
+)]
+async fn create_room(
     State(web): State<Arc<Web>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Response> {
-    guests_allowed(&web).map_err(IntoResponse::into_response)?;
-    let body = body.map_err(|rejection| refuse_body(&rejection).into_response())?;
-    let name = if body.trim_ascii().is_empty() {
+) -> Result<(StatusCode, Json<RoomMade>), Problem> {
+    guests_allowed(&web)?;
+    let body = body.map_err(|rejection| refuse_body(&rejection))?;
+    let request = if body.trim_ascii().is_empty() {
         None
     } else {
-        let request: CreateRoom = serde_json::from_slice(&body)
-            .map_err(|error| bad_request(format!("the body: {error}")).into_response())?;
-        request.name
+        serde_json::from_slice::<Option<CreateRoom>>(&body)
+            .map_err(|error| bad_request(format!("the body: {error}")))?
     };
-    let name = name
-        .map(|name| RoomName::parse(&name))
-        .transpose()
-        .map_err(|error| problem::invalid("name", &error.to_string()))?;
-    let counted = web.guard.rates.check(Quota::RoomsPerAddress, &client.network());
-    counted.map_err(IntoResponse::into_response)?;
-    let room = web.rooms.create(name).await.map_err(IntoResponse::into_response)?;
-    Ok((StatusCode::CREATED, Json(json!({ "roomID": room.to_string() }))).into_response())
+    let name = request.and_then(|request| request.name).map(|name| RoomName::parse(&name)).transpose();
+    let mut invalid = problem::Invalid::default();
+    let Some(name) = invalid.check("name", name) else { return Err(invalid.into()) };
+    web.guard.rates.check(Quota::RoomsPerAddress, &client.network())?;
+    let room = web.rooms.create(name).await?;
+    Ok((StatusCode::CREATED, Json(RoomMade { room: room.to_string() })))
 }
 
 fn refuse_body(rejection: &BytesRejection) -> Refusal {
@@ -103,20 +125,35 @@ fn refuse_body(rejection: &BytesRejection) -> Refusal {
     }
 }
 
-#[derive(Deserialize)]
-pub struct RoomExists {
+#[derive(Deserialize, IntoParams)]
+struct RoomExists {
+    /// The room's id.
     #[serde(rename = "roomID")]
-    room: Option<String>,
+    #[param(schema_with = values::id)]
+    room: String,
 }
 
-/// `GET /room-exists?roomID=ID`
-pub async fn room_exists(
+#[derive(Serialize, ToSchema)]
+struct Exists {
+    exists: bool,
+}
+
+/// Whether there is such a room
+///
+/// 'No' is only said after asking the reachable nodes.
+#[utoipa::path(
+    get, path = "/room-exists", tag = tag::QUICK,
+    responses(
+        (status = 200, description = "Yes or no.", body = Exists),
+        Refuses<(BadRequest, GuestsDisabled)>,
+    ),
+)]
+async fn room_exists(
     State(web): State<Arc<Web>>,
-    query: Result<Query<RoomExists>, QueryRejection>,
-) -> Result<Response, Refusal> {
+    Query(query): Query<RoomExists>,
+) -> Result<Json<Exists>, Refusal> {
     guests_allowed(&web)?;
-    let Query(query) = query.map_err(|error| bad_request(error.body_text()))?;
-    let exists = match room_parameter(query.room.as_ref())? {
+    let exists = match room_parameter(&query.room)? {
         None => false,
         Some(room) => match web.rooms.find(room).await {
             Ok(_) => true,
@@ -124,75 +161,126 @@ pub async fn room_exists(
             Err(refusal) => return Err(refusal),
         },
     };
-    Ok(Json(json!({ "exists": exists })).into_response())
+    Ok(Json(Exists { exists }))
 }
 
-#[derive(Deserialize)]
-pub struct RoomMessages {
+#[derive(Deserialize, IntoParams)]
+struct RoomMessages {
+    /// The room's id.
     #[serde(rename = "roomID")]
-    room: Option<String>,
+    #[param(schema_with = values::id)]
+    room: String,
+    /// The `pos` of a message: those before it.
+    #[param(schema_with = values::pos)]
     before: Option<String>,
+    /// The `next` of a page; the same as `before`, which wins.
+    #[param(schema_with = values::pos)]
     cursor: Option<String>,
-    limit: Option<usize>,
+    /// Messages on a page.
+    #[serde(default)]
+    #[param(schema_with = values::limit)]
+    limit: Limit,
 }
 
-/// `GET /room-messages?roomID=ID&before=POS&limit=`: newest first. `next` is the `before` of the next page.
-pub async fn room_messages(
+/// A message of a quick room, as [`MessageObject`] renders it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what `MessageObject` writes; protocol knows no OpenAPI")]
+struct QuickMessage {
+    /// Always `message`.
+    #[schema(pattern = "^message$")]
+    r#type: String,
+    #[schema(schema_with = values::uuid)]
+    id: String,
+    #[serde(rename = "roomID")]
+    room: String,
+    /// Under which name its sender is shown.
+    username: String,
+    /// Whether the sender has no account.
+    guest: bool,
+    #[schema(schema_with = values::message_body)]
+    body: String,
+    /// When it was stamped.
+    #[schema(schema_with = values::at)]
+    at: String,
+    /// Its place: the messages of a room sort by it as text.
+    #[schema(schema_with = values::pos)]
+    pos: String,
+}
+
+/// Earlier messages
+///
+/// Newest first.
+#[utoipa::path(
+    get, path = "/room-messages", tag = tag::QUICK,
+    params(CursorHeader),
+    responses(
+        (status = 200, description = "A page of them.", body = List<QuickMessage>),
+        Refuses<(BadRequest, GuestsDisabled, NotFound)>,
+    ),
+)]
+async fn room_messages(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
-    query: Result<Query<RoomMessages>, QueryRejection>,
+    Query(query): Query<RoomMessages>,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
-    let Query(query) = query.map_err(|error| bad_request(error.body_text()))?;
-    let room = room_parameter(query.room.as_ref())?.ok_or_else(no_such_room)?;
+    let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
-    let limit = query.limit.unwrap_or(PAGE_MESSAGES);
-    if !(1..=PAGE_MESSAGES_MAX).contains(&limit) {
-        return Err(bad_request(format!("limit must be 1 to {PAGE_MESSAGES_MAX}")));
-    }
-    if let Some(Ok(cursor)) = headers.get("x-starling-cursor").map(|text| text.to_str()) {
-        // As a resume does: what the client has seen is waited for, and if it cannot be had it is not there.
-        if let Ok(cursor) = web.rooms.open(cursor) {
-            web.rooms.catch_up(&cursor.vector).await;
-        }
-    }
+    cursor::wait(&web, &headers).await;
     web.rooms.find(room).await?;
-    let page = web.rooms.history(room, before, limit, None).await?;
-    let items: Vec<_> =
-        page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();
+    let page = web.rooms.history(room, before, query.limit.0, None).await?;
+    let items = page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();
     let next = page.messages.last().filter(|_| page.more).map(|message| message.pos.to_string());
-    Ok(Json(json!({ "items": items, "next": next })).into_response())
+    Ok(Json(List { items, next }).into_response())
 }
 
 fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
     Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
 }
 
-#[derive(Deserialize)]
-pub struct Ws {
+#[derive(Deserialize, IntoParams)]
+struct Ws {
+    /// The room's id.
     #[serde(rename = "roomID")]
-    room: Option<String>,
-    username: Option<String>,
+    #[param(schema_with = values::id)]
+    room: String,
+    /// The guest's name; trimmed, without control characters, compared case-folded.
+    #[param(schema_with = values::guest_name)]
+    username: String,
+    /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
     cursor: Option<String>,
+    /// The `pos` of the last message shown or acked: posts are stamped above it.
+    #[param(schema_with = values::pos)]
     after: Option<String>,
 }
 
-/// `GET /ws?roomID=ID&username=NAME[&cursor=…][&after=POS]`: everything is checked before the upgrade.
-pub async fn ws(
+/// Talk in a room: a WebSocket
+///
+/// Client to server: a JSON object with `body` (1 to 8,000 characters) and optionally `id` (a UUID); any text that is
+/// not a JSON object is the body itself. A frame over 64 KiB closes with 1009.
+///
+/// Server to client, JSON objects with a `type`: `welcome` first, then up to 50 earlier messages with
+/// `"history": true`, then live: `message`, `joined`, `left`, `ack`, `cursor`, `error`, `resync`.
+#[utoipa::path(
+    get, path = "/ws", tag = tag::QUICK,
+    responses(
+        (status = 101, description = "The connection speaks WebSocket from here on."),
+        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, StorageFull)>,
+    ),
+)]
+async fn ws(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
-    query: Result<Query<Ws>, QueryRejection>,
+    Query(query): Query<Ws>,
     Extension(permit): Extension<ConnectionPermit>,
     Extension(ClosedEarly(closed_early)): Extension<ClosedEarly>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
-    let Query(query) = query.map_err(|error| bad_request(error.body_text()))?;
-    let room = room_parameter(query.room.as_ref())?;
-    let name = GuestName::parse(required("username", query.username.as_ref())?)
-        .map_err(|error| bad_request(format!("username {error}")))?;
+    let room = room_parameter(&query.room)?;
+    let name = GuestName::parse(&query.username).map_err(|error| bad_request(format!("username {error}")))?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     let brought = match query.cursor {

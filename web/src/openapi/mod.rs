@@ -1,0 +1,204 @@
+//! The OpenAPI document: written by each handler about itself, put together by the router, and completed here with
+//! what holds for every operation, so that no handler has to say it.
+
+pub mod refuses;
+pub mod values;
+
+use std::hash::{DefaultHasher, Hasher};
+
+use axum::{body::Bytes, http::HeaderValue};
+use starling_protocol::ErrorCode;
+use utoipa::{
+    IntoParams, PartialSchema,
+    openapi::{
+        Header, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+        Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        tag::TagBuilder,
+    },
+};
+
+use crate::{pages, problem};
+
+/// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
+const API: &str = "/api/v1/";
+
+/// The groups of operations, in the order of the documentation.
+pub mod tag {
+    /// No account.
+    pub const QUICK: &str = "Quick rooms";
+    /// What a browser opens.
+    pub const PAGES: &str = "Pages";
+    /// Health, figures and this document.
+    pub const OPERATIONS: &str = "Operations";
+}
+
+const TAGS: [(&str, &str); 3] = [
+    (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::PAGES, "What a browser opens, and what it loads for that."),
+    (tag::OPERATIONS, "For balancers, monitoring and programs."),
+];
+
+const DESCRIPTION: &str = "\
+A self-hosted chat server. Every node answers all of this alike.
+
+JSON in UTF-8, `snake_case`; times are RFC 3339 in UTC with milliseconds; ids are opaque URL-safe strings of at most 64 \
+characters. Lists are `{\"items\": […], \"next\": …}`; `next` is the `cursor` of the next page, or null.
+
+Every refusal is an RFC 9457 problem with a stable `code`. An address that does not take a method answers 400, one that \
+does not exist 404.";
+
+/// What a document begins with.
+pub fn base() -> OpenApi {
+    let tags = TAGS.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    let info = InfoBuilder::new()
+        .title("Starling")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .build();
+    OpenApiBuilder::new().info(info).tags(Some(tags)).build()
+}
+
+/// Adds what the machinery of the routes does for every operation, and all that is referred to.
+pub fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.schemas.insert("Problem".to_owned(), problem::Body::schema());
+    components.schemas.insert("FieldError".to_owned(), problem::FieldError::schema());
+    components.headers.extend(headers().map(|(name, header)| (name.to_owned(), header.into())));
+    components.parameters.insert(CURSOR.to_owned(), cursor_parameter().into());
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            complete_operation(path, operation);
+            let shared = operation.responses.responses.values().filter_map(|response| match response {
+                RefOr::Ref(reference) => refuses::shared(reference),
+                RefOr::T(_) => None,
+            });
+            components.responses.extend(shared.map(|(name, response)| (name, response.into())));
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+fn complete_operation(path: &str, operation: &mut Operation) {
+    let strict = path.starts_with(API);
+    if strict {
+        let cursor = Ref::new(format!("#/components/parameters/{CURSOR}"));
+        operation.parameters.get_or_insert_default().push(RefOr::Ref(cursor));
+    }
+    let responses = &mut operation.responses.responses;
+    for response in responses.values_mut() {
+        if let RefOr::T(response) = response {
+            let names = if strict { &[REQUEST_ID, CURSOR][..] } else { &[REQUEST_ID] };
+            response
+                .headers
+                .extend(names.iter().map(|&name| (name.to_owned(), RefOr::Ref(header_ref(name)))));
+        }
+    }
+    // What the layers around all routes answer.
+    refuses::add(responses, ErrorCode::Unavailable);
+    if !strict {
+        return;
+    }
+    // What the extractors of `/api/v1` answer.
+    let given = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some(&parameter.parameter_in),
+        RefOr::Ref(_) => None,
+    });
+    for place in given {
+        let code = if *place == ParameterIn::Path { ErrorCode::NotFound } else { ErrorCode::BadRequest };
+        refuses::add(responses, code);
+    }
+    if operation.request_body.is_some() {
+        for code in [ErrorCode::BadRequest, ErrorCode::TooLarge, ErrorCode::UnsupportedMediaType] {
+            refuses::add(responses, code);
+        }
+    }
+    if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
+        for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
+            refuses::add(responses, code);
+        }
+    }
+}
+
+const REQUEST_ID: &str = "x-request-id";
+const CURSOR: &str = "x-starling-cursor";
+const RETRY_AFTER: &str = "retry-after";
+
+fn header_ref(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
+}
+
+fn headers() -> [(&'static str, Header); 3] {
+    let header = |what: &str, of: Type| {
+        HeaderBuilder::new()
+            .description(Some(what))
+            .schema(Some(ObjectBuilder::new().schema_type(of)))
+            .build()
+    };
+    [
+        (
+            REQUEST_ID,
+            header(
+                "Names this request in the logs; the one that was sent along, if there was one.",
+                Type::String,
+            ),
+        ),
+        (
+            CURSOR,
+            header(
+                "Sent back with a request, it is answered from no earlier state, on any node.",
+                Type::String,
+            ),
+        ),
+        (RETRY_AFTER, header("Seconds after which to try again.", Type::Integer)),
+    ]
+}
+
+/// `x-starling-cursor` in a request.
+fn cursor_parameter() -> Parameter {
+    ParameterBuilder::new()
+        .name(CURSOR)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The last one received: what it covers is waited for (2 s at most). Unreadable ones are ignored.",
+        ))
+        .schema(Some(values::cursor()))
+        .build()
+}
+
+/// `params(CursorHeader)`: an operation outside of `/api/v1` that takes the cursor all the same.
+pub struct CursorHeader;
+
+impl IntoParams for CursorHeader {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![cursor_parameter()]
+    }
+}
+
+/// The document and its page, ready to be sent. Made once, at start.
+pub struct Served {
+    /// The document.
+    pub json: Bytes,
+    /// Its `ETag`: a hash of it.
+    pub etag: HeaderValue,
+    /// The page that shows it.
+    pub page: Bytes,
+}
+
+impl Served {
+    /// Encodes and renders a complete document.
+    pub fn new(document: &OpenApi) -> Self {
+        let value = serde_json::to_value(document).expect("a document is made of strings and maps");
+        let json = Bytes::from(value.to_string());
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&json);
+        let etag = HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("digits in quotes");
+        Self { json, etag, page: pages::docs(&value).into_string().into() }
+    }
+}

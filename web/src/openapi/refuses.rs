@@ -1,0 +1,156 @@
+//! How an operation says what it refuses: `responses((status = 200, …), Refuses<(NotFound, Forbidden)>)`.
+//! Each set of codes under one status becomes one shared response of the document.
+
+use std::{collections::BTreeMap, marker::PhantomData};
+
+use axum::http::StatusCode;
+use starling_protocol::ErrorCode;
+use utoipa::{
+    IntoResponses,
+    openapi::{AllOfBuilder, Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, schema::Schema},
+};
+
+use super::{header_ref, values};
+
+/// The responses of an operation that refuses with these codes: a marker below, or a tuple of them.
+pub struct Refuses<T>(PhantomData<T>);
+
+/// Which codes a marker, or a tuple of markers, stands for.
+pub trait Codes {
+    /// Adds them.
+    fn codes(into: &mut Vec<ErrorCode>);
+}
+
+/// Declares a marker for every code, with what it tells the reader of the documentation.
+macro_rules! markers {
+    ($($name:ident: $meaning:literal,)*) => {
+        fn meaning(code: ErrorCode) -> &'static str {
+            match code {
+                $(ErrorCode::$name => $meaning,)*
+            }
+        }
+
+        $(
+            #[doc = $meaning]
+            pub struct $name;
+
+            impl Codes for $name {
+                fn codes(into: &mut Vec<ErrorCode>) {
+                    into.push(ErrorCode::$name);
+                }
+            }
+        )*
+    };
+}
+
+markers! {
+    BadRequest: "the request cannot be read: its syntax, an unknown field, a missing or malformed parameter",
+    Unauthenticated: "nobody is logged in: no token, an unknown or a revoked one",
+    TokenExpired: "the access token is to be refreshed",
+    BadCredentials: "no such user with such a password",
+    Forbidden: "not allowed",
+    NotContacts: "only contacts may do this with each other",
+    RegistrationClosed: "accounts are made by invite here, or not at all",
+    GuestsDisabled: "rooms without an account are switched off",
+    NotFound: "no such thing, or none that one may know of",
+    UsernameTaken: "the username belongs to somebody else",
+    NameInUse: "somebody else has the name",
+    IdReused: "the id names something else already",
+    AlreadyExists: "there is one already",
+    OffsetMismatch: "the upload goes on at another byte",
+    TooLarge: "more bytes than the limit",
+    UnsupportedMediaType: "another content type is wanted",
+    Invalid: "readable, but a value is out of its limits: `errors` names each",
+    Locked: "somebody else is at it",
+    RateLimited: "too many in too short a time; try again after `Retry-After` seconds",
+    Overloaded: "a queue is full; try again after `Retry-After` seconds",
+    Draining: "the node is stopping; use another",
+    Unavailable: "the node cannot answer now; use another, or try again after `Retry-After` seconds",
+    StorageFull: "the disk is full",
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        impl<$($name: Codes),*> Codes for ($($name,)*) {
+            fn codes(into: &mut Vec<ErrorCode>) {
+                $($name::codes(into);)*
+            }
+        }
+    };
+}
+
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
+
+impl<T: Codes> IntoResponses for Refuses<T> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut codes = Vec::new();
+        T::codes(&mut codes);
+        let mut responses = BTreeMap::new();
+        for code in codes {
+            add(&mut responses, code);
+        }
+        responses
+    }
+}
+
+const PROBLEM: &str = "application/problem+json";
+const PREFIX: &str = "#/components/responses/";
+
+/// Lets an operation refuse with one more code.
+pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
+    let status = code.status().to_string();
+    let mut codes = match responses.get_mut(&status) {
+        Some(RefOr::Ref(reference)) => named(reference),
+        // The operation has an answer of its own under this status: this is one more.
+        Some(RefOr::T(own)) => {
+            let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+            own.content.entry(PROBLEM.to_owned()).or_insert(problem.into());
+            return;
+        }
+        None => Vec::new(),
+    };
+    codes.push(code);
+    codes.sort_by_key(|code| ErrorCode::ALL.iter().position(|known| known == code));
+    codes.dedup();
+    let name: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let reference = Ref::new(format!("{PREFIX}{}", name.join(".")));
+    responses.insert(status, RefOr::Ref(reference));
+}
+
+/// The codes in the name of a shared response.
+fn named(reference: &Ref) -> Vec<ErrorCode> {
+    let name = reference.ref_location.strip_prefix(PREFIX).unwrap_or_default();
+    name.split('.')
+        .filter_map(|word| ErrorCode::ALL.iter().find(|code| code.as_str() == word))
+        .copied()
+        .collect()
+}
+
+/// The shared response that an operation refers to, with its name; `None` if it is not one of refusals.
+pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
+    let codes = named(reference);
+    let status = codes.first()?.status();
+    let meanings: Vec<_> =
+        codes.iter().map(|&code| format!("`{}`: {}.", code.as_str(), meaning(code))).collect();
+    let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
+    let narrowed = ObjectBuilder::new()
+        .property("status", ObjectBuilder::new().enum_values(Some([status])))
+        .property("code", values::word(&words));
+    let problem = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
+    let mut response = ResponseBuilder::new()
+        .description(meanings.join("\n"))
+        .content(PROBLEM, Content::new(Some(Schema::from(problem))))
+        .header_ref("x-request-id", header_ref("x-request-id"));
+    let retried = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
+    if retried.contains(&status) {
+        response = response.header_ref("retry-after", header_ref("retry-after"));
+    }
+    let name = reference.ref_location[PREFIX.len()..].to_owned();
+    Some((name, response.build()))
+}

@@ -1,0 +1,88 @@
+//! One operation: what it takes and what it answers.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{array, line, prose, referred, schema, text};
+
+/// A line with method and address that unfolds.
+pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> Markup {
+    let parameters: Vec<_> =
+        array(&operation["parameters"]).iter().map(|given| resolve(document, "parameters", given)).collect();
+    html! {
+        details class="operation" {
+            summary {
+                span class={ "method " (method) } { (method.to_uppercase()) }
+                code class="path" { (address(path)) }
+                span class="says" { (text(&operation["summary"])) }
+            }
+            div class="inside" id=(text(&operation["operationId"])) {
+                (prose(text(&operation["description"])))
+                @if !array(&operation["security"]).is_empty() { p class="hint" { "Wants to know who asks." } }
+                @if !parameters.is_empty() {
+                    h3 { "Parameters" }
+                    dl class="fields" {
+                        @for parameter in &parameters {
+                            (schema::field(
+                                text(&parameter["name"]),
+                                &parameter["schema"],
+                                text(&parameter["description"]),
+                                parameter["required"] == true,
+                                Some(text(&parameter["in"])),
+                            ))
+                        }
+                    }
+                }
+                @if let Some(body) = operation.get("requestBody") {
+                    h3 { "Body" }
+                    (prose(text(&body["description"])))
+                    (contents(body))
+                }
+                h3 { "Answers" }
+                dl class="answers" {
+                    @for (status, given) in operation["responses"].as_object().into_iter().flatten() {
+                        (answer(document, status, given))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn answer(document: &Value, status: &str, given: &Value) -> Markup {
+    let answer = resolve(document, "responses", given);
+    // Shared ones are refusals: all are `Problem`s, and say which by a line each.
+    let shared = referred(given).is_some();
+    html! {
+        dt { span class={ "status s" (&status[..1]) } { (status) } }
+        dd {
+            @for said in text(&answer["description"]).lines() { p { (line(said)) } }
+            @if !shared { (contents(answer)) }
+        }
+    }
+}
+
+fn contents(of: &Value) -> Markup {
+    html! {
+        @for (media_type, content) in of["content"].as_object().into_iter().flatten() {
+            p class="content" {
+                code { (media_type) } " "
+                @if content["schema"]["type"] != "string" { (schema::kind(&content["schema"])) }
+            }
+        }
+    }
+}
+
+fn resolve<'a>(document: &'a Value, kind: &str, given: &'a Value) -> &'a Value {
+    referred(given).map_or(given, |name| &document["components"][kind][name])
+}
+
+/// The address, its variable parts marked, and where it may be broken on a narrow screen.
+fn address(path: &str) -> Markup {
+    html! {
+        @for part in path.split_inclusive('/') {
+            @if part.starts_with('{') { var { (part) } } @else { (part) }
+            wbr;
+        }
+    }
+}

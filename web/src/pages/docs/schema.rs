@@ -1,0 +1,125 @@
+//! Schemas in words: an object as a list of its fields, a type with its limits.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::{anchor, array, line, prose, referred, text};
+
+/// An object, under an anchor.
+pub fn object(name: &str, schema: &Value) -> Markup {
+    html! {
+        article class="object" id=(anchor_of(name)) {
+            h3 { (title(name)) }
+            (prose(text(&schema["description"])))
+            @if let Some(fields) = schema["properties"].as_object() {
+                dl class="fields" {
+                    @for (name, field_schema) in fields {
+                        (field(
+                            name,
+                            field_schema,
+                            text(&field_schema["description"]),
+                            array(&schema["required"]).iter().any(|required| required == name),
+                            None,
+                        ))
+                    }
+                }
+            } @else {
+                p { (kind(schema)) }
+            }
+        }
+    }
+}
+
+/// A field or a parameter.
+pub fn field(name: &str, schema: &Value, description: &str, required: bool, place: Option<&str>) -> Markup {
+    html! {
+        dt {
+            code { (name) }
+            span class="hint" {
+                @if let Some(place) = place { (place) ", " }
+                @if required { "required" } @else { "optional" }
+            }
+        }
+        dd {
+            p class="kind" { (kind(schema)) }
+            @if !description.is_empty() { p { (line(description)) } }
+        }
+    }
+}
+
+/// A type, in words.
+pub fn kind(schema: &Value) -> Markup {
+    if let Some(name) = referred(schema) {
+        return html! { a href={ "#" (anchor_of(name)) } { (title(name)) } };
+    }
+    for (key, between) in [("oneOf", " or "), ("anyOf", " or "), ("allOf", " with ")] {
+        if let Some(parts) = schema[key].as_array() {
+            return html! {
+                @for (at, part) in parts.iter().enumerate() {
+                    @if at > 0 { (between) }
+                    (kind(part))
+                }
+            };
+        }
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        return html! {
+            @for (at, value) in values.iter().enumerate() {
+                @if at > 0 { " " }
+                code { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) }
+            }
+        };
+    }
+    let names: Vec<_> = match &schema["type"] {
+        Value::Array(names) => names.iter().map(text).collect(),
+        name => vec![text(name)],
+    };
+    html! {
+        @for (at, name) in names.iter().enumerate() {
+            @if at > 0 { " or " }
+            @match *name {
+                "array" => { "list of " (kind(&schema["items"])) },
+                "object" if schema.get("properties").is_some() => { "object of " (members(schema)) },
+                "" => { "anything" },
+                name => (name),
+            }
+        }
+        (limits(schema))
+    }
+}
+
+fn members(schema: &Value) -> Markup {
+    html! {
+        @for (at, (name, member)) in schema["properties"].as_object().into_iter().flatten().enumerate() {
+            @if at > 0 { ", " }
+            code { (name) } ": " (kind(member))
+        }
+    }
+}
+
+fn limits(schema: &Value) -> Markup {
+    let range = |least: &str, most: &str| match (&schema[least], &schema[most]) {
+        (Value::Null, Value::Null) => None,
+        (Value::Null, most) => Some(format!("at most {most}")),
+        (least, Value::Null) => Some(format!("at least {least}")),
+        (least, most) => Some(format!("{least} to {most}")),
+    };
+    let characters = range("minLength", "maxLength").map(|range| format!("{range} characters"));
+    let items = range("minItems", "maxItems").map(|range| format!("{range} items"));
+    let default = schema.get("default").map(|value| format!("{value} unless given"));
+    let format = schema["format"].as_str().filter(|_| schema["type"] != "integer").map(str::to_owned);
+    let limits = [format, range("minimum", "maximum"), characters, items, default];
+    html! {
+        @for limit in limits.into_iter().flatten() { ", " (limit) }
+        @if let Some(pattern) = schema["pattern"].as_str() { ", " code { (pattern) } }
+    }
+}
+
+fn anchor_of(name: &str) -> String {
+    format!("object-{}", anchor(name))
+}
+
+/// `List_Message` is a list of messages.
+fn title(name: &str) -> String {
+    name.replace('_', " of ")
+}

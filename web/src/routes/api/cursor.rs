@@ -1,0 +1,40 @@
+//! `x-starling-cursor`: what a client has seen on another node is waited for here, as a resume waits, and the answer
+//! carries this node's own.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::routes::Web;
+
+const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
+
+/// Around all of `/api/v1`, inside of what finds out who asks.
+pub async fn carry(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    wait(&web, request.headers()).await;
+    let asker = request.extensions().clone();
+    let mut response = next.run(request).await;
+    if let Some(cursor) = own(&web, &asker) {
+        response.headers_mut().insert(NAME, cursor);
+    }
+    response
+}
+
+/// What the request's cursor covers is waited for; what cannot be had is not there.
+pub async fn wait(web: &Web, headers: &HeaderMap) {
+    let Some(Ok(text)) = headers.get(NAME).map(HeaderValue::to_str) else { return };
+    if let Ok(cursor) = web.rooms.open(text) {
+        web.rooms.catch_up(&cursor.vector).await;
+    }
+}
+
+/// The node's cursor as of now, sealed for whoever asks: the user that authentication has put into the request's
+/// extensions. Cursors are sealed for guests and their rooms only, so far.
+fn own(_web: &Web, _asker: &Extensions) -> Option<HeaderValue> {
+    None
+}

@@ -1,0 +1,83 @@
+//! axum's extractors with problems as refusals. `#[utoipa::path]` reads the body and the parameters of an operation
+//! off them, by their names.
+
+use axum::{
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX};
+
+use crate::problem::Problem;
+
+/// A body in JSON, as request and as answer. Types that are read are `#[serde(deny_unknown_fields)]`.
+/// Refuses with `unsupported_media_type`, `too_large` or `bad_request`.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refuse_body(&rejection)),
+        }
+    }
+}
+
+fn refuse_body(rejection: &JsonRejection) -> Problem {
+    match rejection {
+        JsonRejection::MissingJsonContentType(_) => {
+            Problem::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
+        }
+        JsonRejection::BytesRejection(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = format!("the body may have {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
+            Problem::new(ErrorCode::TooLarge, detail)
+        }
+        rejection => bad_request("the body", &rejection.body_text()),
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The parameters behind the `?`. Types that are read are `#[serde(deny_unknown_fields)]`.
+/// Refuses with `bad_request`.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<_, QueryRejection> = axum::extract::Query::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|rejection| bad_request("the parameters", &rejection.body_text()))
+    }
+}
+
+/// The parameters within the path. What they cannot be names nothing: refuses with `not_found`.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path: Result<_, PathRejection> = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|_| Problem::new(ErrorCode::NotFound, "there is nothing at this address"))
+    }
+}
+
+/// axum says 'Failed to deserialize …: WHERE: WHAT': what comes first helps nobody.
+fn bad_request(place: &str, text: &str) -> Problem {
+    let what = text.split_once(": ").map_or(text, |(_, what)| what);
+    Problem::new(ErrorCode::BadRequest, format!("{place}: {what}"))
+}

@@ -1,0 +1,24 @@
+//! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
+//! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
+
+pub mod cursor;
+mod extract;
+#[allow(dead_code, reason = "pages and their marks come with the first list of its own")]
+mod list;
+
+pub use extract::{Json, Path, Query};
+#[allow(unused_imports, reason = "as above")]
+pub use list::PageMark;
+pub use list::{Limit, List};
+
+use std::sync::Arc;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Web;
+
+/// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    // One line a group: .merge(accounts::routes())
+    OpenApiRouter::default()
+}
