@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Somebody with an account.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
     /// His id.
     pub id: String,
@@ -20,7 +21,7 @@ pub struct User {
 }
 
 /// Whether somebody is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
     /// At least one session of his is live.
@@ -30,7 +31,7 @@ pub enum PresenceState {
 }
 
 /// Who wrote a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageSender {
     /// His id.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct MessageSender {
 }
 
 /// A message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Message {
     /// Its id.
     pub id: String,
@@ -75,7 +76,7 @@ pub struct Message {
 }
 
 /// A file that is attached to a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct File {
     /// Its id.
     pub id: String,
@@ -90,7 +91,7 @@ pub struct File {
 }
 
 /// What kind of room it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
     /// Of two people.
@@ -102,7 +103,7 @@ pub enum RoomKind {
 }
 
 /// Who may find a room and join it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Everybody with an account.
@@ -112,7 +113,7 @@ pub enum Visibility {
 }
 
 /// What a member may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
@@ -124,7 +125,7 @@ pub enum Role {
 }
 
 /// A room, as one of its members sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Room {
     /// Its id.
     pub id: String,
@@ -154,7 +155,7 @@ pub struct Room {
 }
 
 /// How the asker stands to somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
     /// They are contacts.
@@ -168,7 +169,7 @@ pub enum ContactState {
 }
 
 /// A contact of the asker, or somebody who asks to be one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Contact {
     /// Who.
     pub user: User,
@@ -176,13 +177,4 @@ pub struct Contact {
     pub state: ContactState,
     /// Since when.
     pub since: String,
-}
-
-/// Part of a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct List<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// The page mark with which to ask for more; nothing if this is the end.
-    pub next: Option<String>,
 }

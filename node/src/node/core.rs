@@ -28,7 +28,7 @@ use crate::{
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{Base, OperationsService, RoomsService},
+    services::{AccountsService, Base, OperationsService, RoomsService},
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -109,6 +109,8 @@ impl Core {
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
         let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
+        let token_secret =
+            cluster.as_ref().map_or_else(|| identity.token_secret(), |joined| joined.keys.token_secret);
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -133,7 +135,9 @@ impl Core {
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         let (serving, drain) = Drain::new();
+        let accounts = Arc::new(AccountsService::new(base.clone(), &token_secret));
         let web = Arc::new(Web {
+            authentication: accounts,
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),

@@ -1,9 +1,10 @@
 //! The services that `web` asks, implemented over the store, the writer and the cluster. They call these, never
 //! each other's tables.
 
+mod accounts;
 mod base;
 mod operations;
 pub mod render;
 mod rooms;
 
-pub use self::{base::Base, operations::OperationsService, rooms::RoomsService};
+pub use self::{accounts::AccountsService, base::Base, operations::OperationsService, rooms::RoomsService};

@@ -31,7 +31,7 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Operations, Presence, Refusal, Rooms},
+    service::{Authentication, Operations, Presence, Refusal, Rooms},
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -50,7 +50,9 @@ pub struct WebSettings {
 
 /// Everything that handlers and sessions use.
 pub struct Web {
-    /// Rooms and messages.
+    /// Who asks.
+    pub authentication: Arc<dyn Authentication>,
+    /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
@@ -72,12 +74,13 @@ pub struct Web {
 /// `#[utoipa::path]` names its address.
 pub fn router(web: Arc<Web>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
+    let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
     let mut routes = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
         .merge(health::routes())
         .merge(documentation::routes())
-        .merge(api::routes().layer(cursors));
+        .merge(api::routes().layer(cursors).layer(callers));
     if web.settings.metrics {
         routes = routes.merge(health::metrics_routes());
     }

@@ -1,11 +1,14 @@
 //! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
+pub mod caller;
 pub mod cursor;
 mod extract;
 #[allow(dead_code, reason = "pages and their marks come with the first list of its own")]
 mod list;
 
+#[allow(unused_imports, reason = "as below")]
+pub use caller::Caller;
 pub use extract::{Json, Path, Query};
 #[allow(unused_imports, reason = "as above")]
 pub use list::PageMark;

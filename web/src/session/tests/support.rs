@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 use starling_protocol::{
-    Hlc, NodeId, OriginId, RoomName, VersionVector,
+    ErrorCode, Hlc, NodeId, OriginId, RoomName, VersionVector,
     frame::client::{ListedMessage, MessageObject},
     limits::REPLAY_EVENTS_MAX,
 };
@@ -30,7 +30,10 @@ use crate::{
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
     routes::WebSettings,
-    service::{HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor},
+    service::{
+        Authentication, Credentials, HistoryPage, Identity, NameInUse, Operations, Post, PostOutcome, Posted,
+        Presence, Rooms, SealedCursor,
+    },
 };
 
 /// Every frame that is waited for comes at once or within some 200 ms.
@@ -263,6 +266,7 @@ impl Client {
         let (drain, draining) = Drain::new();
         let metrics = WebMetrics::default();
         let web = Arc::new(Web {
+            authentication: Arc::new(Nobody),
             rooms: memory.clone(),
             presence: memory.clone(),
             operations: memory.clone(),
@@ -368,4 +372,18 @@ pub fn cursor(n: u64) -> Brought {
     let vector = [(ORIGIN, n)].into_iter().collect();
     let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
     Brought::Cursor(cursor, n.to_string())
+}
+
+/// Knows no user.
+struct Nobody;
+
+#[async_trait]
+impl Authentication for Nobody {
+    async fn identify(&self, _: Credentials<'_>) -> Result<Identity, Refusal> {
+        Err(Refusal::new(ErrorCode::Unauthenticated, "nobody"))
+    }
+
+    async fn is_alive(&self, _: Identity) -> Result<bool, Refusal> {
+        Ok(false)
+    }
 }
