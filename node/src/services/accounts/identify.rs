@@ -6,11 +6,7 @@ use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
 use super::AccountsService;
 use crate::{
-    auth::{
-        one_time::{Code, PersonalToken},
-        refresh::{BrowserToken, FamilyKey},
-        tokens::TokenError,
-    },
+    auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError},
     store::{Records, Rows, StoreError},
 };
 

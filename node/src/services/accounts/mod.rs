@@ -3,7 +3,7 @@
 
 mod identify;
 
-use crate::{auth::tokens::AccessTokens, services::Base};
+use crate::{auth::AccessTokens, services::Base};
 
 /// Implements what `web` asks of accounts.
 pub struct AccountsService {
