@@ -150,11 +150,7 @@ impl Core {
             }),
             presence: presence.clone(),
             lanes,
-            guard: Guard {
-                proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
-                origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
-                rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
-            },
+            guard: guard(config, &metrics),
             metrics: metrics.web.clone(),
             settings: WebSettings {
                 node: identity.node().to_string(),
@@ -243,6 +239,14 @@ impl Core {
         if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
+    }
+}
+
+fn guard(config: &Config, metrics: &Metrics) -> Guard {
+    Guard {
+        proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
+        origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
+        rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
     }
 }
 
