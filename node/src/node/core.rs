@@ -160,7 +160,6 @@ impl Core {
             },
             drain,
         });
-        let copies = config.durability.copies;
         Ok(Self {
             web,
             store,
@@ -172,7 +171,7 @@ impl Core {
             writer,
             writer_thread,
             presence,
-            copies,
+            copies: config.durability.copies,
         })
     }
 
