@@ -60,7 +60,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, report: &mut Report) {
-    let cluster = Cluster::start(3).await;
+    let mut cluster = Cluster::prepare(3, 0).await;
+    for node in &mut cluster.nodes {
+        // What is measured is the node, not its limits.
+        node.add_args(&["--limit-messages-per-session", "0"]);
+    }
+    cluster.start_first(3).await;
     let room = create_room(cluster[0].http).await;
     let mut load = start_load(&cluster, &room, options.rate).await;
     sleep(Duration::from_secs(options.around)).await;

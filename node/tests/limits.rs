@@ -1,8 +1,6 @@
 //! What keeps one from taking it all: limits per real client, told by trusted proxies alone; refusal of foreign pages;
 //! the end of a session that floods.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 mod support;
 
 use std::net::SocketAddr;

@@ -12,7 +12,9 @@ pub async fn start(count: usize) -> Vec<Node> {
     let links: Vec<_> = (0..count).map(|_| SocketAddr::from(([127, 0, 0, 1], free_port()))).collect();
     let mut nodes = Vec::new();
     for (name, link) in ('A'..).zip(&links) {
-        let mut node = Node::new(&name.to_string(), &["--cluster-secret", &secret]);
+        // What is measured is the node, not its limits.
+        let args = ["--cluster-secret", &secret, "--limit-messages-per-session", "0"];
+        let mut node = Node::new(&name.to_string(), &args);
         node.add_args(&["--cluster-listen", &link.to_string()]);
         for other in links.iter().filter(|&other| other != link) {
             node.add_args(&["--join", &other.to_string()]);

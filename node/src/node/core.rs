@@ -154,11 +154,7 @@ impl Core {
             }),
             presence: presence.clone(),
             lanes,
-            guard: Guard {
-                proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
-                origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
-                rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
-            },
+            guard: guard(config, &metrics),
             metrics: metrics.web.clone(),
             settings: WebSettings {
                 node: identity.node().to_string(),
@@ -168,7 +164,6 @@ impl Core {
             },
             drain,
         });
-        let copies = config.durability.copies;
         Ok(Self {
             web,
             store,
@@ -180,7 +175,7 @@ impl Core {
             writer,
             writer_thread,
             presence,
-            copies,
+            copies: config.durability.copies,
         })
     }
 
@@ -247,6 +242,14 @@ impl Core {
         if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
+    }
+}
+
+fn guard(config: &Config, metrics: &Metrics) -> Guard {
+    Guard {
+        proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
+        origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
+        rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
     }
 }
 

@@ -180,13 +180,13 @@ mod tests {
     async fn every_quota_passes_its_count_and_refuses_the_next() {
         let rates = Rates::default();
         for limit in &LIMITS {
-            let rate: Rate = limit.default.parse().unwrap();
-            let count = rate.count as usize;
+            let default: Rate = limit.default.parse().unwrap();
+            let count = default.count as usize;
             assert_eq!(passed(&rates, limit.quota, "Ann", count - 1), count - 1, "{}: below", limit.name);
             assert_eq!(passed(&rates, limit.quota, "Ann", 1), 1, "{}: at", limit.name);
             let refusal = rates.check(limit.quota, "Ann").unwrap_err();
             assert_eq!(refusal.code, ErrorCode::RateLimited);
-            let one = rate.window / rate.count;
+            let one = default.window / default.count;
             let seconds = u32::try_from(one.as_millis().div_ceil(1_000)).unwrap();
             assert_eq!(refusal.retry_after, Some(seconds), "{}: above", limit.name);
             assert_eq!(passed(&rates, limit.quota, "Bob", 1), 1, "{}: others go on", limit.name);
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 0);
         advance(Duration::from_secs(1)).await;
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 1);
-        advance(Duration::from_secs(3_600)).await;
+        advance(Duration::from_hours(1)).await;
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 100), 6, "no more than the burst gathers");
     }
 

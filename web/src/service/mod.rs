@@ -33,6 +33,7 @@ impl Refusal {
     }
 
     /// The same, with the seconds after which it is worth trying again.
+    #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }
