@@ -25,7 +25,10 @@ use super::{
 use crate::{
     openapi::{
         CursorHeader,
-        refuses::{BadRequest, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull, TooLarge},
+        refuses::{
+            BadRequest, Draining, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull,
+            TooLarge,
+        },
         tag, values,
     },
     problem::{self, Problem},
@@ -93,7 +96,7 @@ struct RoomMade {
     request_body = Option<CreateRoom>,
     responses(
         (status = 201, description = "The room is made.", body = RoomMade),
-        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid, StorageFull)>,
+        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
     ),
 )]
 async fn create_room(
@@ -139,7 +142,7 @@ struct Exists {
 ///
 /// 'No' is only said after asking the reachable nodes.
 #[utoipa::path(
-    get, path = "/room-exists", tag = tag::QUICK,
+    get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
         (status = 200, description = "Yes or no.", body = Exists),
         Refuses<(BadRequest, GuestsDisabled)>,
@@ -179,7 +182,7 @@ struct RoomMessages {
     limit: Limit,
 }
 
-/// A message of a quick room, as [`MessageObject`] renders it.
+/// A message of a quick room.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `MessageObject` writes; protocol knows no OpenAPI")]
 struct QuickMessage {
@@ -209,7 +212,7 @@ struct QuickMessage {
 /// Newest first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
-    params(CursorHeader),
+    params(RoomMessages, CursorHeader),
     responses(
         (status = 200, description = "A page of them.", body = List<QuickMessage>),
         Refuses<(BadRequest, GuestsDisabled, NotFound)>,
@@ -260,10 +263,10 @@ struct Ws {
 /// Server to client, JSON objects with a `type`: `welcome` first, then up to 50 earlier messages with
 /// `"history": true`, then live: `message`, `joined`, `left`, `ack`, `cursor`, `error`, `resync`.
 #[utoipa::path(
-    get, path = "/ws", tag = tag::QUICK,
+    get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
         (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, StorageFull)>,
+        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, Draining, StorageFull)>,
     ),
 )]
 async fn ws(

@@ -175,6 +175,19 @@ impl Operations for Memory {
     }
 }
 
+/// What handlers and sessions use, over one room in memory.
+pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<Web> {
+    Arc::new(Web {
+        rooms: memory.clone(),
+        presence: memory.clone(),
+        operations: memory.clone(),
+        lanes: Arc::clone(lanes),
+        metrics,
+        settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: true },
+        drain,
+    })
+}
+
 /// The server's end of a socket made of channels.
 struct Wire {
     out: mpsc::UnboundedSender<Message>,
@@ -261,15 +274,7 @@ impl Client {
         let lanes = Arc::new(Lanes::new(point(history)));
         let (drain, draining) = Drain::new();
         let metrics = WebMetrics::default();
-        let web = Arc::new(Web {
-            rooms: memory.clone(),
-            presence: memory.clone(),
-            operations: memory.clone(),
-            lanes: Arc::clone(&lanes),
-            metrics: metrics.clone(),
-            settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: false },
-            drain: draining,
-        });
+        let web = web(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
         let covered = match &brought {
             Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
