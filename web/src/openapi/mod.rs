@@ -4,7 +4,10 @@
 pub mod refuses;
 pub mod values;
 
-use std::hash::{DefaultHasher, Hasher};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hasher},
+};
 
 use axum::{body::Bytes, http::HeaderValue};
 use starling_protocol::ErrorCode;
@@ -13,7 +16,8 @@ use utoipa::{
     openapi::{
         Header, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
         Type,
-        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{ArrayItems, Schema, SchemaType},
         tag::TagBuilder,
     },
 };
@@ -62,13 +66,17 @@ pub fn base() -> OpenApi {
 /// Adds what the machinery of the routes does for every operation, and all that is referred to.
 pub fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
+    refer_to_items(&mut components.schemas);
     components.schemas.insert("Problem".to_owned(), problem::Body::schema());
     components.schemas.insert("FieldError".to_owned(), problem::FieldError::schema());
     components.headers.extend(headers().map(|(name, header)| (name.to_owned(), header.into())));
     components.parameters.insert(CURSOR.to_owned(), cursor_parameter().into());
     for (path, item) in &mut document.paths.paths {
-        for operation in operations(item) {
-            complete_operation(path, operation);
+        let reads = item.get.as_mut().map(|operation| (operation, false));
+        let writes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        let writes = writes.into_iter().flatten().map(|operation| (operation, true));
+        for (operation, writes) in reads.into_iter().chain(writes) {
+            complete_operation(path, operation, writes);
             let shared = operation.responses.responses.values().filter_map(|response| match response {
                 RefOr::Ref(reference) => refuses::shared(reference),
                 RefOr::T(_) => None,
@@ -78,17 +86,40 @@ pub fn complete(document: &mut OpenApi) {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-        .into_iter()
-        .filter_map(Option::as_mut)
+/// utoipa writes the items of a generic list out: they are an object with a name.
+fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    for (name, list) in schemas {
+        let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list) else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Array(items))) = list.properties.get_mut("items") {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
 }
 
-fn complete_operation(path: &str, operation: &mut Operation) {
+/// utoipa lets an optional parameter be null, which no parameter can be.
+fn never_null(parameter: &mut Parameter) {
+    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        && let SchemaType::Array(types) = &mut schema.schema_type
+    {
+        types.retain(|of| *of != Type::Null);
+        if let [of] = &**types {
+            schema.schema_type = SchemaType::Type(of.clone());
+        }
+    }
+}
+
+fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     let strict = path.starts_with(API);
     if strict {
         let cursor = Ref::new(format!("#/components/parameters/{CURSOR}"));
         operation.parameters.get_or_insert_default().push(RefOr::Ref(cursor));
+    }
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            never_null(parameter);
+        }
     }
     let responses = &mut operation.responses.responses;
     for response in responses.values_mut() {
@@ -101,6 +132,13 @@ fn complete_operation(path: &str, operation: &mut Operation) {
     }
     // What the layers around all routes answer.
     refuses::add(responses, ErrorCode::Unavailable);
+    if writes {
+        for code in
+            [ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull]
+        {
+            refuses::add(responses, code);
+        }
+    }
     if !strict {
         return;
     }

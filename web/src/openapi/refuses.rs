@@ -7,7 +7,9 @@ use axum::http::StatusCode;
 use starling_protocol::ErrorCode;
 use utoipa::{
     IntoResponses,
-    openapi::{AllOfBuilder, Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, schema::Schema},
+    openapi::{
+        AllOfBuilder, Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, schema::Schema,
+    },
 };
 
 use super::{header_ref, values};
@@ -140,7 +142,7 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
         codes.iter().map(|&code| format!("`{}`: {}.", code.as_str(), meaning(code))).collect();
     let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
     let narrowed = ObjectBuilder::new()
-        .property("status", ObjectBuilder::new().enum_values(Some([status])))
+        .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
         .property("code", values::word(&words));
     let problem = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
     let mut response = ResponseBuilder::new()

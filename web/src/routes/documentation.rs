@@ -32,9 +32,8 @@ async fn openapi_json(Extension(served): Extension<Arc<Served>>, headers: Header
     let cached =
         [(header::ETAG, served.etag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     let at_hand = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    if at_hand
-        .is_some_and(|tags| tags.split(',').any(|tag| served.etag == tag.trim().trim_start_matches("W/")))
-    {
+    let current = |tag: &str| tag.trim() == "*" || served.etag == tag.trim().trim_start_matches("W/");
+    if at_hand.is_some_and(|tags| tags.split(',').any(current)) {
         return (StatusCode::NOT_MODIFIED, cached).into_response();
     }
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];

@@ -6,6 +6,8 @@ mod documentation;
 mod health;
 mod pages;
 mod quick;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

@@ -26,7 +26,10 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         CursorHeader,
-        refuses::{BadRequest, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull, TooLarge},
+        refuses::{
+            BadRequest, Draining, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull,
+            TooLarge,
+        },
         tag, values,
     },
     problem::{self, Problem},
@@ -94,7 +97,7 @@ struct RoomMade {
     request_body = Option<CreateRoom>,
     responses(
         (status = 201, description = "The room is made.", body = RoomMade),
-        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid, StorageFull)>,
+        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
     ),
 )]
 async fn create_room(
@@ -142,7 +145,7 @@ struct Exists {
 ///
 /// 'No' is only said after asking the reachable nodes.
 #[utoipa::path(
-    get, path = "/room-exists", tag = tag::QUICK,
+    get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
         (status = 200, description = "Yes or no.", body = Exists),
         Refuses<(BadRequest, GuestsDisabled)>,
@@ -182,7 +185,7 @@ struct RoomMessages {
     limit: Limit,
 }
 
-/// A message of a quick room, as [`MessageObject`] renders it.
+/// A message of a quick room.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what `MessageObject` writes; protocol knows no OpenAPI")]
 struct QuickMessage {
@@ -212,7 +215,7 @@ struct QuickMessage {
 /// Newest first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
-    params(CursorHeader),
+    params(RoomMessages, CursorHeader),
     responses(
         (status = 200, description = "A page of them.", body = List<QuickMessage>),
         Refuses<(BadRequest, GuestsDisabled, NotFound)>,
@@ -263,10 +266,10 @@ struct Ws {
 /// Server to client, JSON objects with a `type`: `welcome` first, then up to 50 earlier messages with
 /// `"history": true`, then live: `message`, `joined`, `left`, `ack`, `cursor`, `error`, `resync`.
 #[utoipa::path(
-    get, path = "/ws", tag = tag::QUICK,
+    get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
         (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, StorageFull)>,
+        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, Draining, StorageFull)>,
     ),
 )]
 async fn ws(

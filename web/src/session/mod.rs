@@ -5,7 +5,7 @@ mod live;
 mod outbox;
 mod replay;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What a client gets, in which order, and what its cursors promise.
 
 mod behind;
-mod support;
+pub mod support;
 
 use std::sync::atomic::Ordering;
 

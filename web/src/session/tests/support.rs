@@ -179,6 +179,20 @@ impl Operations for Memory {
     }
 }
 
+/// What handlers and sessions use, over one room in memory.
+pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<Web> {
+    Arc::new(Web {
+        authentication: Arc::new(Nobody),
+        rooms: memory.clone(),
+        presence: memory.clone(),
+        operations: memory.clone(),
+        lanes: Arc::clone(lanes),
+        metrics,
+        settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: true },
+        drain,
+    })
+}
+
 /// The server's end of a socket made of channels.
 struct Wire {
     out: mpsc::UnboundedSender<Message>,
@@ -265,17 +279,7 @@ impl Client {
         let lanes = Arc::new(Lanes::new(point(history)));
         let (drain, draining) = Drain::new();
         let metrics = WebMetrics::default();
-        let web = Arc::new(Web {
-            authentication: Arc::new(Nobody),
-            rooms: memory.clone(),
-            presence: memory.clone(),
-            operations: memory.clone(),
-            lanes: Arc::clone(&lanes),
-            guard: Guard::default(),
-            metrics: metrics.clone(),
-            settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: false },
-            drain: draining,
-        });
+        let web = web(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
         let covered = match &brought {
             Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
