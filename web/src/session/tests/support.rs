@@ -183,6 +183,7 @@ impl Operations for Memory {
 pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<Web> {
     Arc::new(Web {
         authentication: Arc::new(Nobody),
+        guard: Guard::default(),
         rooms: memory.clone(),
         presence: memory.clone(),
         operations: memory.clone(),
