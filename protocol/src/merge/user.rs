@@ -115,7 +115,7 @@ pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserSt
             write(&mut state.admin, place, registered.admin);
         }
         EventBody::ProfileChanged(changed) => {
-            write(&mut state.display_name, place, changed.display_name.clone())
+            write(&mut state.display_name, place, changed.display_name.clone());
         }
         EventBody::PasswordChanged(changed) => write(&mut state.password, place, changed.password.clone()),
         EventBody::PasswordRehashed(rehashed) => {
