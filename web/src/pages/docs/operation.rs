@@ -14,7 +14,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             summary {
                 span class={ "method " (method) } { (method.to_uppercase()) }
                 code class="path" { (address(path)) }
-                span class="says" { (text(&operation["summary"])) }
+                span class="says" { (line(text(&operation["summary"]))) }
             }
             div class="inside" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
