@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes a running node by its own OpenAPI document: no answer may be a 500, or be other than the document says.
-#   compose/schemathesis.sh          a minute, at least 1,000 requests
+#   compose/schemathesis.sh          in short, at least 1,000 requests
 #   compose/schemathesis.sh --long   at least 5,000 requests
 # SEED=… before the command repeats a run. schemathesis comes from PyPI into target/schemathesis; where PyPI can't be
 # reached, this says so and passes.
@@ -52,16 +52,20 @@ for _ in $(seq 50); do ready && break || sleep 0.2; done
 # headers+=(--header "authorization: Bearer $token").
 headers=()
 
-# A method that an address does not take is answered 400 here, as the contract has it: hence without that check.
+# Not checked: that a method which an address does not take is answered 405, as the contract has 400 for it; and that
+# whatever fits the schemas is accepted, as they do not say all (a cursor is opaque, a name has no controls).
 echo "schemathesis.sh: SEED=$seed compose/schemathesis.sh ${1-}"
 passed=true
 "$venv/bin/st" run "$url/api/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
-  --checks all --exclude-checks unsupported_method "${headers[@]}" --continue-on-failure --warnings off \
-  --generation-database none --report json --report-json-path "$home/report.json" >"$home/out" 2>&1 || passed=false
+  --checks all \
+  --exclude-checks unsupported_method,positive_data_acceptance "${headers[@]}" --continue-on-failure --warnings off \
+  --generation-database none >"$home/out" 2>&1 || passed=false
 if ! kill -0 "$node" 2>/dev/null; then
   echo "schemathesis.sh: the node has ended" >&2
   tail -20 "$home/log" >&2
   passed=false
 fi
 $passed || { cat "$home/out" >&2; exit 1; }
-tail -25 "$home/out"
+requests=$(sed -n 's/^ *\([0-9]*\) generated.*/\1/p' "$home/out")
+echo "schemathesis.sh: ${requests:-no} requests, none answered otherwise than the document says"
+[ "${requests:-0}" -ge "$requests_min" ] || { echo "schemathesis.sh: that is less than $requests_min" >&2; exit 1; }

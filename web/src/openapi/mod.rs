@@ -108,10 +108,11 @@ fn never_null(parameter: &mut Parameter) {
             }
         }
         Some(RefOr::T(Schema::OneOf(either))) => {
-            if let [RefOr::T(Schema::Object(null)), of] = &*either.items
-                && null.schema_type == SchemaType::Type(Type::Null)
-            {
-                parameter.schema = Some(of.clone());
+            either.items.retain(|of| {
+                !matches!(of, RefOr::T(Schema::Object(of)) if of.schema_type == SchemaType::Type(Type::Null))
+            });
+            if let [one] = &*either.items {
+                parameter.schema = Some(one.clone());
             }
         }
         _ => {}
