@@ -56,7 +56,7 @@ headers=()
 # whatever fits the schemas is accepted, as they do not say all (a cursor is opaque, a name has no controls).
 echo "schemathesis.sh: SEED=$seed compose/schemathesis.sh ${1-}"
 passed=true
-"$venv/bin/st" run "$url/api/openapi.json" --seed "$seed" --max-examples "$examples" --workers 2 --no-color \
+"$venv/bin/st" run "$url/api/openapi.json" --seed "$seed" --max-examples "$examples" --no-color \
   --checks all \
   --exclude-checks unsupported_method,positive_data_acceptance "${headers[@]}" --continue-on-failure --warnings off \
   --generation-database none >"$home/out" 2>&1 || passed=false

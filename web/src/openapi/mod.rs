@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{body::Bytes, http::HeaderValue};
-use starling_protocol::{ErrorCode, limits::CURSOR_CHARS_MAX};
+use starling_protocol::ErrorCode;
 use utoipa::{
     IntoParams, PartialSchema,
     openapi::{
@@ -208,7 +208,7 @@ fn headers() -> [(&'static str, Header); 3] {
 
 /// `x-starling-cursor` in a request.
 fn cursor_parameter() -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String).max_length(Some(CURSOR_CHARS_MAX));
+    let schema = ObjectBuilder::new().schema_type(Type::String);
     ParameterBuilder::new()
         .name(CURSOR)
         .parameter_in(ParameterIn::Header)

@@ -95,7 +95,12 @@ struct RoomMade {
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room is made.", body = RoomMade),
+        (status = 201, description = "The room is made.", body = RoomMade, links(
+            ("exists" = (operation_id = "room_exists", parameters(("roomID" = "$response.body#/roomID")))),
+            ("messages" = (operation_id = "room_messages", parameters(("roomID" = "$response.body#/roomID")))),
+            ("talk" = (operation_id = "ws", parameters(("roomID" = "$response.body#/roomID")))),
+            ("page" = (operation_id = "room", parameters(("room" = "$response.body#/roomID")))),
+        )),
         Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
     ),
 )]
@@ -126,6 +131,7 @@ struct RoomExists {
 
 #[derive(Serialize, ToSchema)]
 struct Exists {
+    /// Whether it does.
     exists: bool,
 }
 
@@ -180,14 +186,17 @@ struct QuickMessage {
     /// Always `message`.
     #[schema(pattern = "^message$")]
     r#type: String,
+    /// Its id, which its sender may have chosen.
     #[schema(format = "uuid")]
     id: String,
+    /// In which room.
     #[serde(rename = "roomID")]
     room: String,
     /// Under which name its sender is shown.
     username: String,
     /// Whether the sender has no account.
     guest: bool,
+    /// What was said.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
     /// When it was stamped.
