@@ -11,7 +11,7 @@ use serde::Serialize;
 use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 
-use crate::{openapi::values, service::Refusal};
+use crate::{openapi::refuses::code_schema, service::Refusal};
 
 /// Seconds after which a refused client may try again, if nothing better is known.
 const RETRY_AFTER_S: u32 = 1;
@@ -83,7 +83,7 @@ pub struct Body<'a> {
     /// What is wrong and what to do about it, for the person who reads it.
     detail: &'a str,
     /// The stable word that programs match on.
-    #[schema(schema_with = values::code)]
+    #[schema(schema_with = code_schema)]
     code: ErrorCode,
     /// With `invalid`: each field that is out of its limits.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]

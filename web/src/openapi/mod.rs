@@ -2,7 +2,6 @@
 //! what holds for every operation, so that no handler has to say it.
 
 pub mod refuses;
-pub mod values;
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +13,8 @@ use starling_protocol::ErrorCode;
 use utoipa::{
     IntoParams, PartialSchema,
     openapi::{
-        Header, HeaderBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
-        Type,
+        Header, HeaderBuilder, InfoBuilder, Object, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
+        Required, Type,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::{ArrayItems, Schema, SchemaType},
         tag::TagBuilder,
@@ -100,13 +99,23 @@ fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 
 /// utoipa lets an optional parameter be null, which no parameter can be.
 fn never_null(parameter: &mut Parameter) {
-    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
-        && let SchemaType::Array(types) = &mut schema.schema_type
-    {
-        types.retain(|of| *of != Type::Null);
-        if let [of] = &**types {
-            schema.schema_type = SchemaType::Type(of.clone());
+    match &mut parameter.schema {
+        Some(RefOr::T(Schema::Object(Object { schema_type: of @ SchemaType::Array(_), .. }))) => {
+            if let SchemaType::Array(types) = of
+                && let [one, Type::Null] = &**types
+            {
+                *of = SchemaType::Type(one.clone());
+            }
         }
+        Some(RefOr::T(Schema::OneOf(either))) => {
+            either.items.retain(|of| {
+                !matches!(of, RefOr::T(Schema::Object(of)) if of.schema_type == SchemaType::Type(Type::Null))
+            });
+            if let [one] = &*either.items {
+                parameter.schema = Some(one.clone());
+            }
+        }
+        _ => {}
     }
 }
 
@@ -199,6 +208,7 @@ fn headers() -> [(&'static str, Header); 3] {
 
 /// `x-starling-cursor` in a request.
 fn cursor_parameter() -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(Type::String);
     ParameterBuilder::new()
         .name(CURSOR)
         .parameter_in(ParameterIn::Header)
@@ -206,7 +216,7 @@ fn cursor_parameter() -> Parameter {
         .description(Some(
             "The last one received: what it covers is waited for (2 s at most). Unreadable ones are ignored.",
         ))
-        .schema(Some(values::cursor()))
+        .schema(Some(schema))
         .build()
 }
 

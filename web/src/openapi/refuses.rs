@@ -8,11 +8,12 @@ use starling_protocol::ErrorCode;
 use utoipa::{
     IntoResponses,
     openapi::{
-        AllOfBuilder, Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, schema::Schema,
+        AllOfBuilder, Content, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+        schema::Schema,
     },
 };
 
-use super::{header_ref, values};
+use super::header_ref;
 
 /// The responses of an operation that refuses with these codes: a marker below, or a tuple of them.
 pub struct Refuses<T>(PhantomData<T>);
@@ -143,7 +144,7 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
     let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
     let narrowed = ObjectBuilder::new()
         .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
-        .property("code", values::word(&words));
+        .property("code", word(&words));
     let problem = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
     let mut response = ResponseBuilder::new()
         .description(meanings.join("\n"))
@@ -155,4 +156,13 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
     }
     let name = reference.ref_location[PREFIX.len()..].to_owned();
     Some((name, response.build()))
+}
+
+fn word(words: &[&str]) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+}
+
+/// The schema of a problem's `code`.
+pub fn code_schema() -> Object {
+    word(&ErrorCode::ALL.map(ErrorCode::as_str))
 }

@@ -67,9 +67,13 @@ impl Document<'_> {
 mod tests {
     use super::*;
 
-    fn all() -> [String; 3] {
-        [home(), room("a1b2", Some("Tea <b>&")), not_found("No such room", "It may have expired.")]
-            .map(maud::PreEscaped::into_string)
+    fn all() -> [String; 4] {
+        let described = serde_json::json!({
+            "tags": [{ "name": "Tea", "description": "<b>&" }],
+            "paths": { "/tea/{id}": { "get": { "tags": ["Tea"], "responses": { "200": { "description": "`<i>`" } } } } },
+        });
+        let lost = not_found("No such room", "It may have expired.");
+        [home(), room("a1b2", Some("Tea <b>&")), lost, docs(&described)].map(maud::PreEscaped::into_string)
     }
 
     #[test]
@@ -99,5 +103,6 @@ mod tests {
     #[test]
     fn names_are_escaped() {
         assert!(all()[1].contains("Tea &lt;b&gt;&amp;"));
+        assert!(all()[3].contains("<code>&lt;i&gt;</code>") && all()[3].contains("<p>&lt;b&gt;&amp;</p>"));
     }
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::{
     Web,
-    api::{Json, Limit, List, Query, cursor},
+    api::{Json, Limit, List, Query, cursor, object, refuse_body},
 };
 use crate::{
     guard::{ClientAddress, Quota},
@@ -30,7 +30,7 @@ use crate::{
             BadRequest, Draining, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull,
             TooLarge,
         },
-        tag, values,
+        tag,
     },
     problem::{self, Problem},
     server::{ClosedEarly, ConnectionPermit},
@@ -78,7 +78,7 @@ fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
     /// Shown above the room; trimmed, and without control characters.
-    #[schema(schema_with = values::room_name_or_null)]
+    #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
 }
 
@@ -96,7 +96,12 @@ struct RoomMade {
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room is made.", body = RoomMade),
+        (status = 201, description = "The room is made.", body = RoomMade, links(
+            ("exists" = (operation_id = "room_exists", parameters(("roomID" = "$response.body#/roomID")))),
+            ("messages" = (operation_id = "room_messages", parameters(("roomID" = "$response.body#/roomID")))),
+            ("talk" = (operation_id = "ws", parameters(("roomID" = "$response.body#/roomID")))),
+            ("page" = (operation_id = "room", parameters(("room" = "$response.body#/roomID")))),
+        )),
         Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
     ),
 )]
@@ -107,11 +112,9 @@ async fn create_room(
 ) -> Result<(StatusCode, Json<RoomMade>), Problem> {
     guests_allowed(&web)?;
     let body = body.map_err(|rejection| refuse_body(&rejection))?;
-    let request = if body.trim_ascii().is_empty() {
-        None
-    } else {
-        serde_json::from_slice::<Option<CreateRoom>>(&body)
-            .map_err(|error| bad_request(format!("the body: {error}")))?
+    let request = match body.trim_ascii() {
+        b"" | b"null" => None,
+        body => Some(object::<CreateRoom>(body)?),
     };
     let name = request.and_then(|request| request.name).map(|name| RoomName::parse(&name)).transpose();
     let mut invalid = problem::Invalid::default();
@@ -121,23 +124,17 @@ async fn create_room(
     Ok((StatusCode::CREATED, Json(RoomMade { room: room.to_string() })))
 }
 
-fn refuse_body(rejection: &BytesRejection) -> Refusal {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body may have 64 KiB"),
-        _ => bad_request("the body did not arrive whole"),
-    }
-}
-
 #[derive(Deserialize, IntoParams)]
 struct RoomExists {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(schema_with = values::id)]
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Exists {
+    /// Whether it does.
     exists: bool,
 }
 
@@ -171,17 +168,17 @@ async fn room_exists(
 struct RoomMessages {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(schema_with = values::id)]
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
     /// The `pos` of a message: those before it.
-    #[param(schema_with = values::pos)]
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
     /// The `next` of a page; the same as `before`, which wins.
-    #[param(schema_with = values::pos)]
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// Messages on a page.
     #[serde(default)]
-    #[param(schema_with = values::limit)]
+    #[param(inline)]
     limit: Limit,
 }
 
@@ -192,21 +189,24 @@ struct QuickMessage {
     /// Always `message`.
     #[schema(pattern = "^message$")]
     r#type: String,
-    #[schema(schema_with = values::uuid)]
+    /// Its id, which its sender may have chosen.
+    #[schema(format = "uuid")]
     id: String,
+    /// In which room.
     #[serde(rename = "roomID")]
     room: String,
     /// Under which name its sender is shown.
     username: String,
     /// Whether the sender has no account.
     guest: bool,
-    #[schema(schema_with = values::message_body)]
+    /// What was said.
+    #[schema(min_length = 1, max_length = 8000)]
     body: String,
     /// When it was stamped.
-    #[schema(schema_with = values::at)]
+    #[schema(format = DateTime)]
     at: String,
     /// Its place: the messages of a room sort by it as text.
-    #[schema(schema_with = values::pos)]
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pos: String,
 }
 
@@ -246,15 +246,15 @@ fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
 struct Ws {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(schema_with = values::id)]
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
     /// The guest's name; trimmed, without control characters, compared case-folded.
-    #[param(schema_with = values::guest_name)]
+    #[param(min_length = 1, max_length = 32)]
     username: String,
     /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
     cursor: Option<String>,
     /// The `pos` of the last message shown or acked: posts are stamped above it.
-    #[param(schema_with = values::pos)]
+    #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 

@@ -25,7 +25,6 @@ use crate::{
     openapi::{
         self,
         refuses::{AlreadyExists, Forbidden, Invalid, Refuses},
-        values,
     },
     problem::{self, Problem},
     session::tests::support,
@@ -133,9 +132,9 @@ struct Things {
     /// Only those of this colour.
     colour: Option<String>,
     #[serde(default)]
-    #[param(schema_with = values::limit)]
+    #[param(inline)]
     limit: Limit,
-    #[param(schema_with = values::page_mark)]
+    #[param(inline)]
     cursor: Option<PageMark>,
 }
 
@@ -206,6 +205,12 @@ fn an_operation_says_only_what_is_its_own() {
     let expected = [("colour", false), ("limit", false), ("cursor", false), ("kind", true)];
     let expected = expected.map(|(name, required)| (Some(name), Some(required)));
     assert_eq!(parameters[..4], expected);
+    let schemas: Vec<_> =
+        operation["parameters"].as_array().unwrap()[..4].iter().map(|given| &given["schema"]).collect();
+    assert_eq!(schemas[0], &json!({ "type": "string" }));
+    assert_eq!(schemas[1], &json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }));
+    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": 512 }));
+    assert_eq!(operation["parameters"][0]["description"], "Only those of this colour.");
     let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
     assert_eq!(body, Some("#/components/schemas/NewThing"));
     let schemas = &document["components"]["schemas"];
@@ -222,9 +227,10 @@ async fn extractors_refuse_with_problems() {
         ("x", "application/json", right, 200, ""),
         ("x?limit=200&cursor=7&colour=", "application/json; charset=utf-8", right, 200, ""),
         ("x", "text/plain", right, 415, "application/json"),
-        ("x", "application/json", "", 400, "EOF"),
-        ("x", "application/json", "{", 400, "line 1"),
-        ("x", "application/json", "[]", 400, "length"),
+        ("x", "application/json", "", 400, "must be a JSON object"),
+        ("x", "application/json", " {", 400, "line 1"),
+        ("x", "application/json", "[]", 400, "must be a JSON object"),
+        ("x", "application/json", r#"["a", 1]"#, 400, "must be a JSON object"),
         ("x", "application/json", r#"{"name":"a"} x"#, 400, "trailing"),
         ("x", "application/json", r#"{"name":5}"#, 400, "name: invalid type"),
         ("x", "application/json", r#"{"name":"a","nam":1}"#, 400, "unknown field `nam`"),

@@ -4,6 +4,8 @@
 mod operation;
 mod schema;
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
@@ -30,6 +32,7 @@ pub fn docs(document: &Value) -> Markup {
                     @for tag in array(&document["tags"]) {
                         li { a href={ "#" (anchor(text(&tag["name"]))) } { (text(&tag["name"])) } }
                     }
+                    li { a href="#refusals" { "Refusals" } }
                     li { a href="#objects" { "Objects" } }
                 }
             }
@@ -48,6 +51,16 @@ pub fn docs(document: &Value) -> Markup {
                         (prose(text(&tag["description"])))
                         @for (path, method, operation) in operations(document, &tag["name"]) {
                             (operation::render(document, path, method, operation))
+                        }
+                    }
+                }
+                section {
+                    h2 id="refusals" { "Refusals" }
+                    p { "Each is a " a href="#object-problem" { "Problem" } " with one of these codes." }
+                    dl class="answers object" {
+                        @for (status, code, meaning) in refusals(document) {
+                            dt id=(code) { (operation::status_mark(&status.to_string())) }
+                            dd { p { code { (code) } " " (line(meaning)) } }
                         }
                     }
                 }
@@ -77,6 +90,20 @@ fn operations<'a>(
     paths
         .flat_map(|(path, item)| METHODS.map(|method| (path.as_str(), method, &item[method])))
         .filter(move |(_, _, operation)| array(&operation["tags"]).contains(tag))
+}
+
+/// The codes that are used, by status: each shared answer says "`code`: meaning." a line.
+fn refusals(document: &Value) -> Vec<(u64, &str, &str)> {
+    let shared = document["components"]["responses"].as_object().into_iter().flatten();
+    let said = shared.flat_map(|(_, answer)| {
+        let status =
+            answer.pointer("/content/application~1problem+json/schema/allOf/1/properties/status/enum/0");
+        let status = status.and_then(Value::as_u64).unwrap_or_default();
+        let lines = text(&answer["description"]).lines();
+        lines.filter_map(move |said| Some((status, said.strip_prefix('`')?.split_once("`: ")?)))
+    });
+    let said: BTreeSet<_> = said.collect();
+    said.into_iter().map(|(status, (code, meaning))| (status, code, meaning)).collect()
 }
 
 fn text(value: &Value) -> &str {

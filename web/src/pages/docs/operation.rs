@@ -9,12 +9,13 @@ use super::{array, line, prose, referred, schema, text};
 pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> Markup {
     let parameters: Vec<_> =
         array(&operation["parameters"]).iter().map(|given| resolve(document, "parameters", given)).collect();
+    let responses = || operation["responses"].as_object().into_iter().flatten();
     html! {
         details class="operation" {
             summary {
                 span class={ "method " (method) } { (method.to_uppercase()) }
                 code class="path" { (address(path)) }
-                span class="says" { (text(&operation["summary"])) }
+                span class="says" { (line(text(&operation["summary"]))) }
             }
             div class="inside" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
@@ -40,8 +41,20 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
                 }
                 h3 { "Answers" }
                 dl class="answers" {
-                    @for (status, given) in operation["responses"].as_object().into_iter().flatten() {
-                        (answer(document, status, given))
+                    @for (status, answer) in responses().filter(|(_, answer)| referred(answer).is_none()) {
+                        dt { (status_mark(status)) }
+                        dd {
+                            @for said in text(&answer["description"]).lines() { p { (line(said)) } }
+                            (contents(answer))
+                        }
+                    }
+                }
+                h3 { "Refuses" }
+                ul class="refuses" {
+                    @for (status, codes) in responses().filter_map(|(status, answer)| Some((status, referred(answer)?))) {
+                        @for code in codes.split('.') {
+                            li { a href={ "#" (code) } { (status_mark(status)) " " (code) } }
+                        }
                     }
                 }
             }
@@ -49,17 +62,9 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
     }
 }
 
-fn answer(document: &Value, status: &str, given: &Value) -> Markup {
-    let answer = resolve(document, "responses", given);
-    // Shared ones are refusals: all are `Problem`s, and say which by a line each.
-    let shared = referred(given).is_some();
-    html! {
-        dt { span class={ "status s" (&status[..1]) } { (status) } }
-        dd {
-            @for said in text(&answer["description"]).lines() { p { (line(said)) } }
-            @if !shared { (contents(answer)) }
-        }
-    }
+/// A status, in the colour of its class.
+pub fn status_mark(status: &str) -> Markup {
+    html! { span class={ "status s" (&status[..1]) } { (status) } }
 }
 
 fn contents(of: &Value) -> Markup {

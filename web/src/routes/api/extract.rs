@@ -2,11 +2,12 @@
 //! off them, by their names.
 
 use axum::{
+    body::Bytes,
     extract::{
         FromRequest, FromRequestParts, Request,
-        rejection::{JsonRejection, PathRejection, QueryRejection},
+        rejection::{BytesRejection, PathRejection, QueryRejection},
     },
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,24 +23,37 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(refuse_body(&rejection)),
+        if !is_json(request.headers()) {
+            let detail = "the body must be application/json";
+            return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
         }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| refuse_body(&rejection))?;
+        object(&body).map(Self)
     }
 }
 
-fn refuse_body(rejection: &JsonRejection) -> Problem {
-    match rejection {
-        JsonRejection::MissingJsonContentType(_) => {
-            Problem::new(ErrorCode::UnsupportedMediaType, "the body must be application/json")
-        }
-        JsonRejection::BytesRejection(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let detail = format!("the body may have {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
-            Problem::new(ErrorCode::TooLarge, detail)
-        }
-        rejection => bad_request("the body", &rejection.body_text()),
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = given.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// A body that did not arrive.
+pub fn refuse_body(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let detail = format!("the body may have {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
+        return Problem::new(ErrorCode::TooLarge, detail);
     }
+    Problem::new(ErrorCode::BadRequest, "the body did not arrive whole")
+}
+
+/// Reads a JSON object. serde would take a list of its values too.
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(ErrorCode::BadRequest, "the body must be a JSON object"));
+    }
+    let read = axum::Json::from_bytes(body).map_err(|error| bad_request("the body", &error.body_text()));
+    read.map(|axum::Json(value)| value)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

@@ -7,9 +7,9 @@
 //! struct Contacts {
 //!     state: Option<State>,
 //!     #[serde(default)]
-//!     #[param(schema_with = values::limit)]
+//!     #[param(inline)]
 //!     limit: Limit,
-//!     #[param(schema_with = values::page_mark)]
+//!     #[param(inline)]
 //!     cursor: Option<PageMark>,
 //! }
 //! ```
@@ -21,7 +21,10 @@ use starling_protocol::{
     ErrorCode,
     limits::{PAGE_ITEMS, PAGE_ITEMS_MAX, PAGE_MARK_CHARS_MAX},
 };
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
 
 use crate::problem::Problem;
 
@@ -66,6 +69,19 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(PAGE_ITEMS_MAX))
+            .default(Some(PAGE_ITEMS.into()))
+            .into()
+    }
+}
+
+impl ToSchema for Limit {}
+
 /// Where a page begins: the `next` of the page before, which the list that gave it reads with [`PageMark::parse`].
 #[derive(Clone, Debug)]
 pub struct PageMark(String);
@@ -88,3 +104,12 @@ impl<'de> Deserialize<'de> for PageMark {
         Ok(Self(text.into_owned()))
     }
 }
+
+impl PartialSchema for PageMark {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.min_length(Some(1)).max_length(Some(PAGE_MARK_CHARS_MAX)).into()
+    }
+}
+
+impl ToSchema for PageMark {}

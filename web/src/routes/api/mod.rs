@@ -7,9 +7,9 @@ mod extract;
 #[allow(dead_code, reason = "pages and their marks come with the first list of its own")]
 mod list;
 
-#[allow(unused_imports, reason = "as below")]
+#[allow(unused_imports, reason = "as above")]
 pub use caller::Caller;
-pub use extract::{Json, Path, Query};
+pub use extract::{Json, Path, Query, object, refuse_body};
 #[allow(unused_imports, reason = "as above")]
 pub use list::PageMark;
 pub use list::{Limit, List};

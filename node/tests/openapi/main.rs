@@ -1,0 +1,115 @@
+//! Whatever nonsense an endpoint is sent, it answers as its document says: every operation of the document of a
+//! running node is asked in every bad way that its parameters and its body allow. New endpoints are asked by themselves.
+
+#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod document;
+mod nonsense;
+
+use document::{Document, Operation};
+use nonsense::{Ask, Expected};
+use support::Node;
+use support::http::{Answer, create_room, get, request};
+
+/// The codes of `api.md`. Programs match on them: none is added without being written there.
+const CODES: [&str; 23] = [
+    "bad_request",
+    "unauthenticated",
+    "token_expired",
+    "bad_credentials",
+    "forbidden",
+    "not_contacts",
+    "registration_closed",
+    "guests_disabled",
+    "not_found",
+    "username_taken",
+    "name_in_use",
+    "id_reused",
+    "already_exists",
+    "offset_mismatch",
+    "too_large",
+    "unsupported_media_type",
+    "invalid",
+    "locked",
+    "rate_limited",
+    "overloaded",
+    "draining",
+    "unavailable",
+    "storage_full",
+];
+
+#[tokio::test]
+async fn every_operation_answers_nonsense_as_its_document_says() {
+    let node = Node::lone(&[]).await;
+    let document = Document::of(&get(node.http, "/api/openapi.json").await.expect("there is one"));
+    // What parameters of these names are given where they are right. Accounts, rooms and tokens go here as they come.
+    let room = create_room(node.http).await;
+    let right = [("roomID", room.as_str()), ("room", room.as_str()), ("username", "Ann")];
+    let operations = document.operations();
+    assert!(operations.len() >= 13, "the document has lost operations: {}", operations.len());
+    let mut asked = 0;
+    for operation in &operations {
+        for ask in nonsense::all(&document, operation, &right) {
+            let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let answer = request(node.http, &ask.method, &ask.target, &headers, &ask.body).await;
+            let answer = answer.unwrap_or_else(|error| panic!("{ask}: {error}"));
+            check(&document, operation, &ask, &answer);
+            asked += 1;
+        }
+    }
+    eprintln!("{asked} requests to {} operations", operations.len());
+    assert_eq!(get(node.http, "/readyz").await.expect("it runs on").status, 200);
+}
+
+#[test]
+fn the_document_names_the_codes_of_the_contract() {
+    let codes = starling_protocol::ErrorCode::ALL.map(starling_protocol::ErrorCode::as_str);
+    assert_eq!(codes.map(|code| CODES.contains(&code)), [true; CODES.len()], "{codes:?}");
+}
+
+fn check(document: &Document, operation: &Operation, ask: &Ask, answer: &Answer) {
+    let shown = format!("{ask}\n→ {} {}", answer.status, answer.text().chars().take(600).collect::<String>());
+    assert_ne!(answer.status, 500, "{shown}");
+    assert!(answer.header("x-request-id").is_some(), "{shown}");
+    let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+    match ask.expected {
+        Expected::Listed => {}
+        // What the document calls right is read; a page may be missing, or a login, or an upgrade.
+        Expected::Read => {
+            let upgrades = document.response(operation, 101).is_some();
+            assert!(answer.status != 400 || upgrades, "{shown}");
+        }
+        Expected::Refused => assert!((400..500).contains(&answer.status), "{shown}"),
+        Expected::Problem(status, code) => {
+            assert_eq!((answer.status, answer.code().as_str()), (status, code), "{shown}");
+        }
+    }
+    if kind == "application/problem+json" {
+        check_problem(answer, &shown);
+    } else {
+        assert!(answer.status < 400 || kind == "text/html" || answer.status == 503, "no problem: {shown}");
+    }
+    if ask.listed() {
+        let listed = document.response(operation, answer.status);
+        let listed =
+            listed.unwrap_or_else(|| panic!("its document does not list {}: {shown}", answer.status));
+        if let Err(what) = document.check_answer(listed, kind, answer) {
+            panic!("{what}: {shown}");
+        }
+    }
+}
+
+fn check_problem(answer: &Answer, shown: &str) {
+    let problem = answer.json();
+    assert!(CODES.contains(&answer.code().as_str()), "{shown}");
+    assert_eq!(problem["status"], answer.status, "{shown}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{shown}");
+    assert!(problem["type"].is_string() && problem["title"].is_string(), "{shown}");
+    let errors = problem["errors"].as_array().map_or(0, Vec::len);
+    assert_eq!(errors > 0, answer.code() == "invalid", "{shown}");
+    let retried = [429, 503].contains(&answer.status);
+    assert_eq!(answer.header("retry-after").is_some(), retried, "{shown}");
+}
