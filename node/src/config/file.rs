@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde::Deserialize;
-use starling_web::guard::{Quota, Rate};
+use starling_web::{
+    guard::{Quota, Rate},
+    service::RegistrationMode,
+};
 
 use super::{ConfigError, LogFormat};
 
@@ -19,6 +22,7 @@ pub struct File {
     pub log: Log,
     pub http: Http,
     pub guests: Guests,
+    pub registration: Registration,
     pub limits: BTreeMap<Quota, Rate>,
     pub metrics: Metrics,
     pub durability: Durability,
@@ -48,6 +52,12 @@ pub struct Http {
 #[serde(default, deny_unknown_fields)]
 pub struct Guests {
     pub enabled: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    pub mode: Option<RegistrationMode>,
 }
 
 #[derive(Debug, Default, Deserialize)]

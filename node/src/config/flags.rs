@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use starling_web::service::RegistrationMode;
 
 use super::{LogFormat, limits::LimitFlags};
 
@@ -100,6 +101,9 @@ pub struct ServeFlags {
     /// Whether quick rooms, which need no account, are served [default: true].
     #[arg(long, env = "STARLING_GUESTS_ENABLED", value_name = "BOOL")]
     pub guests_enabled: Option<bool>,
+    /// Who makes an account: everybody (open), whoever has an invite to a room (invite), nobody (closed) [default: open].
+    #[arg(long, env = "STARLING_REGISTRATION_MODE", value_name = "MODE")]
+    pub registration_mode: Option<RegistrationMode>,
     /// Serve /metrics here instead of beside the rest.
     #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,

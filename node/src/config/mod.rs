@@ -11,7 +11,10 @@ use std::{
 };
 
 use starling_protocol::limits::ADDRESS_CHARS_MAX;
-use starling_web::guard::{Network, Origin, Quota, Rate};
+use starling_web::{
+    guard::{Network, Origin, Quota, Rate},
+    service::RegistrationMode,
+};
 use thiserror::Error;
 
 pub use self::{
@@ -45,6 +48,8 @@ pub struct Config {
     pub limits: BTreeMap<Quota, Rate>,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
+    /// Who may make an account.
+    pub registration: RegistrationMode,
     /// A listener for `/metrics` alone.
     pub metrics_listen: Option<SocketAddr>,
     /// When a post is acked.
@@ -228,6 +233,7 @@ impl Config {
             },
             limits,
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
+            registration: flags.registration_mode.or(file.registration.mode).unwrap_or_default(),
             metrics_listen: flags.metrics_listen.or(file.metrics.listen),
             durability: DurabilityConfig {
                 copies: usize::try_from(within("durability.copies", copies, 1..=100, "1 to 100")?)
@@ -333,6 +339,15 @@ mod tests {
     }
 
     #[test]
+    fn the_mode_of_registration_is_open_unless_told() {
+        let mode = |flags: &[&str], toml| resolve(flags, toml).unwrap().registration;
+        assert_eq!(mode(&[], ""), RegistrationMode::Open);
+        let file = "[registration]\nmode = \"invite\"";
+        assert_eq!(mode(&[], file), RegistrationMode::Invite);
+        assert_eq!(mode(&["--registration-mode", "closed"], file), RegistrationMode::Closed);
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_their_setting() {
         for (flags, toml) in [
             (&["--cluster-secret", SECRET, "--join", "nowhere"][..], ""),
@@ -346,6 +361,7 @@ mod tests {
             (&["--allowed-origin", "a.example"], ""),
             (&[], "[limits]\nrooms_per_day = \"5/d\""),
             (&[], "[limits]\nrooms_per_address = \"many\""),
+            (&[], "[registration]\nmode = \"shut\""),
             (&[], "[cluster"),
         ] {
             let error = resolve(flags, toml).unwrap_err().to_string();

@@ -121,5 +121,8 @@ fn catching_up() -> Refusal {
 
 /// Whether what another node knows could make it a yes.
 fn may_rest_on_something_missing(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::NotFound | ErrorCode::Forbidden | ErrorCode::NotContacts)
+    matches!(
+        code,
+        ErrorCode::NotFound | ErrorCode::Forbidden | ErrorCode::NotContacts | ErrorCode::RegistrationClosed
+    )
 }

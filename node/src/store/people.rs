@@ -14,7 +14,7 @@ use starling_protocol::{
 
 use super::{
     StoreError,
-    records::{Records, Rows},
+    records::{Records, Row, Rows},
     views::{
         self, Claim, ContactMine, ContactTheirs, MemberOf, Mention, Name, Notify, Read, Session, User,
         name_key,
@@ -122,6 +122,21 @@ impl<T: Rows> Records<T> {
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
         let rows = self.scan_index(&views::display_name_prefix(&text.folded()), &[])?;
         Ok(rows.map(|row| Ok(UserId(id_of(&row?.0)?))))
+    }
+
+    /// Who administers the service now: neither deleted nor disabled.
+    pub fn administrators(&self) -> Result<impl Iterator<Item = Result<UserId, StoreError>>, StoreError> {
+        let rows = self.scan_index(views::ADMINISTRATORS, &[])?;
+        let user = |row: Row<Vec<u8>>| row.and_then(|(user, _)| Ok(UserId(id_of(&user)?)));
+        // Of an account whose claim was withdrawn the index knows nothing.
+        let exists = |user: UserId| Ok(self.user(user)?.map(|_| user));
+        Ok(rows.map(user).filter_map(move |user| user.and_then(exists).transpose()))
+    }
+
+    /// Whether nobody would administer the service without this user.
+    pub fn is_last_administrator(&self, user: UserId) -> Result<bool, StoreError> {
+        let mut others = self.administrators()?.filter(|other| !matches!(other, Ok(other) if *other == user));
+        Ok(others.next().transpose()?.is_none())
     }
 
     /// What is known of a session.

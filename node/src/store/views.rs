@@ -117,5 +117,13 @@ pub fn public_room_index(name: &RoomName, room: RoomId) -> Vec<u8> {
 /// Index: the beginning of all public rooms.
 pub const PUBLIC_ROOMS: &[u8] = b"p";
 
+/// Index: an account that administers the service.
+pub fn administrator_index(user: UserId) -> Vec<u8> {
+    [ADMINISTRATORS, &user.0].concat()
+}
+
+/// Index: the beginning of all administrators.
+pub const ADMINISTRATORS: &[u8] = b"a";
+
 /// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
 pub const TO_ERASE: &[u8] = b"e";

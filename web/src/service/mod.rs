@@ -2,6 +2,7 @@
 //! else; what they hand over has been parsed, what comes back has been decided.
 
 mod identity;
+mod registration;
 
 use std::borrow::Cow;
 
@@ -12,7 +13,10 @@ use starling_protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::identity::{Authentication, Credentials, Identity};
+pub use self::{
+    identity::{Authentication, Credentials, Identity},
+    registration::{Door, RegistrationMode},
+};
 use crate::lane::CommitPoint;
 
 /// A refusal: the stable code, and what to do about it.

@@ -10,7 +10,8 @@ use super::Tables;
 use crate::store::{
     Change, StoreError,
     views::{
-        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, display_name_index, name_key,
+        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
+        display_name_index, name_key,
     },
 };
 
@@ -66,6 +67,11 @@ impl Tables<'_> {
                 self.records.put_index(&display_name_index(name, user), &())?;
             }
             self.changes.push(Change::Profile(user));
+        }
+        if after.is_admin() && !after.is_disabled() && !after.deleted {
+            self.records.put_index(&administrator_index(user), &())?;
+        } else {
+            self.records.remove_index(&administrator_index(user))?;
         }
         self.changes.push(Change::Account(user));
         Ok(())
