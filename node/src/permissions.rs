@@ -29,6 +29,22 @@ pub fn may_post<T: Rows>(
     Ok(refused.then(|| Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")))
 }
 
+/// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on
+/// seeing what this one writes.
+pub fn hides<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) -> Result<bool, StoreError> {
+    Ok(records.sides(viewer, from)?.blocks())
+}
+
+/// Whether presence and typing of somebody are kept from a user: one of them has blocked the other.
+pub fn hides_presence<T: Rows>(
+    records: &Records<T>,
+    viewer: UserId,
+    from: UserId,
+) -> Result<bool, StoreError> {
+    let sides = records.sides(viewer, from)?;
+    Ok(sides.blocks() || sides.is_blocked())
+}
+
 /// The other one of a direct room; nothing if it is another kind of room, or none.
 pub fn other_side<T: Rows>(
     records: &Records<T>,

@@ -166,6 +166,8 @@ pub enum ContactState {
     Outgoing,
     /// The asker has blocked the other.
     Blocked,
+    /// Nothing, any more: declined, removed, unblocked. Never in a list.
+    None,
 }
 
 /// A contact of the asker, or somebody who asks to be one.

@@ -4,8 +4,9 @@ use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::{self, RoomOpened},
     frame::client::{ListedMessage, at},
+    merge::contact::Relation,
 };
-use starling_web::objects::{self, Message, MessageSender, User};
+use starling_web::objects::{self, Contact, ContactState, Message, MessageSender, User};
 
 use crate::store::{Person, Records, Rows, StoreError};
 
@@ -23,6 +24,20 @@ pub fn time_ms(ms: u64) -> String {
 pub fn user<T: Rows>(records: &Records<T>, id: UserId) -> Result<User, StoreError> {
     let Person { id, username, display_name } = records.person(id)?;
     Ok(User { id: id.to_string(), username, display_name, presence: None })
+}
+
+/// How somebody stands to a user, in the user's eyes.
+pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
+    let sides = records.sides(user, other)?;
+    let state = match sides.relation() {
+        Relation::Accepted => ContactState::Accepted,
+        Relation::Incoming => ContactState::Incoming,
+        Relation::Outgoing => ContactState::Outgoing,
+        Relation::Blocked => ContactState::Blocked,
+        Relation::None => ContactState::None,
+    };
+    let since = time(sides.decided_at().map_or(Hlc::default(), |place| place.hlc));
+    Ok(Contact { user: self::user(records, other)?, state, since })
 }
 
 /// Who wrote a message.

@@ -17,7 +17,7 @@ pub enum Change {
     Room(RoomId),
     /// Somebody stands otherwise to a room.
     Member(RoomId, UserId),
-    /// Two people stand otherwise to each other.
+    /// The second stands otherwise to the first, in the first's eyes. Whoever blocks or unblocks is the first of one.
     Contact(UserId, UserId),
     /// Somebody's account or sessions have changed: who is served by one of them is looked at again.
     Account(UserId),

@@ -1,10 +1,12 @@
 //! What the views say of people. For reads and for decisions within a commit alike.
 
+use std::iter;
+
 use starling_protocol::{
-    DisplayName, Pos, RoomId, Scope, SessionId, UserId, Username,
+    Pos, RoomId, Scope, SessionId, UserId, Username,
     event::{Membership, NotifyLevel},
     merge::{
-        contact::{self, Relation, Side},
+        contact::{Relation, Side, Sides},
         member::Member,
         read_mark::ReadMark,
         session::SessionState,
@@ -103,24 +105,26 @@ impl<T: Rows> Records<T> {
         Ok(Person { id: user, username, display_name })
     }
 
-    /// Users whose name begins with `text` (lower case), from the one behind `from` on, with their names.
+    /// Whose claims to names that begin with `text` (lower case, not empty) count: in the order of the names. The names
+    /// may not be theirs any more.
     pub fn users_named<'a>(
         &'a self,
-        text: &Username,
+        text: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
-        let rows = self.scan::<Name>(&text.shard(), text.as_str().as_bytes())?;
+        let shard = Scope::shard(text.as_bytes().first().copied().unwrap_or_default());
+        let rows = self.scan::<Name>(&shard, text.as_bytes())?;
         Ok(rows.filter_map(|row| match row {
             Ok((_, (user, withdrawn))) => (!withdrawn).then_some(Ok(user)),
             Err(error) => Some(Err(error)),
         }))
     }
 
-    /// Users whose display name begins with `text`.
+    /// Users whose display name begins with `folded`.
     pub fn users_shown_as<'a>(
         &'a self,
-        text: &DisplayName,
+        folded: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
-        let rows = self.scan_index(&views::display_name_prefix(&text.folded()), &[])?;
+        let rows = self.scan_index(&views::display_name_prefix(folded), &[])?;
         Ok(rows.map(|row| Ok(UserId(id_of(&row?.0)?))))
     }
 
@@ -150,27 +154,40 @@ impl<T: Rows> Records<T> {
         rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
     }
 
-    /// What two people said last of each other: the first of the second, and the second of the first.
-    pub fn sides(&self, one: UserId, other: UserId) -> Result<(Option<Side>, Option<Side>), StoreError> {
+    /// What two people said last of each other, seen from the first.
+    pub fn sides(&self, one: UserId, other: UserId) -> Result<Sides, StoreError> {
         let scope = Scope::user(one);
-        Ok((self.get::<ContactMine>(&scope, &other.0)?, self.get::<ContactTheirs>(&scope, &other.0)?))
+        let mine = self.get::<ContactMine>(&scope, &other.0)?;
+        Ok(Sides { mine, theirs: self.get::<ContactTheirs>(&scope, &other.0)? })
     }
 
     /// How two people stand, seen from the first.
     pub fn relation(&self, one: UserId, other: UserId) -> Result<Relation, StoreError> {
-        let (mine, theirs) = self.sides(one, other)?;
-        Ok(contact::relation(mine, theirs))
+        Ok(self.sides(one, other)?.relation())
     }
 
-    /// All of whom a user has said something, or who have of him; each once, in the order of their ids.
-    pub fn acquaintances(&self, user: UserId) -> Result<Vec<UserId>, StoreError> {
+    /// All of whom a user has said something, or who have of him, with what was said last; each once, in the order of
+    /// their ids, from one on.
+    pub fn acquaintances<'a>(
+        &'a self,
+        user: UserId,
+        from: UserId,
+    ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'a, T>, StoreError> {
+        let said = |row: Row<Side>| row.and_then(|(id, side)| Ok((UserId(id_of(&id)?), side)));
         let scope = Scope::user(user);
-        let mine = self.scan::<ContactMine>(&scope, &[])?.map(|row| Ok(UserId(id_of(&row?.0)?)));
-        let theirs = self.scan::<ContactTheirs>(&scope, &[])?.map(|row| Ok(UserId(id_of(&row?.0)?)));
-        let mut all = mine.chain(theirs).collect::<Result<Vec<_>, StoreError>>()?;
-        all.sort_unstable();
-        all.dedup();
-        Ok(all)
+        let mut mine = self.scan_from::<ContactMine>(&scope, &[], &from.0)?.map(said).peekable();
+        let mut theirs = self.scan_from::<ContactTheirs>(&scope, &[], &from.0)?.map(said).peekable();
+        // What cannot be read comes at once.
+        let id = |said: &Result<(UserId, Side), _>| said.as_ref().map_or(UserId([0; 16]), |&(id, _)| id);
+        Ok(iter::from_fn(move || {
+            let first = mine.peek().map(id).into_iter().chain(theirs.peek().map(id)).min()?;
+            let mine = mine.next_if(|said| id(said) == first).transpose();
+            let theirs = theirs.next_if(|said| id(said) == first).transpose();
+            let sides = mine.and_then(|mine| {
+                Ok(Sides { mine: mine.map(|(_, side)| side), theirs: theirs?.map(|(_, side)| side) })
+            });
+            Some(sides.map(|sides| (first, sides)))
+        }))
     }
 
     /// All rooms to which a user stands in some way, and how.

@@ -8,7 +8,7 @@ use starling_protocol::{
 
 use super::Tables;
 use crate::store::{
-    Change, StoreError,
+    Change, RecordsWriter, StoreError,
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
         display_name_index, name_key,
@@ -116,10 +116,19 @@ impl Tables<'_> {
 
     fn contact(&mut self, from: UserId, pos: Pos, said: &ContactSet) -> Result<(), StoreError> {
         let (mine, theirs) = (Scope::user(from), Scope::user(said.to));
+        let ways = [(from, said.to), (said.to, from)];
+        let relations = |records: &RecordsWriter<'_>| -> Result<_, StoreError> {
+            let [mine, theirs] = ways.map(|(one, other)| records.relation(one, other));
+            Ok([mine?, theirs?])
+        };
+        let before = relations(&self.records)?;
         let rule = |state| contact::said(state, pos, said);
         let (_, side) = self.records.merge::<ContactMine>(&mut self.book, &mine, &said.to.0, rule)?;
         self.records.put::<ContactTheirs>(&mut self.book, &theirs, &from.0, &side)?;
-        self.changes.push(Change::Contact(from, said.to));
+        let after = relations(&self.records)?;
+        // Who is blocked by a stranger sees nothing of it.
+        let changed = ways.into_iter().zip(before.into_iter().zip(after)).filter(|(_, (a, b))| a != b);
+        self.changes.extend(changed.map(|((one, other), _)| Change::Contact(one, other)));
         Ok(())
     }
 
