@@ -1,5 +1,7 @@
 //! Users, messages and contacts as the public contract shows them, made from what the store holds.
 
+mod room;
+
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::{self, RoomOpened},
@@ -7,6 +9,7 @@ use starling_protocol::{
 };
 use starling_web::objects::{self, Message, MessageSender, User};
 
+pub use self::room::room_object;
 use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.
