@@ -29,12 +29,27 @@ pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
 pub const PAGE_ITEMS: usize = 50;
 /// Items on a page of a list, at most.
 pub const PAGE_ITEMS_MAX: usize = 200;
-/// Bytes in the mark at which a page begins, at most: a few ids.
-pub const PAGE_MARK_CHARS_MAX: usize = 512;
+/// Characters in the mark at which a page begins, at most: a few ids, or the longest name of a room and its id.
+pub const PAGE_MARK_CHARS_MAX: usize = 1_024;
 /// Characters in a sealed cursor, at most. A vector too large for it is answered by a resync.
 pub const CURSOR_CHARS_MAX: usize = 4_096;
 /// Events that a resume replays, at most; beyond it a client loads afresh (`resync`).
 pub const REPLAY_EVENTS_MAX: usize = 10_000;
+
+/// Unread messages of a room that are counted, at most: '999+' is enough to know.
+pub const UNREAD_COUNT_MAX: usize = 1_000;
+/// Rooms of which one user may be a member, at most; his direct rooms, which his contacts bound, are not counted.
+pub const ROOMS_PER_USER_MAX: usize = 500;
+/// Members of one room, at most. All of them are looked at once when the room is deleted.
+pub const ROOM_MEMBERS_MAX: u32 = 10_000;
+/// Users who are banned from one room, at most.
+pub const ROOM_BANS_MAX: u32 = 10_000;
+/// Invites of one room that are open at a time, at most.
+pub const ROOM_INVITES_MAX: usize = 100;
+/// Uses that an invite may be limited to, at most; without a limit it has none.
+pub const INVITE_USES_MAX: u32 = 10_000;
+/// Seconds for which an invite may be limited to hold: a minute to a year; without a limit it holds for ever.
+pub const INVITE_EXPIRES_S: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 
 /// Bytes of one encoded event, at most: a full body (32 KB) with room for later kinds.
 pub const EVENT_BYTES_MAX: usize = 128 * 1024;

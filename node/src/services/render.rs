@@ -1,5 +1,7 @@
 //! Users, messages and contacts as the public contract shows them, made from what the store holds.
 
+mod room;
+
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::{self, RoomOpened},
@@ -8,6 +10,7 @@ use starling_protocol::{
 };
 use starling_web::objects::{self, Contact, ContactState, Message, MessageSender, User};
 
+pub use self::room::room_object;
 use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.

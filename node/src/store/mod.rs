@@ -11,6 +11,7 @@ mod names;
 mod people;
 mod read;
 mod records;
+mod room_reader;
 mod rooms;
 mod tables;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use self::{
     people::Person,
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},
+    room_reader::{RoomReader, Unread},
     verify::Report,
 };
 

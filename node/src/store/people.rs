@@ -4,7 +4,7 @@ use std::iter;
 
 use starling_protocol::{
     Pos, RoomId, Scope, SessionId, UserId, Username,
-    event::{Membership, NotifyLevel},
+    event::NotifyLevel,
     merge::{
         contact::{Relation, Side, Sides},
         member::Member,
@@ -16,11 +16,9 @@ use starling_protocol::{
 
 use super::{
     StoreError,
+    apply::parse,
     records::{Records, Row, Rows},
-    views::{
-        self, Claim, ContactMine, ContactTheirs, MemberOf, Mention, Name, Notify, Read, Session, User,
-        name_key,
-    },
+    views::{self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, Session, User, name_key},
 };
 
 /// Somebody as others see him.
@@ -190,16 +188,10 @@ impl<T: Rows> Records<T> {
         }))
     }
 
-    /// All rooms to which a user stands in some way, and how.
+    /// All rooms of which a user is a member, and how he is.
     pub fn rooms_of(&self, user: UserId) -> Result<Vec<(RoomId, Member)>, StoreError> {
-        let rows = self.scan::<MemberOf>(&Scope::user(user), &[])?;
-        let standing = |(room, register): (Vec<u8>, _)| -> Result<_, StoreError> {
-            let register: starling_protocol::merge::register::Register<Member> = register;
-            Ok((RoomId(id_of(&room)?), register.value))
-        };
-        let mut all = rows.map(|row| row.and_then(standing)).collect::<Result<Vec<_>, _>>()?;
-        all.retain(|(_, member)| member.membership != Membership::None);
-        Ok(all)
+        let rows = self.scan_index(&views::member_of_prefix(user), &[])?;
+        rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(id_of(&room)?), parse(&member)?)))).collect()
     }
 
     /// How far a user has read a room.

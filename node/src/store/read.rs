@@ -26,12 +26,12 @@ pub struct Page {
 }
 
 /// The tables that give a listed message at a place.
-struct Listing {
-    log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+pub(super) struct Listing {
+    pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
     names: NamesReader,
-    records: RecordsReader,
+    pub(super) records: RecordsReader,
     /// The names found so far: one look-up for each guest and name, however many messages.
     shown: Vec<(RoomId, Sender, String)>,
 }
@@ -154,7 +154,7 @@ impl Store {
 }
 
 impl Listing {
-    fn of(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, StoreError> {
         Ok(Self {
             log: transaction.open_table(tables::LOG)?,
             ids: transaction.open_table(tables::MESSAGE_IDS)?,
@@ -166,7 +166,7 @@ impl Listing {
     }
 
     /// The message listed at a place; `None` if the event there is no message, or one that an earlier post replaced.
-    fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
+    pub(super) fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
         let Some(bytes) = self.log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(None) };
         let event = Event::decode(Bytes::copy_from_slice(bytes.value()))?;
         let EventBody::MessagePosted(posted) = event.body else { return Ok(None) };

@@ -12,10 +12,15 @@ use super::{
     StoreError,
     records::{Records, Rows},
     views::{
-        self, Deleted, Edit, Invite, InviteCode as InviteCodes, InviteUse, Member, PUBLIC_ROOMS, Reaction,
-        Room, Succession,
+        self, Ban, Counts, Deleted, Edit, Invite, InviteCode as InviteCodes, InviteUses, Member, OpenInvite,
+        PUBLIC_ROOMS, Reaction, Room, RoomCounts, Succession,
     },
 };
+
+/// An id at the end of a key.
+fn fixed<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
+    key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
+}
 
 impl<T: Rows> Records<T> {
     /// A room of members, if it exists.
@@ -62,25 +67,23 @@ impl<T: Rows> Records<T> {
         let rows = self.scan_from::<Succession>(&Scope::room(room), &[], from)?;
         Ok(rows.map(|row| {
             let (key, ()) = row?;
-            let id = key.last_chunk().copied();
-            let id = id.ok_or_else(|| StoreError::Corrupt("a member has no id".into()))?;
-            Ok((UserId(id), key))
+            Ok((UserId(fixed(&key)?), key))
         }))
     }
 
-    /// All who ever stood to a room in some way, and how they do now; in the order of their ids, from one on.
-    pub fn standings<'a>(
+    /// How many members and bans a room has.
+    pub fn room_counts(&self, room: RoomId) -> Result<Counts, StoreError> {
+        Ok(self.get::<RoomCounts>(&Scope::room(room), &[])?.unwrap_or_default())
+    }
+
+    /// Who is banned from a room, in the order of their ids, from one on.
+    pub fn bans<'a>(
         &'a self,
         room: RoomId,
         from: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(UserId, MemberState), StoreError>> + use<'a, T>, StoreError>
-    {
-        let rows = self.scan_from::<Member>(&Scope::room(room), &[], from)?;
-        Ok(rows.map(|row| {
-            let (key, register) = row?;
-            let id = key.try_into().map_err(|_| StoreError::Corrupt("a member has no id".into()))?;
-            Ok((UserId(id), register.value))
-        }))
+    ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
+        let rows = self.scan_from::<Ban>(&Scope::room(room), &[], from)?;
+        Ok(rows.map(|row| Ok(UserId(fixed(&row?.0)?))))
     }
 
     /// What is known of an invite, and to which room it invites.
@@ -89,15 +92,19 @@ impl<T: Rows> Records<T> {
         Ok(self.get::<Invite>(&Scope::room(room), &code.0)?.map(|invite| (room, invite)))
     }
 
-    /// All invites of a room.
+    /// The invites of a room that were not withdrawn.
     pub fn invites(&self, room: RoomId) -> Result<Vec<InviteState>, StoreError> {
-        self.scan::<Invite>(&Scope::room(room), &[])?.map(|row| Ok(row?.1)).collect()
+        let scope = Scope::room(room);
+        let mut invites = Vec::new();
+        for row in self.scan::<OpenInvite>(&scope, &[])? {
+            invites.extend(self.get::<Invite>(&scope, &row?.0)?);
+        }
+        Ok(invites)
     }
 
-    /// How many came with an invite, counted up to `most`.
-    pub fn invite_uses(&self, room: RoomId, code: InviteCode, most: usize) -> Result<usize, StoreError> {
-        let uses = self.scan::<InviteUse>(&Scope::room(room), &code.0)?.take(most);
-        uses.map(|row| row.map(|_| 1)).sum()
+    /// How many came with an invite.
+    pub fn invite_uses(&self, room: RoomId, code: InviteCode) -> Result<u32, StoreError> {
+        Ok(self.get::<InviteUses>(&Scope::room(room), &code.0)?.unwrap_or(0))
     }
 
     /// Public rooms whose name begins with `folded`, in the order of their names; behind the key `from`, if given.
@@ -110,9 +117,7 @@ impl<T: Rows> Records<T> {
         let rows = self.scan_index(&prefix, from)?;
         Ok(rows.map(|row| {
             let (key, _) = row?;
-            let id = key.last_chunk().copied();
-            let id = id.ok_or_else(|| StoreError::Corrupt("a public room has no id".into()))?;
-            Ok((RoomId(id), key))
+            Ok((RoomId(fixed(&key)?), key))
         }))
     }
 

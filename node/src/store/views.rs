@@ -1,6 +1,7 @@
 //! What the views of people and rooms are: the scope that each belongs to, its key, its record. Keys are bytes that
 //! sort; ids as they are, places as [`starling_protocol::Pos::to_bytes`].
 
+use serde::{Deserialize, Serialize};
 use starling_protocol::{
     DisplayName, MessageId, Pos, RoomId, RoomName, UserId, Username,
     event::{MessageKey, NotifyLevel},
@@ -42,8 +43,6 @@ views! {
     4 ContactMine: Side;
     /// User; other → what the other said last of him.
     5 ContactTheirs: Side;
-    /// User; room → how he stands to it. What `Member` says, the other way round.
-    6 MemberOf: Register<MemberState>;
     /// User; room → how far he has read it.
     7 Read: ReadMark;
     /// User; room → of what he wants to be told.
@@ -73,6 +72,23 @@ views! {
     19 Reaction: Register<bool>;
     /// Room; message key, place → a post of a message of which an earlier one is listed.
     20 Duplicate: ();
+    /// Room → how many members and bans it has.
+    21 RoomCounts: Counts;
+    /// Room; user → a ban. What `Member` says, to be listed.
+    22 Ban: ();
+    /// Room; code → an invite that was not withdrawn.
+    23 OpenInvite: ();
+    /// Room; code → how many came with it.
+    24 InviteUses: u32;
+}
+
+/// How many stand to a room in some way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// As members.
+    pub members: u32,
+    /// As banned.
+    pub banned: u32,
 }
 
 /// Key in [`Name`], or the beginning of all claims to a name.
@@ -124,6 +140,17 @@ pub fn administrator_index(user: UserId) -> Vec<u8> {
 
 /// Index: the beginning of all administrators.
 pub const ADMINISTRATORS: &[u8] = b"a";
+
+/// Index: user, room → how he is a member of it. What [`Member`] says, the other way round, while there is a room: its
+/// deletion is no matter of the user's scope.
+pub fn member_of_index(user: UserId, room: RoomId) -> Vec<u8> {
+    [&member_of_prefix(user)[..], &room.0].concat()
+}
+
+/// Index: the beginning of all rooms of a user.
+pub fn member_of_prefix(user: UserId) -> Vec<u8> {
+    [&b"m"[..], &user.0].concat()
+}
 
 /// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
 pub const TO_ERASE: &[u8] = b"e";

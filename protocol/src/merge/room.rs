@@ -53,6 +53,17 @@ impl MemberRoom {
         register::value(self.visibility.as_ref()).unwrap_or(Visibility::Private)
     }
 
+    /// The stamp of the last of its events whose attributes hold: what changes them is stamped above it.
+    pub fn changed_at(&self) -> Hlc {
+        let places = [
+            self.opened.as_ref().map(|(place, _)| *place),
+            self.name.as_ref().map(|name| name.place),
+            self.topic.as_ref().map(|topic| topic.place),
+            self.visibility.as_ref().map(|visibility| visibility.place),
+        ];
+        places.into_iter().flatten().map(|place| place.hlc).max().unwrap_or_default()
+    }
+
     /// Whether it is there.
     pub fn exists(&self) -> bool {
         self.opened.is_some() && !self.deleted

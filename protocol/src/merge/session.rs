@@ -34,9 +34,7 @@ impl SessionState {
 pub fn applied(state: Option<SessionState>, place: Pos, body: &EventBody) -> SessionState {
     let mut state = state.unwrap_or_default();
     match body {
-        EventBody::SessionOpened(opened)
-            if state.opened.as_ref().is_none_or(|(first, _)| place < *first) =>
-        {
+        EventBody::SessionOpened(opened) if state.opened.as_ref().is_none_or(|(first, _)| place < *first) => {
             state.opened = Some((place, opened.clone()));
         }
         EventBody::SessionsEnded(_) => state.ended = true,

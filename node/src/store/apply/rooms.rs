@@ -1,15 +1,18 @@
 //! Applies events of rooms of members to their views: attributes, members, invites.
 
 use starling_protocol::{
-    Event, EventBody, Hlc, Pos, RoomId, Scope, UserId,
-    event::{MemberSet, Membership, Role, RoomOpened, Visibility},
+    Event, EventBody, Hlc, InviteCode, Pos, RoomId, Scope, UserId,
+    event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
     merge::{invite, member, room, room::MemberRoom},
 };
 
 use super::Tables;
 use crate::store::{
     Change, StoreError,
-    views::{Invite, InviteCode, InviteUse, Member, MemberOf, Room, Succession, public_room_index},
+    views::{
+        Ban, Counts, Invite, InviteCode as InviteCodes, InviteUse, InviteUses, Member, OpenInvite, Room,
+        RoomCounts, Succession, member_of_index, public_room_index,
+    },
 };
 
 impl Tables<'_> {
@@ -41,15 +44,10 @@ impl Tables<'_> {
             }
             EventBody::MemberSet(set) => self.member(room, pos, set),
             EventBody::InviteMade(made) => {
-                let rule = |state| invite::applied(state, Some(made));
-                self.records.merge::<Invite>(&mut self.book, scope, &made.code.0, rule)?;
-                self.records.put::<InviteCode>(&mut self.book, &made.code.shard(), &made.code.0, &room)
+                self.invite(scope, made.code, Some(made))?;
+                self.records.put::<InviteCodes>(&mut self.book, &made.code.shard(), &made.code.0, &room)
             }
-            EventBody::InviteRevoked(revoked) => {
-                let rule = |state| invite::applied(state, None);
-                self.records.merge::<Invite>(&mut self.book, scope, &revoked.code.0, rule)?;
-                Ok(())
-            }
+            EventBody::InviteRevoked(revoked) => self.invite(scope, revoked.code, None),
             _ => Ok(()),
         }
     }
@@ -70,8 +68,29 @@ impl Tables<'_> {
                 self.records.put_index(&key, &())?;
             }
         }
+        if after.deleted && before.is_none_or(|before| !before.deleted) {
+            let members = self.records.members(id, &[])?.collect::<Result<Vec<_>, _>>()?;
+            for (user, _) in members {
+                self.records.remove_index(&member_of_index(user, id))?;
+            }
+        }
         self.changes.push(Change::Room(id));
         Ok(())
+    }
+
+    fn invite(
+        &mut self,
+        scope: &Scope,
+        code: InviteCode,
+        made: Option<&InviteMade>,
+    ) -> Result<(), StoreError> {
+        let rule = |state| invite::applied(state, made);
+        let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &code.0, rule)?;
+        if invite.revoked {
+            self.records.remove::<OpenInvite>(&mut self.book, scope, &code.0)
+        } else {
+            self.records.put::<OpenInvite>(&mut self.book, scope, &code.0, &())
+        }
     }
 
     fn member(&mut self, room: RoomId, pos: Pos, set: &MemberSet) -> Result<(), StoreError> {
@@ -81,6 +100,7 @@ impl Tables<'_> {
         if before.as_ref() == Some(&after) {
             return self.invite_used(room, set);
         }
+        let membership_before = before.as_ref().map_or(Membership::None, |before| before.value.membership);
         let place_before = before.and_then(|before| member::succession(&before.value, user));
         let place = member::succession(&after.value, user);
         if place_before != place {
@@ -91,19 +111,53 @@ impl Tables<'_> {
                 self.records.put::<Succession>(&mut self.book, &scope, &place, &())?;
             }
         }
-        self.records.put::<MemberOf>(&mut self.book, &Scope::user(user), &room.0, &after)?;
+        let deleted = self.records.get::<Room>(&scope, &[])?.is_some_and(|room| room.deleted);
+        if place.is_some() && !deleted {
+            self.records.put_index(&member_of_index(user, room), &after.value)?;
+        } else {
+            self.records.remove_index(&member_of_index(user, room))?;
+        }
+        self.count(&scope, user, membership_before, after.value.membership)?;
         self.changes.push(Change::Member(room, user));
         self.invite_used(room, set)
+    }
+
+    /// Keeps the list of bans and the counts with what was and is said of somebody.
+    fn count(
+        &mut self,
+        scope: &Scope,
+        user: UserId,
+        before: Membership,
+        after: Membership,
+    ) -> Result<(), StoreError> {
+        let is = |membership| (matches!(membership, Membership::Member(_)), membership == Membership::Banned);
+        let ((was_member, was_banned), (is_member, is_banned)) = (is(before), is(after));
+        if is_banned && !was_banned {
+            self.records.put::<Ban>(&mut self.book, scope, &user.0, &())?;
+        } else if was_banned && !is_banned {
+            self.records.remove::<Ban>(&mut self.book, scope, &user.0)?;
+        }
+        let rule = |counts: Option<Counts>| {
+            let Counts { members, banned } = counts.unwrap_or_default();
+            Counts {
+                members: members + u32::from(is_member) - u32::from(was_member),
+                banned: banned + u32::from(is_banned) - u32::from(was_banned),
+            }
+        };
+        self.records.merge::<RoomCounts>(&mut self.book, scope, &[], rule)?;
+        Ok(())
     }
 
     /// Whoever came with an invite has used it, whatever became of him.
     fn invite_used(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         let Some(code) = set.invite else { return Ok(()) };
-        let key = invite_use_key(code, set.user);
-        self.records.put::<InviteUse>(&mut self.book, &Scope::room(room), &key, &())
+        let (scope, key) = (Scope::room(room), [&code.0[..], &set.user.0].concat());
+        if self.records.has::<InviteUse>(&scope, &key)? {
+            return Ok(());
+        }
+        self.records.put::<InviteUse>(&mut self.book, &scope, &key, &())?;
+        let rule = |uses: Option<u32>| uses.unwrap_or(0).saturating_add(1);
+        self.records.merge::<InviteUses>(&mut self.book, &scope, &code.0, rule)?;
+        Ok(())
     }
-}
-
-fn invite_use_key(code: starling_protocol::InviteCode, user: UserId) -> Vec<u8> {
-    [&code.0[..], &user.0].concat()
 }

@@ -1,0 +1,96 @@
+//! A room, as somebody sees it: the one place that makes the object.
+
+use starling_protocol::{
+    RoomId, UserId,
+    event::{RoomOpened, Visibility},
+    merge::room::MemberRoom,
+};
+use starling_web::objects::{Room, RoomKind};
+
+use super::{fresh_message, role, room_kind, user, visibility};
+use crate::store::{RoomReader, StoreError, Unread};
+
+/// A room as a user sees it; nothing if there is none. Who may know of it is for the caller to ask
+/// (`permissions::may_know_of`). To whom is no member of a room of members it shows what invites him to become one.
+pub fn room_object(
+    reader: &mut RoomReader,
+    room: RoomId,
+    viewer: UserId,
+) -> Result<Option<Room>, StoreError> {
+    match reader.records().member_room(room)? {
+        Some(state) => member_room(reader, room, &state, viewer).map(Some),
+        None => quick_room(reader, room, viewer),
+    }
+}
+
+fn member_room(
+    reader: &mut RoomReader,
+    id: RoomId,
+    state: &MemberRoom,
+    viewer: UserId,
+) -> Result<Room, StoreError> {
+    let records = reader.records();
+    let opened = state.opened.as_ref().map(|(_, opened)| opened);
+    let peer = match opened {
+        Some(RoomOpened::Direct { one, other }) => Some(if *one == viewer { *other } else { *one }),
+        Some(RoomOpened::Named { .. }) | None => None,
+    };
+    let mut room = Room {
+        id: id.to_string(),
+        kind: opened.map_or(RoomKind::Room, room_kind),
+        visibility: visibility(state.visibility()),
+        name: state.name().map(ToString::to_string).unwrap_or_default(),
+        topic: state.topic().as_str().to_owned(),
+        role: records.role(id, viewer)?.map(role),
+        member_count: records.room_counts(id)?.members.into(),
+        unread: 0,
+        mentions: 0,
+        read_up_to: None,
+        last_message: None,
+        peer: peer.map(|peer| user(records, peer)).transpose()?,
+    };
+    let Some(member) = records.standing_in(id, viewer)?.filter(|_| room.role.is_some()) else {
+        return Ok(room);
+    };
+    let mark = records.read_mark(viewer, id)?;
+    let Unread { messages, mentions } = reader.unread(id, viewer, &member)?;
+    (room.unread, room.mentions) = (messages as u64, mentions as u64);
+    if let Some(mark) = mark {
+        room.read_up_to = reader.message_at_or_before(id, mark.pos)?.map(|id| id.to_string());
+    }
+    add_last_message(reader, id, viewer, &mut room)?;
+    Ok(room)
+}
+
+/// Whoever knows its id may be in it.
+fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Option<Room>, StoreError> {
+    let Some(name) = reader.quick_room(id)? else { return Ok(None) };
+    let mut room = Room {
+        id: id.to_string(),
+        kind: RoomKind::Quick,
+        visibility: visibility(Visibility::Private),
+        name: name.map(|name| name.to_string()).unwrap_or_default(),
+        topic: String::new(),
+        role: None,
+        member_count: 0,
+        unread: 0,
+        mentions: 0,
+        read_up_to: None,
+        last_message: None,
+        peer: None,
+    };
+    add_last_message(reader, id, viewer, &mut room)?;
+    Ok(Some(room))
+}
+
+fn add_last_message(
+    reader: &mut RoomReader,
+    id: RoomId,
+    viewer: UserId,
+    room: &mut Room,
+) -> Result<(), StoreError> {
+    if let Some(message) = reader.last_message(id, viewer)? {
+        room.last_message = Some(fresh_message(reader.records(), id, &message)?);
+    }
+    Ok(())
+}
