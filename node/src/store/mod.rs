@@ -6,6 +6,7 @@ mod apply;
 mod change;
 mod commit;
 mod digests;
+mod messages;
 mod migrations;
 mod names;
 mod people;
@@ -34,6 +35,7 @@ pub use self::{
     change::Change,
     commit::{Commit, Committer, Decide, Decision, Op, OpResult, OwnEvents},
     digests::Snapshot,
+    messages::{Direction, MessagesReader, Stretch},
     people::Person,
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},

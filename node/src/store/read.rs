@@ -2,19 +2,15 @@
 //! Each call is one short read transaction; none is held across an await.
 
 use bytes::Bytes;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
+use redb::ReadableDatabase;
 use starling_protocol::{
-    Event, EventBody, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, Sender, VersionVector,
+    Event, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, VersionVector,
     frame::client::ListedMessage,
     limits::EVENTS_CHUNK_BYTES_MAX,
-    merge::{
-        guest_name::Standing,
-        message::{self, IdHolder, MessageState},
-        room::RoomState,
-    },
+    merge::{guest_name::Standing, room::RoomState},
 };
 
-use super::{Store, StoreError, apply, names::NamesReader, records::RecordsReader, tables};
+use super::{MessagesReader, Store, StoreError, apply, names::NamesReader, tables};
 
 /// Part of a room's timeline, newest first.
 #[derive(Debug)]
@@ -23,17 +19,6 @@ pub struct Page {
     pub messages: Vec<ListedMessage>,
     /// Whether there are earlier ones.
     pub more: bool,
-}
-
-/// The tables that give a listed message at a place.
-pub(super) struct Listing {
-    pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
-    messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
-    names: NamesReader,
-    pub(super) records: RecordsReader,
-    /// The names found so far: one look-up for each guest and name, however many messages.
-    shown: Vec<(RoomId, Sender, String)>,
 }
 
 impl Store {
@@ -49,6 +34,11 @@ impl Store {
         Ok(Event::decode(Bytes::copy_from_slice(bytes.value()))?.hlc == pos.hlc)
     }
 
+    /// Messages and all that is said of them, as they are now. Not to be held across an await.
+    pub fn messages(&self) -> Result<MessagesReader, StoreError> {
+        MessagesReader::read(&self.db.begin_read()?)
+    }
+
     /// Messages of a room before a place, newest first; only those of commits up to `within`, if given.
     pub fn page(
         &self,
@@ -58,7 +48,7 @@ impl Store {
         within: Option<&VersionVector>,
     ) -> Result<Page, StoreError> {
         let transaction = self.db.begin_read()?;
-        let mut listing = Listing::of(&transaction)?;
+        let mut listing = MessagesReader::read(&transaction)?;
         let timeline = transaction.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
         let to = before.map_or_else(|| timeline_end(room), |before| tables::timeline_key(room, before));
@@ -108,7 +98,7 @@ impl Store {
 
     /// The listed messages at these places; places at which none is listed give nothing.
     pub fn messages_at(&self, places: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
-        let mut listing = Listing::of(&self.db.begin_read()?)?;
+        let mut listing = self.messages()?;
         places.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
     }
 
@@ -150,48 +140,6 @@ impl Store {
             }
         }
         Ok(greatest)
-    }
-}
-
-impl Listing {
-    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, StoreError> {
-        Ok(Self {
-            log: transaction.open_table(tables::LOG)?,
-            ids: transaction.open_table(tables::MESSAGE_IDS)?,
-            messages: transaction.open_table(tables::MESSAGES)?,
-            names: NamesReader::read(transaction)?,
-            records: RecordsReader::read(transaction)?,
-            shown: Vec::new(),
-        })
-    }
-
-    /// The message listed at a place; `None` if the event there is no message, or one that an earlier post replaced.
-    pub(super) fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
-        let Some(bytes) = self.log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(None) };
-        let event = Event::decode(Bytes::copy_from_slice(bytes.value()))?;
-        let EventBody::MessagePosted(posted) = event.body else { return Ok(None) };
-        let sender = posted.sender.key();
-        let state: Option<MessageState> =
-            apply::get(&self.messages, &tables::message_key(sender, posted.id))?;
-        let Some(MessageState { room, .. }) = state.filter(|state| state.pos() == pos) else {
-            return Ok(None);
-        };
-        let holder: Option<IdHolder> = apply::get(&self.ids, posted.id.as_bytes())?;
-        let listed_id = holder.map_or(posted.id, |holder| message::listed_id(&holder, sender, posted.id));
-        let shown = self.shown(room, &posted.sender)?;
-        Ok(Some(ListedMessage { listed_id, pos, shown, posted }))
-    }
-
-    fn shown(&mut self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
-        if let Some((.., shown)) = self.shown.iter().find(|known| (known.0, &known.1) == (room, sender)) {
-            return Ok(shown.clone());
-        }
-        let shown = match sender {
-            Sender::Guest { id, name } => self.names.shown(room, *id, name)?,
-            Sender::User(user) => self.records.username(*user)?.unwrap_or_default(),
-        };
-        self.shown.push((room, sender.clone(), shown.clone()));
-        Ok(shown)
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     apply::parse,
     digests::DigestBook,
     tables::{INDEX, RECORDS, scope_beginning},
+    views::TO_ERASE,
 };
 
 /// A view: its number, never used for anything else, and what a record of it is.
@@ -127,6 +128,11 @@ impl<T: Rows> Records<T> {
         from: &[u8],
     ) -> Result<impl DoubleEndedIterator<Item = Row<Vec<u8>>> + use<'a, T>, StoreError> {
         scan_rows(&self.index, prefix, &[prefix, from].concat())
+    }
+
+    /// Whether there is something to be erased.
+    pub fn has_to_erase(&self) -> Result<bool, StoreError> {
+        Ok(self.scan_index(TO_ERASE, &[])?.next().is_some())
     }
 }
 

@@ -13,7 +13,7 @@ use starling_protocol::{
     merge::{contact::Relation, member::Member, room::RoomState},
 };
 
-use super::{Store, StoreError, apply, read::Listing, records::RecordsReader, tables};
+use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
 
 /// Rows that are looked at for the unread of one room, at most: events that are no messages, and messages that do not
 /// count, lie among those that do.
@@ -37,7 +37,7 @@ pub struct Unread {
 
 /// Reads rooms. Not to be held across an await.
 pub struct RoomReader {
-    listing: Listing,
+    listing: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
     timeline: ReadOnlyTable<&'static [u8; 50], ()>,
     scopes: ReadOnlyTable<&'static [u8], u64>,
@@ -54,7 +54,7 @@ impl Store {
     pub fn room_reader(&self) -> Result<RoomReader, StoreError> {
         let transaction = self.db.begin_read()?;
         Ok(RoomReader {
-            listing: Listing::of(&transaction)?,
+            listing: MessagesReader::read(&transaction)?,
             quick: transaction.open_table(tables::ROOMS)?,
             timeline: transaction.open_table(tables::TIMELINE)?,
             scopes: transaction.open_table(tables::SCOPES)?,

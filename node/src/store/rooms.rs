@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use starling_protocol::{
-    InviteCode, MessageId, Pos, RoomId, Scope, UserId,
+    Emoji, InviteCode, MessageId, Pos, RoomId, Scope, UserId,
     event::{MessageKey, Role},
     merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
 };
@@ -136,6 +136,17 @@ impl<T: Rows> Records<T> {
     /// Whether a message was deleted.
     pub fn is_deleted(&self, room: RoomId, message: MessageKey) -> Result<bool, StoreError> {
         self.has::<Deleted>(&Scope::room(room), &message.to_bytes())
+    }
+
+    /// What somebody did last with an emoji on a message.
+    pub fn reaction(
+        &self,
+        room: RoomId,
+        message: MessageKey,
+        user: UserId,
+        emoji: &Emoji,
+    ) -> Result<Option<Register<bool>>, StoreError> {
+        self.get::<Reaction>(&Scope::room(room), &views::reaction_key(message, user, emoji))
     }
 
     /// Who put which emoji on a message.

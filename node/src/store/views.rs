@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
-    DisplayName, MessageId, Pos, RoomId, RoomName, UserId, Username,
+    DisplayName, Emoji, MessageId, Pos, RoomId, RoomName, UserId, Username,
     event::{MessageKey, NotifyLevel},
     merge::{
         contact::Side,
@@ -108,6 +108,11 @@ pub fn mention_key(room: RoomId, place: Option<Pos>) -> Vec<u8> {
 /// Key in [`Edit`] and [`Duplicate`].
 pub fn message_place_key(message: MessageKey, place: Pos) -> Vec<u8> {
     [&message.to_bytes()[..], &place.to_bytes()].concat()
+}
+
+/// Key in [`Reaction`].
+pub fn reaction_key(message: MessageKey, user: UserId, emoji: &Emoji) -> Vec<u8> {
+    [&message.to_bytes()[..], &user.0, emoji.as_str().as_bytes()].concat()
 }
 
 /// Index: display name, folded; 0; user.

@@ -42,8 +42,8 @@ pub fn admit<T: Rows>(
 fn is_valid<T: Rows>(records: &Records<T>, code: InviteCode, now_ms: u64) -> Result<bool, StoreError> {
     let Some((room, invite)) = records.invite(code)? else { return Ok(false) };
     let Some(made) = invite.made.filter(|_| !invite.revoked) else { return Ok(false) };
-    let most = made.max_uses.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let uses = records.invite_uses(room, code)?;
     Ok(made.expires_ms.is_none_or(|end| now_ms < end)
-        && (most == usize::MAX || records.invite_uses(room, code, most)? < most)
+        && made.max_uses.is_none_or(|most| uses < most)
         && records.member_room(room)?.is_some())
 }

@@ -77,11 +77,6 @@ impl Tables<'_> {
         self.records.put_index(&key, &(scope, Vec::<u8>::new()))
     }
 
-    /// Whether there is something to be erased.
-    pub fn has_to_erase(&self) -> Result<bool, StoreError> {
-        Ok(self.records.scan_index(views::TO_ERASE, &[])?.next().is_some())
-    }
-
     /// Erases some events of a scope that was deleted; says whether there is more to be done.
     pub fn erase_some(&mut self) -> Result<bool, StoreError> {
         let next = self.records.scan_index(views::TO_ERASE, &[])?.next().transpose()?;
@@ -105,6 +100,6 @@ impl Tables<'_> {
             Some(last) => self.records.put_index(&key, &(scope, last))?,
             None => self.records.remove_index(&key)?,
         }
-        self.has_to_erase()
+        self.records.has_to_erase()
     }
 }

@@ -13,9 +13,12 @@ use starling_protocol::{
 
 use super::{Listed, Tables, get, put};
 use crate::store::{
-    Change, StoreError, tables,
+    Change, StoreError,
+    messages::key_of,
+    tables,
     views::{
         Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_place_key,
+        reaction_key,
     },
 };
 
@@ -39,10 +42,11 @@ impl Tables<'_> {
                 self.changes.push(Change::Deleted(room, deleted.message));
                 self.erase_message(scope, deleted.message)
             }
-            EventBody::ReactionSet(set) => {
-                let rule = |state| register::written(state, pos, set.on);
-                self.records.merge::<Reaction>(&mut self.book, scope, &reaction_key(set), rule)?;
-                self.changes.push(Change::Updated(room, set.message));
+            EventBody::ReactionSet(ReactionSet { message, user, emoji, on }) => {
+                let rule = |state| register::written(state, pos, *on);
+                let key = reaction_key(*message, *user, emoji);
+                self.records.merge::<Reaction>(&mut self.book, scope, &key, rule)?;
+                self.changes.push(Change::Updated(room, *message));
                 Ok(())
             }
             _ => Ok(()),
@@ -165,6 +169,11 @@ impl Tables<'_> {
         self.records.has::<Room>(&Scope::room(room), &[])
     }
 
+    /// The key of the message that is listed under an id.
+    pub fn key_of(&self, listed_id: MessageId) -> Result<Option<MessageKey>, StoreError> {
+        key_of(&self.message_ids, &self.records, listed_id)
+    }
+
     /// Where the message of a (sender, id) stands, if it was posted.
     pub fn message(&self, sender: SenderKey, id: MessageId) -> Result<Option<MessageState>, StoreError> {
         get(&self.messages, &tables::message_key(sender, id))
@@ -175,9 +184,4 @@ impl Tables<'_> {
         let bytes = self.log.get(&tables::log_key(origin, seq))?;
         super::posted_in(bytes.as_ref().map(redb::AccessGuard::value))
     }
-}
-
-/// Key in [`Reaction`].
-fn reaction_key(set: &ReactionSet) -> Vec<u8> {
-    [&set.message.to_bytes()[..], &set.user.0, set.emoji.as_str().as_bytes()].concat()
 }
