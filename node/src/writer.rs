@@ -319,8 +319,8 @@ impl Writer {
 
 /// A message as the sessions of its room are sent it.
 fn frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
-    let text = MessageObject::new(room, message, false).to_json().into();
-    Frame { commit, hlc: message.pos.hlc, text }
+    let text = MessageObject::new(room, message, false).to_json();
+    Frame { from: message.posted.sender.user(), ..Frame::new(commit, message.pos.hlc, text) }
 }
 
 /// Who is to be told of a request's result.

@@ -54,15 +54,34 @@ impl From<UserId> for LaneKey {
 pub struct Frame {
     /// The commit that it comes from; [`Frame::EPHEMERAL`] if it was never logged.
     pub commit: u64,
-    /// The stamp of the message that it shows.
+    /// The stamp of the message that it shows, or of what was done to it.
     pub hlc: Hlc,
-    /// The JSON text, shared.
+    /// The JSON text, shared. Empty if there is nothing to be sent: see [`Frame::look_again`].
     pub text: Utf8Bytes,
+    /// Whose doing it shows: sessions of those who have blocked him leave it out.
+    pub from: Option<UserId>,
 }
 
 impl Frame {
     /// The commit of frames that are no part of any: a replay never covers them.
     pub const EPHEMERAL: u64 = u64::MAX;
+
+    /// A frame that everybody in its lane is sent.
+    pub fn new(commit: u64, hlc: Hlc, text: impl Into<Utf8Bytes>) -> Self {
+        Self { commit, hlc, text: text.into(), from: None }
+    }
+
+    /// A frame that is not sent: what its lane is about has changed otherwise for everybody, so each session looks for
+    /// itself. In the lane of a user: at his account and session, his rooms, whom he has blocked, how he is shown. In
+    /// the lane of a room: at the room, which its members see each in their own way (`room` frames).
+    pub fn look_again(commit: u64) -> Self {
+        Self::new(commit, Hlc::default(), "")
+    }
+
+    /// Whether it is one of [`Frame::look_again`].
+    pub fn is_look_again(&self) -> bool {
+        self.text.is_empty()
+    }
 }
 
 /// The session has fallen further behind than the lane reaches.
@@ -281,7 +300,7 @@ mod tests {
     }
 
     fn frame(n: usize) -> Frame {
-        Frame { commit: n as u64, hlc: Hlc(n as u64), text: format!("{n:04}").into() }
+        Frame::new(n as u64, Hlc(n as u64), format!("{n:04}"))
     }
 
     fn taken(subscription: &mut Subscription, max: usize) -> Result<Vec<u64>, Lagged> {
@@ -354,7 +373,7 @@ mod tests {
         let lanes = lanes();
         let mut session = lanes.subscribe(ROOM);
         let large = Utf8Bytes::from("x".repeat(BYTES_MAX / 2));
-        let frames = (0..9).map(|n| Frame { commit: n, hlc: Hlc(n), text: large.clone() });
+        let frames = (0..9).map(|n| Frame::new(n, Hlc(n), large.clone()));
         lanes.get(ROOM).unwrap().push(frames);
         assert_eq!(taken(&mut session, 99).map(|frames| frames.len()), Ok(9));
         lanes.get(ROOM).unwrap().push([frame(9)]);

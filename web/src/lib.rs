@@ -6,6 +6,7 @@ pub mod assets;
 pub mod drain;
 pub mod guard;
 pub mod lane;
+pub mod live_frame;
 pub mod metrics;
 pub mod objects;
 pub mod openapi;

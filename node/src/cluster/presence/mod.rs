@@ -168,8 +168,7 @@ impl PresenceMap {
                 Notice::Joined(name) => ServerFrame::Joined { username: name, guest: true, at },
                 Notice::Left(name) => ServerFrame::Left { username: name, guest: true, at },
             };
-            let text = frame.to_json().into();
-            let frame = Frame { commit: Frame::EPHEMERAL, hlc: Hlc::default(), text };
+            let frame = Frame::new(Frame::EPHEMERAL, Hlc::default(), frame.to_json());
             frames.entry(room).or_default().push(frame);
         }
         for (room, frames) in frames {

@@ -84,7 +84,7 @@ async fn who_missed_comings_and_goings_is_told_who_is_here_now() {
     let mut client = settled().await;
     client.memory.users.lock().unwrap().push("Bob".into());
     let joined = r#"{"type":"joined","username":"Bob"}"#;
-    let frame = Frame { commit: Frame::EPHEMERAL, hlc: Hlc::default(), text: joined.into() };
+    let frame = Frame::new(Frame::EPHEMERAL, Hlc::default(), joined);
     client.lanes.get(ROOM).unwrap().push([frame]);
     (1..=MANY).for_each(|n| client.commit(n));
     assert_eq!(read_on(&mut client, MANY).await, ["welcome 0".to_owned(), format!("cursor {MANY}")]);

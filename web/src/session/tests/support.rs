@@ -243,8 +243,8 @@ impl Sink<Message> for Wire {
 
 /// Pushes a message into the lane as a commit does, before its point is published.
 pub fn push(lanes: &Lanes, n: u64) {
-    let text = MessageObject::new(ROOM, &message(n), false).to_json().into();
-    lanes.get(ROOM).unwrap().push([Frame { commit: n, hlc: Hlc(n), text }]);
+    let text = MessageObject::new(ROOM, &message(n), false).to_json();
+    lanes.get(ROOM).unwrap().push([Frame::new(n, Hlc(n), text)]);
 }
 
 pub fn commit(lanes: &Lanes, n: u64) {
