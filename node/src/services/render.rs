@@ -1,5 +1,6 @@
 //! Users, messages and contacts as the public contract shows them, made from what the store holds.
 
+mod message;
 mod room;
 
 use starling_protocol::{
@@ -8,9 +9,9 @@ use starling_protocol::{
     frame::client::{ListedMessage, at},
     merge::contact::Relation,
 };
-use starling_web::objects::{self, Contact, ContactState, Message, MessageSender, User};
+use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
 
-pub use self::room::room_object;
+pub use self::{message::message_object, room::room_object};
 use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.
@@ -58,27 +59,6 @@ pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<
             bot: false,
         }),
     }
-}
-
-/// A message that nobody has touched since it was posted.
-pub fn fresh_message<T: Rows>(
-    records: &Records<T>,
-    room: RoomId,
-    message: &ListedMessage,
-) -> Result<Message, StoreError> {
-    Ok(Message {
-        id: message.listed_id.to_string(),
-        room_id: room.to_string(),
-        sender: sender(records, message)?,
-        body: message.posted.body().to_owned(),
-        at: time(message.pos.hlc),
-        pos: message.pos.to_string(),
-        edited_at: None,
-        deleted: message.posted.text.is_none(),
-        reply_to: message.posted.reply_to.map(|id| id.to_string()),
-        files: Vec::new(),
-        reactions: std::collections::BTreeMap::new(),
-    })
 }
 
 /// What reactions are on a message.

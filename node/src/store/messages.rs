@@ -24,10 +24,10 @@ const PASSED_OVER_MAX: usize = 2_000;
 /// The tables in which messages are found. Not to be held across an await, as no transaction is.
 pub struct MessagesReader {
     pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    timeline: ReadOnlyTable<&'static [u8; 50], ()>,
+    pub(super) timeline: ReadOnlyTable<&'static [u8; 50], ()>,
     ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
-    scopes: ReadOnlyTable<&'static [u8], u64>,
+    pub(super) scopes: ReadOnlyTable<&'static [u8], u64>,
     names: NamesReader,
     /// People and rooms of members, as of the same moment.
     pub records: RecordsReader,

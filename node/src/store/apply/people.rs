@@ -5,6 +5,7 @@ use starling_protocol::{
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded},
     merge::{contact, read_mark, register, session, user},
 };
+use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -48,7 +49,7 @@ impl Tables<'_> {
                 let scope = Scope::user(user);
                 let rule = |state| register::written(state, pos, *level);
                 self.records.merge::<Notify>(&mut self.book, &scope, &room.0, rule)?;
-                self.changes.push(Change::Member(*room, user));
+                self.changes.push(Change::Member(*room, user, RoomChange::Updated));
                 Ok(())
             }
             _ => Ok(()),
