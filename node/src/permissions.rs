@@ -1,6 +1,8 @@
 //! Who may do what. Decided once, by the node that commits it, in the light of what holds then: services and the
 //! store's commit ask here, merging never does.
 
+mod messages;
+
 use starling_protocol::{
     ErrorCode, RoomId, UserId,
     event::{Role, RoomOpened, Visibility},
@@ -8,6 +10,7 @@ use starling_protocol::{
 };
 use starling_web::service::Refusal;
 
+pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
 use crate::store::{Records, Rows, StoreError};
 
 /// There is no such room, or none that the asker may know of.

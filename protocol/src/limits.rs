@@ -17,6 +17,8 @@ pub const TOPIC_CHARS_MAX: usize = 250;
 pub const EMOJI_BYTES_MAX: usize = 64;
 /// Users whom one message may name.
 pub const MENTIONS_MAX: usize = 50;
+/// Different emoji on one message, at most.
+pub const EMOJI_PER_MESSAGE_MAX: usize = 50;
 /// Characters in any id that a client sends, at most; ids are opaque and URL-safe.
 pub const ID_CHARS_MAX: usize = 64;
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod base;
+mod messages;
 mod operations;
 pub mod render;
 mod rooms;

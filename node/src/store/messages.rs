@@ -149,6 +149,13 @@ impl MessagesReader {
         Ok(edited.text.map(|text| (text.as_str().to_owned(), pos.hlc)))
     }
 
+    /// The place of the last message of a room.
+    pub fn last_place(&self, room: RoomId) -> Result<Option<Pos>, StoreError> {
+        let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_end(room));
+        let last = self.timeline.range::<&[u8; 50]>(&first..&last)?.next_back().transpose()?;
+        Ok(last.map(|(key, _)| tables::timeline_pos(key.value())))
+    }
+
     /// So many messages of a room between two places, in one direction, without those that `hides` tells.
     pub fn stretch(
         &mut self,

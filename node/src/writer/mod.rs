@@ -135,6 +135,15 @@ impl WriterHandle {
         self.of_nobody(Request::Op { op, done: oneshot::channel().0 })
     }
 
+    /// Commits one thing that no user asked for and waits until it is durable here; nothing if there was no room for it.
+    pub async fn commit_for_nobody(&self, op: Op) -> Option<OpResult> {
+        let (done, result) = oneshot::channel();
+        if !self.of_nobody(Request::Op { op, done }) {
+            return None;
+        }
+        result.await.ok()
+    }
+
     /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
         self.of_nobody(Request::Apply(events))

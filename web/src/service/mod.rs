@@ -2,6 +2,7 @@
 //! else; what they hand over has been parsed, what comes back has been decided.
 
 mod identity;
+mod messages;
 mod registration;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
     identity::{Authentication, Credentials, Identity},
+    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;
