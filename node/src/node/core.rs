@@ -28,7 +28,7 @@ use crate::{
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{AccountsService, Base, OperationsService, RoomsService},
+    services::{AccountsService, Base, Erasure, MessagesService, OperationsService, RoomsService},
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -134,10 +134,12 @@ impl Core {
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
+        background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
         let accounts = Arc::new(AccountsService::new(base.clone(), &token_secret));
         let web = Arc::new(Web {
             authentication: accounts,
+            messages: Arc::new(MessagesService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),

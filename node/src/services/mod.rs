@@ -8,4 +8,10 @@ mod operations;
 pub mod render;
 mod rooms;
 
-pub use self::{accounts::AccountsService, base::Base, operations::OperationsService, rooms::RoomsService};
+pub use self::{
+    accounts::AccountsService,
+    base::Base,
+    messages::{Erasure, MessagesService},
+    operations::OperationsService,
+    rooms::RoomsService,
+};

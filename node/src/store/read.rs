@@ -51,7 +51,8 @@ impl Store {
         let mut listing = MessagesReader::read(&transaction)?;
         let timeline = transaction.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
-        let to = before.map_or_else(|| tables::timeline_end(room), |before| tables::timeline_key(room, before));
+        let to =
+            before.map_or_else(|| tables::timeline_end(room), |before| tables::timeline_key(room, before));
         let mut page = Page { messages: Vec::new(), more: false };
         for entry in timeline.range::<&[u8; 50]>(&from..&to)?.rev() {
             let pos = tables::timeline_pos(entry?.0.value());

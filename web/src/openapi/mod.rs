@@ -30,14 +30,17 @@ const API: &str = "/api/v1/";
 pub mod tag {
     /// No account.
     pub const QUICK: &str = "Quick rooms";
+    /// Messages of rooms of members.
+    pub const MESSAGES: &str = "Messages";
     /// What a browser opens.
     pub const PAGES: &str = "Pages";
     /// Health, figures and this document.
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 3] = [
+const TAGS: [(&str, &str); 4] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (tag::PAGES, "What a browser opens, and what it loads for that."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];

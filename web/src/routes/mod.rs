@@ -33,7 +33,7 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Authentication, Operations, Presence, Refusal, Rooms},
+    service::{Authentication, Messages, Operations, Presence, Refusal, Rooms},
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -54,6 +54,8 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// Messages of rooms of members.
+    pub messages: Arc<dyn Messages>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.

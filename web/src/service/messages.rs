@@ -88,12 +88,8 @@ pub trait Messages: Send + Sync + 'static {
 
     /// Posts, and waits until that is durable on as many nodes as configured, or for the configured time. Says whether
     /// the message was there already; `IdReused` if it was another.
-    async fn post(
-        &self,
-        user: UserId,
-        room: RoomId,
-        message: NewMessage,
-    ) -> Result<(Message, bool), Refusal>;
+    async fn post(&self, user: UserId, room: RoomId, message: NewMessage)
+    -> Result<(Message, bool), Refusal>;
 
     /// So many messages of a room.
     async fn page(
@@ -125,4 +121,47 @@ pub trait Messages: Send + Sync + 'static {
         message: MessageId,
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal>;
+}
+
+/// A place where nobody asks.
+#[cfg(test)]
+#[async_trait]
+impl Messages for () {
+    async fn prepare(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<Post, Refusal> {
+        unreachable!()
+    }
+
+    async fn post(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<(Message, bool), Refusal> {
+        unreachable!()
+    }
+
+    async fn page(&self, _: UserId, _: RoomId, _: Wanted, _: usize) -> Result<MessagePage, Refusal> {
+        unreachable!()
+    }
+
+    async fn message(&self, _: UserId, _: MessageId) -> Result<Message, Refusal> {
+        unreachable!()
+    }
+
+    async fn edit(&self, _: UserId, _: MessageId, _: MessageText) -> Result<Message, Refusal> {
+        unreachable!()
+    }
+
+    async fn delete(&self, _: UserId, _: MessageId) -> Result<(), Refusal> {
+        unreachable!()
+    }
+
+    async fn react(&self, _: UserId, _: MessageId, _: Emoji, _: bool) -> Result<(), Refusal> {
+        unreachable!()
+    }
+
+    async fn read(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: MessageId,
+        _: Option<VersionVector>,
+    ) -> Result<(), Refusal> {
+        unreachable!()
+    }
 }

@@ -4,15 +4,12 @@
 pub mod caller;
 pub mod cursor;
 mod extract;
-#[allow(dead_code, reason = "pages and their marks come with the first list of its own")]
 mod list;
+mod messages;
 
-#[allow(unused_imports, reason = "as above")]
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
-#[allow(unused_imports, reason = "as above")]
-pub use list::PageMark;
-pub use list::{Limit, List};
+pub use list::{Limit, List, PageMark};
 
 use std::sync::Arc;
 
@@ -23,5 +20,5 @@ use super::Web;
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     // One line a group: .merge(accounts::routes())
-    OpenApiRouter::default()
+    OpenApiRouter::default().merge(messages::routes())
 }

@@ -184,6 +184,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
     Arc::new(Web {
         authentication: Arc::new(Nobody),
         guard: Guard::default(),
+        messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
         operations: memory.clone(),
