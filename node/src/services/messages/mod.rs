@@ -6,6 +6,8 @@ mod mentions;
 mod pages;
 mod post;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use async_trait::async_trait;
 use starling_protocol::{Emoji, MessageId, MessageText, RoomId, UserId, VersionVector};

@@ -19,7 +19,7 @@ pub struct Prepared {
     pub post: Post,
     key: MessageKey,
     /// A message of this sender and id is here already.
-    known: bool,
+    pub known: bool,
 }
 
 /// Whom it names, what it answers, and above what it is stamped: everything that this node holds in the room, for
