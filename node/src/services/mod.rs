@@ -7,6 +7,8 @@ mod messages;
 mod operations;
 pub mod render;
 mod rooms;
+#[cfg(test)]
+pub mod test_node;
 
 pub use self::{
     accounts::AccountsService,

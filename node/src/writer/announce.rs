@@ -1,6 +1,9 @@
 //! What a commit says to those who look on: its changes as frames, encoded once and pushed into the lanes that somebody
 //! here follows. Where nobody does, a change costs a look-up of its lane.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,

@@ -1,10 +1,10 @@
 //! Messages of rooms of members, in terms of the store and the writer.
 
-mod change;
+pub(super) mod change;
 mod erasure;
 mod mentions;
-mod pages;
-mod post;
+pub(super) mod pages;
+pub(super) mod post;
 mod read;
 #[cfg(test)]
 mod tests;
