@@ -8,7 +8,7 @@ mod operations;
 pub mod render;
 mod rooms;
 #[cfg(test)]
-pub mod test_node;
+pub(crate) mod test_node;
 
 pub use self::{
     accounts::AccountsService,

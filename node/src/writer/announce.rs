@@ -50,12 +50,15 @@ pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
     }
 }
 
+/// A lane, and what is to be pushed into it.
+type Pushed = (Arc<Lane>, Vec<Frame>);
+
 /// The frames of a commit, by lane. Each lane is looked up once; `None` if nobody here follows it.
 struct Announcement<'a> {
     lanes: &'a Lanes,
     store: &'a Store,
     number: u64,
-    frames: HashMap<LaneKey, Option<(Arc<Lane>, Vec<Frame>)>>,
+    frames: HashMap<LaneKey, Option<Pushed>>,
     /// Who was told how he stands to which room.
     told: BTreeSet<(RoomId, UserId)>,
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     services::base::Base,
-    store::{Op, OpResult},
+    store::{Op, OpResult, RecordsReader},
     supervisor::Part,
 };
 
@@ -32,7 +32,7 @@ impl Part for Erasure {
         let mut commits = self.lanes.watch_commits();
         loop {
             commits.mark_unchanged();
-            if self.base.look(|records| records.has_to_erase()).await.unwrap_or(true) {
+            if self.base.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
                 while self.base.writer.commit_for_nobody(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use starling_protocol::{
-    Scope, Topic, UserId,
+    EventBody, EventDraft, RoomName, Scope, Topic, UserId, VersionVector,
     event::{
-        ContactSet, MemberSet, Membership, ReadMarked, Role, RoomChanged, RoomOpened, Stance, direct_room,
+        ContactSet, MemberSet, Membership, ReadMarked, Role, RoomChanged, RoomOpened, Stance, Visibility,
+        direct_room,
     },
 };
 use starling_web::lane::{CommitPoint, Subscription};
 
 use super::*;
 use crate::{
-    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM},
+    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, new},
     store::Decision,
 };
 
@@ -74,8 +75,8 @@ impl Stage {
         done
     }
 
-    fn write(&mut self, scope: Scope, body: impl Into<starling_protocol::EventBody>) {
-        let draft = starling_protocol::EventDraft::new(scope, body);
+    fn write(&mut self, scope: Scope, body: impl Into<EventBody>) {
+        let draft = EventDraft::new(scope, body);
         self.after(|node| node.decide(move |_| Ok(Decision::Write(vec![draft.clone()]))).unwrap());
     }
 }
@@ -103,13 +104,13 @@ fn how_far_one_has_read_is_seen_by_oneself_and_by_the_other_of_two() {
     stage.write(Scope::room(between), RoomOpened::Direct { one: ANN, other: BOB });
     stage.after(|node| {
         node.say(BOB, 1, "a");
-        node.post(BOB, between, &crate::services::test_node::new(2, "b")).unwrap();
+        node.post(BOB, between, &new(2, "b")).unwrap();
     });
     let (mut room, mut two, mut ann, mut bob) =
         (stage.follow(ROOM), stage.follow(between), stage.follow(ANN), stage.follow(BOB));
     for (of, n) in [(ROOM, 1), (between, 2)] {
         let pos = stage.node.pos(n);
-        stage.write(Scope::user(ANN), ReadMarked { room: of, pos, seen: Default::default() });
+        stage.write(Scope::user(ANN), ReadMarked { room: of, pos, seen: VersionVector::default() });
     }
     assert_eq!(ann.texts(), ["read"]);
     assert_eq!(two.told(), [("read".to_owned(), Some(ANN))]);
@@ -118,7 +119,7 @@ fn how_far_one_has_read_is_seen_by_oneself_and_by_the_other_of_two() {
     stage.write(Scope::user(BOB), ContactSet { to: ANN, round: 1, stance: Stance::None });
     stage.after(|node| node.say(BOB, 3, "c"));
     let (pos, _) = (stage.node.pos(3), ann.told());
-    stage.write(Scope::user(ANN), ReadMarked { room: between, pos, seen: Default::default() });
+    stage.write(Scope::user(ANN), ReadMarked { room: between, pos, seen: VersionVector::default() });
     assert!(two.told().is_empty());
 }
 
@@ -150,9 +151,9 @@ fn who_was_made_a_member_of_a_room_before_it_came_is_told_when_it_comes() {
     stage.write(Scope::room(room), set);
     assert_eq!(bob.texts(), ["look again"]);
     let opened = RoomOpened::Named {
-        name: starling_protocol::RoomName::parse("late").unwrap(),
+        name: RoomName::parse("late").unwrap(),
         topic: Topic::default(),
-        visibility: starling_protocol::event::Visibility::Private,
+        visibility: Visibility::Private,
     };
     stage.write(Scope::room(room), opened);
     assert_eq!(bob.texts(), ["room joined", "look again"]);
