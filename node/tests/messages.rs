@@ -5,10 +5,17 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
+use starling_node::auth::{Code, PersonalToken};
+use starling_node::store::{Committer, Decide, Decision, Op, OpResult, Store, Tables};
+use starling_protocol::event::{
+    MemberSet, Membership, Role, RoomOpened, SessionKind, SessionOpened, UserRegistered, Visibility,
+};
+use starling_protocol::{EventDraft, NodeId, RoomId, RoomName, Scope, SessionId, Topic, UserId, Username};
 use support::http::{self, Answer};
-use support::{Cluster, PATIENCE, eventually};
+use support::{Cluster, Node, PATIENCE, eventually};
 use uuid::Uuid;
 
 /// Somebody with an account.
@@ -18,14 +25,6 @@ struct Person {
 }
 
 impl Person {
-    async fn register(node: SocketAddr, username: &str) -> Self {
-        let body = json!({ "username": username, "password": "correct horse battery staple" });
-        let answer = send(node, "POST", "/api/v1/register", None, &body).await;
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        let json = answer.json();
-        Self { id: text(&json["user"]["id"]), token: text(&json["access_token"]) }
-    }
-
     async fn ask(&self, node: SocketAddr, method: &str, target: &str, body: &Value) -> Answer {
         send(node, method, target, Some(&self.token), body).await
     }
@@ -69,27 +68,77 @@ async fn send(node: SocketAddr, method: &str, target: &str, token: Option<&str>,
     http::request(node, method, target, &headers, body.as_bytes()).await.unwrap()
 }
 
-/// Three people, each known to all nodes, in a public room that the first owns.
-async fn in_a_room(cluster: &Cluster) -> ([Person; 3], String) {
-    let people = [
-        Person::register(cluster[0].http, "ann").await,
-        Person::register(cluster[1].http, "bob").await,
-        Person::register(cluster[2].http, "carol").await,
-    ];
-    let room = json!({ "name": "Room", "visibility": "public" });
-    let room = text(&people[0].does(cluster[1].http, "POST", "/api/v1/rooms", &room, 201).await["id"]);
-    for (person, node) in [(&people[1], 2), (&people[2], 0)] {
-        let target = format!("/api/v1/rooms/{room}/join");
-        person.does(cluster[node].http, "POST", &target, &Value::Null, 200).await;
+/// People with an account and a token, in a room that the first owns; all but the last are members.
+struct Seed {
+    people: Vec<Person>,
+    room: String,
+}
+
+/// Puts people into the store of a node that does not run: what they do over HTTP is what is tested here, not how they
+/// came to be.
+fn seed(node: &Node, names: &[&str]) -> Seed {
+    let store = Arc::new(Store::open_file(&node.data_dir().join("starling.redb")).unwrap());
+    let mut committer = Committer::new(store, NodeId([7; 16]), 1_700_000_000_000).unwrap();
+    let mut write = |draft: EventDraft| {
+        let write = move |_: &Tables<'_>| Ok(Decision::Write(vec![draft.clone()]));
+        let op = Op::Decide(Decide::new(write));
+        match committer.commit(1_700_000_000_000, 7, &[op]).unwrap().results.remove(0) {
+            OpResult::Done(pos) => pos,
+            other => panic!("{other:?}"),
+        }
+    };
+    let room = RoomId([7; 10]);
+    let (name, topic) = (RoomName::parse("Room").unwrap(), Topic::default());
+    write(EventDraft::new(
+        Scope::room(room),
+        RoomOpened::Named { name, topic, visibility: Visibility::Private },
+    ));
+    let mut people = Vec::new();
+    for (n, name) in (1..).zip(names) {
+        let (user, session, code) = (UserId([n; 16]), SessionId([n; 16]), Code::new([n; 16]));
+        let registered = UserRegistered {
+            username: Username::parse(name).unwrap(),
+            display_name: None,
+            password: Some("none".into()),
+            admin: false,
+        };
+        let password = write(EventDraft::new(Scope::user(user), registered));
+        let opened = SessionOpened {
+            session,
+            kind: SessionKind::Personal("test".into()),
+            password,
+            key: code.hash(),
+            user_agent: "".into(),
+            expires_ms: None,
+        };
+        write(EventDraft::new(Scope::user(user), opened));
+        let role = if n == 1 { Role::Owner } else { Role::Member };
+        let membership =
+            if usize::from(n) == names.len() { Membership::None } else { Membership::Member(role) };
+        let set = MemberSet { user, membership, since: None, invite: None, by: user };
+        write(EventDraft::new(Scope::room(room), set));
+        let token = PersonalToken { user: user.to_string(), id: session.to_string(), code }.text();
+        people.push(Person { id: user.to_string(), token });
     }
-    (people, room)
+    Seed { people, room: room.to_string() }
+}
+
+/// So many nodes, all of which have heard of the people.
+async fn with_people(count: usize, names: &[&str]) -> (Cluster, Seed) {
+    let mut cluster = Cluster::start(count).await;
+    cluster[0].stop().await;
+    let seeded = seed(&cluster[0], names);
+    cluster[0].start();
+    cluster[0].wait_ready().await;
+    cluster.linked().await;
+    (cluster, seeded)
 }
 
 /// Promises 2 and 5: what is posted anywhere is listed everywhere once, in one order, with all that is done to it.
 #[tokio::test]
 async fn a_message_and_what_is_done_to_it_show_alike_on_all_nodes() {
-    let cluster = Cluster::start(3).await;
-    let ([ann, bob, carol], room) = in_a_room(&cluster).await;
+    let (cluster, Seed { people, room }) = with_people(3, &["ann", "bob", "carol", "stranger"]).await;
+    let [ann, bob, carol, _] = &people[..] else { unreachable!() };
     let messages = format!("/api/v1/rooms/{room}/messages");
     let [a, b, c] = [0, 1, 2].map(|n| cluster[n].http);
     let id = Uuid::new_v4().to_string();
@@ -140,12 +189,8 @@ async fn a_message_and_what_is_done_to_it_show_alike_on_all_nodes() {
 /// No 500 may be provoked, and what one may not know of is not there.
 #[tokio::test]
 async fn bad_requests_are_refused_by_their_kind() {
-    let cluster = Cluster::start(1).await;
-    let node = cluster[0].http;
-    let ann = Person::register(node, "ann").await;
-    let eve = Person::register(node, "eve").await;
-    let room = json!({ "name": "Room", "visibility": "private" });
-    let room = text(&ann.does(node, "POST", "/api/v1/rooms", &room, 201).await["id"]);
+    let (cluster, Seed { people, room }) = with_people(1, &["ann", "eve"]).await;
+    let (node, ann, eve) = (cluster[0].http, &people[0], &people[1]);
     let messages = format!("/api/v1/rooms/{room}/messages");
     let id = text(&ann.does(node, "POST", &messages, &json!({ "body": "x" }), 201).await["id"]);
     let message = format!("/api/v1/messages/{id}");
