@@ -209,7 +209,7 @@ fn an_operation_says_only_what_is_its_own() {
         operation["parameters"].as_array().unwrap()[..4].iter().map(|given| &given["schema"]).collect();
     assert_eq!(schemas[0], &json!({ "type": "string" }));
     assert_eq!(schemas[1], &json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }));
-    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": 512 }));
+    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": 1024 }));
     assert_eq!(operation["parameters"][0]["description"], "Only those of this colour.");
     let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
     assert_eq!(body, Some("#/components/schemas/NewThing"));
