@@ -2,27 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod seeded;
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use seeded::{Person, Seed, seed};
 use serde_json::{Value, json};
-use starling_node::auth::{Code, PersonalToken};
-use starling_node::store::{Committer, Decide, Decision, Op, OpResult, Store, Tables};
-use starling_protocol::event::{
-    MemberSet, Membership, Role, RoomOpened, SessionKind, SessionOpened, UserRegistered, Visibility,
-};
-use starling_protocol::{EventDraft, NodeId, RoomId, RoomName, Scope, SessionId, Topic, UserId, Username};
 use support::http::{self, Answer};
-use support::{Cluster, Node, PATIENCE, eventually};
+use support::{Cluster, PATIENCE, eventually};
 use uuid::Uuid;
-
-/// Somebody with an account.
-struct Person {
-    id: String,
-    token: String,
-}
 
 impl Person {
     async fn ask(&self, node: SocketAddr, method: &str, target: &str, body: &Value) -> Answer {
@@ -66,61 +55,6 @@ async fn send(node: SocketAddr, method: &str, target: &str, token: Option<&str>,
         headers.push(("content-type", "application/json"));
     }
     http::request(node, method, target, &headers, body.as_bytes()).await.unwrap()
-}
-
-/// People with an account and a token, in a room that the first owns; all but the last are members.
-struct Seed {
-    people: Vec<Person>,
-    room: String,
-}
-
-/// Puts people into the store of a node that does not run: what they do over HTTP is what is tested here, not how they
-/// came to be.
-fn seed(node: &Node, names: &[&str]) -> Seed {
-    let store = Arc::new(Store::open_file(&node.data_dir().join("starling.redb")).unwrap());
-    let mut committer = Committer::new(store, NodeId([7; 16]), 1_700_000_000_000).unwrap();
-    let mut write = |draft: EventDraft| {
-        let write = move |_: &Tables<'_>| Ok(Decision::Write(vec![draft.clone()]));
-        let op = Op::Decide(Decide::new(write));
-        match committer.commit(1_700_000_000_000, 7, &[op]).unwrap().results.remove(0) {
-            OpResult::Done(pos) => pos,
-            other => panic!("{other:?}"),
-        }
-    };
-    let room = RoomId([7; 10]);
-    let (name, topic) = (RoomName::parse("Room").unwrap(), Topic::default());
-    write(EventDraft::new(
-        Scope::room(room),
-        RoomOpened::Named { name, topic, visibility: Visibility::Private },
-    ));
-    let mut people = Vec::new();
-    for (n, name) in (1..).zip(names) {
-        let (user, session, code) = (UserId([n; 16]), SessionId([n; 16]), Code::new([n; 16]));
-        let registered = UserRegistered {
-            username: Username::parse(name).unwrap(),
-            display_name: None,
-            password: Some("none".into()),
-            admin: false,
-        };
-        let password = write(EventDraft::new(Scope::user(user), registered));
-        let opened = SessionOpened {
-            session,
-            kind: SessionKind::Personal("test".into()),
-            password,
-            key: code.hash(),
-            user_agent: "".into(),
-            expires_ms: None,
-        };
-        write(EventDraft::new(Scope::user(user), opened));
-        let role = if n == 1 { Role::Owner } else { Role::Member };
-        let membership =
-            if usize::from(n) == names.len() { Membership::None } else { Membership::Member(role) };
-        let set = MemberSet { user, membership, since: None, invite: None, by: user };
-        write(EventDraft::new(Scope::room(room), set));
-        let token = PersonalToken { user: user.to_string(), id: session.to_string(), code }.text();
-        people.push(Person { id: user.to_string(), token });
-    }
-    Seed { people, room: room.to_string() }
 }
 
 /// So many nodes, all of which have heard of the people.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+#[path = "../seeded/mod.rs"]
+mod seeded;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -43,17 +45,34 @@ const CODES: [&str; 23] = [
 
 #[tokio::test]
 async fn every_operation_answers_nonsense_as_its_document_says() {
-    let node = Node::lone(&[]).await;
+    let mut node = Node::lone(&[]).await;
+    node.stop().await;
+    let seeded::Seed { people, room: of_members } = seeded::seed(&node, &["ann", "bob"]);
+    node.start();
+    node.wait_ready().await;
+    let bearer = format!("Bearer {}", people[0].token);
     let document = Document::of(&get(node.http, "/api/openapi.json").await.expect("there is one"));
     // What parameters of these names are given where they are right. Accounts, rooms and tokens go here as they come.
     let room = create_room(node.http).await;
-    let right = [("roomID", room.as_str()), ("room", room.as_str()), ("username", "Ann")];
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let target = format!("/api/v1/rooms/{of_members}/messages");
+    let posted = request(node.http, "POST", &target, &headers, br#"{"body":"x"}"#).await;
+    let message = posted.expect("it answers").json()["id"].as_str().expect("it is posted").to_owned();
+    let right = [
+        ("roomID", room.as_str()),
+        ("room", &room),
+        ("username", "Ann"),
+        ("id", &message),
+        ("emoji", "👍"),
+    ];
     let operations = document.operations();
     assert!(operations.len() >= 13, "the document has lost operations: {}", operations.len());
     let mut asked = 0;
     for operation in &operations {
         for ask in nonsense::all(&document, operation, &right) {
-            let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let mut headers: Vec<_> =
+                ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            headers.push(("authorization", &bearer));
             let answer = request(node.http, &ask.method, &ask.target, &headers, &ask.body).await;
             let answer = answer.unwrap_or_else(|error| panic!("{ask}: {error}"));
             check(&document, operation, &ask, &answer);
