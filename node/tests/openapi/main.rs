@@ -58,13 +58,8 @@ async fn every_operation_answers_nonsense_as_its_document_says() {
     let target = format!("/api/v1/rooms/{of_members}/messages");
     let posted = request(node.http, "POST", &target, &headers, br#"{"body":"x"}"#).await;
     let message = posted.expect("it answers").json()["id"].as_str().expect("it is posted").to_owned();
-    let right = [
-        ("roomID", room.as_str()),
-        ("room", &room),
-        ("username", "Ann"),
-        ("id", &message),
-        ("emoji", "👍"),
-    ];
+    let right =
+        [("roomID", room.as_str()), ("room", &room), ("username", "Ann"), ("id", &message), ("emoji", "👍")];
     let operations = document.operations();
     assert!(operations.len() >= 13, "the document has lost operations: {}", operations.len());
     let mut asked = 0;
