@@ -5,6 +5,7 @@
 mod apply;
 mod change;
 mod commit;
+mod decide;
 mod digests;
 mod migrations;
 mod names;
@@ -31,7 +32,8 @@ use thiserror::Error;
 pub use self::{
     apply::Tables,
     change::Change,
-    commit::{Commit, Committer, Decide, Decision, Op, OpResult, OwnEvents},
+    commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    decide::{Decide, Decision},
     digests::Snapshot,
     people::Person,
     read::Page,
