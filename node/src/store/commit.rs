@@ -352,11 +352,9 @@ impl Batch<'_> {
     }
 
     fn take(&mut self, event: &Event) -> Result<(), StoreError> {
-        // What was deleted before it came is kept and applied as a stub, as a rebuild will find it.
-        let stub = if self.tables.is_erased(event)? { Some(event.erased()) } else { None };
-        let kept = stub.as_ref().unwrap_or(event);
-        self.tables.append(kept)?;
-        self.gathered.listed.extend(self.tables.apply(kept)?);
+        let kept = self.tables.kept(event)?;
+        self.tables.append(&kept)?;
+        self.gathered.listed.extend(self.tables.apply(&kept)?);
         self.gathered.vector.advance(event.origin, event.seq);
         Ok(())
     }

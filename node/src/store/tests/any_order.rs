@@ -133,7 +133,6 @@ fn leaks(shown: &Shown, logs: &[Vec<Event>]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
     fn any_order_gives_the_same_views_and_the_same_log(logs in logs(), orders in vec(steps(), 2)) {
         let gone = erased(&logs);
