@@ -101,8 +101,8 @@ impl Tables<'_> {
     fn user_deleted(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         self.account(user, pos, body)?;
         let scope = Scope::user(user);
-        for (session, _) in self.records.sessions(user)? {
-            self.session(user, &session.0, pos, body)?;
+        for (session, state) in self.records.sessions(user)? {
+            self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erased(state))?;
         }
         self.changes.push(Change::Profile(user));
         self.erase_later(&scope)
