@@ -21,14 +21,15 @@ use super::{
     cluster_start::{ClusterStart, Joined},
 };
 use crate::{
+    auth::Passwords,
     cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap},
-    config::Config,
+    config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{AccountsService, Base, OperationsService, RoomsService},
+    services::{AccountsService, AccountsStart, Base, OperationsService, RoomsService},
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -111,6 +112,8 @@ impl Core {
         let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let token_secret =
             cluster.as_ref().map_or_else(|| identity.token_secret(), |joined| joined.keys.token_secret);
+        let passwords = Passwords::start(&machine, config.auth.cost, config.auth.workers);
+        let passwords = Arc::new(passwords.map_err(ConfigError::from)?);
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -135,9 +138,16 @@ impl Core {
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         let (serving, drain) = Drain::new();
-        let accounts = Arc::new(AccountsService::new(base.clone(), &token_secret));
+        let accounts = Arc::new(AccountsService::new(AccountsStart {
+            base: base.clone(),
+            token_secret,
+            passwords,
+            mode: config.registration,
+            members: cluster.as_ref().map(|joined| Arc::clone(&joined.members)),
+        }));
         let web = Arc::new(Web {
-            authentication: accounts,
+            authentication: accounts.clone(),
+            accounts,
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),

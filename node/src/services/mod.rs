@@ -7,4 +7,9 @@ mod operations;
 pub mod render;
 mod rooms;
 
-pub use self::{accounts::AccountsService, base::Base, operations::OperationsService, rooms::RoomsService};
+pub use self::{
+    accounts::{AccountsService, AccountsStart},
+    base::Base,
+    operations::OperationsService,
+    rooms::RoomsService,
+};

@@ -152,6 +152,17 @@ impl<T: Rows> Records<T> {
         rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
     }
 
+    /// The sessions of a user that were opened and not ended. Some may have ended by themselves: by time, or by a change
+    /// of the password.
+    pub fn open_sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
+        let mut open = Vec::new();
+        for row in self.scan_index(&views::open_session_index(user, &[]), &[])? {
+            let id = SessionId(id_of(&row?.0)?);
+            open.extend(self.session(user, id)?.map(|session| (id, session)));
+        }
+        Ok(open)
+    }
+
     /// What two people said last of each other, seen from the first.
     pub fn sides(&self, one: UserId, other: UserId) -> Result<Sides, StoreError> {
         let scope = Scope::user(one);

@@ -33,7 +33,7 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Authentication, Operations, Presence, Refusal, Rooms},
+    service::{Accounts, Authentication, Operations, Presence, Refusal, Rooms},
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -54,6 +54,8 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// What he may do with his account.
+    pub accounts: Arc<dyn Accounts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.

@@ -1,18 +1,17 @@
 //! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
+mod accounts;
 pub mod caller;
 pub mod cursor;
 mod extract;
-#[allow(dead_code, reason = "pages and their marks come with the first list of its own")]
 mod list;
+mod me;
+mod sessions;
 
-#[allow(unused_imports, reason = "as above")]
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
-#[allow(unused_imports, reason = "as above")]
-pub use list::PageMark;
-pub use list::{Limit, List};
+pub use list::{Limit, List, PageMark};
 
 use std::sync::Arc;
 
@@ -22,6 +21,5 @@ use super::Web;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    // One line a group: .merge(accounts::routes())
-    OpenApiRouter::default()
+    OpenApiRouter::default().merge(accounts::routes()).merge(me::routes()).merge(sessions::routes())
 }
