@@ -30,36 +30,36 @@ pub struct AuthFile {
 #[derive(Args, Debug)]
 pub struct AuthFlags {
     /// Memory in KiB that checking a password takes [default: 19456].
-    #[arg(long, env = "STARLING_AUTH_MEMORY_KIB", value_name = "KIB")]
-    auth_memory_kib: Option<u32>,
+    #[arg(long = "auth-memory-kib", env = "STARLING_AUTH_MEMORY_KIB", value_name = "KIB")]
+    memory_kib: Option<u32>,
     /// Passes over that memory [default: 2].
-    #[arg(long, env = "STARLING_AUTH_PASSES", value_name = "N")]
-    auth_passes: Option<u32>,
+    #[arg(long = "auth-passes", env = "STARLING_AUTH_PASSES", value_name = "N")]
+    passes: Option<u32>,
     /// Lanes of that memory [default: 1].
-    #[arg(long, env = "STARLING_AUTH_LANES", value_name = "N")]
-    auth_lanes: Option<u32>,
+    #[arg(long = "auth-lanes", env = "STARLING_AUTH_LANES", value_name = "N")]
+    lanes: Option<u32>,
     /// Passwords that are checked at once [default: half of the cores].
-    #[arg(long, env = "STARLING_AUTH_WORKERS", value_name = "N")]
-    auth_workers: Option<u64>,
+    #[arg(long = "auth-workers", env = "STARLING_AUTH_WORKERS", value_name = "N")]
+    workers: Option<u64>,
     /// Let the cost be below its default: for tests, never for passwords of people [default: false].
-    #[arg(long, env = "STARLING_AUTH_WEAK_HASHES", value_name = "BOOL")]
-    auth_weak_hashes: Option<bool>,
+    #[arg(long = "auth-weak-hashes", env = "STARLING_AUTH_WEAK_HASHES", value_name = "BOOL")]
+    weak_hashes: Option<bool>,
 }
 
 impl AuthConfig {
     /// Resolves flags and environment over the file over the defaults.
     pub fn resolve(flags: &AuthFlags, file: &AuthFile) -> Result<Self, ConfigError> {
         let cost = Cost {
-            memory_kib: flags.auth_memory_kib.or(file.memory_kib).unwrap_or(Cost::MIN.memory_kib),
-            passes: flags.auth_passes.or(file.passes).unwrap_or(Cost::MIN.passes),
-            lanes: flags.auth_lanes.or(file.lanes).unwrap_or(Cost::MIN.lanes),
+            memory_kib: flags.memory_kib.or(file.memory_kib).unwrap_or(Cost::MIN.memory_kib),
+            passes: flags.passes.or(file.passes).unwrap_or(Cost::MIN.passes),
+            lanes: flags.lanes.or(file.lanes).unwrap_or(Cost::MIN.lanes),
         };
         cost.check()?;
         let weak = cost.memory_kib < Cost::MIN.memory_kib || cost.passes < Cost::MIN.passes;
-        if weak && !flags.auth_weak_hashes.or(file.weak_hashes).unwrap_or(false) {
+        if weak && !flags.weak_hashes.or(file.weak_hashes).unwrap_or(false) {
             return Err(ConfigError::WeakHashes);
         }
-        let workers = flags.auth_workers.or(file.workers).unwrap_or(default_workers() as u64);
+        let workers = flags.workers.or(file.workers).unwrap_or(default_workers() as u64);
         let workers = within("auth.workers", workers, 1..=256, "1 to 256")?;
         Ok(Self { cost, workers: usize::try_from(workers).unwrap_or(1) })
     }

@@ -112,8 +112,6 @@ impl Core {
         let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let token_secret =
             cluster.as_ref().map_or_else(|| identity.token_secret(), |joined| joined.keys.token_secret);
-        let passwords = Passwords::start(&machine, config.auth.cost, config.auth.workers);
-        let passwords = Arc::new(passwords.map_err(ConfigError::from)?);
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -138,13 +136,7 @@ impl Core {
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         let (serving, drain) = Drain::new();
-        let accounts = Arc::new(AccountsService::new(AccountsStart {
-            base: base.clone(),
-            token_secret,
-            passwords,
-            mode: config.registration,
-            members: cluster.as_ref().map(|joined| Arc::clone(&joined.members)),
-        }));
+        let accounts = accounts(config, &base, token_secret, cluster.as_ref())?;
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts,
@@ -166,12 +158,7 @@ impl Core {
             lanes,
             guard: guard(config, &metrics),
             metrics: metrics.web.clone(),
-            settings: WebSettings {
-                node: identity.node().to_string(),
-                guests_enabled: config.guests_enabled,
-                // Without a token, figures are not for everybody whom a public address lets in.
-                metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
-            },
+            settings: settings(config, identity),
             drain,
         });
         Ok(Self {
@@ -252,6 +239,31 @@ impl Core {
         if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
+    }
+}
+
+fn accounts(
+    config: &Config,
+    base: &Base,
+    token_secret: [u8; 32],
+    cluster: Option<&Joined>,
+) -> Result<Arc<AccountsService>, ConfigError> {
+    let passwords = Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?;
+    Ok(Arc::new(AccountsService::new(AccountsStart {
+        base: base.clone(),
+        token_secret,
+        passwords: Arc::new(passwords),
+        mode: config.registration,
+        members: cluster.map(|joined| Arc::clone(&joined.members)),
+    })))
+}
+
+fn settings(config: &Config, identity: &Identity) -> WebSettings {
+    WebSettings {
+        node: identity.node().to_string(),
+        guests_enabled: config.guests_enabled,
+        // Without a token, figures are not for everybody whom a public address lets in.
+        metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }
 }
 

@@ -177,11 +177,11 @@ impl<T: Rows> Records<T> {
 
     /// All of whom a user has said something, or who have of him, with what was said last; each once, in the order of
     /// their ids, from one on.
-    pub fn acquaintances<'a>(
-        &'a self,
+    pub fn acquaintances(
+        &self,
         user: UserId,
         from: UserId,
-    ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'a, T>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'_, T>, StoreError> {
         let said = |row: Row<Side>| row.and_then(|(id, side)| Ok((UserId(id_of(&id)?), side)));
         let scope = Scope::user(user);
         let mut mine = self.scan_from::<ContactMine>(&scope, &[], &from.0)?.map(said).peekable();
@@ -216,11 +216,11 @@ impl<T: Rows> Records<T> {
     }
 
     /// The places of messages in a room that name a user, the newest first.
-    pub fn mentions<'a>(
-        &'a self,
+    pub fn mentions(
+        &self,
         user: UserId,
         room: RoomId,
-    ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'a, T>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'_, T>, StoreError> {
         let rows = self.scan::<Mention>(&Scope::user(user), &room.0)?;
         Ok(rows.rev().map(|row| Ok(Pos::from_bytes(id_of(&row?.0)?))))
     }

@@ -88,10 +88,10 @@ pub fn router(web: Arc<Web>) -> Router {
     if web.settings.metrics {
         routes = routes.merge(health::metrics_routes());
     }
-    let (router, mut document) = routes.split_for_parts();
+    let (served, mut document) = routes.split_for_parts();
     openapi::complete(&mut document);
-    let router = router.layer(Extension(Arc::new(Served::new(&document))));
-    finish(router.fallback(pages::not_found), web)
+    let served = served.layer(Extension(Arc::new(Served::new(&document))));
+    finish(served.fallback(pages::not_found), web)
 }
 
 /// The router of a listener for metrics alone.

@@ -1,7 +1,7 @@
 //! Refresh: a token is good for one step. Its successor is derived, so any node gives the same one.
 
 use starling_protocol::{
-    EventDraft, Scope, SessionId, UserId,
+    Scope, SessionId, UserId,
     event::{RefreshUsed, SessionKind},
     merge::session::SessionState,
 };
@@ -79,6 +79,6 @@ fn use_token(
     if state.used >= Some(n) {
         return Ok(Decision::Nothing);
     }
-    let used = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
-    Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), used)]))
+    let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
+    Ok(Decision::one(Scope::user(user), body))
 }

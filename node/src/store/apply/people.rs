@@ -41,7 +41,7 @@ impl Tables<'_> {
             EventBody::SessionOpened(SessionOpened { session, .. }) => {
                 self.session(user, &session.0, pos, body)
             }
-            EventBody::RefreshUsed(used) => self.session(user, &used.session.0, pos, body),
+            EventBody::RefreshUsed(refresh) => self.session(user, &refresh.session.0, pos, body),
             EventBody::SessionsEnded(SessionsEnded { sessions }) => {
                 sessions.iter().try_for_each(|session| self.session(user, &session.0, pos, body))
             }

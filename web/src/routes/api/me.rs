@@ -49,6 +49,7 @@ async fn me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
 struct ChangeMe {
     /// A new name, once, for an account that was renamed (`renamed` is true).
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
@@ -169,6 +170,7 @@ async fn get_settings(State(web): State<Arc<Web>>, Caller(who): Caller) -> Resul
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
 struct ChangeSettings {
     /// How pages look.
     theme: Option<Theme>,
