@@ -223,7 +223,7 @@ impl Base<'_> {
         let large = vec![b' '; BODY_BYTES_MAX + 1];
         with("a body that is too large".to_owned(), large, Expected::Problem(413, "too_large"));
         for (name, value) in sample.as_object().into_iter().flatten() {
-            self.field(name, value, &sample, &mut with);
+            self.field(name, value, sample, &mut with);
         }
         for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("nonsense")] {
             let expected = Expected::Problem(415, "unsupported_media_type");
