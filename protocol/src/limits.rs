@@ -11,6 +11,14 @@ pub const ROOM_NAME_CHARS_MAX: usize = 80;
 pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
 /// Characters in what a user is shown as, at most, after trimming.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 64;
+/// Characters of what a client says that it is; what is longer is cut.
+pub const USER_AGENT_CHARS_MAX: usize = 200;
+/// Characters in a language tag, at most: the longest that a tag should have (RFC 5646, 4.4.1).
+pub const LANGUAGE_CHARS_MAX: usize = 35;
+/// Logins of one account that live at once, at most: the one that was seen least lately ends when another begins.
+pub const SESSIONS_MAX: usize = 100;
+/// Personal access tokens of one account, at most.
+pub const PERSONAL_TOKENS_MAX: usize = 50;
 /// Characters in a room's topic, at most, after trimming.
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// Bytes of an emoji, at most: the longest sequences (families, flags of regions) fit.

@@ -1,10 +1,14 @@
 //! The objects of the public contract, as `/api/v1` and the live socket show them. Services fill them, routes and
 //! sessions write them out; nothing else renders a user, a room or a message.
 
+mod accounts;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use self::accounts::*;
 
 /// Somebody with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -38,13 +38,13 @@ static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WeakPassword {
     /// Fewer than 8 characters.
-    #[error("a password has at least {PASSWORD_CHARS_MIN} characters")]
+    #[error("must have at least {PASSWORD_CHARS_MIN} characters")]
     TooShort,
     /// More than 256 bytes.
-    #[error("a password has at most {PASSWORD_BYTES_MAX} bytes")]
+    #[error("must have at most {PASSWORD_BYTES_MAX} bytes")]
     TooLong,
     /// Among those that are tried first, in whatever case.
-    #[error("this password is among the commonest; choose another")]
+    #[error("is among the commonest; choose another")]
     TooCommon,
 }
 
@@ -78,6 +78,11 @@ pub struct Cost {
 impl Cost {
     /// The least that is sane for real passwords (19 MiB, 2 passes, 1 lane), and the default.
     pub const MIN: Self = Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
+
+    /// Whether argon2 and this node can bear it.
+    pub fn check(self) -> Result<(), InvalidCost> {
+        self.params().map(|_| ())
+    }
 
     fn params(self) -> Result<Params, InvalidCost> {
         let Self { memory_kib, passes, lanes } = self;

@@ -13,7 +13,7 @@ use starling_web::{
     service::RegistrationMode,
 };
 
-use super::{ConfigError, LogFormat};
+use super::{ConfigError, LogFormat, auth::AuthFile};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +23,7 @@ pub struct File {
     pub http: Http,
     pub guests: Guests,
     pub registration: Registration,
+    pub auth: AuthFile,
     pub limits: BTreeMap<Quota, Rate>,
     pub metrics: Metrics,
     pub durability: Durability,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use starling_web::service::RegistrationMode;
 
-use super::{LogFormat, limits::LimitFlags};
+use super::{LogFormat, auth::AuthFlags, limits::LimitFlags};
 
 /// Starling: a self-hosted chat server in one binary.
 #[derive(Debug, Parser)]
@@ -131,6 +131,9 @@ pub struct ServeFlags {
     /// A file that holds the secret.
     #[arg(long, env = "STARLING_CLUSTER_SECRET_FILE", value_name = "FILE")]
     pub cluster_secret_file: Option<PathBuf>,
+    /// How passwords are hashed.
+    #[command(flatten)]
+    pub auth: AuthFlags,
     /// How often anybody may do anything.
     #[command(flatten)]
     pub limits: LimitFlags,

@@ -1,6 +1,8 @@
 //! Configuration in two stages: raw input (`flags`, `file`), then a validated [`Config`] that holds no choice left
 //! open. Defaults < TOML file < `STARLING_…` environment < flags. `main` reads it once; nobody else reads any.
 
+mod auth;
+mod error;
 mod file;
 mod flags;
 mod limits;
@@ -15,9 +17,10 @@ use starling_web::{
     guard::{Network, Origin, Quota, Rate},
     service::RegistrationMode,
 };
-use thiserror::Error;
 
 pub use self::{
+    auth::AuthConfig,
+    error::ConfigError,
     flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, VerifyFlags},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
@@ -50,6 +53,8 @@ pub struct Config {
     pub guests_enabled: bool,
     /// Who may make an account.
     pub registration: RegistrationMode,
+    /// How passwords are hashed.
+    pub auth: AuthConfig,
     /// A listener for `/metrics` alone.
     pub metrics_listen: Option<SocketAddr>,
     /// When a post is acked.
@@ -110,66 +115,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-/// Why the configuration cannot be used. Each says what to do, in one line.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// The file named by `--config`.
-    #[error("cannot read the configuration file {0}: {1}")]
-    File(PathBuf, std::io::Error),
-    /// Its contents.
-    #[error("the configuration file {0} is wrong: {1}")]
-    Toml(PathBuf, String),
-    /// A secret's file.
-    #[error("cannot read the secret file {0}: {1}")]
-    SecretFile(PathBuf, std::io::Error),
-    /// The same secret twice.
-    #[error("give the cluster secret or the file that holds it, not both")]
-    SecretTwice,
-    /// Guessable.
-    #[error(
-        "the cluster secret is too short: it needs at least {SECRET_CHARS_MIN} characters; \
-         'starling cluster secret' makes a good one"
-    )]
-    SecretShort,
-    /// Cluster settings without one.
-    #[error(
-        "a cluster needs a secret that all its nodes share: make one with 'starling cluster secret' \
-         and give it with --cluster-secret-file"
-    )]
-    SecretMissing,
-    /// Not an address.
-    #[error("{setting} is '{value}': expected HOST:PORT")]
-    Address {
-        /// Which setting.
-        setting: &'static str,
-        /// What it was.
-        value: String,
-    },
-    /// A number out of its range.
-    #[error("{setting} is {value}: expected {expected}")]
-    Number {
-        /// Which setting.
-        setting: &'static str,
-        /// What it was.
-        value: u64,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// A text that cannot be read.
-    #[error("{setting} is '{value}': {expected}")]
-    Text {
-        /// Which setting.
-        setting: &'static str,
-        /// What it was.
-        value: String,
-        /// What it may be.
-        expected: String,
-    },
-    /// Not a URL that users can open.
-    #[error("http.public_url is '{0}': expected http://… or https://…")]
-    PublicUrl(String),
 }
 
 impl Config {
@@ -233,6 +178,7 @@ impl Config {
             },
             limits,
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
+            auth: AuthConfig::resolve(&flags.auth, &file.auth)?,
             registration: flags.registration_mode.or(file.registration.mode).unwrap_or_default(),
             metrics_listen: flags.metrics_listen.or(file.metrics.listen),
             durability: DurabilityConfig {
@@ -348,6 +294,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_password_costs_is_told_by_file_and_flags() {
+        let auth = resolve(&["--auth-lanes", "2"], "[auth]\nmemory_kib = 65536\nworkers = 3").unwrap().auth;
+        assert_eq!(
+            (auth.cost.memory_kib, auth.cost.passes, auth.cost.lanes, auth.workers),
+            (65_536, 2, 2, 3)
+        );
+        let weak = ["--auth-weak-hashes", "true", "--auth-memory-kib", "8", "--auth-passes", "1"];
+        assert_eq!(resolve(&weak, "").unwrap().auth.cost.memory_kib, 8);
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_their_setting() {
         for (flags, toml) in [
             (&["--cluster-secret", SECRET, "--join", "nowhere"][..], ""),
@@ -362,6 +319,10 @@ mod tests {
             (&[], "[limits]\nrooms_per_day = \"5/d\""),
             (&[], "[limits]\nrooms_per_address = \"many\""),
             (&[], "[registration]\nmode = \"shut\""),
+            (&["--auth-memory-kib", "8192"], ""),
+            (&["--auth-passes", "0", "--auth-weak-hashes", "true"], ""),
+            (&["--auth-workers", "0"], ""),
+            (&[], "[auth]\nlanes = 65"),
             (&[], "[cluster"),
         ] {
             let error = resolve(flags, toml).unwrap_err().to_string();

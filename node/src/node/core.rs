@@ -21,14 +21,17 @@ use super::{
     cluster_start::{ClusterStart, Joined},
 };
 use crate::{
+    auth::Passwords,
     cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap},
-    config::Config,
+    config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{AccountsService, Base, Erasure, MessagesService, OperationsService, RoomsService},
+    services::{
+        AccountsService, AccountsStart, Base, Erasure, MessagesService, OperationsService, RoomsService,
+    },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -136,9 +139,10 @@ impl Core {
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
-        let accounts = Arc::new(AccountsService::new(base.clone(), &token_secret));
+        let accounts = accounts(config, &base, token_secret, cluster.as_ref())?;
         let web = Arc::new(Web {
-            authentication: accounts,
+            authentication: accounts.clone(),
+            accounts,
             messages: Arc::new(MessagesService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
@@ -158,12 +162,7 @@ impl Core {
             lanes,
             guard: guard(config, &metrics),
             metrics: metrics.web.clone(),
-            settings: WebSettings {
-                node: identity.node().to_string(),
-                guests_enabled: config.guests_enabled,
-                // Without a token, figures are not for everybody whom a public address lets in.
-                metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
-            },
+            settings: settings(config, identity),
             drain,
         });
         Ok(Self {
@@ -244,6 +243,31 @@ impl Core {
         if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
+    }
+}
+
+fn accounts(
+    config: &Config,
+    base: &Base,
+    token_secret: [u8; 32],
+    cluster: Option<&Joined>,
+) -> Result<Arc<AccountsService>, ConfigError> {
+    let passwords = Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?;
+    Ok(Arc::new(AccountsService::new(AccountsStart {
+        base: base.clone(),
+        token_secret,
+        passwords: Arc::new(passwords),
+        mode: config.registration,
+        members: cluster.map(|joined| Arc::clone(&joined.members)),
+    })))
+}
+
+fn settings(config: &Config, identity: &Identity) -> WebSettings {
+    WebSettings {
+        node: identity.node().to_string(),
+        guests_enabled: config.guests_enabled,
+        // Without a token, figures are not for everybody whom a public address lets in.
+        metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }
 }
 

@@ -125,18 +125,31 @@ impl Base {
 
     /// Decides within a commit, without waiting for anybody else.
     pub async fn commit(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
-        match self.writer.commit(Op::Decide(decide)).await? {
-            OpResult::Done(pos) => Ok(Some(pos)),
-            OpResult::Nothing => Ok(None),
-            OpResult::Refused(refusal) => Err(refusal),
-            OpResult::Erased { .. } | OpResult::Received => {
-                Err(Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"))
-            }
+        decided(self.writer.commit(Op::Decide(decide)).await?)
+    }
+
+    /// As [`Base::decide`], for what takes something away: also when the disk is full for users.
+    pub async fn revoke(&self, decide: Decide) -> Result<(), Refusal> {
+        if let Some(pos) = decided(self.writer.commit_reserved(Op::Decide(decide)).await?)? {
+            self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+        }
+        Ok(())
+    }
+}
+
+fn decided(result: OpResult) -> Result<Option<Pos>, Refusal> {
+    match result {
+        OpResult::Done(pos) => Ok(Some(pos)),
+        OpResult::Nothing => Ok(None),
+        OpResult::Refused(refusal) => Err(refusal),
+        OpResult::Erased { .. } | OpResult::Received => {
+            Err(Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"))
         }
     }
 }
 
-fn catching_up() -> Refusal {
+/// Nothing can be denied here yet.
+pub fn catching_up() -> Refusal {
     // No peer is in step yet, so the barrier has asked nobody.
     Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
 }

@@ -11,7 +11,7 @@ mod rooms;
 pub(crate) mod test_node;
 
 pub use self::{
-    accounts::AccountsService,
+    accounts::{AccountsService, AccountsStart},
     base::Base,
     messages::{Erasure, MessagesService},
     operations::OperationsService,

@@ -166,6 +166,17 @@ impl<T: Rows> Records<T> {
         rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
     }
 
+    /// The sessions of a user that were opened and not ended. Some may have ended by themselves: by time, or by a change
+    /// of the password.
+    pub fn open_sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
+        let mut open = Vec::new();
+        for row in self.scan_index(&views::open_session_index(user, &[]), &[])? {
+            let id = SessionId(id_of(&row?.0)?);
+            open.extend(self.session(user, id)?.map(|session| (id, session)));
+        }
+        Ok(open)
+    }
+
     /// What two people said last of each other, seen from the first.
     pub fn sides(&self, one: UserId, other: UserId) -> Result<Sides, StoreError> {
         let scope = Scope::user(one);
@@ -180,11 +191,11 @@ impl<T: Rows> Records<T> {
 
     /// All of whom a user has said something, or who have of him, with what was said last; each once, in the order of
     /// their ids, from one on.
-    pub fn acquaintances<'a>(
-        &'a self,
+    pub fn acquaintances(
+        &self,
         user: UserId,
         from: UserId,
-    ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'a, T>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'_, T>, StoreError> {
         let said = |row: Row<Side>| row.and_then(|(id, side)| Ok((UserId(id_of(&id)?), side)));
         let scope = Scope::user(user);
         let mut mine = self.scan_from::<ContactMine>(&scope, &[], &from.0)?.map(said).peekable();
@@ -219,11 +230,11 @@ impl<T: Rows> Records<T> {
     }
 
     /// The places of messages in a room that name a user, the newest first.
-    pub fn mentions<'a>(
-        &'a self,
+    pub fn mentions(
+        &self,
         user: UserId,
         room: RoomId,
-    ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'a, T>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'_, T>, StoreError> {
         let rows = self.scan::<Mention>(&Scope::user(user), &room.0)?;
         Ok(rows.rev().map(|row| Ok(Pos::from_bytes(id_of(&row?.0)?))))
     }

@@ -128,8 +128,8 @@ impl<T: Rows> Records<T> {
 
     /// The place of the edit that shows, if there is one.
     pub fn last_edit(&self, room: RoomId, message: MessageKey) -> Result<Option<Pos>, StoreError> {
-        let edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
-        let last = edits.rev().next().transpose()?;
+        let mut edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
+        let last = edits.next_back().transpose()?;
         Ok(last.and_then(|(key, ())| Some(Pos::from_bytes(key.try_into().ok()?))))
     }
 

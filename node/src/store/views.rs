@@ -157,5 +157,10 @@ pub fn member_of_prefix(user: UserId) -> Vec<u8> {
     [&b"m"[..], &user.0].concat()
 }
 
+/// Index: user; a session of his that was not ended, or the beginning of all of them.
+pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
+    [b"s", &user.0[..], session].concat()
+}
+
 /// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
 pub const TO_ERASE: &[u8] = b"e";

@@ -117,8 +117,22 @@ impl WriterHandle {
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
+    /// As [`WriterHandle::commit`], for what may use the room that is kept for replication, erasure and revocation.
+    pub async fn commit_reserved(&self, op: Op) -> Result<OpResult, Refusal> {
+        let (done, result) = oneshot::channel();
+        if !self.space.admits_peers() {
+            self.space.admit_users()?;
+        }
+        self.enqueue(Request::Op { op, done })?;
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+    }
+
     fn of_a_user(&self, request: Request) -> Result<(), Refusal> {
         self.space.admit_users()?;
+        self.enqueue(request)
+    }
+
+    fn enqueue(&self, request: Request) -> Result<(), Refusal> {
         self.queue.try_send(request).map_err(|_| {
             self.refused.inc();
             Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")

@@ -137,7 +137,7 @@ impl EventBody {
                 (*display_name, *password) = (None, None);
             }
             Self::ProfileChanged(ProfileChanged { display_name }) => *display_name = None::<DisplayName>,
-            Self::PasswordChanged(PasswordChanged { password })
+            Self::PasswordChanged(PasswordChanged { password, .. })
             | Self::PasswordRehashed(PasswordRehashed { password, .. }) => *password = None,
             Self::SessionOpened(SessionOpened { key, user_agent, kind, .. }) => {
                 (*key, *user_agent) = ([0; 32], "".into());

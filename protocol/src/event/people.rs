@@ -46,6 +46,8 @@ pub struct ProfileChanged {
 pub struct PasswordChanged {
     /// Its hash (a PHC string); nothing once it is erased.
     pub password: Option<Box<str>>,
+    /// The session in which it was changed: it goes on as one of this change.
+    pub keeps: Option<SessionId>,
 }
 
 /// A password was hashed again with stronger parameters: no change of it.

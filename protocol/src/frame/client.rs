@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+use time::{
+    OffsetDateTime,
+    format_description::{BorrowedFormatItem, well_known::Rfc3339},
+    macros::format_description,
+};
 
 use crate::{ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, text::TextError};
 
@@ -18,6 +22,12 @@ pub fn at(hlc: Hlc) -> String {
         .and_then(|time| time.format(AT_FORMAT).ok())
         // 48 bits of milliseconds reach the year 10889, which RFC 3339 cannot write.
         .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
+}
+
+/// The time in a text as RFC 3339 writes it, in Unix milliseconds; nothing if it is none, or before 1970.
+pub fn parse_at(text: &str) -> Option<u64> {
+    let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    u64::try_from(nanos / 1_000_000).ok()
 }
 
 /// A message as it is listed: the event that posted it, and the id under which it is shown.

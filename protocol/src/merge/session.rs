@@ -1,4 +1,5 @@
-//! Sessions: opened once; ending wins; of the refresh tokens used, the greatest number counts.
+//! Sessions: opened once; ending wins; of the refresh tokens used, the greatest number counts; a change of the password
+//! that was made in one keeps it. Of its user's changes the last holds, so of those that kept it only the last matters.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub struct SessionState {
     pub used_at: Hlc,
     /// The latest end that was granted (Unix milliseconds).
     renewed_ms: u64,
+    /// The last change of the password that was made in it.
+    kept: Option<Pos>,
 }
 
 impl SessionState {
@@ -25,8 +28,19 @@ impl SessionState {
     pub fn is_alive(&self, now_ms: u64, password: Pos) -> bool {
         let Some((_, opened)) = &self.opened else { return false };
         let personal = matches!(opened.kind, SessionKind::Personal(_));
-        let expires_ms = opened.expires_ms.map(|end| end.max(self.renewed_ms));
-        !self.ended && (personal || opened.password == password) && expires_ms.is_none_or(|end| now_ms < end)
+        let right = personal || opened.password == password || self.kept == Some(password);
+        !self.ended && right && self.expires_ms().is_none_or(|end| now_ms < end)
+    }
+
+    /// When it ends unless it is renewed (Unix milliseconds).
+    pub fn expires_ms(&self) -> Option<u64> {
+        let (_, opened) = self.opened.as_ref()?;
+        Some(opened.expires_ms?.max(self.renewed_ms))
+    }
+
+    /// When its user was seen last: as it was opened, or renewed.
+    pub fn seen_at(&self) -> Hlc {
+        self.opened.as_ref().map_or(self.used_at, |(place, _)| place.hlc.max(self.used_at))
     }
 }
 
@@ -43,6 +57,7 @@ pub fn applied(state: Option<SessionState>, place: Pos, body: &EventBody) -> Ses
             state.used_at = state.used_at.max(place.hlc);
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
         }
+        EventBody::PasswordChanged(_) => state.kept = state.kept.max(Some(place)),
         _ => {}
     }
     state
@@ -56,4 +71,70 @@ pub fn erased(mut state: SessionState) -> SessionState {
         state.opened = Some((place, erased));
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{NodeId, OriginId, SessionId, event};
+
+    const OPENED: Pos = at(1);
+
+    const fn at(ms: u64) -> Pos {
+        Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: ms }
+    }
+
+    fn opened(kind: SessionKind) -> EventBody {
+        let (session, password, user_agent) = (SessionId([1; 16]), OPENED, "".into());
+        SessionOpened { session, kind, password, key: [1; 32], user_agent, expires_ms: Some(1_000) }.into()
+    }
+
+    fn used(n: u64, expires_ms: u64) -> EventBody {
+        event::RefreshUsed { session: SessionId([1; 16]), n, expires_ms }.into()
+    }
+
+    fn kept() -> EventBody {
+        event::PasswordChanged { password: None, keeps: Some(SessionId([1; 16])) }.into()
+    }
+
+    fn after(events: &[(Pos, EventBody)]) -> SessionState {
+        events.iter().fold(None, |state, (place, body)| Some(applied(state, *place, body))).unwrap()
+    }
+
+    #[test]
+    fn a_session_lives_under_the_password_it_was_opened_or_kept_with_until_its_end() {
+        let open = (OPENED, opened(SessionKind::Tokens));
+        let state = after(std::slice::from_ref(&open));
+        assert!(state.is_alive(999, OPENED) && !state.is_alive(1_000, OPENED));
+        assert!(!state.is_alive(1, at(2)), "another password");
+        let state = after(&[(at(3), kept()), open.clone(), (at(2), kept()), (at(4), used(0, 2_000))]);
+        assert!(state.is_alive(1_999, at(3)) && !state.is_alive(2_000, at(3)));
+        assert!(!state.is_alive(1, at(2)), "that change was changed again");
+        let personal = after(&[(OPENED, opened(SessionKind::Personal("script".into())))]);
+        assert!(personal.is_alive(1, at(2)));
+        let ended = event::SessionsEnded { sessions: vec![SessionId([1; 16])] }.into();
+        assert!(!after(&[(at(9), ended), open]).is_alive(1, OPENED));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_events_and_their_repetition_do_not_matter(
+            order in Just((0..7).chain(0..7).collect::<Vec<usize>>()).prop_shuffle(),
+        ) {
+            let ended = event::SessionsEnded { sessions: Vec::new() };
+            let events = [
+                (at(1), opened(SessionKind::Tokens)),
+                (at(2), opened(SessionKind::Cookie)),
+                (at(3), used(0, 5)),
+                (at(4), used(1, 4)),
+                (at(5), kept()),
+                (at(6), kept()),
+                (at(7), ended.into()),
+            ];
+            let ordered: Vec<_> = order.iter().map(|&at| events[at].clone()).collect();
+            prop_assert_eq!(after(&ordered), after(&events));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register, write};
-use crate::{DisplayName, EventBody, Pos, Settings, Username};
+use crate::{DisplayName, EventBody, Hlc, Pos, Settings, Username};
 
 /// What is known of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,19 @@ impl UserState {
         register::value(self.settings.as_ref()).unwrap_or_default()
     }
 
+    /// The stamp of the last change to any attribute: a change that replaces one is stamped above it.
+    pub fn changed_at(&self) -> Hlc {
+        let places = [
+            place(self.display_name.as_ref()),
+            place(self.password.as_ref()),
+            place(self.reset.as_ref()),
+            place(self.admin.as_ref()),
+            place(self.disabled.as_ref()),
+            place(self.settings.as_ref()),
+        ];
+        places.into_iter().flatten().max().unwrap_or_default()
+    }
+
     fn erase(&mut self) {
         if let Some(display_name) = &mut self.display_name {
             display_name.value = None;
@@ -101,6 +114,10 @@ impl UserState {
             settings.value = Settings::default();
         }
     }
+}
+
+fn place<T>(register: Option<&Register<T>>) -> Option<Hlc> {
+    register.map(|register| register.place.hlc)
 }
 
 /// Applies an event of the account's scope at `place`; kinds that are no matter of the account itself change nothing.

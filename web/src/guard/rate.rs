@@ -74,6 +74,13 @@ impl Rates {
         Err(Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds))
     }
 
+    /// Takes one back that was counted under a key of its own: what it stood for did not happen.
+    pub fn take_back(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
+        if let Some(limiter) = &self.limiters[quota as usize] {
+            limiter.take_back(self.hasher.hash_one(key));
+        }
+    }
+
     /// Forgets what was counted under a key of its own.
     pub fn forgive(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
@@ -87,20 +94,34 @@ struct Limiter {
     governor: RateLimiter<u64, Keys, SinceStart, NoOpMiddleware<Duration>>,
     clock: SinceStart,
     keys: Keys,
+    /// What one takes of the window.
+    one: Duration,
 }
 
 impl Limiter {
     fn new(rate: Rate) -> Option<Self> {
         let burst = NonZeroU32::new(rate.count)?;
-        let quota = governor::Quota::with_period(rate.window / rate.count)?.allow_burst(burst);
+        let one = rate.window / rate.count;
+        let quota = governor::Quota::with_period(one)?.allow_burst(burst);
         let (clock, keys) = (SinceStart(Instant::now()), Keys::default());
-        Some(Self { governor: RateLimiter::new(quota, keys.clone(), clock.clone()), clock, keys })
+        Some(Self { governor: RateLimiter::new(quota, keys.clone(), clock.clone()), clock, keys, one })
     }
 
     fn check(&self, key: u64) -> Result<(), Duration> {
         let now = self.clock.now();
         self.keys.table().sweep(now);
         self.governor.check_key(&key).map_err(|refused| refused.wait_time_from(now))
+    }
+
+    fn take_back(&self, key: u64) {
+        let now = self.clock.now().duration_since(Duration::ZERO);
+        let arrivals = &mut self.keys.table().arrivals;
+        let Some(arrival) = arrivals.get_mut(&key) else { return };
+        *arrival = arrival.saturating_sub(self.one.into());
+        // As good as new: a flood of names leaves none behind.
+        if *arrival <= now {
+            arrivals.remove(&key);
+        }
     }
 }
 
@@ -217,6 +238,21 @@ mod tests {
         assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
         rates.forgive(Quota::LoginsPerAccount, "ann");
         assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_back_was_not_counted() {
+        let quota = Quota::LoginsPerAccount;
+        let rates = rates(quota, "3/m");
+        rates.take_back(quota, "ann");
+        assert_eq!(passed(&rates, quota, "ann", 3), 3);
+        rates.take_back(quota, "ann");
+        assert_eq!(passed(&rates, quota, "ann", 3), 1);
+        for name in 0..100 {
+            assert!(rates.check(quota, &name).is_ok());
+            rates.take_back(quota, &name);
+        }
+        assert_eq!(rates.limiters[quota as usize].as_ref().unwrap().keys.table().arrivals.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

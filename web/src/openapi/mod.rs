@@ -17,11 +17,12 @@ use utoipa::{
         Required, Type,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::{ArrayItems, Schema, SchemaType},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::TagBuilder,
     },
 };
 
-use crate::{pages, problem};
+use crate::{pages, problem, routes::api::caller};
 
 /// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
@@ -32,15 +33,21 @@ pub mod tag {
     pub const QUICK: &str = "Quick rooms";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
+    /// Who somebody is.
+    pub const ACCOUNTS: &str = "Accounts";
     /// What a browser opens.
     pub const PAGES: &str = "Pages";
     /// Health, figures and this document.
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
+    (
+        tag::ACCOUNTS,
+        "Register, log in, stay logged in; one's profile, settings, sessions and personal access tokens.",
+    ),
     (tag::PAGES, "What a browser opens, and what it loads for that."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];
@@ -73,6 +80,9 @@ pub fn complete(document: &mut OpenApi) {
     components.schemas.insert("FieldError".to_owned(), problem::FieldError::schema());
     components.headers.extend(headers().map(|(name, header)| (name.to_owned(), header.into())));
     components.parameters.insert(CURSOR.to_owned(), cursor_parameter().into());
+    components
+        .security_schemes
+        .extend(security_schemes().map(|(name, scheme)| (name.to_owned(), scheme.into())));
     for (path, item) in &mut document.paths.paths {
         let reads = item.get.as_mut().map(|operation| (operation, false));
         let writes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
@@ -173,6 +183,20 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
             refuses::add(responses, code);
         }
     }
+}
+
+/// How a caller proves who he is.
+fn security_schemes() -> [(&'static str, SecurityScheme); 2] {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT, or a personal access token")
+        .description(Some("An access token of a login, or a personal access token."))
+        .build();
+    let cookie = ApiKeyValue::with_description(
+        caller::COOKIE,
+        "The session of a browser. Requests that change something must come from this server's own pages.",
+    );
+    [("bearer", SecurityScheme::Http(bearer)), ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))]
 }
 
 const REQUEST_ID: &str = "x-request-id";

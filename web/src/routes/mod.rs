@@ -33,7 +33,7 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Authentication, Messages, Operations, Presence, Refusal, Rooms},
+    service::{Accounts, Authentication, Messages, Operations, Presence, Refusal, Rooms},
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -56,6 +56,8 @@ pub struct Web {
     pub authentication: Arc<dyn Authentication>,
     /// Messages of rooms of members.
     pub messages: Arc<dyn Messages>,
+    /// What he may do with his account.
+    pub accounts: Arc<dyn Accounts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
@@ -88,10 +90,10 @@ pub fn router(web: Arc<Web>) -> Router {
     if web.settings.metrics {
         routes = routes.merge(health::metrics_routes());
     }
-    let (router, mut document) = routes.split_for_parts();
+    let (served, mut document) = routes.split_for_parts();
     openapi::complete(&mut document);
-    let router = router.layer(Extension(Arc::new(Served::new(&document))));
-    finish(router.fallback(pages::not_found), web)
+    let served = served.layer(Extension(Arc::new(Served::new(&document))));
+    finish(served.fallback(pages::not_found), web)
 }
 
 /// The router of a listener for metrics alone.

@@ -1,8 +1,11 @@
 //! The services that `web` needs, as traits that `node` implements. Handlers and sessions call these and nothing
 //! else; what they hand over has been parsed, what comes back has been decided.
 
+mod accounts;
 mod identity;
 mod messages;
+#[cfg(test)]
+pub mod nobody;
 mod registration;
 
 use std::borrow::Cow;
@@ -15,6 +18,7 @@ use starling_protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
+    accounts::*,
     identity::{Authentication, Credentials, Identity},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use starling_protocol::{ErrorCode, SessionId, UserId, event::SessionKind, merge::session::SessionState};
 use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
-use super::AccountsService;
+use super::{AccountsService, not_known_yet, unauthenticated};
 use crate::{
     auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError},
     store::{Records, Rows, StoreError},
@@ -25,7 +25,7 @@ impl Authentication for AccountsService {
         let now_ms = self.base.machine.now_ms();
         // A login is on every reachable node when it is answered; 'no' is only said after catching up all the same.
         let found = self.base.find(move |records| living(records, user, session, now_ms)).await?;
-        let (state, admin) = found.ok_or_else(unauthenticated)?;
+        let Some((state, admin)) = found else { return Err(self.missing(user, session, &proof).await?) };
         let opened = state.opened.as_ref().map(|(_, opened)| opened);
         let proven = opened.is_some_and(|opened| match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
@@ -45,6 +45,17 @@ impl Authentication for AccountsService {
 }
 
 impl AccountsService {
+    /// What to say of a session that does not live here, after catching up.
+    async fn missing(&self, user: UserId, session: SessionId, proof: &Proof) -> Result<Refusal, Refusal> {
+        let known = self.base.look(move |records| records.session(user, session)).await?;
+        Ok(match proof {
+            _ if known.is_some_and(|known| known.opened.is_some() || known.ended) => unauthenticated(),
+            // A node has opened it: who signs is one of us.
+            Proof::Signed => not_known_yet(),
+            Proof::Cookie(_) | Proof::Personal(_) => self.unknown_session(),
+        })
+    }
+
     /// Which session the credentials name, and what is still to be proven.
     fn read(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
         let named = |user: &str, session: &str, proof| {
@@ -85,11 +96,4 @@ fn living<T: Rows>(
     let Some(password) = account.password().map(|password| password.change) else { return Ok(None) };
     let session = records.session(user, session)?.filter(|session| session.is_alive(now_ms, password));
     Ok(session.map(|session| (session, account.is_admin())))
-}
-
-fn unauthenticated() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unauthenticated,
-        "log in first: the token is not good here, or its session has ended",
-    )
 }

@@ -1,24 +1,118 @@
 //! Accounts: who somebody is, and what he may change of himself. Login on one node is good on all: sessions are events,
 //! and access tokens are verified by keys that all nodes derive.
 
-#[allow(dead_code, reason = "registration asks it")]
 mod admission;
+mod claim;
 mod identify;
+mod login;
+mod password;
+mod personal_tokens;
+mod profile;
+mod refresh;
+mod registration;
+mod service;
+mod sessions;
+mod settings;
 
-use crate::{auth::AccessTokens, services::Base};
+use std::sync::Arc;
+
+use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
+use starling_web::service::{Refusal, RegistrationMode};
+
+use crate::{
+    auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S},
+    cluster::Members,
+    services::Base,
+    store::{Records, Rows, StoreError},
+};
 
 /// Implements what `web` asks of accounts.
+#[derive(Clone)]
 pub struct AccountsService {
     base: Base,
-    tokens: AccessTokens,
+    tokens: Arc<AccessTokens>,
+    passwords: Arc<Passwords>,
+    mode: RegistrationMode,
+    /// Nobody, if there is no cluster.
+    members: Option<Arc<Members>>,
+}
+
+/// What the service is made of.
+pub struct AccountsStart {
+    /// What it stands on.
+    pub base: Base,
+    /// From which keys of access tokens are derived; all nodes of a cluster have the same.
+    pub token_secret: [u8; 32],
+    /// Hashes passwords; one for the whole node.
+    pub passwords: Arc<Passwords>,
+    /// Who may make an account.
+    pub mode: RegistrationMode,
+    /// The nodes of the cluster, if there is one.
+    pub members: Option<Arc<Members>>,
 }
 
 /// Who issues access tokens: the service, whichever node.
 const ISSUER: &str = "starling";
 
+/// Somebody whose password was checked.
+#[derive(Clone, Copy, Debug)]
+struct Checked {
+    user: UserId,
+    /// The change of the password that was checked.
+    password: Pos,
+}
+
 impl AccountsService {
-    /// All nodes of a cluster have the same token secret.
-    pub fn new(base: Base, token_secret: &[u8; 32]) -> Self {
-        Self { base, tokens: AccessTokens::new(ISSUER, token_secret, &[]) }
+    /// Ready to serve.
+    pub fn new(start: AccountsStart) -> Self {
+        let AccountsStart { base, token_secret, passwords, mode, members } = start;
+        let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
+        Self { base, tokens, passwords, mode, members }
     }
+
+    /// What to say of a session that is not known here, after catching up with the peers in step: it has never been, if
+    /// all nodes of the cluster were asked.
+    fn unknown_session(&self) -> Refusal {
+        let peers = self.base.driver.report().peers;
+        let in_step = |node| peers.iter().any(|peer| peer.peer == node && peer.in_step);
+        let members = self.members.as_ref().map(|members| members.all()).unwrap_or_default();
+        if members.iter().all(|member| in_step(member.node)) { unauthenticated() } else { not_known_yet() }
+    }
+}
+
+/// The password of somebody who may be here: he exists, and is not shut out.
+fn password_of<T: Rows, R>(
+    records: &Records<T>,
+    user: UserId,
+    read: impl FnOnce(Password<'_>) -> R,
+) -> Result<Option<R>, StoreError> {
+    let account = records.user(user)?.filter(|account| !account.is_disabled());
+    Ok(account.and_then(|account| account.password().map(read)))
+}
+
+fn unauthenticated() -> Refusal {
+    Refusal::new(
+        ErrorCode::Unauthenticated,
+        "log in first: the token is not good here, or its session has ended",
+    )
+}
+
+fn not_known_yet() -> Refusal {
+    Refusal::new(
+        ErrorCode::Unavailable,
+        "this node does not know the session, and cannot ask all others now; use another, or try again",
+    )
+}
+
+fn bad_credentials() -> Refusal {
+    Refusal::new(ErrorCode::BadCredentials, "there is no account with this name and password")
+}
+
+fn wrong_password() -> Refusal {
+    Refusal::new(ErrorCode::BadCredentials, "the password is wrong")
+}
+
+fn overloaded(error: Overloaded) -> Refusal {
+    let seconds = u32::try_from(RETRY_AFTER_S).unwrap_or(1);
+    Refusal::new(ErrorCode::Overloaded, error.to_string()).retry_after(seconds)
 }

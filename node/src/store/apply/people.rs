@@ -12,7 +12,7 @@ use crate::store::{
     Change, RecordsWriter, StoreError,
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
-        display_name_index, name_key,
+        display_name_index, name_key, open_session_index,
     },
 };
 
@@ -30,16 +30,19 @@ impl Tables<'_> {
                 self.claim(user, withdrawn.claim, &withdrawn.username, true)
             }
             EventBody::ProfileChanged(_)
-            | EventBody::PasswordChanged(_)
             | EventBody::PasswordRehashed(_)
             | EventBody::ResetLinkMade(_)
             | EventBody::SettingsChanged(_)
             | EventBody::UserFlagged(_) => self.account(user, pos, body),
+            EventBody::PasswordChanged(changed) => {
+                self.account(user, pos, body)?;
+                changed.keeps.map_or(Ok(()), |session| self.session(user, &session.0, pos, body))
+            }
             EventBody::UserDeleted(_) => self.user_deleted(user, pos, body),
             EventBody::SessionOpened(SessionOpened { session, .. }) => {
                 self.session(user, &session.0, pos, body)
             }
-            EventBody::RefreshUsed(used) => self.session(user, &used.session.0, pos, body),
+            EventBody::RefreshUsed(refresh) => self.session(user, &refresh.session.0, pos, body),
             EventBody::SessionsEnded(SessionsEnded { sessions }) => {
                 sessions.iter().try_for_each(|session| self.session(user, &session.0, pos, body))
             }
@@ -110,7 +113,13 @@ impl Tables<'_> {
 
     fn session(&mut self, user: UserId, id: &[u8], pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         let rule = |state| session::applied(state, pos, body);
-        self.records.merge::<Session>(&mut self.book, &Scope::user(user), id, rule)?;
+        let (_, after) = self.records.merge::<Session>(&mut self.book, &Scope::user(user), id, rule)?;
+        let open = after.opened.as_ref().is_some_and(|(_, opened)| opened.key != [0; 32]) && !after.ended;
+        if open {
+            self.records.put_index(&open_session_index(user, id), &())?;
+        } else {
+            self.records.remove_index(&open_session_index(user, id))?;
+        }
         self.changes.push(Change::Account(user));
         Ok(())
     }

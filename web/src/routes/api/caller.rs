@@ -7,11 +7,12 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Method, header, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use starling_protocol::ErrorCode;
 
 use crate::{
+    guard::Quota,
     problem::Problem,
     routes::Web,
     service::{Credentials, Identity, Refusal},
@@ -32,6 +33,9 @@ struct Asked(Result<Option<Identity>, Refusal>);
 pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let asked = identity(&web, request.method(), request.headers()).await;
     if let Ok(Some(identity)) = &asked {
+        if let Err(refusal) = web.guard.rates.check(Quota::CallsPerAccount, &identity.user) {
+            return refusal.into_response();
+        }
         request.extensions_mut().insert(*identity);
     }
     request.extensions_mut().insert(Asked(asked));

@@ -1,11 +1,14 @@
 //! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
+mod accounts;
 pub mod caller;
 pub mod cursor;
 mod extract;
 mod list;
+mod me;
 mod messages;
+mod sessions;
 
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
@@ -19,6 +22,10 @@ use super::Web;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    // One line a group: .merge(accounts::routes())
-    OpenApiRouter::default().merge(messages::routes())
+    // One line a group.
+    OpenApiRouter::default()
+        .merge(accounts::routes())
+        .merge(me::routes())
+        .merge(messages::routes())
+        .merge(sessions::routes())
 }

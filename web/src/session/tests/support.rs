@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use serde_json::Value;
 use starling_protocol::{
-    ErrorCode, Hlc, NodeId, OriginId, RoomName, VersionVector,
+    Hlc, NodeId, OriginId, RoomName, VersionVector,
     frame::client::{ListedMessage, MessageObject},
     limits::REPLAY_EVENTS_MAX,
 };
@@ -31,8 +31,8 @@ use crate::{
     metrics::WebMetrics,
     routes::WebSettings,
     service::{
-        Authentication, Credentials, HistoryPage, Identity, NameInUse, Operations, Post, PostOutcome, Posted,
-        Presence, Rooms, SealedCursor,
+        HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor,
+        nobody::Nobody,
     },
 };
 
@@ -183,6 +183,7 @@ impl Operations for Memory {
 pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<Web> {
     Arc::new(Web {
         authentication: Arc::new(Nobody),
+        accounts: Arc::new(Nobody),
         guard: Guard::default(),
         messages: Arc::new(()),
         rooms: memory.clone(),
@@ -378,18 +379,4 @@ pub fn cursor(n: u64) -> Brought {
     let vector = [(ORIGIN, n)].into_iter().collect();
     let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
     Brought::Cursor(cursor, n.to_string())
-}
-
-/// Knows no user.
-struct Nobody;
-
-#[async_trait]
-impl Authentication for Nobody {
-    async fn identify(&self, _: Credentials<'_>) -> Result<Identity, Refusal> {
-        Err(Refusal::new(ErrorCode::Unauthenticated, "nobody"))
-    }
-
-    async fn is_alive(&self, _: Identity) -> Result<bool, Refusal> {
-        Ok(false)
-    }
 }

@@ -1,0 +1,94 @@
+//! Login: who has a name and this password. What is answered, and when, tells nobody whether the name exists.
+
+use std::collections::HashSet;
+
+use starling_protocol::{
+    EventDraft, Pos, Scope, UserId, Username, event::PasswordRehashed, merge::user::renamed,
+};
+use starling_web::service::{Client, Refusal, Secret};
+
+use super::{AccountsService, Checked, bad_credentials, overloaded, password_of};
+use crate::{
+    auth::Caller,
+    services::base::catching_up,
+    store::{Decide, Decision, Records, Rows, StoreError, Tables},
+};
+
+/// Accounts of one name that are tried, at most: its holder, and those that were renamed from it in as many splits.
+const CANDIDATES_MAX: usize = 8;
+
+/// An account whose password may be meant.
+struct Candidate {
+    user: UserId,
+    password: Pos,
+    hash: String,
+}
+
+impl AccountsService {
+    /// Checks a name and a password.
+    pub(super) async fn check(
+        &self,
+        client: Client<'_>,
+        name: &str,
+        Secret(password): Secret,
+    ) -> Result<Checked, Refusal> {
+        let account = name.trim().to_ascii_lowercase();
+        let caller = Caller::Stranger { address: client.address, account: &account };
+        let ready = self.base.driver.is_ready();
+        self.base.driver.barrier().await;
+        let of = account.clone();
+        let candidates = self.base.look(move |records| candidates(records, &of)).await?;
+        if candidates.is_empty() {
+            self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
+            return Err(if ready { bad_credentials() } else { catching_up() });
+        }
+        for Candidate { user, password: change, hash } in candidates {
+            let verified = self.passwords.verify(caller, Some(hash), password.clone());
+            let verified = verified.await.map_err(overloaded)?;
+            if verified.ok {
+                self.passwords.remember(client.address, &account);
+                let checked = Checked { user, password: change };
+                if verified.needs_rehash {
+                    tokio::spawn(self.clone().rehash(checked, password));
+                }
+                return Ok(checked);
+            }
+        }
+        Err(if ready { bad_credentials() } else { catching_up() })
+    }
+
+    /// Encodes a password anew, at today's cost.
+    async fn rehash(self, Checked { user, password: change }: Checked, password: String) {
+        // If there is too much to do, the next login brings it again.
+        let Ok(hash) = self.passwords.hash(Caller::LoggedIn, password).await else { return };
+        let hash: Box<str> = hash.into();
+        let decide = Decide::new(move |tables: &Tables<'_>| {
+            if password_of(&tables.records, user, |password| password.change)? != Some(change) {
+                return Ok(Decision::Nothing);
+            }
+            let rehashed = PasswordRehashed { change, password: Some(hash.clone()) };
+            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), rehashed).above(change.hlc)]))
+        });
+        let _ = self.base.commit(decide).await;
+    }
+}
+
+/// Whose password may be meant by a name as it was typed: the holder's, then those of accounts renamed from it; or, if
+/// it is such an account's new name, that one's.
+fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidate>, StoreError> {
+    let base = typed.split_once('~').map_or(typed, |(base, _)| base);
+    let Ok(name) = Username::parse(base) else { return Ok(Vec::new()) };
+    let mut candidates = Vec::new();
+    let mut seen = HashSet::new();
+    for (claim, user) in records.claims(&name)? {
+        // Who has chosen another name since has that one.
+        let current = records.claim_of(user)?.is_some_and(|(current, _)| current == claim);
+        let meant = base == typed || renamed(&name, user) == typed;
+        if !current || !meant || !seen.insert(user) || candidates.len() == CANDIDATES_MAX {
+            continue;
+        }
+        let password = password_of(records, user, |password| (password.change, password.hash.to_owned()))?;
+        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash }));
+    }
+    Ok(candidates)
+}

@@ -1,0 +1,44 @@
+//! The password of somebody who is logged in: confirming an act by it, changing it.
+
+use starling_protocol::{EventDraft, Scope, event::PasswordChanged};
+use starling_web::service::{Identity, Refusal, Secret};
+
+use super::{AccountsService, Checked, overloaded, password_of, unauthenticated, wrong_password};
+use crate::{
+    auth::Caller,
+    store::{Decision, Tables},
+};
+
+impl AccountsService {
+    /// Whether somebody who is logged in knows his password, too.
+    pub(super) async fn confirm(&self, who: Identity, Secret(password): Secret) -> Result<Checked, Refusal> {
+        let present = self.base.look(move |records| {
+            password_of(records, who.user, |password| (password.change, password.hash.to_owned()))
+        });
+        let (change, hash) = present.await?.ok_or_else(unauthenticated)?;
+        let verified = self.passwords.verify(Caller::LoggedIn, Some(hash), password).await;
+        if verified.map_err(overloaded)?.ok {
+            Ok(Checked { user: who.user, password: change })
+        } else {
+            Err(wrong_password())
+        }
+    }
+
+    pub(super) async fn renew_password(
+        &self,
+        who: Identity,
+        present: Secret,
+        Secret(new): Secret,
+    ) -> Result<(), Refusal> {
+        let Checked { user, password: change } = self.confirm(who, present).await?;
+        let hash: Box<str> = self.passwords.hash(Caller::LoggedIn, new).await.map_err(overloaded)?.into();
+        let decide = move |tables: &Tables<'_>| {
+            if password_of(&tables.records, user, |password| password.change)? != Some(change) {
+                return Ok(Decision::Refuse(wrong_password()));
+            }
+            let changed = PasswordChanged { password: Some(hash.clone()), keeps: Some(who.session) };
+            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
+        };
+        self.base.decide(decide).await.map(|_| ())
+    }
+}

@@ -1,0 +1,137 @@
+//! What somebody is to others, and that he may cease to be it.
+
+use starling_protocol::{
+    DisplayName, ErrorCode, EventDraft, Scope, UserId, Username,
+    event::{MemberSet, Membership, ProfileChanged, UserDeleted, UsernameChosen},
+};
+use starling_web::{
+    objects::Me,
+    service::{Identity, ProfileChange, Refusal, Secret},
+};
+
+use super::{AccountsService, claim, password_of, unauthenticated, wrong_password};
+use crate::{
+    services::render,
+    store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
+};
+
+/// Rooms that somebody leaves in one commit as his account is deleted: bounds how long posts wait behind it.
+const LEAVE_ROOMS: usize = 200;
+
+impl AccountsService {
+    /// A user as he sees himself.
+    pub(super) async fn myself(&self, user: UserId) -> Result<Me, Refusal> {
+        self.base.look(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
+    }
+
+    pub(super) async fn change_me(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal> {
+        if let Some(username) = change.username {
+            self.choose_name(who.user, username).await?;
+        }
+        if let Some(display_name) = change.display_name {
+            self.base.decide(move |tables| show_as(tables, who.user, display_name.as_ref())).await?;
+        }
+        self.myself(who.user).await
+    }
+
+    /// Gives a renamed account a name of its choice, once.
+    async fn choose_name(&self, user: UserId, username: Username) -> Result<(), Refusal> {
+        let (name, wanted) = (username.clone(), username.clone());
+        self.base.driver.barrier().await;
+        let present = self.base.look(move |records| records.username(user)).await?;
+        if present.as_deref() == Some(wanted.as_str()) {
+            return Ok(());
+        }
+        let decide = Decide::new(move |tables: &Tables<'_>| {
+            let records = &tables.records;
+            let Some((before, _)) = records.claim_of(user)? else {
+                return Ok(Decision::Refuse(unauthenticated()));
+            };
+            if !records.is_renamed(user)? {
+                let detail = "only an account that was renamed after a split may choose a name, once";
+                return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+            }
+            if let Some(refusal) = claim::refuse_taken(records, &username)? {
+                return Ok(Decision::Refuse(refusal));
+            }
+            let chosen = UsernameChosen { username: username.clone() };
+            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), chosen).above(before.hlc)]))
+        });
+        claim::claim(&self.base, user, name, decide).await.map(|_| ())
+    }
+
+    /// Deletes an account: it leaves its rooms, a few at a time, and is gone.
+    pub(super) async fn delete_me(&self, who: Identity, password: Secret) -> Result<(), Refusal> {
+        let checked = self.confirm(who, password).await?;
+        let deleting = self.clone();
+        let deleted = tokio::spawn(async move {
+            loop {
+                let decide = move |tables: &Tables<'_>| {
+                    let records = &tables.records;
+                    if password_of(records, checked.user, |password| password.change)?
+                        != Some(checked.password)
+                    {
+                        return Ok(Decision::Refuse(wrong_password()));
+                    }
+                    leave_or_delete(records, checked.user)
+                };
+                deleting.base.decide(decide).await?;
+                let gone =
+                    move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
+                if deleting.base.look(gone).await? {
+                    return Ok(());
+                }
+            }
+        });
+        deleted.await.unwrap_or_else(|_| {
+            Err(Refusal::new(ErrorCode::Unavailable, "the account may not be deleted yet; try again"))
+        })
+    }
+}
+
+/// A user as he sees himself; nothing if he is gone.
+fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreError> {
+    let Some(account) = records.user(user)? else { return Ok(None) };
+    let Person { username, display_name, .. } = records.person(user)?;
+    Ok(Some(Me {
+        id: user.to_string(),
+        username,
+        display_name,
+        admin: account.is_admin(),
+        renamed: records.is_renamed(user)?,
+        created_at: account.registered.map_or_else(String::new, |place| render::time(place.hlc)),
+    }))
+}
+
+fn show_as(
+    tables: &Tables<'_>,
+    user: UserId,
+    display_name: Option<&DisplayName>,
+) -> Result<Decision, StoreError> {
+    let Some(account) = tables.records.user(user)? else { return Ok(Decision::Refuse(unauthenticated())) };
+    if account.display_name() == display_name {
+        return Ok(Decision::Nothing);
+    }
+    let changed = ProfileChanged { display_name: display_name.cloned() };
+    Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(account.changed_at())]))
+}
+
+/// The next events on the way to a deletion, which is the last.
+fn leave_or_delete<T: Rows>(records: &Records<T>, user: UserId) -> Result<Decision, StoreError> {
+    let mut leaves = Vec::new();
+    for (room, member) in records.rooms_of(user)? {
+        let stays = matches!(member.membership, Membership::None | Membership::Banned);
+        // The members of a direct room are its two people, for ever.
+        if stays || records.member_room(room)?.is_none_or(|room| room.name().is_none()) {
+            continue;
+        }
+        let left =
+            MemberSet { user, membership: Membership::None, since: None, invite: member.invite, by: user };
+        leaves.push(EventDraft::new(Scope::room(room), left).above(member.since));
+        if leaves.len() == LEAVE_ROOMS {
+            return Ok(Decision::Write(leaves));
+        }
+    }
+    leaves.push(EventDraft::new(Scope::user(user), UserDeleted {}));
+    Ok(Decision::Write(leaves))
+}

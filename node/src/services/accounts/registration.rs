@@ -1,0 +1,62 @@
+//! Registration: the password is hashed, the name claimed, and the first session opened, in this order.
+
+use starling_protocol::{EventDraft, Scope, UserId, event::UserRegistered};
+use starling_web::service::{Client, Refusal, Registration};
+
+use super::{AccountsService, Checked, admission::admit, claim, overloaded};
+use crate::{
+    auth::Caller,
+    store::{Decide, Decision, Tables},
+};
+
+impl AccountsService {
+    /// Makes an account for a stranger.
+    pub(super) async fn enrol(
+        &self,
+        client: Client<'_>,
+        registration: Registration,
+    ) -> Result<Checked, Refusal> {
+        let account = registration.username.to_string();
+        let caller = Caller::Stranger { address: client.address, account: &account };
+        let checked = self.make_account(caller, registration).await?;
+        self.passwords.remember(client.address, &account);
+        Ok(checked)
+    }
+
+    /// Makes an account. The name is certain when it returns.
+    pub(super) async fn make_account(
+        &self,
+        caller: Caller<'_>,
+        registration: Registration,
+    ) -> Result<Checked, Refusal> {
+        let Registration { username, password, display_name, door } = registration;
+        let (mode, now_ms) = (self.mode, self.base.machine.now_ms());
+        let name = username.clone();
+        let refuse = move |records: &crate::store::RecordsReader| {
+            let refused = claim::refuse_taken(records, &name)?;
+            Ok(refused.or(admit(mode, records, door, now_ms)?.err()))
+        };
+        // Before a hash is spent on it, and a claim made that is withdrawn again.
+        self.base.driver.barrier().await;
+        if let Some(refusal) = self.base.look(refuse).await? {
+            return Err(refusal);
+        }
+        let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
+        let user = UserId(self.base.machine.random());
+        let name = username.clone();
+        let decide = Decide::new(move |tables: &Tables<'_>| {
+            if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
+                return Ok(Decision::Refuse(refusal));
+            }
+            let admin = match admit(mode, &tables.records, door, now_ms)? {
+                Ok(admin) => admin,
+                Err(refusal) => return Ok(Decision::Refuse(refusal)),
+            };
+            let (username, display_name) = (username.clone(), display_name.clone());
+            let registered = UserRegistered { username, display_name, password: Some(hash.clone()), admin };
+            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), registered)]))
+        });
+        let password = claim::claim(&self.base, user, name, decide).await?;
+        Ok(Checked { user, password })
+    }
+}

@@ -1,0 +1,111 @@
+//! What `web` asks of accounts, and which room of this house answers it.
+
+use async_trait::async_trait;
+use starling_protocol::{DisplayName, SessionId};
+use starling_web::{
+    objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings},
+    service::{
+        Accounts, BrowserSession, Client, Identity, Listed, ProfileChange, Refusal, Registration, Secret,
+        SettingsChange,
+    },
+};
+
+use super::{
+    AccountsService,
+    personal_tokens::{is_token, no_such_token},
+    sessions::{is_login, no_such_session},
+};
+use crate::auth::WeakPassword;
+
+#[async_trait]
+impl Accounts for AccountsService {
+    fn judge_password(&self, password: &str) -> Result<(), String> {
+        WeakPassword::check(password).map_err(|weak| weak.to_string())
+    }
+
+    async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal> {
+        let checked = self.enrol(client, registration).await?;
+        self.open_tokens(checked, client.user_agent).await
+    }
+
+    async fn register_browser(
+        &self,
+        client: Client<'_>,
+        registration: Registration,
+    ) -> Result<BrowserSession, Refusal> {
+        let checked = self.enrol(client, registration).await?;
+        self.open_browser(checked, client.user_agent).await
+    }
+
+    async fn login(&self, client: Client<'_>, name: &str, password: Secret) -> Result<LoggedIn, Refusal> {
+        let checked = self.check(client, name, password).await?;
+        self.open_tokens(checked, client.user_agent).await
+    }
+
+    async fn login_browser(
+        &self,
+        client: Client<'_>,
+        name: &str,
+        password: Secret,
+    ) -> Result<BrowserSession, Refusal> {
+        let checked = self.check(client, name, password).await?;
+        self.open_browser(checked, client.user_agent).await
+    }
+
+    async fn refresh(&self, token: &str) -> Result<LoggedIn, Refusal> {
+        self.go_on(token).await
+    }
+
+    async fn logout(&self, who: Identity, all: bool) -> Result<(), Refusal> {
+        self.end_logins(who, all).await
+    }
+
+    async fn me(&self, who: Identity) -> Result<Me, Refusal> {
+        self.myself(who.user).await
+    }
+
+    async fn change_profile(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal> {
+        self.change_me(who, change).await
+    }
+
+    async fn delete(&self, who: Identity, password: Secret) -> Result<(), Refusal> {
+        self.delete_me(who, password).await
+    }
+
+    async fn change_password(&self, who: Identity, present: Secret, new: Secret) -> Result<(), Refusal> {
+        self.renew_password(who, present, new).await
+    }
+
+    async fn settings(&self, who: Identity) -> Result<Settings, Refusal> {
+        self.settings_of(who).await
+    }
+
+    async fn change_settings(&self, who: Identity, change: SettingsChange) -> Result<Settings, Refusal> {
+        self.set(who, change).await
+    }
+
+    async fn sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
+        self.list_sessions(who).await
+    }
+
+    async fn end_session(&self, who: Identity, session: SessionId) -> Result<(), Refusal> {
+        self.end_one(who.user, session, is_login, no_such_session).await
+    }
+
+    async fn personal_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
+        self.list_tokens(who).await
+    }
+
+    async fn make_personal_token(
+        &self,
+        who: Identity,
+        name: DisplayName,
+        expires_in_s: Option<u64>,
+    ) -> Result<NewPersonalToken, Refusal> {
+        self.make_token(who, name, expires_in_s).await
+    }
+
+    async fn revoke_personal_token(&self, who: Identity, token: SessionId) -> Result<(), Refusal> {
+        self.end_one(who.user, token, is_token, no_such_token).await
+    }
+}

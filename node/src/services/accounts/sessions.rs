@@ -1,0 +1,213 @@
+//! Sessions: opening one (which may end others), listing them, ending them.
+
+use starling_protocol::{
+    ErrorCode, EventDraft, Scope, SessionId, UserId,
+    event::{SessionKind, SessionOpened, SessionsEnded},
+    limits::{PERSONAL_TOKENS_MAX, SESSIONS_MAX, USER_AGENT_CHARS_MAX},
+    merge::session::SessionState,
+};
+use starling_web::{
+    objects::{LoggedIn, Session, TokenType},
+    service::{BrowserSession, Identity, Listed, Refusal, Secret},
+};
+
+use super::{AccountsService, Checked, bad_credentials, password_of};
+use crate::{
+    auth::{ACCESS_S, FamilyKey, Holder},
+    services::render,
+    store::{Decide, Decision, Records, Rows, StoreError, Tables},
+};
+
+/// How long a session lives after its last refresh, and a browser's at all.
+pub const SESSION_MS: u64 = 30 * 24 * 3_600 * 1_000;
+
+/// A session that was just opened.
+pub struct Opened {
+    /// Its id.
+    pub id: SessionId,
+    /// What its tokens are derived from.
+    pub family: FamilyKey,
+}
+
+impl AccountsService {
+    /// Opens a session of a program.
+    pub(super) async fn open_tokens(&self, checked: Checked, user_agent: &str) -> Result<LoggedIn, Refusal> {
+        let Opened { id, family } = self.open_login(checked, SessionKind::Tokens, user_agent).await?;
+        let refresh_token = family.refresh_token(&id.to_string(), &checked.user.to_string(), 0);
+        self.logged_in(checked.user, id, refresh_token).await
+    }
+
+    /// Opens a session of a browser.
+    pub(super) async fn open_browser(
+        &self,
+        checked: Checked,
+        user_agent: &str,
+    ) -> Result<BrowserSession, Refusal> {
+        let Opened { id, family } = self.open_login(checked, SessionKind::Cookie, user_agent).await?;
+        let cookie = Secret(family.browser_token(&id.to_string(), &checked.user.to_string()));
+        Ok(BrowserSession { me: self.myself(checked.user).await?, cookie })
+    }
+
+    async fn open_login(
+        &self,
+        checked: Checked,
+        kind: SessionKind,
+        user_agent: &str,
+    ) -> Result<Opened, Refusal> {
+        let key = self.base.machine.random();
+        let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
+        let id = self.open(checked, kind, key, user_agent, expires_ms).await?;
+        Ok(Opened { id, family: FamilyKey::new(&key) })
+    }
+
+    /// Opens a session, if what was checked still holds. Ends those that are over, and if there are too many logins the
+    /// one that was seen least lately.
+    pub(super) async fn open(
+        &self,
+        Checked { user, password }: Checked,
+        kind: SessionKind,
+        key: [u8; 32],
+        user_agent: &str,
+        expires_ms: Option<u64>,
+    ) -> Result<SessionId, Refusal> {
+        let session = SessionId(self.base.machine.random());
+        let now_ms = self.base.machine.now_ms();
+        let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into();
+        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms };
+        let decide = move |tables: &Tables<'_>| {
+            let records = &tables.records;
+            if password_of(records, user, |password| password.change)? != Some(password) {
+                return Ok(Decision::Refuse(bad_credentials()));
+            }
+            let (personal, mut logins, mut over) = (is_personal(&opened.kind), Vec::new(), Vec::new());
+            let mut tokens = 0;
+            for (id, state) in records.open_sessions(user)? {
+                match &state.opened {
+                    Some((_, opened)) if state.is_alive(now_ms, password) => {
+                        if is_personal(&opened.kind) {
+                            tokens += 1;
+                        } else {
+                            logins.push((state.seen_at(), id));
+                        }
+                    }
+                    _ => over.push(id),
+                }
+            }
+            if personal && tokens >= PERSONAL_TOKENS_MAX {
+                let detail = format!("you have {PERSONAL_TOKENS_MAX} tokens; revoke one first");
+                return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+            }
+            if !personal && logins.len() >= SESSIONS_MAX {
+                logins.sort_unstable();
+                over.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
+            }
+            let draft = EventDraft::new(Scope::user(user), opened.clone()).above(password.hlc);
+            Ok(Decision::Write(ended(user, over).into_iter().chain([draft]).collect()))
+        };
+        self.base.decide(decide).await?;
+        Ok(session)
+    }
+
+    /// What a program is given for a session.
+    pub(super) async fn logged_in(
+        &self,
+        user: UserId,
+        session: SessionId,
+        refresh_token: String,
+    ) -> Result<LoggedIn, Refusal> {
+        let holder = Holder { user: user.to_string(), session: session.to_string() };
+        Ok(LoggedIn {
+            user: self.myself(user).await?,
+            access_token: self.tokens.issue(&holder, self.base.machine.now_ms()),
+            token_type: TokenType::Bearer,
+            expires_in: ACCESS_S,
+            refresh_token,
+        })
+    }
+
+    pub(super) async fn end_logins(&self, who: Identity, all: bool) -> Result<(), Refusal> {
+        let decide = Decide::new(move |tables: &Tables<'_>| {
+            let mut sessions = vec![who.session];
+            if all {
+                let logins = tables.records.open_sessions(who.user)?.into_iter();
+                sessions.extend(logins.filter(|(_, state)| is_login(state)).map(|(id, _)| id));
+                sessions.sort_unstable();
+                sessions.dedup();
+            }
+            Ok(Decision::Write(ended(who.user, sessions)))
+        });
+        self.base.revoke(decide).await
+    }
+
+    pub(super) async fn list_sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
+        let now_ms = self.base.machine.now_ms();
+        let of_place = move |(id, state): (SessionId, SessionState)| {
+            let seen_at = state.seen_at();
+            let (place, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
+            Some(Listed {
+                mark: place.to_string(),
+                item: Session {
+                    id: id.to_string(),
+                    created_at: render::time(place.hlc),
+                    last_seen_at: render::time(seen_at),
+                    user_agent: opened.user_agent.into(),
+                    current: id == who.session,
+                },
+            })
+        };
+        let living = self.base.look(move |records| living(records, who.user, now_ms)).await?;
+        Ok(living.into_iter().filter_map(of_place).collect())
+    }
+
+    /// Ends one session, if it lives and is of the kind.
+    pub(super) async fn end_one(
+        &self,
+        user: UserId,
+        session: SessionId,
+        is_meant: fn(&SessionState) -> bool,
+        not_found: fn() -> Refusal,
+    ) -> Result<(), Refusal> {
+        let now_ms = self.base.machine.now_ms();
+        let is_there = move |records: &crate::store::RecordsReader| {
+            let living = living(records, user, now_ms)?.into_iter();
+            Ok(living.filter(|(id, state)| *id == session && is_meant(state)).map(|_| ()).next())
+        };
+        self.base.find(is_there).await?.ok_or_else(not_found)?;
+        self.base.revoke(Decide::new(move |_| Ok(Decision::Write(ended(user, vec![session]))))).await
+    }
+}
+
+/// The sessions of a user that live.
+pub fn living<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+    now_ms: u64,
+) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
+    let Some(password) = password_of(records, user, |password| password.change)? else {
+        return Ok(Vec::new());
+    };
+    let mut sessions = records.open_sessions(user)?;
+    sessions.retain(|(_, state)| state.is_alive(now_ms, password));
+    Ok(sessions)
+}
+
+/// The event that ends these; none if there are none.
+pub fn ended(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
+    let some = !sessions.is_empty();
+    some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions })).into_iter().collect()
+}
+
+/// Whether somebody logged in for it.
+pub fn is_login(state: &SessionState) -> bool {
+    state.opened.as_ref().is_some_and(|(_, opened)| !is_personal(&opened.kind))
+}
+
+/// Whether it is a personal access token.
+pub fn is_personal(kind: &SessionKind) -> bool {
+    matches!(kind, SessionKind::Personal(_))
+}
+
+/// What a session that is not there is answered with.
+pub fn no_such_session() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "you have no such session")
+}

@@ -1,0 +1,67 @@
+//! What somebody has set, the same wherever he logs in.
+
+use starling_protocol::{
+    EventDraft, Scope,
+    event::{self, SettingsChanged},
+    settings,
+};
+use starling_web::{
+    objects::{NotifyLevel, Settings, Theme},
+    service::{Identity, Refusal, SettingsChange},
+};
+
+use super::{AccountsService, unauthenticated};
+use crate::{
+    services::render,
+    store::{Decision, Tables},
+};
+
+impl AccountsService {
+    pub(super) async fn settings_of(&self, who: Identity) -> Result<Settings, Refusal> {
+        let account = self.base.look(move |records| records.user(who.user)).await?;
+        Ok(shown(&account.ok_or_else(unauthenticated)?.settings()))
+    }
+
+    pub(super) async fn set(&self, who: Identity, change: SettingsChange) -> Result<Settings, Refusal> {
+        let decide = move |tables: &Tables<'_>| {
+            let Some(account) = tables.records.user(who.user)? else {
+                return Ok(Decision::Refuse(unauthenticated()));
+            };
+            let before = account.settings();
+            let settings = changed(before.clone(), &change);
+            if settings == before {
+                return Ok(Decision::Nothing);
+            }
+            let draft = EventDraft::new(Scope::user(who.user), SettingsChanged { settings });
+            Ok(Decision::Write(vec![draft.above(account.changed_at())]))
+        };
+        self.base.decide(decide).await?;
+        self.settings_of(who).await
+    }
+}
+
+fn changed(before: settings::Settings, change: &SettingsChange) -> settings::Settings {
+    settings::Settings {
+        theme: change.theme.unwrap_or(before.theme),
+        language: change.language.clone().unwrap_or(before.language),
+        notify: change.notify.unwrap_or(before.notify),
+        dnd_until_ms: change.dnd_until_ms.unwrap_or(before.dnd_until_ms),
+    }
+}
+
+fn shown(settings: &settings::Settings) -> Settings {
+    Settings {
+        theme: match settings.theme {
+            settings::Theme::System => Theme::System,
+            settings::Theme::Light => Theme::Light,
+            settings::Theme::Dark => Theme::Dark,
+        },
+        language: settings.language.to_string(),
+        notify: match settings.notify {
+            event::NotifyLevel::All => NotifyLevel::All,
+            event::NotifyLevel::Mentions => NotifyLevel::Mentions,
+            event::NotifyLevel::None => NotifyLevel::None,
+        },
+        dnd_until: settings.dnd_until_ms.map(render::time_ms),
+    }
+}

@@ -1,0 +1,12 @@
+//! Accounts over real nodes: what holds on one holds on all, and what nobody can get by trying.
+
+#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod everywhere;
+mod names;
+mod oneself;
+mod refresh;
+mod tokens;

@@ -1,0 +1,192 @@
+//! Registration, login, and staying logged in, for programs. Browsers have pages with forms for it.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::Deserialize;
+use starling_protocol::{DisplayName, ErrorCode, InviteCode, Username};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Caller, Json, Query};
+use crate::{
+    guard::{ClientAddress, Quota},
+    objects::LoggedIn,
+    openapi::{
+        refuses::{
+            BadCredentials, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated, UsernameTaken,
+        },
+        tag,
+    },
+    problem::{self, Problem},
+    routes::Web,
+    service::{Client, Door, Refusal, Registration, Secret},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(register))
+        .routes(routes!(login))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+}
+
+/// The program that sent a request.
+pub fn client(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Client<'_> {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Client { address, user_agent: user_agent.unwrap_or_default() }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Register {
+    /// Capitals are taken for small letters.
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
+    username: String,
+    /// 8 characters to 256 bytes, and not among the commonest.
+    #[schema(format = Password, min_length = 8, max_length = 256)]
+    password: String,
+    /// What to be shown as, if not as the username.
+    #[schema(min_length = 1, max_length = 64)]
+    display_name: Option<String>,
+    /// An invite to a room, where registration wants one.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    invite: Option<String>,
+}
+
+/// Register
+///
+/// Makes an account and logs in. When the answer arrives the name is certain, and the account is there on every
+/// reachable node.
+#[utoipa::path(
+    post, path = "/api/v1/register", tag = tag::ACCOUNTS,
+    responses(
+        (status = 201, description = "The account is made.", body = LoggedIn),
+        Refuses<(RegistrationClosed, UsernameTaken, Invalid)>,
+    ),
+)]
+async fn register(
+    State(web): State<Arc<Web>>,
+    Extension(address): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Json(body): Json<Register>,
+) -> Result<(StatusCode, Json<LoggedIn>), Problem> {
+    let mut invalid = problem::Invalid::default();
+    let username = invalid.check("username", Username::parse(&body.username));
+    let password = invalid.check("password", web.accounts.judge_password(&body.password));
+    let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
+    let display_name = invalid.check("display_name", display_name);
+    // An invite that can be none is as one that is not good any more.
+    let invite = body.invite.map(|code| InviteCode::parse(&code)).transpose();
+    let invite = invalid.check("invite", invite).map(Option::flatten);
+    let (Some(username), Some(()), Some(display_name), Some(invite)) =
+        (username, password, display_name, invite)
+    else {
+        return Err(invalid.into());
+    };
+    web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
+    let door = Door::Public(invite);
+    let registration = Registration { username, password: Secret(body.password), display_name, door };
+    let logged_in = web.accounts.register(client(address, &headers), registration).await?;
+    Ok((StatusCode::CREATED, Json(logged_in)))
+}
+
+/// Counts a login under its address and its name; a right one forgives the name what was wrong before.
+pub async fn limited<T>(
+    web: &Web,
+    address: ClientAddress,
+    name: &str,
+    login: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let (rates, name) = (&web.guard.rates, name.trim().to_ascii_lowercase());
+    rates.check(Quota::LoginsPerAddress, &address.network())?;
+    rates.check(Quota::LoginsPerAccount, &name)?;
+    let result = login.await;
+    match &result {
+        Ok(_) => rates.forgive(Quota::LoginsPerAccount, &name),
+        Err(refusal) if refusal.code == ErrorCode::BadCredentials => {}
+        // No password was looked at.
+        Err(_) => rates.take_back(Quota::LoginsPerAccount, &name),
+    }
+    result
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    /// The name; after a rename the old one, or the new one.
+    username: String,
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Log in
+///
+/// Opens a session. An unknown name and a wrong password are not told apart.
+#[utoipa::path(
+    post, path = "/api/v1/login", tag = tag::ACCOUNTS,
+    responses(
+        (status = 200, description = "Logged in.", body = LoggedIn),
+        Refuses<(BadCredentials, RateLimited)>,
+    ),
+)]
+async fn login(
+    State(web): State<Arc<Web>>,
+    Extension(address): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Json(body): Json<Login>,
+) -> Result<Json<LoggedIn>, Problem> {
+    let login = web.accounts.login(client(address, &headers), &body.username, Secret(body.password));
+    Ok(Json(limited(&web, address, &body.username, login).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    /// The last one received.
+    refresh_token: String,
+}
+
+/// Refresh
+///
+/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until its successor
+/// is used; used after that it ends the session, for two hold it. A session ends 30 days after its last refresh.
+#[utoipa::path(
+    post, path = "/api/v1/refresh", tag = tag::ACCOUNTS,
+    responses(
+        (status = 200, description = "The session goes on.", body = LoggedIn),
+        Refuses<Unauthenticated>,
+    ),
+)]
+async fn refresh(State(web): State<Arc<Web>>, Json(body): Json<Refresh>) -> Result<Json<LoggedIn>, Problem> {
+    Ok(Json(web.accounts.refresh(&body.refresh_token).await?))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Logout {
+    /// Whether to end all logins, not only this one. Personal access tokens stay.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Log out
+///
+/// Ends the session. When the answer arrives it has ended on every reachable node.
+#[utoipa::path(
+    post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
+    responses((status = 204, description = "The session has ended.")),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn logout(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Query(query): Query<Logout>,
+) -> Result<StatusCode, Problem> {
+    web.accounts.logout(who, query.all).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

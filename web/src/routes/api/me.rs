@@ -1,0 +1,220 @@
+//! What somebody may know and change of himself: profile, password, settings.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode};
+use serde::{Deserialize, Deserializer};
+use starling_protocol::{
+    DisplayName, ErrorCode, Username, event,
+    frame::client::parse_at,
+    settings::{self, language},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Caller, Json};
+use crate::{
+    guard::Quota,
+    objects::{Me, NotifyLevel, Settings, Theme},
+    openapi::{
+        refuses::{BadCredentials, Forbidden, Invalid, Refuses, UsernameTaken},
+        tag,
+    },
+    problem::{self, Problem},
+    routes::Web,
+    service::{Identity, ProfileChange, Refusal, Secret, SettingsChange},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(me, change_me, delete_me))
+        .routes(routes!(change_password))
+        .routes(routes!(get_settings, change_settings))
+}
+
+/// Tells `null` from a field that is not there.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// Oneself
+#[utoipa::path(
+    get, path = "/api/v1/me", tag = tag::ACCOUNTS,
+    responses((status = 200, description = "Oneself.", body = Me)),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+    Ok(Json(web.accounts.me(who).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
+struct ChangeMe {
+    /// A new name, once, for an account that was renamed (`renamed` is true).
+    #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
+    username: Option<String>,
+    /// What to be shown as; null is as the username.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    display_name: Option<Option<String>>,
+}
+
+/// Change oneself
+///
+/// What is left out stays as it is.
+#[utoipa::path(
+    patch, path = "/api/v1/me", tag = tag::ACCOUNTS,
+    responses(
+        (status = 200, description = "Oneself, as it is now.", body = Me),
+        Refuses<(Forbidden, UsernameTaken, Invalid)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn change_me(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Json(body): Json<ChangeMe>,
+) -> Result<Json<Me>, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let username = invalid.check("username", body.username.map(|name| Username::parse(&name)).transpose());
+    let display_name = body.display_name.map(|name| name.map(|name| DisplayName::parse(&name)).transpose());
+    let display_name = invalid.check("display_name", display_name.transpose());
+    let (Some(username), Some(display_name)) = (username, display_name) else { return Err(invalid.into()) };
+    Ok(Json(web.accounts.change_profile(who, ProfileChange { username, display_name }).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DeleteMe {
+    /// The account's password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Delete one's account
+///
+/// For good: what was written of oneself is erased, messages stay under 'Deleted account', and the name is not given away
+/// again.
+#[utoipa::path(
+    delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
+    responses((status = 204, description = "The account is gone."), Refuses<BadCredentials>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn delete_me(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Json(body): Json<DeleteMe>,
+) -> Result<StatusCode, Problem> {
+    guessed(&web, who, web.accounts.delete(who, Secret(body.password))).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
+async fn guessed<T>(
+    web: &Web,
+    who: Identity,
+    act: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    web.guard.rates.check(Quota::LoginsPerAccount, &who.user)?;
+    let result = act.await;
+    if !matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
+        web.guard.rates.take_back(Quota::LoginsPerAccount, &who.user);
+    }
+    result
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangePassword {
+    /// The password as it is.
+    #[schema(format = Password)]
+    current_password: String,
+    /// The password as it is to be: 8 characters to 256 bytes, and not among the commonest.
+    #[schema(format = Password, min_length = 8, max_length = 256)]
+    new_password: String,
+}
+
+/// Change one's password
+///
+/// All other logins end; this one goes on, and so do personal access tokens.
+#[utoipa::path(
+    post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
+    responses((status = 204, description = "The new password holds."), Refuses<(BadCredentials, Invalid)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn change_password(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Json(body): Json<ChangePassword>,
+) -> Result<StatusCode, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let judged = web.accounts.judge_password(&body.new_password);
+    if invalid.check("new_password", judged).is_none() {
+        return Err(invalid.into());
+    }
+    let (present, new) = (Secret(body.current_password), Secret(body.new_password));
+    guessed(&web, who, web.accounts.change_password(who, present, new)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// One's settings
+#[utoipa::path(
+    get, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
+    responses((status = 200, description = "The settings.", body = Settings)),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn get_settings(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Settings>, Problem> {
+    Ok(Json(web.accounts.settings(who).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
+struct ChangeSettings {
+    /// How pages look.
+    theme: Option<Theme>,
+    /// A language tag (BCP 47).
+    #[schema(min_length = 1, max_length = 35, pattern = "^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$")]
+    language: Option<String>,
+    /// Of what to be told, where a room says nothing else.
+    notify: Option<NotifyLevel>,
+    /// Not to be disturbed until then; null is not at all.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    dnd_until: Option<Option<String>>,
+}
+
+/// Change one's settings
+///
+/// What is left out stays as it is.
+#[utoipa::path(
+    patch, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
+    responses((status = 200, description = "All settings.", body = Settings), Refuses<Invalid>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn change_settings(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Json(body): Json<ChangeSettings>,
+) -> Result<Json<Settings>, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let tag = body.language.map(|tag| language(&tag).ok_or("must be a language tag such as en or de-CH"));
+    let tag = invalid.check("language", tag.transpose());
+    let time = |text: String| parse_at(&text).ok_or("must be a time such as 2030-01-31T12:00:00.000Z");
+    let dnd_until_ms = body.dnd_until.map(|until| until.map(time).transpose()).transpose();
+    let dnd_until_ms = invalid.check("dnd_until", dnd_until_ms);
+    let (Some(language), Some(dnd_until_ms)) = (tag, dnd_until_ms) else { return Err(invalid.into()) };
+    let theme = body.theme.map(|theme| match theme {
+        Theme::System => settings::Theme::System,
+        Theme::Light => settings::Theme::Light,
+        Theme::Dark => settings::Theme::Dark,
+    });
+    let notify = body.notify.map(|level| match level {
+        NotifyLevel::All => event::NotifyLevel::All,
+        NotifyLevel::Mentions => event::NotifyLevel::Mentions,
+        NotifyLevel::None => event::NotifyLevel::None,
+    });
+    let change = SettingsChange { theme, language, notify, dnd_until_ms };
+    Ok(Json(web.accounts.change_settings(who, change).await?))
+}

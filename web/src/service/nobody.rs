@@ -1,0 +1,108 @@
+//! Services for tests in which nobody has an account.
+
+use async_trait::async_trait;
+use starling_protocol::{DisplayName, ErrorCode, SessionId};
+
+use super::{
+    Accounts, Authentication, BrowserSession, Client, Credentials, Identity, Listed, ProfileChange, Refusal,
+    Registration, Secret, SettingsChange,
+};
+use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
+
+/// Knows nobody.
+pub struct Nobody;
+
+fn nobody<T>() -> Result<T, Refusal> {
+    Err(Refusal::new(ErrorCode::Unauthenticated, "nobody"))
+}
+
+#[async_trait]
+impl Authentication for Nobody {
+    async fn identify(&self, _: Credentials<'_>) -> Result<Identity, Refusal> {
+        nobody()
+    }
+
+    async fn is_alive(&self, _: Identity) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+}
+
+#[async_trait]
+impl Accounts for Nobody {
+    fn judge_password(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn register(&self, _: Client<'_>, _: Registration) -> Result<LoggedIn, Refusal> {
+        nobody()
+    }
+
+    async fn register_browser(&self, _: Client<'_>, _: Registration) -> Result<BrowserSession, Refusal> {
+        nobody()
+    }
+
+    async fn login(&self, _: Client<'_>, _: &str, _: Secret) -> Result<LoggedIn, Refusal> {
+        nobody()
+    }
+
+    async fn login_browser(&self, _: Client<'_>, _: &str, _: Secret) -> Result<BrowserSession, Refusal> {
+        nobody()
+    }
+
+    async fn refresh(&self, _: &str) -> Result<LoggedIn, Refusal> {
+        nobody()
+    }
+
+    async fn logout(&self, _: Identity, _: bool) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn me(&self, _: Identity) -> Result<Me, Refusal> {
+        nobody()
+    }
+
+    async fn change_profile(&self, _: Identity, _: ProfileChange) -> Result<Me, Refusal> {
+        nobody()
+    }
+
+    async fn delete(&self, _: Identity, _: Secret) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn change_password(&self, _: Identity, _: Secret, _: Secret) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn settings(&self, _: Identity) -> Result<Settings, Refusal> {
+        nobody()
+    }
+
+    async fn change_settings(&self, _: Identity, _: SettingsChange) -> Result<Settings, Refusal> {
+        nobody()
+    }
+
+    async fn sessions(&self, _: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
+        nobody()
+    }
+
+    async fn end_session(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn personal_tokens(&self, _: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
+        nobody()
+    }
+
+    async fn make_personal_token(
+        &self,
+        _: Identity,
+        _: DisplayName,
+        _: Option<u64>,
+    ) -> Result<NewPersonalToken, Refusal> {
+        nobody()
+    }
+
+    async fn revoke_personal_token(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
+        nobody()
+    }
+}
