@@ -29,7 +29,9 @@ use crate::{
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{AccountsService, AccountsStart, Base, OperationsService, RoomsService},
+    services::{
+        AccountsService, AccountsStart, AdministrationService, Base, OperationsService, RoomsService,
+    },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -140,6 +142,7 @@ impl Core {
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts,
+            administration: Arc::new(AdministrationService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),
@@ -262,6 +265,8 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
     WebSettings {
         node: identity.node().to_string(),
         guests_enabled: config.guests_enabled,
+        registration: config.registration,
+        public_url: config.http.public_url.clone(),
         // Without a token, figures are not for everybody whom a public address lets in.
         metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }

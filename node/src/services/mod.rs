@@ -2,6 +2,7 @@
 //! each other's tables.
 
 mod accounts;
+mod administration;
 mod base;
 mod operations;
 pub mod render;
@@ -9,6 +10,7 @@ mod rooms;
 
 pub use self::{
     accounts::{AccountsService, AccountsStart},
+    administration::{AdministrationService, Asker},
     base::Base,
     operations::OperationsService,
     rooms::RoomsService,

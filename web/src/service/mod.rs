@@ -2,6 +2,7 @@
 //! else; what they hand over has been parsed, what comes back has been decided.
 
 mod accounts;
+mod administration;
 mod identity;
 #[cfg(test)]
 pub mod nobody;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
     accounts::*,
+    administration::{Administration, ResetLink, UserFlags},
     identity::{Authentication, Credentials, Identity},
     registration::{Door, RegistrationMode},
 };

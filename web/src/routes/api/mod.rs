@@ -2,6 +2,7 @@
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
 mod accounts;
+mod admin;
 pub mod caller;
 pub mod cursor;
 mod extract;
@@ -21,5 +22,9 @@ use super::Web;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    OpenApiRouter::default().merge(accounts::routes()).merge(me::routes()).merge(sessions::routes())
+    OpenApiRouter::default()
+        .merge(accounts::routes())
+        .merge(me::routes())
+        .merge(sessions::routes())
+        .merge(admin::routes())
 }
