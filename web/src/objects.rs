@@ -28,14 +28,13 @@ pub struct User {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ManagedUser {
     /// Its id.
-    #[schema(schema_with = values::id)]
     pub id: String,
     /// Its name: `name~xxxx` if another had it first.
     pub username: String,
     /// What it is shown as.
     pub display_name: String,
     /// When it was registered.
-    #[schema(schema_with = values::at)]
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// Whether it administers the service.
     pub admin: bool,

@@ -13,7 +13,7 @@ use crate::{
     objects::ManagedUser,
     openapi::{
         refuses::{Forbidden, Invalid, NotFound, Refuses},
-        tag, values,
+        tag,
     },
     problem::{self, Problem},
     routes::{Web, site::Site},
@@ -29,17 +29,15 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 #[serde(deny_unknown_fields)]
 struct Users {
     /// Only those whose username begins so.
-    #[param(schema_with = name_beginning)]
+    #[param(max_length = 32)]
     q: Option<String>,
+    /// Accounts on a page.
     #[serde(default)]
-    #[param(schema_with = values::limit)]
+    #[param(inline)]
     limit: Limit,
-    #[param(schema_with = values::page_mark)]
+    /// The `next` of a page.
+    #[param(inline)]
     cursor: Option<PageMark>,
-}
-
-fn name_beginning() -> utoipa::openapi::Object {
-    values::text(0, *USERNAME_CHARS.end()).build()
 }
 
 /// All accounts
@@ -104,7 +102,7 @@ struct ResetLink {
     /// To be given to the account's owner: the page on which a new password is chosen.
     url: String,
     /// Until when.
-    #[schema(schema_with = values::at)]
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
