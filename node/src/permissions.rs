@@ -18,6 +18,18 @@ pub fn no_such_room() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such room")
 }
 
+/// Why a user may not administer the service; nothing if he may.
+pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+    let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
+    let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators may do this");
+    Ok(account.is_none().then(forbidden))
+}
+
+/// There is no such account, or none that the asker may know of.
+pub fn no_such_user() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "there is no such user")
+}
+
 /// Why a user may not post in a room of members; nothing if he may.
 pub fn may_post<T: Rows>(
     records: &Records<T>,

@@ -24,6 +24,24 @@ pub struct User {
     pub presence: Option<PresenceState>,
 }
 
+/// An account, as those who administer the service see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ManagedUser {
+    /// Its id.
+    pub id: String,
+    /// Its name: `name~xxxx` if another had it first.
+    pub username: String,
+    /// What it is shown as.
+    pub display_name: String,
+    /// When it was registered.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Whether it administers the service.
+    pub admin: bool,
+    /// Whether it is shut out.
+    pub disabled: bool,
+}
+
 /// Whether somebody is here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

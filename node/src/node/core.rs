@@ -30,7 +30,8 @@ use crate::{
     machine::Machine,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, Base, Erasure, MessagesService, OperationsService, RoomsService,
+        AccountsService, AccountsStart, AdministrationService, Base, Erasure, MessagesService,
+        OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -144,6 +145,7 @@ impl Core {
             authentication: accounts.clone(),
             accounts,
             messages: Arc::new(MessagesService { base: base.clone() }),
+            administration: Arc::new(AdministrationService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),
@@ -266,6 +268,8 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
     WebSettings {
         node: identity.node().to_string(),
         guests_enabled: config.guests_enabled,
+        registration: config.registration,
+        public_url: config.http.public_url.clone(),
         // Without a token, figures are not for everybody whom a public address lets in.
         metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }

@@ -2,6 +2,7 @@
 //! each other's tables.
 
 mod accounts;
+mod administration;
 mod base;
 mod messages;
 mod operations;
@@ -12,6 +13,7 @@ pub(crate) mod test_node;
 
 pub use self::{
     accounts::{AccountsService, AccountsStart},
+    administration::{AdministrationService, Asker},
     base::Base,
     messages::{Erasure, MessagesService},
     operations::OperationsService,

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use starling_protocol::{ErrorCode, EventBody, EventDraft, Scope};
+use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Scope};
 use starling_web::service::Refusal;
 
 use super::{StoreError, apply::Tables};
@@ -22,6 +22,11 @@ impl Decision {
     /// One event.
     pub fn one(scope: Scope, body: impl Into<EventBody>) -> Self {
         Self::Write(vec![EventDraft::new(scope, body)])
+    }
+
+    /// One event, stamped above what it replaces.
+    pub fn one_above(floor: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
+        Self::Write(vec![EventDraft::new(scope, body).above(floor)])
     }
 
     /// A refusal.

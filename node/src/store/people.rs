@@ -155,6 +155,54 @@ impl<T: Rows> Records<T> {
         Ok(others.next().transpose()?.is_none())
     }
 
+    /// Up to `most` accounts that exist, in the order of the names that they claim, of those that begin with `prefix`
+    /// (lower case); behind a claim, if one is given.
+    pub fn accounts(
+        &self,
+        prefix: &str,
+        behind: Option<&(Pos, Username)>,
+        most: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let behind = behind.map(|(claim, name)| [&name_key(name, Some(*claim))[..], &[0]].concat());
+        let behind = behind.unwrap_or_default();
+        let mut found = Vec::new();
+        let first = prefix.bytes().next();
+        // Names are kept by their first character.
+        for byte in (0..=u8::MAX).filter(|byte| first.is_none_or(|first| first == *byte)) {
+            let from = match behind.first() {
+                Some(shard) if byte < *shard => continue,
+                Some(shard) if byte == *shard => behind.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
+                _ => &[],
+            };
+            for row in self.scan_from::<Name>(&Scope::shard(byte), prefix.as_bytes(), from)? {
+                let (key, (user, withdrawn)) = row?;
+                let claim = Pos::from_bytes(id_of(&key)?);
+                // Who chose another name later is found there.
+                let is_his = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
+                if is_his && self.user(user)?.is_some() {
+                    found.push(user);
+                }
+                if found.len() >= most {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The account that is shown under a name: `name~xxxx` is one whose claim was too late.
+    pub fn shown_as(&self, name: &str) -> Result<Option<UserId>, StoreError> {
+        let name = name.trim().to_ascii_lowercase();
+        let claimed = name.split_once('~').map_or(&name[..], |(claimed, _)| claimed);
+        let Ok(claimed) = Username::parse(claimed) else { return Ok(None) };
+        for (_, user) in self.claims(&claimed)? {
+            if self.username(user)?.as_deref() == Some(&name) && self.user(user)?.is_some() {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
     /// What is known of a session.
     pub fn session(&self, user: UserId, session: SessionId) -> Result<Option<SessionState>, StoreError> {
         self.get::<Session>(&Scope::user(user), &session.0)

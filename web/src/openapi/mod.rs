@@ -35,19 +35,22 @@ pub mod tag {
     pub const MESSAGES: &str = "Messages";
     /// Who somebody is.
     pub const ACCOUNTS: &str = "Accounts";
+    /// Accounts, for those who administer the service.
+    pub const ADMINISTRATION: &str = "Administration";
     /// What a browser opens.
     pub const PAGES: &str = "Pages";
     /// Health, figures and this document.
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 5] = [
+const TAGS: [(&str, &str); 6] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,
         "Register, log in, stay logged in; one's profile, settings, sessions and personal access tokens.",
     ),
+    (tag::ADMINISTRATION, "All accounts, for those who administer the service."),
     (tag::PAGES, "What a browser opens, and what it loads for that."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];

@@ -6,6 +6,7 @@ mod documentation;
 mod health;
 mod pages;
 mod quick;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,10 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Accounts, Authentication, Messages, Operations, Presence, Refusal, Rooms},
+    service::{
+        Accounts, Administration, Authentication, Messages, Operations, Presence, Refusal, RegistrationMode,
+        Rooms,
+    },
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -46,6 +50,10 @@ pub struct WebSettings {
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
+    /// Who may make an account.
+    pub registration: RegistrationMode,
+    /// Under which address users reach the service.
+    pub public_url: Option<String>,
     /// Whether `/metrics` is served beside the rest; otherwise it has a listener of its own.
     pub metrics: bool,
 }
@@ -58,6 +66,8 @@ pub struct Web {
     pub messages: Arc<dyn Messages>,
     /// What he may do with his account.
     pub accounts: Arc<dyn Accounts>,
+    /// Accounts, for administrators.
+    pub administration: Arc<dyn Administration>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.

@@ -2,6 +2,7 @@
 //! else; what they hand over has been parsed, what comes back has been decided.
 
 mod accounts;
+mod administration;
 mod identity;
 mod messages;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
     accounts::*,
+    administration::{Administration, ResetLink, UserFlags},
     identity::{Authentication, Credentials, Identity},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},

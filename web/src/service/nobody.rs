@@ -1,13 +1,13 @@
 //! Services for tests in which nobody has an account.
 
 use async_trait::async_trait;
-use starling_protocol::{DisplayName, ErrorCode, SessionId};
+use starling_protocol::{DisplayName, ErrorCode, SessionId, UserId};
 
 use super::{
-    Accounts, Authentication, BrowserSession, Client, Credentials, Identity, Listed, ProfileChange, Refusal,
-    Registration, Secret, SettingsChange,
+    Accounts, Administration, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
+    ProfileChange, Refusal, Registration, ResetLink, Secret, SettingsChange, UserFlags,
 };
-use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
+use crate::objects::{LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Session, Settings};
 
 /// Knows nobody.
 pub struct Nobody;
@@ -103,6 +103,27 @@ impl Accounts for Nobody {
     }
 
     async fn revoke_personal_token(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Administration for Nobody {
+    async fn users(
+        &self,
+        _: UserId,
+        _: String,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<ManagedUser>, Refusal> {
+        nobody()
+    }
+
+    async fn change(&self, _: UserId, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
+        nobody()
+    }
+
+    async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
         nobody()
     }
 }

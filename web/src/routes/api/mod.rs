@@ -2,6 +2,7 @@
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
 mod accounts;
+mod admin;
 pub mod caller;
 pub mod cursor;
 mod extract;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     // One line a group.
     OpenApiRouter::default()
         .merge(accounts::routes())
+        .merge(admin::routes())
         .merge(me::routes())
         .merge(messages::routes())
         .merge(sessions::routes())

@@ -1,0 +1,46 @@
+//! What administrators do with accounts, and the two addresses that let somebody in without a password: that of the
+//! first administrator, and that of a reset link.
+
+use async_trait::async_trait;
+use starling_protocol::UserId;
+
+use super::Refusal;
+use crate::objects::ManagedUser;
+
+/// What is to be changed of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserFlags {
+    /// Whether it administers the service.
+    pub admin: Option<bool>,
+    /// Whether it is shut out.
+    pub disabled: Option<bool>,
+}
+
+/// A link with which a password can be chosen, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetLink {
+    /// What `/reset/…` is to be opened with.
+    pub code: String,
+    /// Until when, as users see times.
+    pub expires_at: String,
+}
+
+/// Accounts, as those who administer the service see and change them. Everybody else is refused with `Forbidden`.
+#[async_trait]
+pub trait Administration: Send + Sync + 'static {
+    /// Up to `most` accounts in the order of their names, of those that begin with `prefix`; behind an account, if one
+    /// is given.
+    async fn users(
+        &self,
+        by: UserId,
+        prefix: String,
+        behind: Option<UserId>,
+        most: usize,
+    ) -> Result<Vec<ManagedUser>, Refusal>;
+
+    /// Changes what an account may. `Forbidden` too where nobody would administer the service any more.
+    async fn change(&self, by: UserId, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal>;
+
+    /// Makes a link with which the account's owner chooses a new password; earlier links end.
+    async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal>;
+}
