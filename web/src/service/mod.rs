@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod identity;
+mod member_rooms;
 mod messages;
 #[cfg(test)]
 pub mod nobody;
@@ -23,6 +24,7 @@ pub use self::{
     administration::{Administration, ResetLink, UserFlags},
     identity::{Authentication, Credentials, Identity},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
+    member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;

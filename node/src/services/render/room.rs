@@ -11,7 +11,7 @@ use super::{message_object, role, room_kind, user, visibility};
 use crate::store::{RoomReader, StoreError, Unread};
 
 /// A room as a user sees it; nothing if there is none. Who may know of it is for the caller to ask
-/// (`permissions::may_know_of`). To whom is no member of a room of members it shows what invites him to become one.
+/// (`permissions::rooms::known_room`). To whom is no member of a room of members it shows what invites him to become one.
 pub fn room_object(
     reader: &mut RoomReader,
     room: RoomId,
