@@ -30,8 +30,8 @@ use crate::{
     machine::Machine,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, Base, Erasure, MessagesService,
-        OperationsService, RoomsService,
+        AccountsService, AccountsStart, AdministrationService, Base, Erasure, MemberRoomsService,
+        MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -144,6 +144,7 @@ impl Core {
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts,
+            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: Arc::new(AdministrationService { base: base.clone() }),
             rooms: Arc::new(RoomsService {

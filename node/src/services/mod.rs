@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod base;
+mod member_rooms;
 mod messages;
 mod operations;
 pub mod render;
@@ -15,6 +16,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,

@@ -31,6 +31,8 @@ const API: &str = "/api/v1/";
 pub mod tag {
     /// No account.
     pub const QUICK: &str = "Quick rooms";
+    /// Rooms of members.
+    pub const ROOMS: &str = "Rooms";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
     /// Who somebody is.
@@ -43,8 +45,9 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,

@@ -124,13 +124,8 @@ pub trait MemberRooms: Send + Sync + 'static {
     async fn members(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Member>, Refusal>;
 
     /// Makes a contact of one's own a member. `NotContacts`, or `AlreadyExists` if he is one.
-    async fn add_member(
-        &self,
-        by: UserId,
-        room: RoomId,
-        user: UserId,
-        role: Role,
-    ) -> Result<Member, Refusal>;
+    async fn add_member(&self, by: UserId, room: RoomId, user: UserId, role: Role)
+    -> Result<Member, Refusal>;
 
     /// Gives a member another role.
     async fn set_role(&self, by: UserId, room: RoomId, user: UserId, role: Role) -> Result<Member, Refusal>;

@@ -23,8 +23,8 @@ pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
     identity::{Authentication, Credentials, Identity},
-    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
+    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;

@@ -29,7 +29,9 @@ pub fn admit<T: Rows>(
             ErrorCode::RegistrationClosed,
             "accounts are made with an invite here; ask a member for one",
         ),
-        (Door::Public(Some(code)), RegistrationMode::Invite) if records.open_invite(code, now_ms)?.is_some() => {
+        (Door::Public(Some(code)), RegistrationMode::Invite)
+            if records.open_invite(code, now_ms)?.is_some() =>
+        {
             Ok(Ok(false))
         }
         (Door::Public(Some(_)), RegistrationMode::Invite) => {

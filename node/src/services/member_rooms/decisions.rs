@@ -4,8 +4,8 @@
 use starling_protocol::{
     ErrorCode, EventDraft, InviteCode, RoomId, Scope, UserId,
     event::{
-        InviteMade, InviteRevoked, MemberSet, Membership, NotifyLevel, NotifySet, Role, RoomChanged, RoomDeleted,
-        RoomOpened, Visibility,
+        InviteMade, InviteRevoked, MemberSet, Membership, NotifyLevel, NotifySet, Role, RoomChanged,
+        RoomDeleted, RoomOpened,
     },
     limits::{ROOM_BANS_MAX, ROOM_INVITES_MAX, ROOM_MEMBERS_MAX, ROOMS_PER_USER_MAX},
     merge::contact::Relation,
@@ -23,14 +23,22 @@ use crate::{
 /// Events to be written, or why not.
 pub type Drafts = Result<Vec<EventDraft>, No>;
 
-/// As the commit wants it.
-pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
-    match drafts {
-        Ok(drafts) if drafts.is_empty() => Ok(Decision::Nothing),
-        Ok(drafts) => Ok(Decision::Write(drafts)),
-        Err(No::Refused(refusal)) => Ok(Decision::Refuse(refusal)),
+/// As `Base::ask` wants it.
+pub fn answer<T>(answer: Result<T, No>) -> Result<Result<T, Refusal>, StoreError> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(No::Refused(refusal)) => Ok(Err(refusal)),
         Err(No::Failed(error)) => Err(error),
     }
+}
+
+/// As the commit wants it.
+pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
+    Ok(match answer(drafts)? {
+        Ok(drafts) if drafts.is_empty() => Decision::Nothing,
+        Ok(drafts) => Decision::Write(drafts),
+        Err(refusal) => Decision::Refuse(refusal),
+    })
 }
 
 /// Makes a room under a fresh id.
@@ -80,29 +88,25 @@ pub fn join_with<T: Rows>(records: &Records<T>, code: InviteCode, user: UserId, 
     match records.standing_in(room, user)?.map(|member| member.membership) {
         Some(Membership::Banned) => Err(no_such_invite().into()),
         Some(Membership::Member(_)) => Ok(Vec::new()),
-        Some(Membership::None | Membership::Invited) | None => Ok(vec![enter(records, room, user, Some(code))?]),
+        Some(Membership::None | Membership::Invited) | None => {
+            Ok(vec![enter(records, room, user, Some(code))?])
+        }
     }
 }
 
 /// Leaves a room.
 pub fn leave<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
     may::role_at_least(records, room, user, Role::Member)?;
-    leaves(records, room, user)
+    Ok(leaves(records, room, user)?)
 }
 
-/// Leaves all rooms but the direct ones, with an account that is deleted.
-pub fn leave_all<T: Rows>(records: &Records<T>, user: UserId) -> Drafts {
-    let mut drafts = Vec::new();
-    for (room, _) in records.rooms_of(user)? {
-        if records.member_room(room)?.is_some_and(|room| room.name().is_some()) {
-            drafts.extend(leaves(records, room, user)?);
-        }
-    }
-    Ok(drafts)
-}
-
-/// A room that nobody is in could not be entered or deleted by anybody: it goes with its last member.
-fn leaves<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
+/// What becomes of a room when a member leaves it. One that nobody is in could not be deleted by anybody: it goes with
+/// its last member.
+pub fn leaves<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Vec<EventDraft>, StoreError> {
     let mut drafts = vec![set(records, room, user, Membership::None, user)?];
     if records.room_counts(room)?.members <= 1 {
         drafts.push(EventDraft::new(Scope::room(room), RoomDeleted { by: user }));
@@ -176,7 +180,8 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
 /// Lets somebody join again.
 pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
     may::role_at_least(records, room, by, Role::Moderator)?;
-    let banned = records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+    let banned =
+        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if !banned {
         return Err(Refusal::new(ErrorCode::NotFound, "he is not banned from this room").into());
     }
@@ -215,7 +220,12 @@ pub fn revoke_invite<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, co
 }
 
 /// Sets of what in a room a member wants to be told.
-pub fn set_notify_level<T: Rows>(records: &Records<T>, room: RoomId, user: UserId, level: NotifyLevel) -> Drafts {
+pub fn set_notify_level<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+    level: NotifyLevel,
+) -> Drafts {
     may::role_of_member(records, room, user)?;
     let before = records.notify_register(user, room)?;
     if before.as_ref().is_some_and(|before| before.value == level) {
@@ -235,7 +245,10 @@ fn set<T: Rows>(
 ) -> Result<EventDraft, StoreError> {
     let before = records.member_register(room, user)?;
     let is_member = matches!(membership, Membership::Member(_));
-    let since = before.filter(|before| is_member && before.value.role().is_some()).map(|before| before.value.since);
+    let since = before
+        .as_ref()
+        .filter(|before| is_member && before.value.role().is_some())
+        .map(|before| before.value.since);
     let set = MemberSet { user, membership, since, invite: None, by };
     Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
 }
@@ -249,8 +262,7 @@ fn enter<T: Rows>(
     is_not_full(records, room)?;
     has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
-    let set =
-        MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
+    let set = MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
     Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
 }
 
@@ -270,7 +282,11 @@ fn is_not_full<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), No> {
     Err(forbidden("this room has as many members as it can"))
 }
 
-fn has_room_for_one_more<T: Rows>(records: &Records<T>, user: UserId, detail: &'static str) -> Result<(), No> {
+fn has_room_for_one_more<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+    detail: &'static str,
+) -> Result<(), No> {
     // Members of direct rooms are so from the beginning of time.
     let named = records.rooms_of(user)?.into_iter().filter(|(_, member)| member.since.0 > 0);
     if named.count() < ROOMS_PER_USER_MAX {

@@ -9,6 +9,7 @@ mod extract;
 mod list;
 mod me;
 mod messages;
+mod rooms;
 mod sessions;
 
 pub use caller::Caller;
@@ -29,5 +30,6 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .merge(admin::routes())
         .merge(me::routes())
         .merge(messages::routes())
+        .merge(rooms::routes())
         .merge(sessions::routes())
 }

@@ -186,6 +186,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         accounts: Arc::new(Nobody),
         administration: Arc::new(Nobody),
         guard: Guard::default(),
+        member_rooms: Arc::new(Nobody),
         messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),

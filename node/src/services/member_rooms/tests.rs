@@ -1,0 +1,1 @@
+//! Rooms of members on a store in memory.
