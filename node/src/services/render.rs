@@ -79,20 +79,3 @@ pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
         RoomOpened::Named { .. } => objects::RoomKind::Room,
     }
 }
-
-/// A role in the words of the contract.
-pub fn role(role: event::Role) -> objects::Role {
-    match role {
-        event::Role::Owner => objects::Role::Owner,
-        event::Role::Moderator => objects::Role::Moderator,
-        event::Role::Member => objects::Role::Member,
-    }
-}
-
-/// A visibility in the words of the contract.
-pub fn visibility(visibility: event::Visibility) -> objects::Visibility {
-    match visibility {
-        event::Visibility::Public => objects::Visibility::Public,
-        event::Visibility::Private => objects::Visibility::Private,
-    }
-}

@@ -3,6 +3,8 @@
 pub mod decisions;
 mod lists;
 #[cfg(test)]
+mod permission_tests;
+#[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;
