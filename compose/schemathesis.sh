@@ -56,6 +56,8 @@ headers=()
 # whatever fits the schemas is accepted, as they do not say all (a cursor is opaque, a name has no controls).
 echo "schemathesis.sh: SEED=$seed compose/schemathesis.sh ${1-}"
 passed=true
+# There, as it leaves a folder of its own where it runs.
+cd "$home"
 "$venv/bin/st" run "$url/api/openapi.json" --seed "$seed" --max-examples "$examples" --no-color \
   --checks all \
   --exclude-checks unsupported_method,positive_data_acceptance "${headers[@]}" --continue-on-failure --warnings off \
