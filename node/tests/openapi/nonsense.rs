@@ -76,7 +76,7 @@ pub(crate) fn all(document: &Document, operation: &Operation, right: &[(&str, &s
         base.parameter(parameter, &mut asks);
     }
     if let Some(schema) = &operation.body {
-        base.bodies(document.sample(schema), &mut asks);
+        base.bodies(&document.sample(schema), &mut asks);
     }
     asks
 }
@@ -194,7 +194,7 @@ impl Base<'_> {
         }
     }
 
-    fn bodies(&self, sample: Value, asks: &mut Vec<Ask>) {
+    fn bodies(&self, sample: &Value, asks: &mut Vec<Ask>) {
         let bad_request = Expected::Problem(400, "bad_request");
         let mut with = |what: String, body: Vec<u8>, expected| {
             let mut ask = self.ask(what, expected);
@@ -223,7 +223,7 @@ impl Base<'_> {
         let large = vec![b' '; BODY_BYTES_MAX + 1];
         with("a body that is too large".to_owned(), large, Expected::Problem(413, "too_large"));
         for (name, value) in sample.as_object().into_iter().flatten() {
-            self.field(name, value, &sample, &mut with);
+            self.field(name, value, sample, &mut with);
         }
         for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("nonsense")] {
             let expected = Expected::Problem(415, "unsupported_media_type");
@@ -283,7 +283,7 @@ impl Base<'_> {
     fn schemas<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
         let schema = self.operation.body.as_ref().map(|schema| self.document.resolve(schema));
         let parts = schema.into_iter().flat_map(|schema| {
-            let parts = ["oneOf", "anyOf", "allOf"].into_iter().flat_map(|key| schema[key].as_array());
+            let parts = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|key| schema[key].as_array());
             parts.flatten().chain([schema])
         });
         let fields = parts.map(move |part| &self.document.resolve(part)["properties"][name]);
