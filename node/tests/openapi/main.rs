@@ -80,6 +80,21 @@ async fn every_operation_answers_nonsense_as_its_document_says() {
     assert_eq!(get(node.http, "/readyz").await.expect("it runs on").status, 200);
 }
 
+#[tokio::test]
+async fn who_asks_too_often_is_told_so_as_the_document_says() {
+    let node = Node::lone(&["--limit-calls-per-address", "1/h"]).await;
+    let document = Document::of(&get(node.http, "/api/openapi.json").await.expect("there is one"));
+    let mut refused = 0;
+    for operation in &document.operations() {
+        let ask = nonsense::all(&document, operation, &[]).swap_remove(0);
+        let answer = request(node.http, &ask.method, &ask.target, &[], &ask.body).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{ask}: {error}"));
+        check(&document, operation, &ask, &answer);
+        refused += usize::from(answer.status == 429);
+    }
+    assert!(refused >= 7, "only {refused} were refused");
+}
+
 #[test]
 fn the_document_names_the_codes_of_the_contract() {
     let codes = starling_protocol::ErrorCode::ALL.map(starling_protocol::ErrorCode::as_str);

@@ -22,7 +22,7 @@ use utoipa::{
     },
 };
 
-use crate::{pages, problem, routes::api::caller};
+use crate::{guard, pages, problem, routes::api::caller};
 
 /// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
@@ -157,10 +157,11 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     }
     // What the layers around all routes answer.
     refuses::add(responses, ErrorCode::Unavailable);
+    if guard::is_counted(path) {
+        refuses::add(responses, ErrorCode::RateLimited);
+    }
     if writes {
-        for code in
-            [ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull]
-        {
+        for code in [ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull] {
             refuses::add(responses, code);
         }
     }
@@ -184,6 +185,10 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
         for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
             refuses::add(responses, code);
+        }
+        if writes {
+            // Another site's page made the browser ask, with the cookie.
+            refuses::add(responses, ErrorCode::Forbidden);
         }
     }
 }
