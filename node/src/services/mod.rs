@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod base;
+pub mod contacts;
 mod messages;
 mod operations;
 pub mod render;
@@ -15,6 +16,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    contacts::ContactsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,

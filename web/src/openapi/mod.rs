@@ -31,6 +31,8 @@ const API: &str = "/api/v1/";
 pub mod tag {
     /// No account.
     pub const QUICK: &str = "Quick rooms";
+    /// People and each other.
+    pub const CONTACTS: &str = "Contacts";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
     /// Who somebody is.
@@ -43,8 +45,9 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,

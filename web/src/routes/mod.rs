@@ -35,8 +35,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Messages, Operations, Presence, Refusal, RegistrationMode,
-        Rooms,
+        Accounts, Administration, Authentication, Contacts, Messages, Operations, Presence, Refusal,
+        RegistrationMode, Rooms,
     },
 };
 
@@ -68,6 +68,8 @@ pub struct Web {
     pub accounts: Arc<dyn Accounts>,
     /// Accounts, for administrators.
     pub administration: Arc<dyn Administration>,
+    /// People and each other.
+    pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod contacts;
 mod identity;
 mod messages;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
+    contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
