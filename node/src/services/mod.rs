@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod base;
+pub mod contacts;
 mod member_rooms;
 mod messages;
 mod operations;
@@ -16,6 +17,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    contacts::ContactsService,
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod contacts;
 mod identity;
 mod member_rooms;
 mod messages;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
+    contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
     member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},

@@ -7,12 +7,13 @@ use starling_protocol::{
 };
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
-    MemberRooms, NewInvite, NewRoom, Page, Part, ProfileChange, Refusal, Registration, ResetLink, RoomChange,
-    Secret, SettingsChange, UserFlags,
+    Accounts, Administration, Authentication, BrowserSession, Client, ContactAct, Contacts, Credentials,
+    Identity, Listed, MemberRooms, NewInvite, NewRoom, Page, Part, ProfileChange, Refusal, Registration,
+    ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
 };
 use crate::objects::{
-    Ban, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken, PersonalToken, Room, Session, Settings,
+    Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken, PersonalToken,
+    Room, Session, Settings, User,
 };
 
 /// Knows nobody.
@@ -213,6 +214,35 @@ impl MemberRooms for Nobody {
     }
 
     async fn revoke_invite(&self, _: UserId, _: RoomId, _: InviteCode) -> Result<(), Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Contacts for Nobody {
+    async fn list(
+        &self,
+        _: UserId,
+        _: Vec<ContactState>,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<Contact>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn named(&self, _: String) -> Result<UserId, Refusal> {
+        nobody()
+    }
+
+    async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
+        nobody()
+    }
+
+    async fn search(&self, _: UserId, _: String, _: usize) -> Result<Vec<User>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
         nobody()
     }
 }

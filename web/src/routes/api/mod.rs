@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 pub mod caller;
+mod contacts;
 pub mod cursor;
 mod extract;
 mod list;
@@ -28,6 +29,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
         .merge(accounts::routes())
         .merge(admin::routes())
+        .merge(contacts::routes())
         .merge(me::routes())
         .merge(messages::routes())
         .merge(rooms::routes())

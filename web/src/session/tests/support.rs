@@ -185,6 +185,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         authentication: Arc::new(Nobody),
         accounts: Arc::new(Nobody),
         administration: Arc::new(Nobody),
+        contacts: Arc::new(Nobody),
         guard: Guard::default(),
         member_rooms: Arc::new(Nobody),
         messages: Arc::new(()),
