@@ -82,16 +82,19 @@ pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts
     Ok(vec![enter(records, room, user, None)?])
 }
 
-/// Becomes a member of a room by an invite to it. Who is banned learns no more than of a code that never was.
+/// Becomes a member of a room by an invite to it: nothing changes for who is one, also if the invite is good no more,
+/// for it may have been he who used it up. Who is banned learns no more than of a code that never was.
 pub fn join_with<T: Rows>(records: &Records<T>, code: InviteCode, user: UserId, now_ms: u64) -> Drafts {
-    let (room, _) = records.open_invite(code, now_ms)?.ok_or_else(no_such_invite)?;
-    match records.standing_in(room, user)?.map(|member| member.membership) {
-        Some(Membership::Banned) => Err(no_such_invite().into()),
-        Some(Membership::Member(_)) => Ok(Vec::new()),
-        Some(Membership::None | Membership::Invited) | None => {
-            Ok(vec![enter(records, room, user, Some(code))?])
-        }
+    let (room, _) = records.invite(code)?.ok_or_else(no_such_invite)?;
+    if records.role(room, user)?.is_some() {
+        return Ok(Vec::new());
     }
+    let banned =
+        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+    if banned || records.open_invite(code, now_ms)?.is_none() {
+        return Err(no_such_invite().into());
+    }
+    Ok(vec![enter(records, room, user, Some(code))?])
 }
 
 /// Leaves a room.

@@ -94,7 +94,7 @@ impl Model {
                 check(self.exists && !self.banned.contains(&user), ErrorCode::NotFound)?;
                 self.enter(user, Role::Member);
             }
-            Act::Leave(user) | Act::Remove(user, _, false) if self.alone(act) => {
+            Act::Leave(user) | Act::Remove(user, _, false) if alone(act) => {
                 self.member(user)?;
                 self.members.remove(&user);
                 self.exists = !self.members.is_empty();
@@ -151,11 +151,11 @@ impl Model {
         }
         Ok(())
     }
+}
 
-    /// Who removes himself leaves.
-    fn alone(&self, act: Act) -> bool {
-        matches!(act, Act::Leave(_)) || matches!(act, Act::Remove(by, user, _) if by == user)
-    }
+/// Who removes himself leaves.
+fn alone(act: Act) -> bool {
+    matches!(act, Act::Leave(_)) || matches!(act, Act::Remove(by, user, _) if by == user)
 }
 
 fn check(holds: bool, code: ErrorCode) -> Verdict {

@@ -315,7 +315,7 @@ fn rooms_and_invites_have_their_limits() {
     let public = node.open(ANN, 100, "public", Visibility::Public);
     let membership = Membership::Member(Role::Member);
     let set = |user| MemberSet { user, membership, since: None, invite: None, by: user };
-    let many: Vec<_> = (0..ROOMS_PER_USER_MAX as u16)
+    let many: Vec<_> = (0..u16::try_from(ROOMS_PER_USER_MAX).unwrap())
         .map(|n| {
             let mut room = [101; 10];
             room[..2].copy_from_slice(&n.to_be_bytes());
