@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure,
-        MessagesService, OperationsService, RoomsService,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -144,6 +144,7 @@ impl Core {
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts,
+            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: Arc::new(AdministrationService { base: base.clone() }),
             contacts: Arc::new(ContactsService { base: base.clone() }),

@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod base;
 pub mod contacts;
+mod member_rooms;
 mod messages;
 mod operations;
 pub mod render;
@@ -17,6 +18,7 @@ pub use self::{
     administration::{AdministrationService, Asker},
     base::Base,
     contacts::ContactsService,
+    member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,

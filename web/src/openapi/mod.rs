@@ -33,6 +33,8 @@ pub mod tag {
     pub const QUICK: &str = "Quick rooms";
     /// People and each other.
     pub const CONTACTS: &str = "Contacts";
+    /// Rooms of members.
+    pub const ROOMS: &str = "Rooms";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
     /// Who somebody is.
@@ -45,9 +47,10 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
     (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
+    (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,

@@ -35,8 +35,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Contacts, Messages, Operations, Presence, Refusal,
-        RegistrationMode, Rooms,
+        Accounts, Administration, Authentication, Contacts, MemberRooms, Messages, Operations, Presence,
+        Refusal, RegistrationMode, Rooms,
     },
 };
 
@@ -62,6 +62,8 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// Rooms of members.
+    pub member_rooms: Arc<dyn MemberRooms>,
     /// Messages of rooms of members.
     pub messages: Arc<dyn Messages>,
     /// What he may do with his account.

@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod contacts;
 mod identity;
+mod member_rooms;
 mod messages;
 #[cfg(test)]
 pub mod nobody;
@@ -24,6 +25,7 @@ pub use self::{
     administration::{Administration, ResetLink, UserFlags},
     contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
+    member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };

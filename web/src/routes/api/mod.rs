@@ -10,6 +10,7 @@ mod extract;
 mod list;
 mod me;
 mod messages;
+mod rooms;
 mod sessions;
 
 pub use caller::Caller;
@@ -31,5 +32,6 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .merge(contacts::routes())
         .merge(me::routes())
         .merge(messages::routes())
+        .merge(rooms::routes())
         .merge(sessions::routes())
 }
