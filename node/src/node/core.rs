@@ -64,6 +64,10 @@ pub struct CoreStart<'a> {
 pub struct Core {
     /// What users touch.
     pub web: Arc<Web>,
+    /// Accounts, also for commands.
+    pub accounts: Arc<AccountsService>,
+    /// Their administration, also for commands.
+    pub administration: Arc<AdministrationService>,
     /// The log and its views.
     pub store: Arc<Store>,
     /// Its part in the cluster.
@@ -138,11 +142,23 @@ impl Core {
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         let (serving, drain) = Drain::new();
-        let accounts = accounts(config, &base, token_secret, cluster.as_ref())?;
+        let passwords = Arc::new(
+            Passwords::start(&base.machine, config.auth.cost, config.auth.workers)
+                .map_err(ConfigError::from)?,
+        );
+        let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+        let administration = Arc::new(administration);
+        let accounts = Arc::new(AccountsService::new(AccountsStart {
+            base: base.clone(),
+            token_secret,
+            passwords,
+            mode: config.registration,
+            members: cluster.as_ref().map(|joined| Arc::clone(&joined.members)),
+        }));
         let web = Arc::new(Web {
             authentication: accounts.clone(),
-            accounts,
-            administration: Arc::new(AdministrationService { base: base.clone() }),
+            accounts: accounts.clone(),
+            administration: administration.clone(),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),
@@ -166,6 +182,8 @@ impl Core {
         });
         Ok(Self {
             web,
+            accounts,
+            administration,
             store,
             cluster,
             supervisor,
@@ -243,22 +261,6 @@ impl Core {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
     }
-}
-
-fn accounts(
-    config: &Config,
-    base: &Base,
-    token_secret: [u8; 32],
-    cluster: Option<&Joined>,
-) -> Result<Arc<AccountsService>, ConfigError> {
-    let passwords = Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?;
-    Ok(Arc::new(AccountsService::new(AccountsStart {
-        base: base.clone(),
-        token_secret,
-        passwords: Arc::new(passwords),
-        mode: config.registration,
-        members: cluster.map(|joined| Arc::clone(&joined.members)),
-    })))
 }
 
 fn settings(config: &Config, identity: &Identity) -> WebSettings {

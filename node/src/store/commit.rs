@@ -41,11 +41,6 @@ impl Decision {
         Self::Write(vec![EventDraft::new(scope, body)])
     }
 
-    /// One event, stamped above what it replaces.
-    pub fn one_above(floor: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self::Write(vec![EventDraft::new(scope, body).above(floor)])
-    }
-
     /// A refusal.
     pub fn refuse(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Refuse(Refusal::new(code, detail))
