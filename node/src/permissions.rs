@@ -1,6 +1,8 @@
 //! Who may do what. Decided once, by the node that commits it, in the light of what holds then: services and the
 //! store's commit ask here, merging never does.
 
+mod messages;
+
 use starling_protocol::{
     ErrorCode, RoomId, UserId,
     event::{Role, RoomOpened, Visibility},
@@ -8,6 +10,7 @@ use starling_protocol::{
 };
 use starling_web::service::Refusal;
 
+pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
 use crate::store::{Records, Rows, StoreError};
 
 /// There is no such room, or none that the asker may know of.
@@ -27,6 +30,11 @@ pub fn no_such_user() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such user")
 }
 
+/// Only contacts write to each other.
+pub fn not_contacts() -> Refusal {
+    Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")
+}
+
 /// Why a user may not post in a room of members; nothing if he may.
 pub fn may_post<T: Rows>(
     records: &Records<T>,
@@ -38,7 +46,7 @@ pub fn may_post<T: Rows>(
     }
     let Some(other) = other_side(records, room, user)? else { return Ok(None) };
     let refused = records.relation(user, other)? != Relation::Accepted;
-    Ok(refused.then(|| Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")))
+    Ok(refused.then(not_contacts))
 }
 
 /// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on

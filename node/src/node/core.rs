@@ -30,7 +30,8 @@ use crate::{
     machine::Machine,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, Base, OperationsService, RoomsService,
+        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure,
+        MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -141,6 +142,7 @@ impl Core {
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
+        background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
         let passwords = Arc::new(
             Passwords::start(&base.machine, config.auth.cost, config.auth.workers)
@@ -158,7 +160,9 @@ impl Core {
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
+            messages: Arc::new(MessagesService { base: base.clone() }),
             administration: administration.clone(),
+            contacts: Arc::new(ContactsService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),

@@ -74,6 +74,28 @@ impl Base {
         Ok(found)
     }
 
+    /// Asks the store. A refusal that may rest on something missing is only given after catching up with the peers in
+    /// step.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&Store) -> Result<Result<T, Refusal>, StoreError> + Send + Sync + 'static,
+    ) -> Result<T, Refusal> {
+        let ask = Arc::new(ask);
+        let again = Arc::clone(&ask);
+        let ready = self.driver.is_ready();
+        match self.read(move |store| ask(store)).await? {
+            Err(refusal) if may_rest_on_something_missing(refusal.code) => {
+                self.driver.barrier().await;
+                let answer = self.read(move |store| again(store)).await?;
+                answer.map_err(|refusal| {
+                    let missing = !ready && may_rest_on_something_missing(refusal.code);
+                    if missing { catching_up() } else { refusal }
+                })
+            }
+            answer => answer,
+        }
+    }
+
     /// Decides within a commit and makes durable what comes of it; returns when every peer in step has it, or after
     /// 250 ms. Gives the place of the last event; nothing if all was as it was wanted. A refusal that may rest on
     /// something missing is only given after catching up with the peers in step.

@@ -4,14 +4,20 @@
 mod accounts;
 mod administration;
 mod base;
+pub mod contacts;
+mod messages;
 mod operations;
 pub mod render;
 mod rooms;
+#[cfg(test)]
+pub(crate) mod test_node;
 
 pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    contacts::ContactsService,
+    messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,
 };

@@ -103,6 +103,20 @@ impl<T: Rows> Records<T> {
         Ok(Person { id: user, username, display_name })
     }
 
+    /// Who is shown under a name, in any case of letters: `name~xxxx` if another had it first.
+    pub fn user_called(&self, shown: &str) -> Result<Option<UserId>, StoreError> {
+        let shown = shown.trim().to_ascii_lowercase();
+        let Ok(claimed) = Username::parse(shown.split('~').next().unwrap_or_default()) else {
+            return Ok(None);
+        };
+        for (_, user) in self.claims(&claimed)? {
+            if self.username(user)?.as_ref() == Some(&shown) && self.user(user)?.is_some() {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whose claims to names that begin with `text` (lower case, not empty) count: in the order of the names. The names
     /// may not be theirs any more.
     pub fn users_named<'a>(

@@ -26,6 +26,14 @@ impl Cluster {
         Self::start_seeded(count, 0).await
     }
 
+    /// As `start`, of nodes with more arguments.
+    pub async fn start_with(count: usize, args: &[&str]) -> Self {
+        let mut cluster = Self::prepare(count, 0).await;
+        cluster.nodes.iter_mut().for_each(|node| node.add_args(args));
+        cluster.start_first(count).await;
+        cluster
+    }
+
     /// The seed decides which packets are lost where a rule says so.
     pub async fn start_seeded(count: usize, seed: u64) -> Self {
         let mut cluster = Self::prepare(count, seed).await;

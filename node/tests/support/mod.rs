@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "`pub` marks what the test files use")]
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+pub mod account;
 pub mod client;
 pub mod cluster;
 pub mod folder;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod proxy;
 pub mod small_disk;
 
+pub use account::Account;
 pub use client::Client;
 pub use cluster::Cluster;
 pub use frames::{Frame, Opening, Posted, Refused};

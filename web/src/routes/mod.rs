@@ -36,7 +36,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Operations, Presence, Refusal, RegistrationMode, Rooms,
+        Accounts, Administration, Authentication, Contacts, Messages, Operations, Presence, Refusal,
+        RegistrationMode, Rooms,
     },
 };
 
@@ -62,10 +63,14 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// Messages of rooms of members.
+    pub messages: Arc<dyn Messages>,
     /// What he may do with his account.
     pub accounts: Arc<dyn Accounts>,
     /// Accounts, for administrators.
     pub administration: Arc<dyn Administration>,
+    /// People and each other.
+    pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
@@ -89,7 +94,7 @@ pub struct Web {
 pub fn router(web: Arc<Web>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
-    let mut routes = OpenApiRouter::with_openapi(openapi::base())
+    let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
         .merge(forms::routes())
@@ -97,9 +102,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .merge(documentation::routes())
         .merge(api::routes().layer(cursors).layer(callers));
     if web.settings.metrics {
-        routes = routes.merge(health::metrics_routes());
+        described = described.merge(health::metrics_routes());
     }
-    let (served, mut document) = routes.split_for_parts();
+    let (served, mut document) = described.split_for_parts();
     openapi::complete(&mut document);
     let served = served.layer(Extension(Arc::new(Served::new(&document))));
     finish(served.fallback(pages::not_found), web)

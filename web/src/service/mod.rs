@@ -3,7 +3,9 @@
 
 mod accounts;
 mod administration;
+mod contacts;
 mod identity;
+mod messages;
 #[cfg(test)]
 pub mod nobody;
 mod registration;
@@ -20,7 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
+    contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
+    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;

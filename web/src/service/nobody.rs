@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use starling_protocol::{DisplayName, ErrorCode, SessionId, UserId};
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
-    ProfileChange, Refusal, Registration, ResetLink, Secret, SettingsChange, UserFlags,
+    Accounts, Administration, Authentication, BrowserSession, Client, ContactAct, Contacts, Credentials,
+    Identity, Listed, ProfileChange, Refusal, Registration, ResetLink, Secret, SettingsChange, UserFlags,
 };
-use crate::objects::{LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Session, Settings};
+use crate::objects::{
+    Contact, ContactState, LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Room, Session,
+    Settings, User,
+};
 
 /// Knows nobody.
 pub struct Nobody;
@@ -136,6 +139,35 @@ impl Administration for Nobody {
     }
 
     async fn reset_password(&self, _: Client<'_>, _: &str, _: Secret) -> Result<String, Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Contacts for Nobody {
+    async fn list(
+        &self,
+        _: UserId,
+        _: Vec<ContactState>,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<Contact>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn named(&self, _: String) -> Result<UserId, Refusal> {
+        nobody()
+    }
+
+    async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
+        nobody()
+    }
+
+    async fn search(&self, _: UserId, _: String, _: usize) -> Result<Vec<User>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
         nobody()
     }
 }

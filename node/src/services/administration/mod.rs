@@ -6,7 +6,7 @@ mod reset;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use starling_protocol::{ErrorCode, EventDraft, Hlc, Pos, Scope, UserId, event::UserFlagged};
+use starling_protocol::{ErrorCode, Hlc, Pos, Scope, UserId, event::UserFlagged};
 use starling_web::{
     objects::ManagedUser,
     service::{Administration, Client, Refusal, ResetLink, Secret, UserFlags},
@@ -142,8 +142,7 @@ fn flagged<T: Rows>(
         let detail = "this is the last administrator; make another one first";
         return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
     }
-    let draft = EventDraft::new(Scope::user(user), UserFlagged { admin, disabled });
-    Ok(Decision::Write(vec![draft.above(account.changed_at())]))
+    Ok(Decision::one_above(account.changed_at(), Scope::user(user), UserFlagged { admin, disabled }))
 }
 
 fn list<T: Rows>(

@@ -1,7 +1,7 @@
 //! Choosing a password without the present one: through a reset link, or as the operator.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Scope, UserId,
+    ErrorCode, Scope, UserId,
     event::{PasswordChanged, ResetLinkMade},
     merge::user::UserState,
 };
@@ -39,8 +39,7 @@ impl AdministrationService {
                 let Some(account) = tables.records.user(user)? else {
                     return Ok(Decision::Refuse(permissions::no_such_user()));
                 };
-                let draft = EventDraft::new(Scope::user(user), made.clone());
-                Ok(Decision::Write(vec![draft.above(account.changed_at())]))
+                Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
             })
             .await?;
         Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
@@ -111,7 +110,7 @@ fn decide<T: Rows>(
     };
     let changed = PasswordChanged { password: Some(hash.into()), keeps: None };
     // Above the link, too, which ends by it.
-    Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(account.changed_at())]))
+    Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
 }
 
 fn is_good(account: &UserState, code: &Code, now_ms: u64) -> bool {

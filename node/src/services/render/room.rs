@@ -7,7 +7,7 @@ use starling_protocol::{
 };
 use starling_web::objects::{Room, RoomKind};
 
-use super::{fresh_message, role, room_kind, user, visibility};
+use super::{message_object, role, room_kind, user, visibility};
 use crate::store::{RoomReader, StoreError, Unread};
 
 /// A room as a user sees it; nothing if there is none. Who may know of it is for the caller to ask
@@ -90,7 +90,7 @@ fn add_last_message(
     room: &mut Room,
 ) -> Result<(), StoreError> {
     if let Some(message) = reader.last_message(id, viewer)? {
-        room.last_message = Some(fresh_message(reader.records(), id, &message)?);
+        room.last_message = Some(message_object(&reader.messages, id, &message)?);
     }
     Ok(())
 }

@@ -4,10 +4,12 @@
 pub mod accounts;
 mod admin;
 pub mod caller;
+mod contacts;
 pub mod cursor;
 mod extract;
 mod list;
 mod me;
+mod messages;
 mod sessions;
 
 pub use caller::Caller;
@@ -22,9 +24,12 @@ use super::Web;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    // One line a group.
     OpenApiRouter::default()
         .merge(accounts::routes())
-        .merge(me::routes())
-        .merge(sessions::routes())
         .merge(admin::routes())
+        .merge(contacts::routes())
+        .merge(me::routes())
+        .merge(messages::routes())
+        .merge(sessions::routes())
 }

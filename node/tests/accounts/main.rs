@@ -1,0 +1,10 @@
+//! Accounts over real nodes: what holds on one holds on all, and what nobody can get by trying.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod everywhere;
+mod names;
+mod oneself;
+mod refresh;
+mod tokens;

@@ -1,0 +1,128 @@
+//! Promise: while links are healthy exactly one of two registrations of a name succeeds; both sides of a split go on,
+//! and afterwards everybody everywhere sees one winner, and the other under `name~xxxx`, who may choose a new name once.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
+use crate::support::http::Answer;
+use crate::support::{Account, Cluster, eventually, same};
+
+/// What is asked so often as one address does in the test alone.
+const UNLIMITED: [&str; 4] = ["--limit-registrations-per-address", "0", "--limit-logins-per-address", "0"];
+
+async fn register(node: SocketAddr, name: &str, password: &str) -> Answer {
+    call(node, "POST", "/register", None, Some(json!({"username": name, "password": password}))).await
+}
+
+#[tokio::test]
+async fn of_two_simultaneous_registrations_of_a_name_exactly_one_succeeds() {
+    let cluster = Cluster::start_with(3, &[&CHEAP_HASHES[..], &UNLIMITED[..]].concat()).await;
+    for turn in 0..200 {
+        let (one, other) = (cluster[turn % 3].http, cluster[(turn + 1) % 3].http);
+        let name = format!("ann{turn}");
+        let answers = tokio::join!(
+            register(one, &name, "password of one"),
+            register(other, &name, "password of other")
+        );
+        let mut statuses = [answers.0.status, answers.1.status];
+        let passwords = if statuses[0] == 201 {
+            ["password of one", "password of other"]
+        } else {
+            ["password of other", "password of one"]
+        };
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 409], "turn {turn}: {} {}", answers.0.text(), answers.1.text());
+        let third = cluster[(turn + 2) % 3].http;
+        assert_eq!(login(third, &name, passwords[0]).await.status, 200, "turn {turn}: the winner is in");
+        assert_eq!(login(third, &name, passwords[1]).await.status, 401, "turn {turn}: the other never was");
+    }
+}
+
+#[tokio::test]
+async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let nodes = [0, 1].map(|node| cluster[node].http);
+    cluster.isolate(0);
+    for node in [0, 1] {
+        cluster.in_step(node, 0).await;
+    }
+    let passwords = ["password of one", "password of other"];
+    let mut people = Vec::new();
+    for (node, password) in nodes.into_iter().zip(passwords) {
+        people.push(Account::of(&register(node, "ann", password).await, 201));
+    }
+    cluster.rejoin(0);
+    cluster.linked().await;
+    let shown = async |node: SocketAddr| {
+        let mut shown = Vec::new();
+        for person in &people {
+            shown.push(person.call(node, "GET", "/me", None).await.json());
+        }
+        shown
+    };
+    let [first, second] = eventually(Duration::from_secs(20), "both see both", async || {
+        let (here, there) = (shown(nodes[0]).await, shown(nodes[1]).await);
+        same(&here, &there)?;
+        let renamed = here.iter().filter(|me| me["renamed"] == true).count();
+        same(&renamed, &1).map(|()| [here[0].clone(), here[1].clone()])
+    })
+    .await;
+    let loser = usize::from(second["renamed"] == true);
+    let (winner_shown, loser_shown) = if loser == 1 { (&first, &second) } else { (&second, &first) };
+    let new_name = loser_shown["username"].as_str().expect("it has a name").to_owned();
+    assert_eq!(winner_shown["username"], "ann");
+    assert!(new_name.starts_with("ann~") && new_name.len() == 8, "{new_name}");
+    // Both log in under the old name, each with his own password; the renamed one under his new name, too.
+    for node in nodes {
+        for (at, password) in passwords.into_iter().enumerate() {
+            let account = Account::of(&login(node, "ann", password).await, 200);
+            assert_eq!(account.id, people[at].id);
+        }
+        assert_eq!(Account::of(&login(node, &new_name, passwords[loser]).await, 200).id, people[loser].id);
+        assert_eq!(login(node, &new_name, passwords[1 - loser]).await.status, 401);
+        assert_eq!(register(node, "ann", "of a third").await.code(), "username_taken");
+    }
+    chooses(&people[loser], &people[1 - loser], nodes, passwords[loser]).await;
+}
+
+/// The renamed one chooses a name, once.
+async fn chooses(loser: &Account, winner: &Account, nodes: [SocketAddr; 2], password: &str) {
+    let choose = async |who: &Account, at: usize, name: &str| {
+        who.call(nodes[at], "PATCH", "/me", Some(json!({"username": name}))).await
+    };
+    Account::register(nodes[0], "bob").await;
+    assert_eq!(choose(winner, 0, "ann2").await.code(), "forbidden");
+    assert_eq!(choose(loser, 0, "bob").await.code(), "username_taken");
+    assert_eq!(choose(loser, 1, "ann").await.code(), "username_taken");
+    let chosen = choose(loser, 1, "Ann2").await;
+    assert_eq!((chosen.status, &chosen.json()["username"]), (200, &json!("ann2")), "{}", chosen.text());
+    assert_eq!(chosen.json()["renamed"], Value::Bool(false));
+    assert_eq!(choose(loser, 0, "ann3").await.code(), "forbidden");
+    assert_eq!(choose(loser, 0, "ann2").await.status, 200, "what he has he may ask for");
+    for node in nodes {
+        assert_eq!(Account::of(&login(node, "ann2", password).await, 200).id, loser.id);
+        assert_eq!(login(node, "ann", password).await.status, 401, "he has another name now");
+        assert_eq!(register(node, "ann2", "of a third").await.code(), "username_taken");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_name_is_not_given_away_again() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let nodes = [0, 1].map(|node| cluster[node].http);
+    let ann = Account::register(nodes[0], "ann").await;
+    let delete =
+        async |password: &str| ann.call(nodes[1], "DELETE", "/me", Some(json!({"password": password}))).await;
+    assert_eq!(delete("wrong horse").await.code(), "bad_credentials");
+    assert_eq!(delete(PASSWORD).await.status, 204);
+    for node in nodes {
+        assert_eq!(ann.status(node).await, 401);
+        assert_eq!(login(node, "ann", PASSWORD).await.code(), "bad_credentials");
+        assert_eq!(register(node, "ann", PASSWORD).await.code(), "username_taken");
+        let refused = call(node, "POST", "/refresh", None, Some(json!({"refresh_token": ann.refresh}))).await;
+        assert_eq!(refused.status, 401);
+    }
+}
