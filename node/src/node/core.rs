@@ -144,19 +144,7 @@ impl Core {
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
-        let passwords = Arc::new(
-            Passwords::start(&base.machine, config.auth.cost, config.auth.workers)
-                .map_err(ConfigError::from)?,
-        );
-        let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
-        let administration = Arc::new(administration);
-        let accounts = Arc::new(AccountsService::new(AccountsStart {
-            base: base.clone(),
-            token_secret,
-            passwords,
-            mode: config.registration,
-            members: cluster.as_ref().map(|joined| Arc::clone(&joined.members)),
-        }));
+        let (accounts, administration) = accounts(config, &base, token_secret, cluster.as_ref())?;
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
@@ -265,6 +253,24 @@ impl Core {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
     }
+}
+
+fn accounts(
+    config: &Config,
+    base: &Base,
+    token_secret: [u8; 32],
+    cluster: Option<&Joined>,
+) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
+    let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+    let accounts = AccountsService::new(AccountsStart {
+        base: base.clone(),
+        token_secret,
+        passwords,
+        mode: config.registration,
+        members: cluster.map(|joined| Arc::clone(&joined.members)),
+    });
+    Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
 fn settings(config: &Config, identity: &Identity) -> WebSettings {

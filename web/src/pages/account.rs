@@ -1,6 +1,8 @@
 //! The form pages: log in, register, make the first administrator, choose a new password. Plain forms, no script.
 //! A form that was refused is shown again with what was typed, except passwords, and says what is wrong beside it.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 use starling_protocol::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX, USERNAME_CHARS};
 
@@ -52,7 +54,7 @@ pub fn register(filled: Filled<'_>, wants_invite: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
         @if wants_invite {
-            (input(Input {
+            (input(&Input {
                 name: "invite", label: "Invite", hint: "the code that you were given",
                 value: filled.invite, chars_max: ID_CHARS_MAX, required: true, autocomplete: "off",
                 ..Input::of(filled)
@@ -105,7 +107,7 @@ const NEW_PASSWORD: &str = "at least 8 characters";
 fn new_account(filled: Filled<'_>) -> Markup {
     html! {
         (username(Filled { ..filled }))
-        (input(Input {
+        (input(&Input {
             name: "display_name", label: "Display name", hint: "optional", value: filled.display_name,
             chars_max: DISPLAY_NAME_CHARS_MAX, autocomplete: "name", ..Input::of(filled)
         }))
@@ -115,7 +117,7 @@ fn new_account(filled: Filled<'_>) -> Markup {
 
 fn username(filled: Filled<'_>) -> Markup {
     let is_new = filled.problem.is_none();
-    input(Input {
+    input(&Input {
         name: "username",
         label: "Username",
         hint: "",
@@ -134,7 +136,7 @@ fn password(
     label: &'static str,
     hint: &'static str,
 ) -> Markup {
-    input(Input {
+    input(&Input {
         name: "password",
         label,
         hint,
@@ -178,7 +180,7 @@ impl<'a> Input<'a> {
     }
 }
 
-fn input(field: Input<'_>) -> Markup {
+fn input(field: &Input<'_>) -> Markup {
     let wrong = field.problem.and_then(|problem| problem.with_field(field.name));
     let described = wrong.map(|_| format!("{}-problem", field.name));
     html! {
@@ -212,7 +214,7 @@ fn beside(path: &str, next: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
             address.push(char::from(byte));
         } else {
-            address.push_str(&format!("%{byte:02X}"));
+            let _ = write!(address, "%{byte:02X}");
         }
     }
     address
