@@ -3,6 +3,7 @@
 
 pub mod api;
 mod documentation;
+mod forms;
 mod health;
 mod pages;
 mod quick;
@@ -98,6 +99,7 @@ pub fn router(web: Arc<Web>) -> Router {
     let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
+        .merge(forms::routes())
         .merge(health::routes())
         .merge(documentation::routes())
         .merge(api::routes().layer(cursors).layer(callers));

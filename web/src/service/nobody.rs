@@ -133,6 +133,18 @@ impl Administration for Nobody {
     async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
         nobody()
     }
+
+    async fn is_setup_code(&self, _: &str) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    async fn reset_for(&self, _: &str) -> Result<String, Refusal> {
+        nobody()
+    }
+
+    async fn reset_password(&self, _: Client<'_>, _: &str, _: Secret) -> Result<String, Refusal> {
+        nobody()
+    }
 }
 
 #[async_trait]
