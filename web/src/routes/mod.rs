@@ -35,7 +35,7 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Messages, Operations, Presence, Refusal, RegistrationMode,
+        Accounts, Administration, Authentication, Live, Messages, Operations, Presence, Refusal, RegistrationMode,
         Rooms,
     },
 };
@@ -72,6 +72,8 @@ pub struct Web {
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
+    /// What live sockets of people with an account stand on.
+    pub live: Arc<dyn Live>,
     /// Health and figures.
     pub operations: Arc<dyn Operations>,
     /// The live tails.

@@ -1,0 +1,316 @@
+//! The live part: rounds through the lanes out, requests in, acks and cursors between them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::{pending, ready},
+    mem,
+    pin::Pin,
+};
+
+use starling_protocol::{Hlc, MessageId, Pos, RoomId};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Account, End, LOOK_EVERY, Never, Outbox, Socket, behind::Missed, is_alive, tails::Tails,
+};
+use crate::{
+    lane::{CommitPoint, Frame, Lagged},
+    live_frame::RoomChange,
+    routes::Web,
+    service::{Around, Due, Identity, Online, Refusal},
+    session::{
+        Brought, Posts,
+        headway::Headway,
+        live::{CURSOR_EVERY, TAKE_FRAMES},
+        pulse::Pulse,
+    },
+};
+
+/// Something that a request waits for, while frames go on.
+type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
+
+pub struct Live<'a> {
+    pub(super) web: &'a Web,
+    pub(super) identity: Identity,
+    /// His presence.
+    _online: Online,
+    pub(super) around: Around,
+    pub(super) tails: Tails,
+    /// All commits up to here have been sent.
+    pub(super) sent: CommitPoint,
+    /// What is to be sent from the store before the lanes go on.
+    pub(super) missed: Option<Missed>,
+    pub(super) headway: Headway,
+    /// Whether this node holds all that the client's cursor covers.
+    pub(super) caught_up: bool,
+    /// The greatest commit of a frame that was sent; its point may not have been published yet.
+    pub(super) shown: u64,
+    /// Up to which commit the client has been given a complete cursor.
+    pub(super) cursor_number: Option<u64>,
+    pub(super) cursor_at: Instant,
+    /// When the last frame was sent.
+    pub(super) frame_at: Instant,
+    looked_at: Instant,
+    pub(super) pulse: Pulse,
+    pub(super) posts: Posts,
+    /// In which rooms the posts in flight are.
+    pub(super) posted_in: HashMap<MessageId, RoomId>,
+    /// The greatest stamp that the client was shown or acked in each room; its posts there are stamped above it.
+    pub(super) greatest: HashMap<RoomId, Hlc>,
+    /// Of these rooms the stamps from before this session are known, too.
+    pub(super) floors: HashSet<RoomId>,
+    pub(super) after: Option<Pos>,
+    /// What the last request waits for; the next is read after that.
+    pub(super) doing: Option<Doing<'a>>,
+    frames: Vec<Frame>,
+}
+
+impl<'a> Live<'a> {
+    /// Takes the positions in the lanes, sends the welcome, and finds out what the client lacks.
+    pub async fn begin<S: Socket>(
+        web: &'a Web,
+        account: Account,
+        outbox: &mut Outbox<S>,
+    ) -> Result<Self, End> {
+        let Account { identity, brought, after } = account;
+        // Followed first: what is committed from here on is in the lanes, whatever is read.
+        let mut tails = Tails::new(&web.lanes, identity.user);
+        let caught_up = match &brought {
+            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await,
+            Brought::Nothing | Brought::Unreadable(_) => true,
+        };
+        is_alive(web, identity).await?;
+        let mut around = web.live.around(identity.user).await.map_err(End::Refused)?;
+        for room in mem::take(&mut around.rooms) {
+            tails.follow(room);
+        }
+        let now = Instant::now();
+        let mut live = Self {
+            web,
+            identity,
+            _online: web.live.come(identity.user),
+            around,
+            tails,
+            sent: CommitPoint { number: 0, vector: std::sync::Arc::default() },
+            missed: None,
+            headway: Headway::default(),
+            caught_up,
+            shown: 0,
+            cursor_number: None,
+            cursor_at: now,
+            frame_at: now,
+            looked_at: now,
+            pulse: Pulse::new(),
+            posts: Posts::new(),
+            posted_in: HashMap::new(),
+            greatest: HashMap::new(),
+            floors: HashSet::new(),
+            after,
+            doing: None,
+            frames: Vec::new(),
+        };
+        live.resume(brought, outbox).await?;
+        Ok(live)
+    }
+
+    pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+        let mut drain = self.web.drain.clone();
+        let timer = sleep_until(Instant::now());
+        tokio::pin!(timer);
+        loop {
+            let due = self.next_due();
+            if due < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(due);
+            }
+            let busy = self.missed.is_some() || self.tails.in_round();
+            tokio::select! {
+                () = self.tails.rung(), if !busy => {
+                    self.tails.begin_round();
+                    self.step(outbox).await?;
+                }
+                () = ready(()), if busy => self.step(outbox).await?,
+                outcome = self.posts.next() => {
+                    let (greatest, posted_in) = (&mut self.greatest, &mut self.posted_in);
+                    let acked = |id, pos: Pos| {
+                        if let Some(room) = posted_in.remove(&id) {
+                            note(greatest, room, pos.hlc);
+                        }
+                    };
+                    self.posts.tell(self.web, outcome, outbox, acked).await?;
+                }
+                done = done(&mut self.doing) => self.done(done, outbox).await?,
+                message = outbox.next(), if self.posts.has_room() && self.doing.is_none() => {
+                    self.incoming(message, outbox).await?;
+                }
+                () = &mut timer => self.on_timer(outbox).await?,
+                () = drain.begun() => return self.hand_over(outbox).await,
+            }
+        }
+    }
+
+    /// He goes elsewhere: acks that are owed and frames that are there still go out first.
+    async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+        self.posts.tell_owed(self.web, outbox).await?;
+        // What is missed, he gets there.
+        if self.missed.is_none() {
+            self.tails.begin_round();
+            while self.tails.in_round() && self.missed.is_none() {
+                self.step(outbox).await?;
+            }
+        }
+        outbox.flush().await?;
+        Err(End::Elsewhere(self.web.drain.serving()))
+    }
+
+    fn next_due(&self) -> Instant {
+        let due = self.pulse.due().min(self.looked_at + LOOK_EVERY);
+        if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
+    }
+
+    /// Whether a frame was sent that no complete cursor covers.
+    pub(super) fn cursor_is_due(&self) -> bool {
+        self.missed.is_none() && self.cursor_number.is_none_or(|number| number < self.shown)
+    }
+
+    async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
+            // Comes with the end of the round. If it cannot be complete yet, the next follows as late.
+            self.frame_at = Instant::now();
+            self.tails.begin_round();
+        }
+        if self.looked_at.elapsed() >= LOOK_EVERY {
+            self.looked_at = Instant::now();
+            is_alive(self.web, self.identity).await?;
+        }
+        self.pulse.beat(outbox).await
+    }
+
+    /// Sends some of what is missed, or of what the lanes have.
+    async fn step<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        // First: he may have to go, or be no longer in a room.
+        self.take_own(outbox).await?;
+        if self.missed.is_some() {
+            return self.send_missed(outbox).await;
+        }
+        let mut frames = mem::take(&mut self.frames);
+        let delivered = match self.tails.take_next(TAKE_FRAMES, &mut frames) {
+            Err(Lagged) => self.fall_behind(outbox).await,
+            Ok(Some(room)) => self.deliver(room, &mut frames, outbox).await,
+            Ok(None) => self.round_over(outbox).await,
+        };
+        frames.clear();
+        self.frames = frames;
+        delivered
+    }
+
+    async fn round_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        let Some(point) = self.tails.end_round() else { return Ok(()) };
+        if self.sent.number < self.shown {
+            self.sent = point;
+        }
+        if self.cursor_is_old() {
+            self.send_cursor(outbox).await?;
+        }
+        self.headway = Headway::default();
+        outbox.flush().await
+    }
+
+    /// Sends what is in his own lane.
+    async fn take_own<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        while self.tails.own_has_rung() {
+            let mut frames = Vec::new();
+            if self.tails.take_own(TAKE_FRAMES, &mut frames).is_err() {
+                return self.fall_behind(outbox).await;
+            }
+            if frames.iter().any(Frame::is_look_again) {
+                self.look_again(outbox).await?;
+            }
+            self.send(&frames, outbox).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends frames of a room's lane.
+    async fn deliver<S: Socket>(
+        &mut self,
+        room: RoomId,
+        frames: &mut Vec<Frame>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        // A commit tells users before rooms: if he was removed before any of these, his own lane says so by now.
+        self.take_own(outbox).await?;
+        if self.missed.is_some() || !self.tails.follows(room) {
+            return Ok(());
+        }
+        for frame in frames.iter().filter(|frame| frame.commit != Frame::EPHEMERAL) {
+            self.saw(room, frame.hlc);
+        }
+        self.send(frames, outbox).await?;
+        if frames.iter().any(|frame| frame.is_look_again() && frame.commit > self.sent.number) {
+            self.tell(vec![Due::Room { room, change: RoomChange::Updated }], outbox).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends those frames that he is to see. What a replay has covered is left out.
+    async fn send<S: Socket>(&mut self, frames: &[Frame], outbox: &mut Outbox<S>) -> Result<(), End> {
+        let mut delivered = 0;
+        for frame in frames.iter().filter(|frame| frame.commit > self.sent.number) {
+            if frame.commit != Frame::EPHEMERAL {
+                self.shown = self.shown.max(frame.commit);
+            }
+            if !frame.is_look_again() && self.is_shown(frame) {
+                outbox.feed(frame.text.clone()).await?;
+                delivered += 1;
+            }
+        }
+        self.frame_at = Instant::now();
+        self.web.metrics.deliveries.inc_by(delivered);
+        Ok(())
+    }
+
+    fn is_shown(&self, frame: &Frame) -> bool {
+        let Some(from) = frame.from else { return true };
+        let Around { blocked, blocked_by, .. } = &self.around;
+        // That he himself is there or typing is no news to him.
+        let of_the_moment = frame.commit == Frame::EPHEMERAL;
+        let hidden = of_the_moment && (from == self.identity.user || blocked_by.contains(&from));
+        !hidden && !blocked.contains(&from)
+    }
+
+    /// Looks at what surrounds him: his session may be over, he may be in other rooms.
+    pub(super) async fn look_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        self.looked_at = Instant::now();
+        is_alive(self.web, self.identity).await?;
+        self.around = self.web.live.around(self.identity.user).await.map_err(End::Refused)?;
+        let rooms = mem::take(&mut self.around.rooms);
+        let removed = self.tails.leave(|room| rooms.contains(&room));
+        for room in &removed {
+            self.greatest.remove(room);
+            self.floors.remove(room);
+        }
+        let mut due: Vec<_> =
+            removed.into_iter().map(|room| Due::Room { room, change: RoomChange::Removed }).collect();
+        // Followed before the client hears of them and loads their pages: nothing lies between.
+        let joined = rooms.into_iter().filter(|&room| self.tails.follow(room));
+        due.extend(joined.map(|room| Due::Room { room, change: RoomChange::Joined }));
+        self.tell(due, outbox).await
+    }
+
+    /// Notes a stamp that the client was shown in a room.
+    pub(super) fn saw(&mut self, room: RoomId, stamp: Hlc) {
+        note(&mut self.greatest, room, stamp);
+    }
+}
+
+fn note(greatest: &mut HashMap<RoomId, Hlc>, room: RoomId, stamp: Hlc) {
+    let greatest = greatest.entry(room).or_default();
+    *greatest = stamp.max(*greatest);
+}
+
+async fn done(doing: &mut Option<Doing<'_>>) -> Result<(), Refusal> {
+    match doing {
+        Some(doing) => doing.await,
+        None => pending().await,
+    }
+}
