@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
-use starling_protocol::{Hlc, MessageId, MessageKey, Pos, RoomId, UserId, VersionVector};
+use starling_protocol::{Hlc, MessageKey, Pos, RoomId, UserId, VersionVector};
 
 use super::Refusal;
 use crate::{lane::CommitPoint, live_frame::RoomChange, objects::User};
@@ -16,6 +16,8 @@ pub struct Around {
     pub user: User,
     /// The rooms of members in which he is.
     pub rooms: HashSet<RoomId>,
+    /// His contacts.
+    pub contacts: HashSet<UserId>,
     /// Whom he has blocked: nothing that they do is shown to him.
     pub blocked: HashSet<UserId>,
     /// Who has blocked him: their presence and typing are not shown to him.
@@ -52,15 +54,6 @@ pub enum Due {
     Contact(UserId),
 }
 
-/// A frame that tells a client what it lacks.
-#[derive(Clone, Debug)]
-pub struct Told {
-    /// The frame.
-    pub frame: String,
-    /// If it shows a message: where, and its stamp.
-    pub shown: Option<(RoomId, Hlc)>,
-}
-
 /// That somebody has a live session here; ends when this is dropped, or with the node.
 pub struct Online(pub Option<Box<dyn FnOnce() + Send + Sync>>);
 
@@ -91,20 +84,11 @@ pub trait Live: Send + Sync + 'static {
     ) -> Result<Option<Vec<Due>>, Refusal>;
 
     /// Frames that tell a user of these things, without those that he may not see (any more).
-    async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<Told>, Refusal>;
+    async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal>;
 
-    /// The stamp above which to post in a room: the greatest that this node holds there. Above `after`, too, if this
-    /// node does not hold that, but no further ahead than the wall clock allows.
-    async fn floor(&self, room: RoomId, after: Option<Pos>) -> Result<Hlc, Refusal>;
-
-    /// Notes how far a user has read, who had been sent what `seen` covers.
-    async fn read(
-        &self,
-        user: UserId,
-        room: RoomId,
-        message: MessageId,
-        seen: CommitPoint,
-    ) -> Result<(), Refusal>;
+    /// The stamp above which to post for a client that has shown `after`: none if this node holds that, for a post is
+    /// stamped above all that is held in its room; otherwise one that does not run ahead of the wall clock.
+    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
 
     /// A live session of a user begins.
     fn come(&self, user: UserId) -> Online;

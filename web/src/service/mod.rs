@@ -23,7 +23,7 @@ pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
     identity::{Authentication, Credentials, Identity},
-    live::{Around, Due, Live, Online, Told},
+    live::{Around, Due, Live, Online},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };

@@ -3,7 +3,7 @@
 
 use std::vec;
 
-use starling_protocol::{CursorOwner, VersionVector};
+use starling_protocol::{CursorOwner, Hlc, UserId, VersionVector, frame::client::ServerFrame};
 use tokio::time::Instant;
 
 use super::{End, Live, Outbox, Socket};
@@ -14,7 +14,6 @@ use crate::{
     service::Due,
     session::{Brought, live::CURSOR_EVERY, pulse::PING_AFTER},
 };
-use starling_protocol::frame::client::ServerFrame;
 
 /// Things told at once: bounds what a session holds in memory.
 const BATCH: usize = 100;
@@ -23,6 +22,11 @@ const BATCH: usize = 100;
 pub struct Missed {
     due: vec::IntoIter<Due>,
     point: CommitPoint,
+}
+
+/// Whether somebody is online, in a frame.
+pub(super) fn available(user: UserId, state: PresenceState) -> Available {
+    Available { user_id: user.to_string(), state }
 }
 
 impl Live<'_> {
@@ -70,17 +74,15 @@ impl Live<'_> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let online = self.web.live.online(self.identity.user).await.map_err(End::Refused)?;
-        let available = |user| Available { user_id: format!("{user}"), state: PresenceState::Online };
         let frame = LiveFrame::Welcome {
             user: &self.around.user,
             node: &self.web.settings.node,
             cursor,
             heartbeat_s: PING_AFTER.as_secs(),
-            presence: online.into_iter().map(available).collect(),
+            presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
             public_urls: self.web.operations.public_urls(),
         };
-        outbox.feed(frame.to_json()).await?;
-        outbox.flush().await
+        outbox.feed(frame.to_json()).await
     }
 
     /// What was committed beyond `from` before the session took its positions in the lanes; `None` if it is too much.
@@ -103,7 +105,7 @@ impl Live<'_> {
         self.web.metrics.catch_ups.inc();
         self.missed = Some(missed);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.owner(), &self.sent, starling_protocol::Hlc::default());
+            let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
             self.welcome(&sealed.text, outbox).await?;
         }
         Ok(())
@@ -133,11 +135,8 @@ impl Live<'_> {
         if due.is_empty() {
             return Ok(());
         }
-        for told in self.web.live.tell(self.identity.user, due).await.map_err(End::Refused)? {
-            if let Some((room, stamp)) = told.shown {
-                self.saw(room, stamp);
-            }
-            outbox.feed(told.frame).await?;
+        for frame in self.web.live.tell(self.identity.user, due).await.map_err(End::Refused)? {
+            outbox.feed(frame).await?;
         }
         Ok(())
     }
@@ -149,7 +148,7 @@ impl Live<'_> {
     /// Sends a cursor as of what was sent.
     pub(super) async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.owner(), &self.sent, starling_protocol::Hlc::default());
+        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
         if sealed.complete {
             self.cursor_number = Some(self.sent.number);
         }

@@ -1,23 +1,23 @@
 //! The live part: rounds through the lanes out, requests in, acks and cursors between them.
 
 use std::{
-    collections::{HashMap, HashSet},
     future::{pending, ready},
     mem,
     pin::Pin,
 };
 
-use starling_protocol::{Hlc, MessageId, Pos, RoomId};
+use starling_protocol::{Hlc, MessageId, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Account, End, LOOK_EVERY, Never, Outbox, Socket, behind::Missed, is_alive, tails::Tails,
+    Account, End, LOOK_EVERY, Never, Outbox, Socket, behind::{Missed, available}, is_alive, tails::Tails,
 };
 use crate::{
     lane::{CommitPoint, Frame, Lagged},
-    live_frame::RoomChange,
+    live_frame::{LiveFrame, RoomChange},
+    objects::PresenceState,
     routes::Web,
-    service::{Around, Due, Identity, Online, Refusal},
+    service::{Around, Due, Identity, Online, Post, Refusal},
     session::{
         Brought, Posts,
         headway::Headway,
@@ -26,8 +26,10 @@ use crate::{
     },
 };
 
-/// Something that a request waits for, while frames go on.
-type Doing<'a> = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>>;
+/// What a request waits for, while frames go on: a post that may be handed to the writer, or nothing more.
+pub(super) type Doing<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
+/// What came of a request, with the id of the message that it is about.
+pub(super) type Done = (Option<MessageId>, Result<Option<Post>, Refusal>);
 
 pub struct Live<'a> {
     pub(super) web: &'a Web,
@@ -53,13 +55,8 @@ pub struct Live<'a> {
     looked_at: Instant,
     pub(super) pulse: Pulse,
     pub(super) posts: Posts,
-    /// In which rooms the posts in flight are.
-    pub(super) posted_in: HashMap<MessageId, RoomId>,
-    /// The greatest stamp that the client was shown or acked in each room; its posts there are stamped above it.
-    pub(super) greatest: HashMap<RoomId, Hlc>,
-    /// Of these rooms the stamps from before this session are known, too.
-    pub(super) floors: HashSet<RoomId>,
-    pub(super) after: Option<Pos>,
+    /// What the client has shown that this node may not hold: posts are stamped above it.
+    pub(super) floor: Hlc,
     /// What the last request waits for; the next is read after that.
     pub(super) doing: Option<Doing<'a>>,
     frames: Vec<Frame>,
@@ -84,6 +81,10 @@ impl<'a> Live<'a> {
         for room in mem::take(&mut around.rooms) {
             tails.follow(room);
         }
+        let floor = match after {
+            Some(after) => web.live.floor(after).await.map_err(End::Refused)?,
+            None => Hlc::default(),
+        };
         let now = Instant::now();
         let mut live = Self {
             web,
@@ -102,10 +103,7 @@ impl<'a> Live<'a> {
             looked_at: now,
             pulse: Pulse::new(),
             posts: Posts::new(),
-            posted_in: HashMap::new(),
-            greatest: HashMap::new(),
-            floors: HashSet::new(),
-            after,
+            floor,
             doing: None,
             frames: Vec::new(),
         };
@@ -129,15 +127,7 @@ impl<'a> Live<'a> {
                     self.step(outbox).await?;
                 }
                 () = ready(()), if busy => self.step(outbox).await?,
-                outcome = self.posts.next() => {
-                    let (greatest, posted_in) = (&mut self.greatest, &mut self.posted_in);
-                    let acked = |id, pos: Pos| {
-                        if let Some(room) = posted_in.remove(&id) {
-                            note(greatest, room, pos.hlc);
-                        }
-                    };
-                    self.posts.tell(self.web, outcome, outbox, acked).await?;
-                }
+                outcome = self.posts.next() => self.posts.tell(self.web, outcome, outbox, |_, _| {}).await?,
                 done = done(&mut self.doing) => self.done(done, outbox).await?,
                 message = outbox.next(), if self.posts.has_room() && self.doing.is_none() => {
                     self.incoming(message, outbox).await?;
@@ -242,12 +232,11 @@ impl<'a> Live<'a> {
         if self.missed.is_some() || !self.tails.follows(room) {
             return Ok(());
         }
-        for frame in frames.iter().filter(|frame| frame.commit != Frame::EPHEMERAL) {
-            self.saw(room, frame.hlc);
-        }
         self.send(frames, outbox).await?;
         if frames.iter().any(|frame| frame.is_look_again() && frame.commit > self.sent.number) {
-            self.tell(vec![Due::Room { room, change: RoomChange::Updated }], outbox).await?;
+            self.look_again(outbox).await?;
+            let change = if self.tails.follows(room) { RoomChange::Updated } else { RoomChange::Removed };
+            self.tell(vec![Due::Room { room, change }], outbox).await?;
         }
         Ok(())
     }
@@ -278,37 +267,36 @@ impl<'a> Live<'a> {
         !hidden && !blocked.contains(&from)
     }
 
-    /// Looks at what surrounds him: his session may be over, he may be in other rooms.
+    /// Looks at what surrounds him: his session may be over, he may be in other rooms. Frames tell him so.
     pub(super) async fn look_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.looked_at = Instant::now();
         is_alive(self.web, self.identity).await?;
-        self.around = self.web.live.around(self.identity.user).await.map_err(End::Refused)?;
+        let user = self.identity.user;
+        let around = self.web.live.around(user).await.map_err(End::Refused)?;
+        let before = mem::replace(&mut self.around, around);
         let rooms = mem::take(&mut self.around.rooms);
-        let removed = self.tails.leave(|room| rooms.contains(&room));
-        for room in &removed {
-            self.greatest.remove(room);
-            self.floors.remove(room);
+        self.tails.leave(|room| rooms.contains(&room));
+        let mut has_met = !self.around.contacts.is_subset(&before.contacts);
+        for room in rooms {
+            // Before the client hears of it and loads its pages: nothing lies between.
+            has_met |= self.tails.follow(room);
         }
-        let mut due: Vec<_> =
-            removed.into_iter().map(|room| Due::Room { room, change: RoomChange::Removed }).collect();
-        // Followed before the client hears of them and loads their pages: nothing lies between.
-        let joined = rooms.into_iter().filter(|&room| self.tails.follow(room));
-        due.extend(joined.map(|room| Due::Room { room, change: RoomChange::Joined }));
-        self.tell(due, outbox).await
-    }
-
-    /// Notes a stamp that the client was shown in a room.
-    pub(super) fn saw(&mut self, room: RoomId, stamp: Hlc) {
-        note(&mut self.greatest, room, stamp);
+        let hidden = |around: &Around| &around.blocked | &around.blocked_by;
+        for gone in hidden(&self.around).difference(&hidden(&before)) {
+            let frame = LiveFrame::Presence(available(*gone, PresenceState::Offline));
+            outbox.feed(frame.to_json()).await?;
+        }
+        if has_met {
+            for there in self.web.live.online(user).await.map_err(End::Refused)? {
+                let frame = LiveFrame::Presence(available(there, PresenceState::Online));
+                outbox.feed(frame.to_json()).await?;
+            }
+        }
+        Ok(())
     }
 }
 
-fn note(greatest: &mut HashMap<RoomId, Hlc>, room: RoomId, stamp: Hlc) {
-    let greatest = greatest.entry(room).or_default();
-    *greatest = stamp.max(*greatest);
-}
-
-async fn done(doing: &mut Option<Doing<'_>>) -> Result<(), Refusal> {
+async fn done(doing: &mut Option<Doing<'_>>) -> Done {
     match doing {
         Some(doing) => doing.await,
         None => pending().await,

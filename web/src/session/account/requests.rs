@@ -2,15 +2,18 @@
 
 use axum::extract::ws::Message;
 use starling_protocol::{
-    ErrorCode, MessageId, MessagePosted, RoomId, Sender,
+    ErrorCode, VersionVector,
     frame::live::{self, LiveRequest, LiveRequestError},
 };
 
-use super::{End, Live, Outbox, Socket};
+use super::{
+    End, Outbox, Socket,
+    live::{Done, Live},
+};
 use crate::{
     guard::Quota,
     live_frame::LiveFrame,
-    service::{Post, Refusal},
+    service::{NewMessage, Refusal},
     session::{posts::refuse, pulse::Heard},
 };
 
@@ -39,13 +42,9 @@ impl Live<'_> {
             let flooding = self.web.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
         }
-        let answered = match request {
-            Ok(request) => self.serve(request, outbox).await?,
-            Err(error) => Err(Refusal::new(error.code, error.detail)),
-        };
-        match answered {
-            Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.web, outbox, &refusal, id).await,
+        match request {
+            Ok(request) => self.serve(request, outbox).await,
+            Err(error) => refuse(self.web, outbox, &Refusal::new(error.code, error.detail), id).await,
         }
     }
 
@@ -63,60 +62,51 @@ impl Live<'_> {
         }
     }
 
-    async fn serve<S: Socket>(
-        &mut self,
-        request: LiveRequest,
-        outbox: &mut Outbox<S>,
-    ) -> Result<Result<(), Refusal>, End> {
-        let user = self.identity.user;
-        Ok(match request {
+    async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
+        let (web, user) = (self.web, self.identity.user);
+        match request {
             LiveRequest::Send { id, room, text, reply_to } => {
-                let sender = Sender::User(user);
-                self.post(room, MessagePosted { reply_to, ..MessagePosted::new(id, sender, text) }).await
+                web.metrics.posts.inc();
+                let message = NewMessage { id, text, reply_to, after: self.floor };
+                let prepared = web.messages.prepare(user, room, message);
+                self.doing = Some(Box::pin(async move { (Some(id), prepared.await.map(Some)) }));
             }
             LiveRequest::Typing { room } if self.tails.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
-                self.web.live.typing(room, user, frame.to_json().into());
-                Ok(())
+                web.live.typing(room, user, frame.to_json().into());
             }
-            LiveRequest::Typing { .. } => Err(Refusal::new(ErrorCode::NotFound, "there is no such room")),
+            LiveRequest::Typing { .. } => {
+                let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
+                return refuse(web, outbox, &refusal, None).await;
+            }
             LiveRequest::Read { room, message } => {
-                let (web, seen) = (self.web, self.sent.clone());
-                self.doing = Some(Box::pin(web.live.read(user, room, message, seen)));
-                Ok(())
+                let seen = VersionVector::clone(&self.sent.vector);
+                let read = web.messages.read(user, room, message, Some(seen));
+                self.doing = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {
                 outbox.feed(LiveFrame::Pong.to_json()).await?;
-                outbox.flush().await?;
-                Ok(())
+                return outbox.flush().await;
             }
-        })
-    }
-
-    async fn post(&mut self, room: RoomId, message: MessagePosted) -> Result<(), Refusal> {
-        self.web.metrics.posts.inc();
-        if self.tails.follows(room) && self.floors.insert(room) {
-            // Of what he saw before this session, too: he may have loaded all that is here.
-            let floor = self.web.live.floor(room, self.after).await?;
-            self.saw(room, floor);
         }
-        let id: MessageId = message.id;
-        let post = Post { room, message, floor: self.greatest.get(&room).copied() };
-        self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes))?;
-        self.posted_in.insert(id, room);
         Ok(())
     }
 
     /// What a request waited for is done.
     pub(super) async fn done<S: Socket>(
         &mut self,
-        done: Result<(), Refusal>,
+        (id, done): Done,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         self.doing = None;
-        match done {
+        let handed_over = match done {
+            Ok(Some(post)) => self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)),
+            Ok(None) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        match handed_over {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.web, outbox, &refusal, None).await,
+            Err(refusal) => refuse(self.web, outbox, &refusal, id).await,
         }
     }
 }
