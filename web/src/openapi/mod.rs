@@ -33,6 +33,8 @@ pub mod tag {
     pub const QUICK: &str = "Quick rooms";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
+    /// What happens, as it happens.
+    pub const LIVE: &str = "Live";
     /// Who somebody is.
     pub const ACCOUNTS: &str = "Accounts";
     /// Accounts, for those who administer the service.
@@ -43,8 +45,9 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::LIVE, "What happens, as it happens: one WebSocket for all rooms and contacts."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,

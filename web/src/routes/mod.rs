@@ -7,6 +7,7 @@ mod health;
 mod pages;
 mod quick;
 mod site;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -35,8 +36,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Live, Messages, Operations, Presence, Refusal, RegistrationMode,
-        Rooms,
+        Accounts, Administration, Authentication, Live, Messages, Operations, Presence, Refusal,
+        RegistrationMode, Rooms,
     },
 };
 

@@ -1,12 +1,14 @@
 //! Services for tests in which nobody has an account.
 
 use async_trait::async_trait;
-use starling_protocol::{DisplayName, ErrorCode, SessionId, UserId};
+use axum::extract::ws::Utf8Bytes;
+use starling_protocol::{DisplayName, ErrorCode, Hlc, Pos, RoomId, SessionId, UserId, VersionVector};
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
+    Accounts, Administration, Around, Due, Live, Online, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
     ProfileChange, Refusal, Registration, ResetLink, Secret, SettingsChange, UserFlags,
 };
+use crate::lane::CommitPoint;
 use crate::objects::{LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Session, Settings};
 
 /// Knows nobody.
@@ -126,4 +128,33 @@ impl Administration for Nobody {
     async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
         nobody()
     }
+}
+
+#[async_trait]
+impl Live for Nobody {
+    async fn around(&self, _: UserId) -> Result<Around, Refusal> {
+        nobody()
+    }
+
+    async fn online(&self, _: UserId) -> Result<Vec<UserId>, Refusal> {
+        nobody()
+    }
+
+    async fn beyond(&self, _: UserId, _: VersionVector, _: CommitPoint) -> Result<Option<Vec<Due>>, Refusal> {
+        nobody()
+    }
+
+    async fn tell(&self, _: UserId, _: Vec<Due>) -> Result<Vec<String>, Refusal> {
+        nobody()
+    }
+
+    async fn floor(&self, _: Pos) -> Result<Hlc, Refusal> {
+        nobody()
+    }
+
+    fn come(&self, _: UserId) -> Online {
+        Online(None)
+    }
+
+    fn typing(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
 }

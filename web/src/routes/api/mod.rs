@@ -7,6 +7,7 @@ pub mod caller;
 pub mod cursor;
 mod extract;
 mod list;
+mod live;
 mod me;
 mod messages;
 mod sessions;
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
         .merge(accounts::routes())
         .merge(admin::routes())
+        .merge(live::routes())
         .merge(me::routes())
         .merge(messages::routes())
         .merge(sessions::routes())

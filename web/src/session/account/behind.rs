@@ -1,12 +1,12 @@
 //! What a client lacks, from the store: at a resume, and when the session has fallen behind one of its lanes. Both go
 //! the same way, while acks go out and requests come in between the batches.
 
-use std::vec;
+use std::{sync::Arc, vec};
 
 use starling_protocol::{CursorOwner, Hlc, UserId, VersionVector, frame::client::ServerFrame};
 use tokio::time::Instant;
 
-use super::{End, Live, Outbox, Socket};
+use super::{End, Outbox, Socket, live::Live};
 use crate::{
     lane::CommitPoint,
     live_frame::{Available, LiveFrame},
@@ -86,7 +86,7 @@ impl Live<'_> {
     }
 
     /// What was committed beyond `from` before the session took its positions in the lanes; `None` if it is too much.
-    async fn beyond(&self, from: &VersionVector) -> Result<Option<Missed>, End> {
+    async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Missed>, End> {
         let point = self.web.lanes.settled().await;
         let due = self.web.live.beyond(self.identity.user, from.clone(), point.clone()).await;
         Ok(due.map_err(End::Refused)?.map(|due| Missed { due: due.into_iter(), point }))
@@ -98,7 +98,8 @@ impl Live<'_> {
         // Skipped first: what is committed from here on is in the lanes, whatever is read.
         let presence_lost = self.tails.skip();
         self.look_again(outbox).await?;
-        let missed = self.beyond(&self.sent.vector).await?.ok_or(End::Lagged)?;
+        let held = Arc::clone(&self.sent.vector);
+        let missed = self.beyond(&held).await?.ok_or(End::Lagged)?;
         if !self.headway.made(missed.due.len()) {
             return Err(End::Lagged);
         }

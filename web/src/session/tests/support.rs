@@ -82,6 +82,10 @@ impl Rooms for Memory {
         Ok(None)
     }
 
+    async fn is_account_name(&self, _: &GuestName) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         let pos = Pos { hlc: post.floor.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
         outcomes
@@ -129,12 +133,12 @@ impl Rooms for Memory {
         Ok(after.hlc)
     }
 
-    fn seal(&self, _: GuestId, _: RoomId, point: &CommitPoint, _: Hlc) -> SealedCursor {
+    fn seal(&self, _: CursorOwner, point: &CommitPoint, _: Hlc) -> SealedCursor {
         let complete = !self.unconfirmed.load(Ordering::Relaxed);
         SealedCursor { text: if complete { point.number.to_string() } else { "behind".into() }, complete }
     }
 
-    fn seal_empty(&self, _: GuestId, _: RoomId) -> String {
+    fn seal_empty(&self, _: CursorOwner) -> String {
         "0".into()
     }
 
@@ -144,7 +148,7 @@ impl Rooms for Memory {
 }
 
 impl Presence for Memory {
-    fn enter(&self, _: RoomId, _: GuestId, _: GuestName) -> Result<Lease, NameInUse> {
+    fn enter(&self, _: RoomId, _: GuestId, _: GuestName, _: bool) -> Result<Lease, NameInUse> {
         Err(NameInUse)
     }
 
@@ -189,6 +193,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
+        live: Arc::new(Nobody),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,
@@ -299,6 +304,8 @@ impl Client {
             room: ROOM,
             guest: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
+            sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
+            identity: None,
             lease: Lease { taken_over: taken, release: None },
             brought,
             after: None,
@@ -384,6 +391,7 @@ impl Client {
 
 pub fn cursor(n: u64) -> Brought {
     let vector = [(ORIGIN, n)].into_iter().collect();
-    let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
+    let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
+    let cursor = Cursor { owner, vector, greatest: Hlc(n) };
     Brought::Cursor(cursor, n.to_string())
 }
