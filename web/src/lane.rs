@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use axum::extract::ws::Utf8Bytes;
+pub use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
 use tokio::sync::watch;
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod base;
+mod live;
 mod messages;
 mod operations;
 pub mod render;
@@ -15,6 +16,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    live::LiveService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,

@@ -81,6 +81,18 @@ impl<T: Rows> Records<T> {
         Ok(self.claims(name)?.first().map(|&(_, user)| user))
     }
 
+    /// Whether an account has a name, or is shown under it; `folded` as names compare.
+    pub fn is_account_name(&self, folded: &str) -> Result<bool, StoreError> {
+        if let Ok(name) = Username::parse(folded) {
+            return Ok(self.holder(&name)?.is_some());
+        }
+        // Renamed accounts are shown as `name~xxxx`.
+        let Some(Ok(name)) = folded.rsplit_once('~').map(|(name, _)| Username::parse(name)) else {
+            return Ok(false);
+        };
+        Ok(self.claims(&name)?.iter().skip(1).any(|&(_, user)| user::renamed(&name, user) == folded))
+    }
+
     /// The name under which an account is shown; nothing if it has none.
     pub fn username(&self, user: UserId) -> Result<Option<String>, StoreError> {
         let Some((claim, name)) = self.claim_of(user)? else { return Ok(None) };

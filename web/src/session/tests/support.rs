@@ -209,7 +209,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
 }
 
 /// The server's end of a socket made of channels.
-struct Wire {
+pub struct Wire {
     out: mpsc::UnboundedSender<Message>,
     incoming: mpsc::UnboundedReceiver<Message>,
     room: Arc<Mutex<Room>>,
@@ -219,6 +219,42 @@ struct Wire {
 struct Room {
     frames: usize,
     waker: Option<Waker>,
+}
+
+/// The client's end.
+pub struct Line {
+    pub to_server: mpsc::UnboundedSender<Message>,
+    from_server: mpsc::UnboundedReceiver<Message>,
+    room: Arc<Mutex<Room>>,
+}
+
+impl Line {
+    pub fn new() -> (Self, Wire) {
+        let (out, from_server) = mpsc::unbounded_channel();
+        let (to_server, incoming) = mpsc::unbounded_channel();
+        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
+        let wire = Wire { out, incoming, room: Arc::clone(&room) };
+        (Self { to_server, from_server, room }, wire)
+    }
+
+    /// From now on the socket takes so many frames.
+    pub fn make_room(&self, frames: usize) {
+        let mut room = self.room.lock().unwrap();
+        room.frames = frames;
+        if let Some(waker) = room.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The next frame as JSON, or the code with which the socket was closed.
+    pub async fn next(&mut self) -> Result<Value, u16> {
+        let frame = timeout(PATIENCE, self.from_server.recv()).await;
+        match frame.expect("a frame comes") {
+            Some(Message::Text(text)) => Ok(serde_json::from_str(&text).unwrap()),
+            Some(Message::Close(Some(close))) => Err(close.code),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 impl Stream for Wire {
@@ -273,9 +309,7 @@ pub struct Client {
     pub metrics: WebMetrics,
     pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     pub take_over: Option<oneshot::Sender<()>>,
-    pub to_server: mpsc::UnboundedSender<Message>,
-    from_server: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
+    pub line: Line,
     /// All up to here was there before.
     covered: u64,
     /// Who is in the room, by the last welcome.
@@ -310,19 +344,15 @@ impl Client {
             brought,
             after: None,
         };
-        let (out, from_server) = mpsc::unbounded_channel();
-        let (to_server, incoming) = mpsc::unbounded_channel();
-        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
-        tokio::spawn(run(web, seat, Wire { out, incoming, room: Arc::clone(&room) }));
+        let (line, wire) = Line::new();
+        tokio::spawn(run(web, seat, wire));
         Self {
             memory,
             lanes,
             metrics,
             drain,
             take_over: Some(take_over),
-            to_server,
-            from_server,
-            room,
+            line,
             covered,
             present: Vec::new(),
             got: BTreeSet::new(),
@@ -332,11 +362,7 @@ impl Client {
 
     /// From now on the socket takes so many frames.
     pub fn make_room(&self, frames: usize) {
-        let mut room = self.room.lock().unwrap();
-        room.frames = frames;
-        if let Some(waker) = room.waker.take() {
-            waker.wake();
-        }
+        self.line.make_room(frames);
     }
 
     pub fn push(&self, n: u64) {
@@ -349,18 +375,15 @@ impl Client {
 
     /// The next frame, in short: its type, and the body or cursor.
     pub async fn next(&mut self) -> String {
-        let frame = timeout(PATIENCE, self.from_server.recv()).await;
-        match frame.expect("a frame comes") {
-            Some(Message::Text(text)) => {
-                let frame: Value = serde_json::from_str(&text).unwrap();
+        match self.line.next().await {
+            Ok(frame) => {
                 let part = |name: &str| frame[name].as_str().map(|part| format!(" {part}"));
                 let history = if frame["history"] == true { "history " } else { "" };
                 self.note(&frame);
                 let part = part("body").or(part("cursor")).or(part("code")).unwrap_or_default();
                 format!("{history}{}{part}", frame["type"].as_str().unwrap())
             }
-            Some(Message::Close(Some(close))) => format!("close {}", close.code),
-            other => format!("{other:?}"),
+            Err(code) => format!("close {code}"),
         }
     }
 
