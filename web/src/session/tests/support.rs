@@ -39,7 +39,7 @@ use crate::{
 /// Every frame that is waited for comes at once or within some 200 ms.
 const PATIENCE: Duration = Duration::from_secs(20);
 pub const ROOM: RoomId = RoomId([1; 10]);
-const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+pub const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 
 /// One room in memory. A cursor's text is the number of its commit.
 #[derive(Default)]
