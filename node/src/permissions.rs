@@ -30,6 +30,11 @@ pub fn no_such_user() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such user")
 }
 
+/// Only contacts write to each other.
+pub fn not_contacts() -> Refusal {
+    Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")
+}
+
 /// Why a user may not post in a room of members; nothing if he may.
 pub fn may_post<T: Rows>(
     records: &Records<T>,
@@ -41,7 +46,7 @@ pub fn may_post<T: Rows>(
     }
     let Some(other) = other_side(records, room, user)? else { return Ok(None) };
     let refused = records.relation(user, other)? != Relation::Accepted;
-    Ok(refused.then(|| Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")))
+    Ok(refused.then(not_contacts))
 }
 
 /// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on

@@ -67,6 +67,11 @@ impl Members {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.known().members.len()
+    }
+
     /// All of them.
     pub fn all(&self) -> Vec<Member> {
         self.known().members.values().cloned().collect()

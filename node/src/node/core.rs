@@ -30,8 +30,8 @@ use crate::{
     machine::Machine,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, Base, Erasure, LiveService, MessagesService,
-        OperationsService, RoomsService,
+        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
+        MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -147,6 +147,7 @@ impl Core {
             accounts,
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: Arc::new(AdministrationService { base: base.clone() }),
+            contacts: Arc::new(ContactsService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),

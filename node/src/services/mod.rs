@@ -4,6 +4,7 @@
 mod accounts;
 mod administration;
 mod base;
+pub mod contacts;
 mod live;
 mod messages;
 mod operations;
@@ -16,6 +17,7 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
+    contacts::ContactsService,
     live::LiveService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,

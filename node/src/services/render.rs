@@ -7,7 +7,7 @@ use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::{self, RoomOpened},
     frame::client::{ListedMessage, at},
-    merge::contact::Relation,
+    merge::contact::{Relation, Sides},
 };
 use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
 
@@ -30,18 +30,26 @@ pub fn user<T: Rows>(records: &Records<T>, id: UserId) -> Result<User, StoreErro
     Ok(User { id: id.to_string(), username, display_name, presence: None })
 }
 
-/// How somebody stands to a user, in the user's eyes.
-pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
-    let sides = records.sides(user, other)?;
-    let state = match sides.relation() {
+/// A relation in the words of the contract.
+pub fn contact_state(relation: Relation) -> ContactState {
+    match relation {
         Relation::Accepted => ContactState::Accepted,
         Relation::Incoming => ContactState::Incoming,
         Relation::Outgoing => ContactState::Outgoing,
         Relation::Blocked => ContactState::Blocked,
         Relation::None => ContactState::None,
-    };
+    }
+}
+
+/// How somebody stands to a user, in the user's eyes.
+pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
+    contact_of(records, other, records.sides(user, other)?)
+}
+
+/// How somebody stands to the one from whom the sides are seen.
+pub fn contact_of<T: Rows>(records: &Records<T>, other: UserId, sides: Sides) -> Result<Contact, StoreError> {
     let since = time(sides.decided_at().map_or(Hlc::default(), |place| place.hlc));
-    Ok(Contact { user: self::user(records, other)?, state, since })
+    Ok(Contact { user: user(records, other)?, state: contact_state(sides.relation()), since })
 }
 
 /// Who wrote a message.

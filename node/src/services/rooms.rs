@@ -131,7 +131,9 @@ impl Rooms for RoomsService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
-        self.base.read(move |store| store.beyond(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX)).await
+        self.base
+            .read(move |store| store.beyond(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX))
+            .await
     }
 
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {

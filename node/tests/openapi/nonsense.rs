@@ -70,7 +70,9 @@ impl fmt::Display for Ask {
 /// All of them, and the right request to begin with. `right` has values for parameters by their names.
 pub(crate) fn all(document: &Document, operation: &Operation, right: &[(&str, &str)]) -> Vec<Ask> {
     let base = Base { document, operation, right };
-    let mut asks = vec![base.ask("as it should be", Expected::Read)];
+    let mut foreign = base.ask("from another site's page", Expected::Listed);
+    foreign.headers.push(("origin", "https://elsewhere.example".to_owned()));
+    let mut asks = vec![base.ask("as it should be", Expected::Read), foreign];
     base.methods(&mut asks);
     for parameter in &operation.parameters {
         base.parameter(parameter, &mut asks);

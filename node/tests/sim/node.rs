@@ -262,7 +262,7 @@ impl World {
                 }
                 None
             }
-            Output::BarrierPassed(token) => {
+            Output::BarrierPassed(token, _) => {
                 self.searched(node, token);
                 None
             }

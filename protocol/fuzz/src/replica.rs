@@ -235,7 +235,7 @@ impl World {
                 }
                 Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "told twice"),
                 Output::NoMore(token) => assert!(self.hoping.remove(&token), "told twice"),
-                Output::BarrierPassed(token) => assert!(self.barred.remove(&token), "passed twice"),
+                Output::BarrierPassed(token, _) => assert!(self.barred.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),
             }
         }

@@ -20,6 +20,8 @@ struct Exchange {
     askers: Vec<Asker>,
     /// Those who have not answered.
     unanswered: BTreeSet<LinkId>,
+    /// How many have.
+    answered: usize,
     /// What those had who have.
     target: VersionVector,
 }
@@ -35,7 +37,8 @@ pub(super) struct Barrier {
 
 /// What [`Barrier::drive`] wants done.
 pub(super) struct Step {
-    pub(super) passed: Vec<Token>,
+    /// Who need not wait any more, with what [`super::Output::BarrierPassed`] says.
+    pub(super) passed: Vec<(Token, Option<usize>)>,
     pub(super) probe: Vec<LinkId>,
     pub(super) exchange: u64,
 }
@@ -57,7 +60,7 @@ impl Barrier {
 
     pub(super) fn probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
         if let Some(exchange) = self.running.as_mut().filter(|exchange| exchange.id == id) {
-            exchange.unanswered.remove(&link);
+            exchange.answered += usize::from(exchange.unanswered.remove(&link));
             exchange.target.merge(vector);
         }
     }
@@ -80,17 +83,18 @@ impl Barrier {
         let mut step = Step { passed: Vec::new(), probe: Vec::new(), exchange: 0 };
         let over = |exchange: &Exchange| exchange.unanswered.is_empty() && held.covers(&exchange.target);
         if let Some(exchange) = self.running.take_if(|exchange| over(exchange)) {
-            step.passed.extend(exchange.askers.into_iter().map(|(token, _)| token));
+            let answered = Some(exchange.answered);
+            step.passed.extend(exchange.askers.into_iter().map(|(token, _)| (token, answered)));
         }
         // Nobody waits longer, also who had to wait for the exchange before.
         let running = self.running.as_mut().map(|exchange| &mut exchange.askers);
         for askers in [running, Some(&mut self.next)].into_iter().flatten() {
-            step.passed.extend(askers.extract_if(.., |asker| asker.1 <= now).map(|(token, _)| token));
+            step.passed.extend(askers.extract_if(.., |asker| asker.1 <= now).map(|(token, _)| (token, None)));
         }
         self.running.take_if(|exchange| exchange.askers.is_empty());
         if self.running.is_none() && !self.next.is_empty() {
             if in_step.is_empty() {
-                step.passed.extend(self.next.drain(..).map(|(token, _)| token));
+                step.passed.extend(self.next.drain(..).map(|(token, _)| (token, Some(0))));
             } else if now >= self.not_before {
                 step.exchange = self.fresh_id();
                 self.not_before = now + SPACING_MS;
@@ -99,6 +103,7 @@ impl Barrier {
                     id: step.exchange,
                     askers: std::mem::take(&mut self.next),
                     unanswered: in_step,
+                    answered: 0,
                     target: VersionVector::default(),
                 });
             }

@@ -179,8 +179,9 @@ pub enum Output {
         /// What it shows.
         scopes: Vec<(Scope, ScopeDigest)>,
     },
-    /// The barrier is passed: this node holds what its peers in step had, or 250 ms are over.
-    BarrierPassed(Token),
+    /// The barrier is passed: this node holds what its peers in step had, and so many have answered; or 250 ms are over
+    /// and nobody knows.
+    BarrierPassed(Token, Option<usize>),
     /// The peer breaks the protocol: close the link, count and log it.
     Close(LinkId, EventError),
 }

@@ -311,7 +311,7 @@ impl Replica {
     fn drive_barrier(&mut self, now: Millis, out: &mut Vec<Output>) {
         let in_step = self.links.iter().filter(|(_, link)| link.is_in_step(now)).map(|(&id, _)| id).collect();
         let step = self.barrier.drive(now, &self.held, in_step);
-        out.extend(step.passed.into_iter().map(Output::BarrierPassed));
+        out.extend(step.passed.into_iter().map(|(token, answered)| Output::BarrierPassed(token, answered)));
         for link in step.probe {
             out.push(send(link, ReplicaFrame::Probe(step.exchange)));
         }

@@ -154,7 +154,7 @@ fn events_of_a_dead_writer_are_pulled_from_whoever_has_them() {
 #[test]
 fn a_barrier_waits_for_what_peers_in_step_have() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3)));
+    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
     assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
     let probed = ReplicaFrame::Probed(1, [(THEIRS, 1)].into_iter().collect());
     assert!(!passed(&bench.step(Input::Frame(1, probed))));
@@ -308,7 +308,7 @@ fn what_a_peer_missed_of_many_small_pushes_travels_as_one() {
 fn nobody_waits_for_a_barrier_longer_than_250_ms() {
     let mut bench = Bench::linked(VersionVector::default());
     let passed =
-        |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2)));
+        |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2, _)));
     bench.step(Input::Barrier(1));
     bench.now = 200;
     bench.step(Input::Barrier(2));

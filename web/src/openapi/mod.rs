@@ -22,7 +22,7 @@ use utoipa::{
     },
 };
 
-use crate::{pages, problem, routes::api::caller};
+use crate::{guard, pages, problem, routes::api::caller};
 
 /// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
@@ -31,6 +31,8 @@ const API: &str = "/api/v1/";
 pub mod tag {
     /// No account.
     pub const QUICK: &str = "Quick rooms";
+    /// People and each other.
+    pub const CONTACTS: &str = "Contacts";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
     /// What happens, as it happens.
@@ -45,9 +47,10 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
     (tag::LIVE, "What happens, as it happens: one WebSocket for all rooms and contacts."),
+    (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,
@@ -160,10 +163,11 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     }
     // What the layers around all routes answer.
     refuses::add(responses, ErrorCode::Unavailable);
+    if guard::is_counted(path) {
+        refuses::add(responses, ErrorCode::RateLimited);
+    }
     if writes {
-        for code in
-            [ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull]
-        {
+        for code in [ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull] {
             refuses::add(responses, code);
         }
     }
@@ -187,6 +191,10 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
         for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
             refuses::add(responses, code);
+        }
+        if writes {
+            // Another site's page made the browser ask, with the cookie.
+            refuses::add(responses, ErrorCode::Forbidden);
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Live, Messages, Operations, Presence, Refusal,
+        Accounts, Administration, Authentication, Contacts, Live, Messages, Operations, Presence, Refusal,
         RegistrationMode, Rooms,
     },
 };
@@ -69,6 +69,8 @@ pub struct Web {
     pub accounts: Arc<dyn Accounts>,
     /// Accounts, for administrators.
     pub administration: Arc<dyn Administration>,
+    /// People and each other.
+    pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
@@ -94,16 +96,16 @@ pub struct Web {
 pub fn router(web: Arc<Web>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
-    let mut routes = OpenApiRouter::with_openapi(openapi::base())
+    let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
         .merge(health::routes())
         .merge(documentation::routes())
         .merge(api::routes().layer(cursors).layer(callers));
     if web.settings.metrics {
-        routes = routes.merge(health::metrics_routes());
+        described = described.merge(health::metrics_routes());
     }
-    let (served, mut document) = routes.split_for_parts();
+    let (served, mut document) = described.split_for_parts();
     openapi::complete(&mut document);
     let served = served.layer(Extension(Arc::new(Served::new(&document))));
     finish(served.fallback(pages::not_found), web)

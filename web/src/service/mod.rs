@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod contacts;
 mod identity;
 mod live;
 mod messages;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
+    contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
     live::{Around, Due, Live, Online},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
@@ -182,13 +184,8 @@ pub trait Presence: Send + Sync + 'static {
     /// Begins presence under a name, unless somebody else in the room has it or is shown under it (compared
     /// case-folded). Guests who share a name since both sides of a split gave it away may each return under it.
     /// Somebody with an account comes under his user id and name.
-    fn enter(
-        &self,
-        room: RoomId,
-        guest: GuestId,
-        name: GuestName,
-        account: bool,
-    ) -> Result<Lease, NameInUse>;
+    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName, account: bool)
+    -> Result<Lease, NameInUse>;
 
     /// Whether [`Presence::enter`] would succeed.
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool;

@@ -5,11 +5,17 @@ use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{DisplayName, ErrorCode, Hlc, Pos, RoomId, SessionId, UserId, VersionVector};
 
 use super::{
-    Accounts, Administration, Around, Due, Live, Online, Authentication, BrowserSession, Client, Credentials, Identity, Listed,
-    ProfileChange, Refusal, Registration, ResetLink, Secret, SettingsChange, UserFlags,
+    Accounts, Administration, Around, Authentication, BrowserSession, Client, ContactAct, Contacts,
+    Credentials, Due, Identity, Listed, Live, Online, ProfileChange, Refusal, Registration, ResetLink,
+    Secret, SettingsChange, UserFlags,
 };
-use crate::lane::CommitPoint;
-use crate::objects::{LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Session, Settings};
+use crate::{
+    lane::CommitPoint,
+    objects::{
+        Contact, ContactState, LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Room, Session,
+        Settings, User,
+    },
+};
 
 /// Knows nobody.
 pub struct Nobody;
@@ -157,4 +163,33 @@ impl Live for Nobody {
     }
 
     fn typing(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
+}
+
+#[async_trait]
+impl Contacts for Nobody {
+    async fn list(
+        &self,
+        _: UserId,
+        _: Vec<ContactState>,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<Contact>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn named(&self, _: String) -> Result<UserId, Refusal> {
+        nobody()
+    }
+
+    async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
+        nobody()
+    }
+
+    async fn search(&self, _: UserId, _: String, _: usize) -> Result<Vec<User>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
+        nobody()
+    }
 }

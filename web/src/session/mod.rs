@@ -16,9 +16,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseCode, Message, close_code};
 use futures_util::{Sink, Stream};
-use starling_protocol::{
-    Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError,
-};
+use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
 use self::{live::Live, outbox::Outbox, posts::Posts};
 use crate::{

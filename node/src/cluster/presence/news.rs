@@ -3,9 +3,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use starling_protocol::{
-    Hlc, RoomId, UserId, frame::peer::Presence, merge::contact::Relation,
-};
+use starling_protocol::{Hlc, RoomId, UserId, frame::peer::Presence, merge::contact::Relation};
 use starling_web::{
     lane::{Frame, LaneKey, Utf8Bytes},
     live_frame::{Available, LiveFrame},

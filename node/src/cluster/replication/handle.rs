@@ -67,7 +67,7 @@ pub enum DriverInput {
     /// Somebody waits for an event that is durable already.
     Wait(Waiting),
     /// Somebody wants to say 'no'.
-    Barrier(oneshot::Sender<()>),
+    Barrier(oneshot::Sender<Option<usize>>),
     /// Somebody claims a name.
     Claim {
         /// The event's origin.
@@ -212,11 +212,12 @@ impl DriverHandle {
         self.is_ready().then_some(Claiming { driver: self, since })
     }
 
-    /// Returns once this node holds what its peers in step had when asked, or after 250 ms.
-    pub async fn barrier(&self) {
+    /// Returns once this node holds what its peers in step had when asked, with how many these were; or after 250 ms
+    /// with nothing.
+    pub async fn barrier(&self) -> Option<usize> {
         let (sender, passed) = oneshot::channel();
         self.send(DriverInput::Barrier(sender)).await;
-        let _ = passed.await;
+        passed.await.ok().flatten()
     }
 
     /// Whether somebody reachable holds all of `vector` that this node lacks.

@@ -56,7 +56,7 @@ pub struct Driver {
     handle: DriverHandle,
     links: HashMap<LinkId, LinkTo>,
     settled: HashMap<Token, Settled>,
-    barriers: HashMap<Token, oneshot::Sender<()>>,
+    barriers: HashMap<Token, oneshot::Sender<Option<usize>>>,
     claims: HashMap<Token, oneshot::Sender<ClaimOutcome>>,
     next_token: Token,
     writer: WriterHandle,
@@ -279,9 +279,9 @@ impl Driver {
                 self.machine.run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
                 None
             }
-            Output::BarrierPassed(token) => {
+            Output::BarrierPassed(token, answered) => {
                 if let Some(passed) = self.barriers.remove(&token) {
-                    let _ = passed.send(());
+                    let _ = passed.send(answered);
                 }
                 None
             }

@@ -1,14 +1,15 @@
 //! Whose credentials these are: read, looked up, compared, in this order.
 
 use async_trait::async_trait;
-use starling_protocol::{ErrorCode, SessionId, UserId, event::SessionKind, merge::session::SessionState};
+use starling_protocol::{ErrorCode, SessionId, UserId, event::SessionKind};
 use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
-use super::{AccountsService, not_known_yet, unauthenticated};
-use crate::{
-    auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError},
-    store::{Records, Rows, StoreError},
+use super::{
+    AccountsService,
+    known::{Known, known},
+    unauthenticated,
 };
+use crate::auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError};
 
 /// How credentials of a named session are proven.
 enum Proof {
@@ -22,11 +23,8 @@ enum Proof {
 impl Authentication for AccountsService {
     async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         let (user, session, proof) = self.read(credentials)?;
-        let now_ms = self.base.machine.now_ms();
-        // A login is on every reachable node when it is answered; 'no' is only said after catching up all the same.
-        let found = self.base.find(move |records| living(records, user, session, now_ms)).await?;
-        let Some((state, admin)) = found else { return Err(self.missing(user, session, &proof).await?) };
-        let opened = state.opened.as_ref().map(|(_, opened)| opened);
+        let Known { state, lives, admin } = self.known(user, session).await?;
+        let opened = state.opened.as_ref().map(|(_, opened)| opened).filter(|_| lives);
         let proven = opened.is_some_and(|opened| match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
             Proof::Cookie(token) => {
@@ -40,22 +38,12 @@ impl Authentication for AccountsService {
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {
         let now_ms = self.base.machine.now_ms();
         let Identity { user, session, .. } = identity;
-        self.base.look(move |records| Ok(living(records, user, session, now_ms)?.is_some())).await
+        let known = self.base.look(move |records| known(records, user, session, now_ms)).await?;
+        Ok(known.is_some_and(|known| known.lives))
     }
 }
 
 impl AccountsService {
-    /// What to say of a session that does not live here, after catching up.
-    async fn missing(&self, user: UserId, session: SessionId, proof: &Proof) -> Result<Refusal, Refusal> {
-        let known = self.base.look(move |records| records.session(user, session)).await?;
-        Ok(match proof {
-            _ if known.is_some_and(|known| known.opened.is_some() || known.ended) => unauthenticated(),
-            // A node has opened it: who signs is one of us.
-            Proof::Signed => not_known_yet(),
-            Proof::Cookie(_) | Proof::Personal(_) => self.unknown_session(),
-        })
-    }
-
     /// Which session the credentials name, and what is still to be proven.
     fn read(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
         let named = |user: &str, session: &str, proof| {
@@ -83,17 +71,4 @@ impl AccountsService {
             }
         }
     }
-}
-
-/// A session, if it lives and its user may be here; with whether he administers the service.
-fn living<T: Rows>(
-    records: &Records<T>,
-    user: UserId,
-    session: SessionId,
-    now_ms: u64,
-) -> Result<Option<(SessionState, bool)>, StoreError> {
-    let Some(account) = records.user(user)?.filter(|account| !account.is_disabled()) else { return Ok(None) };
-    let Some(password) = account.password().map(|password| password.change) else { return Ok(None) };
-    let session = records.session(user, session)?.filter(|session| session.is_alive(now_ms, password));
-    Ok(session.map(|session| (session, account.is_admin())))
 }

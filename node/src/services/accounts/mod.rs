@@ -4,6 +4,7 @@
 mod admission;
 mod claim;
 mod identify;
+mod known;
 mod login;
 mod password;
 mod personal_tokens;
@@ -68,15 +69,6 @@ impl AccountsService {
         let AccountsStart { base, token_secret, passwords, mode, members } = start;
         let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
         Self { base, tokens, passwords, mode, members }
-    }
-
-    /// What to say of a session that is not known here, after catching up with the peers in step: it has never been, if
-    /// all nodes of the cluster were asked.
-    fn unknown_session(&self) -> Refusal {
-        let peers = self.base.driver.report().peers;
-        let in_step = |node| peers.iter().any(|peer| peer.peer == node && peer.in_step);
-        let members = self.members.as_ref().map(|members| members.all()).unwrap_or_default();
-        if members.iter().all(|member| in_step(member.node)) { unauthenticated() } else { not_known_yet() }
     }
 }
 

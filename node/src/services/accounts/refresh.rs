@@ -3,18 +3,19 @@
 use starling_protocol::{
     Scope, SessionId, UserId,
     event::{RefreshUsed, SessionKind},
-    merge::session::SessionState,
 };
 use starling_web::{objects::LoggedIn, service::Refusal};
 
 use super::{
-    AccountsService, not_known_yet, password_of,
+    AccountsService,
+    known::{Known, known},
+    not_known_yet,
     sessions::{SESSION_MS, ended},
     unauthenticated,
 };
 use crate::{
     auth::{FamilyKey, RefreshToken, Verdict},
-    store::{Decide, Decision, Records, Rows, StoreError, Tables},
+    store::{Decide, Decision, StoreError, Tables},
 };
 
 impl AccountsService {
@@ -23,11 +24,18 @@ impl AccountsService {
         let user = UserId::parse(&token.user).ok().flatten().ok_or_else(unauthenticated)?;
         let session = SessionId::parse(&token.session).ok().flatten().ok_or_else(unauthenticated)?;
         let now_ms = self.base.machine.now_ms();
-        let known = self.base.find(move |records| known(records, user, session, now_ms)).await?;
-        let Known { state, lives } = known.ok_or_else(|| self.unknown_session())?;
-        let opened = state.opened.filter(|(_, opened)| lives && opened.kind == SessionKind::Tokens);
-        let (_, opened) = opened.ok_or_else(unauthenticated)?;
-        let successor = match token.judge(&FamilyKey::new(&opened.key), state.used) {
+        let judge = async || {
+            let Known { state, lives, .. } = self.known(user, session).await?;
+            let opened = state.opened.filter(|(_, opened)| lives && opened.kind == SessionKind::Tokens);
+            let (_, opened) = opened.ok_or_else(unauthenticated)?;
+            Ok::<_, Refusal>(token.judge(&FamilyKey::new(&opened.key), state.used))
+        };
+        let mut verdict = judge().await?;
+        if verdict == Verdict::Unknown {
+            self.base.driver.barrier().await;
+            verdict = judge().await?;
+        }
+        let successor = match verdict {
             Verdict::Repeat { successor } => successor,
             Verdict::Rotate { used, successor } => {
                 self.base.decide(move |tables| use_token(tables, user, session, used, now_ms)).await?;
@@ -43,27 +51,6 @@ impl AccountsService {
         };
         self.logged_in(user, session, successor).await
     }
-}
-
-/// A session whose opening is here.
-struct Known {
-    state: SessionState,
-    /// Whether it lives, and its user may be here.
-    lives: bool,
-}
-
-fn known<T: Rows>(
-    records: &Records<T>,
-    user: UserId,
-    session: SessionId,
-    now_ms: u64,
-) -> Result<Option<Known>, StoreError> {
-    let Some(state) = records.session(user, session)?.filter(|state| state.opened.is_some()) else {
-        return Ok(None);
-    };
-    let password = password_of(records, user, |password| password.change)?;
-    let lives = password.is_some_and(|password| state.is_alive(now_ms, password));
-    Ok(Some(Known { state, lives }))
 }
 
 fn use_token(

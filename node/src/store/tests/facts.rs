@@ -46,7 +46,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
                     _ => None,
                 });
                 let claims: Vec<_> = claims.collect();
-                match claims.get(withdrawn.claim.hlc.0 as usize % claims.len().max(1)) {
+                match claims.get(usize::try_from(withdrawn.claim.hlc.0).unwrap() % claims.len().max(1)) {
                     Some(&(claim, of, username)) => {
                         *withdrawn = ClaimWithdrawn { username: username.clone(), claim: *claim };
                         scope = of.clone();
@@ -61,7 +61,8 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
                         && matches!(body, EventBody::UserRegistered(_) | EventBody::PasswordChanged(_))
                 });
                 let changes: Vec<_> = changes.map(|(pos, _)| *pos).collect();
-                if let Some(pos) = changes.get(change.hlc.0 as usize % changes.len().max(1)) {
+                if let Some(pos) = changes.get(usize::try_from(change.hlc.0).unwrap() % changes.len().max(1))
+                {
                     *change = *pos;
                 }
             }

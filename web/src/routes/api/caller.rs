@@ -67,7 +67,8 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// The token among the subprotocols that are offered for a WebSocket: pages of other origins can send it no other way.
 fn offered(headers: &HeaderMap) -> Option<&str> {
-    let offers = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let offers =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let mut offers = offers.flat_map(|text| text.split(','));
     offers.find_map(|offer| offer.trim().strip_prefix("bearer."))
 }

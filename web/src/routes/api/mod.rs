@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 pub mod caller;
+mod contacts;
 pub mod cursor;
 mod extract;
 mod list;
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .merge(accounts::routes())
         .merge(admin::routes())
         .merge(live::routes())
+        .merge(contacts::routes())
         .merge(me::routes())
         .merge(messages::routes())
         .merge(sessions::routes())

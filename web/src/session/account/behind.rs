@@ -128,11 +128,7 @@ impl Live<'_> {
     }
 
     /// Sends what there is now of these things.
-    pub(super) async fn tell<S: Socket>(
-        &mut self,
-        due: Vec<Due>,
-        outbox: &mut Outbox<S>,
-    ) -> Result<(), End> {
+    pub(super) async fn tell<S: Socket>(&mut self, due: Vec<Due>, outbox: &mut Outbox<S>) -> Result<(), End> {
         if due.is_empty() {
             return Ok(());
         }

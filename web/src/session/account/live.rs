@@ -10,7 +10,10 @@ use starling_protocol::{Hlc, MessageId, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Account, End, LOOK_EVERY, Never, Outbox, Socket, behind::{Missed, available}, is_alive, tails::Tails,
+    Account, End, LOOK_EVERY, Never, Outbox, Socket,
+    behind::{Missed, available},
+    is_alive,
+    tails::Tails,
 };
 use crate::{
     lane::{CommitPoint, Frame, Lagged},

@@ -189,6 +189,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         authentication: Arc::new(Nobody),
         accounts: Arc::new(Nobody),
         administration: Arc::new(Nobody),
+        contacts: Arc::new(Nobody),
         guard: Guard::default(),
         messages: Arc::new(()),
         rooms: memory.clone(),

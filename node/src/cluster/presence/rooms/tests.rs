@@ -99,7 +99,10 @@ fn the_name_of_an_account_is_its_own_whoever_came_first() {
     let account = Present { account: true, ..present(2, "ann", 5) };
     let met = rooms.joined(account.clone(), Holder::Peer(PEER), &nothing);
     assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+account ann"]);
-    assert_eq!(names(rooms.left(&account, &sharing([1]))), ["-account ann", &format!("-{}", suffixed(1)), "+Ann"]);
+    assert_eq!(
+        names(rooms.left(&account, &sharing([1]))),
+        ["-account ann", &format!("-{}", suffixed(1)), "+Ann"]
+    );
     let mut its_node = Rooms::default();
     its_node.joined(account, Holder::Here(None), &nothing);
     its_node.joined(present(1, "Ann", 4), Holder::Peer(PEER), &nothing);

@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use starling_protocol::cursor::CursorError;
 
 use self::world::{ANN, BOB, Client, EVE, ROOMS, cursor, typing};
-use crate::{
-    drain::Serving,
-    session::Brought,
-};
+use crate::{drain::Serving, session::Brought};
 
 #[tokio::test]
 async fn a_first_connection_gets_the_real_cursor_and_then_its_lanes() {
@@ -185,7 +182,8 @@ async fn requests_are_answered_and_bad_ones_refused_without_closing() {
         (json!({"type": "ping"}), "pong"),
         (json!(7), "error bad_request"),
     ] {
-        let text = if request == json!(7) { Message::binary(vec![7]) } else { Message::text(request.to_string()) };
+        let text =
+            if request == json!(7) { Message::binary(vec![7]) } else { Message::text(request.to_string()) };
         client.line.to_server.send(text).unwrap();
         let frame = client.line.next().await.unwrap();
         assert_eq!(world::short(&frame), answer, "{request}");
@@ -193,7 +191,11 @@ async fn requests_are_answered_and_bad_ones_refused_without_closing() {
             assert_eq!(frame["id"], id);
         }
     }
-    client.line.to_server.send(Message::text(json!({"type": "typing", "room_id": ROOMS[0].to_string()}).to_string())).unwrap();
+    client
+        .line
+        .to_server
+        .send(Message::text(json!({"type": "typing", "room_id": ROOMS[0].to_string()}).to_string()))
+        .unwrap();
     client.line.to_server.send(Message::text(r#"{"type":"ping"}"#)).unwrap();
     client.expect(&["pong"]).await;
     let [(room, frame)] = &client.world.typed.lock().unwrap()[..] else { panic!("one is told") };

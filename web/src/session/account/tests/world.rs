@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use starling_protocol::{
-    Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageKey, MessagePosted, MessageText, Pos, RoomId,
-    Sender, SessionId, UserId, VersionVector, limits::REPLAY_EVENTS_MAX,
+    Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageKey, MessagePosted, MessageText, Pos,
+    RoomId, Sender, SessionId, UserId, VersionVector, limits::REPLAY_EVENTS_MAX,
 };
 use tokio::sync::watch;
 
@@ -260,15 +260,11 @@ impl Client {
     /// Connects to a world of so many messages.
     pub fn connect(history: u64, brought: Brought) -> Self {
         let lanes = Arc::new(Lanes::new(point(history)));
-        let user = User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
+        let user =
+            User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
         let nobody = HashSet::new;
-        let around = Around {
-            user,
-            rooms: ROOMS.into(),
-            contacts: nobody(),
-            blocked: nobody(),
-            blocked_by: nobody(),
-        };
+        let around =
+            Around { user, rooms: ROOMS.into(), contacts: nobody(), blocked: nobody(), blocked_by: nobody() };
         let world = Arc::new(World {
             lanes: Arc::clone(&lanes),
             alive: AtomicBool::new(true),
