@@ -308,7 +308,7 @@ async fn ws(
     }
     let admitted = match upgrade.admit(&web) {
         Ok(admitted) => admitted,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     let lease = web.presence.enter(room, guest, name.clone(), identity.is_some());
     let lease = lease.map_err(|_| name_in_use())?;

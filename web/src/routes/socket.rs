@@ -29,7 +29,7 @@ const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What may become a WebSocket.
 pub struct Upgrade {
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     permit: ConnectionPermit,
     closed_early: bool,
 }
@@ -42,31 +42,33 @@ impl FromRequestParts<Arc<Web>> for Upgrade {
         let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
         let Extension(ClosedEarly(closed_early)) =
             Extension::from_request_parts(parts, web).await.map_err(extension)?;
-        let upgrade = WebSocketUpgrade::from_request_parts(parts, web).await;
-        Ok(Self { upgrade, permit, closed_early })
+        let asked_for = WebSocketUpgrade::from_request_parts(parts, web).await;
+        Ok(Self { asked_for, permit, closed_early })
     }
 }
 
 impl Upgrade {
     /// Whether the request asks for a WebSocket at all.
     pub fn is_asked_for(&self) -> bool {
-        self.upgrade.is_ok()
+        self.asked_for.is_ok()
     }
 
     /// The WebSocket that is to be, if this node serves users now.
-    pub fn admit(self, web: &Web) -> Result<Admitted, Response> {
-        let Ok(upgrade) = self.upgrade else {
+    pub fn admit(self, web: &Web) -> Result<Admitted, Box<Response>> {
+        let Ok(upgrade) = self.asked_for else {
             // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
             let refusal = bad_request("this is the address of a WebSocket: ask for an upgrade");
-            return Err((version, refusal).into_response());
+            return Err((version, refusal).into_response().into());
         };
         if let Some(refusal) = web.drain.serving().refusal() {
-            return Err(refusal.into_response());
+            return Err(refusal.into_response().into());
         }
         if self.closed_early {
             // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
-            return Err(bad_request("a WebSocket wants both halves of its connection").into_response());
+            return Err(bad_request("a WebSocket wants both halves of its connection")
+                .into_response()
+                .into());
         }
         Ok(Admitted { upgrade, permit: self.permit })
     }

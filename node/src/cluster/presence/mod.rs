@@ -156,7 +156,9 @@ impl PresenceMap {
             }
             Presence::Left(present) => state.rooms.left(&present, log),
             Presence::Online(users) => {
-                users.into_iter().for_each(|user| state.people.at_peer(peer, user, true));
+                for user in users {
+                    state.people.at_peer(peer, user, true);
+                }
                 Vec::new()
             }
             Presence::Offline(user) => {

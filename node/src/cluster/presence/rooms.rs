@@ -207,15 +207,12 @@ impl Rooms {
         let entries: Vec<_> = guests.into_iter().filter_map(|guest| self.remove(room, guest)).collect();
         for old in entries {
             names.insert(old.present.name.folded());
-            match self.next_session(room, old.present.guest) {
-                Some(earlier) => {
-                    names.insert(earlier.present.name.folded());
-                    self.put(Some(&old), earlier, &mut notices);
-                }
-                None => {
-                    let guest = !old.present.account;
-                    notices.extend(old.shown.map(|shown| (room, Notice::Left(shown, guest))));
-                }
+            if let Some(earlier) = self.next_session(room, old.present.guest) {
+                names.insert(earlier.present.name.folded());
+                self.put(Some(&old), earlier, &mut notices);
+            } else {
+                let guest = !old.present.account;
+                notices.extend(old.shown.map(|shown| (room, Notice::Left(shown, guest))));
             }
         }
         for name in names {

@@ -82,7 +82,7 @@ async fn live(
     };
     let admitted = match upgrade.admit(&web) {
         Ok(admitted) => admitted,
-        Err(response) => return Ok(response),
+        Err(response) => return Ok(*response),
     };
     let account = Account { identity, brought, after };
     let session = async move |socket| account::run(web, account, socket).await;

@@ -188,7 +188,7 @@ impl<'a> Live<'a> {
         let mut frames = mem::take(&mut self.frames);
         let delivered = match self.tails.take_next(TAKE_FRAMES, &mut frames) {
             Err(Lagged) => self.fall_behind(outbox).await,
-            Ok(Some(room)) => self.deliver(room, &mut frames, outbox).await,
+            Ok(Some(room)) => self.deliver(room, &frames, outbox).await,
             Ok(None) => self.round_over(outbox).await,
         };
         frames.clear();
@@ -227,7 +227,7 @@ impl<'a> Live<'a> {
     async fn deliver<S: Socket>(
         &mut self,
         room: RoomId,
-        frames: &mut Vec<Frame>,
+        frames: &[Frame],
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         // A commit tells users before rooms: if he was removed before any of these, his own lane says so by now.

@@ -55,6 +55,11 @@ fn frame(n: u64) -> String {
     json!({"type": "message", "n": n}).to_string()
 }
 
+/// Where a message is, if nothing is said of it.
+pub fn room_of(n: u64) -> RoomId {
+    if n.is_multiple_of(2) { ROOMS[0] } else { ROOMS[1] }
+}
+
 pub fn typing(user: UserId) -> String {
     json!({"type": "typing", "user": user.to_string()}).to_string()
 }
@@ -269,7 +274,7 @@ impl Client {
             lanes: Arc::clone(&lanes),
             alive: AtomicBool::new(true),
             around: Mutex::new(around),
-            posted: Mutex::new((1..=history).map(|n| (n, ROOMS[n as usize % 2], BOB)).collect()),
+            posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
             typed: Mutex::default(),
         });
         let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
