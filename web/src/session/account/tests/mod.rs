@@ -71,6 +71,7 @@ async fn a_socket_ends_with_the_session_of_its_account() {
 async fn a_session_that_expires_ends_its_socket() {
     let mut client = Client::connected().await;
     client.world.alive.store(false, Ordering::Relaxed);
+    tokio::time::advance(super::LOOK_EVERY).await;
     client.expect(&["close 4001"]).await;
 }
 
