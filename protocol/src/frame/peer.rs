@@ -65,13 +65,13 @@ pub enum Presence {
     Online(Vec<UserId>),
     /// He has none any more.
     Offline(UserId),
-    /// Somebody is typing.
-    Typing {
+    /// The members of a room are shown something of the moment: that somebody is typing, or there.
+    Shown {
         /// Where.
         room: RoomId,
-        /// Who.
+        /// Whose doing it is.
         user: UserId,
-        /// The frame that tells it to the members.
+        /// The frame that tells it.
         frame: Box<str>,
     },
 }

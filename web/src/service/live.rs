@@ -74,6 +74,9 @@ pub trait Live: Send + Sync + 'static {
     /// Who of a user's contacts and room-mates is online, besides himself; some thousand at most.
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal>;
 
+    /// Which of these a user knows: he shares a room with them, or has ever asked, answered or blocked them.
+    async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
+
     /// What has changed for a user within `to` beyond `from`, in the order of the last changes; `None` if it is too much
     /// to be replayed. Of a room in which he was not at `from`, only that he is in it now.
     async fn beyond(
@@ -93,6 +96,6 @@ pub trait Live: Send + Sync + 'static {
     /// A live session of a user begins.
     fn come(&self, user: UserId) -> Online;
 
-    /// Tells the members of a room, on all linked nodes, that somebody is typing. Best effort.
-    fn typing(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
+    /// Shows the members of a room, on all linked nodes, something of the moment that this user does. Best effort.
+    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
 }

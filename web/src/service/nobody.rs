@@ -146,6 +146,10 @@ impl Live for Nobody {
         nobody()
     }
 
+    async fn known(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        nobody()
+    }
+
     async fn beyond(&self, _: UserId, _: VersionVector, _: CommitPoint) -> Result<Option<Vec<Due>>, Refusal> {
         nobody()
     }
@@ -162,7 +166,7 @@ impl Live for Nobody {
         Online(None)
     }
 
-    fn typing(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
+    fn show(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
 }
 
 #[async_trait]

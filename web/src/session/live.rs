@@ -223,7 +223,11 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
-        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest) {
+        let of_account = |_| match self.seat.identity {
+            Some(identity) => rates.check(Quota::MessagesPerAccount, &identity.user),
+            None => Ok(()),
+        };
+        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest).and_then(of_account) {
             let id = post.as_ref().map_or_else(ClientFrameError::id, |post| post.id);
             refuse(self.web, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);

@@ -165,7 +165,7 @@ impl PresenceMap {
                 state.people.at_peer(peer, user, false);
                 Vec::new()
             }
-            Presence::Typing { room, user, frame } => {
+            Presence::Shown { room, user, frame } => {
                 self.show(room, user, String::from(frame));
                 Vec::new()
             }

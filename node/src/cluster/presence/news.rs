@@ -45,10 +45,10 @@ impl PresenceMap {
         users.into_iter().filter(|&user| state.people.is_online(user)).collect()
     }
 
-    /// Tells the room, here and on all linked nodes, that somebody is typing.
-    pub fn typing(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        // What a link has no room for is lost: it lapses in a moment anyway.
-        self.state().tell_in_passing(&Presence::Typing { room, user, frame: frame.as_str().into() });
+    /// Shows the room, here and on all linked nodes, something of the moment that a user does.
+    pub fn show_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
+        // What a link has no room for is lost.
+        self.state().tell_in_passing(&Presence::Shown { room, user, frame: frame.as_str().into() });
         self.show(room, user, frame);
     }
 

@@ -42,6 +42,10 @@ impl Live for LiveService {
         Ok(self.presence.online(mates))
     }
 
+    async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        self.base.look(move |records| known(records, user, others)).await
+    }
+
     async fn beyond(
         &self,
         user: UserId,
@@ -64,8 +68,8 @@ impl Live for LiveService {
         self.presence.come(user)
     }
 
-    fn typing(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        self.presence.typing(room, user, frame);
+    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
+        self.presence.show_everywhere(room, user, frame);
     }
 }
 
@@ -95,6 +99,25 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<Around, StoreEr
         }
     }
     Ok(around)
+}
+
+fn known<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+    others: Vec<UserId>,
+) -> Result<Vec<UserId>, StoreError> {
+    let rooms = rooms(records, user)?;
+    let mut known = Vec::new();
+    for other in others {
+        let mut is_known = records.sides(user, other)?.mine.is_some();
+        for &room in &rooms {
+            is_known = is_known || records.role(room, other)?.is_some();
+        }
+        if is_known {
+            known.push(other);
+        }
+    }
+    Ok(known)
 }
 
 /// The rooms in which a user is, or was when they were deleted.

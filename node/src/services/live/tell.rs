@@ -77,7 +77,7 @@ fn room(
     room: RoomId,
     change: RoomChange,
 ) -> Result<Option<String>, StoreError> {
-    let Some(room) = render::room_object(reader, room, user)? else { return Ok(None) };
+    let room = render::room_object(reader, room, user)?.unwrap_or_else(|| render::gone_room(room));
     let change = match (&room.role, change) {
         (None, _) => RoomChange::Removed,
         (Some(_), RoomChange::Removed) => RoomChange::Updated,

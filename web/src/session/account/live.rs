@@ -279,17 +279,27 @@ impl<'a> Live<'a> {
         let before = mem::replace(&mut self.around, around);
         let rooms = mem::take(&mut self.around.rooms);
         self.tails.leave(|room| rooms.contains(&room));
-        let mut has_met = !self.around.contacts.is_subset(&before.contacts);
+        let hidden = |around: &Around| &around.blocked | &around.blocked_by;
+        let (hidden, hidden_before) = (hidden(&self.around), hidden(&before));
+        let mut sees_more =
+            !self.around.contacts.is_subset(&before.contacts) || !hidden_before.is_subset(&hidden);
         for room in rooms {
             // Before the client hears of it and loads its pages: nothing lies between.
-            has_met |= self.tails.follow(room);
+            if self.tails.follow(room) {
+                sees_more = true;
+                let online = LiveFrame::Presence(available(user, PresenceState::Online));
+                self.web.live.show(room, user, online.to_json().into());
+            }
         }
-        let hidden = |around: &Around| &around.blocked | &around.blocked_by;
-        for gone in hidden(&self.around).difference(&hidden(&before)) {
-            let frame = LiveFrame::Presence(available(*gone, PresenceState::Offline));
-            outbox.feed(frame.to_json()).await?;
+        let gone: Vec<_> = hidden.difference(&hidden_before).copied().collect();
+        if !gone.is_empty() {
+            // That a stranger has blocked him, he is not to know.
+            for gone in self.web.live.known(user, gone).await.map_err(End::Refused)? {
+                let frame = LiveFrame::Presence(available(gone, PresenceState::Offline));
+                outbox.feed(frame.to_json()).await?;
+            }
         }
-        if has_met {
+        if sees_more {
             for there in self.web.live.online(user).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(there, PresenceState::Online));
                 outbox.feed(frame.to_json()).await?;

@@ -73,7 +73,7 @@ impl Live<'_> {
             }
             LiveRequest::Typing { room } if self.tails.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
-                web.live.typing(room, user, frame.to_json().into());
+                web.live.show(room, user, frame.to_json().into());
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");

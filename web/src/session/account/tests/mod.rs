@@ -199,7 +199,7 @@ async fn requests_are_answered_and_bad_ones_refused_without_closing() {
         .unwrap();
     client.line.to_server.send(Message::text(r#"{"type":"ping"}"#)).unwrap();
     client.expect(&["pong"]).await;
-    let [(room, frame)] = &client.world.typed.lock().unwrap()[..] else { panic!("one is told") };
+    let [(room, frame)] = &client.world.shown.lock().unwrap()[..] else { panic!("one is told") };
     let frame: Value = serde_json::from_str(frame).unwrap();
     assert_eq!((*room, &frame["user"]["id"]), (ROOMS[0], &json!(ANN.to_string())));
 }

@@ -47,8 +47,8 @@ pub struct World {
     around: Mutex<Around>,
     /// Messages: number, room, author.
     posted: Mutex<Vec<(u64, RoomId, UserId)>>,
-    /// What was told of typing.
-    pub typed: Mutex<Vec<(RoomId, Utf8Bytes)>>,
+    /// What rooms were shown.
+    pub shown: Mutex<Vec<(RoomId, Utf8Bytes)>>,
 }
 
 fn frame(n: u64) -> String {
@@ -155,6 +155,10 @@ impl Live for World {
         Ok(vec![BOB])
     }
 
+    async fn known(&self, _: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        Ok(others.into_iter().filter(|&other| other != STRANGER).collect())
+    }
+
     async fn beyond(
         &self,
         user: UserId,
@@ -193,8 +197,8 @@ impl Live for World {
         Online(None)
     }
 
-    fn typing(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
-        self.typed.lock().unwrap().push((room, frame));
+    fn show(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
+        self.shown.lock().unwrap().push((room, frame));
     }
 }
 
@@ -275,7 +279,7 @@ impl Client {
             alive: AtomicBool::new(true),
             around: Mutex::new(around),
             posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
-            typed: Mutex::default(),
+            shown: Mutex::default(),
         });
         let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
         let (drain, draining) = Drain::new();
