@@ -279,6 +279,12 @@ impl<T: Rows> Records<T> {
         rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(id_of(&room)?), parse(&member)?)))).collect()
     }
 
+    /// The rooms that were deleted while a user was in them, or before that was heard of here.
+    pub fn deleted_rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let rows = self.scan_index(&views::member_of_deleted_prefix(user), &[])?;
+        rows.map(|row| Ok(RoomId(id_of(&row?.0)?))).collect()
+    }
+
     /// How far a user has read a room.
     pub fn read_mark(&self, user: UserId, room: RoomId) -> Result<Option<ReadMark>, StoreError> {
         self.get::<Read>(&Scope::user(user), &room.0)

@@ -78,7 +78,8 @@ pub trait Live: Send + Sync + 'static {
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 
     /// What has changed for a user within `to` beyond `from`, in the order of the last changes; `None` if it is too much
-    /// to be replayed. Of a room in which he was not at `from`, only that he is in it now.
+    /// to be replayed. Of a room in which he was not at `from`, only that he is in it now. How far the other sides of
+    /// direct rooms have read is always among it.
     async fn beyond(
         &self,
         user: UserId,

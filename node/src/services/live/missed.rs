@@ -35,7 +35,9 @@ pub fn missed(
     for pos in places {
         found.own(pos)?;
     }
-    for room in rooms(&found.reader.records, user)? {
+    let (rooms, deleted) =
+        (rooms(&found.reader.records, user)?, found.reader.records.deleted_rooms_of(user)?);
+    for room in rooms.into_iter().chain(deleted) {
         // What he came into is loaded by pages.
         if found.joined.contains(&room) {
             continue;
@@ -103,8 +105,9 @@ impl Found {
 
     fn stands(&mut self, pos: Pos, room: RoomId, set: &MemberSet) {
         match set.membership {
-            Membership::Member(_) if set.since.is_none() => self.joined(pos, room),
-            Membership::Member(_) => self.add(pos, Due::Room { room, change: RoomChange::Updated }),
+            // Whether he was a member when he was told last, his cursor does not say: a role that was given elsewhere
+            // may have undone that he was removed. A client that loads the room once more lacks nothing.
+            Membership::Member(_) => self.joined(pos, room),
             Membership::None | Membership::Banned => {
                 self.add(pos, Due::Room { room, change: RoomChange::Removed });
             }
@@ -126,7 +129,12 @@ impl Found {
             EventBody::MessageEdited(MessageEdited { message, .. })
             | EventBody::MessageDeleted(MessageDeleted { message, .. })
             | EventBody::ReactionSet(ReactionSet { message, .. }) => (message, false),
-            EventBody::RoomOpened(_) | EventBody::RoomChanged(_) => {
+            // That he is a member of it may have been known before.
+            EventBody::RoomOpened(_) => {
+                self.joined(pos, room);
+                return Ok(());
+            }
+            EventBody::RoomChanged(_) => {
                 self.add(pos, Due::Room { room, change: RoomChange::Updated });
                 return Ok(());
             }

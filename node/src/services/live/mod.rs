@@ -120,7 +120,7 @@ fn known<T: Rows>(
     Ok(known)
 }
 
-/// The rooms in which a user is, or was when they were deleted.
+/// The rooms of members in which a user is.
 fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, StoreError> {
     let rooms = records.rooms_of(user)?.into_iter();
     Ok(rooms.filter(|(_, member)| member.role().is_some()).map(|(room, _)| room).collect())

@@ -60,11 +60,12 @@ impl Live<'_> {
             self.web.metrics.resyncs.inc();
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
-        // The client loads its rooms by pages: it has all of this, then.
+        // The client loads its rooms by pages: it has all of this, then, but how far others have read.
         self.sent = self.web.lanes.settled().await;
         self.shown = self.sent.number;
-        self.send_cursor(outbox).await?;
-        outbox.flush().await
+        let held = Arc::clone(&self.sent.vector);
+        self.missed = self.beyond(&held).await?;
+        Ok(())
     }
 
     /// Tells the client who he is, who is there, and from which cursor what follows goes on.

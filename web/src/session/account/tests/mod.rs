@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use starling_protocol::cursor::CursorError;
 
 use self::world::{ANN, BOB, Client, EVE, ROOMS, cursor, typing};
-use crate::{drain::Serving, session::Brought};
+use crate::{drain::Serving, lane::Utf8Bytes, session::Brought};
 
 #[tokio::test]
 async fn a_first_connection_gets_the_real_cursor_and_then_its_lanes() {
@@ -100,6 +100,9 @@ async fn of_a_room_that_he_comes_into_nothing_is_lost_from_then_on() {
     client.world.publish(3);
     // When he hears of it, the lane is followed already.
     client.until("room").await;
+    let shown = client.world.shown.lock().unwrap().clone();
+    let is_presence = |(room, frame): &(_, Utf8Bytes)| *room == ROOMS[0] && frame.contains("online");
+    assert!(shown.len() == 1 && shown.iter().all(is_presence), "his room-mates see him come: {shown:?}");
     client.world.commit(4, ROOMS[0], BOB);
     client.until("message 4").await;
 }
@@ -125,6 +128,15 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
     assert_eq!(frames, ["message 3", &format!("typing {}", world::STRANGER), "message 4"]);
     // What was left out is covered like the rest.
     client.until("cursor 4").await;
+    // That a stranger has blocked him, he is not told; whom he sees again, he is.
+    client.world.block(BOB, world::STRANGER);
+    client.world.look_again(5);
+    client.world.publish(5);
+    client.expect(&["cursor 5"]).await;
+    client.world.unblock(BOB);
+    client.world.look_again(6);
+    client.world.publish(6);
+    client.expect(&["presence", "cursor 6"]).await;
 }
 
 #[tokio::test]

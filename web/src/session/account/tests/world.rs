@@ -128,6 +128,10 @@ impl World {
         self.around().blocked_by.insert(by);
     }
 
+    pub fn unblock(&self, user: UserId) {
+        self.around().blocked.remove(&user);
+    }
+
     /// Which of the messages up to `n` he is to have, who was in all rooms all the time.
     pub fn due(&self, n: u64) -> Vec<u64> {
         self.posted.lock().unwrap().iter().map(|posted| posted.0).filter(|&posted| posted <= n).collect()
