@@ -2,11 +2,12 @@
 //! store's commit ask here, merging never does.
 
 mod messages;
+pub mod rooms;
 
 use starling_protocol::{
     ErrorCode, RoomId, UserId,
-    event::{Role, RoomOpened, Visibility},
-    merge::{contact::Relation, room::MemberRoom},
+    event::{Role, RoomOpened},
+    merge::contact::Relation,
 };
 use starling_web::service::Refusal;
 
@@ -81,10 +82,4 @@ pub fn other_side<T: Rows>(
 /// Whether a role suffices for an act that a role at least as powerful as `least` may do.
 pub fn at_least(role: Option<Role>, least: Role) -> bool {
     role.is_some_and(|role| role <= least)
-}
-
-/// Whether a user may know that there is a room of members: he is in it, or it is public.
-pub fn may_know_of<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
-    let is_public = |room: MemberRoom| room.visibility() == Visibility::Public;
-    Ok(records.role(room, user)?.is_some() || records.member_room(room)?.is_some_and(is_public))
 }

@@ -2,6 +2,7 @@
 //! sessions write them out; nothing else renders a user, a room or a message.
 
 mod accounts;
+mod rooms;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::accounts::*;
+pub use self::rooms::*;
 
 /// Somebody with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

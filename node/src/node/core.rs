@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
-        MessagesService, OperationsService, RoomsService,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -65,6 +65,10 @@ pub struct CoreStart<'a> {
 pub struct Core {
     /// What users touch.
     pub web: Arc<Web>,
+    /// Accounts, also for commands.
+    pub accounts: Arc<AccountsService>,
+    /// Their administration, also for commands.
+    pub administration: Arc<AdministrationService>,
     /// The log and its views.
     pub store: Arc<Store>,
     /// Its part in the cluster.
@@ -141,12 +145,13 @@ impl Core {
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
-        let accounts = accounts(config, &base, token_secret, cluster.as_ref())?;
+        let (accounts, administration) = accounts(config, &base, token_secret, cluster.as_ref())?;
         let web = Arc::new(Web {
             authentication: accounts.clone(),
-            accounts,
+            accounts: accounts.clone(),
+            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
             messages: Arc::new(MessagesService { base: base.clone() }),
-            administration: Arc::new(AdministrationService { base: base.clone() }),
+            administration: administration.clone(),
             contacts: Arc::new(ContactsService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
@@ -172,6 +177,8 @@ impl Core {
         });
         Ok(Self {
             web,
+            accounts,
+            administration,
             store,
             cluster,
             supervisor,
@@ -256,15 +263,17 @@ fn accounts(
     base: &Base,
     token_secret: [u8; 32],
     cluster: Option<&Joined>,
-) -> Result<Arc<AccountsService>, ConfigError> {
-    let passwords = Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?;
-    Ok(Arc::new(AccountsService::new(AccountsStart {
+) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
+    let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+    let accounts = AccountsService::new(AccountsStart {
         base: base.clone(),
         token_secret,
-        passwords: Arc::new(passwords),
+        passwords,
         mode: config.registration,
         members: cluster.map(|joined| Arc::clone(&joined.members)),
-    })))
+    });
+    Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
 fn settings(config: &Config, identity: &Identity) -> WebSettings {

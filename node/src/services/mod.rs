@@ -6,6 +6,7 @@ mod administration;
 mod base;
 pub mod contacts;
 mod live;
+mod member_rooms;
 mod messages;
 mod operations;
 pub mod render;
@@ -19,6 +20,7 @@ pub use self::{
     base::Base,
     contacts::ContactsService,
     live::LiveService,
+    member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,

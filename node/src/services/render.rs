@@ -5,7 +5,7 @@ mod room;
 
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
-    event::{self, RoomOpened},
+    event::RoomOpened,
     frame::client::{ListedMessage, at},
     merge::contact::{Relation, Sides},
 };
@@ -88,22 +88,5 @@ pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
     match opened {
         RoomOpened::Direct { .. } => objects::RoomKind::Direct,
         RoomOpened::Named { .. } => objects::RoomKind::Room,
-    }
-}
-
-/// A role in the words of the contract.
-pub fn role(role: event::Role) -> objects::Role {
-    match role {
-        event::Role::Owner => objects::Role::Owner,
-        event::Role::Moderator => objects::Role::Moderator,
-        event::Role::Member => objects::Role::Member,
-    }
-}
-
-/// A visibility in the words of the contract.
-pub fn visibility(visibility: event::Visibility) -> objects::Visibility {
-    match visibility {
-        event::Visibility::Public => objects::Visibility::Public,
-        event::Visibility::Private => objects::Visibility::Private,
     }
 }

@@ -9,6 +9,7 @@ use starling_protocol::{
         contact::{Relation, Side, Sides},
         member::Member,
         read_mark::ReadMark,
+        register::Register,
         session::SessionState,
         user::{self, ClaimState, UserState},
     },
@@ -291,8 +292,12 @@ impl<T: Rows> Records<T> {
     }
 
     /// Of what in a room a user wants to be told; nothing if he has not chosen.
-    pub fn notify_level(&self, user: UserId, room: RoomId) -> Result<Option<NotifyLevel>, StoreError> {
-        Ok(self.get::<Notify>(&Scope::user(user), &room.0)?.map(|level| level.value))
+    pub fn notify_register(
+        &self,
+        user: UserId,
+        room: RoomId,
+    ) -> Result<Option<Register<NotifyLevel>>, StoreError> {
+        self.get::<Notify>(&Scope::user(user), &room.0)
     }
 
     /// The places of messages in a room that name a user, the newest first.

@@ -1,8 +1,6 @@
 //! The live socket over real nodes: what happens on one is told on all, to those whom it concerns, for as long as they are
 //! logged in.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -89,6 +89,15 @@ struct Base<'a> {
     right: &'a [(&'a str, &'a str)],
 }
 
+/// A value as it stands in an address: lists with commas, as the document says of them.
+fn in_address(value: &Value) -> String {
+    match value {
+        Value::String(text) => encode(text),
+        Value::Array(items) => items.iter().map(in_address).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
 impl Base<'_> {
     /// The request as it should be.
     fn ask(&self, what: impl Into<String>, expected: Expected) -> Ask {
@@ -107,10 +116,7 @@ impl Base<'_> {
     fn value(&self, parameter: &Parameter) -> String {
         let known =
             self.right.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| encode(value));
-        known.unwrap_or_else(|| match self.document.sample(&parameter.schema) {
-            Value::String(text) => encode(&text),
-            other => other.to_string(),
-        })
+        known.unwrap_or_else(|| in_address(&self.document.sample(&parameter.schema)))
     }
 
     /// The address, with these values, percent-encoded; `None` leaves one out.

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod documentation;
+mod forms;
 mod health;
 mod pages;
 mod quick;
@@ -36,8 +37,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Contacts, Live, Messages, Operations, Presence, Refusal,
-        RegistrationMode, Rooms,
+        Accounts, Administration, Authentication, Contacts, Live, MemberRooms, Messages, Operations,
+        Presence, Refusal, RegistrationMode, Rooms,
     },
 };
 
@@ -63,6 +64,8 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// Rooms of members.
+    pub member_rooms: Arc<dyn MemberRooms>,
     /// Messages of rooms of members.
     pub messages: Arc<dyn Messages>,
     /// What he may do with his account.
@@ -99,6 +102,7 @@ pub fn router(web: Arc<Web>) -> Router {
     let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
+        .merge(forms::routes())
         .merge(health::routes())
         .merge(documentation::routes())
         .merge(api::routes().layer(cursors).layer(callers));

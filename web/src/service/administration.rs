@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use starling_protocol::UserId;
 
-use super::Refusal;
+use super::{Client, Refusal, Secret};
 use crate::objects::ManagedUser;
 
 /// What is to be changed of an account.
@@ -43,4 +43,21 @@ pub trait Administration: Send + Sync + 'static {
 
     /// Makes a link with which the account's owner chooses a new password; earlier links end.
     async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal>;
+
+    /// Whether `/setup/CODE` lets somebody make the first administrator's account: the code is right, and there is none
+    /// yet. That there is none is decided once more as the account is made ([`super::Door::Setup`]).
+    async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal>;
+
+    /// Under which name the account is shown whose password a reset link lets choose. `NotFound` if the link is not good
+    /// any more.
+    async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
+
+    /// Chooses a password, which [`super::Accounts::judge_password`] finds good, through a reset link: the link and all
+    /// logins end. Gives the account's name.
+    async fn reset_password(
+        &self,
+        client: Client<'_>,
+        code: &str,
+        password: Secret,
+    ) -> Result<String, Refusal>;
 }

@@ -6,6 +6,7 @@ mod administration;
 mod contacts;
 mod identity;
 mod live;
+mod member_rooms;
 mod messages;
 #[cfg(test)]
 pub mod nobody;
@@ -26,6 +27,7 @@ pub use self::{
     contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
     live::{Around, Due, Live, Online},
+    member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };

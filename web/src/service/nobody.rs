@@ -2,18 +2,21 @@
 
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
-use starling_protocol::{DisplayName, ErrorCode, Hlc, Pos, RoomId, SessionId, UserId, VersionVector};
+use starling_protocol::{
+    DisplayName, ErrorCode, Hlc, InviteCode, Pos, RoomId, SessionId, UserId, VersionVector,
+    event::{NotifyLevel, Role},
+};
 
 use super::{
     Accounts, Administration, Around, Authentication, BrowserSession, Client, ContactAct, Contacts,
-    Credentials, Due, Identity, Listed, Live, Online, ProfileChange, Refusal, Registration, ResetLink,
-    Secret, SettingsChange, UserFlags,
+    Credentials, Due, Identity, Listed, Live, MemberRooms, NewInvite, NewRoom, Online, Page, Part,
+    ProfileChange, Refusal, Registration, ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
 };
 use crate::{
     lane::CommitPoint,
     objects::{
-        Contact, ContactState, LoggedIn, ManagedUser, Me, NewPersonalToken, PersonalToken, Room, Session,
-        Settings, User,
+        Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken,
+        PersonalToken, Room, Session, Settings, User,
     },
 };
 
@@ -132,6 +135,101 @@ impl Administration for Nobody {
     }
 
     async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
+        nobody()
+    }
+
+    async fn is_setup_code(&self, _: &str) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    async fn reset_for(&self, _: &str) -> Result<String, Refusal> {
+        nobody()
+    }
+
+    async fn reset_password(&self, _: Client<'_>, _: &str, _: Secret) -> Result<String, Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl MemberRooms for Nobody {
+    async fn open(&self, _: UserId, _: NewRoom) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn mine(&self, _: UserId, _: Part) -> Result<Page<Room>, Refusal> {
+        nobody()
+    }
+
+    async fn public(&self, _: UserId, _: String, _: Part) -> Result<Page<Room>, Refusal> {
+        nobody()
+    }
+
+    async fn room(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn change(&self, _: UserId, _: RoomId, _: RoomChange) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn delete(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn join(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn join_with(&self, _: UserId, _: InviteCode) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn leave(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn notify_level(&self, _: UserId, _: RoomId) -> Result<NotifyLevel, Refusal> {
+        nobody()
+    }
+
+    async fn set_notify_level(&self, _: UserId, _: RoomId, _: NotifyLevel) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn members(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Member>, Refusal> {
+        nobody()
+    }
+
+    async fn add_member(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
+        nobody()
+    }
+
+    async fn set_role(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
+        nobody()
+    }
+
+    async fn remove_member(&self, _: UserId, _: RoomId, _: UserId, _: bool) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn bans(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Ban>, Refusal> {
+        nobody()
+    }
+
+    async fn lift_ban(&self, _: UserId, _: RoomId, _: UserId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn invites(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Invite>, Refusal> {
+        nobody()
+    }
+
+    async fn make_invite(&self, _: UserId, _: RoomId, _: NewInvite) -> Result<Invite, Refusal> {
+        nobody()
+    }
+
+    async fn revoke_invite(&self, _: UserId, _: RoomId, _: InviteCode) -> Result<(), Refusal> {
         nobody()
     }
 }

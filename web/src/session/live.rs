@@ -223,7 +223,7 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
-        let of_account = |_| match self.seat.identity {
+        let of_account = |()| match self.seat.identity {
             Some(identity) => rates.check(Quota::MessagesPerAccount, &identity.user),
             None => Ok(()),
         };

@@ -1,25 +1,24 @@
 //! What administrators and operators do with accounts: look at them, let them administer the service, shut them out,
 //! and make links with which their owners choose new passwords.
 
+mod reset;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use starling_protocol::{
-    ErrorCode, Hlc, Pos, Scope, UserId,
-    event::{ResetLinkMade, UserFlagged},
-};
+use starling_protocol::{ErrorCode, Hlc, Pos, Scope, UserId, event::UserFlagged};
 use starling_web::{
     objects::ManagedUser,
-    service::{Administration, Refusal, ResetLink, UserFlags},
+    service::{Administration, Client, Refusal, ResetLink, Secret, UserFlags},
 };
 
 use super::{Base, render};
 use crate::{
-    auth::Code,
+    auth::{Code, Passwords},
+    key_derivation::RootKey,
     permissions,
     store::{Decision, Records, Rows, StoreError},
 };
-
-/// How long a reset link can be used.
-const RESET_LINK_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Who asks for it.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +41,9 @@ impl Asker {
 /// Implements what `web` asks of administration, and what commands ask.
 #[derive(Clone)]
 pub struct AdministrationService {
-    /// What every service stands on.
-    pub base: Base,
+    base: Base,
+    passwords: Arc<Passwords>,
+    setup: Code,
 }
 
 #[async_trait]
@@ -69,9 +69,34 @@ impl Administration for AdministrationService {
     async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal> {
         self.reset_link(Asker::User(by), user).await
     }
+
+    async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {
+        let is_right = Code::parse(code).is_some_and(|code| code.is(&self.setup.hash()));
+        Ok(is_right && self.first_administrator().await?.is_none())
+    }
+
+    async fn reset_for(&self, code: &str) -> Result<String, Refusal> {
+        Ok(self.linked(code).await?.1)
+    }
+
+    async fn reset_password(
+        &self,
+        client: Client<'_>,
+        code: &str,
+        password: Secret,
+    ) -> Result<String, Refusal> {
+        self.reset(client, code, password).await
+    }
 }
 
 impl AdministrationService {
+    /// All nodes of a cluster have the same token secret, so that `/setup/…` works on each of them.
+    pub fn new(base: Base, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
+        let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
+        let code = key.first_chunk().expect("a key is longer than a code");
+        Self { base, passwords, setup: Code::new(*code) }
+    }
+
     /// The account that is shown under a name, also as `name~xxxx`.
     pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
         let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
@@ -84,23 +109,13 @@ impl AdministrationService {
         Ok(decided.is_some())
     }
 
-    /// Makes a link with which the account's owner chooses a new password.
-    pub async fn reset_link(&self, by: Asker, user: UserId) -> Result<ResetLink, Refusal> {
-        let code = Code::new(self.base.machine.random());
-        let expires_ms = self.base.machine.now_ms() + RESET_LINK_MS;
-        let made = ResetLinkMade { code_hash: code.hash(), expires_ms };
-        self.base
-            .decide(move |tables| {
-                if let Some(refusal) = by.refused(&tables.records)? {
-                    return Ok(Decision::Refuse(refusal));
-                }
-                let Some(account) = tables.records.user(user)? else {
-                    return Ok(Decision::Refuse(permissions::no_such_user()));
-                };
-                Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
-            })
-            .await?;
-        Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
+    /// What opens `/setup/…` on every node, while there is no administrator; nothing if there is one.
+    pub async fn setup_code(&self) -> Result<Option<String>, Refusal> {
+        Ok(self.first_administrator().await?.is_none().then(|| self.setup.text()))
+    }
+
+    async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
+        self.base.find(|records| records.administrators()?.next().transpose()).await
     }
 }
 

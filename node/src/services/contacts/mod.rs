@@ -4,9 +4,9 @@ pub mod decide;
 mod search;
 
 use async_trait::async_trait;
-use starling_protocol::{RoomId, UserId, event::direct_room};
+use starling_protocol::{UserId, event::direct_room};
 use starling_web::{
-    objects::{Contact, ContactState, Room, RoomKind, User, Visibility},
+    objects::{Contact, ContactState, Room, User},
     service::{ContactAct, Contacts, Refusal},
 };
 
@@ -50,9 +50,10 @@ impl Contacts for ContactsService {
 
     async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
         let made = self.base.decide(move |tables| decide::direct(&tables.records, user, other)).await?;
-        let room = direct_room(user, other);
-        let room = self.base.look(move |records| room_object(records, room, other)).await?;
-        Ok((room, made.is_some()))
+        let id = direct_room(user, other);
+        let room =
+            self.base.read(move |store| render::room_object(&mut store.room_reader()?, id, user)).await?;
+        Ok((room.ok_or_else(permissions::no_such_room)?, made.is_some()))
     }
 }
 
@@ -76,21 +77,4 @@ fn list(
         }
     }
     Ok(contacts)
-}
-
-fn room_object(records: &RecordsReader, room: RoomId, peer: UserId) -> Result<Room, StoreError> {
-    Ok(Room {
-        id: room.to_string(),
-        kind: RoomKind::Direct,
-        visibility: Visibility::Private,
-        name: String::new(),
-        topic: String::new(),
-        role: Some(starling_web::objects::Role::Member),
-        member_count: 2,
-        unread: 0,
-        mentions: 0,
-        read_up_to: None,
-        last_message: None,
-        peer: Some(render::user(records, peer)?),
-    })
 }

@@ -163,7 +163,7 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
             let (one, other) = if which % 5 < 3 { (ANN, other) } else { (other, ANN) };
             drop(node.decide(move |tables| decide::act(&tables.records, one, act, other)));
         }
-        11 if which % 8 == 0 => {
+        11 if which.is_multiple_of(8) => {
             node.write(EventDraft::new(Scope::room(OTHER_ROOM), RoomDeleted { by: EVE }));
         }
         _ => {

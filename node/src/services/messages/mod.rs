@@ -5,7 +5,7 @@ mod erasure;
 mod mentions;
 pub(super) mod pages;
 pub(super) mod post;
-mod read;
+pub(super) mod read;
 #[cfg(test)]
 mod tests;
 

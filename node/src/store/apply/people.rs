@@ -106,6 +106,7 @@ impl Tables<'_> {
         let scope = Scope::user(user);
         for (session, state) in self.records.sessions(user)? {
             self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erased(state))?;
+            self.records.remove_index(&open_session_index(user, &session.0))?;
         }
         self.changes.push(Change::Profile(user));
         self.erase_later(&scope)

@@ -123,7 +123,10 @@ fn leaks(shown: &Shown, logs: &[Vec<Event>]) -> Vec<String> {
         let records = shown.records.iter().filter(|(key, record)| {
             key.starts_with(&beginning) && record.windows(6).any(|part| part == b"secret")
         });
-        let index = shown.index.iter().filter(|(key, _)| key.ends_with(&user.0));
+        let sessions = views::open_session_index(user, &[]);
+        let index = shown.index.iter().filter(|(key, _)| {
+            key.starts_with(&sessions) || b"na".contains(&key[0]) && key.ends_with(&user.0)
+        });
         records
             .chain(index)
             .map(|(key, row)| format!("{key:?}: {}", String::from_utf8_lossy(row)))

@@ -36,14 +36,14 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct OfRoom {
+pub(super) struct OfRoom {
     /// The room's id.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
-    id: String,
+    pub(super) id: String,
 }
 
 impl OfRoom {
-    fn room(&self) -> Result<RoomId, Problem> {
+    pub(super) fn room(&self) -> Result<RoomId, Problem> {
         let room = RoomId::parse(&self.id).ok().flatten();
         room.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such room"))
     }

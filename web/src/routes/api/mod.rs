@@ -1,7 +1,7 @@
 //! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
-mod accounts;
+pub mod accounts;
 mod admin;
 pub mod caller;
 mod contacts;
@@ -11,6 +11,7 @@ mod list;
 mod live;
 mod me;
 mod messages;
+mod rooms;
 mod sessions;
 
 pub use caller::Caller;
@@ -33,5 +34,6 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .merge(contacts::routes())
         .merge(me::routes())
         .merge(messages::routes())
+        .merge(rooms::routes())
         .merge(sessions::routes())
 }

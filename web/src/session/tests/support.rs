@@ -191,6 +191,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         administration: Arc::new(Nobody),
         contacts: Arc::new(Nobody),
         guard: Guard::default(),
+        member_rooms: Arc::new(Nobody),
         messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
