@@ -8,6 +8,7 @@ mod asking;
 mod ending;
 mod resuming;
 mod talking;
+mod two_people;
 
 use std::net::SocketAddr;
 
