@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -138,13 +139,37 @@ async fn patient(node: &NodeUrl, method: &str, path: &str, wanted: u16) -> Resul
     }
 }
 
-/// One request. HTTP/1.0, so that the body is never chunked and its end is the end of the connection.
 async fn once(node: &NodeUrl, method: &str, path: &str) -> Result<(Head, Vec<u8>), HttpError> {
+    exchange(node, &format!("{method} {path}"), "", "").await
+}
+
+/// `POST path` with a JSON body and more header lines, each with its end; whatever is answered.
+pub(crate) async fn post_json(
+    node: &NodeUrl,
+    path: &str,
+    headers: &str,
+    body: &impl Serialize,
+) -> Result<(Head, Vec<u8>), HttpError> {
+    let body = serde_json::to_string(body).expect("what the generator sends is JSON");
+    let headers = format!("Content-Type: application/json\r\n{headers}");
+    tokio::time::timeout(REQUEST_TIMEOUT, exchange(node, &format!("POST {path}"), &headers, &body))
+        .await
+        .map_err(|_| HttpError::Timeout { node: node.to_string() })?
+}
+
+/// One request. HTTP/1.0, so that the body is never chunked and its end is the end of the connection.
+async fn exchange(
+    node: &NodeUrl,
+    what: &str,
+    headers: &str,
+    body: &str,
+) -> Result<(Head, Vec<u8>), HttpError> {
     let io_error = |source| HttpError::Io { node: node.to_string(), source };
     let mut stream = TcpStream::connect(&node.authority).await.map_err(io_error)?;
     let request = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        node.authority
+        "{what} HTTP/1.0\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        node.authority,
+        body.len()
     );
     stream.write_all(request.as_bytes()).await.map_err(io_error)?;
     let mut bytes = Vec::new();

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod fanout;
+mod flood;
 mod http;
 mod idle;
 mod ids;
@@ -16,6 +17,7 @@ mod load;
 mod node;
 mod number;
 mod options;
+mod people;
 mod process;
 mod quick;
 mod rooms;
@@ -38,6 +40,7 @@ enum Command {
     Fanout(fanout::Options),
     Idle(idle::Options),
     Start(start::Options),
+    Flood(flood::Options),
 }
 
 /// Why a run could not be carried out.
@@ -49,6 +52,9 @@ enum BenchError {
     /// A room could not be made.
     #[error(transparent)]
     Room(#[from] rooms::RoomError),
+    /// Somebody could not be registered or let into a room.
+    #[error(transparent)]
+    Http(#[from] http::HttpError),
     /// An idle connection could not be made.
     #[error(transparent)]
     Connect(#[from] ws::ConnectError),
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Command::Fanout(options) => on_one_thread(fanout::run(options)),
         Command::Idle(options) => on_one_thread(idle::run(options)),
         Command::Start(options) => start::run(&options),
+        Command::Flood(options) => on_one_thread(flood::run(options)),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -6,8 +6,8 @@ use clap::Parser;
 use data_encoding::HEXLOWER;
 use futures_util::FutureExt;
 use starling_node::{
-    config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags},
-    control::{self, Answer, AskError, Question},
+    config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags},
+    control::{self, Answer, AskError, Question, UserAct},
     logging,
     node::{Node, StartError},
     verify,
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => run(*serve).map_err(Failure::from),
         Some(Command::Verify(flags)) => verify::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
+        Some(Command::User(command)) => user(command),
         Some(Command::Cluster(ClusterCommand::Secret)) => {
             println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
             Ok(())
@@ -56,6 +57,31 @@ fn status(flags: &StatusFlags) -> Result<(), Failure> {
     match control::ask(&flags.data_dir, &Question::Status, |_| ())? {
         Answer::Status(status) if flags.json => println!("{}", serde_json::to_string_pretty(&status)?),
         Answer::Status(status) => print!("{status}"),
+        _ => return Err(AskError::OtherAnswer.into()),
+    }
+    Ok(())
+}
+
+fn user(command: UserCommand) -> Result<(), Failure> {
+    let (user, act) = match command {
+        UserCommand::Add { admin, password, user } => {
+            let password = control::new_password(&user.name, password.password_stdin)?;
+            (user, UserAct::Add { password, admin })
+        }
+        UserCommand::Password { password, user } => {
+            let password = control::new_password(&user.name, password.password_stdin)?;
+            (user, UserAct::Password { password })
+        }
+        UserCommand::Promote(user) => (user, UserAct::Promote),
+        UserCommand::Reset(user) => (user, UserAct::Reset),
+    };
+    let UserFlags { name, data_dir } = user;
+    match control::ask(&data_dir, &Question::User { name, act }, |_| ())? {
+        Answer::Done(text) => println!("{text}"),
+        Answer::ResetLink { url, expires_at } => {
+            println!("{url}");
+            eprintln!("It works once, until {expires_at}.");
+        }
         _ => return Err(AskError::OtherAnswer.into()),
     }
     Ok(())
@@ -94,9 +120,16 @@ async fn serve(config: Config) -> Result<(), StartError> {
         _ = interrupt.recv() => return Ok(()),
     };
     println!("Starling is running: open http://{}/", node.http);
+    let tell_how_to_set_up = async {
+        if let Some(address) = node.setup_address().await {
+            println!("There is no administrator yet: make the first account at {address}");
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = tell_how_to_set_up => {}
     }
     let told_again = async {
         // Ctrl-C reaches a node from the terminal and from the script that started it: that is one wish.

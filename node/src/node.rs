@@ -21,7 +21,7 @@ pub use self::{
 use crate::{
     cluster::KeyError,
     config::{Config, ConfigError},
-    control::ControlServer,
+    control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch},
     machine::{Machine, ThisMachine},
@@ -31,6 +31,9 @@ use crate::{
 
 /// How long listeners and their sessions may take to end.
 const SERVERS_END_MAX: Duration = Duration::from_secs(6);
+/// How often a node that is still catching up looks whether there is an administrator.
+const LOOK_FOR_ADMINISTRATORS: Duration = Duration::from_millis(200);
+
 /// Why a node does not start: one line that says what to do. Nothing was changed on disk.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -88,6 +91,8 @@ impl StartError {
 pub struct Node {
     /// Where it listens, now that the ports are known.
     pub http: SocketAddr,
+    /// Under which address users reach the service, without a slash at its end.
+    url: String,
     servers: Vec<Task<()>>,
     core: Core,
 }
@@ -122,12 +127,32 @@ impl Node {
             dir.store_file(),
             space.clone(),
         );
-        core.supervisor.start(ControlServer::new(&config.data_dir, Arc::new(status)));
+        let public_url = config.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+        let url = public_url.unwrap_or_else(|| format!("http://{http}"));
+        let users = UserCommands {
+            accounts: Arc::clone(&core.accounts),
+            administration: Arc::clone(&core.administration),
+            url: url.clone(),
+        };
+        core.supervisor.start(ControlServer::new(&config.data_dir, Arc::new(status), Arc::new(users)));
         let disk_watch = DiskWatch { data_dir: config.data_dir.clone(), space, serving };
         disk_watch.look();
         core.supervisor.start(disk_watch);
         let servers = listeners.serve(&core.web, &config, &core.supervisor);
-        Ok(Self { http, servers, core })
+        Ok(Self { http, url, servers, core })
+    }
+
+    /// Where the first administrator makes his account, once this node has caught up and knows of none; nothing if there
+    /// is one.
+    pub async fn setup_address(&self) -> Option<String> {
+        let mut every = tokio::time::interval(LOOK_FOR_ADMINISTRATORS);
+        loop {
+            every.tick().await;
+            // Until it has caught up it does not know.
+            if let Ok(code) = self.core.administration.setup_code().await {
+                return code.map(|code| format!("{}/setup/{code}", self.url));
+            }
+        }
     }
 
     /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.

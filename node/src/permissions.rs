@@ -1,18 +1,39 @@
 //! Who may do what. Decided once, by the node that commits it, in the light of what holds then: services and the
 //! store's commit ask here, merging never does.
 
+mod messages;
+pub mod rooms;
+
 use starling_protocol::{
     ErrorCode, RoomId, UserId,
-    event::{Role, RoomOpened, Visibility},
-    merge::{contact::Relation, room::MemberRoom},
+    event::{Role, RoomOpened},
+    merge::contact::Relation,
 };
 use starling_web::service::Refusal;
 
+pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
 use crate::store::{Records, Rows, StoreError};
 
 /// There is no such room, or none that the asker may know of.
 pub fn no_such_room() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such room")
+}
+
+/// Why a user may not administer the service; nothing if he may.
+pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+    let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
+    let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators may do this");
+    Ok(account.is_none().then(forbidden))
+}
+
+/// There is no such account, or none that the asker may know of.
+pub fn no_such_user() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "there is no such user")
+}
+
+/// Only contacts write to each other.
+pub fn not_contacts() -> Refusal {
+    Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")
 }
 
 /// Why a user may not post in a room of members; nothing if he may.
@@ -26,7 +47,7 @@ pub fn may_post<T: Rows>(
     }
     let Some(other) = other_side(records, room, user)? else { return Ok(None) };
     let refused = records.relation(user, other)? != Relation::Accepted;
-    Ok(refused.then(|| Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")))
+    Ok(refused.then(not_contacts))
 }
 
 /// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on
@@ -61,10 +82,4 @@ pub fn other_side<T: Rows>(
 /// Whether a role suffices for an act that a role at least as powerful as `least` may do.
 pub fn at_least(role: Option<Role>, least: Role) -> bool {
     role.is_some_and(|role| role <= least)
-}
-
-/// Whether a user may know that there is a room of members: he is in it, or it is public.
-pub fn may_know_of<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
-    let is_public = |room: MemberRoom| room.visibility() == Visibility::Public;
-    Ok(records.role(room, user)?.is_some() || records.member_room(room)?.is_some_and(is_public))
 }

@@ -1,7 +1,7 @@
 //! Identifiers. All are fixed-size random or derived bytes; text forms are URL-safe and at most 64 characters.
 //! Randomness comes from the caller.
 
-use std::{fmt, sync::LazyLock};
+use std::{fmt, str::FromStr, sync::LazyLock};
 
 use data_encoding::{Encoding, HEXLOWER, Specification};
 use serde::{Deserialize, Serialize};
@@ -113,6 +113,15 @@ macro_rules! text_id {
             /// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name anything of this kind.
             pub fn parse(text: &str) -> Result<Option<Self>, MalformedId> {
                 Ok(parse_text(text)?.map(Self))
+            }
+        }
+
+        /// As `parse`, where an id of another kind is as good as none.
+        impl FromStr for $id {
+            type Err = MalformedId;
+
+            fn from_str(text: &str) -> Result<Self, MalformedId> {
+                Self::parse(text)?.ok_or(MalformedId)
             }
         }
 

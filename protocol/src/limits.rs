@@ -25,6 +25,8 @@ pub const TOPIC_CHARS_MAX: usize = 250;
 pub const EMOJI_BYTES_MAX: usize = 64;
 /// Users whom one message may name.
 pub const MENTIONS_MAX: usize = 50;
+/// Different emoji on one message, at most.
+pub const EMOJI_PER_MESSAGE_MAX: usize = 50;
 /// Characters in any id that a client sends, at most; ids are opaque and URL-safe.
 pub const ID_CHARS_MAX: usize = 64;
 
@@ -33,6 +35,10 @@ pub const ID_CHARS_MAX: usize = 64;
 pub const CLIENT_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes in the body of an HTTP request without files, at most.
 pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Characters in a search for people, at least and at most: fewer would list half of everybody, more is no name.
+pub const PEOPLE_SEARCH_CHARS: std::ops::RangeInclusive<usize> = 2..=DISPLAY_NAME_CHARS_MAX;
+/// People whom a search finds, at most: whoever is not among them is found by more of his name.
+pub const PEOPLE_FOUND_MAX: usize = 20;
 /// Items on a page of a list, unless asked otherwise.
 pub const PAGE_ITEMS: usize = 50;
 /// Items on a page of a list, at most.

@@ -50,6 +50,7 @@ macro_rules! embed {
 }
 
 static TABLE: &[(&str, &[u8])] = embed![
+    "account.css",
     "avatar.js",
     "backoff.js",
     "base.css",

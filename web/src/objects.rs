@@ -2,6 +2,7 @@
 //! sessions write them out; nothing else renders a user, a room or a message.
 
 mod accounts;
+mod rooms;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::accounts::*;
+pub use self::rooms::*;
 
 /// Somebody with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -22,6 +24,24 @@ pub struct User {
     /// Whether he is here, to those who may know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceState>,
+}
+
+/// An account, as those who administer the service see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ManagedUser {
+    /// Its id.
+    pub id: String,
+    /// Its name: `name~xxxx` if another had it first.
+    pub username: String,
+    /// What it is shown as.
+    pub display_name: String,
+    /// When it was registered.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Whether it administers the service.
+    pub admin: bool,
+    /// Whether it is shut out.
+    pub disabled: bool,
 }
 
 /// Whether somebody is here.

@@ -30,6 +30,38 @@ impl Problem {
     }
 }
 
+/// As a form shows it.
+impl Problem {
+    /// The stable word.
+    pub fn code(&self) -> ErrorCode {
+        self.refusal.code
+    }
+
+    /// What is wrong and what to do about it.
+    pub fn detail(&self) -> &str {
+        &self.refusal.detail
+    }
+
+    /// What is wrong with a field.
+    pub fn with_field(&self, name: &str) -> Option<&str> {
+        if self.code() == ErrorCode::UsernameTaken && name == "username" {
+            return Some(self.detail());
+        }
+        self.errors.iter().find(|error| error.field == name).map(|error| &*error.detail)
+    }
+
+    /// What is wrong, unless it is with fields.
+    pub fn with_no_field(&self) -> Option<&str> {
+        let with_fields = self.code() == ErrorCode::UsernameTaken || !self.errors.is_empty();
+        (!with_fields).then(|| self.detail())
+    }
+
+    /// Seconds after which to try again, where that may help.
+    pub fn retry_after(&self) -> Option<u32> {
+        matches!(self.code().status(), 429 | 503).then(|| self.refusal.retry_after.unwrap_or(RETRY_AFTER_S))
+    }
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         Self { refusal, errors: Vec::new() }
@@ -99,7 +131,7 @@ impl IntoResponse for Refusal {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { refusal: Refusal { code, detail, retry_after }, errors } = &self;
+        let Self { refusal: Refusal { code, detail, .. }, errors } = &self;
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let title = status.canonical_reason().unwrap_or_default();
         let body =
@@ -107,8 +139,8 @@ impl IntoResponse for Problem {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            headers.insert(header::RETRY_AFTER, retry_after.unwrap_or(RETRY_AFTER_S).into());
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -50,7 +50,18 @@ pub(crate) enum ConnectError {
 ///
 /// Cancellation safety: dropping the future closes the connection.
 pub(crate) async fn connect(node: &NodeUrl, path: &str) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
-    tokio::time::timeout(REQUEST_TIMEOUT, handshake(node, path)).await.map_err(|_| ConnectError::Timeout)?
+    connect_with(node, path, "").await
+}
+
+/// As [`connect`], with more header lines, each with its end.
+pub(crate) async fn connect_with(
+    node: &NodeUrl,
+    path: &str,
+    headers: &str,
+) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
+    tokio::time::timeout(REQUEST_TIMEOUT, handshake(node, path, headers))
+        .await
+        .map_err(|_| ConnectError::Timeout)?
 }
 
 /// As [`connect`], but waits as long as a node that limits connections asks.
@@ -71,12 +82,16 @@ pub(crate) async fn connect_patiently(
     }
 }
 
-async fn handshake(node: &NodeUrl, path: &str) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
+async fn handshake(
+    node: &NodeUrl,
+    path: &str,
+    headers: &str,
+) -> Result<(Reader, OwnedWriteHalf), ConnectError> {
     let mut stream = TcpStream::connect(&node.authority).await?;
     stream.set_nodelay(true)?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{headers}\r\n",
         node.authority
     );
     stream.write_all(request.as_bytes()).await?;

@@ -28,9 +28,60 @@ pub enum Command {
     Status(StatusFlags),
     /// Check a node, running or not: its log, its views against a rebuild, and a digest of all views.
     Verify(VerifyFlags),
+    /// Make and change accounts on a running node, whatever the mode of registration.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Set up a cluster.
     #[command(subcommand)]
     Cluster(ClusterCommand),
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account; asks for its password.
+    Add {
+        /// Let it administer the service.
+        #[arg(long)]
+        admin: bool,
+        /// How to get the password.
+        #[command(flatten)]
+        password: PasswordFlags,
+        /// Whose.
+        #[command(flatten)]
+        user: UserFlags,
+    },
+    /// Set an account's password, which logs it out everywhere; asks for it.
+    Password {
+        /// How to get the password.
+        #[command(flatten)]
+        password: PasswordFlags,
+        /// Whose.
+        #[command(flatten)]
+        user: UserFlags,
+    },
+    /// Let an account administer the service.
+    Promote(UserFlags),
+    /// Print a link with which an account's owner chooses a new password: once, within 24 hours.
+    Reset(UserFlags),
+}
+
+/// Which account, on which node.
+#[derive(Args, Debug)]
+pub struct UserFlags {
+    /// The account's username.
+    pub name: String,
+    /// Where the node keeps everything.
+    #[arg(long, env = "STARLING_DATA_DIR", value_name = "DIR", default_value = "starling-data")]
+    pub data_dir: PathBuf,
+}
+
+/// How to get a password.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct PasswordFlags {
+    /// Read the password from the first line of standard input, instead of asking for it on the terminal.
+    #[arg(long)]
+    pub password_stdin: bool,
 }
 
 /// Setting up a cluster.

@@ -21,7 +21,7 @@ use starling_web::{
 pub use self::{
     auth::AuthConfig,
     error::ConfigError,
-    flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, VerifyFlags},
+    flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags, VerifyFlags},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
 

@@ -2,15 +2,19 @@
 //! JSON line asks; JSON lines answer: progress, then a result or an error.
 
 mod client;
+mod password_prompt;
 mod server;
 mod status;
+mod users;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     client::{AskError, ask},
+    password_prompt::{PromptError, new_password},
     server::ControlServer,
     status::{PeerStatus, Queues, Status, StatusSource, StoreStatus},
+    users::{UserAct, UserCommands},
 };
 use crate::verify::Findings;
 
@@ -20,7 +24,7 @@ pub const SOCKET: &str = "control.sock";
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 
 /// What may be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Question {
     /// How is the node?
@@ -29,6 +33,13 @@ pub enum Question {
     Verify {
         /// With the digest of each scope.
         scopes: bool,
+    },
+    /// Do something to an account.
+    User {
+        /// Its name, as it is shown.
+        name: String,
+        /// What.
+        act: UserAct,
     },
 }
 
@@ -42,6 +53,15 @@ pub enum Answer {
     Status(Box<Status>),
     /// What the check has found.
     Verified(Findings),
+    /// What was done.
+    Done(String),
+    /// A link with which a password can be chosen.
+    ResetLink {
+        /// Its address.
+        url: String,
+        /// Until when.
+        expires_at: String,
+    },
     /// Why there is no result.
     Error(String),
 }

@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource};
+use super::{Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource, UserCommands};
 use crate::{supervisor::Part, verify};
 
 /// Questions that are answered at once, at most.
@@ -31,16 +31,17 @@ pub struct ControlServer {
     data_dir: PathBuf,
     listener: Option<UnixListener>,
     source: Arc<StatusSource>,
+    users: Arc<UserCommands>,
 }
 
 impl ControlServer {
     /// Listens in a data directory, whose store this process holds: a socket that lies there is a dead process's.
-    pub fn new(data_dir: &Path, source: Arc<StatusSource>) -> Self {
+    pub fn new(data_dir: &Path, source: Arc<StatusSource>, users: Arc<UserCommands>) -> Self {
         let listener = bind(data_dir);
         if let Err(error) = &listener {
             tracing::warn!(%error, "no control socket: 'starling status' will not reach this node");
         }
-        Self { data_dir: data_dir.into(), listener: listener.ok(), source }
+        Self { data_dir: data_dir.into(), listener: listener.ok(), source, users }
     }
 }
 
@@ -76,10 +77,10 @@ impl Part for ControlServer {
                 continue;
             };
             let (source, data_dir) = (Arc::clone(&self.source), self.data_dir.clone());
-            let checks = Arc::clone(&checks);
+            let (users, checks) = (Arc::clone(&self.users), Arc::clone(&checks));
             tokio::spawn(async move {
                 // Who asked has gone; there is nobody to tell.
-                let _ = answer(stream, &source, &data_dir, &checks).await;
+                let _ = answer(stream, &source, &users, &data_dir, &checks).await;
                 drop(permit);
             });
         }
@@ -89,6 +90,7 @@ impl Part for ControlServer {
 async fn answer(
     stream: UnixStream,
     source: &Arc<StatusSource>,
+    users: &UserCommands,
     data_dir: &Path,
     checks: &Arc<Semaphore>,
 ) -> io::Result<()> {
@@ -98,6 +100,7 @@ async fn answer(
     timeout(IO_MAX, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(Question::Status) => Answer::Status(Box::new(source.status())),
+        Ok(Question::User { name, act }) => users.act(name, act).await,
         Ok(Question::Verify { scopes }) => {
             // The check goes on for a moment if who asked has gone: another must not begin meanwhile.
             let Ok(alone) = Arc::clone(checks).try_acquire_owned() else {

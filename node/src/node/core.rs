@@ -29,7 +29,10 @@ use crate::{
     disk_space::DiskSpace,
     machine::Machine,
     metrics::Metrics,
-    services::{AccountsService, AccountsStart, Base, OperationsService, RoomsService},
+    services::{
+        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService,
+    },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
     writer::{Writer, WriterHandle},
@@ -62,6 +65,10 @@ pub struct CoreStart<'a> {
 pub struct Core {
     /// What users touch.
     pub web: Arc<Web>,
+    /// Accounts, also for commands.
+    pub accounts: Arc<AccountsService>,
+    /// Their administration, also for commands.
+    pub administration: Arc<AdministrationService>,
     /// The log and its views.
     pub store: Arc<Store>,
     /// Its part in the cluster.
@@ -135,11 +142,16 @@ impl Core {
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
+        background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
-        let accounts = accounts(config, &base, token_secret, cluster.as_ref())?;
+        let (accounts, administration) = accounts(config, &base, token_secret, cluster.as_ref())?;
         let web = Arc::new(Web {
             authentication: accounts.clone(),
-            accounts,
+            accounts: accounts.clone(),
+            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
+            messages: Arc::new(MessagesService { base: base.clone() }),
+            administration: administration.clone(),
+            contacts: Arc::new(ContactsService { base: base.clone() }),
             rooms: Arc::new(RoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),
@@ -163,6 +175,8 @@ impl Core {
         });
         Ok(Self {
             web,
+            accounts,
+            administration,
             store,
             cluster,
             supervisor,
@@ -247,21 +261,25 @@ fn accounts(
     base: &Base,
     token_secret: [u8; 32],
     cluster: Option<&Joined>,
-) -> Result<Arc<AccountsService>, ConfigError> {
-    let passwords = Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?;
-    Ok(Arc::new(AccountsService::new(AccountsStart {
+) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
+    let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+    let accounts = AccountsService::new(AccountsStart {
         base: base.clone(),
         token_secret,
-        passwords: Arc::new(passwords),
+        passwords,
         mode: config.registration,
         members: cluster.map(|joined| Arc::clone(&joined.members)),
-    })))
+    });
+    Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
 fn settings(config: &Config, identity: &Identity) -> WebSettings {
     WebSettings {
         node: identity.node().to_string(),
         guests_enabled: config.guests_enabled,
+        registration: config.registration,
+        public_url: config.http.public_url.clone(),
         // Without a token, figures are not for everybody whom a public address lets in.
         metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }

@@ -66,12 +66,34 @@ impl Base {
         if let Some(found) = self.look(move |records| look(records)).await? {
             return Ok(Some(found));
         }
-        self.driver.barrier().await;
+        let ready = self.catch_up().await && ready;
         let found = self.look(move |records| again(records)).await?;
         if found.is_none() && !ready {
             return Err(catching_up());
         }
         Ok(found)
+    }
+
+    /// Asks the store. A refusal that may rest on something missing is only given after catching up with the peers in
+    /// step.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&Store) -> Result<Result<T, Refusal>, StoreError> + Send + Sync + 'static,
+    ) -> Result<T, Refusal> {
+        let ask = Arc::new(ask);
+        let again = Arc::clone(&ask);
+        let ready = self.driver.is_ready();
+        match self.read(move |store| ask(store)).await? {
+            Err(refusal) if may_rest_on_something_missing(refusal.code) => {
+                let ready = self.catch_up().await && ready;
+                let answer = self.read(move |store| again(store)).await?;
+                answer.map_err(|refusal| {
+                    let missing = !ready && may_rest_on_something_missing(refusal.code);
+                    if missing { catching_up() } else { refusal }
+                })
+            }
+            answer => answer,
+        }
     }
 
     /// Decides within a commit and makes durable what comes of it; returns when every peer in step has it, or after
@@ -85,7 +107,7 @@ impl Base {
         let ready = self.driver.is_ready();
         let decided = match self.commit(decide.clone()).await {
             Err(refusal) if may_rest_on_something_missing(refusal.code) => {
-                self.driver.barrier().await;
+                let ready = self.catch_up().await && ready;
                 match self.commit(decide).await {
                     Err(refusal) if !ready && may_rest_on_something_missing(refusal.code) => {
                         Err(catching_up())
@@ -99,6 +121,13 @@ impl Base {
             self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
         }
         Ok(decided)
+    }
+
+    /// Catches up with the peers in step, and says whether there could be any: a node that slept finds out by being
+    /// asked, and has nobody in step then.
+    pub async fn catch_up(&self) -> bool {
+        self.driver.barrier().await;
+        self.driver.is_ready()
     }
 
     /// Decides within a commit, without waiting for anybody else.

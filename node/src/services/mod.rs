@@ -2,14 +2,24 @@
 //! each other's tables.
 
 mod accounts;
+mod administration;
 mod base;
+pub mod contacts;
+mod member_rooms;
+mod messages;
 mod operations;
 pub mod render;
 mod rooms;
+#[cfg(test)]
+pub(crate) mod test_node;
 
 pub use self::{
     accounts::{AccountsService, AccountsStart},
+    administration::{AdministrationService, Asker},
     base::Base,
+    contacts::ContactsService,
+    member_rooms::MemberRoomsService,
+    messages::{Erasure, MessagesService},
     operations::OperationsService,
     rooms::RoomsService,
 };

@@ -1,16 +1,17 @@
 //! Users, messages and contacts as the public contract shows them, made from what the store holds.
 
+mod message;
 mod room;
 
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
-    event::{self, RoomOpened},
+    event::RoomOpened,
     frame::client::{ListedMessage, at},
-    merge::contact::Relation,
+    merge::contact::{Relation, Sides},
 };
-use starling_web::objects::{self, Contact, ContactState, Message, MessageSender, User};
+use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
 
-pub use self::room::room_object;
+pub use self::{message::message_object, room::room_object};
 use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.
@@ -29,18 +30,26 @@ pub fn user<T: Rows>(records: &Records<T>, id: UserId) -> Result<User, StoreErro
     Ok(User { id: id.to_string(), username, display_name, presence: None })
 }
 
-/// How somebody stands to a user, in the user's eyes.
-pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
-    let sides = records.sides(user, other)?;
-    let state = match sides.relation() {
+/// A relation in the words of the contract.
+pub fn contact_state(relation: Relation) -> ContactState {
+    match relation {
         Relation::Accepted => ContactState::Accepted,
         Relation::Incoming => ContactState::Incoming,
         Relation::Outgoing => ContactState::Outgoing,
         Relation::Blocked => ContactState::Blocked,
         Relation::None => ContactState::None,
-    };
+    }
+}
+
+/// How somebody stands to a user, in the user's eyes.
+pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
+    contact_of(records, other, records.sides(user, other)?)
+}
+
+/// How somebody stands to the one from whom the sides are seen.
+pub fn contact_of<T: Rows>(records: &Records<T>, other: UserId, sides: Sides) -> Result<Contact, StoreError> {
     let since = time(sides.decided_at().map_or(Hlc::default(), |place| place.hlc));
-    Ok(Contact { user: self::user(records, other)?, state, since })
+    Ok(Contact { user: user(records, other)?, state: contact_state(sides.relation()), since })
 }
 
 /// Who wrote a message.
@@ -60,27 +69,6 @@ pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<
     }
 }
 
-/// A message that nobody has touched since it was posted.
-pub fn fresh_message<T: Rows>(
-    records: &Records<T>,
-    room: RoomId,
-    message: &ListedMessage,
-) -> Result<Message, StoreError> {
-    Ok(Message {
-        id: message.listed_id.to_string(),
-        room_id: room.to_string(),
-        sender: sender(records, message)?,
-        body: message.posted.body().to_owned(),
-        at: time(message.pos.hlc),
-        pos: message.pos.to_string(),
-        edited_at: None,
-        deleted: message.posted.text.is_none(),
-        reply_to: message.posted.reply_to.map(|id| id.to_string()),
-        files: Vec::new(),
-        reactions: std::collections::BTreeMap::new(),
-    })
-}
-
 /// What reactions are on a message.
 pub fn reactions<T: Rows>(
     records: &Records<T>,
@@ -97,22 +85,5 @@ pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
     match opened {
         RoomOpened::Direct { .. } => objects::RoomKind::Direct,
         RoomOpened::Named { .. } => objects::RoomKind::Room,
-    }
-}
-
-/// A role in the words of the contract.
-pub fn role(role: event::Role) -> objects::Role {
-    match role {
-        event::Role::Owner => objects::Role::Owner,
-        event::Role::Moderator => objects::Role::Moderator,
-        event::Role::Member => objects::Role::Member,
-    }
-}
-
-/// A visibility in the words of the contract.
-pub fn visibility(visibility: event::Visibility) -> objects::Visibility {
-    match visibility {
-        event::Visibility::Public => objects::Visibility::Public,
-        event::Visibility::Private => objects::Visibility::Private,
     }
 }

@@ -16,8 +16,11 @@ use starling_web::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::base::{Base, METADATA_WAIT_MS};
-use crate::store::{Op, OpResult, Store};
+use super::base::{Base, METADATA_WAIT_MS, catching_up};
+use crate::{
+    permissions,
+    store::{Op, OpResult, Store},
+};
 
 /// How long a resume waits for what a reachable peer has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
@@ -75,19 +78,15 @@ impl Rooms for RoomsService {
 
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
         // Asked first: who becomes ready while this looks has not looked with all that there is.
-        let ready = self.base.driver.is_ready();
+        let mut ready = self.base.driver.is_ready();
         let mut found = self.base.read(move |store| store.room(room)).await?;
         if found.is_none() {
-            self.base.driver.barrier().await;
+            ready &= self.base.catch_up().await;
             found = self.base.read(move |store| store.room(room)).await?;
         }
-        found.map(|room| room.name).ok_or_else(|| {
-            if ready {
-                return Refusal::new(ErrorCode::NotFound, "there is no such room");
-            }
-            // No peer is in step yet, so the barrier has asked nobody.
-            Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
-        })
+        found
+            .map(|room| room.name)
+            .ok_or_else(|| if ready { permissions::no_such_room() } else { catching_up() })
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {

@@ -1,6 +1,7 @@
 //! What a commit changes for those who look on: the writer tells it to the lanes of rooms and users.
 
 use starling_protocol::{RoomId, UserId, event::MessageKey, frame::client::ListedMessage};
+use starling_web::live_frame::RoomChange;
 
 /// Something that somebody may want to be told.
 #[derive(Clone, Debug)]
@@ -13,10 +14,10 @@ pub enum Change {
     Deleted(RoomId, MessageKey),
     /// Somebody has read on.
     Read(RoomId, UserId),
-    /// A room is called otherwise, or gone.
-    Room(RoomId),
+    /// A room was opened, is called otherwise, or is gone.
+    Room(RoomId, RoomChange),
     /// Somebody stands otherwise to a room.
-    Member(RoomId, UserId),
+    Member(RoomId, UserId, RoomChange),
     /// The second stands otherwise to the first, in the first's eyes. Whoever blocks or unblocks is the first of one.
     Contact(UserId, UserId),
     /// Somebody's account or sessions have changed: who is served by one of them is looked at again.

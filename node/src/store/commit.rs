@@ -3,9 +3,7 @@
 //! simulator call it. Nothing is told to anybody before it returns.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
 };
 
@@ -18,54 +16,11 @@ use starling_protocol::{
 use starling_web::service::Refusal;
 
 use super::{
-    Change, Store, StoreError,
+    Change, Decide, Decision, Store, StoreError,
     apply::{Listed, Tables},
     digests::Parts,
 };
 use crate::permissions;
-
-/// What a decision within a commit comes to.
-#[derive(Clone, Debug)]
-pub enum Decision {
-    /// These are to be events, in this order.
-    Write(Vec<EventDraft>),
-    /// All is as it is wanted.
-    Nothing,
-    /// It may not be.
-    Refuse(Refusal),
-}
-
-impl Decision {
-    /// One event.
-    pub fn one(scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self::Write(vec![EventDraft::new(scope, body)])
-    }
-
-    /// A refusal.
-    pub fn refuse(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Refuse(Refusal::new(code, detail))
-    }
-}
-
-type DecideFn = dyn Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync;
-
-/// Decides, in the light of what holds at the commit, what is to be written. Called once, by the writer, which waits:
-/// it looks a few records up and does nothing else.
-#[derive(Clone)]
-pub struct Decide(Arc<DecideFn>);
-
-impl Decide {
-    /// A decision.
-    pub fn new(decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(decide))
-    }
-}
-
-impl fmt::Debug for Decide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Decide")
-    }
-}
 
 /// What can be asked of a commit.
 #[derive(Clone, Debug)]
@@ -313,7 +268,7 @@ impl Batch<'_> {
                 self.write(own, clock, now_ms, draft).map(OpResult::Done)
             }
             Op::Post { room, posted, floor } => self.post(own, clock, now_ms, (*room, posted, *floor)),
-            Op::Decide(Decide(decide)) => match decide(&self.tables)? {
+            Op::Decide(decide) => match decide.decide(&self.tables)? {
                 Decision::Write(drafts) => {
                     let mut last = None;
                     for draft in drafts {
@@ -397,11 +352,9 @@ impl Batch<'_> {
     }
 
     fn take(&mut self, event: &Event) -> Result<(), StoreError> {
-        // What was deleted before it came is kept and applied as a stub, as a rebuild will find it.
-        let stub = if self.tables.is_erased(event)? { Some(event.erased()) } else { None };
-        let kept = stub.as_ref().unwrap_or(event);
-        self.tables.append(kept)?;
-        self.gathered.listed.extend(self.tables.apply(kept)?);
+        let kept = self.tables.kept(event)?;
+        self.tables.append(&kept)?;
+        self.gathered.listed.extend(self.tables.apply(&kept)?);
         self.gathered.vector.advance(event.origin, event.seq);
         Ok(())
     }

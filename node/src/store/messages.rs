@@ -24,10 +24,10 @@ const PASSED_OVER_MAX: usize = 2_000;
 /// The tables in which messages are found. Not to be held across an await, as no transaction is.
 pub struct MessagesReader {
     pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
-    timeline: ReadOnlyTable<&'static [u8; 50], ()>,
+    pub(super) timeline: ReadOnlyTable<&'static [u8; 50], ()>,
     ids: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
-    scopes: ReadOnlyTable<&'static [u8], u64>,
+    pub(super) scopes: ReadOnlyTable<&'static [u8], u64>,
     names: NamesReader,
     /// People and rooms of members, as of the same moment.
     pub records: RecordsReader,
@@ -147,6 +147,13 @@ impl MessagesReader {
             return Err(StoreError::Corrupt("an edit is not in the log".into()));
         };
         Ok(edited.text.map(|text| (text.as_str().to_owned(), pos.hlc)))
+    }
+
+    /// The place of the last message of a room.
+    pub fn last_place(&self, room: RoomId) -> Result<Option<Pos>, StoreError> {
+        let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_end(room));
+        let last = self.timeline.range::<&[u8; 50]>(&first..&last)?.next_back().transpose()?;
+        Ok(last.map(|(key, _)| tables::timeline_pos(key.value())))
     }
 
     /// So many messages of a room between two places, in one direction, without those that `hides` tells.

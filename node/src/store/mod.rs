@@ -5,6 +5,7 @@
 mod apply;
 mod change;
 mod commit;
+mod decide;
 mod digests;
 mod messages;
 mod migrations;
@@ -33,7 +34,8 @@ use thiserror::Error;
 pub use self::{
     apply::Tables,
     change::Change,
-    commit::{Commit, Committer, Decide, Decision, Op, OpResult, OwnEvents},
+    commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    decide::{Decide, Decision},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
     people::Person,

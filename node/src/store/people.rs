@@ -9,6 +9,7 @@ use starling_protocol::{
         contact::{Relation, Side, Sides},
         member::Member,
         read_mark::ReadMark,
+        register::Register,
         session::SessionState,
         user::{self, ClaimState, UserState},
     },
@@ -103,6 +104,20 @@ impl<T: Rows> Records<T> {
         Ok(Person { id: user, username, display_name })
     }
 
+    /// Who is shown under a name, in any case of letters: `name~xxxx` if another had it first.
+    pub fn user_called(&self, shown: &str) -> Result<Option<UserId>, StoreError> {
+        let shown = shown.trim().to_ascii_lowercase();
+        let Ok(claimed) = Username::parse(shown.split('~').next().unwrap_or_default()) else {
+            return Ok(None);
+        };
+        for (_, user) in self.claims(&claimed)? {
+            if self.username(user)?.as_ref() == Some(&shown) && self.user(user)?.is_some() {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whose claims to names that begin with `text` (lower case, not empty) count: in the order of the names. The names
     /// may not be theirs any more.
     pub fn users_named<'a>(
@@ -139,6 +154,54 @@ impl<T: Rows> Records<T> {
     pub fn is_last_administrator(&self, user: UserId) -> Result<bool, StoreError> {
         let mut others = self.administrators()?.filter(|other| !matches!(other, Ok(other) if *other == user));
         Ok(others.next().transpose()?.is_none())
+    }
+
+    /// Up to `most` accounts that exist, in the order of the names that they claim, of those that begin with `prefix`
+    /// (lower case); behind a claim, if one is given.
+    pub fn accounts(
+        &self,
+        prefix: &str,
+        behind: Option<&(Pos, Username)>,
+        most: usize,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let behind = behind.map(|(claim, name)| [&name_key(name, Some(*claim))[..], &[0]].concat());
+        let behind = behind.unwrap_or_default();
+        let mut found = Vec::new();
+        let first = prefix.bytes().next();
+        // Names are kept by their first character.
+        for byte in (0..=u8::MAX).filter(|byte| first.is_none_or(|first| first == *byte)) {
+            let from = match behind.first() {
+                Some(shard) if byte < *shard => continue,
+                Some(shard) if byte == *shard => behind.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
+                _ => &[],
+            };
+            for row in self.scan_from::<Name>(&Scope::shard(byte), prefix.as_bytes(), from)? {
+                let (key, (user, withdrawn)) = row?;
+                let claim = Pos::from_bytes(id_of(&key)?);
+                // Who chose another name later is found there.
+                let is_his = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
+                if is_his && self.user(user)?.is_some() {
+                    found.push(user);
+                }
+                if found.len() >= most {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The account that is shown under a name: `name~xxxx` is one whose claim was too late.
+    pub fn shown_as(&self, name: &str) -> Result<Option<UserId>, StoreError> {
+        let name = name.trim().to_ascii_lowercase();
+        let claimed = name.split_once('~').map_or(&name[..], |(claimed, _)| claimed);
+        let Ok(claimed) = Username::parse(claimed) else { return Ok(None) };
+        for (_, user) in self.claims(&claimed)? {
+            if self.username(user)?.as_deref() == Some(&name) && self.user(user)?.is_some() {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
     }
 
     /// What is known of a session.
@@ -211,8 +274,12 @@ impl<T: Rows> Records<T> {
     }
 
     /// Of what in a room a user wants to be told; nothing if he has not chosen.
-    pub fn notify_level(&self, user: UserId, room: RoomId) -> Result<Option<NotifyLevel>, StoreError> {
-        Ok(self.get::<Notify>(&Scope::user(user), &room.0)?.map(|level| level.value))
+    pub fn notify_register(
+        &self,
+        user: UserId,
+        room: RoomId,
+    ) -> Result<Option<Register<NotifyLevel>>, StoreError> {
+        self.get::<Notify>(&Scope::user(user), &room.0)
     }
 
     /// The places of messages in a room that name a user, the newest first.

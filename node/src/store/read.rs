@@ -51,7 +51,8 @@ impl Store {
         let mut listing = MessagesReader::read(&transaction)?;
         let timeline = transaction.open_table(tables::TIMELINE)?;
         let from = tables::timeline_key(room, Pos::MIN);
-        let to = before.map_or_else(|| timeline_end(room), |before| tables::timeline_key(room, before));
+        let to =
+            before.map_or_else(|| tables::timeline_end(room), |before| tables::timeline_key(room, before));
         let mut page = Page { messages: Vec::new(), more: false };
         for entry in timeline.range::<&[u8; 50]>(&from..&to)?.rev() {
             let pos = tables::timeline_pos(entry?.0.value());
@@ -141,11 +142,4 @@ impl Store {
         }
         Ok(greatest)
     }
-}
-
-/// Behind the last message of a room.
-fn timeline_end(room: RoomId) -> [u8; 50] {
-    let mut key = [u8::MAX; 50];
-    key[..10].copy_from_slice(&room.0);
-    key
 }

@@ -37,10 +37,9 @@ pub struct Unread {
 
 /// Reads rooms. Not to be held across an await.
 pub struct RoomReader {
-    listing: MessagesReader,
+    /// Messages, and the views of people and rooms, as of the same moment.
+    pub messages: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
-    timeline: ReadOnlyTable<&'static [u8; 50], ()>,
-    scopes: ReadOnlyTable<&'static [u8], u64>,
 }
 
 /// Somebody, and whom he has blocked, as far as that was asked.
@@ -54,10 +53,8 @@ impl Store {
     pub fn room_reader(&self) -> Result<RoomReader, StoreError> {
         let transaction = self.db.begin_read()?;
         Ok(RoomReader {
-            listing: MessagesReader::read(&transaction)?,
+            messages: MessagesReader::read(&transaction)?,
             quick: transaction.open_table(tables::ROOMS)?,
-            timeline: transaction.open_table(tables::TIMELINE)?,
-            scopes: transaction.open_table(tables::SCOPES)?,
         })
     }
 }
@@ -65,7 +62,7 @@ impl Store {
 impl RoomReader {
     /// The views of people and rooms, as of the same moment.
     pub fn records(&self) -> &RecordsReader {
-        &self.listing.records
+        &self.messages.records
     }
 
     /// A quick room, if it exists: its name, if it has one.
@@ -92,7 +89,7 @@ impl RoomReader {
                 break;
             }
         }
-        shown.map_or(Ok(None), |place| self.listing.at(place))
+        shown.map_or(Ok(None), |place| self.messages.at(place))
     }
 
     /// The id of the last message at or before a place.
@@ -102,7 +99,7 @@ impl RoomReader {
         place: Pos,
     ) -> Result<Option<MessageId>, StoreError> {
         let place = self.before(room, place)?.next().transpose()?;
-        let message = place.map_or(Ok(None), |place| self.listing.at(place))?;
+        let message = place.map_or(Ok(None), |place| self.messages.at(place))?;
         Ok(message.map(|message| message.listed_id))
     }
 
@@ -117,7 +114,7 @@ impl RoomReader {
         let mut unread = Unread::default();
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
         let behind = (Bound::Excluded(&read), Bound::Included(&end));
-        for row in self.timeline.range::<&[u8; 50]>(behind)?.rev().take(UNREAD_ROWS_MAX) {
+        for row in self.messages.timeline.range::<&[u8; 50]>(behind)?.rev().take(UNREAD_ROWS_MAX) {
             if unread.messages == UNREAD_COUNT_MAX {
                 return Ok(unread);
             }
@@ -129,16 +126,16 @@ impl RoomReader {
         let end = tables::scope_key(&scope, LAST_ORIGIN, u64::MAX);
         let mut from = tables::scope_beginning(&scope);
         // From each origin that has written here to the next: what was seen of it is skipped.
-        while let Some(row) = self.scopes.range::<&[u8]>(&from[..]..=&end[..])?.next().transpose()? {
+        while let Some(row) = self.messages.scopes.range::<&[u8]>(&from[..]..=&end[..])?.next().transpose()? {
             let (origin, _) = scope_row(row.0.value())?;
             let first = tables::scope_key(&scope, origin, mark.seen.get(origin).saturating_add(1));
             let last = tables::scope_key(&scope, origin, u64::MAX);
-            for row in self.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
+            for row in self.messages.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
                 let (key, hlc) = row?;
                 let place = Pos { hlc: Hlc(hlc.value()), origin, seq: scope_row(key.value())?.1 };
                 // What was marked was read, even if the vector was given before it came.
                 let late = joined < place && place < mark.pos;
-                if late && self.timeline.get(&tables::timeline_key(room, place))?.is_some() {
+                if late && self.messages.timeline.get(&tables::timeline_key(room, place))?.is_some() {
                     self.count(&mut unread, &mut reader, place)?;
                 }
                 rows += 1;
@@ -169,12 +166,12 @@ impl RoomReader {
         place: Pos,
     ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<>, StoreError> {
         let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_key(room, place));
-        let rows = self.timeline.range::<&[u8; 50]>(&first..=&last)?;
+        let rows = self.messages.timeline.range::<&[u8; 50]>(&first..=&last)?;
         Ok(rows.rev().map(|row| Ok(tables::timeline_pos(row?.0.value()))))
     }
 
     fn posted_at(&self, place: Pos) -> Result<Option<MessagePosted>, StoreError> {
-        let Some(bytes) = self.listing.log.get(&tables::log_key(place.origin, place.seq))? else {
+        let Some(bytes) = self.messages.log.get(&tables::log_key(place.origin, place.seq))? else {
             return Ok(None);
         };
         Ok(match Event::decode(Bytes::copy_from_slice(bytes.value()))?.body {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use starling_protocol::{
     Emoji, InviteCode, MessageId, Pos, RoomId, Scope, UserId,
-    event::{MessageKey, Role},
+    event::{InviteMade, MessageKey, Role},
     merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
 };
 
 use super::{
     StoreError,
-    records::{Records, Rows},
+    records::{Records, Row, Rows},
     views::{
         self, Ban, Counts, Deleted, Edit, Invite, InviteCode as InviteCodes, InviteUses, Member, OpenInvite,
         PUBLIC_ROOMS, Reaction, Room, RoomCounts, Succession,
@@ -30,8 +30,16 @@ impl<T: Rows> Records<T> {
 
     /// How somebody stands to a room; nothing if nothing was ever said of him there.
     pub fn standing_in(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
-        let register: Option<Register<MemberState>> = self.get::<Member>(&Scope::room(room), &user.0)?;
-        Ok(register.map(|register| register.value))
+        Ok(self.member_register(room, user)?.map(|register| register.value))
+    }
+
+    /// How somebody stands to a room, and since which event.
+    pub fn member_register(
+        &self,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<Option<Register<MemberState>>, StoreError> {
+        self.get::<Member>(&Scope::room(room), &user.0)
     }
 
     /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession owns it.
@@ -92,14 +100,37 @@ impl<T: Rows> Records<T> {
         Ok(self.get::<Invite>(&Scope::room(room), &code.0)?.map(|invite| (room, invite)))
     }
 
-    /// The invites of a room that were not withdrawn.
-    pub fn invites(&self, room: RoomId) -> Result<Vec<InviteState>, StoreError> {
+    /// An invite that lets somebody in at `now_ms` (Unix milliseconds), and to which room.
+    pub fn open_invite(
+        &self,
+        code: InviteCode,
+        now_ms: u64,
+    ) -> Result<Option<(RoomId, InviteMade)>, StoreError> {
+        let Some((room, InviteState { made: Some(made), revoked: false })) = self.invite(code)? else {
+            return Ok(None);
+        };
+        let expired = made.expires_ms.is_some_and(|end| end <= now_ms);
+        let used_up = match made.max_uses {
+            Some(most) => self.invite_uses(room, code)? >= most,
+            None => false,
+        };
+        let open = !expired && !used_up && self.member_room(room)?.is_some();
+        Ok(open.then_some((room, made)))
+    }
+
+    /// The invites of a room that were not withdrawn, in the order of their codes, from one on.
+    pub fn invites<'a>(
+        &'a self,
+        room: RoomId,
+        from: &[u8],
+    ) -> Result<impl Iterator<Item = Result<InviteMade, StoreError>> + use<'a, T>, StoreError> {
         let scope = Scope::room(room);
-        let mut invites = Vec::new();
-        for row in self.scan::<OpenInvite>(&scope, &[])? {
-            invites.extend(self.get::<Invite>(&scope, &row?.0)?);
-        }
-        Ok(invites)
+        let rows = self.scan_from::<OpenInvite>(&scope, &[], from)?;
+        let invite = move |row: Row<()>| match self.get::<Invite>(&scope, &row?.0)? {
+            Some(InviteState { made: Some(made), .. }) => Ok(made),
+            _ => Err(StoreError::Corrupt("an open invite was not made".into())),
+        };
+        Ok(rows.map(invite))
     }
 
     /// How many came with an invite.

@@ -96,6 +96,13 @@ pub fn timeline_key(room: RoomId, pos: Pos) -> [u8; 50] {
     key
 }
 
+/// Behind the last message of a room in [`TIMELINE`].
+pub fn timeline_end(room: RoomId) -> [u8; 50] {
+    let mut key = [u8::MAX; 50];
+    key[..10].copy_from_slice(&room.0);
+    key
+}
+
 /// The place in a key of [`TIMELINE`].
 pub fn timeline_pos(key: &[u8; 50]) -> Pos {
     Pos::from_bytes(key[10..].try_into().expect("40 of 50 remain"))

@@ -1,6 +1,9 @@
 //! The store on a disk in memory: what a commit does with posts sent again, with what others wrote, with kinds of a
 //! newer version. Whole histories are the simulator's (`node/tests/sim`).
 
+mod any_order;
+mod facts;
+
 use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;

@@ -126,12 +126,13 @@ impl Store {
         Ok(Report::new(events, shown))
     }
 
-    /// Appends events to the log as they are, and applies them.
+    /// Appends events to the log and applies them, as a commit does.
     fn append(&self, events: &[Event]) -> Result<(), StoreError> {
         self.in_tables(|tables| {
             events.iter().try_for_each(|event| {
-                tables.append(event)?;
-                tables.apply(event).map(|_| ())
+                let kept = tables.kept(event)?;
+                tables.append(&kept)?;
+                tables.apply(&kept).map(|_| ())
             })
         })
     }
@@ -152,7 +153,11 @@ impl Store {
         super::change(&self.db, begin_rebuild)?;
         let mut done = 0;
         self.each_page(|page| {
-            self.in_tables(|tables| page.iter().try_for_each(|(_, event)| tables.apply(event).map(|_| ())))?;
+            self.in_tables(|tables| {
+                // What is still to be erased from the log does not come back into the views.
+                let mut apply = |event| tables.apply(&*tables.kept(event)?).map(|_| ());
+                page.iter().try_for_each(|(_, event)| apply(event))
+            })?;
             done += page.len() as u64;
             progress(done);
             Ok(())

@@ -1,7 +1,5 @@
 //! Accounts over real nodes: what holds on one holds on all, and what nobody can get by trying.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -97,9 +97,9 @@ async fn a_personal_token_is_good_on_every_node_until_it_is_revoked_or_ends() {
     let ann = Account::register(nodes[0], "ann").await;
     let bob = Account::register(nodes[0], "bob").await;
     let make = async |body: Value| ann.call(nodes[0], "POST", "/tokens", Some(body)).await;
-    let made = make(json!({"name": "backup"})).await;
-    assert_eq!((made.status, &made.json()["expires_at"]), (201, &Value::Null), "{}", made.text());
-    let (id, token) = (made.json()["id"].clone(), made.json()["token"].clone());
+    let created = make(json!({"name": "backup"})).await;
+    assert_eq!((created.status, &created.json()["expires_at"]), (201, &Value::Null), "{}", created.text());
+    let (id, token) = (created.json()["id"].clone(), created.json()["token"].clone());
     let (id, token) = (id.as_str().expect("an id"), token.as_str().expect("a token"));
     let short = make(json!({"name": "short", "expires_in": 2})).await.json();
     let short_token = short["token"].as_str().expect("a token").to_owned();

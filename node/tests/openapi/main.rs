@@ -1,8 +1,10 @@
 //! Whatever nonsense an endpoint is sent, it answers as its document says: every operation of the document of a
 //! running node is asked in every bad way that its parameters and its body allow. New endpoints are asked by themselves.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
+#[path = "../seeded/mod.rs"]
+mod seeded;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,6 +15,7 @@ use document::{Document, Operation};
 use nonsense::{Ask, Expected};
 use support::Node;
 use support::http::{Answer, create_room, get, request};
+use support::process::{run, starling};
 
 /// The codes of `api.md`. Programs match on them: none is added without being written there.
 const CODES: [&str; 23] = [
@@ -43,17 +46,30 @@ const CODES: [&str; 23] = [
 
 #[tokio::test]
 async fn every_operation_answers_nonsense_as_its_document_says() {
-    let node = Node::lone(&[]).await;
+    let limits = without_limits().await;
+    let mut node = Node::lone(&limits.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    node.stop().await;
+    let seeded::Seed { people, room: of_members } = seeded::seed(&node, &["ann", "bob"]);
+    node.start();
+    node.wait_ready().await;
+    let bearer = format!("Bearer {}", people[0].token);
     let document = Document::of(&get(node.http, "/api/openapi.json").await.expect("there is one"));
     // What parameters of these names are given where they are right. Accounts, rooms and tokens go here as they come.
     let room = create_room(node.http).await;
-    let right = [("roomID", room.as_str()), ("room", room.as_str()), ("username", "Ann")];
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let target = format!("/api/v1/rooms/{of_members}/messages");
+    let posted = request(node.http, "POST", &target, &headers, br#"{"body":"x"}"#).await;
+    let message = posted.expect("it answers").json()["id"].as_str().expect("it is posted").to_owned();
+    let right =
+        [("roomID", room.as_str()), ("room", &room), ("username", "Ann"), ("id", &message), ("emoji", "👍")];
     let operations = document.operations();
     assert!(operations.len() >= 13, "the document has lost operations: {}", operations.len());
     let mut asked = 0;
     for operation in &operations {
         for ask in nonsense::all(&document, operation, &right) {
-            let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let mut headers: Vec<_> =
+                ask.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            headers.push(("authorization", &bearer));
             let answer = request(node.http, &ask.method, &ask.target, &headers, &ask.body).await;
             let answer = answer.unwrap_or_else(|error| panic!("{ask}: {error}"));
             check(&document, operation, &ask, &answer);
@@ -64,10 +80,32 @@ async fn every_operation_answers_nonsense_as_its_document_says() {
     assert_eq!(get(node.http, "/readyz").await.expect("it runs on").status, 200);
 }
 
+#[tokio::test]
+async fn who_asks_too_often_is_told_so_as_the_document_says() {
+    let node = Node::lone(&["--limit-calls-per-address", "1/h"]).await;
+    let document = Document::of(&get(node.http, "/api/openapi.json").await.expect("there is one"));
+    let mut refused = 0;
+    for operation in &document.operations() {
+        let ask = nonsense::all(&document, operation, &[]).swap_remove(0);
+        let answer = request(node.http, &ask.method, &ask.target, &[], &ask.body).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{ask}: {error}"));
+        check(&document, operation, &ask, &answer);
+        refused += usize::from(answer.status == 429);
+    }
+    assert!(refused >= 7, "only {refused} were refused");
+}
+
 #[test]
 fn the_document_names_the_codes_of_the_contract() {
     let codes = starling_protocol::ErrorCode::ALL.map(starling_protocol::ErrorCode::as_str);
     assert_eq!(codes.map(|code| CODES.contains(&code)), [true; CODES.len()], "{codes:?}");
+}
+
+/// Flags that lift every limit on rates: it asks more often than anybody may.
+async fn without_limits() -> Vec<String> {
+    let help = run(starling(&["serve", "--help"])).await.stdout;
+    let flags = help.split_whitespace().filter(|word| word.starts_with("--limit-"));
+    flags.flat_map(|flag| [flag.to_owned(), "0".to_owned()]).collect()
 }
 
 fn check(document: &Document, operation: &Operation, ask: &Ask, answer: &Answer) {

@@ -70,7 +70,9 @@ impl fmt::Display for Ask {
 /// All of them, and the right request to begin with. `right` has values for parameters by their names.
 pub(crate) fn all(document: &Document, operation: &Operation, right: &[(&str, &str)]) -> Vec<Ask> {
     let base = Base { document, operation, right };
-    let mut asks = vec![base.ask("as it should be", Expected::Read)];
+    let mut foreign = base.ask("from another site's page", Expected::Listed);
+    foreign.headers.push(("origin", "https://elsewhere.example".to_owned()));
+    let mut asks = vec![base.ask("as it should be", Expected::Read), foreign];
     base.methods(&mut asks);
     for parameter in &operation.parameters {
         base.parameter(parameter, &mut asks);
@@ -85,6 +87,15 @@ struct Base<'a> {
     document: &'a Document,
     operation: &'a Operation,
     right: &'a [(&'a str, &'a str)],
+}
+
+/// A value as it stands in an address: lists with commas, as the document says of them.
+fn in_address(value: &Value) -> String {
+    match value {
+        Value::String(text) => encode(text),
+        Value::Array(items) => items.iter().map(in_address).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
 }
 
 impl Base<'_> {
@@ -105,10 +116,7 @@ impl Base<'_> {
     fn value(&self, parameter: &Parameter) -> String {
         let known =
             self.right.iter().find(|(name, _)| *name == parameter.name).map(|(_, value)| encode(value));
-        known.unwrap_or_else(|| match self.document.sample(&parameter.schema) {
-            Value::String(text) => encode(&text),
-            other => other.to_string(),
-        })
+        known.unwrap_or_else(|| in_address(&self.document.sample(&parameter.schema)))
     }
 
     /// The address, with these values, percent-encoded; `None` leaves one out.

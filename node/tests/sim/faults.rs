@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::{RngExt, seq::IndexedRandom};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NodeId, OriginId, Scope, Sender, replica::Input,
+    NodeId, OriginId, Scope, Sender,
 };
 
 use crate::{
@@ -63,8 +63,6 @@ pub enum Fault {
     NewerKind,
 }
 
-/// A process that was stopped for so long notices.
-const SLEPT_MS_MIN: u64 = 1_000;
 /// Nodes at once, at most.
 const NODES_MAX: usize = 5;
 
@@ -169,11 +167,8 @@ impl World {
             Fault::ClockJump => self.nodes[node].skew_ms = self.rng.random_range(-100..100) * 1_800_000,
             Fault::LinkBreaks => self.break_link(link),
             Fault::Hang => {
+                self.nodes[node].hung_since.get_or_insert(self.now);
                 self.nodes[node].hung_until = self.now + mend_after;
-                if mend_after > SLEPT_MS_MIN {
-                    let start = self.nodes[node].starts;
-                    self.schedule(mend_after, Event::Feed { node, start, input: Input::Woke });
-                }
             }
             Fault::Stall => self.nodes[node].stalled_until = self.now + mend_after,
             Fault::DiskFull => {

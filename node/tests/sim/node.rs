@@ -26,6 +26,10 @@ use crate::{
 
 /// A commit that takes longer is told to the peers.
 const STALL_MS: u64 = 1_000;
+/// Who did nothing for longer exchanges vectors first.
+const SLEPT_MS_MIN: u64 = 1_000;
+/// Who slept and hears nobody serves alone then.
+const ALONE_AFTER_SLEEP_MS: u64 = 4_000;
 
 /// A running process.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub struct Run {
     pub searches: BTreeMap<Token, Search>,
     next_token: Token,
     tick_at: u64,
+    /// When it noticed that it had slept, until its peers call it in step again: it denies nothing in between.
+    pub woke_at: Option<u64>,
     /// For a planted bug: what each node confirmed on any link.
     pub remembered: BTreeMap<usize, VersionVector>,
 }
@@ -70,7 +76,8 @@ pub struct Node {
     pub space: Space,
     /// A store was made on its disk.
     has_store: bool,
-    /// It does nothing before this time.
+    /// Since when it has done nothing, and will not before that other time.
+    pub hung_since: Option<u64>,
     pub hung_until: u64,
     /// Since when a commit has not come to its end, and will not before that other time.
     pub stalled_since: Option<u64>,
@@ -99,6 +106,7 @@ impl Node {
             run: None,
             space: Space::Enough,
             has_store: false,
+            hung_since: None,
             hung_until: 0,
             stalled_since: None,
             stalled_until: 0,
@@ -167,6 +175,7 @@ impl World {
             searches: BTreeMap::new(),
             next_token: 0,
             tick_at: u64::MAX,
+            woke_at: None,
             remembered: BTreeMap::new(),
         });
         if let Some((origin, seq)) = lacks {
@@ -187,13 +196,22 @@ impl World {
         // The disk first: a store that is closed in peace would write what a dead process cannot.
         machine.disk = machine.disk.crash(&mut self.rng);
         machine.run = None;
-        (machine.hung_until, machine.stalled_until, machine.stalled_since) = (0, 0, None);
+        (machine.hung_since, machine.stalled_since) = (None, None);
+        (machine.hung_until, machine.stalled_until) = (0, 0);
     }
 
     /// Feeds a node's replica and carries out what it asks for.
     pub fn feed(&mut self, node: usize, input: Input) {
         self.remember(node, &input);
         let mut inputs = VecDeque::from([input]);
+        if let Some(since) = self.nodes[node].hung_since.take()
+            && self.now >= since + SLEPT_MS_MIN
+            && let Some(run) = self.nodes[node].run.as_mut()
+        {
+            // Before anything else, as the driver does it.
+            inputs.push_front(Input::Woke);
+            run.woke_at = Some(self.now);
+        }
         while let Some(input) = inputs.pop_front() {
             let now = self.now;
             let Some(run) = self.nodes[node].run.as_mut() else { return };
@@ -205,6 +223,10 @@ impl World {
         }
         let start = self.nodes[node].starts;
         let Some(run) = self.nodes[node].run.as_mut() else { return };
+        run.woke_at = run.woke_at.filter(|at| match run.replica.called_in_step(self.now) {
+            Some(called) => !called,
+            None => self.now < at + ALONE_AFTER_SLEEP_MS,
+        });
         let tick = run.replica.next_tick().max(self.now + 1);
         if tick < run.tick_at || run.tick_at <= self.now {
             run.tick_at = tick;

@@ -107,6 +107,10 @@ impl World {
     pub fn searched(&mut self, node: usize, token: Token) {
         let Some(run) = self.nodes[node].run.as_mut() else { return };
         let Some(search) = run.searches.remove(&token) else { return };
+        if run.woke_at.is_some() {
+            // 'Still catching up', he is told.
+            return;
+        }
         let exists = run.store.room(search.room).expect("the store reads").is_some();
         if let Err(violation) = read_your_writes::searched(self, node, &search) {
             self.violated(violation);

@@ -22,7 +22,7 @@ impl ReadMark {
 
 /// Applies a mark.
 pub fn marked(state: Option<ReadMark>, event: &ReadMarked) -> ReadMark {
-    let Some(mut state) = state else { return ReadMark { pos: event.pos, seen: event.seen.clone() } };
+    let mut state = state.unwrap_or_else(|| ReadMark { pos: Pos::MIN, seen: VersionVector::default() });
     state.pos = state.pos.max(event.pos);
     state.seen.merge(&event.seen);
     state

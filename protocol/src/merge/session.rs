@@ -58,15 +58,17 @@ pub fn applied(state: Option<SessionState>, place: Pos, body: &EventBody) -> Ses
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
         }
         EventBody::PasswordChanged(_) => state.kept = state.kept.max(Some(place)),
-        // Of a session of a deleted user nothing secret stays.
-        EventBody::UserDeleted(_) => {
-            if let Some((place, opened)) = state.opened.take()
-                && let EventBody::SessionOpened(erased) = EventBody::from(opened).erased()
-            {
-                state.opened = Some((place, erased));
-            }
-        }
         _ => {}
+    }
+    state
+}
+
+/// A session of a deleted user, of which nothing secret stays. One that comes later comes as a stub.
+pub fn erased(mut state: SessionState) -> SessionState {
+    if let Some((place, opened)) = state.opened.take()
+        && let EventBody::SessionOpened(erased) = EventBody::from(opened).erased()
+    {
+        state.opened = Some((place, erased));
     }
     state
 }

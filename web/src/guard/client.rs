@@ -1,7 +1,7 @@
 //! Whose request it is: the peer of the connection, or behind a trusted proxy the address that it says it serves.
 //!
-//! Only `X-Forwarded-For` is read: every common proxy writes it, and one that writes it commonly passes a client's own
-//! `Forwarded` on as it came.
+//! Only `X-Forwarded-For` and `X-Forwarded-Proto` are read: every common proxy writes them, and one that does commonly
+//! passes a client's own `Forwarded` on as it came.
 
 use std::{
     fmt,
@@ -12,11 +12,12 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, Request},
-    http::HeaderMap,
+    http::{Extensions, HeaderMap, HeaderName},
 };
 use ipnet::IpNet;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The address of the client. Every request carries it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +72,15 @@ impl TrustedProxies {
 
     /// The client of a request: going from the connection's peer towards the client, the first that is not trusted.
     pub fn client(&self, request: &Request) -> ClientAddress {
-        // Without a peer there is no connection of ours: all such requests are one stranger's.
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let peer =
-            peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical());
-        self.client_of(peer, request.headers())
+        self.client_of(peer(request.extensions()), request.headers())
+    }
+
+    /// Whether a trusted proxy says that its client speaks TLS.
+    pub fn speaks_tls(&self, extensions: &Extensions, headers: &HeaderMap) -> bool {
+        // The last word is that of the connection's peer.
+        let said = headers.get_all(FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
+        let said = said.and_then(|said| said.rsplit(',').next());
+        said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https")) && self.trusts(peer(extensions))
     }
 
     fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
@@ -104,6 +109,12 @@ impl TrustedProxies {
     fn trusts(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|Network(network)| network.contains(&address))
     }
+}
+
+/// Without a peer there is no connection of ours: all such requests are one stranger's.
+fn peer(extensions: &Extensions) -> IpAddr {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())
 }
 
 fn looks_like_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
@@ -164,6 +175,20 @@ mod tests {
         ] {
             assert_eq!(client(&trusted, "10.0.0.1", forwarded), found, "{forwarded:?}");
         }
+    }
+
+    #[test]
+    fn tls_is_believed_of_trusted_proxies_alone() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let speaks = |peer: [u8; 4], said: &'static str| {
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::from((peer, 1))));
+            let headers = HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static(said))]);
+            proxies.speaks_tls(&extensions, &headers)
+        };
+        assert!(speaks([10, 0, 0, 1], "https") && speaks([10, 0, 0, 1], "http, HTTPS"));
+        assert!(!speaks([10, 0, 0, 1], "https, http") && !speaks([10, 0, 0, 1], ""));
+        assert!(!speaks([11, 0, 0, 1], "https"));
     }
 
     #[test]

@@ -36,12 +36,16 @@ pub struct Guard {
     pub rates: Rates,
 }
 
+/// Whether requests to a path count against their address.
+pub fn is_counted(path: &str) -> bool {
+    !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
+}
+
 /// Gives every request its [`ClientAddress`], and refuses those of an address that makes far too many.
 pub async fn admit(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let client = web.guard.proxies.client(&request);
     request.extensions_mut().insert(client);
-    let path = request.uri().path();
-    if !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
+    if is_counted(request.uri().path())
         && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
     {
         return refusal.into_response();

@@ -22,7 +22,7 @@ use utoipa::{
     },
 };
 
-use crate::{pages, problem, routes::api::caller};
+use crate::{guard, pages, problem, routes::api::caller};
 
 /// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
@@ -31,20 +31,32 @@ const API: &str = "/api/v1/";
 pub mod tag {
     /// No account.
     pub const QUICK: &str = "Quick rooms";
+    /// People and each other.
+    pub const CONTACTS: &str = "Contacts";
+    /// Rooms of members.
+    pub const ROOMS: &str = "Rooms";
+    /// Messages of rooms of members.
+    pub const MESSAGES: &str = "Messages";
     /// Who somebody is.
     pub const ACCOUNTS: &str = "Accounts";
+    /// Accounts, for those who administer the service.
+    pub const ADMINISTRATION: &str = "Administration";
     /// What a browser opens.
     pub const PAGES: &str = "Pages";
     /// Health, figures and this document.
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 8] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
+    (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
+    (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
     (
         tag::ACCOUNTS,
         "Register, log in, stay logged in; one's profile, settings, sessions and personal access tokens.",
     ),
+    (tag::ADMINISTRATION, "All accounts, for those who administer the service."),
     (tag::PAGES, "What a browser opens, and what it loads for that."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];
@@ -151,10 +163,11 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     }
     // What the layers around all routes answer.
     refuses::add(responses, ErrorCode::Unavailable);
+    if guard::is_counted(path) {
+        refuses::add(responses, ErrorCode::RateLimited);
+    }
     if writes {
-        for code in
-            [ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull]
-        {
+        for code in [ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull] {
             refuses::add(responses, code);
         }
     }
@@ -178,6 +191,10 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
         for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
             refuses::add(responses, code);
+        }
+        if writes {
+            // Another site's page made the browser ask, with the cookie.
+            refuses::add(responses, ErrorCode::Forbidden);
         }
     }
 }

@@ -102,6 +102,27 @@ impl<T: Codes> IntoResponses for Refuses<T> {
     }
 }
 
+/// As [`Refuses`], on a page for people.
+pub struct Shown<T>(PhantomData<T>);
+
+impl<T: Codes> IntoResponses for Shown<T> {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut codes = Vec::new();
+        T::codes(&mut codes);
+        let mut meanings: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for code in codes {
+            meanings.entry(code.status()).or_default().push(meaning(code));
+        }
+        let page = |meanings: Vec<&str>| {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let content = Content::new(Some(Schema::from(text.build())));
+            let description = format!("A page: {}.", meanings.join("; or "));
+            ResponseBuilder::new().description(description).content("text/html", content).build().into()
+        };
+        meanings.into_iter().map(|(status, meanings)| (status.to_string(), page(meanings))).collect()
+    }
+}
+
 const PROBLEM: &str = "application/problem+json";
 const PREFIX: &str = "#/components/responses/";
 

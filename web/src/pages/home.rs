@@ -5,19 +5,20 @@ use maud::{Markup, html};
 use starling_protocol::limits::ROOM_NAME_CHARS_MAX;
 
 use super::{Document, icons};
-use crate::assets::url;
+use crate::{assets::url, objects::Me};
 
 /// Characters of a pasted address, at most: far above any room's.
 const ADDRESS_CHARS_MAX: usize = 2_000;
 
-/// `GET /`.
-pub fn home() -> Markup {
+/// `GET /`, for somebody with an account or a stranger. `may_register`: strangers make accounts here.
+pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
     let body = html! {
         header class="masthead" {
             a class="brand" href="/" {
                 img src=(url("icon.svg")) alt="" width="32" height="32";
                 "Starling"
             }
+            (who(me, may_register))
         }
         main class="front" {
             div class="flock" aria-hidden="true" {}
@@ -60,6 +61,25 @@ pub fn home() -> Markup {
         indexed: true,
     }
     .render(&body)
+}
+
+fn who(me: Option<&Me>, may_register: bool) -> Markup {
+    html! {
+        @match me {
+            Some(me) => {
+                form class="who" action="/logout" method="post" {
+                    span class="name" dir="auto" title=(me.username) { (me.display_name) }
+                    button class="quiet" type="submit" { "Log out" }
+                }
+            }
+            None => {
+                nav class="who" aria-label="Account" {
+                    a class="button quiet" href="/login" { "Log in" }
+                    @if may_register { a class="button" href="/register" { "Register" } }
+                }
+            }
+        }
+    }
 }
 
 fn field(id: &str, label: &str, hint: &str, example: &str, chars_max: usize) -> Markup {

@@ -2,12 +2,14 @@
 //! The router calls one function per page; none reads the store or knows who asks.
 //! Markup for messages is here once, as a template that one script fills.
 
+mod account;
 mod docs;
 mod home;
 mod icons;
 mod not_found;
 mod room;
 
+pub use account::{Filled, login, register, reset, setup};
 pub use docs::docs;
 pub use home::home;
 pub use not_found::not_found;
@@ -65,15 +67,39 @@ impl Document<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use starling_protocol::ErrorCode;
 
-    fn all() -> [String; 4] {
+    use super::*;
+    use crate::{objects::Me, problem::Problem};
+
+    fn all() -> [String; 9] {
         let described = serde_json::json!({
             "tags": [{ "name": "Tea", "description": "<b>&" }],
             "paths": { "/tea/{id}": { "get": { "tags": ["Tea"], "responses": { "200": { "description": "`<i>`" } } } } },
         });
         let lost = not_found("No such room", "It may have expired.");
-        [home(), room("a1b2", Some("Tea <b>&")), lost, docs(&described)].map(maud::PreEscaped::into_string)
+        let ann = Me {
+            id: "ann".into(),
+            username: "ann".into(),
+            display_name: "Ann <b>&".into(),
+            admin: false,
+            renamed: false,
+            created_at: String::new(),
+        };
+        let problem = Problem::new(ErrorCode::BadCredentials, "<b>&");
+        let filled = Filled { username: "<b>&", next: "/<b>&", problem: Some(&problem), ..Filled::default() };
+        [
+            home(None, true),
+            room("a1b2", Some("Tea <b>&")),
+            lost,
+            docs(&described),
+            home(Some(&ann), false),
+            login(filled, true, true),
+            register(filled, true),
+            setup("<b>&", filled),
+            reset("<b>&", filled),
+        ]
+        .map(maud::PreEscaped::into_string)
     }
 
     #[test]

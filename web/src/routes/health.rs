@@ -84,7 +84,7 @@ async fn readyz(State(web): State<Arc<Web>>) -> Response {
 
 /// Figures for Prometheus
 ///
-/// The OpenMetrics text format.
+/// As text in `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(

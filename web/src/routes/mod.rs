@@ -3,9 +3,11 @@
 
 pub mod api;
 mod documentation;
+mod forms;
 mod health;
 mod pages;
 mod quick;
+mod site;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +35,10 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
-    service::{Accounts, Authentication, Operations, Presence, Refusal, Rooms},
+    service::{
+        Accounts, Administration, Authentication, Contacts, MemberRooms, Messages, Operations, Presence,
+        Refusal, RegistrationMode, Rooms,
+    },
 };
 
 /// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
@@ -46,6 +51,10 @@ pub struct WebSettings {
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
+    /// Who may make an account.
+    pub registration: RegistrationMode,
+    /// Under which address users reach the service.
+    pub public_url: Option<String>,
     /// Whether `/metrics` is served beside the rest; otherwise it has a listener of its own.
     pub metrics: bool,
 }
@@ -54,8 +63,16 @@ pub struct WebSettings {
 pub struct Web {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
+    /// Rooms of members.
+    pub member_rooms: Arc<dyn MemberRooms>,
+    /// Messages of rooms of members.
+    pub messages: Arc<dyn Messages>,
     /// What he may do with his account.
     pub accounts: Arc<dyn Accounts>,
+    /// Accounts, for administrators.
+    pub administration: Arc<dyn Administration>,
+    /// People and each other.
+    pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
@@ -79,16 +96,17 @@ pub struct Web {
 pub fn router(web: Arc<Web>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
-    let mut routes = OpenApiRouter::with_openapi(openapi::base())
+    let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
+        .merge(forms::routes())
         .merge(health::routes())
         .merge(documentation::routes())
         .merge(api::routes().layer(cursors).layer(callers));
     if web.settings.metrics {
-        routes = routes.merge(health::metrics_routes());
+        described = described.merge(health::metrics_routes());
     }
-    let (served, mut document) = routes.split_for_parts();
+    let (served, mut document) = described.split_for_parts();
     openapi::complete(&mut document);
     let served = served.layer(Extension(Arc::new(Served::new(&document))));
     finish(served.fallback(pages::not_found), web)

@@ -10,7 +10,7 @@ use axum::{
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, api::Path};
+use super::{Web, api::Path, forms::Visitor};
 use crate::{
     assets,
     openapi::{
@@ -19,7 +19,7 @@ use crate::{
     },
     pages,
     problem::Problem,
-    service::Refusal,
+    service::{Refusal, RegistrationMode},
 };
 
 /// No inline script or style, nothing from elsewhere.
@@ -44,8 +44,9 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     get, path = "/", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
 )]
-async fn home() -> Response {
-    page(StatusCode::OK, pages::home())
+async fn home(State(web): State<Arc<Web>>, visitor: Visitor) -> Response {
+    let may_register = web.settings.registration != RegistrationMode::Closed;
+    visitor.answer(page(StatusCode::OK, pages::home(visitor.me.as_ref(), may_register)))
 }
 
 /// The page of a room

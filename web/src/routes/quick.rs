@@ -27,8 +27,8 @@ use crate::{
     openapi::{
         CursorHeader,
         refuses::{
-            BadRequest, Draining, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses, StorageFull,
-            TooLarge,
+            BadRequest, Draining, Forbidden, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses,
+            StorageFull, TooLarge,
         },
         tag,
     },
@@ -269,7 +269,7 @@ struct Ws {
     get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
         (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(BadRequest, GuestsDisabled, NotFound, NameInUse, Draining, StorageFull)>,
+        Refuses<(BadRequest, Forbidden, GuestsDisabled, NotFound, NameInUse, Draining, StorageFull)>,
     ),
 )]
 async fn ws(

@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use starling_protocol::limits::PAGE_MARK_CHARS_MAX;
 use tower::ServiceExt as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,7 +25,7 @@ use crate::{
     metrics::WebMetrics,
     openapi::{
         self,
-        refuses::{AlreadyExists, Forbidden, Invalid, Refuses},
+        refuses::{AlreadyExists, Invalid, NotContacts, Refuses},
     },
     problem::{self, Problem},
     session::tests::support,
@@ -92,6 +93,10 @@ async fn the_document_is_whole() {
             "{method} {path} is in no group: {}",
             operation["tags"]
         );
+        for name in operation["security"].as_array().into_iter().flatten().filter_map(|of| of.as_object()) {
+            let known = document["components"]["securitySchemes"].as_object().unwrap();
+            assert!(name.keys().all(|name| known.contains_key(name)), "{method} {path}: {name:?}");
+        }
         let mut given = operation["parameters"].as_array().into_iter().flatten();
         let named = |parameter: &Value, name: &str| parameter["in"] == "path" && parameter["name"] == name;
         let within = path.split('{').skip(1).map(|part| part.split('}').next().unwrap());
@@ -153,8 +158,8 @@ struct Thing {
 /// A thing
 #[utoipa::path(
     post, path = "/api/v1/things/{kind}", params(Things),
-    responses((status = 200, description = "Yes.", body = List<Thing>), Refuses<(AlreadyExists, Forbidden, Invalid)>),
-    security(("bearer" = [])),
+    responses((status = 200, description = "Yes.", body = List<Thing>), Refuses<(AlreadyExists, NotContacts, Invalid)>),
+    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn make_thing(
     Path(kind): Path<String>,
@@ -186,7 +191,7 @@ fn an_operation_says_only_what_is_its_own() {
         ("200", "its own"),
         ("400", "bad_request"),
         ("401", "unauthenticated.token_expired"),
-        ("403", "forbidden"),
+        ("403", "forbidden.not_contacts"),
         ("404", "not_found"),
         ("409", "already_exists"),
         ("413", "too_large"),
@@ -209,7 +214,7 @@ fn an_operation_says_only_what_is_its_own() {
         operation["parameters"].as_array().unwrap()[..4].iter().map(|given| &given["schema"]).collect();
     assert_eq!(schemas[0], &json!({ "type": "string" }));
     assert_eq!(schemas[1], &json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }));
-    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": 512 }));
+    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": PAGE_MARK_CHARS_MAX }));
     assert_eq!(operation["parameters"][0]["description"], "Only those of this colour.");
     let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
     assert_eq!(body, Some("#/components/schemas/NewThing"));

@@ -2,7 +2,11 @@
 //! else; what they hand over has been parsed, what comes back has been decided.
 
 mod accounts;
+mod administration;
+mod contacts;
 mod identity;
+mod member_rooms;
+mod messages;
 #[cfg(test)]
 pub mod nobody;
 mod registration;
@@ -18,7 +22,11 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::{
     accounts::*,
+    administration::{Administration, ResetLink, UserFlags},
+    contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
+    member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
+    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;

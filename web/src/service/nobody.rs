@@ -1,13 +1,20 @@
 //! Services for tests in which nobody has an account.
 
 use async_trait::async_trait;
-use starling_protocol::{DisplayName, ErrorCode, SessionId};
+use starling_protocol::{
+    DisplayName, ErrorCode, InviteCode, RoomId, SessionId, UserId,
+    event::{NotifyLevel, Role},
+};
 
 use super::{
-    Accounts, Authentication, BrowserSession, Client, Credentials, Identity, Listed, ProfileChange, Refusal,
-    Registration, Secret, SettingsChange,
+    Accounts, Administration, Authentication, BrowserSession, Client, ContactAct, Contacts, Credentials,
+    Identity, Listed, MemberRooms, NewInvite, NewRoom, Page, Part, ProfileChange, Refusal, Registration,
+    ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
 };
-use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
+use crate::objects::{
+    Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken, PersonalToken,
+    Room, Session, Settings, User,
+};
 
 /// Knows nobody.
 pub struct Nobody;
@@ -103,6 +110,151 @@ impl Accounts for Nobody {
     }
 
     async fn revoke_personal_token(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Administration for Nobody {
+    async fn users(
+        &self,
+        _: UserId,
+        _: String,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<ManagedUser>, Refusal> {
+        nobody()
+    }
+
+    async fn change(&self, _: UserId, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
+        nobody()
+    }
+
+    async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
+        nobody()
+    }
+
+    async fn is_setup_code(&self, _: &str) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    async fn reset_for(&self, _: &str) -> Result<String, Refusal> {
+        nobody()
+    }
+
+    async fn reset_password(&self, _: Client<'_>, _: &str, _: Secret) -> Result<String, Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl MemberRooms for Nobody {
+    async fn open(&self, _: UserId, _: NewRoom) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn mine(&self, _: UserId, _: Part) -> Result<Page<Room>, Refusal> {
+        nobody()
+    }
+
+    async fn public(&self, _: UserId, _: String, _: Part) -> Result<Page<Room>, Refusal> {
+        nobody()
+    }
+
+    async fn room(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn change(&self, _: UserId, _: RoomId, _: RoomChange) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn delete(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn join(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn join_with(&self, _: UserId, _: InviteCode) -> Result<Room, Refusal> {
+        nobody()
+    }
+
+    async fn leave(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn notify_level(&self, _: UserId, _: RoomId) -> Result<NotifyLevel, Refusal> {
+        nobody()
+    }
+
+    async fn set_notify_level(&self, _: UserId, _: RoomId, _: NotifyLevel) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn members(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Member>, Refusal> {
+        nobody()
+    }
+
+    async fn add_member(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
+        nobody()
+    }
+
+    async fn set_role(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
+        nobody()
+    }
+
+    async fn remove_member(&self, _: UserId, _: RoomId, _: UserId, _: bool) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn bans(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Ban>, Refusal> {
+        nobody()
+    }
+
+    async fn lift_ban(&self, _: UserId, _: RoomId, _: UserId) -> Result<(), Refusal> {
+        nobody()
+    }
+
+    async fn invites(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Invite>, Refusal> {
+        nobody()
+    }
+
+    async fn make_invite(&self, _: UserId, _: RoomId, _: NewInvite) -> Result<Invite, Refusal> {
+        nobody()
+    }
+
+    async fn revoke_invite(&self, _: UserId, _: RoomId, _: InviteCode) -> Result<(), Refusal> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Contacts for Nobody {
+    async fn list(
+        &self,
+        _: UserId,
+        _: Vec<ContactState>,
+        _: Option<UserId>,
+        _: usize,
+    ) -> Result<Vec<Contact>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn named(&self, _: String) -> Result<UserId, Refusal> {
+        nobody()
+    }
+
+    async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
+        nobody()
+    }
+
+    async fn search(&self, _: UserId, _: String, _: usize) -> Result<Vec<User>, Refusal> {
+        Ok(Vec::new())
+    }
+
+    async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
         nobody()
     }
 }

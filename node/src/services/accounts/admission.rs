@@ -1,6 +1,6 @@
 //! Who may have an account. Asked within the commit that registers it, so that no two come through a door for one.
 
-use starling_protocol::{ErrorCode, InviteCode};
+use starling_protocol::ErrorCode;
 use starling_web::service::{Door, Refusal, RegistrationMode};
 
 use crate::store::{Records, Rows, StoreError};
@@ -29,21 +29,13 @@ pub fn admit<T: Rows>(
             ErrorCode::RegistrationClosed,
             "accounts are made with an invite here; ask a member for one",
         ),
-        (Door::Public(Some(code)), RegistrationMode::Invite) if is_valid(records, code, now_ms)? => {
+        (Door::Public(Some(code)), RegistrationMode::Invite)
+            if records.open_invite(code, now_ms)?.is_some() =>
+        {
             Ok(Ok(false))
         }
         (Door::Public(Some(_)), RegistrationMode::Invite) => {
             refuse(ErrorCode::RegistrationClosed, "this invite is not good, or not any more; ask for another")
         }
     }
-}
-
-/// Whether an invite to a room lets somebody in.
-fn is_valid<T: Rows>(records: &Records<T>, code: InviteCode, now_ms: u64) -> Result<bool, StoreError> {
-    let Some((room, invite)) = records.invite(code)? else { return Ok(false) };
-    let Some(made) = invite.made.filter(|_| !invite.revoked) else { return Ok(false) };
-    let uses = records.invite_uses(room, code)?;
-    Ok(made.expires_ms.is_none_or(|end| now_ms < end)
-        && made.max_uses.is_none_or(|most| uses < most)
-        && records.member_room(room)?.is_some())
 }

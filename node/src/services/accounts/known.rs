@@ -44,7 +44,10 @@ pub fn known<T: Rows>(
     let state = records.session(user, session)?.filter(|state| state.opened.is_some() || state.ended);
     let Some(state) = state else { return Ok(None) };
     let account = records.user(user)?.filter(|account| !account.is_disabled());
-    let password = account.as_ref().and_then(|account| account.password()).map(|password| password.change);
+    let password = account
+        .as_ref()
+        .and_then(starling_protocol::merge::user::UserState::password)
+        .map(|password| password.change);
     let lives = password.is_some_and(|password| state.is_alive(now_ms, password));
     Ok(Some(Known { state, lives, admin: account.is_some_and(|account| account.is_admin()) }))
 }

@@ -104,7 +104,8 @@ fn wrong_password() -> Refusal {
     Refusal::new(ErrorCode::BadCredentials, "the password is wrong")
 }
 
-fn overloaded(error: Overloaded) -> Refusal {
+/// Too many passwords wait.
+pub fn overloaded(error: Overloaded) -> Refusal {
     let seconds = u32::try_from(RETRY_AFTER_S).unwrap_or(1);
     Refusal::new(ErrorCode::Overloaded, error.to_string()).retry_after(seconds)
 }

@@ -2,7 +2,7 @@
 
 use starling_protocol::{
     DisplayName, ErrorCode, EventDraft, Scope, UserId, Username,
-    event::{MemberSet, Membership, ProfileChanged, UserDeleted, UsernameChosen},
+    event::{ProfileChanged, UserDeleted, UsernameChosen},
 };
 use starling_web::{
     objects::Me,
@@ -11,7 +11,7 @@ use starling_web::{
 
 use super::{AccountsService, claim, password_of, unauthenticated, wrong_password};
 use crate::{
-    services::render,
+    services::{member_rooms::decisions::leaves, render},
     store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
 };
 
@@ -118,20 +118,19 @@ fn show_as(
 
 /// The next events on the way to a deletion, which is the last.
 fn leave_or_delete<T: Rows>(records: &Records<T>, user: UserId) -> Result<Decision, StoreError> {
-    let mut leaves = Vec::new();
-    for (room, member) in records.rooms_of(user)? {
-        let stays = matches!(member.membership, Membership::None | Membership::Banned);
+    let mut drafts = Vec::new();
+    let mut left = 0;
+    for (room, _) in records.rooms_of(user)? {
         // The members of a direct room are its two people, for ever.
-        if stays || records.member_room(room)?.is_none_or(|room| room.name().is_none()) {
+        if records.member_room(room)?.is_none_or(|room| room.name().is_none()) {
             continue;
         }
-        let left =
-            MemberSet { user, membership: Membership::None, since: None, invite: member.invite, by: user };
-        leaves.push(EventDraft::new(Scope::room(room), left).above(member.since));
-        if leaves.len() == LEAVE_ROOMS {
-            return Ok(Decision::Write(leaves));
+        drafts.extend(leaves(records, room, user)?);
+        left += 1;
+        if left == LEAVE_ROOMS {
+            return Ok(Decision::Write(drafts));
         }
     }
-    leaves.push(EventDraft::new(Scope::user(user), UserDeleted {}));
-    Ok(Decision::Write(leaves))
+    drafts.push(EventDraft::new(Scope::user(user), UserDeleted {}));
+    Ok(Decision::Write(drafts))
 }

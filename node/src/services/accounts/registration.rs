@@ -23,6 +23,11 @@ impl AccountsService {
         Ok(checked)
     }
 
+    /// Makes an account as the operator says.
+    pub async fn add(&self, registration: Registration) -> Result<(), Refusal> {
+        self.make_account(Caller::LoggedIn, registration).await.map(|_| ())
+    }
+
     /// Makes an account. The name is certain when it returns.
     pub(super) async fn make_account(
         &self,

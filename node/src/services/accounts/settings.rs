@@ -1,12 +1,8 @@
 //! What somebody has set, the same wherever he logs in.
 
-use starling_protocol::{
-    EventDraft, Scope,
-    event::{self, SettingsChanged},
-    settings,
-};
+use starling_protocol::{EventDraft, Scope, event::SettingsChanged, settings};
 use starling_web::{
-    objects::{NotifyLevel, Settings, Theme},
+    objects::{Settings, Theme},
     service::{Identity, Refusal, SettingsChange},
 };
 
@@ -57,11 +53,7 @@ fn shown(settings: &settings::Settings) -> Settings {
             settings::Theme::Dark => Theme::Dark,
         },
         language: settings.language.to_string(),
-        notify: match settings.notify {
-            event::NotifyLevel::All => NotifyLevel::All,
-            event::NotifyLevel::Mentions => NotifyLevel::Mentions,
-            event::NotifyLevel::None => NotifyLevel::None,
-        },
+        notify: settings.notify.into(),
         dnd_until: settings.dnd_until_ms.map(render::time_ms),
     }
 }

@@ -7,11 +7,11 @@ use starling_protocol::{
 };
 use starling_web::objects::{Room, RoomKind};
 
-use super::{fresh_message, role, room_kind, user, visibility};
+use super::{message_object, room_kind, user};
 use crate::store::{RoomReader, StoreError, Unread};
 
 /// A room as a user sees it; nothing if there is none. Who may know of it is for the caller to ask
-/// (`permissions::may_know_of`). To whom is no member of a room of members it shows what invites him to become one.
+/// (`permissions::rooms::known_room`). To whom is no member of a room of members it shows what invites him to become one.
 pub fn room_object(
     reader: &mut RoomReader,
     room: RoomId,
@@ -38,10 +38,10 @@ fn member_room(
     let mut room = Room {
         id: id.to_string(),
         kind: opened.map_or(RoomKind::Room, room_kind),
-        visibility: visibility(state.visibility()),
+        visibility: state.visibility().into(),
         name: state.name().map(ToString::to_string).unwrap_or_default(),
         topic: state.topic().as_str().to_owned(),
-        role: records.role(id, viewer)?.map(role),
+        role: records.role(id, viewer)?.map(Into::into),
         member_count: records.room_counts(id)?.members.into(),
         unread: 0,
         mentions: 0,
@@ -68,7 +68,7 @@ fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Opt
     let mut room = Room {
         id: id.to_string(),
         kind: RoomKind::Quick,
-        visibility: visibility(Visibility::Private),
+        visibility: Visibility::Private.into(),
         name: name.map(|name| name.to_string()).unwrap_or_default(),
         topic: String::new(),
         role: None,
@@ -90,7 +90,7 @@ fn add_last_message(
     room: &mut Room,
 ) -> Result<(), StoreError> {
     if let Some(message) = reader.last_message(id, viewer)? {
-        room.last_message = Some(fresh_message(reader.records(), id, &message)?);
+        room.last_message = Some(message_object(&reader.messages, id, &message)?);
     }
     Ok(())
 }

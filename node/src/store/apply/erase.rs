@@ -1,6 +1,8 @@
 //! Erasure: what was deleted leaves the log, too. A stub takes its place, the same on every node, from which the same
 //! views are made; what comes later than its deletion is kept as a stub at once.
 
+use std::borrow::Cow;
+
 use redb::ReadableTable;
 use starling_protocol::{Event, EventBody, OriginId, Pos, Scope, event::MessageKey};
 
@@ -11,11 +13,15 @@ use crate::store::{
 };
 
 /// Events of a deleted scope that are erased in one commit: bounds how long posts wait behind it.
-const ERASE_EVENTS: usize = 200;
+const ERASE_EVENTS: usize = if cfg!(test) { 3 } else { 200 };
 
 impl Tables<'_> {
-    /// Whether what an event says was deleted before it came: it is kept as a stub.
-    pub fn is_erased(&self, event: &Event) -> Result<bool, StoreError> {
+    /// An event as it is kept and applied: as a stub if what it says was deleted before it came.
+    pub fn kept<'event>(&self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
+        Ok(if self.is_erased(event)? { Cow::Owned(event.erased()) } else { Cow::Borrowed(event) })
+    }
+
+    fn is_erased(&self, event: &Event) -> Result<bool, StoreError> {
         if let Some(user) = event.scope.as_user() {
             return Ok(self.records.account(user)?.is_some_and(|account| account.deleted));
         }
@@ -24,12 +30,10 @@ impl Tables<'_> {
             EventBody::MessageEdited(edited) => edited.message,
             _ => return Ok(false),
         };
+        // The deletion may be here before the room is.
         let room = self.records.get::<Room>(&event.scope, &[])?;
-        // In quick rooms nothing is deleted.
-        Ok(match room {
-            None => false,
-            Some(room) => room.deleted || self.records.has::<Deleted>(&event.scope, &message.to_bytes())?,
-        })
+        Ok(room.is_some_and(|room| room.deleted)
+            || self.records.has::<Deleted>(&event.scope, &message.to_bytes())?)
     }
 
     /// Erases every post and every edit of a message from the log.

@@ -71,6 +71,11 @@ impl Tables<'_> {
         if holder_before != Some(holder) {
             let shard = id_shard(posted.id);
             put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
+            if let Some(before) = holder_before {
+                // Who shows the id from now on may have been listed under another until now.
+                let id_before = message::listed_id(&before, sender, posted.id);
+                self.records.remove_index(&derived_id_index(id_before))?;
+            }
         }
 
         let before = self.message(sender, posted.id)?;

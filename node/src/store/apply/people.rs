@@ -5,6 +5,7 @@ use starling_protocol::{
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded},
     merge::{contact, read_mark, register, session, user},
 };
+use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -51,7 +52,7 @@ impl Tables<'_> {
                 let scope = Scope::user(user);
                 let rule = |state| register::written(state, pos, *level);
                 self.records.merge::<Notify>(&mut self.book, &scope, &room.0, rule)?;
-                self.changes.push(Change::Member(*room, user));
+                self.changes.push(Change::Member(*room, user, RoomChange::Updated));
                 Ok(())
             }
             _ => Ok(()),
@@ -103,8 +104,9 @@ impl Tables<'_> {
     fn user_deleted(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         self.account(user, pos, body)?;
         let scope = Scope::user(user);
-        for (session, _) in self.records.sessions(user)? {
-            self.session(user, &session.0, pos, body)?;
+        for (session, state) in self.records.sessions(user)? {
+            self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erased(state))?;
+            self.records.remove_index(&open_session_index(user, &session.0))?;
         }
         self.changes.push(Change::Profile(user));
         self.erase_later(&scope)

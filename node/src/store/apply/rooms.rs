@@ -5,6 +5,7 @@ use starling_protocol::{
     event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
     merge::{invite, member, room, room::MemberRoom},
 };
+use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -68,13 +69,14 @@ impl Tables<'_> {
                 self.records.put_index(&key, &())?;
             }
         }
+        let existed = before.as_ref().is_some_and(MemberRoom::exists);
         if after.deleted && before.is_none_or(|before| !before.deleted) {
             let members = self.records.members(id, &[])?.collect::<Result<Vec<_>, _>>()?;
             for (user, _) in members {
                 self.records.remove_index(&member_of_index(user, id))?;
             }
         }
-        self.changes.push(Change::Room(id));
+        self.changes.push(Change::Room(id, room_change(existed, after.exists())));
         Ok(())
     }
 
@@ -118,7 +120,7 @@ impl Tables<'_> {
             self.records.remove_index(&member_of_index(user, room))?;
         }
         self.count(&scope, user, membership_before, after.value.membership)?;
-        self.changes.push(Change::Member(room, user));
+        self.changes.push(Change::Member(room, user, room_change(place_before.is_some(), place.is_some())));
         self.invite_used(room, set)
     }
 
@@ -159,5 +161,14 @@ impl Tables<'_> {
         let rule = |uses: Option<u32>| uses.unwrap_or(0).saturating_add(1);
         self.records.merge::<InviteUses>(&mut self.book, &scope, &code.0, rule)?;
         Ok(())
+    }
+}
+
+/// What has become of what was there or not.
+fn room_change(before: bool, now: bool) -> RoomChange {
+    match (before, now) {
+        (false, true) => RoomChange::Joined,
+        (true, false) => RoomChange::Removed,
+        (true, true) | (false, false) => RoomChange::Updated,
     }
 }

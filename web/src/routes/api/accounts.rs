@@ -43,19 +43,38 @@ pub fn client(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Cli
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Register {
+pub struct Register {
     /// Capitals are taken for small letters.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
-    username: String,
+    pub username: String,
     /// 8 characters to 256 bytes, and not among the commonest.
     #[schema(format = Password, min_length = 8, max_length = 256)]
-    password: String,
+    pub password: String,
     /// What to be shown as, if not as the username.
     #[schema(min_length = 1, max_length = 64)]
-    display_name: Option<String>,
+    pub display_name: Option<String>,
     /// An invite to a room, where registration wants one.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
-    invite: Option<String>,
+    pub invite: Option<String>,
+}
+
+/// What somebody asks who wants an account.
+pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let username = invalid.check("username", Username::parse(&body.username));
+    let password = invalid.check("password", web.accounts.judge_password(&body.password));
+    let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
+    let display_name = invalid.check("display_name", display_name);
+    // An invite that can be none is as one that is not good any more.
+    let invite = body.invite.map(|code| InviteCode::parse(&code)).transpose();
+    let invite = invalid.check("invite", invite).map(Option::flatten);
+    let (Some(username), Some(()), Some(display_name), Some(invite)) =
+        (username, password, display_name, invite)
+    else {
+        return Err(invalid.into());
+    };
+    let door = Door::Public(invite);
+    Ok(Registration { username, password: Secret(body.password), display_name, door })
 }
 
 /// Register
@@ -75,22 +94,8 @@ async fn register(
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<(StatusCode, Json<LoggedIn>), Problem> {
-    let mut invalid = problem::Invalid::default();
-    let username = invalid.check("username", Username::parse(&body.username));
-    let password = invalid.check("password", web.accounts.judge_password(&body.password));
-    let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
-    let display_name = invalid.check("display_name", display_name);
-    // An invite that can be none is as one that is not good any more.
-    let invite = body.invite.map(|code| InviteCode::parse(&code)).transpose();
-    let invite = invalid.check("invite", invite).map(Option::flatten);
-    let (Some(username), Some(()), Some(display_name), Some(invite)) =
-        (username, password, display_name, invite)
-    else {
-        return Err(invalid.into());
-    };
+    let registration = parse_registration(&web, body)?;
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
-    let door = Door::Public(invite);
-    let registration = Registration { username, password: Secret(body.password), display_name, door };
     let logged_in = web.accounts.register(client(address, &headers), registration).await?;
     Ok((StatusCode::CREATED, Json(logged_in)))
 }

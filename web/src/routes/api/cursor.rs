@@ -10,6 +10,8 @@ use axum::{
     response::Response,
 };
 
+use starling_protocol::Cursor;
+
 use crate::routes::Web;
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
@@ -27,10 +29,14 @@ pub async fn carry(State(web): State<Arc<Web>>, request: Request, next: Next) ->
 
 /// What the request's cursor covers is waited for; what cannot be had is not there.
 pub async fn wait(web: &Web, headers: &HeaderMap) {
-    let Some(Ok(text)) = headers.get(NAME).map(HeaderValue::to_str) else { return };
-    if let Ok(cursor) = web.rooms.open(text) {
+    if let Some(cursor) = brought(web, headers) {
         web.rooms.catch_up(&cursor.vector).await;
     }
+}
+
+/// The cursor of a request, if it brings one that can be read here.
+pub fn brought(web: &Web, headers: &HeaderMap) -> Option<Cursor> {
+    web.rooms.open(headers.get(NAME)?.to_str().ok()?).ok()
 }
 
 /// The node's cursor as of now, sealed for whoever asks: the user that authentication has put into the request's

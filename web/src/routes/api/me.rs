@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Deserializer};
 use starling_protocol::{
-    DisplayName, ErrorCode, Username, event,
+    DisplayName, ErrorCode, Username,
     frame::client::parse_at,
     settings::{self, language},
 };
@@ -210,11 +210,7 @@ async fn change_settings(
         Theme::Light => settings::Theme::Light,
         Theme::Dark => settings::Theme::Dark,
     });
-    let notify = body.notify.map(|level| match level {
-        NotifyLevel::All => event::NotifyLevel::All,
-        NotifyLevel::Mentions => event::NotifyLevel::Mentions,
-        NotifyLevel::None => event::NotifyLevel::None,
-    });
+    let notify = body.notify.map(Into::into);
     let change = SettingsChange { theme, language, notify, dnd_until_ms };
     Ok(Json(web.accounts.change_settings(who, change).await?))
 }

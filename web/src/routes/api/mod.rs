@@ -1,12 +1,16 @@
 //! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
 //! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
 
-mod accounts;
+pub mod accounts;
+mod admin;
 pub mod caller;
+mod contacts;
 pub mod cursor;
 mod extract;
 mod list;
 mod me;
+mod messages;
+mod rooms;
 mod sessions;
 
 pub use caller::Caller;
@@ -21,5 +25,13 @@ use super::Web;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    OpenApiRouter::default().merge(accounts::routes()).merge(me::routes()).merge(sessions::routes())
+    // One line a group.
+    OpenApiRouter::default()
+        .merge(accounts::routes())
+        .merge(admin::routes())
+        .merge(contacts::routes())
+        .merge(me::routes())
+        .merge(messages::routes())
+        .merge(rooms::routes())
+        .merge(sessions::routes())
 }

@@ -31,8 +31,8 @@ use crate::{
     metrics::WebMetrics,
     routes::WebSettings,
     service::{
-        HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, Rooms, SealedCursor,
-        nobody::Nobody,
+        HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, RegistrationMode, Rooms,
+        SealedCursor, nobody::Nobody,
     },
 };
 
@@ -184,13 +184,23 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
     Arc::new(Web {
         authentication: Arc::new(Nobody),
         accounts: Arc::new(Nobody),
+        administration: Arc::new(Nobody),
+        contacts: Arc::new(Nobody),
         guard: Guard::default(),
+        member_rooms: Arc::new(Nobody),
+        messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,
-        settings: WebSettings { node: "node".into(), guests_enabled: true, metrics: true },
+        settings: WebSettings {
+            node: "node".into(),
+            guests_enabled: true,
+            registration: RegistrationMode::Open,
+            public_url: None,
+            metrics: true,
+        },
         drain,
     })
 }

@@ -2,20 +2,20 @@
 //! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
 //! knows what the disk holds.
 
+mod announce;
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use starling_protocol::{
-    ErrorCode, Event, GuestId, MessageId, OriginId, Pos, RoomId, Sender,
-    frame::client::{ListedMessage, MessageObject},
+    ErrorCode, Event, MessageId, OriginId, Pos,
     limits::EVENTS_CHUNK_BYTES_MAX,
     replica::{Input, Until},
 };
 use starling_web::{
-    lane::{CommitPoint, Frame, Lanes},
+    lane::{CommitPoint, Lanes},
     service::{Post, PostOutcome, Posted, Refusal},
 };
 use tokio::{
@@ -43,12 +43,6 @@ const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 const RAISE_MS: u64 = 10_000;
 /// A commit that takes longer is a stall: peers no longer wait for this node.
 const STALL: Duration = Duration::from_secs(1);
-
-/// Of a room in which guests are shown under other names, so many of the newest messages are looked through for
-/// theirs, which are sent again: more than a page shows at first.
-const SHOWN_AGAIN_MESSAGES: usize = 200;
-/// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
-const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 
 /// A write, and who waits for it.
 #[derive(Debug)]
@@ -155,6 +149,15 @@ impl WriterHandle {
         self.of_nobody(Request::Op { op, done: oneshot::channel().0 })
     }
 
+    /// Commits one thing that no user asked for and waits until it is durable here; nothing if there was no room for it.
+    pub async fn commit_for_nobody(&self, op: Op) -> Option<OpResult> {
+        let (done, result) = oneshot::channel();
+        if !self.of_nobody(Request::Op { op, done }) {
+            return None;
+        }
+        result.await.ok()
+    }
+
     /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
         self.of_nobody(Request::Apply(events))
@@ -235,21 +238,10 @@ impl Writer {
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
-        let Commit { number, vector, results, own, received, listed, changes: _, digests, renamed } = commit;
-        self.lanes.begin(number);
-        // Each room's lane is looked up once a commit; rooms in which nobody is here cost nothing more.
-        let mut rooms = BTreeMap::new();
-        for (room, message) in &listed {
-            let lane = rooms.entry(*room).or_insert_with(|| Some((self.lanes.get(*room)?, Vec::new())));
-            if let Some((_, frames)) = lane {
-                frames.push(frame(number, *room, message));
-            }
-        }
-        for (lane, frames) in rooms.into_values().flatten() {
-            lane.push(frames);
-        }
+        self.lanes.begin(commit.number);
+        announce::announce(&self.lanes, self.committer.store(), &commit);
+        let Commit { number, vector, results, own, received, digests, renamed, .. } = commit;
         if !renamed.is_empty() {
-            self.show_again(number, &renamed);
             presence.renamed(renamed);
         }
         let mut inputs = Vec::new();
@@ -288,28 +280,6 @@ impl Writer {
         }
     }
 
-    /// Sends the newest messages of guests again who are shown under another name now; clients replace by id. What is
-    /// older has its new name once it is loaded again.
-    fn show_again(&self, number: u64, renamed: &BTreeSet<(RoomId, GuestId)>) {
-        let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
-        for (room, lane) in rooms.into_iter().filter_map(|room| Some((room, self.lanes.get(room)?))) {
-            let page = match self.committer.store().page(room, None, SHOWN_AGAIN_MESSAGES, None) {
-                Ok(page) => page,
-                Err(error) => {
-                    tracing::error!(%error, "cannot read what is to be shown under another name");
-                    continue;
-                }
-            };
-            let is_renamed = |message: &&ListedMessage| matches!(&message.posted.sender, Sender::Guest { id, .. } if renamed.contains(&(room, *id)));
-            let mut bytes = 0;
-            let frames = page.messages.iter().filter(is_renamed).map(|message| frame(number, room, message));
-            lane.push(frames.take_while(|frame| {
-                bytes += frame.text.len();
-                bytes <= SHOWN_AGAIN_BYTES
-            }));
-        }
-    }
-
     fn ack_when_durable(
         &self,
         id: MessageId,
@@ -329,12 +299,6 @@ impl Writer {
             }),
         }
     }
-}
-
-/// A message as the sessions of its room are sent it.
-fn frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
-    let text = MessageObject::new(room, message, false).to_json();
-    Frame { from: message.posted.sender.user(), ..Frame::new(commit, message.pos.hlc, text) }
 }
 
 /// Who is to be told of a request's result.

@@ -1,0 +1,50 @@
+//! What may be done to messages of rooms of members.
+
+use starling_protocol::{ErrorCode, RoomId, Sender, UserId, event::Role};
+use starling_web::service::Refusal;
+
+use super::{at_least, hides, may_post};
+use crate::store::{Records, Rows, StoreError};
+
+/// There is no such message, or none that the asker may know of.
+pub fn no_such_message() -> Refusal {
+    Refusal::new(ErrorCode::NotFound, "there is no such message")
+}
+
+/// Whether a user may see a message: he is in its room, and has not blocked its author.
+pub fn may_see<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+    author: &Sender,
+) -> Result<bool, StoreError> {
+    if records.role(room, user)?.is_none() {
+        return Ok(false);
+    }
+    author.user().map_or(Ok(true), |author| Ok(!hides(records, user, author)?))
+}
+
+/// Why a user may not give a message that he sees another text; nothing if he may.
+pub fn may_edit<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+    author: &Sender,
+) -> Result<Option<Refusal>, StoreError> {
+    if author.user() != Some(user) {
+        return Ok(Some(Refusal::new(ErrorCode::Forbidden, "only its author edits a message")));
+    }
+    may_post(records, room, user)
+}
+
+/// Why a user may not delete a message that he sees; nothing if he may.
+pub fn may_delete<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+    author: &Sender,
+) -> Result<Option<Refusal>, StoreError> {
+    let may = author.user() == Some(user) || at_least(records.role(room, user)?, Role::Moderator);
+    let refusal = || Refusal::new(ErrorCode::Forbidden, "only its author and moderators delete a message");
+    Ok((!may).then(refusal))
+}

@@ -1,0 +1,176 @@
+//! What administrators and operators do with accounts: look at them, let them administer the service, shut them out,
+//! and make links with which their owners choose new passwords.
+
+mod reset;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use starling_protocol::{ErrorCode, Hlc, Pos, Scope, UserId, event::UserFlagged};
+use starling_web::{
+    objects::ManagedUser,
+    service::{Administration, Client, Refusal, ResetLink, Secret, UserFlags},
+};
+
+use super::{Base, render};
+use crate::{
+    auth::{Code, Passwords},
+    key_derivation::RootKey,
+    permissions,
+    store::{Decision, Records, Rows, StoreError},
+};
+
+/// Who asks for it.
+#[derive(Clone, Copy, Debug)]
+pub enum Asker {
+    /// Whoever runs the node, over the control socket.
+    Operator,
+    /// A user, who is refused unless he administers the service.
+    User(UserId),
+}
+
+impl Asker {
+    fn refused<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
+        match self {
+            Self::Operator => Ok(None),
+            Self::User(user) => permissions::may_administer(records, user),
+        }
+    }
+}
+
+/// Implements what `web` asks of administration, and what commands ask.
+#[derive(Clone)]
+pub struct AdministrationService {
+    base: Base,
+    passwords: Arc<Passwords>,
+    setup: Code,
+}
+
+#[async_trait]
+impl Administration for AdministrationService {
+    async fn users(
+        &self,
+        by: UserId,
+        prefix: String,
+        behind: Option<UserId>,
+        most: usize,
+    ) -> Result<Vec<ManagedUser>, Refusal> {
+        let prefix = prefix.to_ascii_lowercase();
+        let users = move |records: &_| list(records, by, &prefix, behind, most);
+        self.base.look(users).await?
+    }
+
+    async fn change(&self, by: UserId, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal> {
+        self.flag(Asker::User(by), user, flags).await?;
+        let found = self.base.look(move |records| managed(records, user)).await?;
+        found.ok_or_else(permissions::no_such_user)
+    }
+
+    async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal> {
+        self.reset_link(Asker::User(by), user).await
+    }
+
+    async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {
+        let is_right = Code::parse(code).is_some_and(|code| code.is(&self.setup.hash()));
+        Ok(is_right && self.first_administrator().await?.is_none())
+    }
+
+    async fn reset_for(&self, code: &str) -> Result<String, Refusal> {
+        Ok(self.linked(code).await?.1)
+    }
+
+    async fn reset_password(
+        &self,
+        client: Client<'_>,
+        code: &str,
+        password: Secret,
+    ) -> Result<String, Refusal> {
+        self.reset(client, code, password).await
+    }
+}
+
+impl AdministrationService {
+    /// All nodes of a cluster have the same token secret, so that `/setup/…` works on each of them.
+    pub fn new(base: Base, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
+        let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
+        let code = key.first_chunk().expect("a key is longer than a code");
+        Self { base, passwords, setup: Code::new(*code) }
+    }
+
+    /// The account that is shown under a name, also as `name~xxxx`.
+    pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
+        let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
+        self.base.find(move |records| records.shown_as(&name)).await?.ok_or(unknown)
+    }
+
+    /// Changes what an account may; says whether anything was to be changed.
+    pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
+        let decided = self.base.decide(move |tables| flagged(&tables.records, by, user, flags)).await?;
+        Ok(decided.is_some())
+    }
+
+    /// What opens `/setup/…` on every node, while there is no administrator; nothing if there is one.
+    pub async fn setup_code(&self) -> Result<Option<String>, Refusal> {
+        Ok(self.first_administrator().await?.is_none().then(|| self.setup.text()))
+    }
+
+    async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
+        self.base.find(|records| records.administrators()?.next().transpose()).await
+    }
+}
+
+fn flagged<T: Rows>(
+    records: &Records<T>,
+    by: Asker,
+    user: UserId,
+    flags: UserFlags,
+) -> Result<Decision, StoreError> {
+    if let Some(refusal) = by.refused(records)? {
+        return Ok(Decision::Refuse(refusal));
+    }
+    let Some(account) = records.user(user)? else {
+        return Ok(Decision::Refuse(permissions::no_such_user()));
+    };
+    let admin = flags.admin.filter(|admin| *admin != account.is_admin());
+    let disabled = flags.disabled.filter(|disabled| *disabled != account.is_disabled());
+    if admin.is_none() && disabled.is_none() {
+        return Ok(Decision::Nothing);
+    }
+    let administers = account.is_admin() && !account.is_disabled();
+    let steps_down = admin == Some(false) || disabled == Some(true);
+    if administers && steps_down && records.is_last_administrator(user)? {
+        let detail = "this is the last administrator; make another one first";
+        return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+    }
+    Ok(Decision::one_above(account.changed_at(), Scope::user(user), UserFlagged { admin, disabled }))
+}
+
+fn list<T: Rows>(
+    records: &Records<T>,
+    by: UserId,
+    prefix: &str,
+    behind: Option<UserId>,
+    most: usize,
+) -> Result<Result<Vec<ManagedUser>, Refusal>, StoreError> {
+    if let Some(refusal) = permissions::may_administer(records, by)? {
+        return Ok(Err(refusal));
+    }
+    let behind = behind.map(|user| records.claim_of(user)).transpose()?.flatten();
+    let users = records.accounts(prefix, behind.as_ref(), most)?;
+    let shown = users.into_iter().map(|user| managed(records, user)).filter_map(Result::transpose);
+    shown.collect::<Result<Vec<_>, _>>().map(Ok)
+}
+
+fn managed<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<ManagedUser>, StoreError> {
+    let Some(account) = records.user(user)? else { return Ok(None) };
+    let person = records.person(user)?;
+    let created = account.registered.map_or(Hlc::default(), |Pos { hlc, .. }| hlc);
+    Ok(Some(ManagedUser {
+        id: user.to_string(),
+        username: person.username,
+        display_name: person.display_name,
+        created_at: render::time(created),
+        admin: account.is_admin(),
+        disabled: account.is_disabled(),
+    }))
+}

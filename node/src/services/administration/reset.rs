@@ -1,0 +1,131 @@
+//! Choosing a password without the present one: through a reset link, or as the operator.
+
+use starling_protocol::{
+    ErrorCode, Scope, UserId,
+    event::{PasswordChanged, ResetLinkMade},
+    merge::user::UserState,
+};
+use starling_web::service::{Client, Refusal, ResetLink, Secret};
+
+use super::{AdministrationService, Asker};
+use crate::{
+    auth::{Caller, Code},
+    permissions,
+    services::{accounts::overloaded, render},
+    store::{Decision, Records, Rows, StoreError, Tables},
+};
+
+/// How long a reset link can be used.
+const RESET_LINK_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// On whose word a password is replaced.
+#[derive(Clone)]
+enum Word {
+    Operator,
+    Link(Code),
+}
+
+impl AdministrationService {
+    /// Makes a link with which the account's owner chooses a new password.
+    pub async fn reset_link(&self, by: Asker, user: UserId) -> Result<ResetLink, Refusal> {
+        let code = Code::new(self.base.machine.random());
+        let expires_ms = self.base.machine.now_ms() + RESET_LINK_MS;
+        let made = ResetLinkMade { code_hash: code.hash(), expires_ms };
+        self.base
+            .decide(move |tables| {
+                if let Some(refusal) = by.refused(&tables.records)? {
+                    return Ok(Decision::Refuse(refusal));
+                }
+                let Some(account) = tables.records.user(user)? else {
+                    return Ok(Decision::Refuse(permissions::no_such_user()));
+                };
+                Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
+            })
+            .await?;
+        Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
+    }
+
+    /// Sets a password, which was found good, for an account's owner.
+    pub async fn set_password(&self, user: UserId, password: Secret) -> Result<(), Refusal> {
+        self.replace_password(Caller::LoggedIn, user, Word::Operator, password).await
+    }
+
+    /// Whose password a link lets choose.
+    pub(super) async fn linked(&self, text: &str) -> Result<(UserId, String), Refusal> {
+        let (user, code) = read(text).ok_or_else(no_such_link)?;
+        let now_ms = self.base.machine.now_ms();
+        let found = self.base.find(move |records| {
+            if !records.user(user)?.is_some_and(|account| is_good(&account, &code, now_ms)) {
+                return Ok(None);
+            }
+            records.username(user)
+        });
+        Ok((user, found.await?.ok_or_else(no_such_link)?))
+    }
+
+    /// Chooses a password through a link.
+    pub(super) async fn reset(
+        &self,
+        client: Client<'_>,
+        text: &str,
+        password: Secret,
+    ) -> Result<String, Refusal> {
+        let (user, username) = self.linked(text).await?;
+        let (_, code) = read(text).ok_or_else(no_such_link)?;
+        let caller = Caller::Stranger { address: client.address, account: &username };
+        self.replace_password(caller, user, Word::Link(code), password).await?;
+        Ok(username)
+    }
+
+    async fn replace_password(
+        &self,
+        caller: Caller<'_>,
+        user: UserId,
+        word: Word,
+        Secret(password): Secret,
+    ) -> Result<(), Refusal> {
+        let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
+        let now_ms = self.base.machine.now_ms();
+        let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &word, &hash, now_ms);
+        self.base.decide(decide).await.map(|_| ())
+    }
+}
+
+fn decide<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+    word: &Word,
+    hash: &str,
+    now_ms: u64,
+) -> Result<Decision, StoreError> {
+    let account = records.user(user)?;
+    let Some(account) = account.filter(|account| match word {
+        Word::Operator => true,
+        Word::Link(code) => is_good(account, code, now_ms),
+    }) else {
+        return Ok(Decision::Refuse(match word {
+            Word::Operator => permissions::no_such_user(),
+            Word::Link(_) => no_such_link(),
+        }));
+    };
+    let changed = PasswordChanged { password: Some(hash.into()), keeps: None };
+    // Above the link, too, which ends by it.
+    Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
+}
+
+fn is_good(account: &UserState, code: &Code, now_ms: u64) -> bool {
+    account.reset_link().is_some_and(|link| code.is(&link.code_hash) && now_ms < link.expires_ms)
+}
+
+/// A link names its user: nobody else's has to be looked at.
+fn read(text: &str) -> Option<(UserId, Code)> {
+    let (user, code) = text.split_once('.')?;
+    Some((UserId::parse(user).ok().flatten()?, Code::parse(code)?))
+}
+
+fn no_such_link() -> Refusal {
+    Refusal::new(
+        ErrorCode::NotFound,
+        "this link was used, replaced or is older than a day; ask an administrator for another",
+    )
+}

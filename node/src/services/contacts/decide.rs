@@ -1,0 +1,79 @@
+//! What becomes of what somebody wants of somebody else, in the light of what holds at the commit. A block is not told
+//! to the one who is blocked: what he wants is decided as if the other had declined.
+
+use starling_protocol::{
+    ErrorCode, EventDraft, Scope, UserId,
+    event::{RoomOpened, Stance, direct_room},
+    merge::contact::Relation,
+};
+use starling_web::service::ContactAct;
+
+use crate::{
+    permissions,
+    store::{Decision, Records, Rows, StoreError},
+};
+
+/// Requests, answers, removals, blocks.
+pub fn act<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+    act: ContactAct,
+    other: UserId,
+) -> Result<Decision, StoreError> {
+    if records.user(other)?.is_none() {
+        return Ok(Decision::Refuse(permissions::no_such_user()));
+    }
+    let sides = records.sides(user, other)?;
+    let stance = match (act, sides.relation()) {
+        (ContactAct::Ask, Relation::None | Relation::Incoming) | (ContactAct::Accept, Relation::Incoming) => {
+            Stance::Yes
+        }
+        (ContactAct::Decline, Relation::Incoming)
+        | (ContactAct::Remove, Relation::Incoming | Relation::Outgoing | Relation::Accepted)
+        | (ContactAct::Unblock, Relation::Blocked) => Stance::None,
+        (ContactAct::Accept, Relation::Accepted) | (ContactAct::Block, Relation::Blocked) => {
+            return Ok(Decision::Nothing);
+        }
+        (ContactAct::Block, _) => Stance::Blocked,
+        (refused, relation) => return Ok(refuse(refused, relation)),
+    };
+    let draft = EventDraft::new(Scope::user(user), sides.saying(other, stance));
+    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+}
+
+fn refuse(act: ContactAct, relation: Relation) -> Decision {
+    let (code, detail) = match (act, relation) {
+        (ContactAct::Ask, Relation::Blocked) => {
+            (ErrorCode::AlreadyExists, "you have blocked this user; unblock first")
+        }
+        (ContactAct::Ask, Relation::Accepted) => (ErrorCode::AlreadyExists, "you are contacts already"),
+        (ContactAct::Ask, _) => (ErrorCode::AlreadyExists, "you have asked already; wait for a yes"),
+        (ContactAct::Accept | ContactAct::Decline, _) => {
+            (ErrorCode::NotFound, "this user does not ask to be your contact")
+        }
+        (ContactAct::Unblock, _) => (ErrorCode::NotFound, "you have not blocked this user"),
+        (ContactAct::Remove, Relation::Blocked) => {
+            (ErrorCode::NotFound, "this user is no contact; you have blocked him, which /unblock ends")
+        }
+        (ContactAct::Remove | ContactAct::Block, _) => (ErrorCode::NotFound, "this user is no contact"),
+    };
+    Decision::refuse(code, detail)
+}
+
+/// The room of two contacts.
+pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Decision, StoreError> {
+    if records.user(other)?.is_none() {
+        return Ok(Decision::Refuse(permissions::no_such_user()));
+    }
+    let sides = records.sides(user, other)?;
+    if sides.relation() != Relation::Accepted {
+        return Ok(Decision::Refuse(permissions::not_contacts()));
+    }
+    let room = direct_room(user, other);
+    if records.member_room(room)?.is_some() {
+        return Ok(Decision::Nothing);
+    }
+    let opened = RoomOpened::Direct { one: user.min(other), other: user.max(other) };
+    let draft = EventDraft::new(Scope::room(room), opened);
+    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+}

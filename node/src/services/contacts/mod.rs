@@ -1,0 +1,80 @@
+//! Contacts, the search for people, and direct rooms.
+
+pub mod decide;
+mod search;
+
+use async_trait::async_trait;
+use starling_protocol::{UserId, event::direct_room};
+use starling_web::{
+    objects::{Contact, ContactState, Room, User},
+    service::{ContactAct, Contacts, Refusal},
+};
+
+use super::{base::Base, render};
+use crate::{
+    permissions,
+    store::{RecordsReader, StoreError},
+};
+
+/// Implements [`Contacts`].
+pub struct ContactsService {
+    /// What it stands on.
+    pub base: Base,
+}
+
+#[async_trait]
+impl Contacts for ContactsService {
+    async fn list(
+        &self,
+        user: UserId,
+        states: Vec<ContactState>,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Contact>, Refusal> {
+        self.base.look(move |records| list(records, user, &states, after, limit)).await
+    }
+
+    async fn named(&self, username: String) -> Result<UserId, Refusal> {
+        let found = self.base.find(move |records| records.user_called(&username)).await?;
+        found.ok_or_else(permissions::no_such_user)
+    }
+
+    async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal> {
+        self.base.decide(move |tables| decide::act(&tables.records, user, act, other)).await?;
+        self.base.look(move |records| render::contact(records, user, other)).await
+    }
+
+    async fn search(&self, user: UserId, text: String, limit: usize) -> Result<Vec<User>, Refusal> {
+        self.base.look(move |records| search::people(records, user, &text, limit)).await
+    }
+
+    async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
+        let made = self.base.decide(move |tables| decide::direct(&tables.records, user, other)).await?;
+        let id = direct_room(user, other);
+        let room =
+            self.base.read(move |store| render::room_object(&mut store.room_reader()?, id, user)).await?;
+        Ok((room.ok_or_else(permissions::no_such_room)?, made.is_some()))
+    }
+}
+
+fn list(
+    records: &RecordsReader,
+    user: UserId,
+    states: &[ContactState],
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<Contact>, StoreError> {
+    let mut contacts = Vec::new();
+    for acquaintance in records.acquaintances(user, after.unwrap_or(UserId([0; 16])))? {
+        let (other, sides) = acquaintance?;
+        let wanted = Some(other) != after && states.contains(&render::contact_state(sides.relation()));
+        // Whose account is gone stands to nobody in any way.
+        if wanted && records.user(other)?.is_some() {
+            contacts.push(render::contact_of(records, other, sides)?);
+        }
+        if contacts.len() == limit {
+            break;
+        }
+    }
+    Ok(contacts)
+}

@@ -1,0 +1,51 @@
+//! The search for people: a few of those whose names begin so, never all.
+
+use std::collections::BTreeSet;
+
+use starling_protocol::{UserId, text::folded};
+use starling_web::objects::User;
+
+use crate::{
+    services::render,
+    store::{Records, Rows, StoreError},
+};
+
+/// Names that are looked at, of either kind: enough to find some where most are of no account that is to be found.
+const NAMES_MAX: usize = 500;
+
+/// People whose names, or else display names, begin with a text, in any case of letters. None who has blocked the
+/// viewer, who is shut out or gone; and not the viewer.
+pub fn people<T: Rows>(
+    records: &Records<T>,
+    viewer: UserId,
+    text: &str,
+    limit: usize,
+) -> Result<Vec<User>, StoreError> {
+    let folded_text = folded(text);
+    let name = text.to_ascii_lowercase();
+    // Who is shown as `name~xxxx` has claimed `name`.
+    let claimed = name.split('~').next().unwrap_or_default();
+    let named = records.users_named(claimed)?.take(NAMES_MAX);
+    let shown = records.users_shown_as(&folded_text)?.take(NAMES_MAX);
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::from([viewer]));
+    for user in named.chain(shown) {
+        let user = user?;
+        if !seen.insert(user) || !may_be_found(records, viewer, user)? {
+            continue;
+        }
+        let user = render::user(records, user)?;
+        // His name may be another by now.
+        if user.username.starts_with(&name) || folded(&user.display_name).starts_with(&*folded_text) {
+            found.push(user);
+        }
+        if found.len() == limit {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn may_be_found<T: Rows>(records: &Records<T>, viewer: UserId, user: UserId) -> Result<bool, StoreError> {
+    let here = records.user(user)?.is_some_and(|account| !account.is_disabled());
+    Ok(here && !records.sides(viewer, user)?.is_blocked())
+}

@@ -1,0 +1,170 @@
+//! Lists of rooms, and of what belongs to one, by pages. A page's mark is the key of what stands behind it, or says as
+//! of when the list is shown.
+
+use starling_protocol::{
+    ErrorCode, Hlc, RoomId, UserId,
+    event::{InviteMade, Membership, Role},
+    limits::PAGE_ITEMS_MAX,
+    text::folded,
+};
+use starling_web::{
+    objects::{Ban, Invite, Member, Room},
+    service::{Mark, Page, Part, Refusal},
+};
+
+use crate::{
+    permissions::rooms::{self as may, No},
+    services::render::{self, room_object},
+    store::{Records, RecordsReader, RoomReader, Rows, StoreError},
+};
+
+/// Rooms that are passed over for one page of public rooms, at most: it is shorter then.
+const PASSED_OVER_MAX: usize = 5 * PAGE_ITEMS_MAX;
+
+/// The rooms of a user, where something last happened first, as of the first page: a room in which something happens
+/// meanwhile keeps its place, one that he joins meanwhile is not listed.
+pub fn mine(reader: &mut RoomReader, user: UserId, part: &Part) -> Result<Page<Room>, No> {
+    let behind = part.from.as_ref().map(parse_mine).transpose()?;
+    let as_of = behind.map_or(Hlc(u64::MAX), |(as_of, ..)| as_of);
+    let mut rooms = Vec::new();
+    for (room, member) in reader.records().rooms_of(user)? {
+        let Some(state) = reader.records().member_room(room)? else { continue };
+        let opened = state.opened.map_or(Hlc(0), |(place, _)| place.hlc);
+        let last = reader.last_place(room, as_of)?.map_or(Hlc(0), |place| place.hlc);
+        rooms.push((member.since.max(opened).max(last), room));
+    }
+    rooms.sort_unstable_by(|one, other| other.cmp(one));
+    let as_of = behind.map(|(as_of, ..)| as_of).or(rooms.first().map(|(last, _)| *last)).unwrap_or_default();
+    rooms.retain(|&place| behind.is_none_or(|(_, last, room)| place < (last, room)));
+    let more = rooms.len() > part.limit;
+    rooms.truncate(part.limit);
+    let next = rooms.last().filter(|_| more).map(|&(last, room)| mark_mine(as_of, last, room));
+    let mut items = Vec::new();
+    for (_, room) in rooms {
+        items.extend(room_object(reader, room, user)?);
+    }
+    Ok(Page { items, next })
+}
+
+fn mark_mine(as_of: Hlc, last: Hlc, room: RoomId) -> Mark {
+    Mark([&as_of.0.to_be_bytes()[..], &last.0.to_be_bytes(), &room.0].concat())
+}
+
+fn parse_mine(mark: &Mark) -> Result<(Hlc, Hlc, RoomId), No> {
+    let parse = |bytes: &[u8]| {
+        let (as_of, rest) = bytes.split_first_chunk()?;
+        let (last, room) = rest.split_first_chunk()?;
+        let hlc = |bytes: &[u8; 8]| Hlc(u64::from_be_bytes(*bytes));
+        Some((hlc(as_of), hlc(last), RoomId(room.try_into().ok()?)))
+    };
+    parse(&mark.0).ok_or_else(|| {
+        Refusal::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list").into()
+    })
+}
+
+/// Public rooms whose names begin with a text; not those from which the user is banned.
+pub fn public(
+    reader: &mut RoomReader,
+    user: UserId,
+    beginning: &str,
+    part: &Part,
+) -> Result<Page<Room>, StoreError> {
+    let mut found = Vec::new();
+    let mut next = None;
+    let rooms = reader.records().public_rooms(&folded(beginning), from(part))?;
+    for (passed, row) in rooms.enumerate() {
+        let (room, key) = row?;
+        if found.len() == part.limit || passed == PASSED_OVER_MAX {
+            next = Some(Mark(key));
+            break;
+        }
+        let standing = reader.records().standing_in(room, user)?;
+        if standing.is_none_or(|member| member.membership != Membership::Banned) {
+            found.push(room);
+        }
+    }
+    let mut items = Vec::new();
+    for room in found {
+        items.extend(room_object(reader, room, user)?);
+    }
+    Ok(Page { items, next })
+}
+
+/// The members of a room, as they would inherit it.
+pub fn members(records: &RecordsReader, by: UserId, room: RoomId, part: &Part) -> Result<Page<Member>, No> {
+    may::role_of_member(records, room, by)?;
+    let keyed = |row: Result<(UserId, Vec<u8>), StoreError>| -> Result<_, StoreError> {
+        let (user, key) = row?;
+        Ok((key, member(records, room, user)?))
+    };
+    Ok(page(records.members(room, from(part))?.map(keyed), part.limit)?)
+}
+
+/// A member of a room; nothing if he is none.
+pub fn member<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<Member>, StoreError> {
+    let Some(role) = records.role(room, user)? else { return Ok(None) };
+    let Some(member) = records.standing_in(room, user)? else { return Ok(None) };
+    let opened =
+        records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(place, _)| place.hlc);
+    let since = render::time(member.since.max(opened));
+    Ok(Some(Member { user: render::user(records, user)?, role: role.into(), since }))
+}
+
+/// Who is banned from a room.
+pub fn bans(records: &RecordsReader, by: UserId, room: RoomId, part: &Part) -> Result<Page<Ban>, No> {
+    may::role_at_least(records, room, by, Role::Moderator)?;
+    let keyed = |row: Result<UserId, StoreError>| -> Result<_, StoreError> {
+        let user = row?;
+        let banned = records.standing_in(room, user)?;
+        let ban = |since| Ok::<_, StoreError>(Ban { user: render::user(records, user)?, since });
+        Ok((user.0.to_vec(), banned.map(|banned| ban(render::time(banned.since))).transpose()?))
+    };
+    Ok(page(records.bans(room, from(part))?.map(keyed), part.limit)?)
+}
+
+/// The invites of a room.
+pub fn invites(records: &RecordsReader, by: UserId, room: RoomId, part: &Part) -> Result<Page<Invite>, No> {
+    may::role_at_least(records, room, by, Role::Moderator)?;
+    let keyed = |row: Result<InviteMade, StoreError>| -> Result<_, StoreError> {
+        let made = row?;
+        let uses = records.invite_uses(room, made.code)?;
+        Ok((made.code.0.to_vec(), Some(invite(&made, uses))))
+    };
+    Ok(page(records.invites(room, from(part))?.map(keyed), part.limit)?)
+}
+
+/// An invite that so many have used.
+pub fn invite(made: &InviteMade, uses: u32) -> Invite {
+    Invite {
+        code: made.code.to_string(),
+        url: format!("/invite/{}", made.code),
+        uses,
+        max_uses: made.max_uses,
+        expires_at: made.expires_ms.map(render::time_ms),
+    }
+}
+
+/// Where a list by keys begins.
+fn from(part: &Part) -> &[u8] {
+    part.from.as_ref().map_or(&[], |mark| &mark.0)
+}
+
+/// A page of a list by keys; its mark is the key of what would come next.
+fn page<T>(
+    rows: impl Iterator<Item = Result<(Vec<u8>, Option<T>), StoreError>>,
+    limit: usize,
+) -> Result<Page<T>, StoreError> {
+    let mut items = Vec::new();
+    for row in rows {
+        let (key, item) = row?;
+        if items.len() == limit {
+            return Ok(Page { items, next: Some(Mark(key)) });
+        }
+        items.extend(item);
+    }
+    Ok(Page { items, next: None })
+}

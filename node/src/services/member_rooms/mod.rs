@@ -1,0 +1,179 @@
+//! Rooms of members, in terms of the store and the writer.
+
+pub mod decisions;
+mod lists;
+#[cfg(test)]
+mod permission_tests;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use starling_protocol::{
+    ErrorCode, InviteCode, RoomId, UserId,
+    event::{InviteMade, NotifyLevel, Role},
+};
+use starling_web::{
+    objects::{Ban, Invite, Member, Room},
+    service::{MemberRooms, NewInvite, NewRoom, Page, Part, Refusal, RoomChange},
+};
+
+use self::decisions::{Drafts, answer, decision, no_such_invite};
+use super::{base::Base, render};
+use crate::{
+    permissions::{
+        no_such_room,
+        rooms::{No, known_room, role_of_member},
+    },
+    store::{RecordsReader, RecordsWriter, RoomReader, Store},
+};
+
+/// Implements [`MemberRooms`].
+pub struct MemberRoomsService {
+    /// What it stands on.
+    pub base: Base,
+}
+
+impl MemberRoomsService {
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl Fn(&mut RoomReader) -> Result<T, No> + Send + Sync + 'static,
+    ) -> Result<T, Refusal> {
+        self.base.ask(move |store: &Store| answer(ask(&mut store.room_reader()?))).await
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl Fn(&RecordsReader) -> Result<T, No> + Send + Sync + 'static,
+    ) -> Result<T, Refusal> {
+        self.base.ask(move |store: &Store| answer(look(&store.records()?))).await
+    }
+
+    async fn decide(
+        &self,
+        decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
+    ) -> Result<(), Refusal> {
+        self.base.decide(move |tables| decision(decide(&tables.records))).await.map(drop)
+    }
+
+    async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
+        let gone = || Refusal::new(ErrorCode::NotFound, "there is no such member of this room");
+        self.look(move |records| lists::member(records, room, user)?.ok_or_else(|| gone().into())).await
+    }
+}
+
+#[async_trait]
+impl MemberRooms for MemberRoomsService {
+    async fn open(&self, by: UserId, new: NewRoom) -> Result<Room, Refusal> {
+        let room = RoomId(self.base.machine.random());
+        self.decide(move |records| decisions::open(records, room, by, &new)).await?;
+        self.room(by, room).await
+    }
+
+    async fn mine(&self, user: UserId, part: Part) -> Result<Page<Room>, Refusal> {
+        self.ask(move |reader| lists::mine(reader, user, &part)).await
+    }
+
+    async fn public(&self, user: UserId, beginning: String, part: Part) -> Result<Page<Room>, Refusal> {
+        self.ask(move |reader| Ok(lists::public(reader, user, &beginning, &part)?)).await
+    }
+
+    async fn room(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
+        self.ask(move |reader| {
+            if reader.quick_room(room)?.is_none() {
+                known_room(reader.records(), room, user)?;
+            }
+            render::room_object(reader, room, user)?.ok_or_else(|| no_such_room().into())
+        })
+        .await
+    }
+
+    async fn change(&self, by: UserId, room: RoomId, change: RoomChange) -> Result<Room, Refusal> {
+        self.decide(move |records| decisions::change(records, room, by, &change)).await?;
+        self.room(by, room).await
+    }
+
+    async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::delete(records, room, by)).await
+    }
+
+    async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
+        self.decide(move |records| decisions::join(records, room, user)).await?;
+        self.room(user, room).await
+    }
+
+    async fn join_with(&self, user: UserId, code: InviteCode) -> Result<Room, Refusal> {
+        let now_ms = self.base.machine.now_ms();
+        self.decide(move |records| decisions::join_with(records, code, user, now_ms)).await?;
+        let room = self.look(move |records| Ok(records.invite(code)?.ok_or_else(no_such_invite)?.0)).await?;
+        self.room(user, room).await
+    }
+
+    async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::leave(records, room, user)).await
+    }
+
+    async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal> {
+        self.look(move |records| {
+            role_of_member(records, room, user)?;
+            if let Some(level) = records.notify_register(user, room)? {
+                return Ok(level.value);
+            }
+            Ok(records.account(user)?.map_or(NotifyLevel::All, |account| account.settings().notify))
+        })
+        .await
+    }
+
+    async fn set_notify_level(&self, user: UserId, room: RoomId, level: NotifyLevel) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::set_notify_level(records, room, user, level)).await
+    }
+
+    async fn members(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Member>, Refusal> {
+        self.look(move |records| lists::members(records, by, room, &part)).await
+    }
+
+    async fn add_member(
+        &self,
+        by: UserId,
+        room: RoomId,
+        user: UserId,
+        role: Role,
+    ) -> Result<Member, Refusal> {
+        self.decide(move |records| decisions::add(records, room, by, user, role)).await?;
+        self.member(room, user).await
+    }
+
+    async fn set_role(&self, by: UserId, room: RoomId, user: UserId, role: Role) -> Result<Member, Refusal> {
+        self.decide(move |records| decisions::set_role(records, room, by, user, role)).await?;
+        self.member(room, user).await
+    }
+
+    async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::remove(records, room, by, user, ban)).await
+    }
+
+    async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal> {
+        self.look(move |records| lists::bans(records, by, room, &part)).await
+    }
+
+    async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::lift_ban(records, room, by, user)).await
+    }
+
+    async fn invites(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Invite>, Refusal> {
+        self.look(move |records| lists::invites(records, by, room, &part)).await
+    }
+
+    async fn make_invite(&self, by: UserId, room: RoomId, new: NewInvite) -> Result<Invite, Refusal> {
+        let code = InviteCode(self.base.machine.random());
+        let now_ms = self.base.machine.now_ms();
+        let expires_ms = new.expires_in_s.map(|s| now_ms.saturating_add(s.saturating_mul(1_000)));
+        let made = InviteMade { code, by, max_uses: new.max_uses, expires_ms };
+        let invite = lists::invite(&made, 0);
+        self.decide(move |records| decisions::make_invite(records, room, &made, now_ms)).await?;
+        Ok(invite)
+    }
+
+    async fn revoke_invite(&self, by: UserId, room: RoomId, code: InviteCode) -> Result<(), Refusal> {
+        self.decide(move |records| decisions::revoke_invite(records, room, by, code)).await
+    }
+}

@@ -1,0 +1,292 @@
+//! Who may do what to people, in rooms and to messages, against a model that knows nothing of events: whatever people do
+//! in whatever order, what the model forbids does not succeed, what it allows does, and afterwards everybody stands as
+//! the model says.
+
+mod model;
+
+use proptest::prelude::*;
+use starling_protocol::{
+    InviteCode, RoomId, RoomName, UserId,
+    event::{InviteMade, Membership, NotifyLevel, Role, Visibility, direct_room},
+    merge::contact::Relation,
+};
+use starling_web::service::{ContactAct, Part, Refusal, RoomChange, Wanted};
+
+use self::model::{Act, Doing, Handling, Model, Place, Verdict, pair};
+use super::{
+    decisions::{self, answer},
+    lists,
+};
+use crate::{
+    permissions::{
+        hides, hides_presence,
+        rooms::{No, known_room},
+    },
+    services::{
+        contacts::decide as contacts,
+        messages::{pages, read},
+        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+    },
+    store::StoreError,
+};
+
+const PEOPLE: [UserId; 4] = [ANN, BOB, EVE, STRANGER];
+/// Who are contacts when it begins.
+const CONTACTS: [(UserId, UserId); 3] = [(ANN, STRANGER), (BOB, STRANGER), (ANN, EVE)];
+
+/// A node, and what was done on it.
+struct Played {
+    node: Node,
+    model: Model,
+    said: u128,
+    invites: u8,
+    acts: u32,
+}
+
+fn room_of(place: Place) -> RoomId {
+    match place {
+        Place::Named(n) => [ROOM, OTHER_ROOM][n],
+        Place::Direct(one, other) => direct_room(one, other),
+    }
+}
+
+fn all() -> Part {
+    Part { from: None, limit: 200 }
+}
+
+fn verdict<T>(done: Result<T, Refusal>) -> Verdict {
+    done.map(drop).map_err(|refusal| refusal.code)
+}
+
+/// What comes of a look.
+fn seen<T>(look: Result<T, No>) -> Verdict {
+    verdict(answer(look).unwrap())
+}
+
+fn code(n: usize) -> InviteCode {
+    InviteCode([u8::try_from(n).unwrap(); 10])
+}
+
+impl Played {
+    fn new() -> Self {
+        let mut played = Self { node: Node::with_rooms(), model: Model::new(), said: 0, invites: 0, acts: 0 };
+        for (one, other) in CONTACTS {
+            for (user, other) in [(one, other), (other, one)] {
+                let ask = Act::Contact(user, ContactAct::Ask, other);
+                assert_eq!((played.model.act(ask), played.does(ask)), (Ok(()), Ok(())));
+            }
+        }
+        played
+    }
+
+    fn does(&mut self, act: Act) -> Verdict {
+        self.acts += 1;
+        match act {
+            Act::Contact(user, act, other) => {
+                verdict(self.node.decide(move |tables| contacts::act(&tables.records, user, act, other)))
+            }
+            Act::Direct(user, other) => {
+                verdict(self.node.decide(move |tables| contacts::direct(&tables.records, user, other)))
+            }
+            Act::Follow(user, n) => {
+                verdict(self.node.act(move |records| decisions::join_with(records, code(n), user, 0)))
+            }
+            Act::To(n, user, handling) => {
+                let n = n as u128;
+                verdict(match handling {
+                    Handling::Edit => self.node.edit(user, n, &format!("edited {}", self.acts)),
+                    Handling::Delete => self.node.delete(user, n),
+                    Handling::React(on) => self.node.react(user, n, "👍", on),
+                })
+            }
+            Act::In(place, user, doing) => self.does_in(room_of(place), user, doing),
+        }
+    }
+
+    fn does_in(&mut self, room: RoomId, by: UserId, doing: Doing) -> Verdict {
+        let node = &mut self.node;
+        let acts = self.acts;
+        verdict(match doing {
+            Doing::SeeRoom => {
+                let records = node.store.records().unwrap();
+                return seen(known_room(&records, room, by));
+            }
+            Doing::SeeMembers => {
+                let records = node.store.records().unwrap();
+                return seen(lists::members(&records, by, room, &all()));
+            }
+            Doing::SeeBans => {
+                let records = node.store.records().unwrap();
+                let invites = seen(lists::invites(&records, by, room, &all()));
+                let bans = seen(lists::bans(&records, by, room, &all()));
+                assert_eq!(invites, bans);
+                return bans;
+            }
+            Doing::SeeMessages => {
+                return verdict(pages::page(&node.store, by, room, Wanted::Newest, 1).unwrap());
+            }
+            Doing::Post => {
+                let posted = node.post(by, room, &new(self.said, "x"));
+                self.said += u128::from(posted.is_ok());
+                return verdict(posted);
+            }
+            Doing::MarkRead(n) => match read::mark(&node.store, by, room, id(n as u128), None).unwrap() {
+                Ok(mark) => node.decide(move |tables| read::decide(tables, by, &mark)),
+                Err(refusal) => Err(refusal),
+            },
+            Doing::SetNotify => {
+                node.act(move |records| decisions::set_notify_level(records, room, by, NotifyLevel::None))
+            }
+            Doing::Join => node.act(move |records| decisions::join(records, room, by)),
+            Doing::Leave => node.act(move |records| decisions::leave(records, room, by)),
+            Doing::Rename | Doing::Show(_) => {
+                let visibility = match doing {
+                    Doing::Show(true) => Some(Visibility::Public),
+                    Doing::Show(false) => Some(Visibility::Private),
+                    _ => None,
+                };
+                let name = visibility.is_none().then(|| RoomName::parse(&format!("room {acts}")).unwrap());
+                let change = RoomChange { name, visibility, topic: None };
+                node.act(move |records| decisions::change(records, room, by, &change))
+            }
+            Doing::Delete => node.act(move |records| decisions::delete(records, room, by)),
+            Doing::Invite(max_uses) => {
+                let made = InviteMade { code: code(self.invites.into()), by, max_uses, expires_ms: None };
+                let done = node.act(move |records| decisions::make_invite(records, room, &made, 0));
+                self.invites += u8::from(done.is_ok());
+                done
+            }
+            Doing::Withdraw(n) => {
+                node.act(move |records| decisions::revoke_invite(records, room, by, code(n)))
+            }
+            Doing::Add(user, role) => node.act(move |records| decisions::add(records, room, by, user, role)),
+            Doing::SetRole(user, role) => {
+                node.act(move |records| decisions::set_role(records, room, by, user, role))
+            }
+            Doing::Remove(user, ban) => {
+                node.act(move |records| decisions::remove(records, room, by, user, ban))
+            }
+            Doing::LiftBan(user) => node.act(move |records| decisions::lift_ban(records, room, by, user)),
+        })
+    }
+
+    /// Whether everybody stands as the model says.
+    fn compare(&self) -> Result<(), TestCaseError> {
+        let compared = || -> Result<_, StoreError> {
+            let (records, model) = (self.node.store.records()?, &self.model);
+            let (mut here, mut there) = (Vec::new(), Vec::new());
+            for (place, named) in model.named.iter().enumerate() {
+                let room = room_of(Place::Named(place));
+                for user in PEOPLE {
+                    let standing = records.standing_in(room, user)?.map(|standing| standing.membership);
+                    here.push((records.role(room, user)?, standing == Some(Membership::Banned)));
+                    there.push((named.role(user), named.banned.contains(&user)));
+                }
+                let members = u32::try_from(named.members.len()).unwrap();
+                let counts = records.room_counts(room)?;
+                assert_eq!((counts.members, counts.banned as usize), (members, named.banned.len()));
+            }
+            let (mut known, mut modelled) = (Vec::new(), Vec::new());
+            for (one, other) in PEOPLE.into_iter().flat_map(|one| PEOPLE.map(|other| (one, other))) {
+                let (blocks, is_blocked) =
+                    (model.blocks.contains(&(one, other)), model.blocks.contains(&(other, one)));
+                let accepted = records.relation(one, other)? == Relation::Accepted;
+                known.push((accepted, hides(&records, one, other)?, hides_presence(&records, one, other)?));
+                modelled.push((model.are_contacts(one, other), blocks, blocks || is_blocked));
+            }
+            Ok(((here, known), (there, modelled)))
+        };
+        let (here, there) = compared().unwrap();
+        prop_assert_eq!(here, there);
+        Ok(())
+    }
+
+    /// Whether everybody is shown the messages that the model says.
+    fn compare_messages(&self) -> Result<(), TestCaseError> {
+        let direct = CONTACTS.map(|(one, other)| pair(one, other));
+        for place in [Place::Named(0), Place::Named(1)].into_iter().chain(direct) {
+            for user in PEOPLE.into_iter().filter(|&user| self.model.is_in(place, user)) {
+                let page = pages::page(&self.node.store, user, room_of(place), Wanted::Newest, 200).unwrap();
+                let listed =
+                    page.unwrap().items.into_iter().rev().map(|message| (message.id, message.deleted));
+                let shown = self.model.shown(place, user).into_iter();
+                let shown = shown.map(|n| (id(n as u128).to_string(), self.model.said[n].deleted));
+                prop_assert_eq!(listed.collect::<Vec<_>>(), shown.collect::<Vec<_>>());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn doings() -> impl Strategy<Value = Doing> {
+    let who = || prop::sample::select(&PEOPLE[..]);
+    let role = || prop::sample::select(&[Role::Owner, Role::Moderator, Role::Member][..]);
+    prop_oneof![
+        1 => Just(Doing::SeeRoom),
+        1 => Just(Doing::SeeMessages),
+        1 => Just(Doing::SeeMembers),
+        1 => Just(Doing::SeeBans),
+        1 => Just(Doing::SetNotify),
+        2 => Just(Doing::Join),
+        1 => Just(Doing::Leave),
+        4 => Just(Doing::Post),
+        1 => (0..8_usize).prop_map(Doing::MarkRead),
+        1 => Just(Doing::Rename),
+        2 => any::<bool>().prop_map(Doing::Show),
+        1 => Just(Doing::Delete),
+        3 => prop::option::of(1..3_u32).prop_map(Doing::Invite),
+        1 => (0..3_usize).prop_map(Doing::Withdraw),
+        3 => (who(), role()).prop_map(|(user, role)| Doing::Add(user, role)),
+        5 => (who(), role()).prop_map(|(user, role)| Doing::SetRole(user, role)),
+        4 => (who(), any::<bool>()).prop_map(|(user, ban)| Doing::Remove(user, ban)),
+        2 => who().prop_map(Doing::LiftBan),
+    ]
+}
+
+fn acts() -> impl Strategy<Value = Act> {
+    let who = || prop::sample::select(&PEOPLE[..]);
+    // Nobody is his own contact: the routes refuse him.
+    let two = || prop::sample::subsequence(&PEOPLE[..], 2).prop_shuffle().prop_map(|two| (two[0], two[1]));
+    let contact = prop::sample::select(
+        &[
+            ContactAct::Ask,
+            ContactAct::Accept,
+            ContactAct::Decline,
+            ContactAct::Remove,
+            ContactAct::Block,
+            ContactAct::Unblock,
+        ][..],
+    );
+    let handling =
+        prop_oneof![Just(Handling::Edit), Just(Handling::Delete), any::<bool>().prop_map(Handling::React),];
+    let place = prop_oneof![
+        5 => Just(Place::Named(0)),
+        1 => Just(Place::Named(1)),
+        3 => prop::sample::select(&CONTACTS[..]).prop_map(|(one, other)| pair(one, other)),
+    ];
+    prop_oneof![
+        3 => (two(), contact).prop_map(|((user, other), act)| Act::Contact(user, act, other)),
+        1 => two().prop_map(|(user, other)| Act::Direct(user, other)),
+        2 => prop::sample::select(&CONTACTS[..]).prop_map(|(one, other)| Act::Direct(other, one)),
+        12 => (place, who(), doings()).prop_map(|(place, user, doing)| Act::In(place, user, doing)),
+        2 => (who(), 0..3_usize).prop_map(|(user, n)| Act::Follow(user, n)),
+        3 => (0..8_usize, who(), handling).prop_map(|(n, user, handling)| Act::To(n, user, handling)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn what_the_model_forbids_does_not_succeed(acts in prop::collection::vec(acts(), 1..60)) {
+        let mut played = Played::new();
+        for act in acts {
+            let before = played.model.clone();
+            let expected = played.model.act(act);
+            prop_assert_eq!(played.does(act), expected, "{:?} with {:?}", act, before);
+            played.compare()?;
+        }
+        played.compare_messages()?;
+        played.node.verify();
+    }
+}

@@ -1,0 +1,104 @@
+//! What is done to messages afterwards, decided within the commit.
+
+use starling_protocol::{
+    Emoji, ErrorCode, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
+    event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet},
+    limits::EMOJI_PER_MESSAGE_MAX,
+};
+
+use crate::{
+    permissions::{may_delete, may_edit, may_post, may_see, no_such_message},
+    store::{Decision, StoreError, Tables},
+};
+
+/// A message that somebody sees and wants to change.
+struct Target {
+    room: RoomId,
+    key: MessageKey,
+    pos: Pos,
+    posted: MessagePosted,
+}
+
+impl Target {
+    fn find(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+        let Some(key) = tables.key_of(id)? else { return Ok(None) };
+        let Some(state) = tables.message(key.sender, key.id)? else { return Ok(None) };
+        let (room, pos) = (state.room, state.pos());
+        let posted = tables.posted_at(pos.origin, pos.seq)?;
+        let sees = may_see(&tables.records, room, user, &posted.sender)?;
+        Ok(sees.then_some(Self { room, key, pos, posted }))
+    }
+
+    /// The message, unless there is nothing left of it.
+    fn find_whole(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+        Ok(Self::find(tables, user, id)?.filter(|target| target.posted.text.is_some()))
+    }
+
+    /// The stamp of the message as it is: of its last edit, if there is one.
+    fn stamp(&self, tables: &Tables<'_>) -> Result<Hlc, StoreError> {
+        let edit = tables.records.last_edit(self.room, self.key)?;
+        Ok(edit.map_or(self.pos.hlc, |edit| edit.hlc.max(self.pos.hlc)))
+    }
+}
+
+pub fn edit(
+    tables: &Tables<'_>,
+    user: UserId,
+    id: MessageId,
+    text: &MessageText,
+) -> Result<Decision, StoreError> {
+    let Some(target) = Target::find_whole(tables, user, id)? else {
+        return Ok(Decision::Refuse(no_such_message()));
+    };
+    if let Some(refusal) = may_edit(&tables.records, target.room, user, &target.posted.sender)? {
+        return Ok(Decision::Refuse(refusal));
+    }
+    let body = MessageEdited { message: target.key, text: Some(text.clone()) };
+    let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
+    Ok(Decision::Write(vec![draft]))
+}
+
+pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decision, StoreError> {
+    let Some(target) = Target::find(tables, user, id)? else {
+        return Ok(Decision::Refuse(no_such_message()));
+    };
+    if let Some(refusal) = may_delete(&tables.records, target.room, user, &target.posted.sender)? {
+        return Ok(Decision::Refuse(refusal));
+    }
+    if tables.records.is_deleted(target.room, target.key)? {
+        return Ok(Decision::Nothing);
+    }
+    let body = MessageDeleted { message: target.key, by: user };
+    let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
+    Ok(Decision::Write(vec![draft]))
+}
+
+pub fn react(
+    tables: &Tables<'_>,
+    user: UserId,
+    id: MessageId,
+    emoji: &Emoji,
+    on: bool,
+) -> Result<Decision, StoreError> {
+    let Some(Target { room, key, pos, .. }) = Target::find_whole(tables, user, id)? else {
+        return Ok(Decision::Refuse(no_such_message()));
+    };
+    let last = tables.records.reaction(room, key, user, emoji)?;
+    if last.as_ref().is_some_and(|last| last.value) == on {
+        return Ok(Decision::Nothing);
+    }
+    // Who has left a conversation may still take back what he put there.
+    if on && let Some(refusal) = may_post(&tables.records, room, user)? {
+        return Ok(Decision::Refuse(refusal));
+    }
+    if on {
+        let shown = tables.records.reactions(room, key)?;
+        if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains_key(emoji.as_str()) {
+            let detail = format!("a message takes {EMOJI_PER_MESSAGE_MAX} different emoji at most");
+            return Ok(Decision::refuse(ErrorCode::Invalid, detail));
+        }
+    }
+    let floor = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
+    let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
+    Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(floor)]))
+}

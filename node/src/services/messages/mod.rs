@@ -1,0 +1,97 @@
+//! Messages of rooms of members, in terms of the store and the writer.
+
+pub(super) mod change;
+mod erasure;
+mod mentions;
+pub(super) mod pages;
+pub(super) mod post;
+pub(super) mod read;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use starling_protocol::{Emoji, MessageId, MessageText, RoomId, UserId, VersionVector};
+use starling_web::{
+    objects::Message,
+    service::{MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
+};
+
+pub use self::erasure::Erasure;
+use super::{base::Base, render};
+use crate::{
+    permissions::{may_see, no_such_message},
+    store::Store,
+};
+
+/// Implements [`Messages`].
+pub struct MessagesService {
+    /// What it stands on.
+    pub base: Base,
+}
+
+#[async_trait]
+impl Messages for MessagesService {
+    async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal> {
+        let ask = move |store: &Store| post::prepare(store, user, room, &message);
+        Ok(self.base.ask(ask).await?.post)
+    }
+
+    async fn post(
+        &self,
+        user: UserId,
+        room: RoomId,
+        message: NewMessage,
+    ) -> Result<(Message, bool), Refusal> {
+        post::post(&self.base, user, room, message).await
+    }
+
+    async fn page(
+        &self,
+        user: UserId,
+        room: RoomId,
+        wanted: Wanted,
+        limit: usize,
+    ) -> Result<MessagePage, Refusal> {
+        self.base.ask(move |store| pages::page(store, user, room, wanted, limit)).await
+    }
+
+    async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {
+        let ask = move |store: &Store| {
+            let mut reader = store.messages()?;
+            let Some((room, message)) = reader.listed_as(id)? else { return Ok(Err(no_such_message())) };
+            if !may_see(&reader.records, room, user, &message.posted.sender)? {
+                return Ok(Err(no_such_message()));
+            }
+            render::message_object(&reader, room, &message).map(Ok)
+        };
+        self.base.ask(ask).await
+    }
+
+    async fn edit(&self, user: UserId, id: MessageId, text: MessageText) -> Result<Message, Refusal> {
+        self.base.decide(move |tables| change::edit(tables, user, id, &text)).await?;
+        self.message(user, id).await
+    }
+
+    async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
+        self.base.decide(move |tables| change::delete(tables, user, id)).await?;
+        Ok(())
+    }
+
+    async fn react(&self, user: UserId, id: MessageId, emoji: Emoji, on: bool) -> Result<(), Refusal> {
+        self.base.decide(move |tables| change::react(tables, user, id, &emoji, on)).await?;
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        user: UserId,
+        room: RoomId,
+        message: MessageId,
+        seen: Option<VersionVector>,
+    ) -> Result<(), Refusal> {
+        let ask = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
+        let mark = self.base.ask(ask).await?;
+        self.base.decide(move |tables| read::decide(tables, user, &mark)).await?;
+        Ok(())
+    }
+}

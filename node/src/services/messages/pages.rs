@@ -1,0 +1,71 @@
+//! Messages by pages.
+
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use starling_protocol::{MessageId, Pos, RoomId, UserId, frame::client::ListedMessage};
+use starling_web::service::{MessagePage, PageEnd, Refusal, Wanted};
+
+use crate::{
+    permissions::{hides, no_such_message, no_such_room},
+    services::render,
+    store::{Direction, MessagesReader, RecordsReader, Store, StoreError, Stretch},
+};
+
+/// So many messages of a room, as one of its members sees them.
+pub fn page(
+    store: &Store,
+    user: UserId,
+    room: RoomId,
+    wanted: Wanted,
+    limit: usize,
+) -> Result<Result<MessagePage, Refusal>, StoreError> {
+    let mut reader = store.messages()?;
+    if reader.records.role(room, user)?.is_none() {
+        return Ok(Err(no_such_room()));
+    }
+    let hidden = |records: &RecordsReader, message: &ListedMessage| match message.posted.sender.user() {
+        Some(author) => hides(records, user, author),
+        None => Ok(false),
+    };
+    let named = match wanted {
+        Wanted::Before(id) | Wanted::After(id) | Wanted::Around(id) => match place(&mut reader, room, id)? {
+            Some(place) => place,
+            None => return Ok(Err(no_such_message())),
+        },
+        Wanted::From(PageEnd::Before(place) | PageEnd::After(place)) => place,
+        Wanted::Newest => Pos::MIN,
+    };
+    let (back, forth) = (Direction::Back, Direction::Forth);
+    let (messages, next) = match wanted {
+        Wanted::Newest => older(reader.stretch(room, (Unbounded, Unbounded), back, limit, hidden)?),
+        Wanted::Before(_) | Wanted::From(PageEnd::Before(_)) => {
+            older(reader.stretch(room, (Unbounded, Excluded(named)), back, limit, hidden)?)
+        }
+        Wanted::After(_) | Wanted::From(PageEnd::After(_)) => {
+            let stretch = reader.stretch(room, (Excluded(named), Unbounded), forth, limit, hidden)?;
+            (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageEnd::After))
+        }
+        Wanted::Around(_) => {
+            let after = (Excluded(named), Unbounded);
+            let mut messages = reader.stretch(room, after, forth, (limit - 1) / 2, hidden)?.messages;
+            messages.reverse();
+            let left = limit - messages.len();
+            let (rest, next) =
+                older(reader.stretch(room, (Unbounded, Included(named)), back, left, hidden)?);
+            messages.extend(rest);
+            (messages, next)
+        }
+    };
+    let items = messages.iter().map(|message| render::message_object(&reader, room, message));
+    Ok(Ok(MessagePage { items: items.collect::<Result<_, _>>()?, next }))
+}
+
+fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageEnd>) {
+    (stretch.messages, stretch.next.map(PageEnd::Before))
+}
+
+/// Where a message of a room stands.
+fn place(reader: &mut MessagesReader, room: RoomId, id: MessageId) -> Result<Option<Pos>, StoreError> {
+    let found = reader.listed_as(id)?.filter(|(listed_in, _)| *listed_in == room);
+    Ok(found.map(|(_, message)| message.pos))
+}

@@ -1,0 +1,37 @@
+//! A message, as `/api/v1` and the live socket show it: the one place that makes the object.
+
+use starling_protocol::{RoomId, frame::client::ListedMessage};
+use starling_web::objects::Message;
+
+use super::{reactions, sender, time};
+use crate::store::{MessagesReader, StoreError};
+
+/// A message with what was done to it since it was posted. One that was deleted is a stub.
+pub fn message_object(
+    reader: &MessagesReader,
+    room: RoomId,
+    message: &ListedMessage,
+) -> Result<Message, StoreError> {
+    let (posted, records) = (&message.posted, &reader.records);
+    let deleted = posted.text.is_none();
+    let mut object = Message {
+        id: message.listed_id.to_string(),
+        room_id: room.to_string(),
+        sender: sender(records, message)?,
+        body: posted.body().to_owned(),
+        at: time(message.pos.hlc),
+        pos: message.pos.to_string(),
+        edited_at: None,
+        deleted,
+        reply_to: posted.reply_to.map(|id| id.to_string()),
+        files: Vec::new(),
+        reactions: std::collections::BTreeMap::new(),
+    };
+    if !deleted {
+        if let Some((body, at)) = reader.edited(room, posted.key())? {
+            (object.body, object.edited_at) = (body, Some(time(at)));
+        }
+        object.reactions = reactions(records, room, posted.key())?;
+    }
+    Ok(object)
+}

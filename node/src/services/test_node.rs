@@ -1,0 +1,206 @@
+//! For tests: a node's store in memory, with people, rooms and what they do, and no cluster around it. It is handed
+//! another's events when the test says so.
+
+use std::sync::Arc;
+
+use redb::backends::InMemoryBackend;
+use starling_protocol::{
+    DisplayName, Emoji, Event, EventDraft, Hlc, MessageId, MessageText, NodeId, Pos, RoomId, RoomName, Scope,
+    Topic, UserId, Username,
+    event::{MemberSet, Membership, Role, RoomOpened, UserRegistered, Visibility},
+};
+use starling_web::{
+    objects::Message,
+    service::{MessagePage, NewMessage, PageEnd, Refusal, Wanted},
+};
+
+use super::{
+    messages::{change, pages, post},
+    render,
+};
+use crate::store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables};
+
+pub const ROOM: RoomId = RoomId([1; 10]);
+pub const OTHER_ROOM: RoomId = RoomId([2; 10]);
+pub const ANN: UserId = UserId([1; 16]);
+pub const BOB: UserId = UserId([2; 16]);
+pub const EVE: UserId = UserId([3; 16]);
+pub const STRANGER: UserId = UserId([4; 16]);
+
+/// A node's store and its writer.
+pub struct Node {
+    pub store: Arc<Store>,
+    committer: Committer,
+    /// Its wall clock.
+    pub now_ms: u64,
+    /// What was committed.
+    pub commits: Vec<Commit>,
+}
+
+pub fn empty() -> Arc<Store> {
+    Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap())
+}
+
+pub fn id(n: u128) -> MessageId {
+    MessageId::from_u128(n)
+}
+
+pub fn text(text: &str) -> MessageText {
+    MessageText::parse(text).unwrap()
+}
+
+pub fn new(n: u128, body: &str) -> NewMessage {
+    NewMessage { id: id(n), text: text(body), reply_to: None, after: Hlc::default() }
+}
+
+pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
+    let membership = Membership::Member(role);
+    let set = MemberSet { user, membership, since: None, invite: None, by: ANN };
+    EventDraft::new(Scope::room(room), set)
+}
+
+impl Node {
+    pub fn new(n: u8) -> Self {
+        let store = empty();
+        let committer = Committer::new(Arc::clone(&store), NodeId([n; 16]), 1_000).unwrap();
+        Self { store, committer, now_ms: 1_000, commits: Vec::new() }
+    }
+
+    /// Ann owns two rooms in which Bob is a member and Eve a moderator; somebody else is in none.
+    pub fn with_rooms() -> Self {
+        let mut node = Self::new(1);
+        for (user, name) in [(ANN, "ann"), (BOB, "bob"), (EVE, "eve"), (STRANGER, "stranger")] {
+            let registered = UserRegistered {
+                username: Username::parse(name).unwrap(),
+                display_name: Some(DisplayName::parse(&format!("known as {name}")).unwrap()),
+                password: Some("hash".into()),
+                admin: false,
+            };
+            node.write(EventDraft::new(Scope::user(user), registered));
+        }
+        for room in [ROOM, OTHER_ROOM] {
+            let (name, topic) = (RoomName::parse("room").unwrap(), Topic::default());
+            let opened = RoomOpened::Named { name, topic, visibility: Visibility::Private };
+            node.write(EventDraft::new(Scope::room(room), opened));
+            for (user, role) in [(ANN, Role::Owner), (BOB, Role::Member), (EVE, Role::Moderator)] {
+                node.write(member(user, room, role));
+            }
+        }
+        node
+    }
+
+    pub fn with_rooms_twice() -> (Self, Self) {
+        let (one, mut two) = (Self::with_rooms(), Self::new(2));
+        two.take_from(&one);
+        (one, two)
+    }
+
+    pub fn commit(&mut self, op: Op) -> OpResult {
+        self.now_ms += 10;
+        let mut commit = self.committer.commit(self.now_ms, 1, &[op]).unwrap();
+        let result = commit.results.remove(0);
+        self.commits.push(commit);
+        result
+    }
+
+    pub fn write(&mut self, draft: EventDraft) {
+        self.decide(move |_| Ok(Decision::Write(vec![draft.clone()]))).unwrap();
+    }
+
+    pub fn decide(
+        &mut self,
+        decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
+    ) -> Result<OpResult, Refusal> {
+        match self.commit(Op::Decide(Decide::new(decide))) {
+            OpResult::Refused(refusal) => Err(refusal),
+            done => Ok(done),
+        }
+    }
+
+    /// Whether it was there already.
+    pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
+        let prepared = post::prepare(&self.store, user, room, message).unwrap()?;
+        let (room, floor) = (prepared.post.room, prepared.post.floor);
+        let op = Op::Post { room, posted: prepared.post.message, floor };
+        match self.commit(op) {
+            OpResult::Refused(refusal) => Err(refusal),
+            _ => Ok(prepared.known),
+        }
+    }
+
+    pub fn say(&mut self, user: UserId, n: u128, body: &str) {
+        assert_eq!(self.post(user, ROOM, &new(n, body)), Ok(false));
+    }
+
+    pub fn edit(&mut self, user: UserId, n: u128, body: &str) -> Result<OpResult, Refusal> {
+        let body = text(body);
+        self.decide(move |tables| change::edit(tables, user, id(n), &body))
+    }
+
+    pub fn delete(&mut self, user: UserId, n: u128) -> Result<OpResult, Refusal> {
+        self.decide(move |tables| change::delete(tables, user, id(n)))
+    }
+
+    pub fn react(&mut self, user: UserId, n: u128, emoji: &str, on: bool) -> Result<OpResult, Refusal> {
+        let emoji = Emoji::parse(emoji).unwrap();
+        self.decide(move |tables| change::react(tables, user, id(n), &emoji, on))
+    }
+
+    /// Takes all that the other has and this one lacks, the other's own last.
+    pub fn take_from(&mut self, other: &Self) {
+        let (has, theirs) = (self.store.vector().unwrap(), other.store.vector().unwrap());
+        for (origin, head) in theirs.beyond(&has) {
+            let mut next = has.get(origin) + 1;
+            while next <= head {
+                let events = other.store.range(origin, next, head).unwrap();
+                next += events.len() as u64;
+                let events = events.into_iter().map(|event| Event::decode(event).unwrap());
+                self.commit(Op::Received(events.collect()));
+            }
+        }
+    }
+
+    pub fn page(&self, user: UserId, wanted: Wanted, limit: usize) -> Result<MessagePage, Refusal> {
+        pages::page(&self.store, user, ROOM, wanted, limit).unwrap()
+    }
+
+    pub fn numbers(&self, wanted: Wanted, limit: usize) -> (Vec<u128>, Option<PageEnd>) {
+        let MessagePage { items, next } = self.page(ANN, wanted, limit).unwrap();
+        (items.iter().map(|message| MessageId::try_parse(&message.id).unwrap().as_u128()).collect(), next)
+    }
+
+    /// Where a message stands.
+    pub fn pos(&self, n: u128) -> Pos {
+        self.store.messages().unwrap().listed_as(id(n)).unwrap().unwrap().1.pos
+    }
+
+    pub fn shown(&self, n: u128) -> Message {
+        let mut reader = self.store.messages().unwrap();
+        let (room, message) = reader.listed_as(id(n)).unwrap().unwrap();
+        render::message_object(&reader, room, &message).unwrap()
+    }
+
+    /// Whether the log holds this text in any of its events.
+    pub fn holds(&self, text: &str) -> bool {
+        let finds = |event: &bytes::Bytes| event.windows(text.len()).any(|part| part == text.as_bytes());
+        self.store.vector().unwrap().iter().any(|(origin, head)| {
+            (1..=head).any(|seq| self.store.range(origin, seq, seq).unwrap().iter().any(finds))
+        })
+    }
+
+    /// Erases until nothing is left; gives the number of commits.
+    pub fn erase(&mut self) -> usize {
+        let mut commits = 1;
+        while self.commit(Op::Erase) == (OpResult::Erased { more: true }) {
+            commits += 1;
+        }
+        assert!(!self.store.records().unwrap().has_to_erase().unwrap());
+        commits
+    }
+
+    /// Views and log agree, and a rebuild from the log as it is now gives the same views.
+    pub fn verify(&self) {
+        let digest = self.store.verify().unwrap().digest;
+        assert_eq!(self.store.verify_against_rebuild(&empty(), |_| Ok(())).unwrap().digest, digest);
+    }
+}

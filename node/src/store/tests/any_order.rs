@@ -1,0 +1,155 @@
+//! Section 4: the same set of events gives the same views, index and log, whatever the order in which they came, in
+//! whatever commits, how often, as they were written or as stubs, with erasures and rebuilds between.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use proptest::{collection::vec, prelude::*};
+use redb::ReadableTable;
+use starling_protocol::{Event, NodeId, OriginId, Scope, ScopeDigest};
+
+use super::{
+    super::{StoreError, views},
+    facts::{ORIGINS, erased, logs},
+    *,
+};
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+enum Step {
+    /// One commit: of each origin so many events, as stubs where they are erased in the end, if it says so.
+    Commit(Vec<(u8, usize, bool)>),
+    /// Erasure goes on a little, or to its end.
+    Erase {
+        all: bool,
+    },
+    Rebuild,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let commit = vec((0..ORIGINS, 1_usize..5, any::<bool>()), 1..4).prop_map(Step::Commit);
+    let erase = any::<bool>().prop_map(|all| Step::Erase { all });
+    vec(prop_oneof![16 => commit, 2 => erase, 1 => Just(Step::Rebuild)], 0..24)
+}
+
+fn erase(committer: &mut Committer, all: bool) {
+    loop {
+        let results = committer.commit(0, 1, &[Op::Erase]).unwrap().results;
+        if !all || results == [OpResult::Erased { more: false }] {
+            return;
+        }
+    }
+}
+
+/// A node to which this happens, and then whatever it lacks comes.
+fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>, steps: &[Step]) -> (Arc<Store>, Committer) {
+    let store = store();
+    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 0).unwrap();
+    let mut heads = [0; ORIGINS as usize];
+    let rest = Step::Commit((0..ORIGINS).map(|by| (by, usize::MAX, false)).collect());
+    for step in steps.iter().chain([&rest]) {
+        match step {
+            Step::Commit(takes) => {
+                let batch = takes.iter().map(|&(by, count, stubs)| {
+                    let (log, head) = (&logs[usize::from(by)], &mut heads[usize::from(by)]);
+                    // The one before comes once more.
+                    let first = usize::saturating_sub(*head, 1);
+                    *head = head.saturating_add(count).min(log.len());
+                    let is_stub = |event: &Event| stubs && gone.contains(&(event.origin, event.seq));
+                    let events = log[first..*head].iter();
+                    Op::Received(
+                        events
+                            .map(|event| if is_stub(event) { event.erased() } else { event.clone() })
+                            .collect(),
+                    )
+                });
+                committer.commit(0, 1, &batch.collect::<Vec<_>>()).unwrap();
+            }
+            Step::Erase { all } => erase(&mut committer, *all),
+            Step::Rebuild => store.rebuild(|_| ()).unwrap(),
+        }
+    }
+    (store, committer)
+}
+
+type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What is compared: the digests (of all views), and as rows the records, the index, the log.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    scopes: Vec<(Scope, ScopeDigest)>,
+    records: Rows,
+    index: Rows,
+}
+
+fn rows(table: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Rows {
+    table
+        .iter()
+        .unwrap()
+        .map(|row| row.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).unwrap())
+        .collect()
+}
+
+fn shown(store: &Store) -> Shown {
+    let transaction = store.db.begin_read().unwrap();
+    // What is still to be erased is a matter of each node.
+    let mut index = rows(&transaction.open_table(tables::INDEX).unwrap());
+    index.retain(|(key, _)| !key.starts_with(views::TO_ERASE));
+    Shown {
+        scopes: store.verify().unwrap().scopes.into_iter().collect(),
+        records: rows(&transaction.open_table(tables::RECORDS).unwrap()),
+        index,
+    }
+}
+
+/// The log as it must be in the end.
+fn logged(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>) -> Vec<bytes::Bytes> {
+    let all = logs.iter().flatten();
+    all.map(|event| if gone.contains(&(event.origin, event.seq)) { event.erased() } else { event.clone() })
+        .map(|event| event.encoded().clone())
+        .collect()
+}
+
+fn log(store: &Store) -> Result<Vec<bytes::Bytes>, StoreError> {
+    let log = store.db.begin_read()?.open_table(tables::LOG)?;
+    log.iter()?.map(|row| Ok(bytes::Bytes::copy_from_slice(row?.1.value()))).collect()
+}
+
+/// What is left in the views of a deleted account or its index that its owner wrote or that is secret.
+fn leaks(shown: &Shown, logs: &[Vec<Event>]) -> Vec<String> {
+    let deleted = logs.iter().flatten().filter(|event| matches!(event.body, EventBody::UserDeleted(_)));
+    let of = |event: &Event| {
+        let user = event.scope.as_user().unwrap();
+        let beginning = tables::scope_beginning(&event.scope);
+        let records = shown.records.iter().filter(|(key, record)| {
+            key.starts_with(&beginning) && record.windows(6).any(|part| part == b"secret")
+        });
+        let sessions = views::open_session_index(user, &[]);
+        let index = shown.index.iter().filter(|(key, _)| {
+            key.starts_with(&sessions) || b"na".contains(&key[0]) && key.ends_with(&user.0)
+        });
+        records
+            .chain(index)
+            .map(|(key, row)| format!("{key:?}: {}", String::from_utf8_lossy(row)))
+            .collect::<Vec<_>>()
+    };
+    deleted.flat_map(of).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_order_gives_the_same_views_and_the_same_log(logs in logs(), orders in vec(steps(), 2)) {
+        let gone = erased(&logs);
+        let (first, _) = played(&logs, &gone, &[]);
+        let first = shown(&first);
+        prop_assert_eq!(leaks(&first, &logs), [""; 0]);
+        for steps in orders {
+            let (store, mut committer) = played(&logs, &gone, &steps);
+            prop_assert_eq!(&shown(&store), &first);
+            erase(&mut committer, true);
+            prop_assert_eq!(log(&store).unwrap(), logged(&logs, &gone));
+            prop_assert_eq!(&shown(&store), &first);
+            store.rebuild(|_| ()).unwrap();
+            prop_assert_eq!(&shown(&store), &first);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! What a commit says to those who look on: its changes as frames, encoded once and pushed into the lanes that somebody
+//! here follows. Where nobody does, a change costs a look-up of its lane.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use starling_protocol::{
+    GuestId, Hlc, MessageKey, RoomId, Sender, UserId,
+    event::user_of,
+    frame::client::{ListedMessage, MessageObject},
+    merge::contact::Relation,
+};
+use starling_web::{
+    lane::{Frame, Lane, LaneKey, Lanes},
+    live_frame::{LiveFrame, RoomChange},
+};
+
+use crate::{
+    permissions,
+    services::render,
+    store::{Change, Commit, MessagesReader, Records, RoomReader, Rows, Store, StoreError},
+};
+
+/// Of a room in which guests are shown under other names, so many of the newest messages are looked through for
+/// theirs, which are sent again: more than a page shows at first.
+const SHOWN_AGAIN_MESSAGES: usize = 200;
+/// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
+const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
+
+/// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
+pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
+    let (frames, told) = (HashMap::new(), BTreeSet::new());
+    let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
+    for (room, message) in &commit.listed {
+        announcement.push(*room, |number| quick_frame(number, *room, message));
+    }
+    if !commit.renamed.is_empty() {
+        announcement.show_again(&commit.renamed);
+    }
+    if let Err(error) = announcement.changes(&commit.changes) {
+        tracing::error!(%error, "cannot read what was just written: sessions here are not told of it");
+    }
+    for (lane, frames) in announcement.frames.into_values().flatten() {
+        lane.push(frames);
+    }
+}
+
+/// A lane, and what is to be pushed into it.
+type Pushed = (Arc<Lane>, Vec<Frame>);
+
+/// The frames of a commit, by lane. Each lane is looked up once; `None` if nobody here follows it.
+struct Announcement<'a> {
+    lanes: &'a Lanes,
+    store: &'a Store,
+    number: u64,
+    frames: HashMap<LaneKey, Option<Pushed>>,
+    /// Who was told how he stands to which room.
+    told: BTreeSet<(RoomId, UserId)>,
+}
+
+impl Announcement<'_> {
+    fn lane(&mut self, key: impl Into<LaneKey>) -> Option<&mut Vec<Frame>> {
+        let key = key.into();
+        let lane = || Some((self.lanes.get(key)?, Vec::new()));
+        self.frames.entry(key).or_insert_with(lane).as_mut().map(|(_, frames)| frames)
+    }
+
+    fn push(&mut self, key: impl Into<LaneKey>, frame: impl FnOnce(u64) -> Frame) {
+        let number = self.number;
+        if let Some(frames) = self.lane(key) {
+            frames.push(frame(number));
+        }
+    }
+
+    fn look_again(&mut self, key: impl Into<LaneKey>) {
+        let number = self.number;
+        if let Some(frames) = self.lane(key)
+            && !frames.last().is_some_and(Frame::is_look_again)
+        {
+            frames.push(Frame::look_again(number));
+        }
+    }
+
+    /// Sends the newest messages of guests again who are shown under another name now; clients replace by id. What is
+    /// older has its new name once it is loaded again.
+    fn show_again(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
+        let (store, number) = (self.store, self.number);
+        let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
+        for room in rooms {
+            let Some(lane) = self.lane(room) else { continue };
+            let page = match store.page(room, None, SHOWN_AGAIN_MESSAGES, None) {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "cannot read what is to be shown under another name");
+                    continue;
+                }
+            };
+            let is_renamed = |message: &&ListedMessage| matches!(&message.posted.sender, Sender::Guest { id, .. } if renamed.contains(&(room, *id)));
+            let mut bytes = 0;
+            let frames =
+                page.messages.iter().filter(is_renamed).map(|message| quick_frame(number, room, message));
+            lane.extend(frames.take_while(|frame| {
+                bytes += frame.text.len();
+                bytes <= SHOWN_AGAIN_BYTES
+            }));
+        }
+    }
+
+    fn changes(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        if !changes.iter().any(|change| self.concerns_anybody(change)) {
+            return Ok(());
+        }
+        let mut reader = self.store.room_reader()?;
+        for change in changes {
+            match change {
+                Change::Posted(room, message) => self.posted(&reader.messages, *room, message)?,
+                Change::Updated(room, key) => self.updated(&mut reader.messages, *room, *key)?,
+                Change::Deleted(room, key) => self.deleted(&reader.messages, *room, *key)?,
+                Change::Read(room, user) => self.read(&mut reader.messages, *room, *user)?,
+                Change::Room(room, RoomChange::Joined) => self.opened(&mut reader, *room)?,
+                Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.look_again(*room),
+                Change::Member(room, user, change) => self.member(&mut reader, *room, *user, *change)?,
+                Change::Contact(user, other) => self.contact(reader.records(), *user, *other)?,
+                Change::Account(user) => self.look_again(*user),
+                Change::Profile(user) => self.profile(reader.records(), *user)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a session here may have to be told of a change, as far as that is known without looking anything up.
+    fn concerns_anybody(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Posted(room, _) | Change::Updated(room, _) | Change::Deleted(room, _) => {
+                self.lane(*room).is_some()
+            }
+            Change::Read(room, user) => self.lane(*room).is_some() || self.lane(*user).is_some(),
+            // Of all who are in the room, or know him.
+            Change::Room(_, RoomChange::Joined) | Change::Profile(_) => true,
+            Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.lane(*room).is_some(),
+            Change::Member(_, user, _) | Change::Contact(user, _) | Change::Account(user) => {
+                self.lane(*user).is_some()
+            }
+        }
+    }
+
+    fn push_of(&mut self, key: impl Into<LaneKey>, from: Option<UserId>, hlc: Hlc, frame: &LiveFrame<'_>) {
+        self.push(key, |number| Frame { from, ..Frame::new(number, hlc, frame.to_json()) });
+    }
+
+    fn posted(
+        &mut self,
+        reader: &MessagesReader,
+        room: RoomId,
+        message: &ListedMessage,
+    ) -> Result<(), StoreError> {
+        if self.lane(room).is_some() {
+            let object = render::message_object(reader, room, message)?;
+            let frame = LiveFrame::Message { message: &object };
+            self.push_of(room, message.posted.sender.user(), message.pos.hlc, &frame);
+        }
+        Ok(())
+    }
+
+    fn updated(
+        &mut self,
+        reader: &mut MessagesReader,
+        room: RoomId,
+        key: MessageKey,
+    ) -> Result<(), StoreError> {
+        if self.lane(room).is_none() {
+            return Ok(());
+        }
+        // What is not here yet, or is erased already, is shown as it is then.
+        let listed = reader.of(key)?.filter(|(listed_in, _)| *listed_in == room);
+        if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
+            let object = render::message_object(reader, room, &message)?;
+            let frame = LiveFrame::MessageUpdated { message: &object };
+            self.push_of(room, user_of(key.sender), message.pos.hlc, &frame);
+        }
+        Ok(())
+    }
+
+    fn deleted(&mut self, reader: &MessagesReader, room: RoomId, key: MessageKey) -> Result<(), StoreError> {
+        if self.lane(room).is_some()
+            && let Some(state) = reader.state(key)?.filter(|state| state.room == room)
+        {
+            let id = reader.listed_id(key)?.to_string();
+            let frame = LiveFrame::MessageDeleted { room_id: room.to_string(), id };
+            self.push_of(room, user_of(key.sender), state.pos().hlc, &frame);
+        }
+        Ok(())
+    }
+
+    /// The other side of a direct room sees how far one has read; of other rooms only one's own sessions do.
+    fn read(&mut self, reader: &mut MessagesReader, room: RoomId, user: UserId) -> Result<(), StoreError> {
+        let records = &reader.records;
+        let other = permissions::other_side(records, room, user)?;
+        let shown = match other {
+            Some(other) => records.relation(user, other)? == Relation::Accepted,
+            None => false,
+        };
+        let lane = if shown { LaneKey::Room(room) } else { LaneKey::User(user) };
+        let Some(mark) = records.read_mark(user, room)?.filter(|_| self.lane(lane).is_some()) else {
+            return Ok(());
+        };
+        if let Some(message) = reader.at(mark.pos)? {
+            let message_id = message.listed_id.to_string();
+            let (room_id, user_id) = (room.to_string(), user.to_string());
+            let frame = LiveFrame::Read { room_id, user_id, message_id };
+            self.push_of(lane, Some(user), message.pos.hlc, &frame);
+        }
+        Ok(())
+    }
+
+    /// Who was made a member of a room before it was opened, elsewhere, is one now.
+    fn opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
+        let members = reader.records().members(room, &[])?.collect::<Result<Vec<_>, _>>()?;
+        for (user, _) in members {
+            self.member(reader, room, user, RoomChange::Joined)?;
+        }
+        Ok(())
+    }
+
+    fn member(
+        &mut self,
+        reader: &mut RoomReader,
+        room: RoomId,
+        user: UserId,
+        change: RoomChange,
+    ) -> Result<(), StoreError> {
+        if self.lane(user).is_none() || !self.told.insert((room, user)) {
+            return Ok(());
+        }
+        let object = render::room_object(reader, room, user)?;
+        // That he is invited or banned does not concern him yet.
+        if let Some(room) = object.filter(|room| room.role.is_some() || change == RoomChange::Removed) {
+            self.push_of(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
+        }
+        self.look_again(user);
+        Ok(())
+    }
+
+    fn contact<T: Rows>(
+        &mut self,
+        records: &Records<T>,
+        user: UserId,
+        other: UserId,
+    ) -> Result<(), StoreError> {
+        if self.lane(user).is_some() {
+            let contact = render::contact(records, user, other)?;
+            self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
+            self.look_again(user);
+        }
+        Ok(())
+    }
+
+    /// Those to whom he stands in some way see how he is shown now.
+    fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
+        self.look_again(user);
+        for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
+            let (other, _) = acquaintance?;
+            if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {
+                self.contact(records, other, user)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message as the sessions of a quick room are sent it.
+fn quick_frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
+    let text = MessageObject::new(room, message, false).to_json();
+    Frame { from: message.posted.sender.user(), ..Frame::new(commit, message.pos.hlc, text) }
+}

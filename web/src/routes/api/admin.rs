@@ -1,0 +1,132 @@
+//! Accounts, as administrators see and change them.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use starling_protocol::{ErrorCode, UserId, limits::USERNAME_CHARS};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Caller, Json, Limit, List, PageMark, Path, Query};
+use crate::{
+    objects::ManagedUser,
+    openapi::{
+        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        tag,
+    },
+    problem::{self, Problem},
+    routes::{Web, site::Site},
+    service::UserFlags,
+};
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default().routes(routes!(users)).routes(routes!(change)).routes(routes!(reset_link))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Users {
+    /// Only those whose username begins so.
+    #[param(max_length = 32)]
+    q: Option<String>,
+    /// Accounts on a page.
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// The `next` of a page.
+    #[param(inline)]
+    cursor: Option<PageMark>,
+}
+
+/// All accounts
+///
+/// In the order of their usernames.
+#[utoipa::path(
+    get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
+    responses((status = 200, description = "A page of them.", body = List<ManagedUser>), Refuses<(Forbidden, Invalid)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn users(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Query(query): Query<Users>,
+) -> Result<Json<List<ManagedUser>>, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let q = query.q.unwrap_or_default();
+    let most = *USERNAME_CHARS.end();
+    let short = if q.chars().count() <= most { Ok(q) } else { Err(format!("has at most {most} characters")) };
+    let Some(q) = invalid.check("q", short) else { return Err(invalid.into()) };
+    let behind = query.cursor.map(|mark| mark.parse::<String>()).transpose()?;
+    let behind =
+        behind.map(|mark| UserId::parse(&mark).ok().flatten().ok_or_else(foreign_mark)).transpose()?;
+    let users = web.administration.users(by.user, q, behind, query.limit.0 + 1).await?;
+    Ok(Json(List::page(users, query.limit, |user| user.id.clone())))
+}
+
+fn foreign_mark() -> Problem {
+    Problem::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list")
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ManagedUserChange {
+    /// Whether it administers the service.
+    admin: Option<bool>,
+    /// Whether it is shut out: its sessions are refused as long as it is.
+    disabled: Option<bool>,
+}
+
+/// Change what an account may
+///
+/// The last administrator can neither be demoted nor shut out.
+#[utoipa::path(
+    patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
+    params(("id" = String, Path, description = "The user's id.")),
+    responses((status = 200, description = "As it is now.", body = ManagedUser), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn change(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(id): Path<String>,
+    Json(body): Json<ManagedUserChange>,
+) -> Result<Json<ManagedUser>, Problem> {
+    let flags = UserFlags { admin: body.admin, disabled: body.disabled };
+    Ok(Json(web.administration.change(by.user, user_id(&id)?, flags).await?))
+}
+
+#[derive(Serialize, ToSchema)]
+struct ResetLink {
+    /// To be given to the account's owner: the page on which a new password is chosen.
+    url: String,
+    /// Until when.
+    #[schema(format = DateTime)]
+    expires_at: String,
+}
+
+/// Make a link with which a user chooses a new password
+///
+/// It works once, within 24 hours, and ends earlier links of that user.
+#[utoipa::path(
+    post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
+    params(("id" = String, Path, description = "The user's id.")),
+    responses((status = 201, description = "The link.", body = ResetLink), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn reset_link(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(id): Path<String>,
+    site: Site,
+) -> Result<(StatusCode, Json<ResetLink>), Problem> {
+    let link = web.administration.make_reset_link(by.user, user_id(&id)?).await?;
+    let url = format!("{}/reset/{}", site.url, link.code);
+    Ok((StatusCode::CREATED, Json(ResetLink { url, expires_at: link.expires_at })))
+}
+
+fn user_id(text: &str) -> Result<UserId, Problem> {
+    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such user");
+    UserId::parse(text).ok().flatten().ok_or_else(unknown)
+}

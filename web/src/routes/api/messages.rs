@@ -1,0 +1,331 @@
+//! Messages of rooms of members: by pages, one by one, and what is done to them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use starling_protocol::{Emoji, ErrorCode, Hlc, MessageId, MessageText, RoomId};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Caller, Json, Limit, List, PageMark, Path, Query, cursor};
+use crate::{
+    guard::Quota,
+    objects::Message,
+    openapi::{
+        refuses::{Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited, Refuses},
+        tag,
+    },
+    problem::{self, Problem},
+    routes::Web,
+    service::{Identity, NewMessage, Refusal, Wanted},
+};
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(list_messages, post_message))
+        .routes(routes!(get_message, edit_message, delete_message))
+        .routes(routes!(add_reaction, remove_reaction))
+        .routes(routes!(mark_read))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfRoom {
+    /// The room's id.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    pub(super) id: String,
+}
+
+impl OfRoom {
+    pub(super) fn room(&self) -> Result<RoomId, Problem> {
+        let room = RoomId::parse(&self.id).ok().flatten();
+        room.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such room"))
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct OfMessage {
+    /// The message's id.
+    #[param(value_type = String, format = "uuid")]
+    id: MessageId,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct OfReaction {
+    /// The message's id.
+    #[param(value_type = String, format = "uuid")]
+    id: MessageId,
+    /// The emoji: 64 bytes at most, without white space and control characters.
+    #[param(min_length = 1, max_length = 16)]
+    emoji: String,
+}
+
+impl OfReaction {
+    /// What cannot be an emoji is on no message.
+    fn emoji(&self) -> Result<Emoji, Problem> {
+        Emoji::parse(&self.emoji).map_err(|_| Problem::new(ErrorCode::NotFound, "that is no emoji"))
+    }
+}
+
+/// Posts, edits and reactions count alike.
+fn count(web: &Web, caller: &Identity) -> Result<(), Refusal> {
+    web.guard.rates.check(Quota::MessagesPerSession, &caller.session)?;
+    web.guard.rates.check(Quota::MessagesPerAccount, &caller.user)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct ListMessages {
+    /// The id of a message: the newest before it.
+    #[param(value_type = Option<String>, format = "uuid")]
+    before: Option<MessageId>,
+    /// The id of a message: the oldest after it. Wins over `before`.
+    #[param(value_type = Option<String>, format = "uuid")]
+    after: Option<MessageId>,
+    /// The id of a message: it and as many on either side. Wins over `before` and `after`.
+    #[param(value_type = Option<String>, format = "uuid")]
+    around: Option<MessageId>,
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// The `next` of a page: goes on in its direction (after `around`: back in time). Wins over the others.
+    #[param(inline)]
+    cursor: Option<PageMark>,
+}
+
+/// Messages of a room
+///
+/// The newest first. Those that were deleted are listed as stubs; those by people whom the asker has blocked are not
+/// listed, and may leave a page shorter than its limit.
+#[utoipa::path(
+    get, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
+    params(OfRoom, ListMessages),
+    responses(
+        (status = 200, description = "A page of them.", body = List<Message>),
+        Refuses<NotFound>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn list_messages(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(of): Path<OfRoom>,
+    Query(query): Query<ListMessages>,
+) -> Result<Json<List<Message>>, Problem> {
+    let ListMessages { before, after, around, limit, cursor } = query;
+    let room = of.room()?;
+    let wanted = match cursor {
+        Some(mark) => Wanted::From(mark.parse()?),
+        None => around
+            .map(Wanted::Around)
+            .or(after.map(Wanted::After))
+            .or(before.map(Wanted::Before))
+            .unwrap_or(Wanted::Newest),
+    };
+    let page = web.messages.page(caller.user, room, wanted, limit.0).await?;
+    Ok(Json(List { items: page.items, next: page.next.map(|end| end.to_string()) }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PostMessage {
+    /// The sender's own id for it, so that it can be sent again: it is posted once.
+    #[schema(format = "uuid")]
+    id: Option<String>,
+    /// Markdown.
+    #[schema(min_length = 1, max_length = 8000)]
+    body: String,
+    /// The id of the message of this room that it answers.
+    #[schema(format = "uuid")]
+    reply_to: Option<String>,
+    /// Files cannot be attached yet.
+    #[serde(default)]
+    #[schema(max_items = 0)]
+    file_ids: Vec<String>,
+}
+
+/// Post
+///
+/// Answers once the message is on as many nodes as configured, or after the configured wait. `@name` of members of the
+/// room names them.
+#[utoipa::path(
+    post, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
+    params(OfRoom),
+    responses(
+        (status = 201, description = "It is posted.", body = Message),
+        (status = 200, description = "It was posted before, with this id and content.", body = Message),
+        Refuses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn post_message(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(of): Path<OfRoom>,
+    Json(PostMessage { id, body, reply_to, file_ids }): Json<PostMessage>,
+) -> Result<Response, Problem> {
+    let room = of.room()?;
+    let mut invalid = problem::Invalid::default();
+    let uuid = |text: String| MessageId::try_parse(&text).map_err(|_| "must be a UUID");
+    let id = invalid.check("id", id.map(uuid).transpose());
+    let text = invalid.check("body", MessageText::parse(&body));
+    let reply_to = invalid.check("reply_to", reply_to.map(uuid).transpose());
+    let files = if file_ids.is_empty() { Ok(()) } else { Err("must be empty: files cannot be attached yet") };
+    let files = invalid.check("file_ids", files);
+    let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
+        return Err(invalid.into());
+    };
+    count(&web, &caller)?;
+    web.metrics.posts.inc();
+    let id = id.unwrap_or_else(MessageId::now_v7);
+    let message = NewMessage { id, text, reply_to, after: Hlc::default() };
+    let (message, known) = web.messages.post(caller.user, room, message).await?;
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(message)).into_response())
+}
+
+/// One message
+#[utoipa::path(
+    get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    responses((status = 200, description = "It.", body = Message), Refuses<NotFound>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn get_message(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(OfMessage { id }): Path<OfMessage>,
+) -> Result<Json<Message>, Problem> {
+    Ok(Json(web.messages.message(caller.user, id).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EditMessage {
+    /// What it says from now on.
+    #[schema(min_length = 1, max_length = 8000)]
+    body: String,
+}
+
+/// Edit a message
+///
+/// As its author.
+#[utoipa::path(
+    patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    responses(
+        (status = 200, description = "As it is now.", body = Message),
+        Refuses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn edit_message(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(OfMessage { id }): Path<OfMessage>,
+    Json(EditMessage { body }): Json<EditMessage>,
+) -> Result<Json<Message>, Problem> {
+    let mut invalid = problem::Invalid::default();
+    let Some(text) = invalid.check("body", MessageText::parse(&body)) else { return Err(invalid.into()) };
+    count(&web, &caller)?;
+    Ok(Json(web.messages.edit(caller.user, id, text).await?))
+}
+
+/// Delete a message
+///
+/// For good, as its author, or as one who moderates its room. It stays listed as a stub without a body.
+#[utoipa::path(
+    delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    responses((status = 204, description = "It is deleted."), Refuses<(NotFound, Forbidden)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn delete_message(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(OfMessage { id }): Path<OfMessage>,
+) -> Result<StatusCode, Problem> {
+    web.messages.delete(caller.user, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// React to a message
+///
+/// A message takes 50 different emoji at most.
+#[utoipa::path(
+    put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
+    responses(
+        (status = 204, description = "The emoji is on it."),
+        Refuses<(NotFound, NotContacts, Invalid, RateLimited)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn add_reaction(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(of): Path<OfReaction>,
+) -> Result<StatusCode, Problem> {
+    react(&web, caller, &of, true).await
+}
+
+/// Take a reaction back
+#[utoipa::path(
+    delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
+    responses(
+        (status = 204, description = "The asker's emoji is not on it."),
+        Refuses<(NotFound, RateLimited)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn remove_reaction(
+    State(web): State<Arc<Web>>,
+    Caller(caller): Caller,
+    Path(of): Path<OfReaction>,
+) -> Result<StatusCode, Problem> {
+    react(&web, caller, &of, false).await
+}
+
+async fn react(web: &Web, caller: Identity, of: &OfReaction, on: bool) -> Result<StatusCode, Problem> {
+    let emoji = of.emoji()?;
+    count(web, &caller)?;
+    web.messages.react(caller.user, of.id, emoji, on).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MarkRead {
+    /// The last message that was read.
+    #[schema(format = "uuid")]
+    message_id: String,
+}
+
+/// Say how far one has read
+///
+/// A mark only moves on. What the cursor that comes along does not cover stays unread, wherever it sorts. The other
+/// side of a direct room sees the mark.
+#[utoipa::path(
+    put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
+    responses((status = 204, description = "It is noted."), Refuses<(NotFound, Invalid)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn mark_read(
+    State(web): State<Arc<Web>>,
+    headers: HeaderMap,
+    Caller(caller): Caller,
+    Path(of): Path<OfRoom>,
+    Json(MarkRead { message_id }): Json<MarkRead>,
+) -> Result<StatusCode, Problem> {
+    let room = of.room()?;
+    let mut invalid = problem::Invalid::default();
+    let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
+    let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
+    let seen = cursor::brought(&web, &headers).map(|cursor| cursor.vector);
+    web.messages.read(caller.user, room, id, seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

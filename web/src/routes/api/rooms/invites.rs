@@ -1,0 +1,161 @@
+//! Invites: made, withdrawn, and followed.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+use starling_protocol::{
+    ErrorCode, InviteCode,
+    limits::{INVITE_EXPIRES_S, INVITE_USES_MAX},
+};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    super::{Caller, Json, List, Path, Query, messages::OfRoom},
+    Pages,
+};
+use crate::{
+    objects::{Invite, Room},
+    openapi::{
+        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        tag,
+    },
+    problem::{self, Problem},
+    routes::{Web, site::Site},
+};
+
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(invites, make_invite))
+        .routes(routes!(revoke_invite))
+        .routes(routes!(follow_invite))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct OfInvite {
+    /// The room's id.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    id: String,
+    /// The invite's code.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    code: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Code {
+    /// The invite's code.
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    code: String,
+}
+
+fn invite_code(text: &str) -> Result<InviteCode, Problem> {
+    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such invite, or it is good no more");
+    InviteCode::parse(text).ok().flatten().ok_or_else(unknown)
+}
+
+/// With an address that can be sent to somebody.
+fn at(site: &Site, invite: Invite) -> Invite {
+    Invite { url: format!("{}{}", site.url, invite.url), ..invite }
+}
+
+/// The invites of a room
+///
+/// For owners and moderators. Those that have expired or are used up stay until they are withdrawn, or make way.
+#[utoipa::path(
+    get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom, Pages),
+    responses((status = 200, description = "A page of them.", body = List<Invite>), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn invites(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(of): Path<OfRoom>,
+    Query(pages): Query<Pages>,
+    site: Site,
+) -> Result<Json<List<Invite>>, Problem> {
+    let mut page = web.member_rooms.invites(by.user, of.room()?, pages.part()?).await?;
+    page.items = page.items.into_iter().map(|invite| at(&site, invite)).collect();
+    Ok(Json(page.into()))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewInvite {
+    /// How many may come with it; no limit if nothing. Used at the same time on several nodes, it may let in more.
+    #[schema(minimum = 1, maximum = 10_000)]
+    max_uses: Option<u32>,
+    /// For how many seconds it holds, a year at most; for ever if nothing.
+    #[schema(minimum = 60, maximum = 31_536_000)]
+    expires_in: Option<u64>,
+}
+
+/// Make an invite
+///
+/// Owners and moderators may. A room may have 100 invites that are good.
+#[utoipa::path(
+    post, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom),
+    responses(
+        (status = 201, description = "The invite.", body = Invite),
+        Refuses<(Forbidden, NotFound, Invalid)>,
+    ),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn make_invite(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(of): Path<OfRoom>,
+    site: Site,
+    Json(body): Json<NewInvite>,
+) -> Result<(StatusCode, Json<Invite>), Problem> {
+    let room = of.room()?;
+    let mut invalid = problem::Invalid::default();
+    let uses = body.max_uses.is_none_or(|uses| (1..=INVITE_USES_MAX).contains(&uses));
+    let uses = uses.then_some(()).ok_or_else(|| format!("must be 1 to {INVITE_USES_MAX}"));
+    let time = body.expires_in.is_none_or(|seconds| INVITE_EXPIRES_S.contains(&seconds));
+    let (least, most) = (INVITE_EXPIRES_S.start(), INVITE_EXPIRES_S.end());
+    let time = time.then_some(()).ok_or_else(|| format!("must be {least} to {most} seconds"));
+    let (Some(()), Some(())) = (invalid.check("max_uses", uses), invalid.check("expires_in", time)) else {
+        return Err(invalid.into());
+    };
+    let new = crate::service::NewInvite { max_uses: body.max_uses, expires_in_s: body.expires_in };
+    let invite = web.member_rooms.make_invite(by.user, room, new).await?;
+    Ok((StatusCode::CREATED, Json(at(&site, invite))))
+}
+
+/// Withdraw an invite
+///
+/// Owners and moderators may.
+#[utoipa::path(
+    delete, path = "/api/v1/rooms/{id}/invites/{code}", tag = tag::ROOMS, params(OfInvite),
+    responses((status = 204, description = "It lets nobody in any more."), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn revoke_invite(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(of): Path<OfInvite>,
+) -> Result<StatusCode, Problem> {
+    let room = OfRoom { id: of.id }.room()?;
+    web.member_rooms.revoke_invite(by.user, room, invite_code(&of.code)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Follow an invite
+///
+/// Makes the asker a member of the room; nothing changes for who is one. An invite that has expired, was withdrawn or is
+/// used up is not there, nor is any for one who is banned from its room.
+#[utoipa::path(
+    post, path = "/api/v1/invites/{code}", tag = tag::ROOMS, params(Code),
+    responses((status = 200, description = "The room.", body = Room), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn follow_invite(
+    State(web): State<Arc<Web>>,
+    Caller(who): Caller,
+    Path(of): Path<Code>,
+) -> Result<Json<Room>, Problem> {
+    Ok(Json(web.member_rooms.join_with(who.user, invite_code(&of.code)?).await?))
+}

@@ -1,0 +1,432 @@
+//! The form pages: a browser logs in, registers, sets the service up, chooses a new password, logs out. What they send
+//! is checked as its JSON sister is; a browser's session is a cookie, which no script sees.
+
+mod form;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use serde::Deserialize;
+use starling_protocol::ErrorCode;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::form::{Form, entered, redirect, shown, turned_away};
+pub use self::visitor::Visitor;
+use super::{
+    Web,
+    api::{
+        Path, Query,
+        accounts::{Register, client, limited, parse_registration},
+    },
+    pages::page,
+    site::Site,
+};
+use crate::{
+    guard::{ClientAddress, Quota},
+    openapi::{
+        refuses::{
+            BadCredentials, Forbidden, Invalid, NotFound, RateLimited, Refuses, RegistrationClosed, Shown,
+            TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
+        },
+        tag,
+    },
+    pages::{self, Filled},
+    problem::Problem,
+    service::{Door, Refusal, RegistrationMode, Secret},
+};
+
+/// All of them.
+pub fn routes() -> OpenApiRouter<Arc<Web>> {
+    OpenApiRouter::default()
+        .routes(routes!(login_page, log_in))
+        .routes(routes!(register_page, register_by_form))
+        .routes(routes!(setup_page, set_up))
+        .routes(routes!(reset_page, choose_password))
+        .routes(routes!(log_out))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(default)]
+#[derive(Default)]
+struct Coming {
+    /// Where to go afterwards: a path of this service.
+    next: String,
+    /// The name of an account whose password was just changed.
+    changed: String,
+    /// An invite.
+    invite: String,
+}
+
+/// The form to log in
+#[utoipa::path(
+    get, path = "/login", tag = tag::PAGES, params(Coming),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html"),
+        (status = 303, description = "You are logged in already.", headers(("location" = String))),
+    ),
+)]
+async fn login_page(State(web): State<Arc<Web>>, visitor: Visitor, Query(coming): Query<Coming>) -> Response {
+    if visitor.me.is_some() {
+        return redirect(local(&coming.next));
+    }
+    let filled = Filled { username: &coming.changed, next: &coming.next, ..Filled::default() };
+    visitor.answer(page(StatusCode::OK, pages::login(filled, !coming.changed.is_empty(), may_register(&web))))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+struct LoginForm {
+    username: String,
+    #[schema(format = Password)]
+    password: String,
+    next: String,
+}
+
+/// Log in, by the form
+///
+/// Opens a session, whose cookie is good for 30 days.
+#[utoipa::path(
+    post, path = "/login", tag = tag::PAGES,
+    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Logged in.", headers(("location" = String), ("set-cookie" = String))),
+        Shown<(BadCredentials, Forbidden, RateLimited, Unavailable)>,
+        Refuses<(TooLarge, UnsupportedMediaType)>,
+    ),
+)]
+async fn log_in(
+    State(web): State<Arc<Web>>,
+    Extension(address): Extension<ClientAddress>,
+    site: Site,
+    headers: HeaderMap,
+    Form(form): Form<LoginForm>,
+) -> Response {
+    let LoginForm { username, password, next } = form;
+    let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
+    match limited(&web, address, &username, login).await {
+        Ok(session) => entered(&site, &session, local(&next)),
+        Err(refusal) => shown(&refusal.into(), |problem| {
+            let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };
+            pages::login(filled, false, may_register(&web))
+        }),
+    }
+}
+
+/// The form to register
+#[utoipa::path(
+    get, path = "/register", tag = tag::PAGES, params(Coming),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html"),
+        (status = 303, description = "You are logged in already.", headers(("location" = String))),
+        Shown<RegistrationClosed>,
+    ),
+)]
+async fn register_page(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Query(coming): Query<Coming>,
+) -> Response {
+    if visitor.me.is_some() {
+        return redirect(local(&coming.next));
+    }
+    if !may_register(&web) {
+        return closed();
+    }
+    let filled = Filled { invite: &coming.invite, next: &coming.next, ..Filled::default() };
+    visitor.answer(page(StatusCode::OK, pages::register(filled, wants_invite(&web))))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+struct RegisterForm {
+    username: String,
+    #[schema(format = Password)]
+    password: String,
+    display_name: String,
+    invite: String,
+    next: String,
+}
+
+impl RegisterForm {
+    /// As it was typed, and what is asked for.
+    fn read(&self) -> (Filled<'_>, Register) {
+        let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let Self { username, password, display_name, invite, next } = self;
+        let filled = Filled { username, display_name, invite, next, problem: None };
+        let (username, password) = (username.clone(), password.clone());
+        (filled, Register { username, password, display_name: some(display_name), invite: some(invite) })
+    }
+}
+
+/// Register, by the form
+///
+/// Makes an account and logs in.
+#[utoipa::path(
+    post, path = "/register", tag = tag::PAGES,
+    request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Registered.", headers(("location" = String), ("set-cookie" = String))),
+        Shown<(Forbidden, RegistrationClosed, UsernameTaken, Invalid, RateLimited, Unavailable)>,
+        Refuses<(TooLarge, UnsupportedMediaType)>,
+    ),
+)]
+async fn register_by_form(
+    State(web): State<Arc<Web>>,
+    Extension(address): Extension<ClientAddress>,
+    site: Site,
+    headers: HeaderMap,
+    Form(form): Form<RegisterForm>,
+) -> Response {
+    if !may_register(&web) {
+        return closed();
+    }
+    let (filled, wanted) = form.read();
+    match make_account(&web, address, &site, &headers, wanted, None, local(&form.next)).await {
+        Ok(response) => response,
+        Err(problem) => {
+            shown(&problem, |problem| pages::register(Filled { problem, ..filled }, wants_invite(&web)))
+        }
+    }
+}
+
+async fn make_account(
+    web: &Web,
+    address: ClientAddress,
+    site: &Site,
+    headers: &HeaderMap,
+    wanted: Register,
+    door: Option<Door>,
+    next: &str,
+) -> Result<Response, Problem> {
+    let mut registration = parse_registration(web, wanted)?;
+    registration.door = door.unwrap_or(registration.door);
+    web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
+    let session = web.accounts.register_browser(client(address, headers), registration).await?;
+    Ok(entered(site, &session, next))
+}
+
+/// The form to make the first administrator's account
+///
+/// Its address is printed by a start that knows of no administrator, and is good on every node until there is one.
+#[utoipa::path(
+    get, path = "/setup/{code}", tag = tag::PAGES,
+    params(("code" = String, Path, description = "As it was printed.")),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html"),
+        Shown<(NotFound, Unavailable)>,
+    ),
+)]
+async fn setup_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Problem>) -> Response {
+    match setup_code(&web, code).await {
+        Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
+        Err(problem) => shown_setup(&problem, None),
+    }
+}
+
+/// Make the first administrator's account, by the form
+#[utoipa::path(
+    post, path = "/setup/{code}", tag = tag::PAGES,
+    params(("code" = String, Path, description = "As it was printed.")),
+    request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Made.", headers(("location" = String), ("set-cookie" = String))),
+        Shown<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
+        Refuses<(TooLarge, UnsupportedMediaType)>,
+    ),
+)]
+async fn set_up(
+    State(web): State<Arc<Web>>,
+    code: Result<Path<String>, Problem>,
+    Extension(address): Extension<ClientAddress>,
+    site: Site,
+    headers: HeaderMap,
+    Form(form): Form<RegisterForm>,
+) -> Response {
+    let code = match setup_code(&web, code).await {
+        Ok(code) => code,
+        Err(problem) => return shown_setup(&problem, None),
+    };
+    let (filled, wanted) = form.read();
+    match make_account(&web, address, &site, &headers, wanted, Some(Door::Setup), "/").await {
+        Ok(response) => response,
+        Err(problem) => shown_setup(&problem, Some((&code, filled))),
+    }
+}
+
+/// The code, if it lets somebody in.
+async fn setup_code(web: &Web, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
+    let Path(code) = code?;
+    if web.administration.is_setup_code(&code).await? {
+        return Ok(code);
+    }
+    Err(Problem::new(
+        ErrorCode::NotFound,
+        "the first account was made, or a character of the address is missing",
+    ))
+}
+
+fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {
+    match filled {
+        Some((code, filled)) if problem.code() != ErrorCode::NotFound => {
+            shown(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
+        }
+        _ => turned_away(problem, "Nothing to set up here"),
+    }
+}
+
+/// The form to choose a new password
+#[utoipa::path(
+    get, path = "/reset/{code}", tag = tag::PAGES,
+    params(("code" = String, Path, description = "As it stands in the link.")),
+    responses(
+        (status = 200, description = "A page.", body = String, content_type = "text/html"),
+        Shown<(NotFound, Unavailable)>,
+    ),
+)]
+async fn reset_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Problem>) -> Response {
+    match reset_code(&web, code).await {
+        Ok((code, username)) => {
+            page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
+        }
+        Err(problem) => turned_away(&problem, NO_SUCH_LINK),
+    }
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+struct ResetForm {
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Choose a new password, by the form
+///
+/// Ends the link, and all logins of the account.
+#[utoipa::path(
+    post, path = "/reset/{code}", tag = tag::PAGES,
+    params(("code" = String, Path, description = "As it stands in the link.")),
+    request_body(content = ResetForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "It holds: log in with it.", headers(("location" = String))),
+        Shown<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
+        Refuses<(TooLarge, UnsupportedMediaType)>,
+    ),
+)]
+async fn choose_password(
+    State(web): State<Arc<Web>>,
+    code: Result<Path<String>, Problem>,
+    Extension(address): Extension<ClientAddress>,
+    headers: HeaderMap,
+    Form(form): Form<ResetForm>,
+) -> Response {
+    let (code, username) = match reset_code(&web, code).await {
+        Ok(linked) => linked,
+        Err(problem) => return turned_away(&problem, NO_SUCH_LINK),
+    };
+    let chosen = async {
+        let mut invalid = crate::problem::Invalid::default();
+        if invalid.check("password", web.accounts.judge_password(&form.password)).is_none() {
+            return Err(invalid.into());
+        }
+        web.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;
+        let client = client(address, &headers);
+        Ok::<_, Problem>(web.administration.reset_password(client, &code, Secret(form.password)).await?)
+    };
+    match chosen.await {
+        Ok(name) => redirect(&format!("/login?changed={name}")),
+        Err(problem) if problem.code() == ErrorCode::NotFound => turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) => shown(&problem, |problem| {
+            pages::reset(&code, Filled { username: &username, problem, ..Filled::default() })
+        }),
+    }
+}
+
+const NO_SUCH_LINK: &str = "This link is used up";
+
+/// The code, and under which name its account is shown.
+async fn reset_code(web: &Web, code: Result<Path<String>, Problem>) -> Result<(String, String), Problem> {
+    let Path(code) = code?;
+    let username = web.administration.reset_for(&code).await?;
+    Ok((code, username))
+}
+
+/// Log out, by the button
+///
+/// Ends the browser's session and takes its cookie away.
+#[utoipa::path(
+    post, path = "/logout", tag = tag::PAGES,
+    responses(
+        (status = 303, description = "Logged out.", headers(("location" = String), ("set-cookie" = String))),
+        Shown<(Forbidden, Unavailable)>,
+    ),
+)]
+async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+    let ended = async {
+        web.guard.origins.check(&headers)?;
+        match visitor::identity(&web, &headers).await {
+            Ok(Some(identity)) => web.accounts.logout(identity, false).await,
+            Ok(None) => Ok(()),
+            Err(refusal) if refusal.code == ErrorCode::Unauthenticated => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
+    };
+    match ended.await {
+        Ok(()) => form::left(),
+        Err(refusal) => turned_away(&refusal.into(), "You are still logged in"),
+    }
+}
+
+fn may_register(web: &Web) -> bool {
+    web.settings.registration != RegistrationMode::Closed
+}
+
+fn wants_invite(web: &Web) -> bool {
+    web.settings.registration == RegistrationMode::Invite
+}
+
+fn closed() -> Response {
+    let refusal = Refusal::new(
+        ErrorCode::RegistrationClosed,
+        "accounts are made by the operators of this server; ask them for one",
+    );
+    turned_away(&refusal.into(), "Registration is closed")
+}
+
+/// Where to go: only within this service, whatever a browser makes of the text.
+fn local(next: &str) -> &str {
+    let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let within = next.starts_with('/') && !next.starts_with("//");
+    if plain && within && next.len() <= 2_000 { next } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local;
+
+    #[test]
+    fn one_goes_on_within_this_service_only() {
+        for next in ["/", "/r/abc?x=1#y", "/login?next=//evil.example"] {
+            assert_eq!(local(next), next);
+        }
+        let long = format!("/{}", "a".repeat(2_000));
+        for foreign in [
+            "",
+            "r/abc",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "https://evil.example",
+            "/ü",
+            &long,
+        ] {
+            assert_eq!(local(foreign), "/", "{foreign:?}");
+        }
+    }
+}
