@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::reset::administrator;
-use crate::support::account::{CHEAP_HASHES, PASSWORD, login};
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
 use crate::support::{Account, Cluster};
 use crate::visitor::{Visitor, page, sent_to};
 
@@ -42,16 +42,23 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     let mut window = Visitor::at(b);
     let form = [("username", "bob"), ("password", PASSWORD)];
     sent_to(&window.submit("/login", &form).await);
+    let token = bob.call(b, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
+    let token = token["token"].as_str().expect("a token").to_owned();
+    let refresh = json!({"refresh_token": bob.refresh});
     let shut = flag(&admin, a, &bob, json!({"disabled": true})).await;
     assert_eq!((shut.status, &shut.json()["disabled"]), (200, &json!(true)), "{}", shut.text());
     for node in [a, b] {
         assert_eq!(bob.status(node).await, 401);
         assert_eq!(Visitor { node, ..window.clone() }.me().await.0, 401);
+        assert_eq!(call(node, "GET", "/me", Some(&token), None).await.status, 401);
+        assert_eq!(call(node, "POST", "/refresh", None, Some(refresh.clone())).await.status, 401);
         assert_eq!(login(node, "bob", PASSWORD).await.code(), "bad_credentials");
         page(&Visitor::at(node).submit("/login", &form).await, 401);
     }
     assert_eq!(flag(&admin, b, &bob, json!({"disabled": false})).await.status, 200);
     assert_eq!(login(a, "bob", PASSWORD).await.status, 200);
+    assert_eq!(bob.status(a).await, 200, "what he had is good again");
+    assert_eq!(call(a, "GET", "/me", Some(&token), None).await.status, 200);
 
     // The last one stays, whoever asks; with a second, either may go.
     for flags in

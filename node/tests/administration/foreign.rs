@@ -42,7 +42,7 @@ async fn no_form_is_taken_from_another_site() {
     // What no browser sends, and what each kind of browser sends from the node's own page.
     for headers in [
         &[][..],
-        &[("origin", &own)],
+        &[("origin", own.as_str())],
         &[("origin", &own), ("sec-fetch-site", "same-origin")],
         &[("sec-fetch-site", "same-origin")],
     ] {
