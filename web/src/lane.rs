@@ -1,6 +1,8 @@
 //! Lanes: a room's live tail in memory. A lane is a numbered ring of frames encoded once and shared by all; a
 //! session is a position in it. The writer pushes and never waits; who falls behind the ring is told so.
 
+mod bell;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -9,9 +11,11 @@ use std::{
     },
 };
 
-use axum::extract::ws::Utf8Bytes;
+pub use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
 use tokio::sync::watch;
+
+pub use self::bell::Bell;
 
 /// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
 /// seconds of a room at 500 messages a second.
@@ -111,6 +115,8 @@ pub struct Lane {
     ring: RwLock<Ring>,
     /// The number of the next frame; sessions sleep on it.
     next: watch::Sender<u64>,
+    /// Those of sessions that follow other lanes, too.
+    bells: RwLock<HashMap<usize, (Bell, LaneKey)>>,
 }
 
 // A panic while a lock is held cannot leave these half-changed in a way that matters more than going on.
@@ -124,7 +130,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl Lane {
     fn new() -> Self {
-        Self { ring: RwLock::default(), next: watch::Sender::new(0) }
+        Self { ring: RwLock::default(), next: watch::Sender::new(0), bells: RwLock::default() }
     }
 
     /// Appends frames and wakes the sessions once. What is pushed together is never cut: a session that has taken
@@ -150,6 +156,9 @@ impl Lane {
             ring.end()
         };
         self.next.send_replace(next);
+        for (bell, key) in read(&self.bells).values() {
+            bell.ring(*key);
+        }
     }
 }
 
@@ -226,7 +235,17 @@ impl Lanes {
         drop(lanes);
         let next = lane.next.subscribe();
         let position = *next.borrow();
-        Subscription { lanes: Arc::clone(self), key, lane, next, position }
+        Subscription { lanes: Arc::clone(self), key, lane, next, position, bell: None }
+    }
+
+    /// Takes a position at the end of a lane, which rings this bell from now on.
+    pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, bell: &Bell) -> Subscription {
+        let mut subscription = self.subscribe(key);
+        write(&subscription.lane.bells).insert(bell.id(), (bell.clone(), subscription.key));
+        subscription.bell = Some(bell.id());
+        // What was pushed since has rung no bell.
+        bell.ring(subscription.key);
+        subscription
     }
 }
 
@@ -238,6 +257,8 @@ pub struct Subscription {
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
+    /// The bell that the lane rings for it.
+    bell: Option<usize>,
 }
 
 impl Subscription {
@@ -253,6 +274,11 @@ impl Subscription {
     /// Which frame is the next to be taken: counts those of the lane.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Where the lane ends now.
+    pub fn end(&self) -> u64 {
+        *self.next.borrow()
     }
 
     /// Moves up to `max` frames into `into` and the position behind them. Returns where the lane ends now.
@@ -278,6 +304,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if let Some(bell) = self.bell {
+            write(&self.lane.bells).remove(&bell);
+        }
         let mut lanes = self.lanes.lanes();
         if let Some(entry) = lanes.get_mut(&self.key) {
             entry.subscriptions -= 1;

@@ -87,7 +87,7 @@ async fn posts_are_acked_and_bad_frames_are_refused_without_closing() {
         (Message::text(r#"{"body":""}"#), "error invalid"),
         (Message::text(r#"{"body":"again"}"#), "ack"),
     ] {
-        client.to_server.send(frame).unwrap();
+        client.line.to_server.send(frame).unwrap();
         client.expect(&[answer]).await;
     }
 }

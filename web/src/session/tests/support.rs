@@ -39,7 +39,7 @@ use crate::{
 /// Every frame that is waited for comes at once or within some 200 ms.
 const PATIENCE: Duration = Duration::from_secs(20);
 pub const ROOM: RoomId = RoomId([1; 10]);
-const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+pub const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 
 /// One room in memory. A cursor's text is the number of its commit.
 #[derive(Default)]
@@ -80,6 +80,10 @@ impl Rooms for Memory {
 
     async fn find(&self, _: RoomId) -> Result<Option<RoomName>, Refusal> {
         Ok(None)
+    }
+
+    async fn is_account_name(&self, _: &GuestName) -> Result<bool, Refusal> {
+        Ok(false)
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
@@ -129,12 +133,12 @@ impl Rooms for Memory {
         Ok(after.hlc)
     }
 
-    fn seal(&self, _: GuestId, _: RoomId, point: &CommitPoint, _: Hlc) -> SealedCursor {
+    fn seal(&self, _: CursorOwner, point: &CommitPoint, _: Hlc) -> SealedCursor {
         let complete = !self.unconfirmed.load(Ordering::Relaxed);
         SealedCursor { text: if complete { point.number.to_string() } else { "behind".into() }, complete }
     }
 
-    fn seal_empty(&self, _: GuestId, _: RoomId) -> String {
+    fn seal_empty(&self, _: CursorOwner) -> String {
         "0".into()
     }
 
@@ -144,7 +148,7 @@ impl Rooms for Memory {
 }
 
 impl Presence for Memory {
-    fn enter(&self, _: RoomId, _: GuestId, _: GuestName) -> Result<Lease, NameInUse> {
+    fn enter(&self, _: RoomId, _: GuestId, _: GuestName, _: bool) -> Result<Lease, NameInUse> {
         Err(NameInUse)
     }
 
@@ -191,6 +195,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
+        live: Arc::new(Nobody),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,
@@ -206,7 +211,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
 }
 
 /// The server's end of a socket made of channels.
-struct Wire {
+pub struct Wire {
     out: mpsc::UnboundedSender<Message>,
     incoming: mpsc::UnboundedReceiver<Message>,
     room: Arc<Mutex<Room>>,
@@ -216,6 +221,42 @@ struct Wire {
 struct Room {
     frames: usize,
     waker: Option<Waker>,
+}
+
+/// The client's end.
+pub struct Line {
+    pub to_server: mpsc::UnboundedSender<Message>,
+    from_server: mpsc::UnboundedReceiver<Message>,
+    room: Arc<Mutex<Room>>,
+}
+
+impl Line {
+    pub fn new() -> (Self, Wire) {
+        let (out, from_server) = mpsc::unbounded_channel();
+        let (to_server, incoming) = mpsc::unbounded_channel();
+        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
+        let wire = Wire { out, incoming, room: Arc::clone(&room) };
+        (Self { to_server, from_server, room }, wire)
+    }
+
+    /// From now on the socket takes so many frames.
+    pub fn make_room(&self, frames: usize) {
+        let mut room = self.room.lock().unwrap();
+        room.frames = frames;
+        if let Some(waker) = room.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The next frame as JSON, or the code with which the socket was closed.
+    pub async fn next(&mut self) -> Result<Value, u16> {
+        let frame = timeout(PATIENCE, self.from_server.recv()).await;
+        match frame.expect("a frame comes") {
+            Some(Message::Text(text)) => Ok(serde_json::from_str(&text).unwrap()),
+            Some(Message::Close(Some(close))) => Err(close.code),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 impl Stream for Wire {
@@ -270,9 +311,7 @@ pub struct Client {
     pub metrics: WebMetrics,
     pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     pub take_over: Option<oneshot::Sender<()>>,
-    pub to_server: mpsc::UnboundedSender<Message>,
-    from_server: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
+    pub line: Line,
     /// All up to here was there before.
     covered: u64,
     /// Who is in the room, by the last welcome.
@@ -301,23 +340,21 @@ impl Client {
             room: ROOM,
             guest: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
+            sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
+            identity: None,
             lease: Lease { taken_over: taken, release: None },
             brought,
             after: None,
         };
-        let (out, from_server) = mpsc::unbounded_channel();
-        let (to_server, incoming) = mpsc::unbounded_channel();
-        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
-        tokio::spawn(run(web, seat, Wire { out, incoming, room: Arc::clone(&room) }));
+        let (line, wire) = Line::new();
+        tokio::spawn(run(web, seat, wire));
         Self {
             memory,
             lanes,
             metrics,
             drain,
             take_over: Some(take_over),
-            to_server,
-            from_server,
-            room,
+            line,
             covered,
             present: Vec::new(),
             got: BTreeSet::new(),
@@ -327,11 +364,7 @@ impl Client {
 
     /// From now on the socket takes so many frames.
     pub fn make_room(&self, frames: usize) {
-        let mut room = self.room.lock().unwrap();
-        room.frames = frames;
-        if let Some(waker) = room.waker.take() {
-            waker.wake();
-        }
+        self.line.make_room(frames);
     }
 
     pub fn push(&self, n: u64) {
@@ -344,18 +377,15 @@ impl Client {
 
     /// The next frame, in short: its type, and the body or cursor.
     pub async fn next(&mut self) -> String {
-        let frame = timeout(PATIENCE, self.from_server.recv()).await;
-        match frame.expect("a frame comes") {
-            Some(Message::Text(text)) => {
-                let frame: Value = serde_json::from_str(&text).unwrap();
+        match self.line.next().await {
+            Ok(frame) => {
                 let part = |name: &str| frame[name].as_str().map(|part| format!(" {part}"));
                 let history = if frame["history"] == true { "history " } else { "" };
                 self.note(&frame);
                 let part = part("body").or(part("cursor")).or(part("code")).unwrap_or_default();
                 format!("{history}{}{part}", frame["type"].as_str().unwrap())
             }
-            Some(Message::Close(Some(close))) => format!("close {}", close.code),
-            other => format!("{other:?}"),
+            Err(code) => format!("close {code}"),
         }
     }
 
@@ -386,6 +416,7 @@ impl Client {
 
 pub fn cursor(n: u64) -> Brought {
     let vector = [(ORIGIN, n)].into_iter().collect();
-    let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
+    let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
+    let cursor = Cursor { owner, vector, greatest: Hlc(n) };
     Brought::Cursor(cursor, n.to_string())
 }
