@@ -69,7 +69,7 @@ async fn a_command_that_cannot_be_done_changes_nothing_and_says_why() {
     Account::register(node.http, "bob").await;
     let stdin = "--password-stdin";
     for (args, input, says) in [
-        (&["add", "bob", stdin][..], PASSWORD, "taken"),
+        (&["add", "bob", stdin][..], PASSWORD, "belongs to another account"),
         (&["add", "a b", stdin], PASSWORD, "the name"),
         (&["add", "ab", stdin], PASSWORD, "the name"),
         (&["add", "cat", stdin], "short", "8 characters"),
