@@ -125,3 +125,16 @@ async fn failed_logins_to_one_account_are_limited_and_a_right_one_forgives() {
     assert_eq!(refused.code(), "rate_limited", "also of a name that nobody has");
     assert!(refused.header("retry-after").is_some());
 }
+
+#[tokio::test]
+async fn what_one_account_asks_is_limited() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-calls-per-account", "3/m"]].concat()).await;
+    let ann = Account::register(node.http, "ann").await;
+    let again = Account::login(node.http, "ann").await;
+    let bob = Account::register(node.http, "bob").await;
+    for login in [&ann, &again, &ann] {
+        assert_eq!(login.status(node.http).await, 200);
+    }
+    assert_eq!(again.call(node.http, "GET", "/sessions", None).await.code(), "rate_limited");
+    assert_eq!(bob.status(node.http).await, 200, "others go on");
+}

@@ -9,6 +9,7 @@ mod ending;
 mod gathering;
 mod resuming;
 mod talking;
+mod two_people;
 
 use std::net::SocketAddr;
 

@@ -64,7 +64,7 @@ struct OfReaction {
     #[param(value_type = String, format = "uuid")]
     id: MessageId,
     /// The emoji: 64 bytes at most, without white space and control characters.
-    #[param(min_length = 1, max_length = 16)]
+    #[param(min_length = 1, max_length = 64)]
     emoji: String,
 }
 
