@@ -6,6 +6,7 @@ mod support;
 
 mod asking;
 mod ending;
+mod gathering;
 mod resuming;
 mod talking;
 mod two_people;

@@ -77,14 +77,16 @@ impl Live {
         sent.expect("a server reads its sockets").expect("an open socket takes a frame");
     }
 
-    /// Posts and waits for the ack; gives the message's id.
+    /// Posts and waits for the ack and for the message itself; gives the message's id.
     pub async fn post(&mut self, room: &str, body: &str) -> String {
         let id = Uuid::new_v4().to_string();
         self.send(json!({"type": "send", "id": id, "room_id": room, "body": body})).await;
-        self.until(&format!("the ack of {body:?}"), |frame| match frame["type"].as_str() {
-            Some("ack") if frame["id"] == id.as_str() => Some(()),
-            Some("error") => panic!("{body:?} was refused: {frame}"),
-            _ => None,
+        let (mut acked, mut shown) = (false, false);
+        self.until(&format!("ack and message of {body:?}"), |frame| {
+            acked |= frame["type"] == "ack" && frame["id"] == id.as_str();
+            shown |= frame["type"] == "message" && frame["message"]["id"] == id.as_str();
+            assert!(frame["type"] != "error", "{body:?} was refused: {frame}");
+            (acked && shown).then_some(())
         })
         .await;
         id
