@@ -83,7 +83,7 @@ impl Announcement<'_> {
     fn look_again(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
-            && !frames.last().is_some_and(Frame::is_look_again)
+            && !frames.iter().any(Frame::is_look_again)
         {
             frames.push(Frame::look_again(number));
         }

@@ -1,6 +1,7 @@
 //! What a client gets, in which order, and what its cursors promise.
 
 mod behind;
+pub mod line;
 pub mod support;
 
 use std::sync::atomic::Ordering;

@@ -124,6 +124,7 @@ impl Live<'_> {
         self.sent = missed.point.clone();
         self.shown = self.shown.max(self.sent.number);
         self.missed = None;
+        self.tell_who_is_there(outbox).await?;
         self.send_cursor(outbox).await?;
         outbox.flush().await
     }

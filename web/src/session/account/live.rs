@@ -40,6 +40,8 @@ pub struct Live<'a> {
     /// His presence.
     _online: Online,
     pub(super) around: Around,
+    /// Since he was told who is there, he came to know more people.
+    sees_more: bool,
     pub(super) tails: Tails,
     /// All commits up to here have been sent.
     pub(super) sent: CommitPoint,
@@ -94,6 +96,7 @@ impl<'a> Live<'a> {
             identity,
             _online: web.live.come(identity.user),
             around,
+            sees_more: false,
             tails,
             sent: CommitPoint { number: 0, vector: std::sync::Arc::default() },
             missed: None,
@@ -219,6 +222,7 @@ impl<'a> Live<'a> {
                 self.look_again(outbox).await?;
             }
             self.send(&frames, outbox).await?;
+            self.tell_who_is_there(outbox).await?;
         }
         Ok(())
     }
@@ -240,6 +244,7 @@ impl<'a> Live<'a> {
             self.look_again(outbox).await?;
             let change = if self.tails.follows(room) { RoomChange::Updated } else { RoomChange::Removed };
             self.tell(vec![Due::Room { room, change }], outbox).await?;
+            self.tell_who_is_there(outbox).await?;
         }
         Ok(())
     }
@@ -281,12 +286,12 @@ impl<'a> Live<'a> {
         self.tails.leave(|room| rooms.contains(&room));
         let hidden = |around: &Around| &around.blocked | &around.blocked_by;
         let (hidden, hidden_before) = (hidden(&self.around), hidden(&before));
-        let mut sees_more =
+        self.sees_more |=
             !self.around.contacts.is_subset(&before.contacts) || !hidden_before.is_subset(&hidden);
         for room in rooms {
             // Before the client hears of it and loads its pages: nothing lies between.
             if self.tails.follow(room) {
-                sees_more = true;
+                self.sees_more = true;
                 let online = LiveFrame::Presence(available(user, PresenceState::Online));
                 self.web.live.show(room, user, online.to_json().into());
             }
@@ -299,8 +304,13 @@ impl<'a> Live<'a> {
                 outbox.feed(frame.to_json()).await?;
             }
         }
-        if sees_more {
-            for there in self.web.live.online(user).await.map_err(End::Refused)? {
+        Ok(())
+    }
+
+    /// Tells who is there, once he has been told by what he came to see more people.
+    pub(super) async fn tell_who_is_there<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        if mem::take(&mut self.sees_more) {
+            for there in self.web.live.online(self.identity.user).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(there, PresenceState::Online));
                 outbox.feed(frame.to_json()).await?;
             }

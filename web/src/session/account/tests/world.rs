@@ -29,7 +29,10 @@ use crate::{
     session::{
         Brought,
         account::{self, Account},
-        tests::support::{self, Line, Memory, ORIGIN, point},
+        tests::{
+            line::Line,
+            support::{self, Memory, ORIGIN, point},
+        },
     },
 };
 
