@@ -286,6 +286,16 @@ impl<T: Rows> Records<T> {
         rows.map(|row| Ok(RoomId(id_of(&row?.0)?))).collect()
     }
 
+    /// Whether a user was ever a member of a room.
+    pub fn was_member(&self, user: UserId, room: RoomId) -> Result<bool, StoreError> {
+        Ok(self.indexed::<()>(&views::was_member_index(user, room))?.is_some())
+    }
+
+    /// Whether a user was ever asked, or agreed to, by another.
+    pub fn was_asked(&self, user: UserId, by: UserId) -> Result<bool, StoreError> {
+        Ok(self.indexed::<()>(&views::was_asked_index(user, by))?.is_some())
+    }
+
     /// How far a user has read a room.
     pub fn read_mark(&self, user: UserId, room: RoomId) -> Result<Option<ReadMark>, StoreError> {
         self.get::<Read>(&Scope::user(user), &room.0)

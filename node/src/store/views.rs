@@ -167,6 +167,16 @@ pub fn member_of_deleted_prefix(user: UserId) -> Vec<u8> {
     [&b"d"[..], &user.0].concat()
 }
 
+/// Index: user, room of which he was a member at some time, as far as is known: he may be told more of it than others.
+pub fn was_member_index(user: UserId, room: RoomId) -> Vec<u8> {
+    [&b"w"[..], &user.0, &room.0].concat()
+}
+
+/// Index: user, another who said yes to him at some time, as far as is known: he may have seen that.
+pub fn was_asked_index(user: UserId, by: UserId) -> Vec<u8> {
+    [&b"q"[..], &user.0, &by.0].concat()
+}
+
 /// Index: user; a session of his that was not ended, or the beginning of all of them.
 pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
     [b"s", &user.0[..], session].concat()

@@ -85,13 +85,13 @@ impl Found {
     fn own(&mut self, pos: Pos) -> Result<(), StoreError> {
         let Some(event) = self.reader.event(pos)? else { return Ok(()) };
         match (event.body, event.scope.as_room(), event.scope.as_user()) {
-            (EventBody::MemberSet(set), Some(room), _) => self.stands(pos, room, &set),
+            (EventBody::MemberSet(set), Some(room), _) => self.stands(pos, room, &set)?,
             (EventBody::RoomOpened(RoomOpened::Direct { .. }), Some(room), _) => self.joined(pos, room),
             (EventBody::ContactSet(ContactSet { to, .. }), _, Some(by)) => {
                 let other = if by == self.user { to } else { by };
-                let sides = self.reader.records.sides(self.user, other)?;
-                // Who is blocked by a stranger is not to know.
-                if !(sides.is_blocked() && sides.mine.is_none()) {
+                let records = &self.reader.records;
+                // Of a stranger's block one is not to know, nor that it was lifted.
+                if records.sides(self.user, other)?.mine.is_some() || records.was_asked(self.user, other)? {
                     self.add(pos, Due::Contact(other));
                 }
             }
@@ -103,17 +103,18 @@ impl Found {
         Ok(())
     }
 
-    fn stands(&mut self, pos: Pos, room: RoomId, set: &MemberSet) {
+    fn stands(&mut self, pos: Pos, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         match set.membership {
             // Whether he was a member when he was told last, his cursor does not say: a role that was given elsewhere
             // may have undone that he was removed. A client that loads the room once more lacks nothing.
             Membership::Member(_) => self.joined(pos, room),
-            Membership::None | Membership::Banned => {
+            Membership::None | Membership::Banned if self.reader.records.was_member(self.user, room)? => {
                 self.add(pos, Due::Room { room, change: RoomChange::Removed });
             }
-            // That does not concern him yet.
-            Membership::Invited => {}
+            // That does not concern him yet: he may not even know of the room.
+            Membership::Invited | Membership::None | Membership::Banned => {}
         }
+        Ok(())
     }
 
     fn joined(&mut self, pos: Pos, room: RoomId) {

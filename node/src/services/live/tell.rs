@@ -7,7 +7,10 @@ use starling_web::{
 };
 
 use crate::{
-    permissions,
+    permissions::{
+        self,
+        rooms::{No, known_room},
+    },
     services::render,
     store::{RoomReader, Store, StoreError},
 };
@@ -77,7 +80,14 @@ fn room(
     room: RoomId,
     change: RoomChange,
 ) -> Result<Option<String>, StoreError> {
-    let room = render::room_object(reader, room, user)?.unwrap_or_else(|| render::gone_room(room));
+    // Of a room of which he may not know any more he is told no more than that.
+    let is_known = match known_room(reader.records(), room, user) {
+        Ok(_) => true,
+        Err(No::Refused(_)) => false,
+        Err(No::Failed(error)) => return Err(error),
+    };
+    let known = if is_known { render::room_object(reader, room, user)? } else { None };
+    let room = known.unwrap_or_else(|| render::gone_room(room));
     let change = match (&room.role, change) {
         (None, _) => RoomChange::Removed,
         (Some(_), RoomChange::Removed) => RoomChange::Updated,

@@ -267,3 +267,50 @@ fn a_block_is_known_to_none_but_those_who_knew_each_other() {
     let mates = mates(&records, ANN).unwrap();
     assert_eq!(mates, HashSet::from([EVE]));
 }
+
+/// Promise: of a private room only those who were in it hear on a resume, and once they are gone no more than its id.
+#[test]
+fn a_private_room_is_told_to_nobody_who_may_not_know_of_it() {
+    let mut node = Node::with_rooms();
+    let from = node.store.vector().unwrap();
+    let stands = |user, membership| {
+        let set = MemberSet { user, membership, since: None, invite: None, by: ANN };
+        EventDraft::new(Scope::room(ROOM), set)
+    };
+    for draft in [
+        stands(STRANGER, Membership::Banned),
+        stands(STRANGER, Membership::None),
+        stands(BOB, Membership::None),
+    ] {
+        node.write(draft);
+    }
+    let name = Some(RoomName::parse("a secret").unwrap());
+    node.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic: None, visibility: None }));
+    let to = node.store.vector().unwrap();
+    let told = |user| {
+        let due = missed::missed(&node.store, user, &from, &to).unwrap().unwrap();
+        tell::frames(&node.store, user, &due).unwrap()
+    };
+    assert_eq!(told(STRANGER), Vec::<String>::new(), "he was never in");
+    let [removed] = &told(BOB)[..] else { panic!("{:?}", told(BOB)) };
+    let removed: Value = serde_json::from_str(removed).unwrap();
+    let room = &removed["room"];
+    assert_eq!((&removed["change"], &room["id"]), (&"removed".into(), &ROOM.to_string().into()));
+    assert_eq!((&room["name"], &room["member_count"]), (&"".into(), &0.into()), "{room}");
+}
+
+/// Promise: nobody learns of a stranger's block, be it lifted or not; who was asked learns that it holds no more.
+#[test]
+fn a_strangers_block_is_not_told_once_it_is_lifted() {
+    let mut node = Node::with_rooms();
+    let from = node.store.vector().unwrap();
+    let does = |of, act| move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, act, ANN);
+    node.decide(does(STRANGER, ContactAct::Block)).unwrap();
+    node.decide(does(STRANGER, ContactAct::Unblock)).unwrap();
+    assert!(due(&node, &from).is_empty());
+    node.decide(does(EVE, ContactAct::Ask)).unwrap();
+    let from = node.store.vector().unwrap();
+    node.decide(does(EVE, ContactAct::Block)).unwrap();
+    let told = frames(&node, &due(&node, &from));
+    assert_eq!((told.len(), &told[0]["contact"]["state"]), (1, &"none".into()), "{told:?}");
+}

@@ -2,7 +2,7 @@
 
 use starling_protocol::{
     Event, EventBody, Pos, Scope, UserId, Username,
-    event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded},
+    event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
     merge::{contact, read_mark, register, session, user},
 };
 use starling_web::live_frame::RoomChange;
@@ -12,7 +12,7 @@ use crate::store::{
     Change, RecordsWriter, StoreError,
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
-        display_name_index, name_key, open_session_index,
+        display_name_index, name_key, open_session_index, was_asked_index,
     },
 };
 
@@ -134,6 +134,9 @@ impl Tables<'_> {
         };
         let before = relations(&self.records)?;
         let rule = |state| contact::said(state, pos, said);
+        if said.stance == Stance::Yes {
+            self.records.put_index(&was_asked_index(said.to, from), &())?;
+        }
         let (_, side) = self.records.merge::<ContactMine>(&mut self.book, &mine, &said.to.0, rule)?;
         self.records.put::<ContactTheirs>(&mut self.book, &theirs, &from.0, &side)?;
         let after = relations(&self.records)?;

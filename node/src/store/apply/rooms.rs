@@ -13,6 +13,7 @@ use crate::store::{
     views::{
         Ban, Counts, Invite, InviteCode as InviteCodes, InviteUse, InviteUses, Member, OpenInvite, Room,
         RoomCounts, Succession, member_of_deleted_index, member_of_index, public_room_index,
+        was_member_index,
     },
 };
 
@@ -98,6 +99,9 @@ impl Tables<'_> {
 
     fn member(&mut self, room: RoomId, pos: Pos, set: &MemberSet) -> Result<(), StoreError> {
         let (scope, user) = (Scope::room(room), set.user);
+        if let Membership::Member(_) = set.membership {
+            self.records.put_index(&was_member_index(user, room), &())?;
+        }
         let rule = |state| member::set(state, pos, set);
         let (before, after) = self.records.merge::<Member>(&mut self.book, &scope, &user.0, rule)?;
         if before.as_ref() == Some(&after) {
