@@ -177,10 +177,18 @@ async fn who_may_register_is_as_the_operator_has_set() {
             let room = visitor.ask("POST", "/api/v1/rooms", &headers, room).await.json();
             let room = room["id"].as_str().expect("a room is made").to_owned();
             let target = format!("/api/v1/rooms/{room}/invites");
-            let invite = visitor.ask("POST", &target, &headers, "{}").await.json();
+            let invite = visitor.ask("POST", &target, &headers, r#"{"max_uses":1}"#).await.json();
             let code = invite["code"].as_str().expect("an invite is made").to_owned();
             let form = [("username", "bob"), ("password", PASSWORD), ("invite", &code)];
             sent_to(&Visitor::at(node.http).submit("/register", &form).await);
+            // It was good for one, who is in the room by it.
+            let form = [("username", "eve"), ("password", PASSWORD), ("invite", &code)];
+            page(&Visitor::at(node.http).submit("/register", &form).await, 403);
+            let invites = visitor.ask("GET", &target, &headers, "").await.json();
+            assert_eq!(invites["items"][0]["uses"], 1, "{invites}");
+            let members = format!("/api/v1/rooms/{room}/members");
+            let members = visitor.ask("GET", &members, &headers, "").await.json();
+            assert_eq!(members["items"][1]["user"]["username"], "bob", "{members}");
         }
     }
 }

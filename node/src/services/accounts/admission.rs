@@ -1,9 +1,12 @@
 //! Who may have an account. Asked within the commit that registers it, so that no two come through a door for one.
 
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, EventDraft, UserId};
 use starling_web::service::{Door, Refusal, RegistrationMode};
 
-use crate::store::{Records, Rows, StoreError};
+use crate::{
+    services::member_rooms::decisions::{answer, join_with},
+    store::{Records, Rows, StoreError},
+};
 
 /// Whether somebody who comes through a door at `now_ms` (Unix milliseconds) may register, and if he does, whether he
 /// administers the service.
@@ -37,5 +40,23 @@ pub fn admit<T: Rows>(
         (Door::Public(Some(_)), RegistrationMode::Invite) => {
             refuse(ErrorCode::RegistrationClosed, "this invite is not good, or not any more; ask for another")
         }
+    }
+}
+
+/// What makes somebody who registers with an invite a member of its room, which counts as a use of it.
+pub fn invited<T: Rows>(
+    mode: RegistrationMode,
+    records: &Records<T>,
+    door: Door,
+    user: UserId,
+    now_ms: u64,
+) -> Result<Result<Vec<EventDraft>, Refusal>, StoreError> {
+    match (door, mode) {
+        (Door::Public(Some(code)), RegistrationMode::Invite) => {
+            // The room may be full.
+            let closed = |refusal: Refusal| Refusal::new(ErrorCode::RegistrationClosed, refusal.detail);
+            Ok(answer(join_with(records, code, user, now_ms))?.map_err(closed))
+        }
+        _ => Ok(Ok(Vec::new())),
     }
 }

@@ -7,8 +7,8 @@ use starling_protocol::{
 use starling_web::service::Refusal;
 
 use crate::{
-    services::Base,
-    store::{Decide, Decision, Op, Records, Rows, StoreError},
+    services::{Base, member_rooms::decisions::leaves},
+    store::{Decide, Decision, Op, Records, Rows, StoreError, Tables},
 };
 
 /// The name belongs to another.
@@ -21,7 +21,7 @@ pub fn refuse_taken<T: Rows>(records: &Records<T>, name: &Username) -> Result<Op
     Ok(records.holder(name)?.map(|_| taken()))
 }
 
-/// Claims a name for a user, by the one event that `decide` comes to if the name is free.
+/// Claims a name for a user, by the last event that `decide` comes to if the name is free.
 pub async fn claim(base: &Base, user: UserId, name: Username, decide: Decide) -> Result<Pos, Refusal> {
     let base = base.clone();
     let claimed = tokio::spawn(async move {
@@ -52,8 +52,16 @@ async fn is_first(base: &Base, name: Username, claim: Pos) -> Result<bool, Refus
 
 async fn withdraw(base: &Base, user: UserId, username: Username, claim: Pos) {
     let withdrawn = ClaimWithdrawn { username, claim };
-    let decide = Decide::new(move |_| {
-        Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), withdrawn.clone())]))
+    let decide = Decide::new(move |tables: &Tables<'_>| {
+        let records = &tables.records;
+        let mut drafts = vec![EventDraft::new(Scope::user(user), withdrawn.clone())];
+        // Who never was is in no room, with whatever invite he came.
+        if records.account(user)?.is_some_and(|account| account.registered == Some(claim)) {
+            for (room, _) in records.rooms_of(user)? {
+                drafts.extend(leaves(records, room, user)?);
+            }
+        }
+        Ok(Decision::Write(drafts))
     });
     // As a revocation: also if the disk is full for users.
     if base.revoke(decide.clone()).await.is_err() && !base.writer.try_op(Op::Decide(decide)) {

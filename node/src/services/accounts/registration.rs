@@ -3,7 +3,11 @@
 use starling_protocol::{EventDraft, Scope, UserId, event::UserRegistered};
 use starling_web::service::{Client, Refusal, Registration};
 
-use super::{AccountsService, Checked, admission::admit, claim, overloaded};
+use super::{
+    AccountsService, Checked,
+    admission::{admit, invited},
+    claim, overloaded,
+};
 use crate::{
     auth::Caller,
     store::{Decide, Decision, Tables},
@@ -59,7 +63,13 @@ impl AccountsService {
             };
             let (username, display_name) = (username.clone(), display_name.clone());
             let registered = UserRegistered { username, display_name, password: Some(hash.clone()), admin };
-            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), registered)]))
+            // The claim is the last: its place is what is confirmed.
+            let mut drafts = match invited(mode, &tables.records, door, user, now_ms)? {
+                Ok(drafts) => drafts,
+                Err(refusal) => return Ok(Decision::Refuse(refusal)),
+            };
+            drafts.push(EventDraft::new(Scope::user(user), registered));
+            Ok(Decision::Write(drafts))
         });
         let password = claim::claim(&self.base, user, name, decide).await?;
         Ok(Checked { user, password })

@@ -53,7 +53,7 @@ pub struct Register {
     /// What to be shown as, if not as the username.
     #[schema(min_length = 1, max_length = 64)]
     pub display_name: Option<String>,
-    /// An invite to a room, where registration wants one.
+    /// An invite to a room, where registration wants one: it is used, and one becomes a member of the room.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub invite: Option<String>,
 }
