@@ -62,6 +62,27 @@ async fn a_logout_reaches_a_node_that_was_cut_off() {
     eventually(Duration::from_secs(20), "the session ends there, too", ended).await;
 }
 
+/// A session that was opened where nobody could say so is one of all, too; what is opened later is not.
+#[tokio::test]
+async fn a_logout_of_all_ends_what_was_opened_on_the_other_side_of_a_split() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let ann = Account::register(a, "ann").await;
+    cluster.isolate(0);
+    let there = Account::login(b, "ann").await;
+    assert_eq!(ann.call(a, "POST", "/logout?all=true", None).await.status, 204);
+    assert_eq!(there.status(b).await, 200, "nobody has told the other side");
+    let later = Account::login(a, "ann").await;
+    cluster.rejoin(0);
+    let ended = async || if there.status(b).await == 401 { Ok(()) } else { Err("it lives".to_owned()) };
+    eventually(Duration::from_secs(20), "the session ends there, too", ended).await;
+    for node in [a, b] {
+        let lives = async || if later.status(node).await == 200 { Ok(()) } else { Err("not yet".to_owned()) };
+        eventually(Duration::from_secs(20), "what was opened later goes on", lives).await;
+        assert_eq!(there.status(node).await, 401);
+    }
+}
+
 #[tokio::test]
 async fn a_new_password_ends_all_other_logins_everywhere_and_the_old_one_is_wrong() {
     let cluster = Cluster::start_with(3, &CHEAP_HASHES).await;

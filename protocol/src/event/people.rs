@@ -101,6 +101,8 @@ pub struct SessionOpened {
 pub struct SessionsEnded {
     /// Which.
     pub sessions: Vec<SessionId>,
+    /// Whether all for which its user logged in before this event did: also those that nobody knew of here.
+    pub all_logins: bool,
 }
 
 /// A refresh token was used for the first time: earlier ones are spent.

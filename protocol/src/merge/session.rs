@@ -23,12 +23,13 @@ pub struct SessionState {
 }
 
 impl SessionState {
-    /// Whether it lives at `now_ms` (Unix milliseconds), if `password` is the change of its user's password that holds.
-    /// Whether its user may be here at all is another question.
-    pub fn is_alive(&self, now_ms: u64, password: Pos) -> bool {
-        let Some((_, opened)) = &self.opened else { return false };
+    /// Whether it lives at `now_ms` (Unix milliseconds), if `password` is the change of its user's password that holds,
+    /// and all logins up to `ended` have ended. Whether its user may be here at all is another question.
+    pub fn is_alive(&self, now_ms: u64, password: Pos, ended: Option<Pos>) -> bool {
+        let Some((place, opened)) = &self.opened else { return false };
         let personal = matches!(opened.kind, SessionKind::Personal(_));
-        let right = personal || opened.password == password || self.kept == Some(password);
+        let of_password = opened.password == password || self.kept == Some(password);
+        let right = personal || (of_password && ended < Some(*place));
         !self.ended && right && self.expires_ms().is_none_or(|end| now_ms < end)
     }
 
@@ -107,15 +108,19 @@ mod tests {
     fn a_session_lives_under_the_password_it_was_opened_or_kept_with_until_its_end() {
         let open = (OPENED, opened(SessionKind::Tokens));
         let state = after(std::slice::from_ref(&open));
-        assert!(state.is_alive(999, OPENED) && !state.is_alive(1_000, OPENED));
-        assert!(!state.is_alive(1, at(2)), "another password");
+        assert!(state.is_alive(999, OPENED, None) && !state.is_alive(1_000, OPENED, None));
+        assert!(!state.is_alive(1, at(2), None), "another password");
         let state = after(&[(at(3), kept()), open.clone(), (at(2), kept()), (at(4), used(0, 2_000))]);
-        assert!(state.is_alive(1_999, at(3)) && !state.is_alive(2_000, at(3)));
-        assert!(!state.is_alive(1, at(2)), "that change was changed again");
+        assert!(state.is_alive(1_999, at(3), None) && !state.is_alive(2_000, at(3), None));
+        assert!(!state.is_alive(1, at(2), None), "that change was changed again");
         let personal = after(&[(OPENED, opened(SessionKind::Personal("script".into())))]);
-        assert!(personal.is_alive(1, at(2)));
-        let ended = event::SessionsEnded { sessions: vec![SessionId([1; 16])] }.into();
-        assert!(!after(&[(at(9), ended), open]).is_alive(1, OPENED));
+        assert!(personal.is_alive(1, at(2), None));
+        assert!(personal.is_alive(1, OPENED, Some(at(2))), "only logins were ended");
+        let ended = event::SessionsEnded { sessions: vec![SessionId([1; 16])], all_logins: false }.into();
+        assert!(!after(&[(at(9), ended), open.clone()]).is_alive(1, OPENED, None));
+        let state = after(&[open]);
+        assert!(!state.is_alive(1, OPENED, Some(at(2))), "all logins were ended later");
+        assert!(state.is_alive(1, OPENED, Some(Pos::MIN)), "it was opened after that");
     }
 
     proptest! {
@@ -123,7 +128,7 @@ mod tests {
         fn the_order_of_events_and_their_repetition_do_not_matter(
             order in Just((0..7).chain(0..7).collect::<Vec<usize>>()).prop_shuffle(),
         ) {
-            let ended = event::SessionsEnded { sessions: Vec::new() };
+            let ended = event::SessionsEnded { sessions: Vec::new(), all_logins: false };
             let events = [
                 (at(1), opened(SessionKind::Tokens)),
                 (at(2), opened(SessionKind::Cookie)),

@@ -13,6 +13,8 @@ pub struct UserState {
     pub registered: Option<Pos>,
     /// Whether it was deleted, for good.
     pub deleted: bool,
+    /// Up to where all sessions for which its user logged in have ended.
+    pub logins_ended: Option<Pos>,
     display_name: Option<Register<Option<DisplayName>>>,
     password: Option<Register<Option<Box<str>>>>,
     rehash: Option<Rehash>,
@@ -155,6 +157,9 @@ pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserSt
             }
         }
         EventBody::SettingsChanged(changed) => write(&mut state.settings, place, changed.settings.clone()),
+        EventBody::SessionsEnded(ended) if ended.all_logins => {
+            state.logins_ended = state.logins_ended.max(Some(place));
+        }
         EventBody::UserDeleted(_) => state.deleted = true,
         _ => {}
     }

@@ -48,6 +48,7 @@ pub fn known<T: Rows>(
         .as_ref()
         .and_then(starling_protocol::merge::user::UserState::password)
         .map(|password| password.change);
-    let lives = password.is_some_and(|password| state.is_alive(now_ms, password));
+    let ended = account.as_ref().and_then(|account| account.logins_ended);
+    let lives = password.is_some_and(|password| state.is_alive(now_ms, password, ended));
     Ok(Some(Known { state, lives, admin: account.is_some_and(|account| account.is_admin()) }))
 }

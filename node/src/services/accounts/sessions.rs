@@ -1,7 +1,7 @@
 //! Sessions: opening one (which may end others), listing them, ending them.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Scope, SessionId, UserId,
+    ErrorCode, EventDraft, Pos, Scope, SessionId, UserId,
     event::{SessionKind, SessionOpened, SessionsEnded},
     limits::{PERSONAL_TOKENS_MAX, SESSIONS_MAX, USER_AGENT_CHARS_MAX},
     merge::session::SessionState,
@@ -79,11 +79,12 @@ impl AccountsService {
             if password_of(records, user, |password| password.change)? != Some(password) {
                 return Ok(Decision::Refuse(bad_credentials()));
             }
+            let ended_before = logins_ended(records, user)?;
             let (personal, mut logins, mut over) = (is_personal(&opened.kind), Vec::new(), Vec::new());
             let mut tokens = 0;
             for (id, state) in records.open_sessions(user)? {
                 match &state.opened {
-                    Some((_, opened)) if state.is_alive(now_ms, password) => {
+                    Some((_, opened)) if state.is_alive(now_ms, password, ended_before) => {
                         if is_personal(&opened.kind) {
                             tokens += 1;
                         } else {
@@ -101,7 +102,9 @@ impl AccountsService {
                 logins.sort_unstable();
                 over.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
             }
-            let draft = EventDraft::new(Scope::user(user), opened.clone()).above(password.hlc);
+            let draft = EventDraft::new(Scope::user(user), opened.clone())
+                .above(password.hlc)
+                .above(ended_before.map(|place| place.hlc));
             Ok(Decision::Write(ended(user, over).into_iter().chain([draft]).collect()))
         };
         self.base.decide(decide).await?;
@@ -134,7 +137,8 @@ impl AccountsService {
                 sessions.sort_unstable();
                 sessions.dedup();
             }
-            Ok(Decision::Write(ended(who.user, sessions)))
+            // Also those that were opened on the other side of a split, which are not known here.
+            Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
         self.base.revoke(decide).await
     }
@@ -187,14 +191,22 @@ pub fn living<T: Rows>(
         return Ok(Vec::new());
     };
     let mut sessions = records.open_sessions(user)?;
-    sessions.retain(|(_, state)| state.is_alive(now_ms, password));
+    let ended = logins_ended(records, user)?;
+    sessions.retain(|(_, state)| state.is_alive(now_ms, password, ended));
     Ok(sessions)
 }
 
 /// The event that ends these; none if there are none.
 pub fn ended(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
     let some = !sessions.is_empty();
-    some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions })).into_iter().collect()
+    some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions, all_logins: false }))
+        .into_iter()
+        .collect()
+}
+
+/// Up to where all logins of a user have ended.
+fn logins_ended<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Pos>, StoreError> {
+    Ok(records.account(user)?.and_then(|account| account.logins_ended))
 }
 
 /// Whether somebody logged in for it.

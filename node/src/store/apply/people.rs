@@ -43,7 +43,10 @@ impl Tables<'_> {
                 self.session(user, &session.0, pos, body)
             }
             EventBody::RefreshUsed(refresh) => self.session(user, &refresh.session.0, pos, body),
-            EventBody::SessionsEnded(SessionsEnded { sessions }) => {
+            EventBody::SessionsEnded(SessionsEnded { sessions, all_logins }) => {
+                if *all_logins {
+                    self.account(user, pos, body)?;
+                }
                 sessions.iter().try_for_each(|session| self.session(user, &session.0, pos, body))
             }
             EventBody::ContactSet(said) => self.contact(user, pos, said),
