@@ -16,6 +16,15 @@ use crate::{
 /// How long a metadata write waits for the peers in step.
 pub const METADATA_WAIT_MS: u64 = 250;
 
+/// Which part of the disk a write may use.
+#[derive(Clone, Copy, Debug)]
+enum Space {
+    /// What is left for users.
+    OfUsers,
+    /// Also what is kept for replication, erasure and revocation.
+    Reserved,
+}
+
 /// The parts of a node that services use.
 #[derive(Clone)]
 pub struct Base {
@@ -103,12 +112,23 @@ impl Base {
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
-        let decide = Decide::new(decide);
+        self.decide_with(Space::OfUsers, Decide::new(decide)).await
+    }
+
+    /// As [`Base::decide`], for what takes something away: also when the disk is full for users.
+    pub async fn take_away(
+        &self,
+        decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
+    ) -> Result<Option<Pos>, Refusal> {
+        self.decide_with(Space::Reserved, Decide::new(decide)).await
+    }
+
+    async fn decide_with(&self, space: Space, decide: Decide) -> Result<Option<Pos>, Refusal> {
         let ready = self.driver.is_ready();
-        let decided = match self.commit(decide.clone()).await {
+        let decided = match self.commit_with(space, decide.clone()).await {
             Err(refusal) if may_rest_on_something_missing(refusal.code) => {
                 let ready = self.catch_up().await && ready;
-                match self.commit(decide).await {
+                match self.commit_with(space, decide).await {
                     Err(refusal) if !ready && may_rest_on_something_missing(refusal.code) => {
                         Err(catching_up())
                     }
@@ -132,12 +152,20 @@ impl Base {
 
     /// Decides within a commit, without waiting for anybody else.
     pub async fn commit(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
-        decided(self.writer.commit(Op::Decide(decide)).await?)
+        self.commit_with(Space::OfUsers, decide).await
     }
 
-    /// As [`Base::decide`], for what takes something away: also when the disk is full for users.
+    async fn commit_with(&self, space: Space, decide: Decide) -> Result<Option<Pos>, Refusal> {
+        let op = Op::Decide(decide);
+        decided(match space {
+            Space::OfUsers => self.writer.commit(op).await,
+            Space::Reserved => self.writer.commit_reserved(op).await,
+        }?)
+    }
+
+    /// As [`Base::take_away`], where a refusal needs no catching up.
     pub async fn revoke(&self, decide: Decide) -> Result<(), Refusal> {
-        if let Some(pos) = decided(self.writer.commit_reserved(Op::Decide(decide)).await?)? {
+        if let Some(pos) = self.commit_with(Space::Reserved, decide).await? {
             self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
         }
         Ok(())

@@ -39,6 +39,6 @@ impl AccountsService {
             let changed = PasswordChanged { password: Some(hash.clone()), keeps: Some(who.session) };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.base.decide(decide).await.map(|_| ())
+        self.base.take_away(decide).await.map(|_| ())
     }
 }

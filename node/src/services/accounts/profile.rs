@@ -79,7 +79,7 @@ impl AccountsService {
                         None => leave_or_delete(records, checked.user),
                     }
                 };
-                deleting.base.decide(decide).await?;
+                deleting.base.take_away(decide).await?;
                 let gone =
                     move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
                 if deleting.base.look(gone).await? {

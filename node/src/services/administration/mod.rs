@@ -17,7 +17,7 @@ use crate::{
     auth::{Code, Passwords},
     key_derivation::RootKey,
     permissions,
-    store::{Decision, Records, Rows, StoreError},
+    store::{Decision, Records, Rows, StoreError, Tables},
 };
 
 /// Who asks for it.
@@ -105,7 +105,10 @@ impl AdministrationService {
 
     /// Changes what an account may; says whether anything was to be changed.
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
-        let decided = self.base.decide(move |tables| flagged(&tables.records, by, user, flags)).await?;
+        let decide = move |tables: &Tables<'_>| flagged(&tables.records, by, user, flags);
+        let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
+        let decided =
+            if takes_away { self.base.take_away(decide).await } else { self.base.decide(decide).await }?;
         Ok(decided.is_some())
     }
 

@@ -87,7 +87,7 @@ impl AdministrationService {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
         let now_ms = self.base.machine.now_ms();
         let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &word, &hash, now_ms);
-        self.base.decide(decide).await.map(|_| ())
+        self.base.take_away(decide).await.map(|_| ())
     }
 }
 

@@ -13,7 +13,7 @@ use starling_web::{
 use super::{base::Base, render};
 use crate::{
     permissions,
-    store::{RecordsReader, StoreError},
+    store::{RecordsReader, StoreError, Tables},
 };
 
 /// Implements [`Contacts`].
@@ -40,7 +40,11 @@ impl Contacts for ContactsService {
     }
 
     async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal> {
-        self.base.decide(move |tables| decide::act(&tables.records, user, act, other)).await?;
+        let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
+        match act {
+            ContactAct::Block | ContactAct::Decline | ContactAct::Remove => self.base.take_away(decide).await,
+            ContactAct::Ask | ContactAct::Accept | ContactAct::Unblock => self.base.decide(decide).await,
+        }?;
         self.base.look(move |records| render::contact(records, user, other)).await
     }
 

@@ -55,6 +55,14 @@ impl MemberRoomsService {
         self.base.decide(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
+    /// Also when the disk is full for users.
+    async fn take_away(
+        &self,
+        decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
+    ) -> Result<(), Refusal> {
+        self.base.take_away(move |tables| decision(decide(&tables.records))).await.map(drop)
+    }
+
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
         let gone = || Refusal::new(ErrorCode::NotFound, "there is no such member of this room");
         self.look(move |records| lists::member(records, room, user)?.ok_or_else(|| gone().into())).await
@@ -93,7 +101,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.decide(move |records| decisions::delete(records, room, by)).await
+        self.take_away(move |records| decisions::delete(records, room, by)).await
     }
 
     async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
@@ -109,7 +117,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.decide(move |records| decisions::leave(records, room, user)).await
+        self.take_away(move |records| decisions::leave(records, room, user)).await
     }
 
     async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal> {
@@ -148,7 +156,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
-        self.decide(move |records| decisions::remove(records, room, by, user, ban)).await
+        self.take_away(move |records| decisions::remove(records, room, by, user, ban)).await
     }
 
     async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal> {
@@ -174,6 +182,6 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn revoke_invite(&self, by: UserId, room: RoomId, code: InviteCode) -> Result<(), Refusal> {
-        self.decide(move |records| decisions::revoke_invite(records, room, by, code)).await
+        self.take_away(move |records| decisions::revoke_invite(records, room, by, code)).await
     }
 }

@@ -73,7 +73,7 @@ impl Messages for MessagesService {
     }
 
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
-        self.base.decide(move |tables| change::delete(tables, user, id)).await?;
+        self.base.take_away(move |tables| change::delete(tables, user, id)).await?;
         Ok(())
     }
 
