@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use starling_protocol::UserId;
 use tokio::time::Instant;
 
 /// Passwords that wait, at most. Beyond it the last in line is refused; 64 take 2.6 s at 40 ms each.
@@ -23,7 +24,7 @@ pub const RETRY_AFTER_S: u64 = 1;
 
 /// Counts of tries are halved that often: a minute later nothing is left of a few tries.
 const HALVE_EVERY: Duration = Duration::from_secs(10);
-/// Tries that are not held against a known pair: a person who mistypes.
+/// Tries that are not held against a known pair, or who is logged in: a person who mistypes.
 const KNOWN_TRIES_FREE: u8 = 8;
 /// Cells of the sketch in each of two rows: of 1,000 addresses one in 4,000 seems busier than it is.
 const CELLS: usize = 1 << 16;
@@ -33,8 +34,10 @@ const KNOWN_MAX: usize = 1 << 15;
 /// Who wants a password hashed.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
+    /// Runs the node.
+    Operator,
     /// Has a session, and changes a password or confirms an act by it.
-    LoggedIn,
+    LoggedIn(UserId),
     /// Logs in or registers.
     Stranger {
         /// Where from: the client's own address, not a proxy's.
@@ -70,7 +73,11 @@ impl<J> LoginQueue<J> {
         // Whoever waited so long was told so.
         self.waiting.retain(|_, (arrival, _)| now.saturating_duration_since(*arrival) < WAIT_MAX);
         let (tries, unknown) = match caller {
-            Caller::LoggedIn => (0, false),
+            Caller::Operator => (0, false),
+            Caller::LoggedIn(user) => {
+                let user = self.hash(&[b"user", &user.0]);
+                (self.tries.count(user, now).saturating_sub(KNOWN_TRIES_FREE), false)
+            }
             Caller::Stranger { address, account } => {
                 let pair = self.pair(address, account);
                 if self.known.contains(&pair) || self.known_before.contains(&pair) {
@@ -181,7 +188,7 @@ mod tests {
         {
             assert!(queue.push(stranger(address, account), now, job).is_none());
         }
-        queue.push(Caller::LoggedIn, now, "session");
+        queue.push(Caller::LoggedIn(UserId([1; 16])), now, "session");
         assert_eq!(all(&mut queue), ["session", "known", "3rd", "2nd", "1st", "again"]);
     }
 
@@ -202,6 +209,22 @@ mod tests {
         queue.push(stranger(5, "other"), later, "wrong once");
         queue.push(stranger(6, "new"), later, "new");
         assert_eq!(all(&mut queue), ["new", "wrong once"], "all are new again, the newest first");
+    }
+
+    /// Promise: a few accounts that change their passwords all the time keep nobody from logging in.
+    #[test]
+    fn tries_of_who_is_logged_in_count_late_too() {
+        let now = Instant::now();
+        let mut queue = LoginQueue::new([1; 32], now);
+        for _ in 0..=KNOWN_TRIES_FREE {
+            queue.push(Caller::LoggedIn(UserId([1; 16])), now, "busy");
+        }
+        all(&mut queue);
+        queue.push(Caller::LoggedIn(UserId([1; 16])), now, "busy");
+        queue.push(stranger(6, "new"), now, "new");
+        queue.push(Caller::LoggedIn(UserId([2; 16])), now, "another");
+        queue.push(Caller::Operator, now, "operator");
+        assert_eq!(all(&mut queue), ["operator", "another", "new", "busy"]);
     }
 
     #[test]

@@ -197,7 +197,7 @@ mod tests {
     use crate::machine::ThisMachine;
 
     const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
-    const CALLER: Caller<'static> = Caller::LoggedIn;
+    const CALLER: Caller<'static> = Caller::Operator;
 
     #[test]
     fn a_password_has_8_characters_to_256_bytes_and_is_not_among_the_commonest() {

@@ -139,7 +139,7 @@ mod tests {
         let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Machine>), 1);
         let (open, gate) = mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
-        let held = pool.submit(Caller::LoggedIn, move || {
+        let held = pool.submit(Caller::Operator, move || {
             let _ = begun.send(());
             let _ = gate.recv();
         });

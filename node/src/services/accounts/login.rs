@@ -60,7 +60,7 @@ impl AccountsService {
     /// Encodes a password anew, at today's cost.
     async fn rehash(self, Checked { user, password: change }: Checked, password: String) {
         // If there is too much to do, the next login brings it again.
-        let Ok(hash) = self.passwords.hash(Caller::LoggedIn, password).await else { return };
+        let Ok(hash) = self.passwords.hash(Caller::LoggedIn(user), password).await else { return };
         let hash: Box<str> = hash.into();
         let decide = Decide::new(move |tables: &Tables<'_>| {
             if password_of(&tables.records, user, |password| password.change)? != Some(change) {

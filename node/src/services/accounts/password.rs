@@ -16,7 +16,7 @@ impl AccountsService {
             password_of(records, who.user, |password| (password.change, password.hash.to_owned()))
         });
         let (change, hash) = present.await?.ok_or_else(unauthenticated)?;
-        let verified = self.passwords.verify(Caller::LoggedIn, Some(hash), password).await;
+        let verified = self.passwords.verify(Caller::LoggedIn(who.user), Some(hash), password).await;
         if verified.map_err(overloaded)?.ok {
             Ok(Checked { user: who.user, password: change })
         } else {
@@ -31,7 +31,8 @@ impl AccountsService {
         Secret(new): Secret,
     ) -> Result<(), Refusal> {
         let Checked { user, password: change } = self.confirm(who, present).await?;
-        let hash: Box<str> = self.passwords.hash(Caller::LoggedIn, new).await.map_err(overloaded)?.into();
+        let hash: Box<str> =
+            self.passwords.hash(Caller::LoggedIn(user), new).await.map_err(overloaded)?.into();
         let decide = move |tables: &Tables<'_>| {
             if password_of(&tables.records, user, |password| password.change)? != Some(change) {
                 return Ok(Decision::Refuse(wrong_password()));

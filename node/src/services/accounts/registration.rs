@@ -29,7 +29,7 @@ impl AccountsService {
 
     /// Makes an account as the operator says.
     pub async fn add(&self, registration: Registration) -> Result<(), Refusal> {
-        self.make_account(Caller::LoggedIn, registration).await.map(|_| ())
+        self.make_account(Caller::Operator, registration).await.map(|_| ())
     }
 
     /// Makes an account. The name is certain when it returns.

@@ -47,7 +47,7 @@ impl AdministrationService {
 
     /// Sets a password, which was found good, for an account's owner.
     pub async fn set_password(&self, user: UserId, password: Secret) -> Result<(), Refusal> {
-        self.replace_password(Caller::LoggedIn, user, Word::Operator, password).await
+        self.replace_password(Caller::Operator, user, Word::Operator, password).await
     }
 
     /// Whose password a link lets choose.
