@@ -2,16 +2,16 @@
 
 use starling_protocol::{
     Emoji, ErrorCode, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
-    event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet},
+    event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet, Role},
     limits::EMOJI_PER_MESSAGE_MAX,
 };
 
 use crate::{
-    permissions::{may_delete, may_edit, may_post, may_see, no_such_message},
+    permissions::{at_least, may_delete, may_edit, may_post, may_see, no_such_message},
     store::{Decision, StoreError, Tables},
 };
 
-/// A message that somebody sees and wants to change.
+/// A message that somebody wants to change.
 struct Target {
     room: RoomId,
     key: MessageKey,
@@ -20,18 +20,30 @@ struct Target {
 }
 
 impl Target {
-    fn find(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+    fn find(tables: &Tables<'_>, id: MessageId) -> Result<Option<Self>, StoreError> {
         let Some(key) = tables.key_of(id)? else { return Ok(None) };
         let Some(state) = tables.message(key.sender, key.id)? else { return Ok(None) };
         let (room, pos) = (state.room, state.pos());
         let posted = tables.posted_at(pos.origin, pos.seq)?;
-        let sees = may_see(&tables.records, room, user, &posted.sender)?;
-        Ok(sees.then_some(Self { room, key, pos, posted }))
+        Ok(Some(Self { room, key, pos, posted }))
     }
 
-    /// The message, unless there is nothing left of it.
+    /// The message, if its text is there and the user sees it.
     fn find_whole(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
-        Ok(Self::find(tables, user, id)?.filter(|target| target.posted.text.is_some()))
+        let Some(target) = Self::find(tables, id)?.filter(|target| target.posted.text.is_some()) else {
+            return Ok(None);
+        };
+        let sees = may_see(&tables.records, target.room, user, &target.posted.sender)?;
+        Ok(sees.then_some(target))
+    }
+
+    /// The message, if the user sees it, or moderates its room: what he does not want to see he may still take from
+    /// others.
+    fn find_to_delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+        let Some(target) = Self::find(tables, id)? else { return Ok(None) };
+        let moderates = at_least(tables.records.role(target.room, user)?, Role::Moderator);
+        let knows = moderates || may_see(&tables.records, target.room, user, &target.posted.sender)?;
+        Ok(knows.then_some(target))
     }
 
     /// The stamp of the message as it is: of its last edit, if there is one.
@@ -59,7 +71,7 @@ pub fn edit(
 }
 
 pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decision, StoreError> {
-    let Some(target) = Target::find(tables, user, id)? else {
+    let Some(target) = Target::find_to_delete(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
     if let Some(refusal) = may_delete(&tables.records, target.room, user, &target.posted.sender)? {

@@ -85,6 +85,21 @@ fn what_a_blocked_member_says_is_not_listed() {
 }
 
 #[test]
+fn a_moderator_deletes_also_what_he_does_not_want_to_see() {
+    let mut node = Node::with_rooms();
+    (1..=2).for_each(|n| node.say(BOB, n, "x"));
+    for user in [EVE, STRANGER] {
+        let block = ContactSet { to: BOB, round: 1, stance: Stance::Blocked };
+        node.write(EventDraft::new(Scope::user(user), block));
+    }
+    assert_eq!(code(node.react(EVE, 1, "👍", true)), Some(ErrorCode::NotFound));
+    assert_eq!(code(node.delete(STRANGER, 1)), Some(ErrorCode::NotFound));
+    node.delete(EVE, 1).unwrap();
+    assert_eq!(node.shown(1).body, "");
+    assert_eq!(node.shown(2).body, "x");
+}
+
+#[test]
 fn a_post_sent_again_is_the_same_message_and_another_under_its_id_is_refused() {
     let (mut one, mut two) = Node::with_rooms_twice();
     one.say(BOB, 1, "a");
