@@ -62,7 +62,7 @@ fn parse_mine(mark: &Mark) -> Result<(Hlc, Hlc, RoomId), No> {
     })
 }
 
-/// Public rooms whose names begin with a text; not those from which the user is banned.
+/// Public rooms whose names begin with a text; not those in which the user is, or from which he is banned.
 pub fn public(
     reader: &mut RoomReader,
     user: UserId,
@@ -79,7 +79,8 @@ pub fn public(
             break;
         }
         let standing = reader.records().standing_in(room, user)?;
-        if standing.is_none_or(|member| member.membership != Membership::Banned) {
+        let may_join = |membership| !matches!(membership, Membership::Member(_) | Membership::Banned);
+        if standing.is_none_or(|member| may_join(member.membership)) {
             found.push(room);
         }
     }

@@ -222,6 +222,7 @@ fn public_rooms_are_found_by_the_beginning_of_their_names_but_not_by_the_banned(
     node.write(EventDraft::new(Scope::room(RoomId([22; 10])), hidden));
     node.act(|records| decisions::delete(records, RoomId([21; 10]), ANN)).unwrap();
     assert_eq!(node.public(EVE, "stra", 200), ["Straße"]);
+    assert_eq!(node.public(ANN, "", 200), Vec::<String>::new(), "she is in all of them");
     node.verify();
 }
 
