@@ -130,8 +130,8 @@ struct PublicRooms {
 
 /// The rooms that one may join
 ///
-/// All public ones in the order of their names, also those that one is in (they have a `role`), but none from which one
-/// is banned; because of these a page may be shorter than its limit.
+/// All public ones in the order of their names, but none in which one is already or from which one is banned; because
+/// of these a page may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
     responses((status = 200, description = "A page of them.", body = List<Room>), Refuses<Invalid>),
