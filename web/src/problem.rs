@@ -64,7 +64,8 @@ impl Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, errors: Vec::new() }
+        let error = |field| FieldError { field, detail: refusal.detail.to_string() };
+        Self { errors: refusal.field.map(error).into_iter().collect(), refusal }
     }
 }
 

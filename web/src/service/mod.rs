@@ -42,12 +42,19 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// Seconds after which it is worth trying again, where that is known.
     pub retry_after: Option<u32>,
+    /// With `Invalid`: which field is out of its limits.
+    pub field: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal with its text.
     pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: detail.into(), retry_after: None, field: None }
+    }
+
+    /// A field is out of its limits.
+    pub fn invalid(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: Some(field), ..Self::new(ErrorCode::Invalid, detail) }
     }
 
     /// The same, with the seconds after which it is worth trying again.

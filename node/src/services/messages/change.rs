@@ -1,10 +1,11 @@
 //! What is done to messages afterwards, decided within the commit.
 
 use starling_protocol::{
-    Emoji, ErrorCode, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
+    Emoji, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
     event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet, Role},
     limits::EMOJI_PER_MESSAGE_MAX,
 };
+use starling_web::service::Refusal;
 
 use crate::{
     permissions::{at_least, may_delete, may_edit, may_post, may_see, no_such_message},
@@ -107,7 +108,7 @@ pub fn react(
         let shown = tables.records.reactions(room, key)?;
         if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains_key(emoji.as_str()) {
             let detail = format!("a message takes {EMOJI_PER_MESSAGE_MAX} different emoji at most");
-            return Ok(Decision::refuse(ErrorCode::Invalid, detail));
+            return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
         }
     }
     let floor = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
