@@ -105,7 +105,8 @@ pub struct SessionsEnded {
     pub all_logins: bool,
 }
 
-/// A refresh token was used for the first time: earlier ones are spent.
+/// A refresh token was used for the first time: earlier ones are spent. Also that a browser's session is in use, which
+/// has none and ends when it would have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshUsed {
     /// Whose.

@@ -123,6 +123,13 @@ mod tests {
         assert!(state.is_alive(1, OPENED, Some(Pos::MIN)), "it was opened after that");
     }
 
+    #[test]
+    fn a_browsers_session_that_is_used_is_seen_later_but_ends_no_later() {
+        let state = after(&[(OPENED, opened(SessionKind::Cookie)), (at(500), used(0, 1_000))]);
+        assert_eq!(state.seen_at(), at(500).hlc);
+        assert!(state.is_alive(999, OPENED, None) && !state.is_alive(1_000, OPENED, None));
+    }
+
     proptest! {
         #[test]
         fn the_order_of_events_and_their_repetition_do_not_matter(

@@ -1,7 +1,11 @@
 //! Whose credentials these are: read, looked up, compared, in this order.
 
 use async_trait::async_trait;
-use starling_protocol::{ErrorCode, SessionId, UserId, event::SessionKind};
+use starling_protocol::{
+    ErrorCode, Scope, SessionId, UserId,
+    event::{RefreshUsed, SessionKind},
+    merge::session::SessionState,
+};
 use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
 use super::{
@@ -9,7 +13,13 @@ use super::{
     known::{Known, known},
     unauthenticated,
 };
-use crate::auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError};
+use crate::{
+    auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError},
+    store::{Decide, Decision, Tables},
+};
+
+/// How often it is noted, at most, that a browser's session is used.
+const SEEN_EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// How credentials of a named session are proven.
 enum Proof {
@@ -32,7 +42,13 @@ impl Authentication for AccountsService {
             }
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),
         });
-        if proven { Ok(Identity { user, session, admin }) } else { Err(unauthenticated()) }
+        if !proven {
+            return Err(unauthenticated());
+        }
+        if matches!(proof, Proof::Cookie(_)) && self.is_seen_anew(&state) {
+            tokio::spawn(self.clone().note_use(user, session));
+        }
+        Ok(Identity { user, session, admin })
     }
 
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {
@@ -44,6 +60,26 @@ impl Authentication for AccountsService {
 }
 
 impl AccountsService {
+    /// Whether it is a day since it was noted that a browser's session is used.
+    fn is_seen_anew(&self, state: &SessionState) -> bool {
+        self.base.machine.now_ms() >= state.seen_at().unix_ms() + SEEN_EVERY_MS
+    }
+
+    /// Notes that a browser's session is used. It ends when it would have.
+    async fn note_use(self, user: UserId, session: SessionId) {
+        let accounts = self.clone();
+        let decide = Decide::new(move |tables: &Tables<'_>| {
+            // Of many requests at once the first has noted it.
+            let state = tables.records.session(user, session)?.filter(|state| accounts.is_seen_anew(state));
+            let expires_ms = state.and_then(|state| state.expires_ms());
+            let used =
+                |expires_ms| Decision::one(Scope::user(user), RefreshUsed { session, n: 0, expires_ms });
+            Ok(expires_ms.map_or(Decision::Nothing, used))
+        });
+        // If it cannot be now, the next request brings it again.
+        let _ = self.base.commit(decide).await;
+    }
+
     /// Which session the credentials name, and what is still to be proven.
     fn read(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
         let named = |user: &str, session: &str, proof| {
