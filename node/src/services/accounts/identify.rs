@@ -72,9 +72,9 @@ impl AccountsService {
             // Of many requests at once the first has noted it.
             let state = tables.records.session(user, session)?.filter(|state| accounts.is_seen_anew(state));
             let expires_ms = state.and_then(|state| state.expires_ms());
-            let used =
+            let noted =
                 |expires_ms| Decision::one(Scope::user(user), RefreshUsed { session, n: 0, expires_ms });
-            Ok(expires_ms.map_or(Decision::Nothing, used))
+            Ok(expires_ms.map_or(Decision::Nothing, noted))
         });
         // If it cannot be now, the next request brings it again.
         let _ = self.base.commit(decide).await;

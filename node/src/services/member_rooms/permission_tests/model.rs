@@ -354,9 +354,12 @@ impl Model {
     }
 
     fn handle(&mut self, n: usize, user: UserId, handling: Handling) -> Verdict {
-        let said = self.said.get(n).filter(|said| self.sees(user, said)).ok_or(NotFound)?;
+        let said = self.said.get(n).ok_or(NotFound)?;
         let place = said.place;
         let leads = matches!(place, Place::Named(n) if self.named[n].role(user).is_some_and(|role| role < Role::Member));
+        // Who leads a room deletes in it also what he has hidden from himself.
+        let deletes = matches!(handling, Handling::Delete) && leads;
+        check(deletes || self.sees(user, said), NotFound)?;
         let may_post = match place {
             Place::Direct(one, other) => self.are_contacts(one, other),
             Place::Named(_) => true,
