@@ -33,8 +33,8 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         refuses::{
-            BadCredentials, Forbidden, Invalid, NotFound, RateLimited, Refuses, RegistrationClosed, Shown,
-            TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
+            BadCredentials, BadRequest, Forbidden, Invalid, NotFound, RateLimited, Refuses,
+            RegistrationClosed, Shown, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
         },
         tag,
     },
@@ -94,6 +94,7 @@ const NEXT_CHARS_MAX: usize = 2_000;
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
+        Refuses<BadRequest>,
     ),
 )]
 async fn login_page(
@@ -128,7 +129,7 @@ struct LoginForm {
     responses(
         (status = 303, description = "Logged in.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(BadCredentials, Forbidden, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn log_in(
@@ -156,6 +157,7 @@ async fn log_in(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
         Shown<RegistrationClosed>,
+        Refuses<BadRequest>,
     ),
 )]
 async fn register_page(
@@ -205,7 +207,7 @@ impl RegisterForm {
     responses(
         (status = 303, description = "Registered.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(Forbidden, RegistrationClosed, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn register_by_form(
@@ -269,7 +271,7 @@ async fn setup_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Prob
     responses(
         (status = 303, description = "Made.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn set_up(
