@@ -14,7 +14,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, limits::ID_CHARS_MAX};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -33,8 +33,8 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         refuses::{
-            BadCredentials, Forbidden, Invalid, NotFound, RateLimited, Refuses, RegistrationClosed, Shown,
-            TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
+            BadCredentials, BadRequest, Forbidden, Invalid, NotFound, RateLimited, Refuses,
+            RegistrationClosed, Shown, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
         },
         tag,
     },
@@ -58,12 +58,35 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 #[derive(Default)]
 struct Coming {
     /// Where to go afterwards: a path of this service.
+    #[param(max_length = 2000)]
     next: String,
     /// The name of an account whose password was just changed.
+    #[param(max_length = 64)]
     changed: String,
     /// An invite.
+    #[param(max_length = 64)]
     invite: String,
 }
+
+impl Coming {
+    /// What is longer than any of ours, no page of ours has asked for.
+    fn check(&self) -> Result<(), Problem> {
+        for (name, text, most) in [
+            ("next", &self.next, NEXT_CHARS_MAX),
+            ("changed", &self.changed, ID_CHARS_MAX),
+            ("invite", &self.invite, ID_CHARS_MAX),
+        ] {
+            if text.chars().count() > most {
+                let detail = format!("{name} has at most {most} characters");
+                return Err(Problem::new(ErrorCode::BadRequest, detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters of the path to which a login leads.
+const NEXT_CHARS_MAX: usize = 2_000;
 
 /// The form to log in
 #[utoipa::path(
@@ -71,14 +94,21 @@ struct Coming {
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
+        Refuses<BadRequest>,
     ),
 )]
-async fn login_page(State(web): State<Arc<Web>>, visitor: Visitor, Query(coming): Query<Coming>) -> Response {
+async fn login_page(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    Query(coming): Query<Coming>,
+) -> Result<Response, Problem> {
+    coming.check()?;
     if visitor.me.is_some() {
-        return redirect(local(&coming.next));
+        return Ok(redirect(local(&coming.next)));
     }
     let filled = Filled { username: &coming.changed, next: &coming.next, ..Filled::default() };
-    visitor.answer(page(StatusCode::OK, pages::login(filled, !coming.changed.is_empty(), may_register(&web))))
+    let markup = pages::login(filled, !coming.changed.is_empty(), may_register(&web));
+    Ok(visitor.answer(page(StatusCode::OK, markup)))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -99,7 +129,7 @@ struct LoginForm {
     responses(
         (status = 303, description = "Logged in.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(BadCredentials, Forbidden, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn log_in(
@@ -127,21 +157,23 @@ async fn log_in(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
         Shown<RegistrationClosed>,
+        Refuses<BadRequest>,
     ),
 )]
 async fn register_page(
     State(web): State<Arc<Web>>,
     visitor: Visitor,
     Query(coming): Query<Coming>,
-) -> Response {
+) -> Result<Response, Problem> {
+    coming.check()?;
     if visitor.me.is_some() {
-        return redirect(local(&coming.next));
+        return Ok(redirect(local(&coming.next)));
     }
     if !may_register(&web) {
-        return closed();
+        return Ok(closed());
     }
     let filled = Filled { invite: &coming.invite, next: &coming.next, ..Filled::default() };
-    visitor.answer(page(StatusCode::OK, pages::register(filled, wants_invite(&web))))
+    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, wants_invite(&web)))))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -175,7 +207,7 @@ impl RegisterForm {
     responses(
         (status = 303, description = "Registered.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(Forbidden, RegistrationClosed, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn register_by_form(
@@ -239,7 +271,7 @@ async fn setup_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Prob
     responses(
         (status = 303, description = "Made.", headers(("location" = String), ("set-cookie" = String))),
         Shown<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn set_up(
@@ -328,7 +360,7 @@ fn closed() -> Response {
 fn local(next: &str) -> &str {
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let within = next.starts_with('/') && !next.starts_with("//");
-    if plain && within && next.len() <= 2_000 { next } else { "/" }
+    if plain && within && next.len() <= NEXT_CHARS_MAX { next } else { "/" }
 }
 
 #[cfg(test)]

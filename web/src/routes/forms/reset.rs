@@ -18,7 +18,7 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         refuses::{
-            Forbidden, Invalid, NotFound, RateLimited, Refuses, Shown, TooLarge, Unavailable,
+            BadRequest, Forbidden, Invalid, NotFound, RateLimited, Refuses, Shown, TooLarge, Unavailable,
             UnsupportedMediaType,
         },
         tag,
@@ -73,7 +73,7 @@ struct ResetForm {
     responses(
         (status = 303, description = "It holds: log in with it.", headers(("location" = String))),
         Shown<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
+        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
 )]
 async fn choose_password(
