@@ -11,7 +11,7 @@ version=4.32.5
 examples=5 requests_min=3000
 case ${1-} in
 '') ;;
---long) examples=100 requests_min=5000 ;;
+--long) examples=50 requests_min=5000 ;;
 *) sed -n '2,7s/^# *//p' "$0" >&2; exit 2 ;;
 esac
 seed=${SEED:-$((RANDOM * 32768 + RANDOM))}

@@ -87,16 +87,14 @@ async fn logins_are_listed_ended_and_bounded() {
 async fn who_may_not_log_in_learns_nothing_else() {
     let node = Node::lone(&[]).await;
     Account::register(node.http, "ann").await;
-    let mut times = [0.0, 0.0];
+    // The least of several: whatever else the machine does only adds to it.
+    let mut times = [f64::INFINITY; 2];
     let mut answers = Vec::new();
-    // Warm, then in turn, so that whatever else the machine does is in both.
-    for turn in 0..9 {
+    for _ in 0..9 {
         for (which, name) in ["ann", "nobody"].into_iter().enumerate() {
             let begin = Instant::now();
             let answer = login(node.http, name, "wrong horse").await;
-            if turn > 0 {
-                times[which] += begin.elapsed().as_secs_f64();
-            }
+            times[which] = times[which].min(begin.elapsed().as_secs_f64());
             answers.push((answer.status, answer.text()));
         }
     }

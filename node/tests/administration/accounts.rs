@@ -71,4 +71,8 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     assert_eq!(flag(&bob, b, &admin, json!({"admin": false})).await.status, 200);
     assert_eq!(admin.call(a, "GET", "/admin/users", None).await.code(), "forbidden", "at once, everywhere");
     assert_eq!(flag(&bob, b, &bob, json!({"admin": false})).await.code(), "forbidden");
+    let delete =
+        async |who: &Account| who.call(a, "DELETE", "/me", Some(json!({"password": PASSWORD}))).await;
+    assert_eq!(delete(&bob).await.code(), "forbidden", "nor by deleting himself");
+    assert_eq!(delete(&admin).await.status, 204);
 }
