@@ -41,6 +41,7 @@ impl Target {
     }
 }
 
+/// Another text for a message: by its author, while he may post there.
 pub fn edit(
     tables: &Tables<'_>,
     user: UserId,
@@ -58,6 +59,7 @@ pub fn edit(
     Ok(Decision::Write(vec![draft]))
 }
 
+/// The deletion of a message, by its author or a moderator.
 pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decision, StoreError> {
     let Some(target) = Target::find(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
@@ -73,6 +75,7 @@ pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decisi
     Ok(Decision::Write(vec![draft]))
 }
 
+/// An emoji put on a message, or taken off it.
 pub fn react(
     tables: &Tables<'_>,
     user: UserId,
