@@ -26,6 +26,15 @@ pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Opt
     Ok(account.is_none().then(forbidden))
 }
 
+/// Why a user may not stop administering the service; nothing if he may, or does not administer it.
+pub fn may_step_down<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+    if may_administer(records, user)?.is_some() || !records.is_last_administrator(user)? {
+        return Ok(None);
+    }
+    let detail = "this is the last administrator; make another one first";
+    Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)))
+}
+
 /// There is no such account, or none that the asker may know of.
 pub fn no_such_user() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such user")

@@ -9,21 +9,33 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{GuestId, Hlc, NodeId, OriginId, RoomId, VersionVector, codec, limits::CURSOR_CHARS_MAX};
+use crate::{GuestId, Hlc, NodeId, OriginId, RoomId, UserId, VersionVector, codec, limits::CURSOR_CHARS_MAX};
 
 /// Length of the nonce that [`CursorKey::seal`] wants: long enough to be drawn at random for ever.
 pub const NONCE_BYTES: usize = 24;
+
+/// Whose a cursor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CursorOwner {
+    /// Of somebody in a quick room, with an account or without.
+    Guest {
+        /// Who.
+        id: GuestId,
+        /// Where.
+        room: RoomId,
+    },
+    /// Of somebody with an account, for all that concerns him.
+    User(UserId),
+}
 
 /// What a client holds of the cluster's events, as told to it in a sealed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Whose it is.
-    pub guest: GuestId,
-    /// For which room.
-    pub room: RoomId,
-    /// Everything in the room up to here was sent to him.
+    pub owner: CursorOwner,
+    /// Everything that concerns him up to here was sent to him.
     pub vector: VersionVector,
-    /// The greatest stamp among that; what he posts next is stamped above it.
+    /// The greatest stamp among that in a quick room; what he posts there next is stamped above it.
     pub greatest: Hlc,
 }
 
@@ -44,8 +56,7 @@ const ASSOCIATED_DATA: &[u8] = b"starling cursor 1";
 /// Incarnations are grouped by their node: 16 of 24 bytes of an origin need not be repeated.
 #[derive(Serialize, Deserialize)]
 struct Plain {
-    guest: GuestId,
-    room: RoomId,
+    owner: CursorOwner,
     greatest: Hlc,
     vector: Vec<(NodeId, Vec<(u64, u64)>)>,
 }
@@ -69,8 +80,8 @@ impl CursorKey {
                 _ => vector.push((origin.node, vec![(origin.incarnation, seq)])),
             }
         }
-        let Cursor { guest, room, greatest, .. } = *cursor;
-        let plain = codec::encode(&Plain { guest, room, greatest, vector });
+        let Cursor { owner, greatest, .. } = *cursor;
+        let plain = codec::encode(&Plain { owner, greatest, vector });
         let payload = Payload { msg: &plain, aad: ASSOCIATED_DATA };
         let sealed = self
             .0
@@ -90,7 +101,7 @@ impl CursorKey {
         let payload = Payload { msg: sealed, aad: ASSOCIATED_DATA };
         let plain =
             self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| CursorError::Unreadable)?;
-        let Plain { guest, room, greatest, vector } =
+        let Plain { owner, greatest, vector } =
             codec::decode(&plain, CURSOR_CHARS_MAX).map_err(|_| CursorError::Unreadable)?;
         let vector = vector
             .into_iter()
@@ -98,7 +109,7 @@ impl CursorKey {
                 seqs.into_iter().map(move |(incarnation, seq)| (OriginId { node, incarnation }, seq))
             })
             .collect();
-        Ok(Cursor { guest, room, vector, greatest })
+        Ok(Cursor { owner, vector, greatest })
     }
 }
 
@@ -109,8 +120,7 @@ mod tests {
     fn cursor(origins: u64) -> Cursor {
         let origin = |n: u64| OriginId { node: NodeId([(n % 3) as u8; 16]), incarnation: u64::MAX - n };
         Cursor {
-            guest: GuestId([1; 16]),
-            room: RoomId([2; 10]),
+            owner: CursorOwner::Guest { id: GuestId([1; 16]), room: RoomId([2; 10]) },
             vector: (0..origins).map(|n| (origin(n), 1_000_000 + n)).collect(),
             greatest: Hlc(77),
         }
@@ -119,8 +129,12 @@ mod tests {
     #[test]
     fn a_cursor_opens_under_its_key_only() {
         let key = CursorKey::new(&[1; 32]);
+        let of_a_user = Cursor { owner: CursorOwner::User(UserId([1; 16])), ..cursor(9) };
+        for cursor in [cursor(9), of_a_user] {
+            let text = key.seal(&cursor, [5; NONCE_BYTES]).unwrap();
+            assert_eq!(key.open(&text), Ok(cursor));
+        }
         let text = key.seal(&cursor(9), [5; NONCE_BYTES]).unwrap();
-        assert_eq!(key.open(&text), Ok(cursor(9)));
         assert_eq!(CursorKey::new(&[2; 32]).open(&text), Err(CursorError::Unreadable));
     }
 

@@ -19,7 +19,7 @@ pub mod settings;
 pub mod text;
 pub mod version_vector;
 
-pub use cursor::{Cursor, CursorKey};
+pub use cursor::{Cursor, CursorKey, CursorOwner};
 pub use digest::{Digest, ScopeDigest};
 pub use error_code::ErrorCode;
 pub use event::{

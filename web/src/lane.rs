@@ -1,6 +1,10 @@
 //! Lanes: a room's live tail in memory. A lane is a numbered ring of frames encoded once and shared by all; a
 //! session is a position in it. The writer pushes and never waits; who falls behind the ring is told so.
 
+mod bell;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -9,9 +13,11 @@ use std::{
     },
 };
 
-use axum::extract::ws::Utf8Bytes;
+pub use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
 use tokio::sync::watch;
+
+pub use self::bell::Bell;
 
 /// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
 /// seconds of a room at 500 messages a second.
@@ -111,6 +117,8 @@ pub struct Lane {
     ring: RwLock<Ring>,
     /// The number of the next frame; sessions sleep on it.
     next: watch::Sender<u64>,
+    /// Those of sessions that follow other lanes, too.
+    bells: RwLock<HashMap<usize, (Bell, LaneKey)>>,
 }
 
 // A panic while a lock is held cannot leave these half-changed in a way that matters more than going on.
@@ -124,7 +132,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl Lane {
     fn new() -> Self {
-        Self { ring: RwLock::default(), next: watch::Sender::new(0) }
+        Self { ring: RwLock::default(), next: watch::Sender::new(0), bells: RwLock::default() }
     }
 
     /// Appends frames and wakes the sessions once. What is pushed together is never cut: a session that has taken
@@ -150,6 +158,9 @@ impl Lane {
             ring.end()
         };
         self.next.send_replace(next);
+        for (bell, key) in read(&self.bells).values() {
+            bell.ring(*key);
+        }
     }
 }
 
@@ -226,7 +237,17 @@ impl Lanes {
         drop(lanes);
         let next = lane.next.subscribe();
         let position = *next.borrow();
-        Subscription { lanes: Arc::clone(self), key, lane, next, position }
+        Subscription { lanes: Arc::clone(self), key, lane, next, position, bell: None }
+    }
+
+    /// Takes a position at the end of a lane, which rings this bell from now on.
+    pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, bell: &Bell) -> Subscription {
+        let mut subscription = self.subscribe(key);
+        write(&subscription.lane.bells).insert(bell.id(), (bell.clone(), subscription.key));
+        subscription.bell = Some(bell.id());
+        // What was pushed since has rung no bell.
+        bell.ring(subscription.key);
+        subscription
     }
 }
 
@@ -238,6 +259,8 @@ pub struct Subscription {
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
+    /// The bell that the lane rings for it.
+    bell: Option<usize>,
 }
 
 impl Subscription {
@@ -253,6 +276,11 @@ impl Subscription {
     /// Which frame is the next to be taken: counts those of the lane.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Where the lane ends now.
+    pub fn end(&self) -> u64 {
+        *self.next.borrow()
     }
 
     /// Moves up to `max` frames into `into` and the position behind them. Returns where the lane ends now.
@@ -278,6 +306,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        if let Some(bell) = self.bell {
+            write(&self.lane.bells).remove(&bell);
+        }
         let mut lanes = self.lanes.lanes();
         if let Some(entry) = lanes.get_mut(&self.key) {
             entry.subscriptions -= 1;
@@ -285,108 +316,5 @@ impl Drop for Subscription {
                 lanes.remove(&self.key);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ROOM: RoomId = RoomId([1; 10]);
-
-    fn lanes() -> Arc<Lanes> {
-        let vector = Arc::default();
-        Arc::new(Lanes::new(CommitPoint { number: 0, vector }))
-    }
-
-    fn frame(n: usize) -> Frame {
-        Frame::new(n as u64, Hlc(n as u64), format!("{n:04}"))
-    }
-
-    fn taken(subscription: &mut Subscription, max: usize) -> Result<Vec<u64>, Lagged> {
-        let mut frames = Vec::new();
-        subscription.take(max, &mut frames)?;
-        Ok(frames.iter().map(|frame| frame.commit).collect())
-    }
-
-    #[test]
-    fn a_session_gets_what_is_pushed_after_it_came_in_order() {
-        let lanes = lanes();
-        let mut first = lanes.subscribe(ROOM);
-        let lane = lanes.get(ROOM).unwrap();
-        lane.push([frame(1), frame(2)]);
-        let mut second = lanes.subscribe(ROOM);
-        lane.push([frame(3)]);
-        assert_eq!(taken(&mut first, 2), Ok(vec![1, 2]));
-        assert_eq!(taken(&mut first, 2), Ok(vec![3]));
-        assert_eq!(taken(&mut second, 2), Ok(vec![3]));
-        assert_eq!(taken(&mut second, 2), Ok(vec![]));
-    }
-
-    #[test]
-    fn the_ring_is_bounded_and_who_falls_behind_it_is_told() {
-        let lanes = lanes();
-        let mut session = lanes.subscribe(ROOM);
-        let lane = lanes.get(ROOM).unwrap();
-        lane.push((0..FRAMES_MAX).map(frame));
-        assert_eq!(taken(&mut session, 1), Ok(vec![0]));
-        lane.push([frame(FRAMES_MAX)]);
-        assert_eq!(taken(&mut session, 1), Ok(vec![1]));
-        lane.push([frame(FRAMES_MAX + 1), frame(FRAMES_MAX + 2)]);
-        assert_eq!(taken(&mut session, 1), Err(Lagged));
-    }
-
-    /// Promise 3: between the push of a commit's frames and its publication, a newcomer would find it neither in the
-    /// lane nor in a replay up to the published commit.
-    #[tokio::test]
-    async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_came() {
-        let lanes = lanes();
-        let vector = Arc::<VersionVector>::default();
-        lanes.begin(1);
-        let _session = lanes.subscribe(ROOM);
-        let settled = lanes.settled();
-        tokio::pin!(settled);
-        let early = tokio::time::timeout(std::time::Duration::ZERO, settled.as_mut()).await;
-        assert!(early.is_err(), "commit 1 is not published yet");
-        lanes.publish(CommitPoint { number: 1, vector });
-        assert_eq!(settled.await.number, 1);
-    }
-
-    #[test]
-    fn who_skips_to_the_end_is_told_whether_that_loses_what_was_never_logged() {
-        let lanes = lanes();
-        let mut session = lanes.subscribe(ROOM);
-        let lane = lanes.get(ROOM).unwrap();
-        lane.push([frame(1)]);
-        assert!(!session.skip());
-        lane.push([Frame { commit: Frame::EPHEMERAL, ..frame(0) }]);
-        lane.push((0..=FRAMES_MAX).map(frame));
-        assert_eq!(taken(&mut session, 1), Err(Lagged));
-        assert!(session.skip());
-        lane.push([frame(2)]);
-        assert_eq!(taken(&mut session, 9), Ok(vec![2]));
-        assert!(!session.skip());
-    }
-
-    #[test]
-    fn one_large_push_puts_nobody_behind() {
-        let lanes = lanes();
-        let mut session = lanes.subscribe(ROOM);
-        let large = Utf8Bytes::from("x".repeat(BYTES_MAX / 2));
-        let frames = (0..9).map(|n| Frame::new(n, Hlc(n), large.clone()));
-        lanes.get(ROOM).unwrap().push(frames);
-        assert_eq!(taken(&mut session, 99).map(|frames| frames.len()), Ok(9));
-        lanes.get(ROOM).unwrap().push([frame(9)]);
-        assert!(read(&session.lane.ring).bytes <= BYTES_MAX, "the next push brings it back to its bound");
-    }
-
-    #[test]
-    fn a_lane_ends_with_its_last_session() {
-        let lanes = lanes();
-        let (first, second) = (lanes.subscribe(ROOM), lanes.subscribe(ROOM));
-        drop(first);
-        assert!(lanes.get(ROOM).is_some());
-        drop(second);
-        assert!(lanes.get(ROOM).is_none());
     }
 }

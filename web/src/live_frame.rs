@@ -1,9 +1,9 @@
-//! The frames of the live socket, `GET /api/v1/live`, that tell of what is logged. The writer encodes them once for all
-//! who are sent them, a replay encodes them for one; nothing else writes them.
+//! The frames of the live socket, `GET /api/v1/live`, besides those that it has in common with `/ws` (`ack`, `cursor`,
+//! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
 
 use serde::Serialize;
 
-use crate::objects::{Contact, Message, Room};
+use crate::objects::{Contact, Message, PresenceState, Room, User};
 
 /// What has changed.
 #[derive(Debug, Serialize)]
@@ -47,10 +47,45 @@ pub enum LiveFrame<'a> {
         /// As he stands now.
         contact: &'a Contact,
     },
+    /// First on every connection, and again if comings and goings were lost.
+    Welcome {
+        /// The client's user.
+        user: &'a User,
+        /// Which node serves it.
+        node: &'a str,
+        /// What to reconnect with until a `cursor` frame brings a better one.
+        cursor: &'a str,
+        /// A client that has sent nothing for so long is pinged, and given up after as long again.
+        heartbeat_s: u64,
+        /// Who of his contacts and room-mates is online.
+        presence: Vec<Available>,
+        /// Where programs may reconnect.
+        public_urls: Vec<String>,
+    },
+    /// Somebody is typing; lapses after 5 s.
+    Typing {
+        /// Where.
+        room_id: String,
+        /// Who.
+        user: &'a User,
+    },
+    /// A contact or room-mate has come or gone.
+    Presence(Available),
+    /// Answers a `ping`.
+    Pong,
+}
+
+/// Whether somebody is online.
+#[derive(Debug, Serialize)]
+pub struct Available {
+    /// Who.
+    pub user_id: String,
+    /// Whether he is.
+    pub state: PresenceState,
 }
 
 /// What has become of a room, for one of its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomChange {
     /// He is in it now: the client loads it by pages.

@@ -20,6 +20,6 @@ pub use self::{
     links::{Links, LinksMetrics, Verdicts},
     members::{KeepMembers, Members},
     membership::Membership,
-    presence::PresenceMap,
+    presence::{PresenceMap, PresenceNews},
     replication::{Claiming, Driver, DriverHandle, DriverInput, DriverParts, PeerReport, Report, Waiting},
 };

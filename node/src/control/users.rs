@@ -88,6 +88,8 @@ impl UserCommands {
     }
 
     fn judge(&self, password: &str) -> Result<(), String> {
-        self.accounts.judge_password(password).map_err(|weak| format!("{weak}; nothing was changed"))
+        self.accounts
+            .judge_password(password)
+            .map_err(|weak| format!("the password {weak}; nothing was changed"))
     }
 }

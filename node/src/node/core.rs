@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::Passwords,
-    cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap},
+    cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
@@ -30,7 +30,7 @@ use crate::{
     machine::Machine,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure,
+        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
         MemberRoomsService, MessagesService, OperationsService, RoomsService,
     },
     store::{Committer, Store},
@@ -139,6 +139,7 @@ impl Core {
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
         background.push(tokio::spawn(driver_task.run()));
         background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
+        background.push(supervisor.start(PresenceNews(Arc::clone(&presence))));
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
@@ -166,6 +167,7 @@ impl Core {
                 public_url: config.http.public_url.clone(),
                 supervisor: Arc::clone(&supervisor),
             }),
+            live: Arc::new(LiveService { base: base.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
             guard: guard(config, &metrics),

@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod base;
 pub mod contacts;
+mod live;
 pub mod member_rooms;
 pub mod messages;
 mod operations;
@@ -18,6 +19,7 @@ pub use self::{
     administration::{AdministrationService, Asker},
     base::Base,
     contacts::ContactsService,
+    live::LiveService,
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService},
     operations::OperationsService,

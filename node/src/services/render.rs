@@ -11,7 +11,10 @@ use starling_protocol::{
 };
 use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
 
-pub use self::{message::message_object, room::room_object};
+pub use self::{
+    message::message_object,
+    room::{gone_room, room_object},
+};
 use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, CursorKey, ErrorCode, GuestId, Hlc, OriginId, Pos, RoomId, RoomName, VersionVector,
+    Cursor, CursorKey, CursorOwner, ErrorCode, GuestName, Hlc, OriginId, Pos, RoomId, RoomName, Scope,
+    VersionVector,
     cursor::{CursorError, NONCE_BYTES},
     frame::client::ListedMessage,
     limits::REPLAY_EVENTS_MAX,
@@ -36,9 +37,9 @@ pub struct RoomsService {
 }
 
 impl RoomsService {
-    fn seal_vector(&self, guest: GuestId, room: RoomId, vector: VersionVector, greatest: Hlc) -> String {
+    fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
         let nonce = self.base.machine.random::<NONCE_BYTES>();
-        let cursor = Cursor { guest, room, vector, greatest };
+        let cursor = Cursor { owner, vector, greatest };
         self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
             // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
             let cursor = Cursor { vector: VersionVector::default(), ..cursor };
@@ -89,6 +90,11 @@ impl Rooms for RoomsService {
             .ok_or_else(|| if ready { permissions::no_such_room() } else { catching_up() })
     }
 
+    async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal> {
+        let folded = name.folded();
+        self.base.look(move |records| records.is_account_name(&folded)).await
+    }
+
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         self.base.writer.try_post(post, outcomes.clone())
     }
@@ -124,7 +130,9 @@ impl Rooms for RoomsService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
-        self.base.read(move |store| store.beyond(room, &from, &to.vector, REPLAY_EVENTS_MAX)).await
+        self.base
+            .read(move |store| store.beyond(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX))
+            .await
     }
 
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
@@ -136,13 +144,13 @@ impl Rooms for RoomsService {
         Ok(if held { after.hlc } else { after.hlc.capped(self.base.machine.now_ms()) })
     }
 
-    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
+    fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
         let (vector, complete) = self.limited(point);
-        SealedCursor { text: self.seal_vector(guest, room, vector, greatest), complete }
+        SealedCursor { text: self.seal_vector(owner, vector, greatest), complete }
     }
 
-    fn seal_empty(&self, guest: GuestId, room: RoomId) -> String {
-        self.seal_vector(guest, room, VersionVector::default(), Hlc::default())
+    fn seal_empty(&self, owner: CursorOwner) -> String {
+        self.seal_vector(owner, VersionVector::default(), Hlc::default())
     }
 
     fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {

@@ -82,6 +82,18 @@ impl<T: Rows> Records<T> {
         Ok(self.claims(name)?.first().map(|&(_, user)| user))
     }
 
+    /// Whether an account has a name, or is shown under it; `folded` as names compare.
+    pub fn is_account_name(&self, folded: &str) -> Result<bool, StoreError> {
+        if let Ok(name) = Username::parse(folded) {
+            return Ok(self.holder(&name)?.is_some());
+        }
+        // Renamed accounts are shown as `name~xxxx`.
+        let Some(Ok(name)) = folded.rsplit_once('~').map(|(name, _)| Username::parse(name)) else {
+            return Ok(false);
+        };
+        Ok(self.claims(&name)?.iter().skip(1).any(|&(_, user)| user::renamed(&name, user) == folded))
+    }
+
     /// The name under which an account is shown; nothing if it has none.
     pub fn username(&self, user: UserId) -> Result<Option<String>, StoreError> {
         let Some((claim, name)) = self.claim_of(user)? else { return Ok(None) };
@@ -266,6 +278,12 @@ impl<T: Rows> Records<T> {
     pub fn rooms_of(&self, user: UserId) -> Result<Vec<(RoomId, Member)>, StoreError> {
         let rows = self.scan_index(&views::member_of_prefix(user), &[])?;
         rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(id_of(&room)?), parse(&member)?)))).collect()
+    }
+
+    /// The rooms that were deleted while a user was in them, or before that was heard of here.
+    pub fn deleted_rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
+        let rows = self.scan_index(&views::member_of_deleted_prefix(user), &[])?;
+        rows.map(|row| Ok(RoomId(id_of(&row?.0)?))).collect()
     }
 
     /// How far a user has read a room.

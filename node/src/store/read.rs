@@ -68,21 +68,20 @@ impl Store {
         Ok(page)
     }
 
-    /// The places of a room's messages that are within `to` and beyond `from`, in order. Places of messages that
-    /// were listed elsewhere since are among them. `None` if there are more than `limit`.
+    /// The places of a scope's events that are within `to` and beyond `from`, in order. Places of messages that were
+    /// listed elsewhere since are among them. `None` if there are more than `limit`.
     pub fn beyond(
         &self,
-        room: RoomId,
+        scope: &Scope,
         from: &VersionVector,
         to: &VersionVector,
         limit: usize,
     ) -> Result<Option<Vec<Pos>>, StoreError> {
         let scopes = self.db.begin_read()?.open_table(tables::SCOPES)?;
-        let scope = Scope::room(room);
         let mut places = Vec::new();
         for (origin, head) in to.beyond(from) {
-            let first = tables::scope_key(&scope, origin, from.get(origin) + 1);
-            let last = tables::scope_key(&scope, origin, head);
+            let first = tables::scope_key(scope, origin, from.get(origin) + 1);
+            let last = tables::scope_key(scope, origin, head);
             for entry in scopes.range(&first[..]..=&last[..])? {
                 let (key, hlc) = entry?;
                 let (origin, seq) = tables::parse_scope_key(key.value())

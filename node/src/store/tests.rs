@@ -151,7 +151,7 @@ fn pages_and_replays_stop_at_the_vector_that_is_given() {
         committer.commit(3_000, 1, &[post(ROOM, 1, 6, "b"), post(OTHER_ROOM, 1, 7, "c")]).unwrap().vector;
     assert_eq!(store.page(ROOM, None, 9, Some(&first)).unwrap().messages.len(), 1);
     let texts = |from: &VersionVector, to: &VersionVector| {
-        let places = store.beyond(ROOM, from, to, 9).unwrap().unwrap();
+        let places = store.beyond(&Scope::room(ROOM), from, to, 9).unwrap().unwrap();
         let messages = store.messages_at(&places).unwrap();
         messages.iter().map(|message| message.posted.body().to_owned()).collect::<Vec<_>>()
     };
@@ -159,7 +159,7 @@ fn pages_and_replays_stop_at_the_vector_that_is_given() {
     assert_eq!(texts(&first, &second), ["b"]);
     assert_eq!(texts(&second, &second), [""; 0]);
     // The room's creation counts too.
-    assert_eq!(store.beyond(ROOM, &none, &second, 2).unwrap(), None);
+    assert_eq!(store.beyond(&Scope::room(ROOM), &none, &second, 2).unwrap(), None);
 }
 
 #[test]

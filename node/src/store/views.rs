@@ -157,6 +157,16 @@ pub fn member_of_prefix(user: UserId) -> Vec<u8> {
     [&b"m"[..], &user.0].concat()
 }
 
+/// Index: user, room that was deleted: he is a member of it as far as its members go, and may have to be told.
+pub fn member_of_deleted_index(user: UserId, room: RoomId) -> Vec<u8> {
+    [&member_of_deleted_prefix(user)[..], &room.0].concat()
+}
+
+/// Index: the beginning of all rooms of a user that were deleted.
+pub fn member_of_deleted_prefix(user: UserId) -> Vec<u8> {
+    [&b"d"[..], &user.0].concat()
+}
+
 /// Index: user; a session of his that was not ended, or the beginning of all of them.
 pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
     [b"s", &user.0[..], session].concat()

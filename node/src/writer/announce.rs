@@ -45,7 +45,10 @@ pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
     if let Err(error) = announcement.changes(&commit.changes) {
         tracing::error!(%error, "cannot read what was just written: sessions here are not told of it");
     }
-    for (lane, frames) in announcement.frames.into_values().flatten() {
+    // Users first: a session that sees a frame of a room knows by then whether its user is still in it.
+    let is_user = |(key, _): &(LaneKey, _)| matches!(key, LaneKey::User(_));
+    let (users, rooms): (Vec<_>, Vec<_>) = announcement.frames.into_iter().partition(is_user);
+    for (lane, frames) in users.into_iter().chain(rooms).filter_map(|(_, pushed)| pushed) {
         lane.push(frames);
     }
 }
@@ -80,7 +83,7 @@ impl Announcement<'_> {
     fn look_again(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
-            && !frames.last().is_some_and(Frame::is_look_again)
+            && !frames.iter().any(Frame::is_look_again)
         {
             frames.push(Frame::look_again(number));
         }
@@ -143,9 +146,8 @@ impl Announcement<'_> {
             // Of all who are in the room, or know him.
             Change::Room(_, RoomChange::Joined) | Change::Profile(_) => true,
             Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.lane(*room).is_some(),
-            Change::Member(_, user, _) | Change::Contact(user, _) | Change::Account(user) => {
-                self.lane(*user).is_some()
-            }
+            Change::Contact(user, other) => self.lane(*user).is_some() || self.lane(*other).is_some(),
+            Change::Member(_, user, _) | Change::Account(user) => self.lane(*user).is_some(),
         }
     }
 
@@ -257,6 +259,8 @@ impl Announcement<'_> {
             self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
             self.look_again(user);
         }
+        // Of a stranger's block he is not to know, but his sessions are: it hides presence from both.
+        self.look_again(other);
         Ok(())
     }
 

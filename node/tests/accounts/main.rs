@@ -5,6 +5,7 @@ mod support;
 
 mod everywhere;
 mod names;
+mod on_disk;
 mod oneself;
 mod refresh;
 mod tokens;

@@ -45,6 +45,9 @@ async fn of_two_simultaneous_registrations_of_a_name_exactly_one_succeeds() {
 async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
     let nodes = [0, 1].map(|node| cluster[node].http);
+    let room = json!({"name": "hall", "visibility": "public"});
+    let room = Account::register(nodes[0], "host").await.call(nodes[0], "POST", "/rooms", Some(room)).await;
+    let room = room.json()["id"].as_str().expect("it was made").to_owned();
     cluster.isolate(0);
     for node in [0, 1] {
         cluster.in_step(node, 0).await;
@@ -52,7 +55,17 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     let passwords = ["password of one", "password of other"];
     let mut people = Vec::new();
     for (node, password) in nodes.into_iter().zip(passwords) {
-        people.push(Account::of(&register(node, "ann", password).await, 201));
+        let person = Account::of(&register(node, "ann", password).await, 201);
+        assert_eq!(person.call(node, "POST", &format!("/rooms/{room}/join"), None).await.status, 200);
+        let said = Some(json!({"body": format!("says {}", person.id)}));
+        let said = person.call(node, "POST", &format!("/rooms/{room}/messages"), said).await;
+        assert_eq!(
+            (said.status, &said.json()["sender"]["username"]),
+            (201, &json!("ann")),
+            "{}",
+            said.text()
+        );
+        people.push(person);
     }
     cluster.rejoin(0);
     cluster.linked().await;
@@ -85,7 +98,22 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
         assert_eq!(login(node, &new_name, passwords[1 - loser]).await.status, 401);
         assert_eq!(register(node, "ann", "of a third").await.code(), "username_taken");
     }
+    are_attributed(&people, &room, nodes, [&first, &second].map(|shown| &shown["username"])).await;
     chooses(&people[loser], &people[1 - loser], nodes, passwords[loser]).await;
+}
+
+/// What each said before they knew of each other is shown as his, under the name that he has now.
+async fn are_attributed(people: &[Account], room: &str, nodes: [SocketAddr; 2], names: [&Value; 2]) {
+    for node in nodes {
+        let page = people[0].call(node, "GET", &format!("/rooms/{room}/messages"), None).await.json();
+        let items = page["items"].as_array().expect("it is a list");
+        assert_eq!(items.len(), people.len(), "{page}");
+        for (person, name) in people.iter().zip(names) {
+            let said = items.iter().find(|item| item["body"] == format!("says {}", person.id));
+            let sender = said.map(|said| (&said["sender"]["id"], &said["sender"]["username"]));
+            assert_eq!(sender, Some((&json!(person.id), name)), "{page}");
+        }
+    }
 }
 
 /// The renamed one chooses a name, once.

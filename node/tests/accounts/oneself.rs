@@ -87,16 +87,14 @@ async fn logins_are_listed_ended_and_bounded() {
 async fn who_may_not_log_in_learns_nothing_else() {
     let node = Node::lone(&[]).await;
     Account::register(node.http, "ann").await;
-    let mut times = [0.0, 0.0];
+    // The least of several: whatever else the machine does only adds to it.
+    let mut times = [f64::INFINITY; 2];
     let mut answers = Vec::new();
-    // Warm, then in turn, so that whatever else the machine does is in both.
-    for turn in 0..9 {
+    for _ in 0..9 {
         for (which, name) in ["ann", "nobody"].into_iter().enumerate() {
             let begin = Instant::now();
             let answer = login(node.http, name, "wrong horse").await;
-            if turn > 0 {
-                times[which] += begin.elapsed().as_secs_f64();
-            }
+            times[which] = times[which].min(begin.elapsed().as_secs_f64());
             answers.push((answer.status, answer.text()));
         }
     }
@@ -124,4 +122,17 @@ async fn failed_logins_to_one_account_are_limited_and_a_right_one_forgives() {
     let refused = login(node.http, "nobody", "wrong horse").await;
     assert_eq!(refused.code(), "rate_limited", "also of a name that nobody has");
     assert!(refused.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn what_one_account_asks_is_limited() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-calls-per-account", "3/m"]].concat()).await;
+    let ann = Account::register(node.http, "ann").await;
+    let again = Account::login(node.http, "ann").await;
+    let bob = Account::register(node.http, "bob").await;
+    for login in [&ann, &again, &ann] {
+        assert_eq!(login.status(node.http).await, 200);
+    }
+    assert_eq!(again.call(node.http, "GET", "/sessions", None).await.code(), "rate_limited");
+    assert_eq!(bob.status(node.http).await, 200, "others go on");
 }

@@ -114,7 +114,7 @@ impl World {
         let Some((runtime, core)) = self.hosts[host].serving() else { return };
         let _inside = runtime.enter();
         let name = GuestName::parse(&client.name()).unwrap();
-        let Ok(lease) = core.web.presence.enter(self.rooms[client.room], client.guest, name) else {
+        let Ok(lease) = core.web.presence.enter(self.rooms[client.room], client.guest, name, false) else {
             self.violation.get_or_insert(format!("{} is told that his name is taken", client.name()));
             return;
         };

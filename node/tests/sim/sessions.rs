@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use rand::RngExt;
 use starling_protocol::{
-    Hlc, RoomId, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
+    Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
 use crate::{invariants, plants::Plant, world::World};
@@ -60,7 +60,7 @@ impl World {
                 {
                     from.advance(origin, seq);
                 }
-                let places = run.store.beyond(room, &from, &point, REPLAY_EVENTS_MAX);
+                let places = run.store.beyond(&Scope::room(room), &from, &point, REPLAY_EVENTS_MAX);
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;

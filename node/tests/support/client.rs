@@ -68,6 +68,14 @@ impl Client {
         (client, opening)
     }
 
+    /// As somebody with an account, by his token.
+    pub async fn connect_as(node: SocketAddr, room: &str, token: &str) -> Result<Self, Refused> {
+        let bearer = format!("Bearer {token}");
+        let target = format!("/ws?roomID={room}");
+        let (socket, _) = upgrade_with(node, &target, &[("authorization", &bearer)], None).await?;
+        Self::welcomed(socket, None).await
+    }
+
     async fn dial(
         node: SocketAddr,
         room: &str,
@@ -80,7 +88,10 @@ impl Client {
         for (key, value) in [("cursor", cursor), ("after", after)] {
             target.extend(value.map(|value| format!("&{key}={}", http::encode(value))));
         }
-        let mut socket = upgrade(node, &target, buffer_bytes).await?;
+        Self::welcomed(upgrade(node, &target, buffer_bytes).await?, after).await
+    }
+
+    async fn welcomed(mut socket: WebSocketStream<TcpStream>, after: Option<&str>) -> Result<Self, Refused> {
         let first = timeout(PATIENCE, next_frame(&mut socket)).await;
         let (first, users, room, username) = match first {
             Ok(Frame::Welcome { cursor, users, room, username, .. }) => (cursor, users, room, username),
@@ -278,6 +289,16 @@ pub async fn upgrade(
     target: &str,
     buffer_bytes: Option<u32>,
 ) -> Result<WebSocketStream<TcpStream>, Refused> {
+    Ok(upgrade_with(node, target, &[], buffer_bytes).await?.0)
+}
+
+/// As `upgrade`, with more headers; also gives what was answered.
+pub async fn upgrade_with(
+    node: SocketAddr,
+    target: &str,
+    more: &[(&str, &str)],
+    buffer_bytes: Option<u32>,
+) -> Result<(WebSocketStream<TcpStream>, http::Answer), Refused> {
     let broken = |error: std::io::Error| Refused { status: 0, code: error.to_string() };
     let handshake = async {
         let socket = TcpSocket::new_v4()?;
@@ -286,12 +307,13 @@ pub async fn upgrade(
         }
         let mut stream = socket.connect(node).await?;
         stream.set_nodelay(true)?;
-        let headers = [
+        let mut headers = vec![
             ("connection", "Upgrade"),
             ("upgrade", "websocket"),
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
+        headers.extend(more);
         let head = http::head(node, "GET", target, &headers) + "\r\n";
         stream.write_all(head.as_bytes()).await?;
         let (answer, rest) = http::read_answer(&mut stream).await?;
@@ -303,7 +325,7 @@ pub async fn upgrade(
         return Err(Refused { status: answer.status, code: answer.code() });
     }
     assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-    Ok(WebSocketStream::from_partially_read(stream, rest, Role::Client, None).await)
+    Ok((WebSocketStream::from_partially_read(stream, rest, Role::Client, None).await, answer))
 }
 
 async fn next_frame(socket: &mut WebSocketStream<TcpStream>) -> Frame {

@@ -61,7 +61,7 @@ pub enum Frame {
 }
 
 /// The answer to an upgrade that was not made; status 0 if the connection broke before it was.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub status: u16,
     pub code: String,

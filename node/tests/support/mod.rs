@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod folder;
 pub mod frames;
 pub mod http;
+pub mod live;
 pub mod process;
 pub mod proxy;
 pub mod small_disk;
@@ -18,6 +19,7 @@ pub use account::Account;
 pub use client::Client;
 pub use cluster::Cluster;
 pub use frames::{Frame, Opening, Posted, Refused};
+pub use live::Live;
 pub use process::Node;
 
 use std::sync::OnceLock;

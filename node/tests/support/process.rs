@@ -223,10 +223,18 @@ pub struct Ended {
 }
 
 /// Runs a command to its end, which must come within a few seconds.
-pub async fn run(mut command: Command) -> Ended {
+pub async fn run(command: Command) -> Ended {
+    run_with_input(command, b"").await
+}
+
+/// As `run`, of a command that reads.
+pub async fn run_with_input(mut command: Command, input: &[u8]) -> Ended {
     let home = tempfile::tempdir().expect("a folder can be made");
     let [out, err] = ["stdout", "stderr"].map(|name| home.path().join(name));
-    command.stdin(Stdio::null()).stdout(append(&out)).stderr(append(&err));
+    let given = home.path().join("stdin");
+    fs::write(&given, input).expect("a file can be written");
+    let given = File::open(given).expect("a file can be read");
+    command.stdin(given).stdout(append(&out)).stderr(append(&err));
     let mut child = command.spawn().expect("the starling binary can be run");
     let start = Instant::now();
     let status = loop {

@@ -1,8 +1,11 @@
-//! A text frame from a client of `/ws`.
+//! A text frame from a client of `/ws`, or of the live socket.
 
 use serde_json::{Value, json};
 use starling_protocol::{
-    frame::client::{ServerFrame, parse_post},
+    frame::{
+        client::{ServerFrame, parse_post},
+        live::{self, LiveRequest},
+    },
     limits::MESSAGE_CHARS_MAX,
 };
 
@@ -10,6 +13,11 @@ use crate::text::assert_chars;
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
+    match live::parse(text) {
+        Ok(LiveRequest::Send { text, .. }) => assert_chars(text.as_str(), MESSAGE_CHARS_MAX),
+        Ok(_) => {}
+        Err(error) => assert!(!error.detail.is_empty()),
+    }
     let object = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
     match parse_post(text) {
         Ok(post) => {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, VersionVector,
+    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, UserId, VersionVector,
     codec::{self, DecodeError},
     limits::PEER_FRAME_BYTES_MAX,
 };
@@ -46,6 +46,8 @@ pub struct Present {
     pub guest: GuestId,
     /// What he calls himself.
     pub name: GuestName,
+    /// Whether it is the name of his account.
+    pub account: bool,
     /// When his session began; of two sessions of one guest the later stays.
     pub since: Hlc,
 }
@@ -59,6 +61,19 @@ pub enum Presence {
     Joined(Vec<Present>),
     /// This session is over.
     Left(Present),
+    /// These have a live session.
+    Online(Vec<UserId>),
+    /// He has none any more.
+    Offline(UserId),
+    /// The members of a room are shown something of the moment: that somebody is typing, or there.
+    Shown {
+        /// Where.
+        room: RoomId,
+        /// Whose doing it is.
+        user: UserId,
+        /// The frame that tells it.
+        frame: Box<str>,
+    },
 }
 
 /// What a node has made durable, beyond what it said before on this link.

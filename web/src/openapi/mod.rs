@@ -37,6 +37,8 @@ pub mod tag {
     pub const ROOMS: &str = "Rooms";
     /// Messages of rooms of members.
     pub const MESSAGES: &str = "Messages";
+    /// What happens, as it happens.
+    pub const LIVE: &str = "Live";
     /// Who somebody is.
     pub const ACCOUNTS: &str = "Accounts";
     /// Accounts, for those who administer the service.
@@ -47,8 +49,9 @@ pub mod tag {
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::LIVE, "What happens, as it happens: one WebSocket for all rooms and contacts."),
     (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
     (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
     (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),

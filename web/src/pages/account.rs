@@ -24,6 +24,15 @@ pub struct Filled<'a> {
     pub problem: Option<&'a Problem>,
 }
 
+impl Filled<'_> {
+    /// The first field that is wrong, or else empty.
+    fn begins_at(&self) -> &'static str {
+        let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.with_field(name).is_some());
+        let empty = if self.username.is_empty() { "username" } else { "password" };
+        ["invite", "username", "display_name", "password"].into_iter().find(wrong).unwrap_or(empty)
+    }
+}
+
 /// `/login`. `changed`: a new password was just chosen. `may_register`: strangers make accounts here.
 pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
     let form = html! {
@@ -91,7 +100,7 @@ pub fn setup(code: &str, filled: Filled<'_>) -> Markup {
 pub fn reset(code: &str, filled: Filled<'_>) -> Markup {
     let form = html! {
         // Password managers learn from it whose password it is.
-        input type="hidden" name="username" value=(filled.username) autocomplete="username";
+        input type="text" name="username" value=(filled.username) autocomplete="username" readonly hidden;
         (password(filled, "new-password", "New password", NEW_PASSWORD))
         button class="primary" type="submit" { "Set the password" }
     };
@@ -116,7 +125,6 @@ fn new_account(filled: Filled<'_>) -> Markup {
 }
 
 fn username(filled: Filled<'_>) -> Markup {
-    let is_new = filled.problem.is_none();
     input(&Input {
         name: "username",
         label: "Username",
@@ -124,7 +132,6 @@ fn username(filled: Filled<'_>) -> Markup {
         value: filled.username,
         chars_max: *USERNAME_CHARS.end() + 5,
         required: true,
-        autofocus: is_new && filled.username.is_empty(),
         autocomplete: "username",
         ..Input::of(filled)
     })
@@ -143,7 +150,6 @@ fn password(
         kind: "password",
         chars_max: 256,
         required: true,
-        autofocus: !filled.username.is_empty(),
         autocomplete,
         ..Input::of(filled)
     })
@@ -158,7 +164,8 @@ struct Input<'a> {
     kind: &'static str,
     chars_max: usize,
     required: bool,
-    autofocus: bool,
+    /// The name of the field that is typed into first.
+    begins_at: &'static str,
     autocomplete: &'static str,
     problem: Option<&'a Problem>,
 }
@@ -173,7 +180,7 @@ impl<'a> Input<'a> {
             kind: "text",
             chars_max: 0,
             required: false,
-            autofocus: false,
+            begins_at: filled.begins_at(),
             autocomplete: "off",
             problem: filled.problem,
         }
@@ -190,7 +197,7 @@ fn input(field: &Input<'_>) -> Markup {
                 @if !field.hint.is_empty() { " " span class="hint" { (field.hint) } }
             }
             input id=(field.name) name=(field.name) type=(field.kind) value=(field.value) maxlength=(field.chars_max)
-                required[field.required] autofocus[field.autofocus] autocomplete=(field.autocomplete)
+                required[field.required] autofocus[field.begins_at == field.name] autocomplete=(field.autocomplete)
                 autocapitalize="none" spellcheck="false"
                 aria-invalid=[wrong.map(|_| "true")] aria-describedby=[&described];
             @if let Some(wrong) = wrong {

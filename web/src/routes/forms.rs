@@ -2,6 +2,7 @@
 //! is checked as its JSON sister is; a browser's session is a cookie, which no script sees.
 
 mod form;
+mod reset;
 mod visitor;
 
 use std::sync::Arc;
@@ -48,7 +49,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(login_page, log_in))
         .routes(routes!(register_page, register_by_form))
         .routes(routes!(setup_page, set_up))
-        .routes(routes!(reset_page, choose_password))
+        .merge(reset::routes())
         .routes(routes!(log_out))
 }
 
@@ -279,82 +280,6 @@ fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
         }
         _ => turned_away(problem, "Nothing to set up here"),
     }
-}
-
-/// The form to choose a new password
-#[utoipa::path(
-    get, path = "/reset/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
-    responses(
-        (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        Shown<(NotFound, Unavailable)>,
-    ),
-)]
-async fn reset_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Problem>) -> Response {
-    match reset_code(&web, code).await {
-        Ok((code, username)) => {
-            page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
-        }
-        Err(problem) => turned_away(&problem, NO_SUCH_LINK),
-    }
-}
-
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
-struct ResetForm {
-    #[schema(format = Password)]
-    password: String,
-}
-
-/// Choose a new password, by the form
-///
-/// Ends the link, and all logins of the account.
-#[utoipa::path(
-    post, path = "/reset/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
-    request_body(content = ResetForm, content_type = "application/x-www-form-urlencoded"),
-    responses(
-        (status = 303, description = "It holds: log in with it.", headers(("location" = String))),
-        Shown<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
-        Refuses<(TooLarge, UnsupportedMediaType)>,
-    ),
-)]
-async fn choose_password(
-    State(web): State<Arc<Web>>,
-    code: Result<Path<String>, Problem>,
-    Extension(address): Extension<ClientAddress>,
-    headers: HeaderMap,
-    Form(form): Form<ResetForm>,
-) -> Response {
-    let (code, username) = match reset_code(&web, code).await {
-        Ok(linked) => linked,
-        Err(problem) => return turned_away(&problem, NO_SUCH_LINK),
-    };
-    let chosen = async {
-        let mut invalid = crate::problem::Invalid::default();
-        if invalid.check("password", web.accounts.judge_password(&form.password)).is_none() {
-            return Err(invalid.into());
-        }
-        web.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;
-        let client = client(address, &headers);
-        Ok::<_, Problem>(web.administration.reset_password(client, &code, Secret(form.password)).await?)
-    };
-    match chosen.await {
-        Ok(name) => redirect(&format!("/login?changed={name}")),
-        Err(problem) if problem.code() == ErrorCode::NotFound => turned_away(&problem, NO_SUCH_LINK),
-        Err(problem) => shown(&problem, |problem| {
-            pages::reset(&code, Filled { username: &username, problem, ..Filled::default() })
-        }),
-    }
-}
-
-const NO_SUCH_LINK: &str = "This link is used up";
-
-/// The code, and under which name its account is shown.
-async fn reset_code(web: &Web, code: Result<Path<String>, Problem>) -> Result<(String, String), Problem> {
-    let Path(code) = code?;
-    let username = web.administration.reset_for(&code).await?;
-    Ok((code, username))
 }
 
 /// Log out, by the button

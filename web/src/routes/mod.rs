@@ -8,6 +8,7 @@ mod health;
 mod pages;
 mod quick;
 mod site;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +37,8 @@ use crate::{
     metrics::WebMetrics,
     openapi::{self, Served},
     service::{
-        Accounts, Administration, Authentication, Contacts, MemberRooms, Messages, Operations, Presence,
-        Refusal, RegistrationMode, Rooms,
+        Accounts, Administration, Authentication, Contacts, Live, MemberRooms, Messages, Operations,
+        Presence, Refusal, RegistrationMode, Rooms,
     },
 };
 
@@ -77,6 +78,8 @@ pub struct Web {
     pub rooms: Arc<dyn Rooms>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
+    /// What live sockets of people with an account stand on.
+    pub live: Arc<dyn Live>,
     /// Health and figures.
     pub operations: Arc<dyn Operations>,
     /// The live tails.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Bytes,
-    extract::{State, WebSocketUpgrade, rejection::BytesRejection, ws::rejection::WebSocketUpgradeRejection},
-    http::{HeaderMap, StatusCode, header},
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
-    ErrorCode, GuestId, GuestName, Pos, RoomId, RoomName, cursor::CursorError, frame::client::MessageObject,
-    limits::CLIENT_FRAME_BYTES_MAX,
+    Cursor, CursorOwner, ErrorCode, GuestId, GuestName, RoomId, RoomName, Sender, cursor::CursorError,
+    frame::client::MessageObject, limits::GUEST_NAME_CHARS_MAX,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use super::{
     Web,
-    api::{Json, Limit, List, Query, cursor, object, refuse_body},
+    api::{Json, Limit, List, Query, caller, cursor, object, refuse_body},
+    socket::{Upgrade, bad_request, parse_pos},
 };
 use crate::{
     guard::{ClientAddress, Quota},
@@ -33,18 +34,9 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    server::{ClosedEarly, ConnectionPermit},
-    service::Refusal,
+    service::{Identity, Refusal},
     session::{self, Brought, Seat},
 };
-
-/// Read buffer of a WebSocket: 128 KiB by default, which is what idle sessions would cost.
-const READ_BUFFER_BYTES: usize = 1024;
-/// Frames gather up to here before they are written without a flush.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The most that may wait in one session's write buffer: a flush's worth and the largest frame, a welcome to a room
-/// of thousands. It is only as large as what it holds.
-const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
@@ -53,10 +45,6 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(room_exists))
         .routes(routes!(room_messages))
         .routes(routes!(ws))
-}
-
-fn bad_request(detail: impl Into<String>) -> Refusal {
-    Refusal::new(ErrorCode::BadRequest, detail.into())
 }
 
 fn no_such_room() -> Refusal {
@@ -238,19 +226,16 @@ async fn room_messages(
     Ok(Json(List { items, next }).into_response())
 }
 
-fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
-    Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
-}
-
 #[derive(Deserialize, IntoParams)]
 struct Ws {
     /// The room's id.
     #[serde(rename = "roomID")]
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The guest's name; trimmed, without control characters, compared case-folded.
+    /// The guest's name; trimmed, without control characters, compared case-folded. Whoever is logged in may leave it out
+    /// and appears as himself.
     #[param(min_length = 1, max_length = 32)]
-    username: String,
+    username: Option<String>,
     /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
     cursor: Option<String>,
     /// The `pos` of the last message shown or acked: posts are stamped above it.
@@ -276,21 +261,21 @@ async fn ws(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
     Query(query): Query<Ws>,
-    Extension(permit): Extension<ConnectionPermit>,
-    Extension(ClosedEarly(closed_early)): Extension<ClosedEarly>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
-    let name = GuestName::parse(&query.username).map_err(|error| bad_request(format!("username {error}")))?;
+    let somebody = somebody(&web, &headers, query.username.as_deref()).await?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     let brought = match query.cursor {
         None => Brought::Nothing,
         Some(text) => match web.rooms.open(&text) {
-            Ok(cursor) if cursor.room == room => Brought::Cursor(cursor, text),
-            Ok(_) => Brought::Unreadable(CursorError::Unreadable),
+            Ok(cursor) => match cursor.owner {
+                CursorOwner::Guest { room: of, .. } if of == room => Brought::Cursor(cursor, text),
+                _ => Brought::Unreadable(CursorError::Unreadable),
+            },
             Err(error) => Brought::Unreadable(error),
         },
     };
@@ -304,39 +289,55 @@ async fn ws(
         }
         found => found?,
     };
-    let guest = match &brought {
-        Brought::Cursor(cursor, _) => cursor.guest,
-        Brought::Nothing | Brought::Unreadable(_) => GuestId(Uuid::new_v4().into_bytes()),
+    let (guest, name, sender, identity) = match somebody {
+        Somebody::User(identity, name) => {
+            (GuestId(identity.user.0), name, Sender::User(identity.user), Some(identity))
+        }
+        Somebody::Guest(name) => {
+            let guest = match &brought {
+                Brought::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => *id,
+                _ => GuestId(Uuid::new_v4().into_bytes()),
+            };
+            (guest, name.clone(), Sender::Guest { id: guest, name }, None)
+        }
     };
     let name_in_use =
         || Refusal::new(ErrorCode::NameInUse, format!("somebody in this room is called {name} already"));
-    let upgrade = match upgrade {
-        Ok(upgrade) => upgrade,
-        Err(_) if !web.presence.is_free(room, guest, &name) => return Err(name_in_use()),
-        Err(_) => {
-            // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
-            let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
-            let refusal = bad_request("this is the address of a WebSocket: ask for an upgrade");
-            return Ok((version, refusal).into_response());
-        }
+    if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
+        return Err(name_in_use());
+    }
+    let admitted = match upgrade.admit(&web) {
+        Ok(admitted) => admitted,
+        Err(response) => return Ok(*response),
     };
-    if let Some(refusal) = web.drain.serving().refusal() {
-        return Err(refusal);
+    let lease = web.presence.enter(room, guest, name.clone(), identity.is_some());
+    let lease = lease.map_err(|_| name_in_use())?;
+    let seat = Seat { room, guest, name, sender, identity, lease, brought, after };
+    Ok(admitted.run(&[], async move |socket| session::run(web, seat, socket).await))
+}
+
+/// Who comes into a quick room.
+enum Somebody {
+    /// Somebody without an account, or who does not show it.
+    Guest(GuestName),
+    /// Somebody with an account, as himself.
+    User(Identity, GuestName),
+}
+
+async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Result<Somebody, Refusal> {
+    if let Some(username) = username {
+        let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
+        if web.rooms.is_account_name(&name).await? {
+            let detail = format!("{name} is the name of an account; log in to it, or choose another");
+            return Err(Refusal::new(ErrorCode::NameInUse, detail));
+        }
+        return Ok(Somebody::Guest(name));
     }
-    if closed_early {
-        // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
-        return Err(bad_request("a WebSocket wants both halves of its connection"));
-    }
-    let lease = web.presence.enter(room, guest, name.clone()).map_err(|_| name_in_use())?;
-    let seat = Seat { room, guest, name, lease, brought, after };
-    Ok(upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(CLIENT_FRAME_BYTES_MAX)
-        .max_frame_size(CLIENT_FRAME_BYTES_MAX)
-        .on_upgrade(async move |socket| {
-            session::run(web, seat, socket).await;
-            drop(permit);
-        }))
+    let identity = caller::identity(web, &Method::GET, headers).await.ok().flatten();
+    let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
+    let user = web.live.around(identity.user).await?.user;
+    // A renamed account's name may be longer than a guest's.
+    let name: String = user.username.chars().take(GUEST_NAME_CHARS_MAX).collect();
+    let gone = |_| Refusal::new(ErrorCode::Unavailable, "the account is gone");
+    Ok(Somebody::User(identity, GuestName::parse(&name).map_err(gone)?))
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod contacts;
 mod identity;
+mod live;
 mod member_rooms;
 mod messages;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessagePosted, Pos, RoomId, RoomName,
+    Cursor, CursorOwner, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessagePosted, Pos, RoomId, RoomName,
     VersionVector, cursor::CursorError, frame::client::ListedMessage,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +26,7 @@ pub use self::{
     administration::{Administration, ResetLink, UserFlags},
     contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
+    live::{Around, Due, Live, Online},
     member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
@@ -113,6 +115,9 @@ pub trait Rooms: Send + Sync + 'static {
     /// Looks a room up: its name, if it has one. `NotFound` is only said after catching up with the peers in step.
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
 
+    /// Whether a name is an account's, so that no guest may have it.
+    async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal>;
+
     /// Hands a post to the writer without waiting. Its outcome follows once it is durable on as many nodes as
     /// configured, or after the configured wait; then a second one if that many hold it within 10 s. The caller bounds
     /// how many of his first outcomes are outstanding.
@@ -146,11 +151,11 @@ pub trait Rooms: Send + Sync + 'static {
     /// one that does not run ahead of the wall clock.
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
 
-    /// Seals a cursor as of a commit, with the greatest stamp that the guest was shown in the room.
-    fn seal(&self, guest: GuestId, room: RoomId, point: &CommitPoint, greatest: Hlc) -> SealedCursor;
+    /// Seals a cursor as of a commit, with the greatest stamp that somebody was shown in a quick room.
+    fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor;
 
     /// Seals a cursor that covers nothing.
-    fn seal_empty(&self, guest: GuestId, room: RoomId) -> String;
+    fn seal_empty(&self, owner: CursorOwner) -> String;
 
     /// Opens a client's cursor.
     fn open(&self, cursor: &str) -> Result<Cursor, CursorError>;
@@ -180,7 +185,9 @@ impl Drop for Lease {
 pub trait Presence: Send + Sync + 'static {
     /// Begins presence under a name, unless somebody else in the room has it or is shown under it (compared
     /// case-folded). Guests who share a name since both sides of a split gave it away may each return under it.
-    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse>;
+    /// Somebody with an account comes under his user id and name.
+    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName, account: bool)
+    -> Result<Lease, NameInUse>;
 
     /// Whether [`Presence::enter`] would succeed.
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool;

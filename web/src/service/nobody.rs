@@ -1,19 +1,23 @@
 //! Services for tests in which nobody has an account.
 
 use async_trait::async_trait;
+use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{
-    DisplayName, ErrorCode, InviteCode, RoomId, SessionId, UserId,
+    DisplayName, ErrorCode, Hlc, InviteCode, Pos, RoomId, SessionId, UserId, VersionVector,
     event::{NotifyLevel, Role},
 };
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Client, ContactAct, Contacts, Credentials,
-    Identity, Listed, MemberRooms, NewInvite, NewRoom, Page, Part, ProfileChange, Refusal, Registration,
-    ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
+    Accounts, Administration, Around, Authentication, BrowserSession, Client, ContactAct, Contacts,
+    Credentials, Due, Identity, Listed, Live, MemberRooms, NewInvite, NewRoom, Online, Page, Part,
+    ProfileChange, Refusal, Registration, ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
 };
-use crate::objects::{
-    Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken, PersonalToken,
-    Room, Session, Settings, User,
+use crate::{
+    lane::CommitPoint,
+    objects::{
+        Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken,
+        PersonalToken, Room, Session, Settings, User,
+    },
 };
 
 /// Knows nobody.
@@ -228,6 +232,39 @@ impl MemberRooms for Nobody {
     async fn revoke_invite(&self, _: UserId, _: RoomId, _: InviteCode) -> Result<(), Refusal> {
         nobody()
     }
+}
+
+#[async_trait]
+impl Live for Nobody {
+    async fn around(&self, _: UserId) -> Result<Around, Refusal> {
+        nobody()
+    }
+
+    async fn online(&self, _: UserId) -> Result<Vec<UserId>, Refusal> {
+        nobody()
+    }
+
+    async fn known(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        nobody()
+    }
+
+    async fn beyond(&self, _: UserId, _: VersionVector, _: CommitPoint) -> Result<Option<Vec<Due>>, Refusal> {
+        nobody()
+    }
+
+    async fn tell(&self, _: UserId, _: Vec<Due>) -> Result<Vec<String>, Refusal> {
+        nobody()
+    }
+
+    async fn floor(&self, _: Pos) -> Result<Hlc, Refusal> {
+        nobody()
+    }
+
+    fn come(&self, _: UserId) -> Online {
+        Online(None)
+    }
+
+    fn show(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
 }
 
 #[async_trait]

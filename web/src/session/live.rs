@@ -6,18 +6,16 @@ use std::{collections::VecDeque, future::ready, time::Duration};
 
 use axum::extract::ws::Message;
 use starling_protocol::{
-    Hlc, MessageId, MessagePosted, Sender,
+    Hlc, MessageId, MessagePosted,
     frame::client::{self, ClientFrameError, ServerFrame},
 };
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
-use tokio_tungstenite::tungstenite;
+use tokio::time::{Instant, sleep_until};
 
-use self::behind::Headway;
 use super::{
-    End, Never, Outbox, Seat, Socket,
+    End, Never, Outbox, Posts, Seat, Socket, account,
+    headway::Headway,
+    posts::refuse,
+    pulse::{Heard, Pulse},
     replay::{Missed, Shown},
 };
 use crate::{
@@ -28,15 +26,9 @@ use crate::{
 };
 
 /// A cursor follows the last frame after this at the latest; while frames flow, one travels with them this often.
-const CURSOR_EVERY: Duration = Duration::from_millis(200);
-/// A silent client is asked whether it is there after this, and given up after twice as long.
-const PING_AFTER: Duration = Duration::from_secs(30);
-/// How long a stopping node waits for the acks that it owes a session.
-const HAND_OVER_MAX: Duration = Duration::from_secs(1);
-/// Posts of one session that are not acked yet; beyond it nothing more is read from it.
-const POSTS_IN_FLIGHT_MAX: usize = 64;
+pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// Frames taken from the lane at once.
-const TAKE_FRAMES: usize = 64;
+pub const TAKE_FRAMES: usize = 64;
 /// Marks kept, at most: as many as a slow session sets on its way through a full lane.
 const MARKS_MAX: usize = 128;
 
@@ -58,13 +50,10 @@ pub struct Live<'a> {
     cursor_at: Instant,
     /// When the last frame was sent.
     frame_at: Instant,
-    heard_at: Instant,
-    pinged: bool,
+    pulse: Pulse,
     /// The greatest stamp that the client was shown or acked in this room; its posts are stamped above it.
     greatest: Hlc,
-    outcomes: mpsc::UnboundedReceiver<PostOutcome>,
-    outcomes_sender: mpsc::UnboundedSender<PostOutcome>,
-    in_flight: usize,
+    posts: Posts,
     frames: Vec<Frame>,
 }
 
@@ -76,7 +65,6 @@ impl<'a> Live<'a> {
         replayed: Shown,
         after: Option<Hlc>,
     ) -> Self {
-        let (outcomes_sender, outcomes) = mpsc::unbounded_channel();
         let now = Instant::now();
         Self {
             web,
@@ -91,11 +79,8 @@ impl<'a> Live<'a> {
             cursor_number: None,
             cursor_at: now,
             frame_at: now,
-            heard_at: now,
-            pinged: false,
-            outcomes,
-            outcomes_sender,
-            in_flight: 0,
+            pulse: Pulse::new(),
+            posts: Posts::new(),
             frames: Vec::new(),
         }
     }
@@ -106,7 +91,8 @@ impl<'a> Live<'a> {
         self.send_cursor(outbox).await?;
         self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
-        tokio::pin!(timer);
+        let over = account::over(self.web, self.seat.identity);
+        tokio::pin!(timer, over);
         loop {
             let due = self.next_due();
             // A timer that fires too early costs less than one that is moved with every frame.
@@ -118,12 +104,13 @@ impl<'a> Live<'a> {
                     self.deliver(outbox, CURSOR_EVERY).await?;
                 }
                 () = ready(()), if self.missed.is_some() => self.send_missed(outbox).await?,
-                Some(outcome) = self.outcomes.recv() => self.acknowledge(outcome, outbox).await?,
-                message = outbox.next(), if self.in_flight < POSTS_IN_FLIGHT_MAX => {
+                outcome = self.posts.next() => self.acknowledge(outcome, outbox).await?,
+                message = outbox.next(), if self.posts.has_room() => {
                     self.incoming(message, outbox).await?;
                 }
                 () = &mut timer => self.on_timer(outbox).await?,
                 _ = &mut self.seat.lease.taken_over => return Err(End::TakenOver),
+                end = &mut over => return Err(end),
                 () = drain.begun() => return self.hand_over(outbox).await,
             }
         }
@@ -131,20 +118,13 @@ impl<'a> Live<'a> {
 
     /// Users go elsewhere: acks that are owed and frames that are there still go out first.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let owed = async {
-            while self.in_flight > 0 {
-                let Some(outcome) = self.outcomes.recv().await else { break };
-                self.acknowledge(outcome, outbox).await?;
-            }
-            Ok(())
-        };
-        timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))?;
+        self.posts.tell_owed(self.web, outbox).await?;
         while !self.deliver(outbox, CURSOR_EVERY).await? {}
         Err(End::Elsewhere(self.web.drain.serving()))
     }
 
     fn next_due(&self) -> Instant {
-        let ping_due = self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER };
+        let ping_due = self.pulse.due();
         if self.cursor_is_due() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
     }
 
@@ -208,7 +188,7 @@ impl<'a> Live<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.seat.guest, self.seat.room, &self.sent, self.greatest);
+        let sealed = self.web.rooms.seal(self.seat.owner(), &self.sent, self.greatest);
         if sealed.complete {
             self.cursor_number = Some(self.sent.number);
         }
@@ -221,14 +201,7 @@ impl<'a> Live<'a> {
             self.frame_at = Instant::now();
             self.deliver(outbox, Duration::ZERO).await?;
         }
-        match self.heard_at.elapsed() {
-            silent if silent >= 2 * PING_AFTER => Err(End::Gone),
-            silent if silent >= PING_AFTER && !self.pinged => {
-                self.pinged = true;
-                outbox.ping().await
-            }
-            _ => Ok(()),
-        }
+        self.pulse.beat(outbox).await
     }
 
     async fn incoming<S: Socket>(
@@ -236,15 +209,10 @@ impl<'a> Live<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        self.heard_at = Instant::now();
-        self.pinged = false;
-        match message {
-            Some(Ok(Message::Text(text))) => self.frame(client::parse_post(&text), outbox).await,
-            Some(Ok(Message::Binary(_))) => self.frame(Err(ClientFrameError::Binary), outbox).await,
-            // axum answers pings itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
-            Some(Err(error)) => Err(end_of(error)),
+        match self.pulse.heard(message)? {
+            Heard::Text(text) => self.frame(client::parse_post(&text), outbox).await,
+            Heard::Binary => self.frame(Err(ClientFrameError::Binary), outbox).await,
+            Heard::Nothing => Ok(()),
         }
     }
 
@@ -255,15 +223,20 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
-        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest) {
+        let of_account = |()| match self.seat.identity {
+            Some(identity) => rates.check(Quota::MessagesPerAccount, &identity.user),
+            None => Ok(()),
+        };
+        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest).and_then(of_account) {
             let id = post.as_ref().map_or_else(ClientFrameError::id, |post| post.id);
-            self.refuse(&refusal, id, outbox).await?;
+            refuse(self.web, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
         match post {
             Ok(post) => self.post(post, outbox).await,
             Err(error) => {
-                self.refuse(&Refusal::new(error.code(), error.to_string()), error.id(), outbox).await
+                let refusal = Refusal::new(error.code(), error.to_string());
+                refuse(self.web, outbox, &refusal, error.id()).await
             }
         }
     }
@@ -271,15 +244,11 @@ impl<'a> Live<'a> {
     async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.web.metrics.posts.inc();
         let id = post.id.unwrap_or_else(MessageId::now_v7);
-        let sender = Sender::Guest { id: self.seat.guest, name: self.seat.name.clone() };
-        let message = MessagePosted::new(id, sender, post.text);
+        let message = MessagePosted::new(id, self.seat.sender.clone(), post.text);
         let post = Post { room: self.seat.room, message, floor: Some(self.greatest) };
-        match self.web.rooms.post(post, &self.outcomes_sender) {
-            Ok(()) => {
-                self.in_flight += 1;
-                Ok(())
-            }
-            Err(refusal) => self.refuse(&refusal, Some(id), outbox).await,
+        match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {
+            Ok(()) => Ok(()),
+            Err(refusal) => refuse(self.web, outbox, &refusal, Some(id)).await,
         }
     }
 
@@ -288,46 +257,7 @@ impl<'a> Live<'a> {
         outcome: PostOutcome,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let mut next = Some(outcome);
-        while let Some(PostOutcome { id, result, again }) = next {
-            self.in_flight -= usize::from(!again);
-            match result {
-                Ok(posted) => {
-                    self.greatest = self.greatest.max(posted.pos.hlc);
-                    let ack = ServerFrame::Ack {
-                        id,
-                        at: client::at(posted.pos.hlc),
-                        pos: posted.pos.to_string(),
-                        copies: posted.copies,
-                    };
-                    outbox.feed(ack.to_json()).await?;
-                }
-                Err(refusal) => self.refuse(&refusal, Some(id), outbox).await?,
-            }
-            next = self.outcomes.try_recv().ok();
-        }
-        outbox.flush().await
-    }
-
-    async fn refuse<S: Socket>(
-        &mut self,
-        refusal: &Refusal,
-        id: Option<MessageId>,
-        outbox: &mut Outbox<S>,
-    ) -> Result<(), End> {
-        self.web.metrics.refused_frames.inc();
-        let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
-        outbox.feed(frame.to_json()).await?;
-        outbox.flush().await
-    }
-}
-
-/// What a failed read means for the session.
-fn end_of(error: axum::Error) -> End {
-    use tungstenite::Error;
-    match error.into_inner().downcast_ref::<Error>() {
-        Some(Error::Capacity(_)) => End::TooBig,
-        Some(Error::Protocol(_) | Error::Utf8(_)) => End::Malformed,
-        _ => End::Gone,
+        let greatest = &mut self.greatest;
+        self.posts.tell(self.web, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }
 }

@@ -1,8 +1,13 @@
-//! One WebSocket of a quick room: welcome, what it lacks, then the live lane, until either side ends it.
+//! One WebSocket of a quick room: welcome, what it lacks, then the live lane, until either side ends it. `account` is
+//! one of somebody with an account, who follows all his rooms.
 //! Routes start it after all checks; it is generic over the socket, so it is tested over channels.
 
+pub mod account;
+mod headway;
 mod live;
 mod outbox;
+mod posts;
+mod pulse;
 mod replay;
 #[cfg(test)]
 pub mod tests;
@@ -11,13 +16,13 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseCode, Message, close_code};
 use futures_util::{Sink, Stream};
-use starling_protocol::{Cursor, GuestId, GuestName, Pos, RoomId, cursor::CursorError};
+use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
-use self::{live::Live, outbox::Outbox};
+use self::{live::Live, outbox::Outbox, posts::Posts};
 use crate::{
     drain::Serving,
     routes::Web,
-    service::{Lease, Refusal},
+    service::{Identity, Lease, Refusal},
 };
 
 /// What a session needs of its socket.
@@ -35,16 +40,26 @@ impl<T> Socket for T where
 pub struct Seat {
     /// Where.
     pub room: RoomId,
-    /// Who.
+    /// Who: of somebody with an account, his user id.
     pub guest: GuestId,
     /// Under which name.
     pub name: GuestName,
+    /// As whom he posts.
+    pub sender: Sender,
+    /// The session of his account, if he has one.
+    pub identity: Option<Identity>,
     /// His presence.
     pub lease: Lease,
     /// The cursor that he brought.
     pub brought: Brought,
     /// The greatest place that he has shown or that was acked to him.
     pub after: Option<Pos>,
+}
+
+impl Seat {
+    fn owner(&self) -> CursorOwner {
+        CursorOwner::Guest { id: self.guest, room: self.room }
+    }
 }
 
 /// The cursor that a client brought.
@@ -66,6 +81,8 @@ enum End {
     Elsewhere(Serving),
     /// A later session of the same guest goes on.
     TakenOver,
+    /// The session of the account has ended: a logout, another password.
+    LoggedOut,
     /// The lane has moved on beyond it: resume.
     Lagged,
     /// It goes on posting although it is refused.
@@ -84,6 +101,7 @@ impl End {
             Self::Gone => return None,
             Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
+            Self::LoggedOut => (4001, "the session has ended, log in again"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
             Self::Flooding => (4003, "too many messages"),
             Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),
@@ -97,7 +115,13 @@ impl End {
 pub async fn run<S: Socket>(web: Arc<Web>, seat: Seat, socket: S) {
     web.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
-    let end = match serve(&web, seat, &mut outbox).await {
+    let ended = serve(&web, seat, &mut outbox).await;
+    finish(&web, ended, outbox).await;
+}
+
+/// Says goodbye.
+async fn finish<S: Socket>(web: &Web, ended: Result<Never, End>, outbox: Outbox<S>) {
+    let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
     };

@@ -30,7 +30,7 @@ pub struct Shown {
 pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
     match &seat.brought {
         Brought::Nothing => {
-            welcome(web, seat, outbox, &web.rooms.seal_empty(seat.guest, seat.room)).await?;
+            welcome(web, seat, outbox, &web.rooms.seal_empty(seat.owner())).await?;
             history(web, seat, outbox).await
         }
         Brought::Unreadable(reason) => {
@@ -134,7 +134,7 @@ async fn resync_after<S: Socket>(
 /// Tells the client to load afresh, and begins as on a first visit.
 async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
     web.metrics.resyncs.inc();
-    let cursor = web.rooms.seal_empty(seat.guest, seat.room);
+    let cursor = web.rooms.seal_empty(seat.owner());
     welcome(web, seat, outbox, &cursor).await?;
     outbox.feed(ServerFrame::Resync { cursor: &cursor }.to_json()).await?;
     history(web, seat, outbox).await

@@ -1,6 +1,7 @@
 //! What a client gets, in which order, and what its cursors promise.
 
 mod behind;
+pub mod line;
 pub mod support;
 
 use std::sync::atomic::Ordering;
@@ -87,7 +88,7 @@ async fn posts_are_acked_and_bad_frames_are_refused_without_closing() {
         (Message::text(r#"{"body":""}"#), "error invalid"),
         (Message::text(r#"{"body":"again"}"#), "ack"),
     ] {
-        client.to_server.send(frame).unwrap();
+        client.line.to_server.send(frame).unwrap();
         client.expect(&[answer]).await;
     }
 }

@@ -1,6 +1,8 @@
 //! Who is present where, on all linked nodes. Never logged: an entry is a lease of the node that holds the session
 //! and ends with it or with the link to it. Sessions enter here, links bring what peers tell.
 
+mod news;
+mod people;
 mod rooms;
 
 use std::{
@@ -22,9 +24,13 @@ use starling_web::{
     lane::{Frame, Lanes},
     service::{self, Lease, NameInUse},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use self::rooms::{Holder, Log, Notice, Rooms, Share};
+pub use self::news::PresenceNews;
+use self::{
+    people::People,
+    rooms::{Holder, Log, Notice, Rooms, Share},
+};
 use super::LinkSender;
 use crate::{
     machine::Machine,
@@ -43,6 +49,7 @@ struct Told {
 #[derive(Debug, Default)]
 struct State {
     rooms: Rooms,
+    people: People,
     peers: BTreeMap<NodeId, Told>,
 }
 
@@ -54,14 +61,16 @@ pub struct PresenceMap {
     /// What the log knows of names, and who adds to it.
     log: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
+    /// Somebody with an account may have come or gone.
+    news: Notify,
     me: Weak<Self>,
 }
 
 impl PresenceMap {
     /// Nobody is present.
     pub fn new(machine: Arc<dyn Machine>, lanes: Arc<Lanes>) -> Arc<Self> {
-        let (log, state) = Default::default();
-        Arc::new_cyclic(|me| Self { machine, lanes, log, state, me: me.clone() })
+        let (log, state, news) = Default::default();
+        Arc::new_cyclic(|me| Self { machine, lanes, log, state, news, me: me.clone() })
     }
 
     /// The store is open now. Until then, names are settled by presence alone.
@@ -88,6 +97,9 @@ impl PresenceMap {
         change: impl FnOnce(&mut State, Log<'_>) -> Vec<(RoomId, Notice)>,
     ) {
         let notices = change(&mut state, &|room, name, guest| self.standing(room, name, guest));
+        if state.people.has_news() {
+            self.news.notify_one();
+        }
         self.put_down(&mut state);
         self.notify(notices);
     }
@@ -117,7 +129,7 @@ impl PresenceMap {
         let mut state = self.state();
         state.peers.insert(peer, Told { sender, afresh: true });
         state.tell_afresh();
-        self.change(state, |state, log| state.rooms.peer_gone(peer, log));
+        self.change(state, |state, log| state.peer_gone(peer, log));
     }
 
     /// All that was present on a node ends with the link to it.
@@ -127,7 +139,7 @@ impl PresenceMap {
             return;
         }
         state.peers.remove(&peer);
-        self.change(state, |state, log| state.rooms.peer_gone(peer, log));
+        self.change(state, |state, log| state.peer_gone(peer, log));
     }
 
     /// A peer tells of its sessions.
@@ -137,12 +149,26 @@ impl PresenceMap {
             return;
         }
         self.change(state, |state, log| match presence {
-            Presence::Reset => state.rooms.peer_gone(peer, log),
+            Presence::Reset => state.peer_gone(peer, log),
             Presence::Joined(all) => {
                 let joined = |present| state.rooms.joined(present, Holder::Peer(peer), log);
                 all.into_iter().flat_map(joined).collect()
             }
             Presence::Left(present) => state.rooms.left(&present, log),
+            Presence::Online(users) => {
+                for user in users {
+                    state.people.at_peer(peer, user, true);
+                }
+                Vec::new()
+            }
+            Presence::Offline(user) => {
+                state.people.at_peer(peer, user, false);
+                Vec::new()
+            }
+            Presence::Shown { room, user, frame } => {
+                self.show(room, user, String::from(frame));
+                Vec::new()
+            }
         });
     }
 
@@ -165,8 +191,8 @@ impl PresenceMap {
         for (room, notice) in notices {
             let at = client::at(Hlc::from_unix_ms(self.machine.now_ms()));
             let frame = match &notice {
-                Notice::Joined(name) => ServerFrame::Joined { username: name, guest: true, at },
-                Notice::Left(name) => ServerFrame::Left { username: name, guest: true, at },
+                Notice::Joined(name, guest) => ServerFrame::Joined { username: name, guest: *guest, at },
+                Notice::Left(name, guest) => ServerFrame::Left { username: name, guest: *guest, at },
             };
             let frame = Frame::new(Frame::EPHEMERAL, Hlc::default(), frame.to_json());
             frames.entry(room).or_default().push(frame);
@@ -193,6 +219,20 @@ impl State {
         self.peers.get(&peer).is_some_and(|told| told.sender.id() == link)
     }
 
+    /// All that a peer has told is over.
+    fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+        self.people.peer_gone(peer);
+        self.rooms.peer_gone(peer, log)
+    }
+
+    /// Tells all peers what is of the moment: a link that has no room for it loses it.
+    fn tell_in_passing(&self, presence: &Presence) {
+        let frame = PeerFrame::Presence(presence.clone()).encode();
+        for told in self.peers.values().filter(|told| !told.afresh) {
+            let _ = told.sender.try_send(frame.clone());
+        }
+    }
+
     /// Tells all peers of a change here.
     fn tell(&mut self, presence: &Presence) {
         let frame = PeerFrame::Presence(presence.clone()).encode();
@@ -207,8 +247,11 @@ impl State {
         }
         let here: Vec<_> = self.rooms.here().cloned().collect();
         let chunks = here.chunks(PRESENCE_ENTRIES_MAX).map(|chunk| Presence::Joined(chunk.to_vec()));
+        let people: Vec<_> = self.people.here().collect();
+        let online = people.chunks(PRESENCE_ENTRIES_MAX).map(|chunk| Presence::Online(chunk.to_vec()));
         let frames: Vec<_> = std::iter::once(Presence::Reset)
             .chain(chunks)
+            .chain(online)
             .map(|presence| PeerFrame::Presence(presence).encode())
             .collect();
         for told in self.peers.values_mut().filter(|told| told.afresh) {
@@ -218,7 +261,13 @@ impl State {
 }
 
 impl service::Presence for PresenceMap {
-    fn enter(&self, room: RoomId, guest: GuestId, name: GuestName) -> Result<Lease, NameInUse> {
+    fn enter(
+        &self,
+        room: RoomId,
+        guest: GuestId,
+        name: GuestName,
+        account: bool,
+    ) -> Result<Lease, NameInUse> {
         let state = self.state();
         let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
         if !state.rooms.is_free(room, guest, &name, &log) {
@@ -230,7 +279,7 @@ impl service::Presence for PresenceMap {
                 | u64::from(u16::from_le_bytes(self.machine.random())));
         // Above the session that it replaces, whatever this node's clock says.
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
-        let present = Present { room, guest, name, since };
+        let present = Present { room, guest, name, account, since };
         let (sender, taken_over) = oneshot::channel();
         self.change(state, |state, log| {
             state.tell(&Presence::Joined(vec![present.clone()]));

@@ -26,11 +26,11 @@ pub enum Holder {
 }
 
 /// What the people in a room see of a change. Who keeps a set of names and applies these in order has the right one;
-/// a renamed guest is `Left` and directly behind it `Joined`.
+/// a renamed guest is `Left` and directly behind it `Joined`. With whether it is somebody without an account.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
-    Joined(String),
-    Left(String),
+    Joined(String, bool),
+    Left(String, bool),
 }
 
 /// That a guest of this node shares his name, to be put into the log.
@@ -207,12 +207,12 @@ impl Rooms {
         let entries: Vec<_> = guests.into_iter().filter_map(|guest| self.remove(room, guest)).collect();
         for old in entries {
             names.insert(old.present.name.folded());
-            match self.next_session(room, old.present.guest) {
-                Some(earlier) => {
-                    names.insert(earlier.present.name.folded());
-                    self.put(Some(&old), earlier, &mut notices);
-                }
-                None => notices.extend(old.shown.map(|shown| (room, Notice::Left(shown)))),
+            if let Some(earlier) = self.next_session(room, old.present.guest) {
+                names.insert(earlier.present.name.folded());
+                self.put(Some(&old), earlier, &mut notices);
+            } else {
+                let guest = !old.present.account;
+                notices.extend(old.shown.map(|shown| (room, Notice::Left(shown, guest))));
             }
         }
         for name in names {
@@ -228,7 +228,7 @@ impl Rooms {
         let shown = old.and_then(|old| Some((old.present.name.folded(), old.shown.clone()?)));
         match shown {
             Some((name, shown)) if name == folded => new.shown = Some(shown),
-            Some((_, shown)) => notices.push((room, Notice::Left(shown))),
+            Some((_, shown)) => notices.push((room, Notice::Left(shown, !new.present.account))),
             None => {}
         }
         if let Holder::Peer(peer) = new.holder {
@@ -281,9 +281,10 @@ impl Rooms {
     fn settle(&mut self, id: RoomId, folded: &str, log: Log<'_>, notices: &mut Vec<(RoomId, Notice)>) {
         let Some(room) = self.by_id.get_mut(&id) else { return };
         let Some(guests) = room.names.get(folded) else { return };
-        let standing = |guest: &GuestId| {
-            let Present { name, since, .. } = &room.guests[guest].present;
-            (*guest, *since, log(id, name, *guest))
+        let standing = |guest: &GuestId| match &room.guests[guest].present {
+            // His name is his, whoever else got in under it on the other side of a split.
+            Present { account: true, .. } => (*guest, Hlc::default(), None),
+            Present { name, since, .. } => (*guest, *since, log(id, name, *guest)),
         };
         let holders: Vec<_> = guests.iter().map(standing).collect();
         let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<Standing>)| match standing {
@@ -297,7 +298,8 @@ impl Rooms {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
             let name = &entry.present.name;
             let unknown = || holders.iter().any(|other| other.0 != guest && !share(standing, other.2));
-            if matches!(entry.holder, Holder::Here(_)) && !entry.put_down && unknown() {
+            let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
+            if guest_here && !entry.put_down && unknown() {
                 entry.put_down = true;
                 let shared = NameShared { guest, name: name.clone(), since };
                 self.shares.push(Share { room: id, shared, floor });
@@ -305,14 +307,14 @@ impl Rooms {
             let is_bare = bare == Some(guest);
             let shown = guest_name::shown(name, guest, is_bare);
             if entry.shown.as_ref() != Some(&shown) {
-                changes.push((is_bare, entry.shown.replace(shown.clone()), shown));
+                changes.push((is_bare, entry.shown.replace(shown.clone()), shown, !entry.present.account));
             }
         }
         // Who gives the bare name up does so before another is shown under it.
         changes.sort_by_key(|&(is_bare, ..)| is_bare);
-        for (_, before, now) in changes {
-            notices.extend(before.map(|before| (id, Notice::Left(before))));
-            notices.push((id, Notice::Joined(now)));
+        for (_, before, now, guest) in changes {
+            notices.extend(before.map(|before| (id, Notice::Left(before, guest))));
+            notices.push((id, Notice::Joined(now, guest)));
         }
     }
 

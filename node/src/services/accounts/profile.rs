@@ -11,6 +11,7 @@ use starling_web::{
 
 use super::{AccountsService, claim, password_of, unauthenticated, wrong_password};
 use crate::{
+    permissions,
     services::{member_rooms::decisions::leaves, render},
     store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
 };
@@ -73,7 +74,10 @@ impl AccountsService {
                     {
                         return Ok(Decision::Refuse(wrong_password()));
                     }
-                    leave_or_delete(records, checked.user)
+                    match permissions::may_step_down(records, checked.user)? {
+                        Some(refusal) => Ok(Decision::Refuse(refusal)),
+                        None => leave_or_delete(records, checked.user),
+                    }
                 };
                 deleting.base.decide(decide).await?;
                 let gone =

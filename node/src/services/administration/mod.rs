@@ -136,11 +136,9 @@ fn flagged<T: Rows>(
     if admin.is_none() && disabled.is_none() {
         return Ok(Decision::Nothing);
     }
-    let administers = account.is_admin() && !account.is_disabled();
     let steps_down = admin == Some(false) || disabled == Some(true);
-    if administers && steps_down && records.is_last_administrator(user)? {
-        let detail = "this is the last administrator; make another one first";
-        return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+    if steps_down && let Some(refusal) = permissions::may_step_down(records, user)? {
+        return Ok(Decision::Refuse(refusal));
     }
     Ok(Decision::one_above(account.changed_at(), Scope::user(user), UserFlagged { admin, disabled }))
 }

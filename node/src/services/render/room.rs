@@ -62,14 +62,17 @@ fn member_room(
     Ok(room)
 }
 
-/// Whoever knows its id may be in it.
-fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Option<Room>, StoreError> {
-    let Some(name) = reader.quick_room(id)? else { return Ok(None) };
-    let mut room = Room {
+/// A room of which nothing more can be said: it was deleted.
+pub fn gone_room(id: RoomId) -> Room {
+    bare(id, RoomKind::Room)
+}
+
+fn bare(id: RoomId, kind: RoomKind) -> Room {
+    Room {
         id: id.to_string(),
-        kind: RoomKind::Quick,
+        kind,
         visibility: Visibility::Private.into(),
-        name: name.map(|name| name.to_string()).unwrap_or_default(),
+        name: String::new(),
         topic: String::new(),
         role: None,
         member_count: 0,
@@ -78,7 +81,14 @@ fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Opt
         read_up_to: None,
         last_message: None,
         peer: None,
-    };
+    }
+}
+
+/// Whoever knows its id may be in it.
+fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Option<Room>, StoreError> {
+    let Some(name) = reader.quick_room(id)? else { return Ok(None) };
+    let mut room = bare(id, RoomKind::Quick);
+    room.name = name.map(|name| name.to_string()).unwrap_or_default();
     add_last_message(reader, id, viewer, &mut room)?;
     Ok(Some(room))
 }

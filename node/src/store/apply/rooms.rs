@@ -12,7 +12,7 @@ use crate::store::{
     Change, StoreError,
     views::{
         Ban, Counts, Invite, InviteCode as InviteCodes, InviteUse, InviteUses, Member, OpenInvite, Room,
-        RoomCounts, Succession, member_of_index, public_room_index,
+        RoomCounts, Succession, member_of_deleted_index, member_of_index, public_room_index,
     },
 };
 
@@ -74,6 +74,7 @@ impl Tables<'_> {
             let members = self.records.members(id, &[])?.collect::<Result<Vec<_>, _>>()?;
             for (user, _) in members {
                 self.records.remove_index(&member_of_index(user, id))?;
+                self.records.put_index(&member_of_deleted_index(user, id), &())?;
             }
         }
         self.changes.push(Change::Room(id, room_change(existed, after.exists())));
@@ -114,10 +115,11 @@ impl Tables<'_> {
             }
         }
         let deleted = self.records.get::<Room>(&scope, &[])?.is_some_and(|room| room.deleted);
-        if place.is_some() && !deleted {
-            self.records.put_index(&member_of_index(user, room), &after.value)?;
-        } else {
-            self.records.remove_index(&member_of_index(user, room))?;
+        match (place.is_some(), deleted) {
+            (true, false) => self.records.put_index(&member_of_index(user, room), &after.value)?,
+            (true, true) => self.records.put_index(&member_of_deleted_index(user, room), &())?,
+            (false, false) => self.records.remove_index(&member_of_index(user, room))?,
+            (false, true) => self.records.remove_index(&member_of_deleted_index(user, room))?,
         }
         self.count(&scope, user, membership_before, after.value.membership)?;
         self.changes.push(Change::Member(room, user, room_change(place_before.is_some(), place.is_some())));

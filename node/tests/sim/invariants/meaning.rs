@@ -33,7 +33,9 @@ pub fn check(world: &World) -> Result<(), String> {
     let log = sequence::log(&first.store, first.committer.vector());
     let log: Vec<_> = log.into_values().map(|event| Event::decode(event).expect("the log decodes")).collect();
     let mut meaning = Meaning::default();
-    log.iter().for_each(|event| meaning.take(event));
+    for event in &log {
+        meaning.take(event);
+    }
     // All hold the same log.
     meaning.nothing_remains(&log)?;
     for (node, run) in runs {

@@ -42,11 +42,15 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
     next.run(request).await
 }
 
-async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+/// Who asks, if the request brings credentials: a token, or the cookie.
+pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(bearer);
         let refusal = || Refusal::new(ErrorCode::Unauthenticated, "Authorization must be 'Bearer TOKEN'");
         return web.authentication.identify(Credentials::Bearer(token.ok_or_else(refusal)?)).await.map(Some);
+    }
+    if let Some(token) = offered(headers) {
+        return web.authentication.identify(Credentials::Bearer(token)).await.map(Some);
     }
     let Some(cookie) = cookie(headers) else { return Ok(None) };
     // Other sites' pages make browsers send the cookie, too.
@@ -59,6 +63,14 @@ async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result<Opt
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The token among the subprotocols that are offered for a WebSocket: pages of other origins can send it no other way.
+fn offered(headers: &HeaderMap) -> Option<&str> {
+    let offers =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let mut offers = offers.flat_map(|text| text.split(','));
+    offers.find_map(|offer| offer.trim().strip_prefix("bearer."))
 }
 
 /// The session cookie's value, if the request brings one.

@@ -10,9 +10,9 @@ use axum::{
     response::Response,
 };
 
-use starling_protocol::Cursor;
+use starling_protocol::{Cursor, CursorOwner, Hlc};
 
-use crate::routes::Web;
+use crate::{routes::Web, service::Identity};
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
 
@@ -39,8 +39,9 @@ pub fn brought(web: &Web, headers: &HeaderMap) -> Option<Cursor> {
     web.rooms.open(headers.get(NAME)?.to_str().ok()?).ok()
 }
 
-/// The node's cursor as of now, sealed for whoever asks: the user that authentication has put into the request's
-/// extensions. Cursors are sealed for guests and their rooms only, so far.
-fn own(_web: &Web, _asker: &Extensions) -> Option<HeaderValue> {
-    None
+/// The node's cursor as of now, sealed for the user that authentication has put into the request's extensions.
+fn own(web: &Web, asker: &Extensions) -> Option<HeaderValue> {
+    let Identity { user, .. } = asker.get()?;
+    let sealed = web.rooms.seal(CursorOwner::User(*user), &web.lanes.commit_point(), Hlc::default());
+    HeaderValue::try_from(sealed.text).ok()
 }

@@ -95,10 +95,10 @@ struct DeleteMe {
 /// Delete one's account
 ///
 /// For good: what was written of oneself is erased, messages stay under 'Deleted account', and the name is not given away
-/// again.
+/// again. The last administrator makes another one first.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The account is gone."), Refuses<BadCredentials>),
+    responses((status = 204, description = "The account is gone."), Refuses<(BadCredentials, Forbidden)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn delete_me(

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use starling_protocol::{Emoji, ErrorCode, Hlc, MessageId, MessageText, RoomId};
+use starling_protocol::{Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageText, RoomId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,7 +64,7 @@ struct OfReaction {
     #[param(value_type = String, format = "uuid")]
     id: MessageId,
     /// The emoji: 64 bytes at most, without white space and control characters.
-    #[param(min_length = 1, max_length = 16)]
+    #[param(min_length = 1, max_length = 64)]
     emoji: String,
 }
 
@@ -325,7 +325,8 @@ async fn mark_read(
     let mut invalid = problem::Invalid::default();
     let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
     let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
-    let seen = cursor::brought(&web, &headers).map(|cursor| cursor.vector);
+    let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
+    let seen = cursor::brought(&web, &headers).filter(own).map(|cursor| cursor.vector);
     web.messages.read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,6 +8,7 @@ mod contacts;
 pub mod cursor;
 mod extract;
 mod list;
+mod live;
 mod me;
 mod messages;
 mod rooms;
@@ -29,6 +30,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
         .merge(accounts::routes())
         .merge(admin::routes())
+        .merge(live::routes())
         .merge(contacts::routes())
         .merge(me::routes())
         .merge(messages::routes())

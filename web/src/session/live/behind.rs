@@ -6,30 +6,6 @@ use tokio::time::Instant;
 use super::{End, Live, Outbox, Socket};
 use crate::session::replay::{self, Missed};
 
-/// Catch-ups in a row that are no smaller than an earlier one, after which the session is too slow.
-const WITHOUT_HEADWAY_MAX: u32 = 3;
-
-/// How a session gets on that falls behind again before it has caught up: whether it lacks less each time.
-#[derive(Default)]
-pub struct Headway {
-    /// The fewest messages that it lacked in this row.
-    least: Option<usize>,
-    /// Catch-ups since, none of which was smaller.
-    without: u32,
-}
-
-impl Headway {
-    /// Notes that so many messages are lacking; says whether there is hope.
-    fn made(&mut self, missed: usize) -> bool {
-        if self.least.is_none_or(|least| missed < least) {
-            *self = Self { least: Some(missed), without: 0 };
-        } else {
-            self.without += 1;
-        }
-        self.without < WITHOUT_HEADWAY_MAX
-    }
-}
-
 impl Live<'_> {
     /// The lane has moved on beyond the session: begins anew at its end and reads from the store what lies between.
     pub(super) async fn fall_behind<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
@@ -43,7 +19,7 @@ impl Live<'_> {
         self.web.metrics.catch_ups.inc();
         self.missed = Some(missed);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.seat.guest, self.seat.room, &self.sent, self.greatest);
+            let sealed = self.web.rooms.seal(self.seat.owner(), &self.sent, self.greatest);
             replay::welcome(self.web, self.seat, outbox, &sealed.text).await?;
         }
         Ok(())

@@ -128,7 +128,7 @@ async fn who_lacks_more_than_can_be_replayed_is_told_to_resume() {
 #[tokio::test]
 async fn posts_are_acked_while_the_session_catches_up() {
     let mut client = settled().await;
-    let to_server = client.to_server.clone();
+    let to_server = client.line.to_server.clone();
     *client.memory.on_catch_up.lock().unwrap() =
         Some(Box::new(move || to_server.send(Message::text("hello")).unwrap()));
     (1..=MANY).for_each(|n| client.commit(n));

@@ -2,13 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    pin::Pin,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,12 +15,9 @@ use starling_protocol::{
     frame::client::{ListedMessage, MessageObject},
     limits::REPLAY_EVENTS_MAX,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot};
 
-use super::super::*;
+use super::{super::*, line::Line};
 use crate::{
     drain::Drain,
     guard::Guard,
@@ -36,10 +30,8 @@ use crate::{
     },
 };
 
-/// Every frame that is waited for comes at once or within some 200 ms.
-const PATIENCE: Duration = Duration::from_secs(20);
 pub const ROOM: RoomId = RoomId([1; 10]);
-const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
+pub const ORIGIN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 
 /// One room in memory. A cursor's text is the number of its commit.
 #[derive(Default)]
@@ -80,6 +72,10 @@ impl Rooms for Memory {
 
     async fn find(&self, _: RoomId) -> Result<Option<RoomName>, Refusal> {
         Ok(None)
+    }
+
+    async fn is_account_name(&self, _: &GuestName) -> Result<bool, Refusal> {
+        Ok(false)
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
@@ -129,12 +125,12 @@ impl Rooms for Memory {
         Ok(after.hlc)
     }
 
-    fn seal(&self, _: GuestId, _: RoomId, point: &CommitPoint, _: Hlc) -> SealedCursor {
+    fn seal(&self, _: CursorOwner, point: &CommitPoint, _: Hlc) -> SealedCursor {
         let complete = !self.unconfirmed.load(Ordering::Relaxed);
         SealedCursor { text: if complete { point.number.to_string() } else { "behind".into() }, complete }
     }
 
-    fn seal_empty(&self, _: GuestId, _: RoomId) -> String {
+    fn seal_empty(&self, _: CursorOwner) -> String {
         "0".into()
     }
 
@@ -144,7 +140,7 @@ impl Rooms for Memory {
 }
 
 impl Presence for Memory {
-    fn enter(&self, _: RoomId, _: GuestId, _: GuestName) -> Result<Lease, NameInUse> {
+    fn enter(&self, _: RoomId, _: GuestId, _: GuestName, _: bool) -> Result<Lease, NameInUse> {
         Err(NameInUse)
     }
 
@@ -191,6 +187,7 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         messages: Arc::new(()),
         rooms: memory.clone(),
         presence: memory.clone(),
+        live: Arc::new(Nobody),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,
@@ -203,53 +200,6 @@ pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain:
         },
         drain,
     })
-}
-
-/// The server's end of a socket made of channels.
-struct Wire {
-    out: mpsc::UnboundedSender<Message>,
-    incoming: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
-}
-
-/// How much a socket takes before its client reads on.
-struct Room {
-    frames: usize,
-    waker: Option<Waker>,
-}
-
-impl Stream for Wire {
-    type Item = Result<Message, axum::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.incoming.poll_recv(cx).map(|message| message.map(Ok))
-    }
-}
-
-impl Sink<Message> for Wire {
-    type Error = axum::Error;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        let mut room = self.room.lock().unwrap();
-        if room.frames > 0 {
-            return Poll::Ready(Ok(()));
-        }
-        room.waker = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
-        self.room.lock().unwrap().frames -= 1;
-        self.out.send(message).map_err(axum::Error::new)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        Poll::Ready(Ok(()))
-    }
 }
 
 /// Pushes a message into the lane as a commit does, before its point is published.
@@ -270,9 +220,7 @@ pub struct Client {
     pub metrics: WebMetrics,
     pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     pub take_over: Option<oneshot::Sender<()>>,
-    pub to_server: mpsc::UnboundedSender<Message>,
-    from_server: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
+    pub line: Line,
     /// All up to here was there before.
     covered: u64,
     /// Who is in the room, by the last welcome.
@@ -301,23 +249,21 @@ impl Client {
             room: ROOM,
             guest: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
+            sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
+            identity: None,
             lease: Lease { taken_over: taken, release: None },
             brought,
             after: None,
         };
-        let (out, from_server) = mpsc::unbounded_channel();
-        let (to_server, incoming) = mpsc::unbounded_channel();
-        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
-        tokio::spawn(run(web, seat, Wire { out, incoming, room: Arc::clone(&room) }));
+        let (line, wire) = Line::new();
+        tokio::spawn(run(web, seat, wire));
         Self {
             memory,
             lanes,
             metrics,
             drain,
             take_over: Some(take_over),
-            to_server,
-            from_server,
-            room,
+            line,
             covered,
             present: Vec::new(),
             got: BTreeSet::new(),
@@ -327,11 +273,7 @@ impl Client {
 
     /// From now on the socket takes so many frames.
     pub fn make_room(&self, frames: usize) {
-        let mut room = self.room.lock().unwrap();
-        room.frames = frames;
-        if let Some(waker) = room.waker.take() {
-            waker.wake();
-        }
+        self.line.make_room(frames);
     }
 
     pub fn push(&self, n: u64) {
@@ -344,18 +286,15 @@ impl Client {
 
     /// The next frame, in short: its type, and the body or cursor.
     pub async fn next(&mut self) -> String {
-        let frame = timeout(PATIENCE, self.from_server.recv()).await;
-        match frame.expect("a frame comes") {
-            Some(Message::Text(text)) => {
-                let frame: Value = serde_json::from_str(&text).unwrap();
+        match self.line.next().await {
+            Ok(frame) => {
                 let part = |name: &str| frame[name].as_str().map(|part| format!(" {part}"));
                 let history = if frame["history"] == true { "history " } else { "" };
                 self.note(&frame);
                 let part = part("body").or(part("cursor")).or(part("code")).unwrap_or_default();
                 format!("{history}{}{part}", frame["type"].as_str().unwrap())
             }
-            Some(Message::Close(Some(close))) => format!("close {}", close.code),
-            other => format!("{other:?}"),
+            Err(code) => format!("close {code}"),
         }
     }
 
@@ -386,6 +325,7 @@ impl Client {
 
 pub fn cursor(n: u64) -> Brought {
     let vector = [(ORIGIN, n)].into_iter().collect();
-    let cursor = Cursor { guest: GuestId([1; 16]), room: ROOM, vector, greatest: Hlc(n) };
+    let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
+    let cursor = Cursor { owner, vector, greatest: Hlc(n) };
     Brought::Cursor(cursor, n.to_string())
 }

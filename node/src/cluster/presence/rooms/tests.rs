@@ -9,13 +9,13 @@ const PEER: NodeId = NodeId([2; 16]);
 
 fn present(guest: u8, name: &str, since: u64) -> Present {
     let name = GuestName::parse(name).unwrap();
-    Present { room: ROOM, guest: GuestId([guest; 16]), name, since: Hlc(since) }
+    Present { room: ROOM, guest: GuestId([guest; 16]), name, account: false, since: Hlc(since) }
 }
 
 fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
     let name = |(_, notice): (RoomId, Notice)| match notice {
-        Notice::Joined(name) => format!("+{name}"),
-        Notice::Left(name) => format!("-{name}"),
+        Notice::Joined(name, guest) => format!("{}{name}", if guest { "+" } else { "+account " }),
+        Notice::Left(name, guest) => format!("{}{name}", if guest { "-" } else { "-account " }),
     };
     notices.into_iter().map(name).collect()
 }
@@ -90,6 +90,23 @@ fn of_two_who_come_from_both_sides_of_a_split_the_earlier_is_bare() {
     other_side.joined(present(2, "aNN", 4), Holder::Here(None), &nothing);
     let met = other_side.joined(present(1, "Ann", 5), Holder::Peer(PEER), &nothing);
     assert_eq!(names(met), [format!("+{}", suffixed(1))]);
+}
+
+#[test]
+fn the_name_of_an_account_is_its_own_whoever_came_first() {
+    let mut rooms = Rooms::default();
+    rooms.joined(present(1, "Ann", 4), Holder::Here(None), &nothing);
+    let account = Present { account: true, ..present(2, "ann", 5) };
+    let met = rooms.joined(account.clone(), Holder::Peer(PEER), &nothing);
+    assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+account ann"]);
+    assert_eq!(
+        names(rooms.left(&account, &sharing([1]))),
+        ["-account ann", &format!("-{}", suffixed(1)), "+Ann"]
+    );
+    let mut its_node = Rooms::default();
+    its_node.joined(account, Holder::Here(None), &nothing);
+    its_node.joined(present(1, "Ann", 4), Holder::Peer(PEER), &nothing);
+    assert!(its_node.shares.is_empty(), "an account's name needs no entry in the log");
 }
 
 #[test]

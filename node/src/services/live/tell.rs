@@ -1,0 +1,87 @@
+//! Frames that tell a user what has changed, as it is now.
+
+use starling_protocol::{RoomId, UserId, event::MessageKey, merge::contact::Relation};
+use starling_web::{
+    live_frame::{LiveFrame, RoomChange},
+    service::Due,
+};
+
+use crate::{
+    permissions,
+    services::render,
+    store::{RoomReader, Store, StoreError},
+};
+
+/// Those that the user may see.
+pub fn frames(store: &Store, user: UserId, due: &[Due]) -> Result<Vec<String>, StoreError> {
+    let mut reader = store.room_reader()?;
+    let mut frames = Vec::with_capacity(due.len());
+    for due in due {
+        frames.extend(match *due {
+            Due::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
+            Due::Read { room, user: who } => read(&mut reader, user, room, who)?,
+            Due::Room { room, change } => self::room(&mut reader, user, room, change)?,
+            Due::Contact(other) => {
+                let contact = render::contact(reader.records(), user, other)?;
+                Some(LiveFrame::Contact { contact: &contact }.to_json())
+            }
+        });
+    }
+    Ok(frames)
+}
+
+fn message(
+    reader: &mut RoomReader,
+    user: UserId,
+    room: RoomId,
+    key: MessageKey,
+    fresh: bool,
+) -> Result<Option<String>, StoreError> {
+    let Some((_, message)) = reader.messages.of(key)?.filter(|(listed_in, _)| *listed_in == room) else {
+        return Ok(None);
+    };
+    if !permissions::may_see(reader.records(), room, user, &message.posted.sender)? {
+        return Ok(None);
+    }
+    if message.posted.text.is_none() {
+        let (room_id, id) = (room.to_string(), message.listed_id.to_string());
+        return Ok(Some(LiveFrame::MessageDeleted { room_id, id }.to_json()));
+    }
+    let message = &render::message_object(&reader.messages, room, &message)?;
+    let frame = if fresh { LiveFrame::Message { message } } else { LiveFrame::MessageUpdated { message } };
+    Ok(Some(frame.to_json()))
+}
+
+/// Of the other side of a direct room only while they are contacts.
+fn read(
+    reader: &mut RoomReader,
+    user: UserId,
+    room: RoomId,
+    who: UserId,
+) -> Result<Option<String>, StoreError> {
+    let records = reader.records();
+    let may_see = who == user || records.relation(user, who)? == Relation::Accepted;
+    if !may_see || records.role(room, user)?.is_none() {
+        return Ok(None);
+    }
+    let Some(mark) = records.read_mark(who, room)? else { return Ok(None) };
+    let Some(message) = reader.messages.at(mark.pos)? else { return Ok(None) };
+    let (room_id, user_id) = (room.to_string(), who.to_string());
+    let message_id = message.listed_id.to_string();
+    Ok(Some(LiveFrame::Read { room_id, user_id, message_id }.to_json()))
+}
+
+fn room(
+    reader: &mut RoomReader,
+    user: UserId,
+    room: RoomId,
+    change: RoomChange,
+) -> Result<Option<String>, StoreError> {
+    let room = render::room_object(reader, room, user)?.unwrap_or_else(|| render::gone_room(room));
+    let change = match (&room.role, change) {
+        (None, _) => RoomChange::Removed,
+        (Some(_), RoomChange::Removed) => RoomChange::Updated,
+        (Some(_), change) => change,
+    };
+    Ok(Some(LiveFrame::Room { room: &room, change }.to_json()))
+}

@@ -1,0 +1,269 @@
+//! Whoever resumes, wherever and whenever, ends up with what he would load afresh.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use starling_protocol::{
+    EventDraft, RoomName, Scope, VersionVector,
+    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted},
+    limits::REPLAY_EVENTS_MAX,
+};
+use starling_web::service::{ContactAct, Wanted};
+
+use super::*;
+use crate::services::{
+    contacts::decide,
+    messages::pages,
+    test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+};
+
+const ROOMS: [RoomId; 2] = [ROOM, OTHER_ROOM];
+
+/// Ann's client: what it shows, and up to where it was told.
+#[derive(Default)]
+struct Client {
+    rooms: BTreeMap<String, BTreeMap<String, Value>>,
+    names: BTreeMap<String, Value>,
+    contacts: BTreeMap<String, Value>,
+    cursor: VersionVector,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// A message as far as it is shown.
+fn shown(message: &Value) -> Value {
+    if message["deleted"] == true { Value::Null } else { message.clone() }
+}
+
+/// What a client loads of a room; nothing if Ann is not in it.
+fn load(node: &Node, room: RoomId) -> Option<BTreeMap<String, Value>> {
+    let page = pages::page(&node.store, ANN, room, Wanted::Newest, 200).unwrap().ok()?;
+    let messages = page.items.iter().map(|message| serde_json::to_value(message).unwrap());
+    Some(messages.map(|message| (text(&message["id"]), shown(&message))).collect())
+}
+
+fn due(node: &Node, from: &VersionVector) -> Vec<Due> {
+    let to = node.store.vector().unwrap();
+    missed::missed(&node.store, ANN, from, &to).unwrap().unwrap()
+}
+
+fn frames(node: &Node, due: &[Due]) -> Vec<Value> {
+    let frames = tell::frames(&node.store, ANN, due).unwrap();
+    frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
+}
+
+impl Client {
+    fn resume(&mut self, node: &Node) {
+        let due = due(node, &self.cursor);
+        assert_eq!(due.iter().collect::<HashSet<_>>().len(), due.len(), "each once");
+        for frame in frames(node, &due) {
+            self.take(node, &frame);
+        }
+        self.cursor = node.store.vector().unwrap();
+    }
+
+    fn take(&mut self, node: &Node, frame: &Value) {
+        match frame["type"].as_str().unwrap() {
+            "message" | "message_updated" => {
+                let message = &frame["message"];
+                let room = self.rooms.get_mut(&text(&message["room_id"])).expect("he is in the room");
+                room.insert(text(&message["id"]), shown(message));
+            }
+            "message_deleted" => {
+                let room = self.rooms.get_mut(&text(&frame["room_id"])).expect("he is in the room");
+                room.insert(text(&frame["id"]), Value::Null);
+            }
+            "room" => {
+                let room = text(&frame["room"]["id"]);
+                match frame["change"].as_str().unwrap() {
+                    "removed" => drop(self.rooms.remove(&room)),
+                    change => {
+                        self.names.insert(room.clone(), frame["room"]["name"].clone());
+                        if change == "joined" {
+                            let id = RoomId::parse(&room).unwrap().unwrap();
+                            self.rooms.insert(room, load(node, id).expect("he is in the room"));
+                        }
+                    }
+                }
+            }
+            "contact" => {
+                let contact = &frame["contact"];
+                let state = contact["state"].clone();
+                let before = self.contacts.insert(text(&contact["user"]["id"]), state.clone());
+                if before.is_some_and(|before| before == "blocked") || state == "blocked" {
+                    // What a block hides, and what it hid, is loaded again.
+                    for (room, messages) in &mut self.rooms {
+                        let id = RoomId::parse(room).unwrap().unwrap();
+                        *messages = load(node, id).unwrap_or_default();
+                    }
+                }
+            }
+            "read" => {}
+            other => panic!("{other}"),
+        }
+    }
+
+    /// What he shows is what he would load.
+    fn check(&self, node: &Node) {
+        let records = node.store.records().unwrap();
+        for room in ROOMS {
+            let shown = self.rooms.get(&room.to_string());
+            assert_eq!(shown, load(node, room).as_ref(), "room {room}");
+            if shown.is_some() {
+                let name = records.member_room(room).unwrap().unwrap().name().unwrap().to_string();
+                assert_eq!(self.names[&room.to_string()], Value::from(name));
+            }
+        }
+        for other in [BOB, EVE] {
+            let state = render::contact(&records, ANN, other).unwrap().state;
+            let state = serde_json::to_value(state).unwrap();
+            let known = self.contacts.get(&other.to_string()).cloned();
+            assert_eq!(known.unwrap_or_else(|| "none".into()), state, "how {other} stands");
+        }
+    }
+}
+
+/// Something that somebody does on one of two nodes, if he may.
+fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
+    let node = &mut nodes[on];
+    let n = u128::from(which % 12) + 1;
+    let room = ROOMS[usize::from(which % 2)];
+    let by = [ANN, BOB, EVE][usize::from(which % 3)];
+    match what {
+        // Also on both nodes, and again after it was deleted.
+        0..=4 => drop(node.post(by, room, &new(n, "a"))),
+        5 => drop(node.edit(by, n, &format!("edited {which}"))),
+        6 => drop(node.delete(by, n)),
+        7 => drop(node.react(by, n, "👍", which % 5 < 3)),
+        8 => {
+            let standing = node.store.records().unwrap().standing_in(room, ANN).unwrap();
+            let since = standing.filter(|member| member.role().is_some()).map(|member| member.since);
+            let membership = match which % 4 {
+                0 => Membership::None,
+                1 => Membership::Banned,
+                2 => Membership::Member(Role::Member),
+                _ => Membership::Member(Role::Moderator),
+            };
+            let since = since.filter(|_| matches!(membership, Membership::Member(_)));
+            let set = MemberSet { user: ANN, membership, since, invite: None, by: EVE };
+            node.write(EventDraft::new(Scope::room(room), set));
+        }
+        9 => {
+            let name = RoomName::parse(&format!("room {which}")).unwrap();
+            let changed = RoomChanged { name: Some(name), topic: None, visibility: None };
+            node.write(EventDraft::new(Scope::room(room), changed));
+        }
+        10 => {
+            use ContactAct::{Accept, Ask, Block, Decline, Remove, Unblock};
+            let act = [Ask, Accept, Decline, Block, Unblock, Remove][usize::from(which % 6)];
+            let other = [BOB, EVE][usize::from(which / 6 % 2)];
+            let (one, other) = if which % 5 < 3 { (ANN, other) } else { (other, ANN) };
+            drop(node.decide(move |tables| decide::act(&tables.records, one, act, other)));
+        }
+        11 if which.is_multiple_of(8) => {
+            node.write(EventDraft::new(Scope::room(OTHER_ROOM), RoomDeleted { by: EVE }));
+        }
+        _ => {
+            let [one, two] = nodes;
+            let (to, from) = if on == 0 { (one, &*two) } else { (two, &*one) };
+            to.take_from(from);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Promise 3. A gap that this finds is a message that a client never shows.
+    #[test]
+    fn a_client_that_resumes_anywhere_shows_what_it_would_load(
+        acts in proptest::collection::vec((0..2_usize, 0..14_u8, any::<u8>(), any::<bool>()), 0..60),
+    ) {
+        let (one, mut two) = Node::with_rooms_twice();
+        two.now_ms = one.now_ms;
+        let mut nodes = [one, two];
+        let mut client = Client::default();
+        client.resume(&nodes[0]);
+        for (on, what, which, resumes) in acts {
+            act(&mut nodes, on, what, which);
+            if resumes {
+                let [one, two] = &mut nodes;
+                let (here, there) = if which % 2 == 0 { (one, two) } else { (two, one) };
+                // A node that is behind the cursor waits for what it lacks.
+                if !here.store.vector().unwrap().covers(&client.cursor) {
+                    here.take_from(there);
+                }
+                client.resume(here);
+                client.check(here);
+            }
+        }
+        let [one, two] = &mut nodes;
+        one.take_from(two);
+        two.take_from(one);
+        client.resume(one);
+        client.check(one);
+        client.resume(two);
+        client.check(two);
+    }
+}
+
+#[test]
+fn what_has_changed_often_is_told_once_and_what_is_new_as_new() {
+    let mut node = Node::with_rooms();
+    node.say(BOB, 1, "old");
+    let from = node.store.vector().unwrap();
+    node.say(BOB, 2, "new");
+    node.edit(BOB, 2, "newer").unwrap();
+    node.react(EVE, 1, "👍", true).unwrap();
+    node.say(BOB, 3, "gone");
+    node.delete(BOB, 3).unwrap();
+    let frames = frames(&node, &due(&node, &from));
+    let told: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(told, ["message", "message_updated", "message_deleted"]);
+    assert_eq!(frames[0]["message"]["body"], "newer");
+    assert_eq!(frames[2]["id"], id(3).to_string());
+}
+
+#[test]
+fn a_room_that_was_deleted_is_told_as_removed() {
+    let mut node = Node::with_rooms();
+    node.say(BOB, 1, "a");
+    let from = node.store.vector().unwrap();
+    node.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
+    let frames = frames(&node, &due(&node, &from));
+    let last = frames.last().unwrap();
+    assert_eq!((&last["change"], &last["room"]["id"]), (&"removed".into(), &ROOM.to_string().into()));
+}
+
+#[test]
+fn more_than_is_replayed_is_told_as_too_much() {
+    let mut node = Node::with_rooms();
+    let from = node.store.vector().unwrap();
+    for n in 0..=u128::try_from(REPLAY_EVENTS_MAX).unwrap() {
+        node.say(BOB, n, "x");
+    }
+    let to = node.store.vector().unwrap();
+    assert_eq!(missed::missed(&node.store, ANN, &from, &to).unwrap(), None);
+    assert!(missed::missed(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
+}
+
+#[test]
+fn a_block_is_known_to_none_but_those_who_knew_each_other() {
+    let mut node = Node::with_rooms();
+    let from = node.store.vector().unwrap();
+    let block = |of| {
+        move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, ContactAct::Block, ANN)
+    };
+    node.decide(block(STRANGER)).unwrap();
+    node.decide(block(BOB)).unwrap();
+    assert!(due(&node, &from).is_empty(), "neither is told to her");
+    let records = node.store.records().unwrap();
+    let around = around(&records, ANN).unwrap();
+    assert_eq!(around.blocked_by, HashSet::from([STRANGER, BOB]));
+    assert_eq!(known(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
+    let mates = mates(&records, ANN).unwrap();
+    assert_eq!(mates, HashSet::from([EVE]));
+}

@@ -1,0 +1,78 @@
+//! Promise: administrators see all accounts, let others administer and shut them out, on every node at once; nobody
+//! else does, and there is always one of them.
+
+use serde_json::{Value, json};
+
+use crate::reset::administrator;
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
+use crate::support::{Account, Cluster};
+use crate::visitor::{Visitor, page, sent_to};
+
+#[tokio::test]
+async fn administrators_see_promote_and_shut_out_on_every_node() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let admin = administrator(&cluster[0], "root").await;
+    let bob = Account::register(b, "bob").await;
+    let target = |who: &Account| format!("/admin/users/{}", who.id);
+    let flag = async |by: &Account, node, who: &Account, flags: Value| {
+        by.call(node, "PATCH", &target(who), Some(flags)).await
+    };
+    for (method, path, body) in [
+        ("GET", "/admin/users".to_owned(), None),
+        ("PATCH", target(&bob), Some(json!({"admin": true}))),
+        ("PATCH", target(&admin), Some(json!({"disabled": true}))),
+        ("POST", format!("{}/reset-link", target(&admin)), None),
+    ] {
+        assert_eq!(bob.call(a, method, &path, body).await.code(), "forbidden", "{method} {path}");
+    }
+    let page_of =
+        async |query: &str| admin.call(b, "GET", &format!("/admin/users{query}"), None).await.json();
+    let names = |list: &Value| {
+        let items = list["items"].as_array().expect("a list").clone();
+        items.iter().map(|user| user["username"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&page_of("").await), ["bob", "root"]);
+    assert_eq!(names(&page_of("?q=RO").await), ["root"]);
+    let first = page_of("?limit=1").await;
+    let next = first["next"].as_str().expect("there are more");
+    assert_eq!(names(&page_of(&format!("?limit=1&cursor={next}")).await), ["root"]);
+
+    // Shut out: at once, everywhere, with whatever he holds.
+    let mut window = Visitor::at(b);
+    let form = [("username", "bob"), ("password", PASSWORD)];
+    sent_to(&window.submit("/login", &form).await);
+    let token = bob.call(b, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
+    let token = token["token"].as_str().expect("a token").to_owned();
+    let refresh = json!({"refresh_token": bob.refresh});
+    let shut = flag(&admin, a, &bob, json!({"disabled": true})).await;
+    assert_eq!((shut.status, &shut.json()["disabled"]), (200, &json!(true)), "{}", shut.text());
+    for node in [a, b] {
+        assert_eq!(bob.status(node).await, 401);
+        assert_eq!(Visitor { node, ..window.clone() }.me().await.0, 401);
+        assert_eq!(call(node, "GET", "/me", Some(&token), None).await.status, 401);
+        assert_eq!(call(node, "POST", "/refresh", None, Some(refresh.clone())).await.status, 401);
+        assert_eq!(login(node, "bob", PASSWORD).await.code(), "bad_credentials");
+        page(&Visitor::at(node).submit("/login", &form).await, 401);
+    }
+    assert_eq!(flag(&admin, b, &bob, json!({"disabled": false})).await.status, 200);
+    assert_eq!(login(a, "bob", PASSWORD).await.status, 200);
+    assert_eq!(bob.status(a).await, 200, "what he had is good again");
+    assert_eq!(call(a, "GET", "/me", Some(&token), None).await.status, 200);
+
+    // The last one stays, whoever asks; with a second, either may go.
+    for flags in
+        [json!({"admin": false}), json!({"disabled": true}), json!({"admin": false, "disabled": true})]
+    {
+        assert_eq!(flag(&admin, a, &admin, flags).await.code(), "forbidden");
+    }
+    assert_eq!(flag(&admin, a, &bob, json!({"admin": true})).await.status, 200);
+    let bob = Account::login(b, "bob").await;
+    assert_eq!(flag(&bob, b, &admin, json!({"admin": false})).await.status, 200);
+    assert_eq!(admin.call(a, "GET", "/admin/users", None).await.code(), "forbidden", "at once, everywhere");
+    assert_eq!(flag(&bob, b, &bob, json!({"admin": false})).await.code(), "forbidden");
+    let delete =
+        async |who: &Account| who.call(a, "DELETE", "/me", Some(json!({"password": PASSWORD}))).await;
+    assert_eq!(delete(&bob).await.code(), "forbidden", "nor by deleting himself");
+    assert_eq!(delete(&admin).await.status, 204);
+}

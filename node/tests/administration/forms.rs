@@ -1,0 +1,186 @@
+//! Promise: a form lets in whom its JSON sister lets in, by a cookie that ends with the session; what is refused is
+//! said on a page that keeps what was typed, except passwords.
+
+use serde_json::json;
+
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call};
+use crate::support::{Account, Cluster, Node};
+use crate::visitor::{Visitor, page, sent_to};
+
+#[tokio::test]
+async fn a_browser_registers_is_known_on_every_node_and_logs_out() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let mut ann = Visitor::at(a);
+    assert!(page(&ann.get("/").await, 200).contains("href=\"/login\""));
+    let form =
+        [("username", "Ann"), ("display_name", "Ann <b>"), ("password", PASSWORD), ("next", "/r/x?y=1")];
+    assert_eq!(sent_to(&ann.submit("/register", &form).await), "/r/x?y=1");
+    for node in [b, a] {
+        ann.node = node;
+        let (status, me) = ann.me().await;
+        assert_eq!((status, &me["username"], &me["admin"]), (200, &json!("ann"), &json!(false)), "{me}");
+        let front = ann.get("/").await;
+        assert_eq!(front.header("cache-control"), Some("private, no-cache"), "it shows who he is");
+        assert!(page(&front, 200).contains("Ann &lt;b&gt;"));
+        for form in ["/login", "/register", "/login?next=/r/x"] {
+            assert!(["/", "/r/x"].contains(&sent_to(&ann.get(form).await)), "he is in already");
+        }
+    }
+    // What the cookie lets do is done from the node's own pages, and listed as a login.
+    ann.node = b;
+    let own = format!("http://{b}");
+    let kind = ("content-type", "application/json");
+    let renamed = ann.ask("PATCH", "/api/v1/me", &[("origin", &own), kind], r#"{"display_name":"A"}"#).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.text());
+    let foreign = ann.ask("PATCH", "/api/v1/me", &[("origin", "http://evil.example"), kind], "{}").await;
+    assert_eq!(foreign.code(), "forbidden");
+    assert_eq!(ann.get("/api/v1/sessions").await.json()["items"].as_array().map(Vec::len), Some(1));
+
+    let old = ann.clone();
+    assert_eq!(sent_to(&ann.submit("/logout", &[]).await), "/");
+    assert_eq!(ann.cookie, None, "the browser is told to forget it");
+    for node in [a, b] {
+        let mut old = Visitor { node, ..old.clone() };
+        assert_eq!(old.me().await.0, 401, "the session has ended, whoever kept its cookie");
+        let front = old.get("/").await;
+        assert!(page(&front, 200).contains("href=\"/login\""));
+        assert_eq!(old.cookie, None, "a cookie that is good no more is taken away");
+    }
+    assert_eq!(sent_to(&ann.submit("/logout", &[]).await), "/", "who is out may ask again");
+    assert_eq!(sent_to(&ann.submit("/login", &[("username", "ANN"), ("password", PASSWORD)]).await), "/");
+    assert_eq!(ann.me().await.0, 200);
+}
+
+#[tokio::test]
+async fn a_form_that_is_refused_says_why_and_keeps_what_was_typed() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    Account::register(node.http, "bob").await;
+    let mut visitor = Visitor::at(node.http);
+    let long = "x".repeat(65);
+    let wrong = "wrong <i>horse";
+    for (target, form, status, says) in [
+        ("/login", [("username", "bob"), ("password", wrong), ("next", "/r/<i>")], 401, "password"),
+        ("/login", [("username", "no \"<i>body"), ("password", wrong), ("next", "/")], 401, "password"),
+        ("/login", [("username", "bob"), ("password", ""), ("next", "")], 401, "password"),
+        ("/register", [("username", "bob"), ("password", wrong), ("display_name", "")], 409, "username"),
+        ("/register", [("username", "<i>"), ("password", wrong), ("display_name", "B")], 422, "username"),
+        (
+            "/register",
+            [("username", "cat"), ("password", "12345678"), ("display_name", "B")],
+            422,
+            "password",
+        ),
+        (
+            "/register",
+            [("username", "cat"), ("password", wrong), ("display_name", &long)],
+            422,
+            "display_name",
+        ),
+    ] {
+        let answer = visitor.submit(target, &form).await;
+        let markup = page(&answer, status);
+        let about = if target == "/login" { "role=\"alert\"" } else { &format!("id=\"{says}-problem\"") };
+        assert!(markup.contains(about), "it does not say what is wrong with {says}: {markup}");
+        let kept = form[0].1.replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+        assert!(markup.contains(&format!("value=\"{kept}\"")), "{kept} is to be typed again: {markup}");
+        assert!(!markup.contains("wrong &lt;i") && !markup.contains("<i>"), "{markup}");
+        assert_eq!(visitor.cookie, None);
+    }
+    let known = page(&visitor.submit("/login", &[("username", "bob"), ("password", wrong)]).await, 401);
+    let unknown = page(&visitor.submit("/login", &[("username", "eva"), ("password", wrong)]).await, 401);
+    assert_eq!(known.replace("bob", "eva"), unknown, "nobody learns who has an account");
+}
+
+#[tokio::test]
+async fn what_is_no_form_is_refused_and_no_answer_leads_elsewhere() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    Account::register(node.http, "bob").await;
+    let mut visitor = Visitor::at(node.http);
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let large = format!("username={}", "x".repeat(70_000));
+    let both = format!("username=bob&username=eve&password={PASSWORD}");
+    for (headers, body, status) in [
+        (&[("content-type", "application/json")][..], r#"{"username":"bob","password":"x"}"#, 415),
+        (&[], "username=bob", 415),
+        (&[kind], "%FF=%FE&username=%", 401),
+        (&[kind], "username=%00&password=%00", 401),
+        (&[kind], &both, 400),
+        (&[kind], &large, 413),
+    ] {
+        for target in ["/login", "/register", "/setup/x", "/reset/x"] {
+            let answer = visitor.ask("POST", target, headers, body).await;
+            let readable = status == 401;
+            let fits = if readable { (400..500).contains(&answer.status) } else { answer.status == status };
+            // Where there is only the password, two names are no matter.
+            let fits = fits || target == "/reset/x" && answer.status == 404;
+            assert!(fits, "{target} {headers:?} {:.60}: {} {}", body, answer.status, answer.text());
+        }
+    }
+    for (next, to) in [
+        ("/r/abc?x=1", "/r/abc?x=1"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/\r\nset-cookie: a=b", "/"),
+        ("/ü", "/"),
+    ] {
+        let form = [("username", "bob"), ("password", PASSWORD), ("next", next)];
+        let answer = Visitor::at(node.http).submit("/login", &form).await;
+        assert_eq!(sent_to(&answer), to, "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn cookies_are_for_tls_alone_where_users_speak_it_and_forms_know_limits() {
+    let args = ["--trusted-proxy", "127.0.0.1", "--limit-logins-per-address", "2/h"];
+    let node = Node::lone(&[&CHEAP_HASHES[..], &args].concat()).await;
+    Account::register(node.http, "bob").await;
+    let form = [("username", "bob"), ("password", PASSWORD)];
+    for (proto, secure) in [("https", true), ("http", false)] {
+        let headers = [("x-forwarded-proto", proto), ("x-forwarded-for", "203.0.113.7")];
+        let answer = Visitor::at(node.http).submit_with("/login", &form, &headers).await;
+        let set = answer.header("set-cookie").expect("he is in");
+        assert_eq!(set.contains("; Secure"), secure, "{proto}: {set}");
+    }
+    let headers = [("x-forwarded-for", "203.0.113.7")];
+    let refused = Visitor::at(node.http).submit_with("/login", &form, &headers).await;
+    page(&refused, 429);
+    assert!(refused.header("retry-after").is_some(), "{:?}", refused.headers);
+}
+
+#[tokio::test]
+async fn who_may_register_is_as_the_operator_has_set() {
+    let form = [("username", "ann"), ("password", PASSWORD)];
+    for (mode, status) in [("closed", 403), ("invite", 403)] {
+        let node = Node::lone(&[&CHEAP_HASHES[..], &["--registration-mode", mode]].concat()).await;
+        let mut visitor = Visitor::at(node.http);
+        let front = page(&visitor.get("/").await, 200);
+        assert_eq!(front.contains("href=\"/register\""), mode == "invite");
+        page(&visitor.get("/register").await, if mode == "closed" { 403 } else { 200 });
+        page(&visitor.submit("/register", &form).await, status);
+        let nobodys = [&form[..], &[("invite", "AAAAAAAAAAAAAAAAAAAAAA")]].concat();
+        page(&visitor.submit("/register", &nobodys).await, status);
+        let body = json!({"username": "ann", "password": PASSWORD});
+        assert_eq!(
+            call(node.http, "POST", "/register", None, Some(body)).await.code(),
+            "registration_closed"
+        );
+
+        // The first administrator comes all the same, and whom he asks to a room.
+        let address = crate::setup::printed(&node).await;
+        sent_to(&visitor.submit(&address, &form).await);
+        if mode == "invite" {
+            let origin = format!("http://{}", node.http);
+            let headers = [("origin", origin.as_str()), ("content-type", "application/json")];
+            let room = r#"{"name":"Tea","visibility":"private"}"#;
+            let room = visitor.ask("POST", "/api/v1/rooms", &headers, room).await.json();
+            let room = room["id"].as_str().expect("a room is made").to_owned();
+            let target = format!("/api/v1/rooms/{room}/invites");
+            let invite = visitor.ask("POST", &target, &headers, "{}").await.json();
+            let code = invite["code"].as_str().expect("an invite is made").to_owned();
+            let form = [("username", "bob"), ("password", PASSWORD), ("invite", &code)];
+            sent_to(&Visitor::at(node.http).submit("/register", &form).await);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Rooms of members over `/api/v1` on real nodes: who is in them, what is unread, and what nobody can get by trying. Who
+//! may do what is compared with a model in `services/member_rooms/permission_tests`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use support::account::{CHEAP_HASHES, call};
+use support::{Account, Cluster, PATIENCE, eventually, same};
+
+const NONE: Value = Value::Null;
+
+impl Account {
+    /// Asks, and expects this status.
+    async fn does(&self, node: SocketAddr, method: &str, target: &str, body: Value, status: u16) -> Value {
+        let answer = self.call(node, method, target, Some(body).filter(|body| !body.is_null())).await;
+        let who = &self.username;
+        assert_eq!(answer.status, status, "{who}: {method} {target}: {}", answer.text());
+        answer.json()
+    }
+
+    async fn opens(&self, node: SocketAddr, visibility: &str) -> String {
+        let room = json!({"name": format!("{visibility} room"), "visibility": visibility});
+        text(&self.does(node, "POST", "/rooms", room, 201).await["id"])
+    }
+
+    async fn says(&self, node: SocketAddr, room: &str, body: &str) -> String {
+        let target = format!("/rooms/{room}/messages");
+        text(&self.does(node, "POST", &target, json!({"body": body}), 201).await["id"])
+    }
+
+    /// How many messages and mentions a room has for him on a node.
+    async fn unread(&self, node: SocketAddr, room: &str) -> (u64, u64) {
+        let room = self.does(node, "GET", &format!("/rooms/{room}"), NONE, 200).await;
+        (room["unread"].as_u64().unwrap(), room["mentions"].as_u64().unwrap())
+    }
+
+    /// All names on a list of members or bans, one by one.
+    async fn names(&self, node: SocketAddr, list: &str) -> Vec<String> {
+        let (mut names, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.does(node, "GET", &format!("{list}?limit=1{cursor}"), NONE, 200).await;
+            names
+                .extend(page["items"].as_array().unwrap().iter().map(|item| text(&item["user"]["username"])));
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return names,
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("it is a text").to_owned()
+}
+
+async fn with_people<const N: usize>(nodes: usize, names: [&str; N]) -> (Cluster, [Account; N]) {
+    let cluster = Cluster::start_with(nodes, &CHEAP_HASHES).await;
+    let mut people = Vec::new();
+    for name in names {
+        people.push(Account::register(cluster[0].http, name).await);
+    }
+    (cluster, people.try_into().expect("as many as there are names"))
+}
+
+/// Promise 6: each step is on another node than the one that it builds on.
+#[tokio::test]
+async fn who_is_in_a_room_and_what_he_may_there_is_known_on_all_nodes_when_it_is_answered() {
+    let (cluster, [ann, bob, eve]) = with_people(3, ["ann", "bob", "eve"]).await;
+    let [a, b, c] = [0, 1, 2].map(|node| cluster[node].http);
+    let id = ann.opens(a, "public").await;
+    let room = format!("/rooms/{id}");
+    let members = format!("{room}/members");
+    let found = eve.does(b, "GET", "/rooms/public?q=PUBLIC", NONE, 200).await;
+    assert_eq!((&found["items"][0]["id"], &found["items"][0]["role"]), (&json!(id), &NONE));
+    assert_eq!(bob.does(c, "POST", &format!("{room}/join"), NONE, 200).await["member_count"], 2);
+    let eve_joins = ann.does(b, "POST", &members, json!({"user_id": eve.id}), 403).await;
+    assert_eq!(eve_joins["code"], "not_contacts");
+    eve.does(c, "POST", "/contacts", json!({"username": "ann"}), 201).await;
+    ann.does(b, "POST", &format!("/contacts/{}/accept", eve.id), NONE, 200).await;
+    let moderator = json!({"user_id": eve.id, "role": "moderator"});
+    assert_eq!(ann.does(a, "POST", &members, moderator.clone(), 201).await["role"], "moderator");
+    assert_eq!(ann.does(b, "POST", &members, moderator, 409).await["code"], "already_exists");
+    for node in [a, b, c] {
+        assert_eq!(bob.names(node, &members).await, ["ann", "eve", "bob"]);
+        assert_eq!(bob.does(node, "GET", "/rooms", NONE, 200).await["items"][0]["role"], "member");
+    }
+    let changed = json!({"name": "ours", "topic": "us"});
+    assert_eq!(bob.does(a, "PATCH", &room, changed.clone(), 403).await["code"], "forbidden");
+    assert_eq!(eve.does(b, "PATCH", &room, changed, 200).await["topic"], "us");
+    eve.does(c, "PATCH", &room, json!({"visibility": "private"}), 403).await;
+    ann.does(a, "PATCH", &room, json!({"visibility": "private"}), 200).await;
+    assert_eq!(eve.does(b, "GET", "/rooms/public?q=ours", NONE, 200).await["items"], json!([]));
+
+    // Removed, he comes back with an invite; banned, he does not.
+    let bob_there = format!("{members}/{}", bob.id);
+    let made = eve.does(c, "POST", &format!("{room}/invites"), json!({}), 201).await;
+    let follow = format!("/invites/{}", text(&made["code"]));
+    assert_eq!(made["url"], format!("http://{c}/invite/{}", text(&made["code"])));
+    eve.does(a, "DELETE", &bob_there, NONE, 204).await;
+    assert_eq!(bob.does(b, "GET", &room, NONE, 404).await["code"], "not_found");
+    assert_eq!(bob.does(c, "POST", &follow, NONE, 200).await["name"], "ours");
+    eve.does(a, "DELETE", &format!("{bob_there}?ban=true"), NONE, 204).await;
+    assert_eq!(ann.names(b, &format!("{room}/bans")).await, ["bob"]);
+    bob.does(c, "POST", &follow, NONE, 404).await;
+    bob.does(b, "POST", &format!("{room}/messages"), json!({"body": "x"}), 404).await;
+    ann.does(c, "DELETE", &format!("{room}/bans/{}", bob.id), NONE, 204).await;
+    bob.does(a, "POST", &follow, NONE, 200).await;
+
+    // It passes on, and is gone for all when it is deleted.
+    ann.does(b, "POST", &format!("{room}/leave"), NONE, 204).await;
+    assert_eq!(bob.names(c, &members).await, ["eve", "bob"]);
+    bob.does(a, "DELETE", &room, NONE, 403).await;
+    eve.does(a, "DELETE", &room, NONE, 204).await;
+    for (node, person) in [(b, &bob), (c, &eve), (a, &ann)] {
+        person.does(node, "GET", &room, NONE, 404).await;
+        assert_eq!(person.does(node, "GET", "/rooms", NONE, 200).await["items"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn an_invite_lets_in_as_many_as_it_says_over_all_nodes() {
+    let (cluster, [ann, bob, eve]) = with_people(2, ["ann", "bob", "eve"]).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let room = format!("/rooms/{}", ann.opens(a, "private").await);
+    let invites = format!("{room}/invites");
+    let made = ann.does(b, "POST", &invites, json!({"max_uses": 1, "expires_in": 3_600}), 201).await;
+    let follow = format!("/invites/{}", text(&made["code"]));
+    assert_eq!(bob.does(a, "POST", &follow, NONE, 200).await["role"], "member");
+    // Whoever has used it may ask again: his answer may have been lost.
+    assert_eq!(bob.does(b, "POST", &follow, NONE, 200).await["member_count"], 2);
+    assert_eq!(eve.does(b, "POST", &follow, NONE, 404).await["code"], "not_found");
+    let listed = ann.does(b, "GET", &invites, NONE, 200).await["items"][0].clone();
+    assert_eq!((&listed["uses"], &listed["max_uses"]), (&json!(1), &json!(1)));
+    assert!(listed["expires_at"].is_string());
+    bob.does(b, "GET", &invites, NONE, 403).await;
+    let open = text(&ann.does(a, "POST", &invites, json!({}), 201).await["code"]);
+    ann.does(b, "DELETE", &format!("{invites}/{open}"), NONE, 204).await;
+    eve.does(a, "POST", &format!("/invites/{open}"), NONE, 404).await;
+}
+
+/// Promises 3 and 6, for what one has read: a mark holds on every node, and what comes late is unread wherever it sorts.
+#[tokio::test]
+async fn unread_counts_are_right_on_another_node_and_after_a_late_arrival() {
+    let (cluster, [ann, bob, carol]) = with_people(3, ["ann", "bob", "carol"]).await;
+    let nodes = [0, 1, 2].map(|node| cluster[node].http);
+    let [a, b, c] = nodes;
+    let id = ann.opens(a, "public").await;
+    for person in [&bob, &carol] {
+        person.does(c, "POST", &format!("/rooms/{id}/join"), NONE, 200).await;
+    }
+    let everywhere = async |unread| {
+        for node in nodes {
+            eventually(PATIENCE, "the count is right", async || same(&bob.unread(node, &id).await, &unread))
+                .await;
+        }
+    };
+    ann.says(a, &id, "one").await;
+    let two = ann.says(b, &id, "two, @bob").await;
+    bob.says(c, &id, "my own").await;
+    everywhere((2, 1)).await;
+    let read = format!("/rooms/{id}/read");
+    bob.does(b, "PUT", &read, json!({"message_id": two}), 204).await;
+    for node in nodes {
+        assert_eq!(bob.unread(node, &id).await, (0, 0), "the mark is on every node when it is answered");
+    }
+
+    cluster.isolate(2);
+    let late = carol.says(c, &id, "@bob, are you there?").await;
+    let three = ann.says(a, &id, "three").await;
+    eventually(PATIENCE, "it is there", async || same(&bob.unread(b, &id).await, &(1, 0))).await;
+    bob.does(b, "PUT", &read, json!({"message_id": three}), 204).await;
+    assert_eq!(bob.unread(b, &id).await, (0, 0));
+    cluster.rejoin(2);
+    everywhere((1, 1)).await;
+    let listed = bob.does(a, "GET", &format!("/rooms/{id}/messages?limit=2"), NONE, 200).await;
+    assert_eq!(
+        [0, 1].map(|n| text(&listed["items"][n]["id"])),
+        [three.clone(), late],
+        "it sorts before the mark"
+    );
+    bob.does(c, "PUT", &read, json!({"message_id": three}), 204).await;
+    everywhere((0, 0)).await;
+}
+
+/// No 500 may be provoked, and what one may not know of is not there.
+#[tokio::test]
+async fn bad_requests_are_refused_by_their_kind() {
+    let (cluster, [ann, eve]) = with_people(1, ["ann", "eve"]).await;
+    let node = cluster[0].http;
+    let room = format!("/rooms/{}", ann.opens(node, "private").await);
+    let at = |rest: &str| format!("{room}{rest}");
+    let named = |name: &str| json!({"name": name, "visibility": "public"});
+    let eve_there = at(&format!("/members/{}", eve.id));
+    for (method, target, body, status, code) in [
+        ("POST", "/rooms".to_owned(), named(""), 422, "invalid"),
+        ("POST", "/rooms".to_owned(), named(" \t "), 422, "invalid"),
+        ("POST", "/rooms".to_owned(), named("a\u{7}b"), 422, "invalid"),
+        ("POST", "/rooms".to_owned(), named(&"é".repeat(81)), 422, "invalid"),
+        ("POST", "/rooms".to_owned(), json!({"name": "x", "visibility": "open"}), 400, "bad_request"),
+        ("POST", "/rooms".to_owned(), json!({"name": "x"}), 400, "bad_request"),
+        ("POST", "/rooms".to_owned(), json!({"name": 7, "visibility": "public"}), 400, "bad_request"),
+        (
+            "POST",
+            "/rooms".to_owned(),
+            json!({"name": "x", "visibility": "public", "kind": "quick"}),
+            400,
+            "bad_request",
+        ),
+        ("POST", "/rooms".to_owned(), named(&"x".repeat(70_000)), 413, "too_large"),
+        ("GET", "/rooms?limit=201".to_owned(), NONE, 400, "bad_request"),
+        ("GET", "/rooms?cursor=00".to_owned(), NONE, 400, "bad_request"),
+        ("GET", "/rooms?cursor=x".to_owned(), NONE, 400, "bad_request"),
+        ("GET", "/rooms?q=x".to_owned(), NONE, 400, "bad_request"),
+        ("GET", format!("/rooms/public?q={}", "x".repeat(81)), NONE, 422, "invalid"),
+        ("GET", "/rooms/x".to_owned(), NONE, 404, "not_found"),
+        ("GET", "/rooms/%00".to_owned(), NONE, 404, "not_found"),
+        ("PATCH", room.clone(), json!({"topic": "x".repeat(251)}), 422, "invalid"),
+        ("PATCH", room.clone(), json!({"role": "owner"}), 400, "bad_request"),
+        ("PUT", at("/notify"), json!({"level": "loud"}), 400, "bad_request"),
+        ("POST", at("/members"), json!({"user_id": "nobody"}), 403, "not_contacts"),
+        ("POST", at("/members"), json!({"user_id": eve.id}), 403, "not_contacts"),
+        ("PATCH", eve_there.clone(), json!({"role": "moderator"}), 404, "not_found"),
+        ("DELETE", eve_there, NONE, 404, "not_found"),
+        ("DELETE", at("/members/x?ban=true"), NONE, 404, "not_found"),
+        ("DELETE", at(&format!("/members/{}?ban=true", ann.id)), NONE, 403, "forbidden"),
+        ("DELETE", at(&format!("/members/{}?ban=7", eve.id)), NONE, 400, "bad_request"),
+        ("DELETE", at(&format!("/bans/{}", eve.id)), NONE, 404, "not_found"),
+        ("POST", at("/invites"), json!({"max_uses": 0}), 422, "invalid"),
+        ("POST", at("/invites"), json!({"max_uses": 10_001}), 422, "invalid"),
+        ("POST", at("/invites"), json!({"max_uses": -1}), 400, "bad_request"),
+        ("POST", at("/invites"), json!({"expires_in": 59}), 422, "invalid"),
+        ("POST", at("/invites"), json!({"expires_in": 31_536_001}), 422, "invalid"),
+        ("DELETE", at("/invites/x"), NONE, 404, "not_found"),
+        ("POST", "/invites/x".to_owned(), NONE, 404, "not_found"),
+    ] {
+        let refused = ann.does(node, method, &target, body, status).await;
+        assert_eq!(refused["code"], code, "{method} {target}");
+    }
+    // To others a private room is as unknown as none; nobody's room need not even be looked up.
+    let unknown = format!("/rooms/{}", "0".repeat(text(&json!(room)).len() - "/rooms/".len()));
+    let level = json!({"level": "all"});
+    for (method, rest, body) in [
+        ("GET", "", NONE),
+        ("PATCH", "", json!({"topic": "x"})),
+        ("DELETE", "", NONE),
+        ("POST", "/join", NONE),
+        ("POST", "/leave", NONE),
+        ("GET", "/notify", NONE),
+        ("PUT", "/notify", level),
+        ("GET", "/members", NONE),
+        ("POST", "/members", json!({"user_id": ann.id})),
+        ("PATCH", &format!("/members/{}", ann.id), json!({"role": "member"})),
+        ("DELETE", &format!("/members/{}?ban=true", ann.id), NONE),
+        ("GET", "/bans", NONE),
+        ("DELETE", &format!("/bans/{}", ann.id), NONE),
+        ("GET", "/invites", NONE),
+        ("POST", "/invites", json!({})),
+        ("DELETE", "/invites/0123456789abcdef", NONE),
+    ] {
+        let known = eve.does(node, method, &format!("{room}{rest}"), body.clone(), 404).await;
+        let not = eve.does(node, method, &format!("{unknown}{rest}"), body.clone(), 404).await;
+        assert_eq!((&known["code"], &known["detail"]), (&not["code"], &not["detail"]), "{method} {rest}");
+        let body = Some(body).filter(|body| !body.is_null());
+        let nobody = call(node, method, &format!("{room}{rest}"), None, body).await;
+        assert_eq!((nobody.status, nobody.code().as_str()), (401, "unauthenticated"), "{method} {rest}");
+    }
+    assert_eq!(ann.names(node, &at("/members")).await, ["ann"]);
+}

@@ -1,0 +1,157 @@
+//! What clients of the live socket, `GET /api/v1/live`, send. What they are sent is made of the contract's objects, so
+//! `web` writes it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::{ErrorCode, MessageId, MessageText, RoomId};
+
+/// What a client wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveRequest {
+    /// Post a message.
+    Send {
+        /// Under this id.
+        id: MessageId,
+        /// Where.
+        room: RoomId,
+        /// What it says.
+        text: MessageText,
+        /// What it answers.
+        reply_to: Option<MessageId>,
+    },
+    /// Tell the others that he is typing.
+    Typing {
+        /// Where.
+        room: RoomId,
+    },
+    /// Note how far he has read.
+    Read {
+        /// Where.
+        room: RoomId,
+        /// Up to which message.
+        message: MessageId,
+    },
+    /// Hear a `pong`.
+    Ping,
+}
+
+/// Why a client's frame was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRequestError {
+    /// The stable word.
+    pub code: ErrorCode,
+    /// For the person who reads it.
+    pub detail: Cow<'static, str>,
+    /// The message that it is about, if it had a readable id.
+    pub id: Option<MessageId>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Raw {
+    Send {
+        id: String,
+        room_id: String,
+        body: String,
+        reply_to: Option<String>,
+        file_ids: Option<Vec<String>>,
+    },
+    Typing {
+        room_id: String,
+    },
+    Read {
+        room_id: String,
+        message_id: String,
+    },
+    Ping {},
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: Option<String>,
+}
+
+fn refused(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> LiveRequestError {
+    LiveRequestError { code, detail: detail.into(), id: None }
+}
+
+fn room(text: &str) -> Result<RoomId, LiveRequestError> {
+    let room = RoomId::parse(text).ok().flatten();
+    room.ok_or_else(|| refused(ErrorCode::NotFound, "there is no such room"))
+}
+
+fn message(text: &str) -> Result<MessageId, LiveRequestError> {
+    MessageId::try_parse(text).map_err(|_| refused(ErrorCode::NotFound, "there is no such message"))
+}
+
+/// Reads a text frame.
+pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
+    let raw = serde_json::from_str::<Raw>(text).map_err(|error| {
+        let named = serde_json::from_str::<Named>(text).ok().and_then(|named| named.id);
+        let id = named.and_then(|id| MessageId::try_parse(&id).ok());
+        LiveRequestError { id, ..refused(ErrorCode::BadRequest, format!("the frame: {error}")) }
+    })?;
+    match raw {
+        Raw::Send { id, room_id, body, reply_to, file_ids } => {
+            let id = MessageId::try_parse(&id)
+                .map_err(|_| refused(ErrorCode::Invalid, "the id must be a UUID"))?;
+            let request = || {
+                let room = room(&room_id)?;
+                let text = MessageText::parse(&body)
+                    .map_err(|error| refused(ErrorCode::Invalid, format!("the body {error}")))?;
+                let reply_to = reply_to.as_deref().map(message).transpose()?;
+                if file_ids.is_some_and(|files| !files.is_empty()) {
+                    return Err(refused(ErrorCode::NotFound, "there is no such file"));
+                }
+                Ok(LiveRequest::Send { id, room, text, reply_to })
+            };
+            request().map_err(|error| LiveRequestError { id: Some(id), ..error })
+        }
+        Raw::Typing { room_id } => Ok(LiveRequest::Typing { room: room(&room_id)? }),
+        Raw::Read { room_id, message_id } => {
+            Ok(LiveRequest::Read { room: room(&room_id)?, message: message(&message_id)? })
+        }
+        Raw::Ping {} => Ok(LiveRequest::Ping),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "00000000-0000-0000-0000-000000001234";
+
+    #[test]
+    fn requests_are_read_and_nothing_else_is() {
+        let (id, room) = (MessageId::from_u128(0x1234), RoomId([7; 10]));
+        let text = MessageText::parse("hi").unwrap();
+        let send = LiveRequest::Send { id, room, text, reply_to: None };
+        let frame = |rest: &str| format!(r#"{{"type":"send","id":"{ID}","room_id":"{room}"{rest}}}"#);
+        assert_eq!(parse(&frame(r#","body":"hi""#)), Ok(send.clone()));
+        assert_eq!(parse(&frame(r#","body":"hi","reply_to":null,"file_ids":[]"#)), Ok(send));
+        assert_eq!(parse(r#"{"type":"ping"}"#), Ok(LiveRequest::Ping));
+        assert_eq!(
+            parse(&format!(r#"{{"type":"typing","room_id":"{room}"}}"#)),
+            Ok(LiveRequest::Typing { room })
+        );
+        let read = format!(r#"{{"type":"read","room_id":"{room}","message_id":"{ID}"}}"#);
+        assert_eq!(parse(&read), Ok(LiveRequest::Read { room, message: id }));
+        for (frame, code, named) in [
+            (frame(""), ErrorCode::BadRequest, true),
+            (frame(r#","body":"hi","more":1"#), ErrorCode::BadRequest, true),
+            (frame(r#","body":"""#), ErrorCode::Invalid, true),
+            (frame(r#","body":"hi","reply_to":"x""#), ErrorCode::NotFound, true),
+            (frame(r#","body":"hi","file_ids":["x"]"#), ErrorCode::NotFound, true),
+            (frame(r#","body":"hi""#).replace(ID, "x"), ErrorCode::Invalid, false),
+            (frame(r#","body":"hi""#).replace(&room.to_string(), "x y"), ErrorCode::NotFound, true),
+            (r#"{"type":"ping","more":1}"#.into(), ErrorCode::BadRequest, false),
+            (r#"{"type":"dance"}"#.into(), ErrorCode::BadRequest, false),
+            ("hi".into(), ErrorCode::BadRequest, false),
+        ] {
+            let refused = parse(&frame).unwrap_err();
+            assert_eq!((refused.code, refused.id.is_some()), (code, named), "{frame}: {}", refused.detail);
+        }
+    }
+}

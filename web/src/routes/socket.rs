@@ -1,0 +1,113 @@
+//! How a request becomes a WebSocket: what it may cost, and what is asked last before there is one.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{
+        FromRequestParts, WebSocketUpgrade,
+        ws::{WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    http::{header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
+
+use super::Web;
+use crate::{
+    server::{ClosedEarly, ConnectionPermit},
+    service::Refusal,
+};
+
+/// Read buffer of a WebSocket: 128 KiB by default, which is what idle sessions would cost.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Frames gather up to here before they are written without a flush.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// The most that may wait in one session's write buffer: a flush's worth and the largest frame, a welcome to a room
+/// of thousands. It is only as large as what it holds.
+const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What may become a WebSocket.
+pub struct Upgrade {
+    asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    permit: ConnectionPermit,
+    closed_early: bool,
+}
+
+impl FromRequestParts<Arc<Web>> for Upgrade {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
+        let extension = |rejection: axum::extract::rejection::ExtensionRejection| rejection.into_response();
+        let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        let Extension(ClosedEarly(closed_early)) =
+            Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        let asked_for = WebSocketUpgrade::from_request_parts(parts, web).await;
+        Ok(Self { asked_for, permit, closed_early })
+    }
+}
+
+impl Upgrade {
+    /// Whether the request asks for a WebSocket at all.
+    pub fn is_asked_for(&self) -> bool {
+        self.asked_for.is_ok()
+    }
+
+    /// The WebSocket that is to be, if this node serves users now.
+    pub fn admit(self, web: &Web) -> Result<Admitted, Box<Response>> {
+        let Ok(upgrade) = self.asked_for else {
+            // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
+            let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
+            let refusal = bad_request("this is the address of a WebSocket: ask for an upgrade");
+            return Err((version, refusal).into_response().into());
+        };
+        if let Some(refusal) = web.drain.serving().refusal() {
+            return Err(refusal.into_response().into());
+        }
+        if self.closed_early {
+            // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
+            return Err(bad_request("a WebSocket wants both halves of its connection")
+                .into_response()
+                .into());
+        }
+        Ok(Admitted { upgrade, permit: self.permit })
+    }
+}
+
+/// What becomes a WebSocket.
+pub struct Admitted {
+    upgrade: WebSocketUpgrade,
+    permit: ConnectionPermit,
+}
+
+impl Admitted {
+    /// Runs a session over it, in one of these subprotocols if the client asks for it.
+    pub fn run<F: Future<Output = ()> + Send>(
+        self,
+        protocols: &'static [&'static str],
+        session: impl FnOnce(WebSocket) -> F + Send + 'static,
+    ) -> Response {
+        let Self { upgrade, permit } = self;
+        upgrade
+            .protocols(protocols.iter().copied())
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+            .max_message_size(CLIENT_FRAME_BYTES_MAX)
+            .max_frame_size(CLIENT_FRAME_BYTES_MAX)
+            .on_upgrade(async move |socket| {
+                session(socket).await;
+                drop(permit);
+            })
+    }
+}
+
+/// The place that a client has shown, in its words.
+pub fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
+    Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
+}
+
+/// What cannot be read.
+pub fn bad_request(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(ErrorCode::BadRequest, detail)
+}

@@ -1,0 +1,112 @@
+//! What a client asks of its live socket: posts, typing, reading.
+
+use axum::extract::ws::Message;
+use starling_protocol::{
+    ErrorCode, VersionVector,
+    frame::live::{self, LiveRequest, LiveRequestError},
+};
+
+use super::{
+    End, Outbox, Socket,
+    live::{Done, Live},
+};
+use crate::{
+    guard::Quota,
+    live_frame::LiveFrame,
+    service::{NewMessage, Refusal},
+    session::{posts::refuse, pulse::Heard},
+};
+
+impl Live<'_> {
+    pub(super) async fn incoming<S: Socket>(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        let request = match self.pulse.heard(message)? {
+            Heard::Text(text) => live::parse(&text),
+            Heard::Binary => Err(LiveRequestError {
+                code: ErrorCode::BadRequest,
+                detail: "frames must be text".into(),
+                id: None,
+            }),
+            Heard::Nothing => return Ok(()),
+        };
+        let id = match &request {
+            Ok(LiveRequest::Send { id, .. }) => Some(*id),
+            Ok(_) => None,
+            Err(error) => error.id,
+        };
+        if let Err(refusal) = self.count(&request) {
+            refuse(self.web, outbox, &refusal, id).await?;
+            let flooding = self.web.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
+            return flooding.map_err(|_| End::Flooding);
+        }
+        match request {
+            Ok(request) => self.serve(request, outbox).await,
+            Err(error) => refuse(self.web, outbox, &Refusal::new(error.code, error.detail), id).await,
+        }
+    }
+
+    /// A frame counts, whether it can be read or not.
+    fn count(&self, request: &Result<LiveRequest, LiveRequestError>) -> Result<(), Refusal> {
+        let rates = &self.web.guard.rates;
+        match request {
+            Ok(LiveRequest::Typing { .. } | LiveRequest::Read { .. } | LiveRequest::Ping) => {
+                rates.check(Quota::SignalsPerSession, &self.identity.session)
+            }
+            Ok(LiveRequest::Send { .. }) | Err(_) => {
+                rates.check(Quota::MessagesPerSession, &self.identity.session)?;
+                rates.check(Quota::MessagesPerAccount, &self.identity.user)
+            }
+        }
+    }
+
+    async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
+        let (web, user) = (self.web, self.identity.user);
+        match request {
+            LiveRequest::Send { id, room, text, reply_to } => {
+                web.metrics.posts.inc();
+                let message = NewMessage { id, text, reply_to, after: self.floor };
+                let prepared = web.messages.prepare(user, room, message);
+                self.doing = Some(Box::pin(async move { (Some(id), prepared.await.map(Some)) }));
+            }
+            LiveRequest::Typing { room } if self.tails.follows(room) => {
+                let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
+                web.live.show(room, user, frame.to_json().into());
+            }
+            LiveRequest::Typing { .. } => {
+                let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
+                return refuse(web, outbox, &refusal, None).await;
+            }
+            LiveRequest::Read { room, message } => {
+                let seen = VersionVector::clone(&self.sent.vector);
+                let read = web.messages.read(user, room, message, Some(seen));
+                self.doing = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
+            }
+            LiveRequest::Ping => {
+                outbox.feed(LiveFrame::Pong.to_json()).await?;
+                return outbox.flush().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a request waited for is done.
+    pub(super) async fn done<S: Socket>(
+        &mut self,
+        (id, done): Done,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.doing = None;
+        let handed_over = match done {
+            Ok(Some(post)) => self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)),
+            Ok(None) => Ok(()),
+            Err(refusal) => Err(refusal),
+        };
+        match handed_over {
+            Ok(()) => Ok(()),
+            Err(refusal) => refuse(self.web, outbox, &refusal, id).await,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Any order of pushes, commits, reading and waiting: no cursor covers what was not sent, and all comes in the end.
+
+use tokio::task::yield_now;
+
+use super::world::{ANN, BOB, Client, EVE, ROOMS};
+
+/// A generator that is the same everywhere (Steele et al., 2014: `SplitMix`).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u8) -> u8 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let below = (mixed ^ (mixed >> 31)) % u64::from(n);
+        u8::try_from(below).expect("it is below n")
+    }
+}
+
+async fn run(seed: u64) {
+    let mut random = Random(seed);
+    let mut client = Client::connected().await;
+    let (mut pushed, mut published) = (0, 0);
+    let steps = u16::from(random.below(200)) * 2;
+    for _ in 0..steps {
+        match random.below(10) {
+            0..5 => {
+                pushed += 1;
+                client.world.lanes.begin(pushed);
+                let by = [ANN, BOB, EVE][usize::from(random.below(3))];
+                client.world.push(pushed, ROOMS[usize::from(random.below(2))], by);
+            }
+            5 | 6 if published < pushed => {
+                let most = u8::try_from(pushed - published).unwrap_or(u8::MAX);
+                published += 1 + u64::from(random.below(most));
+                client.world.publish(published);
+            }
+            7 => client.line.make_room(usize::from(random.below(20))),
+            8 => client.world.look_again(published),
+            _ => yield_now().await,
+        }
+    }
+    client.line.make_room(usize::MAX);
+    pushed += 1;
+    client.world.commit(pushed, ROOMS[0], BOB);
+    client.until(&format!("cursor {pushed}")).await;
+    assert_eq!(client.got.iter().copied().collect::<Vec<_>>(), client.world.due(pushed));
+}
+
+#[test]
+fn no_cursor_runs_ahead_of_what_was_sent() {
+    let seeds = std::env::var("STARLING_LIVE_SEED").map_or(0..300, |seed| {
+        let seed = seed.parse().unwrap();
+        seed..seed + 1
+    });
+    for seed in seeds {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let ran = std::panic::catch_unwind(|| runtime.block_on(run(seed)));
+        assert!(
+            ran.is_ok(),
+            "repeat it: STARLING_LIVE_SEED={seed} cargo test --release -p starling-web no_cursor_runs_ahead"
+        );
+    }
+}
