@@ -1,5 +1,6 @@
 //! Claims on names: each name has one holder, the same everywhere. Whoever was told that a name is his has an account,
-//! under it or as `name~xxxx`; and if all was well from before he asked until he was told, the name is his alone.
+//! under it or as `name~xxxx`; and if all was well from before he asked until he was told, the name is his alone, but
+//! for a slow clock on a node that lost its disk and is cut off: it may write an earlier claim later.
 
 use starling_node::store::RecordsReader;
 
@@ -23,6 +24,9 @@ pub fn check(world: &World) -> Result<(), String> {
         // It may have gone with its only disk.
         let is_held = attempt.claim.is_some_and(|claim| held.contains(claim.origin, claim.seq));
         if let (Some(Answer::Made { well }), true) = (attempt.answer, is_held) {
+            let by_slow_clock = |later: &Attempt| !later.was_well && later.since > attempt.since;
+            let well =
+                well && !attempts.iter().any(|other| holders[0] == Some(other.user) && by_slow_clock(other));
             nodes.iter().try_for_each(|node| has_account(node, attempt, well))?;
             if well && sure.contains(&&attempt.name) {
                 return Err(format!("two people were told that {} is theirs", attempt.name));

@@ -28,9 +28,9 @@ pub struct Attempt {
     pub user: UserId,
     pub name: Username,
     /// When he asked.
-    since: u64,
+    pub since: u64,
     /// All was well then.
-    was_well: bool,
+    pub was_well: bool,
     pub claim: Option<Pos>,
     /// What he was told; nothing if whoever owed it to him crashed.
     pub answer: Option<Answer>,
