@@ -14,6 +14,14 @@ pub struct Coverage {
     pub resyncs: u64,
     pub moves: u64,
     pub commits: u64,
+    /// What people did and were answered, besides claims on names.
+    pub acts: u64,
+    /// Names that were given.
+    pub names: u64,
+    /// Claims that came to nothing.
+    pub withdrawals: u64,
+    /// Commits that took something out of a log.
+    pub erasures: u64,
     /// Acked with one copy and gone with its disk, which is no violation.
     pub forgiven: u64,
     /// How long it took until all was well after the network had healed, in virtual time.
@@ -71,6 +79,10 @@ impl Totals {
         sum.resyncs += one.resyncs;
         sum.moves += one.moves;
         sum.commits += one.commits;
+        sum.acts += one.acts;
+        sum.names += one.names;
+        sum.withdrawals += one.withdrawals;
+        sum.erasures += one.erasures;
         sum.forgiven += one.forgiven;
         sum.settle_ms += one.settle_ms;
         for (&fault, count) in &one.counts {
@@ -100,6 +112,13 @@ impl Totals {
                 mean(moves),
                 mean(settle_ms),
                 self.settle_ms_max,
+            ),
+            format!(
+                "  {} acts of people, {} names given, {} claims withdrawn, {} erasures",
+                mean(self.sum.acts),
+                mean(self.sum.names),
+                mean(self.sum.withdrawals),
+                mean(self.sum.erasures),
             ),
             format!("in all: {resyncs} resyncs, {forgiven} acked with one copy and gone with its disk"),
         ];

@@ -124,6 +124,7 @@ impl World {
         if self.rng.random_bool(0.3) {
             self.back_up(members[0]);
         }
+        self.people.troubled_at = self.now;
         if self.inflict(fault, &members) {
             self.coverage.count(fault);
         }

@@ -56,6 +56,7 @@ impl World {
     fn disk_went(&mut self) {
         self.spread_is_due = true;
         invariants::acked::forgive(self);
+        invariants::promised::forgive(self);
     }
 
     /// Once nobody counts on the disk that went any more, what is here then is what another loss must wait for: until

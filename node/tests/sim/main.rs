@@ -13,6 +13,7 @@ mod invariants;
 mod losses;
 mod network;
 mod node;
+mod people;
 mod plants;
 mod rooms;
 mod runner;

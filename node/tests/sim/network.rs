@@ -65,6 +65,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether nothing is wrong with it.
+    pub fn is_calm(&self) -> bool {
+        self.cut.is_empty() && self.slow.is_empty() && (self.disorder, self.refusal) == (0, 0)
+    }
+
     /// Nothing gets from one to the other.
     pub fn cut_one_way(&mut self, from: usize, to: usize) {
         self.cut.insert((from, to));
@@ -120,6 +125,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.leave_when_safe(node);
         }
+        self.erase();
         self.schedule(DIAL_MS, Event::Dial);
     }
 

@@ -6,10 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use rand::RngExt;
 use starling_node::store::{Committer, Store};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, Hlc, NodeId, OriginId, VersionVector,
+    event::Stance,
     frame::peer::{Confirm, ReplicaFrame},
     limits::SCOPES_MAX,
     replica::{Input, Output, Replica, Token},
@@ -28,6 +30,8 @@ use crate::{
 const STALL_MS: u64 = 1_000;
 /// Who did nothing for longer exchanges vectors first.
 const SLEPT_MS_MIN: u64 = 1_000;
+/// Who starts and hears nobody serves alone then.
+const ALONE_AFTER_MS: u64 = 1_000;
 /// Who slept and hears nobody serves alone then.
 const ALONE_AFTER_SLEEP_MS: u64 = 4_000;
 
@@ -43,8 +47,9 @@ pub struct Run {
     pub searches: BTreeMap<Token, Search>,
     next_token: Token,
     tick_at: u64,
-    /// When it noticed that it had slept, until its peers call it in step again: it denies nothing in between.
-    pub woke_at: Option<u64>,
+    /// After its start or a sleep, until its peers call it in step: when it serves alone if it hears none. It denies
+    /// nothing in between, and claims no name.
+    pub alone_at: Option<u64>,
     /// For a planted bug: what each node confirmed on any link.
     pub remembered: BTreeMap<usize, VersionVector>,
 }
@@ -136,7 +141,7 @@ impl World {
     }
 
     pub fn start(&mut self, node: usize) {
-        let wall_ms = self.wall_ms(node);
+        let (wall_ms, count) = (self.wall_ms(node), self.nodes.len());
         let machine = &mut self.nodes[node];
         if machine.gone || machine.run.is_some() {
             return;
@@ -175,7 +180,7 @@ impl World {
             searches: BTreeMap::new(),
             next_token: 0,
             tick_at: u64::MAX,
-            woke_at: None,
+            alone_at: (count > 1).then_some(self.now + ALONE_AFTER_MS),
             remembered: BTreeMap::new(),
         });
         if let Some((origin, seq)) = lacks {
@@ -210,7 +215,7 @@ impl World {
         {
             // Before anything else, as the driver does it.
             inputs.push_front(Input::Woke);
-            run.woke_at = Some(self.now);
+            run.alone_at = Some(self.now + ALONE_AFTER_SLEEP_MS);
         }
         while let Some(input) = inputs.pop_front() {
             let now = self.now;
@@ -223,9 +228,9 @@ impl World {
         }
         let start = self.nodes[node].starts;
         let Some(run) = self.nodes[node].run.as_mut() else { return };
-        run.woke_at = run.woke_at.filter(|at| match run.replica.called_in_step(self.now) {
+        run.alone_at = run.alone_at.filter(|&at| match run.replica.called_in_step(self.now) {
             Some(called) => !called,
-            None => self.now < at + ALONE_AFTER_SLEEP_MS,
+            None => self.now < at,
         });
         let tick = run.replica.next_tick().max(self.now + 1);
         if tick < run.tick_at || run.tick_at <= self.now {
@@ -288,8 +293,13 @@ impl World {
                 self.searched(node, token);
                 None
             }
-            // Nobody claims a name here.
-            Output::Claimed(..) => None,
+            Output::Claimed(token, outcome) => {
+                let owed = self.nodes[node].run.as_mut()?.owed.remove(&token);
+                if let Some(Owed::Claim(attempt)) = owed {
+                    self.claimed(node, attempt, outcome);
+                }
+                None
+            }
             Output::Close(_, error) => {
                 self.violated(format!("a peer sends what is no event: {error}"));
                 None
@@ -308,6 +318,13 @@ impl World {
                     let draft =
                         EventDraft { scope: event.scope.clone(), body: event.body.clone(), floor: None };
                     *event = LogEvent::new(event.origin, event.seq, hlc, draft);
+                }
+            }
+            Some(Plant::BlockNotMerged) => {
+                let is_block =
+                    |body: &_| matches!(body, EventBody::ContactSet(set) if set.stance == Stance::Blocked);
+                for event in events.iter_mut().filter(|event| is_block(&event.body)) {
+                    event.body = EventBody::Unknown { kind: 0, payload: Bytes::new() };
                 }
             }
             _ => {}

@@ -44,10 +44,20 @@ pub enum Plant {
     LeavesTooEarly,
     /// Nobody hears that the store's queue was full.
     RefusalForgotten,
+    /// Whoever registers is answered before his claim is confirmed.
+    NameGivenUnconfirmed,
+    /// A claim that came too late stays.
+    ClaimNotWithdrawn,
+    /// Of the edits of a message the one that came last shows.
+    EditsAsTheyCame,
+    /// What another node says of a block is not merged.
+    BlockNotMerged,
+    /// What was deleted as a whole stays in the log.
+    ErasureForgotten,
 }
 
 impl Plant {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -68,5 +78,10 @@ impl Plant {
         Self::NoBeforeCatchingUp,
         Self::LeavesTooEarly,
         Self::RefusalForgotten,
+        Self::NameGivenUnconfirmed,
+        Self::ClaimNotWithdrawn,
+        Self::EditsAsTheyCame,
+        Self::BlockNotMerged,
+        Self::ErasureForgotten,
     ];
 }

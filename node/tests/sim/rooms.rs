@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Who is in step and will be for as long as a barrier takes, and over which link.
-    fn peers_in_step(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
+    pub fn peers_in_step(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
         let run = self.nodes[node].run.as_ref();
         let lags = run.into_iter().flat_map(|run| run.replica.lag(self.now));
         lags.filter(|&(.., in_step)| in_step).filter_map(move |(id, ..)| {
@@ -107,7 +107,7 @@ impl World {
     pub fn searched(&mut self, node: usize, token: Token) {
         let Some(run) = self.nodes[node].run.as_mut() else { return };
         let Some(search) = run.searches.remove(&token) else { return };
-        if run.woke_at.is_some() {
+        if run.alone_at.is_some() {
             // 'Still catching up', he is told.
             return;
         }

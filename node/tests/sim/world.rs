@@ -15,6 +15,7 @@ use crate::{
     invariants,
     network::{Network, Pair},
     node::{Node, Space},
+    people::People,
     plants::Plant,
     writer::Request,
 };
@@ -35,6 +36,7 @@ pub enum Event {
     Feed { node: usize, start: u32, input: Input },
     Start(usize),
     Client(usize),
+    People,
     Fault,
     Mend(Pair),
     MakeSpace(usize),
@@ -64,6 +66,7 @@ pub struct World {
     pub network: Network,
     pub clients: Vec<Client>,
     pub rooms: Vec<RoomId>,
+    pub people: People,
     pub coverage: Coverage,
     /// When all that was broken was mended.
     pub healed_at: Option<u64>,
@@ -76,7 +79,7 @@ pub struct World {
     pub spread_is_due: bool,
     /// Origins that were opened, at most.
     pub origins: usize,
-    /// For a planted bug: what was listed on which node, in the order in which it came there.
+    /// For planted bugs: what was listed on which node, and what was edited, in the order in which it came there.
     pub arrivals: Vec<(usize, Pos)>,
     violation: Option<String>,
 }
@@ -101,6 +104,7 @@ impl World {
             network: Network::default(),
             clients,
             rooms,
+            people: People::default(),
             coverage: Coverage::default(),
             healed_at: None,
             plant,
@@ -121,6 +125,7 @@ impl World {
         for client in 0..world.clients.len() {
             world.schedule(1_000, Event::Client(client));
         }
+        world.schedule(1_000, Event::People);
         world.schedule(1_500, Event::Fault);
         world
     }
@@ -179,6 +184,7 @@ impl World {
             Event::Tick { .. } | Event::Write { .. } | Event::Feed { .. } => {}
             Event::Start(node) => self.start(node),
             Event::Client(client) => self.act(client),
+            Event::People => self.people_act(),
             Event::Fault => {
                 if self.healed_at.is_none() {
                     self.fault();

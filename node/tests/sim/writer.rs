@@ -1,15 +1,16 @@
 //! A node's writer: its queue, its commits, and the acks that it owes, as `node`'s writer thread handles them.
 
 use rand::RngExt;
-use starling_node::store::{Op, OpResult};
+use starling_node::store::{Op, OpResult, OwnEvents};
 use starling_protocol::{
-    ErrorCode, Event as LogEvent, MessageId, Pos, RoomId,
+    ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId,
     replica::{Input, Token, Until, Waiter},
 };
 
 use crate::{
     invariants,
     node::Space,
+    people::Wish,
     plants::Plant,
     world::{Event, World},
 };
@@ -22,6 +23,7 @@ pub const INBOX_MAX: usize = 24;
 pub enum Request {
     Room(RoomId),
     Post { from: Session, id: MessageId, op: Op },
+    People(Wish, Op),
     Apply(Vec<LogEvent>),
 }
 
@@ -35,8 +37,22 @@ pub struct Session {
 /// An answer that is owed.
 #[derive(Debug)]
 pub enum Owed {
-    Post { to: Session, id: MessageId, pos: Pos },
-    Room { room: RoomId, pos: Pos, since: u64 },
+    Post {
+        to: Session,
+        id: MessageId,
+        pos: Pos,
+    },
+    Room {
+        room: RoomId,
+        pos: Pos,
+        since: u64,
+    },
+    Act {
+        pos: Pos,
+        since: u64,
+    },
+    /// To whoever made this attempt to register.
+    Claim(usize),
 }
 
 impl World {
@@ -46,7 +62,8 @@ impl World {
         let start = machine.starts;
         let has_space = match request {
             Request::Apply(_) => machine.space != Space::Nothing,
-            Request::Room(_) | Request::Post { .. } => machine.space == Space::Enough,
+            Request::People(wish, _) if wish.may_use_reserve() => machine.space != Space::Nothing,
+            Request::Room(_) | Request::Post { .. } | Request::People(..) => machine.space == Space::Enough,
         };
         let Some(run) = machine.run.as_mut().filter(|run| has_space && run.inbox.len() < INBOX_MAX) else {
             return false;
@@ -96,6 +113,7 @@ impl World {
             }
             self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
         }
+        self.note_edits(node, &requests, commit.own.as_ref());
         if let Some(own) = commit.own {
             if let Err(violation) = invariants::sequence::written(&mut self.written, &own) {
                 self.violated(violation);
@@ -113,9 +131,26 @@ impl World {
             match (request, result) {
                 (Request::Post { from, id, .. }, result) => self.posted(node, from, id, result),
                 (Request::Room(room), OpResult::Done(pos)) => self.room_made(node, room, pos),
+                (Request::People(wish, _), result) => self.wish_committed(node, wish, result),
                 _ => {}
             }
         }
+    }
+
+    /// For a planted bug: in which order edits came to a node.
+    fn note_edits(&mut self, node: usize, requests: &[Request], own: Option<&OwnEvents>) {
+        if self.plant != Some(Plant::EditsAsTheyCame) {
+            return;
+        }
+        let own = own.into_iter().flat_map(|own| &own.events).cloned();
+        let own = own.map(|event| LogEvent::decode(event).expect("it was just written"));
+        let received = requests.iter().filter_map(|request| match request {
+            Request::Apply(events) => Some(events.clone()),
+            _ => None,
+        });
+        let edits = received.flatten().chain(own);
+        let edits = edits.filter(|event| matches!(event.body, EventBody::MessageEdited(_)));
+        self.arrivals.extend(edits.map(|event| (node, event.pos())));
     }
 
     fn posted(&mut self, node: usize, to: Session, id: MessageId, result: OpResult) {
@@ -142,7 +177,8 @@ impl World {
         let (to, id, pos) = match run.owed.get(&token) {
             Some(&Owed::Post { to, id, pos }) => (to, id, pos),
             Some(&Owed::Room { room, pos, since }) => return self.room_answered(node, room, pos, since),
-            None => return,
+            Some(&Owed::Act { pos, since }) => return self.act_answered(node, pos, copies, since),
+            Some(Owed::Claim(_)) | None => return,
         };
         if self.plant == Some(Plant::CopiesOfEarlierLink) {
             let holds = run.remembered.values().filter(|vector| vector.contains(pos.origin, pos.seq));
@@ -165,7 +201,7 @@ impl World {
 fn op(request: &Request) -> Op {
     match request {
         Request::Room(room) => Op::CreateRoom { room: *room, name: None },
-        Request::Post { op, .. } => op.clone(),
+        Request::Post { op, .. } | Request::People(_, op) => op.clone(),
         Request::Apply(events) => Op::Received(events.clone()),
     }
 }

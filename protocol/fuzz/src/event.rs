@@ -21,6 +21,11 @@ pub fn run(bytes: &[u8]) {
     let again = Event::decode(ours.encoded().clone()).expect("our own encoding decodes");
     assert_eq!((again.pos(), &again.scope, &again.body), (event.pos(), &event.scope, &event.body));
     assert_eq!(Pos::parse(&event.pos().to_string()), Ok(event.pos()));
+    let stub =
+        Event::decode(event.erased().encoded().clone()).expect("a stub takes an event's place anywhere");
+    assert_eq!((stub.pos(), &stub.scope), (event.pos(), &event.scope));
+    assert_eq!(stub.erased().encoded(), stub.encoded(), "of a stub nothing more is taken");
+    assert_eq!(stub.body.touches(), event.body.touches(), "views are kept in the same scopes");
     match event.body {
         EventBody::RoomCreated(created) => {
             if let Some(name) = created.name {

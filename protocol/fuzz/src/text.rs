@@ -3,9 +3,13 @@
 use std::fmt::Debug;
 
 use starling_protocol::{
-    GuestName, MessageText, NodeId, Pos, RoomId, RoomName,
+    DisplayName, Emoji, GuestName, InviteCode, MessageText, NodeId, Pos, RoomId, RoomName, SessionId, Topic,
+    UserId, Username,
     codec::{decode, encode},
-    limits::{GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX, ROOM_NAME_CHARS_MAX},
+    limits::{
+        DISPLAY_NAME_CHARS_MAX, EMOJI_BYTES_MAX, GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX,
+        ROOM_NAME_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS,
+    },
 };
 
 /// The limit that text types keep, however they came to be.
@@ -44,6 +48,43 @@ pub fn run(bytes: &[u8]) {
         assert_chars(body.as_str(), MESSAGE_CHARS_MAX);
         assert_eq!(body.as_str(), text);
         assert_survives(&body);
+    }
+    of_people(text);
+}
+
+/// What came in with accounts.
+fn of_people(text: &str) {
+    if let Ok(Some(user)) = UserId::parse(text) {
+        assert_eq!(user.to_string(), text);
+    }
+    if let Ok(Some(session)) = SessionId::parse(text) {
+        assert_eq!(session.to_string(), text);
+    }
+    if let Ok(Some(code)) = InviteCode::parse(text) {
+        assert_eq!(code.to_string(), text);
+    }
+    if let Ok(name) = Username::parse(text) {
+        assert!(USERNAME_CHARS.contains(&name.as_str().len()), "ASCII of a length that is allowed");
+        // `~` and 0 part it from what stands behind it in `name~xxxx` and in keys.
+        assert!(!name.as_str().contains(|c: char| "~\0".contains(c) || c.is_uppercase()));
+        assert_eq!(Username::parse(name.as_str()).as_ref(), Ok(&name));
+        assert_survives(&name);
+    }
+    if let Ok(name) = DisplayName::parse(text) {
+        assert_name(name.as_str(), DISPLAY_NAME_CHARS_MAX);
+        assert!(!name.folded().contains('\0'), "0 parts it from what stands behind it in keys");
+        assert_survives(&name);
+    }
+    if let Ok(topic) = Topic::parse(text) {
+        if !topic.as_str().is_empty() {
+            assert_name(topic.as_str(), TOPIC_CHARS_MAX);
+        }
+        assert_survives(&topic);
+    }
+    if let Ok(emoji) = Emoji::parse(text) {
+        assert!((1..=EMOJI_BYTES_MAX).contains(&emoji.as_str().len()));
+        assert_eq!(emoji.as_str(), text);
+        assert_survives(&emoji);
     }
 }
 

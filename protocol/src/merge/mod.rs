@@ -11,4 +11,6 @@ pub mod read_mark;
 pub mod register;
 pub mod room;
 pub mod session;
+#[cfg(test)]
+mod tests;
 pub mod user;

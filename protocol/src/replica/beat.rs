@@ -83,7 +83,8 @@ impl Replica {
                 link.may_push = true;
                 // The question, or its answer, may have been refused by a full queue.
                 out.extend(link.proving().map(|probe| send(id, ReplicaFrame::Probe(probe))));
-                if link.told_is_stale || link.confirmed != self.held {
+                // Who does not call this node in step may lack its first vector, without which it never will.
+                if link.told_is_stale || link.confirmed != self.held || !link.calls_us_in_step {
                     link.told_is_stale = false;
                     out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
                 }

@@ -221,6 +221,18 @@ fn a_peer_that_cannot_write_is_not_waited_for() {
 
 /// A node that slept asks for everything again before it takes anybody for in step, or itself.
 #[test]
+fn whoever_is_not_called_in_step_tells_his_vector_again() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let tells = |bench: &mut Bench, now| {
+        bench.now = now;
+        bench.sent(Input::Tick).iter().any(|frame| matches!(frame, ReplicaFrame::Vector(_)))
+    };
+    assert!(tells(&mut bench, BEAT_MS), "the first may not have come");
+    bench.step(Input::Frame(1, ReplicaFrame::Confirm(confirm_of(Vec::new()))));
+    assert!(!tells(&mut bench, 2 * BEAT_MS));
+}
+
+#[test]
 fn who_wakes_exchanges_vectors_first() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.confirm(0);

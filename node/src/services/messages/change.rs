@@ -54,6 +54,7 @@ impl Target {
     }
 }
 
+/// Another text for a message: by its author, while he may post there.
 pub fn edit(
     tables: &Tables<'_>,
     user: UserId,
@@ -71,6 +72,7 @@ pub fn edit(
     Ok(Decision::Write(vec![draft]))
 }
 
+/// The deletion of a message, by its author or a moderator.
 pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decision, StoreError> {
     let Some(target) = Target::find_to_delete(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
@@ -86,6 +88,7 @@ pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decisi
     Ok(Decision::Write(vec![draft]))
 }
 
+/// An emoji put on a message, or taken off it.
 pub fn react(
     tables: &Tables<'_>,
     user: UserId,

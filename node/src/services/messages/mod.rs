@@ -1,11 +1,11 @@
 //! Messages of rooms of members, in terms of the store and the writer.
 
-pub(super) mod change;
+pub mod change;
 mod erasure;
 mod mentions;
 pub(super) mod pages;
 pub(super) mod post;
-pub(super) mod read;
+pub mod read;
 #[cfg(test)]
 mod tests;
 

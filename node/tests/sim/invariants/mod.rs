@@ -6,9 +6,12 @@ pub mod bounds;
 pub mod copies;
 pub mod cursor;
 pub mod digests;
+mod meaning;
+mod names;
 mod no_duplicate;
 mod one_order;
 pub mod progress;
+pub mod promised;
 pub mod read_your_writes;
 mod resume;
 pub mod sequence;
@@ -62,6 +65,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
     one_order::check(world, &listings)?;
     resume::check(world, &listings)?;
     sequence::check(world)?;
+    promised::check(world)?;
+    names::check(world)?;
+    meaning::check(world)?;
     digests::check(world)?;
     views::check(world)
 }

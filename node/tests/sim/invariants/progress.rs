@@ -23,6 +23,19 @@ fn waiting(world: &World) -> Option<String> {
     if first.is_none() || vectors.any(|vector| vector != first) {
         return Some("the nodes do not hold the same".to_owned());
     }
-    let client = world.clients.iter().find(|client| !client.is_settled())?;
-    Some(format!("client {} waits", client.number))
+    if let Some(client) = world.clients.iter().find(|client| !client.is_settled()) {
+        return Some(format!("client {} waits", client.number));
+    }
+    let Some(early) = world.people.early else {
+        return Some("not every node has every other one in step".to_owned());
+    };
+    if world.people.attempts[early..].iter().any(|attempt| attempt.answer.is_none()) {
+        return Some("somebody is not told whether a name is his".to_owned());
+    }
+    let mut runs = world.nodes.iter().filter_map(|node| node.run.as_ref());
+    if runs.any(|run| !run.inbox.is_empty()) {
+        return Some("something is still to be committed".to_owned());
+    }
+    let node = world.members().into_iter().find(|&node| world.has_to_erase(node))?;
+    Some(format!("node {node} has not erased all that it should"))
 }

@@ -1,0 +1,74 @@
+//! Claims on names: each name has one holder, the same everywhere. Whoever was told that a name is his has an account,
+//! under it or as `name~xxxx`; and if all was well from before he asked until he was told, the name is his alone, but
+//! for a slow clock on a node that lost its disk and is cut off: it may write an earlier claim later.
+
+use starling_node::store::RecordsReader;
+
+use crate::{
+    people::{Answer, Attempt},
+    world::World,
+};
+
+pub fn check(world: &World) -> Result<(), String> {
+    let runs = world.nodes.iter().filter_map(|node| node.run.as_ref());
+    let nodes: Vec<_> = runs.map(|run| run.store.records().expect("the store reads")).collect();
+    let held = world.nodes.iter().find_map(|node| node.run.as_ref()).expect("somebody runs");
+    let held = held.committer.vector();
+    let attempts = &world.people.attempts;
+    let mut sure = Vec::new();
+    for attempt in attempts {
+        let holders: Vec<_> = nodes.iter().map(|node| node.holder(&attempt.name).unwrap()).collect();
+        if holders.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(format!("{} belongs to different people: {holders:?}", attempt.name));
+        }
+        // It may have gone with its only disk.
+        let is_held = attempt.claim.is_some_and(|claim| held.contains(claim.origin, claim.seq));
+        if let (Some(Answer::Made { well }), true) = (attempt.answer, is_held) {
+            let by_slow_clock = |later: &Attempt| !later.was_well && later.since > attempt.since;
+            let well =
+                well && !attempts.iter().any(|other| holders[0] == Some(other.user) && by_slow_clock(other));
+            nodes.iter().try_for_each(|node| has_account(node, attempt, well))?;
+            if well && sure.contains(&&attempt.name) {
+                return Err(format!("two people were told that {} is theirs", attempt.name));
+            }
+            sure.extend(Some(&attempt.name).filter(|_| well));
+        }
+    }
+    rivals(&attempts[world.people.early.expect("all was well")..], &nodes)
+}
+
+fn has_account(node: &RecordsReader, attempt: &Attempt, well: bool) -> Result<(), String> {
+    let Attempt { user, name, .. } = attempt;
+    let is_holder = node.holder(name).unwrap() == Some(*user);
+    if well && !is_holder {
+        return Err(format!("{user} has lost the name {name}, which he got while all was well"));
+    }
+    let account = node.account(*user).unwrap();
+    if account.is_some_and(|account| account.deleted) {
+        return Ok(());
+    }
+    let shown = node.username(*user).unwrap().filter(|_| node.user(*user).unwrap().is_some());
+    let is_right = shown.as_ref().is_some_and(|shown| match shown.split_once('~') {
+        None => is_holder && *shown == name.as_str(),
+        Some((bare, _)) => !is_holder && bare == name.as_str(),
+    });
+    if is_right { Ok(()) } else { Err(format!("{user}, who was given {name}, is {shown:?}")) }
+}
+
+/// Of those who asked for one name at once while all was well one got it, unless a node had just stalled; the others
+/// have no account.
+fn rivals(rivals: &[Attempt], nodes: &[RecordsReader]) -> Result<(), String> {
+    let count = |is: fn(Answer) -> bool| rivals.iter().filter(|rival| rival.answer.is_some_and(is)).count();
+    let made = count(|answer| matches!(answer, Answer::Made { .. }));
+    let unknown = count(|answer| answer == Answer::Unknown);
+    if made > 1 || made + unknown == 0 {
+        return Err(format!("of {} who asked for one name at once, {made} got it", rivals.len()));
+    }
+    let refused = rivals.iter().filter(|rival| !matches!(rival.answer, Some(Answer::Made { .. })));
+    for rival in refused {
+        if nodes.iter().any(|node| node.user(rival.user).unwrap().is_some()) {
+            return Err(format!("{} was refused, and has an account all the same", rival.user));
+        }
+    }
+    Ok(())
+}

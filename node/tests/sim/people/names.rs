@@ -1,0 +1,147 @@
+//! Claims on names, as `node`'s accounts service makes them: committed, confirmed by the peers in step, withdrawn if an
+//! earlier one turns up or nobody can know.
+
+use rand::RngExt;
+use starling_node::store::{Decide, Decision, Op};
+use starling_protocol::{
+    ErrorCode, EventDraft, Pos, Scope, UserId, Username,
+    event::{ClaimWithdrawn, UserRegistered},
+    replica::{Claim, ClaimOutcome, Input},
+};
+
+use super::{Promise, Wish};
+use crate::{
+    node::Space,
+    plants::Plant,
+    world::World,
+    writer::{Owed, Request},
+};
+
+/// How long a claim waits for the peers in step.
+const CLAIM_WAIT_MS: u64 = 4_000;
+/// How many ask for one name at once when all is well.
+const RIVALS: usize = 3;
+
+/// Somebody wants an account under a name.
+#[derive(Debug)]
+pub struct Attempt {
+    pub user: UserId,
+    pub name: Username,
+    /// When he asked.
+    pub since: u64,
+    /// All was well then.
+    pub was_well: bool,
+    pub claim: Option<Pos>,
+    /// What he was told; nothing if whoever owed it to him crashed.
+    pub answer: Option<Answer>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The name is his (201); whether all was well from before he asked until then.
+    Made { well: bool },
+    /// It belongs to another (409).
+    Taken,
+    /// Nobody can know (503).
+    Unknown,
+}
+
+impl World {
+    /// A stranger asks a node for an account; false if it cannot take that now.
+    pub fn register(&mut self, node: usize, name: &str) -> bool {
+        let machine = &self.nodes[node];
+        let is_ready = machine.run.as_ref().is_some_and(|run| run.alone_at.is_none());
+        if !is_ready || !machine.serves(self.now) {
+            return false;
+        }
+        let (user, name) = (UserId(self.rng.random()), Username::parse(name).unwrap());
+        let (number, claimed) = (self.people.attempts.len(), name.clone());
+        let decide = Decide::new(move |tables| {
+            if tables.records.holder(&claimed)?.is_some() {
+                return Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"));
+            }
+            let (username, password) = (claimed.clone(), Some("secret".into()));
+            let registered = UserRegistered { username, display_name: None, password, admin: false };
+            Ok(Decision::one(Scope::user(user), registered))
+        });
+        let (since, was_well) = (self.now, self.is_well());
+        let taken = self.request(node, Request::People(Wish::Claim(number), Op::Decide(decide)));
+        if taken {
+            let (claim, answer) = (None, None);
+            self.people.attempts.push(Attempt { user, name, since, was_well, claim, answer });
+        }
+        taken
+    }
+
+    /// Once all is mended and well, some ask for the same name on any nodes at the same time.
+    pub fn register_at_once(&mut self) {
+        if self.people.early.is_some() || !self.is_well() {
+            return;
+        }
+        let early = self.people.attempts.len();
+        for _ in 0..RIVALS {
+            let node = self.some_member();
+            self.register(node, "the-last-name");
+        }
+        self.people.early = Some(early).filter(|&early| early < self.people.attempts.len());
+    }
+
+    /// Whether nothing is broken, and every node has every other one in step.
+    fn is_well(&self) -> bool {
+        let members = self.members();
+        let is_well = |&node: &usize| {
+            let machine = &self.nodes[node];
+            let is_free = machine.hung_since.is_none() && machine.stalled_until <= self.now;
+            let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
+            let in_step: Vec<_> = self.peers_in_step(node).map(|(peer, _)| peer).collect();
+            let is_linked = members.iter().all(|peer| *peer == node || in_step.contains(peer));
+            machine.serves(self.now) && is_free && has_space && is_linked
+        };
+        self.network.is_calm() && members.iter().all(is_well)
+    }
+
+    /// A claim is durable where it was made.
+    pub fn claim_committed(&mut self, node: usize, number: usize, claim: Pos) {
+        let attempt = &mut self.people.attempts[number];
+        attempt.claim = Some(claim);
+        let since = attempt.since;
+        let Some(run) = self.nodes[node].run.as_mut() else { return };
+        if self.plant == Some(Plant::NameGivenUnconfirmed) {
+            return self.claimed(node, number, ClaimOutcome::Held);
+        }
+        let token = run.token();
+        run.owed.insert(token, Owed::Claim(number));
+        let Pos { origin, seq, .. } = claim;
+        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms: CLAIM_WAIT_MS }));
+    }
+
+    /// It was confirmed, or was not: whoever asked is answered.
+    pub fn claimed(&mut self, node: usize, number: usize, outcome: ClaimOutcome) {
+        let is_well = self.is_well();
+        let Some(run) = self.nodes[node].run.as_ref() else { return };
+        let attempt = &mut self.people.attempts[number];
+        let claim = attempt.claim.expect("it was committed");
+        let records = run.store.records().expect("the store reads");
+        let claims = records.claims(&attempt.name).expect("the store reads");
+        let is_first = claims.first().is_some_and(|&(first, _)| first == claim);
+        let well = is_well && attempt.was_well && self.people.troubled_at < attempt.since;
+        let answer = match outcome {
+            ClaimOutcome::Held if is_first => Answer::Made { well },
+            ClaimOutcome::Held => Answer::Taken,
+            ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => Answer::Unknown,
+        };
+        attempt.answer = Some(answer);
+        if let Answer::Made { .. } = answer {
+            let copies = run.replica.copies(claim.origin, claim.seq);
+            self.coverage.names += 1;
+            self.people.promises.push(Promise { pos: claim, copies, forgiven: false });
+        } else if self.plant != Some(Plant::ClaimNotWithdrawn) {
+            let (scope, username) = (Scope::user(attempt.user), attempt.name.clone());
+            self.coverage.withdrawals += 1;
+            let withdrawn = EventDraft::new(scope, ClaimWithdrawn { username, claim });
+            let decide = Decide::new(move |_| Ok(Decision::Write(vec![withdrawn.clone()])));
+            self.request(node, Request::People(Wish::Withdrawal, Op::Decide(decide)));
+        }
+    }
+}

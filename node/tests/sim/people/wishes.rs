@@ -1,0 +1,134 @@
+//! What people wish: contacts and blocks, rooms with their members, messages and what is done to them. Everything is
+//! decided within the commit by what `node`'s services use.
+
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
+use starling_node::{
+    services::{
+        contacts::decide as contacts,
+        member_rooms::decisions::{self as rooms, Drafts},
+        messages::{change, read},
+    },
+    store::{Decide, Decision, Op, RecordsWriter, StoreError, Tables},
+};
+use starling_protocol::{
+    DisplayName, Emoji, MessageId, MessagePosted, MessageText, RoomId, RoomName, Scope, Sender, Topic,
+    UserId,
+    event::{ProfileChanged, Role, UserDeleted, Visibility, direct_room},
+};
+use starling_web::service::{ContactAct, NewRoom, RoomChange};
+
+use crate::world::World;
+
+/// Rooms with a name in a history, at most.
+const NAMED_MAX: usize = 3;
+/// What is done to messages is done to one of the last so many.
+const RECENT: usize = 4;
+
+fn decide(f: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Op {
+    Op::Decide(Decide::new(f))
+}
+
+fn of_rooms(f: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static) -> Op {
+    decide(move |tables| rooms::decision(f(&tables.records)))
+}
+
+impl World {
+    /// What somebody with an account wishes to do on a node; nothing if that is senseless there.
+    pub fn wish(&mut self, node: usize) -> Option<Op> {
+        let accounts = self.people.accounts();
+        let (user, other) = (*accounts.choose(&mut self.rng)?, *accounts.choose(&mut self.rng)?);
+        match self.rng.random_range(0..100) {
+            0..24 if user != other => Some(self.about_contact(user, other)),
+            24..50 => Some(self.about_room(user, other)),
+            50..97 => self.about_message(node, user, other),
+            97..98 => Some(about_account(user)),
+            98..100 => Some(decide(move |tables| {
+                Ok(match tables.records.user(user)? {
+                    Some(_) => Decision::one(Scope::user(user), UserDeleted {}),
+                    None => Decision::Nothing,
+                })
+            })),
+            _ => None,
+        }
+    }
+
+    fn about_contact(&mut self, user: UserId, other: UserId) -> Op {
+        use ContactAct::{Accept, Ask, Block, Decline, Remove, Unblock};
+        if self.rng.random_bool(0.1) {
+            self.people.rooms.push(direct_room(user, other));
+            return decide(move |tables| contacts::direct(&tables.records, user, other));
+        }
+        let act = pick(&mut self.rng, &[Ask, Ask, Accept, Accept, Decline, Remove, Block, Unblock]);
+        decide(move |tables| contacts::act(&tables.records, user, act, other))
+    }
+
+    fn about_room(&mut self, user: UserId, other: UserId) -> Op {
+        let rng = &mut self.rng;
+        let known = self.people.rooms.choose(rng).copied();
+        let what = rng.random_range(0..20);
+        let name = RoomName::parse(pick(rng, &["den", "hall"])).unwrap();
+        let Some(room) = known.filter(|_| what > 2 || self.people.rooms.len() >= NAMED_MAX) else {
+            let room = RoomId(rng.random());
+            self.people.rooms.push(room);
+            let new = NewRoom { name, topic: Topic::parse("tea").unwrap(), visibility: Visibility::Public };
+            return of_rooms(move |records| rooms::open(records, room, user, &new));
+        };
+        let role = pick(rng, &[Role::Owner, Role::Moderator, Role::Member]);
+        let ban = rng.random_bool(0.5);
+        match what {
+            0..9 => of_rooms(move |records| rooms::join(records, room, user)),
+            9..10 => of_rooms(move |records| rooms::leave(records, room, user)),
+            10..12 => of_rooms(move |records| rooms::add(records, room, user, other, role)),
+            12..15 => of_rooms(move |records| rooms::set_role(records, room, user, other, role)),
+            15..17 => of_rooms(move |records| rooms::remove(records, room, user, other, ban)),
+            17..18 => of_rooms(move |records| rooms::lift_ban(records, room, user, other)),
+            18..19 => {
+                let change = RoomChange { name: Some(name), ..RoomChange::default() };
+                of_rooms(move |records| rooms::change(records, room, user, &change))
+            }
+            _ => of_rooms(move |records| rooms::delete(records, room, user)),
+        }
+    }
+
+    fn about_message(&mut self, node: usize, user: UserId, other: UserId) -> Option<Op> {
+        let what = self.rng.random_range(0..20);
+        let number = self.coverage.acts + self.now;
+        let text = MessageText::parse(&format!("secret {number}")).unwrap();
+        if what < 8 {
+            let room = *self.people.rooms.choose(&mut self.rng)?;
+            let id = MessageId::from_u128(self.rng.random());
+            self.people.posts.push((user, room, id));
+            let posted =
+                MessagePosted { mentions: vec![other], ..MessagePosted::new(id, Sender::User(user), text) };
+            return Some(Op::Post { room, posted, floor: None });
+        }
+        let recent = self.people.posts.len().saturating_sub(RECENT);
+        let (author, room, id) = *self.people.posts[recent..].choose(&mut self.rng)?;
+        Some(match what {
+            8..13 => decide(move |tables| change::edit(tables, author, id, &text)),
+            13..16 => {
+                let (emoji, on) = (Emoji::parse("+").unwrap(), self.rng.random_bool(0.6));
+                decide(move |tables| change::react(tables, user, id, &emoji, on))
+            }
+            16..17 => decide(move |tables| change::delete(tables, author, id)),
+            _ => {
+                let store = &self.nodes[node].run.as_ref()?.store;
+                let mark = read::mark(store, user, room, id, None).expect("the store reads").ok()?;
+                decide(move |tables| read::decide(tables, user, &mark))
+            }
+        })
+    }
+}
+
+fn about_account(user: UserId) -> Op {
+    let display_name = Some(DisplayName::parse("secret").unwrap());
+    decide(move |tables| {
+        let Some(account) = tables.records.user(user)? else { return Ok(Decision::Nothing) };
+        let changed = ProfileChanged { display_name: display_name.clone() };
+        Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
+    })
+}
+
+fn pick<T: Copy>(rng: &mut StdRng, from: &[T]) -> T {
+    *from.choose(rng).expect("it is not empty")
+}

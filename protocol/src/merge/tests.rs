@@ -1,0 +1,125 @@
+//! Each rule of which no other test says so: the same events give the same state in any order, however often each comes.
+
+use std::fmt::Debug;
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use super::{contact, invite, member, read_mark, register, room, user};
+use crate::{
+    DisplayName, EventBody, Hlc, InviteCode, NodeId, OriginId, Pos, RoomId, RoomName, Settings, Topic,
+    UserId, Username, event::*,
+};
+
+const USER: UserId = UserId([1; 16]);
+
+fn place(hlc: u64, node: u8, seq: u64) -> Pos {
+    Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq }
+}
+
+type Log<E> = Vec<(Pos, E)>;
+
+/// Events, each with a place of its own, and all of them twice in any order.
+fn logs<E: Clone + Debug>(event: impl Strategy<Value = E>) -> impl Strategy<Value = (Log<E>, Log<E>)> {
+    let placed = |(seq, (hlc, node, event))| (place(hlc, node, seq), event);
+    let log =
+        vec((0_u64..5, 0_u8..3, event), 1..10).prop_map(move |log| (1..).zip(log).map(placed).collect());
+    log.prop_flat_map(|log: Log<E>| (Just(log.clone()), Just([log.clone(), log].concat()).prop_shuffle()))
+}
+
+fn fold<E, S>(log: &[(Pos, E)], rule: impl Fn(Option<S>, Pos, &E) -> S) -> Option<S> {
+    log.iter().fold(None, |state, (place, event)| Some(rule(state, *place, event)))
+}
+
+macro_rules! in_any_order {
+    ($($name:ident: $event:expr => $rule:expr;)+) => {
+        proptest! {$(
+            #[test]
+            fn $name((log, order) in logs($event)) {
+                prop_assert_eq!(fold(&log, $rule), fold(&order, $rule));
+            }
+        )+}
+    };
+}
+
+in_any_order! {
+    registers: 0_u8..4 => |state, place, value| register::written(state, place, *value);
+    contacts: contact_sets() => contact::said;
+    // Codes are drawn at random: one event makes an invite.
+    invites: any::<bool>() => |state, _, is_made| invite::applied(state, is_made.then(made).as_ref());
+    members: member_sets() => member::set;
+    read_marks: marks() => |state, _, mark| read_mark::marked(state, mark);
+    rooms_of_members: of_room() => room::applied;
+    accounts: of_account() => user::applied;
+    claims: any::<bool>() => |state, _, is_withdrawn| user::claimed(state, &name(), *is_withdrawn);
+}
+
+fn name() -> Username {
+    Username::parse("ann").unwrap()
+}
+
+fn made() -> InviteMade {
+    InviteMade { code: InviteCode([1; 10]), by: USER, max_uses: Some(2), expires_ms: None }
+}
+
+fn contact_sets() -> impl Strategy<Value = ContactSet> {
+    let stance = select(vec![Stance::None, Stance::Yes, Stance::Blocked]);
+    (0_u64..3, stance).prop_map(|(round, stance)| ContactSet { to: USER, round, stance })
+}
+
+fn member_sets() -> impl Strategy<Value = MemberSet> {
+    let membership = select(vec![Membership::None, Membership::Banned, Membership::Member(Role::Owner)]);
+    let invite = option::of((0_u8..2).prop_map(|n| InviteCode([n; 10])));
+    (membership, option::of(0_u64..5), invite).prop_map(|(membership, since, invite)| MemberSet {
+        user: USER,
+        membership,
+        since: since.map(Hlc),
+        invite,
+        by: USER,
+    })
+}
+
+fn marks() -> impl Strategy<Value = ReadMarked> {
+    let seen = vec((0_u8..3, 0_u64..5), 0..3);
+    (0_u64..5, 0_u8..3, seen).prop_map(|(hlc, node, seen)| ReadMarked {
+        room: RoomId([1; 10]),
+        pos: place(hlc, node, 1),
+        seen: seen.into_iter().map(|(node, seq)| (place(0, node, 1).origin, seq)).collect(),
+    })
+}
+
+fn of_room() -> impl Strategy<Value = EventBody> {
+    let name = || select(vec!["den", "hall"]).prop_map(|name| RoomName::parse(name).unwrap());
+    let topic = || select(vec!["", "tea"]).prop_map(|topic| Topic::parse(topic).unwrap());
+    let visibility = || select(vec![Visibility::Public, Visibility::Private]);
+    prop_oneof![
+        2 => (name(), topic(), visibility())
+            .prop_map(|(name, topic, visibility)| RoomOpened::Named { name, topic, visibility }.into()),
+        1 => Just(RoomOpened::Direct { one: USER, other: UserId([2; 16]) }.into()),
+        4 => (option::of(name()), option::of(topic()), option::of(visibility()))
+            .prop_map(|(name, topic, visibility)| RoomChanged { name, topic, visibility }.into()),
+        1 => Just(RoomDeleted { by: USER }.into()),
+    ]
+}
+
+fn of_account() -> impl Strategy<Value = EventBody> {
+    let shown = || option::of(select(vec!["Ann", "Bo"]).prop_map(|name| DisplayName::parse(name).unwrap()));
+    let password = || option::of(select(vec!["one", "other"]).prop_map(Box::<str>::from));
+    prop_oneof![
+        2 => (shown(), password(), any::<bool>()).prop_map(|(display_name, password, admin)| {
+            UserRegistered { username: name(), display_name, password, admin }.into()
+        }),
+        2 => shown().prop_map(|display_name| ProfileChanged { display_name }.into()),
+        2 => password().prop_map(|password| PasswordChanged { password, keeps: None }.into()),
+        2 => (0_u64..5, 0_u8..3, 1_u64..10, password()).prop_map(|(hlc, node, seq, password)| {
+            PasswordRehashed { change: place(hlc, node, seq), password }.into()
+        }),
+        1 => (0_u8..2).prop_map(|n| ResetLinkMade { code_hash: [n; 32], expires_ms: u64::from(n) }.into()),
+        1 => any::<(Option<bool>, Option<bool>)>()
+            .prop_map(|(admin, disabled)| UserFlagged { admin, disabled }.into()),
+        1 => (0_u8..2).prop_map(|n| {
+            let settings = Settings { language: n.to_string().into(), ..Settings::default() };
+            SettingsChanged { settings }.into()
+        }),
+        1 => Just(UserDeleted {}.into()),
+    ]
+}
