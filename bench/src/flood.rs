@@ -72,9 +72,11 @@ struct Report {
     /// Deliveries before the flood, and in it.
     calm: Quantiles,
     flooded: Quantiles,
-    /// Right logins, from the first try to the success.
+    /// Right logins from where they came before, and from new addresses, from the first try to the success.
     right_logins: Quantiles,
     right_logins_failed: u64,
+    new_address: Quantiles,
+    new_address_failed: u64,
     /// Wrong logins by what they were answered; 0 is no answer.
     wrong_logins: BTreeMap<u16, u64>,
     /// Deliveries that are missing.
@@ -91,8 +93,6 @@ struct Shared {
     delivered: Cell<u64>,
     /// Sockets that were closed.
     closed: Cell<u64>,
-    right: RefCell<Latency>,
-    right_failed: Cell<u64>,
     wrong: RefCell<BTreeMap<u16, u64>>,
     flooding: Cell<usize>,
 }
@@ -120,8 +120,6 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         deliveries: RefCell::new(Latency::new()),
         delivered: Cell::new(0),
         closed: Cell::new(0),
-        right: RefCell::new(Latency::new()),
-        right_failed: Cell::new(0),
         wrong: RefCell::default(),
         flooding: Cell::new(0),
     });
@@ -144,29 +142,34 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
     let calm = std::mem::replace(&mut *shared.deliveries.borrow_mut(), Latency::new());
     eprintln!("{} wrong logins a second for {} s", options.flood_rate, options.duration.as_secs());
     let flood = tokio::task::spawn_local(flood(Rc::clone(&shared), options.flood_rate, options.addresses));
-    let right = log_in_rightly(Rc::clone(&shared), people, Instant::now() + options.duration);
-    let right = tokio::task::spawn_local(right);
+    let until = Instant::now() + options.duration;
+    let right = [true, false].map(|is_known| {
+        tokio::task::spawn_local(log_in_rightly(options.node.clone(), people.clone(), is_known, until))
+    });
     talk.go_on(&shared, options.rate, options.duration).await;
     // Who began in the flood ends in it.
-    right.await.expect("it does not panic");
+    let [known, new] = right;
+    let (known, new) = (known.await.expect("it does not panic"), new.await.expect("it does not panic"));
     flood.abort();
 
     let expected = talk.sent * u64::try_from(options.people).expect("at most 100,000");
     let flooded = shared.deliveries.borrow().quantiles();
-    let right_logins = shared.right.borrow().quantiles();
+    let right_logins = known.0.quantiles();
     let lost = expected - shared.delivered.get().min(expected);
     let report = Report {
         people: options.people,
         calm: calm.quantiles(),
         passed: lost == 0
             && shared.closed.get() == 0
-            && shared.right_failed.get() == 0
+            && known.1 == 0
             && right_logins.count > 0
             && options.p99_ms.is_none_or(|limit| flooded.p99_ms <= limit)
             && options.login_ms.is_none_or(|limit| right_logins.max_ms <= limit),
         flooded,
         right_logins,
-        right_logins_failed: shared.right_failed.get(),
+        right_logins_failed: known.1,
+        new_address: new.0.quantiles(),
+        new_address_failed: new.1,
         wrong_logins: shared.wrong.borrow().clone(),
         lost,
     };
@@ -180,7 +183,8 @@ impl Report {
         for (name, shown) in [
             ("delivery, in peace", self.calm),
             ("delivery, in the flood", self.flooded),
-            ("right login, in the flood", self.right_logins),
+            ("right login, from where he was", self.right_logins),
+            ("right login, from elsewhere", self.new_address),
         ] {
             let numbers = [shown.p50_ms, shown.p99_ms, shown.max_ms];
             let numbers = numbers.map(|number| format!("{number:.1}"));
@@ -190,12 +194,13 @@ impl Report {
             self.wrong_logins.iter().map(|(status, count)| format!("{count} with {status}")).collect();
         format!(
             "flood: {} people in one room\n\n{}\n  wrong logins were answered: {}\n  deliveries lost: {}; right \
-             logins failed: {}\n\n{}\n",
+             logins failed: {}, from elsewhere {}\n\n{}\n",
             self.people,
             table.render(),
             wrong.join(", "),
             self.lost,
             self.right_logins_failed,
+            self.new_address_failed,
             if self.passed { "passed" } else { "FAILED" }
         )
     }
@@ -205,8 +210,7 @@ impl Report {
 async fn gather(options: &Options) -> Result<Vec<Person>, BenchError> {
     let mut people = Vec::with_capacity(options.people);
     for number in 0..options.people {
-        let from = format!("198.18.{}.{}", number / 250, number % 250 + 1);
-        people.push(Person::register(&options.node, format!("person{number}"), &from).await?);
+        people.push(Person::register(&options.node, format!("person{number}"), &home(number)).await?);
     }
     Ok(people)
 }
@@ -294,18 +298,24 @@ async fn flood(shared: Rc<Shared>, rate: f64, addresses: usize) {
     }
 }
 
-/// One after the other logs in, a second apart, each from an address from which he never came before; who is told to
-/// wait tries again then, as a client does.
-async fn log_in_rightly(shared: Rc<Shared>, people: Vec<Person>, until: Instant) {
+/// One after the other logs in, a second apart, from where he registered or from an address from which nobody came;
+/// who is told to wait tries again then, as a client does. Gives how long it took, and how many failed.
+async fn log_in_rightly(
+    node: NodeUrl,
+    people: Vec<Person>,
+    is_known: bool,
+    until: Instant,
+) -> (Latency, u64) {
+    let (mut took, mut failed) = (Latency::new(), 0);
     for (turn, person) in people.iter().cycle().enumerate() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if Instant::now() > until {
             break;
         }
-        let from = format!("198.19.{}.{}", turn / 250, turn % 250 + 1);
+        let from = if is_known { home(turn % people.len()) } else { format!("198.19.0.{}", turn + 1) };
         let begin = Instant::now();
         let succeeded = loop {
-            match people::login(&shared.node, &person.username, PASSWORD, &from).await {
+            match people::login(&node, &person.username, PASSWORD, &from).await {
                 Ok(head) if head.status == 200 => break true,
                 Ok(head) if begin.elapsed() < LOGIN_TIMEOUT => match head.retry_after() {
                     Some(pause) => tokio::time::sleep(pause).await,
@@ -315,9 +325,15 @@ async fn log_in_rightly(shared: Rc<Shared>, people: Vec<Person>, until: Instant)
             }
         };
         if succeeded {
-            shared.right.borrow_mut().record_ns(nanos(begin.elapsed()));
+            took.record_ns(nanos(begin.elapsed()));
         } else {
-            shared.right_failed.set(shared.right_failed.get() + 1);
+            failed += 1;
         }
     }
+    (took, failed)
+}
+
+/// From where somebody registers.
+fn home(number: usize) -> String {
+    format!("198.18.{}.{}", number / 250, number % 250 + 1)
 }
