@@ -90,7 +90,7 @@ mod tests {
         let filled = Filled { username: "<b>&", next: "/<b>&", problem: Some(&problem), ..Filled::default() };
         [
             home(None, true),
-            room("a1b2", Some("Tea <b>&")),
+            room("a1b2", Some("Tea <b>&"), Some("ann")),
             lost,
             docs(&described),
             home(Some(&ann), false),
