@@ -275,13 +275,17 @@ impl<'a> Live<'a> {
         !hidden && !blocked.contains(&from)
     }
 
-    /// Looks at what surrounds him: his session may be over, he may be in other rooms. Frames tell him so.
+    /// Looks at what surrounds him: his session may be over, he may be in other rooms, or have another name. Frames tell
+    /// him so.
     pub(super) async fn look_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.looked_at = Instant::now();
         is_alive(self.web, self.identity).await?;
         let user = self.identity.user;
         let around = self.web.live.around(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.around, around);
+        if self.around.user != before.user {
+            self.welcome_again(outbox).await?;
+        }
         let rooms = mem::take(&mut self.around.rooms);
         self.tails.leave(|room| rooms.contains(&room));
         let hidden = |around: &Around| &around.blocked | &around.blocked_by;

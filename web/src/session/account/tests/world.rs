@@ -126,6 +126,10 @@ impl World {
         self.lanes.get(ANN).unwrap().push([room, Frame::look_again(n)]);
     }
 
+    pub fn rename(&self, username: &str) {
+        username.clone_into(&mut self.around().user.username);
+    }
+
     pub fn block(&self, user: UserId, by: UserId) {
         self.around().blocked.insert(user);
         self.around().blocked_by.insert(by);
