@@ -118,10 +118,10 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     }
 }
 
-/// Any other address: a page for people, a problem for programs.
+/// Any other address: a page for people; a problem for programs, whatever they say that they take.
 pub async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") {
+    if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
         let detail = "There is nothing at this address.";
         return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
     }
