@@ -113,6 +113,7 @@ async fn create_room(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct RoomExists {
     /// The room's id.
     #[serde(rename = "roomID")]
@@ -153,6 +154,7 @@ async fn room_exists(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct RoomMessages {
     /// The room's id.
     #[serde(rename = "roomID")]
@@ -218,7 +220,7 @@ async fn room_messages(
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
-    cursor::wait(&web, &headers).await;
+    cursor::wait(&web, &headers).await?;
     web.rooms.find(room).await?;
     let page = web.rooms.history(room, before, query.limit.0, None).await?;
     let items = page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();

@@ -20,7 +20,7 @@ use crate::{
     live_frame::{LiveFrame, RoomChange},
     objects::PresenceState,
     routes::Web,
-    service::{Around, Due, Identity, Online, Post, Refusal},
+    service::{Around, CaughtUp, Due, Identity, Online, Post, Refusal},
     session::{
         Brought, Posts,
         headway::Headway,
@@ -78,7 +78,7 @@ impl<'a> Live<'a> {
         // Followed first: what is committed from here on is in the lanes, whatever is read.
         let mut tails = Tails::new(&web.lanes, identity.user);
         let caught_up = match &brought {
-            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await,
+            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await == CaughtUp::All,
             Brought::Nothing | Brought::Unreadable(_) => true,
         };
         is_alive(web, identity).await?;
