@@ -13,6 +13,7 @@ mod me;
 mod messages;
 mod rooms;
 mod sessions;
+pub mod takes;
 
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
