@@ -11,6 +11,7 @@ mod list;
 mod live;
 mod me;
 mod messages;
+mod presence;
 mod rooms;
 mod sessions;
 pub mod takes;

@@ -166,6 +166,10 @@ impl Live for World {
         Ok(vec![BOB])
     }
 
+    async fn online_among(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        unreachable!("the routes do")
+    }
+
     async fn known(&self, _: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
         Ok(others.into_iter().filter(|&other| other != STRANGER).collect())
     }
