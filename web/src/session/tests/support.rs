@@ -102,7 +102,7 @@ impl Rooms for Memory {
     async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
         match vector.get(ORIGIN) {
             ..1_000 => CaughtUp::All,
-            ..10_000 => CaughtUp::NobodyHasIt,
+            1_000..10_000 => CaughtUp::NobodyHasIt,
             _ => CaughtUp::TooSlow,
         }
     }
