@@ -67,6 +67,44 @@ async fn two_people_chat_over_a_crash_of_their_node() {
     assert!(unexpected.is_empty(), "the consoles say: {unexpected:#?}");
 }
 
+#[tokio::test]
+async fn whoever_is_logged_in_comes_as_himself_and_is_not_asked_for_a_name() {
+    let deadline = Instant::now() + DEADLINE;
+    let mut browser = Browser::start(deadline).await;
+    let mut node = Node::new();
+    node.start(deadline);
+    let ann = browser.open(1280, 800, false).await;
+    let ben = browser.open(390, 780, true).await;
+
+    browser.go(&ann, &format!("http://{}/register", node.http)).await;
+    browser.until(&ann, "document.readyState === 'complete'").await;
+    for (field, text) in [("username", "ann"), ("password", "correct horse\n")] {
+        browser.value(&ann, &format!("document.querySelector('#{field}').focus()")).await;
+        browser.write(&ann, text).await;
+    }
+    browser.until(&ann, "document.querySelector('.who .name')?.textContent === 'ann'").await;
+    let room = make_room(&mut browser, &ann, &node).await;
+    let is_herself = format!(
+        "{LIVE} && document.body.dataset.view === 'chat' && document.querySelector('.me strong').textContent === 'ann'"
+    );
+    browser.until(&ann, &is_herself).await;
+    browser.go(&ben, &room).await;
+    enter(&mut browser, &ben, "Ben").await;
+    say(&mut browser, &ann, "It is me").await;
+    both_show(&mut browser, [&ann, &ben], &["It is me"]).await;
+    let shown_as_member = "document.querySelector('.message .name').textContent === 'ann' && \
+                           !document.querySelector('.message .badge').hidden";
+    browser.until(&ben, shown_as_member).await;
+
+    // A reload resumes from her cursor, as herself.
+    browser.value(&ann, "window.old = true, location.reload()").await;
+    browser.until(&ann, "!window.old").await;
+    browser.until(&ann, &is_herself).await;
+    say(&mut browser, &ann, "Still me").await;
+    both_show(&mut browser, [&ann, &ben], &["It is me", "Still me"]).await;
+    assert!(browser.errors().is_empty(), "the consoles say: {:#?}", browser.errors());
+}
+
 const LONG_WORD: &str =
     "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsvorsitzender";
 

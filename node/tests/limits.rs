@@ -5,8 +5,9 @@ mod support;
 
 use std::net::SocketAddr;
 
+use support::account::CHEAP_HASHES;
 use support::http::{Answer, create_room, get, request};
-use support::{Client, Frame, Node};
+use support::{Account, Client, Frame, Node};
 use uuid::Uuid;
 
 async fn create_for(node: SocketAddr, forwarded: &str) -> Answer {
@@ -61,6 +62,22 @@ async fn calls_are_limited_before_they_ask_anything_and_health_never_is() {
     }
     for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
         assert_eq!(get(node.http, path).await.expect("an answer").status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_an_account_is_counted_by_it_and_not_by_the_address_that_he_shares() {
+    let args = ["--limit-calls-per-address", "10/h", "--limit-calls-per-account", "30/h"];
+    let node = Node::lone(&[&CHEAP_HASHES[..], &args].concat()).await;
+    let ann = Account::register(node.http, "ann").await;
+    for call in 0..30 {
+        assert_eq!(ann.status(node.http).await, 200, "call {call}");
+    }
+    assert_eq!(ann.call(node.http, "GET", "/me", None).await.code(), "rate_limited");
+    // Her registration and what was refused count under the address.
+    for call in 0..9 {
+        let answer = get(node.http, "/room-exists?roomID=aaaaaaaaaaaaaaaa").await.expect("an answer");
+        assert_eq!(answer.status, if call < 8 { 200 } else { 429 }, "call {call}");
     }
 }
 

@@ -24,10 +24,10 @@ import { followViewport } from "./viewport.js";
 import { onWake } from "./wake.js";
 
 const at = (selector) => document.querySelector(selector);
-const { room, name } = at("#room").dataset;
+const { room, name, me } = at("#room").dataset;
 const [log, list, earlier] = ["#log", "#list", "#earlier"].map(at);
 
-const seat = new Seat(room);
+const seat = new Seat(room, me);
 const outbox = new Outbox(room);
 const status = new Status(at("#status"));
 const timeline = new Timeline(list);
@@ -50,6 +50,7 @@ onWake((suspect) => link.wake(suspect));
 offersWaysOut(list, { outbox, timeline, again: post });
 at("#use-here").addEventListener("click", resume);
 at("#rename").addEventListener("click", () => leave(() => ask("", seat.name)));
+at("#rename").hidden = Boolean(seat.me);
 if (seat.name) resume();
 else ask();
 
@@ -60,6 +61,7 @@ function ask(problem, known) {
 
 function enter(chosen) {
   seat.take(chosen);
+  at("#rename").hidden = false;
   timeline.me ??= chosen; // Something may be written before the welcome has been heard.
   link.open();
 }
@@ -101,9 +103,15 @@ function leave(then) {
 
 function refused({ code, why }) {
   const gone = () => rest("This room is gone", "Rooms close some time after their last message.", false);
-  leave(() => (code === "not_found" ? gone() : ask(why, seat.name)));
+  leave(() => (code === "not_found" ? gone() : asGuest(why)));
+}
+
+// A user who is not let in as himself any more may be a guest; his username is not for guests.
+function asGuest(why) {
+  ask(why, seat.me ? undefined : seat.name);
 }
 
 function taken() {
+  if (seat.me) return leave(() => asGuest("Your login has ended."));
   leave(() => rest("Open in another place", "This chat goes on in another tab or window.", true));
 }

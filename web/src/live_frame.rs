@@ -47,7 +47,8 @@ pub enum LiveFrame<'a> {
         /// As he stands now.
         contact: &'a Contact,
     },
-    /// First on every connection, and again if comings and goings were lost.
+    /// First on every connection, and again if comings and goings were lost, or the user is called otherwise: by his own
+    /// doing, or because another had his name first.
     Welcome {
         /// The client's user.
         user: &'a User,

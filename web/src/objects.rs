@@ -21,7 +21,7 @@ pub struct User {
     pub username: String,
     /// What he is shown as.
     pub display_name: String,
-    /// Whether he is here, to those who may know.
+    /// Whether he is here: in the lists of contacts and of members, to those who may know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceState>,
 }

@@ -13,7 +13,7 @@ use starling_protocol::{
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
-    service::{HistoryPage, Post, PostOutcome, Refusal, Rooms, SealedCursor},
+    service::{CaughtUp, HistoryPage, Post, PostOutcome, Refusal, Rooms, SealedCursor},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -112,16 +112,20 @@ impl Rooms for RoomsService {
         Ok(HistoryPage { messages: page.messages, more: page.more })
     }
 
-    async fn catch_up(&self, vector: &VersionVector) -> bool {
+    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
         let mut commits = self.lanes.watch_commits();
         let covered = |point: &CommitPoint| point.vector.covers(vector);
         if covered(&commits.borrow_and_update()) {
-            return true;
+            return CaughtUp::All;
         }
         if !self.base.driver.reachable(vector.clone()).await {
-            return covered(&commits.borrow_and_update());
+            let meanwhile = covered(&commits.borrow_and_update());
+            return if meanwhile { CaughtUp::All } else { CaughtUp::NobodyHasIt };
         }
-        matches!(timeout(CATCH_UP_MAX, commits.wait_for(covered)).await, Ok(Ok(_)))
+        match timeout(CATCH_UP_MAX, commits.wait_for(covered)).await {
+            Ok(Ok(_)) => CaughtUp::All,
+            _ => CaughtUp::TooSlow,
+        }
     }
 
     async fn beyond(

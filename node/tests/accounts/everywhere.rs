@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
+use crate::support::http::request;
 use crate::support::{Account, Cluster, eventually};
 
 /// After which what ended on one node has ended on all.
@@ -26,6 +27,28 @@ async fn who_registers_on_one_node_is_known_on_the_others_at_once() {
         let taken = call(c, "POST", "/register", None, Some(json!({"username": name, "password": PASSWORD})));
         assert_eq!(taken.await.code(), "username_taken", "turn {turn}");
     }
+}
+
+#[tokio::test]
+async fn answers_that_let_somebody_in_carry_his_cursor() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let body = json!({"username": "ann", "password": PASSWORD});
+    let registered = call(a, "POST", "/register", None, Some(body.clone())).await;
+    let logged_in = call(b, "POST", "/login", None, Some(body)).await;
+    let body = json!({"refresh_token": registered.json()["refresh_token"]});
+    let refreshed = call(b, "POST", "/refresh", None, Some(body)).await;
+    for answer in [registered, logged_in, refreshed] {
+        let cursor = answer.header("x-starling-cursor").expect("it has a cursor").to_owned();
+        let bearer = format!("Bearer {}", answer.json()["access_token"].as_str().expect("it has a token"));
+        let headers = [("authorization", bearer.as_str()), ("x-starling-cursor", cursor.as_str())];
+        for node in [a, b] {
+            let me = request(node, "GET", "/api/v1/me", &headers, b"").await.expect("it is answered");
+            assert_eq!((me.status, &me.json()["username"]), (200, &json!("ann")), "{}", me.text());
+        }
+    }
+    let refused = login(a, "ann", "wrong horse").await;
+    assert_eq!((refused.status, refused.header("x-starling-cursor")), (401, None), "it let nobody in");
 }
 
 #[tokio::test]

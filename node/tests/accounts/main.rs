@@ -7,5 +7,6 @@ mod everywhere;
 mod names;
 mod on_disk;
 mod oneself;
+mod quick_rooms;
 mod refresh;
 mod tokens;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
 use crate::support::http::Answer;
-use crate::support::{Account, Cluster, eventually, same};
+use crate::support::{Account, Cluster, Live, eventually, same};
 
 /// What is asked so often as one address does in the test alone.
 const UNLIMITED: [&str; 4] = ["--limit-registrations-per-address", "0", "--limit-logins-per-address", "0"];
@@ -53,7 +53,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
         cluster.in_step(node, 0).await;
     }
     let passwords = ["password of one", "password of other"];
-    let mut people = Vec::new();
+    let (mut people, mut sockets) = (Vec::new(), Vec::new());
     for (node, password) in nodes.into_iter().zip(passwords) {
         let person = Account::of(&register(node, "ann", password).await, 201);
         assert_eq!(person.call(node, "POST", &format!("/rooms/{room}/join"), None).await.status, 200);
@@ -65,6 +65,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
             "{}",
             said.text()
         );
+        sockets.push(Live::join(node, &person.access).await);
         people.push(person);
     }
     cluster.rejoin(0);
@@ -86,6 +87,8 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     let loser = usize::from(second["renamed"] == true);
     let (winner_shown, loser_shown) = if loser == 1 { (&first, &second) } else { (&second, &first) };
     let new_name = loser_shown["username"].as_str().expect("it has a name").to_owned();
+    let told = sockets[loser].until_type("welcome").await;
+    assert_eq!(told["user"]["username"], new_name.as_str(), "he is told where he is: {told}");
     assert_eq!(winner_shown["username"], "ann");
     assert!(new_name.starts_with("ann~") && new_name.len() == 8, "{new_name}");
     // Both log in under the old name, each with his own password; the renamed one under his new name, too.

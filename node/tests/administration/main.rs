@@ -8,6 +8,7 @@ mod accounts;
 mod commands;
 mod foreign;
 mod forms;
+mod invite;
 mod reset;
 mod setup;
 mod visitor;

@@ -98,5 +98,5 @@ async fn in_a_quick_room_who_is_logged_in_appears_as_himself_until_he_logs_out()
     let closed = tokio::time::timeout(ENDS_WITHIN, socket.until_closed()).await;
     assert_eq!(closed.expect("within a second"), Some(4001));
     let refused = Client::connect_as(a, &room, &ann.access).await.err();
-    assert_eq!(refused, Some(Refused { status: 400, code: "bad_request".to_owned() }), "he has no name");
+    assert_eq!(refused, Some(Refused { status: 401, code: "unauthenticated".to_owned() }), "it says why");
 }

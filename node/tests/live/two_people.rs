@@ -26,6 +26,8 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{found}");
     assert_eq!(found["items"][0]["id"], bob.id.as_str());
     does(&ann, b, "GET", "/users?q=b", Value::Null, 422).await;
+    let further = does(&ann, a, "GET", "/users?q=bo&cursor=1", Value::Null, 200).await;
+    assert_eq!((&further["items"], &further["next"]), (&json!([]), &Value::Null), "it is a list by pages");
 
     // A request and its approval; nobody writes before.
     does(&ann, a, "POST", "/direct", json!({"user_id": bob.id}), 403).await;
@@ -37,8 +39,11 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     );
     let asked = does(&bob, b, "GET", "/contacts?state=incoming", Value::Null, 200).await;
     assert_eq!(asked["items"][0]["user"]["id"], ann.id.as_str());
+    assert_eq!(asked["items"][0]["user"]["presence"], Value::Null, "a stranger is not shown to be here");
     does(&bob, c, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
     at_b.until("his yes", |frame| (frame["contact"]["state"] == "accepted").then_some(())).await;
+    let contacts = does(&bob, b, "GET", "/contacts", Value::Null, 200).await;
+    assert_eq!(contacts["items"][0]["user"]["presence"], "online", "her socket is open: {contacts}");
 
     // One room of the two, whoever opens it and where.
     let room = does(&ann, a, "POST", "/direct", json!({"user_id": bob.id}), 201).await;

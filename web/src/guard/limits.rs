@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
-    /// By the client's network.
+    /// By the client's network. Not what of `/api/v1` somebody with an account asks: that counts under his account.
     CallsPerAddress,
     /// By user id.
     CallsPerAccount,

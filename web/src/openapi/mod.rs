@@ -177,6 +177,8 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if !strict {
         return;
     }
+    // What it does not take.
+    refuses::add(responses, ErrorCode::BadRequest);
     // What the extractors of `/api/v1` answer.
     let given = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(&parameter.parameter_in),
@@ -258,7 +260,8 @@ fn cursor_parameter() -> Parameter {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "The last one received: what it covers is waited for (2 s at most). Unreadable ones are ignored.",
+            "The last one received: what it covers is waited for, 2 s at most, where another node that is reached has it \
+             (503 if it takes longer). What none of them has, and what cannot be read, is ignored.",
         ))
         .schema(Some(schema))
         .build()

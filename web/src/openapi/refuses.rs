@@ -89,6 +89,7 @@ tuples!(A B C D E);
 tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
+tuples!(A B C D E F G H I);
 
 impl<T: Codes> IntoResponses for Refuses<T> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {

@@ -6,12 +6,14 @@ mod account;
 mod docs;
 mod home;
 mod icons;
+mod invite;
 mod not_found;
 mod room;
 
 pub use account::{Filled, login, register, reset, setup};
 pub use docs::docs;
 pub use home::home;
+pub use invite::{invite, joined};
 pub use not_found::not_found;
 pub use room::room;
 
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{objects::Me, problem::Problem};
 
-    fn all() -> [String; 9] {
+    fn all() -> [String; 12] {
         let described = serde_json::json!({
             "tags": [{ "name": "Tea", "description": "<b>&" }],
             "paths": { "/tea/{id}": { "get": { "tags": ["Tea"], "responses": { "200": { "description": "`<i>`" } } } } },
@@ -90,7 +92,7 @@ mod tests {
         let filled = Filled { username: "<b>&", next: "/<b>&", problem: Some(&problem), ..Filled::default() };
         [
             home(None, true),
-            room("a1b2", Some("Tea <b>&")),
+            room("a1b2", Some("Tea <b>&"), Some("ann")),
             lost,
             docs(&described),
             home(Some(&ann), false),
@@ -98,6 +100,9 @@ mod tests {
             register(filled, true),
             setup("<b>&", filled),
             reset("<b>&", filled),
+            invite("a1b2", Some("<b>&"), true),
+            invite("a1b2", None, true),
+            joined("<b>&"),
         ]
         .map(maud::PreEscaped::into_string)
     }

@@ -1,4 +1,4 @@
-//! The room: a gate that asks a guest for a name, the log with its composer, and who is here.
+//! The room: a gate that asks a guest for a name and lets whoever is logged in pass, the log with its composer, and who is here.
 //! Served by the router at `/r/ID`; `room.js` opens the gate and fills the rest over the WebSocket.
 //! The two templates at the end are the only markup that messages and notices have.
 
@@ -48,8 +48,8 @@ const SCRIPTS: [&str; 31] = [
     "wake.js",
 ];
 
-/// `GET /r/ID` of a room that exists.
-pub fn room(room_id: &str, name: Option<&str>) -> Markup {
+/// `GET /r/ID` of a room that exists. `me`: the username of whoever is logged in and so comes as himself.
+pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
     let title = name.unwrap_or(UNNAMED);
     let body = html! {
         header class="bar" {
@@ -68,7 +68,7 @@ pub fn room(room_id: &str, name: Option<&str>) -> Markup {
                 (icons::people()) span class="count" { "0" } span class="sr" { " people here" }
             }
         }
-        main id="room" data-room=(room_id) data-name=[name] {
+        main id="room" data-room=(room_id) data-name=[name] data-me=[me] {
             (chat())
             (gate(title))
             noscript {

@@ -1,7 +1,8 @@
-//! The form pages: a browser logs in, registers, sets the service up, chooses a new password, logs out. What they send
+//! The form pages: a browser logs in, registers, sets the service up, chooses a new password, takes an invite, logs out. What they send
 //! is checked as its JSON sister is; a browser's session is a cookie, which no script sees.
 
 mod form;
+mod invite;
 mod reset;
 mod visitor;
 
@@ -50,6 +51,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(register_page, register_by_form))
         .routes(routes!(setup_page, set_up))
         .merge(reset::routes())
+        .merge(invite::routes())
         .routes(routes!(log_out))
 }
 

@@ -99,13 +99,15 @@ pub struct Web {
 pub fn router(web: Arc<Web>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
+    let api = api::routes();
+    let takes = middleware::from_fn_with_state(api::takes::Takes::of(api.get_openapi()), api::takes::check);
     let mut described = OpenApiRouter::with_openapi(openapi::base())
         .merge(quick::routes())
         .merge(pages::routes())
         .merge(forms::routes())
         .merge(health::routes())
         .merge(documentation::routes())
-        .merge(api::routes().layer(cursors).layer(callers));
+        .merge(api.layer(takes).layer(cursors).layer(callers));
     if web.settings.metrics {
         described = described.merge(health::metrics_routes());
     }

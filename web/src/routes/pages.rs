@@ -51,7 +51,7 @@ async fn home(State(web): State<Arc<Web>>, visitor: Visitor) -> Response {
 
 /// The page of a room
 ///
-/// Opens the room in a browser, and asks a guest for a name.
+/// Opens the room in a browser. Asks a guest for a name; whoever is logged in comes as himself.
 #[utoipa::path(
     get, path = "/r/{room}", tag = tag::PAGES,
     params(("room" = String, Path, description = "The room's id.")),
@@ -62,7 +62,11 @@ async fn home(State(web): State<Arc<Web>>, visitor: Visitor) -> Response {
         (status = 404, description = "A page: there is no such room.", body = String, content_type = "text/html"),
     ),
 )]
-async fn room(State(web): State<Arc<Web>>, room: Result<Path<String>, Problem>) -> Response {
+async fn room(
+    State(web): State<Arc<Web>>,
+    visitor: Visitor,
+    room: Result<Path<String>, Problem>,
+) -> Response {
     if !web.settings.guests_enabled {
         let detail = "Rooms without an account are switched off on this server.";
         return page(StatusCode::FORBIDDEN, pages::not_found("No guests here", detail));
@@ -74,7 +78,9 @@ async fn room(State(web): State<Arc<Web>>, room: Result<Path<String>, Problem>) 
     };
     match name {
         Ok((id, name)) => {
-            page(StatusCode::OK, pages::room(&id.to_string(), name.as_ref().map(RoomName::as_str)))
+            let me = visitor.me.as_ref().map(|me| me.username.as_str());
+            let room = pages::room(&id.to_string(), name.as_ref().map(RoomName::as_str), me);
+            visitor.answer(page(StatusCode::OK, room))
         }
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
             let detail = "Check the link: the room may have expired, or a character is missing.";
@@ -112,10 +118,10 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     }
 }
 
-/// Any other address: a page for people, a problem for programs.
+/// Any other address: a page for people; a problem for programs, whatever they say that they take.
 pub async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") {
+    if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
         let detail = "There is nothing at this address.";
         return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
     }

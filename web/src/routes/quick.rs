@@ -29,7 +29,7 @@ use crate::{
         CursorHeader,
         refuses::{
             BadRequest, Draining, Forbidden, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses,
-            StorageFull, TooLarge,
+            StorageFull, TokenExpired, TooLarge, Unauthenticated,
         },
         tag,
     },
@@ -113,6 +113,7 @@ async fn create_room(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct RoomExists {
     /// The room's id.
     #[serde(rename = "roomID")]
@@ -153,6 +154,7 @@ async fn room_exists(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 struct RoomMessages {
     /// The room's id.
     #[serde(rename = "roomID")]
@@ -218,7 +220,7 @@ async fn room_messages(
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
-    cursor::wait(&web, &headers).await;
+    cursor::wait(&web, &headers).await?;
     web.rooms.find(room).await?;
     let page = web.rooms.history(room, before, query.limit.0, None).await?;
     let items = page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();
@@ -233,7 +235,7 @@ struct Ws {
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
     /// The guest's name; trimmed, without control characters, compared case-folded. Whoever is logged in may leave it out
-    /// and appears as himself.
+    /// and appears as himself; with it, credentials are not looked at.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
     /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
@@ -254,7 +256,10 @@ struct Ws {
     get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
         (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(BadRequest, Forbidden, GuestsDisabled, NotFound, NameInUse, Draining, StorageFull)>,
+        Refuses<(
+            BadRequest, Unauthenticated, TokenExpired, Forbidden, GuestsDisabled, NotFound, NameInUse, Draining,
+            StorageFull,
+        )>,
     ),
 )]
 async fn ws(
@@ -333,7 +338,7 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
         }
         return Ok(Somebody::Guest(name));
     }
-    let identity = caller::identity(web, &Method::GET, headers).await.ok().flatten();
+    let identity = caller::identity(web, &Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
     let user = web.live.around(identity.user).await?.user;
     // A renamed account's name may be longer than a guest's.

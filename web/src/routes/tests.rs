@@ -225,6 +225,47 @@ fn an_operation_says_only_what_is_its_own() {
 }
 
 #[tokio::test]
+async fn what_an_operation_does_not_take_is_refused() {
+    for (method, path, body, status) in [
+        (Method::POST, "/api/v1/logout", r#"{"all":true}"#, 400),
+        (Method::POST, "/api/v1/logout", "x", 400),
+        (Method::POST, "/api/v1/logout", " {} ", 401),
+        (Method::POST, "/api/v1/logout?all=true", "", 401),
+        (Method::DELETE, "/api/v1/sessions/x?all=true", "", 400),
+        (Method::DELETE, "/api/v1/sessions/x", r#"{"all":true}"#, 400),
+        (Method::GET, "/api/v1/me?x=1", "", 400),
+        (Method::GET, "/api/v1/me?", "", 401),
+        (Method::GET, "/room-exists?roomID=aaaaaaaaaaaaaaaa&x=1", "", 400),
+        (Method::GET, "/room-messages?roomID=aaaaaaaaaaaaaaaa&x=1", "", 400),
+    ] {
+        let request = Request::builder().method(&method).uri(path).body(Body::from(body)).unwrap();
+        let (answer, problem) = ask(served(), request).await;
+        assert_eq!(answer.status(), status, "{method} {path} {body}: {problem}");
+        let code = if status == 400 { "bad_request" } else { "unauthenticated" };
+        assert_eq!(problem["code"], code, "{method} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_is_not_answered_from_an_earlier_state_where_another_node_would_know_better() {
+    for (cursor, status) in [("1", 401), ("5000", 401), ("unreadable", 401), ("10000", 503)] {
+        let request = Request::get("/api/v1/me").header("x-starling-cursor", cursor);
+        let (answer, problem) = ask(served(), request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status(), status, "{cursor}: {problem}");
+        assert_eq!(answer.headers().contains_key(header::RETRY_AFTER), status == 503, "{cursor}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_the_api_that_does_not_exist_is_a_problem_to_browsers_too() {
+    let asked = |path: &str| Request::get(path).header(header::ACCEPT, "text/html").body(Body::empty());
+    let (answer, problem) = ask(served(), asked("/api/v1/no-such-call").unwrap()).await;
+    assert_eq!((answer.status().as_u16(), &problem["code"]), (404, &json!("not_found")));
+    let (answer, page) = ask(served(), asked("/no-such-page").unwrap()).await;
+    assert_eq!((answer.status().as_u16(), page), (404, Value::Null));
+}
+
+#[tokio::test]
 async fn extractors_refuse_with_problems() {
     let router: Router = OpenApiRouter::default().routes(routes!(make_thing)).into();
     let right = r#"{"name":"a"}"#;

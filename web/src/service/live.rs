@@ -74,6 +74,9 @@ pub trait Live: Send + Sync + 'static {
     /// Who of a user's contacts and room-mates is online, besides himself; some thousand at most.
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal>;
 
+    /// Who of these is online, besides those between whom and the user there is a block.
+    async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
+
     /// Which of these a user knows: he shares a room with them, or has ever asked, answered or blocked them.
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 

@@ -140,8 +140,7 @@ pub trait Rooms: Send + Sync + 'static {
     ) -> Result<HistoryPage, Refusal>;
 
     /// Waits (2 s at most) for what `vector` has and this node lacks, if somebody reachable reports to have it.
-    /// Says whether it is all here now.
-    async fn catch_up(&self, vector: &VersionVector) -> bool;
+    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp;
 
     /// The places of a room's events within `to` beyond `from`; `None` if they are too many to replay.
     async fn beyond(
@@ -186,6 +185,17 @@ impl Drop for Lease {
             release();
         }
     }
+}
+
+/// What came of waiting for what a client has seen elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaughtUp {
+    /// All of it is here.
+    All,
+    /// Somebody reachable has it, but it took too long.
+    TooSlow,
+    /// Nobody reachable has all of what is not here.
+    NobodyHasIt,
 }
 
 /// Who is where, over all nodes that are reached.

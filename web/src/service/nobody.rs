@@ -244,6 +244,10 @@ impl Live for Nobody {
         nobody()
     }
 
+    async fn online_among(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        nobody()
+    }
+
     async fn known(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
         nobody()
     }

@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 
 use super::{Brought, End, Outbox, Seat, Socket};
-use crate::{lane::CommitPoint, routes::Web};
+use crate::{lane::CommitPoint, routes::Web, service::CaughtUp};
 
 /// Earlier messages that a first visit is shown.
 const HISTORY_MESSAGES: usize = 50;
@@ -69,7 +69,7 @@ async fn resume<S: Socket>(
     text: &str,
     outbox: &mut Outbox<S>,
 ) -> Result<Shown, End> {
-    if !web.rooms.catch_up(&cursor.vector).await {
+    if web.rooms.catch_up(&cursor.vector).await != CaughtUp::All {
         return resync_after(web, seat, cursor, outbox).await;
     }
     let Some(mut missed) = Missed::beyond(web, seat, &cursor.vector).await? else {

@@ -284,7 +284,7 @@ impl service::Presence for PresenceMap {
         self.change(state, |state, log| {
             state.tell(&Presence::Joined(vec![present.clone()]));
             // The session that it takes over may hang in a write for a while: it is not to be shown again meanwhile.
-            if let Some(replaced) = state.rooms.session_here(room, guest) {
+            if let Some(replaced) = state.rooms.taken_over_here(room, guest) {
                 state.tell(&Presence::Left(replaced));
             }
             state.rooms.joined(present.clone(), Holder::Here(Some(sender)), log)

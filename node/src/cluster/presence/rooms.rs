@@ -19,10 +19,20 @@ use tokio::sync::oneshot;
 /// Whose session an entry stands for.
 #[derive(Debug)]
 pub enum Holder {
-    /// One of this node; told when a later session takes over.
+    /// One of this node; a guest's is told when a later session takes over.
     Here(Option<oneshot::Sender<()>>),
     /// One of a linked node.
     Peer(NodeId),
+}
+
+impl Holder {
+    /// Whose it is, if not this node's.
+    fn peer(&self) -> Option<NodeId> {
+        match self {
+            Self::Here(_) => None,
+            Self::Peer(peer) => Some(*peer),
+        }
+    }
 }
 
 /// What the people in a room see of a change. Who keeps a set of names and applies these in order has the right one;
@@ -68,8 +78,9 @@ pub struct Rooms {
     by_id: HashMap<RoomId, Room>,
     /// How many entries each peer has in which rooms: what ends with its link, without looking at all others.
     of_peers: HashMap<NodeId, HashMap<RoomId, usize>>,
-    /// Sessions of peers that are not shown because their guest has a later one; the latest last.
-    superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, NodeId)>>,
+    /// Sessions that are not shown because their guest has a later one, the latest last: those of peers, and those of
+    /// this node whose user is on several devices.
+    superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, Holder)>>,
     /// What is to be put into the log.
     pub shares: Vec<Share>,
 }
@@ -95,10 +106,11 @@ impl Rooms {
         Some(self.entry(room, guest)?.present.since)
     }
 
-    /// The session of a guest, if it is one of this node.
-    pub fn session_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
+    /// The session that a later one of the same guest takes over, if it is one of this node.
+    pub fn taken_over_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
         let entry = self.entry(room, guest)?;
-        matches!(entry.holder, Holder::Here(_)).then(|| entry.present.clone())
+        let taken_over = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
+        taken_over.then(|| entry.present.clone())
     }
 
     /// Under which name a guest is shown, if he is present.
@@ -123,15 +135,21 @@ impl Rooms {
     /// The sessions of this node.
     pub fn here(&self) -> impl Iterator<Item = &Present> {
         let entries = self.by_id.values().flat_map(|room| room.guests.values());
-        entries.filter(|entry| matches!(entry.holder, Holder::Here(_))).map(|entry| &entry.present)
+        let shown = entries.map(|entry| (&entry.present, &entry.holder));
+        let others = self.superseded.values().flatten().map(|(present, holder)| (present, holder));
+        shown
+            .chain(others)
+            .filter(|(_, holder)| matches!(holder, Holder::Here(_)))
+            .map(|(present, _)| present)
     }
 
-    /// Somebody is present; of two sessions of one guest the later is shown.
+    /// Somebody is present; of two sessions of one guest the later is shown. It takes the earlier one over, unless he has
+    /// an account: a user may be on several devices.
     pub fn joined(&mut self, present: Present, holder: Holder, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let (room, guest, folded) = (present.room, present.guest, present.name.folded());
         if self.since(room, guest).is_some_and(|since| since > present.since) {
-            if let Holder::Peer(peer) = holder {
-                self.supersede(present, peer);
+            if present.account || matches!(holder, Holder::Peer(_)) {
+                self.supersede(present, holder);
             }
             return Vec::new();
         }
@@ -143,11 +161,11 @@ impl Rooms {
         }
         self.put(old.as_ref(), new, &mut notices);
         match old.map(|old| (old.holder, old.present)) {
-            Some((Holder::Here(Some(taken_over)), _)) => {
-                let _ = taken_over.send(());
+            Some((Holder::Here(taken_over), Present { account: false, .. })) => {
+                let _ = taken_over.map(|taken_over| taken_over.send(()));
             }
-            Some((Holder::Peer(peer), present)) => self.supersede(present, peer),
-            Some((Holder::Here(None), _)) | None => {}
+            Some((holder, present)) => self.supersede(present, holder),
+            None => {}
         }
         for name in names {
             self.settle(room, &name, log, &mut notices);
@@ -175,7 +193,7 @@ impl Rooms {
             let gone: Vec<_> = gone.map(|(&guest, _)| guest).collect();
             let superseded = self.superseded.range((room, GuestId([0; 16]))..=(room, GuestId([u8::MAX; 16])));
             for guest in superseded.map(|(&(_, guest), _)| guest).collect::<Vec<_>>() {
-                self.drop_superseded(room, guest, |_, held| held == peer);
+                self.drop_superseded(room, guest, |_, held| held == Some(peer));
             }
             notices.extend(self.gone(room, gone, log));
         }
@@ -239,28 +257,43 @@ impl Rooms {
         entries.guests.insert(guest, new);
     }
 
-    /// Keeps a peer's session of a guest who has a later one: that may end first, for clocks differ and not every node
-    /// hears of both.
-    fn supersede(&mut self, present: Present, peer: NodeId) {
-        let (room, guest) = (present.room, present.guest);
+    /// Keeps a session of a guest who has a later one: that may end first, for clocks differ and not every node hears of
+    /// both, and somebody with an account has both.
+    fn supersede(&mut self, present: Present, holder: Holder) {
+        let (room, guest, peer) = (present.room, present.guest, holder.peer());
         self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
         let sessions = self.superseded.entry((room, guest)).or_default();
         let at = sessions.partition_point(|(entry, _)| entry.since < present.since);
-        sessions.insert(at, (present, peer));
-        self.count(peer, room, true);
+        sessions.insert(at, (present, holder));
+        if let Some(peer) = peer {
+            self.count(peer, room, true);
+        }
     }
 
     /// The latest session of a guest besides the one that was shown.
     fn next_session(&mut self, room: RoomId, guest: GuestId) -> Option<Entry> {
-        let (present, peer) = self.superseded.get(&(room, guest))?.last().cloned()?;
-        self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
-        Some(Entry { present, holder: Holder::Peer(peer), shown: None, put_down: false })
+        let sessions = self.superseded.get_mut(&(room, guest))?;
+        let (present, holder) = sessions.pop()?;
+        if sessions.is_empty() {
+            self.superseded.remove(&(room, guest));
+        }
+        if let Some(peer) = holder.peer() {
+            self.count(peer, room, false);
+        }
+        Some(Entry { present, holder, shown: None, put_down: false })
     }
 
-    fn drop_superseded(&mut self, room: RoomId, guest: GuestId, is_over: impl Fn(&Present, NodeId) -> bool) {
+    fn drop_superseded(
+        &mut self,
+        room: RoomId,
+        guest: GuestId,
+        is_over: impl Fn(&Present, Option<NodeId>) -> bool,
+    ) {
         let Some(mut sessions) = self.superseded.remove(&(room, guest)) else { return };
-        for (_, peer) in sessions.extract_if(.., |(present, peer)| is_over(present, *peer)) {
-            self.count(peer, room, false);
+        for (_, holder) in sessions.extract_if(.., |(present, holder)| is_over(present, holder.peer())) {
+            if let Some(peer) = holder.peer() {
+                self.count(peer, room, false);
+            }
         }
         if !sessions.is_empty() {
             self.superseded.insert((room, guest), sessions);

@@ -17,7 +17,7 @@ use starling_web::{
 use super::{base::Base, render};
 use crate::{
     cluster::PresenceMap,
-    store::{Records, Rows, StoreError},
+    store::{Records, RecordsReader, Rows, StoreError},
 };
 
 /// Contacts and room-mates who are looked at for whether they are online, at most.
@@ -40,6 +40,20 @@ impl Live for LiveService {
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
         let mates = self.base.look(move |records| mates(records, user)).await?;
         Ok(self.presence.online(mates))
+    }
+
+    async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        let seen = move |records: &RecordsReader| {
+            let mut seen = Vec::new();
+            for other in others {
+                let sides = records.sides(user, other)?;
+                if !sides.blocks() && !sides.is_blocked() {
+                    seen.push(other);
+                }
+            }
+            Ok(seen)
+        };
+        Ok(self.presence.online(self.base.look(seen).await?))
     }
 
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {

@@ -12,7 +12,7 @@ use starling_protocol::{DisplayName, ErrorCode, InviteCode, Username};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Query};
+use super::{Caller, Json, Query, cursor};
 use crate::{
     guard::{ClientAddress, Quota},
     objects::LoggedIn,
@@ -93,11 +93,11 @@ async fn register(
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Register>,
-) -> Result<(StatusCode, Json<LoggedIn>), Problem> {
+) -> Result<(StatusCode, Concerns, Json<LoggedIn>), Problem> {
     let registration = parse_registration(&web, body)?;
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let logged_in = web.accounts.register(client(address, &headers), registration).await?;
-    Ok((StatusCode::CREATED, Json(logged_in)))
+    Ok((StatusCode::CREATED, concerns(&logged_in), Json(logged_in)))
 }
 
 /// Counts a login under its address and its name; a right one forgives the name what was wrong before.
@@ -118,6 +118,13 @@ pub async fn limited<T>(
         Err(_) => rates.take_back(Quota::LoginsPerAccount, &name),
     }
     result
+}
+
+/// Whose cursor the answer carries.
+type Concerns = Option<Extension<cursor::For>>;
+
+fn concerns(LoggedIn { user, .. }: &LoggedIn) -> Concerns {
+    Some(Extension(cursor::For(user.id.parse().ok()?)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -144,9 +151,10 @@ async fn login(
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Login>,
-) -> Result<Json<LoggedIn>, Problem> {
+) -> Result<(Concerns, Json<LoggedIn>), Problem> {
     let login = web.accounts.login(client(address, &headers), &body.username, Secret(body.password));
-    Ok(Json(limited(&web, address, &body.username, login).await?))
+    let logged_in = limited(&web, address, &body.username, login).await?;
+    Ok((concerns(&logged_in), Json(logged_in)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -167,8 +175,12 @@ struct Refresh {
         Refuses<Unauthenticated>,
     ),
 )]
-async fn refresh(State(web): State<Arc<Web>>, Json(body): Json<Refresh>) -> Result<Json<LoggedIn>, Problem> {
-    Ok(Json(web.accounts.refresh(&body.refresh_token).await?))
+async fn refresh(
+    State(web): State<Arc<Web>>,
+    Json(body): Json<Refresh>,
+) -> Result<(Concerns, Json<LoggedIn>), Problem> {
+    let logged_in = web.accounts.refresh(&body.refresh_token).await?;
+    Ok((concerns(&logged_in), Json(logged_in)))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -12,7 +12,7 @@ use axum::{
 use starling_protocol::ErrorCode;
 
 use crate::{
-    guard::Quota,
+    guard::{ClientAddress, Quota},
     problem::Problem,
     routes::Web,
     service::{Credentials, Identity, Refusal},
@@ -35,6 +35,10 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
     if let Ok(Some(identity)) = &asked {
         if let Err(refusal) = web.guard.rates.check(Quota::CallsPerAccount, &identity.user) {
             return refusal.into_response();
+        }
+        // It counts under his account instead: many people share an address.
+        if let Some(client) = request.extensions().get::<ClientAddress>() {
+            web.guard.rates.take_back(Quota::CallsPerAddress, &client.network());
         }
         request.extensions_mut().insert(*identity);
     }

@@ -18,7 +18,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query};
+use super::{Caller, Json, Limit, List, PageMark, Path, Query, presence};
 use crate::{
     guard::Quota,
     objects::{Contact, ContactState, Room, User},
@@ -103,20 +103,21 @@ struct SearchPeople {
     /// How a username or a display name begins, in any case of letters.
     #[param(min_length = 2, max_length = 64)]
     q: String,
-    /// At most 20 are found, whatever is asked.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
+    #[param(inline)]
+    cursor: Option<PageMark>,
 }
 
 /// Search people
 ///
-/// By the beginning of their username or display name: a few of them, and no further pages. More of the name finds who
-/// is not among them.
+/// By the beginning of their username or display name: 20 of them at most, on however many pages. More of the name finds
+/// who is not among them.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = tag::CONTACTS, params(SearchPeople),
     responses(
-        (status = 200, description = "Some of those who are called so; `next` is always null.", body = List<User>),
+        (status = 200, description = "Some of those who are called so.", body = List<User>),
         Refuses<(Invalid, RateLimited)>,
     ),
     security(("bearer" = []), ("cookie" = [])),
@@ -126,15 +127,17 @@ async fn search_people(
     Caller(caller): Caller,
     Query(query): Query<SearchPeople>,
 ) -> Result<Json<List<User>>, Problem> {
-    let SearchPeople { q, limit: Limit(limit) } = query;
+    let SearchPeople { q, limit, cursor } = query;
+    let from = cursor.map(|mark| mark.parse::<usize>()).transpose()?.unwrap_or(0);
     let (least, most) = (PEOPLE_SEARCH_CHARS.start(), PEOPLE_SEARCH_CHARS.end());
     let fits = PEOPLE_SEARCH_CHARS.contains(&q.chars().count());
     let q = if fits { Ok(q) } else { Err(format!("must be {least} to {most} characters")) };
     let mut invalid = problem::Invalid::default();
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
     web.guard.rates.check(Quota::SearchesPerAccount, &caller.user)?;
-    let items = web.contacts.search(caller.user, q, limit.min(PEOPLE_FOUND_MAX)).await?;
-    Ok(Json(List { items, next: None }))
+    let mut found = web.contacts.search(caller.user, q, PEOPLE_FOUND_MAX).await?;
+    found.drain(..from.min(found.len()));
+    Ok(Json(List::page(found, limit, |_| (from + limit.0).to_string())))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -164,7 +167,9 @@ async fn list_contacts(
 ) -> Result<Json<List<Contact>>, Problem> {
     let ListContacts { state: States(states), limit, cursor } = query;
     let after = cursor.map(|mark| mark.parse::<UserId>()).transpose()?;
-    let contacts = web.contacts.list(caller.user, states, after, limit.0 + 1).await?;
+    let mut contacts = web.contacts.list(caller.user, states, after, limit.0 + 1).await?;
+    let accepted = contacts.iter_mut().filter(|contact| contact.state == ContactState::Accepted);
+    presence::fill(&web, caller.user, accepted.map(|contact| &mut contact.user)).await?;
     Ok(Json(List::page(contacts, limit, |contact| contact.user.id.clone())))
 }
 

@@ -5,32 +5,49 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue},
+    http::{HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 
-use starling_protocol::{Cursor, CursorOwner, Hlc};
+use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId};
 
-use crate::{routes::Web, service::Identity};
+use crate::{
+    routes::Web,
+    service::{CaughtUp, Identity, Refusal},
+};
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
 
 /// Around all of `/api/v1`, inside of what finds out who asks.
 pub async fn carry(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
-    wait(&web, request.headers()).await;
-    let asker = request.extensions().clone();
-    let mut response = next.run(request).await;
-    if let Some(cursor) = own(&web, &asker) {
+    let asker = request.extensions().get().map(|identity: &Identity| identity.user);
+    let mut response = match wait(&web, request.headers()).await {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    // Whoever registers or logs in is known only now.
+    let user = asker.or_else(|| response.extensions().get().map(|&For(user)| user));
+    if let Some(cursor) = user.and_then(|user| own(&web, user)) {
         response.headers_mut().insert(NAME, cursor);
     }
     response
 }
 
-/// What the request's cursor covers is waited for; what cannot be had is not there.
-pub async fn wait(web: &Web, headers: &HeaderMap) {
-    if let Some(cursor) = brought(web, headers) {
-        web.rooms.catch_up(&cursor.vector).await;
+/// Whom an answer concerns that did not know who asks: an [`axum::Extension`] of it.
+#[derive(Clone, Copy)]
+pub struct For(pub UserId);
+
+/// What the request's cursor covers is waited for. Beyond a split, the answer is of what is here; it is refused only where
+/// a node that is reached would know better.
+pub async fn wait(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(cursor) = brought(web, headers) else { return Ok(()) };
+    match web.rooms.catch_up(&cursor.vector).await {
+        CaughtUp::All | CaughtUp::NobodyHasIt => Ok(()),
+        CaughtUp::TooSlow => {
+            let detail = "this node is still behind what you have seen; use another, or try again";
+            Err(Refusal::new(ErrorCode::Unavailable, detail))
+        }
     }
 }
 
@@ -39,9 +56,8 @@ pub fn brought(web: &Web, headers: &HeaderMap) -> Option<Cursor> {
     web.rooms.open(headers.get(NAME)?.to_str().ok()?).ok()
 }
 
-/// The node's cursor as of now, sealed for the user that authentication has put into the request's extensions.
-fn own(web: &Web, asker: &Extensions) -> Option<HeaderValue> {
-    let Identity { user, .. } = asker.get()?;
-    let sealed = web.rooms.seal(CursorOwner::User(*user), &web.lanes.commit_point(), Hlc::default());
+/// The node's cursor as of now, sealed for a user.
+fn own(web: &Web, user: UserId) -> Option<HeaderValue> {
+    let sealed = web.rooms.seal(CursorOwner::User(user), &web.lanes.commit_point(), Hlc::default());
     HeaderValue::try_from(sealed.text).ok()
 }

@@ -53,7 +53,8 @@ struct Live {
 ///
 /// Server to client, JSON objects with a `type`: `welcome` first, then `message`, `message_updated`, `message_deleted`,
 /// `ack`, `cursor`, `typing`, `presence`, `read`, `room`, `contact`, `error`, `resync`, `pong`. A resume repeats what was
-/// missed, each thing as it is now; clients replace by id.
+/// missed, each thing as it is now; clients replace by id. `welcome` comes again if some of who came and went was lost, and
+/// when the user is called otherwise than before: he may have to give up a name that another had first.
 ///
 /// Client to server: `send {id, room_id, body, reply_to?}`, `typing {room_id}`, `read {room_id, message_id}`, `ping`.
 /// A frame over 64 KiB closes with 1009.

@@ -11,8 +11,10 @@ mod list;
 mod live;
 mod me;
 mod messages;
+mod presence;
 mod rooms;
 mod sessions;
+pub mod takes;
 
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};

@@ -107,10 +107,15 @@ impl Live<'_> {
         self.web.metrics.catch_ups.inc();
         self.missed = Some(missed);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
-            self.welcome(&sealed.text, outbox).await?;
+            self.welcome_again(outbox).await?;
         }
         Ok(())
+    }
+
+    /// Tells the client anew who he is and who is there.
+    pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
+        self.welcome(&sealed.text, outbox).await
     }
 
     /// Sends the next batch of what the client lacks, and the cursor behind the last.

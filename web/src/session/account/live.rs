@@ -20,7 +20,7 @@ use crate::{
     live_frame::{LiveFrame, RoomChange},
     objects::PresenceState,
     routes::Web,
-    service::{Around, Due, Identity, Online, Post, Refusal},
+    service::{Around, CaughtUp, Due, Identity, Online, Post, Refusal},
     session::{
         Brought, Posts,
         headway::Headway,
@@ -78,7 +78,7 @@ impl<'a> Live<'a> {
         // Followed first: what is committed from here on is in the lanes, whatever is read.
         let mut tails = Tails::new(&web.lanes, identity.user);
         let caught_up = match &brought {
-            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await,
+            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await == CaughtUp::All,
             Brought::Nothing | Brought::Unreadable(_) => true,
         };
         is_alive(web, identity).await?;
@@ -275,13 +275,17 @@ impl<'a> Live<'a> {
         !hidden && !blocked.contains(&from)
     }
 
-    /// Looks at what surrounds him: his session may be over, he may be in other rooms. Frames tell him so.
+    /// Looks at what surrounds him: his session may be over, he may be in other rooms, or have another name. Frames tell
+    /// him so.
     pub(super) async fn look_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.looked_at = Instant::now();
         is_alive(self.web, self.identity).await?;
         let user = self.identity.user;
         let around = self.web.live.around(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.around, around);
+        if self.around.user != before.user {
+            self.welcome_again(outbox).await?;
+        }
         let rooms = mem::take(&mut self.around.rooms);
         self.tails.leave(|room| rooms.contains(&room));
         let hidden = |around: &Around| &around.blocked | &around.blocked_by;

@@ -65,6 +65,28 @@ fn the_later_session_of_a_guest_stays_and_moving_is_not_announced() {
 }
 
 #[test]
+fn a_user_on_two_devices_is_there_once_and_until_the_last_goes() {
+    let user = |since| Present { account: true, ..present(1, "ann", since) };
+    let devices = |rooms: &Rooms| rooms.here().map(|present| present.since).collect::<Vec<_>>();
+    let mut rooms = Rooms::default();
+    let (laptop, mut laptop_told) = oneshot::channel();
+    let (phone, mut phone_told) = oneshot::channel();
+    assert_eq!(names(rooms.joined(user(1), Holder::Here(Some(laptop)), &nothing)), ["+account ann"]);
+    assert!(rooms.joined(user(2), Holder::Here(Some(phone)), &nothing).is_empty());
+    assert!(rooms.joined(user(3), Holder::Peer(PEER), &nothing).is_empty());
+    assert!(laptop_told.try_recv().is_err() && phone_told.try_recv().is_err(), "none is taken over");
+    assert_eq!(rooms.names(ROOM), ["ann"]);
+    assert_eq!(devices(&rooms), [Hlc(1), Hlc(2)], "peers are told of both");
+    assert!(rooms.left(&user(2), &nothing).is_empty());
+    assert!(rooms.peer_gone(PEER, &nothing).is_empty());
+    assert_eq!((rooms.names(ROOM), devices(&rooms)), (vec!["ann".to_owned()], vec![Hlc(1)]));
+    assert!(rooms.taken_over_here(ROOM, GuestId([1; 16])).is_none());
+    assert_eq!(names(rooms.left(&user(1), &nothing)), ["-account ann"]);
+    assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
+    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+}
+
+#[test]
 fn a_name_is_held_case_folded_by_one_guest() {
     let mut rooms = Rooms::default();
     rooms.joined(present(1, "Ann", 1), Holder::Here(None), &nothing);

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    super::{Caller, Json, List, Path, Query, messages::OfRoom},
+    super::{Caller, Json, List, Path, Query, messages::OfRoom, presence},
     Pages,
 };
 use crate::{
@@ -63,7 +63,9 @@ async fn members(
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Member>>, Problem> {
-    Ok(Json(web.member_rooms.members(by.user, of.room()?, pages.part()?).await?.into()))
+    let mut page = web.member_rooms.members(by.user, of.room()?, pages.part()?).await?;
+    presence::fill(&web, by.user, page.items.iter_mut().map(|member| &mut member.user)).await?;
+    Ok(Json(page.into()))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -67,6 +67,25 @@ async fn a_socket_ends_with_the_session_of_its_account() {
     client.expect(&["close 4001"]).await;
 }
 
+#[tokio::test]
+async fn who_is_called_otherwise_is_told_by_a_welcome_from_where_he_is() {
+    let mut client = Client::connected().await;
+    client.world.commit(1, ROOMS[0], BOB);
+    client.expect(&["message 1", "cursor 1"]).await;
+    client.world.rename("ann~1234");
+    client.world.look_again(2);
+    client.world.publish(2);
+    client.expect(&["welcome 1"]).await;
+    client.world.look_again(3);
+    client.world.publish(3);
+    client.world.commit(4, ROOMS[0], BOB);
+    let mut next = client.next().await;
+    while next != "message 4" {
+        assert!(next.starts_with("cursor"), "he is called as before: {next}");
+        next = client.next().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_that_expires_ends_its_socket() {
     let mut client = Client::connected().await;

@@ -126,6 +126,10 @@ impl World {
         self.lanes.get(ANN).unwrap().push([room, Frame::look_again(n)]);
     }
 
+    pub fn rename(&self, username: &str) {
+        username.clone_into(&mut self.around().user.username);
+    }
+
     pub fn block(&self, user: UserId, by: UserId) {
         self.around().blocked.insert(user);
         self.around().blocked_by.insert(by);
@@ -160,6 +164,10 @@ impl Live for World {
 
     async fn online(&self, _: UserId) -> Result<Vec<UserId>, Refusal> {
         Ok(vec![BOB])
+    }
+
+    async fn online_among(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
+        unreachable!("the routes do")
     }
 
     async fn known(&self, _: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {

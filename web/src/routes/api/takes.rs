@@ -1,0 +1,75 @@
+//! Parameters and bodies that an operation does not take: as `/api/v1` refuses unknown fields, it refuses these. What each
+//! takes is read off the document, so no handler has to say it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, MatchedPath, Request, State},
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use starling_protocol::ErrorCode;
+use utoipa::openapi::{
+    OpenApi, RefOr,
+    path::{Operation, ParameterIn},
+};
+
+use crate::problem::Problem;
+
+/// Which operations take parameters behind the `?`, and which a body.
+pub struct Takes(HashMap<(Method, String), (bool, bool)>);
+
+impl Takes {
+    /// Of all operations of a document.
+    pub fn of(document: &OpenApi) -> Arc<Self> {
+        let mut all = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::PATCH, &item.patch),
+                (Method::DELETE, &item.delete),
+            ];
+            for (method, operation) in operations {
+                if let Some(operation) = operation {
+                    let takes = (takes_query(operation), operation.request_body.is_some());
+                    all.insert((method, path.clone()), takes);
+                }
+            }
+        }
+        Arc::new(Self(all))
+    }
+}
+
+fn takes_query(operation: &Operation) -> bool {
+    operation.parameters.iter().flatten().any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+        RefOr::Ref(_) => false,
+    })
+}
+
+/// Around all of `/api/v1`. An empty object is as good as no body.
+pub async fn check(State(takes): State<Arc<Takes>>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let asked = path.and_then(|path| takes.0.get(&(request.method().clone(), path)));
+    let Some(&(query, body)) = asked else { return next.run(request).await };
+    if !query && request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return refused("this address takes no parameters");
+    }
+    if body || request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let read = Bytes::from_request(Request::from_parts(head.clone(), body), &()).await;
+    match read.as_deref().map(<[u8]>::trim_ascii) {
+        Ok(b"" | b"{}") => next.run(Request::from_parts(head, axum::body::Body::empty())).await,
+        _ => refused("this address takes no body"),
+    }
+}
+
+fn refused(detail: &'static str) -> Response {
+    Problem::new(ErrorCode::BadRequest, detail).into_response()
+}
