@@ -183,7 +183,7 @@ struct AskContact {
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
         (status = 201, description = "He was asked, or you are contacts now.", body = Contact),
-        Refuses<(NotFound, AlreadyExists, Invalid)>,
+        Refuses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
     ),
     security(("bearer" = []), ("cookie" = [])),
 )]
@@ -253,7 +253,7 @@ async fn decline_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid)>),
+    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid, RateLimited)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn block(
@@ -261,6 +261,7 @@ async fn block(
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
+    web.guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
     act(&web, caller, ContactAct::Block, &user_id).await
 }
 
