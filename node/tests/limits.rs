@@ -5,9 +5,9 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::account::CHEAP_HASHES;
+use support::account::{Account, CHEAP_HASHES, call};
 use support::http::{Answer, create_room, get, request};
-use support::{Account, Client, Frame, Node};
+use support::{Client, Frame, Node};
 use uuid::Uuid;
 
 async fn create_for(node: SocketAddr, forwarded: &str) -> Answer {
@@ -63,6 +63,21 @@ async fn calls_are_limited_before_they_ask_anything_and_health_never_is() {
     for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
         assert_eq!(get(node.http, path).await.expect("an answer").status, 200, "{path}");
     }
+}
+
+/// A block is kept whoever it is of: nobody makes them without end.
+#[tokio::test]
+async fn blocks_are_limited_for_each_account() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-blocks-per-account", "1/h"]].concat()).await;
+    let ann = Account::register(node.http, "ann").await;
+    let bob = Account::register(node.http, "bob").await;
+    let eve = Account::register(node.http, "eve").await;
+    let block = async |by: &Account, whom: &Account| {
+        let target = format!("/contacts/{}/block", whom.id);
+        call(node.http, "POST", &target, Some(&by.access), None).await.status
+    };
+    assert_eq!((block(&ann, &bob).await, block(&ann, &eve).await), (200, 429));
+    assert_eq!(block(&bob, &eve).await, 200);
 }
 
 #[tokio::test]

@@ -27,6 +27,12 @@ pub const EMOJI_BYTES_MAX: usize = 64;
 pub const MENTIONS_MAX: usize = 50;
 /// Different emoji on one message, at most.
 pub const EMOJI_PER_MESSAGE_MAX: usize = 50;
+/// Different emoji that one user ever puts on one message, at most: what he takes back stays noted.
+pub const EMOJI_PER_USER_MAX: usize = 50;
+/// Reactions to one message, at most, those that were taken back among them: all are looked at when one comes.
+pub const REACTIONS_PER_MESSAGE_MAX: usize = 1_000;
+/// Edits of one message, at most: all of them leave the log when it is deleted.
+pub const EDITS_PER_MESSAGE_MAX: usize = 100;
 /// Characters in any id that a client sends, at most; ids are opaque and URL-safe.
 pub const ID_CHARS_MAX: usize = 64;
 

@@ -3,6 +3,8 @@
 mod message;
 mod room;
 
+use std::collections::BTreeMap;
+
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::RoomOpened,
@@ -77,10 +79,15 @@ pub fn reactions<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     message: MessageKey,
-) -> Result<std::collections::BTreeMap<String, Vec<String>>, StoreError> {
-    let reactions = records.reactions(room, message)?;
-    let ids = |users: Vec<UserId>| users.into_iter().map(|user| user.to_string()).collect();
-    Ok(reactions.into_iter().map(|(emoji, users)| (emoji, ids(users))).collect())
+) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
+    let mut shown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for reaction in records.reactions(room, message)? {
+        let (user, emoji, on) = reaction?;
+        if on {
+            shown.entry(emoji).or_default().push(user.to_string());
+        }
+    }
+    Ok(shown)
 }
 
 /// Which kind of room of members it is.

@@ -15,9 +15,14 @@ use starling_protocol::{
 
 use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
 
-/// Rows that are looked at for the unread of one room, at most: events that are no messages, and messages that do not
-/// count, lie among those that do.
-const UNREAD_ROWS_MAX: usize = 5 * UNREAD_COUNT_MAX;
+/// Messages that do not count (one's own, deleted ones) and that are passed over for the unread of one room, at most; it
+/// is what was counted by then. As many again of other events are passed over for what came late.
+const PASSED_OVER_MAX: usize = UNREAD_COUNT_MAX;
+/// Messages that are looked at for the unread of all rooms of a reader, at most: ten rooms in which nothing was read for
+/// long. What is left of a page of such rooms counts unseen.
+const UNREAD_LOOKS_MAX: usize = 20 * UNREAD_COUNT_MAX;
+/// Messages that are looked at for each room all the same: those of most rooms.
+const UNREAD_LOOKS_LEAST: usize = 50;
 /// Messages of blocked people that are passed over to find the last one to show.
 const HIDDEN_MAX: usize = 50;
 /// Above every origin.
@@ -40,12 +45,28 @@ pub struct RoomReader {
     /// Messages, and the views of people and rooms, as of the same moment.
     pub messages: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
+    /// How many messages may still be looked at to count the unread of rooms.
+    looks: usize,
 }
 
 /// Somebody, and whom he has blocked, as far as that was asked.
 struct Reader {
     user: UserId,
     blocked: BTreeMap<UserId, bool>,
+}
+
+/// Unread messages as they are counted.
+struct Count {
+    unread: Unread,
+    reader: Reader,
+    passed_over: usize,
+    looks: usize,
+}
+
+impl Count {
+    fn is_over(&self) -> bool {
+        self.unread.messages == UNREAD_COUNT_MAX || self.passed_over == PASSED_OVER_MAX
+    }
 }
 
 impl Store {
@@ -55,6 +76,7 @@ impl Store {
         Ok(RoomReader {
             messages: MessagesReader::read(&transaction)?,
             quick: transaction.open_table(tables::ROOMS)?,
+            looks: UNREAD_LOOKS_MAX,
         })
     }
 }
@@ -105,22 +127,30 @@ impl RoomReader {
 
     /// What a member has not read: what stands behind his mark, and what has come before it since. Without a mark, what
     /// came since he joined. Not his own messages, nor those that were deleted, nor those of people whom he has blocked.
-    /// Costs as much as there is unread, whatever there was before.
-    pub fn unread(&self, room: RoomId, user: UserId, member: &Member) -> Result<Unread, StoreError> {
-        let mut reader = Reader { user, blocked: BTreeMap::new() };
-        let mark = self.records().read_mark(user, room)?;
+    /// Costs as much as there is unread, whatever there was before, and no more than a bound; the bound of all rooms
+    /// that one reader is asked for leaves the rest of theirs unseen, where each message counts.
+    pub fn unread(&mut self, room: RoomId, user: UserId, member: &Member) -> Result<Unread, StoreError> {
+        let looks = self.looks.max(UNREAD_LOOKS_LEAST);
+        let reader = Reader { user, blocked: BTreeMap::new() };
+        let mut count = Count { unread: Unread::default(), reader, passed_over: 0, looks };
+        self.count_unread(&mut count, room, member)?;
+        self.looks = self.looks.saturating_sub(looks - count.looks);
+        Ok(count.unread)
+    }
+
+    fn count_unread(&self, count: &mut Count, room: RoomId, member: &Member) -> Result<(), StoreError> {
+        let mark = self.records().read_mark(count.reader.user, room)?;
         let joined = Pos { hlc: member.since, ..LAST };
         let read = mark.as_ref().map_or(joined, |mark| mark.pos.max(joined));
-        let mut unread = Unread::default();
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
         let behind = (Bound::Excluded(&read), Bound::Included(&end));
-        for row in self.messages.timeline.range::<&[u8; 50]>(behind)?.rev().take(UNREAD_ROWS_MAX) {
-            if unread.messages == UNREAD_COUNT_MAX {
-                return Ok(unread);
+        for row in self.messages.timeline.range::<&[u8; 50]>(behind)?.rev() {
+            self.count(count, tables::timeline_pos(row?.0.value()))?;
+            if count.is_over() {
+                return Ok(());
             }
-            self.count(&mut unread, &mut reader, tables::timeline_pos(row?.0.value()))?;
         }
-        let Some(mark) = mark else { return Ok(unread) };
+        let Some(mark) = mark else { return Ok(()) };
         let mut rows = 0;
         let scope = Scope::room(room);
         let end = tables::scope_key(&scope, LAST_ORIGIN, u64::MAX);
@@ -136,25 +166,34 @@ impl RoomReader {
                 // What was marked was read, even if the vector was given before it came.
                 let late = joined < place && place < mark.pos;
                 if late && self.messages.timeline.get(&tables::timeline_key(room, place))?.is_some() {
-                    self.count(&mut unread, &mut reader, place)?;
+                    self.count(count, place)?;
                 }
                 rows += 1;
-                if rows == UNREAD_ROWS_MAX || unread.messages == UNREAD_COUNT_MAX {
-                    return Ok(unread);
+                if rows == UNREAD_COUNT_MAX + 2 * PASSED_OVER_MAX || count.is_over() {
+                    return Ok(());
                 }
             }
             from = [&last[..], &[0]].concat();
         }
-        Ok(unread)
+        Ok(())
     }
 
     /// Counts a listed message, if it counts.
-    fn count(&self, unread: &mut Unread, reader: &mut Reader, place: Pos) -> Result<(), StoreError> {
-        let Some(posted) = self.posted_at(place)? else { return Ok(()) };
-        let own = posted.sender.user() == Some(reader.user);
-        if posted.text.is_some() && !own && !reader.has_blocked(self.records(), &posted)? {
+    fn count(&self, count: &mut Count, place: Pos) -> Result<(), StoreError> {
+        let Count { unread, reader, passed_over, looks } = count;
+        if *looks == 0 {
             unread.messages += 1;
-            unread.mentions += usize::from(posted.mentions.contains(&reader.user));
+            return Ok(());
+        }
+        *looks -= 1;
+        let posted = self.posted_at(place)?.filter(|posted| posted.text.is_some());
+        let theirs = posted.filter(|posted| posted.sender.user() != Some(reader.user));
+        match theirs {
+            Some(posted) if !reader.has_blocked(self.records(), &posted)? => {
+                unread.messages += 1;
+                unread.mentions += usize::from(posted.mentions.contains(&reader.user));
+            }
+            _ => *passed_over += 1,
         }
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! What the views say of rooms of members and their messages. For reads and for decisions within a commit alike.
 
-use std::collections::BTreeMap;
-
 use starling_protocol::{
     Emoji, InviteCode, MessageId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MessageKey, Role},
+    limits::{EDITS_PER_MESSAGE_MAX, REACTIONS_PER_MESSAGE_MAX},
     merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
 };
 
@@ -164,6 +163,12 @@ impl<T: Rows> Records<T> {
         Ok(last.and_then(|(key, ())| Some(Pos::from_bytes(key.try_into().ok()?))))
     }
 
+    /// How many edits a message has; as many as it takes, at most.
+    pub fn edits(&self, room: RoomId, message: MessageKey) -> Result<usize, StoreError> {
+        let edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
+        Ok(edits.take(EDITS_PER_MESSAGE_MAX).count())
+    }
+
     /// Whether a message was deleted.
     pub fn is_deleted(&self, room: RoomId, message: MessageKey) -> Result<bool, StoreError> {
         self.has::<Deleted>(&Scope::room(room), &message.to_bytes())
@@ -180,22 +185,21 @@ impl<T: Rows> Records<T> {
         self.get::<Reaction>(&Scope::room(room), &views::reaction_key(message, user, emoji))
     }
 
-    /// Who put which emoji on a message.
-    pub fn reactions(
-        &self,
+    /// What users did last with emoji on a message: who, which, whether it is on it. Of as many as a message takes, in
+    /// the order of users and emoji: two sides of a split may have put more on it.
+    pub fn reactions<'a>(
+        &'a self,
         room: RoomId,
         message: MessageKey,
-    ) -> Result<BTreeMap<String, Vec<UserId>>, StoreError> {
-        let mut reactions: BTreeMap<String, Vec<UserId>> = BTreeMap::new();
-        for row in self.scan::<Reaction>(&Scope::room(room), &message.to_bytes())? {
+    ) -> Result<impl Iterator<Item = Result<(UserId, String, bool), StoreError>> + use<'a, T>, StoreError>
+    {
+        let rows = self.scan::<Reaction>(&Scope::room(room), &message.to_bytes())?;
+        Ok(rows.take(REACTIONS_PER_MESSAGE_MAX).map(|row| {
             let (key, register) = row?;
-            if let Some((user, emoji)) = key.split_first_chunk()
-                && register.value
-            {
-                let emoji = String::from_utf8_lossy(emoji).into_owned();
-                reactions.entry(emoji).or_default().push(UserId(*user));
-            }
-        }
-        Ok(reactions)
+            let (user, emoji) = key
+                .split_first_chunk()
+                .ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))?;
+            Ok((UserId(*user), String::from_utf8_lossy(emoji).into_owned(), register.value))
+        }))
     }
 }

@@ -32,6 +32,10 @@ const SHOWN_AGAIN_MESSAGES: usize = 200;
 /// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
 const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 
+/// Of those who stand to somebody in some way, so many are told how he is shown now, at most; the others see it once they
+/// look at him again. The writer waits for it.
+const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
+
 /// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
 pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, told) = (HashMap::new(), BTreeSet::new());
@@ -267,7 +271,7 @@ impl Announcement<'_> {
     /// Those to whom he stands in some way see how he is shown now.
     fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
         self.look_again(user);
-        for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
+        for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_TOLD_MAX) {
             let (other, _) = acquaintance?;
             if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {
                 self.contact(records, other, user)?;

@@ -31,12 +31,14 @@ pub enum Quota {
     SearchesPerAccount,
     /// By user id.
     ContactRequestsPerAccount,
+    /// By user id.
+    BlocksPerAccount,
     /// By the id of an account's session.
     SignalsPerSession,
 }
 
 /// How many quotas there are.
-pub const QUOTAS: usize = 12;
+pub const QUOTAS: usize = 13;
 
 /// One line of the table.
 #[derive(Debug)]
@@ -75,6 +77,8 @@ pub const LIMITS: [Limit; QUOTAS] = [
     // While one types.
     limit(Quota::SearchesPerAccount, "searches_per_account", "120/m", "searches of one account"),
     limit(Quota::ContactRequestsPerAccount, "contact_requests_per_account", "60/h", "contact requests of one account"),
+    // Each may be of somebody with whom one had nothing to do, and is kept.
+    limit(Quota::BlocksPerAccount, "blocks_per_account", "300/h", "blocks by one account"),
     // What is told while one types and reads; each is a frame to everybody in the room.
     limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "signs of typing, reading and life of one session"),
 ];

@@ -93,6 +93,9 @@ pub trait Live: Send + Sync + 'static {
     /// Frames that tell a user of these things, without those that he may not see (any more).
     async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal>;
 
+    /// The frame that tells a user of a room as it is now, and whether he is in it.
+    async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;
+
     /// The stamp above which to post for a client that has shown `after`: none if this node holds that, for a post is
     /// stamped above all that is held in its room; otherwise one that does not run ahead of the wall clock.
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;

@@ -260,6 +260,10 @@ impl Live for Nobody {
         nobody()
     }
 
+    async fn room(&self, _: UserId, _: RoomId) -> Result<(String, bool), Refusal> {
+        nobody()
+    }
+
     async fn floor(&self, _: Pos) -> Result<Hlc, Refusal> {
         nobody()
     }

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use starling_protocol::{Hlc, Pos, RoomId, UserId, VersionVector, merge::contact::Relation};
 use starling_web::{
     lane::{CommitPoint, Utf8Bytes},
+    live_frame::RoomChange,
     service::{Around, Due, Live, Online, Refusal},
 };
 
@@ -71,6 +72,12 @@ impl Live for LiveService {
 
     async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal> {
         self.base.read(move |store| tell::frames(store, user, &due)).await
+    }
+
+    async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal> {
+        self.base
+            .read(move |store| tell::room(&mut store.room_reader()?, user, room, RoomChange::Updated))
+            .await
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {

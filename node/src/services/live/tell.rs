@@ -23,7 +23,7 @@ pub fn frames(store: &Store, user: UserId, due: &[Due]) -> Result<Vec<String>, S
         frames.extend(match *due {
             Due::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
             Due::Read { room, user: who } => read(&mut reader, user, room, who)?,
-            Due::Room { room, change } => self::room(&mut reader, user, room, change)?,
+            Due::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
             Due::Contact(other) => {
                 let contact = render::contact(reader.records(), user, other)?;
                 Some(LiveFrame::Contact { contact: &contact }.to_json())
@@ -74,12 +74,13 @@ fn read(
     Ok(Some(LiveFrame::Read { room_id, user_id, message_id }.to_json()))
 }
 
-fn room(
+/// A room as it is for a user, and whether he is in it.
+pub fn room(
     reader: &mut RoomReader,
     user: UserId,
     room: RoomId,
     change: RoomChange,
-) -> Result<Option<String>, StoreError> {
+) -> Result<(String, bool), StoreError> {
     // Of a room of which he may not know any more he is told no more than that.
     let is_known = match known_room(reader.records(), room, user) {
         Ok(_) => true,
@@ -93,5 +94,5 @@ fn room(
         (Some(_), RoomChange::Removed) => RoomChange::Updated,
         (Some(_), change) => change,
     };
-    Ok(Some(LiveFrame::Room { room: &room, change }.to_json()))
+    Ok((LiveFrame::Room { room: &room, change }.to_json(), room.role.is_some()))
 }

@@ -180,6 +180,28 @@ fn unread_is_counted_up_to_its_limit() {
     assert_eq!(node.unread(BOB), (999, 0));
 }
 
+/// No request costs more the longer nobody has read: what does not count is passed over so far, and rooms share a bound.
+#[test]
+fn unread_is_looked_for_so_far_and_no_further() {
+    let mut node = Node::with_rooms();
+    let posts = |by: UserId, first: u128, how_many: u128| {
+        let post = move |n| MessagePosted::new(id(first + n), Sender::User(by), text("x"));
+        (0..how_many).map(|n| EventDraft::new(Scope::room(ROOM), post(n))).collect::<Vec<_>>()
+    };
+    let most = UNREAD_COUNT_MAX as u128;
+    let (one, own, last) = (posts(ANN, 1, 1), posts(BOB, 10, most - 1), posts(BOB, 2 * most, 1));
+    node.act(move |_| Ok(one.clone())).unwrap();
+    node.act(move |_| Ok(own.clone())).unwrap();
+    assert_eq!(node.unread(BOB), (1, 0), "behind as many as are passed over");
+    node.act(move |_| Ok(last.clone())).unwrap();
+    assert_eq!(node.unread(BOB), (0, 0));
+    // Where there is too much in other rooms of the page, what is left of this one counts unseen.
+    let mut reader = node.store.room_reader().unwrap();
+    let rooms: Vec<_> =
+        (0..30).map(|_| room_object(&mut reader, ROOM, BOB).unwrap().unwrap().unread).collect();
+    assert_eq!((rooms[0], rooms[29]), (0, 951), "all but the newest 50");
+}
+
 #[test]
 fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
     let mut node = Node::with_rooms();

@@ -1,9 +1,11 @@
 //! What is done to messages afterwards, decided within the commit.
 
+use std::collections::BTreeSet;
+
 use starling_protocol::{
     Emoji, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
     event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet, Role},
-    limits::EMOJI_PER_MESSAGE_MAX,
+    limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
 use starling_web::service::Refusal;
 
@@ -67,6 +69,10 @@ pub fn edit(
     if let Some(refusal) = may_edit(&tables.records, target.room, user, &target.posted.sender)? {
         return Ok(Decision::Refuse(refusal));
     }
+    if tables.records.edits(target.room, target.key)? >= EDITS_PER_MESSAGE_MAX {
+        let detail = format!("a message is edited {EDITS_PER_MESSAGE_MAX} times at most");
+        return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
+    }
     let body = MessageEdited { message: target.key, text: Some(text.clone()) };
     let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
     Ok(Decision::Write(vec![draft]))
@@ -107,14 +113,40 @@ pub fn react(
     if on && let Some(refusal) = may_post(&tables.records, room, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    if on {
-        let shown = tables.records.reactions(room, key)?;
-        if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains_key(emoji.as_str()) {
-            let detail = format!("a message takes {EMOJI_PER_MESSAGE_MAX} different emoji at most");
-            return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
-        }
+    if on && let Some(detail) = has_no_place(tables, room, key, (user, emoji, last.is_none()))? {
+        return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
     let floor = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
     let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
     Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(floor)]))
+}
+
+/// Why a message does not take another reaction, if it does not. What was taken back counts where a reaction is new, for
+/// it stays noted: else the notes would grow with every emoji that comes and goes.
+fn has_no_place(
+    tables: &Tables<'_>,
+    room: RoomId,
+    message: MessageKey,
+    (user, emoji, is_new): (UserId, &Emoji, bool),
+) -> Result<Option<String>, StoreError> {
+    let (mut noted, mut his, mut shown) = (0, 0, BTreeSet::new());
+    for reaction in tables.records.reactions(room, message)? {
+        let (who, emoji, on) = reaction?;
+        noted += 1;
+        his += usize::from(who == user);
+        if on {
+            shown.insert(emoji);
+        }
+    }
+    Ok(if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains(emoji.as_str()) {
+        Some(format!("a message takes {EMOJI_PER_MESSAGE_MAX} different emoji at most"))
+    } else if is_new && his >= EMOJI_PER_USER_MAX {
+        Some(format!(
+            "you have tried {EMOJI_PER_USER_MAX} different emoji on this message, which is the most"
+        ))
+    } else if is_new && noted >= REACTIONS_PER_MESSAGE_MAX {
+        Some(format!("a message takes {REACTIONS_PER_MESSAGE_MAX} reactions at most"))
+    } else {
+        None
+    })
 }

@@ -2,16 +2,16 @@
 //!
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Scope, VersionVector,
-    event::{ContactSet, RoomDeleted, Stance, UserDeleted},
-    limits::EMOJI_PER_MESSAGE_MAX,
+    Emoji, ErrorCode, EventDraft, MessageKey, Scope, Sender, UserId, VersionVector,
+    event::{ContactSet, ReactionSet, RoomDeleted, Stance, UserDeleted},
+    limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
 use starling_web::service::{NewMessage, Refusal, Wanted};
 
 use super::read;
 use crate::{
     services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
-    store::OpResult,
+    store::{Decision, OpResult},
 };
 
 /// So far ahead that what is stamped there pushes no other node's clock as far.
@@ -190,6 +190,47 @@ fn reactions_are_set_and_taken_back_and_bounded() {
     let refusal = one.react(BOB, 1, "one-too-many", true).unwrap_err();
     assert_eq!((refusal.code, refusal.field), (ErrorCode::Invalid, Some("emoji")));
     one.react(BOB, 1, "🎉", true).unwrap();
+}
+
+/// What comes and goes leaves a note of itself, which is looked at whenever something is done to the message.
+#[test]
+fn reactions_that_come_and_go_are_bounded_and_those_that_were_there_may_come_again() {
+    let mut node = Node::with_rooms();
+    node.say(BOB, 1, "a");
+    for n in 0..EMOJI_PER_USER_MAX {
+        node.react(BOB, 1, &format!("e{n}"), true).unwrap();
+        node.react(BOB, 1, &format!("e{n}"), false).unwrap();
+    }
+    assert_eq!(code(node.react(BOB, 1, "another", true)), Some(ErrorCode::Invalid));
+    node.react(BOB, 1, "e7", true).unwrap();
+    node.react(EVE, 1, "another", true).unwrap();
+    // As nodes that did not know of each other's reactions may come to.
+    let message = MessageKey { sender: Sender::User(BOB).key(), id: id(1) };
+    let drafts: Vec<_> = (0..=REACTIONS_PER_MESSAGE_MAX as u128)
+        .map(|n| {
+            let (user, emoji) = (UserId((n | (5 << 120)).to_be_bytes()), Emoji::parse("👍").unwrap());
+            EventDraft::new(Scope::room(ROOM), ReactionSet { message, user, emoji, on: true })
+        })
+        .collect();
+    node.decide(move |_| Ok(Decision::Write(drafts.clone()))).unwrap();
+    assert_eq!(code(node.react(ANN, 1, "👍", true)), Some(ErrorCode::Invalid), "1,000 are there");
+    let shown: usize = node.shown(1).reactions.values().map(Vec::len).sum();
+    assert_eq!(shown, REACTIONS_PER_MESSAGE_MAX - (EMOJI_PER_USER_MAX - 1));
+    node.react(BOB, 1, "e7", false).unwrap();
+    node.react(BOB, 1, "e7", true).unwrap();
+}
+
+#[test]
+fn a_message_is_edited_so_often_and_no_more() {
+    let mut node = Node::with_rooms();
+    node.say(BOB, 1, "a");
+    for n in 0..EDITS_PER_MESSAGE_MAX {
+        node.edit(BOB, 1, &format!("b{n}")).unwrap();
+    }
+    assert_eq!(code(node.edit(BOB, 1, "c")), Some(ErrorCode::Invalid));
+    assert_eq!(node.shown(1).body, "b99");
+    node.delete(BOB, 1).unwrap();
+    assert!(!node.holds("b99"));
 }
 
 /// Section 4: removal wins; a body is erased from the log, also one that arrives later.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use starling_protocol::{
-    EventBody, EventDraft, RoomName, Scope, Topic, UserId, VersionVector,
+    DisplayName, EventBody, EventDraft, RoomName, Scope, Topic, UserId, VersionVector,
     event::{
-        ContactSet, MemberSet, Membership, ReadMarked, Role, RoomChanged, RoomOpened, Stance, Visibility,
-        direct_room,
+        ContactSet, MemberSet, Membership, ProfileChanged, ReadMarked, Role, RoomChanged, RoomOpened, Stance,
+        Visibility, direct_room,
     },
 };
 use starling_web::lane::{CommitPoint, Subscription};
@@ -169,4 +169,24 @@ fn a_contact_is_told_how_the_other_stands_and_a_block_only_to_who_blocks() {
     stage.write(Scope::user(EVE), ContactSet { to: ANN, round: 1, stance: Stance::Blocked });
     assert_eq!(eve.texts(), ["contact blocked", "look again"]);
     assert_eq!(ann.texts(), ["look again"], "who is blocked is not to know; her sessions are");
+}
+
+/// The writer waits for it: what it costs does not grow with those whom somebody once asked or blocked.
+#[test]
+fn so_many_acquaintances_are_told_how_one_is_shown_and_no_more() {
+    let mut stage = Stage::new();
+    let mut bob = stage.follow(BOB);
+    let renamed = |name| ProfileChanged { display_name: Some(DisplayName::parse(name).unwrap()) };
+    stage.write(Scope::user(ANN), ContactSet { to: BOB, round: 0, stance: Stance::Yes });
+    bob.texts();
+    stage.write(Scope::user(ANN), renamed("one"));
+    assert_eq!(bob.texts(), ["contact incoming", "look again"]);
+    // Their ids come before his.
+    let to = |n: u128| UserId((n | (1 << 120)).to_be_bytes());
+    let asked = (0..ACQUAINTANCES_TOLD_MAX as u128)
+        .map(|n| EventDraft::new(Scope::user(ANN), ContactSet { to: to(n), round: 0, stance: Stance::Yes }));
+    let asked: Vec<_> = asked.collect();
+    stage.after(|node| node.decide(move |_| Ok(Decision::Write(asked.clone()))).unwrap());
+    stage.write(Scope::user(ANN), renamed("two"));
+    assert!(bob.texts().is_empty());
 }

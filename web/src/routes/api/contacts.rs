@@ -188,7 +188,7 @@ struct AskContact {
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
         (status = 201, description = "He was asked, or you are contacts now.", body = Contact),
-        Refuses<(NotFound, AlreadyExists, Invalid)>,
+        Refuses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
     ),
     security(("bearer" = []), ("cookie" = [])),
 )]
@@ -258,7 +258,7 @@ async fn decline_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid)>),
+    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid, RateLimited)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn block(
@@ -266,6 +266,7 @@ async fn block(
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
+    web.guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
     act(&web, caller, ContactAct::Block, &user_id).await
 }
 

@@ -216,7 +216,7 @@ struct EditMessage {
 
 /// Edit a message
 ///
-/// As its author.
+/// As its author, 100 times at most.
 #[utoipa::path(
     patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
     responses(
@@ -256,7 +256,8 @@ async fn delete_message(
 
 /// React to a message
 ///
-/// A message takes 50 different emoji at most.
+/// A message takes 50 different emoji at most, and 1,000 reactions; 50 different emoji of one user. Of the latter two those
+/// count that were taken back.
 #[utoipa::path(
     put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(

@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     lane::{CommitPoint, Frame, Lagged},
-    live_frame::{LiveFrame, RoomChange},
+    live_frame::LiveFrame,
     objects::PresenceState,
     routes::Web,
-    service::{Around, CaughtUp, Due, Identity, Online, Post, Refusal},
+    service::{Around, CaughtUp, Identity, Online, Post, Refusal},
     session::{
         Brought, Posts,
         headway::Headway,
@@ -241,9 +241,12 @@ impl<'a> Live<'a> {
         }
         self.send(frames, outbox).await?;
         if frames.iter().any(|frame| frame.is_look_again() && frame.commit > self.sent.number) {
-            self.look_again(outbox).await?;
-            let change = if self.tails.follows(room) { RoomChange::Updated } else { RoomChange::Removed };
-            self.tell(vec![Due::Room { room, change }], outbox).await?;
+            // Of all else that surrounds him, his own lane says when it has changed.
+            let (frame, is_in) = self.web.live.room(self.identity.user, room).await.map_err(End::Refused)?;
+            if !is_in {
+                self.look_again(outbox).await?;
+            }
+            outbox.feed(frame).await?;
             self.tell_who_is_there(outbox).await?;
         }
         Ok(())

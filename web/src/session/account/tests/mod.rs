@@ -108,6 +108,21 @@ async fn who_was_removed_is_sent_nothing_of_the_room_any_more() {
     assert!(!client.got.contains(&3), "he is not in the room any more");
 }
 
+/// A change of a room that thousands are in makes each of them read that room, and nothing else.
+#[tokio::test]
+async fn what_changes_of_a_room_is_looked_at_alone_unless_it_is_gone() {
+    let mut client = Client::connected().await;
+    let looked = |client: &Client| client.world.looked_around.load(Ordering::Relaxed);
+    let before = looked(&client);
+    client.world.change_room(1, ROOMS[0], false);
+    client.until("room").await;
+    assert_eq!(looked(&client), before);
+    client.world.change_room(2, ROOMS[0], true);
+    client.until("room").await;
+    assert_eq!(looked(&client), before + 1);
+    assert!(client.world.lanes.get(ROOMS[0]).is_none(), "he follows it no longer");
+}
+
 #[tokio::test]
 async fn of_a_room_that_he_comes_into_nothing_is_lost_from_then_on() {
     let mut client = Client::connected().await;

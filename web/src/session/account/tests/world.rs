@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -48,6 +48,8 @@ pub struct World {
     pub lanes: Arc<Lanes>,
     pub alive: AtomicBool,
     around: Mutex<Around>,
+    /// How often was asked for all that surrounds him.
+    pub looked_around: AtomicU64,
     /// Messages: number, room, author.
     posted: Mutex<Vec<(u64, RoomId, UserId)>>,
     /// What rooms were shown.
@@ -111,6 +113,16 @@ impl World {
         self.lanes.get(room).unwrap().push([frame]);
     }
 
+    /// Changes a room for all who are in it; he is not any more if it is gone.
+    pub fn change_room(&self, n: u64, room: RoomId, gone: bool) {
+        if gone {
+            self.around().rooms.remove(&room);
+        }
+        self.lanes.begin(n);
+        self.lanes.get(room).unwrap().push([Frame::look_again(n)]);
+        self.publish(n);
+    }
+
     pub fn come(&self, n: u64, room: RoomId) {
         self.around().rooms.insert(room);
         self.tell_room(n);
@@ -159,6 +171,7 @@ impl Authentication for World {
 #[async_trait]
 impl Live for World {
     async fn around(&self, _: UserId) -> Result<Around, Refusal> {
+        self.looked_around.fetch_add(1, Ordering::Relaxed);
         Ok(World::around(self).clone())
     }
 
@@ -202,6 +215,10 @@ impl Live for World {
             _ => None,
         };
         Ok(due.into_iter().filter_map(tell).collect())
+    }
+
+    async fn room(&self, _: UserId, room: RoomId) -> Result<(String, bool), Refusal> {
+        Ok((r#"{"type":"room"}"#.into(), World::around(self).rooms.contains(&room)))
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
@@ -293,6 +310,7 @@ impl Client {
             lanes: Arc::clone(&lanes),
             alive: AtomicBool::new(true),
             around: Mutex::new(around),
+            looked_around: AtomicU64::new(0),
             posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
             shown: Mutex::default(),
         });
