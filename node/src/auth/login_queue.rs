@@ -72,8 +72,8 @@ impl<J> LoginQueue<J> {
         let (tries, unknown) = match caller {
             Caller::LoggedIn => (0, false),
             Caller::Stranger { address, account } => {
-                let pair = self.pair(address, account);
-                if self.known.contains(&pair) || self.known_before.contains(&pair) {
+                if self.is_known(address, account) {
+                    let pair = self.pair(address, account);
                     (self.tries.count(pair, now).saturating_sub(KNOWN_TRIES_FREE), false)
                 } else {
                     let address = self.hash(&[&network(address)]);
@@ -104,6 +104,12 @@ impl<J> LoginQueue<J> {
         }
         let pair = self.pair(address, account);
         self.known.insert(pair);
+    }
+
+    /// Whether it was, as far as that is remembered.
+    pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
+        let pair = self.pair(address, account);
+        self.known.contains(&pair) || self.known_before.contains(&pair)
     }
 
     fn pair(&self, address: IpAddr, account: &str) -> u64 {

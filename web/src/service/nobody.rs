@@ -1,5 +1,7 @@
 //! Services for tests in which nobody has an account.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{
@@ -42,6 +44,10 @@ impl Authentication for Nobody {
 impl Accounts for Nobody {
     fn judge_password(&self, _: &str) -> Result<(), String> {
         Ok(())
+    }
+
+    fn is_known(&self, _: IpAddr, _: &str) -> bool {
+        false
     }
 
     async fn register(&self, _: Client<'_>, _: Registration) -> Result<LoggedIn, Refusal> {
