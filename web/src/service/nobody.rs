@@ -136,11 +136,11 @@ impl Administration for Nobody {
         nobody()
     }
 
-    async fn change(&self, _: UserId, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
+    async fn change(&self, _: Identity, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
         nobody()
     }
 
-    async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
+    async fn make_reset_link(&self, _: Identity, _: UserId) -> Result<ResetLink, Refusal> {
         nobody()
     }
 

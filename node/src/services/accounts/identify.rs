@@ -32,7 +32,8 @@ impl Authentication for AccountsService {
             }
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),
         });
-        if proven { Ok(Identity { user, session, admin }) } else { Err(unauthenticated()) }
+        let personal = matches!(proof, Proof::Personal(_));
+        if proven { Ok(Identity { user, session, admin, personal }) } else { Err(unauthenticated()) }
     }
 
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {
