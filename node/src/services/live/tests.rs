@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use starling_protocol::{
     EventDraft, RoomName, Scope, VersionVector,
-    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted},
+    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted, RoomOpened},
     limits::REPLAY_EVENTS_MAX,
 };
 use starling_web::service::{ContactAct, Wanted};
@@ -266,4 +266,24 @@ fn a_block_is_known_to_none_but_those_who_knew_each_other() {
     assert_eq!(known(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
     let mates = mates(&records, ANN).unwrap();
     assert_eq!(mates, HashSet::from([EVE]));
+}
+
+#[test]
+fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment() {
+    let mut node = Node::with_rooms();
+    let act = |user, what, other| {
+        move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, user, what, other)
+    };
+    node.decide(act(ANN, ContactAct::Ask, STRANGER)).unwrap();
+    node.decide(act(STRANGER, ContactAct::Accept, ANN)).unwrap();
+    let direct = RoomId([7; 10]);
+    node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
+    let see = |node: &Node| {
+        let records = node.store.records().unwrap();
+        let quiet = around(&records, STRANGER).unwrap().quiet.contains(&direct);
+        (mates(&records, STRANGER).unwrap().contains(&ANN), quiet)
+    };
+    assert_eq!(see(&node), (true, false));
+    node.decide(act(ANN, ContactAct::Remove, STRANGER)).unwrap();
+    assert_eq!(see(&node), (false, true));
 }
