@@ -54,9 +54,16 @@ pub fn may_post<T: Rows>(
     if records.role(room, user)?.is_none() {
         return Ok(Some(no_such_room()));
     }
-    let Some(other) = other_side(records, room, user)? else { return Ok(None) };
-    let refused = records.relation(user, other)? != Relation::Accepted;
-    Ok(refused.then(not_contacts))
+    Ok((!are_in_touch(records, room, user)?).then(not_contacts))
+}
+
+/// Whether those in a room write to each other, and see who is there and types: in all but a direct room of two who are
+/// not contacts any more.
+pub fn are_in_touch<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
+    match other_side(records, room, user)? {
+        Some(other) => Ok(records.relation(user, other)? == Relation::Accepted),
+        None => Ok(true),
+    }
 }
 
 /// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on

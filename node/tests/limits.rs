@@ -5,7 +5,8 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::account::{Account, CHEAP_HASHES, call};
+use serde_json::json;
+use support::account::{Account, CHEAP_HASHES, PASSWORD, call};
 use support::http::{Answer, create_room, get, request};
 use support::{Client, Frame, Node};
 use uuid::Uuid;
@@ -50,6 +51,32 @@ async fn rooms_are_limited_per_client_behind_a_trusted_proxy() {
     check_exactly(node.http, 3, "2001:db8:1:3::1").await;
     let metrics = get(node.http, "/metrics").await.expect("an answer").text();
     assert!(metrics.contains("starling_rate_limited_total{limit=\"rooms_per_address\"} 6"), "{metrics}");
+}
+
+async fn log_in(node: SocketAddr, from: &str, password: &str) -> u16 {
+    let headers = [("x-forwarded-for", from), ("content-type", "application/json")];
+    let body = json!({"username": "alice", "password": password}).to_string();
+    let answer = request(node, "POST", "/api/v1/login", &headers, body.as_bytes()).await;
+    answer.expect("login is answered").status
+}
+
+#[tokio::test]
+async fn nobody_shuts_another_out_of_his_account() {
+    let limits = ["--limit-logins-per-account", "3/h", "--limit-logins-per-account-everywhere", "5/h"];
+    let proxy = ["--trusted-proxy", "127.0.0.0/8"];
+    let node = Node::lone(&[&CHEAP_HASHES[..], &limits[..], &proxy[..]].concat()).await;
+    Account::register(node.http, "alice").await;
+    for expected in [401, 401, 401, 429] {
+        assert_eq!(log_in(node.http, "192.0.2.1", "a guess").await, expected);
+    }
+    assert_eq!(log_in(node.http, "192.0.2.1", PASSWORD).await, 429, "who guesses stays out");
+    assert_eq!(log_in(node.http, "192.0.2.9", PASSWORD).await, 200, "from elsewhere she comes in");
+    // Many guess together: from new addresses nobody comes in for a while, but she does from her own.
+    for from in ["192.0.2.2", "192.0.2.3"] {
+        assert_eq!(log_in(node.http, from, "a guess").await, 401);
+    }
+    assert_eq!(log_in(node.http, "192.0.2.4", PASSWORD).await, 429);
+    assert_eq!(log_in(node.http, "192.0.2.9", PASSWORD).await, 200);
 }
 
 #[tokio::test]

@@ -131,6 +131,11 @@ impl<J> LoginQueue<J> {
         self.known.insert(self.pair(address, account));
     }
 
+    /// Whether it was, as far as that is remembered.
+    pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
+        self.known.contains(self.pair(address, account))
+    }
+
     fn pair(&self, address: IpAddr, account: &str) -> u64 {
         self.hash(&[&network(address), account.as_bytes()])
     }

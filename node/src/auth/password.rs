@@ -144,6 +144,11 @@ impl Passwords {
     pub fn remember(&self, address: IpAddr, account: &str) {
         self.pool.remember(address, account);
     }
+
+    /// Whether that is so.
+    pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
+        self.pool.is_known(address, account)
+    }
 }
 
 /// The work itself.

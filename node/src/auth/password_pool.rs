@@ -92,6 +92,11 @@ impl PasswordPool {
     pub fn remember(&self, address: IpAddr, account: &str) {
         self.0.line().queue.remember(address, account);
     }
+
+    /// Whether that is so, as far as it is remembered.
+    pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
+        self.0.line().queue.is_known(address, account)
+    }
 }
 
 impl Drop for PasswordPool {

@@ -43,26 +43,34 @@ impl<T: Rows> Records<T> {
 
     /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession owns it.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
-        if self.member_room(room)?.is_none() {
-            return Ok(None);
-        }
+        let Some(state) = self.member_room(room)? else { return Ok(None) };
         let Some(role) = self.standing_in(room, user)?.and_then(|member| member.role()) else {
             return Ok(None);
         };
-        Ok(Some(if self.first_member(room)? == Some(user) && self.is_named(room)? {
-            Role::Owner
-        } else {
-            role
-        }))
+        // A direct room has no owner, and its two people stay.
+        if state.name().is_none() {
+            return Ok(Some(role));
+        }
+        if self.is_gone(user)? {
+            return Ok(None);
+        }
+        Ok(Some(if self.first_member(room, None)? == Some(user) { Role::Owner } else { role }))
     }
 
-    /// A direct room has no owner.
-    fn is_named(&self, room: RoomId) -> Result<bool, StoreError> {
-        Ok(self.member_room(room)?.is_some_and(|room| room.name().is_some()))
+    /// Who comes first in the succession of a room, besides one. Whose account was deleted is passed over: across a
+    /// split he may have been made a member all the same.
+    pub fn first_member(&self, room: RoomId, besides: Option<UserId>) -> Result<Option<UserId>, StoreError> {
+        for member in self.members(room, &[])? {
+            let (user, _) = member?;
+            if Some(user) != besides && !self.is_gone(user)? {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
     }
 
-    fn first_member(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
-        self.members(room, &[])?.next().map(|member| member.map(|(user, ..)| user)).transpose()
+    fn is_gone(&self, user: UserId) -> Result<bool, StoreError> {
+        Ok(self.account(user)?.is_some_and(|account| account.deleted))
     }
 
     /// The members of a room in the order of succession, from a key on (that of the last one, and a zero): user, key.
@@ -187,11 +195,11 @@ impl<T: Rows> Records<T> {
 
     /// What users did last with emoji on a message: who, which, whether it is on it. Of as many as a message takes, in
     /// the order of users and emoji: two sides of a split may have put more on it.
-    pub fn reactions<'a>(
-        &'a self,
+    pub fn reactions(
+        &self,
         room: RoomId,
         message: MessageKey,
-    ) -> Result<impl Iterator<Item = Result<(UserId, String, bool), StoreError>> + use<'a, T>, StoreError>
+    ) -> Result<impl Iterator<Item = Result<(UserId, String, bool), StoreError>> + use<'_, T>, StoreError>
     {
         let rows = self.scan::<Reaction>(&Scope::room(room), &message.to_bytes())?;
         Ok(rows.take(REACTIONS_PER_MESSAGE_MAX).map(|row| {

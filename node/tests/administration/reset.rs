@@ -10,7 +10,7 @@ use starling_protocol::event::ResetLinkMade;
 use starling_protocol::{EventDraft, NodeId, Scope, UserId};
 
 use crate::commands::user;
-use crate::support::account::{CHEAP_HASHES, PASSWORD, login};
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
 use crate::support::http::Answer;
 use crate::support::{Account, Cluster, Node};
 use crate::visitor::{Visitor, page, sent_to};
@@ -114,4 +114,23 @@ async fn links_are_made_by_administrators_for_accounts_that_are() {
     page(&Visitor::at(node.http).submit(&link, &[("password", NEW)]).await, 404);
     let gone = admin.call(node.http, "POST", &target(&bob.id), None).await;
     assert_eq!(gone.code(), "not_found", "{}", gone.text());
+}
+
+/// Promise: a personal token that leaked is not worth its administrator's account.
+#[tokio::test]
+async fn a_personal_token_administers_nothing_and_ends_with_a_reset() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    let admin = administrator(&node, "root").await;
+    let made = admin.call(node.http, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
+    let token = Some(made["token"].as_str().expect("a token"));
+    let target = format!("/admin/users/{}", admin.id);
+    let link = format!("{target}/reset-link");
+    let asked = call(node.http, "POST", &link, token, None).await;
+    assert_eq!((asked.status, asked.code().as_str()), (403, "forbidden"), "{}", asked.text());
+    let asked = call(node.http, "PATCH", &target, token, Some(json!({"disabled": false}))).await;
+    assert_eq!((asked.status, asked.code().as_str()), (403, "forbidden"), "{}", asked.text());
+    assert_eq!(call(node.http, "GET", "/admin/users", token, None).await.status, 200, "it may look");
+    let link = path(&admin.call(node.http, "POST", &link, None).await);
+    sent_to(&Visitor::at(node.http).submit(&link, &[("password", NEW)]).await);
+    assert_eq!(call(node.http, "GET", "/me", token, None).await.code(), "unauthenticated");
 }

@@ -125,6 +125,30 @@ async fn presence_follows_people_over_nodes_and_ends_with_theirs() {
 }
 
 #[tokio::test]
+async fn who_is_no_contact_any_more_is_seen_neither_coming_nor_typing() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let (ann, bob) = (Account::register(a, "ann").await, Account::register(b, "bob").await);
+    let room = befriend((&ann, a), (&bob, b)).await;
+    let mut at_a = Live::join(a, &ann.access).await;
+    does(&ann, a, "DELETE", &format!("/contacts/{}", bob.id), Value::Null, 204).await;
+    at_a.until("that it is over", |frame| (frame["contact"]["state"] == "none").then_some(())).await;
+    assert_eq!(Live::join(b, &bob.access).await.welcome["presence"], json!([]));
+    let mut at_b = Live::join(b, &bob.access).await;
+    at_a.send(json!({"type": "typing", "room_id": room})).await;
+    at_a.send(json!({"type": "ping"})).await;
+    at_a.until_type("pong").await;
+    drop(at_a);
+    Live::join(a, &ann.access).await;
+    does(&bob, a, "POST", "/rooms", json!({"name": "hall"}), 201).await;
+    let unasked = |frame: &Value| {
+        assert!(!["typing", "presence"].iter().any(|kind| frame["type"] == *kind), "{frame}");
+        (frame["room"]["name"] == "hall").then_some(())
+    };
+    at_b.until("what he did himself after all that", unasked).await;
+}
+
+#[tokio::test]
 async fn a_block_hides_both_from_each_other_and_ends_what_they_say() {
     let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
     let [a, b] = [0, 1].map(|node| cluster[node].http);

@@ -19,8 +19,11 @@ pub enum Quota {
     RegistrationsPerAddress,
     /// By the client's network.
     LoginsPerAddress,
-    /// By user name, folded. A right password forgives what was wrong before it ([`super::Rates::forgive`]).
+    /// By the client's network and user name, folded; a right password forgives what was wrong before it
+    /// ([`super::Rates::forgive`]). By user id where a session is asked for the password again.
     LoginsPerAccount,
+    /// By user name, folded, from wherever. Those pass who logged in from there before: strangers do not lock them out.
+    LoginsPerAccountEverywhere,
     /// By guest id, or by the id of an account's session. Never by address: many people share one.
     MessagesPerSession,
     /// By user id, over all sessions and calls.
@@ -38,7 +41,7 @@ pub enum Quota {
 }
 
 /// How many quotas there are.
-pub const QUOTAS: usize = 13;
+pub const QUOTAS: usize = 14;
 
 /// One line of the table.
 #[derive(Debug)]
@@ -68,8 +71,9 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
     // Each costs a hash of a password, right or wrong; that queue is bounded as well.
     limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
-    // Guessing: some 3,000 passwords a day. Sessions that are open go on.
-    limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account"),
+    // Guessing: some 3,000 passwords a day from one address, ten times that from all. Sessions that are open go on.
+    limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account from one address"),
+    limit(Quota::LoginsPerAccountEverywhere, "logins_per_account_everywhere", "200/10m", "failed logins to one account"),
     // No human comes near it; a program that posts 100 a second does not meet it either.
     limit(Quota::MessagesPerSession, "messages_per_session", "500/5s", "messages of one session"),
     limit(Quota::MessagesPerAccount, "messages_per_account", "1000/5s", "messages of one account"),

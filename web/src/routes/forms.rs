@@ -143,7 +143,7 @@ async fn log_in(
 ) -> Response {
     let LoginForm { username, password, next } = form;
     let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
-    match limited(&web, address, &username, login).await {
+    match limited(&web, address, &username, login, |session| &session.me).await {
         Ok(session) => entered(&site, &session, local(&next)),
         Err(refusal) => shown(&refusal.into(), |problem| {
             let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };

@@ -341,8 +341,32 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
     let identity = caller::identity(web, &Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
     let user = web.live.around(identity.user).await?.user;
-    // A renamed account's name may be longer than a guest's.
-    let name: String = user.username.chars().take(GUEST_NAME_CHARS_MAX).collect();
     let gone = |_| Refusal::new(ErrorCode::Unavailable, "the account is gone");
-    Ok(Somebody::User(identity, GuestName::parse(&name).map_err(gone)?))
+    Ok(Somebody::User(identity, GuestName::parse(&name_as_guest(&user.username)).map_err(gone)?))
+}
+
+/// An account's name, as long as a guest's may be. Of `name~xxxx` the end stays: the beginning alone is another's.
+fn name_as_guest(username: &str) -> String {
+    let (name, suffix) = username.split_at(username.find('~').unwrap_or(username.len()));
+    let most = GUEST_NAME_CHARS_MAX.saturating_sub(suffix.chars().count());
+    name.chars().take(most).chain(suffix.chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_account_is_not_shown_as_the_one_who_has_its_name() {
+        let longest = "a".repeat(32);
+        for (username, shown) in [
+            ("ann", "ann".to_owned()),
+            ("ann~x1y2", "ann~x1y2".to_owned()),
+            (&longest, longest.clone()),
+            (&format!("{longest}~x1y2"), format!("{}~x1y2", "a".repeat(27))),
+        ] {
+            assert_eq!(name_as_guest(username), shown);
+            assert!(GuestName::parse(&shown).is_ok(), "{shown}");
+        }
+    }
 }

@@ -101,6 +101,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// time; `Overloaded` if too many passwords wait.
     async fn login(&self, client: Client<'_>, name: &str, password: Secret) -> Result<LoggedIn, Refusal>;
 
+    /// Whether the password of this name (folded) was right from there before, as far as this node remembers.
+    fn is_known(&self, address: IpAddr, name: &str) -> bool;
+
     /// As [`Accounts::login`], for a browser.
     async fn login_browser(
         &self,

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use starling_protocol::UserId;
 
-use super::{Client, Refusal, Secret};
+use super::{Client, Identity, Refusal, Secret};
 use crate::objects::ManagedUser;
 
 /// What is to be changed of an account.
@@ -38,11 +38,13 @@ pub trait Administration: Send + Sync + 'static {
         most: usize,
     ) -> Result<Vec<ManagedUser>, Refusal>;
 
-    /// Changes what an account may. `Forbidden` too where nobody would administer the service any more.
-    async fn change(&self, by: UserId, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal>;
+    /// Changes what an account may. `Forbidden` too where nobody would administer the service any more, and to personal
+    /// access tokens.
+    async fn change(&self, by: Identity, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal>;
 
-    /// Makes a link with which the account's owner chooses a new password; earlier links end.
-    async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal>;
+    /// Makes a link with which the account's owner chooses a new password; earlier links end. `Forbidden` to personal
+    /// access tokens.
+    async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal>;
 
     /// Whether `/setup/CODE` lets somebody make the first administrator's account: the code is right, and there is none
     /// yet. That there is none is decided once more as the account is made ([`super::Door::Setup`]).
@@ -52,8 +54,8 @@ pub trait Administration: Send + Sync + 'static {
     /// any more.
     async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
 
-    /// Chooses a password, which [`super::Accounts::judge_password`] finds good, through a reset link: the link and all
-    /// logins end. Gives the account's name.
+    /// Chooses a password, which [`super::Accounts::judge_password`] finds good, through a reset link: the link, all
+    /// logins and all personal access tokens end. Gives the account's name.
     async fn reset_password(
         &self,
         client: Client<'_>,

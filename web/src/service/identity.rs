@@ -23,6 +23,8 @@ pub struct Identity {
     pub session: SessionId,
     /// Whether he administers the service.
     pub admin: bool,
+    /// Whether a personal access token asks: what it may do is worth less than his account, for it may leak.
+    pub personal: bool,
 }
 
 /// Recognises users. Every node recognises what any node gave out.

@@ -16,6 +16,9 @@ pub struct Around {
     pub user: User,
     /// The rooms of members in which he is.
     pub rooms: HashSet<RoomId>,
+    /// Those among them that are direct rooms of two who are no contacts any more: neither sees the other come, go or
+    /// type there.
+    pub quiet: HashSet<RoomId>,
     /// His contacts.
     pub contacts: HashSet<UserId>,
     /// Whom he has blocked: nothing that they do is shown to him.

@@ -1,5 +1,7 @@
 //! Services for tests in which nobody has an account.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{
@@ -42,6 +44,10 @@ impl Authentication for Nobody {
 impl Accounts for Nobody {
     fn judge_password(&self, _: &str) -> Result<(), String> {
         Ok(())
+    }
+
+    fn is_known(&self, _: IpAddr, _: &str) -> bool {
+        false
     }
 
     async fn register(&self, _: Client<'_>, _: Registration) -> Result<LoggedIn, Refusal> {
@@ -130,11 +136,11 @@ impl Administration for Nobody {
         nobody()
     }
 
-    async fn change(&self, _: UserId, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
+    async fn change(&self, _: Identity, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
         nobody()
     }
 
-    async fn make_reset_link(&self, _: UserId, _: UserId) -> Result<ResetLink, Refusal> {
+    async fn make_reset_link(&self, _: Identity, _: UserId) -> Result<ResetLink, Refusal> {
         nobody()
     }
 

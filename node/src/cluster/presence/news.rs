@@ -13,6 +13,7 @@ use starling_web::{
 
 use super::PresenceMap;
 use crate::{
+    permissions::are_in_touch,
     store::{Store, StoreError},
     supervisor::Part,
 };
@@ -65,7 +66,7 @@ impl PresenceMap {
             let frame = LiveFrame::Presence(Available { user_id: user.to_string(), state });
             let frame = Utf8Bytes::from(frame.to_json());
             for (room, member) in records.rooms_of(user)? {
-                if member.role().is_some() {
+                if member.role().is_some() && are_in_touch(&records, room, user)? {
                     self.show(room, user, frame.clone());
                 }
             }

@@ -48,7 +48,8 @@ impl Authentication for AccountsService {
         if matches!(proof, Proof::Cookie(_)) && self.is_seen_anew(&state) {
             tokio::spawn(self.clone().note_use(user, session));
         }
-        Ok(Identity { user, session, admin })
+        let personal = matches!(proof, Proof::Personal(_));
+        Ok(Identity { user, session, admin, personal })
     }
 
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {

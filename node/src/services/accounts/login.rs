@@ -22,6 +22,8 @@ struct Candidate {
     user: UserId,
     password: Pos,
     hash: String,
+    /// Whether the name as it was typed is his, and not another's from whom he was renamed.
+    is_his: bool,
 }
 
 impl AccountsService {
@@ -42,11 +44,13 @@ impl AccountsService {
             self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
             return Err(if ready { bad_credentials() } else { catching_up() });
         }
-        for Candidate { user, password: change, hash } in candidates {
+        for Candidate { user, password: change, hash, is_his } in candidates {
             let verified = self.passwords.verify(caller, Some(hash), password.clone());
             let verified = verified.await.map_err(overloaded)?;
             if verified.ok {
-                self.passwords.remember(client.address, &account);
+                if is_his {
+                    self.passwords.remember(client.address, &account);
+                }
                 let checked = Checked { user, password: change };
                 if verified.needs_rehash {
                     tokio::spawn(self.clone().rehash(checked, password));
@@ -83,12 +87,13 @@ fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidat
     for (claim, user) in records.claims(&name)? {
         // Who has chosen another name since has that one.
         let current = records.claim_of(user)?.is_some_and(|(current, _)| current == claim);
+        let is_his = records.username(user)?.is_some_and(|shown| shown == typed);
         let meant = base == typed || renamed(&name, user) == typed;
         if !current || !meant || !seen.insert(user) || candidates.len() == CANDIDATES_MAX {
             continue;
         }
         let password = password_of(records, user, |password| (password.change, password.hash.to_owned()))?;
-        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash }));
+        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_his }));
     }
     Ok(candidates)
 }

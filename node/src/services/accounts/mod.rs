@@ -15,6 +15,8 @@ mod service;
 mod sessions;
 mod settings;
 
+pub use self::personal_tokens::all_tokens_ended;
+
 use std::sync::Arc;
 
 use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};

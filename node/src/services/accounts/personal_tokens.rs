@@ -1,17 +1,22 @@
 //! Personal access tokens, for scripts: sessions without a login, which a change of the password does not end.
 
 use starling_protocol::{
-    DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState,
+    DisplayName, ErrorCode, EventDraft, SessionId, UserId, event::SessionKind, merge::session::SessionState,
 };
 use starling_web::{
     objects::{NewPersonalToken, PersonalToken},
     service::{Identity, Listed, Refusal},
 };
 
-use super::{AccountsService, Checked, password_of, sessions::living, unauthenticated};
+use super::{
+    AccountsService, Checked, password_of,
+    sessions::{ended, living},
+    unauthenticated,
+};
 use crate::{
     auth::{self, Code},
     services::render,
+    store::{Records, Rows, StoreError},
 };
 
 impl AccountsService {
@@ -27,13 +32,10 @@ impl AccountsService {
         name: DisplayName,
         expires_in_s: Option<u64>,
     ) -> Result<NewPersonalToken, Refusal> {
-        let (user, session) = (who.user, who.session);
-        let asked = self.base.look(move |records| {
-            let by = records.session(user, session)?;
-            Ok((by, password_of(records, user, |password| password.change)?))
-        });
-        let (by, Some(password)) = asked.await? else { return Err(unauthenticated()) };
-        if by.is_some_and(|by| is_token(&by)) {
+        let user = who.user;
+        let password = self.base.look(move |records| password_of(records, user, |password| password.change));
+        let password = password.await?.ok_or_else(unauthenticated)?;
+        if who.personal {
             // One that leaked would live on in others.
             return Err(Refusal::new(
                 ErrorCode::Forbidden,
@@ -69,6 +71,12 @@ fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken
 /// Whether it is a personal access token.
 pub fn is_token(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| matches!(opened.kind, SessionKind::Personal(_)))
+}
+
+/// The event that ends all tokens of a user; none if he has none.
+pub fn all_tokens_ended<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<EventDraft>, StoreError> {
+    let tokens = records.open_sessions(user)?.into_iter().filter(|(_, state)| is_token(state));
+    Ok(ended(user, tokens.map(|(id, _)| id).collect()))
 }
 
 /// What a token that is not there is answered with.

@@ -1,5 +1,7 @@
 //! Refresh: a token is good for one step. Its successor is derived, so any node gives the same one.
 
+use std::cmp::Ordering;
+
 use starling_protocol::{
     Scope, SessionId, UserId,
     event::{RefreshUsed, SessionKind},
@@ -62,10 +64,47 @@ fn use_token(
 ) -> Result<Decision, StoreError> {
     let known = known(&tables.records, user, session, now_ms)?.filter(|known| known.lives);
     let Some(Known { state, .. }) = known else { return Ok(Decision::Refuse(unauthenticated())) };
-    // Two at once: both are answered with the same successor.
-    if state.used >= Some(n) {
-        return Ok(Decision::Nothing);
+    Ok(match state.used.cmp(&Some(n)) {
+        Ordering::Less => {
+            let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
+            Decision::one(Scope::user(user), body)
+        }
+        // Two at once: both are answered with the same successor.
+        Ordering::Equal => Decision::Nothing,
+        // The successor was used meanwhile.
+        Ordering::Greater => Decision::Refuse(unauthenticated()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_protocol::{ErrorCode, EventDraft, event::SessionOpened};
+
+    use super::*;
+    use crate::{
+        services::test_node::{ANN, Node},
+        store::OpResult,
+    };
+
+    #[test]
+    fn a_token_is_refused_whose_successor_was_used_since_it_was_judged() {
+        let mut node = Node::with_rooms();
+        let account = node.store.records().unwrap().user(ANN).unwrap().unwrap();
+        let password = account.password().unwrap().change;
+        let session = SessionId([1; 16]);
+        let (kind, user_agent, expires_ms) = (SessionKind::Tokens, "".into(), Some(u64::MAX));
+        let opened = SessionOpened { session, kind, password, key: [1; 32], user_agent, expires_ms };
+        node.write(EventDraft::new(Scope::user(ANN), opened));
+        for (n, expected) in [(0, "used"), (0, "the same"), (1, "used"), (0, "refused")] {
+            let came_of_it = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {
+                Ok(OpResult::Nothing) => "the same",
+                Ok(_) => "used",
+                Err(refusal) => {
+                    assert_eq!(refusal.code, ErrorCode::Unauthenticated);
+                    "refused"
+                }
+            };
+            assert_eq!(came_of_it, expected, "token {n}");
+        }
     }
-    let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
-    Ok(Decision::one(Scope::user(user), body))
 }

@@ -1,5 +1,7 @@
 //! What `web` asks of accounts, and which room of this house answers it.
 
+use std::net::IpAddr;
+
 use async_trait::async_trait;
 use starling_protocol::{DisplayName, SessionId};
 use starling_web::{
@@ -21,6 +23,10 @@ use crate::auth::WeakPassword;
 impl Accounts for AccountsService {
     fn judge_password(&self, password: &str) -> Result<(), String> {
         WeakPassword::check(password).map_err(|weak| weak.to_string())
+    }
+
+    fn is_known(&self, address: IpAddr, name: &str) -> bool {
+        self.passwords.is_known(address, name)
     }
 
     async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal> {

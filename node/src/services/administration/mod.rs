@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use starling_protocol::{ErrorCode, Hlc, Pos, Scope, UserId, event::UserFlagged};
 use starling_web::{
     objects::ManagedUser,
-    service::{Administration, Client, Refusal, ResetLink, Secret, UserFlags},
+    service::{Administration, Client, Identity, Refusal, ResetLink, Secret, UserFlags},
 };
 
 use super::{Base, render};
@@ -30,6 +30,15 @@ pub enum Asker {
 }
 
 impl Asker {
+    /// Somebody who has logged in: his personal token, which may leak, is not worth his account.
+    fn logged_in(who: Identity) -> Result<Self, Refusal> {
+        if who.personal {
+            let detail = "log in to do this: a token only looks at accounts";
+            return Err(Refusal::new(ErrorCode::Forbidden, detail));
+        }
+        Ok(Self::User(who.user))
+    }
+
     fn refused<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
         match self {
             Self::Operator => Ok(None),
@@ -60,14 +69,14 @@ impl Administration for AdministrationService {
         self.base.look(users).await?
     }
 
-    async fn change(&self, by: UserId, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal> {
-        self.flag(Asker::User(by), user, flags).await?;
+    async fn change(&self, by: Identity, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal> {
+        self.flag(Asker::logged_in(by)?, user, flags).await?;
         let found = self.base.look(move |records| managed(records, user)).await?;
         found.ok_or_else(permissions::no_such_user)
     }
 
-    async fn make_reset_link(&self, by: UserId, user: UserId) -> Result<ResetLink, Refusal> {
-        self.reset_link(Asker::User(by), user).await
+    async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal> {
+        self.reset_link(Asker::logged_in(by)?, user).await
     }
 
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {

@@ -1,7 +1,7 @@
 //! Choosing a password without the present one: through a reset link, or as the operator.
 
 use starling_protocol::{
-    ErrorCode, Scope, UserId,
+    ErrorCode, EventDraft, Scope, UserId,
     event::{PasswordChanged, ResetLinkMade},
     merge::user::UserState,
 };
@@ -11,7 +11,10 @@ use super::{AdministrationService, Asker};
 use crate::{
     auth::{Caller, Code},
     permissions,
-    services::{accounts::overloaded, render},
+    services::{
+        accounts::{all_tokens_ended, overloaded},
+        render,
+    },
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
@@ -108,9 +111,15 @@ fn decide<T: Rows>(
             Word::Link(_) => no_such_link(),
         }));
     };
+    let mut drafts = match word {
+        Word::Operator => Vec::new(),
+        // Who lost his account may have lost his tokens as well.
+        Word::Link(_) => all_tokens_ended(records, user)?,
+    };
     let changed = PasswordChanged { password: Some(hash.into()), keeps: None };
     // Above the link, too, which ends by it.
-    Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
+    drafts.push(EventDraft::new(Scope::user(user), changed).above(account.changed_at()));
+    Ok(Decision::Write(drafts))
 }
 
 fn is_good(account: &UserState, code: &Code, now_ms: u64) -> bool {

@@ -18,6 +18,7 @@ use starling_web::{
 use super::{base::Base, render};
 use crate::{
     cluster::PresenceMap,
+    permissions::are_in_touch,
     store::{Records, RecordsReader, Rows, StoreError},
 };
 
@@ -98,6 +99,7 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<Around, StoreEr
     let mut around = Around {
         user: render::user(records, user)?,
         rooms: HashSet::new(),
+        quiet: HashSet::new(),
         contacts: HashSet::new(),
         blocked: HashSet::new(),
         blocked_by: HashSet::new(),
@@ -105,6 +107,9 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<Around, StoreEr
     for room in rooms(records, user)? {
         if records.member_room(room)?.is_some() {
             around.rooms.insert(room);
+            if !are_in_touch(records, room, user)? {
+                around.quiet.insert(room);
+            }
         }
     }
     for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
@@ -147,10 +152,10 @@ fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, Sto
     Ok(rooms.filter(|(_, member)| member.role().is_some()).map(|(room, _)| room).collect())
 }
 
-/// A user's contacts, and those who share a room with him; nobody between whom and him there is a block.
+/// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
 fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
-    let Around { rooms, contacts: mut mates, blocked, blocked_by, .. } = around(records, user)?;
-    for room in rooms {
+    let Around { rooms, quiet, contacts: mut mates, blocked, blocked_by, .. } = around(records, user)?;
+    for &room in rooms.difference(&quiet) {
         for member in records.members(room, &[])? {
             if mates.len() >= LOOKED_AT_MAX {
                 break;

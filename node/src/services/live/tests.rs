@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use starling_protocol::{
     EventDraft, RoomName, Scope, VersionVector,
-    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted},
+    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted, RoomOpened},
     limits::REPLAY_EVENTS_MAX,
 };
 use starling_web::service::{ContactAct, Wanted};
@@ -313,4 +313,24 @@ fn a_strangers_block_is_not_told_once_it_is_lifted() {
     node.decide(does(EVE, ContactAct::Block)).unwrap();
     let told = frames(&node, &due(&node, &from));
     assert_eq!((told.len(), &told[0]["contact"]["state"]), (1, &"none".into()), "{told:?}");
+}
+
+#[test]
+fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment() {
+    let mut node = Node::with_rooms();
+    let act = |user, what, other| {
+        move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, user, what, other)
+    };
+    node.decide(act(ANN, ContactAct::Ask, STRANGER)).unwrap();
+    node.decide(act(STRANGER, ContactAct::Accept, ANN)).unwrap();
+    let direct = RoomId([7; 10]);
+    node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
+    let see = |node: &Node| {
+        let records = node.store.records().unwrap();
+        let quiet = around(&records, STRANGER).unwrap().quiet.contains(&direct);
+        (mates(&records, STRANGER).unwrap().contains(&ANN), quiet)
+    };
+    assert_eq!(see(&node), (true, false));
+    node.decide(act(ANN, ContactAct::Remove, STRANGER)).unwrap();
+    assert_eq!(see(&node), (false, true));
 }

@@ -111,7 +111,7 @@ pub fn leaves<T: Rows>(
     user: UserId,
 ) -> Result<Vec<EventDraft>, StoreError> {
     let mut drafts = vec![set(records, room, user, Membership::None, user)?];
-    if records.room_counts(room)?.members <= 1 {
+    if records.first_member(room, Some(user))?.is_none() {
         drafts.push(EventDraft::new(Scope::room(room), RoomDeleted { by: user }));
     }
     Ok(drafts)

@@ -5,7 +5,7 @@ use starling_protocol::{
     ErrorCode, EventDraft, InviteCode, RoomId, RoomName, Scope, Sender, Topic, UserId, VersionVector,
     event::{
         ContactSet, InviteMade, MemberSet, Membership, MessagePosted, ReadMarked, Role, RoomChanged, Stance,
-        Visibility,
+        UserDeleted, Visibility,
     },
     limits::{ROOM_INVITES_MAX, ROOMS_PER_USER_MAX, UNREAD_COUNT_MAX},
 };
@@ -353,4 +353,25 @@ fn rooms_and_invites_have_their_limits() {
     let left = MemberSet { membership: Membership::None, ..set(STRANGER) };
     node.write(EventDraft::new(Scope::room(RoomId(gone)), left));
     node.act(join).unwrap();
+}
+
+/// Promise: whoever was made a member across a split, while his account was deleted, is none, and inherits nothing.
+#[test]
+fn a_deleted_account_is_no_member_and_owns_no_room() {
+    let mut node = Node::with_rooms();
+    node.write(EventDraft::new(Scope::user(EVE), UserDeleted {}));
+    let shown = |node: &Node| {
+        let records = node.store.records().unwrap();
+        let page = answer(lists::members(&records, BOB, ROOM, &all())).unwrap().unwrap();
+        page.items.into_iter().map(|member| member.user.id).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&node), [ANN, BOB].map(|user| user.to_string()));
+    // Eve, a moderator, would come next.
+    node.act(|records| decisions::leave(records, ROOM, ANN)).unwrap();
+    let role = |node: &Node, user| node.store.records().unwrap().role(ROOM, user).unwrap();
+    assert_eq!((role(&node, EVE), role(&node, BOB)), (None, Some(Role::Owner)));
+    // The last who is there takes the room with him.
+    node.act(|records| decisions::leave(records, ROOM, BOB)).unwrap();
+    assert!(node.store.records().unwrap().member_room(ROOM).unwrap().is_none());
+    node.verify();
 }

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{Caller, Json, Query, cursor};
 use crate::{
     guard::{ClientAddress, Quota},
-    objects::LoggedIn,
+    objects::{LoggedIn, Me},
     openapi::{
         refuses::{
             BadCredentials, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated, UsernameTaken,
@@ -100,22 +100,35 @@ async fn register(
     Ok((StatusCode::CREATED, concerns(&logged_in), Json(logged_in)))
 }
 
-/// Counts a login under its address and its name; a right one forgives the name what was wrong before.
+/// Counts a login under its address and its name; a right one forgives what was wrong before, from there.
 pub async fn limited<T>(
     web: &Web,
     address: ClientAddress,
     name: &str,
     login: impl Future<Output = Result<T, Refusal>>,
+    whose: impl Fn(&T) -> &Me,
 ) -> Result<T, Refusal> {
     let (rates, name) = (&web.guard.rates, name.trim().to_ascii_lowercase());
+    let from_there = (address.network(), name.as_str());
     rates.check(Quota::LoginsPerAddress, &address.network())?;
-    rates.check(Quota::LoginsPerAccount, &name)?;
+    rates.check(Quota::LoginsPerAccount, &from_there)?;
+    let is_stranger = !web.accounts.is_known(address.0, &name);
+    if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, &name) {
+        rates.take_back(Quota::LoginsPerAccount, &from_there);
+        return Err(refusal);
+    }
     let result = login.await;
-    match &result {
-        Ok(_) => rates.forgive(Quota::LoginsPerAccount, &name),
-        Err(refusal) if refusal.code == ErrorCode::BadCredentials => {}
-        // No password was looked at.
-        Err(_) => rates.take_back(Quota::LoginsPerAccount, &name),
+    if matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
+        return result;
+    }
+    // It was right, or no password was looked at.
+    rates.take_back(Quota::LoginsPerAccount, &from_there);
+    if is_stranger {
+        rates.take_back(Quota::LoginsPerAccountEverywhere, &name);
+    }
+    // Who was renamed from a name logs in by it, too, and may not guess its holder's password on and on.
+    if result.as_ref().is_ok_and(|logged_in| whose(logged_in).username == name) {
+        rates.forgive(Quota::LoginsPerAccount, &from_there);
     }
     result
 }
@@ -153,7 +166,7 @@ async fn login(
     Json(body): Json<Login>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
     let login = web.accounts.login(client(address, &headers), &body.username, Secret(body.password));
-    let logged_in = limited(&web, address, &body.username, login).await?;
+    let logged_in = limited(&web, address, &body.username, login, |logged_in| &logged_in.user).await?;
     Ok((concerns(&logged_in), Json(logged_in)))
 }
 
@@ -206,4 +219,60 @@ async fn logout(
 ) -> Result<StatusCode, Problem> {
     web.accounts.logout(who, query.all).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{drain::Drain, lane::Lanes, metrics::WebMetrics, session::tests::support};
+
+    /// A login under the name `ann`, which is right for somebody who is shown so, or wrong.
+    async fn login(web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+        let address = ClientAddress([192, 0, 2, from].into());
+        let result = right_for.map(|username| Me {
+            id: String::new(),
+            username: username.to_owned(),
+            display_name: String::new(),
+            admin: false,
+            renamed: false,
+            created_at: String::new(),
+        });
+        let result = result.ok_or_else(|| Refusal::new(ErrorCode::BadCredentials, "wrong"));
+        limited(web, address, " Ann", async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
+    }
+
+    fn web() -> Arc<Web> {
+        let lanes = Arc::new(Lanes::new(support::point(0)));
+        support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_guesses_shuts_himself_out_and_no_other() {
+        let web = web();
+        for _ in 0..20 {
+            assert_eq!(login(&web, 1, None).await, Err(ErrorCode::BadCredentials));
+        }
+        assert_eq!(login(&web, 1, Some("ann")).await, Err(ErrorCode::RateLimited));
+        assert_eq!(login(&web, 2, Some("ann")).await, Ok(()));
+        // From many addresses together it ends as well, though each has tried little.
+        for from in 10..190 {
+            assert_eq!(login(&web, from, None).await, Err(ErrorCode::BadCredentials));
+        }
+        assert_eq!(login(&web, 3, Some("ann")).await, Err(ErrorCode::RateLimited));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_password_forgives_the_holder_of_the_name_alone() {
+        let web = web();
+        for (right_for, most) in [("ann", 30), ("ann~xxxx", 20)] {
+            let mut guesses = 0;
+            while guesses < most && login(&web, 1, None).await == Err(ErrorCode::BadCredentials) {
+                guesses += 1;
+                let _ = login(&web, 1, Some(right_for)).await;
+            }
+            // With his own password in between, who was renamed guesses no more than anybody.
+            assert_eq!(guesses, most, "{right_for}");
+        }
+        assert_eq!(login(&web, 1, None).await, Err(ErrorCode::RateLimited));
+    }
 }

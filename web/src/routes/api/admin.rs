@@ -80,7 +80,7 @@ struct ManagedUserChange {
 
 /// Change what an account may
 ///
-/// The last administrator can neither be demoted nor shut out.
+/// The last administrator can neither be demoted nor shut out. A personal token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, description = "The user's id.")),
@@ -94,7 +94,7 @@ async fn change(
     Json(body): Json<ManagedUserChange>,
 ) -> Result<Json<ManagedUser>, Problem> {
     let flags = UserFlags { admin: body.admin, disabled: body.disabled };
-    Ok(Json(web.administration.change(by.user, user_id(&id)?, flags).await?))
+    Ok(Json(web.administration.change(by, user_id(&id)?, flags).await?))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -108,7 +108,7 @@ struct ResetLink {
 
 /// Make a link with which a user chooses a new password
 ///
-/// It works once, within 24 hours, and ends earlier links of that user.
+/// It works once, within 24 hours, and ends earlier links of that user. A personal token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, description = "The user's id.")),
@@ -121,7 +121,7 @@ async fn reset_link(
     Path(id): Path<String>,
     site: Site,
 ) -> Result<(StatusCode, Json<ResetLink>), Problem> {
-    let link = web.administration.make_reset_link(by.user, user_id(&id)?).await?;
+    let link = web.administration.make_reset_link(by, user_id(&id)?).await?;
     let url = format!("{}/reset/{}", site.url, link.code);
     Ok((StatusCode::CREATED, Json(ResetLink { url, expires_at: link.expires_at })))
 }

@@ -65,7 +65,7 @@ struct ResetForm {
 
 /// Choose a new password, by the form
 ///
-/// Ends the link, and all logins of the account.
+/// Ends the link, and all logins and personal tokens of the account.
 #[utoipa::path(
     post, path = "/reset/{code}", tag = tag::PAGES,
     params(("code" = String, Path, description = "As it stands in the link.")),

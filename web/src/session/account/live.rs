@@ -299,8 +299,10 @@ impl<'a> Live<'a> {
             // Before the client hears of it and loads its pages: nothing lies between.
             if self.tails.follow(room) {
                 self.sees_more = true;
-                let online = LiveFrame::Presence(available(user, PresenceState::Online));
-                self.web.live.show(room, user, online.to_json().into());
+                if !self.around.quiet.contains(&room) {
+                    let online = LiveFrame::Presence(available(user, PresenceState::Online));
+                    self.web.live.show(room, user, online.to_json().into());
+                }
             }
         }
         let gone: Vec<_> = hidden.difference(&hidden_before).copied().collect();

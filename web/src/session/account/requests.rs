@@ -71,6 +71,7 @@ impl Live<'_> {
                 let prepared = web.messages.prepare(user, room, message);
                 self.doing = Some(Box::pin(async move { (Some(id), prepared.await.map(Some)) }));
             }
+            LiveRequest::Typing { room } if self.around.quiet.contains(&room) => {}
             LiveRequest::Typing { room } if self.tails.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
                 web.live.show(room, user, frame.to_json().into());

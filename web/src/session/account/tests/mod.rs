@@ -176,6 +176,22 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
 }
 
 #[tokio::test]
+async fn who_is_no_contact_any_more_is_not_shown_typing() {
+    let mut client = Client::connected().await;
+    client.world.part(1, ROOMS[0]);
+    client.world.publish(1);
+    client.until("room").await;
+    for room in ROOMS {
+        let typing = json!({"type": "typing", "room_id": room.to_string()});
+        client.line.to_server.send(Message::text(typing.to_string())).unwrap();
+    }
+    client.line.to_server.send(Message::text(r#"{"type":"ping"}"#)).unwrap();
+    client.until("pong").await;
+    let shown: Vec<_> = client.world.shown.lock().unwrap().iter().map(|(room, _)| *room).collect();
+    assert_eq!(shown, [ROOMS[1]]);
+}
+
+#[tokio::test]
 async fn who_falls_behind_goes_on_from_the_store() {
     let mut client = Client::connected().await;
     client.line.make_room(0);

@@ -142,6 +142,12 @@ impl World {
         username.clone_into(&mut self.around().user.username);
     }
 
+    /// The other side of the room is no contact any more.
+    pub fn part(&self, n: u64, room: RoomId) {
+        self.around().quiet.insert(room);
+        self.tell_room(n);
+    }
+
     pub fn block(&self, user: UserId, by: UserId) {
         self.around().blocked.insert(user);
         self.around().blocked_by.insert(by);
@@ -304,8 +310,14 @@ impl Client {
         let user =
             User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
         let nobody = HashSet::new;
-        let around =
-            Around { user, rooms: ROOMS.into(), contacts: nobody(), blocked: nobody(), blocked_by: nobody() };
+        let around = Around {
+            user,
+            rooms: ROOMS.into(),
+            quiet: HashSet::new(),
+            contacts: nobody(),
+            blocked: nobody(),
+            blocked_by: nobody(),
+        };
         let world = Arc::new(World {
             lanes: Arc::clone(&lanes),
             alive: AtomicBool::new(true),
@@ -325,7 +337,7 @@ impl Client {
             Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
             _ => history,
         };
-        let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false };
+        let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
         tokio::spawn(account::run(web, Account { identity, brought, after: None }, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
