@@ -140,7 +140,7 @@ async fn who_is_no_contact_any_more_is_seen_neither_coming_nor_typing() {
     at_a.until_type("pong").await;
     drop(at_a);
     Live::join(a, &ann.access).await;
-    does(&bob, a, "POST", "/rooms", json!({"name": "hall"}), 201).await;
+    does(&bob, a, "POST", "/rooms", json!({"name": "hall", "visibility": "private"}), 201).await;
     let unasked = |frame: &Value| {
         assert!(!["typing", "presence"].iter().any(|kind| frame["type"] == *kind), "{frame}");
         (frame["room"]["name"] == "hall").then_some(())

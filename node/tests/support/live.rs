@@ -43,7 +43,9 @@ impl Live {
     pub async fn join(node: SocketAddr, token: &str) -> Self {
         let mut live = Self::connect(node, token, None).await.expect("he is let in");
         let marks = live.replay().await;
-        assert!(marks.iter().all(|frame| frame["type"] == "read"), "a newcomer loads by pages: {marks:?}");
+        // Who comes meanwhile is told as it happens.
+        let of_now = |frame: &Value| frame["type"] == "read" || frame["type"] == "presence";
+        assert!(marks.iter().all(of_now), "a newcomer loads by pages: {marks:?}");
         live
     }
 
