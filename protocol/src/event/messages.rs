@@ -1,7 +1,7 @@
 //! Events of messages; their scope is the room. A message is named by its key, which never changes, whatever id it
 //! is listed under.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{Emoji, GuestId, GuestName, Hlc, MessageId, MessageText, Scope, UserId};
 
@@ -114,6 +114,7 @@ impl MessagePosted {
 #[derive(Serialize, Deserialize)]
 pub(super) struct GuestPosted {
     id: MessageId,
+    #[serde(deserialize_with = "guest")]
     sender: Sender,
     text: MessageText,
 }
@@ -126,6 +127,12 @@ impl GuestPosted {
         let plain = sender.user().is_none() && mentions.is_empty();
         plain.then(|| Self { id: *id, sender: sender.clone(), text: text.clone() })
     }
+}
+
+/// Users post by kind 4: each message has one kind.
+fn guest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sender, D::Error> {
+    let sender = Sender::deserialize(deserializer)?;
+    if sender.user().is_none() { Ok(sender) } else { Err(D::Error::custom("a user among guests")) }
 }
 
 impl From<GuestPosted> for MessagePosted {
