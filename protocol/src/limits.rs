@@ -37,10 +37,10 @@ pub const EDITS_PER_MESSAGE_MAX: usize = 100;
 pub const ID_CHARS_MAX: usize = 64;
 
 /// Bytes in one WebSocket message from a client, at most; beyond it the socket is closed with 1009.
-/// The longest body (8,000 characters of 4 bytes) fits twice.
-pub const CLIENT_FRAME_BYTES_MAX: usize = 64 * 1024;
-/// Bytes in the body of an HTTP request without files, at most.
-pub const REQUEST_BODY_BYTES_MAX: usize = 64 * 1024;
+/// The longest body fits however JSON writes it: 8,000 characters are 96,000 bytes as pairs of `\u` escapes.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 128 * 1024;
+/// Bytes in the body of an HTTP request without files, at most: as of a frame.
+pub const REQUEST_BODY_BYTES_MAX: usize = 128 * 1024;
 /// Characters in a search for people, at least and at most: fewer would list half of everybody, more is no name.
 pub const PEOPLE_SEARCH_CHARS: std::ops::RangeInclusive<usize> = 2..=DISPLAY_NAME_CHARS_MAX;
 /// People whom a search finds, at most: whoever is not among them is found by more of his name.

@@ -1,12 +1,15 @@
 //! Text that users give, parsed once at the edge into types that cannot hold an invalid value.
 //! Frames and events carry these types; nothing behind the edge checks lengths again.
 
+mod names;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use thiserror::Error;
 use unicase::UniCase;
 
+pub use self::names::{collide, lookalike_forms};
 use crate::{
     event::Scope,
     limits::{
@@ -33,25 +36,21 @@ pub enum TextError {
     /// A control character.
     #[error("must not contain control characters")]
     Control,
+    /// A character that shows nothing, where it means nothing.
+    #[error("must not contain invisible characters")]
+    Invisible,
+    /// The sign with which the service tells people of one name apart.
+    #[error("must not contain ~, which the service uses itself")]
+    Tilde,
 }
 
-fn parse_name(text: &str, chars_max: usize) -> Result<Box<str>, TextError> {
-    let text = text.trim();
-    check_length(text, chars_max)?;
-    if text.chars().any(is_control) {
-        return Err(TextError::Control);
-    }
-    Ok(text.into())
-}
-
-/// Controls, and the invisible characters that turn text around or hide in it: a name made of
-/// them would look like somebody else's.
+/// Controls, and the invisible characters that turn text around or hide in it.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
-/// The form in which guest names are compared: Unicode case folding.
+/// The form in which guest names are compared: Unicode case folding. Stored keys and merge rules rest on it.
 pub fn folded(name: &str) -> Box<str> {
     UniCase::unicode(name).to_folded_case().into()
 }
@@ -92,7 +91,7 @@ macro_rules! name {
         impl $name {
             /// Parses what a user typed.
             pub fn parse(text: &str) -> Result<Self, TextError> {
-                parse_name(text, $max).map(Self)
+                names::parse(text, $max).map(Self)
             }
 
             /// As it is shown.
@@ -115,17 +114,28 @@ macro_rules! name {
 }
 
 name!(
-    /// A guest's name: 1 to 32 characters without controls, trimmed.
+    /// A guest's name: 1 to 32 characters.
     GuestName, GUEST_NAME_CHARS_MAX, "within::<_, GUEST_NAME_CHARS_MAX>"
 );
 name!(
-    /// A room's name: 1 to 80 characters without controls, trimmed.
+    /// A room's name: 1 to 80 characters.
     RoomName, ROOM_NAME_CHARS_MAX, "within::<_, ROOM_NAME_CHARS_MAX>"
 );
 name!(
-    /// What a user is shown as: 1 to 64 characters without controls, trimmed.
+    /// What a user is shown as: 1 to 64 characters.
     DisplayName, DISPLAY_NAME_CHARS_MAX, "within::<_, DISPLAY_NAME_CHARS_MAX>"
 );
+
+impl GuestName {
+    /// The name under which somebody with an account appears beside guests: as the service made it, `name~xxxx` too.
+    /// It is cut to the length of a guest's name; of `name~xxxx` the end stays, for the beginning alone is another's.
+    pub fn of_account(username: &str) -> Self {
+        let (name, suffix) = username.split_at(username.find('~').unwrap_or(username.len()));
+        let most = GUEST_NAME_CHARS_MAX.saturating_sub(suffix.chars().count());
+        let chars = name.chars().take(most).chain(suffix.chars()).take(GUEST_NAME_CHARS_MAX);
+        Self(chars.collect::<String>().into())
+    }
+}
 
 /// A user's name: 3 to 32 of `a-z 0-9 _ . -`; capitals are taken for small letters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -169,9 +179,12 @@ pub struct Topic(#[serde(deserialize_with = "within_or_empty::<_, TOPIC_CHARS_MA
 impl Topic {
     /// Parses what a user typed.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        match parse_name(text, TOPIC_CHARS_MAX) {
+        let text = text.trim();
+        match check_length(text, TOPIC_CHARS_MAX) {
             Err(TextError::Empty) => Ok(Self::default()),
-            parsed => parsed.map(Self),
+            Err(error) => Err(error),
+            Ok(()) if text.chars().any(is_control) => Err(TextError::Control),
+            Ok(()) => Ok(Self(text.into())),
         }
     }
 
@@ -231,7 +244,7 @@ mod tests {
         assert_eq!(name("  Ann  "), Ok("Ann".to_owned()));
         assert_eq!(name(" \t "), Err(TextError::Empty));
         assert_eq!(name("a\u{0}b"), Err(TextError::Control));
-        assert_eq!(name("Ann\u{202E}"), Err(TextError::Control));
+        assert_eq!(name("Ann\u{202E}"), Err(TextError::Invisible));
         for chars in [GUEST_NAME_CHARS_MAX - 1, GUEST_NAME_CHARS_MAX] {
             assert!(name(&"ß".repeat(chars)).is_ok());
         }
@@ -239,6 +252,19 @@ mod tests {
             name(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)),
             Err(TextError::TooLong(GUEST_NAME_CHARS_MAX))
         );
+    }
+
+    #[test]
+    fn a_renamed_account_is_not_shown_as_the_one_who_has_its_name() {
+        let longest = "a".repeat(32);
+        for (username, shown) in [
+            ("ann", "ann".to_owned()),
+            ("ann~x1y2", "ann~x1y2".to_owned()),
+            (&longest, longest.clone()),
+            (&format!("{longest}~x1y2"), format!("{}~x1y2", "a".repeat(27))),
+        ] {
+            assert_eq!(GuestName::of_account(username).as_str(), shown);
+        }
     }
 
     #[test]

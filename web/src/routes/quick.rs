@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
     Cursor, CursorOwner, ErrorCode, GuestId, GuestName, RoomId, RoomName, Sender, cursor::CursorError,
-    frame::client::MessageObject, limits::GUEST_NAME_CHARS_MAX,
+    frame::client::MessageObject,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -65,7 +65,7 @@ fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
-    /// Shown above the room; trimmed, and without control characters.
+    /// Shown above the room; kept as guests' names are.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
 }
@@ -234,8 +234,9 @@ struct Ws {
     #[serde(rename = "roomID")]
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The guest's name; trimmed, without control characters, compared case-folded. Whoever is logged in may leave it out
-    /// and appears as himself; with it, credentials are not looked at.
+    /// The guest's name, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
+    /// characters. It must not look like the name of an account or of somebody in the room. If you are logged in, leave it
+    /// out to appear under your own name; with it, credentials are not looked at.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
     /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
@@ -248,7 +249,7 @@ struct Ws {
 /// Talk in a room: a WebSocket
 ///
 /// Client to server: a JSON object with `body` (1 to 8,000 characters) and optionally `id` (a UUID); any text that is
-/// not a JSON object is the body itself. A frame over 64 KiB closes with 1009.
+/// not a JSON object is the body itself. A frame over 128 KiB closes with 1009.
 ///
 /// Server to client, JSON objects with a `type`: `welcome` first, then up to 50 earlier messages with
 /// `"history": true`, then live: `message`, `joined`, `left`, `ack`, `cursor`, `error`, `resync`.
@@ -307,7 +308,7 @@ async fn ws(
         }
     };
     let name_in_use =
-        || Refusal::new(ErrorCode::NameInUse, format!("somebody in this room is called {name} already"));
+        || Refusal::new(ErrorCode::NameInUse, format!("somebody in this room is called {name}, or looks like it"));
     if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
         return Err(name_in_use());
     }
@@ -333,7 +334,9 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
         if web.rooms.is_account_name(&name).await? {
-            let detail = format!("{name} is the name of an account; log in to it, or choose another");
+            let detail = format!(
+                "{name} is the name of an account, or looks like one; log in to it, or choose another name"
+            );
             return Err(Refusal::new(ErrorCode::NameInUse, detail));
         }
         return Ok(Somebody::Guest(name));
@@ -341,32 +344,8 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
     let identity = caller::identity(web, &Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
     let user = web.live.around(identity.user).await?.user;
-    let gone = |_| Refusal::new(ErrorCode::Unavailable, "the account is gone");
-    Ok(Somebody::User(identity, GuestName::parse(&name_as_guest(&user.username)).map_err(gone)?))
-}
-
-/// An account's name, as long as a guest's may be. Of `name~xxxx` the end stays: the beginning alone is another's.
-fn name_as_guest(username: &str) -> String {
-    let (name, suffix) = username.split_at(username.find('~').unwrap_or(username.len()));
-    let most = GUEST_NAME_CHARS_MAX.saturating_sub(suffix.chars().count());
-    name.chars().take(most).chain(suffix.chars()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_renamed_account_is_not_shown_as_the_one_who_has_its_name() {
-        let longest = "a".repeat(32);
-        for (username, shown) in [
-            ("ann", "ann".to_owned()),
-            ("ann~x1y2", "ann~x1y2".to_owned()),
-            (&longest, longest.clone()),
-            (&format!("{longest}~x1y2"), format!("{}~x1y2", "a".repeat(27))),
-        ] {
-            assert_eq!(name_as_guest(username), shown);
-            assert!(GuestName::parse(&shown).is_ok(), "{shown}");
-        }
+    if user.username.is_empty() {
+        return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
     }
+    Ok(Somebody::User(identity, GuestName::of_account(&user.username)))
 }

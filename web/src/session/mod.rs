@@ -104,7 +104,7 @@ impl End {
             Self::LoggedOut => (4001, "the session has ended, log in again"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
             Self::Flooding => (4003, "too many messages"),
-            Self::TooBig => (close_code::SIZE, "a frame may have 64 KiB"),
+            Self::TooBig => (close_code::SIZE, "a frame may have 128 KiB"),
             Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
             Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),
         })

@@ -57,7 +57,7 @@ struct Live {
 /// when the user is called otherwise than before: he may have to give up a name that another had first.
 ///
 /// Client to server: `send {id, room_id, body, reply_to?}`, `typing {room_id}`, `read {room_id, message_id}`, `ping`.
-/// A frame over 64 KiB closes with 1009.
+/// A frame over 128 KiB closes with 1009.
 #[utoipa::path(
     get, path = "/api/v1/live", tag = tag::LIVE, params(Live),
     responses(
