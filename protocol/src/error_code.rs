@@ -34,6 +34,8 @@ pub enum ErrorCode {
     AlreadyExists,
     /// The upload goes on at another offset.
     OffsetMismatch,
+    /// The address does not take this method; `Allow` names those that it takes.
+    MethodNotAllowed,
     /// More bytes than the limit.
     TooLarge,
     /// The content is of a type that is not taken here.
@@ -56,7 +58,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, by status.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BadRequest,
         Self::Unauthenticated,
         Self::TokenExpired,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::RegistrationClosed,
         Self::GuestsDisabled,
         Self::NotFound,
+        Self::MethodNotAllowed,
         Self::UsernameTaken,
         Self::NameInUse,
         Self::IdReused,
@@ -94,6 +97,7 @@ impl ErrorCode {
             Self::RegistrationClosed => "registration_closed",
             Self::GuestsDisabled => "guests_disabled",
             Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::UsernameTaken => "username_taken",
             Self::NameInUse => "name_in_use",
             Self::IdReused => "id_reused",
@@ -118,6 +122,7 @@ impl ErrorCode {
             Self::Unauthenticated | Self::TokenExpired | Self::BadCredentials => 401,
             Self::Forbidden | Self::NotContacts | Self::RegistrationClosed | Self::GuestsDisabled => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::UsernameTaken
             | Self::NameInUse
             | Self::IdReused

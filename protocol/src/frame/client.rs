@@ -1,6 +1,7 @@
 //! The frames of `/ws`, as `api.md` fixes them. `web` sends and reads them; nothing else renders a message as JSON.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 use time::{
     OffsetDateTime,
@@ -8,7 +9,9 @@ use time::{
     macros::format_description,
 };
 
-use crate::{ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, text::TextError};
+use crate::{
+    ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, limits::ID_CHARS_MAX, text::TextError,
+};
 
 /// RFC 3339 in UTC with milliseconds.
 const AT_FORMAT: &[BorrowedFormatItem<'_>] =
@@ -127,8 +130,8 @@ pub enum ServerFrame<'a> {
     },
     /// A post is durable.
     Ack {
-        /// The id that the client gave (or that it was given).
-        id: MessageId,
+        /// The id as the client gave it, or else the one that it was given.
+        id: &'a str,
         /// When it was stamped.
         at: String,
         /// Where it stands.
@@ -147,9 +150,9 @@ pub enum ServerFrame<'a> {
         code: ErrorCode,
         /// What to do about it.
         detail: &'a str,
-        /// The message that it is about, if it had a readable id.
+        /// The id in the frame that it answers, as it was given, if there was one ([`echoed`]).
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<MessageId>,
+        id: Option<Value>,
     },
     /// The cursor could not be continued: load afresh.
     Resync {
@@ -165,11 +168,40 @@ impl ServerFrame<'_> {
     }
 }
 
+/// A message's id as a client gave it: what answers its frame carries it in the same letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenId {
+    /// What it says.
+    pub id: MessageId,
+    /// How it was written.
+    pub text: Box<str>,
+}
+
+impl GivenId {
+    /// Reads a UUID in any of its forms.
+    pub fn parse(text: &str) -> Option<Self> {
+        MessageId::try_parse(text).ok().map(|id| Self { id, text: text.into() })
+    }
+
+    /// As an `error` frame carries it.
+    pub fn echoed(&self) -> Value {
+        Value::String(self.text.as_ref().into())
+    }
+}
+
+/// An `id` as an `error` frame repeats it: text of a length that ids may have, or a number; nothing else is an id.
+pub fn echoed(id: Option<Value>) -> Option<Value> {
+    id.filter(|id| match id {
+        Value::String(text) => text.chars().nth(ID_CHARS_MAX).is_none(),
+        id => id.is_number(),
+    })
+}
+
 /// A post that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPost {
     /// Its id, if the client gave one.
-    pub id: Option<MessageId>,
+    pub id: Option<GivenId>,
     /// Its body.
     pub text: MessageText,
 }
@@ -180,20 +212,23 @@ pub enum ClientFrameError {
     /// A JSON object without a string `body`.
     #[error("a JSON object needs a string \"body\"")]
     NoBody {
-        /// The message's id, if it was readable.
-        id: Option<MessageId>,
+        /// The id in the frame.
+        id: Option<Value>,
     },
     /// The body is empty or too long.
     #[error("the body {reason}")]
     Body {
-        /// The message's id, if it was readable.
-        id: Option<MessageId>,
+        /// The id in the frame.
+        id: Option<Value>,
         /// What is wrong.
         reason: TextError,
     },
     /// `id` is there, but is no UUID.
     #[error("the id must be a UUID")]
-    Id,
+    Id {
+        /// The id in the frame.
+        id: Option<Value>,
+    },
     /// A binary frame.
     #[error("frames must be text")]
     Binary,
@@ -204,31 +239,30 @@ impl ClientFrameError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoBody { .. } | Self::Binary => ErrorCode::BadRequest,
-            Self::Body { .. } | Self::Id => ErrorCode::Invalid,
+            Self::Body { .. } | Self::Id { .. } => ErrorCode::Invalid,
         }
     }
 
-    /// The message that the `error` frame is about.
-    pub fn id(&self) -> Option<MessageId> {
+    /// The id that the `error` frame repeats.
+    pub fn id(&self) -> Option<Value> {
         match self {
-            Self::NoBody { id } | Self::Body { id, .. } => *id,
-            Self::Id | Self::Binary => None,
+            Self::NoBody { id } | Self::Body { id, .. } | Self::Id { id } => id.clone(),
+            Self::Binary => None,
         }
     }
 }
 
 #[derive(Deserialize)]
 struct RawPost {
-    body: Option<serde_json::Value>,
-    id: Option<serde_json::Value>,
+    body: Option<Value>,
+    id: Option<Value>,
 }
 
 /// Reads a text frame: a JSON object with a `body`, or else any text, which is the body itself.
 pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
-    let parse = |text: &str, id| {
-        MessageText::parse(text)
-            .map(|text| ClientPost { id, text })
-            .map_err(|reason| ClientFrameError::Body { id, reason })
+    let parse = |text: &str, id: Option<GivenId>| match MessageText::parse(text) {
+        Ok(text) => Ok(ClientPost { id, text }),
+        Err(reason) => Err(ClientFrameError::Body { id: id.map(|id| id.echoed()), reason }),
     };
     // serde would also read an array as a struct; only an object is one here.
     let is_object = text.trim_start().starts_with('{');
@@ -238,15 +272,15 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
         return if refused { Err(ClientFrameError::NoBody { id: None }) } else { parse(text, None) };
     };
     let id = match raw.id {
-        None | Some(serde_json::Value::Null) => None,
-        Some(serde_json::Value::String(id)) => {
-            Some(MessageId::try_parse(&id).map_err(|_| ClientFrameError::Id)?)
-        }
-        Some(_) => return Err(ClientFrameError::Id),
+        None | Some(Value::Null) => None,
+        Some(raw) => match raw.as_str().and_then(GivenId::parse) {
+            Some(id) => Some(id),
+            None => return Err(ClientFrameError::Id { id: echoed(Some(raw)) }),
+        },
     };
     match raw.body {
-        Some(serde_json::Value::String(body)) => parse(&body, id),
-        _ => Err(ClientFrameError::NoBody { id }),
+        Some(Value::String(body)) => parse(&body, id),
+        _ => Err(ClientFrameError::NoBody { id: id.map(|id| id.echoed()) }),
     }
 }
 
@@ -267,7 +301,8 @@ mod tests {
         let id = MessageId::from_u128(0x1234);
         let check = |frame: &str, expected: Result<(Option<MessageId>, &str), ClientFrameError>| {
             let parsed = parse_post(frame);
-            let parsed = parsed.as_ref().map(|post| (post.id, post.text.as_str())).map_err(Clone::clone);
+            let given = |post: &ClientPost| post.id.as_ref().map(|given| given.id);
+            let parsed = parsed.as_ref().map(|post| (given(post), post.text.as_str())).map_err(Clone::clone);
             assert_eq!(parsed, expected, "{frame}");
         };
         check(r#"{"body":"hi"}"#, Ok((None, "hi")));
@@ -279,10 +314,19 @@ mod tests {
         check(r#"{"body":"#, Ok((None, r#"{"body":"#)));
         let no_body = |id| Err(ClientFrameError::NoBody { id });
         check("{}", no_body(None));
-        check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(id)));
+        check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(Value::String(id.to_string()))));
         check(r#"{"body":"a","body":"b"}"#, no_body(None));
-        check(r#"{"body":"a","id":"x"}"#, Err(ClientFrameError::Id));
-        check(r#"{"body":"a","id":7}"#, Err(ClientFrameError::Id));
+        // What is no id comes back as it was given; what could not be one does not.
+        let no_id = |id: Option<Value>| Err(ClientFrameError::Id { id });
+        check(r#"{"body":"a","id":"x"}"#, no_id(Some("x".into())));
+        check(r#"{"body":"a","id":7}"#, no_id(Some(7.into())));
+        check(r#"{"body":"a","id":[7]}"#, no_id(None));
+        let most = "x".repeat(ID_CHARS_MAX);
+        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), no_id(Some(most.clone().into())));
+        check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), no_id(None));
+        let upper = r#"{"body":"a","id":"ABCDEF00-0000-0000-0000-000000001234"}"#;
+        let given = parse_post(upper).unwrap().id.unwrap();
+        assert_eq!(&*given.text, "ABCDEF00-0000-0000-0000-000000001234");
         let empty = ClientFrameError::Body { id: None, reason: TextError::Empty };
         check("", Err(empty.clone()));
         check(r#"{"body":""}"#, Err(empty));

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::client::{GivenId, echoed};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
 /// What a client wants.
@@ -13,7 +15,7 @@ pub enum LiveRequest {
     /// Post a message.
     Send {
         /// Under this id.
-        id: MessageId,
+        id: GivenId,
         /// Where.
         room: RoomId,
         /// What it says.
@@ -44,8 +46,8 @@ pub struct LiveRequestError {
     pub code: ErrorCode,
     /// For the person who reads it.
     pub detail: Cow<'static, str>,
-    /// The message that it is about, if it had a readable id.
-    pub id: Option<MessageId>,
+    /// The id in the frame, as it was given.
+    pub id: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +72,7 @@ enum Raw {
 
 #[derive(Deserialize)]
 struct Named {
-    id: Option<String>,
+    id: Option<Value>,
 }
 
 fn refused(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> LiveRequestError {
@@ -89,14 +91,15 @@ fn message(text: &str) -> Result<MessageId, LiveRequestError> {
 /// Reads a text frame.
 pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
     let raw = serde_json::from_str::<Raw>(text).map_err(|error| {
-        let named = serde_json::from_str::<Named>(text).ok().and_then(|named| named.id);
-        let id = named.and_then(|id| MessageId::try_parse(&id).ok());
+        let id = serde_json::from_str::<Named>(text).ok().and_then(|named| echoed(named.id));
         LiveRequestError { id, ..refused(ErrorCode::BadRequest, format!("the frame: {error}")) }
     })?;
     match raw {
         Raw::Send { id, room_id, body, reply_to, file_ids } => {
-            let id = MessageId::try_parse(&id)
-                .map_err(|_| refused(ErrorCode::Invalid, "the id must be a UUID"))?;
+            let Some(given) = GivenId::parse(&id) else {
+                let id = echoed(Some(Value::String(id)));
+                return Err(LiveRequestError { id, ..refused(ErrorCode::Invalid, "the id must be a UUID") });
+            };
             let request = || {
                 let room = room(&room_id)?;
                 let text = MessageText::parse(&body)
@@ -105,9 +108,9 @@ pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
                 if file_ids.is_some_and(|files| !files.is_empty()) {
                     return Err(refused(ErrorCode::NotFound, "there is no such file"));
                 }
-                Ok(LiveRequest::Send { id, room, text, reply_to })
+                Ok(LiveRequest::Send { id: given.clone(), room, text, reply_to })
             };
-            request().map_err(|error| LiveRequestError { id: Some(id), ..error })
+            request().map_err(|error| LiveRequestError { id: Some(given.echoed()), ..error })
         }
         Raw::Typing { room_id } => Ok(LiveRequest::Typing { room: room(&room_id)? }),
         Raw::Read { room_id, message_id } => {
@@ -125,7 +128,8 @@ mod tests {
 
     #[test]
     fn requests_are_read_and_nothing_else_is() {
-        let (id, room) = (MessageId::from_u128(0x1234), RoomId([7; 10]));
+        let (message, room) = (MessageId::from_u128(0x1234), RoomId([7; 10]));
+        let id = GivenId { id: message, text: ID.into() };
         let text = MessageText::parse("hi").unwrap();
         let send = LiveRequest::Send { id, room, text, reply_to: None };
         let frame = |rest: &str| format!(r#"{{"type":"send","id":"{ID}","room_id":"{room}"{rest}}}"#);
@@ -137,14 +141,16 @@ mod tests {
             Ok(LiveRequest::Typing { room })
         );
         let read = format!(r#"{{"type":"read","room_id":"{room}","message_id":"{ID}"}}"#);
-        assert_eq!(parse(&read), Ok(LiveRequest::Read { room, message: id }));
+        assert_eq!(parse(&read), Ok(LiveRequest::Read { room, message }));
         for (frame, code, named) in [
             (frame(""), ErrorCode::BadRequest, true),
             (frame(r#","body":"hi","more":1"#), ErrorCode::BadRequest, true),
             (frame(r#","body":"""#), ErrorCode::Invalid, true),
             (frame(r#","body":"hi","reply_to":"x""#), ErrorCode::NotFound, true),
             (frame(r#","body":"hi","file_ids":["x"]"#), ErrorCode::NotFound, true),
-            (frame(r#","body":"hi""#).replace(ID, "x"), ErrorCode::Invalid, false),
+            (frame(r#","body":"hi""#).replace(ID, "x"), ErrorCode::Invalid, true),
+            (frame(r#","body":"hi","more":1"#).replace(ID, "x"), ErrorCode::BadRequest, true),
+            (frame(r#","body":"hi""#).replace(ID, &"x".repeat(65)), ErrorCode::Invalid, false),
             (frame(r#","body":"hi""#).replace(&room.to_string(), "x y"), ErrorCode::NotFound, true),
             (r#"{"type":"ping","more":1}"#.into(), ErrorCode::BadRequest, false),
             (r#"{"type":"dance"}"#.into(), ErrorCode::BadRequest, false),

@@ -56,6 +56,7 @@ markers! {
     RegistrationClosed: "accounts are made by invite here, or not at all",
     GuestsDisabled: "rooms without an account are switched off",
     NotFound: "no such thing, or none that one may know of",
+    MethodNotAllowed: "the address does not take this method; `Allow` names those that it takes",
     UsernameTaken: "the username belongs to somebody else",
     NameInUse: "somebody else has the name",
     IdReused: "the id names something else already",

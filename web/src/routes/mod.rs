@@ -142,7 +142,8 @@ fn finish(router: Router<Arc<Web>>, web: Arc<Web>) -> Router {
 }
 
 async fn method_not_allowed() -> Refusal {
-    Refusal::new(ErrorCode::BadRequest, "this address does not take that method; see the documentation")
+    // axum adds `Allow`.
+    Refusal::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Redirect, Response},
 };
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -118,12 +118,49 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     }
 }
 
-/// Any other address: a page for people; a problem for programs, whatever they say that they take.
-pub async fn not_found(uri: Uri, headers: HeaderMap) -> Response {
+/// Any other address: a page for people; a problem for programs, whatever they say that they take. One that ends with a
+/// slash leads to the same without it, as links that were copied or typed may.
+pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method.is_safe()
+        && let Some(address) = without_slash(&uri)
+    {
+        return Redirect::permanent(&address).into_response();
+    }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
         let detail = "There is nothing at this address.";
         return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
     }
     Refusal::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
+}
+
+/// The address of a page without the slash at its end; nothing if it has none. `//host/` would lead elsewhere.
+fn without_slash(uri: &Uri) -> Option<String> {
+    let path = uri.path().strip_suffix('/')?;
+    let is_page = path.len() > 1 && !path.starts_with("//") && !path.ends_with('/') && !path.starts_with("/api/");
+    let query = || uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    is_page.then(|| format!("{path}{}", query()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slash too many leads to the page, and never to another site.
+    #[test]
+    fn addresses_lose_the_slash_at_their_end() {
+        for (address, without) in [
+            ("/r/abc/", Some("/r/abc")),
+            ("/invite/x/?a=b", Some("/invite/x?a=b")),
+            ("/", None),
+            ("//", None),
+            ("//evil.example/", None),
+            ("/r/abc//", None),
+            ("/r/abc", None),
+            ("/api/v1/rooms/", None),
+        ] {
+            let uri = address.parse::<Uri>().unwrap();
+            assert_eq!(without_slash(&uri).as_deref(), without, "{address}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use axum::{
         FromRequestParts, WebSocketUpgrade,
         ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::{header, request::Parts},
+    http::{HeaderMap, HeaderValue, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
@@ -29,6 +29,7 @@ const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What may become a WebSocket.
 pub struct Upgrade {
+    version: Version,
     asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     permit: ConnectionPermit,
     closed_early: bool,
@@ -42,8 +43,9 @@ impl FromRequestParts<Arc<Web>> for Upgrade {
         let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
         let Extension(ClosedEarly(closed_early)) =
             Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        join_connection_headers(&mut parts.headers);
         let asked_for = WebSocketUpgrade::from_request_parts(parts, web).await;
-        Ok(Self { asked_for, permit, closed_early })
+        Ok(Self { version: parts.version, asked_for, permit, closed_early })
     }
 }
 
@@ -58,7 +60,15 @@ impl Upgrade {
         let Ok(upgrade) = self.asked_for else {
             // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
-            let refusal = bad_request("this is the address of a WebSocket: ask for an upgrade");
+            let detail = if self.version < Version::HTTP_11 {
+                "a WebSocket needs HTTP/1.1, and this request came as HTTP/1.0: a proxy in between must speak HTTP/1.1 \
+                 and pass the upgrade on (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, \
+                 proxy_set_header Connection \"upgrade\")"
+            } else {
+                "this is the address of a WebSocket: ask for an upgrade; a proxy in between must pass on the headers \
+                 Upgrade and Connection"
+            };
+            let refusal = bad_request(detail);
             return Err((version, refusal).into_response().into());
         };
         if let Some(refusal) = web.drain.serving().refusal() {
@@ -71,6 +81,17 @@ impl Upgrade {
                 .into());
         }
         Ok(Admitted { upgrade, permit: self.permit })
+    }
+}
+
+/// Puts several `Connection` headers (`keep-alive` and `Upgrade`) into one, which says the same (RFC 9110, section 5.3):
+/// axum reads the first alone.
+fn join_connection_headers(headers: &mut HeaderMap) {
+    let values: Vec<_> = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
+    if values.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..]))
+    {
+        headers.insert(header::CONNECTION, joined);
     }
 }
 

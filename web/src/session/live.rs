@@ -7,7 +7,7 @@ use std::{collections::VecDeque, future::ready, time::Duration};
 use axum::extract::ws::Message;
 use starling_protocol::{
     Hlc, MessageId, MessagePosted,
-    frame::client::{self, ClientFrameError, ServerFrame},
+    frame::client::{self, ClientFrameError, GivenId, ServerFrame},
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -228,7 +228,8 @@ impl<'a> Live<'a> {
             None => Ok(()),
         };
         if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest).and_then(of_account) {
-            let id = post.as_ref().map_or_else(ClientFrameError::id, |post| post.id);
+            let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::echoed);
+            let id = post.as_ref().map_or_else(ClientFrameError::id, given);
             refuse(self.web, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
@@ -243,12 +244,16 @@ impl<'a> Live<'a> {
 
     async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.web.metrics.posts.inc();
-        let id = post.id.unwrap_or_else(MessageId::now_v7);
+        let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
+        if let Some(given) = &post.id {
+            self.posts.note(given);
+        }
+        let echoed = post.id.as_ref().map_or_else(|| id.to_string().into(), GivenId::echoed);
         let message = MessagePosted::new(id, self.seat.sender.clone(), post.text);
         let post = Post { room: self.seat.room, message, floor: Some(self.greatest) };
         match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.web, outbox, &refusal, Some(id)).await,
+            Err(refusal) => refuse(self.web, outbox, &refusal, Some(echoed)).await,
         }
     }
 

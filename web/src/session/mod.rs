@@ -75,7 +75,9 @@ pub enum Brought {
 /// Why a session ends.
 #[derive(Debug)]
 enum End {
-    /// The client has closed, or the connection is gone.
+    /// The client has said goodbye and is owed an answer (RFC 6455, section 5.5.1).
+    Closed,
+    /// The connection is gone, or nobody is at its other end.
     Gone,
     /// Users are not served here any longer: resume elsewhere now.
     Elsewhere(Serving),
@@ -98,7 +100,7 @@ enum End {
 impl End {
     fn close(&self) -> Option<(CloseCode, &'static str)> {
         Some(match self {
-            Self::Gone => return None,
+            Self::Closed | Self::Gone => return None,
             Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
             Self::LoggedOut => (4001, "the session has ended, log in again"),
@@ -136,6 +138,8 @@ async fn finish<S: Socket>(web: &Web, ended: Result<Never, End>, outbox: Outbox<
     }
     if let Some((code, reason)) = end.close() {
         outbox.close(code, reason).await;
+    } else if matches!(end, End::Closed) {
+        outbox.answer_close().await;
     }
     web.metrics.sessions.dec();
 }

@@ -53,6 +53,11 @@ impl<S: Socket> Outbox<S> {
         Pin::new(&mut self.socket).next().await
     }
 
+    /// Answers the client's goodbye: the WebSocket has queued the answer itself, and writes it with the next flush.
+    pub async fn answer_close(mut self) {
+        let _ = timeout(CLOSE_MAX, self.socket.flush()).await;
+    }
+
     /// Says goodbye and waits a moment for the client's answer, so that the reason is not lost in a reset.
     pub async fn close(mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };

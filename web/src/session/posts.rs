@@ -1,11 +1,12 @@
 //! The posts of a session on their way to being durable, and what is told of them: acks, refusals, and what is refused
 //! before it gets so far.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
+use serde_json::Value;
 use starling_protocol::{
     MessageId, Pos,
-    frame::client::{self, ServerFrame},
+    frame::client::{self, GivenId, ServerFrame},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -17,6 +18,9 @@ use crate::{
 
 /// Posts of one session that are not acked yet; beyond it nothing more is read from it.
 const IN_FLIGHT_MAX: usize = 64;
+/// Ids whose spelling by the client is kept for their acks, at most: of the posts in flight, and of those of which a
+/// later ack may tell of more copies.
+const SPELLINGS_MAX: usize = 2 * IN_FLIGHT_MAX;
 /// How long a stopping node waits for the acks that it owes a session.
 const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 
@@ -25,12 +29,31 @@ pub struct Posts {
     outcomes: mpsc::UnboundedReceiver<PostOutcome>,
     sender: mpsc::UnboundedSender<PostOutcome>,
     in_flight: usize,
+    /// Ids that clients did not write as the service does, the latest last.
+    spelled: VecDeque<GivenId>,
 }
 
 impl Posts {
     pub fn new() -> Self {
         let (sender, outcomes) = mpsc::unbounded_channel();
-        Self { outcomes, sender, in_flight: 0 }
+        Self { outcomes, sender, in_flight: 0, spelled: VecDeque::new() }
+    }
+
+    /// Notes how the client has written an id: acks and refusals of it carry it so.
+    pub fn note(&mut self, given: &GivenId) {
+        self.spelled.retain(|known| known.id != given.id);
+        if *given.text != given.id.to_string() {
+            if self.spelled.len() == SPELLINGS_MAX {
+                self.spelled.pop_front();
+            }
+            self.spelled.push_back(given.clone());
+        }
+    }
+
+    /// An id as the client has written it.
+    fn spelling(&self, id: MessageId) -> String {
+        let given = self.spelled.iter().rev().find(|given| given.id == id);
+        given.map_or_else(|| id.to_string(), |given| given.text.as_ref().into())
     }
 
     /// Whether the client may send more.
@@ -66,18 +89,19 @@ impl Posts {
         let mut next = Some(outcome);
         while let Some(PostOutcome { id, result, again }) = next {
             self.in_flight -= usize::from(!again);
+            let spelling = self.spelling(id);
             match result {
                 Ok(posted) => {
                     acked(id, posted.pos);
                     let ack = ServerFrame::Ack {
-                        id,
+                        id: &spelling,
                         at: client::at(posted.pos.hlc),
                         pos: posted.pos.to_string(),
                         copies: posted.copies,
                     };
                     outbox.feed(ack.to_json()).await?;
                 }
-                Err(refusal) => refuse(web, outbox, &refusal, Some(id)).await?,
+                Err(refusal) => refuse(web, outbox, &refusal, Some(Value::String(spelling))).await?,
             }
             next = self.outcomes.try_recv().ok();
         }
@@ -97,12 +121,12 @@ impl Posts {
     }
 }
 
-/// Tells the client that it may not.
+/// Tells the client that it may not; `id` is what its frame had.
 pub async fn refuse<S: Socket>(
     web: &Web,
     outbox: &mut Outbox<S>,
     refusal: &Refusal,
-    id: Option<MessageId>,
+    id: Option<Value>,
 ) -> Result<(), End> {
     web.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };

@@ -46,7 +46,8 @@ impl Pulse {
             Some(Ok(Message::Binary(_))) => Ok(Heard::Binary),
             // axum answers pings itself.
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Heard::Nothing),
-            Some(Ok(Message::Close(_))) | None => Err(End::Gone),
+            Some(Ok(Message::Close(_))) => Err(End::Closed),
+            None => Err(End::Gone),
             Some(Err(error)) => Err(end_of(error)),
         }
     }

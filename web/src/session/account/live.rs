@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
 };
 
-use starling_protocol::{Hlc, MessageId, RoomId};
+use starling_protocol::{Hlc, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -31,8 +31,8 @@ use crate::{
 
 /// What a request waits for, while frames go on: a post that may be handed to the writer, or nothing more.
 pub(super) type Doing<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
-/// What came of a request, with the id of the message that it is about.
-pub(super) type Done = (Option<MessageId>, Result<Option<Post>, Refusal>);
+/// What came of a request, with the id in its frame as the client wrote it.
+pub(super) type Done = (Option<serde_json::Value>, Result<Option<Post>, Refusal>);
 
 pub struct Live<'a> {
     pub(super) web: &'a Web,

@@ -33,9 +33,9 @@ impl Live<'_> {
             Heard::Nothing => return Ok(()),
         };
         let id = match &request {
-            Ok(LiveRequest::Send { id, .. }) => Some(*id),
+            Ok(LiveRequest::Send { id, .. }) => Some(id.echoed()),
             Ok(_) => None,
-            Err(error) => error.id,
+            Err(error) => error.id.clone(),
         };
         if let Err(refusal) = self.count(&request) {
             refuse(self.web, outbox, &refusal, id).await?;
@@ -67,9 +67,10 @@ impl Live<'_> {
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
                 web.metrics.posts.inc();
-                let message = NewMessage { id, text, reply_to, after: self.floor };
+                let message = NewMessage { id: id.id, text, reply_to, after: self.floor };
+                self.posts.note(&id);
                 let prepared = web.messages.prepare(user, room, message);
-                self.doing = Some(Box::pin(async move { (Some(id), prepared.await.map(Some)) }));
+                self.doing = Some(Box::pin(async move { (Some(id.echoed()), prepared.await.map(Some)) }));
             }
             LiveRequest::Typing { room } if self.around.quiet.contains(&room) => {}
             LiveRequest::Typing { room } if self.tails.follows(room) => {
