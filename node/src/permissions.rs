@@ -6,7 +6,7 @@ pub mod rooms;
 
 use starling_protocol::{
     ErrorCode, RoomId, UserId,
-    event::{Role, RoomOpened},
+    event::{Role, RoomOpened, Stance},
     merge::contact::Relation,
 };
 use starling_web::service::Refusal;
@@ -54,7 +54,20 @@ pub fn may_post<T: Rows>(
     if records.role(room, user)?.is_none() {
         return Ok(Some(no_such_room()));
     }
+    if let Some(other) = other_side(records, room, user)?
+        && records.user(other)?.is_none()
+    {
+        let detail = "the other account was deleted: nobody reads what is written here";
+        return Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)));
+    }
     Ok((!are_in_touch(records, room, user)?).then(not_contacts))
+}
+
+/// Whether a user has put a direct room away: they have removed the contact, and not said yes since. Its two members
+/// stay what they are, and the other keeps the room on their list.
+pub fn has_put_away<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
+    let Some(other) = other_side(records, room, user)? else { return Ok(false) };
+    Ok(records.sides(user, other)?.mine.is_some_and(|mine| mine.stance == Stance::None))
 }
 
 /// Whether those in a room write to each other, and see who is there and types: in all but a direct room of two who are

@@ -13,11 +13,13 @@ use support::{Client, Cluster, Frame, Node, PATIENCE, Refused};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
+use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use uuid::Uuid;
 
 const BODY_CHARS_MAX: usize = 8_000;
-const FRAME_BYTES_MAX: usize = 64 * 1_024;
+const FRAME_BYTES_MAX: usize = 128 * 1_024;
 
 #[tokio::test]
 async fn a_malformed_frame_gets_an_error_and_the_connection_goes_on() {
@@ -25,6 +27,7 @@ async fn a_malformed_frame_gets_an_error_and_the_connection_goes_on() {
     let room = create_room(node.http).await;
     let mut ann = Client::join(node.http, &room, "Ann").await;
     let id = Uuid::new_v4().to_string();
+    let not_a_uuid = "not a uuid".to_owned();
     let with_id = |body: &str| format!(r#"{{"id":"{id}","body":{body}}}"#);
     let too_long = "ü".repeat(BODY_CHARS_MAX + 1);
     let cases = [
@@ -34,7 +37,7 @@ async fn a_malformed_frame_gets_an_error_and_the_connection_goes_on() {
         (with_id("null"), Some(&id)),
         (with_id(r#""""#), Some(&id)),
         (with_id(&format!("{too_long:?}")), Some(&id)),
-        (r#"{"id":"not a uuid","body":"hello"}"#.to_owned(), None),
+        (r#"{"id":"not a uuid","body":"hello"}"#.to_owned(), Some(&not_a_uuid)),
         (r#"{"id":7,"body":"hello"}"#.to_owned(), None),
         (String::new(), None),
         (too_long, None),
@@ -135,11 +138,20 @@ async fn a_malformed_request_gets_its_problem() {
             assert_eq!(answer.json()["status"], status, "{shown:?}");
         }
     }
-    for (method, target) in
-        [("GET", "/create-room"), ("POST", "/room-exists"), ("DELETE", "/"), ("PUT", "/livez"), ("BREW", "/")]
-    {
+    for (method, target, allowed) in [
+        ("GET", "/create-room", "POST"),
+        ("POST", "/room-exists", "GET,HEAD"),
+        ("DELETE", "/", "GET,HEAD"),
+        ("PUT", "/livez", "GET,HEAD"),
+        ("BREW", "/", "GET,HEAD"),
+        ("POST", "/metrics", "GET,HEAD"),
+        ("PUT", "/api/v1/register", "POST"),
+        ("OPTIONS", &format!("/r/{room}"), "GET,HEAD"),
+    ] {
         let answer = request(node.http, method, target, &[], b"").await.expect("there is an answer");
-        assert!((400..500).contains(&answer.status), "{method} {target}: {}", answer.status);
+        let shown = (answer.status, answer.code(), answer.header("allow").map(str::to_owned));
+        let expected = (405, "method_not_allowed".to_owned(), Some(allowed.to_owned()));
+        assert_eq!(shown, expected, "{method} {target}");
     }
     for body in [r#"{"name": 5}"#, r#"{"name": "#, r#"{"no_such_field": 1}"#, "text"] {
         let kind = [("content-type", "application/json")];
@@ -166,6 +178,11 @@ async fn a_malformed_handshake_gets_its_problem() {
         (named("a\u{7}b"), 400, "bad_request"),
         (named("a\nb"), 400, "bad_request"),
         (named("a\u{85}b"), 400, "bad_request"),
+        (named("\u{3164}"), 400, "bad_request"),
+        (named("Ann\u{AD}"), 400, "bad_request"),
+        (named("Ann\u{E0020}"), 400, "bad_request"),
+        (named("Ann~x1"), 400, "bad_request"),
+        (named("Ann\u{200D}"), 400, "bad_request"),
     ];
     for (query, status, code) in cases {
         let refused = support::client::upgrade(node.http, &format!("/ws?{query}"), None).await.err();
@@ -173,11 +190,113 @@ async fn a_malformed_handshake_gets_its_problem() {
     }
     let answer = get(node.http, &format!("/ws?{}", named("Ann"))).await.expect("there is an answer");
     assert!((400..500).contains(&answer.status), "without an upgrade: {}", answer.status);
-    for (name, taken) in
-        [("x".repeat(32), "x".repeat(32)), ("🐦".repeat(32), "🐦".repeat(32)), (" Ann ".into(), "Ann".into())]
-    {
+    for (name, taken) in [
+        ("x".repeat(32), "x".repeat(32)),
+        ("🐦".repeat(32), "🐦".repeat(32)),
+        (" Ann ".into(), "Ann".into()),
+        ("Ze\u{301}lie \u{A0} M".into(), "Zélie M".into()),
+        ("👩\u{200D}💻".into(), "👩\u{200D}💻".into()),
+    ] {
         assert_eq!(Client::join(node.http, &room, &name).await.name, taken);
     }
+}
+
+/// A proxy may split `Connection` in two, or speak HTTP/1.0, which is told what to change; a link may end with a slash.
+#[tokio::test]
+async fn what_proxies_and_links_do_to_requests_is_borne_or_explained() {
+    let node = Node::lone(&[]).await;
+    let room = create_room(node.http).await;
+    let target = format!("/ws?roomID={room}&username=Ann");
+    let keep_alive = [("connection", "keep-alive")];
+    // `Upgrade` comes first in one, last in the other.
+    let upgraded = support::client::upgrade_with(node.http, &target, &keep_alive, None).await;
+    drop(upgraded.expect("it is let in"));
+    let mut stream = TcpStream::connect(node.http).await.expect("the node listens");
+    let split = format!(
+        "GET {target}n HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(split.as_bytes()).await.expect("it takes bytes");
+    let (answer, _) = read_answer(&mut stream).await.expect("there is an answer");
+    assert_eq!(answer.status, 101, "{}", answer.text());
+    let mut stream = TcpStream::connect(node.http).await.expect("the node listens");
+    let old = format!("GET {target} HTTP/1.0\r\nhost: x\r\n\r\n");
+    stream.write_all(old.as_bytes()).await.expect("it takes bytes");
+    let (answer, _) = read_answer(&mut stream).await.expect("there is an answer");
+    let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(answer.status, 400);
+    assert!(detail.contains("HTTP/1.0") && detail.contains("proxy_http_version 1.1"), "{detail}");
+
+    let page = get(node.http, &format!("/r/{room}/")).await.expect("there is an answer");
+    let leads_to = format!("/r/{room}");
+    assert_eq!((page.status, page.header("location")), (308, Some(leads_to.as_str())));
+    assert_eq!(get(node.http, &leads_to).await.expect("there is an answer").status, 200);
+    let elsewhere = get(node.http, "//evil.example/").await.expect("there is an answer");
+    assert_eq!((elsewhere.status, elsewhere.header("location")), (404, None));
+}
+
+/// Who says goodbye hears it back (RFC 6455, 5.5.1), on both sockets: else every browser sees a broken connection.
+#[tokio::test]
+async fn a_close_frame_is_answered() {
+    let node = Node::lone(&support::account::CHEAP_HASHES).await;
+    let room = create_room(node.http).await;
+    let ann = support::Account::register(node.http, "ann").await;
+    let bearer = format!("Bearer {}", ann.access);
+    for (target, headers) in [
+        (format!("/ws?roomID={room}&username=Gus"), vec![]),
+        (format!("/ws?roomID={room}"), vec![("authorization", bearer.as_str())]),
+        ("/api/v1/live".to_owned(), vec![("authorization", bearer.as_str())]),
+    ] {
+        let opened = support::client::upgrade_with(node.http, &target, &headers, None).await;
+        let (mut socket, _) = opened.expect("it is let in");
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "bye".into() };
+        socket.close(Some(frame.clone())).await.expect("it takes a frame");
+        let answered = async {
+            loop {
+                match socket.next().await {
+                    Some(Ok(Message::Close(answer))) => break answer,
+                    Some(Ok(_)) => {}
+                    other => panic!("{target}: {other:?}"),
+                }
+            }
+        };
+        let answer = timeout(PATIENCE, answered).await.expect("it is answered");
+        assert_eq!(answer, Some(frame), "{target}");
+    }
+}
+
+/// The ack of a post carries its id in the client's own letters, and so does a refusal.
+#[tokio::test]
+async fn an_id_comes_back_as_it_was_given() {
+    let node = Node::lone(&[]).await;
+    let room = create_room(node.http).await;
+    let mut ann = Client::join(node.http, &room, "Ann").await;
+    let plain = Uuid::new_v4();
+    for id in [plain.to_string().to_uppercase(), plain.simple().to_string(), format!("{{{plain}}}")] {
+        assert_eq!(ann.resend(&id, "once").await.map(|_| ()), Ok(()), "{id}");
+        assert_eq!(ann.resend(&id, "another text").await, Err("id_reused".to_owned()), "{id}");
+    }
+    assert_eq!(ann.resend("no uuid", "x").await, Err("invalid".to_owned()));
+}
+
+/// However JSON writes the longest body, it is taken: over the socket and over REST.
+#[tokio::test]
+async fn the_longest_body_is_taken_as_escapes() {
+    let node = Node::lone(&support::account::CHEAP_HASHES).await;
+    let room = create_room(node.http).await;
+    let mut ann = Client::join(node.http, &room, "Ann").await;
+    let longest = "🐦".repeat(BODY_CHARS_MAX);
+    let escaped = format!(r#"{{"body":"{}"}}"#, r"\ud83d\udc26".repeat(BODY_CHARS_MAX));
+    ann.send_raw(Message::text(escaped.clone())).await;
+    ann.until_message(&longest).await;
+    let bob = support::Account::register(node.http, "bob").await;
+    let made = serde_json::json!({"name": "Room", "visibility": "private"});
+    let made = bob.call(node.http, "POST", "/rooms", Some(made)).await.json();
+    let target = format!("/api/v1/rooms/{}/messages", made["id"].as_str().expect("it is made"));
+    let bearer = format!("Bearer {}", bob.access);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let answer = request(node.http, "POST", &target, &headers, escaped.as_bytes()).await.expect("an answer");
+    assert_eq!((answer.status, answer.json()["body"].as_str()), (201, Some(longest.as_str())));
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn bad_requests_are_refused_by_their_kind() {
         (&messages, "POST", &json!({ "body": 7 }), 400, "bad_request"),
         (&messages, "POST", &json!({ "body": "x", "more": 1 }), 400, "bad_request"),
         (&messages, "POST", &json!(["x"]), 400, "bad_request"),
-        (&messages, "POST", &json!({ "body": "x".repeat(70_000) }), 413, "too_large"),
+        (&messages, "POST", &json!({ "body": "x".repeat(140_000) }), 413, "too_large"),
         (elsewhere, "POST", &x, 404, "not_found"),
         ("/api/v1/rooms/x/messages", "GET", &null, 404, "not_found"),
         (&format!("{messages}?limit=0"), "GET", &null, 400, "bad_request"),

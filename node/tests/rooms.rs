@@ -210,7 +210,7 @@ async fn bad_requests_are_refused_by_their_kind() {
             400,
             "bad_request",
         ),
-        ("POST", "/rooms".to_owned(), named(&"x".repeat(70_000)), 413, "too_large"),
+        ("POST", "/rooms".to_owned(), named(&"x".repeat(140_000)), 413, "too_large"),
         ("GET", "/rooms?limit=201".to_owned(), NONE, 400, "bad_request"),
         ("GET", "/rooms?cursor=00".to_owned(), NONE, 400, "bad_request"),
         ("GET", "/rooms?cursor=x".to_owned(), NONE, 400, "bad_request"),

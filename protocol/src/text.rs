@@ -1,6 +1,7 @@
 //! Text that users give, parsed once at the edge into types that cannot hold an invalid value.
 //! Frames and events carry these types; nothing behind the edge checks lengths again.
 
+mod emoji;
 mod names;
 
 use std::fmt;
@@ -194,7 +195,8 @@ impl Topic {
     }
 }
 
-/// An emoji, or another short sign, that is put on a message: up to 64 bytes without spaces and controls.
+/// An emoji, or another short sign, that is put on a message: up to 64 bytes without spaces and controls. With and
+/// without U+FE0F it is the same one ([`Emoji::normal`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Emoji(#[serde(deserialize_with = "within::<_, EMOJI_BYTES_MAX>")] Box<str>);
 
@@ -207,8 +209,18 @@ impl Emoji {
             "" => Err(TextError::Empty),
             text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
             text if text.chars().any(unfit) => Err(TextError::Control),
-            text => Ok(Self(text.into())),
+            text => match emoji::normal(text) {
+                text if text.is_empty() => Err(TextError::Empty),
+                text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
+                text => Ok(Self(text)),
+            },
         }
+    }
+
+    /// In the form in which emoji are compared and counted: those that were stored may be in another.
+    #[must_use]
+    pub fn normal(&self) -> Self {
+        Self(emoji::normal(&self.0))
     }
 
     /// As it is shown.

@@ -91,8 +91,8 @@ impl Rooms for RoomsService {
     }
 
     async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal> {
-        let folded = name.folded();
-        self.base.look(move |records| records.is_account_name(&folded)).await
+        let name = name.clone();
+        self.base.look(move |records| records.is_account_name(name.as_str())).await
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {

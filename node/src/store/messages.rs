@@ -5,8 +5,8 @@ use std::ops::Bound;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use starling_protocol::{
-    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, VersionVector,
-    event::{MessageKey, MessagePosted},
+    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, UserId, VersionVector,
+    event::{MessageEdited, MessageKey, MessagePosted},
     frame::client::ListedMessage,
     merge::message::{self, IdHolder, MessageState},
 };
@@ -147,6 +147,18 @@ impl MessagesReader {
             return Err(StoreError::Corrupt("an edit is not in the log".into()));
         };
         Ok(edited.text.map(|text| (text.as_str().to_owned(), pos.hlc)))
+    }
+
+    /// Whether a message names a user: as its last edit says, or else as it was posted.
+    pub fn names(&self, room: RoomId, posted: &MessagePosted, user: UserId) -> Result<bool, StoreError> {
+        let edit = self.records.last_edit(room, posted.key())?;
+        let edited = edit.map_or(Ok(None), |pos| self.event(pos))?;
+        Ok(match edited.map(|event| event.body) {
+            Some(EventBody::MessageEdited(MessageEdited { mentions: Some(mentions), .. })) => {
+                mentions.contains(&user)
+            }
+            _ => posted.mentions.contains(&user),
+        })
     }
 
     /// The place of the last message of a room.

@@ -13,6 +13,7 @@ use starling_protocol::{
         session::SessionState,
         user::{self, ClaimState, UserState},
     },
+    text,
 };
 
 use super::{
@@ -82,16 +83,19 @@ impl<T: Rows> Records<T> {
         Ok(self.claims(name)?.first().map(|&(_, user)| user))
     }
 
-    /// Whether an account has a name, or is shown under it; `folded` as names compare.
-    pub fn is_account_name(&self, folded: &str) -> Result<bool, StoreError> {
-        if let Ok(name) = Username::parse(folded) {
-            return Ok(self.holder(&name)?.is_some());
+    /// Whether a name is an account's, or looks like one that is held. Nobody types a name as renamed accounts have it
+    /// (`name~xxxx`).
+    pub fn is_account_name(&self, name: &str) -> Result<bool, StoreError> {
+        for (form, looks) in text::lookalike_forms(name).iter().enumerate() {
+            for row in self.scan_index(&views::lookalike_prefix(form, looks), &[])? {
+                let name = String::from_utf8(row?.0).ok();
+                let name = name.and_then(|name| Username::parse(&name).ok());
+                if name.map_or(Ok(None), |name| self.holder(&name))?.is_some() {
+                    return Ok(true);
+                }
+            }
         }
-        // Renamed accounts are shown as `name~xxxx`.
-        let Some(Ok(name)) = folded.rsplit_once('~').map(|(name, _)| Username::parse(name)) else {
-            return Ok(false);
-        };
-        Ok(self.claims(&name)?.iter().skip(1).any(|&(_, user)| user::renamed(&name, user) == folded))
+        Ok(false)
     }
 
     /// The name under which an account is shown; nothing if it has none.

@@ -145,7 +145,7 @@ impl RoomReader {
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
         let behind = (Bound::Excluded(&read), Bound::Included(&end));
         for row in self.messages.timeline.range::<&[u8; 50]>(behind)?.rev() {
-            self.count(count, tables::timeline_pos(row?.0.value()))?;
+            self.count(count, room, tables::timeline_pos(row?.0.value()))?;
             if count.is_over() {
                 return Ok(());
             }
@@ -166,7 +166,7 @@ impl RoomReader {
                 // What was marked was read, even if the vector was given before it came.
                 let late = joined < place && place < mark.pos;
                 if late && self.messages.timeline.get(&tables::timeline_key(room, place))?.is_some() {
-                    self.count(count, place)?;
+                    self.count(count, room, place)?;
                 }
                 rows += 1;
                 if rows == UNREAD_COUNT_MAX + 2 * PASSED_OVER_MAX || count.is_over() {
@@ -179,7 +179,7 @@ impl RoomReader {
     }
 
     /// Counts a listed message, if it counts.
-    fn count(&self, count: &mut Count, place: Pos) -> Result<(), StoreError> {
+    fn count(&self, count: &mut Count, room: RoomId, place: Pos) -> Result<(), StoreError> {
         let Count { unread, reader, passed_over, looks } = count;
         if *looks == 0 {
             unread.messages += 1;
@@ -191,7 +191,7 @@ impl RoomReader {
         match theirs {
             Some(posted) if !reader.has_blocked(self.records(), &posted)? => {
                 unread.messages += 1;
-                unread.mentions += usize::from(posted.mentions.contains(&reader.user));
+                unread.mentions += usize::from(self.messages.names(room, &posted, reader.user)?);
             }
             _ => *passed_over += 1,
         }

@@ -41,7 +41,8 @@ impl<T: Rows> Records<T> {
         self.get::<Member>(&Scope::room(room), &user.0)
     }
 
-    /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession owns it.
+    /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession and is
+    /// not shut out owns it.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
         let Some(state) = self.member_room(room)? else { return Ok(None) };
         let Some(role) = self.standing_in(room, user)?.and_then(|member| member.role()) else {
@@ -54,7 +55,20 @@ impl<T: Rows> Records<T> {
         if self.is_gone(user)? {
             return Ok(None);
         }
-        Ok(Some(if self.first_member(room, None)? == Some(user) { Role::Owner } else { role }))
+        Ok(Some(if self.heir(room)? == Some(user) { Role::Owner } else { role }))
+    }
+
+    /// Who owns a room whatever their written role: the first in its succession who is not shut out, or else the first.
+    /// An owner who is let in again owns it again.
+    fn heir(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
+        for member in self.members(room, &[])? {
+            let (user, _) = member?;
+            let account = self.account(user)?;
+            if account.is_none_or(|account| !account.deleted && !account.is_disabled()) {
+                return Ok(Some(user));
+            }
+        }
+        self.first_member(room, None)
     }
 
     /// Who comes first in the succession of a room, besides one. Whose account was deleted is passed over: across a

@@ -2,6 +2,8 @@
 //! sort; ids as they are, places as [`starling_protocol::Pos::to_bytes`].
 
 use serde::{Deserialize, Serialize};
+#[cfg(doc)]
+use starling_protocol::text::lookalike_forms;
 use starling_protocol::{
     DisplayName, Emoji, MessageId, Pos, RoomId, RoomName, UserId, Username,
     event::{MessageKey, NotifyLevel},
@@ -47,7 +49,7 @@ views! {
     7 Read: ReadMark;
     /// User; room → of what he wants to be told.
     8 Notify: Register<NotifyLevel>;
-    /// User; room, place → a message that names him.
+    /// User; room, place → a message that named him when it was posted; edits may say otherwise since.
     9 Mention: ();
     /// Shard of a name; the name, 0, place → a claim to it: by whom, and whether it was withdrawn. The first that
     /// counts holds the name.
@@ -128,6 +130,16 @@ pub fn display_name_prefix(folded: &str) -> Vec<u8> {
 /// Index: the id under which a later sender's message is listed → its key.
 pub fn derived_id_index(id: MessageId) -> Vec<u8> {
     [&b"i"[..], id.as_bytes()].concat()
+}
+
+/// Index: one of the forms in which an account's name looks like another, 0, the name. See [`lookalike_forms`].
+pub fn lookalike_index(form: usize, looks: &str, name: &str) -> Vec<u8> {
+    [&lookalike_prefix(form, looks)[..], name.as_bytes()].concat()
+}
+
+/// Index: the beginning of all names that look so in one of the forms.
+pub fn lookalike_prefix(form: usize, looks: &str) -> Vec<u8> {
+    [if form == 0 { b"k" } else { b"K" }, looks.as_bytes(), &[0]].concat()
 }
 
 /// Index: name of a public room, folded; 0; room.

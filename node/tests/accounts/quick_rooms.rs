@@ -69,3 +69,23 @@ async fn who_brings_credentials_that_are_no_good_is_told_what_is_wrong_with_them
     let with_a_name = format!("{target}&username=Gus");
     assert_eq!(asked(&[cookie], &with_a_name).await, (409, "name_in_use".to_owned()));
 }
+
+/// Nobody in a quick room looks like somebody with an account, or like another who is there.
+#[tokio::test]
+async fn a_guest_has_no_name_that_looks_like_another() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    let room = create_room(node.http).await;
+    Account::register(node.http, "ann1").await;
+    Account::register(node.http, "modern").await;
+    let _guest = Client::join(node.http, &room, "Zoë Lee").await;
+    for name in ["ann1", "ANN1", "Annl", "annI", "\u{430}nn1", "modem", "Zoe\u{308}  Lee", "zoë lee", "Zoë L\u{435}e"] {
+        let refused = Client::connect(node.http, &room, name, None, None).await.err();
+        let refused = refused.unwrap_or_else(|| panic!("{name:?} is let in"));
+        assert_eq!((refused.status, refused.code.as_str()), (409, "name_in_use"), "{name:?}");
+    }
+    // An account comes in whoever looks like it.
+    Client::join(node.http, &room, "Bi11").await.post("hello").await;
+    let bill = Account::register(node.http, "bill").await;
+    Client::connect_as(node.http, &room, &bill.access).await.expect("she is let in");
+    Client::join(node.http, &room, "Anna").await;
+}

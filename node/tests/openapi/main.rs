@@ -18,7 +18,7 @@ use support::process::{run, starling};
 use support::{Account, Node};
 
 /// The codes of `api.md`. Programs match on them: none is added without being written there.
-const CODES: [&str; 23] = [
+const CODES: [&str; 24] = [
     "bad_request",
     "unauthenticated",
     "token_expired",
@@ -28,6 +28,7 @@ const CODES: [&str; 23] = [
     "registration_closed",
     "guests_disabled",
     "not_found",
+    "method_not_allowed",
     "username_taken",
     "name_in_use",
     "id_reused",
@@ -151,6 +152,7 @@ fn check_problem(answer: &Answer, shown: &str) {
     assert!(problem["type"].is_string() && problem["title"].is_string(), "{shown}");
     let errors = problem["errors"].as_array().map_or(0, Vec::len);
     assert_eq!(errors > 0, answer.code() == "invalid", "{shown}");
+    assert_eq!(answer.header("allow").is_some(), answer.status == 405, "{shown}");
     let retried = [429, 503].contains(&answer.status);
     assert_eq!(answer.header("retry-after").is_some(), retried, "{shown}");
 }

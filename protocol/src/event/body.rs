@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{
     InviteMade, InviteRevoked, MemberSet, MessageDeleted, MessageEdited, MessagePosted, NameShared,
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
-    messages::GuestPosted,
+    messages::{GuestPosted, TextEdited},
     people::{
         ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
         RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
@@ -23,6 +23,8 @@ use crate::{
 
 /// Kind 2: messages that guests can write; others are of kind 4.
 const GUEST_POSTED: u16 = 2;
+/// Kind 27: edits that leave it open whom the message names; others are of kind 40.
+const TEXT_EDITED: u16 = 27;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -46,6 +48,9 @@ macro_rules! kinds {
                     Self::MessagePosted(body) if let Some(posted) = GuestPosted::of(body) => {
                         (GUEST_POSTED, codec::encode(&posted))
                     }
+                    Self::MessageEdited(body) if let Some(edited) = TextEdited::of(body) => {
+                        (TEXT_EDITED, codec::encode(&edited))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -55,6 +60,8 @@ macro_rules! kinds {
                 match kind {
                     GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
                         .map(|posted| Self::MessagePosted(posted.into())),
+                    TEXT_EDITED => codec::decode::<TextEdited>(&payload, EVENT_BYTES_MAX)
+                        .map(|edited| Self::MessageEdited(edited.into())),
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
@@ -95,9 +102,9 @@ kinds! {
     24 => MemberSet,
     25 => InviteMade,
     26 => InviteRevoked,
-    27 => MessageEdited,
     28 => MessageDeleted,
     29 => ReactionSet,
+    40 => MessageEdited,
 }
 
 impl EventBody {
@@ -129,9 +136,13 @@ impl EventBody {
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
-            Self::MessagePosted(MessagePosted { text, .. })
-            | Self::MessageEdited(MessageEdited { text, .. }) => {
+            Self::MessagePosted(MessagePosted { text, .. }) => *text = None,
+            Self::MessageEdited(MessageEdited { text, mentions, .. }) => {
                 *text = None;
+                // An edit of kind 27 stays one: it has none.
+                if let Some(mentions) = mentions {
+                    mentions.clear();
+                }
             }
             Self::UserRegistered(UserRegistered { display_name, password, .. }) => {
                 (*display_name, *password) = (None, None);

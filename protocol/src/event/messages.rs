@@ -1,7 +1,7 @@
 //! Events of messages; their scope is the room. A message is named by its key, which never changes, whatever id it
 //! is listed under.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{Emoji, GuestId, GuestName, Hlc, MessageId, MessageText, Scope, UserId};
 
@@ -160,6 +160,39 @@ pub struct MessageEdited {
     pub message: MessageKey,
     /// What it says now; nothing once it is erased.
     pub text: Option<MessageText>,
+    /// The members whom it names now, as its writer knew them; nothing in edits of kind 27, which leave them as they
+    /// were.
+    #[serde(serialize_with = "some", deserialize_with = "to_some")]
+    pub mentions: Option<Vec<UserId>>,
+}
+
+/// Kind 40 always says whom the message names.
+fn some<S: Serializer>(mentions: &Option<Vec<UserId>>, serializer: S) -> Result<S::Ok, S::Error> {
+    mentions.as_deref().unwrap_or_default().serialize(serializer)
+}
+
+fn to_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>>, D::Error> {
+    Vec::deserialize(deserializer).map(Some)
+}
+
+/// Kind 27: an edit that says nothing of whom the message names.
+#[derive(Serialize, Deserialize)]
+pub(super) struct TextEdited {
+    message: MessageKey,
+    text: Option<MessageText>,
+}
+
+impl TextEdited {
+    pub(super) fn of(edited: &MessageEdited) -> Option<Self> {
+        let MessageEdited { message, text, mentions: None } = edited else { return None };
+        Some(Self { message: *message, text: text.clone() })
+    }
+}
+
+impl From<TextEdited> for MessageEdited {
+    fn from(TextEdited { message, text }: TextEdited) -> Self {
+        Self { message, text, mentions: None }
+    }
 }
 
 /// A message was deleted, for good.

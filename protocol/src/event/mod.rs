@@ -138,12 +138,39 @@ mod tests {
             MessagePosted::new(MessageId::from_u128(1), sender, text.clone()).into(),
             MessagePosted::new(MessageId::from_u128(1), Sender::User(UserId([2; 16])), text).into(),
             EventBody::NameShared(NameShared { guest, name, since: Hlc(6) }),
+            edited(None),
+            edited(Some(vec![UserId([3; 16]), UserId([4; 16])])),
             EventBody::Unknown { kind: 999, payload: Bytes::from_static(b"of the future") },
         ] {
             let event = event(body);
             let read = Event::decode(event.encoded().clone()).unwrap();
             assert_eq!((read.pos(), &read.scope, &read.body), (event.pos(), &event.scope, &event.body));
             assert_eq!(read.encoded(), event.encoded());
+        }
+    }
+
+    fn edited(mentions: Option<Vec<UserId>>) -> EventBody {
+        let message = MessageKey { sender: Sender::User(UserId([2; 16])).key(), id: MessageId::from_u128(1) };
+        MessageEdited { message, text: Some(MessageText::parse("@ann").unwrap()), mentions }.into()
+    }
+
+    /// Edits of the first layout are read, forwarded and erased as they are; a stub keeps nothing that its author wrote.
+    #[test]
+    fn an_edit_of_either_kind_keeps_its_kind_and_its_stub_keeps_nothing() {
+        let old = codec::encode(&(
+            MessageKey { sender: Sender::User(UserId([2; 16])).key(), id: MessageId::from_u128(1) },
+            Some(MessageText::parse("@ann").unwrap()),
+        ));
+        let read = event(EventBody::Unknown { kind: 27, payload: old.clone().into() });
+        let read = Event::decode(read.encoded().clone()).unwrap();
+        assert_eq!((&read.body, read.body.encode().1), (&edited(None), old.into()));
+        for (body, kind) in [(edited(None), 27), (edited(Some(vec![UserId([3; 16])])), 40)] {
+            let stub = event(body).erased();
+            let EventBody::MessageEdited(MessageEdited { text: None, mentions, .. }) = &stub.body else {
+                panic!("{:?} keeps its text", stub.body);
+            };
+            assert_eq!(mentions.as_deref().unwrap_or_default(), []);
+            assert_eq!(stub.body.encode().0, kind);
         }
     }
 

@@ -152,7 +152,7 @@ pub enum ServerFrame<'a> {
         detail: &'a str,
         /// The id in the frame that it answers, as it was given, if there was one ([`echoed`]).
         #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<Value>,
+        id: Option<String>,
     },
     /// The cursor could not be continued: load afresh.
     Resync {
@@ -184,17 +184,17 @@ impl GivenId {
     }
 
     /// As an `error` frame carries it.
-    pub fn echoed(&self) -> Value {
-        Value::String(self.text.as_ref().into())
+    pub fn echoed(&self) -> String {
+        self.text.as_ref().into()
     }
 }
 
-/// An `id` as an `error` frame repeats it: text of a length that ids may have, or a number; nothing else is an id.
-pub fn echoed(id: Option<Value>) -> Option<Value> {
-    id.filter(|id| match id {
-        Value::String(text) => text.chars().nth(ID_CHARS_MAX).is_none(),
-        id => id.is_number(),
-    })
+/// An `id` as an `error` frame repeats it: text of a length that ids may have. Nothing else is an id.
+pub fn echoed(id: Option<Value>) -> Option<String> {
+    match id {
+        Some(Value::String(id)) => Some(id).filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()),
+        _ => None,
+    }
 }
 
 /// A post that a client sent.
@@ -213,13 +213,13 @@ pub enum ClientFrameError {
     #[error("a JSON object needs a string \"body\"")]
     NoBody {
         /// The id in the frame.
-        id: Option<Value>,
+        id: Option<String>,
     },
     /// The body is empty or too long.
     #[error("the body {reason}")]
     Body {
         /// The id in the frame.
-        id: Option<Value>,
+        id: Option<String>,
         /// What is wrong.
         reason: TextError,
     },
@@ -227,7 +227,7 @@ pub enum ClientFrameError {
     #[error("the id must be a UUID")]
     Id {
         /// The id in the frame.
-        id: Option<Value>,
+        id: Option<String>,
     },
     /// A binary frame.
     #[error("frames must be text")]
@@ -244,7 +244,7 @@ impl ClientFrameError {
     }
 
     /// The id that the `error` frame repeats.
-    pub fn id(&self) -> Option<Value> {
+    pub fn id(&self) -> Option<String> {
         match self {
             Self::NoBody { id } | Self::Body { id, .. } | Self::Id { id } => id.clone(),
             Self::Binary => None,
@@ -314,15 +314,15 @@ mod tests {
         check(r#"{"body":"#, Ok((None, r#"{"body":"#)));
         let no_body = |id| Err(ClientFrameError::NoBody { id });
         check("{}", no_body(None));
-        check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(Value::String(id.to_string()))));
+        check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(id.to_string())));
         check(r#"{"body":"a","body":"b"}"#, no_body(None));
         // What is no id comes back as it was given; what could not be one does not.
-        let no_id = |id: Option<Value>| Err(ClientFrameError::Id { id });
+        let no_id = |id: Option<String>| Err(ClientFrameError::Id { id });
         check(r#"{"body":"a","id":"x"}"#, no_id(Some("x".into())));
-        check(r#"{"body":"a","id":7}"#, no_id(Some(7.into())));
+        check(r#"{"body":"a","id":7}"#, no_id(None));
         check(r#"{"body":"a","id":[7]}"#, no_id(None));
         let most = "x".repeat(ID_CHARS_MAX);
-        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), no_id(Some(most.clone().into())));
+        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), no_id(Some(most.clone())));
         check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), no_id(None));
         let upper = r#"{"body":"a","id":"ABCDEF00-0000-0000-0000-000000001234"}"#;
         let given = parse_post(upper).unwrap().id.unwrap();

@@ -47,7 +47,7 @@ pub struct LiveRequestError {
     /// For the person who reads it.
     pub detail: Cow<'static, str>,
     /// The id in the frame, as it was given.
-    pub id: Option<Value>,
+    pub id: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -84,12 +84,18 @@ pub fn claimed<E>(
 /// The name under which a guest is shown: `name~xx` unless he is `bare`. The suffix is the same everywhere and says
 /// nothing else of his id. A name of the greatest length gets it too.
 pub fn shown(name: &GuestName, guest: GuestId, bare: bool) -> String {
-    if bare {
-        return name.to_string();
-    }
+    if bare { name.to_string() } else { format!("{name}{}", suffix(guest)) }
+}
+
+/// The name that a guest typed who says under which one they are shown: programs come back with what `welcome` said.
+pub fn typed(shown: &str, guest: GuestId) -> &str {
+    shown.strip_suffix(&suffix(guest)).unwrap_or(shown)
+}
+
+fn suffix(guest: GuestId) -> String {
     let hash = blake3::derive_key("starling 2026 suffix of a shared guest name", &guest.0);
     let digit = |byte: u8| char::from(SUFFIX_DIGITS[usize::from(byte % 32)]);
-    format!("{name}~{}{}", digit(hash[0]), digit(hash[1]))
+    format!("~{}{}", digit(hash[0]), digit(hash[1]))
 }
 
 #[cfg(test)]

@@ -137,7 +137,8 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
 /// The address of a page without the slash at its end; nothing if it has none. `//host/` would lead elsewhere.
 fn without_slash(uri: &Uri) -> Option<String> {
     let path = uri.path().strip_suffix('/')?;
-    let is_page = path.len() > 1 && !path.starts_with("//") && !path.ends_with('/') && !path.starts_with("/api/");
+    let is_page =
+        path.len() > 1 && !path.starts_with("//") && !path.ends_with('/') && !path.starts_with("/api/");
     let query = || uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     is_page.then(|| format!("{path}{}", query()))
 }

@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
     Cursor, CursorOwner, ErrorCode, GuestId, GuestName, RoomId, RoomName, Sender, cursor::CursorError,
-    frame::client::MessageObject,
+    frame::client::MessageObject, merge::guest_name,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -272,19 +272,25 @@ async fn ws(
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
-    let somebody = somebody(&web, &headers, query.username.as_deref()).await?;
-    let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
-    let room = room.ok_or_else(no_such_room)?;
     let brought = match query.cursor {
         None => Brought::Nothing,
         Some(text) => match web.rooms.open(&text) {
             Ok(cursor) => match cursor.owner {
-                CursorOwner::Guest { room: of, .. } if of == room => Brought::Cursor(cursor, text),
+                CursorOwner::Guest { room: of, .. } if Some(of) == room => Brought::Cursor(cursor, text),
                 _ => Brought::Unreadable(CursorError::Unreadable),
             },
             Err(error) => Brought::Unreadable(error),
         },
     };
+    let username = query.username.as_deref().map(|username| match &brought {
+        Brought::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => {
+            guest_name::typed(username.trim(), *id)
+        }
+        _ => username,
+    });
+    let somebody = somebody(&web, &headers, username).await?;
+    let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
+    let room = room.ok_or_else(no_such_room)?;
     match web.rooms.find(room).await {
         // His cursor proves that there is one: this node has not heard of it yet.
         Err(refusal) if refusal.code == ErrorCode::NotFound && matches!(brought, Brought::Cursor(..)) => {
@@ -307,8 +313,12 @@ async fn ws(
             (guest, name.clone(), Sender::Guest { id: guest, name }, None)
         }
     };
-    let name_in_use =
-        || Refusal::new(ErrorCode::NameInUse, format!("somebody in this room is called {name}, or looks like it"));
+    let name_in_use = || {
+        Refusal::new(
+            ErrorCode::NameInUse,
+            format!("somebody in this room is called {name}, or looks like it"),
+        )
+    };
     if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
         return Err(name_in_use());
     }

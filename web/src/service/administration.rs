@@ -2,7 +2,7 @@
 //! first administrator, and that of a reset link.
 
 use async_trait::async_trait;
-use starling_protocol::UserId;
+use starling_protocol::{RoomId, UserId};
 
 use super::{Client, Identity, Refusal, Secret};
 use crate::objects::ManagedUser;
@@ -45,6 +45,10 @@ pub trait Administration: Send + Sync + 'static {
     /// Makes a link with which the account's owner chooses a new password; earlier links end. `Forbidden` to personal
     /// access tokens.
     async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal>;
+
+    /// Makes a member of a room its owner, whoever owns it: `NotFound` if there is no such room of members, or no such
+    /// member. `Forbidden` to personal access tokens.
+    async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
     /// Whether `/setup/CODE` lets somebody make the first administrator's account: the code is right, and there is none
     /// yet. That there is none is decided once more as the account is made ([`super::Door::Setup`]).

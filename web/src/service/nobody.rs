@@ -144,6 +144,10 @@ impl Administration for Nobody {
         nobody()
     }
 
+    async fn make_owner(&self, _: Identity, _: RoomId, _: UserId) -> Result<(), Refusal> {
+        nobody()
+    }
+
     async fn is_setup_code(&self, _: &str) -> Result<bool, Refusal> {
         Ok(false)
     }

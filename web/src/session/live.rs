@@ -248,7 +248,7 @@ impl<'a> Live<'a> {
         if let Some(given) = &post.id {
             self.posts.note(given);
         }
-        let echoed = post.id.as_ref().map_or_else(|| id.to_string().into(), GivenId::echoed);
+        let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::echoed);
         let message = MessagePosted::new(id, self.seat.sender.clone(), post.text);
         let post = Post { room: self.seat.room, message, floor: Some(self.greatest) };
         match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {

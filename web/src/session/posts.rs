@@ -3,7 +3,6 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use serde_json::Value;
 use starling_protocol::{
     MessageId, Pos,
     frame::client::{self, GivenId, ServerFrame},
@@ -101,7 +100,7 @@ impl Posts {
                     };
                     outbox.feed(ack.to_json()).await?;
                 }
-                Err(refusal) => refuse(web, outbox, &refusal, Some(Value::String(spelling))).await?,
+                Err(refusal) => refuse(web, outbox, &refusal, Some(spelling)).await?,
             }
             next = self.outcomes.try_recv().ok();
         }
@@ -126,7 +125,7 @@ pub async fn refuse<S: Socket>(
     web: &Web,
     outbox: &mut Outbox<S>,
     refusal: &Refusal,
-    id: Option<Value>,
+    id: Option<String>,
 ) -> Result<(), End> {
     web.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };

@@ -270,7 +270,9 @@ impl service::Presence for PresenceMap {
     ) -> Result<Lease, NameInUse> {
         let state = self.state();
         let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
-        if !state.rooms.is_free(room, guest, &name, &log) {
+        // Somebody with an account chose the name elsewhere, whoever has come under one that looks like it.
+        let looks_taken = !account && state.rooms.is_lookalike(room, guest, &name, &log);
+        if looks_taken || !state.rooms.is_free(room, guest, &name, &log) {
             return Err(NameInUse);
         }
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
@@ -300,7 +302,8 @@ impl service::Presence for PresenceMap {
 
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
         let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
-        self.state().rooms.is_free(room, guest, name, &log)
+        let state = self.state();
+        state.rooms.is_free(room, guest, name, &log) && !state.rooms.is_lookalike(room, guest, name, &log)
     }
 
     fn shown(&self, room: RoomId, guest: GuestId) -> Option<String> {

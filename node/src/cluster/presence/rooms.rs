@@ -6,15 +6,18 @@
 //! have it is put into the log by the nodes that hold them, so that the answer outlives the sessions: when the bare
 //! one leaves, nobody else is renamed.
 
+mod looks;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use starling_protocol::{
     GuestId, GuestName, Hlc, NameShared, NodeId, RoomId,
     frame::peer::Present,
     merge::guest_name::{self, Standing},
-    text,
 };
 use tokio::sync::oneshot;
+
+use self::looks::Looks;
 
 /// Whose session an entry stands for.
 #[derive(Debug)]
@@ -70,6 +73,8 @@ struct Room {
     guests: BTreeMap<GuestId, Entry>,
     /// Folded name, as typed → who has it; several only after both sides of a split let it in.
     names: HashMap<Box<str>, Vec<GuestId>>,
+    /// How their names look.
+    looks: Looks,
 }
 
 /// All entries.
@@ -86,12 +91,10 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// Whether a guest may have the name: nobody else does or is shown so, or he shares it with all who do.
+    /// Whether a guest may have the name: nobody else does, or they share it with all who do. (Nobody types the
+    /// `name~xx` under which others are shown.)
     pub fn is_free(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return true };
-        if room.is_shown(name, guest) {
-            return false;
-        }
         let holders = room.names.get(&name.folded()).into_iter().flatten();
         let mut others = holders.filter(|&&holder| holder != guest).peekable();
         if others.peek().is_none() {
@@ -99,6 +102,18 @@ impl Rooms {
         }
         let his = log(room_id, name, guest);
         others.all(|&other| share(his, log(room_id, name, other)))
+    }
+
+    /// Whether somebody else in the room has another name that looks like this one. Who has the name already, by a session
+    /// or in the log, comes back to it all the same.
+    pub fn is_lookalike(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
+        let Some(room) = self.by_id.get(&room_id) else { return false };
+        let is_same =
+            |of: GuestId| room.guests.get(&of).is_none_or(|of| of.present.name.folded() == name.folded());
+        let others = room.looks.alike(name).filter(|&other| other != guest);
+        let returns =
+            room.guests.contains_key(&guest) && is_same(guest) || log(room_id, name, guest).is_some();
+        !returns && !others.map(is_same).all(|same| same)
     }
 
     /// When the session of a guest began.
@@ -253,6 +268,7 @@ impl Rooms {
             self.count(peer, room, true);
         }
         let entries = self.by_id.entry(room).or_default();
+        entries.looks.add(guest, name);
         entries.names.entry(folded).or_default().push(guest);
         entries.guests.insert(guest, new);
     }
@@ -362,6 +378,7 @@ impl Rooms {
                 room.names.remove(&folded);
             }
         }
+        room.looks.remove(guest, &entry.present.name);
         if room.guests.is_empty() {
             self.by_id.remove(&room_id);
         }
@@ -369,18 +386,6 @@ impl Rooms {
             self.count(peer, room_id, false);
         }
         Some(entry)
-    }
-}
-
-impl Room {
-    /// Whether somebody else is shown under this name because of a suffix.
-    fn is_shown(&self, name: &GuestName, guest: GuestId) -> bool {
-        let folded = name.folded();
-        // The suffix is a `~` and two characters.
-        let Some((base, _)) = folded.rsplit_once('~') else { return false };
-        let holders = self.names.get(base).into_iter().flatten().filter(|&&holder| holder != guest);
-        let mut shown = holders.filter_map(|holder| self.guests.get(holder)?.shown.as_deref());
-        shown.any(|shown| text::folded(shown) == folded)
     }
 }
 

@@ -6,13 +6,17 @@ mod reset;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use starling_protocol::{ErrorCode, Hlc, Pos, Scope, UserId, event::UserFlagged};
+use starling_protocol::{ErrorCode, Hlc, Pos, RoomId, Scope, UserId, event::UserFlagged};
 use starling_web::{
     objects::ManagedUser,
     service::{Administration, Client, Identity, Refusal, ResetLink, Secret, UserFlags},
 };
 
-use super::{Base, render};
+use super::{
+    Base,
+    member_rooms::decisions::{self, decision},
+    render,
+};
 use crate::{
     auth::{Code, Passwords},
     key_derivation::RootKey,
@@ -77,6 +81,15 @@ impl Administration for AdministrationService {
 
     async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal> {
         self.reset_link(Asker::logged_in(by)?, user).await
+    }
+
+    async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal> {
+        let asker = Asker::logged_in(by)?;
+        let decide = move |tables: &Tables<'_>| match asker.refused(&tables.records)? {
+            Some(refusal) => Ok(Decision::Refuse(refusal)),
+            None => decision(decisions::make_owner(&tables.records, room, by.user, user)),
+        };
+        self.base.decide(decide).await.map(drop)
     }
 
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {

@@ -20,11 +20,20 @@ pub fn act<T: Rows>(
     act: ContactAct,
     other: UserId,
 ) -> Result<Decision, StoreError> {
-    if records.user(other)?.is_none() {
+    let sides = records.sides(user, other)?;
+    // What one has said of an account that was deleted can still be taken back: its room leaves one's list by that.
+    let takes_back = matches!(act, ContactAct::Remove | ContactAct::Unblock) && sides.mine.is_some();
+    if !takes_back && records.user(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     }
-    let sides = records.sides(user, other)?;
     let stance = match (act, sides.relation()) {
+        // The other has removed this one, whose yes keeps the room of the two on the list.
+        (ContactAct::Remove, Relation::None)
+            if sides.mine.is_some_and(|mine| mine.stance == Stance::Yes)
+                && records.member_room(direct_room(user, other))?.is_some() =>
+        {
+            Stance::None
+        }
         (ContactAct::Ask, Relation::None | Relation::Incoming) | (ContactAct::Accept, Relation::Incoming) => {
             Stance::Yes
         }

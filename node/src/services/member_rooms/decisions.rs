@@ -157,6 +157,19 @@ pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
     Ok(drafts)
 }
 
+/// Makes a member an owner, as administrators of the service may whose room it is not.
+pub fn make_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
+    let state = records.member_room(room)?.ok_or_else(no_such_room)?;
+    // A direct room has no owner.
+    state.name().ok_or_else(no_such_room)?;
+    records.role(room, user)?.ok_or_else(no_such_member)?;
+    let member = records.standing_in(room, user)?.ok_or_else(no_such_member)?;
+    if member.role() == Some(Role::Owner) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![set(records, room, user, Membership::Member(Role::Owner), by)?])
+}
+
 /// Removes a member; with `ban` also whoever may become one.
 pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, ban: bool) -> Drafts {
     if by == user {

@@ -13,7 +13,10 @@ use starling_web::{
 };
 
 use crate::{
-    permissions::rooms::{self as may, No},
+    permissions::{
+        has_put_away,
+        rooms::{self as may, No},
+    },
     services::render::{self, room_object},
     store::{Records, RecordsReader, RoomReader, Rows, StoreError},
 };
@@ -29,6 +32,9 @@ pub fn mine(reader: &mut RoomReader, user: UserId, part: &Part) -> Result<Page<R
     let mut rooms = Vec::new();
     for (room, member) in reader.records().rooms_of(user)? {
         let Some(state) = reader.records().member_room(room)? else { continue };
+        if has_put_away(reader.records(), room, user)? {
+            continue;
+        }
         let opened = state.opened.map_or(Hlc(0), |(place, _)| place.hlc);
         let last = reader.last_place(room, as_of)?.map_or(Hlc(0), |place| place.hlc);
         rooms.push((member.since.max(opened).max(last), room));

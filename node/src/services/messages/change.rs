@@ -9,6 +9,7 @@ use starling_protocol::{
 };
 use starling_web::service::Refusal;
 
+use super::mentions;
 use crate::{
     permissions::{at_least, may_delete, may_edit, may_post, may_see, no_such_message},
     store::{Decision, StoreError, Tables},
@@ -73,7 +74,8 @@ pub fn edit(
         let detail = format!("a message is edited {EDITS_PER_MESSAGE_MAX} times at most");
         return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
     }
-    let body = MessageEdited { message: target.key, text: Some(text.clone()) };
+    let mentions = mentions::named(&tables.records, target.room, user, text.as_str())?;
+    let body = MessageEdited { message: target.key, text: Some(text.clone()), mentions: Some(mentions) };
     let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
     Ok(Decision::Write(vec![draft]))
 }

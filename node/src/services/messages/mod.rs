@@ -1,6 +1,7 @@
 //! Messages of rooms of members, in terms of the store and the writer.
 
 pub mod change;
+mod code;
 mod erasure;
 mod mentions;
 pub(super) mod pages;

@@ -44,7 +44,8 @@ impl Tables<'_> {
             }
             EventBody::ReactionSet(ReactionSet { message, user, emoji, on }) => {
                 let rule = |state| register::written(state, pos, *on);
-                let key = reaction_key(*message, *user, emoji);
+                // Events of earlier versions have the same emoji with and without U+FE0F.
+                let key = reaction_key(*message, *user, &emoji.normal());
                 self.records.merge::<Reaction>(&mut self.book, scope, &key, rule)?;
                 self.changes.push(Change::Updated(room, *message));
                 Ok(())

@@ -4,6 +4,7 @@ use starling_protocol::{
     Event, EventBody, Pos, Scope, UserId, Username,
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
     merge::{contact, read_mark, register, session, user},
+    text,
 };
 use starling_web::live_frame::RoomChange;
 
@@ -12,7 +13,7 @@ use crate::store::{
     Change, RecordsWriter, StoreError,
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
-        display_name_index, name_key, open_session_index, was_asked_index,
+        display_name_index, lookalike_index, name_key, open_session_index, was_asked_index,
     },
 };
 
@@ -95,6 +96,9 @@ impl Tables<'_> {
         let rule = |state| user::claimed(state, name, withdrawn);
         let (_, claimed) =
             self.records.merge::<Claim>(&mut self.book, &Scope::user(user), &claim.to_bytes(), rule)?;
+        for (form, looks) in text::lookalike_forms(name.as_str()).iter().enumerate() {
+            self.records.put_index(&lookalike_index(form, looks, name.as_str()), &())?;
+        }
         let row = (user, claimed.withdrawn);
         self.records.put::<Name>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), &row)?;
         // An earlier claim that arrives later renames who held the name until now.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{ErrorCode, UserId, limits::USERNAME_CHARS};
+use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -22,7 +22,11 @@ use crate::{
 
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    OpenApiRouter::default().routes(routes!(users)).routes(routes!(change)).routes(routes!(reset_link))
+    OpenApiRouter::default()
+        .routes(routes!(users))
+        .routes(routes!(change))
+        .routes(routes!(reset_link))
+        .routes(routes!(change_room))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -95,6 +99,35 @@ async fn change(
 ) -> Result<Json<ManagedUser>, Problem> {
     let flags = UserFlags { admin: body.admin, disabled: body.disabled };
     Ok(Json(web.administration.change(by, user_id(&id)?, flags).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ManagedRoomChange {
+    /// The id of the member who is to own the room, beside those who do.
+    owner: String,
+}
+
+/// Give a room an owner
+///
+/// For rooms that nobody looks after any more. A room whose owners were all shut out or deleted belongs to its
+/// longest-standing moderator, or else member, by itself. A personal token may not do this: log in.
+#[utoipa::path(
+    patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
+    params(("id" = String, Path, description = "The room's id.")),
+    responses((status = 204, description = "The member is an owner now."), Refuses<(Forbidden, NotFound)>),
+    security(("bearer" = []), ("cookie" = [])),
+)]
+async fn change_room(
+    State(web): State<Arc<Web>>,
+    Caller(by): Caller,
+    Path(id): Path<String>,
+    Json(body): Json<ManagedRoomChange>,
+) -> Result<StatusCode, Problem> {
+    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such room");
+    let room = RoomId::parse(&id).ok().flatten().ok_or_else(unknown)?;
+    web.administration.make_owner(by, room, user_id(&body.owner)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Serialize, ToSchema)]

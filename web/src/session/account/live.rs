@@ -32,7 +32,7 @@ use crate::{
 /// What a request waits for, while frames go on: a post that may be handed to the writer, or nothing more.
 pub(super) type Doing<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
 /// What came of a request, with the id in its frame as the client wrote it.
-pub(super) type Done = (Option<serde_json::Value>, Result<Option<Post>, Refusal>);
+pub(super) type Done = (Option<String>, Result<Option<Post>, Refusal>);
 
 pub struct Live<'a> {
     pub(super) web: &'a Web,

@@ -166,8 +166,29 @@ fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
         rooms.is_free(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), &log)
     };
     assert!(is_free(2, "Ann"), "he returns to the name that he shares");
-    assert!(!is_free(3, "Ann") && !is_free(3, &suffixed(1).to_uppercase()));
-    assert!(is_free(3, "Ann~") && is_free(3, "Bob~00"));
+    assert!(!is_free(3, "Ann") && is_free(3, "Bob"));
+}
+
+/// Nobody comes under a name that others take for somebody's who is there; whoever has such a name keeps it.
+#[test]
+fn a_name_that_looks_like_another_is_not_given_but_kept() {
+    let mut rooms = Rooms::default();
+    rooms.joined(present(1, "Ann1", 5), Holder::Here(None), &nothing);
+    let is_lookalike = |rooms: &Rooms, guest: u8, name: &str, log: Log<'_>| {
+        rooms.is_lookalike(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), log)
+    };
+    for name in ["Annl", "annI", "\u{410}nn1", "Ann\u{217C}"] {
+        assert!(is_lookalike(&rooms, 2, name, &nothing), "{name}");
+        assert!(!is_lookalike(&rooms, 2, name, &sharing([2])), "{name}: it is in the log");
+    }
+    assert!(!is_lookalike(&rooms, 2, "Anna", &nothing));
+    // The other side of a split has let it in.
+    rooms.joined(present(2, "Annl", 6), Holder::Here(None), &nothing);
+    assert!(!is_lookalike(&rooms, 2, "Annl", &nothing) && !is_lookalike(&rooms, 1, "Ann1", &nothing));
+    rooms.left(&present(1, "Ann1", 5), &nothing);
+    assert!(is_lookalike(&rooms, 1, "Ann1", &nothing));
+    rooms.left(&present(2, "Annl", 6), &nothing);
+    assert!(rooms.by_id.is_empty() && !is_lookalike(&rooms, 1, "Ann1", &nothing));
 }
 
 /// Found by `quic_sim`: the clock of the node that held the earlier session was ahead.

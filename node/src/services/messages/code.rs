@@ -1,0 +1,122 @@
+//! Which parts of a message's Markdown are code, as CommonMark says it: blocks between fences, and spans between equal
+//! runs of backticks within a paragraph.
+
+/// A text with its code taken out, so that nothing in it is read as anything else.
+pub fn without_code(text: &str) -> String {
+    let (mut kept, mut paragraph) = (String::with_capacity(text.len()), String::new());
+    let mut fence: Option<(char, usize)> = None;
+    for line in text.split_inclusive('\n') {
+        let opened = fence_of(line);
+        match (fence, opened) {
+            (Some((sign, length)), Some((other, longer, true))) if other == sign && longer >= length => {
+                fence = None;
+            }
+            (Some(_), _) => {}
+            (None, Some((sign, length, _))) => {
+                without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                kept.push('\n');
+                fence = Some((sign, length));
+            }
+            (None, None) => {
+                paragraph.push_str(line);
+                if line.trim().is_empty() {
+                    without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                }
+            }
+        }
+    }
+    without_spans(&paragraph, &mut kept);
+    kept
+}
+
+/// The fence that a line is, also within a quote or an item of a list: its sign, how long it is, and whether it may end a
+/// block.
+fn fence_of(line: &str) -> Option<(char, usize, bool)> {
+    let line = line.trim_start_matches([' ', '\t', '>']);
+    let sign = line.chars().next().filter(|sign| "`~".contains(*sign))?;
+    let info = line.trim_start_matches(sign);
+    let length = line.len() - info.len();
+    // Backticks on the same line make it a span.
+    let is_fence = length >= 3 && !(sign == '`' && info.contains('`'));
+    is_fence.then(|| (sign, length, info.trim().is_empty()))
+}
+
+/// Appends a paragraph without its code spans; a space stands for each.
+fn without_spans(paragraph: &str, kept: &mut String) {
+    let runs = runs(paragraph);
+    // For each length the places of its runs, so that the end of a span is found without looking at all between.
+    let (mut from, mut at) = (0, 0);
+    let mut ends = std::collections::HashMap::<usize, Vec<usize>>::new();
+    for (index, run) in runs.iter().enumerate().rev() {
+        ends.entry(run.1).or_default().push(index);
+    }
+    while let Some(&(start, length, escaped)) = runs.get(at) {
+        let closing = ends.get_mut(&(length - usize::from(escaped))).and_then(|ends| {
+            while ends.last().is_some_and(|end| *end <= at) {
+                ends.pop();
+            }
+            ends.last().copied()
+        });
+        match closing.filter(|_| length > usize::from(escaped)) {
+            Some(end) => {
+                kept.push_str(&paragraph[from..start + usize::from(escaped)]);
+                kept.push(' ');
+                from = runs[end].0 + runs[end].1;
+                at = end + 1;
+            }
+            None => at += 1,
+        }
+    }
+    kept.push_str(&paragraph[from..]);
+}
+
+/// The runs of backticks: where each begins, its length, and whether a backslash stands before it, which takes the first
+/// from it where a span would begin.
+fn runs(text: &str) -> Vec<(usize, usize, bool)> {
+    let (mut runs, mut at) = (Vec::new(), 0);
+    while let Some(found) = text[at..].find('`') {
+        let start = at + found;
+        let length = text[start..].bytes().take_while(|byte| *byte == b'`').count();
+        let backslashes = text[..start].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        runs.push((start, length, backslashes % 2 == 1));
+        at = start + length;
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is code is no text, and nothing else is taken for code.
+    #[test]
+    fn code_is_taken_out_and_text_is_not() {
+        for (text, kept) in [
+            ("a `b` c", "a   c"),
+            ("a ``b ` c`` d", "a   d"),
+            ("a `b", "a `b"),
+            ("a ``b` c", "a ``b` c"),
+            ("a \\`b` c", "a \\`b` c"),
+            ("a \\\\`b` c", "a \\\\  c"),
+            ("a `b\\` c", "a   c"),
+            ("a `b\n\nc` d", "a `b\n\nc` d"),
+            ("a `b\nc` d", "a   d"),
+            ("a\n```rust\nb\n```\nc", "a\n\nc"),
+            ("a\n~~~\nb\n```\nc\n~~~~\nd", "a\n\nd"),
+            ("> ```\n> b\n> ```\nc", "\nc"),
+            ("```\nb", "\n"),
+            ("``` b ``` c", "  c"),
+        ] {
+            assert_eq!(without_code(text), kept, "{text:?}");
+        }
+    }
+
+    /// A text of nothing but backticks costs no more than another of its length.
+    #[test]
+    fn many_runs_are_looked_at_once() {
+        let text = (1..=120).map(|length| "`".repeat(length)).collect::<Vec<_>>().join(" ");
+        assert_eq!(without_code(&text), text);
+        let pairs = "` ".repeat(4_000);
+        assert_eq!(without_code(&pairs).trim(), "");
+    }
+}
