@@ -8,12 +8,12 @@ mod support;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
+use futures_util::StreamExt as _;
 use support::http::{create_room, encode, get, read_answer, request};
 use support::{Client, Cluster, Frame, Node, PATIENCE, Refused};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
-use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use uuid::Uuid;

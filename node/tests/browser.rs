@@ -105,6 +105,71 @@ async fn whoever_is_logged_in_comes_as_himself_and_is_not_asked_for_a_name() {
     assert!(browser.errors().is_empty(), "the consoles say: {:#?}", browser.errors());
 }
 
+/// The page is as wide as its window, however long names and words are, with the panel open and while the connection
+/// is lost.
+#[tokio::test]
+async fn the_page_is_never_wider_than_its_window() {
+    let deadline = Instant::now() + DEADLINE;
+    let mut browser = Browser::start(deadline).await;
+    let mut node = Node::new();
+    node.start(deadline);
+    let mut windows = Vec::new();
+    for width in [320, 390, 768, 1280] {
+        windows.push((width, browser.open(width, 640, width < 1_000).await));
+    }
+    let (_, first) = &windows[0];
+    browser.go(first, &format!("http://{}/", node.http)).await;
+    browser.until(first, "document.readyState === 'complete'").await;
+    let room_name = "W".repeat(80);
+    let make = format!(
+        "fetch('/create-room', {{ method: 'POST', body: JSON.stringify({{ name: '{room_name}' }}) }}) \
+         .then((answer) => answer.json()).then(({{ roomID }}) => `${{location.origin}}/r/${{roomID}}`)"
+    );
+    let room = browser.value(first, &make).await.as_str().expect("an address is text").to_owned();
+    for (width, window) in &windows {
+        browser.go(window, &room).await;
+        browser.until(window, "!document.querySelector('#gate').hidden").await;
+        fits(&mut browser, window, *width, "the gate").await;
+        // As long as a name may be, and without a place to break it.
+        let name = format!("{}{width:0>4}", "W".repeat(28));
+        enter(&mut browser, window, &name).await;
+        say(&mut browser, window, &LONG_WORD.repeat(4)).await;
+        say(&mut browser, window, &format!("https://example.org/{}", "x".repeat(300))).await;
+    }
+    let all_said =
+        format!("{LIVE} && {NONE_UNSENT} && document.querySelectorAll('.message .body').length === 8");
+    let toggle = "document.querySelector('#people-toggle').click()";
+    for (width, window) in &windows {
+        browser.until(window, &all_said).await;
+        fits(&mut browser, window, *width, "the chat").await;
+        browser.value(window, toggle).await;
+        browser.until(window, "document.querySelectorAll('#people li').length === 4").await;
+        fits(&mut browser, window, *width, "the chat with the panel").await;
+    }
+    node.kill();
+    for (width, window) in &windows {
+        browser.until(window, "document.querySelector('#status').textContent.includes('retrying')").await;
+        fits(&mut browser, window, *width, "the reconnect line with the panel").await;
+        browser.value(window, toggle).await;
+        fits(&mut browser, window, *width, "the reconnect line").await;
+    }
+}
+
+/// Nothing that can be seen stands beyond the window's edges. (A closed panel waits there, and cannot be seen.)
+async fn fits(browser: &mut Browser, window: &Window, width: u32, what: &str) {
+    let beyond = format!(
+        "[...document.querySelectorAll('body, body *')].filter((element) => {{ \
+           const {{ left, right, width }} = element.getBoundingClientRect(); \
+           return width > 0 && getComputedStyle(element).visibility === 'visible' \
+             && !element.closest('.people') && (left < -0.5 || right > {width} + 0.5); \
+         }}).map((element) => `${{element.tagName}}#${{element.id}}.${{element.className}}`).join(', ')"
+    );
+    assert_eq!(browser.value(window, &beyond).await, "", "{what} is wider than {width} px");
+    // A phone zooms out from what is too wide.
+    let seen = browser.value(window, "[innerWidth, document.documentElement.scrollWidth]").await;
+    assert_eq!(seen, serde_json::json!([width, width]), "{what} at {width} px");
+}
+
 const LONG_WORD: &str =
     "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftsvorsitzender";
 

@@ -186,6 +186,105 @@ async fn unread_counts_are_right_on_another_node_and_after_a_late_arrival() {
     everywhere((0, 0)).await;
 }
 
+/// Nobody takes a mention away from a member by an account's name, code names nobody, and an edit names whom it says.
+#[tokio::test]
+async fn a_mention_is_of_a_member_and_follows_the_edit() {
+    let (cluster, [ann, bob, _stranger]) = with_people(2, ["ann", "bob", "ann."]).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let id = bob.opens(a, "public").await;
+    ann.does(b, "POST", &format!("/rooms/{id}/join"), NONE, 200).await;
+    let mut wanted = 0;
+    for (body, mentions) in [
+        ("Thanks @ann.", 1),
+        ("谢谢@ann你好", 1),
+        ("＠ann", 1),
+        ("**@ann**, _@ann_ and ~@ann~", 1),
+        ("`@ann` is code", 0),
+        ("```\n@ann\n```", 0),
+        ("me@ann.example, @anna", 0),
+    ] {
+        bob.says(a, &id, body).await;
+        wanted += mentions;
+        eventually(PATIENCE, body, async || same(&ann.unread(b, &id).await.1, &wanted)).await;
+    }
+    let message = bob.says(b, &id, "Hello").await;
+    let edited = format!("/messages/{message}");
+    for (node, body, more) in [(a, "Hello @ann", 1), (b, "Hello `@ann`", 0), (a, "@ann, @bob", 1), (b, "", 1)]
+    {
+        let status = if body.is_empty() { 422 } else { 200 };
+        bob.does(node, "PATCH", &edited, json!({"body": body}), status).await;
+        for node in [a, b] {
+            let count = async || same(&ann.unread(node, &id).await.1, &(wanted + more));
+            eventually(PATIENCE, &format!("{body} counts"), count).await;
+        }
+    }
+    bob.does(a, "DELETE", &edited, NONE, 204).await;
+    eventually(PATIENCE, "it is gone", async || same(&ann.unread(b, &id).await.1, &wanted)).await;
+}
+
+/// One emoji is one reaction, whether a keyboard sends it with U+FE0F or without.
+#[tokio::test]
+async fn an_emoji_counts_once_in_either_form() {
+    let (cluster, [ann, bob]) = with_people(1, ["ann", "bob"]).await;
+    let node = cluster[0].http;
+    let id = ann.opens(node, "public").await;
+    bob.does(node, "POST", &format!("/rooms/{id}/join"), NONE, 200).await;
+    let message = format!("/messages/{}", ann.says(node, &id, "x").await);
+    let [plain, coloured] = ["%E2%9D%A4", "%E2%9D%A4%EF%B8%8F"].map(|it| format!("{message}/reactions/{it}"));
+    ann.does(node, "PUT", &plain, NONE, 204).await;
+    ann.does(node, "PUT", &coloured, NONE, 204).await;
+    bob.does(node, "PUT", &coloured, NONE, 204).await;
+    let shown = ann.does(node, "GET", &message, NONE, 200).await["reactions"].clone();
+    let mut both = [ann.id.clone(), bob.id.clone()];
+    both.sort();
+    assert_eq!(shown.as_object().unwrap().len(), 1, "{shown}");
+    let mut shown: Vec<_> = shown["❤\u{FE0F}"].as_array().unwrap().iter().map(text).collect();
+    shown.sort();
+    assert_eq!(shown, both);
+    ann.does(node, "DELETE", &plain, NONE, 204).await;
+    bob.does(node, "DELETE", &plain, NONE, 204).await;
+    assert_eq!(ann.does(node, "GET", &message, NONE, 200).await["reactions"], json!({}));
+}
+
+/// Who writes to a deleted account is told so, and can take its room off their list; the other's list is their own.
+#[tokio::test]
+async fn a_room_with_somebody_who_is_gone_is_closed_and_leaves_the_list() {
+    let (cluster, [ann, bob, eve]) = with_people(1, ["ann", "bob", "eve"]).await;
+    let node = cluster[0].http;
+    let mut rooms = Vec::new();
+    for other in [&bob, &eve] {
+        ann.does(node, "POST", "/contacts", json!({"username": other.username}), 201).await;
+        other.does(node, "POST", &format!("/contacts/{}/accept", ann.id), NONE, 200).await;
+        rooms.push(text(&ann.does(node, "POST", "/direct", json!({"user_id": other.id}), 201).await["id"]));
+    }
+    let listed = async |who: &Account| {
+        let mine = who.does(node, "GET", "/rooms", NONE, 200).await;
+        mine["items"].as_array().unwrap().iter().map(|room| text(&room["id"])).collect::<Vec<_>>()
+    };
+    let message = ann.says(node, &rooms[0], "Hello").await;
+    bob.does(node, "DELETE", "/me", json!({"password": support::account::PASSWORD}), 204).await;
+    let messages = format!("/rooms/{}/messages", rooms[0]);
+    let refused = ann.does(node, "POST", &messages, json!({"body": "Are you there?"}), 403).await;
+    assert!(text(&refused["detail"]).contains("deleted"), "{refused}");
+    ann.does(node, "PATCH", &format!("/messages/{message}"), json!({"body": "x"}), 403).await;
+    assert_eq!(listed(&ann).await.len(), 2);
+    ann.does(node, "DELETE", &format!("/contacts/{}", bob.id), NONE, 204).await;
+    assert_eq!(listed(&ann).await, [rooms[1].clone()]);
+    ann.does(node, "GET", &format!("/rooms/{}", rooms[0]), NONE, 200).await;
+
+    // Between two who are there, it is off the list of the one who removed the other, until they are contacts again.
+    let ann_there = format!("/contacts/{}", ann.id);
+    let eve_there = format!("/contacts/{}", eve.id);
+    ann.does(node, "DELETE", &eve_there, NONE, 204).await;
+    assert_eq!((listed(&ann).await, listed(&eve).await), (vec![], vec![rooms[1].clone()]));
+    ann.does(node, "POST", "/contacts", json!({"username": "eve"}), 201).await;
+    eve.does(node, "POST", &format!("{ann_there}/accept"), NONE, 200).await;
+    assert_eq!((listed(&ann).await, listed(&eve).await), (vec![rooms[1].clone()], vec![rooms[1].clone()]));
+    ann.does(node, "DELETE", &eve_there, NONE, 204).await;
+    eve.does(node, "DELETE", &ann_there, NONE, 204).await;
+    assert_eq!(listed(&eve).await, [""; 0]);
+}
+
 /// No 500 may be provoked, and what one may not know of is not there.
 #[tokio::test]
 async fn bad_requests_are_refused_by_their_kind() {

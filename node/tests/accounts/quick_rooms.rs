@@ -78,7 +78,9 @@ async fn a_guest_has_no_name_that_looks_like_another() {
     Account::register(node.http, "ann1").await;
     Account::register(node.http, "modern").await;
     let _guest = Client::join(node.http, &room, "Zoë Lee").await;
-    for name in ["ann1", "ANN1", "Annl", "annI", "\u{430}nn1", "modem", "Zoe\u{308}  Lee", "zoë lee", "Zoë L\u{435}e"] {
+    for name in
+        ["ann1", "ANN1", "Annl", "annI", "\u{430}nn1", "modem", "Zoe\u{308}  Lee", "zoë lee", "Zoë L\u{435}e"]
+    {
         let refused = Client::connect(node.http, &room, name, None, None).await.err();
         let refused = refused.unwrap_or_else(|| panic!("{name:?} is let in"));
         assert_eq!((refused.status, refused.code.as_str()), (409, "name_in_use"), "{name:?}");

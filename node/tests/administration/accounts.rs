@@ -76,3 +76,51 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     assert_eq!(delete(&bob).await.code(), "forbidden", "nor by deleting himself");
     assert_eq!(delete(&admin).await.status, 204);
 }
+
+/// A room whose owner is shut out passes on as when they leave, and comes back with them; an administrator may give any
+/// room an owner.
+#[tokio::test]
+async fn a_room_whose_owner_is_shut_out_has_another() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let admin = administrator(&cluster[0], "root").await;
+    let [ann, bob, eve] = [
+        Account::register(a, "ann").await,
+        Account::register(b, "bob").await,
+        Account::register(a, "eve").await,
+    ];
+    let made = json!({"name": "Room", "visibility": "public"});
+    let made = ann.call(a, "POST", "/rooms", Some(made)).await.json();
+    let room = format!("/rooms/{}", made["id"].as_str().expect("it is made"));
+    for member in [&bob, &eve] {
+        assert_eq!(member.call(b, "POST", &format!("{room}/join"), None).await.status, 200);
+    }
+    let role = async |who: &Account| who.call(b, "GET", &room, None).await.json()["role"].clone();
+    let moderator = Some(json!({"role": "moderator"}));
+    let changed = ann.call(a, "PATCH", &format!("{room}/members/{}", eve.id), moderator).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let shut = async |disabled: bool| {
+        let target = format!("/admin/users/{}", ann.id);
+        let flagged = admin.call(a, "PATCH", &target, Some(json!({ "disabled": disabled }))).await;
+        assert_eq!(flagged.status, 200, "{}", flagged.text());
+    };
+    shut(true).await;
+    assert_eq!([role(&eve).await, role(&bob).await], ["owner", "member"]);
+    let private = Some(json!({"visibility": "private"}));
+    assert_eq!(eve.call(b, "PATCH", &room, private).await.status, 200, "an owner's to decide");
+    shut(false).await;
+    let ann_again = Account::login(b, "ann").await;
+    assert_eq!([role(&ann_again).await, role(&eve).await], ["owner", "moderator"]);
+
+    let given = format!("/admin{room}");
+    let to = |who: &str| Some(json!({ "owner": who }));
+    for (by, owner, code) in
+        [(&eve, &bob.id, "forbidden"), (&admin, &admin.id, "not_found"), (&admin, &room, "not_found")]
+    {
+        assert_eq!(by.call(a, "PATCH", &given, to(owner)).await.code(), code, "{owner}");
+    }
+    assert_eq!(admin.call(a, "PATCH", "/admin/rooms/x", to(&bob.id)).await.code(), "not_found");
+    assert_eq!(admin.call(a, "PATCH", &given, to(&bob.id)).await.status, 204);
+    assert_eq!([role(&bob).await, role(&ann_again).await], ["owner", "owner"]);
+    assert_eq!(admin.call(b, "GET", &room, None).await.status, 404, "it stays private to them");
+}

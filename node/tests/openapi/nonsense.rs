@@ -145,7 +145,8 @@ impl Base<'_> {
             others.iter().any(|other| other.path == self.operation.path && other.method == method)
         };
         for method in ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| !taken(method)) {
-            let mut ask = self.ask("a method that it does not take", Expected::Problem(405, "method_not_allowed"));
+            let mut ask =
+                self.ask("a method that it does not take", Expected::Problem(405, "method_not_allowed"));
             ask.method = method.to_uppercase();
             ask.listed = false;
             asks.push(ask);

@@ -74,7 +74,9 @@ pub fn register(filled: Filled<'_>, wants_invite: bool) -> Markup {
     };
     let pitch = html! {
         h1 { "Make an account" }
-        p { "People find you by your username. Your display name can be anything, and you may change it." }
+        p { "People find you by your username. Your display name is what they see beside it. "
+            "There is no chat page for accounts yet: you appear under your name in quick rooms, and programs do the rest "
+            "through the " a href="/api/docs" { "API" } "." }
     };
     let below = html! {
         p { "Have an account? " a href=(beside("/login", filled.next)) { "Log in" } }

@@ -34,7 +34,10 @@ pub fn invite(code: &str, me: Option<&str>, may_register: bool) -> Markup {
 pub fn joined(room: &str) -> Markup {
     let pitch = html! {
         h1 { "You are in " span dir="auto" { (room) } }
-        p { "It is among your rooms now, wherever you are logged in." }
+        p {
+            "You are a member now. There is no page for rooms of members yet: programs read and write there through the "
+            a href="/api/docs" { "API" } "."
+        }
         a class="button primary" href="/" { "To the front page" (icons::arrow()) }
     };
     render("Invite – Starling", &pitch)
