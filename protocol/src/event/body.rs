@@ -10,9 +10,9 @@ use super::{
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
     messages::GuestPosted,
     people::{
-        ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
-        RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
-        UserRegistered, UsernameChosen,
+        ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged, PasswordRehashed,
+        ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded,
+        SettingsChanged, UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
     },
 };
 use crate::{
@@ -23,6 +23,10 @@ use crate::{
 
 /// Kind 2: messages that guests can write; others are of kind 4.
 const GUEST_POSTED: u16 = 2;
+/// Kind 9: changes of a password that keep personal access tokens.
+const PASSWORD_CHANGED_KEEPING_TOKENS: u16 = 9;
+/// Kind 42: changes of a password that end them.
+const PASSWORD_CHANGED: u16 = 42;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -31,6 +35,7 @@ macro_rules! kinds {
         #[expect(missing_docs, reason = "each kind's type says what it is")]
         pub enum EventBody {
             $($kind($kind),)+
+            PasswordChanged(PasswordChanged),
             /// A kind of a newer version: stored and forwarded as it is, applied after an upgrade.
             Unknown {
                 /// Its number.
@@ -46,6 +51,11 @@ macro_rules! kinds {
                     Self::MessagePosted(body) if let Some(posted) = GuestPosted::of(body) => {
                         (GUEST_POSTED, codec::encode(&posted))
                     }
+                    Self::PasswordChanged(body) => {
+                        let kind =
+                            if body.keep_tokens { PASSWORD_CHANGED_KEEPING_TOKENS } else { PASSWORD_CHANGED };
+                        (kind, codec::encode(&PasswordChange::of(body)))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -55,9 +65,20 @@ macro_rules! kinds {
                 match kind {
                     GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
                         .map(|posted| Self::MessagePosted(posted.into())),
+                    PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
+                        codec::decode::<PasswordChange>(&payload, EVENT_BYTES_MAX).map(|change| {
+                            change.into_event(kind == PASSWORD_CHANGED_KEEPING_TOKENS).into()
+                        })
+                    }
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
+            }
+        }
+
+        impl From<PasswordChanged> for EventBody {
+            fn from(body: PasswordChanged) -> Self {
+                Self::PasswordChanged(body)
             }
         }
 
@@ -77,7 +98,6 @@ kinds! {
     6 => UsernameChosen,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
-    9 => PasswordChanged,
     10 => PasswordRehashed,
     11 => ResetLinkMade,
     12 => SessionOpened,
