@@ -39,7 +39,7 @@ people = {name: log_in(name) for name in ["ann", "root", "bob", "cat", "dan", "e
 ids = [person for _, person in people.values()]
 for name in ["ann", "root"]:
     token, person = people[name]
-    ids += [ask(token, "/api/v1/tokens", {"name": "script"})["id"] for _ in range(2)]
+    ids += [ask(token, "/api/v1/tokens", {"name": "script", "password": PASSWORD})["id"] for _ in range(2)]
     # One whom he asks, one who asks him, and one whom he knows.
     ask(token, "/api/v1/contacts", {"username": "bob"})
     ask(people["cat"][0], "/api/v1/contacts", {"username": name})

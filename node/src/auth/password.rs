@@ -1,15 +1,14 @@
-//! Passwords: which are accepted, and argon2id over them as PHC strings (`$argon2id$v=19$m=19456,t=2,p=1$…`).
+//! Argon2id over passwords, as PHC strings (`$argon2id$v=19$m=19456,t=2,p=1$…`). They are hashed and compared in NFC, so
+//! that it does not matter which keyboard composes an `ä`.
 
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash,
 };
+use data_encoding::BASE64URL_NOPAD;
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::{
     login_queue::Caller,
@@ -17,51 +16,12 @@ use super::{
 };
 use crate::machine::Machine;
 
-/// Characters in a password, at least.
-pub const PASSWORD_CHARS_MIN: usize = 8;
-/// Bytes in a password, at most: beyond any that is remembered or made by a password manager.
-pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Memory of one hash, at most, in KiB: what a stored hash may ask of this node, too.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
 /// Passes of one hash, at most, likewise.
 const PASSES_MAX: u32 = 64;
 /// Lanes of one hash, at most, likewise.
 const LANES_MAX: u32 = 64;
-
-/// Refused whatever else they are; see the file for where they come from.
-static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-    let file = include_str!("common_passwords.txt");
-    file.lines().filter(|line| !line.starts_with('#')).collect()
-});
-
-/// Why a new password is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum WeakPassword {
-    /// Fewer than 8 characters.
-    #[error("must have at least {PASSWORD_CHARS_MIN} characters")]
-    TooShort,
-    /// More than 256 bytes.
-    #[error("must have at most {PASSWORD_BYTES_MAX} bytes")]
-    TooLong,
-    /// Among those that are tried first, in whatever case.
-    #[error("is among the commonest; choose another")]
-    TooCommon,
-}
-
-impl WeakPassword {
-    /// Looks at a new password; those that are set already are not judged again.
-    pub fn check(password: &str) -> Result<(), Self> {
-        if password.chars().count() < PASSWORD_CHARS_MIN {
-            Err(Self::TooShort)
-        } else if password.len() > PASSWORD_BYTES_MAX {
-            Err(Self::TooLong)
-        } else if COMMON.contains(password.to_lowercase().as_str()) {
-            Err(Self::TooCommon)
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// What one guess costs. All nodes of a cluster should have the same: a node spends its own cost on unknown users, so
 /// the time of a login would tell them from those whose password was hashed at another.
@@ -105,7 +65,7 @@ pub struct InvalidCost;
 pub struct Verified {
     /// It is right.
     pub ok: bool,
-    /// It is right, and was hashed at less than today's cost: hash it again.
+    /// It is right, and was hashed at less than today's cost, or not in NFC: hash it again.
     pub needs_rehash: bool,
 }
 
@@ -119,14 +79,15 @@ pub struct Passwords {
 impl Passwords {
     /// Starts the pool; one hash is made here and now.
     pub fn start(machine: &Arc<dyn Machine>, cost: Cost, workers: usize) -> Result<Self, InvalidCost> {
-        let hasher = Arc::new(Hasher::new(cost, &machine.random::<32>(), &machine.random())?);
+        let hasher =
+            Arc::new(Hasher::new(cost, &BASE64URL_NOPAD.encode(&machine.random::<32>()), &machine.random())?);
         Ok(Self { pool: PasswordPool::start(machine, workers), hasher, machine: Arc::clone(machine) })
     }
 
     /// The PHC string of a password that was checked.
     pub async fn hash(&self, caller: Caller<'_>, password: String) -> Result<String, Overloaded> {
         let (hasher, salt) = (Arc::clone(&self.hasher), self.machine.random());
-        self.pool.run(caller, move || hasher.hash(password.as_bytes(), &salt)).await
+        self.pool.run(caller, move || hasher.hash(&password, &salt)).await
     }
 
     /// Whether the password is the one of this PHC string; `None` is an unknown user's, which takes as long and is wrong.
@@ -137,7 +98,7 @@ impl Passwords {
         password: String,
     ) -> Result<Verified, Overloaded> {
         let hasher = Arc::clone(&self.hasher);
-        self.pool.run(caller, move || hasher.verify(phc.as_deref(), password.as_bytes())).await
+        self.pool.run(caller, move || hasher.verify(phc.as_deref(), &password)).await
     }
 
     /// An account was made or entered from there: it goes ahead of strangers from now on, on this node until it ends.
@@ -159,32 +120,49 @@ struct Hasher {
 }
 
 impl Hasher {
-    fn new(cost: Cost, unknown_password: &[u8], salt: &[u8; 16]) -> Result<Self, InvalidCost> {
+    fn new(cost: Cost, unknown_password: &str, salt: &[u8; 16]) -> Result<Self, InvalidCost> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
         let mut hasher = Self { argon2, nobody: String::new() };
         hasher.nobody = hasher.hash(unknown_password, salt);
         Ok(hasher)
     }
 
-    fn hash(&self, password: &[u8], salt: &[u8; 16]) -> String {
-        let phc: PasswordHash = self.argon2.hash_password_with_salt(password, salt).expect(
+    fn hash(&self, password: &str, salt: &[u8; 16]) -> String {
+        let password = password.nfc().collect::<String>();
+        let phc: PasswordHash = self.argon2.hash_password_with_salt(password.as_bytes(), salt).expect(
             "the cost was checked, the salt is 16 bytes, and no request comes near argon2's longest password",
         );
         phc.to_string()
     }
 
-    fn verify(&self, phc: Option<&str>, password: &[u8]) -> Verified {
+    fn verify(&self, phc: Option<&str>, password: &str) -> Verified {
         let known = phc.and_then(readable);
         let (phc, params) =
             known.clone().unwrap_or_else(|| readable(&self.nobody).expect("it was made here"));
-        let ok = self.argon2.verify_password(password, &phc).is_ok() && known.is_some();
+        let is_right = |password: &String| self.argon2.verify_password(password.as_bytes(), &phc).is_ok();
+        // A wrong password costs the same whoever's it is: how many forms it has is its own matter.
+        let right = forms(password).iter().position(is_right).filter(|_| known.is_some());
+        let ok = right.is_some();
         let today = self.argon2.params();
         let needs_rehash = ok
-            && (params.m_cost() < today.m_cost()
+            && (right != Some(0)
+                || params.m_cost() < today.m_cost()
                 || params.t_cost() < today.t_cost()
                 || params.p_cost() < today.p_cost());
         Verified { ok, needs_rehash }
     }
+}
+
+/// A password in NFC, then as hashes of earlier versions may have been made from it: as it was typed, and decomposed, as
+/// some keyboards type it. One form, of what is ASCII.
+fn forms(password: &str) -> Vec<String> {
+    let mut forms = vec![password.nfc().collect::<String>()];
+    for form in [password.to_owned(), password.nfd().collect()] {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
+    forms
 }
 
 /// An argon2id hash within this node's limits. Any other is nobody's.
@@ -205,23 +183,8 @@ mod tests {
     const CALLER: Caller<'static> = Caller::Operator;
 
     #[test]
-    fn a_password_has_8_characters_to_256_bytes_and_is_not_among_the_commonest() {
-        let longest = "x".repeat(PASSWORD_BYTES_MAX);
-        for fine in ["xkcd 936", "ääääüüüü", longest.as_str()] {
-            assert_eq!(WeakPassword::check(fine), Ok(()), "{fine}");
-        }
-        assert_eq!(WeakPassword::check("ääääüüü"), Err(WeakPassword::TooShort));
-        assert_eq!(WeakPassword::check(&"x".repeat(257)), Err(WeakPassword::TooLong));
-        for common in ["password", "PASSWORD1", "12345678", "iLoveYou"] {
-            assert_eq!(WeakPassword::check(common), Err(WeakPassword::TooCommon), "{common}");
-        }
-        assert_eq!(COMMON.len(), 5_000);
-        assert!(COMMON.iter().all(|common| common.chars().count() >= PASSWORD_CHARS_MIN));
-    }
-
-    #[test]
     fn the_default_cost_is_what_is_promised_and_limits_hold() {
-        let hasher = Hasher::new(Cost::MIN, b"nobody", &[1; 16]).unwrap();
+        let hasher = Hasher::new(Cost::MIN, "nobody", &[1; 16]).unwrap();
         assert!(hasher.nobody.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hasher.nobody);
         for cost in [
             Cost { memory_kib: 7, ..CHEAP },
@@ -256,14 +219,38 @@ mod tests {
         assert_eq!(outdated, Verified { ok: true, needs_rehash: true });
     }
 
+    /// Promise: a password is the same however its characters are composed, also where it was hashed by a version that did
+    /// not care, which is mended at the next login.
+    #[test]
+    fn passwords_are_compared_in_nfc_and_hashes_of_other_forms_are_good() {
+        let hasher = Hasher::new(CHEAP, "nobody", &[1; 16]).unwrap();
+        let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter", "pa\u{308}sswo\u{308}rter");
+        let mixed = "p\u{e4}sswo\u{308}rter";
+        let new = hasher.hash(decomposed, &[2; 16]);
+        let right = |needs_rehash| Verified { ok: true, needs_rehash };
+        for typed in [composed, decomposed, mixed] {
+            assert_eq!(hasher.verify(Some(&new), typed), right(false), "{typed:?}");
+        }
+        let earlier = |password: &str| {
+            let phc: PasswordHash =
+                hasher.argon2.hash_password_with_salt(password.as_bytes(), &[3; 16]).unwrap();
+            phc.to_string()
+        };
+        assert_eq!(hasher.verify(Some(&earlier(decomposed)), decomposed), right(true));
+        assert_eq!(hasher.verify(Some(&earlier(decomposed)), composed), right(true), "from another keyboard");
+        assert_eq!(hasher.verify(Some(&earlier(mixed)), mixed), right(true), "as it was typed");
+        assert_eq!(hasher.verify(Some(&earlier(composed)), decomposed), right(false));
+        assert!(!hasher.verify(Some(&new), "passworter").ok, "an umlaut is no plain letter");
+    }
+
     /// Promise: nothing tells an unknown user from a wrong password. Nobody's hash is one that nobody's password opens.
     #[test]
     fn nobody_is_verified_at_the_same_cost_and_never_right() {
-        let hasher = Hasher::new(CHEAP, b"nobody", &[1; 16]).unwrap();
+        let hasher = Hasher::new(CHEAP, "nobody", &[1; 16]).unwrap();
         let (_, params) = readable(&hasher.nobody).unwrap();
-        let (_, of_user) = readable(&hasher.hash(b"a right one", &[2; 16])).unwrap();
+        let (_, of_user) = readable(&hasher.hash("a right one", &[2; 16])).unwrap();
         assert_eq!(params, of_user);
-        assert!(hasher.verify(Some(&hasher.nobody), b"nobody").ok, "the hash is a real one");
-        assert!(!hasher.verify(None, b"nobody").ok, "yet no user is behind it");
+        assert!(hasher.verify(Some(&hasher.nobody), "nobody").ok, "the hash is a real one");
+        assert!(!hasher.verify(None, "nobody").ok, "yet no user is behind it");
     }
 }

@@ -22,7 +22,7 @@ const AUDIENCE: &str = "starling-api";
 /// Why a token opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// It was good once: refresh (`token_expired`).
+    /// It was good once, or will be: refresh (`token_expired`).
     #[error("the access token has expired")]
     Expired,
     /// Not one of ours (`unauthenticated`).
@@ -91,9 +91,10 @@ impl AccessTokens {
         let now = now_ms / 1_000;
         let Claims { sub: user, sid: session, iat, exp, .. } = claims;
         // A key that leaked is of no use after its week: it cannot sign for another.
-        if iat / EPOCH_S != epoch || exp != iat.saturating_add(ACCESS_S) || iat > now + ACCESS_S {
+        if iat / EPOCH_S != epoch || exp != iat.saturating_add(ACCESS_S) {
             Err(TokenError::Invalid)
-        } else if now >= exp + LEEWAY_S {
+        } else if now >= exp.saturating_add(LEEWAY_S) || iat > now.saturating_add(ACCESS_S) {
+            // Of the future is what was issued before a clock was set back: its session goes on all the same.
             Err(TokenError::Expired)
         } else {
             Ok(Holder { user, session })
@@ -167,7 +168,8 @@ mod tests {
         for now in [end, end + 365 * 24 * 3_600_000] {
             assert_eq!(tokens().verify(&token, now), Err(TokenError::Expired));
         }
-        assert_eq!(tokens().verify(&token, NOW - 24 * 3_600_000), Err(TokenError::Invalid), "not issued yet");
+        let set_back = NOW - 24 * 3_600_000;
+        assert_eq!(tokens().verify(&token, set_back), Err(TokenError::Expired), "its holder refreshes");
     }
 
     /// Promise: keys rotate without logging anybody out.

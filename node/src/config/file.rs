@@ -45,6 +45,7 @@ pub struct Http {
     pub public_url: Option<String>,
     pub trusted_proxies: Vec<String>,
     pub allowed_origins: Vec<String>,
+    pub allowed_hosts: Vec<String>,
     pub header_timeout_ms: Option<u64>,
     pub connections_max: Option<u64>,
 }

@@ -140,9 +140,12 @@ pub struct ServeFlags {
     /// A proxy whose X-Forwarded-For is believed: address or network; may be given several times.
     #[arg(long, env = "STARLING_HTTP_TRUSTED_PROXIES", value_name = "NET", value_delimiter = ',')]
     pub trusted_proxy: Vec<String>,
-    /// A site whose pages may use this server, beside its own; may be given several times.
+    /// A site whose pages may use this server with a bearer token, beside its own; may be given several times.
     #[arg(long, env = "STARLING_HTTP_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origin: Vec<String>,
+    /// With a public address: another host name under which requests are answered; may be given several times.
+    #[arg(long, env = "STARLING_HTTP_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
     /// How long a request's head may take and a connection may idle [default: 30000].
     #[arg(long, env = "STARLING_HTTP_HEADER_TIMEOUT_MS", value_name = "MS")]
     pub http_header_timeout_ms: Option<u64>,

@@ -14,7 +14,7 @@ use std::{
 
 use starling_protocol::limits::ADDRESS_CHARS_MAX;
 use starling_web::{
-    guard::{Network, Origin, Quota, Rate},
+    guard::{HostName, Network, Origin, Quota, Rate},
     service::RegistrationMode,
 };
 
@@ -74,8 +74,10 @@ pub struct HttpConfig {
     pub public_url: Option<String>,
     /// The proxies that are believed whom they serve.
     pub trusted_proxies: Vec<Network>,
-    /// The sites whose pages may use this server beside its own.
+    /// The sites whose pages may use this server beside its own, with bearer tokens.
     pub allowed_origins: Vec<Origin>,
+    /// The names under which this server is asked beside that of its public address.
+    pub allowed_hosts: Vec<HostName>,
     /// How long the head of a request may take, and how long a connection may idle.
     pub header_timeout: Duration,
     /// Connections at once.
@@ -150,6 +152,7 @@ impl Config {
         let trusted_proxies = parsed("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
         let allowed_origins =
             parsed("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
+        let allowed_hosts = parsed("http.allowed_hosts", flags.allowed_host, file.http.allowed_hosts)?;
         let mut limits = file.limits;
         limits.extend(flags.limits.0);
         let header_timeout_ms = within(
@@ -173,6 +176,7 @@ impl Config {
                 public_url,
                 trusted_proxies,
                 allowed_origins,
+                allowed_hosts,
                 header_timeout: Duration::from_millis(header_timeout_ms),
                 connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             },
@@ -273,11 +277,15 @@ mod tests {
     #[test]
     fn limits_and_lists_are_taken_from_the_file_unless_given() {
         let toml = "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nallowed_origins = [\"https://a.example\"]\n\
+                    allowed_hosts = [\"a.example\"]\n\
                     [limits]\nrooms_per_address = \"5/m\"\nlogins_per_address = \"0\"";
         let config =
             resolve(&["--limit-rooms-per-address", "7/2h", "--trusted-proxy", "127.0.0.1"], toml).unwrap();
         assert_eq!(config.http.trusted_proxies, ["127.0.0.1".parse().unwrap()]);
         assert_eq!(config.http.allowed_origins, ["https://a.example".parse().unwrap()]);
+        assert_eq!(config.http.allowed_hosts, ["a.example".parse().unwrap()]);
+        let given = resolve(&["--allowed-host", "b.example,c.example"], toml).unwrap().http.allowed_hosts;
+        assert_eq!(given, ["b.example".parse().unwrap(), "c.example".parse().unwrap()]);
         assert_eq!(config.limits.len(), 2);
         assert_eq!(config.limits[&Quota::RoomsPerAddress], "7/2h".parse().unwrap());
         assert_eq!(config.limits[&Quota::LoginsPerAddress], Rate::OFF);
@@ -316,6 +324,8 @@ mod tests {
             (&["--trusted-proxy", "proxy.example"], ""),
             (&["--trusted-proxy", "10.0.0.0/33"], ""),
             (&["--allowed-origin", "a.example"], ""),
+            (&["--allowed-host", "https://a.example"], ""),
+            (&["--allowed-host", "a.example:80"], ""),
             (&[], "[limits]\nrooms_per_day = \"5/d\""),
             (&[], "[limits]\nrooms_per_address = \"many\""),
             (&[], "[registration]\nmode = \"shut\""),

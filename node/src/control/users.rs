@@ -56,7 +56,7 @@ impl UserCommands {
         match act {
             UserAct::Add { password, admin } => {
                 let username = Username::parse(&name).map_err(|error| format!("the name {error}"))?;
-                self.judge(&password)?;
+                self.judge(&password, username.as_str())?;
                 let door = Door::Operator { admin };
                 let password = Secret(password);
                 let registration =
@@ -67,7 +67,7 @@ impl UserCommands {
             }
             UserAct::Password { password } => {
                 let user = named().await?;
-                self.judge(&password)?;
+                self.judge(&password, &name)?;
                 self.administration.set_password(user, Secret(password)).await.map_err(said)?;
                 Ok(Answer::Done(format!("{name} has a new password, and is logged out everywhere")))
             }
@@ -87,9 +87,9 @@ impl UserCommands {
         }
     }
 
-    fn judge(&self, password: &str) -> Result<(), String> {
+    fn judge(&self, password: &str, username: &str) -> Result<(), String> {
         self.accounts
-            .judge_password(password)
+            .judge_password(password, username)
             .map_err(|weak| format!("the password {weak}; nothing was changed"))
     }
 }

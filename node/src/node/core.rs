@@ -8,7 +8,7 @@ use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::
 use starling_web::{
     Web, WebSettings,
     drain::{Drain, Serving},
-    guard::{Guard, Origins, Rates, TrustedProxies},
+    guard::{Guard, Hosts, Origins, Rates, TrustedProxies},
     lane::{CommitPoint, Lanes},
 };
 use tokio::{
@@ -291,6 +291,8 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
     Guard {
         proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
         origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
+        hosts: Hosts::new(config.http.public_url.as_deref(), config.http.allowed_hosts.clone()),
+        https: config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
         rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
     }
 }

@@ -7,7 +7,8 @@ use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people, compare_looks];
+const STEPS: &[Step] =
+    &[create_tables, keep_digests, tell_guests_apart, keep_people, compare_looks, end_sessions_for_good];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -44,6 +45,11 @@ fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 /// 5: account names are found by how they look, and emoji are counted in one form.
 fn compare_looks(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    keep_digests(transaction)
+}
+
+/// 6: accounts know up to where their sessions have ended: being disabled ends them for good, a new password ends tokens.
+fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 

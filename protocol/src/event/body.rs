@@ -10,9 +10,9 @@ use super::{
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
     messages::{GuestPosted, TextEdited},
     people::{
-        ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
-        RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
-        UserRegistered, UsernameChosen,
+        ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged, PasswordRehashed,
+        ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded,
+        SettingsChanged, UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
     },
 };
 use crate::{
@@ -25,6 +25,10 @@ use crate::{
 const GUEST_POSTED: u16 = 2;
 /// Kind 27: edits that leave it open whom the message names; others are of kind 40.
 const TEXT_EDITED: u16 = 27;
+/// Kind 9: changes of a password that keep personal access tokens.
+const PASSWORD_CHANGED_KEEPING_TOKENS: u16 = 9;
+/// Kind 42: changes of a password that end them.
+const PASSWORD_CHANGED: u16 = 42;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -33,6 +37,7 @@ macro_rules! kinds {
         #[expect(missing_docs, reason = "each kind's type says what it is")]
         pub enum EventBody {
             $($kind($kind),)+
+            PasswordChanged(PasswordChanged),
             /// A kind of a newer version: stored and forwarded as it is, applied after an upgrade.
             Unknown {
                 /// Its number.
@@ -51,6 +56,11 @@ macro_rules! kinds {
                     Self::MessageEdited(body) if let Some(edited) = TextEdited::of(body) => {
                         (TEXT_EDITED, codec::encode(&edited))
                     }
+                    Self::PasswordChanged(body) => {
+                        let kind =
+                            if body.keep_tokens { PASSWORD_CHANGED_KEEPING_TOKENS } else { PASSWORD_CHANGED };
+                        (kind, codec::encode(&PasswordChange::of(body)))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -62,9 +72,20 @@ macro_rules! kinds {
                         .map(|posted| Self::MessagePosted(posted.into())),
                     TEXT_EDITED => codec::decode::<TextEdited>(&payload, EVENT_BYTES_MAX)
                         .map(|edited| Self::MessageEdited(edited.into())),
+                    PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
+                        codec::decode::<PasswordChange>(&payload, EVENT_BYTES_MAX).map(|change| {
+                            change.into_event(kind == PASSWORD_CHANGED_KEEPING_TOKENS).into()
+                        })
+                    }
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
+            }
+        }
+
+        impl From<PasswordChanged> for EventBody {
+            fn from(body: PasswordChanged) -> Self {
+                Self::PasswordChanged(body)
             }
         }
 
@@ -84,7 +105,6 @@ kinds! {
     6 => UsernameChosen,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
-    9 => PasswordChanged,
     10 => PasswordRehashed,
     11 => ResetLinkMade,
     12 => SessionOpened,

@@ -174,6 +174,18 @@ mod tests {
         }
     }
 
+    /// A change of the password that was logged before tokens ended with one keeps them for ever, as it did then.
+    #[test]
+    fn a_password_change_of_kind_9_keeps_tokens_and_one_of_kind_42_ends_them() {
+        for (keep_tokens, number) in [(true, 9), (false, 42)] {
+            let changed = PasswordChanged { password: Some("x".into()), keeps: None, keep_tokens };
+            let body = EventBody::from(changed);
+            let (kind, payload) = body.encode();
+            assert_eq!(kind, number);
+            assert_eq!(EventBody::decode(kind, payload).unwrap(), body);
+        }
+    }
+
     #[test]
     fn a_known_kind_with_a_broken_payload_is_refused() {
         let broken = event(EventBody::Unknown { kind: 2, payload: Bytes::new() });

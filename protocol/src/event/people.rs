@@ -42,12 +42,31 @@ pub struct ProfileChanged {
 }
 
 /// The password was changed; the last change holds, and sessions checked against another end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChanged {
     /// Its hash (a PHC string); nothing once it is erased.
     pub password: Option<Box<str>>,
     /// The session in which it was changed: it goes on as one of this change.
     pub keeps: Option<SessionId>,
+    /// Whether personal access tokens stay good (kind 9); otherwise those made under earlier passwords end (kind 42).
+    pub keep_tokens: bool,
+}
+
+/// How [`PasswordChanged`] is encoded, under kind 9 as under kind 42.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PasswordChange {
+    password: Option<Box<str>>,
+    keeps: Option<SessionId>,
+}
+
+impl PasswordChange {
+    pub(super) fn of(PasswordChanged { password, keeps, .. }: &PasswordChanged) -> Self {
+        Self { password: password.clone(), keeps: *keeps }
+    }
+
+    pub(super) fn into_event(self, keep_tokens: bool) -> PasswordChanged {
+        PasswordChanged { password: self.password, keeps: self.keeps, keep_tokens }
+    }
 }
 
 /// A password was hashed again with stronger parameters: no change of it.
@@ -75,7 +94,7 @@ pub enum SessionKind {
     Tokens,
     /// A browser: a cookie.
     Cookie,
-    /// A personal access token, with its name. A change of the password does not end it.
+    /// A personal access token, with its name. It ends with a change of the password, unless that keeps tokens.
     Personal(Box<str>),
 }
 

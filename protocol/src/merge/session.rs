@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::user::SessionEnds;
 use crate::{EventBody, Hlc, Pos, event::SessionKind, event::SessionOpened};
 
 /// What is known of a session.
@@ -24,13 +25,17 @@ pub struct SessionState {
 
 impl SessionState {
     /// Whether it lives at `now_ms` (Unix milliseconds), if `password` is the change of its user's password that holds,
-    /// and all logins up to `ended` have ended. Whether its user may be here at all is another question.
-    pub fn is_alive(&self, now_ms: u64, password: Pos, ended: Option<Pos>) -> bool {
+    /// and sessions of the account have ended up to `ends`. Whether its user may be here at all is another question.
+    pub fn is_alive(&self, now_ms: u64, password: Pos, ends: SessionEnds) -> bool {
         let Some((place, opened)) = &self.opened else { return false };
         let personal = matches!(opened.kind, SessionKind::Personal(_));
         let of_password = opened.password == password || self.kept == Some(password);
-        let right = personal || (of_password && ended < Some(*place));
-        !self.ended && right && self.expires_ms().is_none_or(|end| now_ms < end)
+        let right = if personal {
+            ends.tokens <= Some(opened.password)
+        } else {
+            of_password && ends.logins < Some(*place)
+        };
+        !self.ended && right && ends.all < Some(*place) && self.expires_ms().is_none_or(|end| now_ms < end)
     }
 
     /// When it ends unless it is renewed (Unix milliseconds).
@@ -82,6 +87,7 @@ mod tests {
     use crate::{NodeId, OriginId, SessionId, event};
 
     const OPENED: Pos = at(1);
+    const NONE: SessionEnds = SessionEnds { logins: None, tokens: None, all: None };
 
     const fn at(ms: u64) -> Pos {
         Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: ms }
@@ -97,7 +103,11 @@ mod tests {
     }
 
     fn kept() -> EventBody {
-        event::PasswordChanged { password: None, keeps: Some(SessionId([1; 16])) }.into()
+        event::PasswordChanged { password: None, keeps: Some(SessionId([1; 16])), keep_tokens: false }.into()
+    }
+
+    fn logins(up_to: Pos) -> SessionEnds {
+        SessionEnds { logins: Some(up_to), ..NONE }
     }
 
     fn after(events: &[(Pos, EventBody)]) -> SessionState {
@@ -108,26 +118,41 @@ mod tests {
     fn a_session_lives_under_the_password_it_was_opened_or_kept_with_until_its_end() {
         let open = (OPENED, opened(SessionKind::Tokens));
         let state = after(std::slice::from_ref(&open));
-        assert!(state.is_alive(999, OPENED, None) && !state.is_alive(1_000, OPENED, None));
-        assert!(!state.is_alive(1, at(2), None), "another password");
+        assert!(state.is_alive(999, OPENED, NONE) && !state.is_alive(1_000, OPENED, NONE));
+        assert!(!state.is_alive(1, at(2), NONE), "another password");
         let state = after(&[(at(3), kept()), open.clone(), (at(2), kept()), (at(4), used(0, 2_000))]);
-        assert!(state.is_alive(1_999, at(3), None) && !state.is_alive(2_000, at(3), None));
-        assert!(!state.is_alive(1, at(2), None), "that change was changed again");
+        assert!(state.is_alive(1_999, at(3), NONE) && !state.is_alive(2_000, at(3), NONE));
+        assert!(!state.is_alive(1, at(2), NONE), "that change was changed again");
         let personal = after(&[(OPENED, opened(SessionKind::Personal("script".into())))]);
-        assert!(personal.is_alive(1, at(2), None));
-        assert!(personal.is_alive(1, OPENED, Some(at(2))), "only logins were ended");
+        assert!(personal.is_alive(1, at(2), NONE));
+        assert!(personal.is_alive(1, OPENED, logins(at(2))), "only logins were ended");
         let ended = event::SessionsEnded { sessions: vec![SessionId([1; 16])], all_logins: false }.into();
-        assert!(!after(&[(at(9), ended), open.clone()]).is_alive(1, OPENED, None));
+        assert!(!after(&[(at(9), ended), open.clone()]).is_alive(1, OPENED, NONE));
         let state = after(&[open]);
-        assert!(!state.is_alive(1, OPENED, Some(at(2))), "all logins were ended later");
-        assert!(state.is_alive(1, OPENED, Some(Pos::MIN)), "it was opened after that");
+        assert!(!state.is_alive(1, OPENED, logins(at(2))), "all logins were ended later");
+        assert!(state.is_alive(1, OPENED, logins(Pos::MIN)), "it was opened after that");
+    }
+
+    /// Promise: a personal token ends with a change of the password, unless that keeps tokens, and with a login it shares
+    /// that being disabled ends it for good.
+    #[test]
+    fn a_token_ends_with_its_password_and_everything_ends_where_the_account_was_shut_out() {
+        let token = after(&[(at(2), opened(SessionKind::Personal("script".into())))]);
+        assert!(token.is_alive(1, at(5), SessionEnds { tokens: Some(OPENED), ..NONE }), "its own password");
+        assert!(!token.is_alive(1, at(5), SessionEnds { tokens: Some(at(2)), ..NONE }), "a later one");
+        for kind in [SessionKind::Personal("script".into()), SessionKind::Tokens, SessionKind::Cookie] {
+            let session = after(&[(at(4), opened(kind))]);
+            let shut_out = |at: Pos| SessionEnds { all: Some(at), ..NONE };
+            assert!(session.is_alive(1, OPENED, shut_out(at(3))), "it was opened afterwards");
+            assert!(!session.is_alive(1, OPENED, shut_out(at(5))));
+        }
     }
 
     #[test]
     fn a_browsers_session_that_is_used_is_seen_later_but_ends_no_later() {
         let state = after(&[(OPENED, opened(SessionKind::Cookie)), (at(500), used(0, 1_000))]);
         assert_eq!(state.seen_at(), at(500).hlc);
-        assert!(state.is_alive(999, OPENED, None) && !state.is_alive(1_000, OPENED, None));
+        assert!(state.is_alive(999, OPENED, NONE) && !state.is_alive(1_000, OPENED, NONE));
     }
 
     proptest! {

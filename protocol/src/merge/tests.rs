@@ -109,7 +109,9 @@ fn of_account() -> impl Strategy<Value = EventBody> {
             UserRegistered { username: name(), display_name, password, admin }.into()
         }),
         2 => shown().prop_map(|display_name| ProfileChanged { display_name }.into()),
-        2 => password().prop_map(|password| PasswordChanged { password, keeps: None }.into()),
+        2 => (password(), any::<bool>()).prop_map(|(password, keep_tokens)| {
+            PasswordChanged { password, keeps: None, keep_tokens }.into()
+        }),
         2 => (0_u64..5, 0_u8..3, 1_u64..10, password()).prop_map(|(hlc, node, seq, password)| {
             PasswordRehashed { change: place(hlc, node, seq), password }.into()
         }),

@@ -14,7 +14,11 @@ pub struct UserState {
     /// Whether it was deleted, for good.
     pub deleted: bool,
     /// Up to where all sessions for which its user logged in have ended.
-    pub logins_ended: Option<Pos>,
+    logins_ended: Option<Pos>,
+    /// The last change of the password that ended personal access tokens.
+    tokens_ended: Option<Pos>,
+    /// When it was last disabled, or enabled again.
+    shut_out: Option<Pos>,
     display_name: Option<Register<Option<DisplayName>>>,
     password: Option<Register<Option<Box<str>>>>,
     rehash: Option<Rehash>,
@@ -22,6 +26,18 @@ pub struct UserState {
     admin: Option<Register<bool>>,
     disabled: Option<Register<bool>>,
     settings: Option<Register<Settings>>,
+}
+
+/// Up to where an account's sessions have ended, whatever each of them says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionEnds {
+    /// Logins that were opened before it have ended.
+    pub logins: Option<Pos>,
+    /// Personal access tokens that were made under an earlier password than this one have ended.
+    pub tokens: Option<Pos>,
+    /// Logins and tokens alike that were opened before it have ended: the account was disabled then, or enabled again,
+    /// which ends what was opened where the disabling was not known yet.
+    pub all: Option<Pos>,
 }
 
 /// Of the last change that was rehashed, the last rehash.
@@ -81,6 +97,11 @@ impl UserState {
         self.disabled.as_ref().is_some_and(|disabled| disabled.value)
     }
 
+    /// Up to where its sessions have ended.
+    pub fn session_ends(&self) -> SessionEnds {
+        SessionEnds { logins: self.logins_ended, tokens: self.tokens_ended, all: self.shut_out }
+    }
+
     /// What its owner has set.
     pub fn settings(&self) -> Settings {
         register::value(self.settings.as_ref()).unwrap_or_default()
@@ -136,7 +157,12 @@ pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserSt
         EventBody::ProfileChanged(changed) => {
             write(&mut state.display_name, place, changed.display_name.clone());
         }
-        EventBody::PasswordChanged(changed) => write(&mut state.password, place, changed.password.clone()),
+        EventBody::PasswordChanged(changed) => {
+            write(&mut state.password, place, changed.password.clone());
+            if !changed.keep_tokens {
+                state.tokens_ended = state.tokens_ended.max(Some(place));
+            }
+        }
         EventBody::PasswordRehashed(rehashed) => {
             let last = state.rehash.as_ref().map(|rehash| (rehash.change, rehash.place));
             if last < Some((rehashed.change, place)) {
@@ -154,6 +180,7 @@ pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserSt
             }
             if let Some(disabled) = flagged.disabled {
                 write(&mut state.disabled, place, disabled);
+                state.shut_out = state.shut_out.max(Some(place));
             }
         }
         EventBody::SettingsChanged(changed) => write(&mut state.settings, place, changed.settings.clone()),

@@ -83,6 +83,11 @@ impl TrustedProxies {
         said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https")) && self.trusts(peer(extensions))
     }
 
+    /// Whether the connection's peer is a trusted proxy.
+    pub fn is_proxy(&self, extensions: &Extensions) -> bool {
+        self.trusts(peer(extensions))
+    }
+
     fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         if self.networks.is_empty()
             && looks_like_a_proxy(peer, headers)

@@ -19,10 +19,10 @@ pub enum Quota {
     RegistrationsPerAddress,
     /// By the client's network.
     LoginsPerAddress,
-    /// By the client's network and user name, folded; a right password forgives what was wrong before it
-    /// ([`super::Rates::forgive`]). By user id where a session is asked for the password again.
+    /// By the client's network and user name, folded and without what follows a `~`; a right password forgives what was
+    /// wrong before it ([`super::Rates::forgive`]). By user id where a session is asked for the password again.
     LoginsPerAccount,
-    /// By user name, folded, from wherever. Those pass who logged in from there before: strangers do not lock them out.
+    /// By user name, likewise, from wherever. Those pass who logged in from there before: strangers do not lock them out.
     LoginsPerAccountEverywhere,
     /// By guest id, or by the id of an account's session. Never by address: many people share one.
     MessagesPerSession,

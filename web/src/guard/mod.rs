@@ -1,7 +1,11 @@
 //! What stands between strangers and the handlers: from which address a request really comes (`client`), from whose
-//! page (`origin`), and how often (`rate`, by the table in `limits`).
+//! page (`origin`, and `cors` for pages of other sites), under which name (`hosts`), and how often (`rate`, by the table
+//! in `limits`). And what every answer tells browsers (`headers`).
 
 pub mod client;
+pub mod cors;
+pub mod headers;
+pub mod hosts;
 pub mod limits;
 pub mod origin;
 pub mod rate;
@@ -9,6 +13,7 @@ pub mod rate;
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -16,6 +21,7 @@ use axum::{
 
 pub use self::{
     client::{ClientAddress, Network, TrustedProxies},
+    hosts::{HostName, Hosts},
     limits::{Quota, Rate},
     origin::{Origin, Origins},
     rate::Rates,
@@ -32,6 +38,10 @@ pub struct Guard {
     pub proxies: TrustedProxies,
     /// From whose pages users come.
     pub origins: Origins,
+    /// Under which names they ask.
+    pub hosts: Hosts,
+    /// Whether they come by TLS: the public address says so.
+    pub https: bool,
     /// How often each may do what.
     pub rates: Rates,
 }
@@ -41,10 +51,16 @@ pub fn is_counted(path: &str) -> bool {
     !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Gives every request its [`ClientAddress`], and refuses those of an address that makes far too many.
-pub async fn admit(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
-    let client = web.guard.proxies.client(&request);
-    request.extensions_mut().insert(client);
+/// Refuses what was asked under a foreign name, and requests of an address that makes far too many.
+pub async fn admit(
+    State(web): State<Arc<Web>>,
+    Extension(client): Extension<ClientAddress>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(refusal) = web.guard.hosts.check(request.uri(), request.headers()) {
+        return refusal.into_response();
+    }
     if is_counted(request.uri().path())
         && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
     {

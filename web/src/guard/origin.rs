@@ -4,7 +4,7 @@
 use std::{fmt, str::FromStr};
 
 use axum::http::{
-    HeaderMap, HeaderName, Uri, header,
+    HeaderMap, HeaderName, HeaderValue, Uri, header,
     uri::{Authority, Scheme},
 };
 use starling_protocol::ErrorCode;
@@ -73,19 +73,34 @@ fn host_and_port(authority: &Authority, scheme: &Scheme) -> (String, Option<u16>
 /// The origins from which users come.
 #[derive(Debug, Default)]
 pub struct Origins {
-    allowed: Vec<Origin>,
+    /// The public address's.
+    own: Option<Origin>,
+    /// Of other sites that the operator names.
+    others: Vec<Origin>,
 }
 
 impl Origins {
     /// The server's own pages, also under its public address, and these.
-    pub fn new(public_url: Option<&str>, mut allowed: Vec<Origin>) -> Self {
-        allowed.extend(public_url.and_then(Origin::of_url));
-        Self { allowed }
+    pub fn new(public_url: Option<&str>, others: Vec<Origin>) -> Self {
+        Self { own: public_url.and_then(Origin::of_url), others }
     }
 
-    /// Refuses what a foreign page makes a browser do. To be asked before a WebSocket is opened, and before whatever a
-    /// cookie allows is changed. Programs that are no browsers send neither header and pass.
+    /// The origin of another site's page that the operator lets use this server: with a token, never with a cookie.
+    pub fn other<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+        let said = headers.get(header::ORIGIN)?;
+        let origin: Origin = said.to_str().ok()?.parse().ok()?;
+        (self.own.as_ref() != Some(&origin) && self.others.contains(&origin)).then_some(said)
+    }
+
+    /// Refuses what a foreign page makes a browser do, unless the operator names its site. To be asked before a WebSocket
+    /// is opened. Programs that are no browsers send neither header and pass.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.other(headers).is_some() { Ok(()) } else { self.check_own(headers) }
+    }
+
+    /// Refuses what any foreign page makes a browser do. To be asked before whatever a cookie allows is changed, and before
+    /// one is given.
+    pub fn check_own(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         // Only browsers write this, and pages cannot. `none`: the user typed the address.
         let site = text(FETCH_SITE);
@@ -97,7 +112,7 @@ impl Origins {
             Some(origin) => origin.parse().is_ok_and(|origin: Origin| {
                 // A browser that knows better has said so above.
                 let own = site.is_none() && text(header::HOST).is_some_and(|host| origin.is_at(host));
-                own || self.allowed.contains(&origin)
+                own || self.own.as_ref() == Some(&origin)
             }),
         };
         if allowed {
@@ -112,8 +127,6 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn passes(headers: &[(HeaderName, &'static str)]) -> bool {
@@ -148,6 +161,26 @@ mod tests {
         ] {
             let headers = [(header::HOST, host), (header::ORIGIN, origin)];
             assert_eq!(passes(&headers), pass, "{origin:?} at {host:?}");
+        }
+    }
+
+    /// Promise: a page of another site acts by no cookie, also where the operator lets it use the server.
+    #[test]
+    fn pages_of_named_sites_are_no_pages_of_our_own() {
+        let others = vec!["https://app.example".parse().unwrap(), "https://chat.example".parse().unwrap()];
+        let origins = Origins::new(Some("https://chat.example"), others);
+        for (origin, is_other, is_own) in [
+            ("https://app.example", true, false),
+            ("https://chat.example", false, true),
+            ("https://evil.example", false, false),
+        ] {
+            let headers = HeaderMap::from_iter([
+                (header::HOST, HeaderValue::from_static("chat.example")),
+                (header::ORIGIN, HeaderValue::from_static(origin)),
+            ]);
+            assert_eq!(origins.other(&headers).is_some(), is_other, "{origin}");
+            assert_eq!(origins.check_own(&headers).is_ok(), is_own, "{origin}");
+            assert_eq!(origins.check(&headers).is_ok(), is_other || is_own, "{origin}");
         }
     }
 

@@ -213,7 +213,8 @@ fn security_schemes() -> [(&'static str, SecurityScheme); 2] {
         .build();
     let cookie = ApiKeyValue::with_description(
         caller::COOKIE,
-        "The session of a browser. Requests that change something must come from this server's own pages.",
+        "The session of a browser; `__Host-starling_session` where users speak TLS. Requests that change something must \
+         come from this server's own pages.",
     );
     [("bearer", SecurityScheme::Http(bearer)), ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))]
 }
@@ -237,7 +238,7 @@ fn headers() -> [(&'static str, Header); 3] {
         (
             REQUEST_ID,
             header(
-                "Names this request in the logs; the one that was sent along, if there was one.",
+                "Names this request in the logs. One that a trusted proxy sent along is kept.",
                 Type::String,
             ),
         ),

@@ -124,7 +124,7 @@ struct LoginForm {
 
 /// Log in, by the form
 ///
-/// Opens a session, whose cookie is good for 30 days.
+/// Opens a session, whose cookie is good for 30 days. A session that the browser had before ends.
 #[utoipa::path(
     post, path = "/login", tag = tag::PAGES,
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
@@ -144,7 +144,7 @@ async fn log_in(
     let LoginForm { username, password, next } = form;
     let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
     match limited(&web, address, &username, login, |session| &session.me).await {
-        Ok(session) => entered(&site, &session, local(&next)),
+        Ok(session) => entered(&web, &site, &headers, &session, local(&next)).await,
         Err(refusal) => shown(&refusal.into(), |problem| {
             let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };
             pages::login(filled, false, may_register(&web))
@@ -244,7 +244,7 @@ async fn make_account(
     registration.door = door.unwrap_or(registration.door);
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = web.accounts.register_browser(client(address, headers), registration).await?;
-    Ok(entered(site, &session, next))
+    Ok(entered(web, site, headers, &session, next).await)
 }
 
 /// The form to make the first administrator's account
@@ -328,7 +328,7 @@ fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
 )]
 async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     let ended = async {
-        web.guard.origins.check(&headers)?;
+        web.guard.origins.check_own(&headers)?;
         match visitor::identity(&web, &headers).await {
             Ok(Some(identity)) => web.accounts.logout(identity, false).await,
             Ok(None) => Ok(()),
@@ -337,7 +337,7 @@ async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
         }
     };
     match ended.await {
-        Ok(()) => form::left(),
+        Ok(()) => form::left(&headers),
         Err(refusal) => turned_away(&refusal.into(), "You are still logged in"),
     }
 }

@@ -17,7 +17,6 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderName, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -26,7 +25,6 @@ use tokio::time::timeout;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    set_header::SetResponseHeaderLayer,
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -36,6 +34,7 @@ use crate::{
     lane::Lanes,
     metrics::WebMetrics,
     openapi::{self, Served},
+    request_log::{self, REQUEST_ID},
     service::{
         Accounts, Administration, Authentication, Contacts, Live, MemberRooms, Messages, Operations,
         Presence, Refusal, RegistrationMode, Rooms,
@@ -123,22 +122,20 @@ pub fn metrics_router(web: Arc<Web>) -> Router {
 }
 
 fn finish(router: Router<Arc<Web>>, web: Arc<Web>) -> Router {
-    let no_sniff = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // A quick room's address is its key: no other site is to learn it.
-    let no_referrer = (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let request_id = HeaderName::from_static("x-request-id");
-    let set = |(name, value)| SetResponseHeaderLayer::if_not_present(name, value);
+    let of_web = || Arc::clone(&web);
     router
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(Arc::clone(&web))
-        .layer(middleware::from_fn_with_state(web, guard::admit))
+        .with_state(of_web())
+        .layer(middleware::from_fn_with_state(of_web(), guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(|_| unavailable("the node could not answer this request")))
-        .layer(set(no_sniff))
-        .layer(set(no_referrer))
-        .layer(PropagateRequestIdLayer::new(request_id.clone()))
-        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .layer(middleware::from_fn_with_state(of_web(), guard::cors::share))
+        .layer(middleware::from_fn_with_state(of_web(), guard::headers::secure))
+        .layer(middleware::from_fn_with_state(of_web(), request_log::observe))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(middleware::from_fn_with_state(web, request_log::forget_foreign_ids))
 }
 
 async fn method_not_allowed() -> Refusal {

@@ -83,8 +83,8 @@ pub struct Listed<T> {
 /// Accounts. What is answered holds on every node that is reached.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
-    /// Why a new password is not taken; the words are shown to its user.
-    fn judge_password(&self, password: &str) -> Result<(), String>;
+    /// Why a new password of somebody with this name is not taken; the words are shown to them.
+    fn judge_password(&self, password: &str, username: &str) -> Result<(), String>;
 
     /// Makes an account and logs in. `UsernameTaken`, or `Unavailable` if nobody can know whether it is; as
     /// [`Door`] has it `RegistrationClosed`.
@@ -116,7 +116,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// ends it; `Unavailable` if this node cannot know yet.
     async fn refresh(&self, token: &str) -> Result<LoggedIn, Refusal>;
 
-    /// Ends the session that asks, or all logins of its user.
+    /// Ends the session that asks, or all logins of its user, which is `Forbidden` to a personal access token.
     async fn logout(&self, who: Identity, all: bool) -> Result<(), Refusal>;
 
     /// Somebody, as he sees himself.
@@ -128,9 +128,16 @@ pub trait Accounts: Send + Sync + 'static {
     /// Deletes an account for good. `BadCredentials` if the password is wrong.
     async fn delete(&self, who: Identity, password: Secret) -> Result<(), Refusal>;
 
-    /// Changes a password, which [`Accounts::judge_password`] finds good: all other logins end. `BadCredentials` if the
-    /// present one is another.
-    async fn change_password(&self, who: Identity, present: Secret, new: Secret) -> Result<(), Refusal>;
+    /// Changes a password, which [`Accounts::judge_password`] finds good: all other logins end, and personal access
+    /// tokens unless they are to be kept. `BadCredentials` if the present one is another, `Forbidden` to a personal
+    /// access token.
+    async fn change_password(
+        &self,
+        who: Identity,
+        present: Secret,
+        new: Secret,
+        keep_tokens: bool,
+    ) -> Result<(), Refusal>;
 
     /// What somebody has set.
     async fn settings(&self, who: Identity) -> Result<Settings, Refusal>;
@@ -141,21 +148,22 @@ pub trait Accounts: Send + Sync + 'static {
     /// The logins of somebody that live, 100 at most.
     async fn sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal>;
 
-    /// Ends a login. `NotFound` if it is not one of his that lives.
+    /// Ends a login. `NotFound` if it is not one of theirs that lives, `Forbidden` to a personal access token.
     async fn end_session(&self, who: Identity, session: SessionId) -> Result<(), Refusal>;
 
     /// The personal access tokens of somebody, 50 at most.
     async fn personal_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal>;
 
-    /// Makes a personal access token that is good for so many seconds, or until it is revoked. `Forbidden` if there are
-    /// too many, or if a personal token asks.
+    /// Makes a personal access token that is good for so many seconds. `BadCredentials` if the password is wrong,
+    /// `Forbidden` if there are too many tokens, or if a personal access token asks.
     async fn make_personal_token(
         &self,
         who: Identity,
         name: DisplayName,
-        expires_in_s: Option<u64>,
+        password: Secret,
+        expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal>;
 
-    /// Revokes a personal access token. `NotFound` if it is not one of his that lives.
+    /// Revokes a personal access token. `NotFound` if it is not one of theirs that lives, `Forbidden` to another one.
     async fn revoke_personal_token(&self, who: Identity, token: SessionId) -> Result<(), Refusal>;
 }

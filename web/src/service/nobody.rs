@@ -42,7 +42,7 @@ impl Authentication for Nobody {
 
 #[async_trait]
 impl Accounts for Nobody {
-    fn judge_password(&self, _: &str) -> Result<(), String> {
+    fn judge_password(&self, _: &str, _: &str) -> Result<(), String> {
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Accounts for Nobody {
         nobody()
     }
 
-    async fn change_password(&self, _: Identity, _: Secret, _: Secret) -> Result<(), Refusal> {
+    async fn change_password(&self, _: Identity, _: Secret, _: Secret, _: bool) -> Result<(), Refusal> {
         nobody()
     }
 
@@ -114,7 +114,8 @@ impl Accounts for Nobody {
         &self,
         _: Identity,
         _: DisplayName,
-        _: Option<u64>,
+        _: Secret,
+        _: u64,
     ) -> Result<NewPersonalToken, Refusal> {
         nobody()
     }

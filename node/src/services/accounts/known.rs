@@ -1,6 +1,9 @@
 //! A session that somebody names: found here, or nowhere, or maybe elsewhere.
 
-use starling_protocol::{SessionId, UserId, merge::session::SessionState};
+use starling_protocol::{
+    SessionId, UserId,
+    merge::{session::SessionState, user::UserState},
+};
 use starling_web::service::Refusal;
 
 use super::{AccountsService, not_known_yet, unauthenticated};
@@ -44,11 +47,8 @@ pub fn known<T: Rows>(
     let state = records.session(user, session)?.filter(|state| state.opened.is_some() || state.ended);
     let Some(state) = state else { return Ok(None) };
     let account = records.user(user)?.filter(|account| !account.is_disabled());
-    let password = account
-        .as_ref()
-        .and_then(starling_protocol::merge::user::UserState::password)
-        .map(|password| password.change);
-    let ended = account.as_ref().and_then(|account| account.logins_ended);
-    let lives = password.is_some_and(|password| state.is_alive(now_ms, password, ended));
+    let password = account.as_ref().and_then(UserState::password).map(|password| password.change);
+    let ends = account.as_ref().map(UserState::session_ends).unwrap_or_default();
+    let lives = password.is_some_and(|password| state.is_alive(now_ms, password, ends));
     Ok(Some(Known { state, lives, admin: account.is_some_and(|account| account.is_admin()) }))
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use starling_protocol::{
-    EventDraft, Pos, Scope, UserId, Username, event::PasswordRehashed, merge::user::renamed,
+use starling_protocol::{EventDraft, Pos, Scope, UserId, Username, event::PasswordRehashed};
+use starling_web::{
+    security_log::SecurityEvent,
+    service::{Client, Refusal, Secret},
 };
-use starling_web::service::{Client, Refusal, Secret};
 
 use super::{AccountsService, Checked, bad_credentials, overloaded, password_of};
 use crate::{
@@ -40,9 +41,15 @@ impl AccountsService {
         self.base.driver.barrier().await;
         let of = account.clone();
         let candidates = self.base.look(move |records| candidates(records, &of)).await?;
+        // Whose password is guessed, if it is wrong.
+        let meant = candidates.first().map(|candidate| candidate.user);
+        let failed = || {
+            SecurityEvent::LoginFailed.by(meant).record();
+            if ready { bad_credentials() } else { catching_up() }
+        };
         if candidates.is_empty() {
             self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
-            return Err(if ready { bad_credentials() } else { catching_up() });
+            return Err(failed());
         }
         for Candidate { user, password: change, hash, is_his } in candidates {
             let verified = self.passwords.verify(caller, Some(hash), password.clone());
@@ -58,7 +65,7 @@ impl AccountsService {
                 return Ok(checked);
             }
         }
-        Err(if ready { bad_credentials() } else { catching_up() })
+        Err(failed())
     }
 
     /// Encodes a password anew, at today's cost.
@@ -88,7 +95,7 @@ fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidat
         // Who has chosen another name since has that one.
         let current = records.claim_of(user)?.is_some_and(|(current, _)| current == claim);
         let is_his = records.username(user)?.is_some_and(|shown| shown == typed);
-        let meant = base == typed || renamed(&name, user) == typed;
+        let meant = base == typed || is_his;
         if !current || !meant || !seen.insert(user) || candidates.len() == CANDIDATES_MAX {
             continue;
         }

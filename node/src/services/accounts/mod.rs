@@ -15,12 +15,10 @@ mod service;
 mod sessions;
 mod settings;
 
-pub use self::personal_tokens::all_tokens_ended;
-
 use std::sync::Arc;
 
 use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
-use starling_web::service::{Refusal, RegistrationMode};
+use starling_web::service::{Identity, Refusal, RegistrationMode};
 
 use crate::{
     auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S},
@@ -82,6 +80,14 @@ fn password_of<T: Rows, R>(
 ) -> Result<Option<R>, StoreError> {
     let account = records.user(user)?.filter(|account| !account.is_disabled());
     Ok(account.and_then(|account| account.password().map(read)))
+}
+
+/// Refuses a personal access token what only a login may do: one that leaked makes no others, and logs nobody out.
+fn require_login(who: Identity, act: &str) -> Result<(), Refusal> {
+    if who.personal {
+        return Err(Refusal::new(ErrorCode::Forbidden, format!("log in to {act}: a token may not")));
+    }
+    Ok(())
 }
 
 fn unauthenticated() -> Refusal {

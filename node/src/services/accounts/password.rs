@@ -1,9 +1,14 @@
 //! The password of somebody who is logged in: confirming an act by it, changing it.
 
 use starling_protocol::{EventDraft, Scope, event::PasswordChanged};
-use starling_web::service::{Identity, Refusal, Secret};
+use starling_web::{
+    security_log::SecurityEvent,
+    service::{Identity, Refusal, Secret},
+};
 
-use super::{AccountsService, Checked, overloaded, password_of, unauthenticated, wrong_password};
+use super::{
+    AccountsService, Checked, overloaded, password_of, require_login, unauthenticated, wrong_password,
+};
 use crate::{
     auth::Caller,
     store::{Decision, Tables},
@@ -20,6 +25,7 @@ impl AccountsService {
         if verified.map_err(overloaded)?.ok {
             Ok(Checked { user: who.user, password: change })
         } else {
+            SecurityEvent::PasswordCheckFailed.by(who.user).session(who.session).record();
             Err(wrong_password())
         }
     }
@@ -29,7 +35,9 @@ impl AccountsService {
         who: Identity,
         present: Secret,
         Secret(new): Secret,
+        keep_tokens: bool,
     ) -> Result<(), Refusal> {
+        require_login(who, "change the password")?;
         let Checked { user, password: change } = self.confirm(who, present).await?;
         let hash: Box<str> =
             self.passwords.hash(Caller::LoggedIn(user), new).await.map_err(overloaded)?.into();
@@ -37,9 +45,13 @@ impl AccountsService {
             if password_of(&tables.records, user, |password| password.change)? != Some(change) {
                 return Ok(Decision::Refuse(wrong_password()));
             }
-            let changed = PasswordChanged { password: Some(hash.clone()), keeps: Some(who.session) };
+            let (password, keeps) = (Some(hash.clone()), Some(who.session));
+            let changed = PasswordChanged { password, keeps, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.base.take_away(decide).await.map(|_| ())
+        self.base.take_away(decide).await?;
+        let changed = SecurityEvent::PasswordChanged.by(user).session(who.session);
+        changed.detail(if keep_tokens { "tokens are kept" } else { "tokens end" }).record();
+        Ok(())
     }
 }

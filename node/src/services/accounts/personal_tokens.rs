@@ -1,22 +1,19 @@
-//! Personal access tokens, for scripts: sessions without a login, which a change of the password does not end.
+//! Personal access tokens, for scripts: sessions without a login. They end with a change of the password that does not
+//! keep them, make no further tokens, and end no other session.
 
 use starling_protocol::{
-    DisplayName, ErrorCode, EventDraft, SessionId, UserId, event::SessionKind, merge::session::SessionState,
+    DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState,
 };
 use starling_web::{
     objects::{NewPersonalToken, PersonalToken},
-    service::{Identity, Listed, Refusal},
+    security_log::SecurityEvent,
+    service::{Identity, Listed, Refusal, Secret},
 };
 
-use super::{
-    AccountsService, Checked, password_of,
-    sessions::{ended, living},
-    unauthenticated,
-};
+use super::{AccountsService, require_login, sessions::living};
 use crate::{
     auth::{self, Code},
     services::render,
-    store::{Records, Rows, StoreError},
 };
 
 impl AccountsService {
@@ -30,25 +27,20 @@ impl AccountsService {
         &self,
         who: Identity,
         name: DisplayName,
-        expires_in_s: Option<u64>,
+        password: Secret,
+        expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal> {
-        let user = who.user;
-        let password = self.base.look(move |records| password_of(records, user, |password| password.change));
-        let password = password.await?.ok_or_else(unauthenticated)?;
-        if who.personal {
-            // One that leaked would live on in others.
-            return Err(Refusal::new(
-                ErrorCode::Forbidden,
-                "log in to make a token: a token makes no others",
-            ));
-        }
+        // One that leaked would live on in others.
+        require_login(who, "make a token")?;
+        // Nor would one that is made by whoever found a browser open.
+        let checked = self.confirm(who, password).await?;
         let code = Code::new(self.base.machine.random());
         let now_ms = self.base.machine.now_ms();
-        let expires_ms = expires_in_s.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1_000)));
-        let checked = Checked { user, password };
+        let expires_ms = Some(now_ms.saturating_add(expires_in_s.saturating_mul(1_000)));
         let kind = SessionKind::Personal(name.as_str().into());
         let id = self.open(checked, kind, code.hash(), "", expires_ms).await?;
-        let token = auth::PersonalToken { user: user.to_string(), id: id.to_string(), code };
+        SecurityEvent::TokenMade.by(who.user).session(id).record();
+        let token = auth::PersonalToken { user: who.user.to_string(), id: id.to_string(), code };
         Ok(NewPersonalToken {
             id: id.to_string(),
             name: name.as_str().to_owned(),
@@ -71,12 +63,6 @@ fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken
 /// Whether it is a personal access token.
 pub fn is_token(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| matches!(opened.kind, SessionKind::Personal(_)))
-}
-
-/// The event that ends all tokens of a user; none if he has none.
-pub fn all_tokens_ended<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<EventDraft>, StoreError> {
-    let tokens = records.open_sessions(user)?.into_iter().filter(|(_, state)| is_token(state));
-    Ok(ended(user, tokens.map(|(id, _)| id).collect()))
 }
 
 /// What a token that is not there is answered with.

@@ -6,10 +6,11 @@ use starling_protocol::{
 };
 use starling_web::{
     objects::Me,
+    security_log::SecurityEvent,
     service::{Identity, ProfileChange, Refusal, Secret},
 };
 
-use super::{AccountsService, claim, password_of, unauthenticated, wrong_password};
+use super::{AccountsService, claim, password_of, require_login, unauthenticated, wrong_password};
 use crate::{
     permissions,
     services::{member_rooms::decisions::leaves, render},
@@ -63,6 +64,7 @@ impl AccountsService {
 
     /// Deletes an account: it leaves its rooms, a few at a time, and is gone.
     pub(super) async fn delete_me(&self, who: Identity, password: Secret) -> Result<(), Refusal> {
+        require_login(who, "delete the account")?;
         let checked = self.confirm(who, password).await?;
         let deleting = self.clone();
         let deleted = tokio::spawn(async move {
@@ -89,7 +91,9 @@ impl AccountsService {
         });
         deleted.await.unwrap_or_else(|_| {
             Err(Refusal::new(ErrorCode::Unavailable, "the account may not be deleted yet; try again"))
-        })
+        })?;
+        SecurityEvent::AccountDeleted.by(who.user).session(who.session).record();
+        Ok(())
     }
 }
 

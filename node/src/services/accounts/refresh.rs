@@ -6,7 +6,7 @@ use starling_protocol::{
     Scope, SessionId, UserId,
     event::{RefreshUsed, SessionKind},
 };
-use starling_web::{objects::LoggedIn, service::Refusal};
+use starling_web::{objects::LoggedIn, security_log::SecurityEvent, service::Refusal};
 
 use super::{
     AccountsService,
@@ -46,6 +46,7 @@ impl AccountsService {
             Verdict::Reuse => {
                 let decide = move |_: &Tables<'_>| Ok(Decision::Write(ended(user, vec![session])));
                 self.base.revoke(Decide::new(decide)).await?;
+                SecurityEvent::RefreshReused.by(user).session(session).record();
                 return Err(unauthenticated());
             }
             Verdict::Unknown => return Err(not_known_yet()),

@@ -1,7 +1,10 @@
 //! Registration: the password is hashed, the name claimed, and the first session opened, in this order.
 
 use starling_protocol::{EventDraft, Scope, UserId, event::UserRegistered};
-use starling_web::service::{Client, Refusal, Registration};
+use starling_web::{
+    security_log::SecurityEvent,
+    service::{Client, Door, Refusal, Registration},
+};
 
 use super::{
     AccountsService, Checked,
@@ -22,14 +25,22 @@ impl AccountsService {
     ) -> Result<Checked, Refusal> {
         let account = registration.username.to_string();
         let caller = Caller::Stranger { address: client.address, account: &account };
+        let door = registration.door;
         let checked = self.make_account(caller, registration).await?;
+        let event = match door {
+            Door::Setup => SecurityEvent::SetupCompleted,
+            _ => SecurityEvent::AccountRegistered,
+        };
+        event.by(checked.user).record();
         self.passwords.remember(client.address, &account);
         Ok(checked)
     }
 
     /// Makes an account as the operator says.
     pub async fn add(&self, registration: Registration) -> Result<(), Refusal> {
-        self.make_account(Caller::Operator, registration).await.map(|_| ())
+        let Checked { user, .. } = self.make_account(Caller::Operator, registration).await?;
+        SecurityEvent::AccountAdded.by_operator().to(user).record();
+        Ok(())
     }
 
     /// Makes an account. The name is certain when it returns.

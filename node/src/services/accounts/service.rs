@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use starling_protocol::{DisplayName, SessionId};
 use starling_web::{
     objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings},
+    security_log::SecurityEvent,
     service::{
         Accounts, BrowserSession, Client, Identity, Listed, ProfileChange, Refusal, Registration, Secret,
         SettingsChange,
@@ -15,14 +16,15 @@ use starling_web::{
 use super::{
     AccountsService,
     personal_tokens::{is_token, no_such_token},
+    require_login,
     sessions::{is_login, no_such_session},
 };
 use crate::auth::WeakPassword;
 
 #[async_trait]
 impl Accounts for AccountsService {
-    fn judge_password(&self, password: &str) -> Result<(), String> {
-        WeakPassword::check(password).map_err(|weak| weak.to_string())
+    fn judge_password(&self, password: &str, username: &str) -> Result<(), String> {
+        WeakPassword::check(password, username).map_err(|weak| weak.to_string())
     }
 
     fn is_known(&self, address: IpAddr, name: &str) -> bool {
@@ -78,8 +80,14 @@ impl Accounts for AccountsService {
         self.delete_me(who, password).await
     }
 
-    async fn change_password(&self, who: Identity, present: Secret, new: Secret) -> Result<(), Refusal> {
-        self.renew_password(who, present, new).await
+    async fn change_password(
+        &self,
+        who: Identity,
+        present: Secret,
+        new: Secret,
+        keep_tokens: bool,
+    ) -> Result<(), Refusal> {
+        self.renew_password(who, present, new, keep_tokens).await
     }
 
     async fn settings(&self, who: Identity) -> Result<Settings, Refusal> {
@@ -95,7 +103,10 @@ impl Accounts for AccountsService {
     }
 
     async fn end_session(&self, who: Identity, session: SessionId) -> Result<(), Refusal> {
-        self.end_one(who.user, session, is_login, no_such_session).await
+        require_login(who, "end a login")?;
+        self.end_one(who.user, session, is_login, no_such_session).await?;
+        SecurityEvent::SessionEnded.by(who.user).session(session).record();
+        Ok(())
     }
 
     async fn personal_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
@@ -106,12 +117,18 @@ impl Accounts for AccountsService {
         &self,
         who: Identity,
         name: DisplayName,
-        expires_in_s: Option<u64>,
+        password: Secret,
+        expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal> {
-        self.make_token(who, name, expires_in_s).await
+        self.make_token(who, name, password, expires_in_s).await
     }
 
     async fn revoke_personal_token(&self, who: Identity, token: SessionId) -> Result<(), Refusal> {
-        self.end_one(who.user, token, is_token, no_such_token).await
+        if token != who.session {
+            require_login(who, "revoke another token")?;
+        }
+        self.end_one(who.user, token, is_token, no_such_token).await?;
+        SecurityEvent::TokenEnded.by(who.user).session(token).record();
+        Ok(())
     }
 }

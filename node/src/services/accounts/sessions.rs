@@ -1,17 +1,18 @@
 //! Sessions: opening one (which may end others), listing them, ending them.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Pos, Scope, SessionId, UserId,
+    ErrorCode, EventDraft, Scope, SessionId, UserId,
     event::{SessionKind, SessionOpened, SessionsEnded},
     limits::{PERSONAL_TOKENS_MAX, SESSIONS_MAX, USER_AGENT_CHARS_MAX},
-    merge::session::SessionState,
+    merge::{session::SessionState, user::SessionEnds},
 };
 use starling_web::{
     objects::{LoggedIn, Session, TokenType},
+    security_log::SecurityEvent,
     service::{BrowserSession, Identity, Listed, Refusal, Secret},
 };
 
-use super::{AccountsService, Checked, bad_credentials, password_of};
+use super::{AccountsService, Checked, bad_credentials, password_of, require_login};
 use crate::{
     auth::{ACCESS_S, FamilyKey, Holder},
     services::render,
@@ -57,6 +58,7 @@ impl AccountsService {
         let key = self.base.machine.random();
         let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
         let id = self.open(checked, kind, key, user_agent, expires_ms).await?;
+        SecurityEvent::LoginSucceeded.by(checked.user).session(id).record();
         Ok(Opened { id, family: FamilyKey::new(&key) })
     }
 
@@ -79,12 +81,12 @@ impl AccountsService {
             if password_of(records, user, |password| password.change)? != Some(password) {
                 return Ok(Decision::Refuse(bad_credentials()));
             }
-            let ended_before = logins_ended(records, user)?;
+            let ends = session_ends(records, user)?;
             let (personal, mut logins, mut over) = (is_personal(&opened.kind), Vec::new(), Vec::new());
             let mut tokens = 0;
             for (id, state) in records.open_sessions(user)? {
                 match &state.opened {
-                    Some((_, opened)) if state.is_alive(now_ms, password, ended_before) => {
+                    Some((_, opened)) if state.is_alive(now_ms, password, ends) => {
                         if is_personal(&opened.kind) {
                             tokens += 1;
                         } else {
@@ -104,7 +106,7 @@ impl AccountsService {
             }
             let draft = EventDraft::new(Scope::user(user), opened.clone())
                 .above(password.hlc)
-                .above(ended_before.map(|place| place.hlc));
+                .above(ends.logins.max(ends.all).map(|place| place.hlc));
             Ok(Decision::Write(ended(user, over).into_iter().chain([draft]).collect()))
         };
         self.base.decide(decide).await?;
@@ -129,6 +131,9 @@ impl AccountsService {
     }
 
     pub(super) async fn end_logins(&self, who: Identity, all: bool) -> Result<(), Refusal> {
+        if all {
+            require_login(who, "end your logins")?;
+        }
         let decide = Decide::new(move |tables: &Tables<'_>| {
             let mut sessions = vec![who.session];
             if all {
@@ -140,7 +145,10 @@ impl AccountsService {
             // Also those that were opened on the other side of a split, which are not known here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
-        self.base.revoke(decide).await
+        self.base.revoke(decide).await?;
+        let logged_out = SecurityEvent::LoggedOut.by(who.user).session(who.session);
+        if all { logged_out.detail("all logins") } else { logged_out }.record();
+        Ok(())
     }
 
     pub(super) async fn list_sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
@@ -191,8 +199,8 @@ pub fn living<T: Rows>(
         return Ok(Vec::new());
     };
     let mut sessions = records.open_sessions(user)?;
-    let ended = logins_ended(records, user)?;
-    sessions.retain(|(_, state)| state.is_alive(now_ms, password, ended));
+    let ends = session_ends(records, user)?;
+    sessions.retain(|(_, state)| state.is_alive(now_ms, password, ends));
     Ok(sessions)
 }
 
@@ -204,9 +212,9 @@ pub fn ended(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
         .collect()
 }
 
-/// Up to where all logins of a user have ended.
-fn logins_ended<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Pos>, StoreError> {
-    Ok(records.account(user)?.and_then(|account| account.logins_ended))
+/// Up to where sessions of a user have ended.
+fn session_ends<T: Rows>(records: &Records<T>, user: UserId) -> Result<SessionEnds, StoreError> {
+    Ok(records.account(user)?.map(|account| account.session_ends()).unwrap_or_default())
 }
 
 /// Whether somebody logged in for it.

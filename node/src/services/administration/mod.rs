@@ -6,9 +6,12 @@ mod reset;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use starling_protocol::{ErrorCode, Hlc, Pos, RoomId, Scope, UserId, event::UserFlagged};
+use starling_protocol::{
+    ErrorCode, Hlc, Pos, RoomId, Scope, UserId, event::UserFlagged, merge::user::UserState,
+};
 use starling_web::{
     objects::ManagedUser,
+    security_log::{Entry, SecurityEvent},
     service::{Administration, Client, Identity, Refusal, ResetLink, Secret, UserFlags},
 };
 
@@ -41,6 +44,13 @@ impl Asker {
             return Err(Refusal::new(ErrorCode::Forbidden, detail));
         }
         Ok(Self::User(who.user))
+    }
+
+    fn did(self, event: SecurityEvent) -> Entry {
+        match self {
+            Self::Operator => event.by_operator(),
+            Self::User(user) => event.by(user),
+        }
     }
 
     fn refused<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
@@ -129,8 +139,12 @@ impl AdministrationService {
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
         let decide = move |tables: &Tables<'_>| flagged(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
+        let before = self.base.look(move |records| records.user(user)).await?.unwrap_or_default();
         let decided =
             if takes_away { self.base.take_away(decide).await } else { self.base.decide(decide).await }?;
+        if decided.is_some() {
+            record(by, user, flags, &before);
+        }
         Ok(decided.is_some())
     }
 
@@ -141,6 +155,22 @@ impl AdministrationService {
 
     async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
         self.base.find(|records| records.administrators()?.next().transpose()).await
+    }
+}
+
+/// Records what has changed.
+fn record(by: Asker, user: UserId, UserFlags { admin, disabled }: UserFlags, before: &UserState) {
+    let admin = admin.filter(|admin| *admin != before.is_admin()).map(|admin| match admin {
+        true => SecurityEvent::AdminGranted,
+        false => SecurityEvent::AdminRevoked,
+    });
+    let disabled =
+        disabled.filter(|disabled| *disabled != before.is_disabled()).map(|disabled| match disabled {
+            true => SecurityEvent::AccountDisabled,
+            false => SecurityEvent::AccountEnabled,
+        });
+    for event in admin.into_iter().chain(disabled) {
+        by.did(event).to(user).record();
     }
 }
 
@@ -165,7 +195,11 @@ fn flagged<T: Rows>(
     if steps_down && let Some(refusal) = permissions::may_step_down(records, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    Ok(Decision::one_above(account.changed_at(), Scope::user(user), UserFlagged { admin, disabled }))
+    // Above all sessions that are known here, too: what a disabling did not know of ends as the account is enabled again.
+    let sessions = records.open_sessions(user)?.into_iter();
+    let opened = sessions.filter_map(|(_, state)| state.opened.map(|(place, _)| place.hlc)).max();
+    let above = opened.filter(|_| disabled.is_some()).max(Some(account.changed_at()));
+    Ok(Decision::one_above(above.unwrap_or_default(), Scope::user(user), UserFlagged { admin, disabled }))
 }
 
 fn list<T: Rows>(

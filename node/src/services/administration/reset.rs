@@ -1,20 +1,20 @@
 //! Choosing a password without the present one: through a reset link, or as the operator.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Scope, UserId,
+    ErrorCode, Scope, UserId,
     event::{PasswordChanged, ResetLinkMade},
     merge::user::UserState,
 };
-use starling_web::service::{Client, Refusal, ResetLink, Secret};
+use starling_web::{
+    security_log::SecurityEvent,
+    service::{Client, Refusal, ResetLink, Secret},
+};
 
 use super::{AdministrationService, Asker};
 use crate::{
     auth::{Caller, Code},
     permissions,
-    services::{
-        accounts::{all_tokens_ended, overloaded},
-        render,
-    },
+    services::{accounts::overloaded, render},
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
@@ -45,6 +45,7 @@ impl AdministrationService {
                 Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
             })
             .await?;
+        by.did(SecurityEvent::ResetLinkMade).to(user).record();
         Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
     }
 
@@ -90,7 +91,13 @@ impl AdministrationService {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
         let now_ms = self.base.machine.now_ms();
         let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &word, &hash, now_ms);
-        self.base.take_away(decide).await.map(|_| ())
+        self.base.take_away(decide).await?;
+        match &caller {
+            Caller::Operator => SecurityEvent::PasswordReset.by_operator().to(user),
+            _ => SecurityEvent::PasswordReset.by(user).detail("by a reset link"),
+        }
+        .record();
+        Ok(())
     }
 }
 
@@ -111,15 +118,10 @@ fn decide<T: Rows>(
             Word::Link(_) => no_such_link(),
         }));
     };
-    let mut drafts = match word {
-        Word::Operator => Vec::new(),
-        // Who lost his account may have lost his tokens as well.
-        Word::Link(_) => all_tokens_ended(records, user)?,
-    };
-    let changed = PasswordChanged { password: Some(hash.into()), keeps: None };
+    // Whoever lost their account may have lost their tokens as well.
+    let changed = PasswordChanged { password: Some(hash.into()), keeps: None, keep_tokens: false };
     // Above the link, too, which ends by it.
-    drafts.push(EventDraft::new(Scope::user(user), changed).above(account.changed_at()));
-    Ok(Decision::Write(drafts))
+    Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
 }
 
 fn is_good(account: &UserState, code: &Code, now_ms: u64) -> bool {

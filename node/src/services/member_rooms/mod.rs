@@ -14,6 +14,7 @@ use starling_protocol::{
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
+    security_log::SecurityEvent,
     service::{MemberRooms, NewInvite, NewRoom, Page, Part, Refusal, RoomChange},
 };
 
@@ -66,6 +67,14 @@ impl MemberRoomsService {
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
         let gone = || Refusal::new(ErrorCode::NotFound, "there is no such member of this room");
         self.look(move |records| lists::member(records, room, user)?.ok_or_else(|| gone().into())).await
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Moderator => "moderator",
+        Role::Owner => "owner",
     }
 }
 
@@ -147,16 +156,23 @@ impl MemberRooms for MemberRoomsService {
         role: Role,
     ) -> Result<Member, Refusal> {
         self.decide(move |records| decisions::add(records, room, by, user, role)).await?;
+        SecurityEvent::RoleSet.by(by).to(user).room(room).detail(role_name(role)).record();
         self.member(room, user).await
     }
 
     async fn set_role(&self, by: UserId, room: RoomId, user: UserId, role: Role) -> Result<Member, Refusal> {
         self.decide(move |records| decisions::set_role(records, room, by, user, role)).await?;
+        SecurityEvent::RoleSet.by(by).to(user).room(room).detail(role_name(role)).record();
         self.member(room, user).await
     }
 
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::remove(records, room, by, user, ban)).await
+        self.take_away(move |records| decisions::remove(records, room, by, user, ban)).await?;
+        let removed = if ban { SecurityEvent::MemberBanned } else { SecurityEvent::MemberRemoved };
+        if by != user {
+            removed.by(by).to(user).room(room).record();
+        }
+        Ok(())
     }
 
     async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal> {
@@ -164,7 +180,9 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal> {
-        self.decide(move |records| decisions::lift_ban(records, room, by, user)).await
+        self.decide(move |records| decisions::lift_ban(records, room, by, user)).await?;
+        SecurityEvent::BanLifted.by(by).to(user).room(room).record();
+        Ok(())
     }
 
     async fn invites(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Invite>, Refusal> {

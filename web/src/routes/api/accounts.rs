@@ -18,12 +18,14 @@ use crate::{
     objects::{LoggedIn, Me},
     openapi::{
         refuses::{
-            BadCredentials, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated, UsernameTaken,
+            BadCredentials, Forbidden, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated,
+            UsernameTaken,
         },
         tag,
     },
     problem::{self, Problem},
     routes::Web,
+    security_log::SecurityEvent,
     service::{Client, Door, Refusal, Registration, Secret},
 };
 
@@ -47,7 +49,7 @@ pub struct Register {
     /// Capitals are taken for small letters.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     pub username: String,
-    /// 8 characters to 256 bytes, and not among the commonest.
+    /// 8 characters to 256 bytes, not among the commonest, and not made of the username or the name of the service.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     pub password: String,
     /// What to be shown as, if not as the username.
@@ -62,7 +64,7 @@ pub struct Register {
 pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
-    let password = invalid.check("password", web.accounts.judge_password(&body.password));
+    let password = invalid.check("password", web.accounts.judge_password(&body.password, &body.username));
     let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
     let display_name = invalid.check("display_name", display_name);
     // An invite that can be none is as one that is not good any more.
@@ -100,7 +102,7 @@ async fn register(
     Ok((StatusCode::CREATED, concerns(&logged_in), Json(logged_in)))
 }
 
-/// Counts a login under its address and its name; a right one forgives what was wrong before, from there.
+/// Counts a login under its address and the account that is meant; a right one forgives what was wrong before, from there.
 pub async fn limited<T>(
     web: &Web,
     address: ClientAddress,
@@ -108,14 +110,20 @@ pub async fn limited<T>(
     login: impl Future<Output = Result<T, Refusal>>,
     whose: impl Fn(&T) -> &Me,
 ) -> Result<T, Refusal> {
-    let (rates, name) = (&web.guard.rates, name.trim().to_ascii_lowercase());
-    let from_there = (address.network(), name.as_str());
-    rates.check(Quota::LoginsPerAddress, &address.network())?;
-    rates.check(Quota::LoginsPerAccount, &from_there)?;
-    let is_stranger = !web.accounts.is_known(address.0, &name);
-    if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, &name) {
+    let (rates, typed) = (&web.guard.rates, name.trim().to_ascii_lowercase());
+    // Under `name` those are meant, too, who are shown as `name~xxxx`: all spellings count as one.
+    let name = typed.split_once('~').map_or(typed.as_str(), |(name, _)| name);
+    let from_there = (address.network(), name);
+    let limited = |refusal: Refusal| {
+        SecurityEvent::LoginLimited.by(None).record();
+        refusal
+    };
+    rates.check(Quota::LoginsPerAddress, &address.network()).map_err(limited)?;
+    rates.check(Quota::LoginsPerAccount, &from_there).map_err(limited)?;
+    let is_stranger = !web.accounts.is_known(address.0, &typed);
+    if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, name) {
         rates.take_back(Quota::LoginsPerAccount, &from_there);
-        return Err(refusal);
+        return Err(limited(refusal));
     }
     let result = login.await;
     if matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
@@ -124,7 +132,7 @@ pub async fn limited<T>(
     // It was right, or no password was looked at.
     rates.take_back(Quota::LoginsPerAccount, &from_there);
     if is_stranger {
-        rates.take_back(Quota::LoginsPerAccountEverywhere, &name);
+        rates.take_back(Quota::LoginsPerAccountEverywhere, name);
     }
     // Who was renamed from a name logs in by it, too, and may not guess its holder's password on and on.
     if result.as_ref().is_ok_and(|logged_in| whose(logged_in).username == name) {
@@ -199,7 +207,7 @@ async fn refresh(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all logins, not only this one. Personal access tokens stay.
+    /// Whether to end all logins, not only this one. Personal access tokens stay, and may not do this.
     #[serde(default)]
     all: bool,
 }
@@ -209,7 +217,7 @@ struct Logout {
 /// Ends the session. When the answer arrives it has ended on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
-    responses((status = 204, description = "The session has ended.")),
+    responses((status = 204, description = "The session has ended."), Refuses<Forbidden>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn logout(
@@ -228,6 +236,10 @@ mod tests {
 
     /// A login under the name `ann`, which is right for somebody who is shown so, or wrong.
     async fn login(web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+        login_as(" Ann", web, from, right_for).await
+    }
+
+    async fn login_as(typed: &str, web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
         let address = ClientAddress([192, 0, 2, from].into());
         let result = right_for.map(|username| Me {
             id: String::new(),
@@ -238,7 +250,7 @@ mod tests {
             created_at: String::new(),
         });
         let result = result.ok_or_else(|| Refusal::new(ErrorCode::BadCredentials, "wrong"));
-        limited(web, address, " Ann", async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
+        limited(web, address, typed, async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
     }
 
     fn web() -> Arc<Web> {
@@ -259,6 +271,26 @@ mod tests {
             assert_eq!(login(&web, from, None).await, Err(ErrorCode::BadCredentials));
         }
         assert_eq!(login(&web, 3, Some("ann")).await, Err(ErrorCode::RateLimited));
+    }
+
+    /// Promise: whatever somebody calls the account whose password they guess, they guess as often as anybody.
+    #[tokio::test(start_paused = true)]
+    async fn all_names_of_an_account_are_one_to_who_guesses() {
+        let web = web();
+        for guess in 0..20 {
+            let typed = ["ann", "ANN~X1Y2", " ann~x1y2", "ann~0000", "Ann "][guess % 5];
+            assert_eq!(login_as(typed, &web, 1, None).await, Err(ErrorCode::BadCredentials), "{guess}");
+        }
+        for typed in ["ann", "ann~x1y2", "ann~9999", "ann~a~b"] {
+            assert_eq!(login_as(typed, &web, 1, None).await, Err(ErrorCode::RateLimited), "{typed}");
+        }
+        // Who is shown as `ann~x1y2` and knows their own password guesses the other's no more often.
+        assert_eq!(login_as("ann~x1y2", &web, 2, Some("ann~x1y2")).await, Ok(()));
+        for guess in 0..20 {
+            assert_eq!(login_as("ann", &web, 2, None).await, Err(ErrorCode::BadCredentials), "{guess}");
+            let _ = login_as("ann~x1y2", &web, 2, Some("ann~x1y2")).await;
+        }
+        assert_eq!(login_as("ann", &web, 2, None).await, Err(ErrorCode::RateLimited));
     }
 
     #[tokio::test(start_paused = true)]

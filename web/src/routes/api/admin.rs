@@ -78,7 +78,7 @@ fn foreign_mark() -> Problem {
 struct ManagedUserChange {
     /// Whether it administers the service.
     admin: Option<bool>,
-    /// Whether it is shut out: its sessions are refused as long as it is.
+    /// Whether it is shut out: that ends its sessions and tokens for good.
     disabled: Option<bool>,
 }
 

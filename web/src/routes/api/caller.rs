@@ -15,11 +15,16 @@ use crate::{
     guard::{ClientAddress, Quota},
     problem::Problem,
     routes::Web,
+    security_log::RequestContext,
     service::{Credentials, Identity, Refusal},
 };
 
 /// The browser's session cookie.
 pub const COOKIE: &str = "starling_session";
+/// The same where users speak TLS: by its name browsers take it from this host alone, and only over TLS.
+pub const HOST_COOKIE: &str = "__Host-starling_session";
+/// Session cookies of a request that are tried, at most: browsers send one of a name for each path and domain.
+const COOKIES_MAX: usize = 4;
 
 /// Somebody with an account, in a session that lives. Refuses with `unauthenticated` or `token_expired`.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,7 @@ struct Asked(Result<Option<Identity>, Refusal>);
 pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
     let asked = identity(&web, request.method(), request.headers()).await;
     if let Ok(Some(identity)) = &asked {
+        RequestContext::set_user(identity.user);
         if let Err(refusal) = web.guard.rates.check(Quota::CallsPerAccount, &identity.user) {
             return refusal.into_response();
         }
@@ -56,12 +62,30 @@ pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result
     if let Some(token) = offered(headers) {
         return web.authentication.identify(Credentials::Bearer(token)).await.map(Some);
     }
-    let Some(cookie) = cookie(headers) else { return Ok(None) };
+    // Another site's page that the operator lets use the server acts by a token: a cookie from there counts for nothing.
+    if web.guard.origins.other(headers).is_some() || cookies(headers).is_empty() {
+        return Ok(None);
+    }
     // Other sites' pages make browsers send the cookie, too.
     if !method.is_safe() || headers.contains_key(header::UPGRADE) {
-        web.guard.origins.check(headers)?;
+        web.guard.origins.check_own(headers)?;
     }
-    web.authentication.identify(Credentials::Cookie(cookie)).await.map(Some)
+    by_cookie(web, headers).await
+}
+
+/// Whose session cookie a request brings: of several the first that is good. Some may be left over, or come from another
+/// server of this host.
+pub async fn by_cookie(web: &Web, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+    let mut refused: Option<Refusal> = None;
+    for cookie in cookies(headers) {
+        match web.authentication.identify(Credentials::Cookie(cookie)).await {
+            Ok(identity) => return Ok(Some(identity)),
+            // What cannot be known now may still be good.
+            Err(refusal) if refusal.code == ErrorCode::Unauthenticated && refused.is_some() => {}
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    refused.map_or(Ok(None), Err)
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -77,11 +101,26 @@ fn offered(headers: &HeaderMap) -> Option<&str> {
     offers.find_map(|offer| offer.trim().strip_prefix("bearer."))
 }
 
-/// The session cookie's value, if the request brings one.
-pub fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+/// The values of the session cookies of a request, those first that can be from nowhere else. Cookies of other servers may
+/// hold any bytes.
+fn cookies(headers: &HeaderMap) -> Vec<&str> {
+    let mut found = Vec::new();
+    for name in [HOST_COOKIE, COOKIE] {
+        found.extend(values(headers, name).filter_map(|value| std::str::from_utf8(value).ok()));
+    }
+    found.truncate(COOKIES_MAX);
+    found
+}
+
+/// Whether a request brings a cookie of this name, whatever is in it.
+pub fn brings_cookie(headers: &HeaderMap, name: &str) -> bool {
+    values(headers, name).next().is_some()
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = headers.get_all(header::COOKIE).iter();
+    let pairs = pairs.flat_map(|value| value.as_bytes().split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
+    pairs.filter_map(move |pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -94,6 +133,39 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             Some(Asked(Ok(None))) | None => {
                 Err(Problem::new(ErrorCode::Unauthenticated, "log in first: this wants an account"))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    /// Promise: no cookie of another server on this host logs a browser out, whatever is in it and wherever it stands.
+    #[test]
+    fn all_cookies_of_our_names_are_found_among_whatever_else_there_is() {
+        let brought = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            cookies(&headers).join(" ")
+        };
+        for (lines, found) in [
+            (&[&b"starling_session=a"[..]][..], "a"),
+            (&[b"other=caf\xe9; starling_session=a; more=\xff"], "a"),
+            (&[b"starling_session=caf\xe9; starling_session=a"], "a"),
+            (&[b"starling_session=old; starling_session=new"], "old new"),
+            (&[b"starling_session=old", b"x=y;starling_session=new"], "old new"),
+            (&[b"starling_session=plain; __Host-starling_session=host"], "host plain"),
+            (&[b"xstarling_session=a; starling_session2=b; starling_session; =c"], ""),
+            (&[b"starling_session=1; starling_session=2; starling_session=3; starling_session=4; starling_session=5"],
+                "1 2 3 4"),
+            (&[], ""),
+        ] {
+            assert_eq!(brought(lines), found);
         }
     }
 }

@@ -95,7 +95,7 @@ struct DeleteMe {
 /// Delete one's account
 ///
 /// For good: what was written of oneself is erased, messages stay under 'Deleted account', and the name is not given away
-/// again. The last administrator makes another one first.
+/// again. The last administrator makes another one first. A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 204, description = "The account is gone."), Refuses<(BadCredentials, Forbidden)>),
@@ -111,7 +111,7 @@ async fn delete_me(
 }
 
 /// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
-async fn guessed<T>(
+pub async fn guessed<T>(
     web: &Web,
     who: Identity,
     act: impl Future<Output = Result<T, Refusal>>,
@@ -130,17 +130,22 @@ struct ChangePassword {
     /// The password as it is.
     #[schema(format = Password)]
     current_password: String,
-    /// The password as it is to be: 8 characters to 256 bytes, and not among the commonest.
+    /// The password as it is to be: 8 characters to 256 bytes, not among the commonest, and not made of the username or
+    /// the name of the service.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     new_password: String,
+    /// Whether personal access tokens stay good; they end otherwise.
+    #[serde(default)]
+    keep_tokens: bool,
 }
 
 /// Change one's password
 ///
-/// All other logins end; this one goes on, and so do personal access tokens.
+/// All other logins end; this one goes on. Personal access tokens end, too, unless `keep_tokens` is true. A personal
+/// access token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The new password holds."), Refuses<(BadCredentials, Invalid)>),
+    responses((status = 204, description = "The new password holds."), Refuses<(BadCredentials, Forbidden, Invalid)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_password(
@@ -149,12 +154,13 @@ async fn change_password(
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
     let mut invalid = problem::Invalid::default();
-    let judged = web.accounts.judge_password(&body.new_password);
+    let me = web.accounts.me(who).await?;
+    let judged = web.accounts.judge_password(&body.new_password, &me.username);
     if invalid.check("new_password", judged).is_none() {
         return Err(invalid.into());
     }
     let (present, new) = (Secret(body.current_password), Secret(body.new_password));
-    guessed(&web, who, web.accounts.change_password(who, present, new)).await?;
+    guessed(&web, who, web.accounts.change_password(who, present, new, body.keep_tokens)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -8,18 +8,20 @@ use starling_protocol::{DisplayName, SessionId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query};
+use super::{Caller, Json, Limit, List, PageMark, Path, Query, me::guessed};
 use crate::{
     objects::{NewPersonalToken, PersonalToken, Session},
     openapi::{
-        refuses::{Forbidden, Invalid, Refuses},
+        refuses::{BadCredentials, Forbidden, Invalid, Refuses},
         tag,
     },
     problem::{self, Problem},
     routes::Web,
-    service::{Listed, Refusal},
+    service::{Listed, Refusal, Secret},
 };
 
+/// Seconds after which a personal access token ends, unless it is told otherwise: a year.
+const EXPIRES_IN: u64 = 365 * 24 * 3_600;
 /// Seconds after which a personal access token ends, at most: ten years.
 const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
@@ -81,10 +83,12 @@ async fn sessions(
 }
 
 /// End a login
+///
+/// A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It has ended.")),
+    responses((status = 204, description = "It has ended."), Refuses<Forbidden>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn end_session(
@@ -118,20 +122,23 @@ struct MakeToken {
     /// What it is for.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// Seconds for which it is good; until it is revoked, if nothing is said.
-    #[schema(minimum = 1, maximum = 315_360_000)]
+    /// The account's password.
+    #[schema(format = Password)]
+    password: String,
+    /// Seconds for which it is good: a year, if nothing is said.
+    #[schema(minimum = 1, maximum = 315_360_000, default = 31_536_000)]
     expires_in: Option<u64>,
 }
 
 /// Make a personal access token
 ///
-/// For scripts. It acts for its user until it ends or is revoked; a change of the password does not end it. The answer is
-/// the only time that it is shown. A token cannot make others.
+/// For scripts. It acts for its user until it ends, is revoked, or the password is changed without `keep_tokens`. The
+/// answer is the only time that it is shown. A token makes no others, and ends no login and no other token.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = tag::ACCOUNTS,
     responses(
         (status = 201, description = "The token is made.", body = NewPersonalToken),
-        Refuses<(Forbidden, Invalid)>,
+        Refuses<(BadCredentials, Forbidden, Invalid)>,
     ),
     security(("bearer" = []), ("cookie" = [])),
 )]
@@ -144,19 +151,22 @@ async fn make_token(
     let name = invalid.check("name", DisplayName::parse(&body.name));
     let expires_in = match body.expires_in {
         Some(seconds) if !(1..=EXPIRES_IN_MAX).contains(&seconds) => Err("must be 1 to 315360000"),
-        within => Ok(within),
+        within => Ok(within.unwrap_or(EXPIRES_IN)),
     };
     let expires_in = invalid.check("expires_in", expires_in);
     let (Some(name), Some(expires_in)) = (name, expires_in) else { return Err(invalid.into()) };
-    let token = web.accounts.make_personal_token(who, name, expires_in).await?;
+    let made = web.accounts.make_personal_token(who, name, Secret(body.password), expires_in);
+    let token = guessed(&web, who, made).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }
 
 /// Revoke a personal access token
+///
+/// A token may revoke itself only: log in to revoke another.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It is good for nothing any more.")),
+    responses((status = 204, description = "It is good for nothing any more."), Refuses<Forbidden>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn revoke_token(

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRequest, Request, rejection::FormRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use maud::Markup;
 use serde::de::DeserializeOwned;
 use starling_protocol::ErrorCode;
 
+use super::visitor;
 use crate::{
     pages,
     problem::Problem,
-    routes::{Web, api::caller::COOKIE, pages::page, site::Site},
+    routes::{
+        Web,
+        api::caller::{COOKIE, HOST_COOKIE, brings_cookie},
+        pages::page,
+        site::Site,
+    },
     service::BrowserSession,
 };
 
@@ -28,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Form<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, web: &Arc<Web>) -> Result<Self, Response> {
-        if let Err(refusal) = web.guard.origins.check(request.headers()) {
+        if let Err(refusal) = web.guard.origins.check_own(request.headers()) {
             return Err(turned_away(&refusal.into(), "Not from there"));
         }
         match axum::Form::from_request(request, web).await {
@@ -78,24 +84,43 @@ pub fn redirect(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
-/// On to another page, with a session.
-pub fn entered(site: &Site, session: &BrowserSession, to: &str) -> Response {
-    let secure = if site.https { "; Secure" } else { "" };
-    with_cookie(redirect(to), &session.cookie.0, COOKIE_S, secure)
+/// On to another page, with a session. The one that the browser had before ends: nobody sees it again who would end it.
+pub async fn entered(
+    web: &Web,
+    site: &Site,
+    headers: &HeaderMap,
+    session: &BrowserSession,
+    to: &str,
+) -> Response {
+    if let Ok(Some(before)) = visitor::identity(web, headers).await
+        && let Err(refusal) = web.accounts.logout(before, false).await
+    {
+        tracing::warn!(user = %before.user, detail = %refusal.detail, "a session that another replaced could not be ended");
+    }
+    let name = if site.https { HOST_COOKIE } else { COOKIE };
+    let others = brought(headers).into_iter().filter(|other| *other != name).collect::<Vec<_>>();
+    with_cookie(without_cookies(redirect(to), &others), name, &session.cookie.0, COOKIE_S)
 }
 
 /// To the front page, without a session.
-pub fn left() -> Response {
-    without_cookie(redirect("/"))
+pub fn left(headers: &HeaderMap) -> Response {
+    without_cookies(redirect("/"), &brought(headers))
 }
 
-/// Takes the cookie away.
-pub fn without_cookie(response: Response) -> Response {
-    with_cookie(response, "", 0, "")
+/// The names of the session cookies that a request brings.
+pub fn brought(headers: &HeaderMap) -> Vec<&'static str> {
+    [HOST_COOKIE, COOKIE].into_iter().filter(|name| brings_cookie(headers, name)).collect()
 }
 
-fn with_cookie(mut response: Response, value: &str, seconds: u64, secure: &str) -> Response {
-    let cookie = format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+/// Takes these cookies away.
+pub fn without_cookies(response: Response, names: &[&'static str]) -> Response {
+    names.iter().fold(response, |response, name| with_cookie(response, name, "", 0))
+}
+
+fn with_cookie(mut response: Response, name: &str, value: &str, seconds: u64) -> Response {
+    // Browsers take the one whose name says so over TLS alone.
+    let secure = if name == HOST_COOKIE { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     let cookie = HeaderValue::try_from(cookie).expect("tokens are URL-safe");
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response

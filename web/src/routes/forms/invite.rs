@@ -89,7 +89,7 @@ async fn take_invite(
         Err(problem) => return turned_away(&problem, NO_SUCH_INVITE),
     };
     let taken = async {
-        web.guard.origins.check(&headers)?;
+        web.guard.origins.check_own(&headers)?;
         let identity = match visitor::identity(&web, &headers).await {
             Ok(Some(identity)) => identity,
             Ok(None) => return Ok(None),

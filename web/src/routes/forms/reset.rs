@@ -89,7 +89,8 @@ async fn choose_password(
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
-        if invalid.check("password", web.accounts.judge_password(&form.password)).is_none() {
+        let judged = web.accounts.judge_password(&form.password, &username);
+        if invalid.check("password", judged).is_none() {
             return Err(invalid.into());
         }
         web.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;

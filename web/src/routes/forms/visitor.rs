@@ -9,28 +9,29 @@ use axum::{
 };
 use starling_protocol::ErrorCode;
 
-use super::form::without_cookie;
+use super::form::{brought, without_cookies};
 use crate::{
     objects::Me,
-    routes::{Web, api::caller::cookie},
-    service::{Credentials, Identity, Refusal},
+    routes::{Web, api::caller::by_cookie},
+    security_log::RequestContext,
+    service::{Identity, Refusal},
 };
 
 /// Somebody who looks at a page. Whom this node cannot know now is a stranger to it.
 pub struct Visitor {
     /// Who he is, if he is logged in.
     pub me: Option<Me>,
-    /// Whether his cookie is good no more: it is taken away, so that it is not looked up again and again.
-    left: bool,
+    /// The cookies that are good no more: they are taken away, so that they are not looked up again and again.
+    left: Vec<&'static str>,
 }
 
 impl Visitor {
     /// An answer that shows who he is, and so is nobody else's.
     pub fn answer(&self, mut response: Response) -> Response {
-        let private = HeaderValue::from_static("private, no-cache");
+        let private = HeaderValue::from_static("private, no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, private);
         response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie"));
-        if self.left { without_cookie(response) } else { response }
+        without_cookies(response, &self.left)
     }
 }
 
@@ -39,9 +40,9 @@ impl FromRequestParts<Arc<Web>> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Infallible> {
         let (me, left) = match identity(web, &parts.headers).await {
-            Ok(Some(identity)) => (web.accounts.me(identity).await.ok(), false),
-            Ok(None) => (None, false),
-            Err(refusal) => (None, refusal.code == ErrorCode::Unauthenticated),
+            Ok(Some(identity)) => (web.accounts.me(identity).await.ok(), Vec::new()),
+            Err(refusal) if refusal.code == ErrorCode::Unauthenticated => (None, brought(&parts.headers)),
+            Ok(None) | Err(_) => (None, Vec::new()),
         };
         Ok(Self { me, left })
     }
@@ -49,6 +50,9 @@ impl FromRequestParts<Arc<Web>> for Visitor {
 
 /// Whose cookie a request brings.
 pub async fn identity(web: &Web, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
-    let Some(cookie) = cookie(headers) else { return Ok(None) };
-    web.authentication.identify(Credentials::Cookie(cookie)).await.map(Some)
+    let identity = by_cookie(web, headers).await?;
+    if let Some(identity) = identity {
+        RequestContext::set_user(identity.user);
+    }
+    Ok(identity)
 }

@@ -1,0 +1,140 @@
+//! Which new passwords are refused: too short or long, among the commonest, or made of names that whoever guesses tries
+//! first. Passwords that are set already are not judged again.
+
+use std::{collections::HashSet, sync::LazyLock};
+
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// Characters in a password, at least.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Bytes in a password, at most: beyond any that is remembered or made by a password manager.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// What this service is called, whoever runs it.
+const SERVICE: &str = "starling";
+/// Letters that a password must have besides the names it holds, at least.
+const OWN_LETTERS_MIN: usize = 4;
+
+/// Refused whatever else they are; see the file for where they come from.
+static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let file = include_str!("common_passwords.txt");
+    file.lines().filter(|line| !line.starts_with('#')).collect()
+});
+
+/// Why a new password is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum WeakPassword {
+    /// Fewer than 8 characters.
+    #[error("must have at least {PASSWORD_CHARS_MIN} characters")]
+    TooShort,
+    /// More than 256 bytes.
+    #[error("must have at most {PASSWORD_BYTES_MAX} bytes")]
+    TooLong,
+    /// Among those that are tried first, in whatever case.
+    #[error("is among the commonest; choose another")]
+    TooCommon,
+    /// Little more than the name of its user or of the service.
+    #[error("is made of your username or the name of this service; choose another")]
+    MadeOfNames,
+}
+
+impl WeakPassword {
+    /// Judges a new password of this user, as it is compared: in NFC.
+    pub fn check(password: &str, username: &str) -> Result<(), Self> {
+        let password = password.nfc().collect::<String>();
+        if password.chars().count() < PASSWORD_CHARS_MIN {
+            Err(Self::TooShort)
+        } else if password.len() > PASSWORD_BYTES_MAX {
+            Err(Self::TooLong)
+        } else if COMMON.contains(password.to_lowercase().as_str()) {
+            Err(Self::TooCommon)
+        } else if is_made_of_names(&password, username) {
+            Err(Self::MadeOfNames)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether little is left without the names, forwards or backwards: a few digits and signs, at most a few letters. A
+/// phrase in which a name occurs is something else.
+fn is_made_of_names(password: &str, username: &str) -> bool {
+    // A name with digits or full-width letters in it is the same name.
+    let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
+    // Of `name~xxxx` the name is what is guessed.
+    let username = folded(username.split('~').next().unwrap_or_default());
+    let letters_of_name = username.chars().filter(|c| c.is_alphabetic()).collect::<String>();
+    let mut names = vec![SERVICE.to_owned(), username, letters_of_name];
+    names.retain(|name| name.chars().count() >= 3);
+    names.extend(names.clone().into_iter().map(|name| name.chars().rev().collect()));
+    // The longest first: of `anna` not only `ann` is taken away.
+    names.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
+    let password = folded(password);
+    let mut rest = password.clone();
+    for name in &names {
+        // What is on both sides of a name does not make another.
+        rest = rest.replace(name.as_str(), " ");
+    }
+    let own_letters = rest.chars().filter(|c| c.is_alphabetic()).count();
+    let own = rest.chars().filter(|c| !c.is_whitespace()).count();
+    rest != password && own_letters < OWN_LETTERS_MIN && own < PASSWORD_CHARS_MIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_has_8_characters_to_256_bytes_and_is_not_among_the_commonest() {
+        let check = |password: &str| WeakPassword::check(password, "ann");
+        let longest = "x".repeat(PASSWORD_BYTES_MAX);
+        for fine in ["xkcd 936", "ääääüüüü", longest.as_str()] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        assert_eq!(check("ääääüüü"), Err(WeakPassword::TooShort));
+        assert_eq!(check("a\u{308}a\u{308}a\u{308}a\u{308}"), Err(WeakPassword::TooShort), "four characters");
+        assert_eq!(check(&"x".repeat(257)), Err(WeakPassword::TooLong));
+        for common in ["password", "PASSWORD1", "12345678", "iLoveYou"] {
+            assert_eq!(check(common), Err(WeakPassword::TooCommon), "{common}");
+        }
+        assert_eq!(COMMON.len(), 5_000);
+        assert!(COMMON.iter().all(|common| common.chars().count() >= PASSWORD_CHARS_MIN));
+    }
+
+    /// Promise: nobody has a password that whoever knows their name and the service guesses at once.
+    #[test]
+    fn a_password_is_not_made_of_the_names_that_everybody_knows() {
+        for (username, password) in [
+            ("ann", "starling"),
+            ("ann", "Starling1!"),
+            ("ann", "starling2026"),
+            ("ann", "gnilrats"),
+            ("ann", "annannann"),
+            ("ann", "Ann_Starling"),
+            ("ann", "ann-2026!"),
+            ("christopher", "christopher"),
+            ("christopher", "Christopher99"),
+            ("christopher", "rehpotsirhc1"),
+            ("christopher", "ＣＨＲＩＳＴＯＰＨＥＲ"),
+            ("christopher~ab3d", "christopher1"),
+            ("chris2000", "chris2000"),
+            ("chris2000", "Chris1999"),
+        ] {
+            assert_eq!(
+                WeakPassword::check(password, username),
+                Err(WeakPassword::MadeOfNames),
+                "{username}: {password}"
+            );
+        }
+        for (username, password) in [
+            ("ann", "a murmuration of starlings"),
+            ("ann", "correct horse"),
+            ("ann", "planned savannah"),
+            ("ann", "ann8492750183"),
+            ("christopher", "christopher robin"),
+            ("a.b", "xa.bx-1234-yz"),
+        ] {
+            assert_eq!(WeakPassword::check(password, username), Ok(()), "{username}: {password}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A log line for each request, of the target `requests`: refusals and failures at `info`, the rest at `debug`. And the
+//! context in which `security_log` records. `x-request-id` is in the answer and in the lines.
+//!
+//! A line shows the pattern of an address (`/reset/{code}`), never what was asked: codes, keys of quick rooms and
+//! parameters are secrets.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, StatusCode},
+    middleware::Next,
+    response::Response,
+};
+use starling_protocol::limits::ID_CHARS_MAX;
+use tokio::time::Instant;
+
+use crate::{
+    routes::Web,
+    security_log::{RequestContext, SecurityEvent, Thinned},
+};
+
+/// The header that names a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Refusals and failures at `info`: no flood of them fills a disk.
+static THINNED: Mutex<Thinned> = Mutex::new(Thinned::new());
+
+/// Takes the name of a request away that a stranger gave it, so that nobody's requests are taken for another's: only a
+/// trusted proxy names them.
+pub async fn forget_foreign_ids(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    if let Some(id) = request.headers().get(&REQUEST_ID) {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+        let plain = (1..=ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
+        if !plain || !web.guard.proxies.is_proxy(request.extensions()) {
+            request.headers_mut().remove(&REQUEST_ID);
+        }
+    }
+    next.run(request).await
+}
+
+/// Gives every request its [`crate::guard::ClientAddress`] and its context, and writes its line.
+pub async fn observe(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let client = web.guard.proxies.client(&request);
+    request.extensions_mut().insert(client);
+    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let context = RequestContext::new(client.0, id);
+    let (id, method) = (id.to_owned(), request.method().clone());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched.as_ref().map_or("unknown", MatchedPath::as_str);
+    let answer = async {
+        let response = next.run(request).await;
+        let user = RequestContext::user();
+        if response.status() == StatusCode::FORBIDDEN {
+            SecurityEvent::AccessRefused.by(user).detail(format!("{method} {path}")).record();
+        }
+        (response, user)
+    };
+    let (response, user) = context.scope(answer).await;
+    let status = response.status();
+    let duration_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident, $suppressed:expr) => {
+            tracing::$level!(
+                target: "requests",
+                %method,
+                path,
+                status = status.as_u16(),
+                duration_us,
+                user = user.map(display),
+                client = %client.0,
+                request_id = id,
+                suppressed = $suppressed,
+                "answered",
+            )
+        };
+    }
+    // Health that is not there yet is asked for all the time, and says itself why.
+    if status.as_u16() < 400 || path == "/readyz" {
+        line!(debug, None::<u64>);
+    } else {
+        let suppressed = THINNED.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        match suppressed {
+            Some(suppressed) => line!(info, Some(suppressed).filter(|&suppressed| suppressed > 0)),
+            None => line!(debug, None::<u64>),
+        }
+    }
+    response
+}
