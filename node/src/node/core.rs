@@ -8,7 +8,7 @@ use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::
 use starling_web::{
     Web, WebSettings,
     drain::{Drain, Serving},
-    guard::{Guard, Origins, Rates, TrustedProxies},
+    guard::{Guard, Origins, Rates, Shares, TrustedProxies},
     lane::{CommitPoint, Lanes},
 };
 use tokio::{
@@ -292,6 +292,7 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
         proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
         origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
         rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
+        shares: Shares::new(config.connections_per_address),
     }
 }
 
