@@ -214,9 +214,7 @@ impl Listeners {
             header_timeout: config.http.header_timeout,
         };
         let serve = |name, listener, router| {
-            let connections = web.metrics.connections.clone();
-            let drain = web.drain.clone();
-            let server = Server::new(listener, router, limits.clone(), connections, drain);
+            let server = Server::new(listener, router, limits.clone(), Arc::clone(web));
             supervisor.start(Http { name, server })
         };
         let public = serve("http", self.public, starling_web::router(Arc::clone(web)));

@@ -28,6 +28,8 @@ pub struct WebMetrics {
     pub rate_limited: RefusedByLimit,
     /// HTTP connections that are open, WebSockets included.
     pub connections: Gauge,
+    /// Connections beyond a limit, which were closed or asked for health only.
+    pub refused_connections: Counter,
 }
 
 impl WebMetrics {
@@ -49,6 +51,11 @@ impl WebMetrics {
         );
         registry.register("resyncs", "Resumes answered by resync", self.resyncs.clone());
         registry.register("rate_limited", "Requests and messages beyond a limit", self.rate_limited.clone());
+        registry.register(
+            "refused_connections",
+            "Connections beyond a limit, closed or asked for health only",
+            self.refused_connections.clone(),
+        );
         registry.register("connections", "HTTP connections that are open", self.connections.clone());
     }
 }

@@ -1,19 +1,15 @@
 //! The TOML file, as it is written. Unknown keys are refused: a misspelt setting must not be silently default.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
-use starling_web::{
-    guard::{Quota, Rate},
-    service::RegistrationMode,
-};
+use starling_web::service::RegistrationMode;
 
-use super::{ConfigError, LogFormat, auth::AuthFile};
+use super::{ConfigError, LogFormat, auth::AuthFile, limits::LimitsFile};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,7 +20,7 @@ pub struct File {
     pub guests: Guests,
     pub registration: Registration,
     pub auth: AuthFile,
-    pub limits: BTreeMap<Quota, Rate>,
+    pub limits: LimitsFile,
     pub metrics: Metrics,
     pub durability: Durability,
     pub storage: Storage,

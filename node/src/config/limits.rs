@@ -1,16 +1,74 @@
-//! Flags and environment of the section `[limits]`, made from `web`'s table of limits.
+//! The section `[limits]`: flags and environment, made from `web`'s table of limits, and the file's.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IntoDeserializer, MapAccess, Visitor},
+};
 use starling_web::guard::{
     Quota, Rate,
     limits::{LIMITS, Limit},
 };
 
+/// The one limit that is no rate, in the file.
+const CONNECTIONS: &str = "connections_per_address";
+
 /// The limits that were given; for the others the file or the default holds.
 #[derive(Debug, Default)]
 pub struct LimitFlags(pub BTreeMap<Quota, Rate>);
+
+/// The file's section.
+#[derive(Debug, Default)]
+pub struct LimitsFile {
+    pub rates: BTreeMap<Quota, Rate>,
+    pub connections_per_address: Option<u64>,
+}
+
+impl<'de> Deserialize<'de> for LimitsFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(LimitsVisitor)
+    }
+}
+
+/// What a line of the section sets.
+enum Line {
+    Connections,
+    Rate(Quota),
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name == CONNECTIONS {
+            return Ok(Self::Connections);
+        }
+        let quota: Result<_, serde::de::value::Error> = Quota::deserialize(name.as_str().into_deserializer());
+        quota.map(Self::Rate).map_err(D::Error::custom)
+    }
+}
+
+struct LimitsVisitor;
+
+impl<'de> Visitor<'de> for LimitsVisitor {
+    type Value = LimitsFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("limits")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut lines: M) -> Result<LimitsFile, M::Error> {
+        let mut file = LimitsFile::default();
+        while let Some(line) = lines.next_key()? {
+            match line {
+                Line::Connections => file.connections_per_address = Some(lines.next_value()?),
+                Line::Rate(quota) => drop(file.rates.insert(quota, lines.next_value()?)),
+            }
+        }
+        Ok(file)
+    }
+}
 
 fn arg(limit: &Limit) -> Arg {
     Arg::new(limit.name)

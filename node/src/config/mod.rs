@@ -29,6 +29,8 @@ pub use self::{
 const CLUSTER_PORT: u16 = 7946;
 /// Connections of an unconfigured node: below the 20,000 files that systems commonly allow a process.
 const CONNECTIONS_MAX: usize = 15_000;
+/// An address may have this part of all connections unless told otherwise: 5,000 of them.
+const CONNECTIONS_SHARE: u64 = 3;
 /// Default of `http.header_timeout_ms`: longer than browsers idle on a spare connection is not needed.
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
@@ -49,6 +51,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// How often anybody may do anything, where the default does not hold.
     pub limits: BTreeMap<Quota, Rate>,
+    /// Connections of one client network at once.
+    pub connections_per_address: u32,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
     /// Who may make an account.
@@ -153,7 +157,7 @@ impl Config {
         let allowed_origins =
             parsed("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
         let allowed_hosts = parsed("http.allowed_hosts", flags.allowed_host, file.http.allowed_hosts)?;
-        let mut limits = file.limits;
+        let mut limits = file.limits.rates;
         limits.extend(flags.limits.0);
         let header_timeout_ms = within(
             "http.header_timeout_ms",
@@ -164,6 +168,12 @@ impl Config {
         let connections_max =
             flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
         let connections_max = within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+        let connections_per_address = flags
+            .limit_connections_per_address
+            .or(file.limits.connections_per_address)
+            .unwrap_or(connections_max.div_ceil(CONNECTIONS_SHARE));
+        let connections_per_address =
+            within("limits.connections_per_address", connections_per_address, 1..=1_000_000, "1 to 1000000")?;
         let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
         let reserve_mib = within("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
@@ -181,6 +191,7 @@ impl Config {
                 connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             },
             limits,
+            connections_per_address: u32::try_from(connections_per_address).unwrap_or(u32::MAX),
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
             auth: AuthConfig::resolve(&flags.auth, &file.auth)?,
             registration: flags.registration_mode.or(file.registration.mode).unwrap_or_default(),
@@ -290,6 +301,14 @@ mod tests {
         assert_eq!(config.limits[&Quota::RoomsPerAddress], "7/2h".parse().unwrap());
         assert_eq!(config.limits[&Quota::LoginsPerAddress], Rate::OFF);
         assert_eq!(resolve(&[], toml).unwrap().http.trusted_proxies.len(), 2);
+        let connections = |flags: &[&str], toml| resolve(flags, toml).unwrap().connections_per_address;
+        assert_eq!(
+            (connections(&[], toml), connections(&["--http-connections-max", "100"], "")),
+            (5_000, 34)
+        );
+        let file = "[limits]\nconnections_per_address = 7\nrooms_per_address = \"5/m\"";
+        assert_eq!(connections(&[], file), 7);
+        assert_eq!(connections(&["--limit-connections-per-address", "8"], file), 8);
     }
 
     #[test]
@@ -328,6 +347,8 @@ mod tests {
             (&["--allowed-host", "a.example:80"], ""),
             (&[], "[limits]\nrooms_per_day = \"5/d\""),
             (&[], "[limits]\nrooms_per_address = \"many\""),
+            (&[], "[limits]\nconnections_per_address = 0"),
+            (&[], "[limits]\nconnections_per_address = \"7\""),
             (&[], "[registration]\nmode = \"shut\""),
             (&["--auth-memory-kib", "8192"], ""),
             (&["--auth-passes", "0", "--auth-weak-hashes", "true"], ""),

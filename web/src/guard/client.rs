@@ -75,6 +75,16 @@ impl TrustedProxies {
         self.client_of(peer(request.extensions()), request.headers())
     }
 
+    /// Whether a request comes through a trusted proxy from a client who is none.
+    pub fn is_forwarded(&self, request: &Request, client: ClientAddress) -> bool {
+        self.trusts(peer(request.extensions())) && !self.trusts(client.0)
+    }
+
+    /// Whether an address is a trusted proxy's.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusts(address.to_canonical())
+    }
+
     /// Whether a trusted proxy says that its client speaks TLS.
     pub fn speaks_tls(&self, extensions: &Extensions, headers: &HeaderMap) -> bool {
         // The last word is that of the connection's peer.

@@ -24,7 +24,7 @@ pub enum Quota {
     LoginsPerAccount,
     /// By user name, likewise, from wherever. Those pass who logged in from there before: strangers do not lock them out.
     LoginsPerAccountEverywhere,
-    /// By guest id, or by the id of an account's session. Never by address: many people share one.
+    /// By guest id, or by the id of an account's session.
     MessagesPerSession,
     /// By user id, over all sessions and calls.
     MessagesPerAccount,
@@ -38,10 +38,30 @@ pub enum Quota {
     BlocksPerAccount,
     /// By the id of an account's session.
     SignalsPerSession,
+    /// By the client's network: what of `/api/v1` people with an account ask, all accounts together.
+    AccountCallsPerAddress,
+    /// By the network of the connection's peer; trusted proxies are not counted.
+    NewConnectionsPerAddress,
+    /// By the client's network: requests that become a WebSocket.
+    SocketsPerAddress,
+    /// By WebSocket: frames of any kind, pings and pongs too ([`super::Rates::bucket`]).
+    FramesPerSession,
+    /// By the client's network: frames of any kind over all its WebSockets.
+    FramesPerAddress,
+    /// By the client's network: whatever is written into rooms over sockets and calls, also what cannot be read.
+    MessagesPerAddress,
+    /// As messages per address: the bytes of the frames, or of the bodies that calls bring.
+    BytesPerAddress,
+    /// By user id: bytes as per address.
+    BytesPerAccount,
+    /// By room. Above what one address may write: whoever fills theirs does not silence a room.
+    MessagesPerRoom,
+    /// By room: bytes as per address.
+    BytesPerRoom,
 }
 
 /// How many quotas there are.
-pub const QUOTAS: usize = 14;
+pub const QUOTAS: usize = 24;
 
 /// One line of the table.
 #[derive(Debug)]
@@ -85,6 +105,21 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::BlocksPerAccount, "blocks_per_account", "300/h", "blocks by one account"),
     // What is told while one types and reads; each is a frame to everybody in the room.
     limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "signs of typing, reading and life of one session"),
+    // Accounts are cheap to make: without it an address would have as much as all its accounts together.
+    limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests of accounts from one address"),
+    // A node's clients may all come at once, when another node dies: many at once, few in the long run.
+    limit(Quota::NewConnectionsPerAddress, "new_connections_per_address", "12000/m", "connections from one address"),
+    limit(Quota::SocketsPerAddress, "sockets_per_address", "6000/10m", "WebSockets opened from one address"),
+    // Above what may be said in messages and signs. What goes beyond it is closed with 4003.
+    limit(Quota::FramesPerSession, "frames_per_session", "1500/5s", "frames of one session"),
+    limit(Quota::FramesPerAddress, "frames_per_address", "20000/4s", "frames from one address"),
+    // An office, or a load test: 1,000 sockets that say 1,000 things a second. Every message costs 1.5 kB on disk beside
+    // its bytes, so an address writes some 3 MB/s at most.
+    limit(Quota::MessagesPerAddress, "messages_per_address", "3000/2s", "messages from one address"),
+    limit(Quota::BytesPerAddress, "bytes_per_address", "4000000/4s", "bytes of messages from one address"),
+    limit(Quota::BytesPerAccount, "bytes_per_account", "2000000/4s", "bytes of messages of one account"),
+    limit(Quota::MessagesPerRoom, "messages_per_room", "6000/2s", "messages in one room"),
+    limit(Quota::BytesPerRoom, "bytes_per_room", "8000000/4s", "bytes of messages in one room"),
 ];
 
 impl Quota {
@@ -107,8 +142,8 @@ pub struct Rate {
 impl Rate {
     /// No limit.
     pub const OFF: Self = Self { count: 0, window: Duration::from_secs(1) };
-    /// Above this nobody means a limit, and the time between two would round to nothing.
-    const COUNT_MAX: u32 = 1_000_000;
+    /// Above this nobody means a limit, and the time between two would round too far: it is counted in nanoseconds.
+    const COUNT_MAX: u32 = 100_000_000;
     /// A day: more than that is not a rate but a quota, which a restart must not forget.
     const WINDOW_MAX_S: u64 = 86_400;
 }
@@ -119,7 +154,7 @@ pub struct RateError;
 
 impl fmt::Display for RateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("expected COUNT/WINDOW such as 30/m, 500/5s or 300/h (a day and 1000000 at most), or 0 for no limit")
+        f.write_str("expected COUNT/WINDOW such as 30/m, 500/5s or 300/h (a day and 100000000 at most), or 0 for no limit")
     }
 }
 
@@ -180,7 +215,7 @@ mod tests {
             ("30/m", rate(30, 60)),
             ("500/5s", rate(500, 5)),
             ("1/d", rate(1, 86_400)),
-            ("1000000/24h", rate(1_000_000, 86_400)),
+            ("100000000/24h", rate(100_000_000, 86_400)),
         ] {
             assert_eq!(text.parse(), read, "{text}");
         }
@@ -194,7 +229,7 @@ mod tests {
             "30/M",
             "30/m5",
             "30/ m",
-            "1000001/s",
+            "100000001/s",
             "1/25h",
             "1/ü",
             "1/2d",

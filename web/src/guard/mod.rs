@@ -9,6 +9,8 @@ pub mod hosts;
 pub mod limits;
 pub mod origin;
 pub mod rate;
+mod share;
+mod written;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use starling_protocol::ErrorCode;
 
 pub use self::{
     client::{ClientAddress, Network, TrustedProxies},
@@ -25,8 +28,15 @@ pub use self::{
     limits::{Quota, Rate},
     origin::{Origin, Origins},
     rate::Rates,
+    share::{Share, Shares},
+    written::Written,
 };
-use crate::routes::Web;
+use crate::{routes::Web, server::HealthOnly, service::Refusal};
+
+/// What health checks and Prometheus ask: answered even where nothing else is.
+const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
+/// Seconds after which somebody is to try again who holds too many connections, or who met a node that does.
+const CROWDED_RETRY_S: u32 = 5;
 
 /// Paths that balancers, operators and pages load as often as they like; they ask nothing of the store.
 const NOT_COUNTED: [&str; 5] = ["/assets/", "/healthz", "/livez", "/metrics", "/readyz"];
@@ -44,6 +54,8 @@ pub struct Guard {
     pub https: bool,
     /// How often each may do what.
     pub rates: Rates,
+    /// How many connections each network holds.
+    pub shares: Shares,
 }
 
 /// Whether requests to a path count against their address.
@@ -51,20 +63,41 @@ pub fn is_counted(path: &str) -> bool {
     !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Refuses what was asked under a foreign name, and requests of an address that makes far too many.
+/// Refuses what was asked under a foreign name, and requests of an address that makes far too many, or that has too many
+/// connections.
 pub async fn admit(
     State(web): State<Arc<Web>>,
     Extension(client): Extension<ClientAddress>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    let is_health = HEALTH.contains(&request.uri().path());
+    if request.extensions().get::<HealthOnly>().is_some() && !is_health {
+        return crowded("this node has no connection to spare for your network now; try again later");
+    }
     if let Err(refusal) = web.guard.hosts.check(request.uri(), request.headers()) {
         return refusal.into_response();
     }
+    // Connections of a proxy are not counted: what its clients do over them is.
+    let share = if is_health || !web.guard.proxies.is_forwarded(&request, client) {
+        None
+    } else {
+        let Some(share) = web.guard.shares.take(client.network()) else {
+            return crowded("your network has too many requests and sockets open here; try again later");
+        };
+        request.extensions_mut().insert(share.clone());
+        Some(share)
+    };
     if is_counted(request.uri().path())
         && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
     {
         return refusal.into_response();
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    drop(share);
+    response
+}
+
+fn crowded(detail: &'static str) -> Response {
+    Refusal::new(ErrorCode::Overloaded, detail).retry_after(CROWDED_RETRY_S).into_response()
 }

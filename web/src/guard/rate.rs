@@ -62,16 +62,38 @@ impl Rates {
     /// Counts one more under this key, or refuses it with the seconds until the next will pass. What each quota has as
     /// its key, its docstring says; addresses come as [`super::ClientAddress::network`].
     pub fn check(&self, quota: Quota, key: &(impl Hash + ?Sized)) -> Result<(), Refusal> {
+        self.check_many(quota, key, 1)
+    }
+
+    /// As [`Rates::check`], of so many at once, such as bytes; they pass together or not at all. What alone is more than
+    /// may come at once passes where nothing else has been counted lately.
+    pub fn check_many(&self, quota: Quota, key: &(impl Hash + ?Sized), count: u32) -> Result<(), Refusal> {
         let Some(limiter) = &self.limiters[quota as usize] else { return Ok(()) };
-        let wait = match limiter.check(self.hasher.hash_one(key)) {
-            Ok(()) => return Ok(()),
-            Err(wait) => wait,
-        };
+        let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
+        limiter.check(self.hasher.hash_one(key), count).map_err(|wait| self.refuse(quota, wait))
+    }
+
+    /// A count of its own for one of something, without a key. Counts nothing where there is no limit.
+    pub fn bucket(&self, quota: Quota) -> Bucket {
+        let limiter = self.limiters[quota as usize].as_ref();
+        Bucket {
+            quota,
+            one_and_all: limiter.map(|limiter| (limiter.one, limiter.all)),
+            empty_at: Instant::now(),
+        }
+    }
+
+    /// Counts one more in a bucket, or refuses it.
+    pub fn fill(&self, bucket: &mut Bucket) -> Result<(), Refusal> {
+        bucket.count().map_err(|wait| self.refuse(bucket.quota, wait))
+    }
+
+    fn refuse(&self, quota: Quota, wait: Duration) -> Refusal {
         let limit = quota.limit();
         self.refused.get_or_create(&[("limit", limit.name)]).inc();
         let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
         let detail = format!("too many {}; try again in {seconds} s", limit.what);
-        Err(Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds))
+        Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds)
     }
 
     /// Takes one back that was counted under a key of its own: what it stood for did not happen.
@@ -96,6 +118,34 @@ struct Limiter {
     keys: Keys,
     /// What one takes of the window.
     one: Duration,
+    /// How many may come at once.
+    burst: NonZeroU32,
+    /// What as many as may come at once take.
+    all: Duration,
+}
+
+/// A count of its own, in the same algorithm: cheap, because nothing is locked.
+#[derive(Debug)]
+pub struct Bucket {
+    quota: Quota,
+    /// What one takes of the window, and the window.
+    one_and_all: Option<(Duration, Duration)>,
+    /// When it is as good as new.
+    empty_at: Instant,
+}
+
+impl Bucket {
+    fn count(&mut self) -> Result<(), Duration> {
+        let Some((one, all)) = self.one_and_all else { return Ok(()) };
+        let now = Instant::now();
+        let empty_at = self.empty_at.max(now) + one;
+        let beyond = empty_at.duration_since(now).saturating_sub(all);
+        if beyond.is_zero() {
+            self.empty_at = empty_at;
+            return Ok(());
+        }
+        Err(beyond)
+    }
 }
 
 impl Limiter {
@@ -104,13 +154,18 @@ impl Limiter {
         let one = rate.window / rate.count;
         let quota = governor::Quota::with_period(one)?.allow_burst(burst);
         let (clock, keys) = (SinceStart(Instant::now()), Keys::default());
-        Some(Self { governor: RateLimiter::new(quota, keys.clone(), clock.clone()), clock, keys, one })
+        let governor = RateLimiter::new(quota, keys.clone(), clock.clone());
+        Some(Self { governor, clock, keys, one, burst, all: one * rate.count })
     }
 
-    fn check(&self, key: u64) -> Result<(), Duration> {
+    fn check(&self, key: u64, count: NonZeroU32) -> Result<(), Duration> {
         let now = self.clock.now();
         self.keys.table().sweep(now);
-        self.governor.check_key(&key).map_err(|refused| refused.wait_time_from(now))
+        match self.governor.check_key_n(&key, count.min(self.burst)) {
+            Ok(counted) => counted.map_err(|refused| refused.wait_time_from(now)),
+            // It is never more than may come at once.
+            Err(_) => Err(self.all),
+        }
     }
 
     fn take_back(&self, key: u64) {
@@ -202,8 +257,8 @@ mod tests {
         let rates = Rates::default();
         for limit in &LIMITS {
             let default: Rate = limit.default.parse().unwrap();
-            let count = default.count as usize;
-            assert_eq!(passed(&rates, limit.quota, "Ann", count - 1), count - 1, "{}: below", limit.name);
+            let below = rates.check_many(limit.quota, "Ann", default.count - 1);
+            assert_eq!(below, Ok(()), "{}: below", limit.name);
             assert_eq!(passed(&rates, limit.quota, "Ann", 1), 1, "{}: at", limit.name);
             let refusal = rates.check(limit.quota, "Ann").unwrap_err();
             assert_eq!(refusal.code, ErrorCode::RateLimited);
@@ -228,6 +283,42 @@ mod tests {
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 1);
         advance(Duration::from_hours(1)).await;
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 100), 6, "no more than the burst gathers");
+    }
+
+    /// Bytes pass together or not at all; and a message larger than all that may come at once still passes alone.
+    #[tokio::test(start_paused = true)]
+    async fn many_count_as_many_and_what_is_refused_counts_nothing() {
+        let quota = Quota::BytesPerAddress;
+        let rates = rates(quota, "1000/10s");
+        assert!(rates.check_many(quota, "Ann", 600).is_ok());
+        assert_eq!(rates.check_many(quota, "Ann", 500).unwrap_err().retry_after, Some(1));
+        assert!(rates.check_many(quota, "Ann", 400).is_ok());
+        assert!(rates.check_many(quota, "Ann", 1).is_err());
+        assert!(rates.check_many(quota, "Ann", 0).is_ok());
+        assert!(rates.check_many(quota, "Bob", 5_000).is_ok());
+        assert!(rates.check_many(quota, "Bob", 1).is_err());
+        advance(Duration::from_secs(10)).await;
+        assert!(rates.check_many(quota, "Bob", 5_000).is_ok());
+    }
+
+    /// A session's own count follows the same rule as those by key.
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_counts_as_a_key_does() {
+        let quota = Quota::FramesPerSession;
+        let rates = rates(quota, "6/m");
+        let mut bucket = rates.bucket(quota);
+        let mut by_key_and_by_bucket = || {
+            let mut passed = |()| (rates.check(quota, "Ann").is_ok(), rates.fill(&mut bucket).is_ok());
+            (0..9).map(|_| passed(())).collect::<Vec<_>>()
+        };
+        for seconds in [0, 9, 10, 11, 25, 3_600] {
+            advance(Duration::from_secs(seconds)).await;
+            let passed = by_key_and_by_bucket();
+            assert!(passed.iter().all(|(key, bucket)| key == bucket), "after {seconds} s: {passed:?}");
+        }
+        let off = Rates::new(&[(quota, Rate::OFF)].into(), RefusedByLimit::default());
+        let mut bucket = off.bucket(quota);
+        assert!((0..100_000).all(|_| off.fill(&mut bucket).is_ok()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -328,7 +328,8 @@ async fn ws(
     };
     let lease = web.presence.enter(room, guest, name.clone(), identity.is_some());
     let lease = lease.map_err(|_| name_in_use())?;
-    let seat = Seat { room, guest, name, sender, identity, lease, brought, after };
+    let client = admitted.client();
+    let seat = Seat { room, guest, name, sender, identity, client, lease, brought, after };
     Ok(admitted.run(&[], async move |socket| session::run(web, seat, socket).await))
 }
 

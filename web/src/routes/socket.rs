@@ -15,8 +15,10 @@ use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
 
 use super::Web;
 use crate::{
+    guard::{ClientAddress, Quota, Share},
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
+    session::ClientEnd,
 };
 
 /// Read buffer of a WebSocket: 128 KiB by default, which is what idle sessions would cost.
@@ -32,6 +34,8 @@ pub struct Upgrade {
     version: Version,
     asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     permit: ConnectionPermit,
+    share: Option<Share>,
+    client: ClientEnd,
     closed_early: bool,
 }
 
@@ -43,9 +47,14 @@ impl FromRequestParts<Arc<Web>> for Upgrade {
         let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
         let Extension(ClosedEarly(closed_early)) =
             Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        let Extension(address) =
+            Extension::<ClientAddress>::from_request_parts(parts, web).await.map_err(extension)?;
+        let Extension(intake) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        let client = ClientEnd { network: address.network(), intake };
+        let share = parts.extensions.get().cloned();
         join_connection_headers(&mut parts.headers);
         let asked_for = WebSocketUpgrade::from_request_parts(parts, web).await;
-        Ok(Self { version: parts.version, asked_for, permit, closed_early })
+        Ok(Self { version: parts.version, asked_for, permit, share, client, closed_early })
     }
 }
 
@@ -80,7 +89,10 @@ impl Upgrade {
                 .into_response()
                 .into());
         }
-        Ok(Admitted { upgrade, permit: self.permit })
+        if let Err(refusal) = web.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
+            return Err(refusal.into_response().into());
+        }
+        Ok(Admitted { upgrade, held: (self.permit, self.share), client: self.client })
     }
 }
 
@@ -98,17 +110,24 @@ fn join_connection_headers(headers: &mut HeaderMap) {
 /// What becomes a WebSocket.
 pub struct Admitted {
     upgrade: WebSocketUpgrade,
-    permit: ConnectionPermit,
+    /// What it holds as long as it lives.
+    held: (ConnectionPermit, Option<Share>),
+    client: ClientEnd,
 }
 
 impl Admitted {
+    /// The client's end of it.
+    pub fn client(&self) -> ClientEnd {
+        self.client.clone()
+    }
+
     /// Runs a session over it, in one of these subprotocols if the client asks for it.
     pub fn run<F: Future<Output = ()> + Send>(
         self,
         protocols: &'static [&'static str],
         session: impl FnOnce(WebSocket) -> F + Send + 'static,
     ) -> Response {
-        let Self { upgrade, permit } = self;
+        let Self { upgrade, held, .. } = self;
         upgrade
             .protocols(protocols.iter().copied())
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -118,7 +137,7 @@ impl Admitted {
             .max_frame_size(CLIENT_FRAME_BYTES_MAX)
             .on_upgrade(async move |socket| {
                 session(socket).await;
-                drop(permit);
+                drop(held);
             })
     }
 }

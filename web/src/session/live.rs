@@ -19,7 +19,7 @@ use super::{
     replay::{Missed, Shown},
 };
 use crate::{
-    guard::Quota,
+    guard::{Quota, Written},
     lane::{CommitPoint, Frame, Subscription},
     routes::Web,
     service::{Post, PostOutcome, Refusal},
@@ -66,6 +66,7 @@ impl<'a> Live<'a> {
         after: Option<Hlc>,
     ) -> Self {
         let now = Instant::now();
+        let client = seat.client.clone();
         Self {
             web,
             seat,
@@ -79,7 +80,7 @@ impl<'a> Live<'a> {
             cursor_number: None,
             cursor_at: now,
             frame_at: now,
-            pulse: Pulse::new(),
+            pulse: Pulse::new(&web.guard.rates, client),
             posts: Posts::new(),
             frames: Vec::new(),
         }
@@ -209,9 +210,9 @@ impl<'a> Live<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        match self.pulse.heard(message)? {
-            Heard::Text(text) => self.frame(client::parse_post(&text), outbox).await,
-            Heard::Binary => self.frame(Err(ClientFrameError::Binary), outbox).await,
+        match self.pulse.heard(&self.web.guard.rates, message)? {
+            Heard::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
+            Heard::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
             Heard::Nothing => Ok(()),
         }
     }
@@ -220,14 +221,18 @@ impl<'a> Live<'a> {
     async fn frame<S: Socket>(
         &mut self,
         post: Result<client::ClientPost, ClientFrameError>,
+        bytes: usize,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
-        let of_account = |()| match self.seat.identity {
-            Some(identity) => rates.check(Quota::MessagesPerAccount, &identity.user),
-            None => Ok(()),
+        let written = Written {
+            network: self.seat.client.network,
+            account: self.seat.identity.map(|identity| identity.user),
+            room: Some(self.seat.room),
+            bytes,
         };
-        if let Err(refusal) = rates.check(Quota::MessagesPerSession, &guest).and_then(of_account) {
+        let counted = rates.check(Quota::MessagesPerSession, &guest);
+        if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::echoed);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
             refuse(self.web, outbox, &refusal, id).await?;

@@ -3,6 +3,7 @@
 //! Routes start it after all checks; it is generic over the socket, so it is tested over channels.
 
 pub mod account;
+mod frames;
 mod headway;
 mod live;
 mod outbox;
@@ -18,6 +19,7 @@ use axum::extract::ws::{CloseCode, Message, close_code};
 use futures_util::{Sink, Stream};
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
+pub use self::frames::ClientEnd;
 use self::{live::Live, outbox::Outbox, posts::Posts};
 use crate::{
     drain::Serving,
@@ -48,6 +50,8 @@ pub struct Seat {
     pub sender: Sender,
     /// The session of his account, if he has one.
     pub identity: Option<Identity>,
+    /// Their end of the socket.
+    pub client: ClientEnd,
     /// His presence.
     pub lease: Lease,
     /// The cursor that he brought.
@@ -105,7 +109,7 @@ impl End {
             Self::TakenOver => (4001, "a later connection of this guest goes on"),
             Self::LoggedOut => (4001, "the session has ended, log in again"),
             Self::Lagged => (4002, "too slow, resume with the last cursor"),
-            Self::Flooding => (4003, "too many messages"),
+            Self::Flooding => (4003, "too many messages or other frames"),
             Self::TooBig => (close_code::SIZE, "a frame may have 128 KiB"),
             Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
             Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),

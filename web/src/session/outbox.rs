@@ -12,6 +12,8 @@ use super::{End, Socket};
 const STALLED_MAX: Duration = Duration::from_secs(30);
 /// How long a goodbye may take.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
+/// Frames that are read after a goodbye, at most: who floods does not stop because of it.
+const CLOSE_FRAMES_MAX: usize = 1_000;
 /// Bytes fed before a flush; keeps the write buffer of a fast session small.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 
@@ -63,7 +65,10 @@ impl<S: Socket> Outbox<S> {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         let goodbye = async {
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.next().await {}
+                let mut frames = 0;
+                while frames < CLOSE_FRAMES_MAX && matches!(self.socket.next().await, Some(Ok(_))) {
+                    frames += 1;
+                }
             }
         };
         let _ = timeout(CLOSE_MAX, goodbye).await;

@@ -6,7 +6,8 @@ use axum::extract::ws::Message;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
-use super::{End, Outbox, Socket};
+use super::{ClientEnd, End, Outbox, Socket, frames::Frames};
+use crate::guard::Rates;
 
 /// A silent client is asked whether it is there after this, and given up after twice as long.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
@@ -15,6 +16,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 pub struct Pulse {
     heard_at: Instant,
     pinged: bool,
+    frames: Frames,
 }
 
 /// What has come from the client.
@@ -28,8 +30,8 @@ pub enum Heard {
 }
 
 impl Pulse {
-    pub fn new() -> Self {
-        Self { heard_at: Instant::now(), pinged: false }
+    pub fn new(rates: &Rates, client: ClientEnd) -> Self {
+        Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
     /// When [`Pulse::beat`] is to be called next.
@@ -38,7 +40,12 @@ impl Pulse {
     }
 
     /// Notes that the client is there, and says what has come.
-    pub fn heard(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<Heard, End> {
+    pub fn heard(
+        &mut self,
+        rates: &Rates,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<Heard, End> {
+        self.frames.count(rates, message.as_ref())?;
         self.heard_at = Instant::now();
         self.pinged = false;
         match message {

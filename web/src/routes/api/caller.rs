@@ -44,6 +44,9 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
         }
         // It counts under his account instead: many people share an address.
         if let Some(client) = request.extensions().get::<ClientAddress>() {
+            if let Err(refusal) = web.guard.rates.check(Quota::AccountCallsPerAddress, &client.network()) {
+                return refusal.into_response();
+            }
             web.guard.rates.take_back(Quota::CallsPerAddress, &client.network());
         }
         request.extensions_mut().insert(*identity);

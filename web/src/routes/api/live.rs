@@ -85,7 +85,7 @@ async fn live(
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let account = Account { identity, brought, after };
+    let account = Account { identity, client: admitted.client(), brought, after };
     let session = async move |socket| account::run(web, account, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -14,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Caller, Json, Limit, List, PageMark, Path, Query, cursor};
 use crate::{
-    guard::Quota,
+    guard::{ClientAddress, Quota, Written},
     objects::Message,
     openapi::{
         refuses::{Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited, Refuses},
@@ -76,9 +77,16 @@ impl OfReaction {
 }
 
 /// Posts, edits and reactions count alike.
-fn count(web: &Web, caller: &Identity) -> Result<(), Refusal> {
+fn count(
+    web: &Web,
+    caller: &Identity,
+    client: ClientAddress,
+    room: Option<RoomId>,
+    bytes: usize,
+) -> Result<(), Refusal> {
     web.guard.rates.check(Quota::MessagesPerSession, &caller.session)?;
-    web.guard.rates.check(Quota::MessagesPerAccount, &caller.user)
+    let written = Written { network: client.network(), account: Some(caller.user), room, bytes };
+    web.guard.rates.check_written(&written)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -169,6 +177,7 @@ struct PostMessage {
 async fn post_message(
     State(web): State<Arc<Web>>,
     Caller(caller): Caller,
+    Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
     Json(PostMessage { id, body, reply_to, file_ids }): Json<PostMessage>,
 ) -> Result<Response, Problem> {
@@ -183,7 +192,7 @@ async fn post_message(
     let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
         return Err(invalid.into());
     };
-    count(&web, &caller)?;
+    count(&web, &caller, client, Some(room), body.len())?;
     web.metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
     let message = NewMessage { id, text, reply_to, after: Hlc::default() };
@@ -228,12 +237,13 @@ struct EditMessage {
 async fn edit_message(
     State(web): State<Arc<Web>>,
     Caller(caller): Caller,
+    Extension(client): Extension<ClientAddress>,
     Path(OfMessage { id }): Path<OfMessage>,
     Json(EditMessage { body }): Json<EditMessage>,
 ) -> Result<Json<Message>, Problem> {
     let mut invalid = problem::Invalid::default();
     let Some(text) = invalid.check("body", MessageText::parse(&body)) else { return Err(invalid.into()) };
-    count(&web, &caller)?;
+    count(&web, &caller, client, None, body.len())?;
     Ok(Json(web.messages.edit(caller.user, id, text).await?))
 }
 
@@ -269,9 +279,10 @@ async fn delete_message(
 async fn add_reaction(
     State(web): State<Arc<Web>>,
     Caller(caller): Caller,
+    Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
 ) -> Result<StatusCode, Problem> {
-    react(&web, caller, &of, true).await
+    react(&web, caller, client, &of, true).await
 }
 
 /// Take a reaction back
@@ -286,14 +297,21 @@ async fn add_reaction(
 async fn remove_reaction(
     State(web): State<Arc<Web>>,
     Caller(caller): Caller,
+    Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
 ) -> Result<StatusCode, Problem> {
-    react(&web, caller, &of, false).await
+    react(&web, caller, client, &of, false).await
 }
 
-async fn react(web: &Web, caller: Identity, of: &OfReaction, on: bool) -> Result<StatusCode, Problem> {
+async fn react(
+    web: &Web,
+    caller: Identity,
+    client: ClientAddress,
+    of: &OfReaction,
+    on: bool,
+) -> Result<StatusCode, Problem> {
     let emoji = of.emoji()?;
-    count(web, &caller)?;
+    count(web, &caller, client, None, of.emoji.len())?;
     web.messages.react(caller.user, of.id, emoji, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -312,13 +330,14 @@ struct MarkRead {
 /// side of a direct room sees the mark.
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
-    responses((status = 204, description = "It is noted."), Refuses<(NotFound, Invalid)>),
+    responses((status = 204, description = "It is noted."), Refuses<(NotFound, Invalid, RateLimited)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn mark_read(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
     Caller(caller): Caller,
+    Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
     Json(MarkRead { message_id }): Json<MarkRead>,
 ) -> Result<StatusCode, Problem> {
@@ -326,6 +345,8 @@ async fn mark_read(
     let mut invalid = problem::Invalid::default();
     let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
     let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
+    // It is written, as a message is.
+    web.guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
     let seen = cursor::brought(&web, &headers).filter(own).map(|cursor| cursor.vector);
     web.messages.read(caller.user, room, id, seen).await?;

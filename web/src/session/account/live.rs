@@ -3,6 +3,7 @@
 use std::{
     future::{pending, ready},
     mem,
+    net::IpAddr,
     pin::Pin,
 };
 
@@ -37,6 +38,8 @@ pub(super) type Done = (Option<String>, Result<Option<Post>, Refusal>);
 pub struct Live<'a> {
     pub(super) web: &'a Web,
     pub(super) identity: Identity,
+    /// The client's network.
+    pub(super) network: IpAddr,
     /// His presence.
     _online: Online,
     pub(super) around: Around,
@@ -74,7 +77,8 @@ impl<'a> Live<'a> {
         account: Account,
         outbox: &mut Outbox<S>,
     ) -> Result<Self, End> {
-        let Account { identity, brought, after } = account;
+        let Account { identity, client, brought, after } = account;
+        let network = client.network;
         // Followed first: what is committed from here on is in the lanes, whatever is read.
         let mut tails = Tails::new(&web.lanes, identity.user);
         let caught_up = match &brought {
@@ -107,7 +111,8 @@ impl<'a> Live<'a> {
             cursor_at: now,
             frame_at: now,
             looked_at: now,
-            pulse: Pulse::new(),
+            pulse: Pulse::new(&web.guard.rates, client),
+            network,
             posts: Posts::new(),
             floor,
             doing: None,

@@ -14,7 +14,7 @@ use starling_protocol::Pos;
 use tokio::time::timeout;
 
 use self::live::Live;
-use super::{Brought, End, Never, Outbox, Socket, finish};
+use super::{Brought, ClientEnd, End, Never, Outbox, Socket, finish};
 use crate::{lane::Frame, routes::Web, service::Identity};
 
 /// How often it is asked whether the session of the account still lives, if nothing else gives cause to: it may expire.
@@ -24,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 pub struct Account {
     /// Who, in which session.
     pub identity: Identity,
+    /// Their end of the socket.
+    pub client: ClientEnd,
     /// The cursor that he brought.
     pub brought: Brought,
     /// The greatest place that he has shown or that was acked to him.

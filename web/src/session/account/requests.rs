@@ -11,7 +11,7 @@ use super::{
     live::{Done, Live},
 };
 use crate::{
-    guard::Quota,
+    guard::{Quota, Written},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
     session::{posts::refuse, pulse::Heard},
@@ -23,13 +23,16 @@ impl Live<'_> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let request = match self.pulse.heard(message)? {
-            Heard::Text(text) => live::parse(&text),
-            Heard::Binary => Err(LiveRequestError {
-                code: ErrorCode::BadRequest,
-                detail: "frames must be text".into(),
-                id: None,
-            }),
+        let (bytes, request) = match self.pulse.heard(&self.web.guard.rates, message)? {
+            Heard::Text(text) => (text.len(), live::parse(&text)),
+            Heard::Binary => (
+                0,
+                Err(LiveRequestError {
+                    code: ErrorCode::BadRequest,
+                    detail: "frames must be text".into(),
+                    id: None,
+                }),
+            ),
             Heard::Nothing => return Ok(()),
         };
         let id = match &request {
@@ -37,7 +40,7 @@ impl Live<'_> {
             Ok(_) => None,
             Err(error) => error.id.clone(),
         };
-        if let Err(refusal) = self.count(&request) {
+        if let Err(refusal) = self.count(&request, bytes) {
             refuse(self.web, outbox, &refusal, id).await?;
             let flooding = self.web.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
@@ -49,17 +52,22 @@ impl Live<'_> {
     }
 
     /// A frame counts, whether it can be read or not.
-    fn count(&self, request: &Result<LiveRequest, LiveRequestError>) -> Result<(), Refusal> {
-        let rates = &self.web.guard.rates;
-        match request {
-            Ok(LiveRequest::Typing { .. } | LiveRequest::Read { .. } | LiveRequest::Ping) => {
-                rates.check(Quota::SignalsPerSession, &self.identity.session)
+    fn count(&self, request: &Result<LiveRequest, LiveRequestError>, bytes: usize) -> Result<(), Refusal> {
+        let (rates, identity, network) = (&self.web.guard.rates, self.identity, self.network);
+        let room = match request {
+            Ok(LiveRequest::Typing { .. } | LiveRequest::Ping) => {
+                return rates.check(Quota::SignalsPerSession, &identity.session);
             }
-            Ok(LiveRequest::Send { .. }) | Err(_) => {
-                rates.check(Quota::MessagesPerSession, &self.identity.session)?;
-                rates.check(Quota::MessagesPerAccount, &self.identity.user)
+            Ok(LiveRequest::Read { .. }) => {
+                rates.check(Quota::SignalsPerSession, &identity.session)?;
+                // It is written, as a message is.
+                return rates.check(Quota::MessagesPerAddress, &network);
             }
-        }
+            Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.tails.follows(*room)),
+            Err(_) => None,
+        };
+        rates.check(Quota::MessagesPerSession, &identity.session)?;
+        rates.check_written(&Written { network, account: Some(identity.user), room, bytes })
     }
 
     async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {

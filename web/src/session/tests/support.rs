@@ -257,6 +257,7 @@ impl Client {
             name: GuestName::parse("Ann").unwrap(),
             sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
             identity: None,
+            client: client_end(),
             lease: Lease { taken_over: taken, release: None },
             brought,
             after: None,
@@ -327,6 +328,11 @@ impl Client {
             assert_eq!(self.next().await, *frame);
         }
     }
+}
+
+/// The end of a client whose connection is a channel.
+pub fn client_end() -> ClientEnd {
+    ClientEnd { network: std::net::Ipv4Addr::LOCALHOST.into(), intake: crate::server::Intake::default() }
 }
 
 pub fn cursor(n: u64) -> Brought {

@@ -339,7 +339,8 @@ impl Client {
         };
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
-        tokio::spawn(account::run(web, Account { identity, brought, after: None }, wire));
+        let client = support::client_end();
+        tokio::spawn(account::run(web, Account { identity, client, brought, after: None }, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 

@@ -1,0 +1,88 @@
+//! How many connections each client network holds at a time, so that none takes all of them.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// What every network holds. There are never more networks here than connections.
+#[derive(Clone, Debug)]
+pub struct Shares {
+    most: u32,
+    held: Arc<Mutex<HashMap<IpAddr, u32>>>,
+}
+
+/// One connection of a network, until it is dropped. Copies are the same connection.
+#[derive(Clone, Debug)]
+pub struct Share {
+    _held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    shares: Shares,
+    network: IpAddr,
+}
+
+impl Default for Shares {
+    /// Without a limit.
+    fn default() -> Self {
+        Self::new(u32::MAX)
+    }
+}
+
+impl Shares {
+    /// Each network may hold so many.
+    pub fn new(most: u32) -> Self {
+        Self { most, held: Arc::default() }
+    }
+
+    /// One more for this network, unless it holds as many as it may.
+    pub fn take(&self, network: IpAddr) -> Option<Share> {
+        let mut held = self.held();
+        let count = held.get(&network).copied().unwrap_or(0);
+        if count >= self.most {
+            return None;
+        }
+        held.insert(network, count + 1);
+        drop(held);
+        Some(Share { _held: Arc::new(Held { shares: self.clone(), network }) })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, u32>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut held = self.shares.held();
+        let left = held.get(&self.network).map_or(0, |count| count - 1);
+        if left > 0 {
+            held.insert(self.network, left);
+        } else {
+            held.remove(&self.network);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network that holds its share gets no more, others do, and what is given back is free again.
+    #[test]
+    fn each_network_holds_its_share_at_most() {
+        let [ann, bob] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let shares = Shares::new(2);
+        let held: Vec<_> = (0..2).map(|_| shares.take(ann).unwrap()).collect();
+        assert!(shares.take(ann).is_none());
+        let other = shares.take(bob).unwrap();
+        let copy = held[0].clone();
+        drop(held);
+        assert!(shares.take(ann).is_some_and(|_| shares.take(ann).is_none()), "a copy holds on");
+        drop((copy, other));
+        assert!(shares.held().is_empty(), "who holds nothing is forgotten");
+    }
+}
