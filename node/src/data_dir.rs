@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use starling_protocol::{NodeId, frame::peer::Member};
+use starling_protocol::{
+    NodeId,
+    frame::peer::{HeardAt, Member},
+};
 use thiserror::Error;
 
 use crate::key_derivation::RootKey;
@@ -169,7 +172,10 @@ impl DataDir {
         let members: Vec<KnownMember> = self.read(MEMBERS_FILE)?.unwrap_or_default();
         let parse = |member: KnownMember| {
             let node = NodeId::parse(&member.node).ok()?;
-            Some(Member { node, address: member.address, public_url: None })
+            let (number, heard_at) = (member.number, member.heard_at);
+            let first = Some(member.address).filter(|address| !address.is_empty());
+            let addresses = first.into_iter().chain(member.more_addresses).collect();
+            Some(Member { node, number, addresses, public_url: None, heard_at })
         };
         Ok(members.into_iter().filter_map(parse).collect())
     }
@@ -178,7 +184,13 @@ impl DataDir {
     pub fn write_members(&self, members: &[Member]) -> Result<(), DataDirError> {
         let members: Vec<_> = members
             .iter()
-            .map(|member| KnownMember { node: member.node.to_string(), address: member.address.clone() })
+            .map(|member| KnownMember {
+                node: member.node.to_string(),
+                address: member.addresses.first().cloned().unwrap_or_default(),
+                more_addresses: member.addresses.iter().skip(1).cloned().collect(),
+                number: member.number,
+                heard_at: member.heard_at.clone(),
+            })
             .collect();
         self.write(MEMBERS_FILE, &members, |from, to| fs::rename(from, to))
     }
@@ -228,4 +240,35 @@ impl DataDir {
 struct KnownMember {
     node: String,
     address: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more_addresses: Vec<String>,
+    /// 0 in files from before descriptions had numbers.
+    #[serde(default)]
+    number: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    heard_at: Vec<HeardAt>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whom a node knows, itself among them, survives a restart; files from before descriptions had numbers are read.
+    #[test]
+    fn members_are_kept_and_older_files_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = DataDir { path: home.path().into() };
+        let node = NodeId([7; 16]);
+        fs::write(home.path().join(MEMBERS_FILE), format!(r#"[{{"node":"{node}","address":"a:1"}}]"#))
+            .unwrap();
+        let old =
+            Member { node, number: 0, addresses: vec!["a:1".into()], public_url: None, heard_at: Vec::new() };
+        assert_eq!(dir.read_members().unwrap(), std::slice::from_ref(&old));
+        let heard_at = vec![HeardAt { at_ms: 5, address: "10.0.0.1:2".into() }];
+        for addresses in [vec![], vec!["a:1".to_owned(), "b:1".to_owned()]] {
+            let member = Member { number: 9, addresses, heard_at: heard_at.clone(), ..old.clone() };
+            dir.write_members(std::slice::from_ref(&member)).unwrap();
+            assert_eq!(dir.read_members().unwrap(), [member]);
+        }
+    }
 }

@@ -15,7 +15,13 @@ use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
 };
-use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt as lines, layer::Context, prelude::*};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    fmt as lines,
+    layer::Context,
+    prelude::*,
+};
 
 use crate::config::LogFormat;
 
@@ -104,7 +110,10 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     // Each layer has its filter: one without would switch on every span of every library.
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
-        .with(LastErrors.with_filter(LevelFilter::WARN))
+        // What quinn says of packets that cannot be sent, once a minute, would push out all others.
+        .with(LastErrors.with_filter(
+            Targets::new().with_default(LevelFilter::WARN).with_target("quinn_udp", LevelFilter::OFF),
+        ))
         .init();
     Ok(())
 }

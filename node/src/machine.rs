@@ -4,7 +4,7 @@
 use std::{
     fmt::Debug,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -46,6 +46,16 @@ pub trait Machine: Debug + Send + Sync + 'static {
 
     /// Binds a UDP socket.
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
+
+    /// From which of its addresses this machine sends to another; nothing where that is not known.
+    fn source_address(&self, _to: SocketAddr) -> Option<IpAddr> {
+        None
+    }
+
+    /// Whether this machine has an address now.
+    fn has_address(&self, _address: IpAddr) -> bool {
+        true
+    }
 }
 
 impl dyn Machine {
@@ -115,5 +125,18 @@ impl Machine for ThisMachine {
 
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         TokioRuntime.wrap_udp_socket(cluster::bind(listen)?)
+    }
+
+    fn source_address(&self, to: SocketAddr) -> Option<IpAddr> {
+        let any: IpAddr =
+            if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        // Connecting a UDP socket sends nothing; it only asks the routing table.
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        UdpSocket::bind((address, 0)).is_ok()
     }
 }

@@ -16,7 +16,7 @@ use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::metrics::WebMetrics;
 
 use crate::{
-    cluster::{LinksMetrics, Report},
+    cluster::{Links, LinksMetrics, Report},
     disk_space::DiskSpace,
 };
 
@@ -67,6 +67,11 @@ pub struct ClusterMetrics {
     parts_diverged: Family<PeerLabel, Gauge>,
     clock_ahead_ms: Gauge,
     waiting: Gauge,
+    peers_known: Gauge,
+    peers_linked: Gauge,
+    peer_linked: Family<PeerLabel, Gauge>,
+    pairs_unlinked: Gauge,
+    join_failing: Gauge,
 }
 
 fn gauge(value: u64) -> i64 {
@@ -98,6 +103,46 @@ impl ClusterMetrics {
             self.clock_ahead_ms.clone(),
         );
         registry.register("answers_owed", "Answers that wait for other nodes", self.waiting.clone());
+        registry.register(
+            "peers_known",
+            "Other nodes of the cluster that are known",
+            self.peers_known.clone(),
+        );
+        registry.register("peers_linked", "Other nodes to which there is a link", self.peers_linked.clone());
+        registry.register(
+            "peer_linked",
+            "Whether there is a link to a known node: 0 for one that is down",
+            self.peer_linked.clone(),
+        );
+        registry.register(
+            "pairs_unlinked",
+            "Pairs of running nodes that have no link, as far as this node was told",
+            self.pairs_unlinked.clone(),
+        );
+        registry.register(
+            "join_addresses_failing",
+            "Join addresses at which no node was found for more than 5 s",
+            self.join_failing.clone(),
+        );
+    }
+
+    /// Measures the links as they are now.
+    pub fn measure_links(&self, links: &Links) {
+        let known = links.known();
+        let mut linked = 0;
+        for member in &known {
+            let (label, is_linked) = (PeerLabel { peer: member.node.to_string() }, links.has(member.node));
+            linked += u64::from(is_linked);
+            self.peer_linked.get_or_create(&label).set(i64::from(is_linked));
+            if !is_linked {
+                // The driver measures those that are linked; of others it says nothing.
+                self.peer_in_step.get_or_create(&label).set(0);
+            }
+        }
+        self.peers_known.set(gauge(known.len() as u64));
+        self.peers_linked.set(gauge(linked));
+        self.pairs_unlinked.set(gauge(links.unlinked_pairs().len() as u64));
+        self.join_failing.set(gauge(links.join_problems().len() as u64));
     }
 
     /// Replaces what was measured before.
@@ -167,6 +212,11 @@ impl Metrics {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register("links_broken", "Links closed for breaking the protocol", links.broken.clone());
         registry.register("handshakes_refused", "Peers of another secret", links.refused.clone());
+        registry.register(
+            "handshakes_retried",
+            "Connections that were asked to prove their address, because many were opened at once",
+            links.retries.clone(),
+        );
     }
 
     /// All figures as text.

@@ -58,8 +58,15 @@ impl Bench {
     }
 
     async fn hello(&mut self, me: NodeId) {
-        let me = Member { node: me, address: "127.0.0.1:9".into(), public_url: None };
-        let hello = Hello { protocol_version: PROTOCOL_VERSION, process: 1, me, members: Vec::new() };
+        let me = Member {
+            node: me,
+            number: 1,
+            addresses: vec!["127.0.0.1:9".into()],
+            public_url: None,
+            heard_at: Vec::new(),
+        };
+        let (process, uptime_ms) = (1, 0);
+        let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members: Vec::new() };
         self.send(&PeerFrame::Hello(hello).encode()).await;
     }
 

@@ -82,6 +82,10 @@ pub const EVENTS_CHUNK_BYTES_MAX: usize = 512 * 1024;
 pub const PULL_EVENTS_MAX: u64 = 2_000;
 /// Characters in the address that a node advertises, at most (a DNS name and a port).
 pub const ADDRESS_CHARS_MAX: usize = 270;
+/// Addresses that a node advertises, at most: a few networks, each in two address families.
+pub const ADDRESSES_MAX: usize = 4;
+/// Addresses from which a node was heard that are kept, at most; the newest stay.
+pub const HEARD_AT_MAX: usize = 3;
 /// Scopes and their digests in one answer, at most: far more than are needed to see what is wrong.
 pub const SCOPES_MAX: usize = 1_000;
 /// Members in one list, at most; far above any cluster in which every node holds the whole log.

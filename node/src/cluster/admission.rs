@@ -3,20 +3,22 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, PoisonError, atomic::Ordering},
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use quinn::{Connection, ConnectionError, Incoming, VarInt};
 use rustls::pki_types::CertificateDer;
 use starling_protocol::{
     NodeId,
-    frame::peer::{Hello, PROTOCOL_VERSION, PeerFrame},
+    frame::peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame},
 };
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Links,
+    acceptor::Handshake,
+    description::canonical,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender},
     links::Entry,
@@ -26,8 +28,6 @@ use super::{
 const HELLO_MAX: Duration = Duration::from_secs(4);
 /// How long the older of two processes with one identity may take to answer.
 const PING_MAX: Duration = Duration::from_secs(1);
-/// Refused handshakes are logged this often at most: strangers must not fill the log.
-const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(1);
 /// TLS alerts, as QUIC carries them (RFC 9001, section 4.8).
 const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
 
@@ -44,12 +44,24 @@ pub enum CloseCode {
     Protocol = 3,
     /// A node has dialled itself.
     Myself = 4,
+    /// The sender has the receiver's identity and is the younger process: it is the copy.
+    Copy = 5,
+    /// Nothing was heard for too long.
+    Silent = 6,
 }
 
 impl CloseCode {
-    fn of(error: &ConnectionError) -> Option<Self> {
+    pub(super) fn of(error: &ConnectionError) -> Option<Self> {
         let ConnectionError::ApplicationClosed(close) = error else { return None };
-        let all = [Self::Stopping, Self::Duplicate, Self::NodeIdInUse, Self::Protocol, Self::Myself];
+        let all = [
+            Self::Stopping,
+            Self::Duplicate,
+            Self::NodeIdInUse,
+            Self::Protocol,
+            Self::Myself,
+            Self::Copy,
+            Self::Silent,
+        ];
         all.into_iter().find(|code| code.number() == close.error_code)
     }
 
@@ -59,14 +71,30 @@ impl CloseCode {
 }
 
 /// Why a connection that this node has opened did not become a link, and who answered.
+#[derive(Default)]
 struct Refused {
     code: Option<CloseCode>,
     peer: Option<NodeId>,
+    other_secret: bool,
+}
+
+/// What came of dialling an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialled {
+    /// This node answered: there is, or was, a link to it.
+    Answered(NodeId),
+    /// A node under another secret, or one that knows a running process with this node's identity.
+    TurnedAway {
+        /// Which of both.
+        other_secret: bool,
+    },
+    /// No node answered.
+    Nobody,
 }
 
 impl Links {
     /// Handles a connection that somebody opens, to its end. `handshake` is given back once it is decided.
-    pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: OwnedSemaphorePermit) {
+    pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: Handshake) {
         let from = incoming.remote_address();
         let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
             Ok(Ok(connection)) => connection,
@@ -87,21 +115,25 @@ impl Links {
         let peer = hello.me.node;
         if let Err(code) = self.admit(&hello, &sender, peer).await {
             tracing::debug!(%peer, ?code, "link not admitted");
+            if code == CloseCode::Copy {
+                self.is_copied(canonical(from));
+            }
             return connection.close(code.number(), b"");
         }
-        let _ = sender.try_send(self.hello().encode());
+        let (frame, told) = self.hello(&connection);
+        let _ = sender.try_send(frame.encode());
         drop(handshake);
-        self.serve(hello, sender, receiver).await;
+        self.serve(hello, sender, receiver, told).await;
     }
 
-    /// Handles a connection that this node has opened, to its end. Says who answered, if anybody did.
-    pub async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Option<NodeId> {
+    /// Handles a connection that this node has opened, to its end.
+    pub(super) async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Dialled {
         let connection = match connecting.await {
             Ok(connection) => connection,
-            Err(error) => {
-                self.not_trusted(to, &error);
-                return None;
+            Err(error) if self.not_trusted(to, &error) => {
+                return Dialled::TurnedAway { other_secret: true };
             }
+            Err(_) => return Dialled::Nobody,
         };
         self.verdicts.send_modify(|verdicts| verdicts.deciding += 1);
         let greeted = self.greet(connection, to).await;
@@ -115,20 +147,31 @@ impl Links {
             }
         });
         match greeted {
-            Ok((hello, sender, receiver)) => {
+            Ok((hello, sender, receiver, told)) => {
                 let peer = hello.me.node;
-                self.serve(hello, sender, receiver).await;
-                Some(peer)
+                self.serve(hello, sender, receiver, told).await;
+                Dialled::Answered(peer)
             }
-            Err(Refused { code, peer }) => {
-                if code == Some(CloseCode::NodeIdInUse) {
-                    tracing::error!(
-                        peer = %to,
-                        "another running node has this node's identity: was its data directory copied?"
-                    );
-                }
-                peer
+            Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
+                self.is_copied(to);
+                Dialled::TurnedAway { other_secret: false }
             }
+            Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway { other_secret: true },
+            Err(Refused { peer, .. }) => peer.map_or(Dialled::Nobody, Dialled::Answered),
+        }
+    }
+
+    /// Takes note that a peer knows of an older process with this node's identity.
+    fn is_copied(&self, by: SocketAddr) {
+        self.set_copied(Some(by));
+        self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
+        if let Some(times) = self.copy_log.note(by) {
+            tracing::error!(
+                peer = %by,
+                times,
+                "another running node has this node's identity: was its data directory copied? Stop one of the two, \
+                 and start it with an empty --data-dir"
+            );
         }
     }
 
@@ -137,49 +180,64 @@ impl Links {
         &self,
         connection: Connection,
         to: SocketAddr,
-    ) -> Result<(Hello, LinkSender, LinkReceiver), Refused> {
+    ) -> Result<(Hello, LinkSender, LinkReceiver, Vec<Member>), Refused> {
         let named = named_by_certificate(&connection);
         // Several addresses may lead to one node, and one address to a node that was dialled as another: a link that
         // lives is not given up for one more.
         if named.is_some_and(|peer| self.has(peer)) {
             connection.close(CloseCode::Duplicate.number(), b"");
-            return Err(Refused { code: Some(CloseCode::Duplicate), peer: named });
+            return Err(Refused { code: Some(CloseCode::Duplicate), peer: named, ..Refused::default() });
         }
         let opened = connection.open_bi().await;
-        let (send, receive) = opened.map_err(|error| Refused { code: CloseCode::of(&error), peer: None })?;
+        let (send, receive) = opened.map_err(|error| Refused {
+            code: CloseCode::of(&error),
+            peer: None,
+            other_secret: self.not_trusted(to, &error),
+        })?;
         let sender = LinkSender::start(connection.clone(), send);
-        let _ = sender.try_send(self.hello().encode());
+        let (frame, told) = self.hello(&connection);
+        let _ = sender.try_send(frame.encode());
         let mut receiver = LinkReceiver::new(receive);
         let hello = timeout(HELLO_MAX, self.read_hello(&connection, &mut receiver)).await;
         let Ok(Some(hello)) = hello else {
             let reason = connection.close_reason();
-            if let Some(error) = &reason {
-                // With TLS 1.3 the side that dials is done before it learns that its certificate was refused.
-                self.not_trusted(to, error);
-            }
+            // With TLS 1.3 the side that dials is done before it learns that its certificate was refused.
+            let other_secret = reason.as_ref().is_some_and(|error| self.not_trusted(to, error));
             connection.close(CloseCode::Protocol.number(), b"no hello");
-            return Err(Refused { code: reason.as_ref().and_then(CloseCode::of), peer: named });
+            let code = reason.as_ref().and_then(CloseCode::of);
+            let peer = if other_secret { None } else { named };
+            return Err(Refused { code, peer, other_secret });
         };
-        match self.admit(&hello, &sender, self.me.node).await {
-            Ok(()) => Ok((hello, sender, receiver)),
+        match self.admit(&hello, &sender, self.me()).await {
+            Ok(()) => Ok((hello, sender, receiver, told)),
             Err(code) => {
                 connection.close(code.number(), b"");
-                Err(Refused { code: Some(code), peer: named })
+                Err(Refused { code: Some(code), peer: named, other_secret: false })
             }
         }
     }
 
     /// Takes note if a node that was dialled is of another cluster.
-    fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) {
-        if self.log_refusal(peer, error) {
+    fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
+        let refused = self.log_refusal(peer, error);
+        if refused {
             self.verdicts.send_modify(|verdicts| verdicts.wrong_secret = Some(peer));
         }
+        refused
     }
 
-    fn hello(&self) -> PeerFrame {
-        let members = self.members.all();
-        let me = self.me.clone();
-        PeerFrame::Hello(Hello { protocol_version: PROTOCOL_VERSION, process: self.process, me, members })
+    /// This node's hello over a connection, and all that it says of members.
+    fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
+        self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
+        let (members, me) = (self.members.all(), self.members.own());
+        let told = members.iter().chain([&me]).cloned().collect();
+        let (process, uptime_ms) = (self.process, self.uptime_ms());
+        let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members };
+        (PeerFrame::Hello(hello), told)
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Reads a hello and checks that the certificate names who says it.
@@ -205,9 +263,12 @@ impl Links {
     /// Decides whether a connection becomes the link to its peer.
     async fn admit(&self, hello: &Hello, sender: &LinkSender, dialled_by: NodeId) -> Result<(), CloseCode> {
         let peer = hello.me.node;
-        if peer == self.me.node {
-            let itself = hello.process == self.process;
-            return Err(if itself { CloseCode::Myself } else { CloseCode::NodeIdInUse });
+        if peer == self.me() {
+            return Err(match hello.process {
+                process if process == self.process => CloseCode::Myself,
+                _ if self.uptime_ms() < hello.uptime_ms => CloseCode::Copy,
+                _ => CloseCode::NodeIdInUse,
+            });
         }
         loop {
             let older = {
@@ -223,7 +284,8 @@ impl Links {
                         }
                         let (sender, process) = (sender.clone(), hello.process);
                         let public_url = hello.me.public_url.clone();
-                        links.insert(peer, Entry { sender, process, dialled_by, public_url });
+                        let linked = None;
+                        links.insert(peer, Entry { sender, process, dialled_by, public_url, linked });
                         return Ok(());
                     }
                 }
@@ -243,10 +305,9 @@ impl Links {
             return false;
         }
         self.metrics.refused.inc();
-        let mut logged = self.refusal_logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_EVERY) {
-            *logged = Some(Instant::now());
-            tracing::warn!(%peer, %error, "handshake refused: has the other node another cluster secret?");
+        if let Some(times) = self.refusal_log.note(peer) {
+            let peer = canonical(peer);
+            tracing::warn!(%peer, times, %error, "handshake refused: has the other node another cluster secret?");
         }
         true
     }

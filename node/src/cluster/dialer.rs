@@ -1,4 +1,5 @@
-//! Keeps dialling whoever belongs to the cluster and is not linked: join addresses and known members, for ever.
+//! Keeps dialling whoever belongs to the cluster and is not linked: join addresses and known members, for ever. A
+//! member that cannot be linked where it says it is, is dialled where it was heard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,42 +13,34 @@ use futures_util::FutureExt;
 use quinn::Endpoint;
 use starling_protocol::NodeId;
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use super::{Links, Members, keys::CLUSTER_NAME};
+use super::{
+    Links, Members,
+    admission::Dialled,
+    join_addresses::{Found, JoinAddresses},
+    keys::CLUSTER_NAME,
+    targets::{Claim, Target},
+};
 use crate::{machine::Machine, supervisor::Part};
 
 /// How often it is looked who is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Names are resolved anew this often, each for so long at most. After a while it is forgotten that a name led to
-/// an address, and who answered there.
+/// an address.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_mins(1);
-/// Pause after the first failed attempt; doubles up to the maximum.
-const BACK_OFF_MIN: Duration = Duration::from_millis(200);
-const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// A member that has had no link for so long is dialled where it was heard, too.
+const HEARD_AFTER: Duration = Duration::from_secs(1);
 
-/// An address that is being kept linked.
-#[derive(Debug)]
-struct Target {
-    /// Who is said to live there.
-    claimed: Option<NodeId>,
-    /// Who answered there last, and when: better than a claim, but somebody else may live there by now.
-    answered: Option<(NodeId, Instant)>,
-    dialling: bool,
-    not_before: Option<Instant>,
-    failures: u32,
-    /// When a name last led to it.
-    seen_at: Instant,
-}
-
-/// The end of an attempt: where, who answered, how long it lasted.
-type Ended = (SocketAddr, Option<NodeId>, Duration);
-/// Where a name leads: its addresses, and who is said to live there.
-type Resolved = (String, Vec<SocketAddr>, Option<NodeId>);
+/// The end of an attempt: where, what came of it, how long it lasted.
+type Ended = (SocketAddr, Dialled, Duration);
+/// A name, and who is said to live there.
+type Name = (String, Option<Claim>);
 
 /// The task that dials.
 pub struct Dialer {
@@ -55,12 +48,16 @@ pub struct Dialer {
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
+    changes: watch::Receiver<u64>,
     join: Vec<String>,
+    join_addresses: JoinAddresses,
     targets: BTreeMap<SocketAddr, Target>,
     attempts: JoinSet<Ended>,
     /// Names that are being resolved: a slow one holds up nobody else.
-    resolving: BTreeSet<String>,
-    lookups: JoinSet<Resolved>,
+    resolving: BTreeSet<Name>,
+    lookups: JoinSet<(Name, Option<Vec<SocketAddr>>)>,
+    /// Since when members have had no link.
+    missing_since: BTreeMap<NodeId, Instant>,
 }
 
 impl Dialer {
@@ -76,12 +73,15 @@ impl Dialer {
             machine,
             endpoint,
             links,
+            changes: members.changes(),
             members,
+            join_addresses: JoinAddresses::new(&join),
             join,
             targets: BTreeMap::new(),
             attempts: JoinSet::new(),
             resolving: BTreeSet::new(),
             lookups: JoinSet::new(),
+            missing_since: BTreeMap::new(),
         }
     }
 }
@@ -99,17 +99,28 @@ impl Part for Dialer {
                     self.ended(ended);
                 }
             }
-            if Instant::now() >= resolve_at {
+            // Who has moved is dialled at once.
+            let changed = self.changes.has_changed().unwrap_or(false);
+            if changed || Instant::now() >= resolve_at {
+                self.changes.mark_unchanged();
                 resolve_at = Instant::now() + RESOLVE_EVERY;
                 self.resolve();
             }
             while let Some(resolved) = self.lookups.try_join_next() {
-                if let Ok((name, addresses, node)) = resolved {
+                if let Ok((name, addresses)) = resolved {
                     self.resolving.remove(&name);
-                    self.found(addresses, node);
+                    // A lookup that was given up says nothing.
+                    self.found(addresses.as_deref(), &name);
                 }
             }
             self.dial();
+            let problems = {
+                let (join, targets, links) = (&mut self.join_addresses, &self.targets, &self.links);
+                join.problems(|address| {
+                    targets.get(&address).map_or(Found::Unusable, |target| target.found(links))
+                })
+            };
+            self.links.set_join_problems(problems);
             sleep(LOOK_EVERY).await;
         }
     }
@@ -119,68 +130,65 @@ impl Dialer {
     fn dial(&mut self) {
         let now = Instant::now();
         for (&address, target) in &mut self.targets {
-            let answered = target.answered.filter(|(_, at)| at.elapsed() < FORGET_AFTER);
-            let node = answered.map(|(node, _)| node).or(target.claimed);
-            let needless = node.is_some_and(|node| node == self.links.me() || self.links.has(node));
-            let early = target.not_before.is_some_and(|not_before| now < not_before);
-            if target.dialling || needless || early {
+            if !target.is_due(now) || target.is_needless(&self.links) {
                 continue;
             }
             if let Ok(connecting) = self.endpoint.connect(address, CLUSTER_NAME) {
-                target.dialling = true;
+                target.begin();
                 let links = Arc::clone(&self.links);
                 self.attempts.spawn(async move {
                     // Whatever happens to one link, its address is dialled again.
                     let attempt = AssertUnwindSafe(links.outgoing(connecting, address)).catch_unwind();
-                    (address, attempt.await.unwrap_or(None), now.elapsed())
+                    (address, attempt.await.unwrap_or(Dialled::Nobody), now.elapsed())
                 });
             }
         }
     }
 
-    fn ended(&mut self, (address, answered, lasted): Ended) {
-        let Some(target) = self.targets.get_mut(&address) else { return };
-        target.dialling = false;
-        target.answered = answered.map(|node| (node, Instant::now())).or(target.answered);
-        // A link that lasted was no failure.
-        target.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (target.failures + 1).min(8) };
-        let pause = BACK_OFF_MIN * 2_u32.pow(target.failures.saturating_sub(1));
-        target.not_before = Some(Instant::now() + pause.min(BACK_OFF_MAX));
+    fn ended(&mut self, (address, dialled, lasted): Ended) {
+        if let Some(target) = self.targets.get_mut(&address) {
+            target.ended(dialled, lasted, &self.links);
+        }
     }
 
     /// Looks up all addresses of all names, of join addresses and members alike.
     fn resolve(&mut self) {
-        let members = self.members.all().into_iter().map(|member| (member.address, Some(member.node)));
-        let join = self.join.iter().map(|join| (join.clone(), None));
-        for (name, node) in members.chain(join).collect::<Vec<_>>() {
-            if let Ok(address) = name.parse() {
-                self.found(vec![address], node);
-            } else if self.resolving.insert(name.clone()) {
-                let lookup = self.machine.resolve(name.clone());
-                self.lookups.spawn(async move {
-                    (name, timeout(RESOLVE_MAX, lookup).await.unwrap_or_default(), node)
-                });
+        let now = Instant::now();
+        let mut names: Vec<Name> = Vec::new();
+        for member in self.members.all() {
+            let claim = Claim { node: member.node, number: member.number };
+            names.extend(member.addresses.into_iter().map(|address| (address, Some(claim))));
+            if self.links.has(member.node) {
+                self.missing_since.remove(&member.node);
+            } else if now >= *self.missing_since.entry(member.node).or_insert(now) + HEARD_AFTER {
+                names.extend(member.heard_at.into_iter().map(|heard| (heard.address, Some(claim))));
             }
         }
-        let now = Instant::now();
-        self.targets.retain(|_, target| target.dialling || now < target.seen_at + FORGET_AFTER);
+        names.extend(self.join.iter().map(|join| (join.clone(), None)));
+        for name in names {
+            if let Ok(address) = name.0.parse() {
+                self.found(Some(&[address]), &name);
+            } else if self.resolving.insert(name.clone()) {
+                let lookup = self.machine.resolve(name.0.clone());
+                self.lookups.spawn(async move { (name, timeout(RESOLVE_MAX, lookup).await.ok()) });
+            }
+        }
+        self.targets.retain(|_, target| target.is_dialling() || now < target.seen_at + FORGET_AFTER);
+        self.links.set_addresses(self.targets.keys().map(|address| address.ip().to_canonical()).collect());
     }
 
-    fn found(&mut self, addresses: Vec<SocketAddr>, node: Option<NodeId>) {
+    fn found(&mut self, addresses: Option<&[SocketAddr]>, (name, claim): &Name) {
+        let Some(addresses) = addresses else { return };
+        if claim.is_none() {
+            self.join_addresses.resolved(name, addresses);
+        }
         // An IPv4 socket cannot send to an IPv6 address.
         let ipv6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
-        for address in addresses.into_iter().filter(|address| ipv6 || address.is_ipv4()) {
-            let seen_at = Instant::now();
-            let target = self.targets.entry(address).or_insert(Target {
-                claimed: None,
-                answered: None,
-                dialling: false,
-                not_before: None,
-                failures: 0,
-                seen_at,
-            });
-            target.seen_at = seen_at;
-            target.claimed = node.or(target.claimed);
+        for &address in addresses.iter().filter(|address| ipv6 || address.is_ipv4()) {
+            let now = Instant::now();
+            let target = self.targets.entry(address).or_insert_with(|| Target::new(now));
+            target.seen_at = now;
+            target.claim(*claim, now);
         }
     }
 }

@@ -2,34 +2,48 @@
 //! `admission` decides which connections become links; replication, presence and gossip are fed from here.
 
 use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::{Duration, Instant},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
-use quinn::Connection;
+use quinn::{Connection, ConnectionError};
 use starling_protocol::{
     NodeId,
-    frame::peer::{Hello, Member, PeerFrame},
+    frame::peer::{Hello, Member, MeshNews, PeerFrame},
+    limits::MEMBERS_MAX,
     replica::LinkId,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     Members, PresenceMap,
     admission::CloseCode,
+    description::{AddressGuess, canonical},
     endpoint::IDLE_MS,
+    join_addresses::JoinProblem,
     link::{FrameError, LinkReceiver, LinkSender},
+    refusal_log::RefusalLog,
     replication::DriverInput,
 };
+use crate::machine::Machine;
 
 /// How often it is looked whether a link has become silent.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// A node that was told that another process has its identity, and not since then that it is let in, is not ready for
+/// so long: longer than any pause before it dials again.
+const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
 
 /// What has come of dialling so far; a starting node looks at it before it touches its disk.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +65,8 @@ pub struct LinksMetrics {
     pub broken: Counter,
     /// Handshakes refused, here or there: another secret, or no Starling node.
     pub refused: Counter,
+    /// Connections that were asked to prove their address, because many were opened at once.
+    pub retries: Counter,
 }
 
 #[derive(Debug)]
@@ -59,13 +75,16 @@ pub(super) struct Entry {
     pub(super) process: u64,
     pub(super) dialled_by: NodeId,
     pub(super) public_url: Option<String>,
+    /// To whom the peer says that it is linked.
+    pub(super) linked: Option<BTreeSet<NodeId>>,
 }
 
 /// All links of this node.
 pub struct Links {
-    pub(super) me: Member,
+    pub(super) guess: AddressGuess,
     /// Drawn by this process: tells it from another with the same identity.
     pub(super) process: u64,
+    pub(super) started: Instant,
     linked: Mutex<BTreeMap<NodeId, Entry>>,
     pub(super) members: Arc<Members>,
     presence: Arc<PresenceMap>,
@@ -73,15 +92,25 @@ pub struct Links {
     gossip: mpsc::Sender<Bytes>,
     pub(super) verdicts: watch::Sender<Verdicts>,
     pub(super) next_nonce: AtomicU64,
-    pub(super) refusal_logged: Mutex<Option<Instant>>,
+    pub(super) refusal_log: RefusalLog,
+    pub(super) copy_log: RefusalLog,
+    /// By whom, and when, this node was last told that another running process has its identity.
+    copied: Mutex<Option<(SocketAddr, Instant)>>,
+    /// Whether any other node was ever linked.
+    reached: AtomicBool,
+    /// Where other nodes may be: members and join addresses.
+    addresses: Mutex<BTreeSet<IpAddr>>,
+    join_problems: Mutex<Vec<JoinProblem>>,
     /// What is counted.
     pub metrics: LinksMetrics,
 }
 
 impl Links {
-    /// No links yet.
+    /// No links yet. `guessed_port` is the port of a socket that listens on all addresses, if where it is reached was
+    /// not configured.
     pub fn new(
-        me: Member,
+        machine: Arc<dyn Machine>,
+        guessed_port: Option<u16>,
         process: u64,
         members: Arc<Members>,
         presence: Arc<PresenceMap>,
@@ -89,8 +118,9 @@ impl Links {
         gossip: mpsc::Sender<Bytes>,
     ) -> Self {
         Self {
-            me,
+            guess: AddressGuess::new(machine, Arc::clone(&members), guessed_port),
             process,
+            started: Instant::now(),
             linked: Mutex::default(),
             members,
             presence,
@@ -98,7 +128,12 @@ impl Links {
             gossip,
             verdicts: watch::Sender::default(),
             next_nonce: AtomicU64::new(1),
-            refusal_logged: Mutex::default(),
+            refusal_log: RefusalLog::default(),
+            copy_log: RefusalLog::default(),
+            copied: Mutex::default(),
+            reached: AtomicBool::new(false),
+            addresses: Mutex::default(),
+            join_problems: Mutex::default(),
             metrics: LinksMetrics::default(),
         }
     }
@@ -114,7 +149,45 @@ impl Links {
 
     /// This node.
     pub fn me(&self) -> NodeId {
-        self.me.node
+        self.members.me()
+    }
+
+    /// Whether another node was ever reached.
+    pub fn has_reached_peer(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Who told this node lately that another running process has its identity.
+    pub fn copied(&self) -> Option<SocketAddr> {
+        let copied = *self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        copied.filter(|(_, at)| at.elapsed() < COPY_KNOWN_FOR).map(|(by, _)| by)
+    }
+
+    pub(super) fn set_copied(&self, by: Option<SocketAddr>) {
+        *self.copied.lock().unwrap_or_else(PoisonError::into_inner) = by.map(|by| (by, Instant::now()));
+    }
+
+    /// Whether another node may be at an address.
+    pub(super) fn knows_address(&self, ip: IpAddr) -> bool {
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).contains(&ip)
+    }
+
+    pub(super) fn set_addresses(&self, addresses: BTreeSet<IpAddr>) {
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// Join addresses at which no node has answered for more than 5 s.
+    pub fn join_problems(&self) -> Vec<JoinProblem> {
+        self.join_problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_join_problems(&self, problems: Vec<JoinProblem>) {
+        *self.join_problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+    }
+
+    /// Which process of a node is linked.
+    pub(super) fn process_of(&self, node: NodeId) -> Option<u64> {
+        self.links().get(&node).map(|entry| entry.process)
     }
 
     /// Whether there is a link to a node.
@@ -161,14 +234,29 @@ impl Links {
         let mut links = self.links();
         if links.get(&peer).is_some_and(|entry| entry.sender.id() == link) {
             links.remove(&peer);
+            drop(links);
+            self.members.changed();
         }
     }
 
     /// Runs an admitted link to its end.
-    pub(super) async fn serve(&self, hello: Hello, sender: LinkSender, mut receiver: LinkReceiver) {
+    ///
+    /// `told` is what this node's hello says of members.
+    pub(super) async fn serve(
+        &self,
+        hello: Hello,
+        sender: LinkSender,
+        mut receiver: LinkReceiver,
+        told: Vec<Member>,
+    ) {
         let (peer, link) = (hello.me.node, sender.id());
         let connection = sender.connection().clone();
-        tracing::info!(%peer, address = %connection.remote_address(), "linked");
+        let address = canonical(connection.remote_address());
+        tracing::info!(%peer, %address, "linked");
+        self.reached.store(true, Ordering::Relaxed);
+        self.set_copied(None);
+        self.members.changed();
+        let mut silent_for_long = false;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
         if self.driver.send(up).await.is_ok() {
             {
@@ -183,23 +271,34 @@ impl Links {
                     biased;
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
-                    () = silent(&connection) => tracing::info!(%peer, "silent for too long"),
+                    () = self.tell_mesh(&sender, told) => {}
+                    () = silent(&connection) => silent_for_long = true,
                 }
             };
             // Whatever a frame does to this task, the link ends in order.
             let _ = AssertUnwindSafe(run).catch_unwind().await;
         }
         let reason = connection.close_reason();
-        tracing::info!(%peer, reason = reason.map(tracing::field::display), "link over");
-        connection.close(CloseCode::Stopping.number(), b"");
+        let code = if silent_for_long { CloseCode::Silent } else { CloseCode::Stopping };
+        connection.close(code.number(), b"");
+        let replaced = !self.is_current(peer, link);
         self.forget(peer, link);
+        match &reason {
+            _ if replaced => tracing::info!(%peer, %address, "another link to this peer stays"),
+            Some(ConnectionError::LocallyClosed) => tracing::info!(%peer, %address, "link closed"),
+            Some(error) if CloseCode::of(error) == Some(CloseCode::Stopping) => {
+                tracing::info!(%peer, %address, "the peer is stopping");
+            }
+            Some(reason) => tracing::warn!(%peer, %address, %reason, "lost the link to a peer"),
+            None => tracing::warn!(%peer, %address, "lost the link to a peer: it is silent"),
+        }
         self.presence.link_down(peer, link);
         let _ = self.driver.send(DriverInput::LinkDown(link)).await;
     }
 
     async fn read_frames(&self, hello: &Hello, sender: &LinkSender, receiver: &mut LinkReceiver) {
         let peer = hello.me.node;
-        let mut known = false;
+        let (mut known, mut me) = (false, hello.me.clone());
         loop {
             match receiver.next().await {
                 Ok(PeerFrame::Replica(frame)) => {
@@ -207,14 +306,29 @@ impl Links {
                         // It replicates: its start has succeeded, so it is a member. One whose start is refused
                         // must not be remembered for ever.
                         known = true;
-                        self.members.learn(std::slice::from_ref(&hello.me), true);
-                        self.members.learn(&hello.members, false);
+                        self.members.learn(std::slice::from_ref(&me));
+                        self.members.learn(&hello.members);
+                        self.members.heard(peer, canonical(sender.connection().remote_address()));
                     }
                     if self.driver.send(DriverInput::Frame(sender.id(), frame)).await.is_err() {
                         return;
                     }
                 }
                 Ok(PeerFrame::Presence(presence)) => self.presence.receive(peer, sender.id(), presence),
+                Ok(PeerFrame::Mesh(news)) => {
+                    let MeshNews { linked, mut members } = news;
+                    if !known {
+                        let (own, others) = members.into_iter().partition(|member| member.node == peer);
+                        members = others;
+                        me = Vec::into_iter(own).next_back().unwrap_or(me);
+                    }
+                    self.members.learn(&members);
+                    if let Some(entry) =
+                        self.links().get_mut(&peer).filter(|entry| entry.sender.id() == sender.id())
+                    {
+                        entry.linked = Some(linked.into_iter().take(MEMBERS_MAX).collect());
+                    }
+                }
                 Ok(PeerFrame::Ping(nonce)) => {
                     let _ = sender.try_send(PeerFrame::Pong(nonce).encode());
                 }

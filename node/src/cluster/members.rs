@@ -1,38 +1,49 @@
-//! Whom this node knows: kept on disk, so that a restart needs no join address. A dead node is never forgotten.
+//! Whom this node knows, and how it describes itself: kept on disk, so that a restart needs no join address. Of two
+//! descriptions of a node the one with the greater number holds, whoever carries it. A dead node is never forgotten.
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use starling_protocol::{
     NodeId,
-    frame::peer::Member,
-    limits::{ADDRESS_CHARS_MAX, MEMBERS_MAX},
+    frame::peer::{HeardAt, Member},
+    limits::{ADDRESS_CHARS_MAX, ADDRESSES_MAX, HEARD_AT_MAX, MEMBERS_MAX},
 };
+use tokio::sync::watch;
 
-use crate::data_dir::DataDirError;
+use crate::{data_dir::DataDirError, machine::Machine};
 
-/// Keeps the members for the next start.
+/// Keeps the members, this node among them, for the next start.
 pub type KeepMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>;
 
-/// All known members of the cluster but this node.
+/// All known members of the cluster.
 pub struct Members {
+    machine: Arc<dyn Machine>,
     me: NodeId,
     known: Mutex<Known>,
+    /// Counts changes of what is known, and of what is linked.
+    changes: watch::Sender<u64>,
 }
 
 struct Known {
-    members: BTreeMap<NodeId, Member>,
+    own: Member,
+    others: BTreeMap<NodeId, Member>,
     /// How to keep them; not at all until the node has decided that it may write.
     keep: Option<KeepMembers>,
 }
 
 impl Members {
-    /// Starts with those of the last run.
-    pub fn new(me: NodeId, members: Vec<Member>) -> Self {
-        let members = members.into_iter().map(|member| (member.node, member)).collect();
-        Self { me, known: Mutex::new(Known { members, keep: None }) }
+    /// Starts with those of the last run, in which this node may be found: its new description follows the last one.
+    pub fn new(machine: Arc<dyn Machine>, own: Member, known: Vec<Member>) -> Self {
+        let mut others: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();
+        let last = others.remove(&own.node).map_or(0, |last| last.number);
+        let number = machine.now_ms().max(last.saturating_add(1));
+        let (me, own) = (own.node, Member { number, ..own });
+        let known = Mutex::new(Known { own, others, keep: None });
+        Self { machine, me, known, changes: watch::Sender::new(0) }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -46,44 +57,212 @@ impl Members {
         known.write();
     }
 
-    /// Takes note of members that a peer told of; `trusted` ones spoke for themselves and replace what was known.
-    pub fn learn(&self, members: &[Member], trusted: bool) {
+    /// This node's id.
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    /// How this node describes itself.
+    pub fn own(&self) -> Member {
+        self.known().own.clone()
+    }
+
+    /// Describes this node anew if it is reached elsewhere now.
+    pub fn set_addresses(&self, addresses: Vec<String>) {
         let mut known = self.known();
-        let mut changed = false;
-        for member in members {
-            let fits = !member.address.is_empty() && member.address.len() <= ADDRESS_CHARS_MAX;
-            let room = known.members.len() < MEMBERS_MAX || known.members.contains_key(&member.node);
-            let news = match known.members.get(&member.node) {
-                None => true,
-                Some(old) => trusted && old != member,
-            };
-            if member.node != self.me && fits && room && news {
-                changed |= known.members.get(&member.node).is_none_or(|old| old.address != member.address);
-                known.members.insert(member.node, member.clone());
+        if known.own.addresses != addresses {
+            tracing::info!(?addresses, "other nodes are told that this one is reached here");
+            known.own.addresses = addresses;
+            let last = known.own.number;
+            self.renumber(&mut known, last);
+            self.changed();
+        }
+    }
+
+    /// Gives this node's description a number above all that are known.
+    fn renumber(&self, known: &mut Known, last: u64) {
+        known.own.number = self.machine.now_ms().max(last.saturating_add(1));
+        known.write();
+    }
+
+    /// Takes note of what a peer tells of members; gives whether anything was new.
+    pub fn learn(&self, members: &[Member]) -> bool {
+        let mut known = self.known();
+        let mut news = false;
+        for member in members.iter().filter(|member| fits(member)) {
+            if member.node == self.me {
+                // A description from before a disk was lost or rolled back, or of a copy: this process's must hold.
+                let own = &known.own;
+                let same = member.number == own.number && member.addresses == own.addresses;
+                if member.number >= own.number && !same {
+                    self.renumber(&mut known, member.number);
+                    news = true;
+                }
+            } else if let Some(old) = known.others.get_mut(&member.node) {
+                news |= merge(old, member);
+            } else if known.others.len() < MEMBERS_MAX {
+                let mut member = member.clone();
+                keep_newest(&mut member.heard_at);
+                known.others.insert(member.node, member);
+                news = true;
             }
         }
-        if changed {
+        if news {
             known.write();
+            self.changed();
+        }
+        news
+    }
+
+    /// Takes note that a member was heard from an address.
+    pub fn heard(&self, node: NodeId, from: SocketAddr) {
+        let (at_ms, address) = (self.machine.now_ms(), from.to_string());
+        let mut known = self.known();
+        let Some(member) = known.others.get_mut(&node) else { return };
+        // When exactly does not matter while it is the newest: nobody is told again.
+        if member.heard_at.first().is_none_or(|newest| newest.address != address)
+            && merge_heard(&mut member.heard_at, &[HeardAt { at_ms, address }])
+        {
+            known.write();
+            self.changed();
         }
     }
 
-    /// How many there are.
+    /// How many others there are.
     pub fn count(&self) -> usize {
-        self.known().members.len()
+        self.known().others.len()
     }
 
-    /// All of them.
+    /// All others.
     pub fn all(&self) -> Vec<Member> {
-        self.known().members.values().cloned().collect()
+        self.known().others.values().cloned().collect()
     }
+
+    /// Follows changes of what is known and of what is linked.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Something has changed that peers are to be told.
+    pub fn changed(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// Whether a description keeps the limits.
+fn fits(member: &Member) -> bool {
+    let heard = member.heard_at.iter().map(|heard| &heard.address);
+    member.addresses.len() <= ADDRESSES_MAX
+        && member.addresses.iter().chain(heard).all(|address| address.len() <= ADDRESS_CHARS_MAX)
+}
+
+/// Merges what is told of a member into what is known of it; gives whether anything was new. The result does not
+/// depend on the order in which news arrive.
+fn merge(old: &mut Member, new: &Member) -> bool {
+    let heard = merge_heard(&mut old.heard_at, &new.heard_at);
+    // Gossip leaves the URL out.
+    let fuller =
+        new.number == old.number && (&new.addresses, &new.public_url) > (&old.addresses, &old.public_url);
+    if new.number > old.number || fuller {
+        *old = Member { heard_at: std::mem::take(&mut old.heard_at), ..new.clone() };
+        return true;
+    }
+    heard
+}
+
+fn merge_heard(old: &mut Vec<HeardAt>, new: &[HeardAt]) -> bool {
+    let before = old.clone();
+    old.extend_from_slice(new);
+    keep_newest(old);
+    *old != before
+}
+
+/// Keeps the newest, newest first, each address once.
+fn keep_newest(heard: &mut Vec<HeardAt>) {
+    heard.sort_by(|a, b| b.cmp(a));
+    let mut seen = std::collections::BTreeSet::new();
+    heard.retain(|heard| seen.insert(heard.address.clone()));
+    heard.truncate(HEARD_AT_MAX);
 }
 
 impl Known {
     fn write(&self) {
         let Some(keep) = &self.keep else { return };
-        let members: Vec<_> = self.members.values().cloned().collect();
+        let members: Vec<_> = self.others.values().chain([&self.own]).cloned().collect();
         if let Err(error) = keep(&members) {
             tracing::warn!(%error, "cannot keep the list of members; a restart may need --join");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::ThisMachine;
+
+    fn member(node: u8, number: u64, address: &str) -> Member {
+        let addresses = vec![address.to_owned()];
+        Member { node: NodeId([node; 16]), number, addresses, public_url: None, heard_at: Vec::new() }
+    }
+
+    fn members(known: Vec<Member>) -> Members {
+        Members::new(Arc::new(ThisMachine), member(0, 0, "me:1"), known)
+    }
+
+    /// Membership (design, section 3): the greatest number wins, whoever carries it.
+    #[test]
+    fn the_newest_description_holds_whoever_tells_it_and_in_any_order() {
+        let told = [member(1, 5, "old:1"), member(1, 7, "new:1"), member(1, 6, "between:1")];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [1, 2, 0]] {
+            let members = members(Vec::new());
+            for at in order {
+                members.learn(&[told[at].clone()]);
+            }
+            assert_eq!(members.all(), [told[1].clone()]);
+            assert!(!members.learn(&[told[0].clone()]), "an older one is no news");
+        }
+    }
+
+    /// A file from before descriptions had numbers is older than anything a node says.
+    #[test]
+    fn what_was_kept_without_a_number_gives_way() {
+        let members = members(vec![member(1, 0, "old:1")]);
+        members.learn(&[member(1, 1, "new:1")]);
+        assert_eq!(members.all()[0].addresses, ["new:1"]);
+    }
+
+    /// The number of a node's own description rises above the last one used and above any told of it, even if the
+    /// clock was set back.
+    #[test]
+    fn ones_own_number_rises_above_all_that_are_known() {
+        let far = u64::MAX / 2;
+        let members = members(vec![member(0, far, "before:1")]);
+        assert_eq!((members.own().number, members.count()), (far + 1, 0));
+        members.learn(&[member(0, far + 1, "me:1")]);
+        assert_eq!(members.own().number, far + 1, "that is what it says itself");
+        members.learn(&[member(0, far + 1, "elsewhere:1")]);
+        assert_eq!(members.own().number, far + 2);
+        members.learn(&[member(0, far + 9, "elsewhere:1")]);
+        assert_eq!((members.own().number, members.own().addresses), (far + 10, vec!["me:1".to_owned()]));
+        members.set_addresses(vec!["moved:1".into()]);
+        assert_eq!(members.own().number, far + 11);
+    }
+
+    /// What nodes heard converges: a bounded set that does not depend on the order of news, so that nobody tells for ever.
+    #[test]
+    fn the_newest_addresses_from_which_a_node_was_heard_stay() {
+        let heard = |at_ms, address: &str| HeardAt { at_ms, address: address.into() };
+        let all = [heard(1, "a:1"), heard(2, "b:1"), heard(3, "c:1"), heard(4, "d:1"), heard(5, "a:1")];
+        let of = |order: &[usize]| {
+            let mut kept = Vec::new();
+            for &at in order {
+                merge_heard(&mut kept, &all[at..=at]);
+            }
+            kept
+        };
+        let kept = of(&[0, 1, 2, 3, 4]);
+        assert_eq!(kept, [heard(5, "a:1"), heard(4, "d:1"), heard(3, "c:1")]);
+        assert_eq!(of(&[4, 3, 2, 1, 0]), kept);
+        assert!(!merge_heard(&mut kept.clone(), &all), "nothing is new");
     }
 }

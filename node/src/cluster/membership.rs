@@ -24,9 +24,17 @@ const TIMERS_MAX: usize = 1_024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Peer {
     node: NodeId,
-    address: String,
-    /// Unix milliseconds of its start, raised when it was wrongly declared dead.
+    addresses: Vec<String>,
+    /// The number of its description of itself.
+    number: u64,
+    /// Unix milliseconds of its start, raised when it was wrongly declared dead or describes itself anew.
     bump: u64,
+}
+
+impl Peer {
+    fn new(member: Member, bump: u64) -> Self {
+        Self { node: member.node, addresses: member.addresses, number: member.number, bump }
+    }
 }
 
 impl Identity for Peer {
@@ -60,16 +68,15 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Gossips as `me`. `packets` come from links, `linked` tells of new ones.
+    /// Gossips as this node. `packets` come from links, `linked` tells of new ones.
     pub fn new(
         machine: Arc<dyn Machine>,
-        me: Member,
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
         linked: mpsc::Receiver<Member>,
     ) -> Self {
-        let identity = Peer { node: me.node, address: me.address, bump: machine.now_ms() };
+        let identity = Peer::new(members.own(), machine.now_ms());
         let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
         Self { machine, identity, runtime, links, members, packets, linked, timers }
     }
@@ -92,10 +99,28 @@ impl Membership {
         }
         if changed {
             let peers = foca.iter_members().map(foca::Member::id);
-            let member =
-                |peer: &Peer| Member { node: peer.node, address: peer.address.clone(), public_url: None };
-            self.members.learn(&peers.map(member).collect::<Vec<_>>(), false);
+            let member = |peer: &Peer| Member {
+                node: peer.node,
+                number: peer.number,
+                addresses: peer.addresses.clone(),
+                public_url: None,
+                heard_at: Vec::new(),
+            };
+            self.members.learn(&peers.map(member).collect::<Vec<_>>());
         }
+    }
+
+    /// Gossips as this node describes itself now.
+    fn describe_anew(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
+        let own = self.members.own();
+        let bump = foca.identity().bump.max(self.identity.bump) + 1;
+        self.identity = Peer::new(own, bump);
+        foca.change_identity(self.identity.clone(), &mut self.runtime)?;
+        // A new identity knows nobody.
+        for peer in self.members.all().into_iter().filter(|peer| self.links.has(peer.node)) {
+            foca.announce(Peer::new(peer, 0), &mut self.runtime)?;
+        }
+        Ok(())
     }
 }
 
@@ -106,17 +131,22 @@ impl Part for Membership {
 
     async fn run(&mut self) {
         // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
-        self.identity.bump += 1;
+        self.identity = Peer::new(self.members.own(), self.identity.bump + 1);
+        let mut changes = self.members.changes();
         let mut foca = gossip(self.identity.clone(), self.machine.random());
         self.runtime = AccumulatingRuntime::new();
         loop {
             let result = tokio::select! {
                 biased;
                 Some(timer) = self.timers.1.recv() => foca.handle_timer(timer, &mut self.runtime),
-                Some(Member { node, address, .. }) = self.linked.recv() => {
-                    foca.announce(Peer { node, address, bump: 0 }, &mut self.runtime)
-                }
+                Some(member) = self.linked.recv() => foca.announce(Peer::new(member, 0), &mut self.runtime),
                 Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
+                Ok(()) = changes.changed() => {
+                    if self.members.own().number == self.identity.number {
+                        continue;
+                    }
+                    self.describe_anew(&mut foca)
+                }
                 else => return,
             };
             if let Err(error) = result {

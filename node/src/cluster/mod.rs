@@ -1,20 +1,28 @@
 //! Links to the other nodes: QUIC with mutual TLS, one connection per pair, membership by gossip, and the driver
 //! that runs `protocol`'s replication over them. It knows the store only through the driver.
 
+mod acceptor;
 mod admission;
+mod description;
 mod dialer;
 mod endpoint;
+mod join_addresses;
 mod keys;
 mod link;
 mod links;
 mod members;
 mod membership;
+mod mesh;
 mod presence;
+mod refusal_log;
 mod replication;
+mod targets;
 
 pub use self::{
+    acceptor::Acceptor,
     dialer::Dialer,
     endpoint::{bind, open},
+    join_addresses::{JoinProblem, JoinReason},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
     links::{Links, LinksMetrics, Verdicts},

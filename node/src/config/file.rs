@@ -83,6 +83,7 @@ pub struct Cluster {
     pub listen: Option<SocketAddr>,
     pub advertise: Option<String>,
     pub join: Vec<String>,
+    pub expect_peers: Option<bool>,
     pub secret: Option<String>,
     pub secret_file: Option<PathBuf>,
 }

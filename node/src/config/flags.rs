@@ -170,7 +170,8 @@ pub struct ServeFlags {
     /// Free MiB of the disk that are kept for replication: below it nothing more is taken from users [default: 256].
     #[arg(long, env = "STARLING_STORAGE_RESERVE_MIB", value_name = "MIB")]
     pub storage_reserve_mib: Option<u64>,
-    /// Where other nodes reach this one: UDP address and port [default: 0.0.0.0:7946].
+    /// Where other nodes reach this one: UDP address and port [default: [::]:7946, or
+    /// 0.0.0.0:7946 where IPv6 is disabled].
     #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]
     pub cluster_listen: Option<SocketAddr>,
     /// What to tell other nodes about that, if they see another address.
@@ -179,6 +180,9 @@ pub struct ServeFlags {
     /// A node of the cluster to join; may be given several times.
     #[arg(long, env = "STARLING_CLUSTER_JOIN", value_name = "HOST:PORT", value_delimiter = ',')]
     pub join: Vec<String>,
+    /// Be not ready, and answer no user, before another node was reached [default: false].
+    #[arg(long, env = "STARLING_CLUSTER_EXPECT_PEERS", value_name = "BOOL")]
+    pub cluster_expect_peers: Option<bool>,
     /// The secret that all nodes of the cluster share; better kept in a file.
     #[arg(long, env = "STARLING_CLUSTER_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub cluster_secret: Option<String>,

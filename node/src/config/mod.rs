@@ -9,7 +9,12 @@ mod limits;
 mod secret;
 
 use std::{
-    collections::BTreeMap, fmt::Display, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+    collections::BTreeMap,
+    fmt::Display,
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
 };
 
 use starling_protocol::limits::ADDRESS_CHARS_MAX;
@@ -102,10 +107,12 @@ pub struct DurabilityConfig {
 pub struct ClusterConfig {
     /// UDP address and port.
     pub listen: SocketAddr,
-    /// Where other nodes reach this one; found out from the way to the first peer if missing.
+    /// Where other nodes reach this one; found out as links come up if missing.
     pub advertise: Option<String>,
     /// Where to find nodes of the cluster.
     pub join: Vec<String>,
+    /// Whether the node is not ready before it has reached another one.
+    pub expect_peers: bool,
     /// What all nodes share.
     pub secret: ClusterSecret,
 }
@@ -136,13 +143,14 @@ impl Config {
             join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
         let advertise = flags.cluster_advertise.or(file.cluster.advertise);
         let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
+        let expect_peers = flags.cluster_expect_peers.or(file.cluster.expect_peers).unwrap_or(false);
         let listen = flags.cluster_listen.or(file.cluster.listen);
         let cluster = match secret {
             Some(secret) => {
-                let listen = listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], CLUSTER_PORT)));
-                Some(ClusterConfig { listen, advertise, join, secret })
+                let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
+                Some(ClusterConfig { listen, advertise, join, expect_peers, secret })
             }
-            None if listen.is_some() || advertise.is_some() || !join.is_empty() => {
+            None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
                 return Err(ConfigError::SecretMissing);
             }
             None => None,
@@ -283,6 +291,21 @@ mod tests {
         assert!(matches!(resolve(&both, ""), Err(ConfigError::SecretTwice)));
         let missing = ["--cluster-secret-file", "/does/not/exist"];
         assert!(matches!(resolve(&missing, ""), Err(ConfigError::SecretFile(..))));
+    }
+
+    /// The default listener serves IPv4 and IPv6; expecting peers is a setting of a cluster, in file and flags.
+    #[test]
+    fn the_cluster_listens_on_both_families_and_expects_peers_if_told() {
+        let cluster = |flags: &[&str], toml: &str| {
+            let secret = ["--cluster-secret", SECRET];
+            resolve(&[&secret, flags].concat(), toml).unwrap().cluster.unwrap()
+        };
+        assert_eq!(cluster(&[], "").listen, "[::]:7946".parse().unwrap());
+        assert!(!cluster(&[], "").expect_peers);
+        let file = "[cluster]\nexpect_peers = true";
+        assert!(cluster(&[], file).expect_peers);
+        assert!(!cluster(&["--cluster-expect-peers", "false"], file).expect_peers);
+        assert!(matches!(resolve(&[], file), Err(ConfigError::SecretMissing)));
     }
 
     #[test]

@@ -64,6 +64,12 @@ pub struct Status {
     pub troubles: Vec<String>,
     /// The other nodes that it knows, linked or not.
     pub peers: Vec<PeerStatus>,
+    /// Pairs of running nodes that have no link, as far as this node was told: until then it is a split.
+    #[serde(default)]
+    pub unlinked_pairs: Vec<(String, String)>,
+    /// Join addresses at which no node was found for more than 5 s, and why.
+    #[serde(default)]
+    pub join_problems: Vec<(String, String)>,
     /// Per origin that it lacks events of: how many.
     pub missing: Vec<(String, u64)>,
     /// What waits.
@@ -83,8 +89,11 @@ pub struct Status {
 pub struct PeerStatus {
     /// Its id.
     pub node: String,
-    /// Where it is.
+    /// Where it says that it is; several addresses are separated by commas.
     pub address: String,
+    /// From where it was heard, newest first.
+    #[serde(default)]
+    pub heard_at: Vec<String>,
     /// Whether there is a link to it.
     pub linked: bool,
     /// Whether it is in step.
@@ -139,7 +148,8 @@ impl StatusSource {
             let linked = report.peers.iter().find(|peer| peer.peer == member.node);
             PeerStatus {
                 node: member.node.to_string(),
-                address: member.address,
+                address: member.addresses.join(", "),
+                heard_at: member.heard_at.into_iter().map(|heard| heard.address).collect(),
                 linked: linked.is_some(),
                 in_step: linked.is_some_and(|peer| peer.in_step),
                 lag_events: linked.map_or(0, |peer| peer.lag),
@@ -147,6 +157,8 @@ impl StatusSource {
                 parts_diverged: linked.map_or(0, |peer| peer.parts_diverged),
             }
         });
+        let pairs = self.links.iter().flat_map(|links| links.unlinked_pairs());
+        let problems = self.links.iter().flat_map(|links| links.join_problems());
         Status {
             node: self.node.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,6 +168,8 @@ impl StatusSource {
             reasons,
             troubles: self.operations.troubles(),
             peers: known.collect(),
+            unlinked_pairs: pairs.map(|(a, b)| (a.to_string(), b.to_string())).collect(),
+            join_problems: problems.map(|problem| (problem.address, problem.reason.to_string())).collect(),
             missing: report.missing.iter().map(|(origin, events)| (origin.to_string(), *events)).collect(),
             queues: Queues {
                 writer: self.writer.queued(),
@@ -201,6 +215,9 @@ impl fmt::Display for Status {
                 _ => "not linked",
             };
             write!(f, "peer      {} at {}: {link}", peer.node, peer.address)?;
+            if !peer.linked && !peer.heard_at.is_empty() {
+                write!(f, ", last heard at {}", peer.heard_at.join(", "))?;
+            }
             if peer.linked {
                 let PeerStatus { lag_events, parts_equal, parts_diverged, .. } = peer;
                 write!(f, ", lacks {lag_events} events, {parts_equal} parts alike")?;
@@ -209,6 +226,12 @@ impl fmt::Display for Status {
                 }
             }
             writeln!(f)?;
+        }
+        for (a, b) in &self.unlinked_pairs {
+            writeln!(f, "no link   between {a} and {b}, although both run")?;
+        }
+        for (address, reason) in &self.join_problems {
+            writeln!(f, "join      {address}: {reason}")?;
         }
         for (origin, events) in &self.missing {
             writeln!(f, "missing   {events} events of {origin}")?;

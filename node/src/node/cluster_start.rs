@@ -1,34 +1,30 @@
 //! The cluster's part of a start: bind, make the links, and wait until the first peers have spoken. Reads the data
 //! directory, never writes it.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use starling_protocol::frame::peer::Member;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
 use super::StartError;
 use crate::{
-    cluster::{self, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts},
+    cluster::{
+        self, Acceptor, ClusterKeys, Dialer, DriverInput, Links, Members, Membership, PresenceMap, Verdicts,
+    },
     config::{ClusterConfig, Config},
     data_dir::Identity,
     machine::Machine,
-    supervisor::{Part, Supervisor},
+    supervisor::Supervisor,
 };
 
 /// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// How long one who has answered may take to decide; he may have to ping another node for a second.
 const VERDICT_MAX: Duration = Duration::from_secs(4);
-/// Handshakes under way at once; a cluster has few nodes.
-const HANDSHAKES_MAX: usize = 256;
 /// Gossip packets and news of links that wait, at most.
 const QUEUE_MAX: usize = 1_024;
 
@@ -76,23 +72,29 @@ impl ClusterStart<'_> {
         let socket =
             machine.bind_udp(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
         let endpoint = cluster::open(machine, socket, &keys, node)?;
-        let known = self.known;
-        let knows_peers = !known.is_empty() || !self.cluster.join.is_empty();
-        let first = self.cluster.join.first().or(known.first().map(|member| &member.address));
-        let address = match &self.cluster.advertise {
-            Some(advertise) => advertise.clone(),
-            None => reachable_at(endpoint.local_addr().unwrap_or(listen), first.map(String::as_str)),
+        let others = self.known.iter().any(|member| member.node != node);
+        let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
+        let bound = endpoint.local_addr().unwrap_or(listen);
+        // Where this node is reached on a socket for all addresses is found out as links come up.
+        let guessed = self.cluster.advertise.is_none() && bound.ip().is_unspecified();
+        let addresses = match &self.cluster.advertise {
+            Some(advertise) => vec![advertise.clone()],
+            None if guessed => Vec::new(),
+            None => vec![bound.to_string()],
         };
-        let me = Member { node, address, public_url: self.config.http.public_url.clone() };
-        tracing::info!(%node, address = me.address, "joining the cluster");
-
-        let members = Arc::new(Members::new(node, known));
+        tracing::info!(%node, listen = %bound, ?addresses, "joining the cluster");
+        let public_url = self.config.http.public_url.clone();
+        let me = Member { node, number: 0, addresses, public_url, heard_at: Vec::new() };
+        let members = Arc::new(Members::new(Arc::clone(machine), me, self.known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (linked, news) = mpsc::channel(QUEUE_MAX);
         let process = machine.random_u64();
-        let links = Arc::new(Links::new(me.clone(), process, Arc::clone(&members), presence, driver, gossip));
+        let port = guessed.then_some(bound.port());
+        let links =
+            Links::new(Arc::clone(machine), port, process, Arc::clone(&members), presence, driver, gossip);
+        let links = Arc::new(links);
         let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
-        let membership = Membership::new(Arc::clone(machine), me, to_links, to_members, packets, news);
+        let membership = Membership::new(Arc::clone(machine), to_links, to_members, packets, news);
         let dialer = Dialer::new(
             Arc::clone(machine),
             endpoint.clone(),
@@ -101,11 +103,7 @@ impl ClusterStart<'_> {
             self.cluster.join.clone(),
         );
         let tasks = vec![
-            supervisor.start(Acceptor {
-                endpoint: endpoint.clone(),
-                links: Arc::clone(&links),
-                handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
-            }),
+            supervisor.start(Acceptor::new(endpoint.clone(), Arc::clone(&links))),
             supervisor.start(membership),
             supervisor.start(dialer),
         ];
@@ -116,29 +114,6 @@ impl ClusterStart<'_> {
             return Err(error);
         }
         Ok(Joined { keys, links, members, endpoint, linked, tasks, knows_peers })
-    }
-}
-
-/// Accepts connections from other nodes.
-struct Acceptor {
-    endpoint: quinn::Endpoint,
-    links: Arc<Links>,
-    handshakes: Arc<Semaphore>,
-}
-
-impl Part for Acceptor {
-    fn name(&self) -> &'static str {
-        "cluster listener"
-    }
-
-    async fn run(&mut self) {
-        while let Some(incoming) = self.endpoint.accept().await {
-            match Arc::clone(&self.handshakes).try_acquire_owned() {
-                Ok(handshake) => drop(tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake))),
-                // A peer dials again; a stranger need not be answered.
-                Err(_) => incoming.ignore(),
-            }
-        }
     }
 }
 
@@ -167,23 +142,4 @@ async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
         }
         deadline = latest.min(Instant::now() + Duration::from_millis(100));
     }
-}
-
-/// The address under which other nodes probably reach this one: the one that the way to the first of them starts
-/// from, if the socket listens on all.
-fn reachable_at(local: SocketAddr, first: Option<&str>) -> String {
-    if !local.ip().is_unspecified() {
-        return local.to_string();
-    }
-    // Connecting a UDP socket sends nothing; it only asks the routing table.
-    let route = |first: &str| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-        socket.connect(first).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    let ip = first.and_then(route).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    if ip.is_loopback() {
-        tracing::warn!("no --cluster-advertise: other machines will not reach this node");
-    }
-    SocketAddr::new(ip, local.port()).to_string()
 }

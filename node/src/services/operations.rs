@@ -24,6 +24,8 @@ pub struct OperationsService {
     pub presence: Arc<PresenceMap>,
     /// The linked nodes, if there is a cluster.
     pub links: Option<Arc<Links>>,
+    /// Whether the node is not ready before it has reached another one.
+    pub expects_peers: bool,
     /// Where users reach this node, if it was told.
     pub public_url: Option<String>,
     /// Which parts of the node are down.
@@ -34,7 +36,15 @@ impl Operations for OperationsService {
     fn not_ready(&self) -> Vec<String> {
         let down = self.supervisor.parts_down();
         let mut reasons: Vec<_> = down.iter().map(|part| format!("{part} has failed and restarts")).collect();
-        if !self.driver.is_ready() {
+        if let Some(by) = self.links.as_ref().and_then(|links| links.copied()) {
+            reasons.push(format!(
+                "another running node has this node's identity, says the node at {by}: was the data directory copied? \
+                 Stop one of the two, and start it with an empty --data-dir"
+            ));
+        }
+        if self.expects_peers && self.links.as_ref().is_some_and(|links| !links.has_reached_peer()) {
+            reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
+        } else if !self.driver.is_ready() {
             reasons.push("catching up with the other nodes".to_owned());
         }
         if self.writer.is_stalled() {
@@ -65,6 +75,9 @@ impl Operations for OperationsService {
     }
 
     fn metrics(&self) -> String {
+        if let Some(links) = &self.links {
+            self.metrics.cluster.measure_links(links);
+        }
         self.metrics.present.set(i64::try_from(self.presence.count()).unwrap_or(i64::MAX));
         self.metrics.text()
     }

@@ -13,15 +13,39 @@ use crate::{
 /// The version of this protocol that this build speaks.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// A member of the cluster, as lists of members name it.
+/// A member of the cluster, as lists of members name it: its description of itself, whoever carries it, and where
+/// others have heard it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Which node.
+    /// Its id.
     pub node: NodeId,
-    /// Where it says that it can be reached: host and port.
-    pub address: String,
+    /// Rises with each description that the node gives of itself: of two descriptions the one with the greater number
+    /// is the newer.
+    pub number: u64,
+    /// Where it says that it can be reached: hosts with ports.
+    pub addresses: Vec<String>,
     /// Where users reach it, if it was told.
     pub public_url: Option<String>,
+    /// From where nodes have heard it: not part of its description.
+    pub heard_at: Vec<HeardAt>,
+}
+
+/// An address from which a node was heard. It may work where what the node says of itself does not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeardAt {
+    /// When, by the clock of the node that heard it: Unix milliseconds.
+    pub at_ms: u64,
+    /// IP address and port.
+    pub address: String,
+}
+
+/// What a node knows of the cluster and has not said on this link before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeshNews {
+    /// All nodes to which the sender has a link.
+    pub linked: Vec<NodeId>,
+    /// Members of which it knows something new, perhaps itself.
+    pub members: Vec<Member>,
 }
 
 /// The first frame of both sides.
@@ -31,6 +55,8 @@ pub struct Hello {
     pub protocol_version: u16,
     /// Drawn at random by each process: tells a restart from a second process with the same data.
     pub process: u64,
+    /// For how long the process has run, in milliseconds: of two with one `NodeId` the younger is the copy.
+    pub uptime_ms: u64,
     /// The sender, and where it can be reached.
     pub me: Member,
     /// All members that the sender knows.
@@ -141,6 +167,8 @@ pub enum PeerFrame {
     Replica(ReplicaFrame),
     /// Presence.
     Presence(Presence),
+    /// Who is known, and who is linked.
+    Mesh(MeshNews),
 }
 
 impl PeerFrame {
@@ -169,6 +197,7 @@ mod tests {
             PeerFrame::Replica(ReplicaFrame::Push(vec![Bytes::from_static(b"event")])),
             PeerFrame::Replica(ReplicaFrame::Vector(VersionVector::from_iter([(origin, 3)]))),
             PeerFrame::Presence(Presence::Reset),
+            PeerFrame::Mesh(MeshNews { linked: vec![NodeId([1; 16])], members: Vec::new() }),
         ] {
             assert_eq!(PeerFrame::decode(&frame.encode()).unwrap(), frame);
         }

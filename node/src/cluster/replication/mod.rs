@@ -66,6 +66,8 @@ pub struct Driver {
     started: Instant,
     /// When it serves although nobody calls it in step, if it hears nobody.
     alone_at: Instant,
+    /// It does not serve before it has heard a peer.
+    expects_peers: bool,
     next_report: Millis,
     outputs: Vec<Output>,
 }
@@ -88,6 +90,8 @@ pub struct DriverParts {
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
+    /// Whether it is not ready before it has heard one.
+    pub expects_peers: bool,
     /// What is measured.
     pub metrics: ClusterMetrics,
 }
@@ -115,6 +119,7 @@ impl Driver {
             metrics: parts.metrics,
             started: handle.shared.started,
             alone_at: Instant::now() + ALONE_AFTER,
+            expects_peers: parts.expects_peers,
             next_report: 0,
             outputs: Vec::new(),
         };
@@ -338,9 +343,10 @@ impl Driver {
         if !shared.ready.load(Ordering::Relaxed) {
             let ready = match self.replica.called_in_step(now) {
                 Some(called) => called,
-                None => Instant::now() >= self.alone_at,
+                None => !self.expects_peers && Instant::now() >= self.alone_at,
             };
             if ready {
+                self.expects_peers = false;
                 tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
                 // Not before the clock has been judged by them.
                 self.next_report = 0;

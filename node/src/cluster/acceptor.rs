@@ -1,0 +1,142 @@
+//! Accepts connections from other nodes. Whoever sends packets without being a node cannot keep nodes out: under load
+//! an address must first prove that it is its sender's (QUIC's Retry), places for handshakes are reserved for known
+//! addresses, and no stranger's network gets all of the others.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use quinn::{Endpoint, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Links;
+use crate::supervisor::Part;
+
+/// Handshakes under way at once: with addresses of members and join addresses, and with all others.
+const KNOWN_MAX: usize = 64;
+const STRANGERS_MAX: usize = 192;
+/// With so many under way, an address that has not proved to be its sender's is asked to.
+const RETRY_ABOVE: usize = 16;
+/// Handshakes under way with strangers of one network, at most: an IPv4 address, or a /64 of IPv6.
+const STRANGERS_PER_NETWORK_MAX: usize = 32;
+
+/// The task that accepts.
+pub struct Acceptor {
+    endpoint: Endpoint,
+    links: Arc<Links>,
+    known: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    networks: Networks,
+}
+
+/// Handshakes under way with strangers, by network; bounded by their places.
+type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
+/// A place for a handshake, given back when it is dropped.
+pub struct Handshake {
+    _place: OwnedSemaphorePermit,
+    _network: Option<Entered>,
+}
+
+/// One of the handshakes that a network has under way.
+struct Entered {
+    networks: Networks,
+    network: IpAddr,
+}
+
+impl Entered {
+    /// Counts a stranger's handshake, unless its network has too many.
+    fn enter(networks: &Networks, ip: IpAddr) -> Option<Self> {
+        let network = network(ip);
+        let mut counts = networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(network).or_default();
+        if *count >= STRANGERS_PER_NETWORK_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Self { networks: Arc::clone(networks), network })
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut counts = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// What one owner of addresses commonly has.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+impl Acceptor {
+    /// Accepts what arrives at an endpoint.
+    pub fn new(endpoint: Endpoint, links: Arc<Links>) -> Self {
+        let (known, strangers) = (Semaphore::new(KNOWN_MAX), Semaphore::new(STRANGERS_MAX));
+        let (known, strangers) = (Arc::new(known), Arc::new(strangers));
+        Self { endpoint, links, known, strangers, networks: Networks::default() }
+    }
+
+    fn decide(&self, incoming: Incoming) {
+        let ip = incoming.remote_address().ip().to_canonical();
+        let known = self.links.knows_address(ip);
+        let (places, max) = if known { (&self.known, KNOWN_MAX) } else { (&self.strangers, STRANGERS_MAX) };
+        let busy = max - places.available_permits() >= RETRY_ABOVE;
+        if busy && !incoming.remote_address_validated() {
+            self.links.metrics.retries.inc();
+            // It may always be asked while its address is not proved.
+            let _ = incoming.retry();
+            return;
+        }
+        let entered = if known { Some(None) } else { Entered::enter(&self.networks, ip).map(Some) };
+        match (Arc::clone(places).try_acquire_owned(), entered) {
+            (Ok(place), Some(network)) => {
+                let handshake = Handshake { _place: place, _network: network };
+                tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake));
+            }
+            // A peer dials again; a stranger need not be answered.
+            _ => incoming.ignore(),
+        }
+    }
+}
+
+impl Part for Acceptor {
+    fn name(&self) -> &'static str {
+        "cluster listener"
+    }
+
+    async fn run(&mut self) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            self.decide(incoming);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One network does not take all places of strangers, and gives back those that it had.
+    #[test]
+    fn a_network_has_so_many_handshakes_under_way_at_most() {
+        let networks = Networks::default();
+        let enter = |ip: &str| Entered::enter(&networks, ip.parse().unwrap());
+        let held: Vec<_> = (0..STRANGERS_PER_NETWORK_MAX).map(|_| enter("2001:db8::1").unwrap()).collect();
+        assert!(enter("2001:db8::ffff").is_none(), "the same /64");
+        assert!(enter("2001:db8:0:1::1").is_some() && enter("192.0.2.1").is_some());
+        drop(held);
+        assert!(enter("2001:db8::1").is_some());
+        assert!(networks.lock().unwrap().is_empty());
+    }
+}

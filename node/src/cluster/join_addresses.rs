@@ -1,0 +1,152 @@
+//! Which join addresses lead to no node, and why: said once in the log, and in `status` as long as it is so.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+
+use tokio::time::Instant;
+
+/// How long a join address may lead to no node before it is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A join address that leads to no node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinProblem {
+    /// As it was configured.
+    pub address: String,
+    /// What is wrong with it.
+    pub reason: JoinReason,
+}
+
+/// Why a join address leads to no node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinReason {
+    /// No answer to the question for its addresses.
+    Unanswered,
+    /// The name has no address.
+    Unresolved,
+    /// It has IPv6 addresses only.
+    OnlyIpv6,
+    /// A node under another secret.
+    OtherSecret,
+    /// Nobody answers at its addresses.
+    Nobody,
+}
+
+impl fmt::Display for JoinReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unanswered => "DNS does not answer the question for this name",
+            Self::Unresolved => "the name does not resolve",
+            Self::OnlyIpv6 => {
+                "the name has IPv6 addresses only, but --cluster-listen is an IPv4 address: listen on [::]"
+            }
+            Self::OtherSecret => "the node there has another cluster secret",
+            Self::Nobody => "no node answers there (UDP)",
+        })
+    }
+}
+
+/// What is known of each join address.
+#[derive(Debug)]
+pub(super) struct JoinAddresses(BTreeMap<String, Join>);
+
+#[derive(Debug)]
+struct Join {
+    /// Where it leads, once that was answered.
+    resolved: Option<Vec<SocketAddr>>,
+    /// Since when no node is found there.
+    missing_since: Instant,
+    /// Whether that was said, or a node was found there before.
+    said: bool,
+}
+
+/// What is known of an address to which a name leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A node.
+    Node,
+    /// A node under another secret.
+    OtherSecret,
+    /// Nobody yet.
+    Nobody,
+    /// This node cannot send there.
+    Unusable,
+}
+
+impl JoinAddresses {
+    pub(super) fn new(join: &[String]) -> Self {
+        let unknown = || Join { resolved: None, missing_since: Instant::now(), said: false };
+        Self(join.iter().map(|address| (address.clone(), unknown())).collect())
+    }
+
+    /// Takes note of where a name leads.
+    pub(super) fn resolved(&mut self, address: &str, to: &[SocketAddr]) {
+        if let Some(join) = self.0.get_mut(address) {
+            join.resolved = Some(to.to_vec());
+        }
+    }
+
+    /// Those at which no node was found for a while; those that were not said before are logged.
+    pub(super) fn problems(&mut self, found: impl Fn(SocketAddr) -> Found) -> Vec<JoinProblem> {
+        let now = Instant::now();
+        let mut problems = Vec::new();
+        for (address, join) in &mut self.0 {
+            let found: Option<Vec<_>> =
+                join.resolved.as_ref().map(|to| to.iter().map(|&address| found(address)).collect());
+            let reason = match found.as_deref() {
+                None => JoinReason::Unanswered,
+                Some([]) => JoinReason::Unresolved,
+                Some(found) if found.contains(&Found::Node) => {
+                    (join.missing_since, join.said) = (now, true);
+                    continue;
+                }
+                Some(found) if found.contains(&Found::OtherSecret) => JoinReason::OtherSecret,
+                Some(found) if found.iter().all(|&found| found == Found::Unusable) => JoinReason::OnlyIpv6,
+                Some(_) => JoinReason::Nobody,
+            };
+            if now < join.missing_since + PATIENCE {
+                continue;
+            }
+            if !std::mem::replace(&mut join.said, true) {
+                tracing::warn!(join = address, %reason, "a join address leads to no node; it is tried again and again");
+            }
+            problems.push(JoinProblem { address: address.clone(), reason });
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOIN: &str = "a.example:7946";
+
+    fn reason(join: &mut JoinAddresses, found: &[Found]) -> Option<JoinReason> {
+        let address = |at| SocketAddr::from(([192, 0, 2, at], 7946));
+        let to: Vec<_> = (0..found.len()).map(|at| address(u8::try_from(at).unwrap())).collect();
+        join.resolved(JOIN, &to);
+        let problems = join.problems(|address| found[to.iter().position(|to| *to == address).unwrap()]);
+        problems.first().map(|problem| problem.reason)
+    }
+
+    /// Why a join address fails is known after 5 s, and not before; one node at any of its addresses is enough.
+    #[tokio::test(start_paused = true)]
+    async fn each_way_of_failing_has_its_reason_after_a_while() {
+        let mut join = JoinAddresses::new(&[JOIN.to_owned()]);
+        assert_eq!(join.problems(|_| Found::Nobody), []);
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(join.problems(|_| Found::Nobody)[0].reason, JoinReason::Unanswered);
+        for (found, expected) in [
+            (&[][..], JoinReason::Unresolved),
+            (&[Found::Unusable], JoinReason::OnlyIpv6),
+            (&[Found::Unusable, Found::Nobody], JoinReason::Nobody),
+            (&[Found::Nobody, Found::OtherSecret], JoinReason::OtherSecret),
+        ] {
+            assert_eq!(reason(&mut join, found), Some(expected));
+        }
+        assert_eq!(reason(&mut join, &[Found::Nobody, Found::Node]), None);
+        assert_eq!(reason(&mut join, &[Found::Nobody]), None, "it may be restarting");
+        tokio::time::advance(PATIENCE).await;
+        assert_eq!(reason(&mut join, &[Found::Nobody]), Some(JoinReason::Nobody));
+    }
+}

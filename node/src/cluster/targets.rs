@@ -1,0 +1,135 @@
+//! An address that is being kept linked: who is said to live there, who answered there, and when to dial it next.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use starling_protocol::NodeId;
+use tokio::time::Instant;
+
+use super::{Links, admission::Dialled, join_addresses::Found};
+
+/// Pause after the first failed attempt; doubles up to the maximum.
+const BACK_OFF_MIN: Duration = Duration::from_millis(200);
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// The longest pause after attempts that were turned away: another secret is not mended within seconds.
+const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
+/// For how long who answered is believed to live there.
+const ANSWER_HOLDS: Duration = Duration::from_mins(1);
+
+/// A node that is said to live at an address, by which of its descriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim {
+    pub(super) node: NodeId,
+    pub(super) number: u64,
+}
+
+/// An address that is being kept linked.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// Who is said to live there, by which description, and since when.
+    claims: BTreeMap<NodeId, (u64, Instant)>,
+    answered: Option<Answer>,
+    turned_away: Option<Dialled>,
+    dialling: bool,
+    not_before: Option<Instant>,
+    failures: u32,
+    /// When a name last led to it.
+    pub(super) seen_at: Instant,
+}
+
+/// Who answered last: better than a claim, but somebody else may live there by now.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    node: NodeId,
+    /// Its process, if it was linked then.
+    process: Option<u64>,
+    at: Instant,
+}
+
+impl Target {
+    pub(super) fn new(seen_at: Instant) -> Self {
+        Self {
+            claims: BTreeMap::new(),
+            answered: None,
+            turned_away: None,
+            dialling: false,
+            not_before: None,
+            failures: 0,
+            seen_at,
+        }
+    }
+
+    /// A node is said to live here.
+    pub(super) fn claim(&mut self, claim: Option<Claim>, now: Instant) {
+        let Some(Claim { node, number }) = claim else { return };
+        if self.claims.get(&node).is_none_or(|(known, _)| *known < number) {
+            self.claims.insert(node, (number, now));
+            // It is news: what failed before need not fail again.
+            (self.failures, self.not_before) = (0, None);
+        }
+    }
+
+    pub(super) fn is_dialling(&self) -> bool {
+        self.dialling
+    }
+
+    /// Whether it may be dialled now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        !self.dialling && self.not_before.is_none_or(|not_before| now >= not_before)
+    }
+
+    /// Whether whoever lives here is linked, as far as it is known.
+    pub(super) fn is_needless(&self, links: &Links) -> bool {
+        self.needs_no_link(links.me(), |node| links.process_of(node))
+    }
+
+    fn needs_no_link(&self, me: NodeId, process_of: impl Fn(NodeId) -> Option<u64>) -> bool {
+        let is_linked = |node: NodeId| node == me || process_of(node).is_some();
+        if let Some(Answer { node, process, at }) =
+            self.answered.filter(|answer| answer.at.elapsed() < ANSWER_HOLDS)
+        {
+            if !is_linked(node) {
+                return false;
+            }
+            // A node that was restarted may be elsewhere now, and whoever moved here since is not linked yet.
+            let stays = node == me || process_of(node) == process;
+            let moved_in =
+                |(&other, &(_, since)): (&NodeId, &(u64, Instant))| since > at && !is_linked(other);
+            if stays {
+                return !self.claims.iter().any(moved_in);
+            }
+        }
+        !self.claims.is_empty() && self.claims.keys().all(|&node| is_linked(node))
+    }
+
+    /// What is known of who lives here.
+    pub(super) fn found(&self, links: &Links) -> Found {
+        let answered =
+            self.answered.is_some_and(|answer| answer.at.elapsed() < ANSWER_HOLDS && self.failures == 0);
+        if answered || self.is_needless(links) {
+            Found::Node
+        } else if self.turned_away == Some(Dialled::TurnedAway { other_secret: true }) {
+            Found::OtherSecret
+        } else {
+            Found::Nobody
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.dialling = true;
+    }
+
+    /// An attempt is over.
+    pub(super) fn ended(&mut self, dialled: Dialled, lasted: Duration, links: &Links) {
+        let now = Instant::now();
+        self.dialling = false;
+        self.turned_away = matches!(dialled, Dialled::TurnedAway { .. }).then_some(dialled);
+        if let Dialled::Answered(node) = dialled {
+            self.answered = Some(Answer { node, process: links.process_of(node), at: now });
+        }
+        // A link that lasted was no failure.
+        self.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (self.failures + 1).min(8) };
+        let max = if self.turned_away.is_some() { TURNED_AWAY_BACK_OFF_MAX } else { BACK_OFF_MAX };
+        let pause = BACK_OFF_MIN * 2_u32.pow(self.failures.saturating_sub(1));
+        self.not_before = Some(now + pause.min(max));
+    }
+}
