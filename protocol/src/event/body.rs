@@ -11,9 +11,10 @@ use super::{
     messages::GuestPosted,
     people::{
         ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
-        RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
-        UserRegistered, UsernameChosen,
+        RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UnkeyedSessionOpened,
+        UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
     },
+    service_key::ServiceKeySealed,
 };
 use crate::{
     DisplayName,
@@ -23,6 +24,8 @@ use crate::{
 
 /// Kind 2: messages that guests can write; others are of kind 4.
 const GUEST_POSTED: u16 = 2;
+/// Kind 12: sessions without a service key; others are of kind 35.
+const UNKEYED_SESSION_OPENED: u16 = 12;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -46,6 +49,9 @@ macro_rules! kinds {
                     Self::MessagePosted(body) if let Some(posted) = GuestPosted::of(body) => {
                         (GUEST_POSTED, codec::encode(&posted))
                     }
+                    Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::of(body) => {
+                        (UNKEYED_SESSION_OPENED, codec::encode(&opened))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -55,6 +61,8 @@ macro_rules! kinds {
                 match kind {
                     GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
                         .map(|posted| Self::MessagePosted(posted.into())),
+                    UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, EVENT_BYTES_MAX)
+                        .map(|opened| Self::SessionOpened(opened.into())),
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
@@ -80,7 +88,6 @@ kinds! {
     9 => PasswordChanged,
     10 => PasswordRehashed,
     11 => ResetLinkMade,
-    12 => SessionOpened,
     13 => SessionsEnded,
     14 => RefreshUsed,
     15 => SettingsChanged,
@@ -98,6 +105,8 @@ kinds! {
     27 => MessageEdited,
     28 => MessageDeleted,
     29 => ReactionSet,
+    34 => ServiceKeySealed,
+    35 => SessionOpened,
 }
 
 impl EventBody {
