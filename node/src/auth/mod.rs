@@ -6,6 +6,7 @@ mod one_time;
 mod password;
 mod password_pool;
 mod refresh;
+mod service_key;
 mod tokens;
 
 pub use login_queue::{Caller, RETRY_AFTER_S};
@@ -15,4 +16,5 @@ pub use password::{
 };
 pub use password_pool::{Overloaded, default_workers};
 pub use refresh::{BrowserToken, FamilyKey, RefreshToken, Verdict};
+pub use service_key::{ServiceKey, ServiceKeys};
 pub use tokens::{ACCESS_S, AccessTokens, Holder, TokenError};

@@ -7,7 +7,7 @@ use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people];
+const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people, keep_service_keys];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -39,6 +39,11 @@ fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
 /// 4: people and rooms of members have views.
 fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)?;
+    keep_digests(transaction)
+}
+
+/// 5: service keys have a view, and sessions say under which they were opened.
+fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 

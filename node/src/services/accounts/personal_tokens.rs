@@ -47,7 +47,7 @@ impl AccountsService {
         let expires_ms = expires_in_s.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1_000)));
         let checked = Checked { user, password };
         let kind = SessionKind::Personal(name.as_str().into());
-        let id = self.open(checked, kind, code.hash(), "", expires_ms).await?;
+        let id = self.open(checked, kind, (code.hash(), None), "", expires_ms).await?;
         let token = auth::PersonalToken { user: user.to_string(), id: id.to_string(), code };
         Ok(NewPersonalToken {
             id: id.to_string(),
