@@ -14,7 +14,7 @@ stop() {
 }
 trap stop EXIT
 
-"$bin/starling" cluster secret >"$data/secret"
+(umask 077 && "$bin/starling" cluster secret >"$data/secret")
 base=$((20000 + $$ % 2000 * 10))
 join=() nodes=()
 for n in 1 2 3; do

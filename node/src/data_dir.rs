@@ -1,6 +1,8 @@
 //! The data directory: who the node is (`node.json`), whom it knows (`members.json`), the store. Looking at it
 //! changes nothing; it is only made or written once a start can no longer fail for reasons outside of it.
 
+mod private;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -14,6 +16,8 @@ use starling_protocol::{
 };
 use thiserror::Error;
 
+use self::private::Tightened;
+pub use self::private::create_file as create_private_file;
 use crate::key_derivation::RootKey;
 
 const IDENTITY_FILE: &str = "node.json";
@@ -91,6 +95,12 @@ impl Identity {
     pub fn token_secret(&self) -> [u8; 32] {
         RootKey::new("starling node 1", &self.cursor_key()).expand(b"access tokens")
     }
+
+    /// Seals the service keys of a node without a cluster. Once it joins one, this still opens them, so that they can be
+    /// sealed anew under the cluster's secret.
+    pub fn sealing_key(&self) -> [u8; 32] {
+        RootKey::new("starling node 1", &self.cursor_key()).expand(b"service keys")
+    }
 }
 
 /// A directory that is a node's, or may become one.
@@ -140,9 +150,33 @@ impl DataDir {
         Ok((dir, Some(identity)))
     }
 
-    /// Makes the directory if it is missing.
+    /// Makes the directory if it is missing, for the node's own user alone.
     pub fn create(&self) -> Result<(), DataDirError> {
-        fs::create_dir_all(&self.path).map_err(|error| DataDirError::Io(self.path.clone(), error))
+        private::create_dir(&self.path).map_err(|error| DataDirError::Io(self.path.clone(), error))
+    }
+
+    /// Closes the directory and all in it to other users, and warns if it was open.
+    pub fn tighten(&self) {
+        let Tightened { was_open, open, failed } = match private::tighten(&self.path) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look at the permissions of the data directory");
+                return;
+            }
+        };
+        if was_open {
+            tracing::warn!(
+                open = Tightened::list(&open),
+                "other users of this machine could use the data directory; it is closed to them now. They may have read \
+                 messages, password hashes and secrets: unless you trust them, have passwords changed"
+            );
+        }
+        if !failed.is_empty() {
+            tracing::warn!(
+                failed = Tightened::list(&failed),
+                "cannot close this to other users: they may read secrets; run the node as the owner of its data directory"
+            );
+        }
     }
 
     /// Where the store is.

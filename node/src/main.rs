@@ -1,13 +1,20 @@
 //! The binary: reads flags, runs a node until it is told to stop, says in one line why it could not.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser;
 use data_encoding::HEXLOWER;
 use futures_util::FutureExt;
+use rustix::fs::Mode;
 use starling_node::{
     config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags},
     control::{self, Answer, AskError, Question, UserAct},
+    data_dir::create_private_file,
     logging,
     node::{Node, StartError},
     verify,
@@ -20,7 +27,11 @@ const REFUSED: u8 = 2;
 /// Signals that come within this are one wish to stop.
 const ONE_WISH: Duration = Duration::from_secs(1);
 
+/// Permissions that no file has that the program makes: those of everybody but its owner.
+const UMASK: Mode = Mode::RWXG.union(Mode::RWXO);
+
 fn main() -> ExitCode {
+    rustix::process::umask(UMASK);
     let Flags { command, serve } = match Flags::try_parse() {
         Ok(flags) => flags,
         Err(error) if error.use_stderr() => {
@@ -36,10 +47,7 @@ fn main() -> ExitCode {
         Some(Command::Verify(flags)) => verify::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
-        Some(Command::Cluster(ClusterCommand::Secret)) => {
-            println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
-            Ok(())
-        }
+        Some(Command::Cluster(ClusterCommand::Secret { out })) => new_secret(out.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,6 +60,26 @@ fn main() -> ExitCode {
 
 /// Why a command has no result: one line that says what to do.
 type Failure = Box<dyn std::error::Error>;
+
+fn new_secret(out: Option<&Path>) -> Result<(), Failure> {
+    let secret = HEXLOWER.encode(&rand::random::<[u8; 32]>());
+    let Some(out) = out else {
+        println!("{secret}");
+        return Ok(());
+    };
+    let write = || {
+        let mut file = create_private_file(out)?;
+        writeln!(file, "{secret}")?;
+        file.sync_all()
+    };
+    write().map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{} is there already: a cluster's secret is not overwritten", out.display())
+        }
+        _ => format!("cannot write {}: {error}", out.display()),
+    })?;
+    Ok(())
+}
 
 fn status(flags: &StatusFlags) -> Result<(), Failure> {
     match control::ask(&flags.data_dir, &Question::Status, |_| ())? {

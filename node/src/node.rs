@@ -100,6 +100,9 @@ pub struct Node {
 impl Node {
     /// Starts a node.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if let Some(cluster) = &config.cluster {
+            cluster.warn_of_open_secret();
+        }
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
         let listeners = Listeners::bind(&config).await?;
         let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
@@ -176,6 +179,7 @@ fn open_store(
     fingerprint: Option<String>,
 ) -> Result<Store, StartError> {
     dir.create()?;
+    dir.tighten();
     if fresh {
         dir.create_identity(&identity.in_cluster(fingerprint.clone()))?;
     }

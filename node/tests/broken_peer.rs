@@ -21,7 +21,7 @@ use starling_protocol::{
 };
 use support::{Node, PATIENCE, eventually, http};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 const ME: NodeId = NodeId([7; 16]);
 /// The code with which a node closes the link to a peer that breaks the protocol.
 const PROTOCOL_CLOSE: u32 = 3;

@@ -1,5 +1,6 @@
 //! What a session is kept by: refresh tokens, each good for one step, and the cookie of a browser. Both are MACs under
-//! the session's own key (its 'family'), which its event holds: any node makes and judges them, and nothing is stored.
+//! the session's own key (its 'family'), which is derived from the service key and random bytes in its event: any node
+//! makes and judges them, and nothing more is stored.
 //!
 //! `RT(n)` is `HMAC(family key, n)` rather than a chain from `RT(n-1)`. What a chain gives, this gives: the successor is
 //! the same wherever it is asked for, and who has one token learns nothing of the next. It takes one step for any n.
@@ -12,11 +13,11 @@ const BROWSER: &str = "starling_bs_";
 /// Length of a token's MAC.
 const MAC_BYTES: usize = 32;
 
-/// The key of one session: 32 random bytes.
+/// The key of one session.
 pub struct FamilyKey(hmac::Key);
 
 impl FamilyKey {
-    /// Of the bytes in the session's event.
+    /// Of 32 secret bytes; see [`super::ServiceKey::family`].
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }

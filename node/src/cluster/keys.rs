@@ -54,6 +54,8 @@ pub struct ClusterKeys {
     pub cursor_key: [u8; 32],
     /// The keys of access tokens are derived from it.
     pub token_secret: [u8; 32],
+    /// Seals service keys.
+    pub sealing_key: [u8; 32],
     /// Lets a restarted node tell its peers at once that their old connections are over.
     pub reset_key: hmac::Key,
 }
@@ -75,6 +77,7 @@ impl ClusterKeys {
             ca,
             fingerprint,
             token_secret: root.expand(b"access tokens"),
+            sealing_key: root.expand(b"service keys"),
             cursor_key: root.expand(b"cursors"),
             reset_key: hmac::Key::new(hmac::HMAC_SHA256, &root.expand(b"stateless resets")),
         })

@@ -28,6 +28,12 @@ pub enum ConfigError {
          'starling cluster secret' makes a good one"
     )]
     SecretShort,
+    /// Long, and guessable all the same.
+    #[error(
+        "the cluster secret can be guessed: it repeats itself or has few different characters; \
+         'starling cluster secret' makes a good one"
+    )]
+    SecretWeak,
     /// Cluster settings without one.
     #[error(
         "a cluster needs a secret that all its nodes share: make one with 'starling cluster secret' \

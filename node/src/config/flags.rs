@@ -87,8 +87,12 @@ pub struct PasswordFlags {
 /// Setting up a cluster.
 #[derive(Debug, Subcommand)]
 pub enum ClusterCommand {
-    /// Print a new secret for a cluster.
-    Secret,
+    /// Print a new secret for a cluster, or write it into a file.
+    Secret {
+        /// Write it into this new file, which only its owner can read.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// `starling status`

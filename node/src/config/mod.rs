@@ -7,6 +7,7 @@ mod file;
 mod flags;
 mod limits;
 mod secret;
+mod secret_strength;
 
 use std::{
     collections::BTreeMap,
@@ -115,6 +116,8 @@ pub struct ClusterConfig {
     pub expect_peers: bool,
     /// What all nodes share.
     pub secret: ClusterSecret,
+    /// The file from which the secret was read.
+    pub secret_from: Option<PathBuf>,
 }
 
 /// How log lines look.
@@ -134,10 +137,10 @@ impl Config {
     /// Resolves flags and environment (which clap has merged) over the file over the defaults.
     pub fn resolve(flags: ServeFlags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::File::read).transpose()?.unwrap_or_default();
-        let secret = secret::resolve(
-            flags.cluster_secret.or(file.cluster.secret),
-            flags.cluster_secret_file.or(file.cluster.secret_file),
-        )?;
+        let secret_from = flags.config.as_ref().filter(|_| file.cluster.secret.is_some());
+        let secret_file = flags.cluster_secret_file.or(file.cluster.secret_file);
+        let secret_from = secret_file.as_ref().or(secret_from).cloned();
+        let secret = secret::resolve(flags.cluster_secret.or(file.cluster.secret), secret_file)?;
         let join = if flags.join.is_empty() { file.cluster.join } else { flags.join };
         let join =
             join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
@@ -148,7 +151,7 @@ impl Config {
         let cluster = match secret {
             Some(secret) => {
                 let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
-                Some(ClusterConfig { listen, advertise, join, expect_peers, secret })
+                Some(ClusterConfig { listen, advertise, join, expect_peers, secret, secret_from })
             }
             None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
                 return Err(ConfigError::SecretMissing);
@@ -268,7 +271,7 @@ mod tests {
         Config::resolve(flags.serve)
     }
 
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {

@@ -21,7 +21,7 @@ use super::{
     cluster_start::{ClusterStart, Joined},
 };
 use crate::{
-    auth::Passwords,
+    auth::{Passwords, ServiceKeys},
     cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService, SealAnew,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -147,7 +147,11 @@ impl Core {
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
         let (serving, drain) = Drain::new();
-        let (accounts, administration) = accounts(config, &base, token_secret, cluster.as_ref())?;
+        let service_keys = service_keys(identity, cluster.as_ref());
+        background
+            .push(supervisor.start(SealAnew { base: base.clone(), service_keys: service_keys.clone() }));
+        let (accounts, administration) =
+            accounts(config, &base, token_secret, service_keys, cluster.as_ref())?;
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
@@ -265,6 +269,7 @@ fn accounts(
     config: &Config,
     base: &Base,
     token_secret: [u8; 32],
+    service_keys: ServiceKeys,
     cluster: Option<&Joined>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
     let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
@@ -272,11 +277,20 @@ fn accounts(
     let accounts = AccountsService::new(AccountsStart {
         base: base.clone(),
         token_secret,
+        service_keys,
         passwords,
         mode: config.registration,
         members: cluster.map(|joined| Arc::clone(&joined.members)),
     });
     Ok((Arc::new(accounts), Arc::new(administration)))
+}
+
+/// Seals under the cluster's secret, if there is one. What the node sealed while it was alone opens by its own.
+fn service_keys(identity: &Identity, cluster: Option<&Joined>) -> ServiceKeys {
+    match cluster {
+        Some(joined) => ServiceKeys::new(joined.keys.sealing_key, &[identity.sealing_key()]),
+        None => ServiceKeys::new(identity.sealing_key(), &[]),
+    }
 }
 
 fn settings(config: &Config, identity: &Identity) -> WebSettings {

@@ -7,8 +7,15 @@ use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] =
-    &[create_tables, keep_digests, tell_guests_apart, keep_people, compare_looks, end_sessions_for_good];
+const STEPS: &[Step] = &[
+    create_tables,
+    keep_digests,
+    tell_guests_apart,
+    keep_people,
+    compare_looks,
+    end_sessions_for_good,
+    keep_service_keys,
+];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -50,6 +57,11 @@ fn compare_looks(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 /// 6: accounts know up to where their sessions have ended: being disabled ends them for good, a new password ends tokens.
 fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    keep_digests(transaction)
+}
+
+/// 7: service keys have a view, and sessions say under which they were opened.
+fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 

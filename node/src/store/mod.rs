@@ -45,6 +45,8 @@ pub use self::{
     verify::Report,
 };
 
+use crate::data_dir::create_private_file;
+
 /// Bytes of pages that redb keeps in memory. Hot pages of a busy node fit; its default is 1 GiB.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -127,6 +129,8 @@ impl Store {
     fn make_file(path: &Path) -> Result<(), DatabaseError> {
         let unfinished = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unfinished);
+        // redb would let others read it. An empty file is to it as none.
+        create_private_file(&unfinished).map_err(redb::StorageError::Io)?;
         drop(Database::create(&unfinished)?);
         let place = || {
             // Another process may have been faster, and has it open.

@@ -4,12 +4,13 @@ use std::iter;
 
 use starling_protocol::{
     Pos, RoomId, Scope, SessionId, UserId, Username,
-    event::NotifyLevel,
+    event::{NotifyLevel, ServiceKeyId},
     merge::{
         contact::{Relation, Side, Sides},
         member::Member,
         read_mark::ReadMark,
         register::Register,
+        service_key::ServiceKeyState,
         session::SessionState,
         user::{self, ClaimState, UserState},
     },
@@ -20,7 +21,10 @@ use super::{
     StoreError,
     apply::parse,
     records::{Records, Row, Rows},
-    views::{self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, Session, User, name_key},
+    views::{
+        self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, ServiceKey, Session, User,
+        name_key,
+    },
 };
 
 /// Somebody as others see him.
@@ -218,6 +222,20 @@ impl<T: Rows> Records<T> {
             }
         }
         Ok(None)
+    }
+
+    /// What is known of a service key.
+    pub fn service_key(&self, key: ServiceKeyId) -> Result<Option<ServiceKeyState>, StoreError> {
+        self.get::<ServiceKey>(&Scope::cluster(), &key.0)
+    }
+
+    /// All service keys, the earliest first. There are few: one of each node that was alone once.
+    pub fn service_keys(&self) -> Result<Vec<(ServiceKeyId, ServiceKeyState)>, StoreError> {
+        let rows = self.scan::<ServiceKey>(&Scope::cluster(), &[])?;
+        let keys = rows.map(|row| row.and_then(|(id, state)| Ok((ServiceKeyId(id_of(&id)?), state))));
+        let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
+        keys.sort_by_key(|(_, state)| state.first);
+        Ok(keys)
     }
 
     /// What is known of a session.

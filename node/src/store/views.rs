@@ -14,6 +14,7 @@ use starling_protocol::{
         read_mark::ReadMark,
         register::Register,
         room::MemberRoom,
+        service_key::ServiceKeyState,
         session::SessionState,
         user::{ClaimState, UserState},
     },
@@ -82,6 +83,8 @@ views! {
     23 OpenInvite: ();
     /// Room; code → how many came with it.
     24 InviteUses: u32;
+    /// Cluster; service key → its seals.
+    34 ServiceKey: ServiceKeyState;
 }
 
 /// How many stand to a room in some way.

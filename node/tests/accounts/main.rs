@@ -9,4 +9,8 @@ mod on_disk;
 mod oneself;
 mod quick_rooms;
 mod refresh;
+mod stolen_store;
+mod thief;
 mod tokens;
+#[path = "../administration/visitor.rs"]
+mod visitor;

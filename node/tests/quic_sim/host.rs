@@ -31,7 +31,7 @@ use crate::{
 
 /// Below so much free room users are refused.
 pub const DISK_RESERVE_BYTES: u64 = 1 << 20;
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 
 /// A running process.
 pub struct Run {

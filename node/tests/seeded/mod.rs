@@ -65,6 +65,7 @@ pub fn seed(node: &Node, names: &[&str]) -> Seed {
             key: code.hash(),
             user_agent: "".into(),
             expires_ms: None,
+            service_key: None,
         };
         write(EventDraft::new(Scope::user(user), opened));
         let role = if n == 1 { Role::Owner } else { Role::Member };

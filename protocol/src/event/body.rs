@@ -12,8 +12,9 @@ use super::{
     people::{
         ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged, PasswordRehashed,
         ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded,
-        SettingsChanged, UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
+        SettingsChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
     },
+    service_key::ServiceKeySealed,
 };
 use crate::{
     DisplayName,
@@ -29,6 +30,8 @@ const TEXT_EDITED: u16 = 27;
 const PASSWORD_CHANGED_KEEPING_TOKENS: u16 = 9;
 /// Kind 42: changes of a password that end them.
 const PASSWORD_CHANGED: u16 = 42;
+/// Kind 12: sessions without a service key; others are of kind 35.
+const UNKEYED_SESSION_OPENED: u16 = 12;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -61,6 +64,9 @@ macro_rules! kinds {
                             if body.keep_tokens { PASSWORD_CHANGED_KEEPING_TOKENS } else { PASSWORD_CHANGED };
                         (kind, codec::encode(&PasswordChange::of(body)))
                     }
+                    Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::of(body) => {
+                        (UNKEYED_SESSION_OPENED, codec::encode(&opened))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -77,6 +83,8 @@ macro_rules! kinds {
                             change.into_event(kind == PASSWORD_CHANGED_KEEPING_TOKENS).into()
                         })
                     }
+                    UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, EVENT_BYTES_MAX)
+                        .map(|opened| Self::SessionOpened(opened.into())),
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
@@ -107,7 +115,6 @@ kinds! {
     8 => ProfileChanged,
     10 => PasswordRehashed,
     11 => ResetLinkMade,
-    12 => SessionOpened,
     13 => SessionsEnded,
     14 => RefreshUsed,
     15 => SettingsChanged,
@@ -124,6 +131,8 @@ kinds! {
     26 => InviteRevoked,
     28 => MessageDeleted,
     29 => ReactionSet,
+    34 => ServiceKeySealed,
+    35 => SessionOpened,
     40 => MessageEdited,
 }
 

@@ -6,12 +6,13 @@ mod messages;
 mod people;
 mod rooms;
 mod scope;
+mod service_key;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope};
+pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
 use crate::{
     Hlc, OriginId, Pos,
     codec::{self, DecodeError},
@@ -184,6 +185,27 @@ mod tests {
             assert_eq!(kind, number);
             assert_eq!(EventBody::decode(kind, payload).unwrap(), body);
         }
+    }
+
+    /// Promise: sessions that an earlier version logged, and personal tokens, keep their kind and their bytes.
+    #[test]
+    fn a_session_has_the_kind_that_its_service_key_says() {
+        let opened = |service_key| SessionOpened {
+            session: crate::SessionId([1; 16]),
+            kind: SessionKind::Cookie,
+            password: Pos::MIN,
+            key: [2; 32],
+            user_agent: "".into(),
+            expires_ms: None,
+            service_key,
+        };
+        // What the first version to have sessions wrote for this one.
+        let old = [&[1][..], &[1; 16], &[1], &[0; 19], &[2; 32], &[0, 0]].concat();
+        assert_eq!(EventBody::from(opened(None)).encode(), (12, Bytes::from(old.clone())));
+        assert_eq!(EventBody::decode(12, old.into()).unwrap(), opened(None).into());
+        let keyed = EventBody::from(opened(Some(ServiceKeyId([3; 16]))));
+        let (kind, payload) = keyed.encode();
+        assert_eq!((kind, EventBody::decode(kind, payload).unwrap()), (35, keyed));
     }
 
     #[test]

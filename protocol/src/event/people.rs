@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ServiceKeyId;
 use crate::{DisplayName, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector};
 
 /// An account was registered under a name, to which this is its claim.
@@ -107,12 +108,45 @@ pub struct SessionOpened {
     pub kind: SessionKind,
     /// The password change that was checked.
     pub password: Pos,
-    /// The family key from which its tokens are derived, or a personal token's hash; zero once it is erased.
+    /// The random bytes from which, with the service key, the session's family key is derived; or a personal token's
+    /// hash. Zero once it is erased.
     pub key: [u8; 32],
     /// What the client says that it is, cut to 200 characters.
     pub user_agent: Box<str>,
     /// When it ends unless it is renewed (Unix milliseconds); `None` for a personal token without an end.
     pub expires_ms: Option<u64>,
+    /// The service key under which its tokens are made. `None` for a personal token, and for sessions of kind 12, which
+    /// were opened when the event held the family key itself: these have ended.
+    pub service_key: Option<ServiceKeyId>,
+}
+
+/// Kind 12: a session without a service key.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UnkeyedSessionOpened {
+    session: SessionId,
+    kind: SessionKind,
+    password: Pos,
+    key: [u8; 32],
+    user_agent: Box<str>,
+    expires_ms: Option<u64>,
+}
+
+impl UnkeyedSessionOpened {
+    pub(super) fn of(opened: &SessionOpened) -> Option<Self> {
+        let SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key: None } =
+            opened.clone()
+        else {
+            return None;
+        };
+        Some(Self { session, kind, password, key, user_agent, expires_ms })
+    }
+}
+
+impl From<UnkeyedSessionOpened> for SessionOpened {
+    fn from(opened: UnkeyedSessionOpened) -> Self {
+        let UnkeyedSessionOpened { session, kind, password, key, user_agent, expires_ms } = opened;
+        Self { session, kind, password, key, user_agent, expires_ms, service_key: None }
+    }
 }
 
 /// Sessions ended, for good.

@@ -24,6 +24,11 @@ impl Scope {
     /// `kind` of a user's scope.
     const USER: u8 = 2;
 
+    /// What belongs to the whole cluster and is one heap, for it is little.
+    pub fn cluster() -> Self {
+        Self { kind: Self::CLUSTER, id: Box::new([]) }
+    }
+
     /// A share of what belongs to the whole cluster: by the first byte of a key, so that it is not one heap.
     pub fn shard(byte: u8) -> Self {
         Self { kind: Self::CLUSTER, id: Box::new([byte]) }

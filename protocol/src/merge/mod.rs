@@ -10,6 +10,7 @@ pub mod message;
 pub mod read_mark;
 pub mod register;
 pub mod room;
+pub mod service_key;
 pub mod session;
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,10 @@ use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 use super::{
     AccountsService,
     known::{Known, known},
-    unauthenticated,
+    not_known_yet, unauthenticated,
 };
 use crate::{
-    auth::{BrowserToken, Code, FamilyKey, PersonalToken, TokenError},
+    auth::{BrowserToken, Code, PersonalToken, TokenError},
     store::{Decide, Decision, Tables},
 };
 
@@ -33,15 +33,18 @@ enum Proof {
 impl Authentication for AccountsService {
     async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
         let (user, session, proof) = self.read(credentials)?;
-        let Known { state, lives, admin } = self.known(user, session).await?;
-        let opened = state.opened.as_ref().map(|(_, opened)| opened).filter(|_| lives);
-        let proven = opened.is_some_and(|opened| match &proof {
+        let known = self.known(user, session).await?;
+        let opened = known.state.opened.as_ref().map(|(_, opened)| opened).filter(|_| known.lives);
+        let opened = opened.ok_or_else(unauthenticated)?;
+        let proven = match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
-            Proof::Cookie(token) => {
-                opened.kind == SessionKind::Cookie && token.is_authentic(&FamilyKey::new(&opened.key))
+            Proof::Cookie(token) if opened.kind == SessionKind::Cookie => {
+                token.is_authentic(&known.family(&self.service_keys).ok_or_else(not_known_yet)?)
             }
+            Proof::Cookie(_) => false,
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),
-        });
+        };
+        let Known { state, admin, .. } = known;
         if !proven {
             return Err(unauthenticated());
         }

@@ -12,8 +12,11 @@ mod profile;
 mod refresh;
 mod registration;
 mod service;
+mod service_keys;
 mod sessions;
 mod settings;
+
+pub use self::service_keys::SealAnew;
 
 use std::sync::Arc;
 
@@ -21,7 +24,7 @@ use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
 use starling_web::service::{Identity, Refusal, RegistrationMode};
 
 use crate::{
-    auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S},
+    auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S, ServiceKeys},
     cluster::Members,
     services::Base,
     store::{Records, Rows, StoreError},
@@ -32,6 +35,7 @@ use crate::{
 pub struct AccountsService {
     base: Base,
     tokens: Arc<AccessTokens>,
+    service_keys: ServiceKeys,
     passwords: Arc<Passwords>,
     mode: RegistrationMode,
     /// Nobody, if there is no cluster.
@@ -44,6 +48,8 @@ pub struct AccountsStart {
     pub base: Base,
     /// From which keys of access tokens are derived; all nodes of a cluster have the same.
     pub token_secret: [u8; 32],
+    /// Opens and seals the keys of which those of sessions are derived.
+    pub service_keys: ServiceKeys,
     /// Hashes passwords; one for the whole node.
     pub passwords: Arc<Passwords>,
     /// Who may make an account.
@@ -66,9 +72,9 @@ struct Checked {
 impl AccountsService {
     /// Ready to serve.
     pub fn new(start: AccountsStart) -> Self {
-        let AccountsStart { base, token_secret, passwords, mode, members } = start;
+        let AccountsStart { base, token_secret, service_keys, passwords, mode, members } = start;
         let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
-        Self { base, tokens, passwords, mode, members }
+        Self { base, tokens, service_keys, passwords, mode, members }
     }
 }
 

@@ -38,7 +38,7 @@ impl AccountsService {
         let now_ms = self.base.machine.now_ms();
         let expires_ms = Some(now_ms.saturating_add(expires_in_s.saturating_mul(1_000)));
         let kind = SessionKind::Personal(name.as_str().into());
-        let id = self.open(checked, kind, code.hash(), "", expires_ms).await?;
+        let id = self.open(checked, kind, (code.hash(), None), "", expires_ms).await?;
         SecurityEvent::TokenMade.by(who.user).session(id).record();
         let token = auth::PersonalToken { user: who.user.to_string(), id: id.to_string(), code };
         Ok(NewPersonalToken {

@@ -16,7 +16,7 @@ use super::{
     unauthenticated,
 };
 use crate::{
-    auth::{FamilyKey, RefreshToken, Verdict},
+    auth::{RefreshToken, Verdict},
     store::{Decide, Decision, StoreError, Tables},
 };
 
@@ -27,10 +27,13 @@ impl AccountsService {
         let session = SessionId::parse(&token.session).ok().flatten().ok_or_else(unauthenticated)?;
         let now_ms = self.base.machine.now_ms();
         let judge = async || {
-            let Known { state, lives, .. } = self.known(user, session).await?;
-            let opened = state.opened.filter(|(_, opened)| lives && opened.kind == SessionKind::Tokens);
-            let (_, opened) = opened.ok_or_else(unauthenticated)?;
-            Ok::<_, Refusal>(token.judge(&FamilyKey::new(&opened.key), state.used))
+            let known = self.known(user, session).await?;
+            let opened = known.state.opened.as_ref();
+            if !opened.is_some_and(|(_, opened)| known.lives && opened.kind == SessionKind::Tokens) {
+                return Err(unauthenticated());
+            }
+            let family = known.family(&self.service_keys).ok_or_else(not_known_yet)?;
+            Ok::<_, Refusal>(token.judge(&family, known.state.used))
         };
         let mut verdict = judge().await?;
         if verdict == Verdict::Unknown {
@@ -79,7 +82,10 @@ fn use_token(
 
 #[cfg(test)]
 mod tests {
-    use starling_protocol::{ErrorCode, EventDraft, event::SessionOpened};
+    use starling_protocol::{
+        ErrorCode, EventDraft,
+        event::{ServiceKeyId, SessionOpened},
+    };
 
     use super::*;
     use crate::{
@@ -94,7 +100,8 @@ mod tests {
         let password = account.password().unwrap().change;
         let session = SessionId([1; 16]);
         let (kind, user_agent, expires_ms) = (SessionKind::Tokens, "".into(), Some(u64::MAX));
-        let opened = SessionOpened { session, kind, password, key: [1; 32], user_agent, expires_ms };
+        let (key, service_key) = ([1; 32], Some(ServiceKeyId([1; 16])));
+        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         node.write(EventDraft::new(Scope::user(ANN), opened));
         for (n, expected) in [(0, "used"), (0, "the same"), (1, "used"), (0, "refused")] {
             let came_of_it = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {

@@ -2,7 +2,7 @@
 
 use starling_protocol::{
     ErrorCode, EventDraft, Scope, SessionId, UserId,
-    event::{SessionKind, SessionOpened, SessionsEnded},
+    event::{ServiceKeyId, SessionKind, SessionOpened, SessionsEnded},
     limits::{PERSONAL_TOKENS_MAX, SESSIONS_MAX, USER_AGENT_CHARS_MAX},
     merge::{session::SessionState, user::SessionEnds},
 };
@@ -55,11 +55,12 @@ impl AccountsService {
         kind: SessionKind,
         user_agent: &str,
     ) -> Result<Opened, Refusal> {
+        let service_key = self.service_key().await?;
         let key = self.base.machine.random();
         let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
-        let id = self.open(checked, kind, key, user_agent, expires_ms).await?;
+        let id = self.open(checked, kind, (key, Some(service_key.id)), user_agent, expires_ms).await?;
         SecurityEvent::LoginSucceeded.by(checked.user).session(id).record();
-        Ok(Opened { id, family: FamilyKey::new(&key) })
+        Ok(Opened { id, family: service_key.family(&key) })
     }
 
     /// Opens a session, if what was checked still holds. Ends those that are over, and if there are too many logins the
@@ -68,14 +69,14 @@ impl AccountsService {
         &self,
         Checked { user, password }: Checked,
         kind: SessionKind,
-        key: [u8; 32],
+        (key, service_key): ([u8; 32], Option<ServiceKeyId>),
         user_agent: &str,
         expires_ms: Option<u64>,
     ) -> Result<SessionId, Refusal> {
         let session = SessionId(self.base.machine.random());
         let now_ms = self.base.machine.now_ms();
         let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into();
-        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms };
+        let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         let decide = move |tables: &Tables<'_>| {
             let records = &tables.records;
             if password_of(records, user, |password| password.change)? != Some(password) {

@@ -14,10 +14,16 @@ use starling_protocol::{
     Event, EventBody, MessagePosted, NameShared, Pos, RoomCreated, RoomId, Scope, ScopeDigest, codec,
     frame::client::ListedMessage,
     limits::EVENT_BYTES_MAX,
-    merge::room::{self, RoomState},
+    merge::{
+        room::{self, RoomState},
+        service_key,
+    },
 };
 
-use super::{Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, tables};
+use super::{
+    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, tables,
+    views::ServiceKey,
+};
 
 /// A message of a quick room that is listed now, or listed otherwise than before: its room and rendering input.
 pub type Listed = (RoomId, ListedMessage);
@@ -116,6 +122,12 @@ impl<'txn> Tables<'txn> {
         self.book.applied(event, &touched);
         if let Some(user) = event.scope.as_user() {
             self.apply_person(user, event)?;
+        }
+        if let EventBody::ServiceKeySealed(sealed) = &event.body
+            && event.scope == Scope::cluster()
+        {
+            let rule = |state| service_key::sealed(state, event.pos(), sealed);
+            self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {

@@ -19,7 +19,7 @@ type Fact = (Scope, EventBody);
 
 /// The log of each node, by its index.
 pub fn logs() -> impl Strategy<Value = Vec<Vec<Event>>> {
-    let fact = prop_oneof![4 => of_people(), 3 => of_rooms(), 5 => of_messages()];
+    let fact = prop_oneof![4 => of_people(), 3 => of_rooms(), 5 => of_messages(), 1 => of_the_cluster()];
     vec((0..ORIGINS, 1_u64..16, fact), 1..48).prop_map(written)
 }
 
@@ -133,19 +133,31 @@ fn session() -> impl Strategy<Value = SessionId> {
     (0_u8..3).prop_map(|n| SessionId([n; 16]))
 }
 
+fn service_key() -> impl Strategy<Value = ServiceKeyId> {
+    (0_u8..2).prop_map(|n| ServiceKeyId([n; 16]))
+}
+
+/// Seals of two keys under two secrets.
+fn of_the_cluster() -> impl Strategy<Value = Fact> {
+    (service_key(), 0_u8..2, 0_u8..9).prop_map(|(key, secret, n)| {
+        let secret = SecretId([secret; 16]);
+        (Scope::cluster(), ServiceKeySealed { key, secret, nonce: [n; 12], sealed: [n; 48].into() }.into())
+    })
+}
+
 fn of_people() -> impl Strategy<Value = Fact> {
     let kind = select(vec![SessionKind::Tokens, SessionKind::Cookie, SessionKind::Personal("secret".into())]);
-    let opened =
-        (session(), kind, place(), option::of(0_u64..9)).prop_map(|(session, kind, password, expires_ms)| {
-            SessionOpened {
-                session,
-                kind,
-                password,
-                key: *b"secret secret secret secret secr",
-                user_agent: "secret".into(),
-                expires_ms,
-            }
-        });
+    let opened = (session(), kind, place(), option::of(0_u64..9), option::of(service_key())).prop_map(
+        |(session, kind, password, expires_ms, service_key)| SessionOpened {
+            session,
+            kind,
+            password,
+            key: *b"secret secret secret secret secr",
+            user_agent: "secret".into(),
+            expires_ms,
+            service_key,
+        },
+    );
     let stance = select(vec![Stance::None, Stance::Yes, Stance::Blocked]);
     let seen = vec((0..ORIGINS, 0_u64..9), 0..3)
         .prop_map(|seen| seen.into_iter().map(|(n, seq)| (origin(n), seq)).collect::<VersionVector>());

@@ -1,0 +1,172 @@
+//! The service key, of which sessions' family keys are derived, and its seal: who has the log has not yet the key, which is
+//! encrypted under a secret that no log holds (the cluster's, or a lone node's own).
+
+use std::sync::Arc;
+
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use starling_protocol::{
+    event::{SecretId, ServiceKeyId, ServiceKeySealed},
+    merge::service_key::ServiceKeyState,
+};
+
+use super::FamilyKey;
+use crate::key_derivation::RootKey;
+
+/// Binds a seal to this use of the secret and this format.
+const ASSOCIATED_DATA: &[u8] = b"starling service key 1";
+
+/// A service key that was opened.
+pub struct ServiceKey {
+    root: RootKey,
+    /// Names it.
+    pub id: ServiceKeyId,
+}
+
+impl ServiceKey {
+    /// Of 32 random bytes.
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        let root = RootKey::new("starling service key 1", bytes);
+        let id = ServiceKeyId(first_half(&root.expand(b"id")));
+        Self { root, id }
+    }
+
+    /// The family key of a session, of the random bytes in its event.
+    pub fn family(&self, session_bytes: &[u8; 32]) -> FamilyKey {
+        FamilyKey::new(&self.root.expand(&[&b"session family "[..], session_bytes].concat()))
+    }
+}
+
+/// A secret that opens and seals.
+struct Sealing {
+    id: SecretId,
+    key: LessSafeKey,
+}
+
+/// Seals and opens service keys, under the secrets that this node has.
+#[derive(Clone)]
+pub struct ServiceKeys {
+    /// The first seals; all open.
+    secrets: Arc<[Sealing]>,
+}
+
+impl ServiceKeys {
+    /// Of the sealing keys that were derived from the node's secrets: the one under which it seals, then others that open
+    /// what was sealed before.
+    pub fn new(sealing: [u8; 32], others: &[[u8; 32]]) -> Self {
+        let secret = |bytes: &[u8; 32]| {
+            let root = RootKey::new("starling seal of service keys 1", bytes);
+            let key = UnboundKey::new(&CHACHA20_POLY1305, &root.expand(b"key"));
+            let key = LessSafeKey::new(key.expect("the cipher takes keys of 32 bytes"));
+            Sealing { id: SecretId(first_half(&root.expand(b"id"))), key }
+        };
+        Self { secrets: std::iter::once(&sealing).chain(others).map(secret).collect() }
+    }
+
+    /// Seals a key under the first secret; `nonce` is drawn at random.
+    pub fn seal(&self, key: &[u8; 32], nonce: [u8; 12]) -> ServiceKeySealed {
+        let id = ServiceKey::new(key).id;
+        let Sealing { id: secret, key: sealing } = &self.secrets[0];
+        let mut sealed = key.to_vec();
+        sealing
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound_to(id, *secret), &mut sealed)
+            .expect("32 bytes are within what the cipher takes");
+        ServiceKeySealed { key: id, secret: *secret, nonce, sealed: sealed.into() }
+    }
+
+    /// Opens a key; nothing if it is sealed under none of the secrets.
+    pub fn open(&self, id: ServiceKeyId, state: &ServiceKeyState) -> Option<ServiceKey> {
+        self.open_bytes(id, state).map(|bytes| ServiceKey::new(&bytes))
+    }
+
+    /// Seals a key under the first secret that another opens; nothing if that is done, or cannot be.
+    pub fn sealed_anew(
+        &self,
+        id: ServiceKeyId,
+        state: &ServiceKeyState,
+        nonce: [u8; 12],
+    ) -> Option<ServiceKeySealed> {
+        if state.seals.contains_key(&self.secrets[0].id) {
+            return None;
+        }
+        self.open_bytes(id, state).map(|bytes| self.seal(&bytes, nonce))
+    }
+
+    fn open_bytes(&self, id: ServiceKeyId, state: &ServiceKeyState) -> Option<[u8; 32]> {
+        self.secrets.iter().find_map(|secret| {
+            let seal = state.seals.get(&secret.id)?;
+            let nonce = Nonce::assume_unique_for_key(seal.nonce);
+            let mut sealed = seal.sealed.to_vec();
+            let opened = secret.key.open_in_place(nonce, bound_to(id, secret.id), &mut sealed).ok()?;
+            let bytes = <[u8; 32]>::try_from(&*opened).ok()?;
+            (ServiceKey::new(&bytes).id == id).then_some(bytes)
+        })
+    }
+}
+
+fn bound_to(key: ServiceKeyId, secret: SecretId) -> Aad<Vec<u8>> {
+    Aad::from([ASSOCIATED_DATA, &key.0, &secret.0].concat())
+}
+
+fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
+    *bytes.first_chunk().expect("16 of 32")
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_protocol::{Pos, merge::service_key::sealed};
+
+    use super::*;
+    use crate::auth::BrowserToken;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn id() -> ServiceKeyId {
+        ServiceKey::new(&KEY).id
+    }
+
+    /// Promise: a session survives that a lone node joins a cluster, on all of its nodes.
+    #[test]
+    fn what_a_lone_node_sealed_opens_in_the_cluster_once_it_is_sealed_anew() {
+        let (lone, elsewhere) = (ServiceKeys::new([1; 32], &[]), ServiceKeys::new([2; 32], &[[3; 32]]));
+        let joined = ServiceKeys::new([2; 32], &[[1; 32]]);
+        let cookie = ServiceKey::new(&KEY).family(&[5; 32]).browser_token("s1", "ada");
+        let opens = |keys: &ServiceKeys, state: &ServiceKeyState| {
+            let key = keys.open(id(), state)?;
+            assert!(BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[5; 32])));
+            assert!(!BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[6; 32])));
+            Some(())
+        };
+        let state = sealed(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
+        assert_eq!(lone.sealed_anew(id(), &state, [8; 12]), None);
+        assert_eq!(elsewhere.sealed_anew(id(), &state, [8; 12]), None, "it cannot open it");
+        assert_eq!(
+            (opens(&lone, &state), opens(&joined, &state), opens(&elsewhere, &state)),
+            (Some(()), Some(()), None)
+        );
+        let anew = joined.sealed_anew(id(), &state, [8; 12]).unwrap();
+        let state = sealed(Some(state), Pos::MIN, &anew);
+        assert_eq!(joined.sealed_anew(id(), &state, [7; 12]), None, "that is done");
+        assert_eq!((opens(&joined, &state), opens(&elsewhere, &state)), (Some(()), Some(())));
+    }
+
+    #[test]
+    fn a_seal_that_was_altered_or_is_of_another_key_does_not_open() {
+        let keys = ServiceKeys::new([1; 32], &[]);
+        let right = keys.seal(&KEY, [9; 12]);
+        let opens = |id, event: &ServiceKeySealed| keys.open(id, &sealed(None, Pos::MIN, event)).is_some();
+        assert!(opens(id(), &right));
+        assert!(!opens(ServiceKeyId([0; 16]), &right));
+        assert!(!opens(id(), &ServiceKeySealed { nonce: [8; 12], ..right.clone() }));
+        for at in 0..right.sealed.len() {
+            let mut altered = right.clone();
+            altered.sealed[at] ^= 1;
+            assert!(!opens(id(), &altered));
+        }
+        for short in [0, 16, 47] {
+            assert!(!opens(
+                id(),
+                &ServiceKeySealed { sealed: right.sealed[..short].into(), ..right.clone() }
+            ));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Which service key serves new sessions, how one is made, and how those of a lone node are sealed anew once it is part of
+//! a cluster.
+
+use std::time::Duration;
+
+use starling_protocol::{EventDraft, Scope};
+use starling_web::service::Refusal;
+use tokio::time::sleep;
+
+use super::{AccountsService, not_known_yet};
+use crate::{
+    auth::{ServiceKey, ServiceKeys},
+    services::Base,
+    store::{Decision, Records, Rows, StoreError, Tables},
+    supervisor::Part,
+};
+
+/// How long to wait before service keys are sealed anew again, after that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl AccountsService {
+    /// The service key of new sessions. The first one to be needed is made.
+    pub(super) async fn service_key(&self) -> Result<ServiceKey, Refusal> {
+        if let Some(key) = self.find_service_key().await? {
+            return Ok(key);
+        }
+        // Others may have made one.
+        self.base.driver.barrier().await;
+        let made = self.service_keys.seal(&self.base.machine.random(), self.base.machine.random());
+        let keys = self.service_keys.clone();
+        let make = move |tables: &Tables<'_>| {
+            Ok(match current(&keys, &tables.records)? {
+                Some(_) => Decision::Nothing,
+                None => Decision::one(Scope::cluster(), made.clone()),
+            })
+        };
+        self.base.decide(make).await?;
+        self.find_service_key().await?.ok_or_else(not_known_yet)
+    }
+
+    async fn find_service_key(&self) -> Result<Option<ServiceKey>, Refusal> {
+        let keys = self.service_keys.clone();
+        self.base.look(move |records| current(&keys, records)).await
+    }
+}
+
+/// The earliest key that this node can open.
+fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<ServiceKey>, StoreError> {
+    Ok(records.service_keys()?.iter().find_map(|(id, state)| keys.open(*id, state)))
+}
+
+/// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
+pub struct SealAnew {
+    /// What it stands on.
+    pub base: Base,
+    /// Opens and seals.
+    pub service_keys: ServiceKeys,
+}
+
+impl SealAnew {
+    async fn seal(&self) -> Result<(), Refusal> {
+        loop {
+            let (keys, nonce) = (self.service_keys.clone(), self.base.machine.random());
+            if self.base.look(move |records| due(&keys, records, nonce)).await?.is_none() {
+                return Ok(());
+            }
+            let keys = self.service_keys.clone();
+            // One in each commit, so that no nonce is used twice.
+            let seal = move |tables: &Tables<'_>| {
+                let due = due(&keys, &tables.records, nonce)?;
+                Ok(due.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
+            };
+            self.base.take_away(seal).await?;
+            tracing::info!(
+                "a service key is sealed under the cluster's secret: its sessions go on, on all nodes"
+            );
+        }
+    }
+}
+
+impl Part for SealAnew {
+    fn name(&self) -> &'static str {
+        "service keys"
+    }
+
+    async fn run(&mut self) {
+        while let Err(refusal) = self.seal().await {
+            tracing::warn!(reason = %refusal.detail, "cannot seal the service keys under the cluster's secret yet");
+            sleep(RETRY).await;
+        }
+    }
+}
+
+/// The next key that is to be sealed under the secret of this node's cluster, sealed.
+fn due<T: Rows>(
+    keys: &ServiceKeys,
+    records: &Records<T>,
+    nonce: [u8; 12],
+) -> Result<Option<EventDraft>, StoreError> {
+    Ok(records.service_keys()?.into_iter().find_map(|(id, state)| {
+        let sealed = keys.sealed_anew(id, &state, nonce)?;
+        Some(EventDraft::new(Scope::cluster(), sealed).above(state.first.hlc))
+    }))
+}
