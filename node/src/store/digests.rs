@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
-    Digest, Event, EventBody, MessageId, OriginId, Scope, ScopeDigest, VersionVector,
+    Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
     digest::{PARTS, part_of},
     event::id_shard,
     merge::message::MessageState,
@@ -41,6 +41,13 @@ impl DigestBook {
         if !touched.contains(&event.scope) {
             self.of(&event.scope).applied.add(digest);
         }
+    }
+
+    /// An event that was applied does not touch a scope any more: it is a stub now.
+    pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
+        let key = tables::log_key(pos.origin, pos.seq);
+        let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
+        self.of(scope).applied.remove(digest);
     }
 
     /// A view has another row.

@@ -1,13 +1,15 @@
 //! Numbered steps that bring a store of an earlier version to this one, each in one transaction.
 //! Runs once at open. Step n brings version n - 1 to n; a step is never changed once released.
 
-use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableError, WriteTransaction};
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
+use starling_protocol::{Event, limits::EVENT_BYTES_MAX};
 
 use super::{StoreError, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people];
+const STEPS: &[Step] = &[create_tables, keep_digests, tell_guests_apart, keep_people, shorten];
 
 /// The version that this build reads and writes.
 pub const SCHEMA_VERSION: u64 = STEPS.len() as u64;
@@ -38,6 +40,25 @@ fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
 
 /// 4: people and rooms of members have views.
 fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    super::apply::create_views(transaction)?;
+    keep_digests(transaction)
+}
+
+/// 5: stubs keep nothing that was written, and no event is longer than one may be. The views are derived anew: on the
+/// way every stub of the log becomes what it is to be.
+fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let mut log = transaction.open_table(tables::LOG)?;
+    let mut long = Vec::new();
+    for row in log.iter()? {
+        let (key, event) = row?;
+        if event.value().len() > EVENT_BYTES_MAX {
+            long.push((*key.value(), Bytes::copy_from_slice(event.value())));
+        }
+    }
+    for (key, event) in long {
+        log.insert(&key, &Event::shortened(event)?.encoded()[..])?;
+    }
+    drop(log);
     super::apply::create_views(transaction)?;
     keep_digests(transaction)
 }

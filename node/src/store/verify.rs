@@ -154,8 +154,10 @@ impl Store {
         let mut done = 0;
         self.each_page(|page| {
             self.in_tables(|tables| {
-                // What is still to be erased from the log does not come back into the views.
-                let mut apply = |event| tables.apply(&*tables.kept(event)?).map(|_| ());
+                let mut apply = |event| {
+                    let kept = tables.kept_in_log(event)?;
+                    tables.apply(&kept).map(|_| ())
+                };
                 page.iter().try_for_each(|(_, event)| apply(event))
             })?;
             done += page.len() as u64;

@@ -18,7 +18,6 @@ use super::{
 use crate::{
     DisplayName,
     codec::{self, DecodeError},
-    limits::EVENT_BYTES_MAX,
 };
 
 /// Kind 2: messages that guests can write; others are of kind 4.
@@ -51,11 +50,11 @@ macro_rules! kinds {
                 }
             }
 
-            pub(super) fn decode(kind: u16, payload: Bytes) -> Result<Self, DecodeError> {
+            pub(super) fn decode(kind: u16, payload: Bytes, bytes_max: usize) -> Result<Self, DecodeError> {
                 match kind {
-                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
+                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, bytes_max)
                         .map(|posted| Self::MessagePosted(posted.into())),
-                    $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
+                    $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
             }
@@ -125,14 +124,17 @@ impl EventBody {
     }
 
     /// Without what its author wrote or must keep secret: the stub that takes the place of an erased event, the same
-    /// on every node. What views are made of stays.
+    /// on every node. Only what all nodes need to make the same views of it stays: ids, senders, stamps.
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
-            Self::MessagePosted(MessagePosted { text, .. })
-            | Self::MessageEdited(MessageEdited { text, .. }) => {
-                *text = None;
+            Self::MessagePosted(MessagePosted { text, reply_to, mentions, .. }) => {
+                (*text, *reply_to) = (None, None);
+                mentions.clear();
             }
+            Self::MessageEdited(MessageEdited { text, .. }) => *text = None,
+            Self::RoomOpened(opened) => opened.erase(),
+            Self::RoomChanged(RoomChanged { name, topic, .. }) => (*name, *topic) = (None, None),
             Self::UserRegistered(UserRegistered { display_name, password, .. }) => {
                 (*display_name, *password) = (None, None);
             }
@@ -150,5 +152,14 @@ impl EventBody {
             _ => {}
         }
         self
+    }
+
+    /// Whether a message's event is a stub, be it one that an earlier version left more in.
+    pub fn is_message_stub(&self) -> bool {
+        match self {
+            Self::MessagePosted(posted) => posted.text.is_none(),
+            Self::MessageEdited(edited) => edited.text.is_none(),
+            _ => false,
+        }
     }
 }

@@ -16,7 +16,7 @@ use starling_web::{
     service::{MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
 };
 
-pub use self::erasure::Erasure;
+pub use self::erasure::{Erasure, Scrubbing};
 use super::{base::Base, render};
 use crate::{
     permissions::{may_see, no_such_message},
