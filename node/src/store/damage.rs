@@ -8,6 +8,7 @@ use std::{
     ops::Deref,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::Once,
+    thread,
 };
 
 use redb::{Database, DatabaseError, StorageError};
@@ -37,6 +38,10 @@ pub fn without_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<
 /// Keeps the hook from printing panics that become errors.
 fn quiet_guarded_panics() {
     static ONCE: Once = Once::new();
+    // A thread that panics already must not change the hook.
+    if thread::panicking() {
+        return;
+    }
     ONCE.call_once(|| {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
@@ -61,10 +66,6 @@ pub(super) struct GuardedDatabase(Option<Database>);
 impl GuardedDatabase {
     pub(super) fn new(database: Database) -> Self {
         Self(Some(database))
-    }
-
-    pub(super) fn get_mut(&mut self) -> &mut Database {
-        self.0.as_mut().expect("it is there until it is dropped")
     }
 }
 

@@ -73,7 +73,12 @@ impl DigestBook {
             let mut digest =
                 table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
             digest.add(change);
-            table.insert(&key[..], &digest.to_bytes())?;
+            // A scope in which nothing is left is as one that never was.
+            if digest == ScopeDigest::default() {
+                table.remove(&key[..])?;
+            } else {
+                table.insert(&key[..], &digest.to_bytes())?;
+            }
         }
         Ok(parts)
     }

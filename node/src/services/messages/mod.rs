@@ -2,10 +2,14 @@
 
 pub mod change;
 mod erasure;
+#[cfg(test)]
+mod mark_tests;
 mod mentions;
 pub(super) mod pages;
 pub(super) mod post;
 pub mod read;
+#[cfg(test)]
+mod stub_tests;
 #[cfg(test)]
 mod tests;
 
