@@ -21,6 +21,8 @@ pub use self::private::create_file as create_private_file;
 use crate::key_derivation::RootKey;
 
 const IDENTITY_FILE: &str = "node.json";
+/// Who the node was before it began anew.
+const OLD_IDENTITY_FILE: &str = "node.json.old";
 const MEMBERS_FILE: &str = "members.json";
 const STORE_FILE: &str = "starling.redb";
 /// How files end that are being written.
@@ -32,7 +34,7 @@ const LOST_AND_FOUND: &str = "lost+found";
 #[derive(Debug, Error)]
 pub enum DataDirError {
     /// Permissions, a dead disk.
-    #[error("cannot use the data directory {0}: {1}")]
+    #[error("cannot use the data directory {0}: {1}; {advice}", advice = what_to_do(.1))]
     Io(PathBuf, #[source] io::Error),
     /// A file, a socket …
     #[error("{0} is not a directory; give another --data-dir")]
@@ -50,6 +52,18 @@ pub enum DataDirError {
     Missing(PathBuf),
 }
 
+/// What to do about a file or directory that cannot be used, for the end of a line that says why.
+pub fn what_to_do(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "this user may not use it: give it to the user that runs Starling (chown), or run Starling as its owner"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "its file system is mounted read-only: mount it for writing",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full: make room on it",
+        _ => "check the disk, or give another --data-dir",
+    }
+}
+
 /// Who the node is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,13 +74,31 @@ pub struct Identity {
     pub cluster: Option<String>,
     /// Seals the cursors of a node without a cluster, in hexadecimal.
     cursor_key: String,
+    /// Whether the store was made: if it is missing then, it was lost. Versions that did not say so made it at once.
+    #[serde(default = "yes")]
+    store_made: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Identity {
     /// A fresh one from random bytes.
     pub fn new(node: NodeId, cursor_key: [u8; 32]) -> Self {
         let cursor_key = blake3::Hash::from_bytes(cursor_key).to_hex().to_string();
-        Self { node: node.to_string(), cluster: None, cursor_key }
+        Self { node: node.to_string(), cluster: None, cursor_key, store_made: false }
+    }
+
+    /// Whether the node had a store.
+    pub fn had_store(&self) -> bool {
+        self.store_made
+    }
+
+    /// The same node, which has a store now.
+    #[must_use]
+    pub fn with_store(&self) -> Self {
+        Self { store_made: true, ..self.clone() }
     }
 
     /// The same node as part of a cluster, or of none.
@@ -182,6 +214,23 @@ impl DataDir {
     /// Where the store is.
     pub fn store_file(&self) -> PathBuf {
         self.path.join(STORE_FILE)
+    }
+
+    /// Whether there is a store: an empty file is none.
+    pub fn has_store(&self) -> Result<bool, DataDirError> {
+        let file = self.store_file();
+        match fs::metadata(&file) {
+            Ok(metadata) => Ok(metadata.len() > 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(DataDirError::Io(file, error)),
+        }
+    }
+
+    /// Writes who a node is that begins anew where another has lost its store, whose identity is kept beside it.
+    pub fn replace_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
+        let old = self.path.join(OLD_IDENTITY_FILE);
+        fs::copy(self.path.join(IDENTITY_FILE), &old).map_err(|error| DataDirError::Io(old, error))?;
+        self.write_identity(identity)
     }
 
     /// Writes who a new node is; another process that makes a node here at the same time is not overwritten.

@@ -2,7 +2,12 @@
 //! then users are sent elsewhere; last, what other nodes send is not taken either. Nothing acked is ever at stake,
 //! and all of it goes back by itself when there is room again.
 
-use std::{path::PathBuf, sync::atomic::AtomicU64, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicU64,
+    time::Duration,
+};
 
 use prometheus_client::metrics::gauge::Gauge;
 use starling_protocol::ErrorCode;
@@ -58,6 +63,12 @@ impl DiskSpace {
     }
 }
 
+/// Free bytes of the disk on which a file or directory is.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Looks at the disk again and again.
 #[derive(Debug)]
 pub struct DiskWatch {
@@ -72,9 +83,9 @@ pub struct DiskWatch {
 impl DiskWatch {
     /// Looks once.
     pub fn look(&self) {
-        match rustix::fs::statvfs(&self.data_dir) {
-            Ok(disk) => {
-                self.space.free.set(disk.f_bavail.saturating_mul(disk.f_frsize));
+        match free_bytes(&self.data_dir) {
+            Ok(free) => {
+                self.space.free.set(free);
             }
             // The commits will tell.
             Err(error) => tracing::warn!(%error, "cannot see how much room the disk has"),

@@ -4,9 +4,15 @@
 mod cluster_start;
 mod core;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use starling_protocol::NodeId;
+use starling_protocol::{NodeId, frame::peer::Member};
 use starling_web::{
     Web,
     server::{Server, ServerLimits},
@@ -23,14 +29,16 @@ use crate::{
     config::{Config, ConfigError},
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
-    disk_space::{DiskSpace, DiskWatch},
+    disk_space::{DiskSpace, DiskWatch, free_bytes},
     machine::{Machine, ThisMachine},
-    store::{Store, StoreError},
+    store::{SCRUB_STEP_BYTES, Store, StoreError},
     supervisor::{Part, Supervisor},
 };
 
 /// How long listeners and their sessions may take to end.
 const SERVERS_END_MAX: Duration = Duration::from_secs(6);
+/// How long a start may be delayed by overwriting what was erased before.
+const SCRUB_AT_START_MAX: Duration = Duration::from_secs(1);
 /// How often a node that is still catching up looks whether there is an administrator.
 const LOOK_FOR_ADMINISTRATORS: Duration = Duration::from_millis(200);
 
@@ -47,13 +55,24 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The store in it.
-    #[error("cannot use the store {file}: {error}")]
+    #[error("cannot use the store {file}: {error}{advice}", advice = advice(error))]
     Store {
         /// Its file.
         file: String,
         /// What is wrong.
         error: Box<StoreError>,
     },
+    /// The store is gone, and nobody is there from whom it could be refilled.
+    #[error(
+        "the store {0} is missing or empty, although this node had one: put the file back, start a node of its cluster \
+         first so that it is refilled, or begin with an empty store by --fresh"
+    )]
+    StoreLost(String),
+    /// Nothing is lost that could begin anew.
+    #[error(
+        "--fresh is for a node whose store was lost, and {0} is there: leave the flag out, or move that file away"
+    )]
+    NotLost(String),
     /// A port.
     #[error("cannot listen on {0}: {1}; is another process using the port? Choose another with {2}")]
     Bind(SocketAddr, io::Error, &'static str),
@@ -80,6 +99,18 @@ pub enum StartError {
     OtherCluster(String),
 }
 
+/// What to do about a store that cannot be read.
+fn advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Io(_) => "",
+        error if error.is_damage() => {
+            "; put a backup in its place, or move it away: a node of a cluster is then refilled by its peers, and any \
+             node begins with an empty store by --fresh"
+        }
+        _ => "",
+    }
+}
+
 impl StartError {
     /// The store cannot be used.
     pub fn store(file: &Path, error: StoreError) -> Self {
@@ -104,18 +135,21 @@ impl Node {
             cluster.warn_of_open_secret();
         }
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
+        let beginning = Beginning::of(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
         let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
-        let fresh = found.is_none();
-        let identity = found.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
+        let old = found.filter(|_| matches!(beginning, Beginning::Again | Beginning::Refilled));
+        let identity = old.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
         let space = DiskSpace::new(config.storage_reserve_bytes);
         let core = Core::start(CoreStart {
             machine,
             config: &config,
             identity: &identity,
-            known: if config.cluster.is_some() { dir.read_members()? } else { Vec::new() },
+            known: if config.cluster.is_some() { known_members(&dir) } else { Vec::new() },
             space: space.clone(),
-            open_store: Box::new(|fingerprint| open_store(&dir, fresh, &identity, fingerprint)),
+            open_store: Box::new(|joined| {
+                open_store(&dir, beginning, &identity, config.storage_reserve_bytes, joined)
+            }),
             keep_members: {
                 let dir = dir.clone();
                 Box::new(move |members| dir.write_members(members))
@@ -171,25 +205,93 @@ impl Node {
     }
 }
 
+/// With what a node begins.
+#[derive(Clone, Copy, Debug)]
+enum Beginning {
+    /// With nothing, in a new directory.
+    New,
+    /// With what it had.
+    Again,
+    /// With its identity alone: its store is lost, and its peers refill it. Each start writes under an origin of its own,
+    /// so it may stay the same node.
+    Refilled,
+    /// With nothing, as another node, where one has lost its store.
+    Fresh,
+}
+
+impl Beginning {
+    fn of(dir: &DataDir, found: Option<&Identity>, config: &Config) -> Result<Self, StartError> {
+        let file = || dir.store_file().display().to_string();
+        match found {
+            None => Ok(Self::New),
+            Some(_) if dir.has_store()? => {
+                if config.fresh {
+                    Err(StartError::NotLost(file()))
+                } else {
+                    Ok(Self::Again)
+                }
+            }
+            Some(_) if config.fresh => Ok(Self::Fresh),
+            Some(identity) if !identity.had_store() => Ok(Self::Again),
+            Some(_) if config.cluster.is_some() => Ok(Self::Refilled),
+            Some(_) => Err(StartError::StoreLost(file())),
+        }
+    }
+}
+
+/// Whom the node knew. A file that cannot be read is only a cache.
+fn known_members(dir: &DataDir) -> Vec<Member> {
+    dir.read_members().unwrap_or_else(|error| {
+        tracing::warn!(%error, "not knowing the other nodes: they are found by --join, or when they dial");
+        Vec::new()
+    })
+}
+
 /// The node may write now: makes the directory, says who the node is, opens the store.
 fn open_store(
     dir: &DataDir,
-    fresh: bool,
+    beginning: Beginning,
     identity: &Identity,
-    fingerprint: Option<String>,
+    reserve: u64,
+    joined: Option<&Joined>,
 ) -> Result<Store, StartError> {
+    let file = dir.store_file();
+    if matches!(beginning, Beginning::Refilled) {
+        if !joined.is_some_and(|joined| joined.links.verdicts().borrow().admitted > 0) {
+            return Err(StartError::StoreLost(file.display().to_string()));
+        }
+        tracing::warn!(file = %file.display(), "the store is lost: it is refilled by the other nodes");
+    }
     dir.create()?;
     dir.tighten();
-    if fresh {
-        dir.create_identity(&identity.in_cluster(fingerprint.clone()))?;
+    let fingerprint = joined.map(|joined| joined.keys.fingerprint.clone());
+    let new = identity.in_cluster(fingerprint);
+    match beginning {
+        Beginning::New => dir.create_identity(&new)?,
+        Beginning::Fresh => dir.replace_identity(&new)?,
+        Beginning::Again | Beginning::Refilled => {}
     }
     // Opening locks it: what follows is not done to a running node.
-    let file = dir.store_file();
     let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
-    if !fresh && identity.cluster != fingerprint {
-        dir.write_identity(&identity.in_cluster(fingerprint))?;
+    if !identity.had_store() || identity.cluster != new.cluster {
+        dir.write_identity(&new.with_store())?;
+    }
+    // Without room for it, it is done once there is some.
+    if free_bytes(&file).is_ok_and(|free| free >= reserve.saturating_add(SCRUB_STEP_BYTES)) {
+        scrub(&store).map_err(|error| StartError::store(&file, error))?;
     }
     Ok(store)
+}
+
+/// Overwrites what was erased before, as far as that delays the start only a little; the rest is done afterwards.
+fn scrub(store: &Store) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    store.guarded(|store| {
+        if let Some(mut scrub) = store.scrub()? {
+            while store.scrub_step(&mut scrub)? && begun.elapsed() < SCRUB_AT_START_MAX {}
+        }
+        Ok(())
+    })
 }
 
 /// The bound TCP listeners.

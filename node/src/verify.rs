@@ -87,7 +87,7 @@ impl fmt::Display for Findings {
 pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
     let data_dir = &flags.data_dir;
     let (dir, identity) = DataDir::inspect(data_dir).map_err(StartError::from)?;
-    if identity.is_none() || !dir.store_file().exists() {
+    if identity.is_none() || !dir.has_store().map_err(StartError::from)? {
         return Err(StartError::from(DataDirError::Missing(data_dir.into())).into());
     }
     let file = dir.store_file();
@@ -101,15 +101,18 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
         }
         Err(error) => return Err(StartError::store(&file, error).into()),
         Ok(store) => {
-            if flags.rebuild {
-                store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
-            }
-            store.verify()?;
             let progress = |done| {
                 show(&checking(done));
                 Ok(())
             };
-            Findings::new(&against_rebuild(&store, data_dir, progress)?, flags.rooms)
+            let report = store.guarded(|store| {
+                if flags.rebuild {
+                    store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
+                }
+                store.verify()?;
+                Ok(against_rebuild(store, data_dir, progress))
+            })??;
+            Findings::new(&report, flags.rooms)
         }
     };
     print!("{findings}");
@@ -138,7 +141,8 @@ pub fn running(
             Err(StoreError::Stopped("nobody waits for it any more"))
         }
     };
-    let mut findings = Findings::new(&against_rebuild(&source.store, data_dir, progress)?, with_scopes);
+    let report = source.store.guarded(|store| Ok(against_rebuild(store, data_dir, progress)))??;
+    let mut findings = Findings::new(&report, with_scopes);
     let report = source.driver.report();
     let peer =
         |peer: &crate::cluster::PeerReport| (peer.peer.to_string(), peer.parts_equal, peer.parts_diverged);

@@ -73,6 +73,14 @@ pub const INVITE_EXPIRES_S: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 
 /// Bytes of one encoded event, at most: a full body (32 KB) with room for later kinds.
 pub const EVENT_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of one record of a view, at most: far above the largest, a read mark of [`READ_MARK_ORIGINS_MAX`] origins.
+pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Origins in one event of a read mark, at most: 34 bytes each, well within an event. A mark of more is several events.
+pub const READ_MARK_EVENT_ORIGINS_MAX: usize = 3_000;
+/// Events that one read mark is written as, at most; the origins that wrote last in the room go first.
+pub const READ_MARK_EVENTS_MAX: usize = 8;
+/// Origins that are kept of a read mark, at most; those with the most events.
+pub const READ_MARK_ORIGINS_MAX: usize = 65_536;
 /// Bytes of one peer frame, at most: a chunk of events (see below) and its envelope.
 pub const PEER_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of events in one commit's push or one pull's answer, at most; above it, another frame.

@@ -47,6 +47,16 @@ impl VersionVector {
         }
     }
 
+    /// Keeps the entries with the greatest numbers, so many at most. However it alternates with [`VersionVector::merge`],
+    /// the same entries are kept: an entry only rises.
+    pub fn keep_greatest(&mut self, most: usize) {
+        if self.0.len() > most {
+            let mut entries: Vec<_> = self.iter().map(|(origin, seq)| (seq, origin)).collect();
+            entries.sort_unstable_by(|a, b| b.cmp(a));
+            self.0 = entries.into_iter().take(most).map(|(seq, origin)| (origin, seq)).collect();
+        }
+    }
+
     /// Whether everything in `other` is held here too.
     pub fn covers(&self, other: &Self) -> bool {
         other.beyond(self).next().is_none()
@@ -91,6 +101,26 @@ mod tests {
         let mut both = b.clone();
         both.merge(&a);
         assert_eq!(both, a);
+    }
+
+    /// A read mark that lost entries must be the same on every node.
+    #[test]
+    fn keeping_the_greatest_does_not_care_for_order() {
+        let parts: Vec<_> =
+            (0_u8..6).map(|n| [(origin(n % 4), u64::from(n) * 5 % 7), (origin(n % 3 + 3), 3)]).collect();
+        let merged = |order: &[usize]| {
+            let mut vector = VersionVector::default();
+            for &n in order {
+                vector.merge(&parts[n].into_iter().collect());
+                vector.keep_greatest(3);
+            }
+            vector
+        };
+        let first = merged(&[0, 1, 2, 3, 4, 5]);
+        assert_eq!(first.iter().len(), 3);
+        for order in [[5, 4, 3, 2, 1, 0], [2, 0, 5, 1, 4, 3], [3, 5, 0, 4, 2, 1]] {
+            assert_eq!(merged(&[&order[..], &order[..3]].concat()), first);
+        }
     }
 
     #[test]

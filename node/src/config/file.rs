@@ -75,6 +75,7 @@ pub struct Durability {
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
     pub reserve_mib: Option<u64>,
+    pub scrub_after_s: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

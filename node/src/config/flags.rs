@@ -174,6 +174,12 @@ pub struct ServeFlags {
     /// Free MiB of the disk that are kept for replication: below it nothing more is taken from users [default: 256].
     #[arg(long, env = "STARLING_STORAGE_RESERVE_MIB", value_name = "MIB")]
     pub storage_reserve_mib: Option<u64>,
+    /// How many seconds deleted text may stay in free pages of the store's file [default: 43200].
+    #[arg(long, env = "STARLING_STORAGE_SCRUB_AFTER_S", value_name = "S")]
+    pub storage_scrub_after_s: Option<u64>,
+    /// Begin with an empty store, as a new node, where the store was lost; never where there is one.
+    #[arg(long)]
+    pub fresh: bool,
     /// Where other nodes reach this one: UDP address and port [default: [::]:7946, or
     /// 0.0.0.0:7946 where IPv6 is disabled].
     #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]

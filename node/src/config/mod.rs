@@ -43,6 +43,8 @@ const HEADER_TIMEOUT_MS: u64 = 30_000;
 const WAIT_MS: u64 = 200;
 /// Default of `storage.reserve_mib`.
 const RESERVE_MIB: u64 = 256;
+/// Default of `storage.scrub_after_s`: deleted text is to be gone within 24 hours.
+const SCRUB_AFTER_S: u64 = 43_200;
 
 /// What a node is to do. Every value is valid.
 #[derive(Clone, Debug)]
@@ -71,6 +73,10 @@ pub struct Config {
     pub durability: DurabilityConfig,
     /// Free bytes of the disk that are kept for replication; users' writes are refused below it.
     pub storage_reserve_bytes: u64,
+    /// How long deleted text may stay in free pages of the store's file.
+    pub scrub_after: Duration,
+    /// Whether to begin with an empty store where it was lost.
+    pub fresh: bool,
     /// The cluster, if the node is to be part of one.
     pub cluster: Option<ClusterConfig>,
 }
@@ -187,6 +193,9 @@ impl Config {
             within("limits.connections_per_address", connections_per_address, 1..=1_000_000, "1 to 1000000")?;
         let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
         let reserve_mib = within("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
+        let scrub_after_s =
+            flags.storage_scrub_after_s.or(file.storage.scrub_after_s).unwrap_or(SCRUB_AFTER_S);
+        let scrub_after_s = within("storage.scrub_after_s", scrub_after_s, 1..=82_800, "1 to 82800")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
@@ -213,6 +222,8 @@ impl Config {
                 wait_ms: within("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
             },
             storage_reserve_bytes: reserve_mib * 1024 * 1024,
+            scrub_after: Duration::from_secs(scrub_after_s),
+            fresh: flags.fresh,
             cluster,
         })
     }

@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, SealAnew,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, SealAnew,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -55,8 +55,8 @@ pub struct CoreStart<'a> {
     pub known: Vec<Member>,
     /// How much room there is for what it keeps.
     pub space: DiskSpace,
-    /// Opens the store of a node in the cluster with this fingerprint. Called once: when nobody has refused the node.
-    pub open_store: Box<dyn FnOnce(Option<String>) -> Result<Store, StartError> + Send + 'a>,
+    /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
+    pub open_store: Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>,
     /// Keeps whom it knows for the next start.
     pub keep_members: KeepMembers,
 }
@@ -106,13 +106,15 @@ impl Core {
             None => None,
         };
 
-        let store = Arc::new(open_store(cluster.as_ref().map(|joined| joined.keys.fingerprint.clone()))?);
-        let committer = Committer::new(Arc::clone(&store), identity.node(), machine.now_ms())
+        let store = Arc::new(open_store(cluster.as_ref())?);
+        let committer = store
+            .guarded(|_| Committer::new(Arc::clone(&store), identity.node(), machine.now_ms()))
             .map_err(|error| StartError::store(&config.data_dir, error))?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
+        let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
@@ -145,7 +147,7 @@ impl Core {
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
-        background.push(supervisor.start(Erasure { base: base.clone(), lanes: Arc::clone(&lanes) }));
+        background.push(supervisor.start(Erasure::new(base.clone(), Arc::clone(&lanes), scrub)));
         let (serving, drain) = Drain::new();
         let service_keys = service_keys(identity, cluster.as_ref());
         background
@@ -167,6 +169,7 @@ impl Core {
             operations: Arc::new(OperationsService {
                 driver: driver.clone(),
                 writer: writer.clone(),
+                store: Arc::clone(&store),
                 metrics: Arc::clone(&metrics),
                 presence: Arc::clone(&presence),
                 links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),

@@ -45,7 +45,7 @@ impl Base {
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let store = Arc::clone(&self.store);
-        let result = self.machine.blocking(move || read(&store)).await;
+        let result = self.machine.blocking(move || store.guarded(read)).await;
         let unavailable =
             || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
         result.ok_or_else(unavailable)?.map_err(|error| {

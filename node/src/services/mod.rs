@@ -21,7 +21,7 @@ pub use self::{
     contacts::ContactsService,
     live::LiveService,
     member_rooms::MemberRoomsService,
-    messages::{Erasure, MessagesService},
+    messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
     rooms::RoomsService,
 };

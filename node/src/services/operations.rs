@@ -8,6 +8,7 @@ use starling_web::service::Operations;
 use crate::{
     cluster::{DriverHandle, Links, PresenceMap},
     metrics::Metrics,
+    store::Store,
     supervisor::Supervisor,
     writer::WriterHandle,
 };
@@ -18,6 +19,8 @@ pub struct OperationsService {
     pub driver: DriverHandle,
     /// Whether it can write.
     pub writer: WriterHandle,
+    /// Whether it can read.
+    pub store: Arc<Store>,
     /// All figures.
     pub metrics: Arc<Metrics>,
     /// Who is where.
@@ -46,6 +49,12 @@ impl Operations for OperationsService {
             reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
         } else if !self.driver.is_ready() {
             reasons.push("catching up with the other nodes".to_owned());
+        }
+        if let Some(damage) = self.store.damage() {
+            reasons.push(format!(
+                "the store cannot be read: {damage}; stop the node, see what 'starling verify' says, and put a backup in \
+                 its place or move it away, so that the peers refill it"
+            ));
         }
         if self.writer.is_stalled() {
             reasons.push("the disk has been busy with one commit for more than a second".to_owned());

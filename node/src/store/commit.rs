@@ -11,7 +11,7 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
+    OriginId, Pos, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector, limits::EVENT_BYTES_MAX,
 };
 use starling_web::service::Refusal;
 
@@ -178,8 +178,18 @@ impl Committer {
     /// After an error nothing of the batch is durable and it is not known whether the disk still works: the
     /// process is to end.
     pub fn commit(&mut self, now_ms: u64, fresh: u64, ops: &[Op]) -> Result<Commit, StoreError> {
-        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation: fresh });
         let store = Arc::clone(&self.store);
+        store.guarded(|store| self.commit_to(store, now_ms, fresh, ops))
+    }
+
+    fn commit_to(
+        &mut self,
+        store: &Store,
+        now_ms: u64,
+        fresh: u64,
+        ops: &[Op],
+    ) -> Result<Commit, StoreError> {
+        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation: fresh });
         let mut transaction = store.db.begin_write()?;
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
@@ -265,17 +275,11 @@ impl Batch<'_> {
             Op::CreateRoom { room, name } => {
                 let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
                 let draft = EventDraft { scope: Scope::room(*room), body, floor: None };
-                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+                self.write(own, clock, now_ms, vec![draft])
             }
             Op::Post { room, posted, floor } => self.post(own, clock, now_ms, (*room, posted, *floor)),
             Op::Decide(decide) => match decide.decide(&self.tables)? {
-                Decision::Write(drafts) => {
-                    let mut last = None;
-                    for draft in drafts {
-                        last = Some(self.write(own, clock, now_ms, draft)?);
-                    }
-                    Ok(last.map_or(OpResult::Nothing, OpResult::Done))
-                }
+                Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
                 Decision::Nothing => Ok(OpResult::Nothing),
                 Decision::Refuse(refusal) => Ok(OpResult::Refused(refusal)),
             },
@@ -287,7 +291,7 @@ impl Batch<'_> {
             Op::ShareName { room, shared, floor } => {
                 let body = EventBody::NameShared(shared.clone());
                 let draft = EventDraft { scope: Scope::room(*room), body, floor: Some(*floor) };
-                self.write(own, clock, now_ms, draft).map(OpResult::Done)
+                self.write(own, clock, now_ms, vec![draft])
             }
             Op::Received(events) => {
                 for event in events {
@@ -329,26 +333,32 @@ impl Batch<'_> {
         }
         let body = EventBody::MessagePosted(posted.clone());
         let draft = EventDraft { scope: Scope::room(room), body, floor };
-        self.write(own, clock, now_ms, draft).map(OpResult::Done)
+        self.write(own, clock, now_ms, vec![draft])
     }
 
+    /// Writes all of them, or none if one is longer than an event may be: no peer would take it, nor this node at its
+    /// next start.
     fn write(
         &mut self,
         own: OriginId,
         clock: &mut Clock,
         now_ms: u64,
-        draft: EventDraft,
-    ) -> Result<Pos, StoreError> {
-        let seq = self.gathered.vector.get(own) + 1;
-        let event = Event::new(own, seq, clock.stamp(now_ms, draft.floor), draft);
-        self.take(&event)?;
-        let own_events = self.gathered.own.get_or_insert_with(|| OwnEvents {
-            origin: own,
-            first: seq,
-            events: Vec::new(),
-        });
-        own_events.events.push(event.encoded().clone());
-        Ok(event.pos())
+        drafts: Vec<EventDraft>,
+    ) -> Result<OpResult, StoreError> {
+        let first = self.gathered.vector.get(own) + 1;
+        let stamped =
+            |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.floor), draft);
+        let events: Vec<_> = (first..).zip(drafts).map(stamped).collect();
+        if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
+            return Ok(OpResult::Refused(too_long()));
+        }
+        for event in &events {
+            self.take(event)?;
+            let own_events =
+                self.gathered.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
+            own_events.events.push(event.encoded().clone());
+        }
+        Ok(events.last().map_or(OpResult::Nothing, |last| OpResult::Done(last.pos())))
     }
 
     fn take(&mut self, event: &Event) -> Result<(), StoreError> {
@@ -358,6 +368,12 @@ impl Batch<'_> {
         self.gathered.vector.advance(event.origin, event.seq);
         Ok(())
     }
+}
+
+fn too_long() -> Refusal {
+    let detail =
+        format!("this is longer than {EVENT_BYTES_MAX} bytes, which is the most that is stored as one");
+    Refusal::new(ErrorCode::TooLarge, detail)
 }
 
 fn id_reused() -> Refusal {

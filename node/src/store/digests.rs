@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
-    Digest, Event, EventBody, MessageId, OriginId, Scope, ScopeDigest, VersionVector,
+    Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
     digest::{PARTS, part_of},
     event::id_shard,
     merge::message::MessageState,
@@ -43,6 +43,13 @@ impl DigestBook {
         }
     }
 
+    /// An event that was applied does not touch a scope any more: it is a stub now.
+    pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
+        let key = tables::log_key(pos.origin, pos.seq);
+        let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
+        self.of(scope).applied.remove(digest);
+    }
+
     /// A view has another row.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
         self.of(scope).views.add(Digest::of(table, key, value));
@@ -66,7 +73,12 @@ impl DigestBook {
             let mut digest =
                 table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
             digest.add(change);
-            table.insert(&key[..], &digest.to_bytes())?;
+            // A scope in which nothing is left is as one that never was.
+            if digest == ScopeDigest::default() {
+                table.remove(&key[..])?;
+            } else {
+                table.insert(&key[..], &digest.to_bytes())?;
+            }
         }
         Ok(parts)
     }

@@ -206,17 +206,17 @@ impl MessagesReader {
         Ok(stretch)
     }
 
-    /// Of what a vector covers, the last event of each origin that wrote in a room.
-    pub fn written_in(&self, room: RoomId, vector: &VersionVector) -> Result<VersionVector, StoreError> {
+    /// Of what a vector covers, the place of the last event of each origin that wrote in a room.
+    pub fn written_in(&self, room: RoomId, vector: &VersionVector) -> Result<Vec<Pos>, StoreError> {
         let scope = Scope::room(room);
-        let mut written = VersionVector::default();
+        let mut written = Vec::new();
         for (origin, head) in vector.iter() {
             let (first, last) =
                 (tables::scope_key(&scope, origin, 1), tables::scope_key(&scope, origin, head));
-            if let Some(entry) = self.scopes.range(&first[..]..=&last[..])?.next_back()
-                && let Some((origin, seq)) = tables::parse_scope_key(entry?.0.value())
-            {
-                written.advance(origin, seq);
+            if let Some(entry) = self.scopes.range(&first[..]..=&last[..])?.next_back() {
+                let (key, hlc) = entry?;
+                let place = tables::parse_scope_key(key.value());
+                written.extend(place.map(|(origin, seq)| Pos { hlc: Hlc(hlc.value()), origin, seq }));
             }
         }
         Ok(written)

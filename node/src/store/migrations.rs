@@ -1,7 +1,9 @@
 //! Numbered steps that bring a store of an earlier version to this one, each in one transaction.
 //! Runs once at open. Step n brings version n - 1 to n; a step is never changed once released.
 
-use redb::{Database, ReadableDatabase, ReadableTableMetadata, TableError, WriteTransaction};
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
+use starling_protocol::{Event, limits::EVENT_BYTES_MAX};
 
 use super::{StoreError, tables};
 
@@ -15,6 +17,7 @@ const STEPS: &[Step] = &[
     compare_looks,
     end_sessions_for_good,
     keep_service_keys,
+    shorten,
 ];
 
 /// The version that this build reads and writes.
@@ -62,6 +65,25 @@ fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreErro
 
 /// 7: service keys have a view, and sessions say under which they were opened.
 fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    keep_digests(transaction)
+}
+
+/// 8: stubs keep nothing that was written, and no event is longer than one may be. The views are derived anew: on the
+/// way every stub of the log becomes what it is to be.
+fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    let mut log = transaction.open_table(tables::LOG)?;
+    let mut long = Vec::new();
+    for row in log.iter()? {
+        let (key, event) = row?;
+        if event.value().len() > EVENT_BYTES_MAX {
+            long.push((*key.value(), Bytes::copy_from_slice(event.value())));
+        }
+    }
+    for (key, event) in long {
+        log.insert(&key, &Event::shortened(event)?.encoded()[..])?;
+    }
+    drop(log);
+    super::apply::create_views(transaction)?;
     keep_digests(transaction)
 }
 

@@ -5,6 +5,7 @@
 mod apply;
 mod change;
 mod commit;
+mod damage;
 mod decide;
 mod digests;
 mod messages;
@@ -15,6 +16,7 @@ mod read;
 mod records;
 mod room_reader;
 mod rooms;
+mod scrub;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -24,17 +26,22 @@ mod views;
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, WriteTransaction};
+use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, WriteTransaction};
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
+use crate::data_dir::what_to_do;
+
+use self::damage::GuardedDatabase;
 pub use self::{
     apply::Tables,
     change::Change,
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
+    damage::without_panic,
     decide::{Decide, Decision},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
@@ -42,6 +49,7 @@ pub use self::{
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},
     room_reader::{RoomReader, Unread},
+    scrub::{SCRUB_STEP_BYTES, Scrub},
     verify::Report,
 };
 
@@ -57,10 +65,14 @@ pub enum StoreError {
     #[error("another process has it open; stop that one, or give another --data-dir")]
     InUse,
     /// The file is not a store, or is damaged beyond what redb repairs.
-    #[error(
-        "it is damaged or no Starling store ({0}); restore it from a backup, or start with an empty --data-dir"
-    )]
-    Open(#[source] DatabaseError),
+    #[error("it is damaged or no Starling store ({0})")]
+    Open(String),
+    /// The file cannot be opened, read or written.
+    #[error("{0}; {advice}", advice = what_to_do(.0))]
+    Io(io::Error),
+    /// Written by another version of redb.
+    #[error("its file format is version {0}, which this Starling does not read; run the one that wrote it")]
+    OtherFormat(u8),
     /// Written by a newer Starling.
     #[error("it has version {found}, and this Starling knows versions up to {known}; run a newer one")]
     Newer {
@@ -112,49 +124,60 @@ fn change<T>(
 /// The log and its views.
 #[derive(Debug)]
 pub struct Store {
-    db: Database,
+    db: GuardedDatabase,
+    /// Where it is, if it is in a file.
+    file: Option<PathBuf>,
+    /// What could not be read.
+    damage: OnceLock<String>,
 }
 
 impl Store {
-    /// Opens the store in a file, or makes it.
+    /// Opens the store in a file, or makes it. An empty file is none: it is what is left of one that was never written.
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
-        if !path.exists() {
-            Self::make_file(path).map_err(StoreError::Open)?;
-        }
-        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create(path))
+        without_panic(|| {
+            match fs::metadata(path) {
+                Ok(metadata) if metadata.len() > 0 => {}
+                Ok(_) => {
+                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Self::make_file(path).map_err(StoreError::of_io)?;
+                }
+                Err(error) => return Err(StoreError::of_io(error)),
+            }
+            let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
+            Self::opened(database, Some(path.to_owned()))
+        })
     }
 
     /// Makes an empty store under another name and puts it in its place whole: one whose making was cut short by a
     /// power cut could never be opened again.
-    fn make_file(path: &Path) -> Result<(), DatabaseError> {
+    fn make_file(path: &Path) -> io::Result<()> {
         let unfinished = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unfinished);
         // redb would let others read it. An empty file is to it as none.
-        create_private_file(&unfinished).map_err(redb::StorageError::Io)?;
-        drop(Database::create(&unfinished)?);
-        let place = || {
-            // Another process may have been faster, and has it open.
-            match fs::hard_link(&unfinished, path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&unfinished, path)?,
-                _ => fs::remove_file(&unfinished)?,
-            }
-            path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-        };
-        place().map_err(|error: io::Error| redb::StorageError::Io(error).into())
+        create_private_file(&unfinished)?;
+        drop(Database::create(&unfinished).map_err(|error| match error {
+            DatabaseError::Storage(StorageError::Io(error)) => error,
+            error => io::Error::other(error),
+        })?);
+        // Another process may have been faster, and has it open.
+        match fs::hard_link(&unfinished, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&unfinished, path)?,
+            _ => fs::remove_file(&unfinished)?,
+        }
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
 
     /// Opens the store on any backend, or makes it there.
     pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend))
+        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend), None)
     }
 
-    fn opened(db: Result<Database, DatabaseError>) -> Result<Self, StoreError> {
-        let db = db.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
-            error => StoreError::Open(error),
-        })?;
+    fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {
+        let db = GuardedDatabase::new(db.map_err(StoreError::of_open)?);
         migrations::migrate(&db)?;
-        let store = Self { db };
+        let store = Self { db, file, damage: OnceLock::new() };
         store.resume_rebuild()?;
         Ok(store)
     }

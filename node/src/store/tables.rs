@@ -7,8 +7,12 @@ use starling_protocol::{
 };
 
 /// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
-/// being rebuilt, so that an interrupted rebuild is begun again).
+/// being rebuilt, so that an interrupted rebuild is begun again), `erased` (counts the commits that erased something),
+/// `scrubbed` (what `erased` was when free pages were last overwritten).
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// Zeros that take every free page of the file, so that nothing that was erased stays there; empty otherwise.
+pub const SCRATCH: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("scratch");
 
 /// The log, the only source of truth: origin and seq (big-endian) → the event as its writer encoded it.
 pub const LOG: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("log");

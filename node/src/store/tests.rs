@@ -3,6 +3,8 @@
 
 mod any_order;
 mod facts;
+mod old_stores;
+mod scrub;
 
 use std::sync::Arc;
 

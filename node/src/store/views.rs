@@ -197,5 +197,22 @@ pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
     [b"s", &user.0[..], session].concat()
 }
 
+/// Index: room, place of an event there that names a user, the user. What [`Mention`] and the user's own scope say, by
+/// room: with the event they go.
+pub fn named_index(room: RoomId, place: Pos, user: UserId) -> Vec<u8> {
+    [&named_prefix(room)[..], &place.to_bytes(), &user.0].concat()
+}
+
+/// Index: the beginning of all users whom events of a room name.
+pub fn named_prefix(room: RoomId) -> Vec<u8> {
+    [&b"@"[..], &room.0].concat()
+}
+
+/// The place and the user behind [`named_prefix`].
+pub fn parse_named(key: &[u8]) -> Option<(Pos, UserId)> {
+    let (place, user) = key.split_at_checked(Pos::BYTES)?;
+    Some((Pos::from_bytes(place.try_into().ok()?), UserId(user.try_into().ok()?)))
+}
+
 /// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
 pub const TO_ERASE: &[u8] = b"e";

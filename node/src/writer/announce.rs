@@ -46,7 +46,7 @@ pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
     if !commit.renamed.is_empty() {
         announcement.show_again(&commit.renamed);
     }
-    if let Err(error) = announcement.changes(&commit.changes) {
+    if let Err(error) = store.guarded(|_| announcement.changes(&commit.changes)) {
         tracing::error!(%error, "cannot read what was just written: sessions here are not told of it");
     }
     // Users first: a session that sees a frame of a room knows by then whether its user is still in it.
@@ -100,7 +100,7 @@ impl Announcement<'_> {
         let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
         for room in rooms {
             let Some(lane) = self.lane(room) else { continue };
-            let page = match store.page(room, None, SHOWN_AGAIN_MESSAGES, None) {
+            let page = match store.guarded(|store| store.page(room, None, SHOWN_AGAIN_MESSAGES, None)) {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(%error, "cannot read what is to be shown under another name");

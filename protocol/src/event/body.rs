@@ -19,7 +19,6 @@ use super::{
 use crate::{
     DisplayName,
     codec::{self, DecodeError},
-    limits::EVENT_BYTES_MAX,
 };
 
 /// Kind 2: messages that guests can write; others are of kind 4.
@@ -72,20 +71,20 @@ macro_rules! kinds {
                 }
             }
 
-            pub(super) fn decode(kind: u16, payload: Bytes) -> Result<Self, DecodeError> {
+            pub(super) fn decode(kind: u16, payload: Bytes, bytes_max: usize) -> Result<Self, DecodeError> {
                 match kind {
-                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
+                    GUEST_POSTED => codec::decode::<GuestPosted>(&payload, bytes_max)
                         .map(|posted| Self::MessagePosted(posted.into())),
-                    TEXT_EDITED => codec::decode::<TextEdited>(&payload, EVENT_BYTES_MAX)
+                    TEXT_EDITED => codec::decode::<TextEdited>(&payload, bytes_max)
                         .map(|edited| Self::MessageEdited(edited.into())),
                     PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
-                        codec::decode::<PasswordChange>(&payload, EVENT_BYTES_MAX).map(|change| {
+                        codec::decode::<PasswordChange>(&payload, bytes_max).map(|change| {
                             change.into_event(kind == PASSWORD_CHANGED_KEEPING_TOKENS).into()
                         })
                     }
-                    UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, EVENT_BYTES_MAX)
+                    UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, bytes_max)
                         .map(|opened| Self::SessionOpened(opened.into())),
-                    $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
+                    $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
             }
@@ -161,11 +160,14 @@ impl EventBody {
     }
 
     /// Without what its author wrote or must keep secret: the stub that takes the place of an erased event, the same
-    /// on every node. What views are made of stays.
+    /// on every node. Only what all nodes need to make the same views of it stays: ids, senders, stamps.
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
-            Self::MessagePosted(MessagePosted { text, .. }) => *text = None,
+            Self::MessagePosted(MessagePosted { text, reply_to, mentions, .. }) => {
+                (*text, *reply_to) = (None, None);
+                mentions.clear();
+            }
             Self::MessageEdited(MessageEdited { text, mentions, .. }) => {
                 *text = None;
                 // An edit of kind 27 stays one: it has none.
@@ -173,6 +175,8 @@ impl EventBody {
                     mentions.clear();
                 }
             }
+            Self::RoomOpened(opened) => opened.erase(),
+            Self::RoomChanged(RoomChanged { name, topic, .. }) => (*name, *topic) = (None, None),
             Self::UserRegistered(UserRegistered { display_name, password, .. }) => {
                 (*display_name, *password) = (None, None);
             }
@@ -190,5 +194,14 @@ impl EventBody {
             _ => {}
         }
         self
+    }
+
+    /// Whether a message's event is a stub, be it one that an earlier version left more in.
+    pub fn is_message_stub(&self) -> bool {
+        match self {
+            Self::MessagePosted(posted) => posted.text.is_none(),
+            Self::MessageEdited(edited) => edited.text.is_none(),
+            _ => false,
+        }
     }
 }

@@ -16,7 +16,7 @@ pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, 
 use crate::{
     Hlc, OriginId, Pos,
     codec::{self, DecodeError},
-    limits::EVENT_BYTES_MAX,
+    limits::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
 /// What is to become an event once the writer has stamped it.
@@ -92,12 +92,27 @@ impl Event {
 
     /// Reads what [`Event::encoded`] gave.
     pub fn decode(encoded: Bytes) -> Result<Self, EventError> {
-        let Envelope { origin, seq, hlc, scope, kind, payload } = codec::decode(&encoded, EVENT_BYTES_MAX)?;
+        Self::decode_within(encoded, EVENT_BYTES_MAX)
+    }
+
+    fn decode_within(encoded: Bytes, bytes_max: usize) -> Result<Self, EventError> {
+        let Envelope { origin, seq, hlc, scope, kind, payload } = codec::decode(&encoded, bytes_max)?;
         if seq == 0 {
             return Err(EventError::SeqZero);
         }
-        let body = EventBody::decode(kind, payload)?;
+        let body = EventBody::decode(kind, payload, bytes_max)?;
         Ok(Self { origin, seq, hlc, scope, body, encoded })
+    }
+
+    /// Reads an event that an earlier version wrote although it was longer than an event may be, and shortens it: a read
+    /// mark of very many origins. No other node has it, for none takes it.
+    pub fn shortened(encoded: Bytes) -> Result<Self, EventError> {
+        let long = Self::decode_within(encoded, RECORD_BYTES_MAX)?;
+        let body = match long.body {
+            EventBody::ReadMarked(marked) => marked.split().remove(0).into(),
+            body => body,
+        };
+        Ok(Self::new(long.origin, long.seq, long.hlc, EventDraft::new(long.scope, body)))
     }
 
     /// The event with its body erased: same place, same scope. See [`EventBody::erased`].

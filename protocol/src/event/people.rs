@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::ServiceKeyId;
-use crate::{DisplayName, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector};
+use crate::{
+    DisplayName, OriginId, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector,
+    limits::READ_MARK_EVENT_ORIGINS_MAX,
+};
 
 /// An account was registered under a name, to which this is its claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,9 +222,22 @@ pub struct ReadMarked {
     pub room: RoomId,
     /// The greatest message that was read.
     pub pos: Pos,
-    /// What the reader had been sent, of the origins that have written in the room: what lies beyond is unread
-    /// wherever it sorts.
+    /// What the reader had been sent, of the origins that have written in the room and of which earlier marks said less:
+    /// what lies beyond is unread wherever it sorts.
     pub seen: VersionVector,
+}
+
+impl ReadMarked {
+    /// The mark as events that are no longer than an event may be; together they say the same.
+    pub fn split(self) -> Vec<Self> {
+        let Self { room, pos, seen } = self;
+        let entries: Vec<_> = seen.iter().collect();
+        if entries.len() <= READ_MARK_EVENT_ORIGINS_MAX {
+            return vec![Self { room, pos, seen }];
+        }
+        let part = |entries: &[(OriginId, u64)]| Self { room, pos, seen: entries.iter().copied().collect() };
+        entries.chunks(READ_MARK_EVENT_ORIGINS_MAX).map(part).collect()
+    }
 }
 
 /// Of what in a room its member wants to be told.

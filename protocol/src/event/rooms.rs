@@ -41,6 +41,16 @@ pub enum RoomOpened {
     },
 }
 
+impl RoomOpened {
+    /// Takes out what its author wrote, once the room is deleted.
+    pub(crate) fn erase(&mut self) {
+        if let Self::Named { name, topic, .. } = self {
+            *name = RoomName::parse("deleted room").expect("it is short and has no controls");
+            *topic = Topic::default();
+        }
+    }
+}
+
 /// The id of the room of two people, whoever of them opens it and wherever.
 pub fn direct_room(a: UserId, b: UserId) -> RoomId {
     let (one, other) = (a.min(b), a.max(b));

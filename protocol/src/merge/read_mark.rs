@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Pos, VersionVector, event::ReadMarked};
+use crate::{Pos, VersionVector, event::ReadMarked, limits::READ_MARK_ORIGINS_MAX};
 
 /// How far somebody has read a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,5 +25,6 @@ pub fn marked(state: Option<ReadMark>, event: &ReadMarked) -> ReadMark {
     let mut state = state.unwrap_or_else(|| ReadMark { pos: Pos::MIN, seen: VersionVector::default() });
     state.pos = state.pos.max(event.pos);
     state.seen.merge(&event.seen);
+    state.seen.keep_greatest(READ_MARK_ORIGINS_MAX);
     state
 }

@@ -98,5 +98,12 @@ pub fn applied(state: Option<MemberRoom>, place: Pos, body: &EventBody) -> Membe
         EventBody::RoomDeleted(_) => state.deleted = true,
         _ => {}
     }
+    if state.deleted {
+        // As if only stubs had come.
+        (state.name, state.topic) = (None, None);
+        if let Some((_, opened)) = &mut state.opened {
+            opened.erase();
+        }
+    }
     state
 }

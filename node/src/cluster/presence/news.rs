@@ -97,7 +97,7 @@ impl Part for PresenceNews {
                 let (Some((store, _)), news) = (map.log.get(), map.state().people.news()) else { continue };
                 let tell = {
                     let (map, store) = (Arc::clone(&map), Arc::clone(store));
-                    move || map.tell_news(&store, &news)
+                    move || store.guarded(|store| map.tell_news(store, &news))
                 };
                 if let Some(Err(error)) = map.machine.blocking(tell).await {
                     tracing::error!(%error, "cannot read who is to know who came and went");

@@ -14,7 +14,7 @@ const KEPT_MAX: usize = 64;
 
 /// Compares what a peer shows with what the store shows. Reads from disk.
 pub(super) fn compare(store: &Store, shared: &Shared, peer: NodeId, scopes: &[(Scope, ScopeDigest)]) {
-    let named = match contradictions(store, scopes) {
+    let named = match store.guarded(|store| contradictions(store, scopes)) {
         Ok(named) => named.join(", "),
         Err(error) => return tracing::error!(%error, "cannot compare the views with a peer's"),
     };

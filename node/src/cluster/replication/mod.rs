@@ -153,7 +153,9 @@ impl Driver {
     }
 
     fn know_own(&mut self) {
-        self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled: self.writer.is_stalled() });
+        // Whoever cannot read is not waited for either.
+        let stalled = self.writer.is_stalled() || self.store.damage().is_some();
+        self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled });
     }
 
     fn now(&self) -> Millis {
@@ -314,7 +316,7 @@ impl Driver {
         let (machine, store, handle) =
             (Arc::clone(&self.machine), Arc::clone(&self.store), self.handle.clone());
         let read = move || {
-            read(&store).unwrap_or_else(|error| {
+            store.guarded(read).unwrap_or_else(|error| {
                 tracing::error!(%error, "cannot read the store for a peer");
                 T::default()
             })

@@ -1,27 +1,81 @@
 //! Takes what was deleted as a whole, rooms and accounts, out of the log, a few events in each commit, so that nobody
-//! waits behind it.
+//! waits behind it; and all that was erased out of the free pages of the store's file.
 
 use std::{sync::Arc, time::Duration};
 
 use starling_web::lane::Lanes;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    disk_space::DiskSpace,
     services::base::Base,
-    store::{Op, OpResult, RecordsReader},
+    store::{Op, OpResult, RecordsReader, SCRUB_STEP_BYTES},
     supervisor::Part,
 };
 
 /// How often it looks whether there is something, while there are commits; after a refusal, when it tries again.
 const EVERY: Duration = Duration::from_secs(1);
+/// Between two steps of a scrub, so that posts have the disk most of the time.
+const BETWEEN_STEPS: Duration = Duration::from_millis(20);
+
+/// How the store's file is scrubbed.
+#[derive(Debug)]
+pub struct Scrubbing {
+    /// What may be used of the disk.
+    pub space: DiskSpace,
+    /// How long what was erased may stay in free pages of a running node.
+    pub after: Duration,
+}
 
 /// The part that erases.
 pub struct Erasure {
-    /// What it stands on.
-    pub base: Base,
-    /// Whether there was a commit.
-    pub lanes: Arc<Lanes>,
+    base: Base,
+    lanes: Arc<Lanes>,
+    scrubbing: Scrubbing,
+    /// When to scrub, if something was erased.
+    due: Option<Instant>,
 }
+
+impl Erasure {
+    /// What a start could not finish goes on at once.
+    pub fn new(base: Base, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
+        Self { base, lanes, scrubbing, due: Some(Instant::now()) }
+    }
+
+    /// Overwrites what is free in the file, if something was erased and it is time.
+    async fn scrub(&mut self) {
+        let Ok(needed) = self.base.read(|store| store.scrub()).await else { return };
+        let Some(mut scrub) = needed else {
+            self.due = None;
+            return;
+        };
+        if *self.due.get_or_insert_with(|| Instant::now() + self.scrubbing.after) > Instant::now() {
+            return;
+        }
+        loop {
+            if !self.scrubbing.space.has_besides_reserve(SCRUB_STEP_BYTES) {
+                tracing::warn!("no room on the disk to overwrite what was erased: it is tried again");
+                self.due = Some(Instant::now() + self.scrubbing.after.min(TRY_AGAIN));
+                return;
+            }
+            let step = self.base.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
+            match step.await {
+                Ok((same, true)) => scrub = same,
+                Ok((_, false)) => break,
+                Err(_) => {
+                    self.due = Some(Instant::now() + TRY_AGAIN);
+                    return;
+                }
+            }
+            sleep(BETWEEN_STEPS).await;
+        }
+        tracing::info!("what was erased is gone from the store's file, too");
+        self.due = None;
+    }
+}
+
+/// When a scrub that could not go on is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 impl Part for Erasure {
     fn name(&self) -> &'static str {
@@ -36,8 +90,16 @@ impl Part for Erasure {
                 while self.base.writer.commit_for_nobody(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}
-            } else if commits.changed().await.is_err() {
-                return;
+            } else {
+                self.scrub().await;
+                let changed = commits.changed();
+                let ended = match self.due {
+                    Some(due) => timeout_at(due, changed).await.is_ok_and(|changed| changed.is_err()),
+                    None => changed.await.is_err(),
+                };
+                if ended {
+                    return;
+                }
             }
             sleep(EVERY).await;
         }

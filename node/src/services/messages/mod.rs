@@ -3,10 +3,14 @@
 pub mod change;
 mod code;
 mod erasure;
+#[cfg(test)]
+mod mark_tests;
 mod mentions;
 pub(super) mod pages;
 pub(super) mod post;
 pub mod read;
+#[cfg(test)]
+mod stub_tests;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +21,7 @@ use starling_web::{
     service::{MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
 };
 
-pub use self::erasure::Erasure;
+pub use self::erasure::{Erasure, Scrubbing};
 use super::{base::Base, render};
 use crate::{
     permissions::{may_see, no_such_message},

@@ -1,12 +1,20 @@
 //! How far somebody has read.
 
-use starling_protocol::{MessageId, RoomId, Scope, UserId, VersionVector, event::ReadMarked};
+use starling_protocol::{
+    EventDraft, MessageId, RoomId, Scope, UserId, VersionVector,
+    event::ReadMarked,
+    limits::{READ_MARK_EVENT_ORIGINS_MAX, READ_MARK_EVENTS_MAX},
+};
 use starling_web::service::Refusal;
 
 use crate::{
     permissions::{no_such_message, no_such_room},
     store::{Decision, Store, StoreError, Tables},
 };
+
+/// Origins of which one mark says something, at most; of more, those that wrote last, and the next mark says the rest.
+/// One less than fits, for the origin of the message itself.
+const ORIGINS_MAX: usize = READ_MARK_EVENTS_MAX * READ_MARK_EVENT_ORIGINS_MAX - 1;
 
 /// The mark of a member who has read a room up to a message when he had been sent what `seen` covers, or all that is
 /// here.
@@ -26,7 +34,16 @@ pub fn mark(
         return Ok(Err(no_such_message()));
     };
     let pos = message.pos;
-    let mut seen = reader.written_in(room, seen.unwrap_or(&held))?;
+    let mut written = reader.written_in(room, seen.unwrap_or(&held))?;
+    // Marks are merged: what an earlier one said is not said again.
+    if let Some(known) = reader.records.read_mark(user, room)? {
+        written.retain(|last| !known.seen.contains(last.origin, last.seq));
+    }
+    if written.len() > ORIGINS_MAX {
+        written.sort_unstable_by(|a, b| b.cmp(a));
+        written.truncate(ORIGINS_MAX);
+    }
+    let mut seen: VersionVector = written.into_iter().map(|last| (last.origin, last.seq)).collect();
     // He has seen this one, so what its origin wrote before it was there, too; cursors lag behind what was sent.
     seen.advance(pos.origin, pos.seq);
     Ok(Ok(ReadMarked { room, pos, seen }))
@@ -41,5 +58,6 @@ pub fn decide(tables: &Tables<'_>, user: UserId, mark: &ReadMarked) -> Result<De
     if known.is_some_and(|known| known.pos >= mark.pos && known.seen.covers(&mark.seen)) {
         return Ok(Decision::Nothing);
     }
-    Ok(Decision::one(Scope::user(user), mark.clone()))
+    let drafts = mark.clone().split().into_iter().map(|part| EventDraft::new(Scope::user(user), part));
+    Ok(Decision::Write(drafts.collect()))
 }

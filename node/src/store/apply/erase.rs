@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use redb::ReadableTable;
-use starling_protocol::{Event, EventBody, OriginId, Pos, Scope, event::MessageKey};
+use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, UserId, event::MessageKey};
 
 use super::Tables;
 use crate::store::{
     StoreError, tables,
-    views::{self, Deleted, Duplicate, Edit, Room},
+    views::{self, Deleted, Duplicate, Edit, Mention, Room},
 };
 
 /// Events of a deleted scope that are erased in one commit: bounds how long posts wait behind it.
@@ -25,15 +25,63 @@ impl Tables<'_> {
         if let Some(user) = event.scope.as_user() {
             return Ok(self.records.account(user)?.is_some_and(|account| account.deleted));
         }
+        // The deletion may be here before the room is.
+        let room = self.records.get::<Room>(&event.scope, &[])?;
+        if room.is_some_and(|room| room.deleted) || event.body.is_message_stub() {
+            return Ok(true);
+        }
         let message = match &event.body {
             EventBody::MessagePosted(posted) => posted.key(),
             EventBody::MessageEdited(edited) => edited.message,
             _ => return Ok(false),
         };
-        // The deletion may be here before the room is.
-        let room = self.records.get::<Room>(&event.scope, &[])?;
-        Ok(room.is_some_and(|room| room.deleted)
-            || self.records.has::<Deleted>(&event.scope, &message.to_bytes())?)
+        self.records.has::<Deleted>(&event.scope, &message.to_bytes())
+    }
+
+    /// An event as [`Tables::kept`] of the log while its views are derived anew: what is still to be erased does not come
+    /// back, nor does what an earlier version left in its stubs.
+    pub fn kept_in_log<'event>(&mut self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
+        let kept = self.kept(event)?;
+        if kept.encoded() != event.encoded() {
+            self.log.insert(&tables::log_key(event.origin, event.seq), &kept.encoded()[..])?;
+            self.erased = true;
+        }
+        Ok(kept)
+    }
+
+    /// Notes by room that an event there names a user, so that this goes with the event.
+    pub(super) fn note_named(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
+        let is_message = matches!(event.body, EventBody::MessagePosted(_) | EventBody::MessageEdited(_));
+        match (event.scope.as_room(), scope.as_user()) {
+            (Some(room), Some(user)) if is_message => {
+                self.records.put_index(&views::named_index(room, event.pos(), user), &())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A room was deleted: none of its events names anybody any more.
+    pub(super) fn forget_named(&mut self, room: RoomId) -> Result<(), StoreError> {
+        let rows = self.records.scan_index(&views::named_prefix(room), &[])?;
+        let named: Vec<_> = rows.map(|row| Ok(row?.0)).collect::<Result<_, StoreError>>()?;
+        for (pos, user) in named.iter().filter_map(|key| views::parse_named(key)) {
+            self.unname(room, pos, user)?;
+        }
+        Ok(())
+    }
+
+    /// An event of a room does not name a user any more: it is a stub now.
+    fn unname(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
+        self.records.remove_index(&views::named_index(room, pos, user))?;
+        let scope = Scope::user(user);
+        self.records.remove::<Mention>(&mut self.book, &scope, &views::mention_key(room, Some(pos)))?;
+        let key = tables::scope_key(&scope, pos.origin, pos.seq);
+        let hlc = self.scopes.remove(&key[..])?.map(|hlc| hlc.value());
+        if let Some(hlc) = hlc {
+            self.book.removed(&scope, "scopes", &key, &hlc.to_be_bytes());
+            self.book.unapplied(&scope, pos);
+        }
+        Ok(())
     }
 
     /// Erases every post and every edit of a message from the log.
@@ -71,6 +119,13 @@ impl Tables<'_> {
         let stub = event.erased();
         if stub.encoded() != event.encoded() {
             self.log.insert(&key, &stub.encoded()[..])?;
+            self.erased = true;
+            let stays = stub.body.touches();
+            let gone = event.body.touches().into_iter().filter(|touched| !stays.contains(touched));
+            if let Some(room) = scope.as_room() {
+                let users: Vec<_> = gone.filter_map(|touched| touched.as_user()).collect();
+                users.into_iter().try_for_each(|user| self.unname(room, event.pos(), user))?;
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
     Event, EventBody, MessagePosted, NameShared, Pos, RoomCreated, RoomId, Scope, ScopeDigest, codec,
     frame::client::ListedMessage,
-    limits::EVENT_BYTES_MAX,
+    limits::RECORD_BYTES_MAX,
     merge::{
         room::{self, RoomState},
         service_key,
@@ -21,7 +21,7 @@ use starling_protocol::{
 };
 
 use super::{
-    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, tables,
+    Change, StoreError, digests::DigestBook, names::NamesWriter, records::RecordsWriter, scrub, tables,
     views::ServiceKey,
 };
 
@@ -30,6 +30,7 @@ pub type Listed = (RoomId, ListedMessage);
 
 /// All tables that events change, open in one transaction.
 pub struct Tables<'txn> {
+    meta: Table<'txn, &'static str, u64>,
     log: Table<'txn, &'static [u8; 32], &'static [u8]>,
     heads: Table<'txn, &'static [u8; 24], u64>,
     scopes: Table<'txn, &'static [u8], u64>,
@@ -43,6 +44,8 @@ pub struct Tables<'txn> {
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
+    /// Whether something was erased that free pages of the file still hold.
+    pub(super) erased: bool,
     /// What was changed for those who look on.
     pub changes: Vec<Change>,
 }
@@ -81,6 +84,7 @@ impl<'txn> Tables<'txn> {
     /// Opens them.
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
+            meta: transaction.open_table(tables::META)?,
             log: transaction.open_table(tables::LOG)?,
             heads: transaction.open_table(tables::HEADS)?,
             scopes: transaction.open_table(tables::SCOPES)?,
@@ -92,12 +96,17 @@ impl<'txn> Tables<'txn> {
             records: RecordsWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
+            erased: false,
             changes: Vec::new(),
         })
     }
 
     /// Writes the digests down, before the transaction is committed; gives what it adds to each part.
     pub fn flush(&mut self) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
+        if std::mem::take(&mut self.erased) {
+            let before = self.meta.get(scrub::ERASED)?.map_or(0, |count| count.value());
+            self.meta.insert(scrub::ERASED, before + 1)?;
+        }
         self.book.flush(&mut self.digests)
     }
 
@@ -118,6 +127,7 @@ impl<'txn> Tables<'txn> {
         let touched = event.body.touches();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
             self.index_scope(scope, event)?;
+            self.note_named(scope, event)?;
         }
         self.book.applied(event, &touched);
         if let Some(user) = event.scope.as_user() {
@@ -182,7 +192,7 @@ pub fn get<const N: usize, T: DeserializeOwned>(
 
 /// Decodes a record.
 pub fn parse<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
-    Ok(codec::decode(record, EVENT_BYTES_MAX)?)
+    Ok(codec::decode(record, RECORD_BYTES_MAX)?)
 }
 
 /// Writes a record, which belonged to the first scope and belongs to the second now.

@@ -42,6 +42,7 @@ impl Tables<'_> {
             EventBody::RoomChanged(_) => self.member_room(room, pos, &event.body),
             EventBody::RoomDeleted(_) => {
                 self.member_room(room, pos, &event.body)?;
+                self.forget_named(room)?;
                 self.erase_later(scope)
             }
             EventBody::MemberSet(set) => self.member(room, pos, set),

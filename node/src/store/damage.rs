@@ -1,0 +1,146 @@
+//! A damaged file: what redb and the decoders say of it, panics among that, is an error like any other, and what a
+//! running node could not read is remembered, so that it does not go on as ready.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    io,
+    ops::Deref,
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    sync::Once,
+    thread,
+};
+
+use redb::{Database, DatabaseError, StorageError};
+
+use super::{Store, StoreError};
+
+thread_local! {
+    /// Whether a panic of this thread is caught and told as an error.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    /// What the last such panic said, and where.
+    static PANIC: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Does work on a file that may be damaged: a plain open of redb panics over some damage, and so may reads.
+pub fn without_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    quiet_guarded_panics();
+    let outer = GUARDED.replace(true);
+    let done = panic::catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(outer);
+    done.unwrap_or_else(|payload| {
+        let said = PANIC.take().unwrap_or_else(|| text_of(&*payload));
+        // One line, whatever was said.
+        Err(StoreError::Corrupt(said.split_whitespace().collect::<Vec<_>>().join(" ")))
+    })
+}
+
+/// Keeps the hook from printing panics that become errors.
+fn quiet_guarded_panics() {
+    static ONCE: Once = Once::new();
+    // A thread that panics already must not change the hook.
+    if thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if !GUARDED.get() {
+                return print(info);
+            }
+            let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+            PANIC.set(Some(format!("{}{}", text_of(info.payload()), place.unwrap_or_default())));
+        }));
+    });
+}
+
+fn text_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// A database that may be damaged: closing it does not panic either.
+#[derive(Debug)]
+pub(super) struct GuardedDatabase(Option<Database>);
+
+impl GuardedDatabase {
+    pub(super) fn new(database: Database) -> Self {
+        Self(Some(database))
+    }
+}
+
+impl Deref for GuardedDatabase {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for GuardedDatabase {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _ = without_panic(|| {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
+impl StoreError {
+    /// Why a file could not be opened.
+    pub(super) fn of_open(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            DatabaseError::UpgradeRequired(format) => Self::OtherFormat(format),
+            DatabaseError::Storage(StorageError::Io(error)) => Self::of_io(error),
+            error => Self::Open(error.to_string()),
+        }
+    }
+
+    /// Why a file could not be read or written.
+    pub(super) fn of_io(error: io::Error) -> Self {
+        match error.kind() {
+            // What redb says of bytes that are no database, or of one that was cut short.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+                Self::Open(error.to_string())
+            }
+            _ => Self::Io(error),
+        }
+    }
+
+    /// Whether the file cannot be read as what it was written: it is damaged, or its disk is.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Open(_)
+            | Self::Io(_)
+            | Self::Redb(_)
+            | Self::Record(_)
+            | Self::Event(_)
+            | Self::Corrupt(_) => true,
+            Self::InUse | Self::OtherFormat(_) | Self::Newer { .. } | Self::Stopped(_) => false,
+        }
+    }
+}
+
+impl Store {
+    /// Reads. What cannot be read for damage is remembered: see [`Store::damage`].
+    pub fn guarded<T>(&self, read: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        // In memory nothing is damaged, and a panic there is a bug that a simulation must see.
+        let done = if self.file.is_some() { without_panic(|| read(self)) } else { read(self) };
+        if let Err(error) = &done
+            && error.is_damage()
+        {
+            let first = self.damage.set(error.to_string()).is_ok();
+            if first {
+                tracing::error!(%error, "cannot read the store: this node is not ready until it is restarted with a sound one");
+            }
+        }
+        done
+    }
+
+    /// What could not be read since the store was opened, if something could not.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+}

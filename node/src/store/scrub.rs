@@ -1,0 +1,108 @@
+//! What was erased leaves the file, too. redb never writes over a page in its place, so the text of a deleted message
+//! stays in pages that are free now. Zeros are written into a scratch table until the file has to grow for them: then
+//! they have taken every free page. It goes in small commits, so that posts hardly wait behind it.
+
+use std::fs;
+
+use redb::{ReadableDatabase, ReadableTableMetadata};
+
+use super::{Store, StoreError, tables};
+
+/// Counts the commits that erased something.
+pub(super) const ERASED: &str = "erased";
+/// What [`ERASED`] was when the file was last scrubbed.
+const SCRUBBED: &str = "scrubbed";
+
+/// Zeros that fill one page, so that the smallest free page is taken as well as parts of large ones.
+const ZEROS: [u8; 4_000] = [0; 4_000];
+/// Pages that one commit writes or frees.
+const STEP_PAGES: u64 = 256;
+/// What a page takes of the file.
+const PAGE_BYTES: u64 = 4_096;
+/// Bytes that one step may add to the disk, at most.
+pub const SCRUB_STEP_BYTES: u64 = 2 * 1024 * 1024;
+/// How often the free pages are filled: pages that a commit has just freed are only taken by the second round.
+const ROUNDS: u8 = 2;
+
+/// A scrub under way.
+#[derive(Debug)]
+pub struct Scrub {
+    as_of: u64,
+    rounds_left: u8,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Rows go, those of an interrupted scrub first.
+    Empty,
+    /// Rows are written, from this key on.
+    Fill(u64),
+    Done,
+}
+
+impl Store {
+    /// A scrub to be done, if something was erased since the last one ended.
+    pub fn scrub(&self) -> Result<Option<Scrub>, StoreError> {
+        // Only a file keeps what was erased.
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let meta = self.db.begin_read()?.open_table(tables::META)?;
+        let count = |key| Ok::<_, StoreError>(meta.get(key)?.map_or(0, |count| count.value()));
+        let as_of = count(ERASED)?;
+        let needed = count(SCRUBBED)? != as_of;
+        Ok(needed.then_some(Scrub { as_of, rounds_left: ROUNDS, phase: Phase::Empty }))
+    }
+
+    /// Does a little of a scrub, in one commit; says whether there is more to be done.
+    pub fn scrub_step(&self, scrub: &mut Scrub) -> Result<bool, StoreError> {
+        scrub.phase = match scrub.phase {
+            Phase::Empty if !self.empty()? => Phase::Empty,
+            Phase::Empty if scrub.rounds_left > 0 => {
+                scrub.rounds_left -= 1;
+                Phase::Fill(0)
+            }
+            Phase::Empty => {
+                super::change(&self.db, |transaction| {
+                    transaction.open_table(tables::META)?.insert(SCRUBBED, scrub.as_of)?;
+                    Ok(())
+                })?;
+                Phase::Done
+            }
+            Phase::Fill(next) => self.fill(next)?,
+            Phase::Done => Phase::Done,
+        };
+        Ok(!matches!(scrub.phase, Phase::Done))
+    }
+
+    fn fill(&self, next: u64) -> Result<Phase, StoreError> {
+        let end = next + STEP_PAGES;
+        super::change(&self.db, |transaction| {
+            // Nobody else makes the file grow while this transaction is open.
+            let before = self.file_bytes()?;
+            let mut scratch = transaction.open_table(tables::SCRATCH)?;
+            for key in next..end {
+                scratch.insert(key, &ZEROS[..])?;
+            }
+            let is_full = self.file_bytes()? > before || end.saturating_mul(PAGE_BYTES) > before;
+            Ok(if is_full { Phase::Empty } else { Phase::Fill(end) })
+        })
+    }
+
+    /// Takes some rows out; says whether none is left.
+    fn empty(&self) -> Result<bool, StoreError> {
+        super::change(&self.db, |transaction| {
+            let mut scratch = transaction.open_table(tables::SCRATCH)?;
+            for _ in 0..STEP_PAGES {
+                scratch.pop_first()?;
+            }
+            Ok(scratch.is_empty()?)
+        })
+    }
+
+    fn file_bytes(&self) -> Result<u64, StoreError> {
+        let Some(file) = &self.file else { return Ok(0) };
+        Ok(fs::metadata(file).map_err(redb::StorageError::Io)?.len())
+    }
+}

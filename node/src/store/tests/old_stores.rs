@@ -1,0 +1,109 @@
+//! Stores that an earlier version wrote are brought to what this one relies on: stubs that keep nothing, no event that is
+//! longer than one may be.
+
+use bytes::Bytes;
+use starling_protocol::{
+    Pos, UserId,
+    event::{MessageDeleted, ReadMarked},
+    limits::EVENT_BYTES_MAX,
+};
+
+use super::{super::StoreError, *};
+
+const BOB: UserId = UserId([2; 16]);
+
+/// Puts an event into the log as it is, as an earlier version left it, and gives the store that version.
+fn as_left_by_version_4(store: &Store, event: &Event) {
+    let transaction = store.db.begin_write().unwrap();
+    let key = tables::log_key(event.origin, event.seq);
+    transaction.open_table(tables::LOG).unwrap().insert(&key, &event.encoded()[..]).unwrap();
+    transaction.open_table(tables::HEADS).unwrap().insert(&event.origin.to_bytes(), event.seq).unwrap();
+    transaction.open_table(tables::META).unwrap().insert("schema_version", 4).unwrap();
+    transaction.commit().unwrap();
+}
+
+fn migrated(store: &Store) -> Result<(), StoreError> {
+    migrations::migrate(&store.db)?;
+    store.resume_rebuild()
+}
+
+fn logged(store: &Store, origin: OriginId, seq: u64) -> Bytes {
+    store.range(origin, seq, seq).unwrap().remove(0)
+}
+
+/// Section 4: a node that has an old stub shows the same as one to which the message came after its deletion.
+#[test]
+fn old_stubs_lose_what_was_left_in_them() {
+    let posted =
+        MessagePosted { mentions: vec![BOB], reply_to: Some(MessageId::from_u128(9)), ..message(1, 5, "a") };
+    let key = posted.key();
+    let deletion = EventBody::MessageDeleted(MessageDeleted { message: key, by: BOB });
+    let events = || {
+        [foreign(1, Hlc(20), EventBody::MessagePosted(posted.clone())), foreign(2, Hlc(30), deletion.clone())]
+    };
+    let (store, mut committer) = with_room();
+    committer.commit(2_000, 1, &events()).unwrap();
+    let (digest, stub) = (store.snapshot().unwrap().scopes, logged(&store, ELSEWHERE, 1));
+    drop(committer);
+    let old = EventBody::MessagePosted(MessagePosted { text: None, ..posted.clone() });
+    let draft = EventDraft { scope: Scope::room(ROOM), body: old, floor: None };
+    as_left_by_version_4(&store, &Event::new(ELSEWHERE, 1, Hlc(20), draft.clone()));
+    // The head is the deletion, as before.
+    let transaction = store.db.begin_write().unwrap();
+    transaction.open_table(tables::HEADS).unwrap().insert(&ELSEWHERE.to_bytes(), 2).unwrap();
+    transaction.commit().unwrap();
+    migrated(&store).unwrap();
+    assert_eq!(logged(&store, ELSEWHERE, 1), stub);
+    assert_eq!(store.snapshot().unwrap().scopes, digest);
+    store.verify().unwrap();
+    // A peer that was not brought up to date sends its stub.
+    let (late, mut committer) = with_room();
+    let Op::Received(deleted) = foreign(2, Hlc(30), deletion.clone()) else { unreachable!() };
+    let old = Event::new(ELSEWHERE, 1, Hlc(20), draft);
+    committer.commit(2_000, 1, &[Op::Received(vec![old, deleted[0].clone()])]).unwrap();
+    assert_eq!(logged(&late, ELSEWHERE, 1), stub);
+    late.verify().unwrap();
+}
+
+/// Promise 13: a read mark that grew with the number of starts until it was no event any more kept the node from starting
+/// for ever.
+#[test]
+fn a_store_whose_last_event_is_too_long_starts_again() {
+    let (store, committer) = with_room();
+    drop(committer);
+    let seen =
+        (0..6_000).map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, n + 1)).collect();
+    let marked = ReadMarked { room: ROOM, pos: Pos::MIN, seen };
+    let event = Event::new(ELSEWHERE, 1, Hlc(9), EventDraft::new(Scope::user(BOB), marked));
+    assert!(event.encoded().len() > EVENT_BYTES_MAX);
+    as_left_by_version_4(&store, &event);
+    assert!(Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).is_err(), "it could not start");
+    migrated(&store).unwrap();
+    assert!(logged(&store, ELSEWHERE, 1).len() <= EVENT_BYTES_MAX);
+    Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
+    assert!(store.records().unwrap().read_mark(BOB, ROOM).unwrap().is_some());
+    store.verify().unwrap();
+}
+
+/// Whatever is asked for: an event that no peer would take, nor this node at its next start, is refused with its whole
+/// commit's op, and the node goes on.
+#[test]
+fn no_own_event_over_the_limit_is_committed() {
+    let (store, mut committer) = with_room();
+    let before = store.vector().unwrap();
+    let mark = |origins: u64| {
+        let seen = (0..origins).map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, 1));
+        EventDraft::new(Scope::user(BOB), ReadMarked { room: ROOM, pos: Pos::MIN, seen: seen.collect() })
+    };
+    let op = |drafts: Vec<EventDraft>| {
+        Op::Decide(Decide::new(move |_: &Tables<'_>| Ok(Decision::Write(drafts.clone()))))
+    };
+    let ops = [op(vec![mark(1), mark(6_000)])];
+    let commit = committer.commit(2_000, 1, &ops).unwrap();
+    assert_eq!(refused(&commit.results[0]), Some(ErrorCode::TooLarge));
+    assert_eq!(store.vector().unwrap(), before, "none of them was written");
+    let commit =
+        committer.commit(2_000, 1, &[ops[0].clone(), post(ROOM, 1, 5, "a"), op(vec![mark(4_500)])]).unwrap();
+    assert!(matches!(commit.results[1..], [OpResult::Done(_), OpResult::Done(_)]), "{:?}", commit.results);
+    store.verify().unwrap();
+}

@@ -1,0 +1,78 @@
+//! What was deleted leaves the store's file, also its free pages.
+
+use std::{fs, path::Path};
+
+use starling_protocol::{UserId, event::MessageDeleted};
+
+use super::*;
+
+const MESSAGES: u128 = 200;
+
+fn text(n: u128) -> String {
+    format!("secret number {n:05} {}", "of some length ".repeat(usize::try_from(n % 40).unwrap()))
+}
+
+/// How many of the texts are somewhere in the file.
+fn found(path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap();
+    let secrets = bytes.windows(14).filter(|part| *part == b"secret number ");
+    secrets.count()
+}
+
+fn scrub(store: &Store) -> usize {
+    let (mut scrub, mut steps) = (store.scrub().unwrap().expect("something was erased"), 1);
+    while store.scrub_step(&mut scrub).unwrap() {
+        steps += 1;
+    }
+    steps
+}
+
+fn delete(n: u128) -> Op {
+    let body = MessageDeleted { message: message(1, n, "x").key(), by: UserId([1; 16]) };
+    Op::Decide(Decide::new(move |_: &Tables<'_>| Ok(Decision::one(Scope::room(ROOM), body.clone()))))
+}
+
+#[test]
+fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("starling.redb");
+    let store = Arc::new(Store::open_file(&path).unwrap());
+    let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
+    committer.commit(1_000, 1, &[Op::CreateRoom { room: ROOM, name: None }]).unwrap();
+    assert!(store.scrub().unwrap().is_none(), "nothing was erased yet");
+    for n in 0..MESSAGES {
+        let stays = message(2, n, &format!("what stays {n:05}"));
+        let stays = Op::Post { room: ROOM, posted: stays, floor: None };
+        committer.commit(2_000, 1, &[post(ROOM, 1, n, &text(n)), stays]).unwrap();
+    }
+    for n in 0..MESSAGES {
+        // Some alone, some together, some in the commit in which they came.
+        let mut ops = vec![delete(n)];
+        if n % 10 == 0 {
+            ops.extend([post(ROOM, 1, 1_000 + n, &text(n)), delete(1_000 + n)]);
+        }
+        committer.commit(3_000, 1, &ops).unwrap();
+    }
+    let left = found(&path);
+    assert!(left > 0, "redb leaves them in free pages");
+    let bytes = fs::metadata(&path).unwrap().len();
+    let steps = scrub(&store);
+    assert_eq!(found(&path), 0, "of {left} copies, after {steps} steps");
+    assert!(store.scrub().unwrap().is_none(), "it is done once");
+    let grown = fs::metadata(&path).unwrap().len();
+    assert!(grown <= 2 * bytes + 4 * 1024 * 1024, "{bytes} bytes became {grown}");
+    let messages = store.page(ROOM, None, 1_000, None).unwrap().messages;
+    let stays = messages.iter().filter(|message| message.posted.body().starts_with("what stays"));
+    assert_eq!(stays.count() as u128, MESSAGES);
+    store.verify().unwrap();
+    // A scrub that a crash ends is begun again.
+    committer.commit(4_000, 1, &[post(ROOM, 1, 5_000, &text(7)), delete(5_000)]).unwrap();
+    let mut begun = store.scrub().unwrap().unwrap();
+    for _ in 0..3 {
+        assert!(store.scrub_step(&mut begun).unwrap());
+    }
+    drop((committer, store));
+    let store = Store::open_file(&path).unwrap();
+    scrub(&store);
+    assert_eq!(found(&path), 0);
+}
