@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
-    DisplayName, Emoji, MessageId, Pos, RoomId, RoomName, UserId, Username,
+    DisplayName, Emoji, MessageId, NodeId, Pos, RoomId, RoomName, UserId, Username,
     event::{MessageKey, NotifyLevel},
     merge::{
         contact::Side,
@@ -80,6 +80,8 @@ views! {
     23 OpenInvite: ();
     /// Room; code → how many came with it.
     24 InviteUses: u32;
+    /// Shard of a name; the name, 0, place → the nodes that a claim to it waited for, as far as it names them.
+    25 Waited: Vec<NodeId>;
 }
 
 /// How many stand to a room in some way.

@@ -10,9 +10,9 @@ use super::{
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
     messages::GuestPosted,
     people::{
-        ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
+        ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
         RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
-        UserRegistered, UsernameChosen,
+        UserRegistered, UserRegisteredAlone, UsernameChosen, UsernameChosenAlone,
     },
 };
 use crate::{
@@ -23,6 +23,10 @@ use crate::{
 
 /// Kind 2: messages that guests can write; others are of kind 4.
 const GUEST_POSTED: u16 = 2;
+/// Kind 5: registrations that don't name the nodes for which the claim waits; others are of kind 30.
+const USER_REGISTERED_ALONE: u16 = 5;
+/// Kind 6: choices of a name that don't name them; others are of kind 31.
+const USERNAME_CHOSEN_ALONE: u16 = 6;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -46,6 +50,12 @@ macro_rules! kinds {
                     Self::MessagePosted(body) if let Some(posted) = GuestPosted::of(body) => {
                         (GUEST_POSTED, codec::encode(&posted))
                     }
+                    Self::UserRegistered(body) if let Some(alone) = UserRegisteredAlone::of(body) => {
+                        (USER_REGISTERED_ALONE, codec::encode(&alone))
+                    }
+                    Self::UsernameChosen(body) if let Some(alone) = UsernameChosenAlone::of(body) => {
+                        (USERNAME_CHOSEN_ALONE, codec::encode(&alone))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -55,6 +65,10 @@ macro_rules! kinds {
                 match kind {
                     GUEST_POSTED => codec::decode::<GuestPosted>(&payload, EVENT_BYTES_MAX)
                         .map(|posted| Self::MessagePosted(posted.into())),
+                    USER_REGISTERED_ALONE => codec::decode::<UserRegisteredAlone>(&payload, EVENT_BYTES_MAX)
+                        .map(|registered| Self::UserRegistered(registered.into())),
+                    USERNAME_CHOSEN_ALONE => codec::decode::<UsernameChosenAlone>(&payload, EVENT_BYTES_MAX)
+                        .map(|chosen| Self::UsernameChosen(chosen.into())),
                     $($number => codec::decode(&payload, EVENT_BYTES_MAX).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
@@ -73,8 +87,6 @@ kinds! {
     1 => RoomCreated,
     3 => NameShared,
     4 => MessagePosted,
-    5 => UserRegistered,
-    6 => UsernameChosen,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
     9 => PasswordChanged,
@@ -98,6 +110,9 @@ kinds! {
     27 => MessageEdited,
     28 => MessageDeleted,
     29 => ReactionSet,
+    30 => UserRegistered,
+    31 => UsernameChosen,
+    32 => ClaimNarrowed,
 }
 
 impl EventBody {
@@ -110,7 +125,8 @@ impl EventBody {
                 .chain(posted.mentions.iter().map(|&user| Scope::user(user)))
                 .collect(),
             Self::UserRegistered(UserRegistered { username, .. })
-            | Self::UsernameChosen(UsernameChosen { username })
+            | Self::UsernameChosen(UsernameChosen { username, .. })
+            | Self::ClaimNarrowed(ClaimNarrowed { username, .. })
             | Self::ClaimWithdrawn(ClaimWithdrawn { username, .. }) => [username.shard()].into(),
             Self::ContactSet(ContactSet { to, .. }) => [Scope::user(*to)].into(),
             Self::RoomOpened(RoomOpened::Direct { one, other }) => {
