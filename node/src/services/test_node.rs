@@ -75,6 +75,7 @@ impl Node {
                 display_name: Some(DisplayName::parse(&format!("known as {name}")).unwrap()),
                 password: Some("hash".into()),
                 admin: false,
+                waited_for: None,
             };
             node.write(EventDraft::new(Scope::user(user), registered));
         }

@@ -23,7 +23,7 @@ use super::{
     records::{Records, Row, Rows},
     views::{
         self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, ServiceKey, Session, User,
-        name_key,
+        Waited, name_key,
     },
 };
 
@@ -80,6 +80,17 @@ impl<T: Rows> Records<T> {
             }
         }
         Ok(claims)
+    }
+
+    /// Whether a node's claim gets the name, by what is known here.
+    pub fn claim_wins(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
+        let claims = self.claims(name)?;
+        let mut others = Vec::new();
+        for &(other, _) in claims.iter().filter(|&&(other, _)| other != claim) {
+            others.push((other, self.get::<Waited>(&name.shard(), &name_key(name, Some(other)))?));
+        }
+        let others = others.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
+        Ok(others.len() < claims.len() && user::claim_wins(claim, claim.origin.node, others))
     }
 
     /// Who holds a name. A deleted account's name is held for ever.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(doc)]
 use starling_protocol::text::lookalike_forms;
 use starling_protocol::{
-    DisplayName, Emoji, MessageId, Pos, RoomId, RoomName, UserId, Username,
+    DisplayName, Emoji, MessageId, NodeId, Pos, RoomId, RoomName, UserId, Username,
     event::{MessageKey, NotifyLevel},
     merge::{
         contact::Side,
@@ -85,6 +85,8 @@ views! {
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
+    /// Shard of a name; the name, 0, place → the nodes that a claim to it waited for, as far as it names them.
+    25 Waited: Vec<NodeId>;
 }
 
 /// How many stand to a room in some way.

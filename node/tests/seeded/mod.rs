@@ -56,6 +56,7 @@ pub fn seed(node: &Node, names: &[&str]) -> Seed {
             display_name: None,
             password: Some("none".into()),
             admin: false,
+            waited_for: None,
         };
         let password = write(EventDraft::new(Scope::user(user), registered));
         let opened = SessionOpened {

@@ -10,9 +10,10 @@ use super::{
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
     messages::{GuestPosted, TextEdited},
     people::{
-        ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged, PasswordRehashed,
-        ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded,
-        SettingsChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged, UserRegistered, UsernameChosen,
+        ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged,
+        PasswordRehashed, ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened,
+        SessionsEnded, SettingsChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged, UserRegistered,
+        UserRegisteredAlone, UsernameChosen, UsernameChosenAlone,
     },
     service_key::ServiceKeySealed,
 };
@@ -31,6 +32,10 @@ const PASSWORD_CHANGED_KEEPING_TOKENS: u16 = 9;
 const PASSWORD_CHANGED: u16 = 42;
 /// Kind 12: sessions without a service key; others are of kind 35.
 const UNKEYED_SESSION_OPENED: u16 = 12;
+/// Kind 5: registrations that don't name the nodes for which the claim waits; others are of kind 30.
+const USER_REGISTERED_ALONE: u16 = 5;
+/// Kind 6: choices of a name that don't name them; others are of kind 31.
+const USERNAME_CHOSEN_ALONE: u16 = 6;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
@@ -66,6 +71,12 @@ macro_rules! kinds {
                     Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::of(body) => {
                         (UNKEYED_SESSION_OPENED, codec::encode(&opened))
                     }
+                    Self::UserRegistered(body) if let Some(alone) = UserRegisteredAlone::of(body) => {
+                        (USER_REGISTERED_ALONE, codec::encode(&alone))
+                    }
+                    Self::UsernameChosen(body) if let Some(alone) = UsernameChosenAlone::of(body) => {
+                        (USERNAME_CHOSEN_ALONE, codec::encode(&alone))
+                    }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
                 }
@@ -84,6 +95,10 @@ macro_rules! kinds {
                     }
                     UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, bytes_max)
                         .map(|opened| Self::SessionOpened(opened.into())),
+                    USER_REGISTERED_ALONE => codec::decode::<UserRegisteredAlone>(&payload, bytes_max)
+                        .map(|registered| Self::UserRegistered(registered.into())),
+                    USERNAME_CHOSEN_ALONE => codec::decode::<UsernameChosenAlone>(&payload, bytes_max)
+                        .map(|chosen| Self::UsernameChosen(chosen.into())),
                     $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
                 }
@@ -108,8 +123,6 @@ kinds! {
     1 => RoomCreated,
     3 => NameShared,
     4 => MessagePosted,
-    5 => UserRegistered,
-    6 => UsernameChosen,
     7 => ClaimWithdrawn,
     8 => ProfileChanged,
     10 => PasswordRehashed,
@@ -130,6 +143,9 @@ kinds! {
     26 => InviteRevoked,
     28 => MessageDeleted,
     29 => ReactionSet,
+    30 => UserRegistered,
+    31 => UsernameChosen,
+    32 => ClaimNarrowed,
     34 => ServiceKeySealed,
     35 => SessionOpened,
     40 => MessageEdited,
@@ -145,7 +161,8 @@ impl EventBody {
                 .chain(posted.mentions.iter().map(|&user| Scope::user(user)))
                 .collect(),
             Self::UserRegistered(UserRegistered { username, .. })
-            | Self::UsernameChosen(UsernameChosen { username })
+            | Self::UsernameChosen(UsernameChosen { username, .. })
+            | Self::ClaimNarrowed(ClaimNarrowed { username, .. })
             | Self::ClaimWithdrawn(ClaimWithdrawn { username, .. }) => [username.shard()].into(),
             Self::ContactSet(ContactSet { to, .. }) => [Scope::user(*to)].into(),
             Self::RoomOpened(RoomOpened::Direct { one, other }) => {

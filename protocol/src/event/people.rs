@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceKeyId;
 use crate::{
-    DisplayName, OriginId, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector,
+    DisplayName, NodeId, OriginId, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector,
     limits::READ_MARK_EVENT_ORIGINS_MAX,
 };
 
@@ -19,6 +19,9 @@ pub struct UserRegistered {
     pub password: Option<Box<str>>,
     /// Whether it administers the service.
     pub admin: bool,
+    /// The nodes for which the claim waits; nothing in events of kind 5, which are from before claims named them.
+    #[serde(with = "named")]
+    pub waited_for: Option<Vec<NodeId>>,
 }
 
 /// A renamed account chose a new name, to which this is its claim.
@@ -26,6 +29,85 @@ pub struct UserRegistered {
 pub struct UsernameChosen {
     /// The name that it claims.
     pub username: Username,
+    /// The nodes for which the claim waits; nothing in events of kind 6, which are from before claims named them.
+    #[serde(with = "named")]
+    pub waited_for: Option<Vec<NodeId>>,
+}
+
+/// A claim was decided without some nodes for which it was to wait, because they fell out of sync.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimNarrowed {
+    /// The name that is claimed.
+    pub username: Username,
+    /// The event that claims it.
+    pub claim: Pos,
+    /// The nodes that confirmed it.
+    pub waited_for: Vec<NodeId>,
+}
+
+/// Kind 5: registrations from before claims named those they wait for.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UserRegisteredAlone {
+    username: Username,
+    display_name: Option<DisplayName>,
+    password: Option<Box<str>>,
+    admin: bool,
+}
+
+impl UserRegisteredAlone {
+    pub(super) fn of(registered: &UserRegistered) -> Option<Self> {
+        let UserRegistered { username, display_name, password, admin, waited_for: None } = registered else {
+            return None;
+        };
+        let (display_name, password) = (display_name.clone(), password.clone());
+        Some(Self { username: username.clone(), display_name, password, admin: *admin })
+    }
+}
+
+impl From<UserRegisteredAlone> for UserRegistered {
+    fn from(old: UserRegisteredAlone) -> Self {
+        let UserRegisteredAlone { username, display_name, password, admin } = old;
+        Self { username, display_name, password, admin, waited_for: None }
+    }
+}
+
+/// Kind 6: choices of a name from before claims named those they wait for.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UsernameChosenAlone {
+    username: Username,
+}
+
+impl UsernameChosenAlone {
+    pub(super) fn of(chosen: &UsernameChosen) -> Option<Self> {
+        chosen.waited_for.is_none().then(|| Self { username: chosen.username.clone() })
+    }
+}
+
+impl From<UsernameChosenAlone> for UsernameChosen {
+    fn from(old: UsernameChosenAlone) -> Self {
+        Self { username: old.username, waited_for: None }
+    }
+}
+
+/// Kinds 30 and 31 always name the nodes; without them it is kind 5 or 6.
+mod named {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::NodeId;
+
+    #[expect(clippy::ref_option, reason = "serde gives the field")]
+    pub(super) fn serialize<S: Serializer>(
+        nodes: &Option<Vec<NodeId>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        nodes.as_deref().unwrap_or_default().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<NodeId>>, D::Error> {
+        Vec::deserialize(deserializer).map(Some)
+    }
 }
 
 /// A claim was too late, or nobody knows whether it was: it never counted. An account without any other claim never

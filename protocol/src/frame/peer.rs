@@ -117,6 +117,21 @@ pub struct Confirm {
     pub wall_ms: u64,
 }
 
+/// What a node says of another's claim on a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimAnswer {
+    /// The event's origin; its node claims the name.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// The node that answered, if the sender only passes its answer on.
+    pub passed_from: Option<NodeId>,
+    /// All that was durable on the answering node as it answered, the claim included; nothing while it lacks the claim.
+    pub held: Option<VersionVector>,
+    /// Whether the answering node would wait for the claimer if it claimed a name itself.
+    pub counts_claimer: bool,
+}
+
 /// A frame of the replication protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicaFrame {
@@ -152,6 +167,20 @@ pub enum ReplicaFrame {
     Probe(u64),
     /// Answers a probe.
     Probed(u64, VersionVector),
+    /// The sender's other peers that are in sync both ways, each with the milliseconds since it was heard; with each
+    /// beat.
+    Peers(Vec<(NodeId, u32)>),
+    /// Asks for a confirmation of a claim on a name, or to pass the question on.
+    AskClaim {
+        /// The event's origin; its node claims the name.
+        origin: OriginId,
+        /// The event's sequence number.
+        seq: u64,
+        /// The peer of the receiver to whom the question is to be passed on; nothing if the receiver is asked.
+        pass_on: Option<NodeId>,
+    },
+    /// Answers that question.
+    ClaimAnswer(ClaimAnswer),
 }
 
 /// Any frame between nodes.

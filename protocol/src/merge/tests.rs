@@ -106,7 +106,7 @@ fn of_account() -> impl Strategy<Value = EventBody> {
     let password = || option::of(select(vec!["one", "other"]).prop_map(Box::<str>::from));
     prop_oneof![
         2 => (shown(), password(), any::<bool>()).prop_map(|(display_name, password, admin)| {
-            UserRegistered { username: name(), display_name, password, admin }.into()
+            UserRegistered { username: name(), display_name, password, admin, waited_for: None }.into()
         }),
         2 => shown().prop_map(|display_name| ProfileChanged { display_name }.into()),
         2 => (password(), any::<bool>()).prop_map(|(password, keep_tokens)| {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register, write};
-use crate::{DisplayName, EventBody, Hlc, Pos, Settings, Username};
+use crate::{DisplayName, EventBody, Hlc, NodeId, Pos, Settings, Username};
 
 /// What is known of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,9 +212,66 @@ pub fn claimed(state: Option<ClaimState>, username: &Username, withdrawn: bool) 
     ClaimState { username: username.clone(), withdrawn: before || withdrawn }
 }
 
+/// Keeps for whom a claim waited to its end: those whom all its events name. (`None` as a state: no event yet.)
+pub fn waited(state: Option<Vec<NodeId>>, named: &[NodeId]) -> Vec<NodeId> {
+    match state {
+        Some(mut nodes) => {
+            nodes.retain(|node| named.contains(node));
+            nodes
+        }
+        None => named.to_vec(),
+    }
+}
+
+/// Whether a node's claim gets the name, once all that the nodes it waited for knew of is here; `others` are the other
+/// claims that count, each with those it waits for, as far as it names them. An earlier claim wins; and so does a later
+/// one whose maker did not wait for this node: it may have been given the name already.
+pub fn claim_wins<'a>(
+    claim: Pos,
+    node: NodeId,
+    others: impl IntoIterator<Item = (Pos, Option<&'a [NodeId]>)>,
+) -> bool {
+    let yields = |(other, waited_for): (Pos, Option<&[NodeId]>)| {
+        claim < other && waited_for.is_some_and(|nodes| nodes.contains(&node))
+    };
+    others.into_iter().all(yields)
+}
+
 /// The name of a user whose claim to it came later than another's: nobody can register it, since `~` is in no name.
 pub fn renamed(username: &Username, user: crate::UserId) -> String {
     let hash = blake3::derive_key("starling 2026 suffix of a renamed user", &user.0);
     let suffix = &crate::RoomId(hash[..10].try_into().expect("a hash has 32 bytes")).to_string()[..4];
     format!("{username}~{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OriginId;
+
+    /// Promise: of two claims at most one gets the name unless neither waited for the other: an earlier one wins, and
+    /// a later one whose maker did not wait, or does not say so.
+    #[test]
+    fn a_claim_yields_to_earlier_ones_and_to_those_that_did_not_wait_for_it() {
+        let at =
+            |hlc| Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([2; 16]), incarnation: 1 }, seq: 1 };
+        let (own, all) = (NodeId([1; 16]), [NodeId([1; 16]), NodeId([3; 16])]);
+        let wins = |other, waited_for| claim_wins(at(5), own, [(at(other), waited_for)]);
+        assert!(claim_wins(at(5), own, []));
+        assert!(wins(6, Some(&all[..])));
+        assert!(!wins(4, Some(&all[..])), "it was earlier");
+        assert!(!wins(6, Some(&all[1..])) && !wins(6, None), "it may have been given the name");
+        assert!(!claim_wins(at(5), own, [(at(6), Some(&all[..])), (at(7), Some(&all[1..]))]));
+    }
+
+    /// Whatever order its events come in: a claim waited only for those whom all of them name.
+    #[test]
+    fn what_a_claim_waited_for_only_shrinks() {
+        let nodes = [1, 2, 3].map(|number| NodeId([number; 16]));
+        let named = [&nodes[..], &nodes[1..], &nodes[1..2]];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
+            let state = order.into_iter().fold(None, |state, at| Some(waited(state, named[at])));
+            assert_eq!(state.as_deref(), Some(&nodes[1..2]));
+        }
+    }
 }

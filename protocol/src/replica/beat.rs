@@ -90,6 +90,8 @@ impl Replica {
                 }
             }
             self.tell_all(now, &[], out);
+            self.tell_peers(now, out);
+            self.ask_again(now, out);
             self.tell_digests(now, out);
             // Peers may have fallen out of step: nobody waits for them any longer.
             self.settle_all(now, out);

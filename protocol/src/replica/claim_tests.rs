@@ -1,42 +1,60 @@
-//! Claims on names, each promise of `claims.rs`: single steps, and two replicas under many schedules.
-
-use std::collections::VecDeque;
+//! Claims on names, each promise of `claims.rs` in single steps. Whole histories are the model's (`claim_model.rs`).
 
 use super::tests::{Bench, OWN, THEIRS, event};
 use super::*;
-use crate::{Event, frame::peer::Confirm};
+use crate::frame::peer::{ClaimAnswer, Confirm};
 
 const WAIT_MS: Millis = 4_000;
 
 fn claim(token: Token, seq: u64, since: Millis) -> Input {
-    Input::Claim(Claim { token, origin: OWN, seq, since, wait_ms: WAIT_MS })
+    let waited_for = vec![THEIRS.node];
+    Input::Claim(Claim { token, origin: OWN, seq, since, wait_ms: WAIT_MS, waited_for })
+}
+
+/// Who waits hears that this node confirmed, or nobody.
+fn held(token: Token, confirmed: bool) -> Vec<(Token, ClaimOutcome)> {
+    vec![(token, ClaimOutcome::Held(confirmed.then_some(THEIRS.node).into_iter().collect()))]
 }
 
 fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
     let outcomes = outputs.iter().filter_map(|output| match output {
-        Output::Claimed(token, outcome) => Some((*token, *outcome)),
+        Output::Claimed(token, outcome) => Some((*token, outcome.clone())),
         _ => None,
     });
     outcomes.collect()
 }
 
-fn confirmed(seq: u64, own_head: u64) -> Input {
-    let confirm = Confirm {
-        rose: vec![(OWN, seq)],
-        own_head: (own_head > 0).then_some((THEIRS, own_head)),
-        in_step: true,
-        ..Confirm::default()
-    };
-    Input::Frame(1, ReplicaFrame::Confirm(confirm))
+fn answer(seq: u64, held: &[(OriginId, u64)]) -> Input {
+    let held = Some(held.iter().copied().collect());
+    let answer = ClaimAnswer { origin: OWN, seq, passed_from: None, held, counts_claimer: true };
+    Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
+}
+
+/// The peer confirms the first claim while it holds so much of its own.
+fn confirmed(own_head: u64) -> Input {
+    let mut held = vec![(OWN, 1)];
+    held.extend((own_head > 0).then_some((THEIRS, own_head)));
+    answer(1, &held)
+}
+
+fn calls_us(in_step: bool) -> Input {
+    Input::Frame(1, ReplicaFrame::Confirm(Confirm { in_step, ..Confirm::default() }))
+}
+
+/// A replica with a peer in sync both ways.
+fn in_sync() -> Bench {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(calls_us(true));
+    bench
 }
 
 fn push(seq: u64) -> Input {
     Input::Frame(1, ReplicaFrame::Push(vec![event(THEIRS, seq)]))
 }
 
-/// A replica with a peer in step that waits with claim 7, its first event.
+/// A replica with a peer in sync both ways that waits with claim 7, its first event.
 fn claiming() -> Bench {
-    let mut bench = Bench::linked(VersionVector::default());
+    let mut bench = in_sync();
     bench.commit(1);
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), []);
     bench
@@ -47,7 +65,9 @@ fn who_is_alone_holds_his_claim_at_once() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.step(Input::Own { wall_ms: 0, stalled: true });
     bench.commit(1);
-    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [(7, ClaimOutcome::Held)]);
+    let waited_for = bench.replica.claim_peers(0);
+    let claim = Claim { token: 7, origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
+    assert_eq!(outcomes(&bench.step(Input::Claim(claim))), held(7, false));
 }
 
 /// What was only received is in no view yet: an earlier claim among it would not be seen.
@@ -55,46 +75,47 @@ fn who_is_alone_holds_his_claim_at_once() {
 fn a_confirmation_counts_once_what_it_names_is_durable_here() {
     let mut bench = claiming();
     bench.step(push(1));
-    assert_eq!(outcomes(&bench.step(confirmed(1, 1))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), [(7, ClaimOutcome::Held)]);
+    assert_eq!(outcomes(&bench.step(confirmed(1))), []);
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), held(7, true));
 }
 
 /// The peer's queue was full: neither its own events nor its confirmation came, and it pulls the claim.
 #[test]
 fn a_claim_waits_for_what_a_full_queue_has_swallowed() {
-    let mut bench = Bench::linked(VersionVector::default());
+    let mut bench = in_sync();
     bench.step(Input::SendRefused(1));
     assert_eq!(bench.commit(1), [], "nothing is pushed to it");
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "and it is waited for all the same");
+    bench.step(Input::SendRefused(1));
     bench.now = BEAT_MS;
-    bench.step(Input::Tick);
+    let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on: None };
+    assert!(bench.sent(Input::Tick).contains(&question), "it is asked again");
     bench.step(Input::Frame(1, ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
     bench.step(Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] });
-    // All that was lost is told by its next whole vector, which names its head, too.
-    let vector = ReplicaFrame::Vector([(OWN, 1), (THEIRS, 2)].into_iter().collect());
-    let out = bench.step(Input::Frame(1, vector));
-    assert_eq!(outcomes(&out), []);
+    // Its answer names all that was lost.
+    assert_eq!(outcomes(&bench.step(confirmed(2))), []);
     let events = vec![event(THEIRS, 1), event(THEIRS, 2)];
     bench.step(Input::Frame(1, ReplicaFrame::Pulled { origin: THEIRS, events }));
     assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), [(7, ClaimOutcome::Held)]);
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), held(7, true));
 }
 
 #[test]
 fn a_peer_that_goes_on_writing_does_not_hold_up_a_claim() {
     let mut bench = claiming();
     bench.step(push(1));
-    bench.step(confirmed(1, 1));
+    bench.step(confirmed(1));
     bench.step(push(2));
-    bench.step(confirmed(1, 2));
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), [(7, ClaimOutcome::Held)]);
+    bench.step(confirmed(2));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), held(7, true));
 }
 
 #[test]
 fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_step() {
-    let ends: [(fn() -> Input, Millis); 3] = [
+    let ends: [(fn() -> Input, Millis); 4] = [
         (|| Input::Tick, SILENCE_MS_MAX + 1),
         (|| Input::LinkDown(1), 0),
+        (|| calls_us(false), 0),
         (|| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled: true, ..Confirm::default() })), 0),
     ];
     for (end, now) in ends {
@@ -102,10 +123,10 @@ fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_step() {
         for owes_events in [false, true] {
             let mut bench = claiming();
             if owes_events {
-                assert_eq!(outcomes(&bench.step(confirmed(1, 9))), []);
+                assert_eq!(outcomes(&bench.step(confirmed(9))), []);
             }
             bench.now = now;
-            assert_eq!(outcomes(&bench.step(end())), [(7, ClaimOutcome::Held)], "{:?}", end());
+            assert_eq!(outcomes(&bench.step(end())), held(7, false), "{:?}", end());
         }
     }
 }
@@ -115,12 +136,12 @@ fn a_claim_that_is_not_confirmed_in_time_ends() {
     let mut bench = claiming();
     for now in [1_000, 2_000, 3_000] {
         bench.now = now;
-        assert_eq!(outcomes(&bench.step(confirmed(0, 0))), []);
+        assert_eq!(outcomes(&bench.step(calls_us(true))), []);
     }
     assert!(bench.replica.next_tick() <= WAIT_MS && bench.replica.waiting() == 1);
     bench.now = WAIT_MS;
     assert_eq!(outcomes(&bench.step(Input::Tick)), [(7, ClaimOutcome::NotConfirmed)]);
-    assert_eq!((outcomes(&bench.step(confirmed(1, 0))), bench.replica.waiting()), (vec![], 0));
+    assert_eq!((outcomes(&bench.step(confirmed(0))), bench.replica.waiting()), (vec![], 0));
 }
 
 /// Peers that were told of a stall, or heard nothing for long, do not wait for this node: they may have decided.
@@ -132,17 +153,117 @@ fn who_stalled_since_the_claim_began_does_not_hold_it() {
         assert_eq!(outcomes(&bench.step(input)), [(7, ClaimOutcome::Stalled)]);
     }
     // It was over when the claim came, or just before it began.
-    let mut bench = Bench::linked(VersionVector::default());
+    let mut bench = in_sync();
     bench.now = 5_000;
     bench.step(stalled(true));
     bench.now = 5_500;
     bench.step(stalled(false));
     bench.commit(1);
-    bench.step(confirmed(1, 0));
     bench.now = 8_000;
+    bench.step(calls_us(true));
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [(7, ClaimOutcome::Stalled)]);
     assert_eq!(outcomes(&bench.step(claim(8, 1, 7_499))), [(8, ClaimOutcome::Stalled)]);
-    assert_eq!(outcomes(&bench.step(claim(9, 1, 7_500))), [(9, ClaimOutcome::Held)]);
+    assert_eq!(outcomes(&bench.step(claim(9, 1, 7_500))), []);
+    assert_eq!(outcomes(&bench.step(confirmed(0))), held(9, true));
+}
+
+const COMMON: NodeId = NodeId([3; 16]);
+
+/// A node that has no link to this one is waited for through a peer in sync with both, for 3 s since that heard it.
+#[test]
+fn a_claim_waits_for_a_node_behind_a_peer() {
+    let mut bench = in_sync();
+    bench.now = 5_000;
+    bench.step(calls_us(true));
+    bench.step(Input::Frame(1, ReplicaFrame::Peers(vec![(COMMON, 1_000)])));
+    assert_eq!(bench.replica.claim_peers(5_000), [THEIRS.node, COMMON]);
+    bench.commit(1);
+    let waited_for = vec![THEIRS.node, COMMON];
+    let claim = |token| {
+        Input::Claim(Claim {
+            token,
+            origin: OWN,
+            seq: 1,
+            since: 0,
+            wait_ms: WAIT_MS,
+            waited_for: waited_for.clone(),
+        })
+    };
+    let ask = |pass_on| ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on };
+    assert_eq!(bench.sent(claim(7)), [ask(None), ask(Some(COMMON))]);
+    bench.step(claim(8));
+    assert_eq!(outcomes(&bench.step(confirmed(0))), []);
+    // It knows of an event that this node lacks.
+    let vector: VersionVector = [(OWN, 1), (THEIRS, 1)].into_iter().collect();
+    let passed = |held, counts_claimer| {
+        let passed_from = Some(COMMON);
+        let answer = ClaimAnswer { origin: OWN, seq: 1, passed_from, held, counts_claimer };
+        Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
+    };
+    assert_eq!(outcomes(&bench.step(passed(Some(vector), true))), []);
+    bench.step(push(1));
+    let out = bench.step(Input::Applied(vec![(THEIRS, 1)]));
+    let both = ClaimOutcome::Held(waited_for.clone());
+    assert_eq!(outcomes(&out), [(7, both.clone()), (8, both)]);
+    // One that does not count this node is another side of a split; so is one that was not heard for long.
+    bench.step(claim(9));
+    bench.step(confirmed(0));
+    assert_eq!(outcomes(&bench.step(passed(None, false))), held(9, true));
+    bench.step(claim(10));
+    bench.step(confirmed(0));
+    bench.step(Input::Tick);
+    assert!(bench.replica.next_tick() <= 6_000);
+    bench.now = 6_900;
+    bench.step(Input::Tick);
+    bench.step(calls_us(true));
+    assert_eq!(bench.replica.next_tick(), 7_001, "it looks as soon as that is so");
+    bench.now = 7_001;
+    assert_eq!(outcomes(&bench.step(Input::Tick)), held(10, true));
+    assert_eq!(bench.replica.claim_peers(7_001), [THEIRS.node]);
+}
+
+/// Between two that have no link to each other questions and answers are passed on, if both are in sync.
+#[test]
+fn a_common_peer_passes_on() {
+    let mut bench = in_sync();
+    let claimer = OriginId { node: COMMON, incarnation: 1 };
+    bench.step(Input::LinkUp { link: 2, peer: COMMON });
+    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    let ask = |pass_on| ReplicaFrame::AskClaim { origin: claimer, seq: 1, pass_on };
+    let passed_on = Input::Frame(2, ask(Some(THEIRS.node)));
+    assert_eq!(bench.sent(passed_on), [ask(None)]);
+    let answer = |passed_from| {
+        let held = Some(VersionVector::default());
+        ReplicaFrame::ClaimAnswer(ClaimAnswer {
+            origin: claimer,
+            seq: 1,
+            passed_from,
+            held,
+            counts_claimer: true,
+        })
+    };
+    assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
+    bench.step(calls_us(false));
+    assert_eq!(bench.sent(Input::Frame(2, ask(Some(THEIRS.node)))), []);
+}
+
+/// A node confirms once the claim is durable here, with all that it holds then; one that does not count the claimer
+/// says so at once.
+#[test]
+fn a_confirmation_names_all_that_is_held() {
+    let mut bench = in_sync();
+    bench.commit(1);
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, pass_on: None });
+    assert_eq!(bench.sent(ask), []);
+    bench.step(push(1));
+    let held = Some([(OWN, 1), (THEIRS, 1)].into_iter().collect());
+    let answer = ClaimAnswer { origin: THEIRS, seq: 1, passed_from: None, held, counts_claimer: true };
+    let sent = bench.sent(Input::Applied(vec![(THEIRS, 1)]));
+    assert!(sent.contains(&ReplicaFrame::ClaimAnswer(answer)), "{sent:?}");
+    bench.step(calls_us(false));
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, pass_on: None });
+    let no = ClaimAnswer { origin: THEIRS, seq: 2, passed_from: None, held: None, counts_claimer: false };
+    assert_eq!(bench.sent(ask), [ReplicaFrame::ClaimAnswer(no)]);
 }
 
 /// Promise 8.
@@ -154,182 +275,4 @@ fn claims_that_wait_are_bounded() {
     }
     assert_eq!(bench.replica.waiting(), 1_024);
     assert_eq!(outcomes(&bench.step(claim(2_000, 1, 0))), [(2_000, ClaimOutcome::NotConfirmed)]);
-}
-
-/// One of two nodes that claim the same name: a replica, its writer, and the queue to the other.
-struct Claimer {
-    replica: Replica,
-    origin: OriginId,
-    log: Vec<Bytes>,
-    /// The number of its claim.
-    claimed: Option<u64>,
-    has_asked: bool,
-    outcome: Option<ClaimOutcome>,
-    sent: VecDeque<ReplicaFrame>,
-    queue_is_full: bool,
-    applies: VecDeque<Vec<Event>>,
-}
-
-struct Pair {
-    claimers: [Claimer; 2],
-    now: Millis,
-    schedule: u64,
-}
-
-impl Pair {
-    fn linked(schedule: u64) -> Self {
-        let claimers = [OWN, THEIRS].map(|origin| Claimer {
-            replica: Replica::new(VersionVector::default(), 0),
-            origin,
-            log: Vec::new(),
-            claimed: None,
-            has_asked: false,
-            outcome: None,
-            sent: VecDeque::new(),
-            queue_is_full: false,
-            applies: VecDeque::new(),
-        });
-        let mut pair = Self { claimers, now: 0, schedule };
-        pair.feed(0, Input::LinkUp { link: 1, peer: THEIRS.node });
-        pair.feed(1, Input::LinkUp { link: 1, peer: OWN.node });
-        pair.deliver_all();
-        assert!(pair.claimers.iter().all(|claimer| claimer.replica.in_step_count(0) == 1));
-        pair
-    }
-
-    /// One of many things happens next; the schedule's number alone says which.
-    fn step(&mut self) {
-        // SplitMix64.
-        self.schedule = self.schedule.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.schedule ^ (self.schedule >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32;
-        let at = usize::from(mixed % 2 == 1);
-        match mixed / 2 % 16 {
-            0 | 1 => self.claim(at),
-            2 => self.commit(at),
-            3..=5 => self.ask(at),
-            6..=9 => self.deliver(at),
-            10..=12 => self.apply(at),
-            13 => self.claimers[at].queue_is_full ^= true,
-            _ => {
-                self.now += 30;
-                self.feed(at, Input::Tick);
-            }
-        }
-    }
-
-    fn commit(&mut self, at: usize) {
-        let Claimer { origin, log, .. } = &mut self.claimers[at];
-        let (origin, first) = (*origin, log.len() as u64 + 1);
-        log.push(event(origin, first));
-        self.feed(at, Input::Committed { origin, first, events: vec![event(origin, first)] });
-    }
-
-    fn sees_other(&self, at: usize) -> bool {
-        let other = &self.claimers[1 - at];
-        other.claimed.is_some_and(|seq| self.claimers[at].replica.held().contains(other.origin, seq))
-    }
-
-    /// As a writer does: not if the name is taken.
-    fn claim(&mut self, at: usize) {
-        if self.claimers[at].claimed.is_none() && !self.sees_other(at) {
-            assert_eq!(self.claimers[1 - at].outcome, None, "this claim comes later and was not foreseen");
-            self.claimers[at].claimed = Some(self.claimers[at].log.len() as u64 + 1);
-            self.commit(at);
-        }
-    }
-
-    fn ask(&mut self, at: usize) {
-        let Claimer { origin, claimed, has_asked, .. } = &mut self.claimers[at];
-        if let Some(seq) = *claimed
-            && !std::mem::replace(has_asked, true)
-        {
-            let claim = Claim { token: 1, origin: *origin, seq, since: 0, wait_ms: WAIT_MS };
-            self.feed(at, Input::Claim(claim));
-        }
-    }
-
-    fn deliver(&mut self, to: usize) {
-        if let Some(frame) = self.claimers[1 - to].sent.pop_front() {
-            self.feed(to, Input::Frame(1, frame));
-        }
-    }
-
-    fn apply(&mut self, at: usize) {
-        if let Some(last) = self.claimers[at].applies.pop_front().and_then(|mut events| events.pop()) {
-            self.feed(at, Input::Applied(vec![(last.origin, last.seq)]));
-        }
-    }
-
-    fn deliver_all(&mut self) {
-        while self.claimers.iter().any(|claimer| !claimer.sent.is_empty() || !claimer.applies.is_empty()) {
-            for at in [0, 1] {
-                self.deliver(at);
-                self.apply(at);
-            }
-        }
-    }
-
-    fn feed(&mut self, at: usize, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let mut out = Vec::new();
-            self.claimers[at].replica.handle(self.now, input, &mut out);
-            for output in out {
-                let claimer = &mut self.claimers[at];
-                match output {
-                    Output::Send(..) if claimer.queue_is_full => inputs.push_back(Input::SendRefused(1)),
-                    Output::Send(_, bytes) => match PeerFrame::decode(&bytes).unwrap() {
-                        PeerFrame::Replica(frame) => claimer.sent.push_back(frame),
-                        other => panic!("{other:?} is not the replica's to send"),
-                    },
-                    Output::Apply(events) => claimer.applies.push_back(events),
-                    Output::Read { link, origin, from, .. } => {
-                        let events = claimer.log[usize::try_from(from).unwrap() - 1..].to_vec();
-                        inputs.push_back(Input::ReadDone { link, origin, from, events });
-                    }
-                    Output::Claimed(_, outcome) => {
-                        claimer.outcome = Some(outcome);
-                        let is_alone = self.claimers[1 - at].claimed.is_none();
-                        assert!(is_alone || self.sees_other(at), "told before it has seen the other's claim");
-                    }
-                    other => panic!("{other:?} was not expected"),
-                }
-            }
-        }
-    }
-}
-
-/// Exactly one of two simultaneous registrations succeeds: whatever comes when, whoever is told that he holds a name
-/// sees the other's claim, or the other saw his before it committed one.
-#[test]
-fn of_two_claims_at_once_each_sees_the_other_before_it_is_decided() {
-    let mut both = 0;
-    for schedule in 0..10_000 {
-        let result = std::panic::catch_unwind(|| {
-            let mut pair = Pair::linked(schedule << 32);
-            (0..100).for_each(|_| pair.step());
-            pair.claimers.iter_mut().for_each(|claimer| claimer.queue_is_full = false);
-            for at in [0, 1] {
-                pair.ask(at);
-            }
-            while pair.claimers.iter().any(|claimer| claimer.has_asked && claimer.outcome.is_none()) {
-                pair.now += 100;
-                for at in [0, 1] {
-                    pair.feed(at, Input::Tick);
-                }
-                pair.deliver_all();
-            }
-            let held = pair.claimers.iter().filter(|claimer| claimer.claimed.is_some());
-            held.inspect(|claimer| assert_eq!(claimer.outcome, Some(ClaimOutcome::Held))).count()
-        });
-        match result {
-            Ok(claims) => both += usize::from(claims == 2),
-            Err(panic) => {
-                eprintln!("that was schedule {schedule}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-    assert!(both > 1_000, "only {both} schedules had two claims at once");
 }

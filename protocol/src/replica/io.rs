@@ -38,7 +38,7 @@ pub struct Waiter {
 }
 
 /// A durable claim of this node on a name, on which its peers are to be heard before anybody is told that it holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// Who waits.
     pub token: Token,
@@ -50,15 +50,17 @@ pub struct Claim {
     pub since: Millis,
     /// How long to wait at most.
     pub wait_ms: Millis,
+    /// The nodes to wait for: [`super::Replica::claim_peers`] before the commit, as the event names them.
+    pub waited_for: Vec<NodeId>,
 }
 
 /// How the wait for a [`Claim`] ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {
-    /// Every peer in step holds it, and whatever each had written until then is durable and applied here: an earlier
-    /// claim of theirs would be known, and none of them accepts a later one.
-    Held,
-    /// Some peer in step did not confirm it in time, or what that peer had written did not come.
+    /// These of the nodes to wait for hold the claim, and all that each held as it said so is durable and applied here:
+    /// any claim that they knew of is known, and none of them accepts another one. The others fell out of sync.
+    Held(Vec<NodeId>),
+    /// Some node that is in sync both ways did not confirm it in time, or what that node held did not come.
     NotConfirmed,
     /// This node stalled meanwhile, or just before: peers may have decided without it.
     Stalled,

@@ -1,7 +1,9 @@
 //! What a node knows of one peer over the present link. All of it is forgotten with the link.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
-use crate::{NodeId, VersionVector};
+use crate::{NodeId, OriginId, VersionVector};
 
 /// Pulls of one peer that are being read at once, at most; a peer asks for fewer.
 const READS_MAX: usize = 16;
@@ -38,6 +40,10 @@ pub(super) struct Link {
     /// How far its wall clock is ahead of this node's, when it last told.
     pub(super) clock_ahead_ms: Option<i64>,
     pub(super) digests: PeerDigests,
+    /// Other nodes that are in sync both ways with the peer, and when it heard them last.
+    pub(super) peers: BTreeMap<NodeId, Millis>,
+    /// Claims on names that came over this link to be confirmed, and are not durable here yet.
+    pub(super) asked: BTreeSet<(OriginId, u64)>,
     reads: usize,
 }
 
@@ -59,13 +65,10 @@ impl Link {
             stalled: false,
             clock_ahead_ms: None,
             digests: PeerDigests::default(),
+            peers: BTreeMap::new(),
+            asked: BTreeSet::new(),
             reads: 0,
         }
-    }
-
-    /// What the peer has written itself, in this process and those before, as far as it has told.
-    pub(super) fn own_heads(&self) -> VersionVector {
-        self.confirmed.iter().filter(|(origin, _)| origin.node == self.peer).collect()
     }
 
     pub(super) fn is_heard(&self, now: Millis) -> bool {
@@ -77,12 +80,33 @@ impl Link {
         self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
     }
 
+    /// Whether each end calls the other in sync, as far as this one knows.
+    pub(super) fn is_in_sync_both_ways(&self, now: Millis) -> bool {
+        self.is_in_step(now) && self.calls_us_in_step
+    }
+
+    /// Whether the peer said that it is in sync both ways with another node, which it heard lately.
+    pub(super) fn reaches(&self, now: Millis, node: NodeId) -> bool {
+        self.is_in_sync_both_ways(now)
+            && self.peers.get(&node).is_some_and(|&heard| now.saturating_sub(heard) <= SILENCE_MS_MAX)
+    }
+
+    /// The peer says with whom it is in sync both ways, and how long ago it heard each.
+    pub(super) fn note_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
+        // What was under way while this process slept says nothing.
+        if self.proving.is_none() {
+            let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
+            self.peers = peers.iter().map(heard).collect();
+        }
+    }
+
     /// As if the link had just come up: what this node was told before it slept may be stale, and frames from then may
     /// still come. Only what follows the answer to this probe counts.
     pub(super) fn begin_anew(&mut self, held: VersionVector, probe: u64) {
         self.catching_up_to = Some(held);
         self.vector_received = false;
         self.calls_us_in_step = false;
+        self.peers.clear();
         self.proving = Some(probe);
     }
 

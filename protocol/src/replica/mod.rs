@@ -7,6 +7,8 @@
 mod barrier;
 mod beat;
 #[cfg(test)]
+mod claim_model;
+#[cfg(test)]
 mod claim_tests;
 mod claims;
 mod digests;
@@ -149,7 +151,7 @@ impl Replica {
     /// When [`Input::Tick`] is due at the latest.
     pub fn next_tick(&self) -> Millis {
         let pull = if self.may_pull() { self.wants.next_deadline() } else { None };
-        [self.awaits.next_deadline(), self.claims.next_deadline(), pull, self.barrier.next_deadline()]
+        [self.awaits.next_deadline(), self.claims.next_tick(), pull, self.barrier.next_deadline()]
             .into_iter()
             .flatten()
             .fold(self.next_beat, Millis::min)

@@ -51,6 +51,11 @@ impl Replica {
             ReplicaFrame::Probe(id) => {
                 out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
             }
+            ReplicaFrame::Peers(peers) => link.note_peers(now, &peers),
+            ReplicaFrame::AskClaim { origin, seq, pass_on } => {
+                self.claim_asked(now, link_id, (origin, seq), pass_on, out);
+            }
+            ReplicaFrame::ClaimAnswer(answer) => self.claim_answered(now, link_id, answer, out),
             ReplicaFrame::Probed(id, vector) => {
                 let rose: Vec<_> = vector.iter().collect();
                 link.probed(id);
@@ -62,7 +67,13 @@ impl Replica {
     }
 
     /// A peer has told that it holds these.
-    fn peer_has(&mut self, now: Millis, link_id: LinkId, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    pub(super) fn peer_has(
+        &mut self,
+        now: Millis,
+        link_id: LinkId,
+        rose: &[(OriginId, u64)],
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         for &(origin, seq) in rose {
             if link.confirmed.advance(origin, seq) && Some(origin) != self.own {

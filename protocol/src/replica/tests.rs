@@ -43,7 +43,7 @@ impl Bench {
         out
     }
 
-    fn sent(&mut self, input: Input) -> Vec<ReplicaFrame> {
+    pub(super) fn sent(&mut self, input: Input) -> Vec<ReplicaFrame> {
         let frames = self.step(input).into_iter().filter_map(|output| match output {
             Output::Send(_, bytes) => Some(PeerFrame::decode(&bytes).unwrap()),
             _ => None,

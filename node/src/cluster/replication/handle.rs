@@ -68,6 +68,8 @@ pub enum DriverInput {
     Wait(Waiting),
     /// Somebody wants to say 'no'.
     Barrier(oneshot::Sender<Option<usize>>),
+    /// Somebody is about to claim a name: for whom has the claim to wait?
+    ClaimPeers(oneshot::Sender<Vec<NodeId>>),
     /// Somebody claims a name.
     Claim {
         /// The event's origin.
@@ -76,6 +78,8 @@ pub enum DriverInput {
         seq: u64,
         /// When it began, on the driver's clock.
         since: Millis,
+        /// The nodes to wait for.
+        waited_for: Vec<NodeId>,
         /// Where to say what came of it.
         answer: oneshot::Sender<ClaimOutcome>,
     },
@@ -207,9 +211,14 @@ impl DriverHandle {
 
     /// Begins a claim on a name; to be called before the claim is committed. `None` if this node is not ready: it
     /// cannot know what its peers have.
-    pub fn begin_claim(&self) -> Option<Claiming<'_>> {
+    pub async fn begin_claim(&self) -> Option<Claiming<'_>> {
         let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.is_ready().then_some(Claiming { driver: self, since })
+        if !self.is_ready() {
+            return None;
+        }
+        let (answer, waited_for) = oneshot::channel();
+        self.send(DriverInput::ClaimPeers(answer)).await;
+        Some(Claiming { driver: self, since, waited_for: waited_for.await.ok()? })
     }
 
     /// Returns once this node holds what its peers in step had when asked, with how many these were; or after 250 ms
@@ -234,14 +243,18 @@ pub struct Claiming<'a> {
     driver: &'a DriverHandle,
     /// On the driver's clock.
     since: Millis,
+    /// The nodes for which the claim will wait; its event must name them.
+    pub waited_for: Vec<NodeId>,
 }
 
 impl Claiming<'_> {
-    /// Waits, for 4 s at most, until each peer in step has confirmed the committed claim and this node holds what that
-    /// peer had written by then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
+    /// Waits, for 4 s at most, until each of the nodes to wait for has confirmed the committed claim and this node holds
+    /// what that node held then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
     pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
-        self.driver.send(DriverInput::Claim { origin, seq, since: self.since, answer }).await;
+        self.driver
+            .send(DriverInput::Claim { origin, seq, since: self.since, waited_for: self.waited_for, answer })
+            .await;
         // The driver is gone: the process ends.
         outcome.await.unwrap_or(ClaimOutcome::Stalled)
     }

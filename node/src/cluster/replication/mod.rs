@@ -38,8 +38,9 @@ use crate::{
 const ALONE_AFTER: Duration = Duration::from_secs(1);
 /// One that slept serves alone after this: its peers were there before, and may have to dial it anew.
 const ALONE_AFTER_SLEEP: Duration = Duration::from_secs(4);
-/// How long a claim on a name waits for the peers in step: one that has fallen silent is out of step after 3 s.
-const CLAIM_WAIT_MS: Millis = 4_000;
+/// How long a claim on a name waits for the nodes in sync both ways: one that has fallen silent is out of sync after 3 s.
+/// With the hash and the commit that makes 4 s at most.
+const CLAIM_WAIT_MS: Millis = 3_500;
 /// A driver that runs so much later than it wanted to has not run at all: the process was stopped.
 const SLEPT_MS_MIN: Millis = 1_000;
 
@@ -215,10 +216,14 @@ impl Driver {
                 self.barriers.insert(token, passed);
                 self.handle(Input::Barrier(token));
             }
-            DriverInput::Claim { origin, seq, since, answer } => {
+            DriverInput::ClaimPeers(answer) => {
+                let _ = answer.send(self.replica.claim_peers(self.now()));
+            }
+            DriverInput::Claim { origin, seq, since, waited_for, answer } => {
                 let token = self.token();
                 self.claims.insert(token, answer);
-                self.handle(Input::Claim(Claim { token, origin, seq, since, wait_ms: CLAIM_WAIT_MS }));
+                let wait_ms = CLAIM_WAIT_MS;
+                self.handle(Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }));
             }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.replica.reachable(&vector));

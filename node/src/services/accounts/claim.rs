@@ -1,8 +1,10 @@
-//! A claim on a name: committed, confirmed by the peers in step, and withdrawn if an earlier one turns up or if nobody
-//! can know. It runs to its end even if whoever asked has gone.
+//! A claim on a name: committed, confirmed by every node that is in sync both ways, and withdrawn if another's claim wins
+//! or if nobody can know. It runs to its end even if whoever asked has gone.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, Pos, Scope, UserId, Username, event::ClaimWithdrawn, replica::ClaimOutcome,
+    ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
+    event::{ClaimNarrowed, ClaimWithdrawn},
+    replica::ClaimOutcome,
 };
 use starling_web::service::Refusal;
 
@@ -21,22 +23,31 @@ pub fn refuse_taken<T: Rows>(records: &Records<T>, name: &Username) -> Result<Op
     Ok(records.holder(name)?.map(|_| taken()))
 }
 
-/// Claims a name for a user, by the last event that `decide` comes to if the name is free.
-pub async fn claim(base: &Base, user: UserId, name: Username, decide: Decide) -> Result<Pos, Refusal> {
+/// Claims a name for a user, by the last event that `decide` comes to if the name is free; it is told for which nodes the
+/// claim will wait, which that event must name.
+pub async fn claim(
+    base: &Base,
+    user: UserId,
+    name: Username,
+    decide: impl FnOnce(Vec<NodeId>) -> Decide + Send + 'static,
+) -> Result<Pos, Refusal> {
     let base = base.clone();
     let claimed = tokio::spawn(async move {
-        let Some(claiming) = base.driver.begin_claim() else {
+        let Some(claiming) = base.driver.begin_claim().await else {
             let detail =
                 "this node is still catching up and cannot know whether the name is free; use another";
             return Err(Refusal::new(ErrorCode::Unavailable, detail));
         };
-        let claim = base.commit(decide).await?.ok_or_else(cannot_know)?;
+        let waited_for = claiming.waited_for.clone();
+        let claim = base.commit(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
-            ClaimOutcome::Held => match is_first(&base, name.clone(), claim).await {
-                Ok(true) => return Ok(claim),
-                Ok(false) => taken(),
-                Err(refusal) => refusal,
-            },
+            ClaimOutcome::Held(heard) => {
+                match wins(&base, user, name.clone(), claim, waited_for, heard).await {
+                    Ok(true) => return Ok(claim),
+                    Ok(false) => taken(),
+                    Err(refusal) => refusal,
+                }
+            }
             ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => cannot_know(),
         };
         withdraw(&base, user, name, claim).await;
@@ -45,9 +56,31 @@ pub async fn claim(base: &Base, user: UserId, name: Username, decide: Decide) ->
     claimed.await.unwrap_or_else(|_| Err(cannot_know()))
 }
 
-async fn is_first(base: &Base, name: Username, claim: Pos) -> Result<bool, Refusal> {
-    base.look(move |records| Ok(records.claims(&name)?.first().is_some_and(|&(first, _)| first == claim)))
-        .await
+/// Whether the name is the claim's, now that these nodes were heard.
+async fn wins(
+    base: &Base,
+    user: UserId,
+    username: Username,
+    claim: Pos,
+    waited_for: Vec<NodeId>,
+    heard: Vec<NodeId>,
+) -> Result<bool, Refusal> {
+    if heard.len() == waited_for.len() {
+        return base.look(move |records| records.claim_wins(&username, claim)).await;
+    }
+    // Others must not rely on it that this claim waited for them: it says so before it is decided.
+    let narrowed = ClaimNarrowed { username, claim, waited_for: heard };
+    let decide = Decide::new(move |tables: &Tables<'_>| {
+        if tables.records.claim_wins(&narrowed.username, claim)? {
+            return Ok(Decision::one(Scope::user(user), narrowed.clone()));
+        }
+        Ok(Decision::Refuse(taken()))
+    });
+    match base.commit(decide).await {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.code == ErrorCode::UsernameTaken => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 async fn withdraw(base: &Base, user: UserId, username: Username, claim: Pos) {

@@ -1,7 +1,7 @@
 //! Applies events of people to their views: accounts, names, sessions, contacts, marks.
 
 use starling_protocol::{
-    Event, EventBody, Pos, Scope, UserId, Username,
+    Event, EventBody, NodeId, Pos, Scope, UserId, Username,
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
     merge::{contact, read_mark, register, session, user},
     text,
@@ -12,7 +12,7 @@ use super::Tables;
 use crate::store::{
     Change, RecordsWriter, StoreError,
     views::{
-        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, administrator_index,
+        Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, Waited, administrator_index,
         display_name_index, lookalike_index, name_key, open_session_index, was_asked_index,
     },
 };
@@ -24,9 +24,16 @@ impl Tables<'_> {
         match body {
             EventBody::UserRegistered(registered) => {
                 self.account(user, pos, body)?;
+                self.claim_waits(pos, &registered.username, registered.waited_for.as_deref())?;
                 self.claim(user, pos, &registered.username, false)
             }
-            EventBody::UsernameChosen(chosen) => self.claim(user, pos, &chosen.username, false),
+            EventBody::UsernameChosen(chosen) => {
+                self.claim_waits(pos, &chosen.username, chosen.waited_for.as_deref())?;
+                self.claim(user, pos, &chosen.username, false)
+            }
+            EventBody::ClaimNarrowed(narrowed) => {
+                self.claim_waits(narrowed.claim, &narrowed.username, Some(&narrowed.waited_for))
+            }
             EventBody::ClaimWithdrawn(withdrawn) => {
                 self.claim(user, withdrawn.claim, &withdrawn.username, true)
             }
@@ -105,6 +112,18 @@ impl Tables<'_> {
         let holder = self.records.holder(name)?;
         let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
         self.changes.extend(renamed.flat_map(|user| [Change::Profile(user), Change::Account(user)]));
+        Ok(())
+    }
+
+    fn claim_waits(
+        &mut self,
+        claim: Pos,
+        name: &Username,
+        nodes: Option<&[NodeId]>,
+    ) -> Result<(), StoreError> {
+        let Some(nodes) = nodes else { return Ok(()) };
+        let rule = |state| user::waited(state, nodes);
+        self.records.merge::<Waited>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), rule)?;
         Ok(())
     }
 

@@ -39,16 +39,19 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
     let mut logs = vec![Vec::new(); usize::from(ORIGINS)];
     for (pos, (mut scope, mut body)) in facts.clone() {
         match &mut body {
-            EventBody::ClaimWithdrawn(withdrawn) => {
+            EventBody::ClaimWithdrawn(ClaimWithdrawn { username: name, claim: of_claim })
+            | EventBody::ClaimNarrowed(ClaimNarrowed { username: name, claim: of_claim, .. }) => {
                 let claims = facts.iter().filter_map(|(pos, (scope, body))| match body {
                     EventBody::UserRegistered(UserRegistered { username, .. })
-                    | EventBody::UsernameChosen(UsernameChosen { username }) => Some((pos, scope, username)),
+                    | EventBody::UsernameChosen(UsernameChosen { username, .. }) => {
+                        Some((pos, scope, username))
+                    }
                     _ => None,
                 });
                 let claims: Vec<_> = claims.collect();
-                match claims.get(usize::try_from(withdrawn.claim.hlc.0).unwrap() % claims.len().max(1)) {
+                match claims.get(usize::try_from(of_claim.hlc.0).unwrap() % claims.len().max(1)) {
                     Some(&(claim, of, username)) => {
-                        *withdrawn = ClaimWithdrawn { username: username.clone(), claim: *claim };
+                        (*name, *of_claim) = (username.clone(), *claim);
                         scope = of.clone();
                     }
                     None => body = EventBody::Unknown { kind: 999, payload: b"of the future"[..].into() },
@@ -159,16 +162,24 @@ fn of_people() -> impl Strategy<Value = Fact> {
         },
     );
     let stance = select(vec![Stance::None, Stance::Yes, Stance::Blocked]);
+    let waited_for = || option::of(vec((0..ORIGINS).prop_map(|n| origin(n).node), 0..3));
     let seen = vec((0..ORIGINS, 0_u64..9), 0..3)
         .prop_map(|seen| seen.into_iter().map(|(n, seq)| (origin(n), seq)).collect::<VersionVector>());
     let level = select(vec![NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None]);
     let language =
         (0_u8..3).prop_map(|n| Settings { language: format!("secret-{n}").into(), ..Settings::default() });
     let body = prop_oneof![
-        3 => (username(), display_name(), secret(), any::<bool>()).prop_map(|(username, display_name, password, admin)| {
-            UserRegistered { username, display_name, password, admin }.into()
+        3 => (username(), display_name(), secret(), any::<bool>(), waited_for()).prop_map(
+            |(username, display_name, password, admin, waited_for)| {
+                UserRegistered { username, display_name, password, admin, waited_for }.into()
+            }
+        ),
+        2 => (username(), waited_for())
+            .prop_map(|(username, waited_for)| UsernameChosen { username, waited_for }.into()),
+        2 => (username(), place(), waited_for()).prop_map(|(username, claim, waited_for)| {
+            let waited_for = waited_for.unwrap_or_default();
+            ClaimNarrowed { username, claim, waited_for }.into()
         }),
-        2 => username().prop_map(|username| UsernameChosen { username }.into()),
         2 => (username(), place()).prop_map(|(username, claim)| ClaimWithdrawn { username, claim }.into()),
         2 => display_name().prop_map(|display_name| ProfileChanged { display_name }.into()),
         1 => (secret(), option::of(session()), any::<bool>()).prop_map(|(password, keeps, keep_tokens)| {

@@ -1,11 +1,11 @@
-//! Claims on names, as `node`'s accounts service makes them: committed, confirmed by the peers in step, withdrawn if an
-//! earlier one turns up or nobody can know.
+//! Claims on names, as `node`'s accounts service makes them: committed, confirmed by every node in sync both ways,
+//! withdrawn if another's claim wins or nobody can know.
 
 use rand::RngExt;
 use starling_node::store::{Decide, Decision, Op};
 use starling_protocol::{
-    ErrorCode, EventDraft, Pos, Scope, UserId, Username,
-    event::{ClaimWithdrawn, UserRegistered},
+    ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
+    event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
     replica::{Claim, ClaimOutcome, Input},
 };
 
@@ -17,8 +17,8 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// How long a claim waits for the peers in step.
-const CLAIM_WAIT_MS: u64 = 4_000;
+/// How long a claim waits for the nodes in sync both ways.
+const CLAIM_WAIT_MS: u64 = 3_500;
 /// How many ask for one name at once when all is well.
 const RIVALS: usize = 3;
 
@@ -31,6 +31,10 @@ pub struct Attempt {
     pub since: u64,
     /// All was well then.
     pub was_well: bool,
+    /// The node that was asked.
+    pub node: NodeId,
+    /// For which nodes the claim waits.
+    pub waited_for: Vec<NodeId>,
     pub claim: Option<Pos>,
     /// What he was told; nothing if whoever owed it to him crashed.
     pub answer: Option<Answer>,

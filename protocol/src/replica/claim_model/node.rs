@@ -1,0 +1,291 @@
+//! One node of the model: its replica, its writer and its views of names; what `node` does for a claim.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::{Happening, Model, Mutant, WAIT_MS, pos};
+use crate::{
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, UserId, Username, VersionVector,
+    event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
+    frame::peer::PeerFrame,
+    merge::user::{claim_wins, waited},
+    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica},
+};
+
+/// Events that answer a pull at once.
+const PULLED: usize = 8;
+
+/// A claim as a node sees it.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    withdrawn: bool,
+    waited_for: Option<Vec<NodeId>>,
+}
+
+pub(super) struct Node {
+    pub(super) replica: Replica,
+    pub(super) origin: OriginId,
+    /// How far its clock is ahead.
+    pub(super) skew_ms: Millis,
+    /// How long it takes to make received events durable.
+    pub(super) apply_ms: Millis,
+    pub(super) links: BTreeMap<LinkId, usize>,
+    pub(super) queue_is_full: bool,
+    pub(super) tick_at: Millis,
+    last_stamp: u64,
+    log: BTreeMap<OriginId, Vec<Bytes>>,
+    names: BTreeMap<Username, BTreeMap<Pos, Seen>>,
+    applies: VecDeque<Vec<Event>>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The name is theirs (201); these were waited for to the end.
+    Granted(Vec<NodeId>),
+    /// It is another's (409).
+    Taken,
+    /// Nobody can know (503), and whether the node had stalled.
+    Unknown { stalled: bool },
+}
+
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) node: usize,
+    pub(super) name: u8,
+    pub(super) is_last: bool,
+    pub(super) since: Millis,
+    pub(super) waited_for: Vec<NodeId>,
+    /// Of those with a link: which did not count the claimer then.
+    pub(super) not_counting: Vec<NodeId>,
+    claim: Option<Pos>,
+    pub(super) answer: Option<(Millis, Answer)>,
+    pub(super) not_counting_at_end: Vec<NodeId>,
+}
+
+impl Node {
+    pub(super) fn new(number: u8, now: Millis) -> Self {
+        Self {
+            replica: Replica::new(VersionVector::default(), now),
+            origin: OriginId { node: NodeId([number + 1; 16]), incarnation: 1 },
+            skew_ms: 0,
+            apply_ms: 1,
+            links: BTreeMap::new(),
+            queue_is_full: false,
+            tick_at: 0,
+            last_stamp: 0,
+            log: BTreeMap::new(),
+            names: BTreeMap::new(),
+            applies: VecDeque::new(),
+        }
+    }
+
+    fn see(&mut self, event: &Event) {
+        self.last_stamp = self.last_stamp.max(event.hlc.0);
+        let (claim, username, waited_for, withdrawn) = match &event.body {
+            EventBody::UserRegistered(UserRegistered { username, waited_for, .. }) => {
+                (pos(event), username, waited_for.as_deref(), false)
+            }
+            EventBody::ClaimNarrowed(ClaimNarrowed { username, claim, waited_for }) => {
+                (*claim, username, Some(&waited_for[..]), false)
+            }
+            EventBody::ClaimWithdrawn(ClaimWithdrawn { username, claim }) => (*claim, username, None, true),
+            _ => return,
+        };
+        let seen = self.names.entry(username.clone()).or_default().entry(claim).or_default();
+        seen.withdrawn |= withdrawn;
+        if let Some(nodes) = waited_for {
+            seen.waited_for = Some(waited(seen.waited_for.take(), nodes));
+        }
+    }
+
+    /// The claims to a name that count.
+    fn claims(&self, name: &Username) -> impl Iterator<Item = (Pos, Option<&[NodeId]>)> {
+        let seen = self.names.get(name).into_iter().flatten().filter(|(_, seen)| !seen.withdrawn);
+        seen.map(|(&pos, seen)| (pos, seen.waited_for.as_deref()))
+    }
+}
+
+fn username(name: u8) -> Username {
+    Username::parse(&format!("name{name}")).expect("it is one")
+}
+
+impl Model {
+    pub(super) fn feed(&mut self, node: usize, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let mut out = Vec::new();
+            self.nodes[node].replica.handle(self.now, input, &mut out);
+            for output in out {
+                match output {
+                    Output::Send(link, _) if self.nodes[node].queue_is_full => {
+                        inputs.push_back(Input::SendRefused(link));
+                    }
+                    Output::Send(link, bytes) => match PeerFrame::decode(&bytes).expect("it is a frame") {
+                        PeerFrame::Replica(frame) => self.send(node, link, frame),
+                        other => panic!("{other:?} is not the replica's to send"),
+                    },
+                    Output::Apply(events) => {
+                        self.nodes[node].applies.push_back(events);
+                        if self.nodes[node].applies.len() == 1 {
+                            let most = self.nodes[node].apply_ms;
+                            let after = 1 + self.below(most);
+                            self.after(after, Happening::Apply(node));
+                        }
+                    }
+                    Output::Read { link, origin, from, to } => {
+                        let log = self.nodes[node].log.get(&origin).map_or(&[][..], |log| &log[..]);
+                        let from_index = usize::try_from(from).expect("it is small") - 1;
+                        let count = usize::try_from(to + 1 - from).expect("it is small").min(PULLED);
+                        let events = log.iter().skip(from_index).take(count).cloned().collect();
+                        inputs.push_back(Input::ReadDone { link, origin, from, events });
+                    }
+                    Output::Claimed(attempt, outcome) => {
+                        let attempt = usize::try_from(attempt).expect("it is small");
+                        let after = self.below(20);
+                        self.after(after, Happening::Decide(attempt, outcome));
+                    }
+                    Output::Close(_, error) => panic!("{error}"),
+                    _ => {}
+                }
+            }
+        }
+        let due = self.nodes[node].replica.next_tick();
+        if due != self.nodes[node].tick_at || self.nodes[node].tick_at <= self.now {
+            self.nodes[node].tick_at = due.max(self.now + 1);
+            self.at(self.nodes[node].tick_at, Happening::Tick(node));
+        }
+    }
+
+    pub(super) fn apply(&mut self, node: usize) {
+        let Some(events) = self.nodes[node].applies.pop_front() else { return };
+        let Some(last) = events.last() else { return };
+        let rose = vec![(last.origin, last.seq)];
+        for event in &events {
+            let log = self.nodes[node].log.entry(event.origin).or_default();
+            assert_eq!(log.len() as u64 + 1, event.seq, "the writer is given a gap");
+            log.push(event.encoded().clone());
+            self.nodes[node].see(event);
+        }
+        if !self.nodes[node].applies.is_empty() {
+            let most = self.nodes[node].apply_ms;
+            let after = 1 + self.below(most);
+            self.after(after, Happening::Apply(node));
+        }
+        self.feed(node, Input::Applied(rose));
+    }
+
+    fn commit(&mut self, node: usize, bodies: Vec<EventBody>) -> Pos {
+        let (now, at) = (self.now, &mut self.nodes[node]);
+        let first = at.log.get(&at.origin).map_or(0, Vec::len) as u64 + 1;
+        let mut encoded = Vec::new();
+        let mut last = Pos { hlc: Hlc(0), origin: at.origin, seq: 0 };
+        for (seq, body) in (first..).zip(bodies) {
+            at.last_stamp = (at.last_stamp + 1).max((now + at.skew_ms) << 16);
+            let draft = EventDraft::new(Scope::user(UserId([1; 16])), body);
+            let event = Event::new(at.origin, seq, Hlc(at.last_stamp), draft);
+            at.see(&event);
+            last = pos(&event);
+            encoded.push(event.encoded().clone());
+        }
+        let origin = at.origin;
+        at.log.entry(origin).or_default().extend(encoded.iter().cloned());
+        self.feed(node, Input::Committed { origin, first, events: encoded });
+        last
+    }
+
+    pub(super) fn post(&mut self, node: usize, count: usize) {
+        let post = || EventBody::Unknown { kind: 9_999, payload: Bytes::from_static(b"post") };
+        self.commit(node, std::iter::repeat_with(post).take(count).collect());
+    }
+
+    /// Somebody asks for a name; whom to wait for is known before the commit.
+    pub(super) fn begin(&mut self, node: usize, name: u8, is_last: bool) {
+        let waited_for = self.nodes[node].replica.claim_peers(self.now);
+        let not_counting = self.not_counting(node, &waited_for);
+        let (since, not_counting_at_end) = (self.now, Vec::new());
+        self.attempts.push(Attempt {
+            node,
+            name,
+            is_last,
+            since,
+            waited_for,
+            not_counting,
+            claim: None,
+            answer: None,
+            not_counting_at_end,
+        });
+        let after = 1 + self.below(50);
+        self.after(after, Happening::Commit(self.attempts.len() - 1));
+    }
+
+    /// Which of these, as they see it, are linked with a node and do not have it in sync.
+    fn not_counting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
+        let claimer = self.nodes[node].origin.node;
+        let lacks = |other: &&Node| {
+            waited_for.contains(&other.origin.node)
+                && other.replica.lag(self.now).any(|(peer, _, in_sync)| peer == claimer && !in_sync)
+        };
+        self.nodes.iter().filter(lacks).map(|other| other.origin.node).collect()
+    }
+
+    fn answer(&mut self, attempt: usize, answer: Answer) {
+        self.attempts[attempt].answer = Some((self.now, answer));
+    }
+
+    pub(super) fn commit_claim(&mut self, attempt: usize) {
+        let Attempt { node, name, ref waited_for, .. } = self.attempts[attempt];
+        let username = username(name);
+        if self.nodes[node].claims(&username).next().is_some() {
+            return self.answer(attempt, Answer::Taken);
+        }
+        let waited_for = Some(waited_for.clone());
+        let registered =
+            UserRegistered { username, display_name: None, password: None, admin: false, waited_for };
+        self.attempts[attempt].claim = Some(self.commit(node, vec![registered.into()]));
+        let after = self.below(20);
+        self.after(after, Happening::Ask(attempt));
+    }
+
+    pub(super) fn ask(&mut self, attempt: usize) {
+        let Attempt { node, since, claim, ref waited_for, .. } = self.attempts[attempt];
+        let Pos { origin, seq, .. } = claim.expect("it was committed");
+        if self.is(Mutant::Unconfirmed) {
+            return self.decide(attempt, ClaimOutcome::Held(waited_for.clone()));
+        }
+        let (token, waited_for) = (attempt as u64, waited_for.clone());
+        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms: WAIT_MS, waited_for }));
+    }
+
+    pub(super) fn decide(&mut self, attempt: usize, outcome: ClaimOutcome) {
+        let Attempt { node, name, claim, ref waited_for, .. } = self.attempts[attempt];
+        let (username, claim) = (username(name), claim.expect("it was committed"));
+        let is_narrower = matches!(&outcome, ClaimOutcome::Held(heard) if heard.len() < waited_for.len());
+        let own = self.nodes[node].origin.node;
+        let others = self.nodes[node].claims(&username).filter(|&(other, _)| other != claim);
+        let wins = match self.mutant {
+            Some(Mutant::OnlyEarlier) => others.map(|(other, _)| other).all(|other| claim < other),
+            _ => claim_wins(claim, own, others),
+        };
+        let answer = match outcome {
+            ClaimOutcome::Held(heard) if wins => Answer::Granted(heard),
+            ClaimOutcome::Held(_) => Answer::Taken,
+            ClaimOutcome::NotConfirmed => Answer::Unknown { stalled: false },
+            ClaimOutcome::Stalled => Answer::Unknown { stalled: true },
+        };
+        match &answer {
+            Answer::Granted(heard) if is_narrower && !self.is(Mutant::NotNarrowed) => {
+                let narrowed = ClaimNarrowed { username, claim, waited_for: heard.clone() };
+                self.commit(node, vec![narrowed.into()]);
+            }
+            Answer::Granted(_) => {}
+            _ => {
+                let waited_for = self.attempts[attempt].waited_for.clone();
+                self.attempts[attempt].not_counting_at_end = self.not_counting(node, &waited_for);
+                self.commit(node, vec![ClaimWithdrawn { username, claim }.into()]);
+            }
+        }
+        self.answer(attempt, answer);
+    }
+}

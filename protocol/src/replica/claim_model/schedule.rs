@@ -1,0 +1,105 @@
+//! What happens in a schedule: its number alone says what.
+
+use std::collections::BTreeMap;
+
+use super::{Happening, Model, Mutant, node::Node};
+use crate::replica::Millis;
+
+/// All has been mended and caught up by then; several ask for one more name at once.
+const LAST_MS: Millis = 22_000;
+const END_MS: Millis = 27_000;
+/// The name that is asked for at the end.
+const LAST_NAME: u8 = 9;
+
+impl Model {
+    pub(super) fn new(schedule: u64, mutant: Option<Mutant>) -> Self {
+        let mut model = Self {
+            now: 0,
+            random: schedule << 32,
+            mutant,
+            nodes: Vec::new(),
+            pairs: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            number: 0,
+            attempts: Vec::new(),
+            last_link: 0,
+            cuts: Vec::new(),
+        };
+        let count = 2 + model.pick(3);
+        for number in 0..count {
+            let mut node = Node::new(u8::try_from(number).expect("there are few"), 0);
+            node.skew_ms = if model.below(3) == 0 { model.below(10_000) } else { model.below(50) };
+            node.apply_ms = if model.below(4) == 0 { 600 } else { 1 + model.below(20) };
+            model.nodes.push(node);
+            model.at(0, Happening::Tick(number));
+        }
+        // All are linked with one; of the others some not with each other.
+        let hub = model.pick(count);
+        for one in 0..count {
+            for other in one + 1..count {
+                if one == hub || other == hub || model.below(3) > 0 {
+                    model.link(one, other);
+                }
+            }
+        }
+        model.plan();
+        model
+    }
+
+    fn plan(&mut self) {
+        let count = self.nodes.len();
+        for _ in 0..1 + self.below(2) {
+            let (from, for_ms) = (3_000 + self.below(4_000), 100 + self.below(4_900));
+            let (one, alone) = (self.pick(count), self.below(2) == 0);
+            let other = (one + 1 + self.pick(count - 1)) % count;
+            let ends: Vec<_> = (0..count).filter(|&end| end != one && (alone || end == other)).collect();
+            self.cuts.push((from, one, ends, for_ms));
+            for node in [one, other] {
+                if self.below(2) == 0 {
+                    let posts = 1 + self.pick(100);
+                    let at = from + self.below(for_ms);
+                    self.at(at, Happening::Posts(node, posts));
+                }
+            }
+            // The time when links come back is when the sides differ most in what they know.
+            for _ in 0..4 + self.below(5) {
+                let at = (from + for_ms + self.below(5_000)).saturating_sub(1_500);
+                let name = u8::try_from(self.below(2)).expect("it is small");
+                let at = if self.below(2) == 0 { at } else { 500 + self.below(11_000) };
+                let first = self.pick(count);
+                self.at(at, Happening::Begin { node: first, name, is_last: false });
+                let (second, apart) = (self.pick(count), self.below(400));
+                self.at(at + apart, Happening::Begin { node: second, name, is_last: false });
+            }
+        }
+        if self.below(4) == 0 {
+            let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
+            self.at(at, Happening::QueueFull(node, true));
+            let for_ms = self.below(600);
+            self.at(at + for_ms, Happening::QueueFull(node, false));
+        }
+        if self.below(8) == 0 {
+            let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
+            self.at(at, Happening::Stall(node, true));
+            let for_ms = self.below(2_000);
+            self.at(at + for_ms, Happening::Stall(node, false));
+        }
+        for _ in 0..2 + self.below(2) {
+            let (node, at) = (self.pick(count), LAST_MS + self.below(60));
+            self.at(at, Happening::Begin { node, name: LAST_NAME, is_last: true });
+        }
+    }
+
+    /// Runs the whole schedule.
+    pub(super) fn play(&mut self) {
+        let mut cuts = std::mem::take(&mut self.cuts);
+        cuts.sort_unstable();
+        for (from, one, others, for_ms) in cuts {
+            self.run(from);
+            for other in others {
+                self.cut(one, other, for_ms);
+            }
+        }
+        self.run(END_MS);
+    }
+}
