@@ -28,6 +28,11 @@ pub enum AskError {
         secs = SILENCE_MAX.as_secs()
     )]
     Silent(PathBuf),
+    /// The socket is its owner's alone.
+    #[error(
+        "only the user that the node on {0} runs as may speak with it: run this command as that user, or as root"
+    )]
+    Denied(PathBuf),
     /// The socket cannot be used.
     #[error("cannot speak with the node over {0}: {1}")]
     Io(PathBuf, #[source] io::Error),
@@ -35,7 +40,7 @@ pub enum AskError {
     #[error("{0}")]
     Refused(String),
     /// It is of another version, perhaps.
-    #[error("the node gave another answer")]
+    #[error("the node gave an answer that this command does not know: use the binary that the node runs")]
     OtherAnswer,
 }
 
@@ -43,6 +48,7 @@ pub enum AskError {
 pub fn ask(data_dir: &Path, question: &Question, mut progress: impl FnMut(&str)) -> Result<Answer, AskError> {
     let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning(data_dir.into()),
+        io::ErrorKind::PermissionDenied => AskError::Denied(data_dir.into()),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => AskError::Silent(data_dir.into()),
         _ => AskError::Io(data_dir.join(SOCKET), error),
     };
