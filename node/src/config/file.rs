@@ -9,7 +9,7 @@ use std::{
 use serde::Deserialize;
 use starling_web::service::RegistrationMode;
 
-use super::{ConfigError, LogFormat, auth::AuthFile, limits::LimitsFile};
+use super::{ConfigError, LogFormat, auth::AuthFile, limits::LimitsFile, listen};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +37,7 @@ pub struct Log {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: Option<SocketAddr>,
     pub public_url: Option<String>,
     pub trusted_proxies: Vec<String>,
@@ -61,6 +62,7 @@ pub struct Registration {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -81,6 +83,7 @@ pub struct Storage {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
+    #[serde(deserialize_with = "listen::deserialize_cluster")]
     pub listen: Option<SocketAddr>,
     pub advertise: Option<String>,
     pub join: Vec<String>,
@@ -93,7 +96,8 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::File(path.into(), error))?;
         toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
             let message = error.message().replace('\n', " ");
             ConfigError::Toml(path.into(), format!("line {line}: {message}"))
         })

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use starling_web::service::RegistrationMode;
 
-use super::{LogFormat, auth::AuthFlags, limits::LimitFlags};
+use super::{LogFormat, auth::AuthFlags, limits::LimitFlags, listen};
 
 /// Starling: a self-hosted chat server in one binary.
 #[derive(Debug, Parser)]
@@ -135,8 +135,8 @@ pub struct ServeFlags {
     /// How log lines look [default: auto].
     #[arg(long, env = "STARLING_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Where users reach the node: address and port [default: 127.0.0.1:8080].
-    #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT")]
+    /// Where users reach the node: address and port, or a port on 127.0.0.1 [default: 127.0.0.1:8080].
+    #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub listen: Option<SocketAddr>,
     /// The address under which users see this node, given to programs that resume elsewhere.
     #[arg(long, env = "STARLING_HTTP_PUBLIC_URL", value_name = "URL")]
@@ -163,7 +163,7 @@ pub struct ServeFlags {
     #[arg(long, env = "STARLING_REGISTRATION_MODE", value_name = "MODE")]
     pub registration_mode: Option<RegistrationMode>,
     /// Serve /metrics here instead of beside the rest.
-    #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub metrics_listen: Option<SocketAddr>,
     /// On how many nodes a message should be durable before it is acked [default: 2 in a cluster, 1 alone].
     #[arg(long, env = "STARLING_DURABILITY_COPIES", value_name = "N")]
@@ -182,7 +182,7 @@ pub struct ServeFlags {
     pub fresh: bool,
     /// Where other nodes reach this one: UDP address and port [default: [::]:7946, or
     /// 0.0.0.0:7946 where IPv6 is disabled].
-    #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse_cluster)]
     pub cluster_listen: Option<SocketAddr>,
     /// What to tell other nodes about that, if they see another address.
     #[arg(long, env = "STARLING_CLUSTER_ADVERTISE", value_name = "HOST:PORT")]

@@ -45,6 +45,7 @@ pub use self::{
     decide::{Decide, Decision},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
+    migrations::SCHEMA_VERSION,
     people::Person,
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},
