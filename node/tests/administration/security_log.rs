@@ -54,7 +54,7 @@ fn text(answer: &Answer, name: &str) -> String {
 
 #[tokio::test]
 async fn acts_that_matter_are_logged_with_who_where_and_in_which_request_and_without_secrets() {
-    let args = ["--trusted-proxy", "127.0.0.0/8", "--log-filter", "trace,h2=off"];
+    let args = ["--trusted-proxy", "127.0.0.0/8", "--log-filter", "debug"];
     let node = Node::lone(&[&CHEAP_HASHES[..], &args].concat()).await;
     let mut secrets = BTreeSet::from([PASSWORD.to_owned(), "wrong horse".to_owned()]);
     let mut expected: Vec<(&str, String)> = Vec::new();
@@ -187,7 +187,7 @@ async fn acts_that_matter_are_logged_with_who_where_and_in_which_request_and_wit
     for secret in &secrets {
         // Of tokens that name their holder and their session, the end is what proves them.
         let proof = secret.rsplit('.').next().unwrap_or(secret);
-        let at = log.find(proof).map(|at| &log[log[..at].rfind('\n').map_or(0, |at| at + 1)..][..200]);
+        let at = log.lines().find(|line| line.contains(proof));
         assert_eq!(at, None, "{secret} is in the log");
     }
 }
