@@ -112,8 +112,7 @@ async fn a_new_password_ends_all_other_logins_everywhere_and_the_old_one_is_wron
     let [a, b, c] = [0, 1, 2].map(|node| cluster[node].http);
     let here = Account::register(a, "ann").await;
     let there = Account::login(b, "ann").await;
-    let script = here.call(a, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
-    let script = script["token"].as_str().expect("it is shown once").to_owned();
+    let script = token(&here, a, PASSWORD).await;
     let wrong = json!({"current_password": "wrong horse", "new_password": "better horse"});
     assert_eq!(here.call(a, "POST", "/me/password", Some(wrong)).await.code(), "bad_credentials");
     let weak = json!({"current_password": PASSWORD, "new_password": "password1"});
@@ -127,7 +126,7 @@ async fn a_new_password_ends_all_other_logins_everywhere_and_the_old_one_is_wron
     ends(&there, &[a, b, c]).await;
     for node in [a, b, c] {
         assert_eq!(here.status(node).await, 200, "this one goes on");
-        assert_eq!(call(node, "GET", "/me", Some(&script), None).await.status, 200, "so does a script");
+        assert_eq!(call(node, "GET", "/me", Some(&script), None).await.status, 401, "a token ends with it");
         assert_eq!(login(node, "ann", PASSWORD).await.code(), "bad_credentials");
         assert_eq!(login(node, "ann", "better horse").await.status, 200);
     }
@@ -137,6 +136,39 @@ async fn a_new_password_ends_all_other_logins_everywhere_and_the_old_one_is_wron
         call(c, "POST", "/refresh", None, Some(json!({"refresh_token": there.refresh}))).await.status,
         401
     );
+}
+
+/// Promise: a change of the password ends tokens unless it is told to keep them, and one that keeps them revives none.
+#[tokio::test]
+async fn a_new_password_keeps_tokens_where_it_is_told_to() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let ann = Account::register(a, "ann").await;
+    let change = async |node, present: &str, new: &str, keep: bool| {
+        let body = json!({"current_password": present, "new_password": new, "keep_tokens": keep});
+        assert_eq!(ann.call(node, "POST", "/me/password", Some(body)).await.status, 204);
+    };
+    let good = async |token: &str| {
+        let statuses = [a, b].map(|node| call(node, "GET", "/me", Some(token), None));
+        futures_util::future::join_all(statuses).await.iter().filter(|answer| answer.status == 200).count()
+    };
+    let first = token(&ann, a, PASSWORD).await;
+    change(b, PASSWORD, "second horse", true).await;
+    let second = token(&ann, b, "second horse").await;
+    assert_eq!((good(&first).await, good(&second).await), (2, 2));
+    change(a, "second horse", "third horse", false).await;
+    assert_eq!((good(&first).await, good(&second).await), (0, 0));
+    let third = token(&ann, a, "third horse").await;
+    change(b, "third horse", "fourth horse", true).await;
+    assert_eq!((good(&first).await, good(&second).await, good(&third).await), (0, 0, 2));
+}
+
+/// Makes a personal access token.
+async fn token(account: &Account, node: std::net::SocketAddr, password: &str) -> String {
+    let body = json!({"name": "script", "password": password});
+    let made = account.call(node, "POST", "/tokens", Some(body)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    made.json()["token"].as_str().expect("it is shown once").to_owned()
 }
 
 async fn ends(account: &Account, nodes: &[std::net::SocketAddr]) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use starling_protocol::{UserId, Username, merge::user::renamed};
 
 use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
 use crate::support::http::Answer;
@@ -99,6 +100,11 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
         }
         assert_eq!(Account::of(&login(node, &new_name, passwords[loser]).await, 200).id, people[loser].id);
         assert_eq!(login(node, &new_name, passwords[1 - loser]).await.status, 401);
+        // Who has the name is not meant by any other.
+        let winner = &people[1 - loser];
+        let id = UserId::parse(&winner.id).expect("an id").expect("of a user");
+        let nobodys = renamed(&Username::parse("ann").expect("a name"), id);
+        assert_eq!(login(node, &nobodys, passwords[1 - loser]).await.status, 401, "{nobodys}");
         assert_eq!(register(node, "ann", "of a third").await.code(), "username_taken");
     }
     are_attributed(&people, &room, nodes, [&first, &second].map(|shown| &shown["username"])).await;

@@ -124,6 +124,50 @@ async fn failed_logins_to_one_account_are_limited_and_a_right_one_forgives() {
     assert!(refused.header("retry-after").is_some());
 }
 
+/// Promise: nobody has a password that is made of the names that everybody knows, and it is the same however its
+/// characters are composed.
+#[tokio::test]
+async fn passwords_are_judged_by_whose_they_are_and_compared_in_nfc() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    let register = async |name: &str, password: &str| {
+        call(node.http, "POST", "/register", None, Some(json!({"username": name, "password": password})))
+            .await
+    };
+    for (name, password) in [
+        ("christopher", "Christopher1"),
+        ("ann", "starling2026"),
+        ("ann", "annannann"),
+        ("ann", "rehctibanna"),
+    ] {
+        let refused = register(name, password).await;
+        let fine = password == "rehctibanna";
+        assert_eq!(refused.status, if fine { 201 } else { 422 }, "{name} {password}: {}", refused.text());
+        assert!(fine || refused.json()["errors"][0]["field"] == "password", "{}", refused.text());
+    }
+    let body = json!({"current_password": "rehctibanna", "new_password": "ann-2026!"});
+    let ann = Account::of(&login(node.http, "ann", "rehctibanna").await, 200);
+    let refused = ann.call(node.http, "POST", "/me/password", Some(body)).await;
+    assert_eq!(refused.json()["errors"][0]["field"], "new_password", "{}", refused.text());
+    let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter", "pa\u{308}sswo\u{308}rter");
+    assert_eq!(register("bob", decomposed).await.status, 201);
+    for typed in [composed, decomposed] {
+        assert_eq!(login(node.http, "bob", typed).await.status, 200, "{typed:?}");
+    }
+}
+
+/// Promise: whatever somebody calls the account whose password they guess, they guess as often as anybody.
+#[tokio::test]
+async fn a_name_with_a_suffix_is_no_second_bucket_of_tries() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-logins-per-account", "3/10m"]].concat()).await;
+    Account::register(node.http, "ann").await;
+    for name in ["ann", "ann~x1y2", "ANN~0000"] {
+        assert_eq!(login(node.http, name, "wrong horse").await.status, 401, "{name}");
+    }
+    for name in ["ann~x1y2", "ann~2222", "ann"] {
+        assert_eq!(login(node.http, name, "wrong horse").await.code(), "rate_limited", "{name}");
+    }
+}
+
 #[tokio::test]
 async fn what_one_account_asks_is_limited() {
     let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-calls-per-account", "3/m"]].concat()).await;

@@ -11,7 +11,7 @@ use starling_node::auth::{AccessTokens, Holder};
 use starling_node::cluster::ClusterKeys;
 use starling_node::config::{Config, Flags};
 
-use crate::support::account::{CHEAP_HASHES, call};
+use crate::support::account::{CHEAP_HASHES, PASSWORD, call};
 use crate::support::{Account, Cluster, Node, eventually};
 
 fn now_ms() -> u64 {
@@ -73,6 +73,9 @@ async fn forged_and_expired_access_tokens_open_nothing() {
         );
         for (token, code) in [
             (made("starling", &secret, now_ms() - 3_600_000), "token_expired"),
+            // Before its issuer's clock was set back.
+            (made("starling", &secret, now_ms() + 3_600_000), "token_expired"),
+            (made("starling", &secret, now_ms() + 365 * 24 * 3_600_000), "token_expired"),
             (made("starling", &[7; 32], now_ms()), "unauthenticated"),
             (made("another", &secret, now_ms()), "unauthenticated"),
             (unsigned("none", ""), "unauthenticated"),
@@ -97,11 +100,22 @@ async fn a_personal_token_is_good_on_every_node_until_it_is_revoked_or_ends() {
     let ann = Account::register(nodes[0], "ann").await;
     let bob = Account::register(nodes[0], "bob").await;
     let make = async |body: Value| ann.call(nodes[0], "POST", "/tokens", Some(body)).await;
-    let created = make(json!({"name": "backup"})).await;
-    assert_eq!((created.status, &created.json()["expires_at"]), (201, &Value::Null), "{}", created.text());
+    for (body, status, code) in [
+        (json!({"name": "backup"}), 400, "bad_request"),
+        (json!({"name": "backup", "password": "wrong horse"}), 401, "bad_credentials"),
+        (json!({"name": "backup", "password": PASSWORD, "expires_in": 0}), 422, "invalid"),
+    ] {
+        let refused = make(body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (status, code), "{}", refused.text());
+    }
+    let created = make(json!({"name": "backup", "password": PASSWORD})).await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    let year = |at: &Value| at.as_str().and_then(|at| at.get(..4)?.parse::<u32>().ok()).expect("a time");
+    let (created_at, expires_at) = (&created.json()["created_at"], &created.json()["expires_at"]);
+    assert_eq!(year(expires_at), year(created_at) + 1, "{created_at} {expires_at}");
     let (id, token) = (created.json()["id"].clone(), created.json()["token"].clone());
     let (id, token) = (id.as_str().expect("an id"), token.as_str().expect("a token"));
-    let short = make(json!({"name": "short", "expires_in": 2})).await.json();
+    let short = make(json!({"name": "short", "password": PASSWORD, "expires_in": 2})).await.json();
     let short_token = short["token"].as_str().expect("a token").to_owned();
     for node in nodes {
         let me = call(node, "GET", "/me", Some(token), None).await;
@@ -121,7 +135,9 @@ async fn a_personal_token_is_good_on_every_node_until_it_is_revoked_or_ends() {
     {
         assert_eq!(call(nodes[1], "GET", "/me", Some(&forged), None).await.status, 401, "{forged}");
     }
-    let another = call(nodes[1], "POST", "/tokens", Some(token), Some(json!({"name": "child"}))).await;
+    let another =
+        call(nodes[1], "POST", "/tokens", Some(token), Some(json!({"name": "child", "password": PASSWORD})))
+            .await;
     assert_eq!(another.code(), "forbidden", "a token makes no others");
     assert_eq!(bob.call(nodes[1], "DELETE", &format!("/tokens/{id}"), None).await.status, 404, "not his");
     assert_eq!(ann.call(nodes[1], "DELETE", &format!("/sessions/{id}"), None).await.status, 404, "no login");
@@ -139,11 +155,55 @@ async fn a_personal_token_is_good_on_every_node_until_it_is_revoked_or_ends() {
     assert_eq!(left["items"], json!([]));
 }
 
+/// Promise: a token that leaked logs nobody out, and outlives nothing by which its owner gets rid of it.
+#[tokio::test]
+async fn a_personal_token_ends_no_session_but_its_own() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    let ann = Account::register(node.http, "ann").await;
+    let other = Account::login(node.http, "ann").await;
+    let make = async || {
+        let body = json!({"name": "script", "password": PASSWORD});
+        let made = ann.call(node.http, "POST", "/tokens", Some(body)).await.json();
+        let text = |name: &str| made[name].as_str().expect("it is made").to_owned();
+        (text("id"), text("token"))
+    };
+    let (_, token) = make().await;
+    let (other_id, other_token) = make().await;
+    let sessions = ann.call(node.http, "GET", "/sessions", None).await.json();
+    let session = sessions["items"][0]["id"].as_str().expect("there are two").to_owned();
+    let password = json!({"current_password": PASSWORD, "new_password": "better horse"});
+    for (method, target, body) in [
+        ("POST", "/logout?all=true", None),
+        ("DELETE", &*format!("/sessions/{session}"), None),
+        ("DELETE", &*format!("/tokens/{other_id}"), None),
+        ("POST", "/me/password", Some(password)),
+        ("DELETE", "/me", Some(json!({"password": PASSWORD}))),
+        ("POST", "/tokens", Some(json!({"name": "child", "password": PASSWORD}))),
+    ] {
+        let refused = call(node.http, method, target, Some(&token), body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"), "{method} {target}");
+    }
+    assert_eq!((ann.status(node.http).await, other.status(node.http).await), (200, 200));
+    assert_eq!(call(node.http, "GET", "/me", Some(&other_token), None).await.status, 200);
+    // A script may throw its own away.
+    assert_eq!(call(node.http, "POST", "/logout", Some(&token), None).await.status, 204);
+    assert_eq!(
+        call(node.http, "DELETE", &format!("/tokens/{other_id}"), Some(&other_token), None).await.status,
+        204
+    );
+    for token in [token, other_token] {
+        assert_eq!(call(node.http, "GET", "/me", Some(&token), None).await.status, 401);
+    }
+    assert_eq!((ann.status(node.http).await, other.status(node.http).await), (200, 200));
+}
+
 #[tokio::test]
 async fn personal_tokens_are_bounded() {
     let node = Node::lone(&CHEAP_HASHES).await;
     let ann = Account::register(node.http, "ann").await;
-    let make = async || ann.call(node.http, "POST", "/tokens", Some(json!({"name": "x"}))).await;
+    let make = async || {
+        ann.call(node.http, "POST", "/tokens", Some(json!({"name": "x", "password": PASSWORD}))).await
+    };
     for _ in 0..50 {
         assert_eq!(make().await.status, 201);
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::reset::administrator;
 use crate::support::account::{CHEAP_HASHES, PASSWORD, call, login};
-use crate::support::{Account, Cluster};
+use crate::support::{Account, Cluster, PATIENCE, eventually};
 use crate::visitor::{Visitor, page, sent_to};
 
 #[tokio::test]
@@ -42,7 +42,8 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     let mut window = Visitor::at(b);
     let form = [("username", "bob"), ("password", PASSWORD)];
     sent_to(&window.submit("/login", &form).await);
-    let token = bob.call(b, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
+    let token =
+        bob.call(b, "POST", "/tokens", Some(json!({"name": "script", "password": PASSWORD}))).await.json();
     let token = token["token"].as_str().expect("a token").to_owned();
     let refresh = json!({"refresh_token": bob.refresh});
     let shut = flag(&admin, a, &bob, json!({"disabled": true})).await;
@@ -57,8 +58,13 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     }
     assert_eq!(flag(&admin, b, &bob, json!({"disabled": false})).await.status, 200);
     assert_eq!(login(a, "bob", PASSWORD).await.status, 200);
-    assert_eq!(bob.status(a).await, 200, "what he had is good again");
-    assert_eq!(call(a, "GET", "/me", Some(&token), None).await.status, 200);
+    // What they had is over for good.
+    for node in [a, b] {
+        assert_eq!(bob.status(node).await, 401);
+        assert_eq!(Visitor { node, ..window.clone() }.me().await.0, 401);
+        assert_eq!(call(node, "GET", "/me", Some(&token), None).await.status, 401);
+        assert_eq!(call(node, "POST", "/refresh", None, Some(refresh.clone())).await.status, 401);
+    }
 
     // The last one stays, whoever asks; with a second, either may go.
     for flags in
@@ -123,4 +129,41 @@ async fn a_room_whose_owner_is_shut_out_has_another() {
     assert_eq!(admin.call(a, "PATCH", &given, to(&bob.id)).await.status, 204);
     assert_eq!([role(&bob).await, role(&ann_again).await], ["owner", "owner"]);
     assert_eq!(admin.call(b, "GET", &room, None).await.status, 404, "it stays private to them");
+}
+
+/// Promise: disabling ends every session and token for good, also those of the other side of a split, which did not know
+/// of it: enabling revives none.
+#[tokio::test]
+async fn what_the_other_side_of_a_split_let_in_is_not_revived() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let [a, b] = [0, 1].map(|node| cluster[node].http);
+    let admin = administrator(&cluster[0], "root").await;
+    let bob = Account::register(a, "bob").await;
+    cluster.isolate(0);
+    cluster.in_step(0, 0).await;
+    let target = format!("/admin/users/{}", bob.id);
+    let flag = async |disabled: bool| {
+        admin.call(a, "PATCH", &target, Some(json!({"disabled": disabled}))).await.status
+    };
+    assert_eq!(flag(true).await, 200);
+    // There nobody knows of it yet.
+    let there = Account::login(b, "bob").await;
+    let script = json!({"name": "script", "password": PASSWORD});
+    let script = there.call(b, "POST", "/tokens", Some(script)).await.json();
+    let script = script["token"].as_str().expect("a token").to_owned();
+    cluster.rejoin(0);
+    cluster.linked().await;
+    for node in [a, b] {
+        let ended = async || match there.status(node).await {
+            401 => Ok(()),
+            status => Err(status.to_string()),
+        };
+        eventually(PATIENCE, "the other side is told", ended).await;
+    }
+    assert_eq!(flag(false).await, 200);
+    for node in [a, b] {
+        assert_eq!((bob.status(node).await, there.status(node).await), (401, 401));
+        assert_eq!(call(node, "GET", "/me", Some(&script), None).await.status, 401);
+        assert_eq!(Account::login(node, "bob").await.status(a).await, 200, "only a login lets in");
+    }
 }

@@ -21,7 +21,7 @@ async fn a_browser_registers_is_known_on_every_node_and_logs_out() {
         let (status, me) = ann.me().await;
         assert_eq!((status, &me["username"], &me["admin"]), (200, &json!("ann"), &json!(false)), "{me}");
         let front = ann.get("/").await;
-        assert_eq!(front.header("cache-control"), Some("private, no-cache"), "it shows who he is");
+        assert_eq!(front.header("cache-control"), Some("private, no-store"), "it shows who he is");
         assert!(page(&front, 200).contains("Ann &lt;b&gt;"));
         for form in ["/login", "/register", "/login?next=/r/x"] {
             assert!(["/", "/r/x"].contains(&sent_to(&ann.get(form).await)), "he is in already");
@@ -131,6 +131,53 @@ async fn what_is_no_form_is_refused_and_no_answer_leads_elsewhere() {
     }
 }
 
+/// Promise: nobody is left in a browser whose next user has logged in.
+#[tokio::test]
+async fn a_login_over_a_live_session_ends_it() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    Account::register(node.http, "bob").await;
+    let bob = [("username", "bob"), ("password", PASSWORD)];
+    let mut browser = Visitor::at(node.http);
+    sent_to(&browser.submit("/login", &bob).await);
+    for form in ["/login", "/register"] {
+        let mut before = browser.clone();
+        assert_eq!(before.me().await.0, 200);
+        let wrong = [("username", "bob"), ("password", "wrong horse")];
+        assert_ne!(browser.submit(form, &wrong).await.status, 303);
+        assert_eq!(before.me().await.0, 200, "what was refused changes nothing");
+        let eve = [("username", "eve"), ("password", PASSWORD)];
+        sent_to(&browser.submit(form, if form == "/login" { &bob } else { &eve }).await);
+        assert_eq!((before.me().await.0, browser.me().await.0), (401, 200), "{form}");
+        assert_ne!(before.cookie, browser.cookie);
+    }
+}
+
+/// Promise: cookies of other servers on this host, and old ones of this, log nobody out.
+#[tokio::test]
+async fn the_good_cookie_is_found_among_others() {
+    let node = Node::lone(&CHEAP_HASHES).await;
+    Account::register(node.http, "bob").await;
+    let form = [("username", "bob"), ("password", PASSWORD)];
+    let (mut old, mut browser) = (Visitor::at(node.http), Visitor::at(node.http));
+    sent_to(&old.submit("/login", &form).await);
+    let stale = old.cookie.clone().expect("a session");
+    sent_to(&old.submit("/logout", &[]).await);
+    sent_to(&browser.submit("/login", &form).await);
+    let good = browser.cookie.clone().expect("a session");
+    for others in ["other=caf\u{e9}", &stale, "starling_session=x", "starling_session=\u{e9}", "=; ;;"] {
+        for cookie in [format!("{others}; {good}"), format!("{good}; {others}")] {
+            browser.cookie = Some(cookie.clone());
+            assert_eq!(browser.me().await.0, 200, "{cookie}");
+            let front = browser.get("/").await;
+            assert_eq!(front.header("set-cookie"), None, "{cookie}");
+            assert!(page(&front, 200).contains("bob"), "{cookie}");
+        }
+    }
+    // Over TLS the name says that no other server has set it; an earlier session goes on until it ends.
+    browser.cookie = Some(good.replace("starling_session=", "__Host-starling_session="));
+    assert_eq!(browser.me().await.0, 200);
+}
+
 #[tokio::test]
 async fn cookies_are_for_tls_alone_where_users_speak_it_and_forms_know_limits() {
     let args = ["--trusted-proxy", "127.0.0.1", "--limit-logins-per-address", "2/h"];
@@ -142,6 +189,7 @@ async fn cookies_are_for_tls_alone_where_users_speak_it_and_forms_know_limits() 
         let answer = Visitor::at(node.http).submit_with("/login", &form, &headers).await;
         let set = answer.header("set-cookie").expect("he is in");
         assert_eq!(set.contains("; Secure"), secure, "{proto}: {set}");
+        assert_eq!(set.starts_with("__Host-starling_session="), secure, "{proto}: {set}");
     }
     let headers = [("x-forwarded-for", "203.0.113.7")];
     let refused = Visitor::at(node.http).submit_with("/login", &form, &headers).await;

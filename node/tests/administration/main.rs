@@ -10,5 +10,6 @@ mod foreign;
 mod forms;
 mod invite;
 mod reset;
+mod security_log;
 mod setup;
 mod visitor;

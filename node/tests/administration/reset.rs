@@ -121,7 +121,10 @@ async fn links_are_made_by_administrators_for_accounts_that_are() {
 async fn a_personal_token_administers_nothing_and_ends_with_a_reset() {
     let node = Node::lone(&CHEAP_HASHES).await;
     let admin = administrator(&node, "root").await;
-    let made = admin.call(node.http, "POST", "/tokens", Some(json!({"name": "script"}))).await.json();
+    let made = admin
+        .call(node.http, "POST", "/tokens", Some(json!({"name": "script", "password": PASSWORD})))
+        .await
+        .json();
     let token = Some(made["token"].as_str().expect("a token"));
     let target = format!("/admin/users/{}", admin.id);
     let link = format!("{target}/reset-link");

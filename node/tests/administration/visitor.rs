@@ -8,7 +8,7 @@ use crate::support::http::{Answer, encode, request};
 #[derive(Clone, Debug)]
 pub(crate) struct Visitor {
     pub(crate) node: SocketAddr,
-    /// The value of the session's cookie.
+    /// The session's cookie, with its name.
     pub(crate) cookie: Option<String>,
 }
 
@@ -48,20 +48,27 @@ impl Visitor {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let cookie = self.cookie.as_ref().map(|value| format!("a=b; starling_session={value}"));
+        let cookie = self.cookie.as_ref().map(|cookie| format!("a=b; {cookie}"));
         let cookie = cookie.iter().map(|cookie| ("cookie", cookie.as_str()));
         let headers: Vec<_> = headers.iter().copied().chain(cookie).collect();
         let answer = request(self.node, method, target, &headers, body.as_bytes()).await;
         let answer = answer.expect("it is answered");
-        if let Some(set) = answer.header("set-cookie") {
+        for (_, set) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (pair, rules) = set.split_once("; ").expect("a cookie has rules");
-            let value = pair.strip_prefix("starling_session=").expect("there is one cookie");
+            let (name, value) = pair.split_once('=').expect("a cookie has a name");
+            assert!(["starling_session", "__Host-starling_session"].contains(&name), "{set}");
             for rule in ["Path=/", "HttpOnly", "SameSite=Lax"] {
                 assert!(rules.split("; ").any(|it| it == rule), "without {rule}: {set}");
             }
+            let secure = rules.split("; ").any(|it| it == "Secure");
+            assert_eq!(secure, name.starts_with("__Host-"), "{set}");
             let ends = rules.split("; ").any(|it| it == "Max-Age=0");
             assert_eq!(ends, value.is_empty(), "{set}");
-            self.cookie = (!ends).then(|| value.to_owned());
+            if !ends {
+                self.cookie = Some(pair.to_owned());
+            } else if self.cookie.as_ref().is_some_and(|cookie| cookie.starts_with(&format!("{name}="))) {
+                self.cookie = None;
+            }
         }
         answer
     }

@@ -47,7 +47,7 @@ async fn what_ends_a_session_closes_its_sockets_on_all_nodes_within_a_second() {
         .await;
     all_close(&mut sockets).await;
 
-    let token = does(&ann, a, "POST", "/tokens", json!({"name": "script"}), 201).await;
+    let token = does(&ann, a, "POST", "/tokens", json!({"name": "script", "password": PASSWORD}), 201).await;
     let text = |name: &str| token[name].as_str().expect("it is a text").to_owned();
     let mut sockets = everywhere(&text("token")).await;
     does(&ann, b, "DELETE", &format!("/tokens/{}", text("id")), Value::Null, 204).await;

@@ -11,13 +11,12 @@ use maud::Markup;
 use serde::de::DeserializeOwned;
 use starling_protocol::ErrorCode;
 
-use super::visitor;
 use crate::{
     pages,
     problem::Problem,
     routes::{
         Web,
-        api::caller::{COOKIE, HOST_COOKIE, brings_cookie},
+        api::caller::{COOKIE, HOST_COOKIE, brings_cookie, by_cookie},
         pages::page,
         site::Site,
     },
@@ -92,7 +91,7 @@ pub async fn entered(
     session: &BrowserSession,
     to: &str,
 ) -> Response {
-    if let Ok(Some(before)) = visitor::identity(web, headers).await
+    if let Ok(Some(before)) = by_cookie(web, headers).await
         && let Err(refusal) = web.accounts.logout(before, false).await
     {
         tracing::warn!(user = %before.user, detail = %refusal.detail, "a session that another replaced could not be ended");
@@ -104,7 +103,8 @@ pub async fn entered(
 
 /// To the front page, without a session.
 pub fn left(headers: &HeaderMap) -> Response {
-    without_cookies(redirect("/"), &brought(headers))
+    let brought = brought(headers);
+    without_cookies(redirect("/"), if brought.is_empty() { &[COOKIE] } else { &brought })
 }
 
 /// The names of the session cookies that a request brings.
