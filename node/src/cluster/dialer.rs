@@ -13,7 +13,6 @@ use futures_util::FutureExt;
 use quinn::Endpoint;
 use starling_protocol::NodeId;
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -48,7 +47,8 @@ pub struct Dialer {
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
-    changes: watch::Receiver<u64>,
+    /// The version of the members that was looked at.
+    seen: u64,
     join: Vec<String>,
     join_addresses: JoinAddresses,
     targets: BTreeMap<SocketAddr, Target>,
@@ -73,7 +73,7 @@ impl Dialer {
             machine,
             endpoint,
             links,
-            changes: members.changes(),
+            seen: 0,
             members,
             join_addresses: JoinAddresses::new(&join),
             join,
@@ -100,9 +100,9 @@ impl Part for Dialer {
                 }
             }
             // Who has moved is dialled at once.
-            let changed = self.changes.has_changed().unwrap_or(false);
-            if changed || Instant::now() >= resolve_at {
-                self.changes.mark_unchanged();
+            let version = self.members.version();
+            if version != self.seen || Instant::now() >= resolve_at {
+                self.seen = version;
                 resolve_at = Instant::now() + RESOLVE_EVERY;
                 self.resolve();
             }

@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use starling_protocol::{
@@ -12,7 +15,7 @@ use starling_protocol::{
     frame::peer::{HeardAt, Member},
     limits::{ADDRESS_CHARS_MAX, ADDRESSES_MAX, HEARD_AT_MAX, MEMBERS_MAX},
 };
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{data_dir::DataDirError, machine::Machine};
 
@@ -25,7 +28,9 @@ pub struct Members {
     me: NodeId,
     known: Mutex<Known>,
     /// Counts changes of what is known, and of what is linked.
-    changes: watch::Sender<u64>,
+    version: AtomicU64,
+    /// Wakes who waits for the next, in the order in which they came: simulations repeat it.
+    changed: Notify,
 }
 
 struct Known {
@@ -43,7 +48,7 @@ impl Members {
         let number = machine.now_ms().max(last.saturating_add(1));
         let (me, own) = (own.node, Member { number, ..own });
         let known = Mutex::new(Known { own, others, keep: None });
-        Self { machine, me, known, changes: watch::Sender::new(0) }
+        Self { machine, me, known, version: AtomicU64::new(0), changed: Notify::new() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -138,14 +143,26 @@ impl Members {
         self.known().others.values().cloned().collect()
     }
 
-    /// Follows changes of what is known and of what is linked.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Counts changes of what is known and of what is linked.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Waits for a change since the version that was seen.
+    pub async fn changed_since(&self, seen: u64) {
+        loop {
+            let changed = self.changed.notified();
+            if self.version() != seen {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Something has changed that peers are to be told.
     pub fn changed(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.version.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
     }
 }
 

@@ -132,7 +132,7 @@ impl Part for Membership {
     async fn run(&mut self) {
         // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
         self.identity = Peer::new(self.members.own(), self.identity.bump + 1);
-        let mut changes = self.members.changes();
+        let mut seen = self.members.version();
         let mut foca = gossip(self.identity.clone(), self.machine.random());
         self.runtime = AccumulatingRuntime::new();
         loop {
@@ -141,7 +141,8 @@ impl Part for Membership {
                 Some(timer) = self.timers.1.recv() => foca.handle_timer(timer, &mut self.runtime),
                 Some(member) = self.linked.recv() => foca.announce(Peer::new(member, 0), &mut self.runtime),
                 Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
-                Ok(()) = changes.changed() => {
+                () = self.members.changed_since(seen) => {
+                    seen = self.members.version();
                     if self.members.own().number == self.identity.number {
                         continue;
                     }

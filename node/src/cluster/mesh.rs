@@ -21,9 +21,8 @@ impl Links {
     pub(super) async fn tell_mesh(&self, sender: &LinkSender, told: Vec<Member>) {
         let mut told: BTreeMap<_, _> = told.into_iter().map(|member| (member.node, member)).collect();
         let mut told_linked = None;
-        let mut changes = self.members.changes();
         loop {
-            changes.mark_unchanged();
+            let mut seen = Some(self.members.version());
             let linked: Vec<_> = self.links().keys().copied().collect();
             let members = self.members.all().into_iter().chain([self.members.own()]);
             let members: Vec<_> = members.filter(|member| told.get(&member.node) != Some(member)).collect();
@@ -33,12 +32,12 @@ impl Links {
                     told.extend(members.into_iter().map(|member| (member.node, member)));
                     told_linked = Some(linked);
                 } else {
-                    changes.mark_changed();
+                    seen = None;
                 }
             }
             tokio::time::sleep(TELL_EVERY).await;
-            if changes.changed().await.is_err() {
-                return;
+            if let Some(seen) = seen {
+                self.members.changed_since(seen).await;
             }
         }
     }
