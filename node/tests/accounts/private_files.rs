@@ -137,8 +137,8 @@ async fn a_cluster_secret_is_written_for_its_owner_alone_and_one_that_others_can
         command.arg(&secret);
         run(command)
     };
-    let made = make().await;
-    assert_eq!((made.code, made.stdout.as_str()), (Some(0), ""), "{made:?}");
+    let first = make().await;
+    assert_eq!((first.code, first.stdout.as_str()), (Some(0), ""), "{first:?}");
     let written = fs::read_to_string(&secret).expect("it is there");
     assert_eq!((mode(&secret), written.trim().len()), (0o600, 64));
     let again = make().await;

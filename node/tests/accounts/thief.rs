@@ -122,7 +122,9 @@ pub(crate) fn sealed(text: &str, key: &Key) -> String {
 /// A string, if it may be drawn at random: counters, text and free space are not.
 fn random(key: Key) -> Option<Key> {
     let mut seen = [0_u64; 4];
-    key.iter().for_each(|byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    for byte in key {
+        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
     let different = seen.iter().map(|bits| bits.count_ones()).sum::<u32>();
     (different as usize >= DIFFERENT_BYTES_MIN).then_some(key)
 }

@@ -16,7 +16,7 @@ mod service_keys;
 mod sessions;
 mod settings;
 
-pub use self::{personal_tokens::all_tokens_ended, service_keys::SealAnew};
+pub use self::personal_tokens::all_tokens_ended;
 
 use std::sync::Arc;
 
