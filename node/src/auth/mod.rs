@@ -1,4 +1,4 @@
-//! What authentication is made of: no store, no events, no sockets. The account service puts it together.
+//! What authentication is made of: no store, no sockets. The account service puts it together.
 
 mod jwt_provider;
 mod login_queue;

@@ -73,6 +73,11 @@ impl ServiceKeys {
         ServiceKeySealed { key: id, secret: *secret, nonce, sealed: sealed.into() }
     }
 
+    /// Whether a key is sealed under a secret that this node has.
+    pub fn has_seal(&self, state: &ServiceKeyState) -> bool {
+        self.secrets.iter().any(|secret| state.seals.contains_key(&secret.id))
+    }
+
     /// Opens a key; nothing if it is sealed under none of the secrets.
     pub fn open(&self, id: ServiceKeyId, state: &ServiceKeyState) -> Option<ServiceKey> {
         self.open_bytes(id, state).map(|bytes| ServiceKey::new(&bytes))

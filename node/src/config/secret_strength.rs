@@ -50,14 +50,15 @@ fn longest_piece(seen: &[char], at: usize) -> usize {
 /// How much one character tells, if they are drawn at random of their kinds.
 fn bits_of_a_character(secret: &str) -> f64 {
     let different = secret.chars().collect::<BTreeSet<_>>().len();
-    let kinds: [(fn(char) -> bool, u32); 5] = [
-        (|c| c.is_ascii_digit(), 10),
-        (|c| matches!(c, 'a'..='f' | 'A'..='F'), 6),
-        (|c| matches!(c, 'g'..='z'), 20),
-        (|c| matches!(c, 'G'..='Z'), 20),
-        (|c| !c.is_ascii_alphanumeric(), 32),
+    let has = |is: fn(&char) -> bool| secret.chars().any(|c| is(&c));
+    let kinds = [
+        (has(char::is_ascii_digit), 10),
+        (has(|c| matches!(c, 'a'..='f' | 'A'..='F')), 6),
+        (has(|c| matches!(c, 'g'..='z')), 20),
+        (has(|c| matches!(c, 'G'..='Z')), 20),
+        (has(|c| !c.is_ascii_alphanumeric()), 32),
     ];
-    let kinds: u32 = kinds.iter().filter(|(is, _)| secret.chars().any(is)).map(|(_, count)| count).sum();
+    let kinds: u32 = kinds.iter().filter(|(has, _)| *has).map(|(_, count)| count).sum();
     let different = u32::try_from(different).unwrap_or(u32::MAX);
     let alphabet = if different as usize <= FEW { different } else { kinds };
     f64::from(alphabet.max(1)).log2()

@@ -47,8 +47,8 @@ impl Tightened {
     /// A list for a log line, cut if it is long.
     pub fn list(names: &[String]) -> String {
         let more = names.len().saturating_sub(NAMED_MAX);
-        let named = names[..names.len() - more].join(", ");
-        if more == 0 { named } else { format!("{named} and {more} more") }
+        let list = names[..names.len() - more].join(", ");
+        if more == 0 { list } else { format!("{list} and {more} more") }
     }
 }
 

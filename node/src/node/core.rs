@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, SealAnew,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing,
     },
     store::{Committer, Store},
     supervisor::{Part, Supervisor},
@@ -149,11 +149,8 @@ impl Core {
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
         background.push(supervisor.start(Erasure::new(base.clone(), Arc::clone(&lanes), scrub)));
         let (serving, drain) = Drain::new();
-        let service_keys = service_keys(identity, cluster.as_ref());
-        background
-            .push(supervisor.start(SealAnew { base: base.clone(), service_keys: service_keys.clone() }));
-        let (accounts, administration) =
-            accounts(config, &base, token_secret, service_keys, cluster.as_ref())?;
+        let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
+        background.push(supervisor.start(accounts.seal_anew()));
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
@@ -270,9 +267,9 @@ impl Core {
 
 fn accounts(
     config: &Config,
+    identity: &Identity,
     base: &Base,
     token_secret: [u8; 32],
-    service_keys: ServiceKeys,
     cluster: Option<&Joined>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
     let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
@@ -280,7 +277,7 @@ fn accounts(
     let accounts = AccountsService::new(AccountsStart {
         base: base.clone(),
         token_secret,
-        service_keys,
+        service_keys: service_keys(identity, cluster),
         passwords,
         mode: config.registration,
         members: cluster.map(|joined| Arc::clone(&joined.members)),

@@ -15,7 +15,7 @@ mod rooms;
 pub(crate) mod test_node;
 
 pub use self::{
-    accounts::{AccountsService, AccountsStart, SealAnew},
+    accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     base::Base,
     contacts::ContactsService,

@@ -1,11 +1,13 @@
 //! Promise: from the raw bytes of a busy node's store, somebody who knows the source can make no credential of any kind
 //! that any node accepts.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
+use starling_node::auth::ServiceKey;
 use starling_node::store::Store;
 use starling_protocol::{SessionId, UserId};
 
@@ -123,15 +125,20 @@ async fn stolen(nodes: &mut [&mut Node]) -> Vec<PathBuf> {
     copies
 }
 
-/// What can be made of a store: found in it as it is, or signed by a key that is found in it.
-fn found(thief: &Thief, credential: &Credential) -> Option<String> {
+/// What can be made of a store: found in it as it is, or signed by a key that is found in it. `sessions` are the random
+/// bytes in the events of sessions, by the sessions' ids.
+fn found(thief: &Thief, sessions: &BTreeMap<String, Key>, credential: &Credential) -> Option<String> {
     let text = credential.text();
     let code = text.rsplit('.').next().and_then(|code| BASE64URL_NOPAD.decode(code.as_bytes()).ok());
     if thief.holds(text.as_bytes()) || code.is_some_and(|code| thief.holds(&code)) {
         return Some(format!("{credential:?} stands in the store"));
     }
     let key = match credential {
-        Credential::Cookie(token) | Credential::Refresh(token) => thief.finds_family(token),
+        Credential::Cookie(token) | Credential::Refresh(token) => {
+            let session = token.split(['_', '.']).nth(2).expect("it names its session");
+            // What is opened after the store was copied is not in it.
+            sessions.get(session).and_then(|bytes| thief.finds_family(token, bytes))
+        }
         Credential::Access(token) => thief.finds_access(token),
         Credential::Setup(code) => thief.finds_setup(code),
         Credential::Personal(_) | Credential::Reset(_) => None,
@@ -139,27 +146,43 @@ fn found(thief: &Thief, credential: &Credential) -> Option<String> {
     key.map(|key| format!("{credential:?} is made with a key of the store: {key:02x?}"))
 }
 
-/// What somebody tries who reads the views of a store: every secret that stands beside a session or an account, as if it
-/// were what each kind of credential is made of.
-fn forged(store: &Path, users: &[UserId]) -> Vec<Credential> {
-    let store = Store::open_file(store).expect("a copy can be opened");
+/// The random bytes in the events of all sessions in a store.
+fn sessions(store: &Store, users: &[UserId]) -> Vec<(UserId, SessionId, Key)> {
     let records = store.records().expect("views");
-    let (mut sessions, mut keys): (Vec<(UserId, SessionId)>, Vec<Key>) = (Vec::new(), vec![[0; 32]]);
+    let mut sessions = Vec::new();
     for &user in users {
         for (session, state) in records.sessions(user).expect("sessions") {
-            sessions.push((user, session));
-            keys.extend(state.opened.map(|(_, opened)| opened.key));
+            sessions.extend(state.opened.map(|(_, opened)| (user, session, opened.key)));
         }
+    }
+    sessions
+}
+
+/// What somebody tries who reads the views of a store: every secret that stands beside a session or an account, as if it
+/// were what each kind of credential is made of.
+fn forged(store: &Store, users: &[UserId]) -> Vec<Credential> {
+    let records = store.records().expect("views");
+    let sessions = sessions(store, users);
+    let mut keys: Vec<Key> = sessions.iter().map(|(_, _, key)| *key).chain([[0; 32]]).collect();
+    for &user in users {
         let account = records.user(user).expect("a record").expect("an account");
         keys.extend(account.reset_link().map(|link| link.code_hash));
+    }
+    for (_, state) in records.service_keys().expect("service keys") {
+        let sealed = state.seals.values().flat_map(|seal| seal.sealed.windows(32));
+        keys.extend(sealed.step_by(16).filter_map(|window| Key::try_from(window).ok()));
     }
     let mut forged = Vec::new();
     for key in &keys {
         let codes = [&key[..16], &key[16..]].map(|code| BASE64URL_NOPAD.encode(code));
-        for (user, session) in &sessions {
+        for (user, session, bytes) in &sessions {
             forged.push(Credential::Cookie(sealed(&format!("starling_bs_{session}.{user}"), key)));
-            for n in 0..3 {
+            let family = ServiceKey::new(key).family(bytes);
+            let (session, user) = (session.to_string(), user.to_string());
+            forged.push(Credential::Cookie(family.browser_token(&session, &user)));
+            for n in 0..2 {
                 forged.push(Credential::Refresh(sealed(&format!("starling_rt_{session}.{user}.{n}"), key)));
+                forged.push(Credential::Refresh(family.refresh_token(&session, &user, n)));
             }
             for code in &codes {
                 forged.push(Credential::Personal(format!("starling_pat_{user}.{session}.{code}")));
@@ -175,9 +198,10 @@ fn forged(store: &Path, users: &[UserId]) -> Vec<Credential> {
 
 /// Attacks nodes with copies of their stores; what is good before must be so afterwards.
 async fn attack(nodes: &mut [&mut Node], credentials: &[Credential], users: &[UserId]) {
-    let stores = stolen(nodes).await;
     let mut broken = Vec::new();
-    for store in stores {
+    for copy in stolen(nodes).await {
+        let thief = Thief::of(&copy);
+        let store = Store::open_file(&copy).expect("a copy can be opened");
         for credential in forged(&store, users) {
             for node in &*nodes {
                 if credential.is_accepted(node.http).await {
@@ -185,8 +209,13 @@ async fn attack(nodes: &mut [&mut Node], credentials: &[Credential], users: &[Us
                 }
             }
         }
-        let thief = Thief::of(&store);
-        broken.extend(credentials.iter().filter_map(|credential| found(&thief, credential)));
+        let bytes = sessions(&store, users).into_iter().map(|(_, session, key)| (session.to_string(), key));
+        let bytes = bytes.collect();
+        broken.extend(credentials.iter().filter_map(|credential| found(&thief, &bytes, credential)));
+        let service_keys = store.records().expect("views").service_keys().expect("service keys");
+        assert!(!service_keys.is_empty(), "sessions hang on a service key");
+        let opened = service_keys.iter().filter_map(|(id, state)| thief.opens(*id, state));
+        broken.extend(opened.map(|key| format!("a service key is opened by a key of the store: {key:02x?}")));
     }
     assert!(broken.is_empty(), "made of what is in the store: {broken:#?}");
     for credential in credentials {

@@ -6,7 +6,10 @@ use std::path::Path;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::hmac;
+use starling_node::auth::{BrowserToken, RefreshToken, ServiceKey, ServiceKeys, Verdict};
 use starling_node::key_derivation::RootKey;
+use starling_protocol::event::ServiceKeyId;
+use starling_protocol::merge::service_key::ServiceKeyState;
 
 /// Length of every key of the service.
 const KEY_BYTES: usize = 32;
@@ -46,11 +49,28 @@ impl Thief {
         places.any(|at| self.raw[at..].starts_with(bytes))
     }
 
-    /// A key out of the store under which a session's cookie or refresh token (`TEXT.MAC`) can be made.
-    pub(crate) fn finds_family(&self, token: &str) -> Option<Key> {
+    /// A key out of the store under which a session's cookie or refresh token (`TEXT.MAC`) can be made: its own, or the
+    /// service key, of which that is derived with the random bytes of the session's event.
+    pub(crate) fn finds_family(&self, token: &str, session: &Key) -> Option<Key> {
         let (text, mac) = token.rsplit_once('.')?;
         let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).ok()?;
-        self.finds(|key| Some(*key).filter(|key| signs(key, text, &mac)))
+        let cookie = BrowserToken::parse(token);
+        let refresh = RefreshToken::parse(token);
+        let is_made_by = |service_key: &Key| {
+            let family = ServiceKey::new(service_key).family(session);
+            cookie.as_ref().is_some_and(|cookie| cookie.is_authentic(&family))
+                || refresh.as_ref().is_some_and(|token| token.judge(&family, None) != Verdict::Forged)
+        };
+        self.finds(|key| Some(*key).filter(|key| signs(key, text, &mac) || is_made_by(key)))
+    }
+
+    /// A key out of the store that opens a service key, as it is or as one from which the sealing key is derived.
+    pub(crate) fn opens(&self, id: ServiceKeyId, sealed: &ServiceKeyState) -> Option<Key> {
+        self.finds(|key| {
+            let derived = ["starling node 1", "starling cluster 1"]
+                .map(|salt| RootKey::new(salt, key).expand(b"service keys"));
+            Some(*key).filter(|key| ServiceKeys::new(*key, &derived).open(id, sealed).is_some())
+        })
     }
 
     /// A key out of the store under which an access token can be made: its own, a secret of tokens, or a secret of which
@@ -102,7 +122,9 @@ pub(crate) fn sealed(text: &str, key: &Key) -> String {
 /// A string, if it may be drawn at random: counters, text and free space are not.
 fn random(key: Key) -> Option<Key> {
     let mut seen = [0_u64; 4];
-    key.iter().for_each(|byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    for byte in key {
+        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
     let different = seen.iter().map(|bits| bits.count_ones()).sum::<u32>();
     (different as usize >= DIFFERENT_BYTES_MIN).then_some(key)
 }

@@ -34,7 +34,7 @@ impl Known {
     /// Whether all is here that its tokens are judged by.
     fn is_whole(&self, keys: &ServiceKeys) -> bool {
         let keyed = self.state.opened.as_ref().is_some_and(|(_, opened)| opened.service_key.is_some());
-        !keyed || self.family(keys).is_some()
+        !keyed || self.sealed.as_ref().is_some_and(|sealed| keys.has_seal(sealed))
     }
 }
 

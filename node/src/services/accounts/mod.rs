@@ -16,7 +16,6 @@ mod service_keys;
 mod sessions;
 mod settings;
 
-pub use self::service_keys::SealAnew;
 
 use std::sync::Arc;
 

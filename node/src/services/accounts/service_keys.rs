@@ -26,16 +26,21 @@ impl AccountsService {
         }
         // Others may have made one.
         self.base.driver.barrier().await;
-        let made = self.service_keys.seal(&self.base.machine.random(), self.base.machine.random());
+        let first = self.service_keys.seal(&self.base.machine.random(), self.base.machine.random());
         let keys = self.service_keys.clone();
         let make = move |tables: &Tables<'_>| {
             Ok(match current(&keys, &tables.records)? {
                 Some(_) => Decision::Nothing,
-                None => Decision::one(Scope::cluster(), made.clone()),
+                None => Decision::one(Scope::cluster(), first.clone()),
             })
         };
         self.base.decide(make).await?;
         self.find_service_key().await?.ok_or_else(not_known_yet)
+    }
+
+    /// The part that seals anew what this node sealed while it was alone.
+    pub fn seal_anew(&self) -> SealAnew {
+        SealAnew { base: self.base.clone(), service_keys: self.service_keys.clone() }
     }
 
     async fn find_service_key(&self) -> Result<Option<ServiceKey>, Refusal> {
@@ -51,10 +56,8 @@ fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<S
 
 /// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
 pub struct SealAnew {
-    /// What it stands on.
-    pub base: Base,
-    /// Opens and seals.
-    pub service_keys: ServiceKeys,
+    base: Base,
+    service_keys: ServiceKeys,
 }
 
 impl SealAnew {
