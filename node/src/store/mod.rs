@@ -65,6 +65,9 @@ pub enum StoreError {
     /// The file is not a store, or is damaged beyond what redb repairs.
     #[error("it is damaged or no Starling store ({0})")]
     Open(String),
+    /// What was read makes no sense.
+    #[error("it is damaged ({0})")]
+    Damaged(String),
     /// The file cannot be opened, read or written.
     #[error("{0}; {advice}", advice = what_to_do(.0))]
     Io(io::Error),

@@ -57,7 +57,7 @@ impl Template {
         let store = Arc::new(Store::open_file(&self.store()).expect("a stopped node's store can be opened"));
         let mut committer = Committer::new(store, NodeId([7; 16]), now).expect("it is sound");
         let user = UserId::parse(&self.ann.id).ok().flatten().expect("the id of a user");
-        let room = RoomId::parse(&self.room).expect("the id of a room");
+        let room = RoomId::parse(&self.room).ok().flatten().expect("the id of a room");
         let post = |n: u128| {
             let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
             let id = MessageId::from_u128(n + 1);
