@@ -139,7 +139,7 @@ impl Store {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.len() > 0 => {}
                 Ok(_) => {
-                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?
+                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     Self::make_file(path).map_err(StoreError::of_io)?;

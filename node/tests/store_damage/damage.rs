@@ -15,7 +15,7 @@ use super::support::process::{Ended, run, starling};
 use super::support::{Node, PATIENCE, http, seed};
 use super::{MESSAGES, Template, check_refusal, said};
 
-const CASES: u64 = 24;
+const CASES: u64 = 40;
 /// Nodes that run at once.
 const AT_ONCE: usize = 3;
 const CHUNK: usize = 64 * 1024;
