@@ -266,7 +266,7 @@ fn open_store(
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
     if matches!(beginning, Beginning::Refilled) {
-        if !joined.is_some_and(|joined| joined.links.verdicts().borrow().admitted > 0) {
+        if joined.is_none_or(|joined| joined.links.verdicts().borrow().admitted == 0) {
             return Err(StartError::StoreLost(file.display().to_string()));
         }
         tracing::warn!(file = %file.display(), "the store is lost: it is refilled by the other nodes");

@@ -43,6 +43,9 @@ const DRIVER_INBOX: usize = 1_024;
 /// How long a stopping node waits for its peers to hold its log.
 const HAND_OVER_MS: u64 = 20_000;
 
+/// Opens a store.
+pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>;
+
 /// What a core starts from.
 pub struct CoreStart<'a> {
     /// What it runs on.
@@ -56,7 +59,7 @@ pub struct CoreStart<'a> {
     /// How much room there is for what it keeps.
     pub space: DiskSpace,
     /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
-    pub open_store: Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>,
+    pub open_store: OpenStore<'a>,
     /// Keeps whom it knows for the next start.
     pub keep_members: KeepMembers,
 }
@@ -107,9 +110,7 @@ impl Core {
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        let committer = store
-            .guarded(|_| Committer::new(Arc::clone(&store), identity.node(), machine.now_ms()))
-            .map_err(|error| StartError::store(&config.data_dir, error))?;
+        let committer = committer(&store, identity, config, machine.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
@@ -263,6 +264,18 @@ impl Core {
             tracing::warn!("the writer did not end in time; everything acked is durable all the same");
         }
     }
+}
+
+/// The writer's part of a store, the first to read most of it.
+fn committer(
+    store: &Arc<Store>,
+    identity: &Identity,
+    config: &Config,
+    now_ms: u64,
+) -> Result<Committer, StartError> {
+    store
+        .guarded(|_| Committer::new(Arc::clone(store), identity.node(), now_ms))
+        .map_err(|error| StartError::store(&config.data_dir, error))
 }
 
 fn accounts(

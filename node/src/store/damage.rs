@@ -7,6 +7,7 @@ use std::{
     io,
     ops::Deref,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
+    path::Path,
     sync::Once,
     thread,
 };
@@ -31,7 +32,7 @@ pub fn without_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<
     done.unwrap_or_else(|payload| {
         let said = PANIC.take().unwrap_or_else(|| text_of(&*payload));
         // One line, whatever was said.
-        Err(StoreError::Corrupt(said.split_whitespace().collect::<Vec<_>>().join(" ")))
+        Err(StoreError::Damaged(said.split_whitespace().collect::<Vec<_>>().join(" ")))
     })
 }
 
@@ -48,7 +49,10 @@ fn quiet_guarded_panics() {
             if !GUARDED.get() {
                 return print(info);
             }
-            let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+            let place = info.location().map(|place| {
+                let file = Path::new(place.file()).file_name().unwrap_or_default();
+                format!(", {}:{}", file.display(), place.line())
+            });
             PANIC.set(Some(format!("{}{}", text_of(info.payload()), place.unwrap_or_default())));
         }));
     });
@@ -113,6 +117,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(_)
+            | Self::Damaged(_)
             | Self::Io(_)
             | Self::Redb(_)
             | Self::Record(_)

@@ -97,6 +97,12 @@ impl MessagesReader {
         }
     }
 
+    /// The message at a place of the timeline: a list is never shorter because one cannot be found.
+    pub(super) fn listed_at(&mut self, pos: Pos) -> Result<ListedMessage, StoreError> {
+        let missing = || StoreError::Corrupt("a listed message is not in the log".into());
+        self.at(pos)?.ok_or_else(missing)
+    }
+
     /// A message, with its room.
     pub fn of(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         let Some(state) = self.state(key)? else { return Ok(None) };
@@ -197,9 +203,8 @@ impl MessagesReader {
             }
             let pos = tables::timeline_pos(entry?.0.value());
             (last, looked_at) = (Some(pos), looked_at + 1);
-            if let Some(message) = self.at(pos)?
-                && !hides(&self.records, &message)?
-            {
+            let message = self.listed_at(pos)?;
+            if !hides(&self.records, &message)? {
                 stretch.messages.push(message);
             }
         }

@@ -72,14 +72,14 @@ fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
 /// way every stub of the log becomes what it is to be.
 fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let mut log = transaction.open_table(tables::LOG)?;
-    let mut long = Vec::new();
+    let mut too_long = Vec::new();
     for row in log.iter()? {
         let (key, event) = row?;
         if event.value().len() > EVENT_BYTES_MAX {
-            long.push((*key.value(), Bytes::copy_from_slice(event.value())));
+            too_long.push((*key.value(), Bytes::copy_from_slice(event.value())));
         }
     }
-    for (key, event) in long {
+    for (key, event) in too_long {
         log.insert(&key, &Event::shortened(event)?.encoded()[..])?;
     }
     drop(log);

@@ -68,6 +68,9 @@ pub enum StoreError {
     /// The file is not a store, or is damaged beyond what redb repairs.
     #[error("it is damaged or no Starling store ({0})")]
     Open(String),
+    /// What was read makes no sense.
+    #[error("it is damaged ({0})")]
+    Damaged(String),
     /// The file cannot be opened, read or written.
     #[error("{0}; {advice}", advice = what_to_do(.0))]
     Io(io::Error),
@@ -139,7 +142,7 @@ impl Store {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.len() > 0 => {}
                 Ok(_) => {
-                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?
+                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     Self::make_file(path).map_err(StoreError::of_io)?;

@@ -63,7 +63,7 @@ impl Store {
                 page.more = true;
                 break;
             }
-            page.messages.extend(listing.at(pos)?);
+            page.messages.push(listing.listed_at(pos)?);
         }
         Ok(page)
     }

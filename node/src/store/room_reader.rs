@@ -111,7 +111,7 @@ impl RoomReader {
                 break;
             }
         }
-        shown.map_or(Ok(None), |place| self.messages.at(place))
+        shown.map(|place| self.messages.listed_at(place)).transpose()
     }
 
     /// The id of the last message at or before a place.
@@ -121,7 +121,7 @@ impl RoomReader {
         place: Pos,
     ) -> Result<Option<MessageId>, StoreError> {
         let place = self.before(room, place)?.next().transpose()?;
-        let message = place.map_or(Ok(None), |place| self.messages.at(place))?;
+        let message = place.map(|place| self.messages.listed_at(place)).transpose()?;
         Ok(message.map(|message| message.listed_id))
     }
 

@@ -15,7 +15,7 @@ use super::support::process::{Ended, run, starling};
 use super::support::{Node, PATIENCE, http, seed};
 use super::{MESSAGES, Template, check_refusal, said};
 
-const CASES: u64 = 24;
+const CASES: u64 = 40;
 /// Nodes that run at once.
 const AT_ONCE: usize = 3;
 const CHUNK: usize = 64 * 1024;
@@ -167,7 +167,7 @@ async fn use_it(template: &Template, node: &mut Node) -> Result<Outcome, String>
                 listed += json["items"].as_array().map_or(0, Vec::len);
                 match json["next"].as_str() {
                     Some(next) if listed <= 2 * usize::try_from(MESSAGES).unwrap_or(0) => {
-                        page = format!("&page={}", http::encode(next));
+                        page = format!("&cursor={}", http::encode(next));
                     }
                     _ => break,
                 }
@@ -221,7 +221,8 @@ async fn random_damage_never_panics_and_leaves_no_ready_node_that_cannot_read() 
     let seeds: Vec<_> = (0..cases).map(|n| first.wrapping_add(n)).collect();
     let (mut failed, mut served) = (Vec::new(), 0);
     for seeds in seeds.chunks(AT_ONCE) {
-        let cases = seeds.iter().map(|&seed| async { (seed, case(&template, seed).await) });
+        let template = &template;
+        let cases = seeds.iter().map(|&seed| async move { (seed, case(template, seed).await) });
         for (seed, result) in futures_util::future::join_all(cases).await {
             match result {
                 Ok((how, outcome)) => {

@@ -23,9 +23,10 @@ async fn a_lost_store_is_only_begun_anew_when_told_to() {
     let sound = fs::read(&store).expect("there is a store");
     let words = ["starling.redb", "missing or empty", "put the file back", "--fresh"];
     for empty in [false, true] {
-        fs::remove_file(&store).expect("it can be removed");
         if empty {
             fs::write(&store, "").expect("a file can be written");
+        } else {
+            fs::remove_file(&store).expect("it can be removed");
         }
         check_refusal(&run(node.command()).await, &words).expect("it is refused");
         let mut verify = starling(&["verify", "--data-dir"]);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     disk_space::DiskSpace,
     services::base::Base,
-    store::{Op, OpResult, RecordsReader, SCRUB_STEP_BYTES},
+    store::{Op, OpResult, RecordsReader, SCRUB_STEP_BYTES, Store},
     supervisor::Part,
 };
 
@@ -17,6 +17,9 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// Between two steps of a scrub, so that posts have the disk most of the time.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
+
+/// When a scrub that could not go on is tried again.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
 
 /// How the store's file is scrubbed.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl Erasure {
 
     /// Overwrites what is free in the file, if something was erased and it is time.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.base.read(|store| store.scrub()).await else { return };
+        let Ok(needed) = self.base.read(Store::scrub).await else { return };
         let Some(mut scrub) = needed else {
             self.due = None;
             return;
@@ -73,9 +76,6 @@ impl Erasure {
         self.due = None;
     }
 }
-
-/// When a scrub that could not go on is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 impl Part for Erasure {
     fn name(&self) -> &'static str {

@@ -2,7 +2,7 @@
 //! it named, on every node and whichever came first.
 
 use starling_protocol::{
-    Event, EventBody, EventDraft, RoomName, Scope, Topic,
+    Event, EventBody, EventDraft, RoomName, Scope, Topic, VersionVector,
     event::{RoomChanged, RoomDeleted},
 };
 use starling_web::service::NewMessage;
@@ -26,7 +26,7 @@ fn named(node: &Node) -> (usize, u64) {
 fn concerning(node: &Node) -> usize {
     let all = node.store.vector().unwrap();
     let scope = Scope::user(BOB);
-    let places = node.store.beyond(&scope, &Default::default(), &all, 1_000).unwrap().unwrap();
+    let places = node.store.beyond(&scope, &VersionVector::default(), &all, 1_000).unwrap().unwrap();
     let reader = node.store.messages().unwrap();
     let posts = places
         .iter()
