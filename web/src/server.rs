@@ -89,7 +89,7 @@ impl Server {
                 // Whoever finds no place is gone by now.
                 Ok((stream, peer)) => {
                     let crowded = self.trouble.on_accepted();
-                    if crowded && timeout(SILENT_MAX, stream.readable()).await.is_err() {
+                    if crowded && !has_spoken(&stream).await {
                         continue;
                     }
                     if let Some(permit) = self.places.give(peer.ip(), crowded) {
@@ -149,6 +149,11 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether the client has sent something, or does so at once.
+async fn has_spoken(stream: &TcpStream) -> bool {
+    matches!(timeout(SILENT_MAX, stream.peek(&mut [0])).await, Ok(Ok(1..)))
 }
 
 fn is_closed_by_client(stream: &TcpStream) -> bool {
