@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need (Chromium, for the page test) and runs all of them.
-# Needs Rust; on Debian or Ubuntu nothing else. Elsewhere install Chromium yourself first.
+# Installs what the tests need (Chromium and Firefox, for the tests of pages) and runs all of them.
+# Needs Rust; on Debian or Ubuntu nothing else. Elsewhere install the browsers yourself first.
 set -eu
 cd "$(dirname "$0")"
 
@@ -10,6 +10,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 install=()
 have cc || install+=(gcc libc6-dev)
 have chromium || have chromium-browser || have google-chrome || install+=(chromium)
+# Ubuntu has no firefox-esr, and its firefox is a snap: there, install one yourself.
+have firefox-esr || have firefox || install+=(firefox-esr)
 if [ ${#install[@]} -gt 0 ]; then
   have apt-get || { echo "test.sh: please install: ${install[*]}" >&2; exit 1; }
   echo "test.sh: installing ${install[*]}"

@@ -6,6 +6,7 @@ set -u
 cd "$(dirname "$0")/.."
 missed=()
 compose/bench-three-nodes.sh --copied-percent 99.9 || missed+=("copies")
+compose/bench-attack.sh || missed+=("attack")
 for arguments in "failover" "split" "catch_up" "catch_up -- --origins 1"; do
   # shellcheck disable=SC2086
   cargo bench --quiet --package starling-node --bench $arguments || missed+=("$arguments")

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod check;
 mod fanout;
 mod flood;
@@ -41,6 +42,7 @@ enum Command {
     Idle(idle::Options),
     Start(start::Options),
     Flood(flood::Options),
+    Attack(attack::Options),
 }
 
 /// Why a run could not be carried out.
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => on_one_thread(idle::run(options)),
         Command::Start(options) => start::run(&options),
         Command::Flood(options) => on_one_thread(flood::run(options)),
+        Command::Attack(options) => on_one_thread(attack::run(options)),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -15,6 +15,7 @@ use common::guest::{Number, number_of};
 use common::report::quantile;
 use common::{Guest, Limit, Load, Report};
 use support::http::{create_room, list_all, page};
+use support::process::NO_MESSAGE_LIMITS;
 use support::{Cluster, Node, eventually, same};
 use tokio::time::sleep;
 
@@ -63,7 +64,7 @@ async fn run(options: &Options, report: &mut Report) {
     let mut cluster = Cluster::prepare(3, 0).await;
     for node in &mut cluster.nodes {
         // What is measured is the node, not its limits.
-        node.add_args(&["--limit-messages-per-session", "0"]);
+        node.add_args(&NO_MESSAGE_LIMITS);
     }
     cluster.start_first(3).await;
     let room = create_room(cluster[0].http).await;

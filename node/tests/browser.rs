@@ -5,6 +5,8 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/firefox.rs"]
+mod firefox;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use browser::{Browser, Window};
+use firefox::Firefox;
 use tempfile::TempDir;
 
 /// For the whole test: it takes a few seconds, but a build machine may be busy with other things.
@@ -168,6 +171,44 @@ async fn fits(browser: &mut Browser, window: &Window, width: u32, what: &str) {
     // A phone zooms out from what is too wide.
     let seen = browser.value(window, "[innerWidth, document.documentElement.scrollWidth]").await;
     assert_eq!(seen, serde_json::json!([width, width]), "{what} at {width} px");
+}
+
+/// What is made into links of texts, as JSON, and how long a text took that was made to take long: 7,990 characters, of which
+/// thousands are trimmed from an address by two rules in turn.
+const LINKS: &str = r#"(async () => {
+    const { linkify } = await import(
+        performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/linkify.js")).name);
+    const texts = [
+        "See https://a.example/b_c_ and (https://a.example/d_(e)).", "Really, https://a.example/?!",
+        "请看https://a.example/维基。谢谢", "「https://a.example/f」、https://a.example/g（説明）", "https://a.example/h！",
+        "http:// https://a.example/i~]*)", "https://a.example/[j](k)",
+    ];
+    const links = texts.flatMap(linkify).filter((node) => node.href).map((node) => node.textContent);
+    const nasty = ["!".repeat(3990) + "x" + ")".repeat(3980), "!)".repeat(3985), "(".repeat(3985) + ")".repeat(3985)];
+    const begin = performance.now();
+    for (const tail of nasty) linkify("https://a.example/" + tail);
+    return JSON.stringify([links, performance.now() - begin < 1000]);
+})()"#;
+
+fn links_found() -> String {
+    let paths = ["b_c_", "d_(e)", "", "维基", "f", "g", "h", "i", "[j](k)"];
+    let links = paths.map(|path| format!("https://a.example/{path}"));
+    serde_json::json!([links, true]).to_string()
+}
+
+/// A message may freeze nobody's browser, and addresses end where their readers see them end.
+#[tokio::test]
+async fn links_are_found_in_no_time_whatever_is_written() {
+    let deadline = Instant::now() + DEADLINE;
+    let mut node = Node::new();
+    node.start(deadline);
+    let mut browser = Browser::start(deadline).await;
+    let window = browser.open(1280, 800, false).await;
+    let room = make_room(&mut browser, &window, &node).await;
+    let mut firefox = Firefox::start(deadline).await;
+    firefox.go(&room).await;
+    assert_eq!(firefox.text(LINKS).await, links_found(), "Firefox");
+    assert_eq!(browser.value(&window, LINKS).await, links_found(), "Chromium");
 }
 
 const LONG_WORD: &str =

@@ -1,5 +1,5 @@
 //! What operators see: `starling status` and `verify` against running and stopped nodes, and a node whose views are
-//! wrong is found out by its peers.
+//! wrong is found out by its peers; what a node says that has no files for more connections.
 
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
@@ -8,12 +8,14 @@ mod support;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use redb::{Database, ReadableTable as _, TableDefinition};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 use support::{
     Client, Cluster, Node, PATIENCE, eventually,
     http::{create_room, get},
     process::{run, starling},
 };
+use tokio::net::TcpStream;
 
 /// Peers compare every second and wait 10 s whether a difference lasts.
 const FOUND_OUT_MAX: Duration = Duration::from_secs(30);
@@ -125,4 +127,28 @@ fn falsify_digest(store: &Path) {
         table.insert(&key[..], &digest).expect("it can be written");
     }
     transaction.commit().expect("it is durable");
+}
+
+/// Without files for more connections the node says so once, and health is still answered now and then.
+#[tokio::test]
+async fn a_node_without_files_for_more_connections_answers_health_and_logs_a_line() {
+    let node = Node::lone(&[]).await;
+    let pid = i32::try_from(node.pid()).ok().and_then(Pid::from_raw);
+    let open = fs::read_dir(format!("/proc/{}/fd", node.pid())).expect("there is one").count();
+    let limit = u64::try_from(open).expect("few") + 10;
+    let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+    prlimit(pid, Resource::Nofile, limit).expect("a child's limits may be lowered");
+    let mut idle = Vec::new();
+    for _ in 0..40 {
+        idle.push(TcpStream::connect(node.http).await.expect("the kernel accepts"));
+    }
+    let log = || fs::read_to_string(node.beside("stderr")).expect("it is captured");
+    let lines = || log().lines().filter(|line| line.contains("cannot accept connections")).count();
+    eventually(PATIENCE, "it says so", async || if lines() > 0 { Ok(()) } else { Err(log()) }).await;
+    eventually(PATIENCE, "health is answered", async || match get(node.http, "/readyz").await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(lines(), 1, "{}", log());
 }

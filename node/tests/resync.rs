@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use support::http::{create_room, list_all, request};
+use support::process::NO_MESSAGE_LIMITS;
 use support::{Client, Cluster, Frame, Node, PATIENCE};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -63,7 +64,7 @@ async fn a_slow_reader_gets_everything_without_a_reconnect() {
 
 #[tokio::test]
 async fn a_hopelessly_slow_reader_is_told_to_resume() {
-    let node = Node::lone(&["--limit-messages-per-session", "0"]).await;
+    let node = Node::lone(&NO_MESSAGE_LIMITS).await;
     let room = create_room(node.http).await;
     let mut slow = Client::join_narrow(node.http, &room, "slow", 4_096).await;
     let mut writer = Client::join(node.http, &room, "writer").await;
@@ -114,7 +115,7 @@ async fn read_until_closed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_who_keep_reconnecting_under_load_lack_nothing() {
-    let node = Node::lone(&["--limit-messages-per-session", "0"]).await;
+    let node = Node::lone(&NO_MESSAGE_LIMITS).await;
     let (http, room) = (node.http, create_room(node.http).await);
     let mut readers = JoinSet::new();
     for number in 0..READERS {

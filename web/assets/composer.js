@@ -37,7 +37,7 @@ export class Composer {
   }
 
   #send() {
-    const body = this.field.value.replace(/^\s*\n|\s+$/g, "");
+    const body = this.field.value.trimEnd().replace(/^\s*\n/, "");
     if (!body || this.over || !this.post(body)) return;
     this.field.value = "";
     this.#look();

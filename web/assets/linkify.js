@@ -1,7 +1,10 @@
 // Text as nodes, with web addresses made into links. Never parses markup: what a guest writes stays text.
+// Whatever somebody writes, the time that it takes grows with its length alone.
 
-const ADDRESS = /\bhttps?:\/\/[^\s<>"“”]+/giu;
-const TRAILING = /[.,;:!?'’…*_~]+$/u;
+// Punctuation of Chinese, Japanese and Korean text stands without a blank before or after it, and is in no address.
+const ADDRESS = /\bhttps?:\/\/[^\s<>"“”\u3000-\u3004\u3008-\u301f\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff3d\uff5b-\uff65]+/giu;
+const SENTENCE = new Set(".,;:!?'’…*~");
+const OPENED_BY = { ")": "(", "]": "[", "}": "{" };
 
 export function linkify(text) {
   const nodes = [];
@@ -35,12 +38,14 @@ function anchor(address) {
 
 // A full stop or an unopened bracket at the end belongs to the sentence.
 function trimmed(address) {
-  let rest = address.replace(TRAILING, "");
-  while (/[)\]}]$/.test(rest) && unopened(rest)) rest = rest.slice(0, -1).replace(TRAILING, "");
-  return rest;
-}
-
-function unopened(text) {
-  const [open, close] = { ")": "()", "]": "[]", "}": "{}" }[text.at(-1)];
-  return text.split(close).length > text.split(open).length;
+  const count = {};
+  for (const sign of address) count[sign] = (count[sign] ?? 0) + 1;
+  let end = address.length;
+  for (; end > 0; end--) {
+    const last = address[end - 1];
+    const opener = OPENED_BY[last];
+    if (opener && count[last] > (count[opener] ?? 0)) count[last]--;
+    else if (!SENTENCE.has(last)) break;
+  }
+  return address.slice(0, end);
 }

@@ -43,8 +43,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// How long a client may take nothing of what is sent to it, before its connection is dropped.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// How long the head of a request may take on a connection that is asked for health only, and all of it.
-const HEALTH_HEAD_MAX: Duration = Duration::from_secs(2);
+const HEALTH_HEAD_MAX: Duration = Duration::from_secs(1);
 const HEALTH_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may be silent that has the only place left: others wait behind it.
+const SILENT_MAX: Duration = Duration::from_millis(5);
 /// Bytes of a request's head, at most.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
@@ -87,6 +89,9 @@ impl Server {
                 // Whoever finds no place is gone by now.
                 Ok((stream, peer)) => {
                     let crowded = self.trouble.on_accepted();
+                    if crowded && !has_spoken(&stream).await {
+                        continue;
+                    }
                     if let Some(permit) = self.places.give(peer.ip(), crowded) {
                         tokio::spawn(self.connection(stream, peer, permit));
                     }
@@ -144,6 +149,11 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether the client has sent something, or does so at once.
+async fn has_spoken(stream: &TcpStream) -> bool {
+    matches!(timeout(SILENT_MAX, stream.peek(&mut [0])).await, Ok(Ok(1..)))
 }
 
 fn is_closed_by_client(stream: &TcpStream) -> bool {

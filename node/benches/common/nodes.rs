@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::support::cluster::new_secret;
-use crate::support::process::free_port;
+use crate::support::process::{NO_MESSAGE_LIMITS, free_port};
 use crate::support::{Node, PATIENCE, eventually, http, same};
 
 /// Starts `count` nodes and waits until each is ready and in step with all others.
@@ -13,8 +13,8 @@ pub async fn start(count: usize) -> Vec<Node> {
     let mut nodes = Vec::new();
     for (name, link) in ('A'..).zip(&links) {
         // What is measured is the node, not its limits.
-        let args = ["--cluster-secret", &secret, "--limit-messages-per-session", "0"];
-        let mut node = Node::new(&name.to_string(), &args);
+        let mut node = Node::new(&name.to_string(), &NO_MESSAGE_LIMITS);
+        node.add_args(&["--cluster-secret", &secret]);
         node.add_args(&["--cluster-listen", &link.to_string()]);
         for other in links.iter().filter(|&other| other != link) {
             node.add_args(&["--join", &other.to_string()]);

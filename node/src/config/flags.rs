@@ -202,7 +202,8 @@ pub struct ServeFlags {
     /// How passwords are hashed.
     #[command(flatten)]
     pub auth: AuthFlags,
-    /// Connections of one address at once, WebSockets included; not of trusted proxies, but of each of their clients
+    /// Connections of one address at once, WebSockets included, 0 for no limit; not of trusted proxies, but of each of
+    /// their clients
     /// [default: a third of http.connections_max].
     #[arg(long, env = "STARLING_LIMITS_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub limit_connections_per_address: Option<u64>,

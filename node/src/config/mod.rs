@@ -66,7 +66,7 @@ pub struct Config {
     pub http: HttpConfig,
     /// How often anybody may do anything, where the default does not hold.
     pub limits: BTreeMap<Quota, Rate>,
-    /// Connections of one client network at once.
+    /// Connections of one client network at once; `u32::MAX` is no limit.
     pub connections_per_address: u32,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
@@ -195,7 +195,7 @@ impl Config {
             .or(file.limits.connections_per_address)
             .unwrap_or(connections_max.div_ceil(CONNECTIONS_SHARE));
         let connections_per_address =
-            within("limits.connections_per_address", connections_per_address, 1..=1_000_000, "1 to 1000000")?;
+            within("limits.connections_per_address", connections_per_address, 0..=1_000_000, "0 to 1000000")?;
         let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
         let reserve_mib = within("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
         let scrub_after_s =
@@ -216,7 +216,10 @@ impl Config {
                 connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
             },
             limits,
-            connections_per_address: u32::try_from(connections_per_address).unwrap_or(u32::MAX),
+            connections_per_address: match u32::try_from(connections_per_address) {
+                Ok(0) | Err(_) => u32::MAX,
+                Ok(most) => most,
+            },
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
             auth: AuthConfig::resolve(&flags.auth, &file.auth)?,
             registration: flags.registration_mode.or(file.registration.mode).unwrap_or_default(),
@@ -354,6 +357,7 @@ mod tests {
         let file = "[limits]\nconnections_per_address = 7\nrooms_per_address = \"5/m\"";
         assert_eq!(connections(&[], file), 7);
         assert_eq!(connections(&["--limit-connections-per-address", "8"], file), 8);
+        assert_eq!(connections(&["--limit-connections-per-address", "0"], file), u32::MAX);
     }
 
     /// Items of a list may be separated by a comma and blanks, and end with a comma.
@@ -416,7 +420,7 @@ mod tests {
             (&["--allowed-host", "a.example:80"], ""),
             (&[], "[limits]\nrooms_per_day = \"5/d\""),
             (&[], "[limits]\nrooms_per_address = \"many\""),
-            (&[], "[limits]\nconnections_per_address = 0"),
+            (&[], "[limits]\nconnections_per_address = 1000001"),
             (&[], "[limits]\nconnections_per_address = \"7\""),
             (&[], "[registration]\nmode = \"shut\""),
             (&["--auth-memory-kib", "8192"], ""),

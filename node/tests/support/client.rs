@@ -76,6 +76,15 @@ impl Client {
         Self::welcomed(socket, None).await
     }
 
+    /// As a newcomer with this address, behind a proxy that the node trusts.
+    pub async fn join_from(node: SocketAddr, room: &str, name: &str, address: &str) -> Result<Self, Refused> {
+        let target = format!("/ws?roomID={room}&username={}", http::encode(name));
+        let (socket, _) = upgrade_with(node, &target, &[("x-forwarded-for", address)], None).await?;
+        let mut client = Self::welcomed(socket, None).await?;
+        client.opening().await;
+        Ok(client)
+    }
+
     async fn dial(
         node: SocketAddr,
         room: &str,

@@ -21,6 +21,24 @@ const LEAVE: Duration = Duration::from_secs(30);
 /// How much of a node's output a failing test shows.
 const TAIL_LINES: usize = 60;
 
+/// Arguments of a node to which one address may say as much as it likes.
+pub const NO_MESSAGE_LIMITS: [&str; 14] = [
+    "--limit-messages-per-session",
+    "0",
+    "--limit-messages-per-address",
+    "0",
+    "--limit-messages-per-room",
+    "0",
+    "--limit-bytes-per-address",
+    "0",
+    "--limit-bytes-per-room",
+    "0",
+    "--limit-frames-per-session",
+    "0",
+    "--limit-frames-per-address",
+    "0",
+];
+
 /// One node. It keeps its ports and its data directory over restarts.
 pub struct Node {
     pub name: String,

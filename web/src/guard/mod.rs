@@ -63,6 +63,11 @@ pub fn is_counted(path: &str) -> bool {
     !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// Whether a path is answered even over connections beyond the limits.
+pub fn is_health(path: &str) -> bool {
+    HEALTH.contains(&path)
+}
+
 /// Refuses what was asked under a foreign name, and requests of an address that makes far too many, or that has too many
 /// connections.
 pub async fn admit(
@@ -71,7 +76,7 @@ pub async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let is_health = HEALTH.contains(&request.uri().path());
+    let is_health = is_health(request.uri().path());
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
         return crowded("this node has no connection to spare for your network now; try again later");
     }

@@ -263,7 +263,7 @@ mod tests {
             let refusal = rates.check(limit.quota, "Ann").unwrap_err();
             assert_eq!(refusal.code, ErrorCode::RateLimited);
             let one = default.window / default.count;
-            let seconds = u32::try_from(one.as_millis().div_ceil(1_000)).unwrap();
+            let seconds = u32::try_from(one.as_millis().div_ceil(1_000)).unwrap().max(1);
             assert_eq!(refusal.retry_after, Some(seconds), "{}: above", limit.name);
             assert_eq!(passed(&rates, limit.quota, "Bob", 1), 1, "{}: others go on", limit.name);
         }

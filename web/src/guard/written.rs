@@ -39,3 +39,57 @@ impl Rates {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// An office behind one address, or the original platform's load test: 1,000 sockets that are opened at once, then
+    /// 1,000 messages a second of 128 bytes, and a sign of life of each socket every few seconds. Nothing of it is refused.
+    #[tokio::test(start_paused = true)]
+    async fn a_thousand_people_behind_one_address_pass_the_defaults() {
+        let rates = Rates::default();
+        for _ in 0..1_000 {
+            for quota in [Quota::NewConnectionsPerAddress, Quota::SocketsPerAddress, Quota::CallsPerAddress] {
+                assert_eq!(rates.check(quota, &OFFICE), Ok(()));
+            }
+        }
+        let room = Some(RoomId([1; 10]));
+        let written = Written { network: OFFICE, account: None, room, bytes: 200 };
+        for turn in 0..60_000_u32 {
+            // One message, and signs of life of a third of them each second.
+            for _ in 0..1 + u32::from(turn % 3 == 0) {
+                assert_eq!(rates.check(Quota::FramesPerAddress, &OFFICE), Ok(()));
+            }
+            assert_eq!(rates.check_written(&written), Ok(()), "message {turn}");
+            advance(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// However many guests one address sends, it writes a few MB a second at most, each message's 1.5 kB on disk counted,
+    /// and leaves more than half of its room to others.
+    #[tokio::test(start_paused = true)]
+    async fn one_address_writes_a_few_megabytes_a_second_at_most() {
+        for bytes in [1, 200, 32_000] {
+            let rates = Rates::default();
+            let room = Some(RoomId([1; 10]));
+            let written = Written { network: OFFICE, account: None, room, bytes };
+            let mut on_disk = 0;
+            for _ in 0..60_000 {
+                for _ in 0..5 {
+                    on_disk += rates.check_written(&written).map_or(0, |()| bytes + 1_500);
+                }
+                advance(Duration::from_millis(1)).await;
+            }
+            assert!(on_disk / 60 < 4_000_000, "{bytes}: {on_disk} in a minute");
+            let other = Written { network: Ipv4Addr::BROADCAST.into(), ..written };
+            assert_eq!(rates.check_written(&other), Ok(()), "{bytes}: another in that room goes on");
+        }
+    }
+}

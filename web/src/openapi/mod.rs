@@ -169,8 +169,11 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if guard::is_counted(path) {
         refuses::add(responses, ErrorCode::RateLimited);
     }
+    if !guard::is_health(path) {
+        refuses::add(responses, ErrorCode::Overloaded);
+    }
     if writes {
-        for code in [ErrorCode::Overloaded, ErrorCode::Draining, ErrorCode::StorageFull] {
+        for code in [ErrorCode::Draining, ErrorCode::StorageFull] {
             refuses::add(responses, code);
         }
     }

@@ -67,7 +67,7 @@ markers! {
     Invalid: "readable, but a value is out of its limits: `errors` names each",
     Locked: "somebody else is at it",
     RateLimited: "too many in too short a time; try again after `Retry-After` seconds",
-    Overloaded: "a queue is full; try again after `Retry-After` seconds",
+    Overloaded: "a queue is full, or all connections are taken that your network may have; try again after `Retry-After` seconds",
     Draining: "the node is stopping; use another",
     Unavailable: "the node cannot answer now; use another, or try again after `Retry-After` seconds",
     StorageFull: "the disk is full",

@@ -10,9 +10,9 @@ use std::{
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
-/// How long to wait after an accept failed; twice as long after each that follows, up to the second.
+/// How long to wait after an accept failed; twice as long after each that follows, up to the second of these.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How long until the trouble is told of again; twice as long each time, up to the second.
 const QUIET_MIN: Duration = Duration::from_secs(10);
 const QUIET_MAX: Duration = Duration::from_hours(1);

@@ -13,7 +13,7 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 /// How long a goodbye may take.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// Frames that are read after a goodbye, at most: who floods does not stop because of it.
-const CLOSE_FRAMES_MAX: usize = 1_000;
+const CLOSE_FRAMES_MAX: usize = 100;
 /// Bytes fed before a flush; keeps the write buffer of a fast session small.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 

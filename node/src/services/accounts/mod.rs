@@ -16,7 +16,6 @@ mod service_keys;
 mod sessions;
 mod settings;
 
-
 use std::sync::Arc;
 
 use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
