@@ -10,7 +10,7 @@ use crate::support::http::encode;
 /// Where unknown fields and content types are refused.
 const STRICT: &str = "/api/v1/";
 /// The limit of a body.
-const BODY_BYTES_MAX: usize = 64 * 1_024;
+const BODY_BYTES_MAX: usize = 128 * 1_024;
 /// What no parameter of any operation can be, or what few can: each as it stands in the address.
 const GARBAGE: [&str; 12] = [
     "",

@@ -93,6 +93,8 @@ pub struct Model {
     direct: BTreeSet<Place>,
     /// Who wants whom as a contact.
     wants: BTreeSet<(UserId, UserId)>,
+    /// Whose last word of whom was yes: it keeps their room on the list.
+    said_yes: BTreeSet<(UserId, UserId)>,
     /// Who has blocked whom.
     pub blocks: BTreeSet<(UserId, UserId)>,
     pub said: Vec<Said>,
@@ -180,6 +182,7 @@ impl Model {
             named: [room.clone(), room],
             direct: BTreeSet::new(),
             wants: BTreeSet::new(),
+            said_yes: BTreeSet::new(),
             blocks: BTreeSet::new(),
             said: Vec::new(),
             invites: Vec::new(),
@@ -256,15 +259,20 @@ impl Model {
             ContactAct::Ask => check(!blocked && !mine, AlreadyExists)?,
             ContactAct::Accept => check(!blocked && theirs, NotFound)?,
             ContactAct::Decline => check(!blocked && theirs && !mine, NotFound)?,
-            ContactAct::Remove => check(!blocked && (mine || theirs), NotFound)?,
+            ContactAct::Remove => {
+                let listed = self.said_yes.contains(&(user, other)) && self.direct.contains(&pair(user, other));
+                check(!blocked && (mine || theirs || listed), NotFound)?;
+            }
             ContactAct::Unblock => check(blocked, NotFound)?,
             ContactAct::Block if blocked => return Ok(()),
             ContactAct::Block => {}
         }
         if let ContactAct::Ask | ContactAct::Accept = act {
             self.wants.insert((user, other));
+            self.said_yes.insert((user, other));
             return Ok(());
         }
+        self.said_yes.remove(&(user, other));
         self.wants.remove(&(user, other));
         self.wants.remove(&(other, user));
         if act == ContactAct::Block {
