@@ -19,7 +19,9 @@ use super::{
     StoreError,
     apply::parse,
     records::{Records, Row, Rows},
-    views::{self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, Session, User, Waited, name_key},
+    views::{
+        self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, Session, User, Waited, name_key,
+    },
 };
 
 /// Somebody as others see him.

@@ -10,9 +10,10 @@ use super::{
     ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
     messages::GuestPosted,
     people::{
-        ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed, ProfileChanged, ReadMarked,
-        RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded, SettingsChanged, UserDeleted, UserFlagged,
-        UserRegistered, UserRegisteredAlone, UsernameChosen, UsernameChosenAlone,
+        ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChanged, PasswordRehashed,
+        ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened, SessionsEnded,
+        SettingsChanged, UserDeleted, UserFlagged, UserRegistered, UserRegisteredAlone, UsernameChosen,
+        UsernameChosenAlone,
     },
 };
 use crate::{

@@ -226,7 +226,8 @@ mod tests {
     /// a later one whose maker did not wait, or does not say so.
     #[test]
     fn a_claim_yields_to_earlier_ones_and_to_those_that_did_not_wait_for_it() {
-        let at = |hlc| Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([2; 16]), incarnation: 1 }, seq: 1 };
+        let at =
+            |hlc| Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([2; 16]), incarnation: 1 }, seq: 1 };
         let (own, all) = (NodeId([1; 16]), [NodeId([1; 16]), NodeId([3; 16])]);
         let wins = |other, waited_for| claim_wins(at(5), own, [(at(other), waited_for)]);
         assert!(claim_wins(at(5), own, []));

@@ -179,7 +179,16 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     assert_eq!(bench.replica.claim_peers(5_000), [THEIRS.node, COMMON]);
     bench.commit(1);
     let waited_for = vec![THEIRS.node, COMMON];
-    let claim = |token| Input::Claim(Claim { token, origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for: waited_for.clone() });
+    let claim = |token| {
+        Input::Claim(Claim {
+            token,
+            origin: OWN,
+            seq: 1,
+            since: 0,
+            wait_ms: WAIT_MS,
+            waited_for: waited_for.clone(),
+        })
+    };
     let ask = |pass_on| ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on };
     assert_eq!(bench.sent(claim(7)), [ask(None), ask(Some(COMMON))]);
     bench.step(claim(8));
@@ -225,7 +234,13 @@ fn a_common_peer_passes_on() {
     assert_eq!(bench.sent(passed_on), [ask(None)]);
     let answer = |passed_from| {
         let held = Some(VersionVector::default());
-        ReplicaFrame::ClaimAnswer(ClaimAnswer { origin: claimer, seq: 1, passed_from, held, counts_claimer: true })
+        ReplicaFrame::ClaimAnswer(ClaimAnswer {
+            origin: claimer,
+            seq: 1,
+            passed_from,
+            held,
+            counts_claimer: true,
+        })
     };
     assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
     bench.step(calls_us(false));

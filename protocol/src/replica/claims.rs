@@ -139,8 +139,7 @@ impl Replica {
         }
         for (id, (origin, seq)) in held {
             let (vector, counts_claimer) = (self.held.clone(), self.counts(now, origin.node));
-            let answer =
-                ClaimAnswer { origin, seq, passed_from: None, held: Some(vector), counts_claimer };
+            let answer = ClaimAnswer { origin, seq, passed_from: None, held: Some(vector), counts_claimer };
             out.push(send(id, ReplicaFrame::ClaimAnswer(answer)));
         }
     }
@@ -198,8 +197,7 @@ impl Replica {
             out.extend(outcome.map(|outcome| Output::Claimed(token, outcome)));
             is_open
         });
-        claims.next_silence =
-            if claims.waiting.is_empty() { None } else { self.next_silence(now) };
+        claims.next_silence = if claims.waiting.is_empty() { None } else { self.next_silence(now) };
         self.claims = claims;
     }
 

@@ -67,7 +67,13 @@ impl Replica {
     }
 
     /// A peer has told that it holds these.
-    pub(super) fn peer_has(&mut self, now: Millis, link_id: LinkId, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    pub(super) fn peer_has(
+        &mut self,
+        now: Millis,
+        link_id: LinkId,
+        rose: &[(OriginId, u64)],
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         for &(origin, seq) in rose {
             if link.confirmed.advance(origin, seq) && Some(origin) != self.own {

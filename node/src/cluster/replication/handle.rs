@@ -252,7 +252,9 @@ impl Claiming<'_> {
     /// what that node held then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
     pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
-        self.driver.send(DriverInput::Claim { origin, seq, since: self.since, waited_for: self.waited_for, answer }).await;
+        self.driver
+            .send(DriverInput::Claim { origin, seq, since: self.since, waited_for: self.waited_for, answer })
+            .await;
         // The driver is gone: the process ends.
         outcome.await.unwrap_or(ClaimOutcome::Stalled)
     }

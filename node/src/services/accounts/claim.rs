@@ -41,11 +41,13 @@ pub async fn claim(
         let waited_for = claiming.waited_for.clone();
         let claim = base.commit(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
-            ClaimOutcome::Held(heard) => match wins(&base, user, name.clone(), claim, waited_for, heard).await {
-                Ok(true) => return Ok(claim),
-                Ok(false) => taken(),
-                Err(refusal) => refusal,
-            },
+            ClaimOutcome::Held(heard) => {
+                match wins(&base, user, name.clone(), claim, waited_for, heard).await {
+                    Ok(true) => return Ok(claim),
+                    Ok(false) => taken(),
+                    Err(refusal) => refusal,
+                }
+            }
             ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => cannot_know(),
         };
         withdraw(&base, user, name, claim).await;

@@ -43,21 +43,24 @@ impl AccountsService {
         if present.as_deref() == Some(wanted.as_str()) {
             return Ok(());
         }
-        let decide = move |waited_for: Vec<NodeId>| Decide::new(move |tables: &Tables<'_>| {
-            let records = &tables.records;
-            let Some((before, _)) = records.claim_of(user)? else {
-                return Ok(Decision::Refuse(unauthenticated()));
-            };
-            if !records.is_renamed(user)? {
-                let detail = "only an account that was renamed after a split may choose a name, once";
-                return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
-            }
-            if let Some(refusal) = claim::refuse_taken(records, &username)? {
-                return Ok(Decision::Refuse(refusal));
-            }
-            let chosen = UsernameChosen { username: username.clone(), waited_for: Some(waited_for.clone()) };
-            Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), chosen).above(before.hlc)]))
-        });
+        let decide = move |waited_for: Vec<NodeId>| {
+            Decide::new(move |tables: &Tables<'_>| {
+                let records = &tables.records;
+                let Some((before, _)) = records.claim_of(user)? else {
+                    return Ok(Decision::Refuse(unauthenticated()));
+                };
+                if !records.is_renamed(user)? {
+                    let detail = "only an account that was renamed after a split may choose a name, once";
+                    return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+                }
+                if let Some(refusal) = claim::refuse_taken(records, &username)? {
+                    return Ok(Decision::Refuse(refusal));
+                }
+                let chosen =
+                    UsernameChosen { username: username.clone(), waited_for: Some(waited_for.clone()) };
+                Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), chosen).above(before.hlc)]))
+            })
+        };
         claim::claim(&self.base, user, name, decide).await.map(|_| ())
     }
 

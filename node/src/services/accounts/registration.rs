@@ -53,25 +53,27 @@ impl AccountsService {
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
         let user = UserId(self.base.machine.random());
         let name = username.clone();
-        let decide = move |waited_for: Vec<NodeId>| Decide::new(move |tables: &Tables<'_>| {
-            if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
-                return Ok(Decision::Refuse(refusal));
-            }
-            let admin = match admit(mode, &tables.records, door, now_ms)? {
-                Ok(admin) => admin,
-                Err(refusal) => return Ok(Decision::Refuse(refusal)),
-            };
-            let (username, display_name) = (username.clone(), display_name.clone());
-            let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
-            let registered = UserRegistered { username, display_name, password, admin, waited_for };
-            // The claim is the last: its place is what is confirmed.
-            let mut drafts = match invited(mode, &tables.records, door, user, now_ms)? {
-                Ok(drafts) => drafts,
-                Err(refusal) => return Ok(Decision::Refuse(refusal)),
-            };
-            drafts.push(EventDraft::new(Scope::user(user), registered));
-            Ok(Decision::Write(drafts))
-        });
+        let decide = move |waited_for: Vec<NodeId>| {
+            Decide::new(move |tables: &Tables<'_>| {
+                if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
+                    return Ok(Decision::Refuse(refusal));
+                }
+                let admin = match admit(mode, &tables.records, door, now_ms)? {
+                    Ok(admin) => admin,
+                    Err(refusal) => return Ok(Decision::Refuse(refusal)),
+                };
+                let (username, display_name) = (username.clone(), display_name.clone());
+                let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
+                let registered = UserRegistered { username, display_name, password, admin, waited_for };
+                // The claim is the last: its place is what is confirmed.
+                let mut drafts = match invited(mode, &tables.records, door, user, now_ms)? {
+                    Ok(drafts) => drafts,
+                    Err(refusal) => return Ok(Decision::Refuse(refusal)),
+                };
+                drafts.push(EventDraft::new(Scope::user(user), registered));
+                Ok(Decision::Write(drafts))
+            })
+        };
         let password = claim::claim(&self.base, user, name, decide).await?;
         Ok(Checked { user, password })
     }

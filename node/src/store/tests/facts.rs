@@ -43,7 +43,9 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
             | EventBody::ClaimNarrowed(ClaimNarrowed { username: name, claim: of_claim, .. }) => {
                 let claims = facts.iter().filter_map(|(pos, (scope, body))| match body {
                     EventBody::UserRegistered(UserRegistered { username, .. })
-                    | EventBody::UsernameChosen(UsernameChosen { username, .. }) => Some((pos, scope, username)),
+                    | EventBody::UsernameChosen(UsernameChosen { username, .. }) => {
+                        Some((pos, scope, username))
+                    }
                     _ => None,
                 });
                 let claims: Vec<_> = claims.collect();

@@ -54,7 +54,8 @@ impl Model {
         });
         let granted: Vec<_> = granted.collect();
         for (at, (one, one_waited)) in granted.iter().enumerate() {
-            for (other, other_waited) in granted[at + 1..].iter().filter(|(other, _)| other.name == one.name) {
+            for (other, other_waited) in granted[at + 1..].iter().filter(|(other, _)| other.name == one.name)
+            {
                 let nodes = [one.node, other.node].map(|node| self.nodes[node].origin.node);
                 let linked = one_waited.contains(&nodes[1]) || other_waited.contains(&nodes[0]);
                 let gave_up = one.waited_for.contains(&nodes[1]) || other.waited_for.contains(&nodes[0]);

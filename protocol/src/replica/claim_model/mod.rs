@@ -34,17 +34,32 @@ enum Mutant {
 
 #[derive(Debug)]
 enum Happening {
-    Frame { to: usize, link: LinkId, frame: Box<ReplicaFrame> },
+    Frame {
+        to: usize,
+        link: LinkId,
+        frame: Box<ReplicaFrame>,
+    },
     Tick(usize),
     Apply(usize),
-    LinkUp { node: usize, peer: usize, link: LinkId },
-    LinkDown { node: usize, link: LinkId },
+    LinkUp {
+        node: usize,
+        peer: usize,
+        link: LinkId,
+    },
+    LinkDown {
+        node: usize,
+        link: LinkId,
+    },
     Heal(usize, usize),
     QueueFull(usize, bool),
     Stall(usize, bool),
     /// Posts that the others lack: so many.
     Posts(usize, usize),
-    Begin { node: usize, name: u8, is_last: bool },
+    Begin {
+        node: usize,
+        name: u8,
+        is_last: bool,
+    },
     Commit(usize),
     Ask(usize),
     Decide(usize, ClaimOutcome),
