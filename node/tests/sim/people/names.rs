@@ -104,8 +104,13 @@ impl World {
             let machine = &self.nodes[node];
             let is_free = machine.hung_since.is_none() && machine.stalled_until <= self.now;
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
+            // Each calls the other in sync.
+            let run = machine.run.as_ref();
+            let counted = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
             let in_step: Vec<_> = self.peers_in_step(node).map(|(peer, _)| peer).collect();
-            let is_linked = members.iter().all(|peer| *peer == node || in_step.contains(peer));
+            let is_linked = members.iter().all(|peer| {
+                *peer == node || in_step.contains(peer) && counted.contains(&self.nodes[*peer].id)
+            });
             machine.serves(self.now) && is_free && has_space && is_linked
         };
         self.network.is_calm() && members.iter().all(is_well)
