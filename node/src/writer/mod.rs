@@ -5,12 +5,16 @@
 mod announce;
 
 use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use starling_protocol::{
     ErrorCode, Event, MessageId, OriginId, Pos,
+    clock_majority::ClockVerdict,
     limits::EVENTS_CHUNK_BYTES_MAX,
     replica::{Input, Until},
 };
@@ -67,6 +71,8 @@ pub struct WriterHandle {
     own: Arc<OnceLock<OriginId>>,
     space: DiskSpace,
     busy: Arc<Busy>,
+    /// By how many milliseconds the clock is outside an agreeing majority of the nodes; 0 if it is not.
+    clock_outside_ms: Arc<AtomicI64>,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
@@ -100,6 +106,27 @@ impl WriterHandle {
         self.busy.since().is_some_and(|since| since.elapsed() > STALL)
     }
 
+    /// Takes the verdict on this node's clock: while a majority of the nodes agrees on another time, users write nothing
+    /// here, or it would date what others write after it.
+    pub fn set_clock(&self, verdict: ClockVerdict) {
+        let outside_ms = if let ClockVerdict::Outside(ms) = verdict { ms } else { 0 };
+        self.clock_outside_ms.store(outside_ms, Ordering::Relaxed);
+    }
+
+    fn admit_by_clock(&self) -> Result<(), Refusal> {
+        let outside_ms = self.clock_outside_ms.load(Ordering::Relaxed);
+        if outside_ms == 0 {
+            return Ok(());
+        }
+        let side = if outside_ms > 0 { "ahead of" } else { "behind" };
+        let detail = format!(
+            "nothing was written: the clock of this node is {} s {side} those of most other nodes; use another node, \
+             and ask the operator to set this one's clock",
+            outside_ms.unsigned_abs() / 1_000
+        );
+        Err(Refusal::new(ErrorCode::Unavailable, detail))
+    }
+
     /// Ends the writer once all that was handed over before is durable.
     pub async fn end(&self) {
         let _ = self.queue.send(Request::End).await;
@@ -129,6 +156,7 @@ impl WriterHandle {
 
     fn of_a_user(&self, request: Request) -> Result<(), Refusal> {
         self.space.admit_users()?;
+        self.admit_by_clock()?;
         self.enqueue(request)
     }
 
@@ -188,8 +216,14 @@ impl Writer {
         let own = Arc::new(OnceLock::new());
         let refused = metrics.refused.clone();
         let busy = Arc::<Busy>::default();
-        let handle =
-            WriterHandle { queue: sender, own: Arc::clone(&own), space, busy: Arc::clone(&busy), refused };
+        let handle = WriterHandle {
+            queue: sender,
+            own: Arc::clone(&own),
+            space,
+            busy: Arc::clone(&busy),
+            clock_outside_ms: Arc::default(),
+            refused,
+        };
         (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
     }
 

@@ -2,7 +2,9 @@
 //! and afterwards everybody everywhere sees one winner, and the other under `name~xxxx`, who may choose a new name once.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use starling_protocol::{UserId, Username, merge::user::renamed};
@@ -13,6 +15,11 @@ use crate::support::{Account, Cluster, Live, eventually, same};
 
 /// What is asked so often as one address does in the test alone.
 const UNLIMITED: [&str; 4] = ["--limit-registrations-per-address", "0", "--limit-logins-per-address", "0"];
+
+/// For how long names are contested once both nodes are linked again: what is looked at, not waited for.
+const CONTESTED_FOR: Duration = Duration::from_secs(5);
+/// A claim waits for 4 s at most; the rest is the test machine's.
+const CLAIM_MAX: Duration = Duration::from_secs(8);
 
 async fn register(node: SocketAddr, name: &str, password: &str) -> Answer {
     call(node, "POST", "/register", None, Some(json!({"username": name, "password": password}))).await
@@ -40,6 +47,75 @@ async fn of_two_simultaneous_registrations_of_a_name_exactly_one_succeeds() {
         assert_eq!(login(third, &name, passwords[0]).await.status, 200, "turn {turn}: the winner is in");
         assert_eq!(login(third, &name, passwords[1]).await.status, 401, "turn {turn}: the other never was");
     }
+}
+
+/// One name that is asked for on both nodes at once: when, and the status of each answer and how long it took.
+struct Contest {
+    begun: Instant,
+    answers: [(u16, Duration); 2],
+}
+
+/// Contests one name after the other until it is told to stop.
+async fn contest(nodes: [SocketAddr; 2], prefix: char, stop: Arc<AtomicBool>) -> Vec<Contest> {
+    let mut contests = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let (begun, name) = (Instant::now(), format!("{prefix}{}", contests.len()));
+        let ask = async |node| (register(node, &name, PASSWORD).await.status, begun.elapsed());
+        let (one, other) = tokio::join!(ask(nodes[0]), ask(nodes[1]));
+        contests.push(Contest { begun, answers: [one, other] });
+    }
+    contests
+}
+
+/// The longest time through which one node answered nothing but 503.
+fn longest_unavailable(contests: &[Contest], node: usize) -> Duration {
+    let runs = contests.split(|contest| contest.answers[node].0 != 503);
+    let lasted = |run: &[Contest]| match run {
+        [first, .., last] => last.begun - first.begun,
+        _ => Duration::ZERO,
+    };
+    runs.map(lasted).max().unwrap_or_default()
+}
+
+/// While two nodes are split and linked again names are contested all the time: as soon as each calls the other in sync
+/// exactly one gets each, at no time does a node answer 503 for long, and no answer takes longer than 4 s.
+#[tokio::test]
+async fn names_contested_while_a_split_heals_are_given_once() {
+    let cluster = Cluster::start_with(2, &[&CHEAP_HASHES[..], &UNLIMITED[..]].concat()).await;
+    let nodes = [0, 1].map(|node| cluster[node].http);
+    let stop = Arc::new(AtomicBool::new(false));
+    let contesting: Vec<_> =
+        "abcd".chars().map(|prefix| tokio::spawn(contest(nodes, prefix, Arc::clone(&stop)))).collect();
+    cluster.isolate(0);
+    for node in [0, 1] {
+        cluster.in_step(node, 0).await;
+    }
+    cluster.rejoin(0);
+    cluster.linked().await;
+    let linked = Instant::now();
+    tokio::time::sleep(CONTESTED_FOR).await;
+    stop.store(true, Ordering::Relaxed);
+    let (mut before, mut after) = (0, 0);
+    for contests in contesting {
+        let contests = contests.await.expect("it does not panic");
+        for Contest { begun, answers } in &contests {
+            let mut statuses = answers.map(|(status, _)| status);
+            statuses.sort_unstable();
+            if *begun > linked {
+                assert_eq!(statuses, [201, 409], "{:?} after both were linked", *begun - linked);
+                after += 1;
+            }
+            before += usize::from(statuses == [201, 201]);
+            let longest = answers.iter().map(|(_, took)| *took).max().expect("there are two");
+            assert!(longest < CLAIM_MAX, "an answer took {longest:?}");
+        }
+        for node in [0, 1] {
+            let lasted = longest_unavailable(&contests, node);
+            assert!(lasted < Duration::from_secs(1), "node {node} answered 503 for {lasted:?}");
+        }
+    }
+    assert!(before > 0, "both sides of a split register");
+    assert!(after > 20, "only {after} names were contested after it");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
 
 mod clients;
+mod clock;
 mod coverage;
 #[path = "../sim/disk.rs"]
 #[expect(dead_code, reason = "disks that fail within a commit are the other simulator's matter")]

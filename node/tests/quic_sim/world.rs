@@ -102,8 +102,7 @@ impl World {
 
     /// Runs the history to its end.
     pub fn run(mut self) -> Result<Coverage, String> {
-        self.until_well("boot", BOOT_MS_MAX)?;
-        self.make_rooms()?;
+        self.boot()?;
         if self.rng.random_bool(0.1) {
             self.long_cut()?;
         }
@@ -140,6 +139,21 @@ impl World {
         (self.coverage.packets, self.coverage.trace) = (wires.packets, self.coverage.trace ^ wires.trace);
         drop(wires);
         Ok(self.coverage)
+    }
+
+    /// Goes on until all nodes are one cluster with some rooms.
+    pub fn boot(&mut self) -> Result<(), String> {
+        self.until_well("boot", BOOT_MS_MAX)?;
+        self.make_rooms()
+    }
+
+    /// Goes on for so long.
+    pub fn go_on(&mut self, for_ms: u64) -> Result<(), String> {
+        let until = self.now + for_ms;
+        while self.now < until {
+            self.step()?;
+        }
+        Ok(())
     }
 
     /// Two machines do not reach each other for long, while nothing else happens; nobody gives up on the other.

@@ -127,6 +127,7 @@ impl World {
         self.people.troubled_at = self.now;
         if self.inflict(fault, &members) {
             self.coverage.count(fault);
+            self.people.disk_went_back |= matches!(fault, Fault::DiskRolledBack | Fault::DiskEmptied);
         }
         let next = self.rng.random_range(50..600);
         self.schedule(next, Event::Fault);

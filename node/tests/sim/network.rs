@@ -6,11 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use rand::RngExt;
 use starling_protocol::{
-    frame::peer::PeerFrame,
+    frame::peer::{PeerFrame, ReplicaFrame},
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
 
-use crate::world::{Event, World};
+use crate::{
+    plants::Plant,
+    world::{Event, World},
+};
 
 /// Two nodes, the smaller first.
 pub type Pair = (usize, usize);
@@ -215,6 +218,10 @@ impl World {
         }
         known.heard[end] = self.now;
         match PeerFrame::decode(frame) {
+            Ok(PeerFrame::Replica(ReplicaFrame::Confirm(mut confirm))) => {
+                confirm.in_step |= self.plant == Some(Plant::ClaimOneSided);
+                self.feed(to, Input::Frame(link, ReplicaFrame::Confirm(confirm)));
+            }
             Ok(PeerFrame::Replica(frame)) => self.feed(to, Input::Frame(link, frame)),
             other => self.violated(format!("a frame does not survive its encoding: {other:?}")),
         }

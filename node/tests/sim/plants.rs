@@ -46,6 +46,8 @@ pub enum Plant {
     RefusalForgotten,
     /// Whoever registers is answered before his claim is confirmed.
     NameGivenUnconfirmed,
+    /// A claim waits for whoever is in sync by its own link, and yields only to an earlier one.
+    ClaimOneSided,
     /// A claim that came too late stays.
     ClaimNotWithdrawn,
     /// Of the edits of a message the one that came last shows.
@@ -57,7 +59,7 @@ pub enum Plant {
 }
 
 impl Plant {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -79,6 +81,7 @@ impl Plant {
         Self::LeavesTooEarly,
         Self::RefusalForgotten,
         Self::NameGivenUnconfirmed,
+        Self::ClaimOneSided,
         Self::ClaimNotWithdrawn,
         Self::EditsAsTheyCame,
         Self::BlockNotMerged,

@@ -129,7 +129,10 @@ impl World {
                 let (token, since) = (self.last_token, self.now);
                 match until {
                     Some(until) => Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }),
-                    None => Input::Claim(Claim { token, origin, seq, since, wait_ms }),
+                    None => {
+                        let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
+                        Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
+                    }
                 }
             }
             8 => {
@@ -249,6 +252,7 @@ impl World {
         // What the node asks for its figures and its cursors.
         self.replica.lag(self.now).for_each(drop);
         let _ = (self.replica.own_limit(self.now), self.replica.called_in_step(self.now));
+        self.replica.claim_peers(self.now).into_iter().for_each(drop);
         let _ = (self.replica.clock(self.now), self.replica.agreements().count());
         assert_eq!(self.replica.waiting(), self.waiting.len() + self.hoping.len());
         assert!(self.replica.reachable(&self.stored));

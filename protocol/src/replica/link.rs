@@ -7,6 +7,8 @@ use crate::{NodeId, OriginId, VersionVector};
 
 /// Pulls of one peer that are being read at once, at most; a peer asks for fewer.
 const READS_MAX: usize = 16;
+/// Other nodes that a peer may say it is in sync with.
+const PEERS_MAX: usize = 1_024;
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
@@ -96,7 +98,7 @@ impl Link {
         // What was under way while this process slept says nothing.
         if self.proving.is_none() {
             let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
-            self.peers = peers.iter().map(heard).collect();
+            self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
     }
 

@@ -40,6 +40,7 @@ impl Driver {
             report.clone(),
         );
         warn_of_clock(old.clock, report.clock);
+        self.writer.set_clock(report.clock);
         let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
         differences.retain(|(node, _)| {
             report.peers.iter().any(|peer| peer.peer == *node && peer.parts_diverged > 0)

@@ -1,4 +1,5 @@
-//! Claims on names: each name has one holder, the same everywhere. Whoever was told that a name is his has an account,
+//! Claims on names: each name has one holder, the same everywhere, and was given to one, unless neither of two claims
+//! waited for the other. Whoever was told that a name is his has an account,
 //! under it or as `name~xxxx`; and if all was well from before he asked until he was told, the name is his alone, but
 //! for a slow clock on a node that lost its disk and is cut off: it may write an earlier claim later.
 
@@ -34,7 +35,26 @@ pub fn check(world: &World) -> Result<(), String> {
             sure.extend(Some(&attempt.name).filter(|_| well));
         }
     }
+    let gone_back = world.people.disk_went_back;
+    attempts
+        .iter()
+        .enumerate()
+        .filter(|_| !gone_back)
+        .try_for_each(|(at, one)| alone(one, &attempts[at + 1..]))?;
     rivals(&attempts[world.people.early.expect("all was well")..], &nodes)
+}
+
+/// A name has one owner, unless two sides of a split gave it away: neither waited for the other to the end.
+fn alone(one: &Attempt, others: &[Attempt]) -> Result<(), String> {
+    let is_made = |attempt: &Attempt| matches!(attempt.answer, Some(Answer::Made { .. }));
+    let waited = |other: &Attempt| {
+        one.node == other.node || one.waited_for.contains(&other.node) || other.waited_for.contains(&one.node)
+    };
+    let same = |other: &&Attempt| is_made(other) && one.name == other.name && waited(other);
+    match others.iter().filter(|_| is_made(one)).find(same) {
+        Some(other) => Err(format!("both got the name: {one:?} and {other:?}")),
+        None => Ok(()),
+    }
 }
 
 fn has_account(node: &RecordsReader, attempt: &Attempt, well: bool) -> Result<(), String> {

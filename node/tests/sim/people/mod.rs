@@ -33,6 +33,8 @@ pub struct People {
     pub promises: Vec<Promise>,
     /// When something went wrong last.
     pub troubled_at: u64,
+    /// A node has forgotten what it confirmed.
+    pub disk_went_back: bool,
 }
 
 /// Somebody was told that something is so.
@@ -53,6 +55,8 @@ pub enum Wish {
     Act,
     /// The claim of an attempt to register.
     Claim(usize),
+    /// What says that it did not wait for some nodes.
+    Narrowing(usize),
     /// Its withdrawal.
     Withdrawal,
     /// The node itself: something that was deleted is to leave the log.
@@ -82,6 +86,8 @@ impl World {
         } else if self.people.accounts().len() < 2 || self.rng.random_bool(0.15) {
             let (node, name) = (self.some_member(), self.rng.random_range(0..6));
             self.register(node, &format!("name{name}"));
+        } else if self.rng.random_bool(0.1) {
+            self.contest();
         } else {
             let node = self.some_member();
             if let Some(op) = self.wish(node) {
@@ -114,6 +120,10 @@ impl World {
                 self.feed(node, Input::Await(waiter));
             }
             (Wish::Claim(attempt), OpResult::Done(pos)) => self.claim_committed(node, attempt, pos),
+            (Wish::Narrowing(attempt), OpResult::Done(_)) => {
+                self.answer_attempt(node, attempt, Answer::Made { well: false });
+            }
+            (Wish::Narrowing(attempt), _) => self.answer_attempt(node, attempt, Answer::Taken),
             (Wish::Claim(attempt), _) => self.people.attempts[attempt].answer = Some(Answer::Taken),
             _ => {}
         }

@@ -61,19 +61,25 @@ impl World {
         }
         let (user, name) = (UserId(self.rng.random()), Username::parse(name).unwrap());
         let (number, claimed) = (self.people.attempts.len(), name.clone());
+        let run = machine.run.as_ref();
+        let waited_for = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
+        let (asked, named) = (machine.id, waited_for.clone());
         let decide = Decide::new(move |tables| {
             if tables.records.holder(&claimed)?.is_some() {
                 return Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"));
             }
             let (username, password) = (claimed.clone(), Some("secret".into()));
-            let registered = UserRegistered { username, display_name: None, password, admin: false };
+            let waited_for = Some(named.clone());
+            let registered =
+                UserRegistered { username, display_name: None, password, admin: false, waited_for };
             Ok(Decision::one(Scope::user(user), registered))
         });
         let (since, was_well) = (self.now, self.is_well());
         let taken = self.request(node, Request::People(Wish::Claim(number), Op::Decide(decide)));
         if taken {
             let (claim, answer) = (None, None);
-            self.people.attempts.push(Attempt { user, name, since, was_well, claim, answer });
+            let attempt = Attempt { user, name, since, was_well, node: asked, waited_for, claim, answer };
+            self.people.attempts.push(attempt);
         }
         taken
     }
@@ -98,26 +104,41 @@ impl World {
             let machine = &self.nodes[node];
             let is_free = machine.hung_since.is_none() && machine.stalled_until <= self.now;
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
+            // Each calls the other in sync.
+            let run = machine.run.as_ref();
+            let counted = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
             let in_step: Vec<_> = self.peers_in_step(node).map(|(peer, _)| peer).collect();
-            let is_linked = members.iter().all(|peer| *peer == node || in_step.contains(peer));
+            let is_linked = members.iter().all(|peer| {
+                *peer == node || in_step.contains(peer) && counted.contains(&self.nodes[*peer].id)
+            });
             machine.serves(self.now) && is_free && has_space && is_linked
         };
         self.network.is_calm() && members.iter().all(is_well)
+    }
+
+    /// Two ask for one name on two nodes at nearly the same time, whatever is broken.
+    pub fn contest(&mut self) {
+        let name = format!("both{}", self.people.attempts.len());
+        for _ in 0..2 {
+            let node = self.some_member();
+            self.register(node, &name);
+        }
     }
 
     /// A claim is durable where it was made.
     pub fn claim_committed(&mut self, node: usize, number: usize, claim: Pos) {
         let attempt = &mut self.people.attempts[number];
         attempt.claim = Some(claim);
-        let since = attempt.since;
+        let (since, waited_for) = (attempt.since, attempt.waited_for.clone());
         let Some(run) = self.nodes[node].run.as_mut() else { return };
         if self.plant == Some(Plant::NameGivenUnconfirmed) {
-            return self.claimed(node, number, ClaimOutcome::Held);
+            return self.claimed(node, number, ClaimOutcome::Held(waited_for));
         }
         let token = run.token();
         run.owed.insert(token, Owed::Claim(number));
         let Pos { origin, seq, .. } = claim;
-        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms: CLAIM_WAIT_MS }));
+        let wait_ms = CLAIM_WAIT_MS;
+        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }));
     }
 
     /// It was confirmed, or was not: whoever asked is answered.
@@ -127,14 +148,49 @@ impl World {
         let attempt = &mut self.people.attempts[number];
         let claim = attempt.claim.expect("it was committed");
         let records = run.store.records().expect("the store reads");
-        let claims = records.claims(&attempt.name).expect("the store reads");
-        let is_first = claims.first().is_some_and(|&(first, _)| first == claim);
+        let wins = if self.plant == Some(Plant::ClaimOneSided) {
+            let claims = records.claims(&attempt.name).expect("the store reads");
+            claims.first().is_some_and(|&(first, _)| first == claim)
+        } else {
+            records.claim_wins(&attempt.name, claim).expect("the store reads")
+        };
         let well = is_well && attempt.was_well && self.people.troubled_at < attempt.since;
         let answer = match outcome {
-            ClaimOutcome::Held if is_first => Answer::Made { well },
-            ClaimOutcome::Held => Answer::Taken,
+            ClaimOutcome::Held(heard) if wins && heard.len() < attempt.waited_for.len() => {
+                attempt.waited_for.clone_from(&heard);
+                let (user, name) = (attempt.user, attempt.name.clone());
+                return self.narrow(
+                    node,
+                    number,
+                    ClaimNarrowed { username: name, claim, waited_for: heard },
+                    user,
+                );
+            }
+            ClaimOutcome::Held(_) if wins => Answer::Made { well },
+            ClaimOutcome::Held(_) => Answer::Taken,
             ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => Answer::Unknown,
         };
+        self.answer_attempt(node, number, answer);
+    }
+
+    /// Some nodes fell out of sync: the claim says that it did not wait for them before it is decided.
+    fn narrow(&mut self, node: usize, number: usize, narrowed: ClaimNarrowed, user: UserId) {
+        let decide = Decide::new(move |tables| {
+            if tables.records.claim_wins(&narrowed.username, narrowed.claim)? {
+                return Ok(Decision::one(Scope::user(user), narrowed.clone()));
+            }
+            Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"))
+        });
+        if !self.request(node, Request::People(Wish::Narrowing(number), Op::Decide(decide))) {
+            self.answer_attempt(node, number, Answer::Unknown);
+        }
+    }
+
+    /// Whoever asked is answered, and a claim that did not get the name withdrawn.
+    pub fn answer_attempt(&mut self, node: usize, number: usize, answer: Answer) {
+        let Some(run) = self.nodes[node].run.as_ref() else { return };
+        let attempt = &mut self.people.attempts[number];
+        let claim = attempt.claim.expect("it was committed");
         attempt.answer = Some(answer);
         if let Answer::Made { .. } = answer {
             let copies = run.replica.copies(claim.origin, claim.seq);

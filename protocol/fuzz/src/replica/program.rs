@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use starling_protocol::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, ScopeDigest,
-    frame::peer::{Confirm, PeerFrame, ReplicaFrame},
+    frame::peer::{ClaimAnswer, Confirm, PeerFrame, ReplicaFrame},
 };
 
 use super::WALL_MS;
@@ -71,8 +71,38 @@ impl Program<'_> {
         })
     }
 
+    /// One of those about claims on names.
+    fn claim_frame(&mut self, kind: u8) -> Option<ReplicaFrame> {
+        Some(match kind {
+            253 => {
+                let peers = self.entries()?.into_iter();
+                ReplicaFrame::Peers(
+                    peers
+                        .map(|(origin, age)| (origin.node, u32::try_from(age).unwrap_or(u32::MAX)))
+                        .collect(),
+                )
+            }
+            254 => {
+                let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
+                let pass_on = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                ReplicaFrame::AskClaim { origin, seq, pass_on }
+            }
+            _ => {
+                let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
+                let passed_from = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                let held = if flags & 2 == 0 { None } else { Some(self.entries()?.into_iter().collect()) };
+                let counts_claimer = flags & 4 != 0;
+                ReplicaFrame::ClaimAnswer(ClaimAnswer { origin, seq, passed_from, held, counts_claimer })
+            }
+        })
+    }
+
     pub fn frame(&mut self) -> Option<ReplicaFrame> {
-        Some(match self.byte()? % 11 {
+        let kind = self.byte()?;
+        if kind >= 253 {
+            return self.claim_frame(kind);
+        }
+        Some(match kind % 11 {
             0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
             1 => {
                 let (rose, flags) = (self.entries()?, self.byte()?);
@@ -117,7 +147,13 @@ pub fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
             confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
         }
         ReplicaFrame::Pull { origin, .. } => vec![*origin],
-        ReplicaFrame::Probe(_)
+        ReplicaFrame::AskClaim { origin, .. } => vec![*origin],
+        ReplicaFrame::ClaimAnswer(answer) => {
+            let held = answer.held.iter().flat_map(|held| held.iter().map(|(origin, _)| origin));
+            held.chain([answer.origin]).collect()
+        }
+        ReplicaFrame::Peers(_)
+        | ReplicaFrame::Probe(_)
         | ReplicaFrame::Digests(_)
         | ReplicaFrame::AskScopes(_)
         | ReplicaFrame::Scopes(..) => Vec::new(),

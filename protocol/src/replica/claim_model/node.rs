@@ -57,7 +57,7 @@ pub(super) struct Attempt {
     pub(super) is_last: bool,
     pub(super) since: Millis,
     pub(super) waited_for: Vec<NodeId>,
-    /// Of those with a link: which did not count the claimer then.
+    /// Which of them did not count the claimer then.
     pub(super) not_counting: Vec<NodeId>,
     claim: Option<Pos>,
     pub(super) answer: Option<(Millis, Answer)>,
@@ -220,12 +220,12 @@ impl Model {
         self.after(after, Happening::Commit(self.attempts.len() - 1));
     }
 
-    /// Which of these, as they see it, are linked with a node and do not have it in sync.
+    /// Which of these, as they see it, do not count a node.
     fn not_counting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
         let claimer = self.nodes[node].origin.node;
         let lacks = |other: &&Node| {
-            waited_for.contains(&other.origin.node)
-                && other.replica.lag(self.now).any(|(peer, _, in_sync)| peer == claimer && !in_sync)
+            let id = other.origin.node;
+            waited_for.contains(&id) && !other.replica.claim_peers(self.now).contains(&claimer)
         };
         self.nodes.iter().filter(lacks).map(|other| other.origin.node).collect()
     }
