@@ -1,7 +1,5 @@
 //! The command line: what it understands, what it prints, and how it refuses.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 use crate::running::Running;
 use crate::support::process::{free_port, run, starling};
 use crate::{about, serve};
