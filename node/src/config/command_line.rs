@@ -27,7 +27,11 @@ pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let mut said = said.map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
+    let mut said = said
+        .map(|line| line.trim_start_matches("error: "))
+        .collect::<Vec<_>>()
+        .join("; ")
+        .replace(":; ", ": ");
     if let Some(variable) = wrong_variable(error) {
         said = format!("{variable}: {said}");
     }

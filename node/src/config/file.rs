@@ -96,8 +96,8 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::File(path.into(), error))?;
         toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.as_bytes().get(..span.start)).unwrap_or_default();
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = 1 + before.matches('\n').count();
             let message = error.message().replace('\n', " ");
             ConfigError::Toml(path.into(), format!("line {line}: {message}"))
         })

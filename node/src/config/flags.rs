@@ -132,13 +132,13 @@ pub struct ServeFlags {
     /// Which log lines to write, for example info or `starling_node=debug` [default: info].
     #[arg(long, env = "STARLING_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<String>,
-    /// How log lines look [default: auto].
+    /// How log lines look: auto is human on a terminal, json elsewhere [default: auto].
     #[arg(long, env = "STARLING_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// Where users reach the node: address and port, or a port on 127.0.0.1 [default: 127.0.0.1:8080].
     #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub listen: Option<SocketAddr>,
-    /// The address under which users see this node, given to programs that resume elsewhere.
+    /// The address under which users reach this node, such as `https://chat.example`: links are made from it.
     #[arg(long, env = "STARLING_HTTP_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// A proxy whose X-Forwarded-For is believed: address or network; may be given several times.
@@ -150,7 +150,7 @@ pub struct ServeFlags {
     /// With a public address: another host name under which requests are answered; may be given several times.
     #[arg(long, env = "STARLING_HTTP_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
-    /// How long a request's head may take and a connection may idle [default: 30000].
+    /// How long a request's head may take, and a connection may idle, in milliseconds [default: 30000].
     #[arg(long, env = "STARLING_HTTP_HEADER_TIMEOUT_MS", value_name = "MS")]
     pub http_header_timeout_ms: Option<u64>,
     /// HTTP connections at once, WebSockets included [default: 15000].
@@ -162,13 +162,13 @@ pub struct ServeFlags {
     /// Who makes an account: everybody (open), whoever has an invite to a room (invite), nobody (closed) [default: open].
     #[arg(long, env = "STARLING_REGISTRATION_MODE", value_name = "MODE")]
     pub registration_mode: Option<RegistrationMode>,
-    /// Serve /metrics here instead of beside the rest.
+    /// Serve /metrics on this address instead of beside the rest, for example 9100 or 10.0.0.1:9100.
     #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub metrics_listen: Option<SocketAddr>,
     /// On how many nodes a message should be durable before it is acked [default: 2 in a cluster, 1 alone].
     #[arg(long, env = "STARLING_DURABILITY_COPIES", value_name = "N")]
     pub durability_copies: Option<u64>,
-    /// How long to wait for that; the ack says how many it are [default: 200].
+    /// How long to wait for these copies, in milliseconds; then the ack says how many there are [default: 200].
     #[arg(long, env = "STARLING_DURABILITY_WAIT_MS", value_name = "MS")]
     pub durability_wait_ms: Option<u64>,
     /// Free MiB of the disk that are kept for replication: below it nothing more is taken from users [default: 256].

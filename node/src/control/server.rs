@@ -55,7 +55,9 @@ fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     const UNFINISHED: &str = "control.new";
     let (path, unfinished) = (data_dir.join(SOCKET), data_dir.join(UNFINISHED));
     let _ = fs::remove_file(&unfinished);
-    let listener = UnixListener::bind(SocketPath::new(data_dir, UNFINISHED)?)?;
+    // By reference: it must outlive the call, which would drop it before it uses the path.
+    let socket_path = SocketPath::new(data_dir, UNFINISHED)?;
+    let listener = UnixListener::bind(&socket_path)?;
     fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
     fs::rename(&unfinished, &path)?;
     Ok(listener)

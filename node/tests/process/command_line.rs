@@ -1,10 +1,7 @@
 //! The command line: what it understands, what it prints, and how it refuses.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
 use crate::running::Running;
 use crate::support::process::{free_port, run, starling};
-use crate::support::{PATIENCE, eventually};
 use crate::{about, serve};
 
 /// A group of commands alone is answered with its own help.
@@ -26,7 +23,7 @@ async fn listeners_are_written_as_people_write_them() {
         let mut command = serve(&format!("{host}{}", node.http.port()), &node.data());
         command.args(["--metrics-listen", &format!("{host}{}", free_port())]);
         node.serve(&mut command).await;
-        assert!(node.said("stdout").contains(&format!("open http://{}/", node.http)));
+        node.until_said(&format!("open http://{}/\n", node.http)).await;
         assert_eq!(node.stop().await, Some(0));
     }
     let home = tempfile::tempdir().expect("a folder can be made");
@@ -45,14 +42,8 @@ async fn a_node_on_all_addresses_prints_one_that_can_be_opened() {
     let mut node = Running::new();
     let port = node.http.port();
     node.serve(&mut serve(&format!("0.0.0.0:{port}"), &node.data())).await;
-    let said = node.said("stdout");
-    assert!(said.contains(&format!("open http://127.0.0.1:{port}/\n")), "{said}");
-    eventually(PATIENCE, "the setup address is printed", async || {
-        let said = node.said("stdout");
-        let setup = said.contains(&format!("http://127.0.0.1:{port}/setup/"));
-        if setup { Ok(()) } else { Err(said) }
-    })
-    .await;
+    node.until_said(&format!("open http://127.0.0.1:{port}/\n")).await;
+    node.until_said(&format!("http://127.0.0.1:{port}/setup/")).await;
     assert!(!node.said("stdout").contains("0.0.0.0"));
     let log = node.said("stderr");
     let lines: Vec<_> = log.lines().filter(|line| line.contains("Starling has started")).collect();
@@ -77,7 +68,7 @@ async fn the_public_address_is_printed_and_must_be_a_root() {
     let mut node = Running::new();
     let mut command = serve(&node.http.to_string(), &node.data());
     node.serve(command.args(["--public-url", "https://chat.example/"])).await;
-    assert!(node.said("stdout").contains("open https://chat.example/\n"), "{}", node.said("stdout"));
+    node.until_said("open https://chat.example/\n").await;
     assert_eq!(node.stop().await, Some(0));
     for url in
         ["https://chat.example/chat", "https://chat.example/?a", "https://chat.example/#a", "chat.example"]

@@ -27,7 +27,7 @@ fn limits(node: &Running) -> [String; 2] {
 /// 15,000 connections are promised, and systems give a process 1,024 files unless it asks for more.
 #[tokio::test]
 async fn the_soft_limit_is_raised_to_the_hard_one() {
-    let mut node = under("ulimit -Hn 900; ulimit -Sn 300").await;
+    let mut node = under("ulimit -Sn 300; ulimit -Hn 900").await;
     assert_eq!(limits(&node), ["900", "900"]);
     let said = node.said("stderr");
     let warned = said.lines().any(|line| line.contains("limit of open files") && line.contains("WARN"));

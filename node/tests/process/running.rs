@@ -50,6 +50,15 @@ impl Running {
         self.ready().await;
     }
 
+    /// Waits until it has said this on stdout: it is ready a moment before it says so.
+    pub async fn until_said(&self, text: &str) {
+        eventually(PATIENCE, &format!("it says: {text}"), async || {
+            let said = self.said("stdout");
+            if said.contains(text) { Ok(()) } else { Err(said) }
+        })
+        .await;
+    }
+
     /// Waits until `/readyz` answers 200.
     pub async fn ready(&mut self) {
         let (http, home) = (self.http, self.home.path().to_owned());

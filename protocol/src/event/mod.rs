@@ -198,7 +198,7 @@ mod tests {
             let body = EventBody::from(changed);
             let (kind, payload) = body.encode();
             assert_eq!(kind, number);
-            assert_eq!(EventBody::decode(kind, payload).unwrap(), body);
+            assert_eq!(EventBody::decode(kind, payload, EVENT_BYTES_MAX).unwrap(), body);
         }
     }
 
@@ -217,10 +217,10 @@ mod tests {
         // What the first version to have sessions wrote for this one.
         let old = [&[1][..], &[1; 16], &[1], &[0; 19], &[2; 32], &[0, 0]].concat();
         assert_eq!(EventBody::from(opened(None)).encode(), (12, Bytes::from(old.clone())));
-        assert_eq!(EventBody::decode(12, old.into()).unwrap(), opened(None).into());
+        assert_eq!(EventBody::decode(12, old.into(), EVENT_BYTES_MAX).unwrap(), opened(None).into());
         let keyed = EventBody::from(opened(Some(ServiceKeyId([3; 16]))));
         let (kind, payload) = keyed.encode();
-        assert_eq!((kind, EventBody::decode(kind, payload).unwrap()), (35, keyed));
+        assert_eq!((kind, EventBody::decode(kind, payload, EVENT_BYTES_MAX).unwrap()), (35, keyed));
     }
 
     #[test]

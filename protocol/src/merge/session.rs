@@ -174,7 +174,7 @@ mod tests {
             (SessionKind::Personal("script".into()), true),
         ] {
             let state = after(&[(OPENED, keyed(kind.clone(), None))]);
-            assert_eq!(state.is_alive(1, OPENED, None), lives, "{kind:?}");
+            assert_eq!(state.is_alive(1, OPENED, SessionEnds::default()), lives, "{kind:?}");
         }
     }
 
