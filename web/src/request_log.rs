@@ -77,14 +77,12 @@ pub async fn observe(State(web): State<Arc<Web>>, mut request: Request, next: Ne
         };
     }
     // Health that is not there yet is asked for all the time, and says itself why.
-    if status.as_u16() < 400 || path == "/readyz" {
-        line!(debug, None::<u64>);
+    let is_refused = status.as_u16() >= 400 && path != "/readyz";
+    let thinned = || THINNED.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+    if let Some(suppressed) = is_refused.then(thinned).flatten() {
+        line!(info, Some(suppressed).filter(|&suppressed| suppressed > 0));
     } else {
-        let suppressed = THINNED.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-        match suppressed {
-            Some(suppressed) => line!(info, Some(suppressed).filter(|&suppressed| suppressed > 0)),
-            None => line!(debug, None::<u64>),
-        }
+        line!(debug, None::<u64>);
     }
     response
 }

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(burst, 100);
         assert_eq!(thinned.take(start + EVERY), Some(900), "the next says how many it stands for");
         assert_eq!(thinned.take(start + EVERY), None);
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         assert_eq!(thinned.take(later), Some(1));
         assert_eq!((0..1_000).filter(|_| thinned.take(later).is_some()).count(), 99);
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::commands::user;
 use crate::reset::administrator;
 use crate::setup::printed;
-use crate::support::account::{CHEAP_HASHES, PASSWORD, call};
-use crate::support::http::{Answer, encode, request};
+use crate::support::account::{CHEAP_HASHES, PASSWORD};
+use crate::support::http::{Answer, request};
 use crate::support::{Account, Node, PATIENCE, eventually};
 use crate::visitor::{Visitor, sent_to};
 
@@ -52,143 +52,188 @@ fn text(answer: &Answer, name: &str) -> String {
     answer.json()[name].as_str().unwrap_or_else(|| unreachable!("no {name}: {}", answer.text())).to_owned()
 }
 
+/// What was done at a node: the events that its log must tell, with who did each, and the secrets that it must not.
+struct Acts<'a> {
+    node: &'a Node,
+    expected: Vec<(&'static str, String)>,
+    secrets: BTreeSet<String>,
+}
+
+const PROXIED: [(&str, &str); 2] = [("x-forwarded-for", FROM), ("x-request-id", REQUEST)];
+
+fn credentials(name: &str, password: &str) -> Value {
+    json!({"username": name, "password": password})
+}
+
+impl Acts<'_> {
+    fn expect(&mut self, event: &'static str, user: &str) {
+        self.expected.push((event, user.to_owned()));
+    }
+
+    fn keep_secret(&mut self, account: Account) -> Account {
+        self.secrets.extend([account.access.clone(), account.refresh.clone()]);
+        account
+    }
+
+    async fn ask(&self, method: &str, target: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        ask(self.node, method, target, token, body).await
+    }
+
+    async fn log_in(&mut self, name: &str, password: &str) -> Account {
+        self.secrets.insert(password.to_owned());
+        let answer = self.ask("POST", "/login", None, Some(credentials(name, password))).await;
+        self.keep_secret(Account::of(&answer, 200))
+    }
+
+    /// The first administrator, by a browser; gives them.
+    async fn set_up(&mut self) -> Account {
+        let setup = printed(self.node).await;
+        self.secrets.insert(setup["/setup/".len()..].to_owned());
+        let mut root = Visitor::at(self.node.http);
+        let form = [("username", "root"), ("password", PASSWORD)];
+        sent_to(&root.submit_with(&setup, &form, &PROXIED).await);
+        let cookie = root.cookie.clone().expect("a session");
+        self.secrets.insert(cookie.split_once('=').expect("a pair").1.to_owned());
+        let root = self.log_in("root", PASSWORD).await;
+        self.expect("setup_completed", &root.id);
+        root
+    }
+
+    /// Registration, logins, refreshing; gives a new account.
+    async fn enter(&mut self) -> Account {
+        let registered = self.ask("POST", "/register", None, Some(credentials("bob", PASSWORD))).await;
+        let bob = self.keep_secret(Account::of(&registered, 201));
+        let first = self.log_in("bob", PASSWORD).await;
+        self.secrets.insert("wrong horse".to_owned());
+        assert_eq!(
+            self.ask("POST", "/login", None, Some(credentials("bob", "wrong horse"))).await.status,
+            401
+        );
+        // People type their password where their name belongs.
+        self.secrets.insert("typed in the wrong field".to_owned());
+        let mistyped = Some(credentials("typed in the wrong field", PASSWORD));
+        assert_eq!(self.ask("POST", "/login", None, mistyped).await.status, 401);
+        for event in ["account_registered", "login_succeeded", "login_failed", "refresh_reused"] {
+            self.expect(event, &bob.id);
+        }
+        self.expect("login_failed", "unknown");
+        let refresh = |token: &str| Some(json!({"refresh_token": token}));
+        let answer = self.ask("POST", "/refresh", None, refresh(&first.refresh)).await;
+        let second = self.keep_secret(Account::of(&answer, 200));
+        let answer = self.ask("POST", "/refresh", None, refresh(&second.refresh)).await;
+        self.keep_secret(Account::of(&answer, 200));
+        assert_eq!(self.ask("POST", "/refresh", None, refresh(&first.refresh)).await.status, 401);
+        bob
+    }
+
+    /// Tokens, sessions and the password.
+    async fn change_credentials(&mut self, bob: &Account) {
+        let by = Some(bob.access.as_str());
+        let script = |password: &str| Some(json!({"name": "script", "password": password}));
+        let made = self.ask("POST", "/tokens", by, script(PASSWORD)).await;
+        self.secrets.insert(text(&made, "token"));
+        assert_eq!(self.ask("POST", "/tokens", by, script("wrong horse")).await.status, 401);
+        let target = format!("/tokens/{}", text(&made, "id"));
+        assert_eq!(self.ask("DELETE", &target, by, None).await.status, 204);
+        self.log_in("bob", PASSWORD).await;
+        let sessions = self.ask("GET", "/sessions", by, None).await.json();
+        let sessions = sessions["items"].as_array().expect("a list");
+        let session = sessions.iter().find(|session| session["current"] == false).expect("another");
+        let target = format!("/sessions/{}", session["id"].as_str().expect("an id"));
+        assert_eq!(self.ask("DELETE", &target, by, None).await.status, 204);
+        self.secrets.insert("second horse".to_owned());
+        let change = json!({"current_password": PASSWORD, "new_password": "second horse"});
+        assert_eq!(self.ask("POST", "/me/password", by, Some(change)).await.status, 204);
+        for event in
+            ["token_made", "password_check_failed", "token_ended", "session_ended", "password_changed"]
+        {
+            self.expect(event, &bob.id);
+        }
+    }
+
+    /// A room's roles and bans.
+    async fn rule_a_room(&mut self, root: &Account, bob: &Account) {
+        let (by_root, by_bob) = (Some(root.access.as_str()), Some(bob.access.as_str()));
+        let hall = json!({"name": "hall", "visibility": "public"});
+        let hall = text(&self.ask("POST", "/rooms", by_root, Some(hall)).await, "id");
+        let (join, member) = (format!("/rooms/{hall}/join"), format!("/rooms/{hall}/members/{}", bob.id));
+        let (ban, lift) = (format!("{member}?ban=true"), format!("/rooms/{hall}/bans/{}", bob.id));
+        for (method, target, by, status) in [
+            ("POST", &join, by_bob, 200),
+            ("PATCH", &member, by_root, 200),
+            ("DELETE", &ban, by_root, 204),
+            ("DELETE", &lift, by_root, 204),
+            ("POST", &join, by_bob, 200),
+            ("DELETE", &member, by_root, 204),
+        ] {
+            let role = (method == "PATCH").then(|| json!({"role": "moderator"}));
+            assert_eq!(self.ask(method, target, by, role).await.status, status, "{method} {target}");
+        }
+        for event in ["role_set", "member_banned", "ban_lifted", "member_removed"] {
+            self.expect(event, &root.id);
+        }
+    }
+
+    /// Administration, by who may and by who may not, to the end of the account.
+    async fn administer(&mut self, root: &Account, bob: &Account) {
+        let by_root = Some(root.access.as_str());
+        let target = format!("/admin/users/{}", bob.id);
+        let grant = Some(json!({"admin": true}));
+        assert_eq!(self.ask("PATCH", &target, Some(&bob.access), grant).await.status, 403);
+        self.expect("access_refused", &bob.id);
+        for (flags, event) in [
+            (json!({"admin": true}), "admin_granted"),
+            (json!({"admin": false}), "admin_revoked"),
+            (json!({"disabled": true}), "account_disabled"),
+            (json!({"disabled": false}), "account_enabled"),
+        ] {
+            assert_eq!(self.ask("PATCH", &target, by_root, Some(flags)).await.status, 200);
+            self.expect(event, &root.id);
+        }
+        let link = text(&self.ask("POST", &format!("{target}/reset-link"), by_root, None).await, "url");
+        self.expect("reset_link_made", &root.id);
+        let (_, code) = link.split_once("/reset/").expect("a link");
+        self.secrets.insert(code.to_owned());
+        let form = [("password", "third horse")];
+        let chosen =
+            Visitor::at(self.node.http).submit_with(&format!("/reset/{code}"), &form, &PROXIED).await;
+        assert_eq!(sent_to(&chosen), "/login?changed=bob");
+        let last = self.log_in("bob", "third horse").await;
+        let gone = Some(json!({"password": "third horse"}));
+        assert_eq!(self.ask("DELETE", "/me", Some(&last.access), gone).await.status, 204);
+        self.expect("password_reset", &bob.id);
+        self.expect("account_deleted", &bob.id);
+        assert_eq!(self.ask("POST", "/logout?all=true", by_root, None).await.status, 204);
+        self.expect("logged_out", &root.id);
+    }
+}
+
 #[tokio::test]
 async fn acts_that_matter_are_logged_with_who_where_and_in_which_request_and_without_secrets() {
     let args = ["--trusted-proxy", "127.0.0.0/8", "--log-filter", "debug"];
     let node = Node::lone(&[&CHEAP_HASHES[..], &args].concat()).await;
-    let mut secrets = BTreeSet::from([PASSWORD.to_owned(), "wrong horse".to_owned()]);
-    let mut expected: Vec<(&str, String)> = Vec::new();
-
-    // The first administrator, by a browser.
-    let setup = printed(&node).await;
-    secrets.insert(setup["/setup/".len()..].to_owned());
-    let mut root = Visitor::at(node.http);
-    let form = [("username", "root"), ("password", PASSWORD)];
-    let proxied = [("x-forwarded-for", FROM), ("x-request-id", REQUEST)];
-    sent_to(&root.submit_with(&setup, &form, &proxied).await);
-    secrets.insert(root.cookie.clone().expect("a session").split_once('=').expect("a pair").1.to_owned());
-    let root_id = root.me().await.1["id"].as_str().expect("an id").to_owned();
-    expected.push(("setup_completed", root_id.clone()));
-
-    // Registration, logins, refreshing.
-    let body = |name: &str, password: &str| Some(json!({"username": name, "password": password}));
-    let registered = ask(&node, "POST", "/register", None, body("bob", PASSWORD)).await;
-    let bob = Account::of(&registered, 201);
-    expected.push(("account_registered", bob.id.clone()));
-    let bob2 = Account::of(&ask(&node, "POST", "/login", None, body("bob", PASSWORD)).await, 200);
-    expected.push(("login_succeeded", bob.id.clone()));
-    assert_eq!(ask(&node, "POST", "/login", None, body("bob", "wrong horse")).await.status, 401);
-    expected.push(("login_failed", bob.id.clone()));
-    // People type their password where their name belongs.
-    secrets.insert("typed in the wrong field".to_owned());
-    let mistyped = body("typed in the wrong field", PASSWORD);
-    assert_eq!(ask(&node, "POST", "/login", None, mistyped).await.status, 401);
-    line(&node, "login_failed", |line| line["user"] == "unknown" && line["request_id"] == REQUEST).await;
-    let refresh =
-        async |token: &str| ask(&node, "POST", "/refresh", None, Some(json!({"refresh_token": token}))).await;
-    let next = Account::of(&refresh(&bob2.refresh).await, 200);
-    let after = Account::of(&refresh(&next.refresh).await, 200);
-    assert_eq!(refresh(&bob2.refresh).await.status, 401);
-    expected.push(("refresh_reused", bob.id.clone()));
-    for login in [&bob, &bob2, &next, &after] {
-        secrets.extend([login.access.clone(), login.refresh.clone()]);
+    let mut acts = Acts { node: &node, expected: Vec::new(), secrets: BTreeSet::new() };
+    let root = acts.set_up().await;
+    let bob = acts.enter().await;
+    acts.change_credentials(&bob).await;
+    acts.rule_a_room(&root, &bob).await;
+    acts.administer(&root, &bob).await;
+    // A parameter is a secret, too, and so is an address that leads nowhere.
+    acts.secrets.insert("0123456789abcdef".to_owned());
+    for target in ["/no/0123456789abcdef", "/room-exists?roomID=0123456789abcdef", "/r/0123456789abcdef"] {
+        request(node.http, "GET", target, &PROXIED, b"").await.expect("an answer");
     }
-
-    // Tokens and the password.
-    let as_bob = Some(bob.access.as_str());
-    let script = |password: &str| Some(json!({"name": "script", "password": password}));
-    let made = ask(&node, "POST", "/tokens", as_bob, script(PASSWORD)).await;
-    secrets.insert(text(&made, "token"));
-    expected.push(("token_made", bob.id.clone()));
-    assert_eq!(ask(&node, "POST", "/tokens", as_bob, script("wrong horse")).await.status, 401);
-    expected.push(("password_check_failed", bob.id.clone()));
-    assert_eq!(
-        ask(&node, "DELETE", &format!("/tokens/{}", text(&made, "id")), as_bob, None).await.status,
-        204
-    );
-    expected.push(("token_ended", bob.id.clone()));
-    let other = Account::of(&ask(&node, "POST", "/login", None, body("bob", PASSWORD)).await, 200);
-    secrets.extend([other.access.clone(), other.refresh.clone()]);
-    let sessions = ask(&node, "GET", "/sessions", as_bob, None).await.json();
-    let sessions = sessions["items"].as_array().expect("a list");
-    let session = sessions.iter().find(|session| session["current"] == false).expect("another");
-    let target = format!("/sessions/{}", session["id"].as_str().expect("an id"));
-    assert_eq!(ask(&node, "DELETE", &target, as_bob, None).await.status, 204);
-    expected.push(("session_ended", bob.id.clone()));
-    secrets.insert("second horse".to_owned());
-    let change = json!({"current_password": PASSWORD, "new_password": "second horse"});
-    assert_eq!(ask(&node, "POST", "/me/password", as_bob, Some(change)).await.status, 204);
-    expected.push(("password_changed", bob.id.clone()));
-
-    // A room's roles and bans.
-    let root_login = Account::of(&ask(&node, "POST", "/login", None, body("root", PASSWORD)).await, 200);
-    secrets.extend([root_login.access.clone(), root_login.refresh.clone()]);
-    let as_root = Some(root_login.access.as_str());
-    let room = json!({"name": "hall", "visibility": "public"});
-    let room = text(&ask(&node, "POST", "/rooms", as_root, Some(room)).await, "id");
-    assert_eq!(ask(&node, "POST", &format!("/rooms/{room}/join"), as_bob, None).await.status, 200);
-    let member = format!("/rooms/{room}/members/{}", bob.id);
-    let role = Some(json!({"role": "moderator"}));
-    assert_eq!(ask(&node, "PATCH", &member, as_root, role).await.status, 200);
-    assert_eq!(ask(&node, "DELETE", &format!("{member}?ban=true"), as_root, None).await.status, 204);
-    assert_eq!(
-        ask(&node, "DELETE", &format!("/rooms/{room}/bans/{}", bob.id), as_root, None).await.status,
-        204
-    );
-    assert_eq!(ask(&node, "POST", &format!("/rooms/{room}/join"), as_bob, None).await.status, 200);
-    assert_eq!(ask(&node, "DELETE", &member, as_root, None).await.status, 204);
-    for event in ["role_set", "member_banned", "ban_lifted", "member_removed"] {
-        expected.push((event, root_id.clone()));
+    for (event, user) in &acts.expected {
+        let found = line(&node, event, |line| line["user"] == user.as_str()).await;
+        assert_eq!((&found["client"], &found["request_id"]), (&json!(FROM), &json!(REQUEST)), "{found}");
+        assert_eq!(found["level"], "INFO", "{found}");
     }
-
-    // Administration, by who may and by who may not.
-    let target = format!("/admin/users/{}", bob.id);
-    let flag = async |by, flags: Value| ask(&node, "PATCH", &target, by, Some(flags)).await.status;
-    assert_eq!(flag(as_bob, json!({"admin": true})).await, 403);
-    expected.push(("access_refused", bob.id.clone()));
-    for (flags, event) in [
-        (json!({"admin": true}), "admin_granted"),
-        (json!({"admin": false}), "admin_revoked"),
-        (json!({"disabled": true}), "account_disabled"),
-        (json!({"disabled": false}), "account_enabled"),
-    ] {
-        assert_eq!(flag(as_root, flags).await, 200);
-        expected.push((event, root_id.clone()));
-    }
-    let link = text(&ask(&node, "POST", &format!("{target}/reset-link"), as_root, None).await, "url");
-    let (_, code) = link.split_once("/reset/").expect("a link");
-    secrets.extend([code.to_owned(), code.split_once('.').expect("two parts").1.to_owned()]);
-    expected.push(("reset_link_made", root_id.clone()));
-    secrets.insert("third horse".to_owned());
-    let target = format!("/reset/{code}");
-    let chosen = Visitor::at(node.http).submit_with(&target, &[("password", "third horse")], &proxied).await;
-    assert_eq!(sent_to(&chosen), "/login?changed=bob");
-    expected.push(("password_reset", bob.id.clone()));
-    let last = Account::of(&ask(&node, "POST", "/login", None, body("bob", "third horse")).await, 200);
-    secrets.extend([last.access.clone(), last.refresh.clone()]);
-    let gone = Some(json!({"password": "third horse"}));
-    assert_eq!(ask(&node, "DELETE", "/me", Some(&last.access), gone).await.status, 204);
-    expected.push(("account_deleted", bob.id.clone()));
-    assert_eq!(ask(&node, "POST", "/logout?all=true", as_root, None).await.status, 204);
-    expected.push(("logged_out", root_id.clone()));
-    // A parameter is a secret, too.
-    secrets.insert("0123456789abcdef".to_owned());
-    call(node.http, "GET", "/no/0123456789abcdef", None, None).await;
-    let target = format!("/room-exists?roomID={}", encode("0123456789abcdef"));
-    assert_eq!(request(node.http, "GET", &target, &[], b"").await.expect("an answer").status, 200);
-
-    for (event, user) in expected {
-        let line = line(&node, event, |line| line["user"] == user.as_str()).await;
-        assert_eq!((&line["client"], &line["request_id"]), (&json!(FROM), &json!(REQUEST)), "{line}");
-        assert_eq!(line["level"], "INFO", "{line}");
-    }
-    secrets.remove("");
     let log = std::fs::read_to_string(node.beside("stderr")).expect("there is a log");
-    for secret in &secrets {
+    for secret in &acts.secrets {
         // Of tokens that name their holder and their session, the end is what proves them.
         let proof = secret.rsplit('.').next().unwrap_or(secret);
-        let at = log.lines().find(|line| line.contains(proof));
-        assert_eq!(at, None, "{secret} is in the log");
+        let shown = log.lines().find(|line| line.contains(proof));
+        assert_eq!(shown, None, "{secret} is in the log");
     }
 }
 
@@ -208,8 +253,8 @@ async fn operators_are_logged_and_requests_are_found_by_the_name_in_their_answer
         (&["password", "bob", "--password-stdin"], "password_reset"),
     ] {
         assert_eq!(user(&node, args, "second horse").await.code, Some(0));
-        let line = line(&node, event, |_| true).await;
-        assert_eq!((&line["user"], &line["client"]), operator, "{line}");
+        let found = line(&node, event, |_| true).await;
+        assert_eq!((&found["user"], &found["client"]), operator, "{found}");
     }
 
     let headers = [("x-request-id", "chosen-by-a-stranger"), ("content-type", "application/json")];

@@ -160,15 +160,12 @@ impl AdministrationService {
 
 /// Records what has changed.
 fn record(by: Asker, user: UserId, UserFlags { admin, disabled }: UserFlags, before: &UserState) {
-    let admin = admin.filter(|admin| *admin != before.is_admin()).map(|admin| match admin {
-        true => SecurityEvent::AdminGranted,
-        false => SecurityEvent::AdminRevoked,
-    });
-    let disabled =
-        disabled.filter(|disabled| *disabled != before.is_disabled()).map(|disabled| match disabled {
-            true => SecurityEvent::AccountDisabled,
-            false => SecurityEvent::AccountEnabled,
-        });
+    use SecurityEvent::{AccountDisabled, AccountEnabled, AdminGranted, AdminRevoked};
+
+    let admin = admin.filter(|admin| *admin != before.is_admin());
+    let admin = admin.map(|admin| if admin { AdminGranted } else { AdminRevoked });
+    let disabled = disabled.filter(|disabled| *disabled != before.is_disabled());
+    let disabled = disabled.map(|disabled| if disabled { AccountDisabled } else { AccountEnabled });
     for event in admin.into_iter().chain(disabled) {
         by.did(event).to(user).record();
     }
