@@ -39,7 +39,7 @@ pub enum DataDirError {
     #[error("{0} is damaged: {1}; restore it from a backup, or start with an empty --data-dir")]
     Damaged(PathBuf, String),
     /// Nothing there.
-    #[error("there is no Starling node in {0}")]
+    #[error("there is no Starling node in {0}; name its directory with --data-dir")]
     Missing(PathBuf),
 }
 

@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod cluster;
 pub mod config;
+pub mod console;
 pub mod control;
 pub mod data_dir;
 pub mod disk_space;
@@ -12,8 +13,10 @@ pub mod logging;
 pub mod machine;
 pub mod metrics;
 pub mod node;
+pub mod open_files;
 pub mod permissions;
 pub mod services;
+pub mod stop_signals;
 pub mod store;
 pub mod supervisor;
 pub mod verify;

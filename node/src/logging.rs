@@ -17,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, fmt as lines, layer::Context, prelude::*};
 
-use crate::config::LogFormat;
+use crate::{config::LogFormat, console::LossyStderr};
 
 /// Warnings and errors that are kept, at most.
 const KEPT_MAX: usize = 16;
@@ -95,7 +95,8 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let lines = lines::layer().with_writer(stderr);
+    // The layer would report a failed write by `eprintln!`, which panics on a full disk.
+    let lines = lines::layer().with_writer(|| LossyStderr).log_internal_errors(false);
     let lines = if human {
         lines.with_ansi(stderr().is_terminal()).with_target(false).boxed()
     } else {

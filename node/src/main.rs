@@ -2,33 +2,36 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use clap::Parser;
 use data_encoding::HEXLOWER;
-use futures_util::FutureExt;
 use starling_node::{
-    config::{ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags},
+    config::{
+        ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags,
+        environment_warnings, from_elsewhere, is_help, one_line,
+    },
+    console::{complain, print_result, say},
     control::{self, Answer, AskError, Question, UserAct},
     logging,
     node::{Node, StartError},
+    open_files,
+    stop_signals::StopSignals,
     verify,
 };
-use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code of a start that was refused: wrong flags (clap's own code), wrong secret, busy port …
+/// Exit code of a command that failed: wrong flags (clap's own code), wrong secret, busy port …
 const REFUSED: u8 = 2;
 
 /// Signals that come within this are one wish to stop.
 const ONE_WISH: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let Flags { command, serve } = match Flags::try_parse() {
+    let Flags { command, serve } = match Flags::from_process() {
         Ok(flags) => flags,
-        Err(error) if error.use_stderr() => {
-            eprintln!("starling: {}", one_line(&error));
+        // Exits with 0 after `--help` and `--version`, and with 2 where a subcommand is missing.
+        Err(error) if is_help(&error) => error.exit(),
+        Err(error) => {
+            complain(format_args!("starling: {}", one_line(&error)));
             return ExitCode::from(REFUSED);
         }
-        // `--help` and `--version` are answers, not errors.
-        Err(answer) => answer.exit(),
     };
     let result = match command {
         None => run(serve).map_err(Failure::from),
@@ -37,14 +40,13 @@ fn main() -> ExitCode {
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
         Some(Command::Cluster(ClusterCommand::Secret)) => {
-            println!("{}", HEXLOWER.encode(&rand::random::<[u8; 32]>()));
-            Ok(())
+            print_result(HEXLOWER.encode(&rand::random::<[u8; 32]>())).map_err(Failure::from)
         }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("starling: {error}");
+            complain(format_args!("starling: {error}"));
             ExitCode::from(REFUSED)
         }
     }
@@ -55,8 +57,8 @@ type Failure = Box<dyn std::error::Error>;
 
 fn status(flags: &StatusFlags) -> Result<(), Failure> {
     match control::ask(&flags.data_dir, &Question::Status, |_| ())? {
-        Answer::Status(status) if flags.json => println!("{}", serde_json::to_string_pretty(&status)?),
-        Answer::Status(status) => print!("{status}"),
+        Answer::Status(status) if flags.json => print_result(serde_json::to_string_pretty(&status)?)?,
+        Answer::Status(status) => print_result(status)?,
         _ => return Err(AskError::OtherAnswer.into()),
     }
     Ok(())
@@ -77,28 +79,23 @@ fn user(command: UserCommand) -> Result<(), Failure> {
     };
     let UserFlags { name, data_dir } = user;
     match control::ask(&data_dir, &Question::User { name, act }, |_| ())? {
-        Answer::Done(text) => println!("{text}"),
+        Answer::Done(text) => print_result(text)?,
         Answer::ResetLink { url, expires_at } => {
-            println!("{url}");
-            eprintln!("It works once, until {expires_at}.");
+            print_result(url)?;
+            complain(format_args!("It works once, until {expires_at}."));
         }
         _ => return Err(AskError::OtherAnswer.into()),
     }
     Ok(())
 }
 
-/// What is wrong with the flags, and where to read more; clap says it in several lines.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let said = said.map(|line| line.trim_start_matches("error: ")).collect::<Vec<_>>().join("; ");
-    format!("{said}; see 'starling --help'")
-}
-
 fn run(flags: ServeFlags) -> Result<(), StartError> {
     let config = Config::resolve(flags)?;
     logging::start(&config.log_filter, config.log_format).map_err(StartError::Log)?;
+    for warning in environment_warnings() {
+        tracing::warn!("{warning}");
+    }
+    open_files::raise(config.http.connections_max);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -110,35 +107,33 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
 }
 
 async fn serve(config: Config) -> Result<(), StartError> {
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be watched");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be watched");
+    let mut signals = StopSignals::listen().expect("signals can be received");
+    let public_url = config.http.public_url.is_some();
     // Its own task: a start that derives all views anew keeps a thread busy for long, and can be stopped all the same.
     let starting = tokio::spawn(Node::start(config));
     let node = tokio::select! {
         node = starting => node.expect("a start does not panic")?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = signals.recv() => return Ok(()),
     };
-    println!("Starling is running: open http://{}/", node.http);
+    say(format_args!("Starling is running: open {}/", node.url));
+    if let Some(address) = from_elsewhere(node.http).filter(|_| !public_url) {
+        say(format_args!("From other machines, unless a firewall is in the way: http://{address}/"));
+    }
     let tell_how_to_set_up = async {
         if let Some(address) = node.setup_address().await {
-            println!("There is no administrator yet: make the first account at {address}");
+            say(format_args!("There is no administrator yet: make the first account at {address}"));
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = signals.recv() => {}
         () = tell_how_to_set_up => {}
     }
     let told_again = async {
         // Ctrl-C reaches a node from the terminal and from the script that started it: that is one wish.
         tokio::time::sleep(ONE_WISH).await;
-        let _ = (terminate.recv().now_or_never(), interrupt.recv().now_or_never());
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.clear();
+        signals.recv().await;
     };
     tokio::select! {
         () = node.stop() => {}

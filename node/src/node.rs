@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     cluster::KeyError,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, openable},
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch},
@@ -92,7 +92,7 @@ pub struct Node {
     /// Where it listens, now that the ports are known.
     pub http: SocketAddr,
     /// Under which address users reach the service, without a slash at its end.
-    url: String,
+    pub url: String,
     servers: Vec<Task<()>>,
     core: Core,
 }
@@ -123,12 +123,11 @@ impl Node {
         let http = listeners.public.local_addr().unwrap_or(config.http.listen);
         let status = core.status_source(
             identity.node().to_string(),
-            http.to_string(),
+            openable(http).to_string(),
             dir.store_file(),
             space.clone(),
         );
-        let public_url = config.http.public_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
-        let url = public_url.unwrap_or_else(|| format!("http://{http}"));
+        let url = config.http.public_url.clone().unwrap_or_else(|| format!("http://{}", openable(http)));
         let users = UserCommands {
             accounts: Arc::clone(&core.accounts),
             administration: Arc::clone(&core.administration),
@@ -139,6 +138,16 @@ impl Node {
         disk_watch.look();
         core.supervisor.start(disk_watch);
         let servers = listeners.serve(&core.web, &config, &core.supervisor);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            node = %identity.node(),
+            http = %http,
+            metrics = config.metrics_listen.map(tracing::field::display),
+            cluster = config.cluster.as_ref().map_or("alone".to_owned(), |cluster| cluster.listen.to_string()),
+            public_url = config.http.public_url,
+            data_dir = %config.data_dir.display(),
+            "Starling has started"
+        );
         Ok(Self { http, url, servers, core })
     }
 

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::{
     config::VerifyFlags,
+    console::{OutputError, print_result},
     control::{self, Answer, AskError, Question, StatusSource},
     data_dir::{DataDir, DataDirError},
     node::StartError,
@@ -27,6 +28,9 @@ pub enum VerifyError {
     /// The running node.
     #[error(transparent)]
     Ask(#[from] AskError),
+    /// Nobody takes the result.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The store.
     #[error("the store is not sound: {0}")]
     Store(#[from] StoreError),
@@ -112,8 +116,7 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
             Findings::new(&against_rebuild(&store, data_dir, progress)?, flags.rooms)
         }
     };
-    print!("{findings}");
-    Ok(())
+    Ok(print_result(findings)?)
 }
 
 /// Checks a running node, for its control socket.

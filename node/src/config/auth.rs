@@ -29,13 +29,13 @@ pub struct AuthFile {
 /// On the command line and in the environment.
 #[derive(Args, Debug)]
 pub struct AuthFlags {
-    /// Memory in KiB that checking a password takes [default: 19456].
+    /// Memory that hashing a password takes (argon2id), in KiB [default: 19456].
     #[arg(long = "auth-memory-kib", env = "STARLING_AUTH_MEMORY_KIB", value_name = "KIB")]
     memory_kib: Option<u32>,
     /// Passes over that memory [default: 2].
     #[arg(long = "auth-passes", env = "STARLING_AUTH_PASSES", value_name = "N")]
     passes: Option<u32>,
-    /// Lanes of that memory [default: 1].
+    /// Lanes of argon2id: its parallelism [default: 1].
     #[arg(long = "auth-lanes", env = "STARLING_AUTH_LANES", value_name = "N")]
     lanes: Option<u32>,
     /// Passwords that are checked at once [default: half of the cores].

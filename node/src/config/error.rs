@@ -35,7 +35,7 @@ pub enum ConfigError {
     )]
     SecretMissing,
     /// Not an address.
-    #[error("{setting} is '{value}': expected HOST:PORT")]
+    #[error("{setting} is '{value}': expected HOST:PORT, for example node1.example:7946")]
     Address {
         /// Which setting.
         setting: &'static str,
@@ -72,6 +72,6 @@ pub enum ConfigError {
     )]
     WeakHashes,
     /// Not a URL that users can open.
-    #[error("http.public_url is '{0}': expected http://… or https://…")]
-    PublicUrl(String),
+    #[error("http.public_url is '{0}': {1}; expected an address such as https://chat.example")]
+    PublicUrl(String, &'static str),
 }

@@ -13,7 +13,7 @@ use starling_web::{
     service::RegistrationMode,
 };
 
-use super::{ConfigError, LogFormat, auth::AuthFile};
+use super::{ConfigError, LogFormat, auth::AuthFile, listen};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +41,7 @@ pub struct Log {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: Option<SocketAddr>,
     pub public_url: Option<String>,
     pub trusted_proxies: Vec<String>,
@@ -64,6 +65,7 @@ pub struct Registration {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
+    #[serde(deserialize_with = "listen::deserialize")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -83,6 +85,7 @@ pub struct Storage {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
+    #[serde(deserialize_with = "listen::deserialize_cluster")]
     pub listen: Option<SocketAddr>,
     pub advertise: Option<String>,
     pub join: Vec<String>,
@@ -94,7 +97,8 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::File(path.into(), error))?;
         toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = 1 + before.matches('\n').count();
             let message = error.message().replace('\n', " ");
             ConfigError::Toml(path.into(), format!("line {line}: {message}"))
         })

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use starling_web::service::RegistrationMode;
 
-use super::{LogFormat, auth::AuthFlags, limits::LimitFlags};
+use super::{LogFormat, auth::AuthFlags, limits::LimitFlags, listen};
 
 /// Starling: a self-hosted chat server in one binary.
 #[derive(Debug, Parser)]
@@ -128,13 +128,13 @@ pub struct ServeFlags {
     /// Which log lines to write, for example info or `starling_node=debug` [default: info].
     #[arg(long, env = "STARLING_LOG_FILTER", value_name = "FILTER")]
     pub log_filter: Option<String>,
-    /// How log lines look [default: auto].
+    /// How log lines look: auto is human on a terminal, json elsewhere [default: auto].
     #[arg(long, env = "STARLING_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// Where users reach the node: address and port [default: 127.0.0.1:8080].
-    #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT")]
+    /// Where users reach the node: address and port, or a port on 127.0.0.1 [default: 127.0.0.1:8080].
+    #[arg(long, env = "STARLING_HTTP_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub listen: Option<SocketAddr>,
-    /// The address under which users see this node, given to programs that resume elsewhere.
+    /// The address under which users reach this node, such as `https://chat.example`: links are made from it.
     #[arg(long, env = "STARLING_HTTP_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// A proxy whose X-Forwarded-For is believed: address or network; may be given several times.
@@ -143,7 +143,7 @@ pub struct ServeFlags {
     /// A site whose pages may use this server, beside its own; may be given several times.
     #[arg(long, env = "STARLING_HTTP_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origin: Vec<String>,
-    /// How long a request's head may take and a connection may idle [default: 30000].
+    /// How long a request's head may take, and a connection may idle, in milliseconds [default: 30000].
     #[arg(long, env = "STARLING_HTTP_HEADER_TIMEOUT_MS", value_name = "MS")]
     pub http_header_timeout_ms: Option<u64>,
     /// HTTP connections at once, WebSockets included [default: 15000].
@@ -155,20 +155,20 @@ pub struct ServeFlags {
     /// Who makes an account: everybody (open), whoever has an invite to a room (invite), nobody (closed) [default: open].
     #[arg(long, env = "STARLING_REGISTRATION_MODE", value_name = "MODE")]
     pub registration_mode: Option<RegistrationMode>,
-    /// Serve /metrics here instead of beside the rest.
-    #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    /// Serve /metrics on this address instead of beside the rest, for example 9100 or 10.0.0.1:9100.
+    #[arg(long, env = "STARLING_METRICS_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse)]
     pub metrics_listen: Option<SocketAddr>,
     /// On how many nodes a message should be durable before it is acked [default: 2 in a cluster, 1 alone].
     #[arg(long, env = "STARLING_DURABILITY_COPIES", value_name = "N")]
     pub durability_copies: Option<u64>,
-    /// How long to wait for that; the ack says how many it are [default: 200].
+    /// How long to wait for these copies, in milliseconds; then the ack says how many there are [default: 200].
     #[arg(long, env = "STARLING_DURABILITY_WAIT_MS", value_name = "MS")]
     pub durability_wait_ms: Option<u64>,
     /// Free MiB of the disk that are kept for replication: below it nothing more is taken from users [default: 256].
     #[arg(long, env = "STARLING_STORAGE_RESERVE_MIB", value_name = "MIB")]
     pub storage_reserve_mib: Option<u64>,
     /// Where other nodes reach this one: UDP address and port [default: 0.0.0.0:7946].
-    #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT")]
+    #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse_cluster)]
     pub cluster_listen: Option<SocketAddr>,
     /// What to tell other nodes about that, if they see another address.
     #[arg(long, env = "STARLING_CLUSTER_ADVERTISE", value_name = "HOST:PORT")]

@@ -2,10 +2,14 @@
 //! open. Defaults < TOML file < `STARLING_…` environment < flags. `main` reads it once; nobody else reads any.
 
 mod auth;
+mod command_line;
+mod environment;
 mod error;
 mod file;
 mod flags;
 mod limits;
+mod listen;
+mod public_url;
 mod secret;
 
 use std::{
@@ -20,8 +24,11 @@ use starling_web::{
 
 pub use self::{
     auth::AuthConfig,
+    command_line::{is_help, one_line},
+    environment::warnings as environment_warnings,
     error::ConfigError,
     flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags, VerifyFlags},
+    listen::{from_elsewhere, openable},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
 
@@ -70,7 +77,7 @@ pub struct Config {
 pub struct HttpConfig {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Where users reach this node.
+    /// Where users reach this node, without a slash at its end.
     pub public_url: Option<String>,
     /// The proxies that are believed whom they serve.
     pub trusted_proxies: Vec<Network>,
@@ -125,7 +132,7 @@ impl Config {
             flags.cluster_secret.or(file.cluster.secret),
             flags.cluster_secret_file.or(file.cluster.secret_file),
         )?;
-        let join = if flags.join.is_empty() { file.cluster.join } else { flags.join };
+        let join = given_or(flags.join, file.cluster.join);
         let join =
             join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
         let advertise = flags.cluster_advertise.or(file.cluster.advertise);
@@ -144,9 +151,7 @@ impl Config {
         let copies = flags.durability_copies.or(file.durability.copies);
         let copies = copies.unwrap_or(if cluster.is_some() { 2 } else { 1 });
         let public_url = flags.public_url.or(file.http.public_url);
-        if let Some(url) = public_url.as_ref().filter(|url| !is_web_address(url)) {
-            return Err(ConfigError::PublicUrl(url.clone()));
-        }
+        let public_url = public_url.map(|url| public_url::parse(&url)).transpose()?;
         let trusted_proxies = parsed("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
         let allowed_origins =
             parsed("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
@@ -207,7 +212,7 @@ fn parsed<T: FromStr<Err: Display>>(
     given: Vec<String>,
     file: Vec<String>,
 ) -> Result<Vec<T>, ConfigError> {
-    let list = if given.is_empty() { file } else { given };
+    let list = given_or(given, file);
     let parse = |value: String| {
         value.parse().map_err(|error: T::Err| ConfigError::Text {
             setting,
@@ -218,16 +223,19 @@ fn parsed<T: FromStr<Err: Display>>(
     list.into_iter().map(parse).collect()
 }
 
+/// The list that was given, without the blanks and empty items that a trailing comma leaves, else the file's.
+fn given_or(given: Vec<String>, file: Vec<String>) -> Vec<String> {
+    let given = given.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
+    let given: Vec<_> = given.collect();
+    if given.is_empty() { file } else { given }
+}
+
 fn host_port(setting: &'static str, value: String) -> Result<String, ConfigError> {
     let valid = value.len() <= ADDRESS_CHARS_MAX
         && value
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
     if valid { Ok(value) } else { Err(ConfigError::Address { setting, value }) }
-}
-
-fn is_web_address(url: &str) -> bool {
-    (url.starts_with("https://") || url.starts_with("http://")) && Origin::of_url(url).is_some()
 }
 
 #[cfg(test)]
@@ -282,6 +290,30 @@ mod tests {
         assert_eq!(config.limits[&Quota::RoomsPerAddress], "7/2h".parse().unwrap());
         assert_eq!(config.limits[&Quota::LoginsPerAddress], Rate::OFF);
         assert_eq!(resolve(&[], toml).unwrap().http.trusted_proxies.len(), 2);
+    }
+
+    /// Items of a list may be separated by a comma and blanks, and end with a comma.
+    #[test]
+    fn lists_are_read_as_people_write_them() {
+        let flags = ["--cluster-secret", SECRET, "--join", "a.example:1, b.example:2,"];
+        assert_eq!(resolve(&flags, "").unwrap().cluster.unwrap().join, ["a.example:1", "b.example:2"]);
+    }
+
+    /// The line that is named is the one with the mistake.
+    #[test]
+    fn mistakes_in_the_file_are_told_with_their_line() {
+        for (toml, line) in [
+            ("data_dir = 7", 1),
+            ("data_dir = \"/a\"\n[http]\nlitsen = \"127.0.0.1:1\"\n", 3),
+            ("[http]\n\n# Where\nlisten = \"nonsense\"\n", 4),
+            ("[http]\r\nlisten = \"127.0.0.1:1\"\r\npublic_url = 1\r\n", 3),
+            ("[http]\nlisten = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n", 3),
+            ("[http]\nlisten = \n", 2),
+            ("# \u{fc}\n[http\n", 2),
+        ] {
+            let error = resolve(&[], toml).unwrap_err().to_string();
+            assert!(error.contains(&format!("line {line}:")), "{toml:?}: {error}");
+        }
     }
 
     #[test]

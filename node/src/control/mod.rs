@@ -4,6 +4,7 @@
 mod client;
 mod password_prompt;
 mod server;
+mod socket_path;
 mod status;
 mod users;
 

@@ -49,7 +49,7 @@ fn hidden(prompt: &str) -> io::Result<String> {
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     silent.local_modes.insert(LocalModes::ECHONL);
-    eprint!("{prompt}");
+    write!(io::stderr(), "{prompt}")?;
     io::stderr().flush()?;
     tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
     let _shown_again = Restore(before);

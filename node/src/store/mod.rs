@@ -38,6 +38,7 @@ pub use self::{
     decide::{Decide, Decision},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
+    migrations::SCHEMA_VERSION,
     people::Person,
     read::Page,
     records::{Records, RecordsReader, RecordsWriter, Rows},
