@@ -2,6 +2,10 @@
 //! crates point one way, and what the papers name exists.
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
+#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
+
+#[path = "tidy/papers.rs"]
+mod papers;
 
 use std::{
     fs,
@@ -61,7 +65,7 @@ fn arrows_point_one_way() {
         ("protocol", &[][..]),
         ("web", &["starling-protocol"]),
         ("node", &["starling-protocol", "starling-web"]),
-        ("bench", &["starling-protocol"]),
+        ("bench", &[]),
     ] {
         let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
         let ours = manifest.lines().filter(|line| line.starts_with("starling-"));
@@ -113,6 +117,23 @@ fn the_core_of_a_node_takes_clock_chance_and_threads_from_its_machine() {
             ["SystemTime", "rand::random", "spawn_blocking", "lookup_host", "thread::spawn", "blocking_"]
         {
             assert!(!text.contains(word), "{} mentions {word}", path.display());
+        }
+    }
+}
+
+/// `println!` and its kin panic where nobody takes what is printed: a closed pipe, a full disk. `console` does not.
+#[test]
+fn a_server_never_prints_with_macros_that_panic() {
+    for folder in ["protocol/src", "web/src", "node/src"] {
+        for path in files(&root().join(folder), ".rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let code = shipped.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            for line in code.filter(|_| !path.iter().any(|part| part.to_string_lossy().contains("tests"))) {
+                for word in ["println!", "print!(", "dbg!"] {
+                    assert!(!line.contains(word), "{} prints with {word}", path.display());
+                }
+            }
         }
     }
 }
