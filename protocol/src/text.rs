@@ -56,6 +56,11 @@ pub fn folded(name: &str) -> Box<str> {
     UniCase::unicode(name).to_folded_case().into()
 }
 
+/// A text that is searched for among names, as they are kept and compared.
+pub fn searched(text: &str) -> Box<str> {
+    folded(&names::composed(text))
+}
+
 /// What is read from peers and from the log keeps the limit too: bounds elsewhere rest on it. Its characters are not
 /// judged again: that rule may become stricter, and must not make a log unreadable.
 fn within<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {

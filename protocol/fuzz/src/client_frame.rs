@@ -29,7 +29,8 @@ pub fn run(bytes: &[u8]) {
                     "of an object its body is posted, nothing else"
                 );
             }
-            let again = json!({ "id": post.id.as_ref().map(|id| &id.text), "body": post.text.as_str() }).to_string();
+            let again =
+                json!({ "id": post.id.as_ref().map(|id| &id.text), "body": post.text.as_str() }).to_string();
             assert_eq!(parse_post(&again), Ok(post));
         }
         Err(error) => {

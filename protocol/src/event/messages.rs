@@ -167,6 +167,7 @@ pub struct MessageEdited {
 }
 
 /// Kind 40 always says whom the message names.
+#[expect(clippy::ref_option, reason = "serde hands a reference")]
 fn some<S: Serializer>(mentions: &Option<Vec<UserId>>, serializer: S) -> Result<S::Ok, S::Error> {
     mentions.as_deref().unwrap_or_default().serialize(serializer)
 }

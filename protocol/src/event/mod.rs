@@ -177,9 +177,9 @@ mod tests {
             MessageKey { sender: Sender::User(UserId([2; 16])).key(), id: MessageId::from_u128(1) },
             Some(MessageText::parse("@ann").unwrap()),
         ));
-        let read = event(EventBody::Unknown { kind: 27, payload: old.clone().into() });
+        let read = event(EventBody::Unknown { kind: 27, payload: old.clone() });
         let read = Event::decode(read.encoded().clone()).unwrap();
-        assert_eq!((&read.body, read.body.encode().1), (&edited(None), old.into()));
+        assert_eq!((&read.body, read.body.encode().1), (&edited(None), old));
         for (body, kind) in [(edited(None), 27), (edited(Some(vec![UserId([3; 16])])), 40)] {
             let stub = event(body).erased();
             let EventBody::MessageEdited(MessageEdited { text: None, mentions, .. }) = &stub.body else {

@@ -27,6 +27,11 @@ pub(super) fn parse(text: &str, chars_max: usize) -> Result<Box<str>, TextError>
     Ok(text)
 }
 
+/// NFKC, as names are kept.
+pub(super) fn composed(text: &str) -> String {
+    text.nfkc().collect()
+}
+
 /// NFKC with blanks as single spaces, none at the ends.
 fn normalized(text: &str) -> Box<str> {
     let mut kept = String::with_capacity(text.len());

@@ -110,10 +110,10 @@ impl Rooms {
         let Some(room) = self.by_id.get(&room_id) else { return false };
         let is_same =
             |of: GuestId| room.guests.get(&of).is_none_or(|of| of.present.name.folded() == name.folded());
-        let others = room.looks.alike(name).filter(|&other| other != guest);
+        let mut others = room.looks.alike(name).filter(|&other| other != guest);
         let returns =
             room.guests.contains_key(&guest) && is_same(guest) || log(room_id, name, guest).is_some();
-        !returns && !others.map(is_same).all(|same| same)
+        !returns && others.any(|other| !is_same(other))
     }
 
     /// When the session of a guest began.

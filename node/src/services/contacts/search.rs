@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use starling_protocol::{UserId, text::folded};
+use starling_protocol::{
+    UserId,
+    text::{folded, searched},
+};
 use starling_web::objects::User;
 
 use crate::{
@@ -21,7 +24,7 @@ pub fn people<T: Rows>(
     text: &str,
     limit: usize,
 ) -> Result<Vec<User>, StoreError> {
-    let folded_text = folded(text);
+    let folded_text = searched(text);
     let name = text.to_ascii_lowercase();
     // Who is shown as `name~xxxx` has claimed `name`.
     let claimed = name.split('~').next().unwrap_or_default();

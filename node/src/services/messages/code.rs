@@ -1,4 +1,4 @@
-//! Which parts of a message's Markdown are code, as CommonMark says it: blocks between fences, and spans between equal
+//! Which parts of a message's Markdown are code, as `CommonMark` says it: blocks between fences, and spans between equal
 //! runs of backticks within a paragraph.
 
 /// A text with its code taken out, so that nothing in it is read as anything else.

@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(users))
         .routes(routes!(change))
         .routes(routes!(reset_link))
-        .routes(routes!(change_room))
+        .routes(routes!(give_owner))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -118,7 +118,7 @@ struct ManagedRoomChange {
     responses((status = 204, description = "The member is an owner now."), Refuses<(Forbidden, NotFound)>),
     security(("bearer" = []), ("cookie" = [])),
 )]
-async fn change_room(
+async fn give_owner(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(id): Path<String>,

@@ -260,7 +260,8 @@ impl Model {
             ContactAct::Accept => check(!blocked && theirs, NotFound)?,
             ContactAct::Decline => check(!blocked && theirs && !mine, NotFound)?,
             ContactAct::Remove => {
-                let listed = self.said_yes.contains(&(user, other)) && self.direct.contains(&pair(user, other));
+                let listed =
+                    self.said_yes.contains(&(user, other)) && self.direct.contains(&pair(user, other));
                 check(!blocked && (mine || theirs || listed), NotFound)?;
             }
             ContactAct::Unblock => check(blocked, NotFound)?,
