@@ -165,10 +165,8 @@ impl Attack {
             let (attack, kept) = (Rc::clone(&self), Rc::clone(&kept));
             tokio::task::spawn_local(async move {
                 let Ok(mut stream) = attack.connect().await else { return };
-                let mut report = attack.report.borrow_mut();
-                report.idle += 1;
-                let is_silent = report.idle.is_multiple_of(2);
-                drop(report);
+                attack.report.borrow_mut().idle += 1;
+                let is_silent = attack.report.borrow().idle.is_multiple_of(2);
                 if !is_silent {
                     let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx-slow: ").await;
                 }

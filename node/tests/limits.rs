@@ -11,6 +11,7 @@ use support::http::{Answer, create_room, get, head, read_answer, request};
 use support::{Client, Frame, Live, Node, PATIENCE, eventually};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame as RawFrame, coding};
 use uuid::Uuid;
@@ -407,9 +408,12 @@ async fn fragments_without_end_end_the_connection() {
 async fn get_from(node: SocketAddr, last: u8, target: &str) -> std::io::Result<Answer> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
-    let mut stream = socket.connect(node).await?;
-    stream.write_all(format!("{}\r\n", head(node, "GET", target, &[])).as_bytes()).await?;
-    Ok(read_answer(&mut stream).await?.0)
+    let exchange = async {
+        let mut stream = socket.connect(node).await?;
+        stream.write_all(format!("{}\r\n", head(node, "GET", target, &[])).as_bytes()).await?;
+        Ok(read_answer(&mut stream).await?.0)
+    };
+    timeout(PATIENCE, exchange).await?
 }
 
 async fn status_from(node: SocketAddr, last: u8, target: &str) -> u16 {

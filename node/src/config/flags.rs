@@ -204,7 +204,7 @@ pub struct ServeFlags {
     pub auth: AuthFlags,
     /// Connections of one address at once, WebSockets included, 0 for no limit; not of trusted proxies, but of each of
     /// their clients
-    /// [default: a third of http.connections_max].
+    /// [default: a third of all connections].
     #[arg(long, env = "STARLING_LIMITS_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub limit_connections_per_address: Option<u64>,
     /// How often anybody may do anything.

@@ -1,4 +1,4 @@
-//! A small client of WebDriver BiDi: starts its own Firefox, opens one page and asks it for the values of expressions.
+//! A small client of the browser Firefox: starts its own, opens one page and asks it for the values of expressions.
 //! Used by the browser test alone, for what depends on the browser's engine.
 #![expect(unreachable_pub, reason = "`pub` marks what the test file uses")]
 
@@ -39,7 +39,7 @@ impl Firefox {
         let (lines, said) = mpsc::channel();
         // Reads on, so that the browser can go on writing.
         std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)))
+            output.lines().map_while(Result::ok).for_each(|line| drop(lines.send(line)));
         });
         let address = loop {
             if let Some(address) =

@@ -64,7 +64,7 @@ mod tests {
         let written = Written { network: OFFICE, account: None, room, bytes: 200 };
         for turn in 0..60_000_u32 {
             // One message, and signs of life of a third of them each second.
-            for _ in 0..1 + u32::from(turn % 3 == 0) {
+            for _ in 0..=u32::from(turn % 3 == 0) {
                 assert_eq!(rates.check(Quota::FramesPerAddress, &OFFICE), Ok(()));
             }
             assert_eq!(rates.check_written(&written), Ok(()), "message {turn}");

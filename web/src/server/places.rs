@@ -72,14 +72,13 @@ impl Places {
     pub fn give(&self, peer: IpAddr, crowded: bool) -> Option<ConnectionPermit> {
         let network = ClientAddress(peer.to_canonical()).network();
         let ordinary = if crowded { None } else { self.ordinary(peer, network) };
-        let (place, share, health_only) = match ordinary {
-            Some((place, share)) => (place, share, None),
-            None => {
-                self.web.metrics.refused_connections.inc();
-                let share = self.reserved.take(network)?;
-                let place = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
-                (place, Some(share), Some(HealthOnly))
-            }
+        let (place, share, health_only) = if let Some((place, share)) = ordinary {
+            (place, share, None)
+        } else {
+            self.web.metrics.refused_connections.inc();
+            let share = self.reserved.take(network)?;
+            let place = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
+            (place, Some(share), Some(HealthOnly))
         };
         let connections = self.web.metrics.connections.clone();
         connections.inc();
