@@ -96,8 +96,7 @@ pub struct Links {
     pub(super) copy_log: RefusalLog,
     /// By whom, and when, this node was last told that another running process has its identity.
     copied: Mutex<Option<(SocketAddr, Instant)>>,
-    /// Whether any other node was ever linked.
-    reached: AtomicBool,
+    expects_peer: AtomicBool,
     /// Where other nodes may be: members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
     join_problems: Mutex<Vec<JoinProblem>>,
@@ -131,7 +130,7 @@ impl Links {
             refusal_log: RefusalLog::default(),
             copy_log: RefusalLog::default(),
             copied: Mutex::default(),
-            reached: AtomicBool::new(false),
+            expects_peer: AtomicBool::new(false),
             addresses: Mutex::default(),
             join_problems: Mutex::default(),
             metrics: LinksMetrics::default(),
@@ -152,9 +151,14 @@ impl Links {
         self.members.me()
     }
 
-    /// Whether another node was ever reached.
-    pub fn has_reached_peer(&self) -> bool {
-        self.reached.load(Ordering::Relaxed)
+    /// Whether this node is not ready before it has reached another one, and has not.
+    pub fn expects_peer(&self) -> bool {
+        self.expects_peer.load(Ordering::Relaxed)
+    }
+
+    /// From now on this node is not ready before it has reached another one.
+    pub fn expect_peer(&self) {
+        self.expects_peer.store(true, Ordering::Relaxed);
     }
 
     /// Who told this node lately that another running process has its identity.
@@ -253,7 +257,7 @@ impl Links {
         let connection = sender.connection().clone();
         let address = canonical(connection.remote_address());
         tracing::info!(%peer, %address, "linked");
-        self.reached.store(true, Ordering::Relaxed);
+        self.expects_peer.store(false, Ordering::Relaxed);
         self.set_copied(None);
         self.members.changed();
         let mut silent_for_long = false;

@@ -93,6 +93,9 @@ impl ClusterStart<'_> {
         let links =
             Links::new(Arc::clone(machine), port, process, Arc::clone(&members), presence, driver, gossip);
         let links = Arc::new(links);
+        if self.cluster.expect_peers {
+            links.expect_peer();
+        }
         let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
         let membership = Membership::new(Arc::clone(machine), to_links, to_members, packets, news);
         let dialer = Dialer::new(

@@ -122,7 +122,6 @@ impl Core {
         let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
         let token_secret =
             cluster.as_ref().map_or_else(|| identity.token_secret(), |joined| joined.keys.token_secret);
-        let expects_peers = config.cluster.as_ref().is_some_and(|cluster| cluster.expect_peers);
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -138,7 +137,6 @@ impl Core {
             store: Arc::clone(&store),
             links: cluster.as_ref().map(|joined| (Arc::clone(&joined.links), joined.linked.clone())),
             knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
-            expects_peers,
             metrics: metrics.cluster.clone(),
         });
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
@@ -171,7 +169,6 @@ impl Core {
                 metrics: Arc::clone(&metrics),
                 presence: Arc::clone(&presence),
                 links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
-                expects_peers,
                 public_url: config.http.public_url.clone(),
                 supervisor: Arc::clone(&supervisor),
             }),

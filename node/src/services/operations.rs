@@ -27,8 +27,6 @@ pub struct OperationsService {
     pub presence: Arc<PresenceMap>,
     /// The linked nodes, if there is a cluster.
     pub links: Option<Arc<Links>>,
-    /// Whether the node is not ready before it has reached another one.
-    pub expects_peers: bool,
     /// Where users reach this node, if it was told.
     pub public_url: Option<String>,
     /// Which parts of the node are down.
@@ -45,7 +43,7 @@ impl Operations for OperationsService {
                  Stop one of the two, and start it with an empty --data-dir"
             ));
         }
-        if self.expects_peers && self.links.as_ref().is_some_and(|links| !links.has_reached_peer()) {
+        if self.links.as_ref().is_some_and(|links| links.expects_peer()) {
             reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
         } else if !self.driver.is_ready() {
             reasons.push("catching up with the other nodes".to_owned());

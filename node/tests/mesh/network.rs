@@ -38,7 +38,8 @@ impl Machines {
             ip(&["netns", "add", &name]);
             fs::create_dir_all(machines.etc(at)).expect("a folder can be made");
             // Names that are not in the file of hosts are answered by nobody, at once.
-            machines.set_dns(at, "127.0.0.1");
+            fs::write(machines.etc(at).join("resolv.conf"), "nameserver 127.0.0.1\n")
+                .expect("a file can be written");
             machines.set_hosts(at, "");
             ip(&[
                 "-n", &switch, "link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &name,
@@ -66,12 +67,6 @@ impl Machines {
     pub fn set_hosts(&self, at: usize, text: &str) {
         let text = format!("127.0.0.1 localhost\n::1 localhost\n{text}");
         fs::write(self.etc(at).join("hosts"), text).expect("a file can be written");
-    }
-
-    /// Says whom a machine asks for names; to be called before a process starts there.
-    pub fn set_dns(&self, at: usize, server: &str) {
-        let text = format!("nameserver {server}\n");
-        fs::write(self.etc(at).join("resolv.conf"), text).expect("a file can be written");
     }
 
     /// Gives a machine the addresses of a number, in place of those that it had.

@@ -67,8 +67,6 @@ pub struct Driver {
     started: Instant,
     /// When it serves although nobody calls it in step, if it hears nobody.
     alone_at: Instant,
-    /// It does not serve before it has heard a peer.
-    expects_peers: bool,
     next_report: Millis,
     outputs: Vec<Output>,
 }
@@ -91,8 +89,6 @@ pub struct DriverParts {
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
-    /// Whether it is not ready before it has heard one.
-    pub expects_peers: bool,
     /// What is measured.
     pub metrics: ClusterMetrics,
 }
@@ -120,7 +116,6 @@ impl Driver {
             metrics: parts.metrics,
             started: handle.shared.started,
             alone_at: Instant::now() + ALONE_AFTER,
-            expects_peers: parts.expects_peers,
             next_report: 0,
             outputs: Vec::new(),
         };
@@ -341,6 +336,11 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
+    /// Whether it does not serve before it has heard a peer.
+    fn expects_peer(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer())
+    }
+
     /// Lets others know.
     fn publish(&mut self) {
         let now = self.now();
@@ -350,10 +350,9 @@ impl Driver {
         if !shared.ready.load(Ordering::Relaxed) {
             let ready = match self.replica.called_in_step(now) {
                 Some(called) => called,
-                None => !self.expects_peers && Instant::now() >= self.alone_at,
+                None => !self.expects_peer() && Instant::now() >= self.alone_at,
             };
             if ready {
-                self.expects_peers = false;
                 tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
                 // Not before the clock has been judged by them.
                 self.next_report = 0;
