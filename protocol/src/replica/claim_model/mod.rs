@@ -1,6 +1,6 @@
 //! A model of contested names: several replicas with clocks askew, of which some have no link to each other, are cut
 //! off and linked again while people claim the same names. The rules are the product's own; `checks.rs` says what must
-//! hold. Schedules: `STARLING_CLAIM_SCHEDULES` (200,000 for a release), from 0 on.
+//! hold. Schedules: `STARLING_CLAIM_SCHEDULES` (200,000 for a release) from `STARLING_CLAIM_FIRST` on.
 
 mod checks;
 mod node;
@@ -89,6 +89,8 @@ struct Model {
     number: u64,
     attempts: Vec<Attempt>,
     last_link: LinkId,
+    /// When a queue was full last.
+    full_at: Option<Millis>,
     /// When a node is cut off from which others, and for how long.
     cuts: Vec<(Millis, usize, Vec<usize>, Millis)>,
 }
@@ -151,7 +153,10 @@ impl Model {
                 }
             }
             Happening::Heal(one, other) => self.heal(one, other),
-            Happening::QueueFull(node, is_full) => self.nodes[node].queue_is_full = is_full,
+            Happening::QueueFull(node, is_full) => {
+                self.nodes[node].queue_is_full = is_full;
+                self.full_at = Some(self.now);
+            }
             Happening::Stall(node, stalled) => {
                 self.feed(node, Input::Own { wall_ms: self.now, stalled });
             }
@@ -200,6 +205,12 @@ impl Model {
             }
             ReplicaFrame::Peers(_) if self.is(Mutant::NoRelay) => return,
             _ => {}
+        }
+        if let ReplicaFrame::ClaimAnswer(answer) = &frame
+            && answer.origin == self.nodes[to].origin
+        {
+            let from = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+            self.note_confirmation(from, answer);
         }
         self.feed(to, Input::Frame(link, frame));
     }

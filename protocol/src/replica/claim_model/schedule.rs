@@ -23,6 +23,7 @@ impl Model {
             number: 0,
             attempts: Vec::new(),
             last_link: 0,
+            full_at: None,
             cuts: Vec::new(),
         };
         let count = 2 + model.pick(3);
