@@ -35,14 +35,16 @@ impl Model {
                 Answer::Unknown { .. } => counts.unknown += 1,
             }
             last += u64::from(attempt.is_last && matches!(answer, Answer::Granted(_)));
-            // Whoever does not count the claimer for so long is not to be waited for.
-            let never = |node| attempt.not_counting_at_end.contains(node);
+            // Whoever does not count the claimer for so long is not to be waited for. (A slow node may lack what others
+            // hold, and be right to wait for them.)
+            let never =
+                |node| attempt.not_counting.contains(node) && attempt.not_counting_at_end.contains(node);
             // An answer to a pull that a full queue has swallowed is waited for.
             let swallowed = self.full_at.is_some_and(|full| full + PULL_MS > attempt.since && full < *at);
             if swallowed {
                 continue;
             }
-            if *answer == (Answer::Unknown { stalled: false }) && attempt.not_counting.iter().any(never) {
+            if *answer == (Answer::Unknown { stalled: false }) && attempt.missing.iter().all(never) {
                 return Err(format!("{attempt:?} waited for nodes that did not count it"));
             }
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use self::node::{Attempt, Node};
 use super::{ClaimOutcome, Input, LinkId, Millis};
-use crate::{Event, Pos, frame::peer::ReplicaFrame};
+use crate::{Event, Pos, VersionVector, frame::peer::ReplicaFrame};
 
 /// How long a claim waits, as in `node`.
 const WAIT_MS: Millis = 3_500;
@@ -96,7 +96,7 @@ struct Model {
 }
 
 impl Model {
-    /// A number below `end`. SplitMix64.
+    /// A number below `end`, by `SplitMix64`.
     fn below(&mut self, end: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -199,7 +199,7 @@ impl Model {
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => answer.counts_claimer = true,
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
                 let by = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
-                let own = answer.held.iter().flat_map(|held| held.iter());
+                let own = answer.held.iter().flat_map(VersionVector::iter);
                 let own = own.filter(|(origin, _)| origin.node == by).collect();
                 answer.held = answer.held.is_some().then_some(own);
             }

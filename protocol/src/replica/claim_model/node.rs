@@ -61,7 +61,9 @@ pub(super) struct Attempt {
     pub(super) not_counting: Vec<NodeId>,
     claim: Option<Pos>,
     pub(super) answer: Option<(Millis, Answer)>,
-    /// Of those that were not heard: which did not count the claimer at the end.
+    /// Those that were not heard.
+    pub(super) missing: Vec<NodeId>,
+    /// Those of them that did not count the claimer at the end.
     pub(super) not_counting_at_end: Vec<NodeId>,
     /// What each node held when it confirmed the claim.
     pub(super) confirmed: BTreeMap<NodeId, VersionVector>,
@@ -218,6 +220,7 @@ impl Model {
             claim: None,
             answer: None,
             not_counting_at_end,
+            missing: Vec::new(),
             confirmed: BTreeMap::new(),
         });
         let after = 1 + self.below(50);
@@ -301,6 +304,7 @@ impl Model {
                 let is_heard = |node: &&NodeId| confirmed.get(node).is_some_and(|named| held.covers(named));
                 let missing: Vec<_> = waited_for.iter().filter(|node| !is_heard(node)).copied().collect();
                 self.attempts[attempt].not_counting_at_end = self.not_counting(node, &missing);
+                self.attempts[attempt].missing = missing;
                 self.commit(node, vec![ClaimWithdrawn { username, claim }.into()]);
             }
         }
