@@ -127,12 +127,11 @@ impl World {
                 self.last_token += 1;
                 self.waiting.insert(self.last_token);
                 let (token, since) = (self.last_token, self.now);
-                match until {
-                    Some(until) => Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }),
-                    None => {
-                        let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
-                        Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
-                    }
+                if let Some(until) = until {
+                    Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms })
+                } else {
+                    let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
+                    Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
                 }
             }
             8 => {

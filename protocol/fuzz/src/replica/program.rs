@@ -146,8 +146,7 @@ pub fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
         ReplicaFrame::Confirm(confirm) => {
             confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
         }
-        ReplicaFrame::Pull { origin, .. } => vec![*origin],
-        ReplicaFrame::AskClaim { origin, .. } => vec![*origin],
+        ReplicaFrame::Pull { origin, .. } | ReplicaFrame::AskClaim { origin, .. } => vec![*origin],
         ReplicaFrame::ClaimAnswer(answer) => {
             let held = answer.held.iter().flat_map(|held| held.iter().map(|(origin, _)| origin));
             held.chain([answer.origin]).collect()

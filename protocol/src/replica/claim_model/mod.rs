@@ -1,6 +1,6 @@
 //! A model of contested names: several replicas with clocks askew, of which some have no link to each other, are cut
 //! off and linked again while people claim the same names. The rules are the product's own; `checks.rs` says what must
-//! hold. Schedules: `STARLING_CLAIM_SCHEDULES` (200,000 for a release), from 0 on.
+//! hold. Schedules: `STARLING_CLAIM_SCHEDULES` (200,000 for a release) from `STARLING_CLAIM_FIRST` on.
 
 mod checks;
 mod node;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use self::node::{Attempt, Node};
 use super::{ClaimOutcome, Input, LinkId, Millis};
-use crate::{Event, Pos, frame::peer::ReplicaFrame};
+use crate::{Event, Pos, VersionVector, frame::peer::ReplicaFrame};
 
 /// How long a claim waits, as in `node`.
 const WAIT_MS: Millis = 3_500;
@@ -89,12 +89,14 @@ struct Model {
     number: u64,
     attempts: Vec<Attempt>,
     last_link: LinkId,
+    /// When a queue was full last.
+    full_at: Option<Millis>,
     /// When a node is cut off from which others, and for how long.
     cuts: Vec<(Millis, usize, Vec<usize>, Millis)>,
 }
 
 impl Model {
-    /// A number below `end`. SplitMix64.
+    /// A number below `end`, by `SplitMix64`.
     fn below(&mut self, end: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -151,7 +153,10 @@ impl Model {
                 }
             }
             Happening::Heal(one, other) => self.heal(one, other),
-            Happening::QueueFull(node, is_full) => self.nodes[node].queue_is_full = is_full,
+            Happening::QueueFull(node, is_full) => {
+                self.nodes[node].queue_is_full = is_full;
+                self.full_at = Some(self.now);
+            }
             Happening::Stall(node, stalled) => {
                 self.feed(node, Input::Own { wall_ms: self.now, stalled });
             }
@@ -194,12 +199,18 @@ impl Model {
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => answer.counts_claimer = true,
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
                 let by = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
-                let own = answer.held.iter().flat_map(|held| held.iter());
+                let own = answer.held.iter().flat_map(VersionVector::iter);
                 let own = own.filter(|(origin, _)| origin.node == by).collect();
                 answer.held = answer.held.is_some().then_some(own);
             }
             ReplicaFrame::Peers(_) if self.is(Mutant::NoRelay) => return,
             _ => {}
+        }
+        if let ReplicaFrame::ClaimAnswer(answer) = &frame
+            && answer.origin == self.nodes[to].origin
+        {
+            let from = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+            self.note_confirmation(from, answer);
         }
         self.feed(to, Input::Frame(link, frame));
     }

@@ -8,7 +8,7 @@ use super::{Happening, Model, Mutant, WAIT_MS, pos};
 use crate::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, UserId, Username, VersionVector,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
-    frame::peer::PeerFrame,
+    frame::peer::{ClaimAnswer, PeerFrame},
     merge::user::{claim_wins, waited},
     replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica},
 };
@@ -61,7 +61,12 @@ pub(super) struct Attempt {
     pub(super) not_counting: Vec<NodeId>,
     claim: Option<Pos>,
     pub(super) answer: Option<(Millis, Answer)>,
+    /// Those that were not heard.
+    pub(super) missing: Vec<NodeId>,
+    /// Those of them that did not count the claimer at the end.
     pub(super) not_counting_at_end: Vec<NodeId>,
+    /// What each node held when it confirmed the claim.
+    pub(super) confirmed: BTreeMap<NodeId, VersionVector>,
 }
 
 impl Node {
@@ -215,6 +220,8 @@ impl Model {
             claim: None,
             answer: None,
             not_counting_at_end,
+            missing: Vec::new(),
+            confirmed: BTreeMap::new(),
         });
         let after = 1 + self.below(50);
         self.after(after, Happening::Commit(self.attempts.len() - 1));
@@ -228,6 +235,17 @@ impl Model {
             waited_for.contains(&id) && !other.replica.claim_peers(self.now).contains(&claimer)
         };
         self.nodes.iter().filter(lacks).map(|other| other.origin.node).collect()
+    }
+
+    /// A confirmation of a claim arrives.
+    pub(super) fn note_confirmation(&mut self, from: NodeId, answer: &ClaimAnswer) {
+        let Some(held) = &answer.held else { return };
+        let is_it = |attempt: &&mut Attempt| {
+            attempt.claim.is_some_and(|claim| (claim.origin, claim.seq) == (answer.origin, answer.seq))
+        };
+        if let Some(attempt) = self.attempts.iter_mut().find(is_it) {
+            attempt.confirmed.entry(from).or_insert_with(|| held.clone());
+        }
     }
 
     fn answer(&mut self, attempt: usize, answer: Answer) {
@@ -281,8 +299,12 @@ impl Model {
             }
             Answer::Granted(_) => {}
             _ => {
-                let waited_for = self.attempts[attempt].waited_for.clone();
-                self.attempts[attempt].not_counting_at_end = self.not_counting(node, &waited_for);
+                let held = self.nodes[node].replica.held();
+                let Attempt { waited_for, confirmed, .. } = &self.attempts[attempt];
+                let is_heard = |node: &&NodeId| confirmed.get(node).is_some_and(|named| held.covers(named));
+                let missing: Vec<_> = waited_for.iter().filter(|node| !is_heard(node)).copied().collect();
+                self.attempts[attempt].not_counting_at_end = self.not_counting(node, &missing);
+                self.attempts[attempt].missing = missing;
                 self.commit(node, vec![ClaimWithdrawn { username, claim }.into()]);
             }
         }

@@ -23,6 +23,7 @@ impl Model {
             number: 0,
             attempts: Vec::new(),
             last_link: 0,
+            full_at: None,
             cuts: Vec::new(),
         };
         let count = 2 + model.pick(3);
@@ -48,7 +49,7 @@ impl Model {
 
     fn plan(&mut self) {
         let count = self.nodes.len();
-        for _ in 0..1 + self.below(2) {
+        for _ in 0..=self.below(2) {
             let (from, for_ms) = (3_000 + self.below(4_000), 100 + self.below(4_900));
             let (one, alone) = (self.pick(count), self.below(2) == 0);
             let other = (one + 1 + self.pick(count - 1)) % count;
