@@ -6,14 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use rand::RngExt;
 use starling_protocol::{
-    frame::peer::{PeerFrame, ReplicaFrame},
+    frame::peer::PeerFrame,
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
 
-use crate::{
-    plants::Plant,
-    world::{Event, World},
-};
+use crate::world::{Event, World};
 
 /// Two nodes, the smaller first.
 pub type Pair = (usize, usize);
@@ -218,10 +215,6 @@ impl World {
         }
         known.heard[end] = self.now;
         match PeerFrame::decode(frame) {
-            Ok(PeerFrame::Replica(ReplicaFrame::Confirm(mut confirm))) => {
-                confirm.in_step |= self.plant == Some(Plant::ClaimOneSided);
-                self.feed(to, Input::Frame(link, ReplicaFrame::Confirm(confirm)));
-            }
             Ok(PeerFrame::Replica(frame)) => self.feed(to, Input::Frame(link, frame)),
             other => self.violated(format!("a frame does not survive its encoding: {other:?}")),
         }

@@ -46,7 +46,7 @@ pub enum Plant {
     RefusalForgotten,
     /// Whoever registers is answered before his claim is confirmed.
     NameGivenUnconfirmed,
-    /// A claim waits for whoever is in sync by its own link, and yields only to an earlier one.
+    /// A claim yields only to an earlier one, as if whoever it counts had always counted it, too.
     ClaimOneSided,
     /// A claim that came too late stays.
     ClaimNotWithdrawn,

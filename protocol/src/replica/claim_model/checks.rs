@@ -41,7 +41,9 @@ impl Model {
                 |node| attempt.not_counting.contains(node) && attempt.not_counting_at_end.contains(node);
             // An answer to a pull that a full queue has swallowed is waited for.
             let swallowed = self.full_at.is_some_and(|full| full + PULL_MS > attempt.since && full < *at);
-            if swallowed {
+            // Whoever is cut off late in the wait is silent for too long only after it.
+            let cut_off = self.cut_at.iter().any(|cut| (attempt.since..*at).contains(cut));
+            if swallowed || cut_off {
                 continue;
             }
             let unknown = *answer == (Answer::Unknown { stalled: false });

@@ -91,6 +91,8 @@ struct Model {
     last_link: LinkId,
     /// When a queue was full last.
     full_at: Option<Millis>,
+    /// When nodes were cut off from each other.
+    cut_at: Vec<Millis>,
     /// When a node is cut off from which others, and for how long.
     cuts: Vec<(Millis, usize, Vec<usize>, Millis)>,
 }
@@ -220,6 +222,7 @@ impl Model {
         let Some(pair) = self.pairs.get_mut(&order(one, other)).filter(|pair| !pair.is_cut) else { return };
         pair.is_cut = true;
         let link = pair.link;
+        self.cut_at.push(self.now);
         for node in [one, other] {
             let after = self.below(6_000);
             if after < for_ms {

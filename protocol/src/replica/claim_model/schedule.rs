@@ -24,6 +24,7 @@ impl Model {
             attempts: Vec::new(),
             last_link: 0,
             full_at: None,
+            cut_at: Vec::new(),
             cuts: Vec::new(),
         };
         let count = 2 + model.pick(3);
