@@ -45,7 +45,11 @@ impl<'de> Deserialize<'de> for Line {
             return Ok(Self::Connections);
         }
         let quota: Result<_, serde::de::value::Error> = Quota::deserialize(name.as_str().into_deserializer());
-        quota.map(Self::Rate).map_err(D::Error::custom)
+        quota.map(Self::Rate).map_err(|_| {
+            let names = LIMITS.iter().map(|limit| limit.name).chain([CONNECTIONS]);
+            let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            D::Error::custom(format!("unknown limit `{name}`, expected one of {names}"))
+        })
     }
 }
 

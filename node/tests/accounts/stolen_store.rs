@@ -70,7 +70,8 @@ async fn user(node: &Node, args: &[&str], input: &str) -> String {
 
 /// A personal token of somebody.
 async fn personal_token(node: SocketAddr, account: &Account) -> String {
-    let made = account.call(node, "POST", "/tokens", Some(json!({"name": "script", "password": PASSWORD}))).await;
+    let made =
+        account.call(node, "POST", "/tokens", Some(json!({"name": "script", "password": PASSWORD}))).await;
     assert_eq!(made.status, 201, "{}", made.text());
     made.json()["token"].as_str().expect("it is shown once").to_owned()
 }
