@@ -131,7 +131,9 @@ async fn a_session_whose_key_is_not_here_is_not_refused_and_one_whose_key_is_in_
     );
     node.restart().await;
     let family = FamilyKey::new(&[7; 32]);
-    let cookie_of = |session: SessionId| family.browser_token(&session.to_string(), &ann.id);
+    let cookie_of = |session: SessionId| {
+        format!("starling_session={}", family.browser_token(&session.to_string(), &ann.id))
+    };
     let refresh_of = |session: SessionId| family.refresh_token(&session.to_string(), &ann.id, 0);
     assert_eq!(statuses(&node, &cookie_of(cookie), &refresh_of(tokens)).await, [503, 503]);
     assert_eq!(statuses(&node, &cookie_of(old_cookie), &refresh_of(old_tokens)).await, [401, 401]);

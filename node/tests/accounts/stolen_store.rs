@@ -17,6 +17,9 @@ use crate::support::{Account, Client, Cluster, Node, PATIENCE, eventually, http}
 use crate::thief::{Key, Thief, sealed};
 use crate::visitor::{Visitor, page, sent_to};
 
+/// The name of the session's cookie where there is no TLS.
+const COOKIE: &str = "starling_session";
+
 /// Something with which somebody is let in.
 #[derive(Clone, Debug)]
 enum Credential {
@@ -45,7 +48,9 @@ impl Credential {
     /// Whether a node lets in who brings it.
     async fn is_accepted(&self, node: SocketAddr) -> bool {
         match self {
-            Self::Cookie(cookie) => Visitor { node, cookie: Some(cookie.clone()) }.me().await.0 == 200,
+            Self::Cookie(cookie) => {
+                Visitor { node, cookie: Some(format!("{COOKIE}={cookie}")) }.me().await.0 == 200
+            }
             Self::Access(token) | Self::Personal(token) => {
                 call(node, "GET", "/me", Some(token), None).await.status == 200
             }
@@ -68,6 +73,12 @@ async fn user(node: &Node, args: &[&str], input: &str) -> String {
     ended.stdout.trim().to_owned()
 }
 
+/// The value of the session's cookie of a browser that is logged in.
+fn cookie_value(browser: &Visitor) -> String {
+    let cookie = browser.cookie.as_deref().expect("a browser is given a cookie");
+    cookie.strip_prefix(COOKIE).and_then(|rest| rest.strip_prefix('=')).expect("it has this name").to_owned()
+}
+
 /// A personal token of somebody.
 async fn personal_token(node: SocketAddr, account: &Account) -> String {
     let made =
@@ -87,7 +98,7 @@ async fn busy(nodes: &[&Node]) -> (Vec<Credential>, Vec<UserId>) {
         let refreshed = Account::of(&call(http, "POST", "/refresh", None, Some(body)).await, 200);
         let mut browser = Visitor::at(http);
         sent_to(&browser.submit("/login", &[("username", &name), ("password", PASSWORD)]).await);
-        credentials.push(Credential::Cookie(browser.cookie.expect("a browser is given a cookie")));
+        credentials.push(Credential::Cookie(cookie_value(&browser)));
         credentials.push(Credential::Personal(personal_token(http, &registered).await));
         let room = json!({"name": "den", "visibility": "private"});
         let room = registered.call(http, "POST", "/rooms", Some(room)).await.json();

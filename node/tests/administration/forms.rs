@@ -98,7 +98,7 @@ async fn what_is_no_form_is_refused_and_no_answer_leads_elsewhere() {
     Account::register(node.http, "bob").await;
     let mut visitor = Visitor::at(node.http);
     let kind = ("content-type", "application/x-www-form-urlencoded");
-    let large = format!("username={}", "x".repeat(70_000));
+    let large = format!("username={}", "x".repeat(140_000));
     let both = format!("username=bob&username=eve&password={PASSWORD}");
     for (headers, body, status) in [
         (&[("content-type", "application/json")][..], r#"{"username":"bob","password":"x"}"#, 415),
