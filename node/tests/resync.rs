@@ -32,7 +32,7 @@ const WRITER_PAUSE: Duration = Duration::from_millis(2);
 
 #[tokio::test]
 async fn a_slow_reader_gets_everything_without_a_reconnect() {
-    let cluster = Cluster::start(3).await;
+    let cluster = Cluster::start_with(3, &NO_MESSAGE_LIMITS).await;
     let room = create_room(cluster[0].http).await;
     let mut slow = Client::join_narrow(cluster[0].http, &room, "slow", 4_096).await;
     let mut writer = Client::join(cluster[1].http, &room, "writer").await;

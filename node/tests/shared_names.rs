@@ -167,9 +167,18 @@ async fn of_two_guests_of_one_name_everybody_sees_the_same_one_bare() {
     assert_eq!((early.me.as_str(), late.me.as_str()), ("Ann", suffixed.as_str()));
     is_shown_everywhere(&cluster, &room, &here, &shown).await;
     let in_use = Refused { status: 409, code: "name_in_use".to_owned() };
-    for (node, name) in [(0, "Ann"), (1, "aNN"), (2, "Ann"), (0, &suffixed), (1, &suffixed.to_uppercase())] {
+    // Only the service adds a suffix.
+    let malformed = Refused { status: 400, code: "bad_request".to_owned() };
+    let upper = suffixed.to_uppercase();
+    for (node, name, expected) in [
+        (0, "Ann", &in_use),
+        (1, "aNN", &in_use),
+        (2, "Ann", &in_use),
+        (0, &suffixed, &malformed),
+        (1, &upper, &malformed),
+    ] {
         let refused = Client::connect(cluster[node].http, &room, name, None, None).await.err();
-        assert_eq!(refused.as_ref(), Some(&in_use), "{name:?} on {node}");
+        assert_eq!(refused.as_ref(), Some(expected), "{name:?} on {node}");
     }
 
     // Both come back with their cursors and keep their names, whoever is there.
