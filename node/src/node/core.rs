@@ -98,16 +98,14 @@ impl Core {
         let inbox = mpsc::channel(DRIVER_INBOX);
 
         // Ask the cluster before anything is written: it may know better than to let this node in.
-        let mut cluster = match &config.cluster {
-            Some(cluster) => {
-                let start = ClusterStart { machine: &machine, config, cluster, identity, known };
-                Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?)
-            }
-            None if identity.cluster.is_some() => {
-                return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
-            }
-            None => None,
-        };
+        if config.cluster.is_none() && identity.cluster.is_some() {
+            return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
+        }
+        let mut cluster = None;
+        if let Some(settings) = &config.cluster {
+            let start = ClusterStart { machine: &machine, config, cluster: settings, identity, known };
+            cluster = Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?);
+        }
 
         let store = Arc::new(open_store(cluster.as_ref())?);
         let committer = committer(&store, identity, config, machine.now_ms())?;
@@ -119,9 +117,10 @@ impl Core {
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let cursor_key = cluster.as_ref().map_or(identity.cursor_key(), |joined| joined.keys.cursor_key);
-        let token_secret =
-            cluster.as_ref().map_or_else(|| identity.token_secret(), |joined| joined.keys.token_secret);
+        let (cursor_key, token_secret) = match &cluster {
+            Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
+            None => (identity.cursor_key(), identity.token_secret()),
+        };
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -140,16 +139,18 @@ impl Core {
             metrics: metrics.cluster.clone(),
         });
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
-        background.push(tokio::spawn(driver_task.run()));
-        background.push(supervisor.start(PresenceRepair(Arc::clone(&presence))));
-        background.push(supervisor.start(PresenceNews(Arc::clone(&presence))));
+        background.extend([
+            tokio::spawn(driver_task.run()),
+            supervisor.start(PresenceRepair(Arc::clone(&presence))),
+            supervisor.start(PresenceNews(Arc::clone(&presence))),
+        ]);
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
-        background.push(supervisor.start(Erasure::new(base.clone(), Arc::clone(&lanes), scrub)));
         let (serving, drain) = Drain::new();
         let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
-        background.push(supervisor.start(accounts.seal_anew()));
+        let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
+        background.extend([supervisor.start(erasure), supervisor.start(accounts.seal_anew())]);
         let web = Arc::new(Web {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
