@@ -9,6 +9,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 install=()
 have cc || install+=(gcc libc6-dev)
+have ip || install+=(iproute2)
+have sysctl || install+=(procps)
 have chromium || have chromium-browser || have google-chrome || install+=(chromium)
 # Ubuntu has no firefox-esr, and its firefox is a snap: there, install one yourself.
 have firefox-esr || have firefox || install+=(firefox-esr)

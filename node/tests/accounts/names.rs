@@ -102,8 +102,10 @@ async fn names_contested_while_a_split_heals_are_given_once() {
             let mut statuses = answers.map(|(status, _)| status);
             statuses.sort_unstable();
             if *begun > linked {
-                assert_eq!(statuses, [201, 409], "{:?} after both were linked", *begun - linked);
-                after += 1;
+                // A node that was suspended for a second says 503, which may not last; see below.
+                let once = statuses == [201, 409] || statuses[1] == 503 && statuses[0] != 503;
+                assert!(once, "{statuses:?} {:?} after both were linked", *begun - linked);
+                after += usize::from(statuses == [201, 409]);
             }
             before += usize::from(statuses == [201, 201]);
             let longest = answers.iter().map(|(_, took)| *took).max().expect("there are two");

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -79,10 +79,13 @@ impl Machines {
         if families.ipv6 {
             ip(&["-n", &name, "addr", "add", &format!("{}/64", ipv6(number)), "dev", "eth0", "nodad"]);
         } else {
-            self.command(at, "sysctl")
+            let disabled = self
+                .command(at, "sysctl")
                 .args(["-q", "-w", "net.ipv6.conf.all.disable_ipv6=1"])
                 .output()
                 .expect("sysctl can be run");
+            let absent = !Path::new("/proc/sys/net/ipv6").exists();
+            assert!(absent || disabled.status.success(), "IPv6 stays on: {disabled:?}");
         }
         // As if it had announced itself.
         for other in 0..self.count {

@@ -45,6 +45,12 @@ pub async fn eventually<T>(
     }
 }
 
+/// Says that what a test needs cannot be had on this machine. With `STARLING_NO_SKIP` set, as in CI, it fails instead.
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("STARLING_NO_SKIP").is_none(), "cannot have {what}: {why}");
+    eprintln!("skipped: {what}: {why}");
+}
+
 /// `Ok` if both are equal, otherwise what differs: the usual end of a probe.
 pub fn same<T: PartialEq + std::fmt::Debug>(left: &T, right: &T) -> Result<(), String> {
     if left == right { Ok(()) } else { Err(format!("{left:?} is not {right:?}")) }

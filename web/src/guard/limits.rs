@@ -109,7 +109,7 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests of accounts from one address"),
     // A node's clients may all come at once, when another node dies: many at once, few in the long run.
     limit(Quota::NewConnectionsPerAddress, "new_connections_per_address", "12000/m", "connections from one address"),
-    limit(Quota::SocketsPerAddress, "sockets_per_address", "6000/10m", "WebSockets opened from one address"),
+    limit(Quota::SocketsPerAddress, "sockets_per_address", "12000/m", "WebSockets opened from one address"),
     // Above what may be said in messages and signs. What goes beyond it is closed with 4003.
     limit(Quota::FramesPerSession, "frames_per_session", "1500/5s", "frames of one session"),
     limit(Quota::FramesPerAddress, "frames_per_address", "20000/4s", "frames from one address"),

@@ -89,7 +89,14 @@ impl Origins {
     pub fn other<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let said = headers.get(header::ORIGIN)?;
         let origin: Origin = said.to_str().ok()?.parse().ok()?;
-        (self.own.as_ref() != Some(&origin) && self.others.contains(&origin)).then_some(said)
+        // The server's own site may be named too: its pages are no other's.
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let own = match text(FETCH_SITE) {
+            Some(site) => site == "same-origin",
+            None => text(header::HOST).is_some_and(|host| origin.is_at(host)),
+        };
+        let other = !own && self.own.as_ref() != Some(&origin) && self.others.contains(&origin);
+        other.then_some(said)
     }
 
     /// Refuses what a foreign page makes a browser do, unless the operator names its site. To be asked before a WebSocket

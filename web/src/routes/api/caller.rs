@@ -66,7 +66,7 @@ pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result
         return web.authentication.identify(Credentials::Bearer(token)).await.map(Some);
     }
     // Another site's page that the operator lets use the server acts by a token: a cookie from there counts for nothing.
-    if web.guard.origins.other(headers).is_some() || cookies(headers).is_empty() {
+    if web.guard.origins.other(headers).is_some() || cookies(headers, web.guard.https).is_empty() {
         return Ok(None);
     }
     // Other sites' pages make browsers send the cookie, too.
@@ -80,7 +80,7 @@ pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result
 /// server of this host.
 pub async fn by_cookie(web: &Web, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
     let mut refused: Option<Refusal> = None;
-    for cookie in cookies(headers) {
+    for cookie in cookies(headers, web.guard.https) {
         match web.authentication.identify(Credentials::Cookie(cookie)).await {
             Ok(identity) => return Ok(Some(identity)),
             // What cannot be known now may still be good.
@@ -105,10 +105,11 @@ fn offered(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The values of the session cookies of a request, those first that can be from nowhere else. Cookies of other servers may
-/// hold any bytes.
-fn cookies(headers: &HeaderMap) -> Vec<&str> {
+/// hold any bytes. Under https only the cookie counts that no neighbouring site and no plain page can set.
+fn cookies(headers: &HeaderMap, https: bool) -> Vec<&str> {
     let mut found = Vec::new();
-    for name in [HOST_COOKIE, COOKIE] {
+    let names = if https { &[HOST_COOKIE][..] } else { &[HOST_COOKIE, COOKIE] };
+    for name in names {
         found.extend(values(headers, name).filter_map(|value| std::str::from_utf8(value).ok()));
     }
     found.truncate(COOKIES_MAX);
@@ -154,7 +155,7 @@ mod tests {
             for line in lines {
                 headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
             }
-            cookies(&headers).join(" ")
+            cookies(&headers, false).join(" ")
         };
         for (lines, found) in [
             (&[&b"starling_session=a"[..]][..], "a"),
