@@ -5,7 +5,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError, WriteTransaction};
 use starling_protocol::{Event, limits::EVENT_BYTES_MAX};
 
-use super::{StoreError, tables};
+use super::{StoreError, scrub, tables};
 
 type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
@@ -80,7 +80,17 @@ fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
         }
     }
     for (key, event) in too_long {
-        log.insert(&key, &Event::shortened(event)?.encoded()[..])?;
+        let shortened = Event::shortened(event)?;
+        if shortened.encoded().len() > EVENT_BYTES_MAX {
+            return Err(StoreError::Corrupt(format!(
+                "the log holds an event of more than {EVENT_BYTES_MAX} bytes"
+            )));
+        }
+        log.insert(&key, &shortened.encoded()[..])?;
+    }
+    if !log.is_empty()? {
+        // Earlier versions left what they had erased in free pages.
+        transaction.open_table(tables::META)?.insert(scrub::ERASED, 1)?;
     }
     drop(log);
     super::apply::create_views(transaction)?;

@@ -1,6 +1,8 @@
 //! Accounts: each attribute is a register. A password is of the last change; a rehash only encodes it otherwise.
 //! Deletion wins and leaves nothing that its owner wrote.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register, write};
@@ -219,7 +221,8 @@ pub fn waited(state: Option<Vec<NodeId>>, named: &[NodeId]) -> Vec<NodeId> {
             nodes.retain(|node| named.contains(node));
             nodes
         }
-        None => named.to_vec(),
+        // In one order and each once, whichever event comes first.
+        None => named.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     }
 }
 
@@ -273,5 +276,15 @@ mod tests {
             let state = order.into_iter().fold(None, |state, at| Some(waited(state, named[at])));
             assert_eq!(state.as_deref(), Some(&nodes[1..2]));
         }
+    }
+
+    /// Promise: any order gives the same, whatever a peer has written into its events.
+    #[test]
+    fn whom_a_claim_waited_for_is_a_set() {
+        let [a, b] = [1, 2].map(|n| NodeId([n; 16]));
+        let (claimed, narrowed) = ([b, a, a], [a, b]);
+        let after = |first: &[NodeId], second: &[NodeId]| waited(Some(waited(None, first)), second);
+        assert_eq!(after(&claimed, &narrowed), after(&narrowed, &claimed));
+        assert_eq!(after(&claimed, &[a]), [a]);
     }
 }

@@ -15,8 +15,9 @@ use crate::{
     supervisor::Part,
 };
 
-/// How long to wait before service keys are sealed anew again, after that failed.
-const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before service keys are sealed anew again, after that failed; doubles up to the maximum.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 
 impl AccountsService {
     /// The service key of new sessions. The first one to be needed is made.
@@ -87,9 +88,11 @@ impl Part for SealAnew {
     }
 
     async fn run(&mut self) {
+        let mut pause = RETRY_MIN;
         while let Err(refusal) = self.seal().await {
             tracing::warn!(reason = %refusal.detail, "cannot seal the service keys under the cluster's secret yet");
-            sleep(RETRY).await;
+            sleep(pause).await;
+            pause = RETRY_MAX.min(pause * 2);
         }
     }
 }

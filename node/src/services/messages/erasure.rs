@@ -47,7 +47,10 @@ impl Erasure {
 
     /// Overwrites what is free in the file, if something was erased and it is time.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.base.read(Store::scrub).await else { return };
+        let Ok(needed) = self.base.read(Store::scrub).await else {
+            self.due = Some(Instant::now() + TRY_AGAIN);
+            return;
+        };
         let Some(mut scrub) = needed else {
             self.due = None;
             return;
