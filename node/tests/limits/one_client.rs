@@ -82,6 +82,8 @@ async fn frames_of_any_kind_end_a_session_that_sends_too_many() {
             }
             assert_eq!(eve.until_closed().await, Some(4003), "{limit:?}: {kind:?}");
         }
+        // A neighbour of hers, who says little, goes on.
+        Client::join(node.http, &room, "Bob").await.post("still here").await;
     }
     let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-frames-per-session", "50/h"]].concat()).await;
     let ann = Account::register(node.http, "ann").await;
