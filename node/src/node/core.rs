@@ -139,11 +139,8 @@ impl Core {
             metrics: metrics.cluster.clone(),
         });
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
-        background.extend([
-            tokio::spawn(driver_task.run()),
-            supervisor.start(PresenceRepair(Arc::clone(&presence))),
-            supervisor.start(PresenceNews(Arc::clone(&presence))),
-        ]);
+        background.push(tokio::spawn(driver_task.run()));
+        background.extend(start_presence(&supervisor, &presence));
 
         let base =
             Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
@@ -313,6 +310,14 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
         // Without a token, figures are not for everybody whom a public address lets in.
         metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
     }
+}
+
+/// What keeps presence the same on all nodes.
+fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> [Task<()>; 2] {
+    [
+        supervisor.start(PresenceRepair(Arc::clone(presence))),
+        supervisor.start(PresenceNews(Arc::clone(presence))),
+    ]
 }
 
 fn guard(config: &Config, metrics: &Metrics) -> Guard {
