@@ -109,7 +109,7 @@ async fn carry_out(form: &Form) {
     let mut cluster = Cluster::prepare(form.nodes + SPARE, seed).await;
     cluster[SMALL].add_args(&["--storage-reserve-mib", &full_disk::RESERVE_MIB.to_string()]);
     if let Err(why) = cluster[SMALL].on_small_disk(form.disk_mib) {
-        support::skip(NodeFault::FullDisk.name(), &why.to_string());
+        support::skip(NodeFault::FullDisk.name(), &why);
         faults.retain(|&fault| fault != NodeFault::FullDisk);
     }
     cluster.start_first(form.nodes).await;

@@ -42,7 +42,7 @@ async fn the_mesh_closes_in_random_scenarios() {
         let mut scenario = match Scenario::begin(seed, new_secret().await) {
             Ok(scenario) => scenario,
             // As for disks of their own: where it cannot be, it is said.
-            Err(why) => return support::skip("network namespaces", &why.to_string()),
+            Err(why) => return support::skip("network namespaces", &why),
         };
         scenario.disturb();
         let took = scenario.closes();
@@ -57,7 +57,7 @@ async fn the_mesh_closes_in_random_scenarios() {
 async fn dns_that_does_not_answer_does_not_delay_the_start() {
     let machines = match Machines::new(1) {
         Ok(machines) => machines,
-        Err(why) => return support::skip("network namespaces", &why.to_string()),
+        Err(why) => return support::skip("network namespaces", &why),
     };
     machines.set_addresses(0, IPV4, 1);
     // A server of names that hears all questions and answers none.
@@ -85,7 +85,7 @@ async fn dns_that_does_not_answer_does_not_delay_the_start() {
 async fn one_missing_link_shows_and_gives_no_name_twice() {
     let (machines, secret) = match Machines::new(3) {
         Ok(machines) => (machines, new_secret().await),
-        Err(why) => return support::skip("network namespaces", &why.to_string()),
+        Err(why) => return support::skip("network namespaces", &why),
     };
     let number = |at: usize| u8::try_from(at + 1).unwrap();
     let mut nodes: Vec<_> = (0..3).map(Node::new).collect();

@@ -62,7 +62,7 @@ async fn a_read_only_disk_is_said_to_be_one() {
     let template = Template::new(1).await;
     let mut node = Node::new("read-only", &[]);
     if let Err(why) = node.on_small_disk(64) {
-        return crate::support::skip("a disk of its own", &why.to_string());
+        return crate::support::skip("a disk of its own", &why);
     }
     folder::copy(&template.node.data_dir(), &node.data_dir());
     let disk = node.data_dir().parent().expect("it is on a disk").to_owned();
