@@ -25,7 +25,7 @@ pub const SCRUB_STEP_BYTES: u64 = 2 * 1024 * 1024;
 const ROUNDS: u8 = 2;
 
 /// A scrub under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scrub {
     as_of: u64,
     rounds_left: u8,

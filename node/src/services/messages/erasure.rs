@@ -18,6 +18,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Between two steps of a scrub, so that posts have the disk most of the time.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
+/// How long reads take, at most, that hold back pages of before a scrub.
+const READS_END: Duration = Duration::from_secs(1);
 /// When a scrub that could not go on is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
@@ -51,13 +53,14 @@ impl Erasure {
             self.due = Some(Instant::now() + TRY_AGAIN);
             return;
         };
-        let Some(mut scrub) = needed else {
+        let Some(needed) = needed else {
             self.due = None;
             return;
         };
         if *self.due.get_or_insert_with(|| Instant::now() + self.scrubbing.after) > Instant::now() {
             return;
         }
+        let (mut scrub, mut again) = (needed.clone(), Some(needed));
         loop {
             if !self.scrubbing.space.has_besides_reserve(SCRUB_STEP_BYTES) {
                 tracing::warn!("no room on the disk to overwrite what was erased: it is tried again");
@@ -67,7 +70,14 @@ impl Erasure {
             let step = self.base.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
             match step.await {
                 Ok((same, true)) => scrub = same,
-                Ok((_, false)) => break,
+                // A read that was slow may have held pages back: once more, when it has ended.
+                Ok((_, false)) => match again.take() {
+                    Some(needed) => {
+                        scrub = needed;
+                        sleep(READS_END).await;
+                    }
+                    None => break,
+                },
                 Err(_) => {
                     self.due = Some(Instant::now() + TRY_AGAIN);
                     return;
