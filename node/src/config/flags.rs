@@ -180,6 +180,7 @@ pub struct ServeFlags {
     /// Begin with an empty store, as a new node, where the store was lost; never where there is one.
     #[arg(long)]
     pub fresh: bool,
+    #[allow(rustdoc::broken_intra_doc_links, reason = "an address, no link")]
     /// Where other nodes reach this one: UDP address and port [default: [::]:7946, or
     /// 0.0.0.0:7946 where IPv6 is disabled].
     #[arg(long, env = "STARLING_CLUSTER_LISTEN", value_name = "ADDR:PORT", value_parser = listen::parse_cluster)]

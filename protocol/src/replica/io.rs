@@ -139,7 +139,7 @@ pub enum Input {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Output {
-    /// Send an encoded [`PeerFrame`], without waiting; answer [`Input::SendRefused`] if that cannot be.
+    /// Send an encoded [`PeerFrame`](crate::frame::peer::PeerFrame), without waiting; answer [`Input::SendRefused`] if that cannot be.
     Send(LinkId, Bytes),
     /// Make these events durable: in order per origin, following what was handed out before.
     Apply(Vec<Event>),

@@ -62,7 +62,7 @@ pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<Standing>;
 struct Entry {
     present: Present,
     holder: Holder,
-    /// Under which name the room knows him; nothing before the first [`Room::settle`].
+    /// Under which name the room knows him; nothing before the first [`Rooms::settle`].
     shown: Option<String>,
     /// That he shares his name has been given to the log.
     put_down: bool,
