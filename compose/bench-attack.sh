@@ -22,7 +22,7 @@ files=$(ulimit -Hn)
   exit 1
 }
 if [ -z "${STARLING_BIN:-}" ]; then
-  cargo build --release --quiet --workspace
+  cargo build --locked --release --quiet --workspace
   STARLING_BIN=${CARGO_TARGET_DIR:-target}/release
 fi
 bin=$STARLING_BIN

@@ -3,7 +3,7 @@
 # Arguments are passed on to it; without any: 500 messages a second for 60 s to 30 receivers.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --release --quiet --workspace
+cargo build --locked --release --quiet --workspace
 bin=${CARGO_TARGET_DIR:-target}/release
 data=$(mktemp -d)
 pids=()
