@@ -32,3 +32,12 @@ install_linters() {
   fi
   PATH=$folder/bin:$PATH
 }
+
+# Builds both programs and sets $bin to their folder. STARLING_PROFILE names the profile: `dist` is what packages have and
+# the README's figures are of; unless it is set, `release`, which tests and CI have built anyway.
+build_programs() {
+  local profile=${STARLING_PROFILE:-release}
+  cargo build --locked --quiet --workspace --profile "$profile"
+  # shellcheck disable=SC2034  # The caller uses it.
+  bin=${CARGO_TARGET_DIR:-target}/$profile
+}

@@ -112,6 +112,13 @@ export class FakeNode {
     this.send(...this.log.slice(-50).map((frame) => ({ ...frame, history: true })), { type: "cursor", cursor: "c1" });
   }
 
+  // Welcomes a guest who has come back, who lacks nothing.
+  async welcomeBack() {
+    at("#log").ariaBusy = "true";
+    this.send({ type: "welcome", username: ME, users: [], cursor: "c2" }, { type: "cursor", cursor: "c2" });
+    await until(() => at("#log").ariaBusy === "false", "the page is up to date");
+  }
+
   // The connection is cut; the page comes back by itself.
   async cut() {
     const { length } = this.sockets;

@@ -2,16 +2,11 @@
 //! and modules, with a fake socket and a fake `fetch` in place of a node (`harness.js`).
 //! `browser.rs` has the tests of pages with a node.
 
-#![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
-
-#[path = "../support/browser.rs"]
-#[allow(dead_code, reason = "it is driven further by another test")]
-mod browser;
 mod server;
 
 use std::time::{Duration, Instant};
 
-use browser::Browser;
+use harness::browser::Browser;
 use serde_json::Value;
 use server::Server;
 

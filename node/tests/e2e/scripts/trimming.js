@@ -6,11 +6,11 @@ const SHOWN_MAX = 1_000;
 
 async function enterWith(count) {
   const node = new FakeNode();
-  node.log = range(1, 50).map((number) => message(number));
+  node.log = range(1, 5).map((number) => message(number));
   await enter(node);
   node.welcome();
   await until(() => at("#log").ariaBusy === "false");
-  say(node, range(51, count));
+  say(node, range(6, count));
   return node;
 }
 
@@ -21,8 +21,11 @@ function say(node, numbers) {
 }
 
 test("beyond a thousand messages the oldest go, and are asked for again from there", async () => {
-  const node = await enterWith(1_200);
+  const node = await enterWith(5);
+  await until(() => !at("#earlier p").hidden, "the beginning of the room");
+  say(node, range(6, 1_200));
   await until(() => shown().includes(textOf(1_200)));
+  equal(at("#earlier p").hidden, true, "the room does not begin here any more");
   equal(shown(), range(201, 1_200).map(textOf));
   equal(at("#list").firstElementChild.querySelector(".day").hidden, false, "the first message tells its day");
   at("#log").scrollTop = 0;

@@ -69,9 +69,8 @@ test("a discarded message is gone, from the page and after a reload, and is not 
   button("drop").click();
   equal(shown(), []);
   await node.cut();
-  node.send({ type: "welcome", username: ME, users: [], cursor: "c2" });
+  await node.welcomeBack();
   write("After");
-  await until(() => node.socket.sent.length > 0);
   equal(node.socket.sent.map(({ body }) => body), ["After"]);
   await load();
   await until(() => node.sockets.length === 3);
@@ -84,9 +83,8 @@ test("a refused message is not sent again by itself, and outlives a reload as re
   await load();
   await until(() => node.sockets.length === 2);
   equal([stateOf("Hello"), problem()], ["failed", "You are banned from this room."]);
-  node.send({ type: "welcome", username: ME, users: [], cursor: "c2" });
+  await node.welcomeBack();
   write("Another");
-  await until(() => node.socket.sent.length > 0);
   equal(node.socket.sent.map(({ body }) => body), ["Another"]);
 });
 
@@ -96,15 +94,15 @@ test("what was not acked is sent again under the same id after a cut, and after 
   await until(() => node.socket.sent.length === 1);
   const first = node.socket.sent[0];
   await node.cut();
-  equal(node.socket.sent, [], "not before the welcome");
-  node.send({ type: "welcome", username: ME, users: [], cursor: "c2" });
-  await until(() => node.socket.sent.length === 1);
+  write("Meanwhile");
+  equal(node.socket.sent, [], "nothing before the welcome");
+  await node.welcomeBack();
+  equal(node.socket.sent.map(({ body }) => body), ["Lost", "Meanwhile"], "each once");
   equal(node.socket.sent[0], first);
   await load();
   await until(() => node.sockets.length === 3);
-  equal([shown(), stateOf("Lost")], [["Lost"], "sending"], "shown before there is a connection");
-  node.send({ type: "welcome", username: ME, users: [], cursor: "c2" });
-  await until(() => node.socket.sent.length === 1);
+  equal([shown(), stateOf("Lost")], [["Lost", "Meanwhile"], "sending"], "shown before there is a connection");
+  await node.welcomeBack();
   equal(node.socket.sent[0], first);
 });
 

@@ -52,11 +52,12 @@ test("what is read stays where it is while a page comes in above it", async () =
 
 test("a page that did not come is asked for again by the next connection", async () => {
   const node = await enterLong(80);
+  await until(() => shown().length >= 50);
   node.failing = 1;
   toTop();
   await until(() => node.pages.length === 1);
   await node.cut();
-  node.send({ type: "welcome", username: "Ann", users: [], cursor: "c2" }, { type: "cursor", cursor: "c2" });
+  await node.welcomeBack();
   await until(() => isComplete());
   equal(shown(), range(1, 80).map(textOf));
   equal(node.pages.map((query) => query.get("before")), [posOf(31), posOf(31)]);

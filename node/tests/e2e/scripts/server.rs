@@ -61,7 +61,7 @@ fn content(path: &str) -> Option<(&'static str, Vec<u8>)> {
         return Some((asset.content_type, asset.body.to_vec()));
     }
     if let Some(name) = path.strip_prefix("/scripts/") {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/scripts");
         return Some(("text/javascript", std::fs::read(folder.join(name)).ok()?));
     }
     if path == "/favicon.ico" {
