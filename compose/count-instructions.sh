@@ -18,7 +18,7 @@ case ${1-} in
 esac
 
 have valgrind || install_packages valgrind
-program=$(cargo build --locked --release --package starling-node --bench instructions --message-format json |
+program=$(cargo build --locked --release --workspace --bench instructions --message-format json |
   sed -n 's/.*"name":"instructions".*"executable":"\([^"]*\)".*/\1/p')
 counts=$(mktemp -d)
 trap 'rm -rf "$counts"' EXIT
