@@ -10,7 +10,12 @@ use serde_json::Value;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 64 * 1024;
+// RFC 6455, section 5.2.
+const FINAL: u8 = 0x80;
 const OPCODE_TEXT: u8 = 0x1;
+const MASKED: u8 = 0x80;
+const LENGTH_OF_16_BITS: u8 = 0x7e;
+const LENGTH_OF_64_BITS: u8 = 0x7f;
 
 pub struct Guest {
     stream: TcpStream,
@@ -71,7 +76,7 @@ impl Guest {
         let id = uuid::Uuid::from_u128(number);
         let payload = serde_json::json!({ "id": id.to_string(), "body": text }).to_string();
         let length = u16::try_from(payload.len()).unwrap();
-        let mut frame = vec![0x80 | OPCODE_TEXT, 0x80 | 126];
+        let mut frame = vec![FINAL | OPCODE_TEXT, MASKED | LENGTH_OF_16_BITS];
         frame.extend(length.to_be_bytes());
         frame.extend([0; 4]);
         frame.extend(payload.as_bytes());
@@ -105,10 +110,10 @@ impl Guest {
 
     fn take_frame(&mut self) -> Option<Value> {
         let (&[first, second], rest) = self.unread.split_first_chunk()?;
-        assert_eq!(first, 0x80 | OPCODE_TEXT, "only whole texts are sent");
+        assert_eq!(first, FINAL | OPCODE_TEXT, "only whole texts are sent");
         let (length, head) = match second {
-            126 => (u16::from_be_bytes(*rest.first_chunk()?).into(), 4),
-            127 => (usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).unwrap(), 10),
+            LENGTH_OF_16_BITS => (u16::from_be_bytes(*rest.first_chunk()?).into(), 4),
+            LENGTH_OF_64_BITS => (usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).unwrap(), 10),
             length => (length.into(), 2),
         };
         let frame = self.unread.get(head..head + length)?;
