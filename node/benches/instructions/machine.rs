@@ -42,7 +42,7 @@ impl Machine for CountedMachine {
         work();
     }
 
-    fn run_apart(&self, _name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+    fn spawn_thread(&self, _name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
         tokio::spawn(part)
     }
 
