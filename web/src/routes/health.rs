@@ -16,12 +16,15 @@ use crate::{drain::Serving, openapi::tag};
 
 /// For balancers.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
-    OpenApiRouter::default().routes(routes!(livez)).routes(routes!(healthz)).routes(routes!(readyz))
+    OpenApiRouter::default()
+        .routes(routes!(check_liveness))
+        .routes(routes!(check_health))
+        .routes(routes!(check_readiness))
 }
 
 /// For Prometheus, on a listener of its own or beside the rest.
 pub fn metrics_routes() -> OpenApiRouter<Arc<Web>> {
-    OpenApiRouter::default().routes(routes!(metrics))
+    OpenApiRouter::default().routes(routes!(get_metrics))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -44,8 +47,9 @@ struct NotReady {
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
     responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
+    security(()),
 )]
-async fn livez(State(web): State<Arc<Web>>) -> Json<Health> {
+async fn check_liveness(State(web): State<Arc<Web>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
@@ -53,9 +57,10 @@ async fn livez(State(web): State<Arc<Web>>) -> Json<Health> {
 #[utoipa::path(
     get, path = "/healthz", tag = tag::OPERATIONS,
     responses((status = 200, description = "The process runs.", body = Health)),
+    security(()),
 )]
-async fn healthz(web: State<Arc<Web>>) -> Json<Health> {
-    livez(web).await
+async fn check_health(web: State<Arc<Web>>) -> Json<Health> {
+    check_liveness(web).await
 }
 
 /// Whether the node wants traffic
@@ -67,8 +72,9 @@ async fn healthz(web: State<Arc<Web>>) -> Json<Health> {
             ("retry-after" = u64, description = "Seconds after which to ask again."),
         )),
     ),
+    security(()),
 )]
-async fn readyz(State(web): State<Arc<Web>>) -> Response {
+async fn check_readiness(State(web): State<Arc<Web>>) -> Response {
     let mut reasons = web.operations.not_ready();
     match web.drain.serving() {
         Serving::Yes => {}
@@ -90,8 +96,9 @@ async fn readyz(State(web): State<Arc<Web>>) -> Response {
     responses(
         (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
     ),
+    security(()),
 )]
-async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
+async fn get_metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         web.operations.metrics(),

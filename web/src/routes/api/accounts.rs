@@ -17,9 +17,9 @@ use crate::{
     guard::{ClientAddress, Quota},
     objects::{LoggedIn, Me},
     openapi::{
-        refuses::{
-            BadCredentials, Forbidden, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated,
-            UsernameTaken,
+        errors::{
+            BadCredentials, ErrorResponses, Forbidden, Invalid, RateLimited, RegistrationClosed,
+            Unauthenticated, UsernameTaken,
         },
         tag,
     },
@@ -31,10 +31,10 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(register))
-        .routes(routes!(login))
-        .routes(routes!(refresh))
-        .routes(routes!(logout))
+        .routes(routes!(register_account))
+        .routes(routes!(log_in_user))
+        .routes(routes!(refresh_session))
+        .routes(routes!(log_out_user))
 }
 
 /// The program that sent a request.
@@ -87,10 +87,11 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     post, path = "/api/v1/register", tag = tag::ACCOUNTS,
     responses(
         (status = 201, description = "The account is made.", body = LoggedIn),
-        Refuses<(RegistrationClosed, UsernameTaken, Invalid)>,
+        ErrorResponses<(RegistrationClosed, UsernameTaken, Invalid)>,
     ),
+    security(()),
 )]
-async fn register(
+async fn register_account(
     State(web): State<Arc<Web>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -164,10 +165,11 @@ struct Login {
     post, path = "/api/v1/login", tag = tag::ACCOUNTS,
     responses(
         (status = 200, description = "Logged in.", body = LoggedIn),
-        Refuses<(BadCredentials, RateLimited)>,
+        ErrorResponses<(BadCredentials, RateLimited)>,
     ),
+    security(()),
 )]
-async fn login(
+async fn log_in_user(
     State(web): State<Arc<Web>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -193,10 +195,11 @@ struct Refresh {
     post, path = "/api/v1/refresh", tag = tag::ACCOUNTS,
     responses(
         (status = 200, description = "The session goes on.", body = LoggedIn),
-        Refuses<Unauthenticated>,
+        ErrorResponses<Unauthenticated>,
     ),
+    security(()),
 )]
-async fn refresh(
+async fn refresh_session(
     State(web): State<Arc<Web>>,
     Json(body): Json<Refresh>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
@@ -217,10 +220,9 @@ struct Logout {
 /// Ends the session. When the answer arrives it has ended on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
-    responses((status = 204, description = "The session has ended."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
-async fn logout(
+async fn log_out_user(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Query(query): Query<Logout>,

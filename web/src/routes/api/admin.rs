@@ -12,7 +12,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query};
 use crate::{
     objects::ManagedUser,
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -23,10 +23,10 @@ use crate::{
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(users))
-        .routes(routes!(change))
-        .routes(routes!(reset_link))
-        .routes(routes!(give_owner))
+        .routes(routes!(list_users))
+        .routes(routes!(change_user))
+        .routes(routes!(create_reset_link))
+        .routes(routes!(add_room_owner))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -49,10 +49,9 @@ struct Users {
 /// In the order of their usernames.
 #[utoipa::path(
     get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
-    responses((status = 200, description = "A page of them.", body = List<ManagedUser>), Refuses<(Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
-async fn users(
+async fn list_users(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Query(query): Query<Users>,
@@ -87,11 +86,10 @@ struct ManagedUserChange {
 /// The last administrator can neither be demoted nor shut out. A personal token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The user's id.")),
-    responses((status = 200, description = "As it is now.", body = ManagedUser), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The user's id.")),
+    responses((status = 200, description = "As it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn change(
+async fn change_user(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(id): Path<String>,
@@ -104,7 +102,8 @@ async fn change(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ManagedRoomChange {
-    /// The id of the member who is to own the room, beside those who do.
+    /// The id of the member who becomes an owner too.
+    #[schema(format = "id")]
     owner: String,
 }
 
@@ -114,11 +113,10 @@ struct ManagedRoomChange {
 /// longest-standing moderator, or else member, by itself. A personal token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The room's id.")),
-    responses((status = 204, description = "The member is an owner now."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The room's id.")),
+    responses((status = 204, description = "The member is an owner now."), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn give_owner(
+async fn add_room_owner(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(id): Path<String>,
@@ -144,11 +142,10 @@ struct ResetLink {
 /// It works once, within 24 hours, and ends earlier links of that user. A personal token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The user's id.")),
-    responses((status = 201, description = "The link.", body = ResetLink), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The user's id.")),
+    responses((status = 201, description = "The link.", body = ResetLink), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn reset_link(
+async fn create_reset_link(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(id): Path<String>,

@@ -23,7 +23,7 @@ use crate::{
     guard::Quota,
     objects::{Contact, ContactState, Room, User},
     openapi::{
-        refuses::{AlreadyExists, Invalid, NotContacts, NotFound, RateLimited, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
@@ -35,11 +35,11 @@ use crate::{
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
-        .routes(routes!(list_contacts, ask_contact))
+        .routes(routes!(list_contacts, request_contact))
         .routes(routes!(accept_contact))
         .routes(routes!(decline_contact))
-        .routes(routes!(block))
-        .routes(routes!(unblock))
+        .routes(routes!(block_user))
+        .routes(routes!(unblock_user))
         .routes(routes!(remove_contact))
         .routes(routes!(open_direct_room))
 }
@@ -118,9 +118,8 @@ struct SearchPeople {
     get, path = "/api/v1/users", tag = tag::CONTACTS, params(SearchPeople),
     responses(
         (status = 200, description = "Some of those who are called so.", body = List<User>),
-        Refuses<(Invalid, RateLimited)>,
+        ErrorResponses<(Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn search_people(
     State(web): State<Arc<Web>>,
@@ -158,7 +157,6 @@ struct ListContacts {
 #[utoipa::path(
     get, path = "/api/v1/contacts", tag = tag::CONTACTS, params(ListContacts),
     responses((status = 200, description = "In no order that means anything.", body = List<Contact>)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_contacts(
     State(web): State<Arc<Web>>,
@@ -188,11 +186,10 @@ struct AskContact {
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
         (status = 201, description = "He was asked, or you are contacts now.", body = Contact),
-        Refuses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
+        ErrorResponses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn ask_contact(
+async fn request_contact(
     State(web): State<Arc<Web>>,
     caller: Caller,
     Json(AskContact { username }): Json<AskContact>,
@@ -212,7 +209,7 @@ async fn ask_contact(
 #[into_params(parameter_in = Path)]
 struct Somebody {
     /// His id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
@@ -225,8 +222,7 @@ async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/accept", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "You are contacts.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "You are contacts.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
     State(web): State<Arc<Web>>,
@@ -240,8 +236,7 @@ async fn accept_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/decline", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "His request is gone.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "His request is gone.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
     State(web): State<Arc<Web>>,
@@ -258,10 +253,9 @@ async fn decline_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid, RateLimited)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "He is blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
-async fn block(
+async fn block_user(
     State(web): State<Arc<Web>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
@@ -276,10 +270,9 @@ async fn block(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/unblock", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is not blocked any more.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "He is not blocked any more.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
-async fn unblock(
+async fn unblock_user(
     State(web): State<Arc<Web>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
@@ -293,8 +286,7 @@ async fn unblock(
 #[utoipa::path(
     delete, path = "/api/v1/contacts/{user_id}", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 204, description = "You are strangers."), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "You are strangers."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
     State(web): State<Arc<Web>>,
@@ -309,7 +301,7 @@ async fn remove_contact(
 #[serde(deny_unknown_fields)]
 struct OpenDirectRoom {
     /// With whom.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[schema(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
@@ -321,9 +313,8 @@ struct OpenDirectRoom {
     responses(
         (status = 201, description = "The room was made.", body = Room),
         (status = 200, description = "The room was there already.", body = Room),
-        Refuses<(NotContacts, NotFound, Invalid)>,
+        ErrorResponses<(NotContacts, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn open_direct_room(
     State(web): State<Arc<Web>>,

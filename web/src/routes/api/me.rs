@@ -17,7 +17,7 @@ use crate::{
     guard::Quota,
     objects::{Me, NotifyLevel, Settings, Theme},
     openapi::{
-        refuses::{BadCredentials, Forbidden, Invalid, Refuses, UsernameTaken},
+        errors::{BadCredentials, ErrorResponses, Forbidden, Invalid, UsernameTaken},
         tag,
     },
     problem::{self, Problem},
@@ -27,7 +27,7 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(me, change_me, delete_me))
+        .routes(routes!(get_me, change_me, delete_me))
         .routes(routes!(change_password))
         .routes(routes!(get_settings, change_settings))
 }
@@ -41,9 +41,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
 #[utoipa::path(
     get, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 200, description = "Oneself.", body = Me)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+async fn get_me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
     Ok(Json(web.accounts.me(who).await?))
 }
 
@@ -67,9 +66,8 @@ struct ChangeMe {
     patch, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses(
         (status = 200, description = "Oneself, as it is now.", body = Me),
-        Refuses<(Forbidden, UsernameTaken, Invalid)>,
+        ErrorResponses<(Forbidden, UsernameTaken, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_me(
     State(web): State<Arc<Web>>,
@@ -98,8 +96,7 @@ struct DeleteMe {
 /// again. The last administrator makes another one first. A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The account is gone."), Refuses<(BadCredentials, Forbidden)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The account is gone."), ErrorResponses<(BadCredentials, Forbidden)>),
 )]
 async fn delete_me(
     State(web): State<Arc<Web>>,
@@ -145,8 +142,7 @@ struct ChangePassword {
 /// access token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The new password holds."), Refuses<(BadCredentials, Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The new password holds."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),
 )]
 async fn change_password(
     State(web): State<Arc<Web>>,
@@ -168,7 +164,6 @@ async fn change_password(
 #[utoipa::path(
     get, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
     responses((status = 200, description = "The settings.", body = Settings)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn get_settings(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Settings>, Problem> {
     Ok(Json(web.accounts.settings(who).await?))
@@ -196,8 +191,7 @@ struct ChangeSettings {
 /// What is left out stays as it is.
 #[utoipa::path(
     patch, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
-    responses((status = 200, description = "All settings.", body = Settings), Refuses<Invalid>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "All settings.", body = Settings), ErrorResponses<Invalid>),
 )]
 async fn change_settings(
     State(web): State<Arc<Web>>,

@@ -18,7 +18,7 @@ use crate::{
     guard::{ClientAddress, Quota, Written},
     objects::Message,
     openapi::{
-        refuses::{Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited, Refuses},
+        errors::{ErrorResponses, Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
@@ -32,14 +32,14 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
         .routes(routes!(add_reaction, remove_reaction))
-        .routes(routes!(mark_read))
+        .routes(routes!(mark_room_read))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct OfRoom {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub(super) id: String,
 }
 
@@ -118,9 +118,8 @@ struct ListMessages {
     params(OfRoom, ListMessages),
     responses(
         (status = 200, description = "A page of them.", body = List<Message>),
-        Refuses<NotFound>,
+        ErrorResponses<NotFound>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_messages(
     State(web): State<Arc<Web>>,
@@ -170,9 +169,8 @@ struct PostMessage {
     responses(
         (status = 201, description = "It is posted.", body = Message),
         (status = 200, description = "It was posted before, with this id and content.", body = Message),
-        Refuses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
+        ErrorResponses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn post_message(
     State(web): State<Arc<Web>>,
@@ -204,8 +202,7 @@ async fn post_message(
 /// One message
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 200, description = "It.", body = Message), Refuses<NotFound>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "It.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
     State(web): State<Arc<Web>>,
@@ -230,9 +227,8 @@ struct EditMessage {
     patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
     responses(
         (status = 200, description = "As it is now.", body = Message),
-        Refuses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
+        ErrorResponses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn edit_message(
     State(web): State<Arc<Web>>,
@@ -252,8 +248,7 @@ async fn edit_message(
 /// For good, as its author, or as one who moderates its room. It stays listed as a stub without a body.
 #[utoipa::path(
     delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 204, description = "It is deleted."), Refuses<(NotFound, Forbidden)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It is deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
     State(web): State<Arc<Web>>,
@@ -272,9 +267,8 @@ async fn delete_message(
     put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
         (status = 204, description = "The emoji is on it."),
-        Refuses<(NotFound, NotContacts, Invalid, RateLimited)>,
+        ErrorResponses<(NotFound, NotContacts, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_reaction(
     State(web): State<Arc<Web>>,
@@ -290,9 +284,8 @@ async fn add_reaction(
     delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
         (status = 204, description = "The asker's emoji is not on it."),
-        Refuses<(NotFound, RateLimited)>,
+        ErrorResponses<(NotFound, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_reaction(
     State(web): State<Arc<Web>>,
@@ -330,10 +323,9 @@ struct MarkRead {
 /// side of a direct room sees the mark.
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
-    responses((status = 204, description = "It is noted."), Refuses<(NotFound, Invalid, RateLimited)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It is noted."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
-async fn mark_read(
+async fn mark_room_read(
     State(web): State<Arc<Web>>,
     headers: HeaderMap,
     Caller(caller): Caller,

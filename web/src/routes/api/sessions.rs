@@ -12,7 +12,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query, me::guessed};
 use crate::{
     objects::{NewPersonalToken, PersonalToken, Session},
     openapi::{
-        refuses::{BadCredentials, Forbidden, Invalid, Refuses},
+        errors::{BadCredentials, ErrorResponses, Forbidden, Invalid},
         tag,
     },
     problem::{self, Problem},
@@ -27,9 +27,9 @@ const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(sessions))
+        .routes(routes!(list_sessions))
         .routes(routes!(end_session))
-        .routes(routes!(tokens, make_token))
+        .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
 }
 
@@ -47,7 +47,7 @@ struct Page {
 #[into_params(parameter_in = Path)]
 struct ById {
     /// Its id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
 }
 
@@ -72,9 +72,8 @@ fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = tag::ACCOUNTS, params(Page),
     responses((status = 200, description = "The logins.", body = List<Session>)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn sessions(
+async fn list_sessions(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
@@ -88,8 +87,7 @@ async fn sessions(
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It has ended."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It has ended."), ErrorResponses<Forbidden>),
 )]
 async fn end_session(
     State(web): State<Arc<Web>>,
@@ -106,9 +104,8 @@ async fn end_session(
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = tag::ACCOUNTS, params(Page),
     responses((status = 200, description = "The tokens.", body = List<PersonalToken>)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn tokens(
+async fn list_tokens(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
@@ -138,11 +135,10 @@ struct MakeToken {
     post, path = "/api/v1/tokens", tag = tag::ACCOUNTS,
     responses(
         (status = 201, description = "The token is made.", body = NewPersonalToken),
-        Refuses<(BadCredentials, Forbidden, Invalid)>,
+        ErrorResponses<(BadCredentials, Forbidden, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn make_token(
+async fn create_token(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Json(body): Json<MakeToken>,
@@ -166,8 +162,7 @@ async fn make_token(
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It is good for nothing any more."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It is good for nothing any more."), ErrorResponses<Forbidden>),
 )]
 async fn revoke_token(
     State(web): State<Arc<Web>>,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     objects::{Invite, Room},
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -27,16 +27,16 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(invites, make_invite))
+        .routes(routes!(list_invites, create_invite))
         .routes(routes!(revoke_invite))
-        .routes(routes!(follow_invite))
+        .routes(routes!(accept_invite))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct OfInvite {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
     /// The invite's code.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
@@ -66,10 +66,9 @@ fn at(site: &Site, invite: Invite) -> Invite {
 /// For owners and moderators. Those that have expired or are used up stay until they are withdrawn, or make way.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Invite>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn invites(
+async fn list_invites(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -99,11 +98,10 @@ struct NewInvite {
     post, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom),
     responses(
         (status = 201, description = "The invite.", body = Invite),
-        Refuses<(Forbidden, NotFound, Invalid)>,
+        ErrorResponses<(Forbidden, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn make_invite(
+async fn create_invite(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -130,8 +128,7 @@ async fn make_invite(
 /// Owners and moderators may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/invites/{code}", tag = tag::ROOMS, params(OfInvite),
-    responses((status = 204, description = "It lets nobody in any more."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It lets nobody in any more."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn revoke_invite(
     State(web): State<Arc<Web>>,
@@ -149,10 +146,9 @@ async fn revoke_invite(
 /// used up is not there, nor is any for one who is banned from its room.
 #[utoipa::path(
     post, path = "/api/v1/invites/{code}", tag = tag::ROOMS, params(Code),
-    responses((status = 200, description = "The room.", body = Room), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn follow_invite(
+async fn accept_invite(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Path(of): Path<Code>,

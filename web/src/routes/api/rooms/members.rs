@@ -15,7 +15,7 @@ use super::{
 use crate::{
     objects::{Ban, Member, Role},
     openapi::{
-        refuses::{AlreadyExists, Forbidden, NotContacts, NotFound, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Forbidden, NotContacts, NotFound},
         tag,
     },
     problem::Problem,
@@ -24,9 +24,9 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(members, add_member))
+        .routes(routes!(list_members, add_member))
         .routes(routes!(change_member, remove_member))
-        .routes(routes!(bans))
+        .routes(routes!(list_bans))
         .routes(routes!(lift_ban))
 }
 
@@ -34,10 +34,10 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 #[into_params(parameter_in = Path)]
 struct OfMember {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
     /// The user's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
@@ -54,10 +54,9 @@ impl OfMember {
 /// For members. Owners first, then moderators, each by how long they are it: as they would inherit the room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Member>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn members(
+async fn list_members(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -72,7 +71,7 @@ async fn members(
 #[serde(deny_unknown_fields)]
 struct NewMember {
     /// A contact's id.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(format = "id", min_length = 1, max_length = 64)]
     user_id: String,
     /// `member` unless told otherwise; not above one's own.
     role: Option<Role>,
@@ -85,9 +84,8 @@ struct NewMember {
     post, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom),
     responses(
         (status = 201, description = "The member.", body = Member),
-        Refuses<(Forbidden, NotContacts, NotFound, AlreadyExists)>,
+        ErrorResponses<(Forbidden, NotContacts, NotFound, AlreadyExists)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_member(
     State(web): State<Arc<Web>>,
@@ -116,8 +114,7 @@ struct MemberPatch {
 /// in the list of its members, who may be the same.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 200, description = "As he is now.", body = Member), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "As he is now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_member(
     State(web): State<Arc<Web>>,
@@ -143,8 +140,7 @@ struct Removal {
 /// Owners may, and moderators among members. Who removes himself leaves.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember, Removal),
-    responses((status = 204, description = "He is no member."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "He is no member."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn remove_member(
     State(web): State<Arc<Web>>,
@@ -162,10 +158,9 @@ async fn remove_member(
 /// For owners and moderators.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/bans", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Ban>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn bans(
+async fn list_bans(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -179,8 +174,7 @@ async fn bans(
 /// Owners and moderators may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/bans/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 204, description = "He may join again."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "He may join again."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn lift_ban(
     State(web): State<Arc<Web>>,

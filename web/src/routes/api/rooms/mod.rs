@@ -15,7 +15,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query, messages::OfRoom};
 use crate::{
     objects::{NotifyLevel, Room, RoomKind, Visibility},
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -26,12 +26,12 @@ use crate::{
 /// All of them, with their members and invites.
 pub fn routes() -> OpenApiRouter<Arc<Web>> {
     OpenApiRouter::default()
-        .routes(routes!(my_rooms, open_room))
-        .routes(routes!(public_rooms))
+        .routes(routes!(list_rooms, create_room))
+        .routes(routes!(list_public_rooms))
         .routes(routes!(get_room, change_room, delete_room))
         .routes(routes!(join_room))
         .routes(routes!(leave_room))
-        .routes(routes!(get_notify, set_notify))
+        .routes(routes!(get_notify_level, set_notify_level))
         .merge(members::routes())
         .merge(invites::routes())
 }
@@ -81,10 +81,9 @@ struct NewRoom {
 /// Its maker owns it. When the answer arrives, the room is there on every reachable node. A user may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms", tag = tag::ROOMS,
-    responses((status = 201, description = "The room.", body = Room), Refuses<(Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
 )]
-async fn open_room(
+async fn create_room(
     State(web): State<Arc<Web>>,
     Caller(by): Caller,
     Json(body): Json<NewRoom>,
@@ -104,9 +103,8 @@ async fn open_room(
 #[utoipa::path(
     get, path = "/api/v1/rooms", tag = tag::ROOMS, params(Pages),
     responses((status = 200, description = "A page of them.", body = List<Room>)),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn my_rooms(
+async fn list_rooms(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Query(pages): Query<Pages>,
@@ -134,10 +132,9 @@ struct PublicRooms {
 /// of these a page may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
-    responses((status = 200, description = "A page of them.", body = List<Room>), Refuses<Invalid>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Room>), ErrorResponses<Invalid>),
 )]
-async fn public_rooms(
+async fn list_public_rooms(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
@@ -158,8 +155,7 @@ async fn public_rooms(
 /// One that the asker is in, or a public one; a quick room is shown to whoever knows its id. To others it is not there.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The room.", body = Room), Refuses<NotFound>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
 )]
 async fn get_room(
     State(web): State<Arc<Web>>,
@@ -193,9 +189,8 @@ struct RoomPatch {
     patch, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
     responses(
         (status = 200, description = "As it is now.", body = Room),
-        Refuses<(Forbidden, NotFound, Invalid)>,
+        ErrorResponses<(Forbidden, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_room(
     State(web): State<Arc<Web>>,
@@ -217,8 +212,7 @@ async fn change_room(
 /// With all that is in it, on every node, for good. Only owners may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "It is gone."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "It is gone."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
     State(web): State<Arc<Web>>,
@@ -235,8 +229,7 @@ async fn delete_room(
 /// contact who adds one. A room may have 10,000 members, and a user be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/join", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The room.", body = Room), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn join_room(
     State(web): State<Arc<Web>>,
@@ -252,8 +245,7 @@ async fn join_room(
 /// is deleted.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/leave", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "Left."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "Left."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
     State(web): State<Arc<Web>>,
@@ -275,10 +267,9 @@ struct Notify {
 /// As it is in one's settings, until one says otherwise of this room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The level.", body = Notify), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn get_notify(
+async fn get_notify_level(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
@@ -290,10 +281,9 @@ async fn get_notify(
 /// Say of what in a room one wants to be told
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The level.", body = Notify), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn set_notify(
+async fn set_notify_level(
     State(web): State<Arc<Web>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,

@@ -1,5 +1,5 @@
-//! How an operation says what it refuses: `responses((status = 200, …), Refuses<(NotFound, Forbidden)>)`.
-//! Each set of codes under one status becomes one shared response of the document.
+//! How an operation lists its errors: `responses((status = 200, …), ErrorResponses<(NotFound, Forbidden)>)`. Each set of
+//! codes under one status becomes one shared response; the body of all of them is the one schema `Problem`.
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
@@ -7,24 +7,21 @@ use axum::http::StatusCode;
 use starling_protocol::ErrorCode;
 use utoipa::{
     IntoResponses,
-    openapi::{
-        AllOfBuilder, Content, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
-        schema::Schema,
-    },
+    openapi::{Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, schema::Schema},
 };
 
-use super::header_ref;
+use super::components::{REQUEST_ID, RETRY_AFTER, header_ref};
 
-/// The responses of an operation that refuses with these codes: a marker below, or a tuple of them.
-pub struct Refuses<T>(PhantomData<T>);
+/// The responses with these codes: a marker below, or a tuple of them.
+pub struct ErrorResponses<T>(PhantomData<T>);
 
-/// Which codes a marker, or a tuple of markers, stands for.
+/// The codes of a marker, or of a tuple of markers.
 pub trait Codes {
-    /// Adds them.
+    /// Adds the codes.
     fn codes(into: &mut Vec<ErrorCode>);
 }
 
-/// Declares a marker for every code, with what it tells the reader of the documentation.
+/// Declares a marker for every code, and its meaning.
 macro_rules! markers {
     ($($name:ident: $meaning:literal,)*) => {
         fn meaning(code: ErrorCode) -> &'static str {
@@ -92,7 +89,7 @@ tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 tuples!(A B C D E F G H I);
 
-impl<T: Codes> IntoResponses for Refuses<T> {
+impl<T: Codes> IntoResponses for ErrorResponses<T> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut codes = Vec::new();
         T::codes(&mut codes);
@@ -104,10 +101,10 @@ impl<T: Codes> IntoResponses for Refuses<T> {
     }
 }
 
-/// As [`Refuses`], on a page for people.
-pub struct Shown<T>(PhantomData<T>);
+/// As [`ErrorResponses`], shown as pages for people.
+pub struct HtmlErrorResponses<T>(PhantomData<T>);
 
-impl<T: Codes> IntoResponses for Shown<T> {
+impl<T: Codes> IntoResponses for HtmlErrorResponses<T> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut codes = Vec::new();
         T::codes(&mut codes);
@@ -164,28 +161,30 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
     let status = codes.first()?.status();
     let meanings: Vec<_> =
         codes.iter().map(|&code| format!("`{}`: {}.", code.as_str(), meaning(code))).collect();
-    let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
-    let narrowed = ObjectBuilder::new()
-        .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
-        .property("code", word(&words));
-    let problem = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
+    let problem = Ref::from_schema_name("Problem");
     let mut response = ResponseBuilder::new()
         .description(meanings.join("\n"))
-        .content(PROBLEM, Content::new(Some(Schema::from(problem))))
-        .header_ref("x-request-id", header_ref("x-request-id"));
+        .content(PROBLEM, Content::new(Some(problem)))
+        .header_ref(REQUEST_ID, header_ref(REQUEST_ID));
     let retried = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
     if retried.contains(&status) {
-        response = response.header_ref("retry-after", header_ref("retry-after"));
+        response = response.header_ref(RETRY_AFTER, header_ref(RETRY_AFTER));
     }
     let name = reference.ref_location[PREFIX.len()..].to_owned();
     Some((name, response.build()))
 }
 
-fn word(words: &[&str]) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+/// All codes: status, code and meaning.
+pub fn all() -> impl Iterator<Item = (u16, &'static str, &'static str)> {
+    ErrorCode::ALL.into_iter().map(|code| (code.status(), code.as_str(), meaning(code)))
 }
 
-/// The schema of a problem's `code`.
-pub fn code_schema() -> Object {
-    word(&ErrorCode::ALL.map(ErrorCode::as_str))
+/// The schema of `code`, with the meaning of each.
+pub(super) fn code_schema() -> RefOr<Schema> {
+    let lines: Vec<_> =
+        all().map(|(status, code, meaning)| format!("- `{code}` ({status}): {meaning}")).collect();
+    let words = ErrorCode::ALL.map(ErrorCode::as_str);
+    let description = format!("The stable code that programs match on.\n\n{}", lines.join("\n"));
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    schema.description(Some(description)).into()
 }
