@@ -120,8 +120,8 @@ impl<'a> MessageObject<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
-    /// The first frame of every connection. Its cursor covers nothing: up to 50 earlier messages follow, and then a
-    /// `cursor` frame with one that covers them.
+    /// The first frame of every connection. On a first connection its cursor covers nothing until the history has arrived
+    /// and a `cursor` frame follows; on a resume it is the one that you sent.
     Welcome {
         /// The room's id.
         #[serde(rename = "roomID")]
@@ -133,7 +133,7 @@ pub enum ServerFrame<'a> {
         node: String,
         /// The cursor to reconnect with until a `cursor` frame brings the next one.
         cursor: &'a str,
-        /// The names of all who are in the room.
+        /// The names of the people in the room, 10,000 at most.
         users: Vec<String>,
         /// Addresses where programs may reconnect.
         public_urls: Vec<String>,

@@ -21,7 +21,7 @@ to any node with `?cursor=` and `?after=`, the greatest `pos` that you have show
 you missed, then a `cursor` frame, then goes on live. It may send something twice: replace by id. Send every post that was \
 not acked again with the same id: it is posted once.
 
-**`resync`.** The server could not continue from your cursor, because it is too old or from another service. Drop what you \
+**Resync.** A `resync` says that the server could not continue from your cursor, because it is too old or from another service: drop what you \
 show and load it again: with the list operations of the OpenAPI document, or, in a quick room, from the messages that \
 follow.
 

@@ -49,15 +49,15 @@ pub mod tag {
 
 const TAGS: [(&str, &str); 8] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
-    (tag::LIVE, "What happens, as it happens: one WebSocket for all rooms and contacts."),
-    (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
-    (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
-    (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
+    (tag::LIVE, "One WebSocket for everything that concerns you."),
+    (tag::CONTACTS, "Search, requests and their answers, blocks, direct rooms."),
+    (tag::ROOMS, "Rooms of members: find, join and manage them; members, invites and bans."),
+    (tag::MESSAGES, "Messages in rooms of members: post, edit, delete, react, mark as read."),
     (
         tag::ACCOUNTS,
-        "Register, log in, stay logged in; one's profile, settings, sessions and personal access tokens.",
+        "Register, log in, stay logged in; your profile, settings, sessions and personal access tokens.",
     ),
-    (tag::ADMINISTRATION, "All accounts, for those who administer the service."),
+    (tag::ADMINISTRATION, "All accounts, for administrators."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];
 
@@ -241,5 +241,18 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
             // Another site's page made the browser ask, with the cookie.
             errors::add(responses, ErrorCode::Forbidden);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise: a generated client finds the public address first, and the node itself where there is none.
+    #[test]
+    fn the_public_address_is_the_first_server() {
+        let urls = |public| servers(public).into_iter().map(|server| server.url).collect::<Vec<_>>();
+        assert_eq!(urls(Some("https://chat.example/")), ["https://chat.example", "/"]);
+        assert_eq!(urls(None), ["/"]);
     }
 }

@@ -31,7 +31,7 @@ pub fn metrics_routes() -> OpenApiRouter<Arc<Web>> {
 struct Health {
     /// `alive` or `ready`.
     status: &'static str,
-    /// What is wrong without keeping the node from serving.
+    /// What is wrong although the node serves.
     errors: Vec<String>,
 }
 
@@ -43,32 +43,32 @@ struct NotReady {
     reasons: Vec<String>,
 }
 
-/// Whether the process runs
+/// Check whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
+    responses((status = 200, description = "It runs. `errors` says what is wrong with it nevertheless.", body = Health)),
     security(()),
 )]
 async fn check_liveness(State(web): State<Arc<Web>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
-/// The same as `/livez`
+/// Check whether the process runs, as `/livez` does
 #[utoipa::path(
     get, path = "/healthz", tag = tag::OPERATIONS,
-    responses((status = 200, description = "The process runs.", body = Health)),
+    responses((status = 200, description = "It runs.", body = Health)),
     security(()),
 )]
 async fn check_health(web: State<Arc<Web>>) -> Json<Health> {
     check_liveness(web).await
 }
 
-/// Whether the node wants traffic
+/// Check whether the node takes traffic
 #[utoipa::path(
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "It does.", body = Health),
-        (status = 503, description = "It does not, and says why.", body = NotReady, headers(
+        (status = 200, description = "It takes traffic.", body = Health),
+        (status = 503, description = "It does not, for these reasons.", body = NotReady, headers(
             ("retry-after" = u64, description = "Seconds after which to ask again."),
         )),
     ),
@@ -88,13 +88,13 @@ async fn check_readiness(State(web): State<Arc<Web>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }
 
-/// Figures for Prometheus
+/// Get the metrics, for Prometheus
 ///
 /// As text in `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
+        (status = 200, description = "All metrics.", body = String, content_type = "application/openmetrics-text"),
     ),
     security(()),
 )]

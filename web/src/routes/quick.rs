@@ -78,14 +78,14 @@ struct RoomMade {
     room: String,
 }
 
-/// Make a room
+/// Create a quick room
 ///
-/// The body may be empty. When the answer arrives, the room is there on every reachable node.
+/// The body may be empty. When the answer arrives, the room exists on every reachable node.
 #[utoipa::path(
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room is made.", body = RoomMade, links(
+        (status = 201, description = "The room was created.", body = RoomMade, links(
             ("exists" = (operation_id = "checkQuickRoom", parameters(("roomID" = "$response.body#/roomID")))),
             ("messages" = (operation_id = "listQuickMessages", parameters(("roomID" = "$response.body#/roomID")))),
             ("talk" = (operation_id = "openQuickSocket", parameters(("roomID" = "$response.body#/roomID")))),
@@ -124,17 +124,17 @@ struct RoomExists {
 
 #[derive(Serialize, ToSchema)]
 struct Exists {
-    /// Whether it does.
+    /// Whether the room exists.
     exists: bool,
 }
 
-/// Whether there is such a room
+/// Check whether a quick room exists
 ///
-/// 'No' is only said after asking the reachable nodes.
+/// The node asks all reachable nodes before it answers no.
 #[utoipa::path(
     get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
-        (status = 200, description = "Yes or no.", body = Exists),
+        (status = 200, description = "Whether it exists.", body = Exists),
         ErrorResponses<(BadRequest, GuestsDisabled)>,
     ),
     security(()),
@@ -162,13 +162,13 @@ struct RoomMessages {
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The `pos` of a message: those before it.
+    /// The `pos` of a message: list those before it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
     /// The `next` of a page; the same as `before`, which wins.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
-    /// Messages on a page.
+    /// The most messages on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
@@ -177,14 +177,14 @@ struct RoomMessages {
 /// What [`List`] lists here, under the name that the document has for it.
 type QuickMessage = MessageObject<'static>;
 
-/// Earlier messages
+/// List the messages of a quick room
 ///
 /// Newest first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
     params(RoomMessages, CursorHeader),
     responses(
-        (status = 200, description = "A page of them.", body = List<QuickMessage>),
+        (status = 200, description = "A page of messages.", body = List<QuickMessage>),
         ErrorResponses<(BadRequest, GuestsDisabled, NotFound)>,
     ),
     security(()),

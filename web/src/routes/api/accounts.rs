@@ -46,16 +46,17 @@ pub fn client(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Cli
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// Capitals are taken for small letters.
+    /// The username, in any case of letters.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     pub username: String,
-    /// 8 characters to 256 bytes, not among the commonest, and not made of the username or the name of the service.
+    /// The password: 8 characters to 256 bytes, none of the most common, and not made of the username or the name of the
+    /// service.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     pub password: String,
-    /// What to be shown as, if not as the username.
+    /// The name to show, unless it is the username.
     #[schema(min_length = 1, max_length = 64)]
     pub display_name: Option<String>,
-    /// An invite to a room, where registration wants one: it is used, and one becomes a member of the room.
+    /// An invite to a room, if registration requires one. You become a member of that room.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub invite: Option<String>,
 }
@@ -79,14 +80,13 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     Ok(Registration { username, password: Secret(body.password), display_name, door })
 }
 
-/// Register
+/// Register an account and log in
 ///
-/// Makes an account and logs in. When the answer arrives the name is certain, and the account is there on every
-/// reachable node.
+/// When the answer arrives, the name is yours, and the account exists on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/register", tag = tag::ACCOUNTS,
     responses(
-        (status = 201, description = "The account is made.", body = LoggedIn),
+        (status = 201, description = "The account was created.", body = LoggedIn),
         ErrorResponses<(RegistrationClosed, UsernameTaken, Invalid)>,
     ),
     security(()),
@@ -152,19 +152,20 @@ fn concerns(LoggedIn { user, .. }: &LoggedIn) -> Concerns {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
-    /// The name; after a rename the old one, or the new one.
+    /// The username. After a rename, the old and the new one work.
     username: String,
+    /// The password.
     #[schema(format = Password)]
     password: String,
 }
 
 /// Log in
 ///
-/// Opens a session. An unknown name and a wrong password are not told apart.
+/// Starts a session. The answer to an unknown name and to a wrong password is the same.
 #[utoipa::path(
     post, path = "/api/v1/login", tag = tag::ACCOUNTS,
     responses(
-        (status = 200, description = "Logged in.", body = LoggedIn),
+        (status = 200, description = "You are logged in.", body = LoggedIn),
         ErrorResponses<(BadCredentials, RateLimited)>,
     ),
     security(()),
@@ -183,18 +184,19 @@ async fn log_in_user(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Refresh {
-    /// The last one received.
+    /// The last refresh token that you received.
     refresh_token: String,
 }
 
-/// Refresh
+/// Refresh the session
 ///
-/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until its successor
-/// is used; used after that it ends the session, for two hold it. A session ends 30 days after its last refresh.
+/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until the next one is
+/// used. Used after that, it ends the session, because somebody else may have it. A session ends 30 days after its last
+/// refresh.
 #[utoipa::path(
     post, path = "/api/v1/refresh", tag = tag::ACCOUNTS,
     responses(
-        (status = 200, description = "The session goes on.", body = LoggedIn),
+        (status = 200, description = "The session continues.", body = LoggedIn),
         ErrorResponses<Unauthenticated>,
     ),
     security(()),
@@ -210,14 +212,15 @@ async fn refresh_session(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all logins, not only this one. Personal access tokens stay, and may not do this.
+    /// Whether to end all sessions, not only this one. Personal access tokens stay. A personal access token may not do
+    /// this.
     #[serde(default)]
     all: bool,
 }
 
 /// Log out
 ///
-/// Ends the session. When the answer arrives it has ended on every reachable node.
+/// When the answer arrives, the session has ended on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),

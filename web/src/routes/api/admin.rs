@@ -32,10 +32,10 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Users {
-    /// Only those whose username begins so.
+    /// The beginning of a username.
     #[param(max_length = 32)]
     q: Option<String>,
-    /// Accounts on a page.
+    /// The most accounts on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
@@ -44,12 +44,12 @@ struct Users {
     cursor: Option<PageMark>,
 }
 
-/// All accounts
+/// List all accounts
 ///
-/// In the order of their usernames.
+/// By username.
 #[utoipa::path(
     get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
-    responses((status = 200, description = "A page of them.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
+    responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn list_users(
     State(web): State<Arc<Web>>,
@@ -75,19 +75,19 @@ fn foreign_mark() -> Problem {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ManagedUserChange {
-    /// Whether it administers the service.
+    /// Whether the user is an administrator.
     admin: Option<bool>,
-    /// Whether it is shut out: that ends its sessions and tokens for good.
+    /// Whether the account is disabled. That ends its sessions and tokens for good.
     disabled: Option<bool>,
 }
 
-/// Change what an account may
+/// Change an account
 ///
-/// The last administrator can neither be demoted nor shut out. A personal token may not do this: log in.
+/// The last administrator can be neither demoted nor disabled. A personal access token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The user's id.")),
-    responses((status = 200, description = "As it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 200, description = "The account as it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_user(
     State(web): State<Arc<Web>>,
@@ -107,10 +107,10 @@ struct ManagedRoomChange {
     owner: String,
 }
 
-/// Give a room an owner
+/// Make a member an owner of a room
 ///
-/// For rooms that nobody looks after any more. A room whose owners were all shut out or deleted belongs to its
-/// longest-standing moderator, or else member, by itself. A personal token may not do this: log in.
+/// For rooms that nobody manages any more. A room whose owners were all disabled or deleted belongs to its longest-standing
+/// moderator, or else member, by itself. A personal access token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The room's id.")),
@@ -130,16 +130,16 @@ async fn add_room_owner(
 
 #[derive(Serialize, ToSchema)]
 struct ResetLink {
-    /// To be given to the account's owner: the page on which a new password is chosen.
+    /// The link to give to the user: a page to choose a new password.
     url: String,
-    /// Until when.
+    /// The time at which the link expires.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// Make a link with which a user chooses a new password
+/// Create a link to reset a password
 ///
-/// It works once, within 24 hours, and ends earlier links of that user. A personal token may not do this: log in.
+/// It works once, within 24 hours, and ends earlier links of that user. A personal access token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The user's id.")),

@@ -100,7 +100,7 @@ fn somebody_else(Caller(caller): Caller, other: UserId, field: &'static str) -> 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct SearchPeople {
-    /// How a username or a display name begins, in any case of letters.
+    /// The beginning of a username or display name, in any case of letters.
     #[param(min_length = 2, max_length = 64)]
     q: String,
     #[serde(default)]
@@ -112,12 +112,12 @@ struct SearchPeople {
 
 /// Search people
 ///
-/// By the beginning of their username or display name: 20 of them at most, on however many pages. More of the name finds
-/// who is not among them.
+/// By the beginning of their username or display name: 20 people at most, on all pages together. Type more of the name
+/// to find others.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = tag::CONTACTS, params(SearchPeople),
     responses(
-        (status = 200, description = "Some of those who are called so.", body = List<User>),
+        (status = 200, description = "People with such a name.", body = List<User>),
         ErrorResponses<(Invalid, RateLimited)>,
     ),
 )]
@@ -142,7 +142,7 @@ async fn search_people(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListContacts {
-    /// Only those who stand so; all four if it is left out.
+    /// Only these states. Left out: all four.
     #[serde(default)]
     #[param(style = Form, explode = false, inline)]
     state: States,
@@ -153,10 +153,10 @@ struct ListContacts {
     cursor: Option<PageMark>,
 }
 
-/// My contacts, requests and blocks
+/// List your contacts, requests and blocks
 #[utoipa::path(
     get, path = "/api/v1/contacts", tag = tag::CONTACTS, params(ListContacts),
-    responses((status = 200, description = "In no order that means anything.", body = List<Contact>)),
+    responses((status = 200, description = "A page of them, in no particular order.", body = List<Contact>)),
 )]
 async fn list_contacts(
     State(web): State<Arc<Web>>,
@@ -174,18 +174,18 @@ async fn list_contacts(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AskContact {
-    /// Whom: the name under which he is shown.
+    /// The name of the person.
     #[schema(min_length = 1, max_length = 64)]
     username: String,
 }
 
-/// Ask somebody to be a contact
+/// Send a contact request
 ///
-/// If he has asked already, you are contacts at once.
+/// If they sent you a request before, you are contacts at once.
 #[utoipa::path(
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
-        (status = 201, description = "He was asked, or you are contacts now.", body = Contact),
+        (status = 201, description = "The request was sent, or you are contacts now.", body = Contact),
         ErrorResponses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
     ),
 )]
@@ -208,7 +208,7 @@ async fn request_contact(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct Somebody {
-    /// His id.
+    /// The id of the person.
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
@@ -222,7 +222,7 @@ async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/accept", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "You are contacts.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
+    responses((status = 200, description = "You are contacts now.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
     State(web): State<Arc<Web>>,
@@ -236,7 +236,7 @@ async fn accept_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/decline", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "His request is gone.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
+    responses((status = 200, description = "The request was declined.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
     State(web): State<Arc<Web>>,
@@ -248,12 +248,12 @@ async fn decline_contact(
 
 /// Block somebody
 ///
-/// You see no requests, messages, presence or typing of his any more, and he no presence or typing of yours. He is not
-/// told: to him it looks as if you had declined.
+/// You no longer see their requests, messages, presence or typing, and they no longer see your presence or typing. They
+/// are not told: to them it looks as if you had declined.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
+    responses((status = 200, description = "They are blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn block_user(
     State(web): State<Arc<Web>>,
@@ -266,11 +266,11 @@ async fn block_user(
 
 /// Unblock somebody
 ///
-/// You are strangers then: what he asked meanwhile is void.
+/// You are strangers then. A request that they sent meanwhile is void.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/unblock", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is not blocked any more.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
+    responses((status = 200, description = "They are no longer blocked.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn unblock_user(
     State(web): State<Arc<Web>>,
@@ -280,13 +280,13 @@ async fn unblock_user(
     act(&web, caller, ContactAct::Unblock, &user_id).await
 }
 
-/// Remove a contact, or a request
+/// Remove a contact or a request
 ///
-/// Of either side. Whom you have blocked stays blocked: unblock him.
+/// Requests of either side. Somebody whom you blocked stays blocked: unblock them instead.
 #[utoipa::path(
     delete, path = "/api/v1/contacts/{user_id}", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 204, description = "You are strangers."), ErrorResponses<(NotFound, Invalid)>),
+    responses((status = 204, description = "You are strangers now."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
     State(web): State<Arc<Web>>,
@@ -300,19 +300,19 @@ async fn remove_contact(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OpenDirectRoom {
-    /// With whom.
+    /// The id of the contact.
     #[schema(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
-/// Open the room of two
+/// Open the direct room with a contact
 ///
-/// Contacts have one room of their own, the same whoever of them opens it.
+/// Two contacts have one direct room, whoever of them opens it.
 #[utoipa::path(
     post, path = "/api/v1/direct", tag = tag::CONTACTS,
     responses(
-        (status = 201, description = "The room was made.", body = Room),
-        (status = 200, description = "The room was there already.", body = Room),
+        (status = 201, description = "The room was created.", body = Room),
+        (status = 200, description = "The room existed already.", body = Room),
         ErrorResponses<(NotContacts, NotFound, Invalid)>,
     ),
 )]

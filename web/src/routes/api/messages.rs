@@ -92,13 +92,13 @@ fn count(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListMessages {
-    /// The id of a message: the newest before it.
+    /// The id of a message: list the newest before it.
     #[param(value_type = Option<String>, format = "uuid")]
     before: Option<MessageId>,
-    /// The id of a message: the oldest after it. Wins over `before`.
+    /// The id of a message: list the oldest after it. Wins over `before`.
     #[param(value_type = Option<String>, format = "uuid")]
     after: Option<MessageId>,
-    /// The id of a message: it and as many on either side. Wins over `before` and `after`.
+    /// The id of a message: list it and as many on either side. Wins over `before` and `after`.
     #[param(value_type = Option<String>, format = "uuid")]
     around: Option<MessageId>,
     #[serde(default)]
@@ -109,15 +109,15 @@ struct ListMessages {
     cursor: Option<PageMark>,
 }
 
-/// Messages of a room
+/// List the messages of a room
 ///
-/// The newest first. Those that were deleted are listed as stubs; those by people whom the asker has blocked are not
-/// listed, and may leave a page shorter than its limit.
+/// The newest first. A deleted message is listed without its body. Messages by people whom you blocked are not listed, so a
+/// page may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
     params(OfRoom, ListMessages),
     responses(
-        (status = 200, description = "A page of them.", body = List<Message>),
+        (status = 200, description = "A page of messages.", body = List<Message>),
         ErrorResponses<NotFound>,
     ),
 )]
@@ -144,13 +144,13 @@ async fn list_messages(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PostMessage {
-    /// The sender's own id for it, so that it can be sent again: it is posted once.
+    /// Your own id for the message. Send it again with the same id if you get no answer: it is posted once.
     #[schema(format = "uuid")]
     id: Option<String>,
-    /// Markdown.
+    /// The text, in Markdown.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
-    /// The id of the message of this room that it answers.
+    /// The id of the message of this room that this one answers.
     #[schema(format = "uuid")]
     reply_to: Option<String>,
     /// Files cannot be attached yet.
@@ -159,16 +159,16 @@ struct PostMessage {
     file_ids: Vec<String>,
 }
 
-/// Post
+/// Post a message
 ///
-/// Answers once the message is on as many nodes as configured, or after the configured wait. `@name` of members of the
-/// room names them.
+/// The answer comes once the message is on as many nodes as configured, or after the configured wait. `@name` mentions a
+/// member of the room.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
     params(OfRoom),
     responses(
-        (status = 201, description = "It is posted.", body = Message),
-        (status = 200, description = "It was posted before, with this id and content.", body = Message),
+        (status = 201, description = "The message was posted.", body = Message),
+        (status = 200, description = "Already posted with this id and content.", body = Message),
         ErrorResponses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
     ),
 )]
@@ -199,10 +199,10 @@ async fn post_message(
     Ok((status, Json(message)).into_response())
 }
 
-/// One message
+/// Get a message
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 200, description = "It.", body = Message), ErrorResponses<NotFound>),
+    responses((status = 200, description = "The message.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
     State(web): State<Arc<Web>>,
@@ -215,18 +215,18 @@ async fn get_message(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EditMessage {
-    /// What it says from now on.
+    /// The new text.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
 }
 
 /// Edit a message
 ///
-/// As its author, 100 times at most.
+/// Only its author may, 100 times at most.
 #[utoipa::path(
     patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
     responses(
-        (status = 200, description = "As it is now.", body = Message),
+        (status = 200, description = "The message as it is now.", body = Message),
         ErrorResponses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
     ),
 )]
@@ -245,10 +245,10 @@ async fn edit_message(
 
 /// Delete a message
 ///
-/// For good, as its author, or as one who moderates its room. It stays listed as a stub without a body.
+/// For good. Its author may, and owners and moderators of its room. It stays listed without its body.
 #[utoipa::path(
     delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 204, description = "It is deleted."), ErrorResponses<(NotFound, Forbidden)>),
+    responses((status = 204, description = "The message was deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
     State(web): State<Arc<Web>>,
@@ -261,12 +261,12 @@ async fn delete_message(
 
 /// React to a message
 ///
-/// A message takes 50 different emoji at most, and 1,000 reactions; 50 different emoji of one user. Of the latter two those
-/// count that were taken back.
+/// A message takes at most 50 different emoji and 1,000 reactions, and at most 50 different emoji of one user. Reactions
+/// that were removed count for the last two.
 #[utoipa::path(
     put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
-        (status = 204, description = "The emoji is on it."),
+        (status = 204, description = "The reaction is on the message."),
         ErrorResponses<(NotFound, NotContacts, Invalid, RateLimited)>,
     ),
 )]
@@ -279,11 +279,11 @@ async fn add_reaction(
     react(&web, caller, client, &of, true).await
 }
 
-/// Take a reaction back
+/// Remove a reaction
 #[utoipa::path(
     delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
-        (status = 204, description = "The asker's emoji is not on it."),
+        (status = 204, description = "The reaction is not on the message."),
         ErrorResponses<(NotFound, RateLimited)>,
     ),
 )]
@@ -312,18 +312,18 @@ async fn react(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MarkRead {
-    /// The last message that was read.
+    /// The id of the last message that you have read.
     #[schema(format = "uuid")]
     message_id: String,
 }
 
-/// Say how far one has read
+/// Mark a room as read up to a message
 ///
-/// A mark only moves on. What the cursor that comes along does not cover stays unread, wherever it sorts. The other
-/// side of a direct room sees the mark.
+/// The mark only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. The other
+/// person in a direct room sees the mark.
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
-    responses((status = 204, description = "It is noted."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
+    responses((status = 204, description = "The room is marked."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn mark_room_read(
     State(web): State<Arc<Web>>,

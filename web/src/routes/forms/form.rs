@@ -112,7 +112,7 @@ pub fn brought(headers: &HeaderMap) -> Vec<&'static str> {
     [HOST_COOKIE, COOKIE].into_iter().filter(|name| brings_cookie(headers, name)).collect()
 }
 
-/// AllowedInputs these cookies away.
+/// Takes these cookies away.
 pub fn without_cookies(response: Response, names: &[&'static str]) -> Response {
     names.iter().fold(response, |response, name| with_cookie(response, name, "", 0))
 }

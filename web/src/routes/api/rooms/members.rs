@@ -49,9 +49,10 @@ impl OfMember {
     }
 }
 
-/// The members of a room
+/// List the members of a room
 ///
-/// For members. Owners first, then moderators, each by how long they are it: as they would inherit the room.
+/// Members may. Owners first, then moderators, each by how long they have been one: the order in which they would inherit
+/// the room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom, Pages),
     responses((status = 200, description = "A page of them.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
@@ -70,16 +71,16 @@ async fn list_members(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMember {
-    /// A contact's id.
+    /// The id of a contact.
     #[schema(format = "id", min_length = 1, max_length = 64)]
     user_id: String,
-    /// `member` unless told otherwise; not above one's own.
+    /// The role: `member` if you leave it out. You can't assign a role above your own.
     role: Option<Role>,
 }
 
 /// Add a contact to a room
 ///
-/// Owners and moderators may. Others than contacts are sent an invite.
+/// Owners and moderators may. Send an invite to people who are not your contacts.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom),
     responses(
@@ -104,17 +105,17 @@ async fn add_member(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MemberPatch {
-    /// Not above one's own.
+    /// The new role. You can't assign a role above your own.
     role: Role,
 }
 
-/// Give a member another role
+/// Change the role of a member
 ///
-/// Owners may, and moderators among members; everybody may step down. A room that has no owner then belongs to the first
-/// in the list of its members, who may be the same.
+/// Owners may. Moderators may for members. Everybody may step down. A room without an owner then belongs to the first in the
+/// list of its members, who may be the same person.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 200, description = "As he is now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 200, description = "The member as they are now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_member(
     State(web): State<Arc<Web>>,
@@ -129,7 +130,7 @@ async fn change_member(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Removal {
-    /// Whether he may not come back. He need not be a member then.
+    /// Whether to ban them too. They need not be a member then.
     #[serde(default)]
     #[param(default = false)]
     ban: bool,
@@ -137,10 +138,10 @@ struct Removal {
 
 /// Remove a member
 ///
-/// Owners may, and moderators among members. Who removes himself leaves.
+/// Owners may. Moderators may remove members. If you remove yourself, you leave.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember, Removal),
-    responses((status = 204, description = "He is no member."), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 204, description = "They are not a member."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn remove_member(
     State(web): State<Arc<Web>>,
@@ -153,9 +154,9 @@ async fn remove_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who is banned from a room
+/// List the bans of a room
 ///
-/// For owners and moderators.
+/// Owners and moderators may.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/bans", tag = tag::ROOMS, params(OfRoom, Pages),
     responses((status = 200, description = "A page of them.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
@@ -174,7 +175,7 @@ async fn list_bans(
 /// Owners and moderators may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/bans/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 204, description = "He may join again."), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 204, description = "They may join again."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn lift_ban(
     State(web): State<Arc<Web>>,

@@ -67,18 +67,19 @@ impl<T> From<Page<T>> for List<T> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRoom {
-    /// Trimmed, and without control characters.
+    /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: String,
-    /// Trimmed, and without control characters; may be empty.
+    /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
+    /// Who may find the room and join it.
     visibility: Visibility,
 }
 
-/// Make a room
+/// Create a room
 ///
-/// Its maker owns it. When the answer arrives, the room is there on every reachable node. A user may be in 500 rooms.
+/// You are its owner. When the answer arrives, the room exists on every reachable node. You may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms", tag = tag::ROOMS,
     responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
@@ -96,13 +97,13 @@ async fn create_room(
     Ok((StatusCode::CREATED, Json(web.member_rooms.open(by.user, room).await?)))
 }
 
-/// The rooms that one is in
+/// List your rooms
 ///
-/// Direct rooms among them. Where something was said last, or which one has joined last, comes first; while one goes
-/// from page to page, each room keeps its place.
+/// Direct rooms too. The room with the latest message, or that you joined last, comes first. The order stays the same from
+/// page to page.
 #[utoipa::path(
     get, path = "/api/v1/rooms", tag = tag::ROOMS, params(Pages),
-    responses((status = 200, description = "A page of them.", body = List<Room>)),
+    responses((status = 200, description = "A page of rooms.", body = List<Room>)),
 )]
 async fn list_rooms(
     State(web): State<Arc<Web>>,
@@ -115,7 +116,7 @@ async fn list_rooms(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct PublicRooms {
-    /// Only those whose names begin so, in any case of letters.
+    /// The beginning of a name, in any case of letters.
     #[param(max_length = 80)]
     q: Option<String>,
     #[serde(default)]
@@ -126,13 +127,12 @@ struct PublicRooms {
     cursor: Option<PageMark>,
 }
 
-/// The rooms that one may join
+/// List the public rooms that you may join
 ///
-/// All public ones in the order of their names, but none in which one is already or from which one is banned; because
-/// of these a page may be shorter than its limit.
+/// By name, without those that you are in or banned from. A page may therefore be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
-    responses((status = 200, description = "A page of them.", body = List<Room>), ErrorResponses<Invalid>),
+    responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
 )]
 async fn list_public_rooms(
     State(web): State<Arc<Web>>,
@@ -150,9 +150,9 @@ async fn list_public_rooms(
     Ok(Json(web.member_rooms.public(who.user, beginning, part(limit, cursor)?).await?.into()))
 }
 
-/// A room
+/// Get a room
 ///
-/// One that the asker is in, or a public one; a quick room is shown to whoever knows its id. To others it is not there.
+/// One of your rooms, a public room, or a quick room. The answer is 404 for any other.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
@@ -172,23 +172,23 @@ async fn get_room(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoomPatch {
-    /// Trimmed, and without control characters.
+    /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
-    /// Trimmed, and without control characters; may be empty.
+    /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
-    /// The owner's to decide.
+    /// Who may find the room and join it. Only owners may change it.
     visibility: Option<Visibility>,
 }
 
 /// Change a room
 ///
-/// Owners and moderators change its name and its topic, owners who may find it.
+/// Owners and moderators may change its name and topic, owners its visibility.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
     responses(
-        (status = 200, description = "As it is now.", body = Room),
+        (status = 200, description = "The room as it is now.", body = Room),
         ErrorResponses<(Forbidden, NotFound, Invalid)>,
     ),
 )]
@@ -209,10 +209,10 @@ async fn change_room(
 
 /// Delete a room
 ///
-/// With all that is in it, on every node, for good. Only owners may.
+/// With its messages, on every node, for good. Only owners may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "It is gone."), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 204, description = "The room was deleted."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
     State(web): State<Arc<Web>>,
@@ -225,8 +225,8 @@ async fn delete_room(
 
 /// Join a public room
 ///
-/// Nothing changes for who is in it. Whoever is banned is refused; private rooms are entered by an invite, or by a
-/// contact who adds one. A room may have 10,000 members, and a user be in 500 rooms.
+/// Nothing changes if you are in it. You are refused if you are banned. To join a private room you need an invite, or a
+/// contact who adds you. A room may have 10,000 members, and you may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/join", tag = tag::ROOMS, params(OfRoom),
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
@@ -241,11 +241,11 @@ async fn join_room(
 
 /// Leave a room
 ///
-/// A room that is left without an owner belongs to its longest-standing moderator, else member; with its last member it
-/// is deleted.
+/// A room without an owner then belongs to its longest-standing moderator, or else member. A room without members is
+/// deleted.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/leave", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "Left."), ErrorResponses<(Forbidden, NotFound)>),
+    responses((status = 204, description = "You left the room."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
     State(web): State<Arc<Web>>,
@@ -259,12 +259,13 @@ async fn leave_room(
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Notify {
+    /// What to notify about.
     level: NotifyLevel,
 }
 
-/// Of what in a room one wants to be told
+/// Get the notification level of a room
 ///
-/// As it is in one's settings, until one says otherwise of this room.
+/// The level in your settings, unless you set one for this room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
@@ -278,7 +279,7 @@ async fn get_notify_level(
     Ok(Json(Notify { level }))
 }
 
-/// Say of what in a room one wants to be told
+/// Set the notification level of a room
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
