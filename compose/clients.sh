@@ -90,10 +90,9 @@ program=$node_tools/program
 rm -rf "$program"
 mkdir -p "$program"
 cp "$sources/tsconfig.json" "$sources/typescript-program.mts" "$program/"
-tool openapi-typescript "$home/openapi.json" --output "$program/openapi.d.ts" >"$home/typescript.log" 2>&1 ||
+tool openapi-typescript "$home/openapi.json" --output "$program/openapi.mts" >"$home/typescript.log" 2>&1 ||
   { cat "$home/typescript.log" >&2; fail "cannot generate the TypeScript types"; }
-tool tsc --project "$program" --noEmit || fail "the TypeScript program does not fit the types"
-tool tsc --project "$program" --noEmit false
+tool tsc --project "$program" || fail "the TypeScript program does not fit the types"
 node "$program/typescript-program.mjs" "$url" || fail "the TypeScript program failed"
 
 step "running the bot"

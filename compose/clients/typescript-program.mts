@@ -2,7 +2,7 @@
 //   node typescript-program.mjs URL
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";
-import type { components, paths } from "./openapi.d.ts";
+import type { components, paths } from "./openapi.mjs";
 
 type Problem = components["schemas"]["Problem"];
 
