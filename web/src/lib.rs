@@ -21,4 +21,4 @@ pub mod server;
 pub mod service;
 mod session;
 
-pub use routes::{Web, WebSettings, describe_pages, metrics_router, router};
+pub use routes::{AppState, WebSettings, describe_pages, metrics_router, router};

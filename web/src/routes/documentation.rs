@@ -9,19 +9,19 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, pages::page};
+use super::{AppState, pages::page};
 use crate::{
     documents::{Document, Documents},
     openapi::tag,
 };
 
 /// The documents.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }
 
 /// Their page.
-pub fn page_routes() -> OpenApiRouter<Arc<Web>> {
+pub fn page_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(docs_page))
 }
 

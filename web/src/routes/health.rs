@@ -11,11 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, api::Json};
+use super::{AppState, api::Json};
 use crate::{drain::Serving, openapi::tag};
 
 /// For balancers.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(check_liveness))
         .routes(routes!(check_health))
@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
 }
 
 /// For Prometheus, on a listener of its own or beside the rest.
-pub fn metrics_routes() -> OpenApiRouter<Arc<Web>> {
+pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(get_metrics))
 }
 
@@ -49,7 +49,7 @@ struct NotReady {
     responses((status = 200, description = "It runs. `errors` says what is wrong with it nevertheless.", body = Health)),
     security(()),
 )]
-async fn check_liveness(State(web): State<Arc<Web>>) -> Json<Health> {
+async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
@@ -59,7 +59,7 @@ async fn check_liveness(State(web): State<Arc<Web>>) -> Json<Health> {
     responses((status = 200, description = "It runs.", body = Health)),
     security(()),
 )]
-async fn check_health(web: State<Arc<Web>>) -> Json<Health> {
+async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
     check_liveness(web).await
 }
 
@@ -74,7 +74,7 @@ async fn check_health(web: State<Arc<Web>>) -> Json<Health> {
     ),
     security(()),
 )]
-async fn check_readiness(State(web): State<Arc<Web>>) -> Response {
+async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
     let mut reasons = web.operations.not_ready();
     match web.drain.serving() {
         Serving::Yes => {}
@@ -98,7 +98,7 @@ async fn check_readiness(State(web): State<Arc<Web>>) -> Response {
     ),
     security(()),
 )]
-async fn get_metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
+async fn get_metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         web.operations.metrics(),

@@ -24,12 +24,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     security_log::SecurityEvent,
-    service::{Client, Door, Refusal, Registration, Secret},
+    service::{Client, Refusal, Registration, RegistrationSource, Secret},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(register_account))
         .routes(routes!(log_in_user))
@@ -62,7 +62,7 @@ pub struct Register {
 }
 
 /// What somebody asks who wants an account.
-pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Problem> {
+pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
     let password = invalid.check("password", web.accounts.judge_password(&body.password, &body.username));
@@ -76,7 +76,7 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     else {
         return Err(invalid.into());
     };
-    let door = Door::Public(invite);
+    let door = RegistrationSource::Public(invite);
     Ok(Registration { username, password: Secret(body.password), display_name, door })
 }
 
@@ -92,7 +92,7 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     security(()),
 )]
 async fn register_account(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Register>,
@@ -105,7 +105,7 @@ async fn register_account(
 
 /// Counts a login under its address and the account that is meant; a right one forgives what was wrong before, from there.
 pub async fn limited<T>(
-    web: &Web,
+    web: &AppState,
     address: ClientAddress,
     name: &str,
     login: impl Future<Output = Result<T, Refusal>>,
@@ -171,7 +171,7 @@ struct Login {
     security(()),
 )]
 async fn log_in_user(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Login>,
@@ -202,7 +202,7 @@ struct Refresh {
     security(()),
 )]
 async fn refresh_session(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Json(body): Json<Refresh>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
     let logged_in = web.accounts.refresh(&body.refresh_token).await?;
@@ -226,7 +226,7 @@ struct Logout {
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn log_out_user(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Logout>,
 ) -> Result<StatusCode, Problem> {
@@ -240,11 +240,16 @@ mod tests {
     use crate::{drain::Drain, lane::Lanes, metrics::WebMetrics, session::tests::support};
 
     /// A login under the name `ann`, which is right for somebody who is shown so, or wrong.
-    async fn login(web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+    async fn login(web: &AppState, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
         login_as(" Ann", web, from, right_for).await
     }
 
-    async fn login_as(typed: &str, web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+    async fn login_as(
+        typed: &str,
+        web: &AppState,
+        from: u8,
+        right_for: Option<&str>,
+    ) -> Result<(), ErrorCode> {
         let address = ClientAddress([192, 0, 2, from].into());
         let result = right_for.map(|username| Me {
             id: String::new(),
@@ -258,7 +263,7 @@ mod tests {
         limited(web, address, typed, async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
     }
 
-    fn web() -> Arc<Web> {
+    fn web() -> Arc<AppState> {
         let lanes = Arc::new(Lanes::new(support::point(0)));
         support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }

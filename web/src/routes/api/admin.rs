@@ -16,12 +16,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{Web, site::Site},
+    routes::{AppState, site::Site},
     service::UserFlags,
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_users))
         .routes(routes!(change_user))
@@ -52,7 +52,7 @@ struct Users {
     responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn list_users(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Query(query): Query<Users>,
 ) -> Result<Json<List<ManagedUser>>, Problem> {
@@ -90,7 +90,7 @@ struct ManagedUserChange {
     responses((status = 200, description = "The account as it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_user(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedUserChange>,
@@ -117,7 +117,7 @@ struct ManagedRoomChange {
     responses((status = 204, description = "The member is an owner now."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn add_room_owner(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedRoomChange>,
@@ -146,7 +146,7 @@ struct ResetLink {
     responses((status = 201, description = "The link.", body = ResetLink), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn create_reset_link(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     site: Site,

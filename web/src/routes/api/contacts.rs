@@ -27,12 +27,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{ContactAct, Identity},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
         .routes(routes!(list_contacts, request_contact))
@@ -122,7 +122,7 @@ struct SearchPeople {
     ),
 )]
 async fn search_people(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Query(query): Query<SearchPeople>,
 ) -> Result<Json<List<User>>, Problem> {
@@ -159,7 +159,7 @@ struct ListContacts {
     responses((status = 200, description = "A page of them, in no particular order.", body = List<Contact>)),
 )]
 async fn list_contacts(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Query(query): Query<ListContacts>,
 ) -> Result<Json<List<Contact>>, Problem> {
@@ -190,7 +190,7 @@ struct AskContact {
     ),
 )]
 async fn request_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Json(AskContact { username }): Json<AskContact>,
 ) -> Result<(StatusCode, Json<Contact>), Problem> {
@@ -213,7 +213,7 @@ struct Somebody {
     user_id: String,
 }
 
-async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<Json<Contact>, Problem> {
+async fn act(web: &AppState, caller: Caller, act: ContactAct, other: &str) -> Result<Json<Contact>, Problem> {
     let other = somebody_else(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
     Ok(Json(web.contacts.act(caller.0.user, act, other).await?))
 }
@@ -225,7 +225,7 @@ async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<
     responses((status = 200, description = "You are contacts now.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -239,7 +239,7 @@ async fn accept_contact(
     responses((status = 200, description = "The request was declined.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -256,7 +256,7 @@ async fn decline_contact(
     responses((status = 200, description = "They are blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn block_user(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -273,7 +273,7 @@ async fn block_user(
     responses((status = 200, description = "They are no longer blocked.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn unblock_user(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -289,7 +289,7 @@ async fn unblock_user(
     responses((status = 204, description = "You are strangers now."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<StatusCode, Problem> {
@@ -317,7 +317,7 @@ struct OpenDirectRoom {
     ),
 )]
 async fn open_direct_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Json(OpenDirectRoom { user_id }): Json<OpenDirectRoom>,
 ) -> Result<Response, Problem> {

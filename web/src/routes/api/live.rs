@@ -19,11 +19,11 @@ use crate::{
     },
     problem::Problem,
     routes::{
-        Web,
+        AppState,
         socket::{Upgrade, parse_pos},
     },
     session::{
-        Brought,
+        ResumePoint,
         account::{self, Account},
     },
 };
@@ -32,13 +32,13 @@ use crate::{
 const PROTOCOL: &str = "starling.v1";
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(open_account_socket))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Live {
+struct LiveQuery {
     /// The last cursor received: the server sends what you missed.
     cursor: Option<String>,
     /// The `pos` of the last message that you have shown or that was acked: the server stamps your posts above it.
@@ -52,32 +52,34 @@ struct Live {
 /// as long as your session, and closes with 4001 when it ends. Its frames, its close codes and how to resume are in the
 /// AsyncAPI document, `/api/asyncapi.json`.
 #[utoipa::path(
-    get, path = "/api/v1/live", tag = tag::LIVE, params(Live),
+    get, path = "/api/v1/live", tag = tag::LIVE, params(LiveQuery),
     responses(
         (status = 101, description = "The connection is a WebSocket now."),
         ErrorResponses<(BadRequest, Forbidden, RateLimited, Draining, StorageFull)>,
     ),
 )]
 async fn open_account_socket(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(identity): Caller,
-    Query(query): Query<Live>,
+    Query(query): Query<LiveQuery>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
-    let brought = match query.cursor {
-        None => Brought::Nothing,
+    let resume_point = match query.cursor {
+        None => ResumePoint::Nothing,
         Some(text) => match web.rooms.open(&text) {
-            Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => Brought::Cursor(cursor, text),
-            Ok(_) => Brought::Unreadable(CursorError::Unreadable),
-            Err(error) => Brought::Unreadable(error),
+            Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => {
+                ResumePoint::Cursor(cursor, text)
+            }
+            Ok(_) => ResumePoint::Unreadable(CursorError::Unreadable),
+            Err(error) => ResumePoint::Unreadable(error),
         },
     };
     let admitted = match upgrade.admit(&web) {
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let account = Account { identity, client: admitted.client(), brought, after };
+    let account = Account { identity, client: admitted.client(), resume_point, after };
     let session = async move |socket| account::run(web, account, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -21,11 +21,11 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Identity, ProfileChange, Refusal, Secret, SettingsChange},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(get_me, change_me, delete_me))
         .routes(routes!(change_password))
@@ -42,7 +42,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
     get, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 200, description = "Your account.", body = Me)),
 )]
-async fn get_me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+async fn get_me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
     Ok(Json(web.accounts.me(who).await?))
 }
 
@@ -70,7 +70,7 @@ struct ChangeMe {
     ),
 )]
 async fn change_me(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangeMe>,
 ) -> Result<Json<Me>, Problem> {
@@ -99,7 +99,7 @@ struct DeleteMe {
     responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
 )]
 async fn delete_me(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<DeleteMe>,
 ) -> Result<StatusCode, Problem> {
@@ -109,7 +109,7 @@ async fn delete_me(
 
 /// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
 pub async fn guessed<T>(
-    web: &Web,
+    web: &AppState,
     who: Identity,
     act: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
@@ -145,7 +145,7 @@ struct ChangePassword {
     responses((status = 204, description = "Your password was changed."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),
 )]
 async fn change_password(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
@@ -165,7 +165,10 @@ async fn change_password(
     get, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
     responses((status = 200, description = "Your settings.", body = Settings)),
 )]
-async fn get_settings(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Settings>, Problem> {
+async fn get_settings(
+    State(web): State<Arc<AppState>>,
+    Caller(who): Caller,
+) -> Result<Json<Settings>, Problem> {
     Ok(Json(web.accounts.settings(who).await?))
 }
 
@@ -194,7 +197,7 @@ struct ChangeSettings {
     responses((status = 200, description = "Your settings as they are now.", body = Settings), ErrorResponses<Invalid>),
 )]
 async fn change_settings(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangeSettings>,
 ) -> Result<Json<Settings>, Problem> {

@@ -22,12 +22,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Identity, NewMessage, Refusal, Wanted},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
@@ -78,7 +78,7 @@ impl OfReaction {
 
 /// Posts, edits and reactions count alike.
 fn count(
-    web: &Web,
+    web: &AppState,
     caller: &Identity,
     client: ClientAddress,
     room: Option<RoomId>,
@@ -122,7 +122,7 @@ struct ListMessages {
     ),
 )]
 async fn list_messages(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(of): Path<OfRoom>,
     Query(query): Query<ListMessages>,
@@ -132,7 +132,7 @@ async fn list_messages(
     let wanted = match cursor {
         Some(mark) => Wanted::From(mark.parse()?),
         None => around
-            .map(Wanted::Around)
+            .map(Wanted::UserContext)
             .or(after.map(Wanted::After))
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),
@@ -173,7 +173,7 @@ struct PostMessage {
     ),
 )]
 async fn post_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
@@ -205,7 +205,7 @@ async fn post_message(
     responses((status = 200, description = "The message.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<Json<Message>, Problem> {
@@ -231,7 +231,7 @@ struct EditMessage {
     ),
 )]
 async fn edit_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(OfMessage { id }): Path<OfMessage>,
@@ -251,7 +251,7 @@ async fn edit_message(
     responses((status = 204, description = "The message was deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<StatusCode, Problem> {
@@ -271,7 +271,7 @@ async fn delete_message(
     ),
 )]
 async fn add_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -288,7 +288,7 @@ async fn add_reaction(
     ),
 )]
 async fn remove_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -297,7 +297,7 @@ async fn remove_reaction(
 }
 
 async fn react(
-    web: &Web,
+    web: &AppState,
     caller: Identity,
     client: ClientAddress,
     of: &OfReaction,
@@ -317,7 +317,7 @@ struct MarkRead {
     message_id: String,
 }
 
-/// Mark a room as read up to a message
+/// PageToken a room as read up to a message
 ///
 /// The mark only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. The other
 /// person in a direct room sees the mark.
@@ -326,7 +326,7 @@ struct MarkRead {
     responses((status = 204, description = "The room is marked."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn mark_room_read(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
@@ -340,7 +340,7 @@ async fn mark_room_read(
     // It is written, as a message is.
     web.guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
-    let seen = cursor::brought(&web, &headers).filter(own).map(|cursor| cursor.vector);
+    let seen = cursor::resume_point(&web, &headers).filter(own).map(|cursor| cursor.vector);
     web.messages.read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -16,7 +16,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Listed, Refusal, Secret},
 };
 
@@ -25,7 +25,7 @@ const EXPIRES_IN: u64 = 365 * 24 * 3_600;
 /// Seconds after which a personal access token ends, at most: ten years.
 const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_sessions))
         .routes(routes!(end_session))
@@ -74,7 +74,7 @@ fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
     responses((status = 200, description = "A page of sessions.", body = List<Session>)),
 )]
 async fn list_sessions(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<Session>>, Problem> {
@@ -90,7 +90,7 @@ async fn list_sessions(
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn end_session(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
@@ -106,7 +106,7 @@ async fn end_session(
     responses((status = 200, description = "A page of tokens.", body = List<PersonalToken>)),
 )]
 async fn list_tokens(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<PersonalToken>>, Problem> {
@@ -139,7 +139,7 @@ struct MakeToken {
     ),
 )]
 async fn create_token(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<MakeToken>,
 ) -> Result<(StatusCode, Json<NewPersonalToken>), Problem> {
@@ -165,7 +165,7 @@ async fn create_token(
     responses((status = 204, description = "The token was revoked."), ErrorResponses<Forbidden>),
 )]
 async fn revoke_token(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {

@@ -22,10 +22,10 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{Web, site::Site},
+    routes::{AppState, site::Site},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_invites, create_invite))
         .routes(routes!(revoke_invite))
@@ -69,7 +69,7 @@ fn at(site: &Site, invite: Invite) -> Invite {
     responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_invites(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -103,7 +103,7 @@ struct NewInvite {
     ),
 )]
 async fn create_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     site: Site,
@@ -132,7 +132,7 @@ async fn create_invite(
     responses((status = 204, description = "The invite was revoked."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn revoke_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfInvite>,
 ) -> Result<StatusCode, Problem> {
@@ -150,7 +150,7 @@ async fn revoke_invite(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn accept_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<Code>,
 ) -> Result<Json<Room>, Problem> {

@@ -19,10 +19,10 @@ use crate::{
         tag,
     },
     problem::Problem,
-    routes::Web,
+    routes::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_members, add_member))
         .routes(routes!(change_member, remove_member))
@@ -58,7 +58,7 @@ impl OfMember {
     responses((status = 200, description = "A page of them.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_members(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -89,7 +89,7 @@ struct NewMember {
     ),
 )]
 async fn add_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<NewMember>,
@@ -118,7 +118,7 @@ struct MemberPatch {
     responses((status = 200, description = "The member as they are now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Json(body): Json<MemberPatch>,
@@ -144,7 +144,7 @@ struct Removal {
     responses((status = 204, description = "They are not a member."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn remove_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Query(Removal { ban }): Query<Removal>,
@@ -162,7 +162,7 @@ async fn remove_member(
     responses((status = 200, description = "A page of them.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_bans(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -178,7 +178,7 @@ async fn list_bans(
     responses((status = 204, description = "They may join again."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn lift_ban(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
 ) -> Result<StatusCode, Problem> {

@@ -19,12 +19,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
-    service::{Page, Part, RoomChange},
+    routes::AppState,
+    service::{Page, PageRequest, RoomChange},
 };
 
 /// All of them, with their members and invites.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_rooms, create_room))
         .routes(routes!(list_public_rooms))
@@ -48,12 +48,12 @@ struct Pages {
     cursor: Option<PageMark>,
 }
 
-fn part(limit: Limit, cursor: Option<PageMark>) -> Result<Part, Problem> {
-    Ok(Part { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
+fn part(limit: Limit, cursor: Option<PageMark>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
 }
 
 impl Pages {
-    fn part(self) -> Result<Part, Problem> {
+    fn part(self) -> Result<PageRequest, Problem> {
         part(self.limit, self.cursor)
     }
 }
@@ -85,7 +85,7 @@ struct NewRoom {
     responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn create_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Json(body): Json<NewRoom>,
 ) -> Result<(StatusCode, Json<Room>), Problem> {
@@ -106,7 +106,7 @@ async fn create_room(
     responses((status = 200, description = "A page of rooms.", body = List<Room>)),
 )]
 async fn list_rooms(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Room>>, Problem> {
@@ -135,7 +135,7 @@ struct PublicRooms {
     responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
 )]
 async fn list_public_rooms(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
 ) -> Result<Json<List<Room>>, Problem> {
@@ -158,7 +158,7 @@ async fn list_public_rooms(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
 )]
 async fn get_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
@@ -193,7 +193,7 @@ struct RoomPatch {
     ),
 )]
 async fn change_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<RoomPatch>,
@@ -215,7 +215,7 @@ async fn change_room(
     responses((status = 204, description = "The room was deleted."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
@@ -232,7 +232,7 @@ async fn delete_room(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn join_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
@@ -248,7 +248,7 @@ async fn join_room(
     responses((status = 204, description = "You left the room."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
@@ -271,7 +271,7 @@ struct Notify {
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn get_notify_level(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Notify>, Problem> {
@@ -285,7 +285,7 @@ async fn get_notify_level(
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn set_notify_level(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<Notify>,
