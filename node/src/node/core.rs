@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::{Passwords, ServiceKeys},
-    cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap, PresenceNews},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
@@ -58,6 +58,8 @@ pub struct CoreStart<'a> {
     pub known: Vec<Member>,
     /// How much room there is for what it keeps.
     pub space: DiskSpace,
+    /// How to keep that the store is refilled, if it was lost and has not been since.
+    pub refill: Option<EndRefill>,
     /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
     pub open_store: OpenStore<'a>,
     /// Keeps whom it knows for the next start.
@@ -91,7 +93,7 @@ pub struct Core {
 impl Core {
     /// Starts it.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { machine, config, identity, known, space, open_store, keep_members } = start;
+        let CoreStart { machine, config, identity, known, space, refill, open_store, keep_members } = start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&machine), Arc::clone(&lanes));
         let supervisor = Arc::new(Supervisor::default());
@@ -136,6 +138,7 @@ impl Core {
             store: Arc::clone(&store),
             links: cluster.as_ref().map(|joined| (Arc::clone(&joined.links), joined.linked.clone())),
             knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
+            refill,
             metrics: metrics.cluster.clone(),
         });
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
