@@ -67,6 +67,24 @@ async fn an_account_writes_only_so_many_bytes() {
     }
 }
 
+/// Who isn't in a room uses up nothing of what its members may write there, although everybody may see that it is.
+#[tokio::test]
+async fn strangers_do_not_use_up_what_a_room_may_take() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-messages-per-room", "2/h"]].concat()).await;
+    let [ann, eve] = [Account::register(node.http, "ann").await, Account::register(node.http, "eve").await];
+    let room = json!({"name": "open", "visibility": "public"});
+    let room = ann.call(node.http, "POST", "/rooms", Some(room)).await.json()["id"].clone();
+    let target = format!("/rooms/{}/messages", room.as_str().expect("a room has an id"));
+    let post = async |who: &Account| {
+        who.call(node.http, "POST", &target, Some(json!({"body": "hello"}))).await.status
+    };
+    for (who, expected) in [(&eve, [404; 3]), (&ann, [201, 201, 429])] {
+        for expected in expected {
+            assert_eq!(post(who).await, expected, "{}", who.username);
+        }
+    }
+}
+
 /// Pings, pongs and empty frames count: without that, a few sockets keep a node busy.
 #[tokio::test]
 async fn frames_of_any_kind_end_a_session_that_sends_too_many() {

@@ -28,7 +28,7 @@ pub use self::{
     identity::{Authentication, Credentials, Identity},
     live::{Around, Due, Live, Online},
     member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
-    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
+    messages::{Count, MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{Door, RegistrationMode},
 };
 use crate::lane::CommitPoint;

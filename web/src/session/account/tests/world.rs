@@ -23,8 +23,8 @@ use crate::{
     metrics::WebMetrics,
     objects::{Message, User},
     service::{
-        Around, Authentication, Credentials, Due, Identity, Live, MessagePage, Messages, NewMessage, Online,
-        Post, Refusal, Wanted,
+        Around, Authentication, Count, Credentials, Due, Identity, Live, MessagePage, Messages, NewMessage,
+        Online, Post, Refusal, Wanted,
     },
     session::{
         Brought,
@@ -250,7 +250,13 @@ impl Messages for World {
         Ok(Post { room, message, floor: None })
     }
 
-    async fn post(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<(Message, bool), Refusal> {
+    async fn post(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: NewMessage,
+        _: Count<'_>,
+    ) -> Result<(Message, bool), Refusal> {
         unreachable!()
     }
 
