@@ -105,8 +105,8 @@ impl World {
         }
     }
 
-    fn called_in_step(&self, node: usize) -> Option<bool> {
-        self.nodes[node].0.called_in_step(self.now)
+    fn called_in_sync(&self, node: usize) -> Option<bool> {
+        self.nodes[node].0.called_in_sync(self.now)
     }
 
     fn held(&self, node: usize) -> u64 {
@@ -114,22 +114,22 @@ impl World {
     }
 }
 
-/// Two nodes that lost their stores are in step with each other while both hold nothing: neither is refilled by that,
+/// Two nodes that lost their stores are in sync with each other while both hold nothing: neither is refilled by that,
 /// but by the third, which holds the data.
 #[test]
 fn nodes_that_refill_their_stores_prove_nothing_to_each_other() {
     let mut world = World::new();
     world.link(FIRST, SECOND);
     world.pass();
-    assert_eq!([FIRST, SECOND].map(|node| world.called_in_step(node)), [None, None]);
+    assert_eq!([FIRST, SECOND].map(|node| world.called_in_sync(node)), [None, None]);
     world.link(FIRST, WHOLE);
     world.link(SECOND, WHOLE);
     world.pass();
-    assert_eq!([FIRST, SECOND].map(|node| world.called_in_step(node)), [Some(true); 2]);
+    assert_eq!([FIRST, SECOND].map(|node| world.called_in_sync(node)), [Some(true); 2]);
     assert_eq!([FIRST, SECOND].map(|node| world.held(node)), [EVENTS; 2]);
 }
 
-/// A node whose refill has ended calls another in step by what it holds now. When they were linked it held nothing.
+/// A node whose refill has ended calls another in sync by what it holds now. When they were linked it held nothing.
 #[test]
 fn a_refilled_node_measures_others_by_all_that_came_back() {
     let mut world = World::new();
@@ -138,12 +138,12 @@ fn a_refilled_node_measures_others_by_all_that_came_back() {
     world.starved = Some(SECOND);
     world.link(FIRST, WHOLE);
     world.pass();
-    assert_eq!((world.called_in_step(FIRST), world.held(FIRST)), (Some(true), EVENTS));
+    assert_eq!((world.called_in_sync(FIRST), world.held(FIRST)), (Some(true), EVENTS));
     world.step(FIRST, Input::Refilling(false));
     world.cut(FIRST, WHOLE);
     world.pass();
-    assert_eq!((world.called_in_step(SECOND), world.held(SECOND)), (Some(false), 0));
+    assert_eq!((world.called_in_sync(SECOND), world.held(SECOND)), (Some(false), 0));
     world.starved = None;
     world.pass();
-    assert_eq!((world.called_in_step(SECOND), world.held(SECOND)), (Some(true), EVENTS));
+    assert_eq!((world.called_in_sync(SECOND), world.held(SECOND)), (Some(true), EVENTS));
 }

@@ -9,7 +9,7 @@ use starling_protocol::{
 use starling_web::service::Refusal;
 
 use crate::{
-    services::{Base, member_rooms::decisions::leaves},
+    services::{ServiceContext, member_rooms::decisions::leaves},
     store::{Decide, Decision, Op, Records, Rows, StoreError, Tables},
 };
 
@@ -26,7 +26,7 @@ pub fn refuse_taken<T: Rows>(records: &Records<T>, name: &Username) -> Result<Op
 /// Claims a name for a user, by the last event that `decide` comes to if the name is free; it is told for which nodes the
 /// claim will wait, which that event must name.
 pub async fn claim(
-    base: &Base,
+    base: &ServiceContext,
     user: UserId,
     name: Username,
     decide: impl FnOnce(Vec<NodeId>) -> Decide + Send + 'static,
@@ -58,7 +58,7 @@ pub async fn claim(
 
 /// Whether the name is the claim's, now that these nodes were heard.
 async fn wins(
-    base: &Base,
+    base: &ServiceContext,
     user: UserId,
     username: Username,
     claim: Pos,
@@ -83,7 +83,7 @@ async fn wins(
     }
 }
 
-async fn withdraw(base: &Base, user: UserId, username: Username, claim: Pos) {
+async fn withdraw(base: &ServiceContext, user: UserId, username: Username, claim: Pos) {
     let withdrawn = ClaimWithdrawn { username, claim };
     let decide = Decide::new(move |tables: &Tables<'_>| {
         let records = &tables.records;

@@ -3,7 +3,7 @@
 use starling_protocol::{EventDraft, NodeId, Scope, UserId, event::UserRegistered};
 use starling_web::{
     security_log::SecurityEvent,
-    service::{Client, Door, Refusal, Registration},
+    service::{Client, Refusal, Registration, RegistrationSource},
 };
 
 use super::{
@@ -28,7 +28,7 @@ impl AccountsService {
         let door = registration.door;
         let checked = self.make_account(caller, registration).await?;
         let event = match door {
-            Door::Setup => SecurityEvent::SetupCompleted,
+            RegistrationSource::Setup => SecurityEvent::SetupCompleted,
             _ => SecurityEvent::AccountRegistered,
         };
         event.by(checked.user).record();

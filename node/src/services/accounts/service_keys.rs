@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use super::{AccountsService, not_known_yet};
 use crate::{
     auth::{ServiceKey, ServiceKeys},
-    services::Base,
+    services::ServiceContext,
     store::{Decision, Records, Rows, StoreError, Tables},
-    supervisor::Part,
+    supervisor::SupervisedTask,
 };
 
 /// How long to wait before service keys are sealed anew again, after that failed; doubles up to the maximum.
@@ -57,7 +57,7 @@ fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<S
 
 /// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
 pub struct SealAnew {
-    base: Base,
+    base: ServiceContext,
     service_keys: ServiceKeys,
 }
 
@@ -74,7 +74,7 @@ impl SealAnew {
                 let due = due(&keys, &tables.records, nonce)?;
                 Ok(due.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.base.take_away(seal).await?;
+            self.base.commit_reclaiming(seal).await?;
             tracing::info!(
                 "a service key is sealed under the cluster's secret: its sessions go on, on all nodes"
             );
@@ -82,7 +82,7 @@ impl SealAnew {
     }
 }
 
-impl Part for SealAnew {
+impl SupervisedTask for SealAnew {
     fn name(&self) -> &'static str {
         "service keys"
     }

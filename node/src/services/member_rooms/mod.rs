@@ -15,15 +15,15 @@ use starling_protocol::{
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
     security_log::SecurityEvent,
-    service::{MemberRooms, NewInvite, NewRoom, Page, Part, Refusal, RoomChange},
+    service::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, Refusal, RoomChange},
 };
 
 use self::decisions::{Drafts, answer, decision, no_such_invite};
-use super::{base::Base, render};
+use super::{context::ServiceContext, render};
 use crate::{
     permissions::{
         no_such_room,
-        rooms::{No, known_room, role_of_member},
+        rooms::{Denied, known_room, role_of_member},
     },
     store::{RecordsReader, RecordsWriter, RoomReader, Store},
 };
@@ -31,20 +31,20 @@ use crate::{
 /// Implements [`MemberRooms`].
 pub struct MemberRoomsService {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
 }
 
 impl MemberRoomsService {
     async fn ask<T: Send + 'static>(
         &self,
-        ask: impl Fn(&mut RoomReader) -> Result<T, No> + Send + Sync + 'static,
+        ask: impl Fn(&mut RoomReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
         self.base.ask(move |store: &Store| answer(ask(&mut store.room_reader()?))).await
     }
 
     async fn look<T: Send + 'static>(
         &self,
-        look: impl Fn(&RecordsReader) -> Result<T, No> + Send + Sync + 'static,
+        look: impl Fn(&RecordsReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
         self.base.ask(move |store: &Store| answer(look(&store.records()?))).await
     }
@@ -57,11 +57,11 @@ impl MemberRoomsService {
     }
 
     /// Also when the disk is full for users.
-    async fn take_away(
+    async fn commit_reclaiming(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
-        self.base.take_away(move |tables| decision(decide(&tables.records))).await.map(drop)
+        self.base.commit_reclaiming(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
@@ -86,11 +86,16 @@ impl MemberRooms for MemberRoomsService {
         self.room(by, room).await
     }
 
-    async fn mine(&self, user: UserId, part: Part) -> Result<Page<Room>, Refusal> {
+    async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal> {
         self.ask(move |reader| lists::mine(reader, user, &part)).await
     }
 
-    async fn public(&self, user: UserId, beginning: String, part: Part) -> Result<Page<Room>, Refusal> {
+    async fn public(
+        &self,
+        user: UserId,
+        beginning: String,
+        part: PageRequest,
+    ) -> Result<Page<Room>, Refusal> {
         self.ask(move |reader| Ok(lists::public(reader, user, &beginning, &part)?)).await
     }
 
@@ -110,7 +115,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::delete(records, room, by)).await
+        self.commit_reclaiming(move |records| decisions::delete(records, room, by)).await
     }
 
     async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
@@ -126,7 +131,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::leave(records, room, user)).await
+        self.commit_reclaiming(move |records| decisions::leave(records, room, user)).await
     }
 
     async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal> {
@@ -144,7 +149,7 @@ impl MemberRooms for MemberRoomsService {
         self.decide(move |records| decisions::set_notify_level(records, room, user, level)).await
     }
 
-    async fn members(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Member>, Refusal> {
+    async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal> {
         self.look(move |records| lists::members(records, by, room, &part)).await
     }
 
@@ -167,7 +172,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::remove(records, room, by, user, ban)).await?;
+        self.commit_reclaiming(move |records| decisions::remove(records, room, by, user, ban)).await?;
         let removed = if ban { SecurityEvent::MemberBanned } else { SecurityEvent::MemberRemoved };
         if by != user {
             removed.by(by).to(user).room(room).record();
@@ -175,7 +180,7 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal> {
+    async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal> {
         self.look(move |records| lists::bans(records, by, room, &part)).await
     }
 
@@ -185,7 +190,7 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn invites(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Invite>, Refusal> {
+    async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal> {
         self.look(move |records| lists::invites(records, by, room, &part)).await
     }
 
@@ -200,6 +205,6 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn revoke_invite(&self, by: UserId, room: RoomId, code: InviteCode) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::revoke_invite(records, room, by, code)).await
+        self.commit_reclaiming(move |records| decisions::revoke_invite(records, room, by, code)).await
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::{check_refusal, fill};
 use harness::process::{free_port, run, starling};
 use harness::proxy::Rule;
 use harness::{Account, Cluster, Node, PATIENCE, eventually, http, same};
-use super::{check_refusal, fill};
 
 /// Some seconds of refilling over the link below.
 const MESSAGES: u128 = 20_000;

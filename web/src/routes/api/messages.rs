@@ -22,12 +22,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Identity, NewMessage, Refusal, Wanted},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
@@ -77,7 +77,7 @@ impl OfReaction {
 }
 
 /// Posts, edits and reactions count alike; a post also against its room, once its author is known to be in it.
-fn count(web: &Web, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
+fn count(web: &AppState, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
     web.guard.rates.check(Quota::MessagesPerSession, &caller.session)?;
     let written = Written { network: client.network(), account: Some(caller.user), room: None, bytes };
     web.guard.rates.check_written(&written)
@@ -117,7 +117,7 @@ struct ListMessages {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_messages(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(of): Path<OfRoom>,
     Query(query): Query<ListMessages>,
@@ -127,7 +127,7 @@ async fn list_messages(
     let wanted = match cursor {
         Some(mark) => Wanted::From(mark.parse()?),
         None => around
-            .map(Wanted::Around)
+            .map(Wanted::UserContext)
             .or(after.map(Wanted::After))
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),
@@ -169,7 +169,7 @@ struct PostMessage {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn post_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
@@ -203,7 +203,7 @@ async fn post_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn get_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<Json<Message>, Problem> {
@@ -230,7 +230,7 @@ struct EditMessage {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn edit_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(OfMessage { id }): Path<OfMessage>,
@@ -251,7 +251,7 @@ async fn edit_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn delete_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<StatusCode, Problem> {
@@ -272,7 +272,7 @@ async fn delete_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -290,7 +290,7 @@ async fn add_reaction(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -299,7 +299,7 @@ async fn remove_reaction(
 }
 
 async fn react(
-    web: &Web,
+    web: &AppState,
     caller: Identity,
     client: ClientAddress,
     of: &OfReaction,
@@ -329,7 +329,7 @@ struct MarkRead {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn mark_read(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
@@ -343,7 +343,7 @@ async fn mark_read(
     // It is written, as a message is.
     web.guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
-    let seen = cursor::brought(&web, &headers).filter(own).map(|cursor| cursor.vector);
+    let seen = cursor::resume_point(&web, &headers).filter(own).map(|cursor| cursor.vector);
     web.messages.read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }
