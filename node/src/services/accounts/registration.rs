@@ -8,7 +8,7 @@ use starling_web::{
 
 use super::{
     AccountsService, Checked,
-    admission::{admit, invited},
+    admission::{Applicant, admit, invited},
     claim, overloaded,
 };
 use crate::{
@@ -50,11 +50,16 @@ impl AccountsService {
         registration: Registration,
     ) -> Result<Checked, Refusal> {
         let Registration { username, password, display_name, door } = registration;
-        let (mode, now_ms) = (self.mode, self.base.machine.now_ms());
-        let name = username.clone();
+        let applicant = Applicant {
+            door,
+            mode: self.mode,
+            service_keys: self.service_keys.keys().clone(),
+            now_ms: self.base.machine.now_ms(),
+        };
+        let (name, asking) = (username.clone(), applicant.clone());
         let refuse = move |records: &crate::store::RecordsReader| {
             let refused = claim::refuse_taken(records, &name)?;
-            Ok(refused.or(admit(mode, records, door, now_ms)?.err()))
+            Ok(refused.or(admit(records, &asking)?.err()))
         };
         // Before a hash is spent on it, and a claim made that is withdrawn again.
         self.base.driver.barrier().await;
@@ -69,7 +74,7 @@ impl AccountsService {
                 if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
                     return Ok(Decision::Refuse(refusal));
                 }
-                let admin = match admit(mode, &tables.records, door, now_ms)? {
+                let admin = match admit(&tables.records, &applicant)? {
                     Ok(admin) => admin,
                     Err(refusal) => return Ok(Decision::Refuse(refusal)),
                 };
@@ -77,7 +82,7 @@ impl AccountsService {
                 let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
                 let registered = UserRegistered { username, display_name, password, admin, waited_for };
                 // The claim is the last: its place is what is confirmed.
-                let mut drafts = match invited(mode, &tables.records, door, user, now_ms)? {
+                let mut drafts = match invited(&tables.records, &applicant, user)? {
                     Ok(drafts) => drafts,
                     Err(refusal) => return Ok(Decision::Refuse(refusal)),
                 };
