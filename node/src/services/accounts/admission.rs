@@ -46,10 +46,7 @@ pub fn admit<T: Rows>(
     match (applicant.door, applicant.mode) {
         (Door::Operator { admin }, _) => Ok(Ok(admin)),
         (Door::Setup, _) if records.administrators()?.next().transpose()?.is_none() => Ok(Ok(true)),
-        (Door::Setup, _) => refuse(
-            ErrorCode::NotFound,
-            "there is an administrator already, and this address was for the first; log in instead",
-        ),
+        (Door::Setup, _) => Ok(Err(not_the_first())),
         (Door::Public(_), RegistrationMode::Open) => Ok(Ok(false)),
         (Door::Public(_), RegistrationMode::Closed) => {
             refuse(ErrorCode::RegistrationClosed, "accounts are made by the operators of this server")
@@ -65,6 +62,12 @@ pub fn admit<T: Rows>(
         }
         (Door::Public(Some(_)), RegistrationMode::Invite) => Ok(Err(invite_not_good())),
     }
+}
+
+/// Somebody else became the first administrator.
+pub fn not_the_first() -> Refusal {
+    let detail = "there is an administrator already, and this address was for the first; log in instead";
+    Refusal::new(ErrorCode::NotFound, detail)
 }
 
 fn invite_not_good() -> Refusal {

@@ -9,7 +9,8 @@ use starling_web::{
 use super::{
     AccountsService, Checked,
     admission::{Applicant, admit, invited},
-    claim, overloaded,
+    claim::{self, Claimant},
+    overloaded,
 };
 use crate::{
     auth::Caller,
@@ -69,6 +70,7 @@ impl AccountsService {
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
         let user = UserId(self.base.machine.random());
         let name = username.clone();
+        let claimant = Claimant { user, name, is_setup: door == Door::Setup };
         let decide = move |waited_for: Vec<NodeId>| {
             Decide::new(move |tables: &Tables<'_>| {
                 if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
@@ -90,7 +92,7 @@ impl AccountsService {
                 Ok(Decision::Write(drafts))
             })
         };
-        let password = claim::claim(&self.base, user, name, decide).await?;
+        let password = claim::claim(&self.base, claimant, decide).await?;
         Ok(Checked { user, password })
     }
 }
