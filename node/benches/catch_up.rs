@@ -1,9 +1,6 @@
 //! How fast a node that was away catches up while the others serve, and what that costs everybody.
 //! `cargo bench -p starling-node --bench catch_up -- --help`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 mod common;
 
 use std::process::ExitCode;
@@ -13,8 +10,8 @@ use clap::Parser;
 use common::process::{Usage, usage};
 use common::report::quantile;
 use common::{Guest, Limit, Load, Report, nodes, preload};
-use support::Node;
-use support::http::create_room;
+use harness::Node;
+use harness::http::create_room;
 use tokio::time::sleep;
 
 /// A node that was away catches up while the others serve
@@ -118,8 +115,8 @@ async fn start_load(nodes: &[Node], rate: f64) -> Load {
 
 /// A node is ready once every peer that it hears has seen it catch up.
 async fn wait_ready(node: &Node) {
-    support::eventually(PATIENCE, "the returning node is in step", async || {
-        match support::http::get(node.http, "/readyz").await {
+    harness::eventually(PATIENCE, "the returning node is in step", async || {
+        match harness::http::get(node.http, "/readyz").await {
             Ok(answer) if answer.status == 200 => Ok(()),
             other => Err(format!("{other:?}")),
         }

@@ -1,9 +1,6 @@
 //! How soon the sessions of a killed node go on at another, and how soon its other users are no longer shown.
 //! `cargo bench -p starling-node --bench failover -- --help`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 mod common;
 
 use std::net::SocketAddr;
@@ -13,8 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use common::report::quantile;
 use common::{Guest, Limit, Load, Report, nodes};
-use support::http::create_room;
-use support::{Client, Node, eventually};
+use harness::http::create_room;
+use harness::{Client, Node, eventually};
 use tokio::time::sleep;
 
 /// Nodes are killed (SIGKILL) in turn; their sessions resume on the others as the page's would behind a balancer
@@ -91,7 +88,7 @@ async fn run(options: &Options, nodes: &mut [Node], report: &mut Report) {
             (posters..load.guests.len()).filter(|&guest| !load.noted(guest).returns.is_empty()).count();
         let gone: usize = (0..posters).map(|guest| load.noted(guest).left.len()).sum();
         // Seen by those of their room on either other node.
-        support::same(&(back, gone >= 2 * options.away), &(options.sessions, true))
+        harness::same(&(back, gone >= 2 * options.away), &(options.sessions, true))
     })
     .await;
     let seconds = |at: Instant| at.duration_since(killed).as_secs_f64();

@@ -1,9 +1,6 @@
 //! How soon the two sides of a split are one again after healing, and how well each is served meanwhile.
 //! `cargo bench -p starling-node --bench split -- --help`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 mod common;
 
 use std::collections::BTreeMap;
@@ -14,9 +11,9 @@ use clap::Parser;
 use common::guest::{Number, number_of};
 use common::report::quantile;
 use common::{Guest, Limit, Load, Report};
-use support::http::{create_room, list_all, page};
-use support::process::NO_MESSAGE_LIMITS;
-use support::{Cluster, Node, eventually, same};
+use harness::http::{create_room, list_all, page};
+use harness::process::NO_MESSAGE_LIMITS;
+use harness::{Cluster, Node, eventually, same};
 use tokio::time::sleep;
 
 /// One node alone and two together, each side under load; the load goes on while they merge

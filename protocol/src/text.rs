@@ -51,12 +51,13 @@ fn is_control(c: char) -> bool {
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
-/// The form in which guest names are compared: Unicode case folding. Stored keys and merge rules rest on it.
+/// Returns the form in which names are compared: Unicode case folding, then NFKC, since folding may part composed
+/// letters (`ᾂ` into `ἂι`). Stored keys and merge rules rest on it.
 pub fn folded(name: &str) -> Box<str> {
-    UniCase::unicode(name).to_folded_case().into()
+    names::composed(&UniCase::unicode(name).to_folded_case()).into()
 }
 
-/// A text that is searched for among names, as they are kept and compared.
+/// Returns a text that is searched for among names in the form in which names are compared.
 pub fn searched(text: &str) -> Box<str> {
     folded(&names::composed(text))
 }
@@ -300,6 +301,11 @@ mod tests {
         assert_eq!(folded("STRASSE"), folded("straße"));
         assert_eq!(folded("Ann"), folded("aNN"));
         assert_ne!(folded("Ann"), folded("Anna"));
+        assert_eq!(
+            folded("\u{1F82}\u{313}"),
+            folded("\u{1F02}\u{1F30}"),
+            "folding parts a letter, which composes anew"
+        );
     }
 
     #[test]

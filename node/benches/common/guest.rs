@@ -12,9 +12,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep};
 use uuid::Uuid;
 
 use super::preload::BODY_CHARS;
-use crate::support::client::post_frame;
-use crate::support::http::try_list_all;
-use crate::support::{Client, Frame, Posted, Refused};
+use harness::client::post_frame;
+use harness::http::try_list_all;
+use harness::{Client, Frame, Posted, Refused};
 
 /// As in `web/assets/backoff.js`.
 const BACKOFF_FIRST_MS: u64 = 200;

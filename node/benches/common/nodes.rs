@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::support::cluster::new_secret;
-use crate::support::process::{NO_MESSAGE_LIMITS, free_port};
-use crate::support::{Node, PATIENCE, eventually, http, same};
+use harness::cluster::new_secret;
+use harness::process::{NO_MESSAGE_LIMITS, free_port};
+use harness::{Node, PATIENCE, eventually, http, same};
 
 /// Starts `count` nodes and waits until each is ready and in step with all others.
 pub async fn start(count: usize) -> Vec<Node> {

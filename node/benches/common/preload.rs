@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::support::client::post_frame;
-use crate::support::http::{create_room, page};
-use crate::support::{Client, Frame};
+use harness::client::post_frame;
+use harness::http::{create_room, page};
+use harness::{Client, Frame};
 
 /// Guests that post, each in a room of his own: nobody is delivered what others post.
 const GUESTS: usize = 12;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::Node;
+use harness::Node;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {

@@ -13,9 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::ledger::{Key, Ledger, Note, body_of, locked};
 use crate::places::Seat;
-use crate::support::client::post_frame;
-use crate::support::http::try_list_all;
-use crate::support::{Client, Frame, Refused};
+use harness::client::post_frame;
+use harness::http::try_list_all;
+use harness::{Client, Frame, Refused};
 
 /// A browser would wait longer; here it is the load that counts.
 const RECONNECT: Duration = Duration::from_millis(25);

@@ -8,8 +8,8 @@ use rand::RngExt as _;
 
 use crate::node_fault::CATCH_UP;
 use crate::run::{Run, SMALL};
-use crate::support::small_disk::SmallDisk;
-use crate::support::{PATIENCE, eventually, http, same};
+use harness::small_disk::SmallDisk;
+use harness::{PATIENCE, eventually, http, same};
 
 /// What the node is told to keep for replication.
 pub(crate) const RESERVE_MIB: u64 = 16;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::places::{Disk, Places, Seat};
-use crate::support::Posted;
+use harness::Posted;
 
 /// Complaints that are kept; a broken promise is broken after the first.
 const COMPLAINTS_MAX: usize = 50;

@@ -6,8 +6,8 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 
-use crate::support::Cluster;
-use crate::support::proxy::Rule;
+use harness::Cluster;
+use harness::proxy::Rule;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkFault {

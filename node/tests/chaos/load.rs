@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::actor::Actor;
 use crate::ledger::{Ledger, locked};
-use crate::support::http::create_room;
-use crate::support::{Cluster, eventually};
+use harness::http::create_room;
+use harness::{Cluster, eventually};
 
 /// In each room two post and one only reads; of all, every third stays where he is as long as he can.
 const SENDERS: usize = 2;

@@ -3,9 +3,6 @@
 //!
 //! `compose/chaos.sh` runs the long form and writes its report.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod actor;
 mod full_disk;
 mod ledger;
@@ -22,13 +19,13 @@ mod verdict;
 
 use std::time::{Duration, Instant};
 
+use harness::Cluster;
 use load::{Load, Rate};
 use node_fault::NodeFault;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use run::{Run, SMALL};
 use schedule::Schedule;
-use support::Cluster;
 use tokio::sync::Mutex;
 
 /// What a long run must reach: 100,000 in ten minutes.
@@ -54,7 +51,7 @@ struct Form {
 /// Every kind of fault of a node, and most of the network, once and shortly.
 async fn short(nodes: usize) {
     // Drawn before the command that repeats it is put together.
-    support::seed();
+    harness::seed();
     let form = Form {
         nodes,
         rate: Rate { rooms: 5, hz: 30 },
@@ -64,7 +61,7 @@ async fn short(nodes: usize) {
         disk_mib: 128,
         acked_at_least: 1_000,
         all_link_faults: false,
-        command: support::how_to_repeat(),
+        command: harness::how_to_repeat(),
     };
     carry_out(&form).await;
 }
@@ -84,7 +81,7 @@ async fn nothing_acked_is_lost_or_doubled_over_five_nodes_whatever_breaks() {
 #[ignore = "minutes long: compose/chaos.sh"]
 async fn long() {
     let (seconds, nodes) = (setting("STARLING_CHAOS_SECONDS", 600), setting("STARLING_CHAOS_NODES", 5));
-    let seed = support::seed();
+    let seed = harness::seed();
     let form = Form {
         nodes: usize::try_from(nodes).expect("few nodes"),
         rate: Rate { rooms: 10, hz: 20 },
@@ -103,13 +100,13 @@ async fn carry_out(form: &Form) {
     // Tests of one program run side by side; two clusters would want a machine each.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
     let _alone = ONE_AT_A_TIME.lock().await;
-    let seed = support::seed();
+    let seed = harness::seed();
     let mut rng = StdRng::seed_from_u64(seed);
     let mut faults = NodeFault::ALL.to_vec();
     let mut cluster = Cluster::prepare(form.nodes + SPARE, seed).await;
     cluster[SMALL].add_args(&["--storage-reserve-mib", &full_disk::RESERVE_MIB.to_string()]);
     if let Err(why) = cluster[SMALL].on_small_disk(form.disk_mib) {
-        support::skip(NodeFault::FullDisk.name(), &why);
+        harness::skip(NodeFault::FullDisk.name(), &why);
         faults.retain(|&fault| fault != NodeFault::FullDisk);
     }
     cluster.start_first(form.nodes).await;

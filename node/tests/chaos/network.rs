@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::support::proxy::{Network, Rule};
-use crate::support::{PATIENCE, eventually, same};
+use harness::proxy::{Network, Rule};
+use harness::{PATIENCE, eventually, same};
 
 #[tokio::test]
 async fn links_are_cut_and_healed_one_by_one() {

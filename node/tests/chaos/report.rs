@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::link_fault::LinkFault;
 use crate::node_fault::NodeFault;
 use crate::run::Run;
-use crate::support::process::starling;
 use crate::verdict::Line;
+use harness::process::starling;
 
 /// Adds a line.
 macro_rules! say {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::ledger::{Held, Key, Ledger, Message};
-use crate::support::Posted;
+use harness::Posted;
 
 /// A report names the first few only.
 const SHOWN_MAX: usize = 5;

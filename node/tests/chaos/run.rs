@@ -9,8 +9,8 @@ use crate::link_fault::LinkFault;
 use crate::load::Load;
 use crate::node_fault::CATCH_UP;
 use crate::schedule::Round;
-use crate::support::http::{create_room, page};
-use crate::support::{Client, Cluster, eventually};
+use harness::http::{create_room, page};
+use harness::{Client, Cluster, eventually};
 
 /// How long everything may take to be well again once all is mended.
 const MERGE: Duration = Duration::from_secs(40);
@@ -177,7 +177,7 @@ impl Run {
 
     /// What is wrong with the markers that a node lists.
     pub(crate) async fn wrong_markers(&self, at: usize) -> Vec<String> {
-        let listed = crate::support::http::list_all(self.cluster[at].http, &self.marker_room).await;
+        let listed = harness::http::list_all(self.cluster[at].http, &self.marker_room).await;
         let times = |marker: &String| listed.iter().filter(|posted| posted.body == *marker).count();
         let wrong = self.markers.iter().filter(|marker| times(marker) != 1);
         wrong

@@ -6,8 +6,8 @@ use crate::link_fault::LinkFault;
 use crate::node_fault::NodeFault;
 use crate::rules::{different, excused, gaps, wrong_lists};
 use crate::run::Run;
-use crate::support::http::{self, try_list_all};
-use crate::support::process::{run as run_command, starling};
+use harness::http::{self, try_list_all};
+use harness::process::{run as run_command, starling};
 
 /// How long the settling at the end may take on a machine that does other things too.
 const SETTLE: Duration = Duration::from_mins(1);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use clap::Parser;
+use harness::disk::Disk;
 use rand::{RngExt, rngs::StdRng};
 use starling_node::{
     config::{Config, Flags},
@@ -23,7 +24,6 @@ use starling_protocol::{NodeId, VersionVector, frame::peer::Member};
 use tokio::runtime::Runtime;
 
 use crate::{
-    disk::Disk,
     machine::{ALL_MACHINES, SimMachine, VirtualClock},
     network::{self, Network},
     plants::{ForgetfulDisk, Plant},

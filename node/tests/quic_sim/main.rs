@@ -9,9 +9,6 @@
 mod clients;
 mod clock;
 mod coverage;
-#[path = "../sim/disk.rs"]
-#[expect(dead_code, reason = "disks that fail within a commit are the other simulator's matter")]
-mod disk;
 mod faults;
 mod host;
 mod invariants;

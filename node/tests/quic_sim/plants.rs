@@ -5,7 +5,7 @@ use std::io;
 
 use redb::StorageBackend;
 
-use crate::disk::Disk;
+use harness::disk::Disk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plant {

@@ -7,7 +7,6 @@
 
 mod clients;
 mod coverage;
-mod disk;
 mod faults;
 mod invariants;
 mod losses;

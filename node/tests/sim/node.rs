@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use harness::disk::{Disk, Image};
 use rand::RngExt;
 use starling_node::store::{Committer, Store};
 use starling_protocol::{
@@ -18,7 +19,6 @@ use starling_protocol::{
 };
 
 use crate::{
-    disk::{Disk, Image},
     invariants,
     plants::Plant,
     rooms::Search,

@@ -55,7 +55,9 @@ fn architecture_draws_the_arrows_of_the_manifests() {
     for member in members() {
         for line in read(&format!("{member}/Cargo.toml")).lines() {
             if let Some(rest) = line.strip_prefix("starling-") {
-                depends.insert((member.clone(), rest.split(['.', ' ']).next().unwrap().to_owned()));
+                let name = rest.split(['.', ' ']).next().unwrap();
+                let folder = members().into_iter().find(|folder| folder.ends_with(name)).unwrap();
+                depends.insert((member.clone(), folder));
             }
         }
     }

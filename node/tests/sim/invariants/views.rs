@@ -8,7 +8,9 @@ use starling_node::store::{Committer, Op, Store};
 use starling_protocol::{Event, NodeId};
 
 use super::sequence;
-use crate::{disk::Disk, world::World};
+use harness::disk::Disk;
+
+use crate::world::World;
 
 /// One history in so many.
 const SAMPLED: u32 = 8;

@@ -1,0 +1,36 @@
+//! The live socket over real nodes: what happens on one is told on all, to those whom it concerns, for as long as they are
+//! logged in.
+
+mod asking;
+mod ending;
+mod gathering;
+mod resuming;
+mod talking;
+mod two_people;
+
+use std::net::SocketAddr;
+
+use harness::Account;
+use serde_json::{Value, json};
+
+/// Two people become contacts, each on a node of his own; gives the room that they share.
+async fn befriend((ann, a): (&Account, SocketAddr), (bob, b): (&Account, SocketAddr)) -> String {
+    does(ann, a, "POST", "/contacts", json!({"username": bob.username}), 201).await;
+    does(bob, b, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
+    let room = does(ann, a, "POST", "/direct", json!({"user_id": bob.id}), 201).await;
+    room["id"].as_str().expect("it has an id").to_owned()
+}
+
+/// Asks, and expects this status.
+async fn does(
+    who: &Account,
+    node: SocketAddr,
+    method: &str,
+    target: &str,
+    body: Value,
+    status: u16,
+) -> Value {
+    let answer = who.call(node, method, target, Some(body).filter(|body| !body.is_null())).await;
+    assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
+    answer.json()
+}

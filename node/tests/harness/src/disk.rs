@@ -1,0 +1,153 @@
+//! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, and writing can
+//! be made to fail at any point of a commit. An earlier state of it can be put back.
+
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use rand::{RngExt, rngs::StdRng};
+use redb::StorageBackend;
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// What survives a crash.
+    durable: Vec<u8>,
+    /// What the process reads.
+    visible: Vec<u8>,
+    /// Written since the last sync.
+    unsynced: Vec<Range<usize>>,
+    /// Writes and syncs that still succeed; `None` is all of them.
+    left: Option<u32>,
+    /// Syncing does nothing: a planted bug.
+    lies: bool,
+}
+
+/// A disk; clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct Disk(Arc<Mutex<Contents>>);
+
+/// What a disk held at some moment.
+#[derive(Debug)]
+pub struct Image(Vec<u8>);
+
+impl Disk {
+    /// An empty one; one that lies says that it has synced and has not.
+    pub fn new(lies: bool) -> Self {
+        Self(Arc::new(Mutex::new(Contents { lies, ..Contents::default() })))
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap()
+    }
+
+    /// Makes writing fail after `writes` more writes and syncs.
+    pub fn fail_after(&self, writes: u32) {
+        self.contents().left = Some(writes);
+    }
+
+    /// Writing works again.
+    pub fn repair(&self) {
+        self.contents().left = None;
+    }
+
+    /// Whether writing has failed or is about to.
+    pub fn is_failing(&self) -> bool {
+        self.contents().left.is_some()
+    }
+
+    /// What a power cut would leave for certain.
+    pub fn image(&self) -> Image {
+        Image(self.contents().durable.clone())
+    }
+
+    /// A disk that holds what another held earlier.
+    #[must_use]
+    pub fn restored(&self, image: &Image) -> Self {
+        let lies = self.contents().lies;
+        let (durable, visible) = (image.0.clone(), image.0.clone());
+        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, ..Contents::default() })))
+    }
+
+    /// The machine loses power: of what was not synced, any part may have reached the disk. Gives the disk as the
+    /// next start finds it; the dead process can no longer write to it.
+    #[must_use]
+    pub fn crash(&self, rng: &mut StdRng) -> Self {
+        let mut contents = self.contents();
+        contents.left = Some(0);
+        let mut durable = std::mem::take(&mut contents.durable);
+        if rng.random_bool(0.5) && !contents.lies {
+            durable.resize(contents.visible.len().max(durable.len()), 0);
+            for range in contents.unsynced.iter().filter(|range| range.end <= contents.visible.len()) {
+                if rng.random_bool(0.5) {
+                    durable[range.clone()].copy_from_slice(&contents.visible[range.clone()]);
+                }
+            }
+        }
+        let lies = contents.lies;
+        let after = Contents { visible: durable.clone(), durable, lies, ..Contents::default() };
+        Self(Arc::new(Mutex::new(after)))
+    }
+}
+
+impl Contents {
+    fn spend(&mut self) -> Result<(), io::Error> {
+        match &mut self.left {
+            Some(0) => Err(io::Error::other("the virtual disk fails")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn range(offset: u64, len: usize) -> Range<usize> {
+    let start = usize::try_from(offset).unwrap();
+    start..start + len
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> Result<u64, io::Error> {
+        Ok(self.contents().visible.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        out.copy_from_slice(&self.contents().visible[range(offset, out.len())]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        let mut contents = self.contents();
+        contents.spend()?;
+        contents.visible.resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        let mut contents = self.contents();
+        contents.spend()?;
+        let Contents { durable, visible, unsynced, lies, .. } = &mut *contents;
+        if *lies {
+            return Ok(());
+        }
+        durable.resize(visible.len(), 0);
+        for range in unsynced.drain(..) {
+            // Written, then cut off by a shorter length.
+            let range = range.start.min(visible.len())..range.end.min(visible.len());
+            durable[range.clone()].copy_from_slice(&visible[range]);
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        let mut contents = self.contents();
+        contents.spend()?;
+        let range = range(offset, data.len());
+        contents.visible[range.clone()].copy_from_slice(data);
+        contents.unsynced.push(range);
+        Ok(())
+    }
+}
