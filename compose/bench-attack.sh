@@ -37,7 +37,7 @@ trap stop EXIT
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 ask() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'GET %s HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' "$2" >&3 && cat <&3; }
 ready() { (ask "$1" /readyz | head -n 1 | grep -q ' 200 ') 2>/dev/null; }
-# Whether a node and both others call each other in step.
+# Whether a node and both others call each other in sync.
 joined() { [ "$( (ask "$1" /metrics | grep -cE '^starling_peer_in_s[a-z]+\{.*\} 1') 2>/dev/null)" = 2 ]; }
 
 "$bin/starling" cluster secret >"$data/secret"

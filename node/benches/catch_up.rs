@@ -80,7 +80,7 @@ async fn run(options: &Options, report: &mut Report) {
         Limit::AtLeast(RATE_MIN),
         missed as f64 / took.as_secs_f64(),
     );
-    report.note("seconds from its start until it is in step", took.as_secs_f64());
+    report.note("seconds from its start until it is in sync", took.as_secs_f64());
     let us_per_message = |cpu: f64| cpu * 1e6 / missed as f64;
     report.note("CPU of the returning node, µs a message", us_per_message(after[2].cpu.as_secs_f64()));
     let extra = [0, 1].map(|node| {
@@ -97,7 +97,7 @@ async fn run(options: &Options, report: &mut Report) {
     report.note("peak memory of the others, MiB", after[0].peak_mib.max(after[1].peak_mib));
     if !preload::same_ends([nodes[0].http, nodes[2].http], &rooms).await {
         report
-            .broken("the returned node says that it is in step, but does not list what it missed".to_owned());
+            .broken("the returned node says that it is in sync, but does not list what it missed".to_owned());
     }
 }
 
@@ -115,7 +115,7 @@ async fn start_load(nodes: &[Node], rate: f64) -> Load {
 
 /// A node is ready once every peer that it hears has seen it catch up.
 async fn wait_ready(node: &Node) {
-    harness::eventually(PATIENCE, "the returning node is in step", async || {
+    harness::eventually(PATIENCE, "the returning node is in sync", async || {
         match harness::http::get(node.http, "/readyz").await {
             Ok(answer) if answer.status == 200 => Ok(()),
             other => Err(format!("{other:?}")),

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             nodes.rotate_left(1);
             run(&options, &mut nodes, &mut report).await;
             nodes[0].restart().await;
-            nodes::in_step(&nodes).await;
+            nodes::in_sync(&nodes).await;
         }
         report
     })

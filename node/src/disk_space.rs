@@ -14,7 +14,7 @@ use starling_protocol::ErrorCode;
 use starling_web::{drain::Serving, service::Refusal};
 use tokio::sync::watch;
 
-use crate::supervisor::Part;
+use crate::supervisor::SupervisedTask;
 
 /// How often the disk is looked at. A node that writes 100 MiB a second uses 50 MiB meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -107,7 +107,7 @@ impl DiskWatch {
     }
 }
 
-impl Part for DiskWatch {
+impl SupervisedTask for DiskWatch {
     fn name(&self) -> &'static str {
         "disk watch"
     }

@@ -61,7 +61,7 @@ impl Default for StoreMetrics {
 #[derive(Clone, Debug, Default)]
 pub struct ClusterMetrics {
     peer_lag: Family<PeerLabel, Gauge>,
-    peer_in_step: Family<PeerLabel, Gauge>,
+    peer_in_sync: Family<PeerLabel, Gauge>,
     origin_lag: Family<OriginLabel, Gauge>,
     parts_equal: Family<PeerLabel, Gauge>,
     parts_diverged: Family<PeerLabel, Gauge>,
@@ -81,7 +81,7 @@ fn gauge(value: u64) -> i64 {
 impl ClusterMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("peer_lag_events", "Events that a peer lacks", self.peer_lag.clone());
-        registry.register("peer_in_step", "Whether a peer is in step", self.peer_in_step.clone());
+        registry.register("peer_in_sync", "Whether a peer is in sync", self.peer_in_sync.clone());
         registry.register(
             "origin_lag_events",
             "Events of an origin that this node is known to lack",
@@ -102,7 +102,7 @@ impl ClusterMetrics {
             "How far this node's clock is ahead of an agreeing majority, if that is too far",
             self.clock_ahead_ms.clone(),
         );
-        registry.register("answers_owed", "Answers that wait for other nodes", self.waiting.clone());
+        registry.register("pending_replies", "Answers that wait for other nodes", self.waiting.clone());
         registry.register(
             "peers_known",
             "Other nodes of the cluster that are known",
@@ -136,7 +136,7 @@ impl ClusterMetrics {
             self.peer_linked.get_or_create(&label).set(i64::from(is_linked));
             if !is_linked {
                 // The driver measures those that are linked; of others it says nothing.
-                self.peer_in_step.get_or_create(&label).set(0);
+                self.peer_in_sync.get_or_create(&label).set(0);
             }
         }
         self.peers_known.set(gauge(known.len() as u64));
@@ -147,13 +147,13 @@ impl ClusterMetrics {
 
     /// Replaces what was measured before.
     pub fn measure(&self, report: &Report) {
-        for family in [&self.peer_lag, &self.peer_in_step, &self.parts_equal, &self.parts_diverged] {
+        for family in [&self.peer_lag, &self.peer_in_sync, &self.parts_equal, &self.parts_diverged] {
             family.clear();
         }
         for peer in &report.peers {
             let label = PeerLabel { peer: peer.peer.to_string() };
             self.peer_lag.get_or_create(&label).set(gauge(peer.lag));
-            self.peer_in_step.get_or_create(&label).set(i64::from(peer.in_step));
+            self.peer_in_sync.get_or_create(&label).set(i64::from(peer.in_sync));
             self.parts_equal.get_or_create(&label).set(gauge(peer.parts_equal as u64));
             self.parts_diverged.get_or_create(&label).set(gauge(peer.parts_diverged as u64));
         }

@@ -14,7 +14,7 @@ use std::{
 
 use starling_protocol::{NodeId, frame::peer::Member};
 use starling_web::{
-    Web,
+    AppState,
     server::{Server, ServerLimits},
 };
 use thiserror::Error;
@@ -30,9 +30,9 @@ use crate::{
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
-    machine::{Machine, ThisMachine},
+    environment::{Environment, ThisMachine},
     store::{SCRUB_STEP_BYTES, Store, StoreError},
-    supervisor::{Part, Supervisor},
+    supervisor::{SupervisedTask, Supervisor},
 };
 
 /// How long listeners and their sessions may take to end.
@@ -137,7 +137,7 @@ impl Node {
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
         let beginning = Beginning::of(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
-        let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
         let old = found.filter(|_| matches!(beginning, Beginning::Again | Beginning::Refilled));
         let identity = old.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
         let space = DiskSpace::new(config.storage_reserve_bytes);
@@ -323,7 +323,7 @@ impl Listeners {
     }
 
     /// Serves until the node drains.
-    fn serve(self, web: &Arc<Web>, config: &Config, supervisor: &Arc<Supervisor>) -> Vec<Task<()>> {
+    fn serve(self, web: &Arc<AppState>, config: &Config, supervisor: &Arc<Supervisor>) -> Vec<Task<()>> {
         let limits = ServerLimits {
             connections_max: config.http.connections_max,
             header_timeout: config.http.header_timeout,
@@ -346,7 +346,7 @@ struct Http {
     server: Server,
 }
 
-impl Part for Http {
+impl SupervisedTask for Http {
     fn name(&self) -> &'static str {
         self.name
     }

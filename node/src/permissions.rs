@@ -27,7 +27,7 @@ pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Opt
 }
 
 /// Why a user may not stop administering the service; nothing if he may, or does not administer it.
-pub fn may_step_down<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+pub fn check_demote<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
     if may_administer(records, user)?.is_some() || !records.is_last_administrator(user)? {
         return Ok(None);
     }

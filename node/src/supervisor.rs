@@ -22,7 +22,7 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// A long-lived part.
-pub trait Part: Send + 'static {
+pub trait SupervisedTask: Send + 'static {
     /// What operators call it; no two parts share a name.
     fn name(&self) -> &'static str;
 
@@ -49,7 +49,7 @@ impl Supervisor {
     }
 
     /// Runs a part in a task of its own until it is done.
-    pub fn start<P: Part>(self: &Arc<Self>, mut part: P) -> JoinHandle<()> {
+    pub fn start<P: SupervisedTask>(self: &Arc<Self>, mut part: P) -> JoinHandle<()> {
         let supervisor = Arc::clone(self);
         tokio::spawn(async move {
             let (name, mut pause) = (part.name(), BACK_OFF_MIN);
@@ -98,7 +98,7 @@ mod tests {
         go_on: Option<oneshot::Receiver<()>>,
     }
 
-    impl Part for Fragile {
+    impl SupervisedTask for Fragile {
         fn name(&self) -> &'static str {
             "fragile"
         }

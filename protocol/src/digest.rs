@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Scope, codec};
 
 /// Into how many parts the scopes are divided for exchange between peers.
-pub const PARTS: usize = 256;
+pub const SHARDS: usize = 256;
 
 /// The digest of a set; empty by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ impl ScopeDigest {
     }
 }
 
-/// Which of the [`PARTS`] a scope belongs to.
+/// Which of the [`SHARDS`] a scope belongs to.
 pub fn part_of(scope: &Scope) -> u8 {
     blake3::hash(&codec::encode(scope)).as_bytes()[0]
 }

@@ -47,11 +47,11 @@ impl Clock {
         self.last = self.last.max(stamp.capped(now_ms));
     }
 
-    /// A fresh stamp above all earlier ones, and above `floor` (what the event replaces, answers or follows).
-    /// The floor does not move the clock: one stamp from the future must not drag all others along.
-    pub fn stamp(&mut self, now_ms: u64, floor: Option<Hlc>) -> Hlc {
+    /// A fresh stamp above all earlier ones, and above `min_hlc` (what the event replaces, answers or follows).
+    /// The min_hlc does not move the clock: one stamp from the future must not drag all others along.
+    pub fn stamp(&mut self, now_ms: u64, min_hlc: Option<Hlc>) -> Hlc {
         self.last = self.last.next().max(Hlc::from_unix_ms(now_ms));
-        floor.map_or(self.last, |floor| self.last.max(floor.next()))
+        min_hlc.map_or(self.last, |min_hlc| self.last.max(min_hlc.next()))
     }
 }
 
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn a_floor_lifts_one_stamp_only() {
         let mut clock = Clock::default();
-        let floor = Hlc::from_unix_ms(9_000_000);
-        assert!(clock.stamp(1_000, Some(floor)) > floor);
+        let min_hlc = Hlc::from_unix_ms(9_000_000);
+        assert!(clock.stamp(1_000, Some(min_hlc)) > min_hlc);
         assert_eq!(clock.stamp(2_000, None).unix_ms(), 2_000);
     }
 

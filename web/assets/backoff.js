@@ -1,4 +1,4 @@
-// How long to wait before the next attempt: soon at first, then ever longer, never in step with others.
+// How long to wait before the next attempt: soon at first, then ever longer, never in sync with others.
 
 const FIRST_MS = 200;
 const MOST_MS = 5_000;

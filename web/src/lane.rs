@@ -1,7 +1,7 @@
 //! Lanes: a room's live tail in memory. A lane is a numbered ring of frames encoded once and shared by all; a
 //! session is a position in it. The writer pushes and never waits; who falls behind the ring is told so.
 
-mod bell;
+mod ready_set;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ pub use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
 use tokio::sync::watch;
 
-pub use self::bell::Bell;
+pub use self::ready_set::ReadySet;
 
 /// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
 /// seconds of a room at 500 messages a second.
@@ -62,7 +62,7 @@ pub struct Frame {
     pub commit: u64,
     /// The stamp of the message that it shows, or of what was done to it.
     pub hlc: Hlc,
-    /// The JSON text, shared. Empty if there is nothing to be sent: see [`Frame::look_again`].
+    /// The JSON text, shared. Empty if there is nothing to be sent: see [`Frame::invalidate`].
     pub text: Utf8Bytes,
     /// Whose doing it shows: sessions of those who have blocked him leave it out.
     pub from: Option<UserId>,
@@ -80,11 +80,11 @@ impl Frame {
     /// A frame that is not sent: what its lane is about has changed otherwise for everybody, so each session looks for
     /// itself. In the lane of a user: at his account and session, his rooms, whom he has blocked, how he is shown. In
     /// the lane of a room: at the room, which its members see each in their own way (`room` frames).
-    pub fn look_again(commit: u64) -> Self {
+    pub fn invalidate(commit: u64) -> Self {
         Self::new(commit, Hlc::default(), "")
     }
 
-    /// Whether it is one of [`Frame::look_again`].
+    /// Whether it is one of [`Frame::invalidate`].
     pub fn is_look_again(&self) -> bool {
         self.text.is_empty()
     }
@@ -118,7 +118,7 @@ pub struct Lane {
     /// The number of the next frame; sessions sleep on it.
     next: watch::Sender<u64>,
     /// Those of sessions that follow other lanes, too.
-    bells: RwLock<HashMap<usize, (Bell, LaneKey)>>,
+    bells: RwLock<HashMap<usize, (ReadySet, LaneKey)>>,
 }
 
 // A panic while a lock is held cannot leave these half-changed in a way that matters more than going on.
@@ -158,8 +158,8 @@ impl Lane {
             ring.end()
         };
         self.next.send_replace(next);
-        for (bell, key) in read(&self.bells).values() {
-            bell.ring(*key);
+        for (ready_set, key) in read(&self.bells).values() {
+            ready_set.ring(*key);
         }
     }
 }
@@ -237,16 +237,16 @@ impl Lanes {
         drop(lanes);
         let next = lane.next.subscribe();
         let position = *next.borrow();
-        Subscription { lanes: Arc::clone(self), key, lane, next, position, bell: None }
+        Subscription { lanes: Arc::clone(self), key, lane, next, position, ready_set: None }
     }
 
-    /// Takes a position at the end of a lane, which rings this bell from now on.
-    pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, bell: &Bell) -> Subscription {
+    /// Takes a position at the end of a lane, which rings this ready_set from now on.
+    pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, ready_set: &ReadySet) -> Subscription {
         let mut subscription = self.subscribe(key);
-        write(&subscription.lane.bells).insert(bell.id(), (bell.clone(), subscription.key));
-        subscription.bell = Some(bell.id());
-        // What was pushed since has rung no bell.
-        bell.ring(subscription.key);
+        write(&subscription.lane.bells).insert(ready_set.id(), (ready_set.clone(), subscription.key));
+        subscription.ready_set = Some(ready_set.id());
+        // What was pushed since has ready no ready_set.
+        ready_set.ring(subscription.key);
         subscription
     }
 }
@@ -259,8 +259,8 @@ pub struct Subscription {
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
-    /// The bell that the lane rings for it.
-    bell: Option<usize>,
+    /// The ready_set that the lane rings for it.
+    ready_set: Option<usize>,
 }
 
 impl Subscription {
@@ -306,8 +306,8 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(bell) = self.bell {
-            write(&self.lane.bells).remove(&bell);
+        if let Some(ready_set) = self.ready_set {
+            write(&self.lane.bells).remove(&ready_set);
         }
         let mut lanes = self.lanes.lanes();
         if let Some(entry) = lanes.get_mut(&self.key) {

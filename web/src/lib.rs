@@ -19,4 +19,4 @@ pub mod server;
 pub mod service;
 mod session;
 
-pub use routes::{Web, WebSettings, metrics_router, router};
+pub use routes::{AppState, WebSettings, metrics_router, router};

@@ -16,7 +16,7 @@ use starling_protocol::limits::ID_CHARS_MAX;
 use tokio::time::Instant;
 
 use crate::{
-    routes::Web,
+    routes::AppState,
     security_log::{RequestContext, SecurityEvent, Thinned},
 };
 
@@ -28,7 +28,11 @@ static THINNED: Mutex<Thinned> = Mutex::new(Thinned::new());
 
 /// Takes the name of a request away that a stranger gave it, so that nobody's requests are taken for another's: only a
 /// trusted proxy names them.
-pub async fn forget_foreign_ids(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+pub async fn forget_foreign_ids(
+    State(web): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if let Some(id) = request.headers().get(&REQUEST_ID) {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
         let plain = (1..=ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
@@ -40,7 +44,7 @@ pub async fn forget_foreign_ids(State(web): State<Arc<Web>>, mut request: Reques
 }
 
 /// Gives every request its [`crate::guard::ClientAddress`] and its context, and writes its line.
-pub async fn observe(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+pub async fn observe(State(web): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let client = web.guard.proxies.client(&request);
     request.extensions_mut().insert(client);

@@ -27,7 +27,7 @@ pub use self::{
     places::{ConnectionPermit, HealthOnly},
 };
 use self::{intake::Metered, places::Places, trouble::AcceptTrouble};
-use crate::routes::Web;
+use crate::routes::AppState;
 
 /// How the listener treats its connections.
 #[derive(Clone, Debug)]
@@ -62,13 +62,13 @@ pub struct Server {
     router: Router,
     limits: ServerLimits,
     places: Places,
-    web: Arc<Web>,
+    web: Arc<AppState>,
     trouble: AcceptTrouble,
 }
 
 impl Server {
     /// Serves `router` on `listener`, counting into the metrics of `web`, until that drains.
-    pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, web: Arc<Web>) -> Self {
+    pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, web: Arc<AppState>) -> Self {
         let places = Places::new(limits.connections_max, Arc::clone(&web));
         let trouble = AcceptTrouble::new();
         Self { listener: Some(listener), router, limits, places, web, trouble }

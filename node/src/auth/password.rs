@@ -14,7 +14,7 @@ use super::{
     login_queue::Caller,
     password_pool::{Overloaded, PasswordPool},
 };
-use crate::machine::Machine;
+use crate::environment::Environment;
 
 /// Memory of one hash, at most, in KiB: what a stored hash may ask of this node, too.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
@@ -73,12 +73,12 @@ pub struct Verified {
 pub struct Passwords {
     pool: PasswordPool,
     hasher: Arc<Hasher>,
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
 }
 
 impl Passwords {
     /// Starts the pool; one hash is made here and now.
-    pub fn start(machine: &Arc<dyn Machine>, cost: Cost, workers: usize) -> Result<Self, InvalidCost> {
+    pub fn start(machine: &Arc<dyn Environment>, cost: Cost, workers: usize) -> Result<Self, InvalidCost> {
         let hasher =
             Arc::new(Hasher::new(cost, &BASE64URL_NOPAD.encode(&machine.random::<32>()), &machine.random())?);
         Ok(Self { pool: PasswordPool::start(machine, workers), hasher, machine: Arc::clone(machine) })
@@ -177,7 +177,7 @@ fn readable(phc: &str) -> Option<(PasswordHash, Params)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::ThisMachine;
+    use crate::environment::ThisMachine;
 
     const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
     const CALLER: Caller<'static> = Caller::Operator;
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn right_wrong_unknown_and_outdated() {
-        let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
         let passwords = Passwords::start(&machine, CHEAP, 1).unwrap();
         let verify = async |phc: &str, password: &str| {
             passwords.verify(CALLER, Some(phc.into()), password.into()).await.unwrap()

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::login_queue::{Caller, LoginQueue, WAIT_MAX};
-use crate::machine::Machine;
+use crate::environment::Environment;
 
 /// More logins than this node can check: ask again after [`RETRY_AFTER_S`](super::RETRY_AFTER_S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -44,7 +44,7 @@ pub fn default_workers() -> usize {
 
 impl PasswordPool {
     /// Starts the threads, at least one. Called inside a `tokio` runtime.
-    pub fn start(machine: &Arc<dyn Machine>, workers: usize) -> Self {
+    pub fn start(machine: &Arc<dyn Environment>, workers: usize) -> Self {
         let queue = LoginQueue::new(machine.random(), Instant::now());
         let line = Mutex::new(Line { queue, closed: false });
         let shared = Arc::new(Shared { line, more: Notify::new() });
@@ -54,7 +54,7 @@ impl PasswordPool {
                 machine_of_worker.lower_priority();
                 shared.work().await;
             };
-            machine.run_apart("passwords", Box::pin(work));
+            machine.spawn_thread("passwords", Box::pin(work));
         }
         Self(shared)
     }
@@ -137,11 +137,11 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::machine::ThisMachine;
+    use crate::environment::ThisMachine;
 
     /// A pool whose only worker is busy until the gate is opened.
     async fn held() -> (PasswordPool, mpsc::Sender<()>) {
-        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Machine>), 1);
+        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Environment>), 1);
         let (open, gate) = mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
         let held = pool.submit(Caller::Operator, move || {
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_its_caller_and_not_the_pool() {
-        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Machine>), 1);
+        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Environment>), 1);
         let panics: Result<(), _> = pool.run(stranger(1), || panic!("planted")).await;
         assert_eq!(panics, Err(Overloaded));
         assert_eq!(pool.run(stranger(2), || 2).await, Ok(2));
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_threads_end_with_the_pool() {
-        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Machine>), 3);
+        let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Environment>), 3);
         let shared = Arc::downgrade(&pool.0);
         drop(pool);
         while shared.strong_count() > 0 {

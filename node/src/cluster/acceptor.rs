@@ -12,7 +12,7 @@ use quinn::{Endpoint, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Links;
-use crate::supervisor::Part;
+use crate::supervisor::SupervisedTask;
 
 /// Handshakes under way at once: with addresses of members and join addresses, and with all others.
 const KNOWN_MAX: usize = 64;
@@ -111,7 +111,7 @@ impl Acceptor {
     }
 }
 
-impl Part for Acceptor {
+impl SupervisedTask for Acceptor {
     fn name(&self) -> &'static str {
         "cluster listener"
     }

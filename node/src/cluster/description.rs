@@ -8,18 +8,18 @@ use std::{
 use starling_protocol::limits::ADDRESSES_MAX;
 
 use super::Members;
-use crate::machine::Machine;
+use crate::environment::Environment;
 
 /// Guesses this node's addresses again whenever a link comes up, unless they were configured.
 pub(super) struct AddressGuess {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     members: Arc<Members>,
     /// The port of the socket that listens on all addresses; nothing if there is nothing to guess.
     port: Option<u16>,
 }
 
 impl AddressGuess {
-    pub(super) fn new(machine: Arc<dyn Machine>, members: Arc<Members>, port: Option<u16>) -> Self {
+    pub(super) fn new(machine: Arc<dyn Environment>, members: Arc<Members>, port: Option<u16>) -> Self {
         Self { machine, members, port }
     }
 

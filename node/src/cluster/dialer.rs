@@ -24,7 +24,7 @@ use super::{
     keys::CLUSTER_NAME,
     targets::{Claim, Target},
 };
-use crate::{machine::Machine, supervisor::Part};
+use crate::{environment::Environment, supervisor::SupervisedTask};
 
 /// How often it is looked who is missing.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ type Name = (String, Option<Claim>);
 
 /// The task that dials.
 pub struct Dialer {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
@@ -63,7 +63,7 @@ pub struct Dialer {
 impl Dialer {
     /// Dials `join` and `members` from an endpoint.
     pub fn new(
-        machine: Arc<dyn Machine>,
+        machine: Arc<dyn Environment>,
         endpoint: Endpoint,
         links: Arc<Links>,
         members: Arc<Members>,
@@ -86,7 +86,7 @@ impl Dialer {
     }
 }
 
-impl Part for Dialer {
+impl SupervisedTask for Dialer {
     fn name(&self) -> &'static str {
         "dialer"
     }

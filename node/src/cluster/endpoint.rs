@@ -16,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use starling_protocol::NodeId;
 
 use super::keys::{ClusterKeys, KeyError};
-use crate::machine::Machine;
+use crate::environment::Environment;
 
 /// A link that has been silent for so long is over. QUIC waits for three probe timeouts at least, which take long
 /// on a way that is or was slow: `links` sees to it then.
@@ -69,7 +69,7 @@ fn bind_one(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
 
 /// Makes the endpoint on a bound socket.
 pub fn open(
-    machine: &Arc<dyn Machine>,
+    machine: &Arc<dyn Environment>,
     socket: Arc<dyn AsyncUdpSocket>,
     keys: &ClusterKeys,
     node: NodeId,
@@ -97,7 +97,7 @@ pub fn open(
 }
 
 /// Connection ids that say nothing.
-struct RandomIds(Arc<dyn Machine>);
+struct RandomIds(Arc<dyn Environment>);
 
 impl ConnectionIdGenerator for RandomIds {
     fn generate_cid(&mut self) -> ConnectionId {

@@ -37,7 +37,7 @@ use super::{
     refusal_log::RefusalLog,
     replication::DriverInput,
 };
-use crate::machine::Machine;
+use crate::environment::Environment;
 
 /// How often it is looked whether a link has become silent.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -108,7 +108,7 @@ impl Links {
     /// No links yet. `guessed_port` is the port of a socket that listens on all addresses, if where it is reached was
     /// not configured.
     pub fn new(
-        machine: Arc<dyn Machine>,
+        machine: Arc<dyn Environment>,
         guessed_port: Option<u16>,
         process: u64,
         members: Arc<Members>,

@@ -17,14 +17,14 @@ use starling_protocol::{
 };
 use tokio::sync::Notify;
 
-use crate::{data_dir::DataDirError, machine::Machine};
+use crate::{data_dir::DataDirError, environment::Environment};
 
 /// Keeps the members, this node among them, for the next start.
 pub type KeepMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>;
 
 /// All known members of the cluster.
 pub struct Members {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     me: NodeId,
     known: Mutex<Known>,
     /// Counts changes of what is known, and of what is linked.
@@ -42,7 +42,7 @@ struct Known {
 
 impl Members {
     /// Starts with those of the last run, in which this node may be found: its new description follows the last one.
-    pub fn new(machine: Arc<dyn Machine>, own: Member, known: Vec<Member>) -> Self {
+    pub fn new(machine: Arc<dyn Environment>, own: Member, known: Vec<Member>) -> Self {
         let mut others: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();
         let last = others.remove(&own.node).map_or(0, |last| last.number);
         let number = machine.now_ms().max(last.saturating_add(1));
@@ -215,7 +215,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::ThisMachine;
+    use crate::environment::ThisMachine;
 
     fn member(node: u8, number: u64, address: &str) -> Member {
         let addresses = vec![address.to_owned()];

@@ -11,7 +11,7 @@ use starling_protocol::{NodeId, frame::peer::Member};
 use tokio::sync::mpsc;
 
 use super::{Links, Members};
-use crate::{machine::Machine, supervisor::Part};
+use crate::{environment::Environment, supervisor::SupervisedTask};
 
 /// A gossip packet fits the smallest datagram that QUIC promises.
 const PACKET_BYTES_MAX: usize = 1_100;
@@ -57,7 +57,7 @@ type Gossip = Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>;
 
 /// The task that gossips.
 pub struct Membership {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     identity: Peer,
     runtime: AccumulatingRuntime<Peer>,
     links: Arc<Links>,
@@ -70,7 +70,7 @@ pub struct Membership {
 impl Membership {
     /// Gossips as this node. `packets` come from links, `linked` tells of new ones.
     pub fn new(
-        machine: Arc<dyn Machine>,
+        machine: Arc<dyn Environment>,
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
@@ -124,7 +124,7 @@ impl Membership {
     }
 }
 
-impl Part for Membership {
+impl SupervisedTask for Membership {
     fn name(&self) -> &'static str {
         "membership"
     }

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource, UserCommands, socket_path::SocketPath,
 };
-use crate::{supervisor::Part, verify};
+use crate::{supervisor::SupervisedTask, verify};
 
 /// Questions that are answered at once, at most.
 const CONNECTIONS_MAX: usize = 8;
@@ -69,7 +69,7 @@ impl Drop for ControlServer {
     }
 }
 
-impl Part for ControlServer {
+impl SupervisedTask for ControlServer {
     fn name(&self) -> &'static str {
         "control socket"
     }

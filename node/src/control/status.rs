@@ -96,8 +96,8 @@ pub struct PeerStatus {
     pub heard_at: Vec<String>,
     /// Whether there is a link to it.
     pub linked: bool,
-    /// Whether it is in step.
-    pub in_step: bool,
+    /// Whether it is in sync.
+    pub in_sync: bool,
     /// Events that it is known to lack.
     pub lag_events: u64,
     /// Of 256 parts of all views: those that it is known to show as this node does.
@@ -114,7 +114,7 @@ pub struct Queues {
     /// Inputs to the replication driver.
     pub driver: usize,
     /// Answers that wait for other nodes.
-    pub answers_owed: usize,
+    pub pending_replies: usize,
 }
 
 /// The store.
@@ -151,7 +151,7 @@ impl StatusSource {
                 address: member.addresses.join(", "),
                 heard_at: member.heard_at.into_iter().map(|heard| heard.address).collect(),
                 linked: linked.is_some(),
-                in_step: linked.is_some_and(|peer| peer.in_step),
+                in_sync: linked.is_some_and(|peer| peer.in_sync),
                 lag_events: linked.map_or(0, |peer| peer.lag),
                 parts_equal: linked.map_or(0, |peer| peer.parts_equal),
                 parts_diverged: linked.map_or(0, |peer| peer.parts_diverged),
@@ -174,7 +174,7 @@ impl StatusSource {
             queues: Queues {
                 writer: self.writer.queued(),
                 driver: self.driver.queued(),
-                answers_owed: report.waiting,
+                pending_replies: report.waiting,
             },
             sessions: self.web.sessions.get(),
             people_present: self.presence.count(),
@@ -201,16 +201,16 @@ impl fmt::Display for Status {
             "users     http://{}, {} sessions, {} people",
             self.http, self.sessions, self.people_present
         )?;
-        let Queues { writer, driver, answers_owed } = &self.queues;
+        let Queues { writer, driver, pending_replies } = &self.queues;
         writeln!(
             f,
-            "waiting   {writer} for the writer, {driver} for replication, {answers_owed} for other nodes"
+            "waiting   {writer} for the writer, {driver} for replication, {pending_replies} for other nodes"
         )?;
         let StoreStatus { bytes, free_bytes, digest } = &self.store;
         writeln!(f, "store     {} MiB, {} MiB free, digest {digest}", mib(*bytes), mib(*free_bytes))?;
         for peer in &self.peers {
             let link = match peer {
-                PeerStatus { in_step: true, .. } => "in step",
+                PeerStatus { in_sync: true, .. } => "in sync",
                 PeerStatus { linked: true, .. } => "catching up or silent",
                 _ => "not linked",
             };

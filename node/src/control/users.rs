@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use starling_protocol::Username;
-use starling_web::service::{Accounts, Door, Refusal, Registration, Secret, UserFlags};
+use starling_web::service::{Accounts, Refusal, Registration, RegistrationSource, Secret, UserFlags};
 
 use super::Answer;
 use crate::services::{AccountsService, AdministrationService, Asker};
@@ -57,7 +57,7 @@ impl UserCommands {
             UserAct::Add { password, admin } => {
                 let username = Username::parse(&name).map_err(|error| format!("the name {error}"))?;
                 self.judge(&password, username.as_str())?;
-                let door = Door::Operator { admin };
+                let door = RegistrationSource::Operator { admin };
                 let password = Secret(password);
                 let registration =
                     Registration { username: username.clone(), password, display_name: None, door };

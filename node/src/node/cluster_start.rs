@@ -17,7 +17,7 @@ use crate::{
     },
     config::{ClusterConfig, Config},
     data_dir::Identity,
-    machine::Machine,
+    environment::Environment,
     supervisor::Supervisor,
 };
 
@@ -30,7 +30,7 @@ const QUEUE_MAX: usize = 1_024;
 
 /// What it starts from.
 pub struct ClusterStart<'a> {
-    pub machine: &'a Arc<dyn Machine>,
+    pub machine: &'a Arc<dyn Environment>,
     pub config: &'a Config,
     pub cluster: &'a ClusterConfig,
     pub identity: &'a Identity,

@@ -1,12 +1,12 @@
 //! A node without its listeners: asks the cluster, opens the store, wires writer, driver and services. It reaches
-//! the outside only through its [`Machine`] and what it is given to start from, so it runs in a simulation as it is.
+//! the outside only through its [`Environment`] and what it is given to start from, so it runs in a simulation as it is.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::Until};
 use starling_web::{
-    Web, WebSettings,
+    AppState, WebSettings,
     drain::{Drain, Serving},
     guard::{Guard, Hosts, Origins, Rates, Shares, TrustedProxies},
     lane::{CommitPoint, Lanes},
@@ -27,14 +27,14 @@ use crate::{
     control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
-    machine::Machine,
+    environment::Environment,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, Base, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing,
+        AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
+        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, ServiceContext,
     },
     store::{Committer, Store},
-    supervisor::{Part, Supervisor},
+    supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
 };
 
@@ -49,7 +49,7 @@ pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartE
 /// What a core starts from.
 pub struct CoreStart<'a> {
     /// What it runs on.
-    pub machine: Arc<dyn Machine>,
+    pub machine: Arc<dyn Environment>,
     /// What it is to do.
     pub config: &'a Config,
     /// Who it is.
@@ -67,7 +67,7 @@ pub struct CoreStart<'a> {
 /// A node without its listeners.
 pub struct Core {
     /// What users touch.
-    pub web: Arc<Web>,
+    pub web: Arc<AppState>,
     /// Accounts, also for commands.
     pub accounts: Arc<AccountsService>,
     /// Their administration, also for commands.
@@ -142,13 +142,17 @@ impl Core {
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 
-        let base =
-            Base { machine, store: Arc::clone(&store), writer: writer.clone(), driver: driver.clone() };
+        let base = ServiceContext {
+            machine,
+            store: Arc::clone(&store),
+            writer: writer.clone(),
+            driver: driver.clone(),
+        };
         let (serving, drain) = Drain::new();
         let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
         let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
         background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
-        let web = Arc::new(Web {
+        let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
             member_rooms: Arc::new(MemberRoomsService::new(base.clone(), accounts.service_keys().clone())),
@@ -276,7 +280,7 @@ fn committer(
 fn accounts(
     config: &Config,
     identity: &Identity,
-    base: &Base,
+    base: &ServiceContext,
     token_secret: [u8; 32],
     cluster: Option<&Joined>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
@@ -334,7 +338,7 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
 /// Tells links whose queue was full all of presence afresh.
 struct PresenceRepair(Arc<PresenceMap>);
 
-impl Part for PresenceRepair {
+impl SupervisedTask for PresenceRepair {
     fn name(&self) -> &'static str {
         "presence"
     }

@@ -12,32 +12,32 @@ use crate::store::{Records, Rows, StoreError};
 
 /// Why something is not done.
 #[derive(Debug)]
-pub enum No {
+pub enum Denied {
     /// It may not be.
     Refused(Refusal),
     /// The store could not be read.
     Failed(StoreError),
 }
 
-impl From<StoreError> for No {
+impl From<StoreError> for Denied {
     fn from(error: StoreError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<Refusal> for No {
+impl From<Refusal> for Denied {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
 /// The asker may know of the thing, but not do that.
-pub fn forbidden(detail: &'static str) -> No {
+pub fn forbidden(detail: &'static str) -> Denied {
     Refusal::new(ErrorCode::Forbidden, detail).into()
 }
 
 /// A room of members, if a user may know of it: he is in it, or it is public.
-pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<MemberRoom, No> {
+pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<MemberRoom, Denied> {
     let Some(state) = records.member_room(room)? else { return Err(no_such_room().into()) };
     if state.visibility() == Visibility::Private && records.role(room, user)?.is_none() {
         return Err(no_such_room().into());
@@ -46,7 +46,7 @@ pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> 
 }
 
 /// What a member of a room may do in it.
-pub fn role_of_member<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<Role, No> {
+pub fn role_of_member<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<Role, Denied> {
     known_room(records, room, user)?;
     records.role(room, user)?.ok_or_else(|| forbidden("only members of the room may do that: join it first"))
 }
@@ -57,7 +57,7 @@ pub fn role_at_least<T: Rows>(
     room: RoomId,
     user: UserId,
     least: Role,
-) -> Result<Role, No> {
+) -> Result<Role, Denied> {
     let role = role_of_member(records, room, user)?;
     if super::other_side(records, room, user)?.is_some() {
         return Err(forbidden("the room of two people stays as it is"));
@@ -71,7 +71,7 @@ pub fn role_at_least<T: Rows>(
 
 /// Refuses unless somebody with the role `own` may make of one who is `before` (nothing: no member) one who is `after`.
 /// Nobody gives more than he has, and moderators have no power over owners and other moderators.
-pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), No> {
+pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), Denied> {
     if after.is_some_and(|after| after < own) {
         return Err(forbidden("nobody may give a role above his own"));
     }
@@ -82,7 +82,7 @@ pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Res
 }
 
 /// Whether somebody who wants to join a public room is a member already; refuses if he may not join.
-pub fn joins<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, No> {
+pub fn check_join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, Denied> {
     known_room(records, room, user)?;
     let membership = records.standing_in(room, user)?.map(|member| member.membership);
     match membership {

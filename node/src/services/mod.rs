@@ -3,8 +3,8 @@
 
 mod accounts;
 mod administration;
-mod base;
 pub mod contacts;
+mod context;
 mod live;
 pub mod member_rooms;
 pub mod messages;
@@ -18,8 +18,8 @@ pub(crate) mod test_node;
 pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
-    base::Base,
     contacts::ContactsService,
+    context::ServiceContext,
     live::LiveService,
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService, Scrubbing},

@@ -17,7 +17,7 @@ use starling_web::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::base::{Base, METADATA_WAIT_MS, catching_up};
+use super::context::{METADATA_WAIT_MS, ServiceContext, catching_up};
 use crate::{
     permissions,
     store::{Op, OpResult, Store},
@@ -29,7 +29,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 /// Implements [`Rooms`].
 pub struct RoomsService {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
     /// The last commit.
     pub lanes: Arc<Lanes>,
     /// Seals cursors, the same on every node.
@@ -70,7 +70,7 @@ impl Rooms for RoomsService {
         let room = RoomId(self.base.machine.random());
         match self.base.writer.commit(Op::CreateRoom { room, name }).await? {
             OpResult::Done(pos) => {
-                self.base.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+                self.base.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
                 Ok(room)
             }
             _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again")),

@@ -7,11 +7,11 @@ use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, Scope};
 use starling_web::service::Refusal;
 use tokio::time::sleep;
 
-use super::Base;
+use super::ServiceContext;
 use crate::{
     auth::{ServiceKey, ServiceKeys},
     store::{Decision, Records, Rows, StoreError, Tables},
-    supervisor::Part,
+    supervisor::PageRequest,
 };
 
 /// How long to wait before service keys are sealed anew again, after that failed; doubles up to the maximum.
@@ -21,13 +21,13 @@ const RETRY_MAX: Duration = Duration::from_mins(1);
 /// The service keys that this node can open.
 #[derive(Clone)]
 pub struct ServiceKeyring {
-    base: Base,
+    base: ServiceContext,
     keys: ServiceKeys,
 }
 
 impl ServiceKeyring {
     /// `keys` opens and seals them.
-    pub fn new(base: Base, keys: ServiceKeys) -> Self {
+    pub fn new(base: ServiceContext, keys: ServiceKeys) -> Self {
         Self { base, keys }
     }
 
@@ -88,7 +88,7 @@ fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<S
 
 /// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
 pub struct SealAnew {
-    base: Base,
+    base: ServiceContext,
     service_keys: ServiceKeys,
 }
 
@@ -105,7 +105,7 @@ impl SealAnew {
                 let due = due(&keys, &tables.records, nonce)?;
                 Ok(due.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.base.take_away(seal).await?;
+            self.base.commit_reclaiming(seal).await?;
             tracing::info!(
                 "a service key is sealed under the cluster's secret: its sessions go on, on all nodes"
             );
@@ -113,7 +113,7 @@ impl SealAnew {
     }
 }
 
-impl Part for SealAnew {
+impl PageRequest for SealAnew {
     fn name(&self) -> &'static str {
         "service keys"
     }

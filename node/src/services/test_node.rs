@@ -121,8 +121,8 @@ impl Node {
     /// Whether it was there already.
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
         let prepared = post::prepare(&self.store, user, room, message).unwrap()?;
-        let (room, floor) = (prepared.post.room, prepared.post.floor);
-        let op = Op::Post { room, posted: prepared.post.message, floor };
+        let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
+        let op = Op::Post { room, posted: prepared.post.message, min_hlc };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
             _ => Ok(prepared.known),

@@ -39,7 +39,7 @@ pub enum Op {
         /// What.
         posted: MessagePosted,
         /// Its stamp is to be above this.
-        floor: Option<Hlc>,
+        min_hlc: Option<Hlc>,
     },
     /// Put down that a guest of this node has a name that another has too.
     ShareName {
@@ -48,7 +48,7 @@ pub enum Op {
         /// Who, under which name, since when.
         shared: NameShared,
         /// Its stamp is to be above this: the beginning of the other's session.
-        floor: Hlc,
+        min_hlc: Hlc,
     },
     /// Whatever is decided at the commit.
     Decide(Decide),
@@ -274,10 +274,10 @@ impl Batch<'_> {
         match op {
             Op::CreateRoom { room, name } => {
                 let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
-                let draft = EventDraft { scope: Scope::room(*room), body, floor: None };
+                let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
             }
-            Op::Post { room, posted, floor } => self.post(own, clock, now_ms, (*room, posted, *floor)),
+            Op::Post { room, posted, min_hlc } => self.post(own, clock, now_ms, (*room, posted, *min_hlc)),
             Op::Decide(decide) => match decide.decide(&self.tables)? {
                 Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
                 Decision::Nothing => Ok(OpResult::Nothing),
@@ -288,9 +288,9 @@ impl Batch<'_> {
                 self.gathered.erased = true;
                 Ok(OpResult::Erased { more })
             }
-            Op::ShareName { room, shared, floor } => {
+            Op::ShareName { room, shared, min_hlc } => {
                 let body = EventBody::NameShared(shared.clone());
-                let draft = EventDraft { scope: Scope::room(*room), body, floor: Some(*floor) };
+                let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: Some(*min_hlc) };
                 self.write(own, clock, now_ms, vec![draft])
             }
             Op::Received(events) => {
@@ -312,7 +312,7 @@ impl Batch<'_> {
         own: OriginId,
         clock: &mut Clock,
         now_ms: u64,
-        (room, posted, floor): (RoomId, &MessagePosted, Option<Hlc>),
+        (room, posted, min_hlc): (RoomId, &MessagePosted, Option<Hlc>),
     ) -> Result<OpResult, StoreError> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
             let pos = state.pos();
@@ -332,7 +332,7 @@ impl Batch<'_> {
             return Ok(OpResult::Refused(refusal));
         }
         let body = EventBody::MessagePosted(posted.clone());
-        let draft = EventDraft { scope: Scope::room(room), body, floor };
+        let draft = EventDraft { scope: Scope::room(room), body, min_hlc };
         self.write(own, clock, now_ms, vec![draft])
     }
 
@@ -347,7 +347,7 @@ impl Batch<'_> {
     ) -> Result<OpResult, StoreError> {
         let first = self.gathered.vector.get(own) + 1;
         let stamped =
-            |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.floor), draft);
+            |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
         let events: Vec<_> = (first..).zip(drafts).map(stamped).collect();
         if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
             return Ok(OpResult::Refused(too_long()));

@@ -25,8 +25,8 @@ impl Decision {
     }
 
     /// One event, stamped above what it replaces.
-    pub fn one_above(floor: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self::Write(vec![EventDraft::new(scope, body).above(floor)])
+    pub fn one_above(min_hlc: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
+        Self::Write(vec![EventDraft::new(scope, body).above(min_hlc)])
     }
 
     /// A refusal.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
     Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
-    digest::{PARTS, part_of},
+    digest::{SHARDS, part_of},
     event::id_shard,
     merge::message::MessageState,
 };
@@ -86,7 +86,7 @@ impl DigestBook {
 
 /// Digests of the parts of all scopes, in memory.
 #[derive(Clone, Debug)]
-pub struct Parts(Box<[ScopeDigest; PARTS]>);
+pub struct Parts(Box<[ScopeDigest; SHARDS]>);
 
 impl Parts {
     /// Adds what a transaction has changed; gives the parts as they are now.
@@ -166,7 +166,7 @@ impl Store {
 
     /// The digests of all parts.
     pub(super) fn parts(&self) -> Result<Parts, StoreError> {
-        let mut parts = Box::new([ScopeDigest::default(); PARTS]);
+        let mut parts = Box::new([ScopeDigest::default(); SHARDS]);
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
         for row in table.iter()? {
             let (key, digest) = row?;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableHandle, WriteTransaction};
 use starling_protocol::{
     GuestId, GuestName, Hlc, RoomId, Scope,
-    merge::guest_name::{self, Run, Standing},
+    merge::guest_name::{self, NameClaim, OverlapGroup},
 };
 
 use super::{
@@ -52,14 +52,14 @@ where
         room: RoomId,
         name: &GuestName,
         guest: GuestId,
-    ) -> Result<Option<Standing>, StoreError> {
+    ) -> Result<Option<NameClaim>, StoreError> {
         let key = tables::name_key(room, name);
         let Some(first): Option<Hlc> = get(&self.claims, &tables::name_claim_key(key, guest))? else {
             return Ok(None);
         };
         let run = self.runs_up_to(key, first)?.next().transpose()?;
         let run = run.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no run".into()))?;
-        Ok(Some(Standing { first, run }))
+        Ok(Some(NameClaim { first, run }))
     }
 
     /// The name under which a guest is shown in a room.
@@ -73,7 +73,7 @@ where
         &self,
         key: NameKey,
         end: Hlc,
-    ) -> Result<impl Iterator<Item = Result<Run, StoreError>>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<OverlapGroup, StoreError>>, StoreError> {
         let (first, last) = (tables::name_run_key(key, Hlc(0)), tables::name_run_key(key, end));
         let entries = self.runs.range::<&[u8; 34]>(&first..=&last)?;
         Ok(entries.rev().map(|entry| parse(entry?.1.value())))
@@ -98,7 +98,7 @@ impl<'txn> NamesWriter<'txn> {
         let (scope, key) = (Scope::room(room), tables::name_key(room, name));
         let claim_key = tables::name_claim_key(key, guest);
         let first: Option<Hlc> = get(&self.claims, &claim_key)?;
-        let span = Run::span(guest, first, one, other);
+        let span = OverlapGroup::span(guest, first, one, other);
         let claimed = guest_name::claimed(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
         if first != Some(span.start) {
             put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;

@@ -7,12 +7,12 @@ use starling_protocol::{
     Event, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, VersionVector,
     frame::client::ListedMessage,
     limits::EVENTS_CHUNK_BYTES_MAX,
-    merge::{guest_name::Standing, room::RoomState},
+    merge::{guest_name::NameClaim, room::RoomState},
 };
 
 use super::{MessagesReader, Store, StoreError, apply, names::NamesReader, tables};
 
-/// Part of a room's timeline, newest first.
+/// PageRequest of a room's timeline, newest first.
 #[derive(Debug)]
 pub struct Page {
     /// The messages.
@@ -108,7 +108,7 @@ impl Store {
         room: RoomId,
         name: &GuestName,
         guest: GuestId,
-    ) -> Result<Option<Standing>, StoreError> {
+    ) -> Result<Option<NameClaim>, StoreError> {
         NamesReader::read(&self.db.begin_read()?)?.standing(room, name, guest)
     }
 

@@ -38,7 +38,7 @@ pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::
 /// View: room, name and guest → the stamp of his first claim of the name there (`merge::guest_name`).
 pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
 
-/// View: room, name and the run's start (big-endian) → `merge::guest_name::Run`.
+/// View: room, name and the run's start (big-endian) → `merge::guest_name::OverlapGroup`.
 pub const NAME_RUNS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
 
 /// View: scope, view and key → record: see `views`.

@@ -30,7 +30,7 @@ fn message(by: u8, id: u128, text: &str) -> MessagePosted {
 }
 
 fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
-    Op::Post { room, posted: message(by, id, text), floor: None }
+    Op::Post { room, posted: message(by, id, text), min_hlc: None }
 }
 
 fn refused(result: &OpResult) -> Option<ErrorCode> {
@@ -42,7 +42,7 @@ fn refused(result: &OpResult) -> Option<ErrorCode> {
 
 /// What another node wrote, at a stamp of its own.
 fn foreign(seq: u64, hlc: Hlc, body: EventBody) -> Op {
-    let draft = EventDraft { scope: Scope::room(ROOM), body, floor: None };
+    let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
     Op::Received(vec![Event::new(ELSEWHERE, seq, hlc, draft)])
 }
 
@@ -222,7 +222,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     let transaction = wrong.db.begin_write().unwrap();
     let mut tables = Tables::open(&transaction).unwrap();
     let created = EventBody::RoomCreated(RoomCreated { name: None });
-    let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, floor: None };
+    let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, min_hlc: None };
     // Applied, but never logged.
     tables.apply(&Event::new(ELSEWHERE, 1, Hlc(1), draft)).unwrap();
     tables.flush().unwrap();
@@ -235,7 +235,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
 fn side(node: u8, bodies: impl IntoIterator<Item = (u64, EventBody)>) -> Vec<Event> {
     let origin = OriginId { node: NodeId([node; 16]), incarnation: 1 };
     let event = |(seq, (hlc, body))| {
-        let draft = EventDraft { scope: Scope::room(ROOM), body, floor: None };
+        let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
         Event::new(origin, seq, Hlc(hlc), draft)
     };
     (1..).zip(bodies).map(event).collect()

@@ -2,7 +2,7 @@
 //! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
 //! knows what the disk holds.
 
-mod announce;
+mod fan_out;
 
 use std::{
     sync::{
@@ -31,7 +31,7 @@ use crate::{
     cluster::{DriverHandle, DriverInput, PresenceMap, Waiting},
     config::DurabilityConfig,
     disk_space::DiskSpace,
-    machine::Machine,
+    environment::Environment,
     metrics::StoreMetrics,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
@@ -134,13 +134,13 @@ impl WriterHandle {
 
     /// Hands over a post without waiting.
     pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        self.of_a_user(Request::Post { post, outcomes })
+        self.enqueue_user(Request::Post { post, outcomes })
     }
 
     /// Commits one thing and waits until it is durable here.
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
-        self.of_a_user(Request::Op { op, done })?;
+        self.enqueue_user(Request::Op { op, done })?;
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
@@ -154,7 +154,7 @@ impl WriterHandle {
         result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
     }
 
-    fn of_a_user(&self, request: Request) -> Result<(), Refusal> {
+    fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {
         self.space.admit_users()?;
         self.admit_by_clock()?;
         self.enqueue(request)
@@ -168,19 +168,19 @@ impl WriterHandle {
     }
 
     /// Without waiting; says whether there was room for it, in the queue and on disk.
-    fn of_nobody(&self, request: Request) -> bool {
+    fn enqueue_internal(&self, request: Request) -> bool {
         self.space.admits_peers() && self.queue.try_send(request).is_ok()
     }
 
     /// Hands over something that nobody waits for; says whether there was room for it, in the queue and on disk.
     pub fn try_op(&self, op: Op) -> bool {
-        self.of_nobody(Request::Op { op, done: oneshot::channel().0 })
+        self.enqueue_internal(Request::Op { op, done: oneshot::channel().0 })
     }
 
     /// Commits one thing that no user asked for and waits until it is durable here; nothing if there was no room for it.
-    pub async fn commit_for_nobody(&self, op: Op) -> Option<OpResult> {
+    pub async fn commit_internal(&self, op: Op) -> Option<OpResult> {
         let (done, result) = oneshot::channel();
-        if !self.of_nobody(Request::Op { op, done }) {
+        if !self.enqueue_internal(Request::Op { op, done }) {
             return None;
         }
         result.await.ok()
@@ -188,7 +188,7 @@ impl WriterHandle {
 
     /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
-        self.of_nobody(Request::Apply(events))
+        self.enqueue_internal(Request::Apply(events))
     }
 }
 
@@ -230,14 +230,14 @@ impl Writer {
     /// Runs on a thread of its own until all handles are gone.
     pub fn start(
         self,
-        machine: Arc<dyn Machine>,
+        machine: Arc<dyn Environment>,
         driver: DriverHandle,
         presence: Arc<PresenceMap>,
     ) -> JoinHandle<()> {
-        Arc::clone(&machine).run_apart("writer", Box::pin(self.run(machine, driver, presence)))
+        Arc::clone(&machine).spawn_thread("writer", Box::pin(self.run(machine, driver, presence)))
     }
 
-    async fn run(mut self, machine: Arc<dyn Machine>, driver: DriverHandle, presence: Arc<PresenceMap>) {
+    async fn run(mut self, machine: Arc<dyn Environment>, driver: DriverHandle, presence: Arc<PresenceMap>) {
         let _without_it = EndsProcess("writer");
         let mut ending = false;
         while !ending && let Some(first) = self.queue.recv().await {
@@ -273,7 +273,7 @@ impl Writer {
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
     async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
         self.lanes.begin(commit.number);
-        announce::announce(&self.lanes, self.committer.store(), &commit);
+        fan_out::fan_out(&self.lanes, self.committer.store(), &commit);
         let Commit { number, vector, results, own, received, digests, renamed, .. } = commit;
         if !renamed.is_empty() {
             presence.renamed(renamed);
@@ -346,9 +346,9 @@ enum Reply {
 fn split(request: Request) -> Option<(Op, Reply)> {
     Some(match request {
         Request::Post { post, outcomes } => {
-            let Post { room, message: posted, floor } = post;
+            let Post { room, message: posted, min_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, floor }, Reply::Post { id, outcomes })
+            (Op::Post { room, posted, min_hlc }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),

@@ -140,7 +140,7 @@ fn faults(text: &mut String, run: &Run) {
     }
     say!(
         text,
-        "\nMerged: every running node is in step with all others, and lists what was posted on each after all was mended.\n"
+        "\nMerged: every running node is in sync with all others, and lists what was posted on each after all was mended.\n"
     );
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Passed {
     pub(crate) began: Duration,
     pub(crate) what: String,
     pub(crate) lasted: Duration,
-    /// From the moment that all was mended until all nodes were in step and had what each had.
+    /// From the moment that all was mended until all nodes were in sync and had what each had.
     pub(crate) merged: Duration,
     pub(crate) acked: usize,
 }
@@ -138,7 +138,7 @@ impl Run {
         self.passed.push(Passed { round, began, what, lasted, merged, acked });
     }
 
-    /// Waits until all nodes are in step and each has what any had when this was asked: a marker that is posted on
+    /// Waits until all nodes are in sync and each has what any had when this was asked: a marker that is posted on
     /// a node comes after all that it wrote.
     pub(crate) async fn merged(&mut self) -> Duration {
         let begin = Instant::now();

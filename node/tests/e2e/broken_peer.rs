@@ -10,7 +10,7 @@ use quinn::{Connection, ConnectionError, Endpoint, SendStream};
 use starling_node::{
     cluster::{self, ClusterKeys},
     config::{Config, Flags},
-    machine::{Machine, ThisMachine},
+    environment::{Environment, ThisMachine},
 };
 use starling_protocol::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope,
@@ -39,7 +39,7 @@ impl Bench {
         let flags = Flags::try_parse_from(["starling", "--cluster-secret", SECRET]).unwrap();
         let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
         let keys = ClusterKeys::derive(&secret).unwrap();
-        let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
         let socket = machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let endpoint = cluster::open(&machine, socket, &keys, ME).unwrap();
         let to = SocketAddr::from(([127, 0, 0, 1], cluster_port));
@@ -134,7 +134,7 @@ async fn an_event_of_an_unknown_kind_is_kept() {
     let body = EventBody::Unknown { kind: 4_711, payload: Bytes::from_static(b"of the future") };
     let scope = Scope { kind: 99, id: Box::from(&b"some scope of the future"[..]) };
     let origin = OriginId { node: ME, incarnation: 1 };
-    let draft = EventDraft { scope, body, floor: None };
+    let draft = EventDraft { scope, body, min_hlc: None };
     bench.push(Event::new(origin, 1, Hlc(1), draft).encoded().clone()).await;
     bench.figure("starling_commits_total 1").await;
     assert!(bench.connection.close_reason().is_none(), "the link goes on");

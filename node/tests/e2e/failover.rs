@@ -124,7 +124,7 @@ async fn what_was_acked_with_2_copies_outlives_a_node_and_its_disk() {
     let room = create_room(cluster[0].http).await;
     // The second copy is on the second node alone; the third is to have it from there.
     cluster.cut(0, 2);
-    cluster.in_step(0, 1).await;
+    cluster.in_sync(0, 1).await;
     let count = watch::Sender::new(0);
     let mut senders = JoinSet::new();
     for number in 0..SENDERS {

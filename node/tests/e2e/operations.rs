@@ -34,16 +34,16 @@ async fn status_and_verify_speak_with_a_running_node_and_with_its_store() {
     let mut cluster = Cluster::start(3).await;
     let room = create_room(cluster[0].http).await;
     Client::join(cluster[0].http, &room, "Ann").await.post("hello").await;
-    eventually(PATIENCE, "all peers are in step and show the same", async || {
+    eventually(PATIENCE, "all peers are in sync and show the same", async || {
         let status = status(&cluster[0]).await;
-        let alike = |peer: &Value| peer["in_step"] == true && peer["parts_equal"].as_u64() >= Some(2);
+        let alike = |peer: &Value| peer["in_sync"] == true && peer["parts_equal"].as_u64() >= Some(2);
         let peers = status["peers"].as_array().cloned().unwrap_or_default();
         let well = status["state"] == "ready" && peers.len() == 2 && peers.iter().all(alike);
         if well { Ok(()) } else { Err(status.to_string()) }
     })
     .await;
     let (code, text) = command("status", &cluster[0], &[]).await;
-    assert!(code == Some(0) && text.contains("state     ready") && text.contains("in step"), "{text}");
+    assert!(code == Some(0) && text.contains("state     ready") && text.contains("in sync"), "{text}");
 
     let (code, running) = command("verify", &cluster[0], &["--rooms"]).await;
     assert_eq!(code, Some(0), "{running}");

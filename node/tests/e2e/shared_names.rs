@@ -98,8 +98,8 @@ async fn split() -> (Cluster, String) {
     let cluster = Cluster::start(3).await;
     let room = create_room(cluster[0].http).await;
     cluster.isolate(2);
-    cluster.in_step(0, 1).await;
-    cluster.in_step(2, 0).await;
+    cluster.in_sync(0, 1).await;
+    cluster.in_sync(2, 0).await;
     (cluster, room)
 }
 

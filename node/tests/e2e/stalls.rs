@@ -34,7 +34,7 @@ async fn a_node_that_slept_is_ready_only_with_what_it_missed() {
     let mut ann = Client::join(cluster[0].http, &room, "Ann").await;
     for round in 0..3 {
         cluster[2].pause();
-        cluster.in_step(0, 1).await;
+        cluster.in_sync(0, 1).await;
         for number in 0..20 {
             ann.post(&format!("round {round}, number {number}")).await;
         }
@@ -46,6 +46,6 @@ async fn a_node_that_slept_is_ready_only_with_what_it_missed() {
         .await;
         let (here, there) = (list_all(cluster[0].http, &room).await, list_all(cluster[2].http, &room).await);
         assert_eq!(there.len(), here.len(), "round {round}: it serves without what it missed");
-        cluster.in_step(0, 2).await;
+        cluster.in_sync(0, 2).await;
     }
 }

@@ -13,7 +13,7 @@ use starling_protocol::{
 use starling_web::service::{Lease, Post, PostOutcome};
 use tokio::sync::mpsc;
 
-use crate::{plants::Plant, world::World};
+use crate::{mutants::Mutant, world::World};
 
 /// What was not acked within is sent again.
 const SEND_AGAIN_MS: u64 = 3_000;
@@ -100,7 +100,7 @@ impl World {
     fn leave(&mut self, number: usize) {
         let Some(Session { host, lease, .. }) = self.clients[number].session.take() else { return };
         tracing::debug!(at = self.now, client = number, host, "leaves");
-        if self.plant == Some(Plant::LeaseOutlivesSession) {
+        if self.mutant == Some(Mutant::LeaseOutlivesSession) {
             self.leaked.push(lease);
         } else if let Some(run) = &self.hosts[host].run {
             let _inside = run.runtime.enter();
@@ -161,7 +161,7 @@ impl World {
         let post = Post {
             room: self.rooms[client.room],
             message: MessagePosted::new(id, Sender::Guest { id: client.guest, name }, text.clone()),
-            floor: client.after.map(|pos| pos.hlc),
+            min_hlc: client.after.map(|pos| pos.hlc),
         };
         // Refused by a full queue: it is sent again.
         let _ = core.web.rooms.post(post, &session.outcomes.0);

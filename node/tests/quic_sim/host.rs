@@ -16,7 +16,7 @@ use starling_node::{
     config::{Config, Flags},
     data_dir::Identity,
     disk_space::DiskSpace,
-    machine::Machine,
+    environment::Environment,
     node::{Core, CoreStart, Joined, StartError},
     store::Store,
 };
@@ -25,8 +25,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     machine::{ALL_MACHINES, SimMachine, VirtualClock},
+    mutants::{ForgetfulDisk, Mutant},
     network::{self, Network},
-    plants::{ForgetfulDisk, Plant},
 };
 
 /// Below so much free room users are refused.
@@ -58,11 +58,11 @@ pub struct Host {
     pub run: Option<Run>,
     /// What it has ever made durable.
     pub durable: VersionVector,
-    plant: Option<Plant>,
+    mutant: Option<Mutant>,
 }
 
 impl Host {
-    pub fn new(number: usize, machines: usize, rng: &mut StdRng, plant: Option<Plant>) -> Self {
+    pub fn new(number: usize, machines: usize, rng: &mut StdRng, mutant: Option<Mutant>) -> Self {
         let id = NodeId(rng.random());
         Self {
             number,
@@ -76,7 +76,7 @@ impl Host {
             starts: 0,
             run: None,
             durable: VersionVector::default(),
-            plant,
+            mutant,
         }
     }
 
@@ -107,12 +107,13 @@ impl Host {
         let clock = VirtualClock::new(now);
         let (name, skew) = ((self.number, self.starts), Arc::clone(&self.skew_ms));
         let machine = SimMachine::new(name, self.machines, clock, skew, seed, network.clone());
-        let machine: Arc<dyn Machine> = Arc::new(machine);
+        let machine: Arc<dyn Environment> = Arc::new(machine);
         let core = Arc::new(OnceLock::new());
         let (slot, identity, members) = (Arc::clone(&core), self.identity.clone(), Arc::clone(&self.members));
-        let (disk, space, config, plant) = (self.disk.clone(), self.space.clone(), self.config(), self.plant);
-        let open = move || match plant {
-            Some(Plant::DiskForgets) => Store::open_backend(ForgetfulDisk(disk)),
+        let (disk, space, config, mutant) =
+            (self.disk.clone(), self.space.clone(), self.config(), self.mutant);
+        let open = move || match mutant {
+            Some(Mutant::DiskForgets) => Store::open_backend(ForgetfulDisk(disk)),
             _ => Store::open_backend(disk),
         };
         runtime.spawn(async move {

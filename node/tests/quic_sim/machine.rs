@@ -13,7 +13,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use quinn::AsyncUdpSocket;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use starling_node::machine::Machine;
+use starling_node::environment::Environment;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::network::{self, Network};
@@ -73,7 +73,7 @@ impl SimMachine {
     }
 }
 
-impl Machine for SimMachine {
+impl Environment for SimMachine {
     fn now_ms(&self) -> u64 {
         (EPOCH_MS + self.clock.now_ms()).saturating_add_signed(self.skew_ms.load(Ordering::Relaxed))
     }
@@ -87,7 +87,7 @@ impl Machine for SimMachine {
         work();
     }
 
-    fn run_apart(&self, _name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+    fn spawn_thread(&self, _name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
         tokio::spawn(part)
     }
 

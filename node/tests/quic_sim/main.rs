@@ -13,8 +13,8 @@ mod faults;
 mod host;
 mod invariants;
 mod machine;
+mod mutants;
 mod network;
-mod plants;
 mod world;
 
 use std::{
@@ -29,12 +29,12 @@ use std::{
 };
 
 use coverage::Coverage;
-use plants::Plant;
+use mutants::Mutant;
 use world::World;
 
 thread_local! {
     /// The history that runs on this thread.
-    static SEED: Cell<Option<(u64, Option<Plant>)>> = const { Cell::new(None) };
+    static SEED: Cell<Option<(u64, Option<Mutant>)>> = const { Cell::new(None) };
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -60,8 +60,8 @@ fn watch_panics() {
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let Some((seed, plant)) = SEED.get() else { return before(panic) };
-            if plant.is_none() {
+            let Some((seed, mutant)) = SEED.get() else { return before(panic) };
+            if mutant.is_none() {
                 say(&format!("seed {seed}: {panic}\n{}", command(seed)));
             }
             PANIC.set(Some(format!("a node panicked: {panic}")));
@@ -77,15 +77,15 @@ fn panicked() -> Option<String> {
     PANIC.take()
 }
 
-fn simulate(seed: u64, plant: Option<Plant>) -> Result<Coverage, String> {
-    SEED.set(Some((seed, plant)));
-    let outcome = World::new(seed, plant).run();
+fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
+    SEED.set(Some((seed, mutant)));
+    let outcome = World::new(seed, mutant).run();
     SEED.set(None);
     outcome
 }
 
 /// Runs seeds on all cores; gives each one's outcome, or the first violation.
-fn run(first: u64, count: u64, plant: Option<Plant>) -> Result<Vec<Coverage>, (u64, String)> {
+fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Vec<Coverage>, (u64, String)> {
     watch_panics();
     let next = AtomicU64::new(first);
     let work = || {
@@ -95,7 +95,7 @@ fn run(first: u64, count: u64, plant: Option<Plant>) -> Result<Vec<Coverage>, (u
             if seed >= first + count {
                 return Ok(outcomes);
             }
-            match simulate(seed, plant) {
+            match simulate(seed, mutant) {
                 Ok(coverage) => outcomes.push(coverage),
                 Err(violation) => {
                     next.store(first + count, Ordering::Relaxed);
@@ -136,12 +136,12 @@ fn no_seed_breaks_a_promise() {
 
 /// The simulator is sharp: each known bug, planted alone, is found.
 #[test]
-fn every_planted_bug_is_found() {
-    for plant in Plant::ALL {
+fn every_mutant_is_found() {
+    for mutant in Mutant::ALL {
         // From 1,000,000 on the forgetful disk leaves a store that cannot be written: that ends the process, rightly.
-        match run(2_000_000, 50, Some(plant)) {
-            Err((seed, violation)) => say(&format!("{plant:?}: seed {seed}: {violation}")),
-            Ok(_) => panic!("{plant:?} was not found in 50 seeds"),
+        match run(2_000_000, 50, Some(mutant)) {
+            Err((seed, violation)) => say(&format!("{mutant:?}: seed {seed}: {violation}")),
+            Ok(_) => panic!("{mutant:?} was not found in 50 seeds"),
         }
     }
 }

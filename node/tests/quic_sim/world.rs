@@ -13,8 +13,8 @@ use crate::{
     faults::MTU_BYTES_MIN,
     host::Host,
     invariants,
+    mutants::Mutant,
     network::{DELAY_MS_MIN, Network, Way},
-    plants::Plant,
 };
 
 /// Virtual time within which nodes that start at about the same time are one cluster.
@@ -54,7 +54,7 @@ pub struct World {
     pub rooms: Vec<RoomId>,
     pub making: Vec<Making>,
     pub coverage: Coverage,
-    pub plant: Option<Plant>,
+    pub mutant: Option<Mutant>,
     pub healed_at: Option<u64>,
     pub violation: Option<String>,
     /// The least that an ack said.
@@ -65,11 +65,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, plant: Option<Plant>) -> Self {
+    pub fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let machines = rng.random_range(3..=5);
         let network = Network::new(rng.random(), machines, rng.random_range(MTU_BYTES_MIN..=MTU_BYTES_MAX));
-        let hosts = (0..machines).map(|number| Host::new(number, machines, &mut rng, plant)).collect();
+        let hosts = (0..machines).map(|number| Host::new(number, machines, &mut rng, mutant)).collect();
         let clients = (0..CLIENTS).map(|number| {
             let visits = number == CLIENTS - 1;
             Client::new(number, visits, rng.random(), number % ROOMS)
@@ -86,7 +86,7 @@ impl World {
             rooms: Vec::new(),
             making: Vec::new(),
             coverage: Coverage::default(),
-            plant,
+            mutant,
             healed_at: None,
             violation: None,
             least_copies: usize::MAX,
@@ -106,7 +106,7 @@ impl World {
         if self.rng.random_bool(0.1) {
             self.long_cut()?;
         }
-        self.network.wires().weather.no_handshakes = self.plant == Some(Plant::NobodyDialsAgain);
+        self.network.wires().weather.no_handshakes = self.mutant == Some(Mutant::NobodyDialsAgain);
 
         for client in 0..self.clients.len() {
             self.schedule(client as u64, Event::Client(client));

@@ -12,7 +12,7 @@ use starling_protocol::{
 };
 
 use crate::{
-    plants::Plant,
+    mutants::Mutant,
     sessions::Session,
     world::{Event, World},
     writer::{self, Request},
@@ -129,7 +129,7 @@ impl World {
         let cursor = client.memory().cursor.clone();
         client.session = None;
         client.here = room;
-        if self.plant == Some(Plant::CursorOverAnotherLane) && client.memory().cursor.is_some() {
+        if self.mutant == Some(Mutant::CursorOverAnotherLane) && client.memory().cursor.is_some() {
             client.memory().cursor = cursor;
         }
     }
@@ -178,7 +178,7 @@ impl World {
         let Some((&id, text)) = client.memory().unacked.first_key_value() else { return };
         let text = text.clone();
         let mut under = id;
-        if self.plant == Some(Plant::ResendListedTwice) {
+        if self.mutant == Some(Mutant::ResendListedTwice) {
             client.next_message += 1;
             under = MessageId::from_u64_pair(number as u64 + 1_000, client.next_message);
         }
@@ -195,11 +195,11 @@ impl World {
         *above = greatest.min(*above);
         let name = GuestName::parse(&format!("client {number}")).unwrap();
         let sender = Sender::Guest { id: client.guest, name };
-        let floor = Some(greatest).filter(|_| self.plant != Some(Plant::FloorIgnored));
-        let op = Op::Post { room: client.here, posted: MessagePosted::new(under, sender, text), floor };
+        let min_hlc = Some(greatest).filter(|_| self.mutant != Some(Mutant::FloorIgnored));
+        let op = Op::Post { room: client.here, posted: MessagePosted::new(under, sender, text), min_hlc };
         let from = writer::Session { client: number, number: client.sessions };
         let taken = self.request(node, Request::Post { from, id, op });
-        if taken && self.plant == Some(Plant::AckBeforeCommit) {
+        if taken && self.mutant == Some(Mutant::AckBeforeCommit) {
             self.acked(from, id, Pos::MIN, 1);
         }
     }

@@ -232,7 +232,7 @@ impl World {
         self.origins += 1;
         let wall_ms = self.wall_ms(node);
         let events = (1..).zip(bodies).map(|(seq, (scope, body))| {
-            LogEvent::new(origin, seq, Hlc::from_unix_ms(wall_ms), EventDraft { scope, body, floor: None })
+            LogEvent::new(origin, seq, Hlc::from_unix_ms(wall_ms), EventDraft { scope, body, min_hlc: None })
         });
         let events = events.collect();
         self.request(node, Request::Apply(events))

@@ -5,8 +5,8 @@ use starling_protocol::{NodeId, VersionVector};
 
 use crate::{
     invariants,
+    mutants::Mutant,
     node::Node,
-    plants::Plant,
     world::{Event, World},
 };
 
@@ -48,7 +48,7 @@ impl World {
     /// A new node with an empty disk.
     pub fn join(&mut self, after: u64) {
         let id = NodeId(self.rng.random());
-        self.nodes.push(Node::new(id, self.plant));
+        self.nodes.push(Node::new(id, self.mutant));
         self.schedule(after, Event::Start(self.nodes.len() - 1));
     }
 
@@ -88,7 +88,7 @@ impl World {
         else {
             return;
         };
-        let too_early = self.plant == Some(Plant::LeavesTooEarly);
+        let too_early = self.mutant == Some(Mutant::LeavesTooEarly);
         let mut held =
             run.committer.vector().iter().filter(|&(origin, _)| !too_early || Some(origin) == run.own);
         let is_safe =

@@ -10,10 +10,10 @@ mod coverage;
 mod faults;
 mod invariants;
 mod losses;
+mod mutants;
 mod network;
 mod node;
 mod people;
-mod plants;
 mod rooms;
 mod runner;
 mod sessions;
@@ -22,7 +22,7 @@ mod writer;
 
 use std::time::Instant;
 
-use plants::Plant;
+use mutants::Mutant;
 use runner::say;
 use world::World;
 
@@ -61,17 +61,17 @@ fn no_seed_breaks_a_promise() {
 
 /// The simulator is sharp: each known bug, planted alone, is found.
 #[test]
-fn every_planted_bug_is_found() {
+fn every_mutant_is_found() {
     let mut missed = Vec::new();
-    for plant in Plant::ALL {
+    for mutant in Mutant::ALL {
         let begun = Instant::now();
-        match runner::run(PLANTED_FIRST, PLANTED_SEEDS, Some(plant)) {
+        match runner::run(PLANTED_FIRST, PLANTED_SEEDS, Some(mutant)) {
             Err((seed, violation)) => say(&format!(
-                "{plant:?}: in {} seeds, {:.1} s: {violation}",
+                "{mutant:?}: in {} seeds, {:.1} s: {violation}",
                 seed - PLANTED_FIRST + 1,
                 begun.elapsed().as_secs_f64()
             )),
-            Ok(_) => missed.push(plant),
+            Ok(_) => missed.push(mutant),
         }
     }
     assert!(missed.is_empty(), "not found in {PLANTED_SEEDS} seeds: {missed:?}");

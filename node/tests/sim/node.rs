@@ -20,7 +20,7 @@ use starling_protocol::{
 
 use crate::{
     invariants,
-    plants::Plant,
+    mutants::Mutant,
     rooms::Search,
     world::{Event, World},
     writer::{Owed, Request},
@@ -47,7 +47,7 @@ pub struct Run {
     pub searches: BTreeMap<Token, Search>,
     next_token: Token,
     tick_at: u64,
-    /// After its start or a sleep, until its peers call it in step: when it serves alone if it hears none. It denies
+    /// After its start or a sleep, until its peers call it in sync: when it serves alone if it hears none. It denies
     /// nothing in between, and claims no name.
     pub alone_at: Option<u64>,
     /// For a planted bug: what each node confirmed on any link.
@@ -102,10 +102,10 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(id: NodeId, plant: Option<Plant>) -> Self {
+    pub fn new(id: NodeId, mutant: Option<Mutant>) -> Self {
         Self {
             id,
-            disk: Disk::new(plant == Some(Plant::FsyncSkipped)),
+            disk: Disk::new(mutant == Some(Mutant::FsyncSkipped)),
             starts: 0,
             skew_ms: 0,
             run: None,
@@ -154,7 +154,7 @@ impl World {
                 let machine = &mut self.nodes[node];
                 if !machine.has_store {
                     // It was being made under another name; the next start makes it anew.
-                    machine.disk = Disk::new(self.plant == Some(Plant::FsyncSkipped));
+                    machine.disk = Disk::new(self.mutant == Some(Mutant::FsyncSkipped));
                 }
                 return;
             }
@@ -214,7 +214,7 @@ impl World {
             && let Some(run) = self.nodes[node].run.as_mut()
         {
             // Before anything else, as the driver does it.
-            inputs.push_front(Input::Woke);
+            inputs.push_front(Input::Resumed);
             run.alone_at = Some(self.now + ALONE_AFTER_SLEEP_MS);
         }
         while let Some(input) = inputs.pop_front() {
@@ -228,7 +228,7 @@ impl World {
         }
         let start = self.nodes[node].starts;
         let Some(run) = self.nodes[node].run.as_mut() else { return };
-        run.alone_at = run.alone_at.filter(|&at| match run.replica.called_in_step(self.now) {
+        run.alone_at = run.alone_at.filter(|&at| match run.replica.called_in_sync(self.now) {
             Some(called) => !called,
             None => self.now < at,
         });
@@ -245,7 +245,7 @@ impl World {
     pub fn tick(&mut self, node: usize) {
         if self.nodes[node].run.as_ref().is_some_and(|run| run.tick_at <= self.now) {
             let stalled = self.nodes[node].stalled_since.is_some_and(|since| self.now > since + STALL_MS);
-            self.feed(node, Input::Own { wall_ms: self.wall_ms(node), stalled });
+            self.feed(node, Input::LocalStatus { wall_ms: self.wall_ms(node), stalled });
             self.feed(node, Input::Tick);
         }
     }
@@ -258,7 +258,7 @@ impl World {
             Output::Read { link, origin, from, to } => {
                 let run = self.nodes[node].run.as_ref()?;
                 let mut events = run.store.range(origin, from, to).expect("the store reads");
-                if self.plant == Some(Plant::PullWithGap) && !events.is_empty() {
+                if self.mutant == Some(Mutant::PullWithGap) && !events.is_empty() {
                     events.remove(0);
                 }
                 let input = Input::ReadDone { link, origin, from, events };
@@ -273,7 +273,7 @@ impl World {
                 }
                 None
             }
-            Output::NoMore(token) => {
+            Output::UpgradeExpired(token) => {
                 self.nothing_more(node, token);
                 None
             }
@@ -308,19 +308,19 @@ impl World {
     }
 
     fn apply(&mut self, node: usize, mut events: Vec<LogEvent>) -> Option<Input> {
-        match self.plant {
-            Some(Plant::UnknownDropped) => {
+        match self.mutant {
+            Some(Mutant::UnknownDropped) => {
                 events.retain(|event| !matches!(event.body, EventBody::Unknown { .. }));
             }
-            Some(Plant::StampedOnArrival) => {
+            Some(Mutant::StampedOnArrival) => {
                 let hlc = Hlc::from_unix_ms(self.wall_ms(node));
                 for event in &mut events {
                     let draft =
-                        EventDraft { scope: event.scope.clone(), body: event.body.clone(), floor: None };
+                        EventDraft { scope: event.scope.clone(), body: event.body.clone(), min_hlc: None };
                     *event = LogEvent::new(event.origin, event.seq, hlc, draft);
                 }
             }
-            Some(Plant::BlockNotMerged) => {
+            Some(Mutant::BlockNotMerged) => {
                 let is_block =
                     |body: &_| matches!(body, EventBody::ContactSet(set) if set.stance == Stance::Blocked);
                 for event in events.iter_mut().filter(|event| is_block(&event.body)) {
@@ -331,16 +331,16 @@ impl World {
         }
         let rose: Vec<_> = events.iter().map(|event| (event.origin, event.seq)).collect();
         let refused = !self.request(node, Request::Apply(events));
-        match self.plant {
-            Some(Plant::ConfirmBeforeDurable) if !refused => Some(Input::Applied(rose)),
-            Some(Plant::RefusalForgotten) => None,
+        match self.mutant {
+            Some(Mutant::ConfirmBeforeDurable) if !refused => Some(Input::Applied(rose)),
+            Some(Mutant::RefusalForgotten) => None,
             _ => refused.then_some(Input::ApplyRefused),
         }
     }
 
     fn remember(&mut self, node: usize, input: &Input) {
         let Input::Frame(link, frame) = input else { return };
-        if self.plant != Some(Plant::CopiesOfEarlierLink) {
+        if self.mutant != Some(Mutant::CopiesOfEarlierLink) {
             return;
         }
         let Some(peer) = self.network.other_end(*link, node) else { return };

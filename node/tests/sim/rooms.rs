@@ -1,4 +1,4 @@
-//! Rooms that clients make and look for. The answer to the first comes when every peer in step has it; 'no such room' is
+//! Rooms that clients make and look for. The answer to the first comes when every peer in sync has it; 'no such room' is
 //! only said after catching up with them.
 
 use starling_protocol::{
@@ -10,13 +10,13 @@ use rand::RngExt;
 
 use crate::{
     invariants::read_your_writes,
+    mutants::Mutant,
     network::pair,
-    plants::Plant,
     world::World,
     writer::{Owed, Request},
 };
 
-/// How long a metadata write waits for the peers in step.
+/// How long a metadata write waits for the peers in sync.
 pub const METADATA_WAIT_MS: u64 = 250;
 /// Rooms in a history, at most.
 const ROOMS_MAX: usize = 6;
@@ -27,7 +27,7 @@ pub struct Search {
     client: usize,
     room: RoomId,
     pub since: u64,
-    /// What each peer in step had when he asked, and over which link it is in step.
+    /// What each peer in sync had when he asked, and over which link it is in sync.
     pub had: Vec<(usize, LinkId, VersionVector)>,
 }
 
@@ -61,7 +61,7 @@ impl World {
         let token = run.token();
         run.owed.insert(token, Owed::Room { room, pos, since: self.now });
         let until =
-            if self.plant == Some(Plant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InStep };
+            if self.mutant == Some(Mutant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InSync };
         let (origin, seq): (OriginId, u64) = (pos.origin, pos.seq);
         let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
         self.feed(node, Input::Await(waiter));
@@ -80,22 +80,22 @@ impl World {
     /// A client looks for a room that its node does not know.
     pub fn search(&mut self, node: usize, client: usize) {
         let (room, now) = (self.clients[client].here, self.now);
-        let had = self.peers_in_step(node);
+        let had = self.peers_in_sync(node);
         let had = had.map(|(peer, link)| (peer, link, self.nodes[peer].durable.clone())).collect();
         let Some(run) = self.nodes[node].run.as_mut() else { return };
         let token = run.token();
         run.searches.insert(token, Search { client, room, since: now, had });
-        if self.plant == Some(Plant::NoBeforeCatchingUp) {
+        if self.mutant == Some(Mutant::NoBeforeCatchingUp) {
             return self.searched(node, token);
         }
         self.feed(node, Input::Barrier(token));
     }
 
-    /// Who is in step and will be for as long as a barrier takes, and over which link.
-    pub fn peers_in_step(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
+    /// Who is in sync and will be for as long as a barrier takes, and over which link.
+    pub fn peers_in_sync(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
         let run = self.nodes[node].run.as_ref();
         let lags = run.into_iter().flat_map(|run| run.replica.lag(self.now));
-        lags.filter(|&(.., in_step)| in_step).filter_map(move |(id, ..)| {
+        lags.filter(|&(.., in_sync)| in_sync).filter_map(move |(id, ..)| {
             let peer = self.nodes.iter().position(|machine| machine.id == id)?;
             let link = self.network.links.get(&pair(node, peer))?;
             let is_sure = link.heard_by(node) + 2_000 > self.now && self.nodes[peer].stalled_since.is_none();

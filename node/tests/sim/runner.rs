@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{coverage::Totals, plants::Plant, world::World};
+use crate::{coverage::Totals, mutants::Mutant, world::World};
 
 /// How often a long run says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(15);
@@ -53,13 +53,13 @@ impl Seeds {
 }
 
 /// Runs seeds; gives what all of them were made of, or the first violation that is met.
-pub fn run(first: u64, count: u64, plant: Option<Plant>) -> Result<Totals, (u64, String)> {
+pub fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Totals, (u64, String)> {
     let now = Instant::now();
     let seeds = Seeds { first, count, next: AtomicU64::new(first), begun: now, said: Mutex::new(now) };
     let totals = Mutex::new(Totals::default());
     let work = || {
         while let Some(seed) = seeds.take() {
-            let coverage = World::new(seed, plant).run().map_err(|violation| {
+            let coverage = World::new(seed, mutant).run().map_err(|violation| {
                 seeds.stop();
                 (seed, violation)
             })?;

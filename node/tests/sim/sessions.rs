@@ -7,7 +7,7 @@ use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
-use crate::{invariants, plants::Plant, world::World};
+use crate::{invariants, mutants::Mutant, world::World};
 
 /// How long a resume waits for what a reachable peer has.
 const CATCH_UP_MS_MAX: u64 = 2_000;
@@ -55,7 +55,7 @@ impl World {
         if let Some((vector, _)) = &client.memory().cursor.clone() {
             if point.covers(vector) {
                 let mut from = vector.clone();
-                if self.plant == Some(Plant::ResumeSkipsOneOrigin)
+                if self.mutant == Some(Mutant::ResumeSkipsOneOrigin)
                     && let Some((origin, seq)) = point.iter().last()
                 {
                     from.advance(origin, seq);
@@ -90,7 +90,7 @@ impl World {
         }
         client.waits_since = None;
         client.sessions += 1;
-        let (start, joined) = (self.nodes[node].starts, self.plant != Some(Plant::LaneJoinedLate));
+        let (start, joined) = (self.nodes[node].starts, self.mutant != Some(Mutant::LaneJoinedLate));
         client.session = Some(Session { node, start, lane: VecDeque::new(), greatest, joined });
         self.take_cursor(number);
     }
@@ -109,7 +109,7 @@ impl World {
         for frame in &frames {
             client.memory().show(frame);
         }
-        if drained || self.plant == Some(Plant::CursorAheadOfLane) {
+        if drained || self.mutant == Some(Mutant::CursorAheadOfLane) {
             self.take_cursor(number);
         }
     }
@@ -122,7 +122,7 @@ impl World {
         let Some(run) = &self.nodes[node].run else { return };
         let mut vector = VersionVector::clone(run.committer.vector());
         if let Some((own, limit)) = run.own.zip(run.replica.own_limit(self.now))
-            && self.plant != Some(Plant::CursorAheadOfLostDisk)
+            && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));
         }

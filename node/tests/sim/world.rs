@@ -13,10 +13,10 @@ use crate::{
     clients::Client,
     coverage::Coverage,
     invariants,
+    mutants::Mutant,
     network::{Network, Pair},
     node::{Node, Space},
     people::People,
-    plants::Plant,
     writer::Request,
 };
 
@@ -70,7 +70,7 @@ pub struct World {
     pub coverage: Coverage,
     /// When all that was broken was mended.
     pub healed_at: Option<u64>,
-    pub plant: Option<Plant>,
+    pub mutant: Option<Mutant>,
     /// Every event that was ever written, by the name that must be its own for ever.
     pub written: BTreeMap<(OriginId, u64), Bytes>,
     /// What was on the disks that remained when one went: all are to hold it before another may.
@@ -88,11 +88,11 @@ impl World {
     /// Unix milliseconds at which every history begins.
     pub const EPOCH_MS: u64 = 1_700_000_000_000;
 
-    pub fn new(seed: u64, plant: Option<Plant>) -> Self {
+    pub fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         // Now and then one alone, with its clients.
         let count = [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)];
-        let nodes: Vec<_> = (0..count).map(|_| Node::new(NodeId(rng.random()), plant)).collect();
+        let nodes: Vec<_> = (0..count).map(|_| Node::new(NodeId(rng.random()), mutant)).collect();
         let rooms: Vec<_> = (0..3).map(|_| RoomId(rng.random())).collect();
         let clients = (0..6).map(|n| Client::new(n, rng.random(), rooms[n % rooms.len()])).collect();
         let mut world = Self {
@@ -107,7 +107,7 @@ impl World {
             people: People::default(),
             coverage: Coverage::default(),
             healed_at: None,
-            plant,
+            mutant,
             written: BTreeMap::new(),
             spread: VersionVector::default(),
             spread_is_due: false,

@@ -9,9 +9,9 @@ use starling_protocol::{
 
 use crate::{
     invariants,
+    mutants::Mutant,
     node::Space,
     people::Wish,
-    plants::Plant,
     world::{Event, World},
 };
 
@@ -88,7 +88,7 @@ impl World {
         let mut fresh = self.rng.random();
         let most = self.rng.random_range(1..=INBOX_MAX);
         let after = self.commit_ms();
-        if self.plant == Some(Plant::OriginContinued) {
+        if self.mutant == Some(Mutant::OriginContinued) {
             fresh = *self.nodes[node].incarnation.get_or_insert(fresh);
         }
         let machine = &mut self.nodes[node];
@@ -108,7 +108,7 @@ impl World {
         self.coverage.commits += 1;
         self.nodes[node].durable.merge(&commit.vector);
         for (room, message) in &commit.listed {
-            if self.plant == Some(Plant::UnstableTieBreak) {
+            if self.mutant == Some(Mutant::UnstableTieBreak) {
                 self.arrivals.push((node, message.pos));
             }
             self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
@@ -139,7 +139,7 @@ impl World {
 
     /// For a planted bug: in which order edits came to a node.
     fn note_edits(&mut self, node: usize, requests: &[Request], own: Option<&OwnEvents>) {
-        if self.plant != Some(Plant::EditsAsTheyCame) {
+        if self.mutant != Some(Mutant::EditsAsTheyCame) {
             return;
         }
         let own = own.into_iter().flat_map(|own| &own.events).cloned();
@@ -180,7 +180,7 @@ impl World {
             Some(&Owed::Act { pos, since }) => return self.act_answered(node, pos, copies, since),
             Some(Owed::Claim(_)) | None => return,
         };
-        if self.plant == Some(Plant::CopiesOfEarlierLink) {
+        if self.mutant == Some(Mutant::CopiesOfEarlierLink) {
             let holds = run.remembered.values().filter(|vector| vector.contains(pos.origin, pos.seq));
             copies = copies.max(1 + holds.count());
         }

@@ -119,7 +119,7 @@ impl World {
             7 => {
                 let (origin, seq) = (program.origin()?, program.number()?);
                 let until = match program.byte()? % 5 {
-                    0 => Some(Until::InStep),
+                    0 => Some(Until::InSync),
                     4 => None,
                     copies => Some(Until::Copies(copies.into())),
                 };
@@ -142,11 +142,11 @@ impl World {
             9 | 10 => {
                 let byte = program.byte()?;
                 self.now += Millis::from(byte) * 8;
-                self.handle(Input::Own { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
+                self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
                 Input::Tick
             }
             11 => match program.byte()? % 4 {
-                0 => Input::Woke,
+                0 => Input::Resumed,
                 1 => {
                     let Some((link, part)) = self.scope_reads.pop_front() else { return Some(()) };
                     Input::ScopesRead { link, part, scopes: program.scopes()? }
@@ -236,7 +236,7 @@ impl World {
                     }
                 }
                 Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "told twice"),
-                Output::NoMore(token) => assert!(self.hoping.remove(&token), "told twice"),
+                Output::UpgradeExpired(token) => assert!(self.hoping.remove(&token), "told twice"),
                 Output::BarrierPassed(token, _) => assert!(self.barred.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),
             }
@@ -250,7 +250,7 @@ impl World {
         }
         // What the node asks for its figures and its cursors.
         self.replica.lag(self.now).for_each(drop);
-        let _ = (self.replica.own_limit(self.now), self.replica.called_in_step(self.now));
+        let _ = (self.replica.own_limit(self.now), self.replica.called_in_sync(self.now));
         self.replica.claim_peers(self.now).into_iter().for_each(drop);
         let _ = (self.replica.clock(self.now), self.replica.agreements().count());
         assert_eq!(self.replica.waiting(), self.waiting.len() + self.hoping.len());

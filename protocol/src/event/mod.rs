@@ -27,19 +27,19 @@ pub struct EventDraft {
     /// What happened.
     pub body: EventBody,
     /// The stamp must be above this: of what it replaces or answers, of its sender's last.
-    pub floor: Option<Hlc>,
+    pub min_hlc: Option<Hlc>,
 }
 
 impl EventDraft {
     /// An event that replaces and answers nothing.
     pub fn new(scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self { scope, body: body.into(), floor: None }
+        Self { scope, body: body.into(), min_hlc: None }
     }
 
     /// Stamped above what it replaces or answers.
     #[must_use]
-    pub fn above(self, floor: impl Into<Option<Hlc>>) -> Self {
-        Self { floor: self.floor.max(floor.into()), ..self }
+    pub fn above(self, min_hlc: impl Into<Option<Hlc>>) -> Self {
+        Self { min_hlc: self.min_hlc.max(min_hlc.into()), ..self }
     }
 }
 
@@ -118,7 +118,7 @@ impl Event {
     /// The event with its body erased: same place, same scope. See [`EventBody::erased`].
     #[must_use]
     pub fn erased(&self) -> Self {
-        let draft = EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), floor: None };
+        let draft = EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), min_hlc: None };
         Self::new(self.origin, self.seq, self.hlc, draft)
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     fn event(body: EventBody) -> Event {
         let origin = OriginId { node: NodeId([3; 16]), incarnation: 9 };
-        let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, floor: None };
+        let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, min_hlc: None };
         Event::new(origin, 4, Hlc(5), draft)
     }
 

@@ -109,8 +109,8 @@ pub struct Confirm {
     pub rose: Vec<(OriginId, u64)>,
     /// The head of the sender's own log; nothing if it has not written yet.
     pub own_head: Option<(OriginId, u64)>,
-    /// Whether the receiver is in step, as the sender sees it.
-    pub in_step: bool,
+    /// Whether the receiver is in sync, as the sender sees it.
+    pub in_sync: bool,
     /// Whether the sender's writer has been busy with one commit for more than 1 s.
     pub stalled: bool,
     /// The sender's wall clock: Unix milliseconds.

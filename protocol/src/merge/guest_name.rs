@@ -3,9 +3,9 @@
 //!
 //! A guest's span under a name goes from his first claim to his last: a message, or a session during which somebody
 //! else had the name too ([`crate::event::NameShared`]). Guests whose spans overlap, be it through others between
-//! them, form one run. Of each run the guest whose span begins first (of equal ones the smallest id) is shown bare:
-//! he is bare if and only if no span that begins before his reaches it. So the runs of a name are the union of its
-//! spans, and who is bare depends on the set of claims alone.
+//! them, form one run. Of each run the guest whose span begins first (of equal ones the smallest id) is shown unsuffixed:
+//! he is unsuffixed if and only if no span that begins before his reaches it. So the runs of a name are the union of its
+//! spans, and who is unsuffixed depends on the set of claims alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,10 @@ const SUFFIX_DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Guests whose spans overlap. The runs of a name are disjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct OverlapGroup {
     /// The first claim.
     pub start: Hlc,
-    /// Who made it: shown bare.
+    /// Who made it: shown unsuffixed.
     pub holder: GuestId,
     /// The last claim.
     pub end: Hlc,
@@ -29,23 +29,23 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// His run now.
-    pub run: Run,
+    pub run: OverlapGroup,
     /// The runs that it replaces.
-    pub absorbed: Vec<Run>,
-    /// The guests who are shown otherwise than before; who had not claimed the name was shown bare.
+    pub absorbed: Vec<OverlapGroup>,
+    /// The guests who are shown otherwise than before; who had not claimed the name was shown unsuffixed.
     pub renamed: Vec<GuestId>,
 }
 
 /// A guest as the log knows him under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct NameClaim {
     /// His first claim.
     pub first: Hlc,
     /// The run that he belongs to.
-    pub run: Run,
+    pub run: OverlapGroup,
 }
 
-impl Run {
+impl OverlapGroup {
     /// The part of a guest's span that is known from a claim between two stamps, and from his first claim before.
     pub fn span(guest: GuestId, first: Option<Hlc>, one: Hlc, other: Hlc) -> Self {
         let first = first.unwrap_or(one);
@@ -53,13 +53,13 @@ impl Run {
     }
 }
 
-/// Applies a claim to a name. `span` is [`Run::span`] of it; `known` says whether its guest claimed the name before;
+/// Applies a claim to a name. `span` is [`OverlapGroup::span`] of it; `known` says whether its guest claimed the name before;
 /// `earlier` gives the name's runs that start at `span.end` or before, the latest first, and is read no further than
 /// the span reaches.
 pub fn claimed<E>(
-    span: Run,
+    span: OverlapGroup,
     known: bool,
-    earlier: impl IntoIterator<Item = Result<Run, E>>,
+    earlier: impl IntoIterator<Item = Result<OverlapGroup, E>>,
 ) -> Result<Claimed, E> {
     let (guest, mut run) = (span.holder, span);
     let mut absorbed = Vec::new();
@@ -81,10 +81,10 @@ pub fn claimed<E>(
     Ok(Claimed { run, absorbed, renamed })
 }
 
-/// The name under which a guest is shown: `name~xx` unless he is `bare`. The suffix is the same everywhere and says
+/// The name under which a guest is shown: `name~xx` unless he is `unsuffixed`. The suffix is the same everywhere and says
 /// nothing else of his id. A name of the greatest length gets it too.
-pub fn shown(name: &GuestName, guest: GuestId, bare: bool) -> String {
-    if bare { name.to_string() } else { format!("{name}{}", suffix(guest)) }
+pub fn shown(name: &GuestName, guest: GuestId, unsuffixed: bool) -> String {
+    if unsuffixed { name.to_string() } else { format!("{name}{}", suffix(guest)) }
 }
 
 /// The name that a guest typed who says under which one they are shown: programs come back with what `welcome` said.
@@ -116,14 +116,14 @@ mod tests {
     #[derive(Debug, Default, PartialEq)]
     struct Name {
         firsts: BTreeMap<GuestId, Hlc>,
-        runs: BTreeMap<Hlc, Run>,
+        runs: BTreeMap<Hlc, OverlapGroup>,
     }
 
     impl Name {
         fn apply(&mut self, (guest, from, to): Claim) -> Vec<GuestId> {
             let (guest, from, to) = (GuestId([guest; 16]), Hlc(from), Hlc(to));
             let first = self.firsts.get(&guest).copied();
-            let span = Run::span(guest, first, from, to);
+            let span = OverlapGroup::span(guest, first, from, to);
             let earlier = self.runs.range(..=span.end).rev().map(|(_, &run)| Ok::<_, Infallible>(run));
             let Ok(claimed) = claimed(span, first.is_some(), earlier);
             for run in claimed.absorbed {
@@ -142,7 +142,7 @@ mod tests {
             name
         }
 
-        fn bare(&self) -> BTreeSet<GuestId> {
+        fn unsuffixed(&self) -> BTreeSet<GuestId> {
             self.runs.values().map(|run| run.holder).collect()
         }
     }
@@ -157,9 +157,9 @@ mod tests {
         let reaches = |(&one, (from, to)): (&u8, &(u64, u64)), other: u8, start: u64| {
             (*from, one) < (start, other) && *to >= start
         };
-        let bare =
+        let unsuffixed =
             |&(&guest, &(from, _)): &(&u8, &(u64, u64))| !spans.iter().any(|span| reaches(span, guest, from));
-        spans.iter().filter(bare).map(|(&guest, _)| GuestId([guest; 16])).collect()
+        spans.iter().filter(unsuffixed).map(|(&guest, _)| GuestId([guest; 16])).collect()
     }
 
     fn claims() -> impl Strategy<Value = Vec<Claim>> {
@@ -182,17 +182,17 @@ mod tests {
         ) {
             let name = Name::of(&all);
             prop_assert_eq!(&name, &Name::of(&order));
-            prop_assert_eq!(name.bare(), bare_by_the_rule(&all));
+            prop_assert_eq!(name.unsuffixed(), bare_by_the_rule(&all));
         }
 
         #[test]
         fn exactly_those_who_are_shown_otherwise_are_told(all in claims()) {
             let mut name = Name::default();
             for claim in all {
-                // Who has not claimed the name yet is shown bare.
+                // Who has not claimed the name yet is shown unsuffixed.
                 let shown_suffixed = |name: &Name| {
-                    let bare = name.bare();
-                    name.firsts.keys().copied().filter(|guest| !bare.contains(guest)).collect::<BTreeSet<_>>()
+                    let unsuffixed = name.unsuffixed();
+                    name.firsts.keys().copied().filter(|guest| !unsuffixed.contains(guest)).collect::<BTreeSet<_>>()
                 };
                 let before = shown_suffixed(&name);
                 let renamed: BTreeSet<_> = name.apply(claim).into_iter().collect();
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn who_takes_a_name_that_nobody_has_any_more_is_bare() {
         let name = Name::of(&[(1, 1, 5), (2, 6, 9)]);
-        assert_eq!(name.bare().len(), 2);
+        assert_eq!(name.unsuffixed().len(), 2);
         let name = Name::of(&[(1, 1, 6), (2, 6, 9)]);
-        assert_eq!(name.bare(), [GuestId([1; 16])].into());
+        assert_eq!(name.unsuffixed(), [GuestId([1; 16])].into());
     }
 
     #[test]

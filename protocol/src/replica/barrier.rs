@@ -1,5 +1,5 @@
 //! 'No' is only said after catching up: a refusal that rests on something missing first learns what the peers
-//! in step have and waits until it is here. One exchange runs and one waits, however many ask.
+//! in sync have and waits until it is here. One exchange runs and one waits, however many ask.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ impl Barrier {
         [begin, waiting].into_iter().flatten().min()
     }
 
-    pub(super) fn drive(&mut self, now: Millis, held: &VersionVector, in_step: BTreeSet<LinkId>) -> Step {
+    pub(super) fn drive(&mut self, now: Millis, held: &VersionVector, in_sync: BTreeSet<LinkId>) -> Step {
         let mut step = Step { passed: Vec::new(), probe: Vec::new(), exchange: 0 };
         let over = |exchange: &Exchange| exchange.unanswered.is_empty() && held.covers(&exchange.target);
         if let Some(exchange) = self.running.take_if(|exchange| over(exchange)) {
@@ -93,16 +93,16 @@ impl Barrier {
         }
         self.running.take_if(|exchange| exchange.askers.is_empty());
         if self.running.is_none() && !self.next.is_empty() {
-            if in_step.is_empty() {
+            if in_sync.is_empty() {
                 step.passed.extend(self.next.drain(..).map(|(token, _)| (token, Some(0))));
             } else if now >= self.not_before {
                 step.exchange = self.fresh_id();
                 self.not_before = now + SPACING_MS;
-                step.probe = in_step.iter().copied().collect();
+                step.probe = in_sync.iter().copied().collect();
                 self.running = Some(Exchange {
                     id: step.exchange,
                     askers: std::mem::take(&mut self.next),
-                    unanswered: in_step,
+                    unanswered: in_sync,
                     answered: 0,
                     target: VersionVector::default(),
                 });

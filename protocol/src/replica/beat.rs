@@ -12,7 +12,7 @@ const DOUBT_MS: Millis = 2 * BEAT_MS;
 
 /// What a node knows of itself that its peers should know.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Own {
+pub(super) struct LocalStatus {
     /// Its writer has been busy with one commit for too long.
     stalled: bool,
     /// By how much the wall clock (Unix milliseconds) is ahead of the monotonic one.
@@ -21,7 +21,7 @@ pub(super) struct Own {
     doubted_until: Millis,
 }
 
-impl Own {
+impl LocalStatus {
     fn wall_ms(self, now: Millis) -> u64 {
         now.saturating_add_signed(self.wall_ahead_ms)
     }
@@ -38,14 +38,20 @@ impl Own {
 }
 
 impl Replica {
-    /// What this node's clock is worth, by those of the peers in step. Of others, what they told may have been long
+    /// What this node's clock is worth, by those of the peers in sync. Of others, what they told may have been long
     /// under way, behind all that is being caught up with.
     pub fn clock(&self, now: Millis) -> ClockVerdict {
-        let heard = self.in_step(now).filter(|link| link.calls_us_in_step);
+        let heard = self.in_sync(now).filter(|link| link.peer_sees_us_in_sync);
         clock_majority::judge(&heard.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
     }
 
-    pub(super) fn know_own(&mut self, now: Millis, wall_ms: u64, stalled: bool, out: &mut Vec<Output>) {
+    pub(super) fn set_local_status(
+        &mut self,
+        now: Millis,
+        wall_ms: u64,
+        stalled: bool,
+        out: &mut Vec<Output>,
+    ) {
         let was_stalled = self.own_state.stalled;
         self.own_state.stalled = stalled;
         self.own_state.wall_ahead_ms = wall_ms.checked_signed_diff(now).unwrap_or(0);
@@ -58,11 +64,11 @@ impl Replica {
     }
 
     /// The process has not run for a while: nothing that it knows of its peers is sure any longer.
-    pub(super) fn woke(&mut self, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn resumed(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.note_stall(now);
         let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
-            link.begin_anew(self.held.clone(), probe);
+            link.reset(self.held.clone(), probe);
             out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
             out.push(send(id, ReplicaFrame::Probe(probe)));
         }
@@ -83,9 +89,9 @@ impl Replica {
                 link.may_push = true;
                 // The question, or its answer, may have been refused by a full queue.
                 out.extend(link.proving().map(|probe| send(id, ReplicaFrame::Probe(probe))));
-                // Who does not call this node in step may lack its first vector, without which it never will.
-                if link.told_is_stale || link.confirmed != self.held || !link.calls_us_in_step {
-                    link.told_is_stale = false;
+                // Who does not call this node in sync may lack its first vector, without which it never will.
+                if link.needs_full_vector || link.confirmed != self.held || !link.peer_sees_us_in_sync {
+                    link.needs_full_vector = false;
                     out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
                 }
             }
@@ -93,7 +99,7 @@ impl Replica {
             self.tell_peers(now, out);
             self.ask_again(now, out);
             self.tell_digests(now, out);
-            // Peers may have fallen out of step: nobody waits for them any longer.
+            // Peers may have fallen out of sync: nobody waits for them any longer.
             self.settle_all(now, out);
         }
         self.expire(now, out);
@@ -114,8 +120,8 @@ impl Replica {
         out.extend(self.links.get(&id).map(confirm));
     }
 
-    /// Tells a peer at once that it is in step now: a starting node waits for that.
-    pub(super) fn tell_in_step(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+    /// Tells a peer at once that it is in sync now: a starting node waits for that.
+    pub(super) fn tell_in_sync(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
         out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
     }
 
@@ -123,7 +129,7 @@ impl Replica {
         let confirm = Confirm {
             rose,
             own_head: self.own_head(),
-            in_step: link.is_in_step(now),
+            in_sync: link.is_in_sync(now),
             stalled: self.own_state.stalled,
             wall_ms: self.own_state.wall_ms(now),
         };

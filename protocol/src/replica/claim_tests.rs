@@ -37,8 +37,8 @@ fn confirmed(own_head: u64) -> Input {
     answer(1, &held)
 }
 
-fn calls_us(in_step: bool) -> Input {
-    Input::Frame(1, ReplicaFrame::Confirm(Confirm { in_step, ..Confirm::default() }))
+fn calls_us(in_sync: bool) -> Input {
+    Input::Frame(1, ReplicaFrame::Confirm(Confirm { in_sync, ..Confirm::default() }))
 }
 
 /// A replica with a peer in sync both ways.
@@ -63,7 +63,7 @@ fn claiming() -> Bench {
 #[test]
 fn who_is_alone_holds_his_claim_at_once() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    bench.step(Input::Own { wall_ms: 0, stalled: true });
+    bench.step(Input::LocalStatus { wall_ms: 0, stalled: true });
     bench.commit(1);
     let waited_for = bench.replica.claim_peers(0);
     let claim = Claim { token: 7, origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
@@ -147,8 +147,8 @@ fn a_claim_that_is_not_confirmed_in_time_ends() {
 /// Peers that were told of a stall, or heard nothing for long, do not wait for this node: they may have decided.
 #[test]
 fn who_stalled_since_the_claim_began_does_not_hold_it() {
-    let stalled = |stalled| Input::Own { wall_ms: 0, stalled };
-    for input in [stalled(true), Input::Woke] {
+    let stalled = |stalled| Input::LocalStatus { wall_ms: 0, stalled };
+    for input in [stalled(true), Input::Resumed] {
         let mut bench = claiming();
         assert_eq!(outcomes(&bench.step(input)), [(7, ClaimOutcome::Stalled)]);
     }

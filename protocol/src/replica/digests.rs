@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{LinkId, Millis, Output, Replica, link::Link, send};
 use crate::{
     NodeId, Scope,
-    digest::{PARTS, ScopeDigest},
+    digest::{SHARDS, ScopeDigest},
     frame::peer::ReplicaFrame,
     limits::SCOPES_MAX,
 };
@@ -18,14 +18,14 @@ const LASTS_MS: Millis = 10_000;
 /// This node's digests.
 #[derive(Debug)]
 pub(super) struct Digests {
-    parts: Box<[ScopeDigest; PARTS]>,
+    parts: Box<[ScopeDigest; SHARDS]>,
     /// Since the last beat.
     changed: BTreeSet<u8>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { parts: Box::new([ScopeDigest::default(); PARTS]), changed: BTreeSet::new() }
+        Self { parts: Box::new([ScopeDigest::default(); SHARDS]), changed: BTreeSet::new() }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) struct PeerDigests {
 
 impl PeerDigests {
     /// Something that was told may not have come.
-    pub(super) fn tell_anew(&mut self) {
+    pub(super) fn resend_all(&mut self) {
         self.told = false;
     }
 

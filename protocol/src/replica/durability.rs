@@ -87,7 +87,7 @@ impl Replica {
             && end <= now
         {
             self.awaits.remove_raise(copies, origin, seq, token);
-            out.push(Output::NoMore(token));
+            out.push(Output::UpgradeExpired(token));
         }
     }
 
@@ -97,7 +97,7 @@ impl Replica {
         let copies = self.copies(origin, seq);
         let wanted = match waiter.until {
             Until::Copies(wanted) if waiter.raise_ms > 0 && copies < wanted => Some(wanted),
-            Until::Copies(_) | Until::InStep => None,
+            Until::Copies(_) | Until::InSync => None,
         };
         out.push(Output::Settled { token, copies, more: wanted.is_some() });
         if let Some(wanted) = wanted {
@@ -109,15 +109,15 @@ impl Replica {
             && let Some(&(_, copies, origin, seq, token)) = self.awaits.raise_ends.first()
         {
             self.awaits.remove_raise(copies, origin, seq, token);
-            out.push(Output::NoMore(token));
+            out.push(Output::UpgradeExpired(token));
         }
     }
 
     fn is_settled(&self, now: Millis, origin: OriginId, seq: u64, until: Until) -> bool {
         match until {
-            // With no peer in step there is nobody to wait for.
-            Until::Copies(copies) => self.copies(origin, seq) >= copies || self.in_step(now).next().is_none(),
-            Until::InStep => self.in_step(now).all(|link| link.confirmed.contains(origin, seq)),
+            // With no peer in sync there is nobody to wait for.
+            Until::Copies(copies) => self.copies(origin, seq) >= copies || self.in_sync(now).next().is_none(),
+            Until::InSync => self.in_sync(now).all(|link| link.confirmed.contains(origin, seq)),
         }
     }
 

@@ -16,8 +16,8 @@ pub type Token = u64;
 pub enum Until {
     /// So many nodes hold the event, this one counted.
     Copies(usize),
-    /// Every peer in step holds it.
-    InStep,
+    /// Every peer in sync holds it.
+    InSync,
 }
 
 /// Somebody who waits until a durable event of this node is durable elsewhere.
@@ -122,15 +122,15 @@ pub enum Input {
         scopes: Vec<(Scope, ScopeDigest)>,
     },
     /// What the node knows of itself; to be told before every [`Input::Tick`].
-    Own {
+    LocalStatus {
         /// Its wall clock: Unix milliseconds.
         wall_ms: u64,
         /// Whether its writer has been busy with one commit for more than 1 s.
         stalled: bool,
     },
     /// The process has not run for more than 1 s (a pause, a debugger, a machine out of memory).
-    Woke,
-    /// Somebody wants to say 'no': first learn what the peers in step have.
+    Resumed,
+    /// Somebody wants to say 'no': first learn what the peers in sync have.
     Barrier(Token),
     /// Time has passed.
     Tick,
@@ -160,11 +160,11 @@ pub enum Output {
         token: Token,
         /// The truth.
         copies: usize,
-        /// There may be one more answer, or [`Output::NoMore`].
+        /// There may be one more answer, or [`Output::UpgradeExpired`].
         more: bool,
     },
     /// The hope for a better answer is over.
-    NoMore(Token),
+    UpgradeExpired(Token),
     /// What came of a claim.
     Claimed(Token, ClaimOutcome),
     /// Read the scopes of a part and their digests, and answer with [`Input::ScopesRead`].
@@ -181,7 +181,7 @@ pub enum Output {
         /// What it shows.
         scopes: Vec<(Scope, ScopeDigest)>,
     },
-    /// The barrier is passed: this node holds what its peers in step had, and so many have answered; or 250 ms are over
+    /// The barrier is passed: this node holds what its peers in sync had, and so many have answered; or 250 ms are over
     /// and nobody knows.
     BarrierPassed(Token, Option<usize>),
     /// The peer breaks the protocol: close the link, count and log it.

@@ -20,8 +20,8 @@ pub(super) struct Link {
     pub(super) last_heard: Millis,
     /// Its first vector has come: until then nothing is known of what it lacks.
     pub(super) vector_received: bool,
-    /// It says that this node is in step.
-    pub(super) calls_us_in_step: bool,
+    /// It says that this node is in sync.
+    pub(super) peer_sees_us_in_sync: bool,
     /// Fresh commits are pushed to it; off while it catches up by pulling.
     pub(super) pushing: bool,
     /// Pushing may begin again; after a full queue not before the next beat or pull, or every frame that comes in
@@ -32,7 +32,7 @@ pub(super) struct Link {
     /// Pulls of that log which are being read for it.
     pub(super) own_reads: usize,
     /// Something that it should know was not sent: tell it the whole vector at the next beat.
-    pub(super) told_is_stale: bool,
+    pub(super) needs_full_vector: bool,
     /// What was held here when the link came up; `None` once the peer has had all of it.
     catching_up_to: Option<VersionVector>,
     /// Until this probe is answered, nothing that comes was surely sent after this process woke.
@@ -56,12 +56,12 @@ impl Link {
             confirmed: VersionVector::default(),
             last_heard: now,
             vector_received: false,
-            calls_us_in_step: false,
+            peer_sees_us_in_sync: false,
             pushing: false,
             may_push: true,
             served: 0,
             own_reads: 0,
-            told_is_stale: false,
+            needs_full_vector: false,
             catching_up_to: Some(held),
             proving: None,
             stalled: false,
@@ -78,13 +78,13 @@ impl Link {
     }
 
     /// Heard lately, caught up once since the link came up, and writing.
-    pub(super) fn is_in_step(&self, now: Millis) -> bool {
+    pub(super) fn is_in_sync(&self, now: Millis) -> bool {
         self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
     }
 
     /// Whether each end calls the other in sync, as far as this one knows.
     pub(super) fn is_in_sync_both_ways(&self, now: Millis) -> bool {
-        self.is_in_step(now) && self.calls_us_in_step
+        self.is_in_sync(now) && self.peer_sees_us_in_sync
     }
 
     /// Whether the peer said that it is in sync both ways with another node, which it heard lately.
@@ -104,10 +104,10 @@ impl Link {
 
     /// As if the link had just come up: what this node was told before it slept may be stale, and frames from then may
     /// still come. Only what follows the answer to this probe counts.
-    pub(super) fn begin_anew(&mut self, held: VersionVector, probe: u64) {
+    pub(super) fn reset(&mut self, held: VersionVector, probe: u64) {
         self.catching_up_to = Some(held);
         self.vector_received = false;
-        self.calls_us_in_step = false;
+        self.peer_sees_us_in_sync = false;
         self.peers.clear();
         self.proving = Some(probe);
     }
@@ -126,9 +126,9 @@ impl Link {
         }
     }
 
-    /// The peer says whether it takes this node for in step.
-    pub(super) fn calls_us(&mut self, in_step: bool) {
-        self.calls_us_in_step = in_step && self.proving.is_none();
+    /// The peer says whether it takes this node for in sync.
+    pub(super) fn calls_us(&mut self, in_sync: bool) {
+        self.peer_sees_us_in_sync = in_sync && self.proving.is_none();
     }
 
     /// Says whether the peer has just caught up.
@@ -145,8 +145,8 @@ impl Link {
     pub(super) fn sending_failed(&mut self) {
         self.pushing = false;
         self.may_push = false;
-        self.told_is_stale = true;
-        self.digests.tell_anew();
+        self.needs_full_vector = true;
+        self.digests.resend_all();
         // What was sent last in answer to a pull may be what was lost.
         self.served = 0;
     }

@@ -14,9 +14,9 @@ mod claims;
 mod digests;
 mod durability;
 mod io;
-mod kept;
 mod link;
 mod pull;
+mod queue_sizes;
 mod receive;
 mod recent;
 #[cfg(test)]
@@ -27,13 +27,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use self::{
-    barrier::Barrier, beat::Own, claims::Claims, digests::Digests, durability::Awaits, link::Link,
-    pull::Wants, recent::RecentEvents,
+    barrier::Barrier, beat::LocalStatus, claims::Claims, digests::Digests, durability::Awaits, link::Link,
+    pull::PullPlanner, recent::RecentEvents,
 };
 pub use self::{
     digests::Agreement,
     io::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Token, Until, Waiter},
-    kept::Kept,
+    queue_sizes::QueueSizes,
 };
 use crate::{
     NodeId, OriginId, VersionVector,
@@ -43,7 +43,7 @@ use crate::{
 
 /// Heartbeats, and vectors while they differ, go out this often.
 pub const BEAT_MS: Millis = 1_000;
-/// A peer not heard for longer is out of step.
+/// A peer not heard for longer is out of sync.
 pub const SILENCE_MS_MAX: Millis = 3_000;
 
 /// Pulled ranges that wait for the writer, at most, before more is asked for: one that it writes, and the next.
@@ -59,7 +59,7 @@ pub struct Replica {
     /// Durable or handed out to be made durable.
     accepted: VersionVector,
     links: BTreeMap<LinkId, Link>,
-    wants: Wants,
+    wants: PullPlanner,
     /// The ends of pulled ranges that were handed out and are not durable yet.
     applying: Vec<(OriginId, u64)>,
     /// How often in a row the store has refused what was handed out.
@@ -68,7 +68,7 @@ pub struct Replica {
     awaits: Awaits,
     claims: Claims,
     barrier: Barrier,
-    own_state: Own,
+    own_state: LocalStatus,
     digests: Digests,
     next_beat: Millis,
 }
@@ -81,14 +81,14 @@ impl Replica {
             accepted: held.clone(),
             held,
             links: BTreeMap::new(),
-            wants: Wants::default(),
+            wants: PullPlanner::default(),
             applying: Vec::new(),
             refusals: 0,
             recent: RecentEvents::default(),
             awaits: Awaits::default(),
             claims: Claims::default(),
             barrier: Barrier::default(),
-            own_state: Own::default(),
+            own_state: LocalStatus::default(),
             digests: Digests::default(),
             next_beat: now + BEAT_MS,
         }
@@ -111,30 +111,30 @@ impl Replica {
         1 + self.links.values().filter(|link| link.confirmed.contains(origin, seq)).count()
     }
 
-    /// Up to where cursors may go in the log of this process: what a peer in step has confirmed.
-    /// `None` while no peer is in step: then there is nobody to outlive this node.
+    /// Up to where cursors may go in the log of this process: what a peer in sync has confirmed.
+    /// `None` while no peer is in sync: then there is nobody to outlive this node.
     pub fn own_limit(&self, now: Millis) -> Option<u64> {
         let confirmed = |link: &Link| self.own.map_or(0, |own| link.confirmed.get(own));
-        self.in_step(now).map(confirmed).max()
+        self.in_sync(now).map(confirmed).max()
     }
 
-    /// How many peers are in step.
-    pub fn in_step_count(&self, now: Millis) -> usize {
-        self.in_step(now).count()
+    /// How many peers are in sync.
+    pub fn in_sync_count(&self, now: Millis) -> usize {
+        self.in_sync(now).count()
     }
 
-    /// Whether every peer that is heard calls this node in step; `None` if none is heard.
-    pub fn called_in_step(&self, now: Millis) -> Option<bool> {
+    /// Whether every peer that is heard calls this node in sync; `None` if none is heard.
+    pub fn called_in_sync(&self, now: Millis) -> Option<bool> {
         let mut heard = self.links.values().filter(|link| link.is_heard(now)).peekable();
         heard.peek()?;
-        Some(heard.all(|link| link.calls_us_in_step))
+        Some(heard.all(|link| link.peer_sees_us_in_sync))
     }
 
-    /// Per peer: how many events it is known to lack of what is held here, and whether it is in step.
+    /// Per peer: how many events it is known to lack of what is held here, and whether it is in sync.
     pub fn lag(&self, now: Millis) -> impl Iterator<Item = (NodeId, u64, bool)> + '_ {
         self.links.values().map(move |link| {
             let lag = |(origin, seq)| seq - link.confirmed.get(origin);
-            (link.peer, self.held.beyond(&link.confirmed).map(lag).sum(), link.is_in_step(now))
+            (link.peer, self.held.beyond(&link.confirmed).map(lag).sum(), link.is_in_sync(now))
         })
     }
 
@@ -176,8 +176,8 @@ impl Replica {
             Input::Claim(claim) => self.claim(now, claim, out),
             Input::Digests(changed) => self.digests.set(changed),
             Input::ScopesRead { link, part, scopes } => self.scopes_read(link, part, scopes, out),
-            Input::Own { wall_ms, stalled } => self.know_own(now, wall_ms, stalled, out),
-            Input::Woke => self.woke(now, out),
+            Input::LocalStatus { wall_ms, stalled } => self.set_local_status(now, wall_ms, stalled, out),
+            Input::Resumed => self.resumed(now, out),
             Input::Barrier(token) => {
                 self.barrier.wait(now, token);
                 self.drive_barrier(now, out);
@@ -187,8 +187,8 @@ impl Replica {
         self.settle_claims(now, out);
     }
 
-    fn in_step(&self, now: Millis) -> impl Iterator<Item = &Link> {
-        self.links.values().filter(move |link| link.is_in_step(now))
+    fn in_sync(&self, now: Millis) -> impl Iterator<Item = &Link> {
+        self.links.values().filter(move |link| link.is_in_sync(now))
     }
 
     fn own_head(&self) -> Option<(OriginId, u64)> {
@@ -311,8 +311,8 @@ impl Replica {
     }
 
     fn drive_barrier(&mut self, now: Millis, out: &mut Vec<Output>) {
-        let in_step = self.links.iter().filter(|(_, link)| link.is_in_step(now)).map(|(&id, _)| id).collect();
-        let step = self.barrier.drive(now, &self.held, in_step);
+        let in_sync = self.links.iter().filter(|(_, link)| link.is_in_sync(now)).map(|(&id, _)| id).collect();
+        let step = self.barrier.drive(now, &self.held, in_sync);
         out.extend(step.passed.into_iter().map(|(token, answered)| Output::BarrierPassed(token, answered)));
         for link in step.probe {
             out.push(send(link, ReplicaFrame::Probe(step.exchange)));

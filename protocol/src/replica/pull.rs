@@ -36,9 +36,9 @@ struct Asked {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Wants(BTreeMap<OriginId, Want>);
+pub(super) struct PullPlanner(BTreeMap<OriginId, Want>);
 
-impl Wants {
+impl PullPlanner {
     /// A peer has `seq` of an origin of which `accepted` is here.
     pub(super) fn note(&mut self, origin: OriginId, seq: u64, accepted: u64, now: Millis) {
         if seq > accepted {

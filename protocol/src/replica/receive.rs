@@ -27,8 +27,8 @@ impl Replica {
                 // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
                 self.confirm_all(now, link_id, out);
             }
-            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_step, stalled, wall_ms }) => {
-                link.calls_us(in_step);
+            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_sync, stalled, wall_ms }) => {
+                link.calls_us(in_sync);
                 link.stalled = stalled;
                 link.clock_ahead_ms = Some(self.own_state.clock_ahead_ms(now, wall_ms));
                 rose.extend(own_head);
@@ -81,7 +81,7 @@ impl Replica {
             }
         }
         if link.update_caught_up() {
-            self.tell_in_step(now, link_id, out);
+            self.tell_in_sync(now, link_id, out);
             self.settle_all(now, out);
         }
         for &(origin, seq) in rose {

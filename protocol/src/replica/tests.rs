@@ -15,12 +15,12 @@ pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
     let text = MessageText::parse("text").unwrap();
     let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq)), sender, text);
     let body = EventBody::MessagePosted(posted);
-    let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, floor: None };
+    let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
 fn confirm_of(rose: Vec<(OriginId, u64)>) -> Confirm {
-    Confirm { rose, in_step: true, ..Confirm::default() }
+    Confirm { rose, in_sync: true, ..Confirm::default() }
 }
 
 /// A replica with one link on which the peer has told that it has `theirs`.
@@ -104,7 +104,7 @@ fn nobody_waits_for_peers_out_of_step() {
     bench.commit(1);
     bench.now = SILENCE_MS_MAX + 1;
     assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
-    assert_eq!(settled(&bench.wait(8, 1, Until::InStep)), [(8, 1)]);
+    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), [(8, 1)]);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn events_of_a_dead_writer_are_pulled_from_whoever_has_them() {
 }
 
 #[test]
-fn a_barrier_waits_for_what_peers_in_step_have() {
+fn a_barrier_waits_for_what_peers_in_sync_have() {
     let mut bench = Bench::linked(VersionVector::default());
     let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
     assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
@@ -162,7 +162,7 @@ fn a_barrier_waits_for_what_peers_in_step_have() {
 }
 
 #[test]
-fn cursors_stay_behind_what_a_peer_in_step_has_confirmed() {
+fn cursors_stay_behind_what_a_peer_in_sync_has_confirmed() {
     let mut bench = Bench::linked(VersionVector::default());
     // The first commit is in no cursor before it is told to this state machine.
     assert_eq!(bench.replica.own_limit(0), Some(0));
@@ -193,7 +193,7 @@ fn who_was_told_too_little_hears_better_once() {
     assert_eq!(settled(&bench.confirm(2)), [(1, 2), (2, 2)]);
     assert_eq!(settled(&bench.confirm(2)), [], "once is enough");
     bench.now = 10_200;
-    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::NoMore(3))));
+    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(3))));
     assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
 }
 
@@ -214,14 +214,14 @@ fn a_peer_that_cannot_write_is_not_waited_for() {
     bench.commit(1);
     let stalled = |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..confirm_of(vec![]) }));
     bench.step(stalled(true));
-    assert_eq!(settled(&bench.wait(7, 1, Until::InStep)), [(7, 1)]);
+    assert_eq!(settled(&bench.wait(7, 1, Until::InSync)), [(7, 1)]);
     bench.step(stalled(false));
-    assert_eq!(settled(&bench.wait(8, 1, Until::InStep)), []);
+    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), []);
 }
 
-/// A node that slept asks for everything again before it takes anybody for in step, or itself.
+/// A node that slept asks for everything again before it takes anybody for in sync, or itself.
 #[test]
-fn whoever_is_not_called_in_step_tells_his_vector_again() {
+fn whoever_is_not_called_in_sync_tells_his_vector_again() {
     let mut bench = Bench::linked(VersionVector::default());
     let tells = |bench: &mut Bench, now| {
         bench.now = now;
@@ -236,18 +236,18 @@ fn whoever_is_not_called_in_step_tells_his_vector_again() {
 fn who_wakes_exchanges_vectors_first() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_step(bench.now), Some(true));
-    let sent = bench.sent(Input::Woke);
+    assert_eq!(bench.replica.called_in_sync(bench.now), Some(true));
+    let sent = bench.sent(Input::Resumed);
     assert!(matches!(sent[..], [ReplicaFrame::Vector(_), ReplicaFrame::Probe(1)]), "{sent:?}");
     // These may have been sent while it slept.
     bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_step(bench.now), Some(false));
-    assert_eq!(bench.replica.in_step_count(bench.now), 0);
+    assert_eq!(bench.replica.called_in_sync(bench.now), Some(false));
+    assert_eq!(bench.replica.in_sync_count(bench.now), 0);
     bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_step(bench.now), Some(true));
-    assert_eq!(bench.replica.in_step_count(bench.now), 1);
+    assert_eq!(bench.replica.called_in_sync(bench.now), Some(true));
+    assert_eq!(bench.replica.in_sync_count(bench.now), 1);
 }
 
 /// Promise 4: views that differ although they come of the same events are found, named, and cleared when mended.
@@ -341,11 +341,11 @@ fn a_peer_that_catches_up_raises_what_was_acked_without_it() {
     assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
 }
 
-/// A question that a full queue has swallowed is asked again: the node would never be in step otherwise.
+/// A question that a full queue has swallowed is asked again: the node would never be in sync otherwise.
 #[test]
 fn who_woke_asks_until_it_is_answered() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::Woke);
+    bench.step(Input::Resumed);
     bench.step(Input::SendRefused(1));
     bench.now = BEAT_MS;
     assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::routes::Web;
+use crate::routes::AppState;
 
 /// What may be asked.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
@@ -24,7 +24,7 @@ const RESPONSE_HEADERS: HeaderValue =
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// Answers preflights, and says on every other answer that the page may read it.
-pub async fn share(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+pub async fn share(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if !is_shared(request.uri().path()) {
         return next.run(request).await;
     }

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use crate::routes::Web;
+use crate::routes::AppState;
 
 const fn value(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
@@ -39,7 +39,7 @@ const NO_STORE: HeaderValue = value("no-store");
 const OF_ACCOUNTS: [&str; 6] = ["/invite/", "/login", "/logout", "/register", "/reset/", "/setup/"];
 
 /// Adds them.
-pub async fn secure(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+pub async fn secure(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (is_api, is_of_account) =
         (path.starts_with("/api/v1/"), OF_ACCOUNTS.iter().any(|start| path.starts_with(start)));

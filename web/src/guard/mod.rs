@@ -31,7 +31,7 @@ pub use self::{
     share::{Share, Shares},
     written::Written,
 };
-use crate::{routes::Web, server::HealthOnly, service::Refusal};
+use crate::{routes::AppState, server::HealthOnly, service::Refusal};
 
 /// What health checks and Prometheus ask: answered even where nothing else is.
 const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
@@ -71,7 +71,7 @@ pub fn is_health(path: &str) -> bool {
 /// Refuses what was asked under a foreign name, and requests of an address that makes far too many, or that has too many
 /// connections.
 pub async fn admit(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     mut request: Request,
     next: Next,

@@ -9,11 +9,11 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, pages::page};
+use super::{AppState, pages::page};
 use crate::openapi::{Served, tag};
 
 /// Both.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(openapi_json)).routes(routes!(docs))
 }
 

@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::form::{Form, entered, redirect, shown, turned_away};
 pub use self::visitor::Visitor;
 use super::{
-    Web,
+    AppState,
     api::{
         Path, Query,
         accounts::{Register, client, limited, parse_registration},
@@ -41,11 +41,11 @@ use crate::{
     },
     pages::{self, Filled},
     problem::Problem,
-    service::{Door, Refusal, RegistrationMode, Secret},
+    service::{Refusal, RegistrationMode, RegistrationSource, Secret},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(login_page, log_in))
         .routes(routes!(register_page, register_by_form))
@@ -100,7 +100,7 @@ const NEXT_CHARS_MAX: usize = 2_000;
     ),
 )]
 async fn login_page(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     visitor: Visitor,
     Query(coming): Query<Coming>,
 ) -> Result<Response, Problem> {
@@ -135,7 +135,7 @@ struct LoginForm {
     ),
 )]
 async fn log_in(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     site: Site,
     headers: HeaderMap,
@@ -163,7 +163,7 @@ async fn log_in(
     ),
 )]
 async fn register_page(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     visitor: Visitor,
     Query(coming): Query<Coming>,
 ) -> Result<Response, Problem> {
@@ -213,7 +213,7 @@ impl RegisterForm {
     ),
 )]
 async fn register_by_form(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     site: Site,
     headers: HeaderMap,
@@ -232,12 +232,12 @@ async fn register_by_form(
 }
 
 async fn make_account(
-    web: &Web,
+    web: &AppState,
     address: ClientAddress,
     site: &Site,
     headers: &HeaderMap,
     wanted: Register,
-    door: Option<Door>,
+    door: Option<RegistrationSource>,
     next: &str,
 ) -> Result<Response, Problem> {
     let mut registration = parse_registration(web, wanted)?;
@@ -258,7 +258,7 @@ async fn make_account(
         Shown<(NotFound, Unavailable)>,
     ),
 )]
-async fn setup_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Problem>) -> Response {
+async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
     match setup_code(&web, code).await {
         Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
         Err(problem) => shown_setup(&problem, None),
@@ -277,7 +277,7 @@ async fn setup_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Prob
     ),
 )]
 async fn set_up(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
     site: Site,
@@ -289,14 +289,14 @@ async fn set_up(
         Err(problem) => return shown_setup(&problem, None),
     };
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &site, &headers, wanted, Some(Door::Setup), "/").await {
+    match make_account(&web, address, &site, &headers, wanted, Some(RegistrationSource::Setup), "/").await {
         Ok(response) => response,
         Err(problem) => shown_setup(&problem, Some((&code, filled))),
     }
 }
 
 /// The code, if it lets somebody in.
-async fn setup_code(web: &Web, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
+async fn setup_code(web: &AppState, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
     let Path(code) = code?;
     if web.administration.is_setup_code(&code).await? {
         return Ok(code);
@@ -326,7 +326,7 @@ fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
         Shown<(Forbidden, Unavailable)>,
     ),
 )]
-async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let ended = async {
         web.guard.origins.check_own(&headers)?;
         match visitor::identity(&web, &headers).await {
@@ -342,11 +342,11 @@ async fn log_out(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     }
 }
 
-fn may_register(web: &Web) -> bool {
+fn may_register(web: &AppState) -> bool {
     web.settings.registration != RegistrationMode::Closed
 }
 
-fn wants_invite(web: &Web) -> bool {
+fn wants_invite(web: &AppState) -> bool {
     web.settings.registration == RegistrationMode::Invite
 }
 

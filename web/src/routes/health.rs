@@ -11,16 +11,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, api::Json};
+use super::{AppState, api::Json};
 use crate::{drain::Serving, openapi::tag};
 
 /// For balancers.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(livez)).routes(routes!(healthz)).routes(routes!(readyz))
 }
 
 /// For Prometheus, on a listener of its own or beside the rest.
-pub fn metrics_routes() -> OpenApiRouter<Arc<Web>> {
+pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(metrics))
 }
 
@@ -45,7 +45,7 @@ struct NotReady {
     get, path = "/livez", tag = tag::OPERATIONS,
     responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
 )]
-async fn livez(State(web): State<Arc<Web>>) -> Json<Health> {
+async fn livez(State(web): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
@@ -54,7 +54,7 @@ async fn livez(State(web): State<Arc<Web>>) -> Json<Health> {
     get, path = "/healthz", tag = tag::OPERATIONS,
     responses((status = 200, description = "The process runs.", body = Health)),
 )]
-async fn healthz(web: State<Arc<Web>>) -> Json<Health> {
+async fn healthz(web: State<Arc<AppState>>) -> Json<Health> {
     livez(web).await
 }
 
@@ -68,7 +68,7 @@ async fn healthz(web: State<Arc<Web>>) -> Json<Health> {
         )),
     ),
 )]
-async fn readyz(State(web): State<Arc<Web>>) -> Response {
+async fn readyz(State(web): State<Arc<AppState>>) -> Response {
     let mut reasons = web.operations.not_ready();
     match web.drain.serving() {
         Serving::Yes => {}
@@ -91,7 +91,7 @@ async fn readyz(State(web): State<Arc<Web>>) -> Response {
         (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
     ),
 )]
-async fn metrics(State(web): State<Arc<Web>>) -> impl IntoResponse {
+async fn metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         web.operations.metrics(),

@@ -36,7 +36,7 @@ use crate::{
     openapi::{self, Served},
     request_log::{self, REQUEST_ID},
     service::{
-        Accounts, Administration, Authentication, Contacts, Live, MemberRooms, Messages, Operations,
+        Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
         Presence, Refusal, RegistrationMode, Rooms,
     },
 };
@@ -60,7 +60,7 @@ pub struct WebSettings {
 }
 
 /// Everything that handlers and sessions use.
-pub struct Web {
+pub struct AppState {
     /// Who asks.
     pub authentication: Arc<dyn Authentication>,
     /// Rooms of members.
@@ -78,7 +78,7 @@ pub struct Web {
     /// Who is where.
     pub presence: Arc<dyn Presence>,
     /// What live sockets of people with an account stand on.
-    pub live: Arc<dyn Live>,
+    pub live: Arc<dyn LiveEvents>,
     /// Health and figures.
     pub operations: Arc<dyn Operations>,
     /// The live tails.
@@ -95,7 +95,7 @@ pub struct Web {
 
 /// The router of the public listener. It and the document that describes it come from one source: a handler's
 /// `#[utoipa::path]` names its address.
-pub fn router(web: Arc<Web>) -> Router {
+pub fn router(web: Arc<AppState>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
     let api = api::routes();
@@ -117,11 +117,11 @@ pub fn router(web: Arc<Web>) -> Router {
 }
 
 /// The router of a listener for metrics alone.
-pub fn metrics_router(web: Arc<Web>) -> Router {
+pub fn metrics_router(web: Arc<AppState>) -> Router {
     finish(health::metrics_routes().into(), web)
 }
 
-fn finish(router: Router<Arc<Web>>, web: Arc<Web>) -> Router {
+fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
     let of_web = || Arc::clone(&web);
     router
         .method_not_allowed_fallback(method_not_allowed)

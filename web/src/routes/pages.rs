@@ -10,7 +10,7 @@ use axum::{
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Web, api::Path, forms::Visitor};
+use super::{AppState, api::Path, forms::Visitor};
 use crate::{
     assets,
     openapi::{
@@ -35,7 +35,7 @@ pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
 }
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(home)).routes(routes!(room)).routes(routes!(asset))
 }
 
@@ -44,7 +44,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
     get, path = "/", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
 )]
-async fn home(State(web): State<Arc<Web>>, visitor: Visitor) -> Response {
+async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
     let may_register = web.settings.registration != RegistrationMode::Closed;
     visitor.answer(page(StatusCode::OK, pages::home(visitor.me.as_ref(), may_register)))
 }
@@ -63,7 +63,7 @@ async fn home(State(web): State<Arc<Web>>, visitor: Visitor) -> Response {
     ),
 )]
 async fn room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     visitor: Visitor,
     room: Result<Path<String>, Problem>,
 ) -> Response {

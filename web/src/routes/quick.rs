@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    Web,
+    AppState,
     api::{Json, Limit, List, Query, caller, cursor, object, refuse_body},
     socket::{Upgrade, bad_request, parse_pos},
 };
@@ -35,11 +35,11 @@ use crate::{
     },
     problem::{self, Problem},
     service::{Identity, Refusal},
-    session::{self, Brought, Seat},
+    session::{self, Participant, ResumePoint},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(create_room))
         .routes(routes!(room_exists))
@@ -51,7 +51,7 @@ fn no_such_room() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such room")
 }
 
-fn guests_allowed(web: &Web) -> Result<(), Refusal> {
+fn guests_allowed(web: &AppState) -> Result<(), Refusal> {
     if web.settings.guests_enabled {
         return Ok(());
     }
@@ -94,7 +94,7 @@ struct RoomMade {
     ),
 )]
 async fn create_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<RoomMade>), Problem> {
@@ -138,7 +138,7 @@ struct Exists {
     ),
 )]
 async fn room_exists(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Query(query): Query<RoomExists>,
 ) -> Result<Json<Exists>, Refusal> {
     guests_allowed(&web)?;
@@ -212,7 +212,7 @@ struct QuickMessage {
     ),
 )]
 async fn room_messages(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<RoomMessages>,
 ) -> Result<Response, Refusal> {
@@ -264,7 +264,7 @@ struct Ws {
     ),
 )]
 async fn ws(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<Ws>,
     upgrade: Upgrade,
@@ -272,18 +272,18 @@ async fn ws(
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
-    let brought = match query.cursor {
-        None => Brought::Nothing,
+    let resume_point = match query.cursor {
+        None => ResumePoint::Nothing,
         Some(text) => match web.rooms.open(&text) {
             Ok(cursor) => match cursor.owner {
-                CursorOwner::Guest { room: of, .. } if Some(of) == room => Brought::Cursor(cursor, text),
-                _ => Brought::Unreadable(CursorError::Unreadable),
+                CursorOwner::Guest { room: of, .. } if Some(of) == room => ResumePoint::Cursor(cursor, text),
+                _ => ResumePoint::Unreadable(CursorError::Unreadable),
             },
-            Err(error) => Brought::Unreadable(error),
+            Err(error) => ResumePoint::Unreadable(error),
         },
     };
-    let username = query.username.as_deref().map(|username| match &brought {
-        Brought::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => {
+    let username = query.username.as_deref().map(|username| match &resume_point {
+        ResumePoint::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => {
             guest_name::typed(username.trim(), *id)
         }
         _ => username,
@@ -293,7 +293,9 @@ async fn ws(
     let room = room.ok_or_else(no_such_room)?;
     match web.rooms.find(room).await {
         // His cursor proves that there is one: this node has not heard of it yet.
-        Err(refusal) if refusal.code == ErrorCode::NotFound && matches!(brought, Brought::Cursor(..)) => {
+        Err(refusal)
+            if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
+        {
             return Err(Refusal::new(
                 ErrorCode::Unavailable,
                 "this node has yet to hear of the room; use another",
@@ -302,12 +304,12 @@ async fn ws(
         found => found?,
     };
     let (guest, name, sender, identity) = match somebody {
-        Somebody::User(identity, name) => {
+        Joiner::User(identity, name) => {
             (GuestId(identity.user.0), name, Sender::User(identity.user), Some(identity))
         }
-        Somebody::Guest(name) => {
-            let guest = match &brought {
-                Brought::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => *id,
+        Joiner::Guest(name) => {
+            let guest = match &resume_point {
+                ResumePoint::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => *id,
                 _ => GuestId(Uuid::new_v4().into_bytes()),
             };
             (guest, name.clone(), Sender::Guest { id: guest, name }, None)
@@ -329,19 +331,19 @@ async fn ws(
     let lease = web.presence.enter(room, guest, name.clone(), identity.is_some());
     let lease = lease.map_err(|_| name_in_use())?;
     let client = admitted.client();
-    let seat = Seat { room, guest, name, sender, identity, client, lease, brought, after };
-    Ok(admitted.run(&[], async move |socket| session::run(web, seat, socket).await))
+    let participant = Participant { room, guest, name, sender, identity, client, lease, resume_point, after };
+    Ok(admitted.run(&[], async move |socket| session::run(web, participant, socket).await))
 }
 
 /// Who comes into a quick room.
-enum Somebody {
-    /// Somebody without an account, or who does not show it.
+enum Joiner {
+    /// Joiner without an account, or who does not show it.
     Guest(GuestName),
-    /// Somebody with an account, as himself.
+    /// Joiner with an account, as himself.
     User(Identity, GuestName),
 }
 
-async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Result<Somebody, Refusal> {
+async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
         if web.rooms.is_account_name(&name).await? {
@@ -350,7 +352,7 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
             );
             return Err(Refusal::new(ErrorCode::NameInUse, detail));
         }
-        return Ok(Somebody::Guest(name));
+        return Ok(Joiner::Guest(name));
     }
     let identity = caller::identity(web, &Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
@@ -358,5 +360,5 @@ async fn somebody(web: &Web, headers: &HeaderMap, username: Option<&str>) -> Res
     if user.username.is_empty() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
     }
-    Ok(Somebody::User(identity, GuestName::of_account(&user.username)))
+    Ok(Joiner::User(identity, GuestName::of_account(&user.username)))
 }

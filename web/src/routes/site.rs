@@ -7,7 +7,7 @@ use axum::{
     http::{header, request::Parts, uri::Authority},
 };
 
-use super::Web;
+use super::AppState;
 
 /// The service as the asker sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub struct Site {
     pub https: bool,
 }
 
-impl FromRequestParts<Arc<Web>> for Site {
+impl FromRequestParts<Arc<AppState>> for Site {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
         let public = web.settings.public_url.as_deref().map(|url| url.trim_end_matches('/'));
         let https = public.is_some_and(|url| url.starts_with("https://"))
             || web.guard.proxies.speaks_tls(&parts.extensions, &parts.headers);

@@ -13,7 +13,7 @@ use axum::{
 };
 use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
 
-use super::Web;
+use super::AppState;
 use crate::{
     guard::{ClientAddress, Quota, Share},
     server::{ClosedEarly, ConnectionPermit},
@@ -39,10 +39,10 @@ pub struct Upgrade {
     closed_early: bool,
 }
 
-impl FromRequestParts<Arc<Web>> for Upgrade {
+impl FromRequestParts<Arc<AppState>> for Upgrade {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Response> {
         let extension = |rejection: axum::extract::rejection::ExtensionRejection| rejection.into_response();
         let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
         let Extension(ClosedEarly(closed_early)) =
@@ -65,7 +65,7 @@ impl Upgrade {
     }
 
     /// The WebSocket that is to be, if this node serves users now.
-    pub fn admit(self, web: &Web) -> Result<Admitted, Box<Response>> {
+    pub fn admit(self, web: &AppState) -> Result<Admitted, Box<Response>> {
         let Ok(upgrade) = self.asked_for else {
             // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     guard::{ClientAddress, Quota, Share, Shares},
-    routes::Web,
+    routes::AppState,
 };
 
 /// Connections beyond the limit that are asked for health only; each lasts a few seconds at most.
@@ -54,11 +54,11 @@ pub struct Places {
     count: u32,
     reserve: Arc<Semaphore>,
     reserved: Shares,
-    web: Arc<Web>,
+    web: Arc<AppState>,
 }
 
 impl Places {
-    pub fn new(count: u32, web: Arc<Web>) -> Self {
+    pub fn new(count: u32, web: Arc<AppState>) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count as usize)),
             count,

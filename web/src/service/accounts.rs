@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use async_trait::async_trait;
 use starling_protocol::{DisplayName, SessionId, Username, event::NotifyLevel, settings::Theme};
 
-use super::{Door, Identity, Refusal};
+use super::{Identity, Refusal, RegistrationSource};
 use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
 
 /// A text that no log shows.
@@ -37,7 +37,7 @@ pub struct Registration {
     /// What he wants to be shown as, if not as his name.
     pub display_name: Option<DisplayName>,
     /// On whose word he comes.
-    pub door: Door,
+    pub door: RegistrationSource,
 }
 
 /// What of a profile is to be otherwise.
@@ -87,7 +87,7 @@ pub trait Accounts: Send + Sync + 'static {
     fn judge_password(&self, password: &str, username: &str) -> Result<(), String>;
 
     /// Makes an account and logs in. `UsernameTaken`, or `Unavailable` if nobody can know whether it is; as
-    /// [`Door`] has it `RegistrationClosed`.
+    /// [`RegistrationSource`] has it `RegistrationClosed`.
     async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal>;
 
     /// As [`Accounts::register`], for a browser.

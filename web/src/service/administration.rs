@@ -51,7 +51,7 @@ pub trait Administration: Send + Sync + 'static {
     async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
     /// Whether `/setup/CODE` lets somebody make the first administrator's account: the code is right, and there is none
-    /// yet. That there is none is decided once more as the account is made ([`super::Door::Setup`]).
+    /// yet. That there is none is decided once more as the account is made ([`super::RegistrationSource::Setup`]).
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal>;
 
     /// Under which name the account is shown whose password a reset link lets choose. `NotFound` if the link is not good

@@ -39,7 +39,7 @@ pub trait Contacts: Send + Sync + 'static {
     /// step.
     async fn named(&self, username: String) -> Result<UserId, Refusal>;
 
-    /// Does something about somebody else; returns how they stand then when every peer in step has it, or after 250 ms.
+    /// Does something about somebody else; returns how they stand then when every peer in sync has it, or after 250 ms.
     /// `NotFound` for one who is not there.
     async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal>;
 

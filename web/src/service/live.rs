@@ -11,14 +11,14 @@ use crate::{lane::CommitPoint, live_frame::RoomChange, objects::User};
 
 /// What surrounds a user, as of one moment.
 #[derive(Clone, Debug)]
-pub struct Around {
+pub struct UserContext {
     /// He himself, as others see him.
     pub user: User,
     /// The rooms of members in which he is.
     pub rooms: HashSet<RoomId>,
     /// Those among them that are direct rooms of two who are no contacts any more: neither sees the other come, go or
     /// type there.
-    pub quiet: HashSet<RoomId>,
+    pub severed_rooms: HashSet<RoomId>,
     /// His contacts.
     pub contacts: HashSet<UserId>,
     /// Whom he has blocked: nothing that they do is shown to him.
@@ -29,7 +29,7 @@ pub struct Around {
 
 /// Something that a client may lack. It is told as it is when it is told, however often it has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Due {
+pub enum Change {
     /// A message.
     Message {
         /// Where.
@@ -70,9 +70,9 @@ impl Drop for Online {
 
 /// What live sockets ask.
 #[async_trait]
-pub trait Live: Send + Sync + 'static {
+pub trait LiveEvents: Send + Sync + 'static {
     /// What surrounds a user.
-    async fn around(&self, user: UserId) -> Result<Around, Refusal>;
+    async fn around(&self, user: UserId) -> Result<UserContext, Refusal>;
 
     /// Who of a user's contacts and room-mates is online, besides himself; some thousand at most.
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal>;
@@ -91,10 +91,10 @@ pub trait Live: Send + Sync + 'static {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Due>>, Refusal>;
+    ) -> Result<Option<Vec<Change>>, Refusal>;
 
     /// Frames that tell a user of these things, without those that he may not see (any more).
-    async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal>;
+    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
 
     /// The frame that tells a user of a room as it is now, and whether he is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;

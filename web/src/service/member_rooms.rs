@@ -14,15 +14,15 @@ use crate::objects::{Ban, Invite, Member, Room};
 
 /// Where a page of a list begins; only who gave it can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark(pub Vec<u8>);
+pub struct PageToken(pub Vec<u8>);
 
-impl fmt::Display for Mark {
+impl fmt::Display for PageToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 
-impl FromStr for Mark {
+impl FromStr for PageToken {
     type Err = DecodeError;
 
     fn from_str(text: &str) -> Result<Self, DecodeError> {
@@ -32,9 +32,9 @@ impl FromStr for Mark {
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct PageRequest {
     /// From where on; from the beginning if nothing.
-    pub from: Option<Mark>,
+    pub from: Option<PageToken>,
     /// So many items, at most.
     pub limit: usize,
 }
@@ -45,7 +45,7 @@ pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// Where the next one begins, if there may be more.
-    pub next: Option<Mark>,
+    pub next: Option<PageToken>,
 }
 
 /// A room that is to be made.
@@ -79,10 +79,10 @@ pub struct NewInvite {
     pub expires_in_s: Option<u64>,
 }
 
-/// Rooms of members. What is written returns when every peer in step has it, or after 250 ms.
+/// Rooms of members. What is written returns when every peer in sync has it, or after 250 ms.
 ///
 /// Everything refuses with `NotFound` where there is no such room, or none that the asker may know of, and with
-/// `Forbidden` where he may not do what he asks for; both only after catching up with the peers in step.
+/// `Forbidden` where he may not do what he asks for; both only after catching up with the peers in sync.
 #[async_trait]
 pub trait MemberRooms: Send + Sync + 'static {
     /// Makes a room, which its maker owns.
@@ -90,11 +90,12 @@ pub trait MemberRooms: Send + Sync + 'static {
 
     /// The rooms of which a user is a member: where something was said, or he came in, last, first. A room keeps its
     /// place while one goes from page to page.
-    async fn mine(&self, user: UserId, part: Part) -> Result<Page<Room>, Refusal>;
+    async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal>;
 
     /// Public rooms whose names begin with a text, in any case of letters, in the order of their names; not those from
     /// which the user is banned.
-    async fn public(&self, user: UserId, beginning: String, part: Part) -> Result<Page<Room>, Refusal>;
+    async fn public(&self, user: UserId, beginning: String, part: PageRequest)
+    -> Result<Page<Room>, Refusal>;
 
     /// A room of which one may know: he is in it, it is public, or it is a quick room, which whoever knows its id is in.
     async fn room(&self, user: UserId, room: RoomId) -> Result<Room, Refusal>;
@@ -121,7 +122,7 @@ pub trait MemberRooms: Send + Sync + 'static {
     async fn set_notify_level(&self, user: UserId, room: RoomId, level: NotifyLevel) -> Result<(), Refusal>;
 
     /// The members of a room, as they would inherit it: owners, moderators, members, each by how long they are it.
-    async fn members(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Member>, Refusal>;
+    async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal>;
 
     /// Makes a contact of one's own a member. `NotContacts`, or `AlreadyExists` if he is one.
     async fn add_member(&self, by: UserId, room: RoomId, user: UserId, role: Role)
@@ -134,13 +135,13 @@ pub trait MemberRooms: Send + Sync + 'static {
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal>;
 
     /// Who may not join a room.
-    async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal>;
+    async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal>;
 
     /// Lets somebody join again.
     async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
     /// The invites of a room that were not withdrawn.
-    async fn invites(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Invite>, Refusal>;
+    async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal>;
 
     /// Makes an invite.
     async fn make_invite(&self, by: UserId, room: RoomId, invite: NewInvite) -> Result<Invite, Refusal>;

@@ -33,7 +33,7 @@ pub enum Wanted {
     /// The oldest of those after this one.
     After(MessageId),
     /// This one, and as many on either side.
-    Around(MessageId),
+    UserContext(MessageId),
     /// Those where a page before has ended.
     From(PageEnd),
 }
@@ -78,8 +78,8 @@ pub struct MessagePage {
 }
 
 /// Messages of rooms of members. What is not there, or in a room of which the asker is no member, or by somebody whom he
-/// has blocked, is `NotFound`; that is only said after catching up with the peers in step. Writes return when every peer
-/// in step has them, or after 250 ms.
+/// has blocked, is `NotFound`; that is only said after catching up with the peers in sync. Writes return when every peer
+/// in sync has them, or after 250 ms.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
     /// A post for [`super::Rooms::post`]: finds out whom it names and what it answers. Refuses what may not be posted;

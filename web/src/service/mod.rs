@@ -26,10 +26,10 @@ pub use self::{
     administration::{Administration, ResetLink, UserFlags},
     contacts::{ContactAct, Contacts},
     identity::{Authentication, Credentials, Identity},
-    live::{Around, Due, Live, Online},
-    member_rooms::{Mark, MemberRooms, NewInvite, NewRoom, Page, Part, RoomChange},
+    live::{Change, LiveEvents, Online, UserContext},
+    member_rooms::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, PageToken, RoomChange},
     messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
-    registration::{Door, RegistrationMode},
+    registration::{RegistrationMode, RegistrationSource},
 };
 use crate::lane::CommitPoint;
 
@@ -72,7 +72,7 @@ pub struct Post {
     /// What.
     pub message: MessagePosted,
     /// It is stamped above this: the greatest that its sender has seen, and what it answers.
-    pub floor: Option<Hlc>,
+    pub min_hlc: Option<Hlc>,
 }
 
 /// A post that is durable.
@@ -95,7 +95,7 @@ pub struct PostOutcome {
     pub again: bool,
 }
 
-/// Part of a room's history, newest first.
+/// PageRequest of a room's history, newest first.
 #[derive(Debug)]
 pub struct HistoryPage {
     /// The messages.
@@ -116,10 +116,10 @@ pub struct SealedCursor {
 /// Rooms and their messages.
 #[async_trait]
 pub trait Rooms: Send + Sync + 'static {
-    /// Makes a room; returns when every peer in step has it, or after 250 ms.
+    /// Makes a room; returns when every peer in sync has it, or after 250 ms.
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal>;
 
-    /// Looks a room up: its name, if it has one. `NotFound` is only said after catching up with the peers in step.
+    /// Looks a room up: its name, if it has one. `NotFound` is only said after catching up with the peers in sync.
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
 
     /// Whether a name is an account's, so that no guest may have it.

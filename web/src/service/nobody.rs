@@ -10,9 +10,10 @@ use starling_protocol::{
 };
 
 use super::{
-    Accounts, Administration, Around, Authentication, BrowserSession, Client, ContactAct, Contacts,
-    Credentials, Due, Identity, Listed, Live, MemberRooms, NewInvite, NewRoom, Online, Page, Part,
-    ProfileChange, Refusal, Registration, ResetLink, RoomChange, Secret, SettingsChange, UserFlags,
+    Accounts, Administration, Authentication, BrowserSession, Change, Client, ContactAct, Contacts,
+    Credentials, Identity, Listed, LiveEvents, MemberRooms, NewInvite, NewRoom, Online, Page, PageRequest,
+    ProfileChange, Refusal, Registration, ResetLink, RoomChange, Secret, SettingsChange, UserContext,
+    UserFlags,
 };
 use crate::{
     lane::CommitPoint,
@@ -168,11 +169,11 @@ impl MemberRooms for Nobody {
         nobody()
     }
 
-    async fn mine(&self, _: UserId, _: Part) -> Result<Page<Room>, Refusal> {
+    async fn mine(&self, _: UserId, _: PageRequest) -> Result<Page<Room>, Refusal> {
         nobody()
     }
 
-    async fn public(&self, _: UserId, _: String, _: Part) -> Result<Page<Room>, Refusal> {
+    async fn public(&self, _: UserId, _: String, _: PageRequest) -> Result<Page<Room>, Refusal> {
         nobody()
     }
 
@@ -208,7 +209,7 @@ impl MemberRooms for Nobody {
         nobody()
     }
 
-    async fn members(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Member>, Refusal> {
+    async fn members(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Member>, Refusal> {
         nobody()
     }
 
@@ -224,7 +225,7 @@ impl MemberRooms for Nobody {
         nobody()
     }
 
-    async fn bans(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Ban>, Refusal> {
+    async fn bans(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Ban>, Refusal> {
         nobody()
     }
 
@@ -232,7 +233,7 @@ impl MemberRooms for Nobody {
         nobody()
     }
 
-    async fn invites(&self, _: UserId, _: RoomId, _: Part) -> Result<Page<Invite>, Refusal> {
+    async fn invites(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Invite>, Refusal> {
         nobody()
     }
 
@@ -246,8 +247,8 @@ impl MemberRooms for Nobody {
 }
 
 #[async_trait]
-impl Live for Nobody {
-    async fn around(&self, _: UserId) -> Result<Around, Refusal> {
+impl LiveEvents for Nobody {
+    async fn around(&self, _: UserId) -> Result<UserContext, Refusal> {
         nobody()
     }
 
@@ -263,11 +264,16 @@ impl Live for Nobody {
         nobody()
     }
 
-    async fn beyond(&self, _: UserId, _: VersionVector, _: CommitPoint) -> Result<Option<Vec<Due>>, Refusal> {
+    async fn beyond(
+        &self,
+        _: UserId,
+        _: VersionVector,
+        _: CommitPoint,
+    ) -> Result<Option<Vec<Change>>, Refusal> {
         nobody()
     }
 
-    async fn tell(&self, _: UserId, _: Vec<Due>) -> Result<Vec<String>, Refusal> {
+    async fn tell(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
         nobody()
     }
 

@@ -45,7 +45,7 @@ impl FromStr for RegistrationMode {
 
 /// On whose word somebody gets an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum RegistrationSource {
     /// His own, with an invite if he has one.
     Public(Option<InviteCode>),
     /// He has the address that a start without any administrator prints: he becomes the first.

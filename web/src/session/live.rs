@@ -1,6 +1,6 @@
 //! The live part of a session: the lane out, posts in, acks and cursors between them.
 
-mod behind;
+mod catch_up;
 
 use std::{collections::VecDeque, future::ready, time::Duration};
 
@@ -12,16 +12,16 @@ use starling_protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    End, Never, Outbox, Posts, Seat, Socket, account,
-    headway::Headway,
+    End, Never, Outbox, Participant, Posts, Socket, account,
+    catch_up_progress::CatchUpProgress,
+    keepalive::{Heard, Keepalive},
     posts::refuse,
-    pulse::{Heard, Pulse},
-    replay::{Missed, Shown},
+    replay::{Backlog, Shown},
 };
 use crate::{
     guard::{Quota, Written},
     lane::{CommitPoint, Frame, Subscription},
-    routes::Web,
+    routes::AppState,
     service::{Post, PostOutcome, Refusal},
 };
 
@@ -32,17 +32,17 @@ pub const TAKE_FRAMES: usize = 64;
 /// Marks kept, at most: as many as a slow session sets on its way through a full lane.
 const MARKS_MAX: usize = 128;
 
-pub struct Live<'a> {
-    web: &'a Web,
-    seat: &'a mut Seat,
+pub struct QuickSession<'a> {
+    web: &'a AppState,
+    participant: &'a mut Participant,
     lane: Subscription,
     /// All commits up to here have been sent.
     sent: CommitPoint,
     /// Places in the lane, in order, each with a commit whose frames lie before it: `sent` once it is reached.
     marks: VecDeque<(u64, CommitPoint)>,
     /// What the lane no longer has of what the session lacks.
-    missed: Option<Missed>,
-    headway: Headway,
+    backlog: Option<Backlog>,
+    catch_up_progress: CatchUpProgress,
     /// The greatest commit of a frame that was sent; its point may not have been published yet.
     shown: u64,
     /// Up to which commit the client has been given a complete cursor.
@@ -50,37 +50,37 @@ pub struct Live<'a> {
     cursor_at: Instant,
     /// When the last frame was sent.
     frame_at: Instant,
-    pulse: Pulse,
+    keepalive: Keepalive,
     /// The greatest stamp that the client was shown or acked in this room; its posts are stamped above it.
     greatest: Hlc,
     posts: Posts,
     frames: Vec<Frame>,
 }
 
-impl<'a> Live<'a> {
+impl<'a> QuickSession<'a> {
     pub fn new(
-        web: &'a Web,
-        seat: &'a mut Seat,
+        web: &'a AppState,
+        participant: &'a mut Participant,
         lane: Subscription,
         replayed: Shown,
         after: Option<Hlc>,
     ) -> Self {
         let now = Instant::now();
-        let client = seat.client.clone();
+        let client = participant.client.clone();
         Self {
             web,
-            seat,
+            participant,
             lane,
             shown: replayed.point.number,
             sent: replayed.point,
             marks: VecDeque::new(),
-            missed: None,
-            headway: Headway::default(),
+            backlog: None,
+            catch_up_progress: CatchUpProgress::default(),
             greatest: replayed.greatest.max(after.unwrap_or_default()),
             cursor_number: None,
             cursor_at: now,
             frame_at: now,
-            pulse: Pulse::new(&web.guard.rates, client),
+            keepalive: Keepalive::new(&web.guard.rates, client),
             posts: Posts::new(),
             frames: Vec::new(),
         }
@@ -92,7 +92,7 @@ impl<'a> Live<'a> {
         self.send_cursor(outbox).await?;
         self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
-        let over = account::over(self.web, self.seat.identity);
+        let over = account::over(self.web, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
             let due = self.next_due();
@@ -101,16 +101,16 @@ impl<'a> Live<'a> {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
-                () = self.lane.changed(), if self.missed.is_none() => {
+                () = self.lane.changed(), if self.backlog.is_none() => {
                     self.deliver(outbox, CURSOR_EVERY).await?;
                 }
-                () = ready(()), if self.missed.is_some() => self.send_missed(outbox).await?,
+                () = ready(()), if self.backlog.is_some() => self.send_missed(outbox).await?,
                 outcome = self.posts.next() => self.acknowledge(outcome, outbox).await?,
                 message = outbox.next(), if self.posts.has_room() => {
                     self.incoming(message, outbox).await?;
                 }
                 () = &mut timer => self.on_timer(outbox).await?,
-                _ = &mut self.seat.lease.taken_over => return Err(End::TakenOver),
+                _ = &mut self.participant.lease.taken_over => return Err(End::TakenOver),
                 end = &mut over => return Err(end),
                 () = drain.begun() => return self.hand_over(outbox).await,
             }
@@ -125,7 +125,7 @@ impl<'a> Live<'a> {
     }
 
     fn next_due(&self) -> Instant {
-        let ping_due = self.pulse.due();
+        let ping_due = self.keepalive.due();
         if self.cursor_is_due() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
     }
 
@@ -141,7 +141,7 @@ impl<'a> Live<'a> {
         outbox: &mut Outbox<S>,
         cursor_age: Duration,
     ) -> Result<bool, End> {
-        if self.missed.is_some() {
+        if self.backlog.is_some() {
             // That comes first; who is sent elsewhere meanwhile gets it there.
             return outbox.flush().await.map(|()| true);
         }
@@ -149,7 +149,7 @@ impl<'a> Live<'a> {
         let point = self.web.lanes.commit_point();
         self.frames.clear();
         let Ok(end) = self.lane.take(TAKE_FRAMES, &mut self.frames) else {
-            self.fall_behind(outbox).await?;
+            self.start_catch_up(outbox).await?;
             return Ok(false);
         };
         if self.marks.len() < MARKS_MAX {
@@ -181,7 +181,7 @@ impl<'a> Live<'a> {
         }
         let drained = end == self.lane.position();
         if drained {
-            self.headway = Headway::default();
+            self.catch_up_progress = CatchUpProgress::default();
             outbox.flush().await?;
         }
         Ok(drained)
@@ -189,7 +189,7 @@ impl<'a> Live<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.seat.owner(), &self.sent, self.greatest);
+        let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
         if sealed.complete {
             self.cursor_number = Some(self.sent.number);
         }
@@ -202,7 +202,7 @@ impl<'a> Live<'a> {
             self.frame_at = Instant::now();
             self.deliver(outbox, Duration::ZERO).await?;
         }
-        self.pulse.beat(outbox).await
+        self.keepalive.beat(outbox).await
     }
 
     async fn incoming<S: Socket>(
@@ -210,7 +210,7 @@ impl<'a> Live<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        match self.pulse.heard(&self.web.guard.rates, message)? {
+        match self.keepalive.heard(&self.web.guard.rates, message)? {
             Heard::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
             Heard::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
             Heard::Nothing => Ok(()),
@@ -224,11 +224,11 @@ impl<'a> Live<'a> {
         bytes: usize,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (rates, guest) = (&self.web.guard.rates, self.seat.guest);
+        let (rates, guest) = (&self.web.guard.rates, self.participant.guest);
         let written = Written {
-            network: self.seat.client.network,
-            account: self.seat.identity.map(|identity| identity.user),
-            room: Some(self.seat.room),
+            network: self.participant.client.network,
+            account: self.participant.identity.map(|identity| identity.user),
+            room: Some(self.participant.room),
             bytes,
         };
         let counted = rates.check(Quota::MessagesPerSession, &guest);
@@ -254,8 +254,8 @@ impl<'a> Live<'a> {
             self.posts.note(given);
         }
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::echoed);
-        let message = MessagePosted::new(id, self.seat.sender.clone(), post.text);
-        let post = Post { room: self.seat.room, message, floor: Some(self.greatest) };
+        let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
+        let post = Post { room: self.participant.room, message, min_hlc: Some(self.greatest) };
         match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {
             Ok(()) => Ok(()),
             Err(refusal) => refuse(self.web, outbox, &refusal, Some(echoed)).await,

@@ -3,12 +3,12 @@
 //! Routes start it after all checks; it is generic over the socket, so it is tested over channels.
 
 pub mod account;
+mod catch_up_progress;
 mod frames;
-mod headway;
+mod keepalive;
 mod live;
 mod outbox;
 mod posts;
-mod pulse;
 mod replay;
 #[cfg(test)]
 pub mod tests;
@@ -20,10 +20,10 @@ use futures_util::{Sink, Stream};
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
 pub use self::frames::ClientEnd;
-use self::{live::Live, outbox::Outbox, posts::Posts};
+use self::{live::QuickSession, outbox::Outbox, posts::Posts};
 use crate::{
     drain::Serving,
-    routes::Web,
+    routes::AppState,
     service::{Identity, Lease, Refusal},
 };
 
@@ -39,7 +39,7 @@ impl<T> Socket for T where
 }
 
 /// Who sits down, with what he brings from an earlier session.
-pub struct Seat {
+pub struct Participant {
     /// Where.
     pub room: RoomId,
     /// Who: of somebody with an account, his user id.
@@ -54,20 +54,20 @@ pub struct Seat {
     pub client: ClientEnd,
     /// His presence.
     pub lease: Lease,
-    /// The cursor that he brought.
-    pub brought: Brought,
+    /// The cursor that he resume_point.
+    pub resume_point: ResumePoint,
     /// The greatest place that he has shown or that was acked to him.
     pub after: Option<Pos>,
 }
 
-impl Seat {
+impl Participant {
     fn owner(&self) -> CursorOwner {
         CursorOwner::Guest { id: self.guest, room: self.room }
     }
 }
 
-/// The cursor that a client brought.
-pub enum Brought {
+/// The cursor that a client resume_point.
+pub enum ResumePoint {
     /// None: it is here for the first time.
     Nothing,
     /// One to go on from, and its text.
@@ -118,15 +118,15 @@ impl End {
 }
 
 /// Runs a session to its end and says goodbye.
-pub async fn run<S: Socket>(web: Arc<Web>, seat: Seat, socket: S) {
+pub async fn run<S: Socket>(web: Arc<AppState>, participant: Participant, socket: S) {
     web.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
-    let ended = serve(&web, seat, &mut outbox).await;
+    let ended = serve(&web, participant, &mut outbox).await;
     finish(&web, ended, outbox).await;
 }
 
 /// Says goodbye.
-async fn finish<S: Socket>(web: &Web, ended: Result<Never, End>, outbox: Outbox<S>) {
+async fn finish<S: Socket>(web: &AppState, ended: Result<Never, End>, outbox: Outbox<S>) {
     let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
@@ -150,13 +150,17 @@ async fn finish<S: Socket>(web: &Web, ended: Result<Never, End>, outbox: Outbox<
 
 enum Never {}
 
-async fn serve<S: Socket>(web: &Arc<Web>, mut seat: Seat, outbox: &mut Outbox<S>) -> Result<Never, End> {
+async fn serve<S: Socket>(
+    web: &Arc<AppState>,
+    mut participant: Participant,
+    outbox: &mut Outbox<S>,
+) -> Result<Never, End> {
     // Subscribed first: what is committed from here on is in the lane, whatever the replay reads.
-    let subscription = web.lanes.subscribe(seat.room);
-    let replayed = replay::run(web, &seat, outbox).await?;
-    let after = match seat.after {
+    let subscription = web.lanes.subscribe(participant.room);
+    let replayed = replay::run(web, &participant, outbox).await?;
+    let after = match participant.after {
         Some(after) => Some(web.rooms.floor(after).await.map_err(End::Refused)?),
         None => None,
     };
-    Live::new(web, &mut seat, subscription, replayed, after).run(outbox).await
+    QuickSession::new(web, &mut participant, subscription, replayed, after).run(outbox).await
 }

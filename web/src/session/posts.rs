@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::{End, Outbox, Socket};
 use crate::{
-    routes::Web,
+    routes::AppState,
     service::{PostOutcome, Refusal},
 };
 
@@ -80,7 +80,7 @@ impl Posts {
     /// Tells the client of an outcome and of all that are there behind it; `acked` is told the place of each.
     pub async fn tell<S: Socket>(
         &mut self,
-        web: &Web,
+        web: &AppState,
         outcome: PostOutcome,
         outbox: &mut Outbox<S>,
         mut acked: impl FnMut(MessageId, Pos),
@@ -108,7 +108,7 @@ impl Posts {
     }
 
     /// Tells what is owed, of a session that is to end.
-    pub async fn tell_owed<S: Socket>(&mut self, web: &Web, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub async fn tell_owed<S: Socket>(&mut self, web: &AppState, outbox: &mut Outbox<S>) -> Result<(), End> {
         let owed = async {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
@@ -122,7 +122,7 @@ impl Posts {
 
 /// Tells the client that it may not; `id` is what its frame had.
 pub async fn refuse<S: Socket>(
-    web: &Web,
+    web: &AppState,
     outbox: &mut Outbox<S>,
     refusal: &Refusal,
     id: Option<String>,

@@ -1,5 +1,5 @@
 //! What a session sends before it goes live: the welcome, and either the last messages (a first visit, a resync)
-//! or exactly what lies beyond the cursor that the client brought.
+//! or exactly what lies beyond the cursor that the client resume_point.
 
 use std::vec;
 
@@ -8,8 +8,8 @@ use starling_protocol::{
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
-use super::{Brought, End, Outbox, Seat, Socket};
-use crate::{lane::CommitPoint, routes::Web, service::CaughtUp};
+use super::{End, Outbox, Participant, ResumePoint, Socket};
+use crate::{lane::CommitPoint, routes::AppState, service::CaughtUp};
 
 /// Earlier messages that a first visit is shown.
 const HISTORY_MESSAGES: usize = 50;
@@ -27,33 +27,37 @@ pub struct Shown {
 }
 
 /// Sends all that was committed up to a commit point.
-pub async fn run<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
-    match &seat.brought {
-        Brought::Nothing => {
-            welcome(web, seat, outbox, &web.rooms.seal_empty(seat.owner())).await?;
-            history(web, seat, outbox).await
+pub async fn run<S: Socket>(
+    web: &AppState,
+    participant: &Participant,
+    outbox: &mut Outbox<S>,
+) -> Result<Shown, End> {
+    match &participant.resume_point {
+        ResumePoint::Nothing => {
+            welcome(web, participant, outbox, &web.rooms.seal_empty(participant.owner())).await?;
+            history(web, participant, outbox).await
         }
-        Brought::Unreadable(reason) => {
+        ResumePoint::Unreadable(reason) => {
             tracing::debug!(%reason, "resync");
-            resync(web, seat, outbox).await
+            resync(web, participant, outbox).await
         }
-        Brought::Cursor(cursor, text) => resume(web, seat, cursor, text, outbox).await,
+        ResumePoint::Cursor(cursor, text) => resume(web, participant, cursor, text, outbox).await,
     }
 }
 
 /// Tells the client who is here, and from which cursor what follows goes on.
 pub async fn welcome<S: Socket>(
-    web: &Web,
-    seat: &Seat,
+    web: &AppState,
+    participant: &Participant,
     outbox: &mut Outbox<S>,
     cursor: &str,
 ) -> Result<(), End> {
-    let mut users = web.presence.users(seat.room);
+    let mut users = web.presence.users(participant.room);
     users.truncate(USERS_MAX);
-    let shown = web.presence.shown(seat.room, seat.guest);
+    let shown = web.presence.shown(participant.room, participant.guest);
     let frame = ServerFrame::Welcome {
-        room: seat.room.to_string(),
-        username: shown.as_deref().unwrap_or(seat.name.as_str()),
+        room: participant.room.to_string(),
+        username: shown.as_deref().unwrap_or(participant.name.as_str()),
         node: web.settings.node.clone(),
         cursor,
         users,
@@ -63,40 +67,45 @@ pub async fn welcome<S: Socket>(
 }
 
 async fn resume<S: Socket>(
-    web: &Web,
-    seat: &Seat,
+    web: &AppState,
+    participant: &Participant,
     cursor: &Cursor,
     text: &str,
     outbox: &mut Outbox<S>,
 ) -> Result<Shown, End> {
     if web.rooms.catch_up(&cursor.vector).await != CaughtUp::All {
-        return resync_after(web, seat, cursor, outbox).await;
+        return resync_after(web, participant, cursor, outbox).await;
     }
-    let Some(mut missed) = Missed::beyond(web, seat, &cursor.vector).await? else {
-        return resync_after(web, seat, cursor, outbox).await;
+    let Some(mut backlog) = Backlog::beyond(web, participant, &cursor.vector).await? else {
+        return resync_after(web, participant, cursor, outbox).await;
     };
     // The old cursor stands until all of this has been sent.
-    welcome(web, seat, outbox, text).await?;
+    welcome(web, participant, outbox, text).await?;
     let mut greatest = cursor.greatest;
-    while let Some(stamp) = missed.send_some(web, seat, outbox).await? {
+    while let Some(stamp) = backlog.send_some(web, participant, outbox).await? {
         greatest = greatest.max(stamp);
     }
-    Ok(Shown { point: missed.point, greatest })
+    Ok(Shown { point: backlog.point, greatest })
 }
 
 /// What a client lacks, sent to it from the store in batches.
-pub struct Missed {
+pub struct Backlog {
     places: vec::IntoIter<Pos>,
     /// All of it was committed up to here.
     pub point: CommitPoint,
 }
 
-impl Missed {
+impl Backlog {
     /// What was committed in the room beyond `from` before the session took its position in the lane; `None` if it is
     /// more than can be replayed.
-    pub async fn beyond(web: &Web, seat: &Seat, from: &VersionVector) -> Result<Option<Self>, End> {
+    pub async fn beyond(
+        web: &AppState,
+        participant: &Participant,
+        from: &VersionVector,
+    ) -> Result<Option<Self>, End> {
         let point = web.lanes.settled().await;
-        let places = web.rooms.beyond(seat.room, from.clone(), point.clone()).await.map_err(End::Refused)?;
+        let places =
+            web.rooms.beyond(participant.room, from.clone(), point.clone()).await.map_err(End::Refused)?;
         Ok(places.map(|places| Self { places: places.into_iter(), point }))
     }
 
@@ -108,56 +117,64 @@ impl Missed {
     /// Sends the next batch and returns the greatest stamp in it; `None` if there was nothing left.
     pub async fn send_some<S: Socket>(
         &mut self,
-        web: &Web,
-        seat: &Seat,
+        web: &AppState,
+        participant: &Participant,
         outbox: &mut Outbox<S>,
     ) -> Result<Option<Hlc>, End> {
         let places: Vec<_> = self.places.by_ref().take(REPLAY_BATCH_MESSAGES).collect();
         let Some(greatest) = places.last().map(|pos| pos.hlc) else { return Ok(None) };
         let messages = web.rooms.messages_at(places).await.map_err(End::Refused)?;
-        send(seat, outbox, &messages, false).await?;
+        send(participant, outbox, &messages, false).await?;
         Ok(Some(greatest))
     }
 }
 
 /// A resync of a client that has seen more than this node can give: what it posts still goes above that.
 async fn resync_after<S: Socket>(
-    web: &Web,
-    seat: &Seat,
+    web: &AppState,
+    participant: &Participant,
     cursor: &Cursor,
     outbox: &mut Outbox<S>,
 ) -> Result<Shown, End> {
-    let shown = resync(web, seat, outbox).await?;
+    let shown = resync(web, participant, outbox).await?;
     Ok(Shown { greatest: shown.greatest.max(cursor.greatest), ..shown })
 }
 
 /// Tells the client to load afresh, and begins as on a first visit.
-async fn resync<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
+async fn resync<S: Socket>(
+    web: &AppState,
+    participant: &Participant,
+    outbox: &mut Outbox<S>,
+) -> Result<Shown, End> {
     web.metrics.resyncs.inc();
-    let cursor = web.rooms.seal_empty(seat.owner());
-    welcome(web, seat, outbox, &cursor).await?;
+    let cursor = web.rooms.seal_empty(participant.owner());
+    welcome(web, participant, outbox, &cursor).await?;
     outbox.feed(ServerFrame::Resync { cursor: &cursor }.to_json()).await?;
-    history(web, seat, outbox).await
+    history(web, participant, outbox).await
 }
 
-async fn history<S: Socket>(web: &Web, seat: &Seat, outbox: &mut Outbox<S>) -> Result<Shown, End> {
+async fn history<S: Socket>(
+    web: &AppState,
+    participant: &Participant,
+    outbox: &mut Outbox<S>,
+) -> Result<Shown, End> {
     let point = web.lanes.settled().await;
-    let page = web.rooms.history(seat.room, None, HISTORY_MESSAGES, Some(point.clone()));
+    let page = web.rooms.history(participant.room, None, HISTORY_MESSAGES, Some(point.clone()));
     let mut messages = page.await.map_err(End::Refused)?.messages;
     messages.reverse();
-    send(seat, outbox, &messages, true).await?;
+    send(participant, outbox, &messages, true).await?;
     let greatest = messages.last().map(|message| message.pos.hlc).unwrap_or_default();
     Ok(Shown { point, greatest })
 }
 
 async fn send<S: Socket>(
-    seat: &Seat,
+    participant: &Participant,
     outbox: &mut Outbox<S>,
     messages: &[ListedMessage],
     history: bool,
 ) -> Result<(), End> {
     for message in messages {
-        outbox.feed(MessageObject::new(seat.room, message, history).to_json()).await?;
+        outbox.feed(MessageObject::new(participant.room, message, history).to_json()).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a client gets, in which order, and what its cursors promise.
 
-mod behind;
+mod catch_up;
 pub mod line;
 pub mod support;
 
@@ -10,11 +10,11 @@ use axum::extract::ws::Message;
 use starling_protocol::cursor::CursorError;
 
 use self::support::{Client, cursor, point};
-use super::Brought;
+use super::ResumePoint;
 
 #[tokio::test]
 async fn a_first_visit_gets_history_then_a_cursor_then_the_lane() {
-    let mut client = Client::connect(2, Brought::Nothing);
+    let mut client = Client::connect(2, ResumePoint::Nothing);
     client.expect(&["welcome 0", "history message 1", "history message 2", "cursor 2"]).await;
     client.commit(3);
     client.expect(&["message 3", "cursor 3"]).await;
@@ -28,8 +28,8 @@ async fn a_resume_gets_exactly_what_it_lacks() {
 
 #[tokio::test]
 async fn a_cursor_that_cannot_be_continued_is_answered_by_resync() {
-    for brought in [Brought::Unreadable(CursorError::Unreadable), cursor(5_000)] {
-        let mut client = Client::connect(1, brought);
+    for resume_point in [ResumePoint::Unreadable(CursorError::Unreadable), cursor(5_000)] {
+        let mut client = Client::connect(1, resume_point);
         client.expect(&["welcome 0", "resync 0", "history message 1", "cursor 1"]).await;
     }
 }
@@ -57,7 +57,7 @@ async fn a_cursor_is_offered_again_until_it_covers_what_was_sent() {
 
 #[tokio::test]
 async fn a_stopping_node_delivers_what_it_has_and_says_goodbye() {
-    let mut client = Client::connect(0, Brought::Nothing);
+    let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client.commit(1);
     client.drain.send_replace(crate::drain::Serving::Stopping);
@@ -71,7 +71,7 @@ async fn a_stopping_node_delivers_what_it_has_and_says_goodbye() {
 
 #[tokio::test]
 async fn a_later_session_of_the_same_guest_takes_over() {
-    let mut client = Client::connect(0, Brought::Nothing);
+    let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client.take_over.take().unwrap().send(()).unwrap();
     client.expect(&["close 4001"]).await;
@@ -79,7 +79,7 @@ async fn a_later_session_of_the_same_guest_takes_over() {
 
 #[tokio::test]
 async fn posts_are_acked_and_bad_frames_are_refused_without_closing() {
-    let mut client = Client::connect(0, Brought::Nothing);
+    let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     for (frame, answer) in [
         (Message::text("hello"), "ack"),

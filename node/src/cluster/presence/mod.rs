@@ -17,7 +17,7 @@ use starling_protocol::{
         peer::{PeerFrame, Presence, Present},
     },
     limits::PRESENCE_ENTRIES_MAX,
-    merge::guest_name::Standing,
+    merge::guest_name::NameClaim,
     replica::LinkId,
 };
 use starling_web::{
@@ -33,7 +33,7 @@ use self::{
 };
 use super::LinkSender;
 use crate::{
-    machine::Machine,
+    environment::Environment,
     store::{Op, Store},
     writer::WriterHandle,
 };
@@ -56,7 +56,7 @@ struct State {
 /// All presence that this node knows of.
 #[derive(Debug)]
 pub struct PresenceMap {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     lanes: Arc<Lanes>,
     /// What the log knows of names, and who adds to it.
     log: OnceLock<(Arc<Store>, WriterHandle)>,
@@ -68,7 +68,7 @@ pub struct PresenceMap {
 
 impl PresenceMap {
     /// Nobody is present.
-    pub fn new(machine: Arc<dyn Machine>, lanes: Arc<Lanes>) -> Arc<Self> {
+    pub fn new(machine: Arc<dyn Environment>, lanes: Arc<Lanes>) -> Arc<Self> {
         let (log, state, news) = Default::default();
         Arc::new_cyclic(|me| Self { machine, lanes, log, state, news, me: me.clone() })
     }
@@ -100,11 +100,11 @@ impl PresenceMap {
         if state.people.has_news() {
             self.news.notify_one();
         }
-        self.put_down(&mut state);
+        self.persist_shared_names(&mut state);
         self.notify(notices);
     }
 
-    fn standing(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<Standing> {
+    fn standing(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
         let (store, _) = self.log.get()?;
         store.standing(room, name, guest).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read a guest's name");
@@ -113,10 +113,10 @@ impl PresenceMap {
     }
 
     /// Gives the log what it is to know of shared names; what the writer does not take now is tried again.
-    fn put_down(&self, state: &mut State) {
+    fn persist_shared_names(&self, state: &mut State) {
         let Some((_, writer)) = self.log.get() else { return };
-        state.rooms.shares.retain(|Share { room, shared, floor }| {
-            !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), floor: *floor })
+        state.rooms.shares.retain(|Share { room, shared, min_hlc }| {
+            !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), min_hlc: *min_hlc })
         });
     }
 
@@ -177,7 +177,7 @@ impl PresenceMap {
     pub fn repair(&self) {
         let mut state = self.state();
         state.tell_afresh();
-        self.put_down(&mut state);
+        self.persist_shared_names(&mut state);
     }
 
     /// How many people are present on linked nodes and here.

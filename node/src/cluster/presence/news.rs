@@ -15,7 +15,7 @@ use super::PresenceMap;
 use crate::{
     permissions::are_in_touch,
     store::{Store, StoreError},
-    supervisor::Part,
+    supervisor::SupervisedTask,
 };
 
 impl PresenceMap {
@@ -84,7 +84,7 @@ impl PresenceMap {
 /// Tells who has come and gone.
 pub struct PresenceNews(pub Arc<PresenceMap>);
 
-impl Part for PresenceNews {
+impl SupervisedTask for PresenceNews {
     fn name(&self) -> &'static str {
         "presence news"
     }

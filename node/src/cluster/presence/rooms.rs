@@ -2,8 +2,8 @@
 //! Pure bookkeeping; each change gives what the people in the room are to see of it.
 //!
 //! Several guests have one name only after both sides of a split let it in. Whoever the log shows as `name~xx` is
-//! shown so; of the others who have the name the one whose first claim or session is the earliest is bare. That all
-//! have it is put into the log by the nodes that hold them, so that the answer outlives the sessions: when the bare
+//! shown so; of the others who have the name the one whose first claim or session is the earliest is unsuffixed. That all
+//! have it is put into the log by the nodes that hold them, so that the answer outlives the sessions: when the unsuffixed
 //! one leaves, nobody else is renamed.
 
 mod looks;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use starling_protocol::{
     GuestId, GuestName, Hlc, NameShared, NodeId, RoomId,
     frame::peer::Present,
-    merge::guest_name::{self, Standing},
+    merge::guest_name::{self, NameClaim},
 };
 use tokio::sync::oneshot;
 
@@ -52,11 +52,11 @@ pub struct Share {
     pub room: RoomId,
     pub shared: NameShared,
     /// When the last of those who share it began.
-    pub floor: Hlc,
+    pub min_hlc: Hlc,
 }
 
 /// How the log knows a guest under a name.
-pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<Standing>;
+pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim>;
 
 #[derive(Debug)]
 struct Entry {
@@ -65,7 +65,7 @@ struct Entry {
     /// Under which name the room knows him; nothing before the first [`Room::settle`].
     shown: Option<String>,
     /// That he shares his name has been given to the log.
-    put_down: bool,
+    persist_shared_names: bool,
 }
 
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ impl Rooms {
             }
             return Vec::new();
         }
-        let new = Entry { present, holder, shown: None, put_down: false };
+        let new = Entry { present, holder, shown: None, persist_shared_names: false };
         let (mut notices, mut names) = (Vec::new(), BTreeSet::from([folded]));
         let old = self.remove(room, guest);
         if let Some(old) = &old {
@@ -296,7 +296,7 @@ impl Rooms {
         if let Some(peer) = holder.peer() {
             self.count(peer, room, false);
         }
-        Some(Entry { present, holder, shown: None, put_down: false })
+        Some(Entry { present, holder, shown: None, persist_shared_names: false })
     }
 
     fn drop_superseded(
@@ -336,30 +336,30 @@ impl Rooms {
             Present { name, since, .. } => (*guest, *since, log(id, name, *guest)),
         };
         let holders: Vec<_> = guests.iter().map(standing).collect();
-        let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<Standing>)| match standing {
+        let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<NameClaim>)| match standing {
             None => Some((since, guest)),
-            Some(Standing { first, run }) => (run.holder == guest).then_some((first.min(since), guest)),
+            Some(NameClaim { first, run }) => (run.holder == guest).then_some((first.min(since), guest)),
         };
-        let bare = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
-        let floor = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
+        let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
+        let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
         let mut changes = Vec::new();
         for &(guest, since, standing) in &holders {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
             let name = &entry.present.name;
             let unknown = || holders.iter().any(|other| other.0 != guest && !share(standing, other.2));
             let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
-            if guest_here && !entry.put_down && unknown() {
-                entry.put_down = true;
+            if guest_here && !entry.persist_shared_names && unknown() {
+                entry.persist_shared_names = true;
                 let shared = NameShared { guest, name: name.clone(), since };
-                self.shares.push(Share { room: id, shared, floor });
+                self.shares.push(Share { room: id, shared, min_hlc });
             }
-            let is_bare = bare == Some(guest);
+            let is_bare = unsuffixed == Some(guest);
             let shown = guest_name::shown(name, guest, is_bare);
             if entry.shown.as_ref() != Some(&shown) {
                 changes.push((is_bare, entry.shown.replace(shown.clone()), shown, !entry.present.account));
             }
         }
-        // Who gives the bare name up does so before another is shown under it.
+        // Who gives the unsuffixed name up does so before another is shown under it.
         changes.sort_by_key(|&(is_bare, ..)| is_bare);
         for (_, before, now, guest) in changes {
             notices.extend(before.map(|before| (id, Notice::Left(before, guest))));
@@ -390,7 +390,7 @@ impl Rooms {
 }
 
 /// Whether the log knows that two guests share a name.
-fn share(one: Option<Standing>, other: Option<Standing>) -> bool {
+fn share(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one.run == other.run)
 }
 

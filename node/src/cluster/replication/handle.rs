@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::cluster::LinkSender;
 
-/// `own_limit` while no peer is in step: cursors may go as far as this node has.
+/// `own_limit` while no peer is in sync: cursors may go as far as this node has.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
 /// A driver that has not run for so long does not know how things are: it beats every second.
@@ -98,8 +98,8 @@ pub struct PeerReport {
     pub peer: NodeId,
     /// Events that are here and that it is not known to have.
     pub lag: u64,
-    /// Whether it is in step.
-    pub in_step: bool,
+    /// Whether it is in sync.
+    pub in_sync: bool,
     /// Of the 256 parts of all scopes: which it is known to show as this node does.
     pub parts_equal: usize,
     /// In which it shows something else, although the same events were applied.
@@ -221,7 +221,7 @@ impl DriverHandle {
         Some(Claiming { driver: self, since, waited_for: waited_for.await.ok()? })
     }
 
-    /// Returns once this node holds what its peers in step had when asked, with how many these were; or after 250 ms
+    /// Returns once this node holds what its peers in sync had when asked, with how many these were; or after 250 ms
     /// with nothing.
     pub async fn barrier(&self) -> Option<usize> {
         let (sender, passed) = oneshot::channel();

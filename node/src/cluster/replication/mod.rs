@@ -27,7 +27,7 @@ use self::handle::NO_LIMIT;
 pub use self::handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
 use super::{LinkSender, Links};
 use crate::{
-    machine::Machine,
+    environment::Environment,
     metrics::ClusterMetrics,
     store::{Store, StoreError},
     supervisor::EndsProcess,
@@ -51,7 +51,7 @@ struct LinkTo {
 
 /// The task.
 pub struct Driver {
-    machine: Arc<dyn Machine>,
+    machine: Arc<dyn Environment>,
     replica: Replica,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
@@ -65,7 +65,7 @@ pub struct Driver {
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
     started: Instant,
-    /// When it serves although nobody calls it in step, if it hears nobody.
+    /// When it serves although nobody calls it in sync, if it hears nobody.
     alone_at: Instant,
     next_report: Millis,
     outputs: Vec<Output>,
@@ -74,7 +74,7 @@ pub struct Driver {
 /// What a driver is made of.
 pub struct DriverParts {
     /// Runs reads for peers.
-    pub machine: Arc<dyn Machine>,
+    pub machine: Arc<dyn Environment>,
     /// What the store holds.
     pub held: VersionVector,
     /// Digests of what it shows.
@@ -126,7 +126,7 @@ impl Driver {
     pub async fn run(mut self) {
         let _without_it = EndsProcess("driver");
         // Before any peer is heard: its clock is compared with this node's.
-        self.know_own();
+        self.set_local_status();
         loop {
             let due = self.replica.next_tick().max(self.now());
             let tick = self.started + Duration::from_millis(due);
@@ -135,7 +135,7 @@ impl Driver {
                 biased;
                 () = tokio::time::sleep_until(tick) => {
                     self.notice_sleep(due);
-                    self.know_own();
+                    self.set_local_status();
                     self.handle(Input::Tick);
                 }
                 Some(input) = self.inbox.recv() => {
@@ -148,10 +148,10 @@ impl Driver {
         }
     }
 
-    fn know_own(&mut self) {
+    fn set_local_status(&mut self) {
         // Whoever cannot read is not waited for either.
         let stalled = self.writer.is_stalled() || self.store.damage().is_some();
-        self.handle(Input::Own { wall_ms: self.machine.now_ms(), stalled });
+        self.handle(Input::LocalStatus { wall_ms: self.machine.now_ms(), stalled });
     }
 
     fn now(&self) -> Millis {
@@ -171,7 +171,7 @@ impl Driver {
             self.handle.shared.ready.store(false, Ordering::Relaxed);
             self.alone_at = Instant::now() + ALONE_AFTER_SLEEP;
         }
-        self.handle(Input::Woke);
+        self.handle(Input::Resumed);
     }
 
     fn token(&mut self) -> Token {
@@ -272,7 +272,7 @@ impl Driver {
                 }
                 None
             }
-            Output::NoMore(token) => {
+            Output::UpgradeExpired(token) => {
                 self.settled.remove(&token);
                 None
             }
@@ -348,12 +348,12 @@ impl Driver {
         shared.ran_at.store(now, Ordering::Relaxed);
         shared.own_limit.store(self.replica.own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
         if !shared.ready.load(Ordering::Relaxed) {
-            let ready = match self.replica.called_in_step(now) {
+            let ready = match self.replica.called_in_sync(now) {
                 Some(called) => called,
                 None => !self.expects_peer() && Instant::now() >= self.alone_at,
             };
             if ready {
-                tracing::info!(peers_in_step = self.replica.in_step_count(now), "caught up");
+                tracing::info!(peers_in_sync = self.replica.in_sync_count(now), "caught up");
                 // Not before the clock has been judged by them.
                 self.next_report = 0;
                 self.report();

@@ -19,10 +19,10 @@ impl Driver {
         self.next_report = now + REPORT_EVERY_MS;
         let agreements = self.replica.agreements();
         let peers =
-            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_step), agreement)| PeerReport {
+            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_sync), agreement)| PeerReport {
                 peer,
                 lag,
-                in_step,
+                in_sync,
                 parts_equal: agreement.equal,
                 parts_diverged: agreement.diverged,
             });

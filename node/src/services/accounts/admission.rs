@@ -1,7 +1,7 @@
 //! Who may have an account. Asked within the commit that registers it, so that no two come through a door for one.
 
 use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, UserId};
-use starling_web::service::{Door, Refusal, RegistrationMode};
+use starling_web::service::{Refusal, RegistrationMode, RegistrationSource};
 
 use crate::{
     auth::ServiceKeys,
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Applicant {
     /// How they come.
-    pub door: Door,
+    pub door: RegistrationSource,
     /// Who may make an account here.
     pub mode: RegistrationMode,
     /// Verify the code of an invite.
@@ -44,23 +44,25 @@ pub fn admit<T: Rows>(
 ) -> Result<Result<bool, Refusal>, StoreError> {
     let refuse = |code, detail| Ok(Err(Refusal::new(code, detail)));
     match (applicant.door, applicant.mode) {
-        (Door::Operator { admin }, _) => Ok(Ok(admin)),
-        (Door::Setup, _) if records.administrators()?.next().transpose()?.is_none() => Ok(Ok(true)),
-        (Door::Setup, _) => Ok(Err(not_the_first())),
-        (Door::Public(_), RegistrationMode::Open) => Ok(Ok(false)),
-        (Door::Public(_), RegistrationMode::Closed) => {
+        (RegistrationSource::Operator { admin }, _) => Ok(Ok(admin)),
+        (RegistrationSource::Setup, _) if records.administrators()?.next().transpose()?.is_none() => {
+            Ok(Ok(true))
+        }
+        (RegistrationSource::Setup, _) => Ok(Err(not_the_first())),
+        (RegistrationSource::Public(_), RegistrationMode::Open) => Ok(Ok(false)),
+        (RegistrationSource::Public(_), RegistrationMode::Closed) => {
             refuse(ErrorCode::RegistrationClosed, "accounts are made by the operators of this server")
         }
-        (Door::Public(None), RegistrationMode::Invite) => refuse(
+        (RegistrationSource::Public(None), RegistrationMode::Invite) => refuse(
             ErrorCode::RegistrationClosed,
             "accounts are made with an invite here; ask a member for one",
         ),
-        (Door::Public(Some(code)), RegistrationMode::Invite)
+        (RegistrationSource::Public(Some(code)), RegistrationMode::Invite)
             if applicant.invite(records, code)?.is_some() =>
         {
             Ok(Ok(false))
         }
-        (Door::Public(Some(_)), RegistrationMode::Invite) => Ok(Err(invite_not_good())),
+        (RegistrationSource::Public(Some(_)), RegistrationMode::Invite) => Ok(Err(invite_not_good())),
     }
 }
 
@@ -82,7 +84,7 @@ pub fn invited<T: Rows>(
     user: UserId,
 ) -> Result<Result<Vec<EventDraft>, Refusal>, StoreError> {
     match (applicant.door, applicant.mode) {
-        (Door::Public(Some(code)), RegistrationMode::Invite) => {
+        (RegistrationSource::Public(Some(code)), RegistrationMode::Invite) => {
             let Some(invite) = applicant.invite(records, code)? else { return Ok(Err(invite_not_good())) };
             // The room may be full.
             let closed = |refusal: Refusal| Refusal::new(ErrorCode::RegistrationClosed, refusal.detail);

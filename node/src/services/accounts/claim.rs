@@ -10,7 +10,7 @@ use starling_web::service::Refusal;
 
 use super::admission::not_the_first;
 use crate::{
-    services::{Base, member_rooms::decisions::leaves},
+    services::{ServiceContext, member_rooms::decisions::leaves},
     store::{Decide, Decision, Op, Records, Rows, StoreError, Tables},
 };
 
@@ -49,7 +49,7 @@ impl Claimant {
 /// Claims a name for a user, by the last event that `decide` comes to if the name is free; it is told for which nodes the
 /// claim will wait, which that event must name.
 pub async fn claim(
-    base: &Base,
+    base: &ServiceContext,
     claimant: Claimant,
     decide: impl FnOnce(Vec<NodeId>) -> Decide + Send + 'static,
 ) -> Result<Pos, Refusal> {
@@ -79,7 +79,7 @@ pub async fn claim(
 
 /// Refuses unless the claim stands, now that these nodes were heard.
 async fn stands(
-    base: &Base,
+    base: &ServiceContext,
     claimant: Claimant,
     claim: Pos,
     waited_for: Vec<NodeId>,
@@ -100,7 +100,7 @@ async fn stands(
     base.commit(decide).await.map(drop)
 }
 
-async fn withdraw(base: &Base, user: UserId, username: Username, claim: Pos) {
+async fn withdraw(base: &ServiceContext, user: UserId, username: Username, claim: Pos) {
     let withdrawn = ClaimWithdrawn { username, claim };
     let decide = Decide::new(move |tables: &Tables<'_>| {
         let records = &tables.records;

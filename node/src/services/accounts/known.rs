@@ -40,7 +40,7 @@ impl Known {
 
 impl AccountsService {
     /// Looks a session up. That it does not live, and that its key is missing, is only said after catching up with the
-    /// peers in step, and that it has never been only if these are all nodes of the cluster.
+    /// peers in sync, and that it has never been only if these are all nodes of the cluster.
     pub(super) async fn known(&self, user: UserId, session: SessionId) -> Result<Known, Refusal> {
         let now_ms = self.base.machine.now_ms();
         let ready = self.base.driver.is_ready();

@@ -11,7 +11,7 @@ use starling_web::{
 use super::{AccountsService, Checked, bad_credentials, overloaded, password_of};
 use crate::{
     auth::Caller,
-    services::base::catching_up,
+    services::context::catching_up,
     store::{Decide, Decision, Records, Rows, StoreError, Tables},
 };
 

@@ -23,14 +23,14 @@ use starling_web::service::{Identity, Refusal, RegistrationMode};
 use crate::{
     auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S, ServiceKeys},
     cluster::Members,
-    services::{Base, ServiceKeyring},
+    services::{ServiceContext, ServiceKeyring},
     store::{Records, Rows, StoreError},
 };
 
 /// Implements what `web` asks of accounts.
 #[derive(Clone)]
 pub struct AccountsService {
-    base: Base,
+    base: ServiceContext,
     tokens: Arc<AccessTokens>,
     service_keys: ServiceKeyring,
     passwords: Arc<Passwords>,
@@ -42,7 +42,7 @@ pub struct AccountsService {
 /// What the service is made of.
 pub struct AccountsStart {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
     /// From which keys of access tokens are derived; all nodes of a cluster have the same.
     pub token_secret: [u8; 32],
     /// Opens and seals the keys of which those of sessions are derived.

@@ -49,7 +49,7 @@ impl AccountsService {
             let changed = PasswordChanged { password, keeps, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.base.take_away(decide).await?;
+        self.base.commit_reclaiming(decide).await?;
         let changed = SecurityEvent::PasswordChanged.by(user).session(who.session);
         changed.detail(if keep_tokens { "tokens are kept" } else { "tokens end" }).record();
         Ok(())

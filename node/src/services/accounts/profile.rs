@@ -80,12 +80,12 @@ impl AccountsService {
                     {
                         return Ok(Decision::Refuse(wrong_password()));
                     }
-                    match permissions::may_step_down(records, checked.user)? {
+                    match permissions::check_demote(records, checked.user)? {
                         Some(refusal) => Ok(Decision::Refuse(refusal)),
                         None => leave_or_delete(records, checked.user),
                     }
                 };
-                deleting.base.take_away(decide).await?;
+                deleting.base.commit_reclaiming(decide).await?;
                 let gone =
                     move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
                 if deleting.base.look(gone).await? {

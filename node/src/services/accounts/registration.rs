@@ -3,7 +3,7 @@
 use starling_protocol::{EventDraft, NodeId, Scope, UserId, event::UserRegistered};
 use starling_web::{
     security_log::SecurityEvent,
-    service::{Client, Door, Refusal, Registration},
+    service::{Client, Refusal, Registration, RegistrationSource},
 };
 
 use super::{
@@ -29,7 +29,7 @@ impl AccountsService {
         let door = registration.door;
         let checked = self.make_account(caller, registration).await?;
         let event = match door {
-            Door::Setup => SecurityEvent::SetupCompleted,
+            RegistrationSource::Setup => SecurityEvent::SetupCompleted,
             _ => SecurityEvent::AccountRegistered,
         };
         event.by(checked.user).record();
@@ -70,7 +70,7 @@ impl AccountsService {
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
         let user = UserId(self.base.machine.random());
         let name = username.clone();
-        let claimant = Claimant { user, name, is_setup: door == Door::Setup };
+        let claimant = Claimant { user, name, is_setup: door == RegistrationSource::Setup };
         let decide = move |waited_for: Vec<NodeId>| {
             Decide::new(move |tables: &Tables<'_>| {
                 if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {

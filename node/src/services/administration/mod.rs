@@ -16,7 +16,7 @@ use starling_web::{
 };
 
 use super::{
-    Base,
+    ServiceContext,
     member_rooms::decisions::{self, decision},
     render,
 };
@@ -64,7 +64,7 @@ impl Asker {
 /// Implements what `web` asks of administration, and what commands ask.
 #[derive(Clone)]
 pub struct AdministrationService {
-    base: Base,
+    base: ServiceContext,
     passwords: Arc<Passwords>,
     setup: Code,
 }
@@ -123,7 +123,7 @@ impl Administration for AdministrationService {
 
 impl AdministrationService {
     /// All nodes of a cluster have the same token secret, so that `/setup/…` works on each of them.
-    pub fn new(base: Base, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
+    pub fn new(base: ServiceContext, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
         let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
         let code = key.first_chunk().expect("a key is longer than a code");
         Self { base, passwords, setup: Code::new(*code) }
@@ -140,8 +140,11 @@ impl AdministrationService {
         let decide = move |tables: &Tables<'_>| flagged(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
         let before = self.base.look(move |records| records.user(user)).await?.unwrap_or_default();
-        let decided =
-            if takes_away { self.base.take_away(decide).await } else { self.base.decide(decide).await }?;
+        let decided = if takes_away {
+            self.base.commit_reclaiming(decide).await
+        } else {
+            self.base.decide(decide).await
+        }?;
         if decided.is_some() {
             record(by, user, flags, &before);
         }
@@ -189,7 +192,7 @@ fn flagged<T: Rows>(
         return Ok(Decision::Nothing);
     }
     let steps_down = admin == Some(false) || disabled == Some(true);
-    if steps_down && let Some(refusal) = permissions::may_step_down(records, user)? {
+    if steps_down && let Some(refusal) = permissions::check_demote(records, user)? {
         return Ok(Decision::Refuse(refusal));
     }
     // Above all sessions that are known here, too: what a disabling did not know of ends as the account is enabled again.

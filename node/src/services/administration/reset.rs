@@ -91,7 +91,7 @@ impl AdministrationService {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
         let now_ms = self.base.machine.now_ms();
         let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &word, &hash, now_ms);
-        self.base.take_away(decide).await?;
+        self.base.commit_reclaiming(decide).await?;
         match &caller {
             Caller::Operator => SecurityEvent::PasswordReset.by_operator().to(user),
             _ => SecurityEvent::PasswordReset.by(user).detail("by a reset link"),

@@ -10,7 +10,7 @@ use starling_web::{
     service::{ContactAct, Contacts, Refusal},
 };
 
-use super::{base::Base, render};
+use super::{context::ServiceContext, render};
 use crate::{
     permissions,
     store::{RecordsReader, StoreError, Tables},
@@ -19,7 +19,7 @@ use crate::{
 /// Implements [`Contacts`].
 pub struct ContactsService {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
 }
 
 #[async_trait]
@@ -42,7 +42,9 @@ impl Contacts for ContactsService {
     async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal> {
         let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
         match act {
-            ContactAct::Block | ContactAct::Decline | ContactAct::Remove => self.base.take_away(decide).await,
+            ContactAct::Block | ContactAct::Decline | ContactAct::Remove => {
+                self.base.commit_reclaiming(decide).await
+            }
             ContactAct::Ask | ContactAct::Accept | ContactAct::Unblock => self.base.decide(decide).await,
         }?;
         self.base.look(move |records| render::contact(records, user, other)).await

@@ -1,6 +1,6 @@
 //! What live sockets stand on, in terms of the store and of presence.
 
-mod missed;
+mod backlog;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -12,10 +12,10 @@ use starling_protocol::{Hlc, Pos, RoomId, UserId, VersionVector, merge::contact:
 use starling_web::{
     lane::{CommitPoint, Utf8Bytes},
     live_frame::RoomChange,
-    service::{Around, Due, Live, Online, Refusal},
+    service::{Change, LiveEvents, Online, Refusal, UserContext},
 };
 
-use super::{base::Base, render};
+use super::{context::ServiceContext, render};
 use crate::{
     cluster::PresenceMap,
     permissions::are_in_touch,
@@ -25,17 +25,17 @@ use crate::{
 /// Contacts and room-mates who are looked at for whether they are online, at most.
 const LOOKED_AT_MAX: usize = 10_000;
 
-/// Implements [`Live`].
+/// Implements [`LiveEvents`].
 pub struct LiveService {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
     /// Who is online.
     pub presence: Arc<PresenceMap>,
 }
 
 #[async_trait]
-impl Live for LiveService {
-    async fn around(&self, user: UserId) -> Result<Around, Refusal> {
+impl LiveEvents for LiveService {
+    async fn around(&self, user: UserId) -> Result<UserContext, Refusal> {
         self.base.look(move |records| around(records, user)).await
     }
 
@@ -67,11 +67,11 @@ impl Live for LiveService {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Due>>, Refusal> {
-        self.base.read(move |store| missed::missed(store, user, &from, &to.vector)).await
+    ) -> Result<Option<Vec<Change>>, Refusal> {
+        self.base.read(move |store| backlog::missed(store, user, &from, &to.vector)).await
     }
 
-    async fn tell(&self, user: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal> {
+    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
         self.base.read(move |store| tell::frames(store, user, &due)).await
     }
 
@@ -95,11 +95,11 @@ impl Live for LiveService {
     }
 }
 
-fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<Around, StoreError> {
-    let mut around = Around {
+fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
+    let mut around = UserContext {
         user: render::user(records, user)?,
         rooms: HashSet::new(),
-        quiet: HashSet::new(),
+        severed_rooms: HashSet::new(),
         contacts: HashSet::new(),
         blocked: HashSet::new(),
         blocked_by: HashSet::new(),
@@ -108,7 +108,7 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<Around, StoreEr
         if records.member_room(room)?.is_some() {
             around.rooms.insert(room);
             if !are_in_touch(records, room, user)? {
-                around.quiet.insert(room);
+                around.severed_rooms.insert(room);
             }
         }
     }
@@ -154,8 +154,9 @@ fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, Sto
 
 /// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
 fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
-    let Around { rooms, quiet, contacts: mut mates, blocked, blocked_by, .. } = around(records, user)?;
-    for &room in rooms.difference(&quiet) {
+    let UserContext { rooms, severed_rooms, contacts: mut mates, blocked, blocked_by, .. } =
+        around(records, user)?;
+    for &room in rooms.difference(&severed_rooms) {
         for member in records.members(room, &[])? {
             if mates.len() >= LOOKED_AT_MAX {
                 break;

@@ -3,28 +3,28 @@
 use starling_protocol::{RoomId, UserId, event::MessageKey, merge::contact::Relation};
 use starling_web::{
     live_frame::{LiveFrame, RoomChange},
-    service::Due,
+    service::Change,
 };
 
 use crate::{
     permissions::{
         self,
-        rooms::{No, known_room},
+        rooms::{Denied, known_room},
     },
     services::render,
     store::{RoomReader, Store, StoreError},
 };
 
 /// Those that the user may see.
-pub fn frames(store: &Store, user: UserId, due: &[Due]) -> Result<Vec<String>, StoreError> {
+pub fn frames(store: &Store, user: UserId, due: &[Change]) -> Result<Vec<String>, StoreError> {
     let mut reader = store.room_reader()?;
     let mut frames = Vec::with_capacity(due.len());
     for due in due {
         frames.extend(match *due {
-            Due::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
-            Due::Read { room, user: who } => read(&mut reader, user, room, who)?,
-            Due::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
-            Due::Contact(other) => {
+            Change::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
+            Change::Read { room, user: who } => read(&mut reader, user, room, who)?,
+            Change::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
+            Change::Contact(other) => {
                 let contact = render::contact(reader.records(), user, other)?;
                 Some(LiveFrame::Contact { contact: &contact }.to_json())
             }
@@ -84,8 +84,8 @@ pub fn room(
     // Of a room of which he may not know any more he is told no more than that.
     let is_known = match known_room(reader.records(), room, user) {
         Ok(_) => true,
-        Err(No::Refused(_)) => false,
-        Err(No::Failed(error)) => return Err(error),
+        Err(Denied::Refused(_)) => false,
+        Err(Denied::Failed(error)) => return Err(error),
     };
     let known = if is_known { render::room_object(reader, room, user)? } else { None };
     let room = known.unwrap_or_else(|| render::gone_room(room));

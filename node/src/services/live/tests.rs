@@ -45,12 +45,12 @@ fn load(node: &Node, room: RoomId) -> Option<BTreeMap<String, Value>> {
     Some(messages.map(|message| (text(&message["id"]), shown(&message))).collect())
 }
 
-fn due(node: &Node, from: &VersionVector) -> Vec<Due> {
+fn due(node: &Node, from: &VersionVector) -> Vec<Change> {
     let to = node.store.vector().unwrap();
-    missed::missed(&node.store, ANN, from, &to).unwrap().unwrap()
+    backlog::missed(&node.store, ANN, from, &to).unwrap().unwrap()
 }
 
-fn frames(node: &Node, due: &[Due]) -> Vec<Value> {
+fn frames(node: &Node, due: &[Change]) -> Vec<Value> {
     let frames = tell::frames(&node.store, ANN, due).unwrap();
     frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
 }
@@ -246,8 +246,8 @@ fn more_than_is_replayed_is_told_as_too_much() {
         node.say(BOB, n, "x");
     }
     let to = node.store.vector().unwrap();
-    assert_eq!(missed::missed(&node.store, ANN, &from, &to).unwrap(), None);
-    assert!(missed::missed(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
+    assert_eq!(backlog::missed(&node.store, ANN, &from, &to).unwrap(), None);
+    assert!(backlog::missed(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_private_room_is_told_to_nobody_who_may_not_know_of_it() {
     node.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic: None, visibility: None }));
     let to = node.store.vector().unwrap();
     let told = |user| {
-        let due = missed::missed(&node.store, user, &from, &to).unwrap().unwrap();
+        let due = backlog::missed(&node.store, user, &from, &to).unwrap().unwrap();
         tell::frames(&node.store, user, &due).unwrap()
     };
     assert_eq!(told(STRANGER), Vec::<String>::new(), "he was never in");
@@ -327,8 +327,8 @@ fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment
     node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
         let records = node.store.records().unwrap();
-        let quiet = around(&records, STRANGER).unwrap().quiet.contains(&direct);
-        (mates(&records, STRANGER).unwrap().contains(&ANN), quiet)
+        let severed_rooms = around(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
+        (mates(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
     };
     assert_eq!(see(&node), (true, false));
     node.decide(act(ANN, ContactAct::Remove, STRANGER)).unwrap();

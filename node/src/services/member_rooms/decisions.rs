@@ -15,20 +15,20 @@ use starling_web::service::{NewRoom, Refusal, RoomChange};
 use crate::{
     permissions::{
         no_such_room,
-        rooms::{self as may, No, forbidden},
+        rooms::{self as may, Denied, forbidden},
     },
     store::{Decision, Records, Rows, StoreError},
 };
 
 /// Events to be written, or why not.
-pub type Drafts = Result<Vec<EventDraft>, No>;
+pub type Drafts = Result<Vec<EventDraft>, Denied>;
 
-/// As `Base::ask` wants it.
-pub fn answer<T>(answer: Result<T, No>) -> Result<Result<T, Refusal>, StoreError> {
+/// As `ServiceContext::ask` wants it.
+pub fn answer<T>(answer: Result<T, Denied>) -> Result<Result<T, Refusal>, StoreError> {
     match answer {
         Ok(answer) => Ok(Ok(answer)),
-        Err(No::Refused(refusal)) => Ok(Err(refusal)),
-        Err(No::Failed(error)) => Err(error),
+        Err(Denied::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Denied::Failed(error)) => Err(error),
     }
 }
 
@@ -76,7 +76,7 @@ pub fn delete<T: Rows>(records: &Records<T>, room: RoomId, by: UserId) -> Drafts
 
 /// Becomes a member of a public room.
 pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
-    if may::joins(records, room, user)? {
+    if may::check_join(records, room, user)? {
         return Ok(Vec::new());
     }
     Ok(vec![enter(records, room, user, None)?])
@@ -280,7 +280,7 @@ fn enter<T: Rows>(
     room: RoomId,
     user: UserId,
     invite: Option<InviteId>,
-) -> Result<EventDraft, No> {
+) -> Result<EventDraft, Denied> {
     is_not_full(records, room)?;
     has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
@@ -297,7 +297,7 @@ fn keep_own_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, given:
     Ok(vec![set(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
-fn is_not_full<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), No> {
+fn is_not_full<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), Denied> {
     if records.room_counts(room)?.members < ROOM_MEMBERS_MAX {
         return Ok(());
     }
@@ -308,7 +308,7 @@ fn has_room_for_one_more<T: Rows>(
     records: &Records<T>,
     user: UserId,
     detail: &'static str,
-) -> Result<(), No> {
+) -> Result<(), Denied> {
     // Members of direct rooms are so from the beginning of time.
     let named = records.rooms_of(user)?.into_iter().filter(|(_, member)| member.since.0 > 0);
     if named.count() < ROOMS_PER_USER_MAX {

@@ -9,14 +9,14 @@ use starling_protocol::{
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
-    service::{Mark, Page, Part, Refusal},
+    service::{Page, PageRequest, PageToken, Refusal},
 };
 
 use crate::{
     auth::ServiceKey,
     permissions::{
         has_put_away,
-        rooms::{self as may, No},
+        rooms::{self as may, Denied},
     },
     services::render::{self, room_object},
     store::{Records, RecordsReader, RoomReader, Rows, StoreError},
@@ -27,7 +27,7 @@ const PASSED_OVER_MAX: usize = 5 * PAGE_ITEMS_MAX;
 
 /// The rooms of a user, where something last happened first, as of the first page: a room in which something happens
 /// meanwhile keeps its place, one that he joins meanwhile is not listed.
-pub fn mine(reader: &mut RoomReader, user: UserId, part: &Part) -> Result<Page<Room>, No> {
+pub fn mine(reader: &mut RoomReader, user: UserId, part: &PageRequest) -> Result<Page<Room>, Denied> {
     let behind = part.from.as_ref().map(parse_mine).transpose()?;
     let as_of = behind.map_or(Hlc(u64::MAX), |(as_of, ..)| as_of);
     let mut rooms = Vec::new();
@@ -53,11 +53,11 @@ pub fn mine(reader: &mut RoomReader, user: UserId, part: &Part) -> Result<Page<R
     Ok(Page { items, next })
 }
 
-fn mark_mine(as_of: Hlc, last: Hlc, room: RoomId) -> Mark {
-    Mark([&as_of.0.to_be_bytes()[..], &last.0.to_be_bytes(), &room.0].concat())
+fn mark_mine(as_of: Hlc, last: Hlc, room: RoomId) -> PageToken {
+    PageToken([&as_of.0.to_be_bytes()[..], &last.0.to_be_bytes(), &room.0].concat())
 }
 
-fn parse_mine(mark: &Mark) -> Result<(Hlc, Hlc, RoomId), No> {
+fn parse_mine(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
     let parse = |bytes: &[u8]| {
         let (as_of, rest) = bytes.split_first_chunk()?;
         let (last, room) = rest.split_first_chunk()?;
@@ -74,7 +74,7 @@ pub fn public(
     reader: &mut RoomReader,
     user: UserId,
     beginning: &str,
-    part: &Part,
+    part: &PageRequest,
 ) -> Result<Page<Room>, StoreError> {
     let mut found = Vec::new();
     let mut next = None;
@@ -82,7 +82,7 @@ pub fn public(
     for (passed, row) in rooms.enumerate() {
         let (room, key) = row?;
         if found.len() == part.limit || passed == PASSED_OVER_MAX {
-            next = Some(Mark(key));
+            next = Some(PageToken(key));
             break;
         }
         let standing = reader.records().standing_in(room, user)?;
@@ -99,7 +99,12 @@ pub fn public(
 }
 
 /// The members of a room, as they would inherit it.
-pub fn members(records: &RecordsReader, by: UserId, room: RoomId, part: &Part) -> Result<Page<Member>, No> {
+pub fn members(
+    records: &RecordsReader,
+    by: UserId,
+    room: RoomId,
+    part: &PageRequest,
+) -> Result<Page<Member>, Denied> {
     may::role_of_member(records, room, by)?;
     let keyed = |row: Result<(UserId, Vec<u8>), StoreError>| -> Result<_, StoreError> {
         let (user, key) = row?;
@@ -123,7 +128,12 @@ pub fn member<T: Rows>(
 }
 
 /// Who is banned from a room.
-pub fn bans(records: &RecordsReader, by: UserId, room: RoomId, part: &Part) -> Result<Page<Ban>, No> {
+pub fn bans(
+    records: &RecordsReader,
+    by: UserId,
+    room: RoomId,
+    part: &PageRequest,
+) -> Result<Page<Ban>, Denied> {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let keyed = |row: Result<UserId, StoreError>| -> Result<_, StoreError> {
         let user = row?;
@@ -139,9 +149,9 @@ pub fn invites(
     records: &RecordsReader,
     by: UserId,
     room: RoomId,
-    part: &Part,
+    part: &PageRequest,
     key: &ServiceKey,
-) -> Result<Page<Invite>, No> {
+) -> Result<Page<Invite>, Denied> {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let keyed = |row: Result<InviteMade, StoreError>| -> Result<_, StoreError> {
         let made = row?;
@@ -164,7 +174,7 @@ pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
 }
 
 /// Where a list by keys begins.
-fn from(part: &Part) -> &[u8] {
+fn from(part: &PageRequest) -> &[u8] {
     part.from.as_ref().map_or(&[], |mark| &mark.0)
 }
 
@@ -177,7 +187,7 @@ fn page<T>(
     for row in rows {
         let (key, item) = row?;
         if items.len() == limit {
-            return Ok(Page { items, next: Some(Mark(key)) });
+            return Ok(Page { items, next: Some(PageToken(key)) });
         }
         items.extend(item);
     }

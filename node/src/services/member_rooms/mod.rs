@@ -15,45 +15,45 @@ use starling_protocol::{
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
     security_log::SecurityEvent,
-    service::{MemberRooms, NewInvite, NewRoom, Page, Part, Refusal, RoomChange},
+    service::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, Refusal, RoomChange},
 };
 
 use self::decisions::{Drafts, answer, decision, no_such_invite};
 use super::{
-    base::Base,
+    context::ServiceContext,
     render,
     service_keys::{ServiceKeyring, verify_invite},
 };
 use crate::{
     permissions::{
         no_such_room,
-        rooms::{No, known_room, role_of_member},
+        rooms::{Denied, known_room, role_of_member},
     },
     store::{RecordsReader, RecordsWriter, RoomReader, Store},
 };
 
 /// Implements [`MemberRooms`].
 pub struct MemberRoomsService {
-    base: Base,
+    base: ServiceContext,
     service_keys: ServiceKeyring,
 }
 
 impl MemberRoomsService {
     /// `service_keys` make and verify the codes of invites.
-    pub fn new(base: Base, service_keys: ServiceKeyring) -> Self {
+    pub fn new(base: ServiceContext, service_keys: ServiceKeyring) -> Self {
         Self { base, service_keys }
     }
 
     async fn ask<T: Send + 'static>(
         &self,
-        ask: impl Fn(&mut RoomReader) -> Result<T, No> + Send + Sync + 'static,
+        ask: impl Fn(&mut RoomReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
         self.base.ask(move |store: &Store| answer(ask(&mut store.room_reader()?))).await
     }
 
     async fn look<T: Send + 'static>(
         &self,
-        look: impl Fn(&RecordsReader) -> Result<T, No> + Send + Sync + 'static,
+        look: impl Fn(&RecordsReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
         self.base.ask(move |store: &Store| answer(look(&store.records()?))).await
     }
@@ -66,11 +66,11 @@ impl MemberRoomsService {
     }
 
     /// Also when the disk is full for users.
-    async fn take_away(
+    async fn commit_reclaiming(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
-        self.base.take_away(move |tables| decision(decide(&tables.records))).await.map(drop)
+        self.base.commit_reclaiming(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
@@ -95,11 +95,16 @@ impl MemberRooms for MemberRoomsService {
         self.room(by, room).await
     }
 
-    async fn mine(&self, user: UserId, part: Part) -> Result<Page<Room>, Refusal> {
+    async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal> {
         self.ask(move |reader| lists::mine(reader, user, &part)).await
     }
 
-    async fn public(&self, user: UserId, beginning: String, part: Part) -> Result<Page<Room>, Refusal> {
+    async fn public(
+        &self,
+        user: UserId,
+        beginning: String,
+        part: PageRequest,
+    ) -> Result<Page<Room>, Refusal> {
         self.ask(move |reader| Ok(lists::public(reader, user, &beginning, &part)?)).await
     }
 
@@ -119,7 +124,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::delete(records, room, by)).await
+        self.commit_reclaiming(move |records| decisions::delete(records, room, by)).await
     }
 
     async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
@@ -143,7 +148,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::leave(records, room, user)).await
+        self.commit_reclaiming(move |records| decisions::leave(records, room, user)).await
     }
 
     async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal> {
@@ -161,7 +166,7 @@ impl MemberRooms for MemberRoomsService {
         self.decide(move |records| decisions::set_notify_level(records, room, user, level)).await
     }
 
-    async fn members(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Member>, Refusal> {
+    async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal> {
         self.look(move |records| lists::members(records, by, room, &part)).await
     }
 
@@ -184,7 +189,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal> {
-        self.take_away(move |records| decisions::remove(records, room, by, user, ban)).await?;
+        self.commit_reclaiming(move |records| decisions::remove(records, room, by, user, ban)).await?;
         let removed = if ban { SecurityEvent::MemberBanned } else { SecurityEvent::MemberRemoved };
         if by != user {
             removed.by(by).to(user).room(room).record();
@@ -192,7 +197,7 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn bans(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Ban>, Refusal> {
+    async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal> {
         self.look(move |records| lists::bans(records, by, room, &part)).await
     }
 
@@ -202,7 +207,7 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn invites(&self, by: UserId, room: RoomId, part: Part) -> Result<Page<Invite>, Refusal> {
+    async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal> {
         let key = self.service_keys.current().await?;
         self.look(move |records| lists::invites(records, by, room, &part, &key)).await
     }
@@ -223,6 +228,6 @@ impl MemberRooms for MemberRoomsService {
         let revoke = move |records: &RecordsWriter<'_>| {
             decisions::revoke_invite(records, room, by, verify_invite(&keys, records, code)?)
         };
-        self.take_away(revoke).await
+        self.commit_reclaiming(revoke).await
     }
 }

@@ -11,7 +11,7 @@ use starling_protocol::{
 };
 use starling_web::{
     objects::Room,
-    service::{NewRoom, Page, Part, Refusal},
+    service::{NewRoom, Page, PageRequest, Refusal},
 };
 
 use super::{
@@ -55,7 +55,7 @@ impl Node {
         self.write(EventDraft::new(Scope::user(user), ReadMarked { room: ROOM, pos, seen }));
     }
 
-    fn mine(&self, user: UserId, part: &Part) -> Page<Room> {
+    fn mine(&self, user: UserId, part: &PageRequest) -> Page<Room> {
         answer(lists::mine(&mut self.store.room_reader().unwrap(), user, part)).unwrap().unwrap()
     }
 
@@ -65,7 +65,7 @@ impl Node {
 
     fn public(&self, user: UserId, beginning: &str, limit: usize) -> Vec<String> {
         let mut reader = self.store.room_reader().unwrap();
-        let mut part = Part { from: None, limit };
+        let mut part = PageRequest { from: None, limit };
         let mut names = Vec::new();
         loop {
             let page = lists::public(&mut reader, user, beginning, &part).unwrap();
@@ -85,8 +85,8 @@ impl Node {
     }
 }
 
-fn all() -> Part {
-    Part { from: None, limit: 200 }
+fn all() -> PageRequest {
+    PageRequest { from: None, limit: 200 }
 }
 
 fn made(n: u8, max_uses: Option<u32>, expires_ms: Option<u64>) -> InviteMade {
@@ -211,16 +211,16 @@ fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
     assert_eq!(node.ids(ANN), [third.clone(), other.clone(), room.clone()]);
     node.say(ANN, 1, "x");
     assert_eq!(node.ids(ANN), [room.clone(), third.clone(), other.clone()]);
-    let first = node.mine(ANN, &Part { from: None, limit: 1 });
+    let first = node.mine(ANN, &PageRequest { from: None, limit: 1 });
     assert_eq!(first.items[0].id, room);
     // The last becomes the first, and one more is there: who turns the page misses nothing, and sees nothing twice.
     node.post(ANN, OTHER_ROOM, &new(2, "x")).unwrap();
     node.open(ANN, 10, "fourth", Visibility::Private);
-    let second = node.mine(ANN, &Part { from: first.next, limit: 1 });
+    let second = node.mine(ANN, &PageRequest { from: first.next, limit: 1 });
     assert_eq!(second.items[0].id, third);
-    let last = node.mine(ANN, &Part { from: second.next, limit: 1 });
+    let last = node.mine(ANN, &PageRequest { from: second.next, limit: 1 });
     assert_eq!((last.items[0].id.clone(), last.next), (other, None));
-    let foreign = Part { from: Some(starling_web::service::Mark(vec![1, 2, 3])), limit: 1 };
+    let foreign = PageRequest { from: Some(starling_web::service::PageToken(vec![1, 2, 3])), limit: 1 };
     let refused = answer(lists::mine(&mut node.store.room_reader().unwrap(), ANN, &foreign)).unwrap();
     assert_eq!(code_of(refused), Some(ErrorCode::BadRequest));
 }

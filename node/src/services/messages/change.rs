@@ -118,9 +118,9 @@ pub fn react(
     if on && let Some(detail) = has_no_place(tables, room, key, (user, emoji, last.is_none()))? {
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
-    let floor = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
+    let min_hlc = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
     let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
-    Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(floor)]))
+    Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(min_hlc)]))
 }
 
 /// Why a message does not take another reaction, if it does not. What was taken back counts where a reaction is new, for

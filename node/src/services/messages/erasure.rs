@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     disk_space::DiskSpace,
-    services::base::Base,
+    services::context::ServiceContext,
     store::{Op, OpResult, RecordsReader, SCRUB_STEP_BYTES, Store},
-    supervisor::Part,
+    supervisor::SupervisedTask,
 };
 
 /// How often it looks whether there is something, while there are commits; after a refusal, when it tries again.
@@ -34,7 +34,7 @@ pub struct Scrubbing {
 
 /// The part that erases.
 pub struct Erasure {
-    base: Base,
+    base: ServiceContext,
     lanes: Arc<Lanes>,
     scrubbing: Scrubbing,
     /// When to scrub, if something was erased.
@@ -43,7 +43,7 @@ pub struct Erasure {
 
 impl Erasure {
     /// What a start could not finish goes on at once.
-    pub fn new(base: Base, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
+    pub fn new(base: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
         Self { base, lanes, scrubbing, due: Some(Instant::now()) }
     }
 
@@ -90,7 +90,7 @@ impl Erasure {
     }
 }
 
-impl Part for Erasure {
+impl SupervisedTask for Erasure {
     fn name(&self) -> &'static str {
         "erasure"
     }
@@ -100,7 +100,7 @@ impl Part for Erasure {
         loop {
             commits.mark_unchanged();
             if self.base.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
-                while self.base.writer.commit_for_nobody(Op::Erase).await
+                while self.base.writer.commit_internal(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}
             } else {

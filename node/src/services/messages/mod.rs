@@ -22,7 +22,7 @@ use starling_web::{
 };
 
 pub use self::erasure::{Erasure, Scrubbing};
-use super::{base::Base, render};
+use super::{context::ServiceContext, render};
 use crate::{
     permissions::{may_see, no_such_message},
     store::Store,
@@ -31,7 +31,7 @@ use crate::{
 /// Implements [`Messages`].
 pub struct MessagesService {
     /// What it stands on.
-    pub base: Base,
+    pub base: ServiceContext,
 }
 
 #[async_trait]
@@ -78,7 +78,7 @@ impl Messages for MessagesService {
     }
 
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
-        self.base.take_away(move |tables| change::delete(tables, user, id)).await?;
+        self.base.commit_reclaiming(move |tables| change::delete(tables, user, id)).await?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::mentions;
 use crate::{
     permissions::{may_post, no_such_message},
-    services::{base::Base, render},
+    services::{context::ServiceContext, render},
     store::{Store, StoreError},
 };
 
@@ -47,13 +47,13 @@ pub fn prepare(
         reply_to: message.reply_to,
         ..MessagePosted::new(message.id, sender, message.text.clone())
     };
-    let post = Post { room, message: posted, floor: last.max(Some(message.after)) };
+    let post = Post { room, message: posted, min_hlc: last.max(Some(message.after)) };
     Ok(Ok(Prepared { post, key, known: reader.state(key)?.is_some() }))
 }
 
 /// Posts, waits for the outcome, and shows what came of it.
 pub async fn post(
-    base: &Base,
+    base: &ServiceContext,
     user: UserId,
     room: RoomId,
     message: NewMessage,

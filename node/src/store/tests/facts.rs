@@ -71,7 +71,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
             }
             _ => {}
         }
-        let event = Event::new(pos.origin, pos.seq, pos.hlc, EventDraft { scope, body, floor: None });
+        let event = Event::new(pos.origin, pos.seq, pos.hlc, EventDraft { scope, body, min_hlc: None });
         logs[usize::from(pos.origin.node.0[0] - 2)].push(event);
     }
     logs

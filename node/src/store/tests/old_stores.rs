@@ -46,7 +46,7 @@ fn old_stubs_lose_what_was_left_in_them() {
     let (digest, stub) = (store.snapshot().unwrap().scopes, logged(&store, ELSEWHERE, 1));
     drop(committer);
     let old = EventBody::MessagePosted(MessagePosted { text: None, ..posted.clone() });
-    let draft = EventDraft { scope: Scope::room(ROOM), body: old, floor: None };
+    let draft = EventDraft { scope: Scope::room(ROOM), body: old, min_hlc: None };
     as_left_by_version_4(&store, &Event::new(ELSEWHERE, 1, Hlc(20), draft.clone()));
     // The head is the deletion, as before.
     let transaction = store.db.begin_write().unwrap();

@@ -88,7 +88,7 @@ async fn names_contested_while_a_split_heals_are_given_once() {
         "abcd".chars().map(|prefix| tokio::spawn(contest(nodes, prefix, Arc::clone(&stop)))).collect();
     cluster.isolate(0);
     for node in [0, 1] {
-        cluster.in_step(node, 0).await;
+        cluster.in_sync(node, 0).await;
     }
     cluster.rejoin(0);
     cluster.linked().await;
@@ -129,7 +129,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     let room = room.json()["id"].as_str().expect("it was made").to_owned();
     cluster.isolate(0);
     for node in [0, 1] {
-        cluster.in_step(node, 0).await;
+        cluster.in_sync(node, 0).await;
     }
     let passwords = ["password of one", "password of other"];
     let (mut people, mut sockets) = (Vec::new(), Vec::new());

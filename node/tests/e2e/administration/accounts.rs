@@ -140,7 +140,7 @@ async fn what_the_other_side_of_a_split_let_in_is_not_revived() {
     let admin = administrator(&cluster[0], "root").await;
     let bob = Account::register(a, "bob").await;
     cluster.isolate(0);
-    cluster.in_step(0, 0).await;
+    cluster.in_sync(0, 0).await;
     let target = format!("/admin/users/{}", bob.id);
     let flag = async |disabled: bool| {
         admin.call(a, "PATCH", &target, Some(json!({"disabled": disabled}))).await.status

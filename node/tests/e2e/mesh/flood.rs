@@ -12,7 +12,7 @@ use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Endpoint, UdpPoller};
 use starling_node::cluster::{self, ClusterKeys};
 use starling_node::config::{Config, Flags};
-use starling_node::machine::{Machine, ThisMachine};
+use starling_node::environment::{Environment, ThisMachine};
 use starling_protocol::NodeId;
 use tokio::sync::watch;
 
@@ -56,7 +56,7 @@ fn stranger(secret: &str) -> Endpoint {
     let flags = Flags::try_parse_from(["starling", "--cluster-secret", secret]).unwrap();
     let secret = Config::resolve(flags.serve).unwrap().cluster.unwrap().secret;
     let keys = ClusterKeys::derive(&secret).unwrap();
-    let machine: Arc<dyn Machine> = Arc::new(ThisMachine);
+    let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
     let socket = Arc::new(Deaf(machine.bind_udp(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()));
     cluster::open(&machine, socket, &keys, NodeId([9; 16])).unwrap()
 }
@@ -87,7 +87,7 @@ async fn a_flood_of_initials_keeps_no_node_from_joining() {
     newcomer.start();
     eventually(JOINS_WITHIN, "the newcomer is linked", async || {
         let metrics = http::get(newcomer.http, "/metrics").await.map_err(|error| error.to_string())?.text();
-        let in_sync = |line: &&str| line.starts_with("starling_peer_in_step{") && line.ends_with(" 1");
+        let in_sync = |line: &&str| line.starts_with("starling_peer_in_sync{") && line.ends_with(" 1");
         same(&metrics.lines().filter(in_sync).count(), &1)
     })
     .await;

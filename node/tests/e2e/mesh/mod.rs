@@ -97,7 +97,7 @@ async fn one_missing_link_shows_and_gives_no_name_twice() {
         harness::eventually(harness::PATIENCE, "the pair without a link is named", async || {
             let status = node.status()?;
             let in_sync = status["peers"].as_array().is_some_and(|peers| {
-                peers.iter().all(|peer| peer["linked"] == peer["in_step"])
+                peers.iter().all(|peer| peer["linked"] == peer["in_sync"])
                     && peers.iter().any(|peer| peer["linked"] == true)
             });
             let pairs = status["unlinked_pairs"].as_array().map_or(0, Vec::len);

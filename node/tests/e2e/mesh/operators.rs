@@ -130,7 +130,7 @@ async fn a_lost_peer_is_a_warning_and_a_series_at_0() {
         values.sort();
         values
     };
-    assert_eq!((series("starling_peer_linked{"), series("starling_peer_in_step{")), {
+    assert_eq!((series("starling_peer_linked{"), series("starling_peer_in_sync{")), {
         let both = vec!["0".to_owned(), "1".to_owned()];
         (both.clone(), both)
     });

@@ -225,7 +225,7 @@ impl Scenario {
             std::thread::sleep(LOOK_EVERY);
         }
         let in_sync = Instant::now();
-        while let Err(lacking) = self.all("in_step") {
+        while let Err(lacking) = self.all("in_sync") {
             assert!(in_sync.elapsed() < IN_SYNC_WITHIN, "not in sync within {IN_SYNC_WITHIN:?}: {lacking}");
             std::thread::sleep(LOOK_EVERY);
         }

@@ -93,7 +93,7 @@ async fn a_message_and_what_is_done_to_it_show_alike_on_all_nodes() {
     for n in 0..7 {
         carol.does([a, b, c][n % 3], "POST", &messages, &json!({ "body": format!("{n}") }), 201).await;
     }
-    // Writes are on every node in step when they are answered.
+    // Writes are on every node in sync when they are answered.
     let edited = format!("/api/v1/messages/{answer}");
     ann.does(b, "PATCH", &edited, &json!({ "body": "Here!" }), 200).await;
     let thumb = format!("{edited}/reactions/%F0%9F%91%8D");

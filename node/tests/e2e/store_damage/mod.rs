@@ -58,7 +58,7 @@ impl Template {
             let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
             let id = MessageId::from_u128(n + 1);
             let posted = MessagePosted::new(id, Sender::User(user), text.expect("a text"));
-            Op::Post { room, posted, floor: None }
+            Op::Post { room, posted, min_hlc: None }
         };
         for begin in (0..messages).step_by(250) {
             let posts: Vec<_> = (begin..messages.min(begin + 250)).map(post).collect();

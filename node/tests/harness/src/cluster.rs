@@ -11,8 +11,8 @@ use super::{eventually, http};
 
 /// Discovery, dialling and the first exchange of vectors, on a machine that does other things too.
 const LINKED: Duration = Duration::from_secs(15);
-/// The gauge that says of each peer whether it is in step.
-const IN_STEP: &str = "starling_peer_in_step";
+/// The gauge that says of each peer whether it is in sync.
+const IN_SYNC: &str = "starling_peer_in_sync";
 
 pub struct Cluster {
     pub nodes: Vec<Node>,
@@ -21,7 +21,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts `count` nodes and waits until each is ready and in step with all others.
+    /// Starts `count` nodes and waits until each is ready and in sync with all others.
     pub async fn start(count: usize) -> Self {
         Self::start_seeded(count, 0).await
     }
@@ -41,7 +41,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts the first so many of the prepared nodes and waits until they are ready and in step with each other.
+    /// Starts the first so many of the prepared nodes and waits until they are ready and in sync with each other.
     pub async fn start_first(&mut self, count: usize) {
         for node in &mut self.nodes[..count] {
             node.start();
@@ -71,20 +71,20 @@ impl Cluster {
         Self { nodes, network, secret }
     }
 
-    /// Waits until all running nodes say that they are in step with all others that run.
+    /// Waits until all running nodes say that they are in sync with all others that run.
     pub async fn linked(&self) {
         let running: Vec<_> = (0..self.nodes.len()).filter(|&node| self[node].is_running()).collect();
         for node in &running {
-            self.in_step(*node, running.len() - 1).await;
+            self.in_sync(*node, running.len() - 1).await;
         }
     }
 
-    /// Waits until a node says that it is in step with so many peers.
-    pub async fn in_step(&self, node: usize, peers: usize) {
+    /// Waits until a node says that it is in sync with so many peers.
+    pub async fn in_sync(&self, node: usize, peers: usize) {
         let node = &self[node];
-        eventually(LINKED, &format!("{} is in step with {peers} peers", node.name), async || {
+        eventually(LINKED, &format!("{} is in sync with {peers} peers", node.name), async || {
             let metrics = http::get(node.http, "/metrics").await.map_err(|error| error.to_string())?;
-            super::same(&ones(&metrics.text(), IN_STEP), &peers)
+            super::same(&ones(&metrics.text(), IN_SYNC), &peers)
         })
         .await;
     }

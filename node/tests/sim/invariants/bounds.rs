@@ -1,6 +1,6 @@
 //! Promise 8: queues are bounded: the writer's, and all that the replica keeps.
 
-use starling_protocol::replica::Kept;
+use starling_protocol::replica::QueueSizes;
 
 use crate::{world::World, writer::INBOX_MAX};
 
@@ -9,7 +9,7 @@ const RECENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub fn check(world: &World, node: usize) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
-    let Kept { links, wants, barrier, recent_bytes } = run.replica.kept();
+    let QueueSizes { links, wants, barrier, recent_bytes } = run.replica.kept();
     let too_many = [
         ("requests", run.inbox.len(), INBOX_MAX),
         ("links", links, world.nodes.len() - 1),

@@ -6,13 +6,13 @@ pub mod bounds;
 pub mod copies;
 pub mod cursor;
 pub mod digests;
-mod meaning;
 mod names;
 mod no_duplicate;
 mod one_order;
 pub mod progress;
 pub mod promised;
 pub mod read_your_writes;
+mod reference_model;
 mod resume;
 pub mod sequence;
 mod views;
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use starling_protocol::{RoomId, frame::client::ListedMessage};
 
-use crate::{plants::Plant, world::World};
+use crate::{mutants::Mutant, world::World};
 
 /// What each node lists in each room, oldest first.
 pub struct Listings(BTreeMap<(usize, RoomId), Vec<ListedMessage>>);
@@ -34,7 +34,7 @@ impl Listings {
             for &room in &world.rooms {
                 let page = store.page(room, None, usize::MAX, None).expect("the store reads");
                 let mut messages: Vec<_> = page.messages.into_iter().rev().collect();
-                if world.plant == Some(Plant::UnstableTieBreak) {
+                if world.mutant == Some(Mutant::UnstableTieBreak) {
                     messages.sort_by_key(|message| {
                         let came = world.arrivals.iter().position(|&come| come == (node, message.pos));
                         (message.pos.hlc, came)
@@ -67,7 +67,7 @@ pub fn check(world: &mut World) -> Result<(), String> {
     sequence::check(world)?;
     promised::check(world)?;
     names::check(world)?;
-    meaning::check(world)?;
+    reference_model::check(world)?;
     digests::check(world)?;
     views::check(world)
 }

@@ -27,7 +27,7 @@ fn waiting(world: &World) -> Option<String> {
         return Some(format!("client {} waits", client.number));
     }
     let Some(early) = world.people.early else {
-        return Some("not every node has every other one in step".to_owned());
+        return Some("not every node has every other one in sync".to_owned());
     };
     if world.people.attempts[early..].iter().any(|attempt| attempt.answer.is_none()) {
         return Some("somebody is not told whether a name is his".to_owned());

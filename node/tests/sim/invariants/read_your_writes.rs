@@ -1,5 +1,5 @@
-//! Promise 6: when a room's maker is answered, every peer in step has it; and whoever is told that there is no room is
-//! told so by a node that had caught up with its peers in step.
+//! Promise 6: when a room's maker is answered, every peer in sync has it; and whoever is told that there is no room is
+//! told so by a node that had caught up with its peers in sync.
 
 use starling_protocol::Pos;
 
@@ -17,10 +17,10 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
     if world.now >= since + METADATA_WAIT_MS {
         return Ok(());
     }
-    for (id, _, in_step) in run.replica.lag(world.now) {
+    for (id, _, in_sync) in run.replica.lag(world.now) {
         let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
-        if in_step && !copies::holds(world, node, peer, pos) {
-            return Err(format!("node {node} answers before node {peer}, which is in step, has it"));
+        if in_sync && !copies::holds(world, node, peer, pos) {
+            return Err(format!("node {node} answers before node {peer}, which is in sync, has it"));
         }
     }
     Ok(())

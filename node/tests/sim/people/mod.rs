@@ -1,8 +1,8 @@
 //! People: they claim names, and those whose name is sure make contacts, block, open rooms, write there, and delete
 //! what they made. What may be is decided by the product's own decisions; what was answered must hold in the end.
 
+mod intents;
 mod names;
-mod wishes;
 
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::{Op, OpResult};
@@ -14,7 +14,7 @@ use starling_protocol::{
 pub use self::names::{Answer, Attempt};
 use crate::{
     invariants::read_your_writes,
-    plants::Plant,
+    mutants::Mutant,
     rooms::METADATA_WAIT_MS,
     world::{Event, World},
     writer::{Owed, Request},
@@ -115,7 +115,7 @@ impl World {
                 let token = run.token();
                 run.owed.insert(token, Owed::Act { pos, since: self.now });
                 let Pos { origin, seq, .. } = pos;
-                let until = Until::InStep;
+                let until = Until::InSync;
                 let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
                 self.feed(node, Input::Await(waiter));
             }
@@ -150,7 +150,7 @@ impl World {
     /// Whether something that was deleted is still in a node's log.
     pub fn has_to_erase(&self, node: usize) -> bool {
         let run = self.nodes[node].run.as_ref();
-        run.filter(|_| self.plant != Some(Plant::ErasureForgotten)).is_some_and(|run| {
+        run.filter(|_| self.mutant != Some(Mutant::ErasureForgotten)).is_some_and(|run| {
             let records = run.store.records().expect("the store reads");
             records.has_to_erase().expect("the store reads")
         })

@@ -11,8 +11,8 @@ use starling_protocol::{
 
 use super::{Promise, Wish};
 use crate::{
+    mutants::Mutant,
     node::Space,
-    plants::Plant,
     world::World,
     writer::{Owed, Request},
 };
@@ -97,7 +97,7 @@ impl World {
         self.people.early = Some(early).filter(|&early| early < self.people.attempts.len());
     }
 
-    /// Whether nothing is broken, and every node has every other one in step.
+    /// Whether nothing is broken, and every node has every other one in sync.
     fn is_well(&self) -> bool {
         let members = self.members();
         let is_well = |&node: &usize| {
@@ -107,9 +107,9 @@ impl World {
             // Each calls the other in sync.
             let run = machine.run.as_ref();
             let counted = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
-            let in_step: Vec<_> = self.peers_in_step(node).map(|(peer, _)| peer).collect();
+            let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
             let is_linked = members.iter().all(|peer| {
-                *peer == node || in_step.contains(peer) && counted.contains(&self.nodes[*peer].id)
+                *peer == node || in_sync.contains(peer) && counted.contains(&self.nodes[*peer].id)
             });
             machine.serves(self.now) && is_free && has_space && is_linked
         };
@@ -131,7 +131,7 @@ impl World {
         attempt.claim = Some(claim);
         let (since, waited_for) = (attempt.since, attempt.waited_for.clone());
         let Some(run) = self.nodes[node].run.as_mut() else { return };
-        if self.plant == Some(Plant::NameGivenUnconfirmed) {
+        if self.mutant == Some(Mutant::NameGivenUnconfirmed) {
             return self.claimed(node, number, ClaimOutcome::Held(waited_for));
         }
         let token = run.token();
@@ -148,7 +148,7 @@ impl World {
         let attempt = &mut self.people.attempts[number];
         let claim = attempt.claim.expect("it was committed");
         let records = run.store.records().expect("the store reads");
-        let wins = if self.plant == Some(Plant::ClaimOneSided) {
+        let wins = if self.mutant == Some(Mutant::ClaimOneSided) {
             let claims = records.claims(&attempt.name).expect("the store reads");
             claims.first().is_some_and(|&(first, _)| first == claim)
         } else {
@@ -196,7 +196,7 @@ impl World {
             let copies = run.replica.copies(claim.origin, claim.seq);
             self.coverage.names += 1;
             self.people.promises.push(Promise { pos: claim, copies, forgiven: false });
-        } else if self.plant != Some(Plant::ClaimNotWithdrawn) {
+        } else if self.mutant != Some(Mutant::ClaimNotWithdrawn) {
             let (scope, username) = (Scope::user(attempt.user), attempt.name.clone());
             self.coverage.withdrawals += 1;
             let withdrawn = EventDraft::new(scope, ClaimWithdrawn { username, claim });

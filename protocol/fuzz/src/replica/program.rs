@@ -14,7 +14,7 @@ pub const fn origin(n: u8) -> OriginId {
 
 pub fn event(origin: OriginId, seq: u64) -> Bytes {
     let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
-    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, floor: None };
+    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, min_hlc: None };
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
@@ -108,8 +108,8 @@ impl Program<'_> {
                 let (rose, flags) = (self.entries()?, self.byte()?);
                 let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
                 let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
-                let (in_step, stalled) = (flags & 1 != 0, flags & 8 != 0);
-                ReplicaFrame::Confirm(Confirm { rose, own_head, in_step, stalled, wall_ms })
+                let (in_sync, stalled) = (flags & 1 != 0, flags & 8 != 0);
+                ReplicaFrame::Confirm(Confirm { rose, own_head, in_sync, stalled, wall_ms })
             }
             2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
             3 => ReplicaFrame::Push(self.events()?),

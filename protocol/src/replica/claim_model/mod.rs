@@ -160,7 +160,7 @@ impl Model {
                 self.full_at = Some(self.now);
             }
             Happening::Stall(node, stalled) => {
-                self.feed(node, Input::Own { wall_ms: self.now, stalled });
+                self.feed(node, Input::LocalStatus { wall_ms: self.now, stalled });
             }
             Happening::Posts(node, count) => self.post(node, count),
             Happening::Begin { node, name, is_last } => self.begin(node, name, is_last),
@@ -197,7 +197,7 @@ impl Model {
             return;
         }
         match &mut frame {
-            ReplicaFrame::Confirm(confirm) if self.is(Mutant::OneSided) => confirm.in_step = true,
+            ReplicaFrame::Confirm(confirm) if self.is(Mutant::OneSided) => confirm.in_sync = true,
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => answer.counts_claimer = true,
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
                 let by = answer.passed_from.unwrap_or(self.nodes[from].origin.node);

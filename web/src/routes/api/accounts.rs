@@ -24,12 +24,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     security_log::SecurityEvent,
-    service::{Client, Door, Refusal, Registration, Secret},
+    service::{Client, Refusal, Registration, RegistrationSource, Secret},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(register))
         .routes(routes!(login))
@@ -61,7 +61,7 @@ pub struct Register {
 }
 
 /// What somebody asks who wants an account.
-pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Problem> {
+pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
     let password = invalid.check("password", web.accounts.judge_password(&body.password, &body.username));
@@ -75,7 +75,7 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     else {
         return Err(invalid.into());
     };
-    let door = Door::Public(invite);
+    let door = RegistrationSource::Public(invite);
     Ok(Registration { username, password: Secret(body.password), display_name, door })
 }
 
@@ -91,7 +91,7 @@ pub fn parse_registration(web: &Web, body: Register) -> Result<Registration, Pro
     ),
 )]
 async fn register(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Register>,
@@ -104,7 +104,7 @@ async fn register(
 
 /// Counts a login under its address and the account that is meant; a right one forgives what was wrong before, from there.
 pub async fn limited<T>(
-    web: &Web,
+    web: &AppState,
     address: ClientAddress,
     name: &str,
     login: impl Future<Output = Result<T, Refusal>>,
@@ -168,7 +168,7 @@ struct Login {
     ),
 )]
 async fn login(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Login>,
@@ -197,7 +197,7 @@ struct Refresh {
     ),
 )]
 async fn refresh(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Json(body): Json<Refresh>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
     let logged_in = web.accounts.refresh(&body.refresh_token).await?;
@@ -221,7 +221,7 @@ struct Logout {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn logout(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Logout>,
 ) -> Result<StatusCode, Problem> {
@@ -235,11 +235,16 @@ mod tests {
     use crate::{drain::Drain, lane::Lanes, metrics::WebMetrics, session::tests::support};
 
     /// A login under the name `ann`, which is right for somebody who is shown so, or wrong.
-    async fn login(web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+    async fn login(web: &AppState, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
         login_as(" Ann", web, from, right_for).await
     }
 
-    async fn login_as(typed: &str, web: &Web, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
+    async fn login_as(
+        typed: &str,
+        web: &AppState,
+        from: u8,
+        right_for: Option<&str>,
+    ) -> Result<(), ErrorCode> {
         let address = ClientAddress([192, 0, 2, from].into());
         let result = right_for.map(|username| Me {
             id: String::new(),
@@ -253,7 +258,7 @@ mod tests {
         limited(web, address, typed, async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
     }
 
-    fn web() -> Arc<Web> {
+    fn web() -> Arc<AppState> {
         let lanes = Arc::new(Lanes::new(support::point(0)));
         support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }

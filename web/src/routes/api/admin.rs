@@ -16,12 +16,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{Web, site::Site},
+    routes::{AppState, site::Site},
     service::UserFlags,
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(users))
         .routes(routes!(change))
@@ -53,7 +53,7 @@ struct Users {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn users(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Query(query): Query<Users>,
 ) -> Result<Json<List<ManagedUser>>, Problem> {
@@ -92,7 +92,7 @@ struct ManagedUserChange {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedUserChange>,
@@ -119,7 +119,7 @@ struct ManagedRoomChange {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn give_owner(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedRoomChange>,
@@ -149,7 +149,7 @@ struct ResetLink {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn reset_link(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     site: Site,

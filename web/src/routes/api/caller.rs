@@ -14,7 +14,7 @@ use starling_protocol::ErrorCode;
 use crate::{
     guard::{ClientAddress, Quota},
     problem::Problem,
-    routes::Web,
+    routes::AppState,
     security_log::RequestContext,
     service::{Credentials, Identity, Refusal},
 };
@@ -35,7 +35,7 @@ pub struct Caller(pub Identity);
 struct Asked(Result<Option<Identity>, Refusal>);
 
 /// Puts who asks into the request's extensions.
-pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+pub async fn recognise(State(web): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
     let asked = identity(&web, request.method(), request.headers()).await;
     if let Ok(Some(identity)) = &asked {
         RequestContext::set_user(identity.user);
@@ -56,7 +56,11 @@ pub async fn recognise(State(web): State<Arc<Web>>, mut request: Request, next: 
 }
 
 /// Who asks, if the request brings credentials: a token, or the cookie.
-pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+pub async fn identity(
+    web: &AppState,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Identity>, Refusal> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(bearer);
         let refusal = || Refusal::new(ErrorCode::Unauthenticated, "Authorization must be 'Bearer TOKEN'");
@@ -78,7 +82,7 @@ pub async fn identity(web: &Web, method: &Method, headers: &HeaderMap) -> Result
 
 /// Whose session cookie a request brings: of several the first that is good. Some may be left over, or come from another
 /// server of this host.
-pub async fn by_cookie(web: &Web, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+pub async fn by_cookie(web: &AppState, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
     let mut refused: Option<Refusal> = None;
     for cookie in cookies(headers, web.guard.https) {
         match web.authentication.identify(Credentials::Cookie(cookie)).await {
@@ -150,7 +154,7 @@ mod tests {
     /// Promise: no cookie of another server on this host logs a browser out, whatever is in it and wherever it stands.
     #[test]
     fn all_cookies_of_our_names_are_found_among_whatever_else_there_is() {
-        let brought = |lines: &[&[u8]]| {
+        let resume_point = |lines: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for line in lines {
                 headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
@@ -169,7 +173,7 @@ mod tests {
                 "1 2 3 4"),
             (&[], ""),
         ] {
-            assert_eq!(brought(lines), found);
+            assert_eq!(resume_point(lines), found);
         }
     }
 }

@@ -27,12 +27,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{ContactAct, Identity},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
         .routes(routes!(list_contacts, ask_contact))
@@ -123,7 +123,7 @@ struct SearchPeople {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn search_people(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Query(query): Query<SearchPeople>,
 ) -> Result<Json<List<User>>, Problem> {
@@ -161,7 +161,7 @@ struct ListContacts {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_contacts(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Query(query): Query<ListContacts>,
 ) -> Result<Json<List<Contact>>, Problem> {
@@ -193,7 +193,7 @@ struct AskContact {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn ask_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Json(AskContact { username }): Json<AskContact>,
 ) -> Result<(StatusCode, Json<Contact>), Problem> {
@@ -216,7 +216,7 @@ struct Somebody {
     user_id: String,
 }
 
-async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<Json<Contact>, Problem> {
+async fn act(web: &AppState, caller: Caller, act: ContactAct, other: &str) -> Result<Json<Contact>, Problem> {
     let other = somebody_else(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
     Ok(Json(web.contacts.act(caller.0.user, act, other).await?))
 }
@@ -229,7 +229,7 @@ async fn act(web: &Web, caller: Caller, act: ContactAct, other: &str) -> Result<
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn accept_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -244,7 +244,7 @@ async fn accept_contact(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn decline_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -262,7 +262,7 @@ async fn decline_contact(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn block(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -280,7 +280,7 @@ async fn block(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn unblock(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
@@ -297,7 +297,7 @@ async fn unblock(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_contact(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<StatusCode, Problem> {
@@ -326,7 +326,7 @@ struct OpenDirectRoom {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn open_direct_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     caller: Caller,
     Json(OpenDirectRoom { user_id }): Json<OpenDirectRoom>,
 ) -> Result<Response, Problem> {

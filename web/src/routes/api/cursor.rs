@@ -13,14 +13,14 @@ use axum::{
 use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId};
 
 use crate::{
-    routes::Web,
+    routes::AppState,
     service::{CaughtUp, Identity, Refusal},
 };
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
 
-/// Around all of `/api/v1`, inside of what finds out who asks.
-pub async fn carry(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+/// UserContext all of `/api/v1`, inside of what finds out who asks.
+pub async fn carry(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let asker = request.extensions().get().map(|identity: &Identity| identity.user);
     let mut response = match wait(&web, request.headers()).await {
         Ok(()) => next.run(request).await,
@@ -40,8 +40,8 @@ pub struct For(pub UserId);
 
 /// What the request's cursor covers is waited for. Beyond a split, the answer is of what is here; it is refused only where
 /// a node that is reached would know better.
-pub async fn wait(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(cursor) = brought(web, headers) else { return Ok(()) };
+pub async fn wait(web: &AppState, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(cursor) = resume_point(web, headers) else { return Ok(()) };
     match web.rooms.catch_up(&cursor.vector).await {
         CaughtUp::All | CaughtUp::NobodyHasIt => Ok(()),
         CaughtUp::TooSlow => {
@@ -52,12 +52,12 @@ pub async fn wait(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The cursor of a request, if it brings one that can be read here.
-pub fn brought(web: &Web, headers: &HeaderMap) -> Option<Cursor> {
+pub fn resume_point(web: &AppState, headers: &HeaderMap) -> Option<Cursor> {
     web.rooms.open(headers.get(NAME)?.to_str().ok()?).ok()
 }
 
 /// The node's cursor as of now, sealed for a user.
-fn own(web: &Web, user: UserId) -> Option<HeaderValue> {
+fn own(web: &AppState, user: UserId) -> Option<HeaderValue> {
     let sealed = web.rooms.seal(CursorOwner::User(user), &web.lanes.commit_point(), Hlc::default());
     HeaderValue::try_from(sealed.text).ok()
 }

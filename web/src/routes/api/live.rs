@@ -19,11 +19,11 @@ use crate::{
     },
     problem::Problem,
     routes::{
-        Web,
+        AppState,
         socket::{Upgrade, parse_pos},
     },
     session::{
-        Brought,
+        ResumePoint,
         account::{self, Account},
     },
 };
@@ -32,13 +32,13 @@ use crate::{
 const PROTOCOL: &str = "starling.v1";
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(live))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Live {
+struct LiveQuery {
     /// The last cursor received: brings what was missed.
     cursor: Option<String>,
     /// The `pos` of the last message shown or acked: posts are stamped above it.
@@ -59,7 +59,7 @@ struct Live {
 /// Client to server: `send {id, room_id, body, reply_to?}`, `typing {room_id}`, `read {room_id, message_id}`, `ping`.
 /// A frame over 128 KiB closes with 1009.
 #[utoipa::path(
-    get, path = "/api/v1/live", tag = tag::LIVE, params(Live),
+    get, path = "/api/v1/live", tag = tag::LIVE, params(LiveQuery),
     responses(
         (status = 101, description = "The connection speaks WebSocket from here on."),
         Refuses<(BadRequest, Forbidden, RateLimited, Draining, StorageFull)>,
@@ -67,25 +67,27 @@ struct Live {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn live(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(identity): Caller,
-    Query(query): Query<Live>,
+    Query(query): Query<LiveQuery>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
-    let brought = match query.cursor {
-        None => Brought::Nothing,
+    let resume_point = match query.cursor {
+        None => ResumePoint::Nothing,
         Some(text) => match web.rooms.open(&text) {
-            Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => Brought::Cursor(cursor, text),
-            Ok(_) => Brought::Unreadable(CursorError::Unreadable),
-            Err(error) => Brought::Unreadable(error),
+            Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => {
+                ResumePoint::Cursor(cursor, text)
+            }
+            Ok(_) => ResumePoint::Unreadable(CursorError::Unreadable),
+            Err(error) => ResumePoint::Unreadable(error),
         },
     };
     let admitted = match upgrade.admit(&web) {
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let account = Account { identity, client: admitted.client(), brought, after };
+    let account = Account { identity, client: admitted.client(), resume_point, after };
     let session = async move |socket| account::run(web, account, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -21,11 +21,11 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Identity, ProfileChange, Refusal, Secret, SettingsChange},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(me, change_me, delete_me))
         .routes(routes!(change_password))
@@ -43,7 +43,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
     responses((status = 200, description = "Oneself.", body = Me)),
     security(("bearer" = []), ("cookie" = [])),
 )]
-async fn me(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+async fn me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
     Ok(Json(web.accounts.me(who).await?))
 }
 
@@ -72,7 +72,7 @@ struct ChangeMe {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_me(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangeMe>,
 ) -> Result<Json<Me>, Problem> {
@@ -102,7 +102,7 @@ struct DeleteMe {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn delete_me(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<DeleteMe>,
 ) -> Result<StatusCode, Problem> {
@@ -112,7 +112,7 @@ async fn delete_me(
 
 /// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
 pub async fn guessed<T>(
-    web: &Web,
+    web: &AppState,
     who: Identity,
     act: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
@@ -149,7 +149,7 @@ struct ChangePassword {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_password(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
@@ -170,7 +170,10 @@ async fn change_password(
     responses((status = 200, description = "The settings.", body = Settings)),
     security(("bearer" = []), ("cookie" = [])),
 )]
-async fn get_settings(State(web): State<Arc<Web>>, Caller(who): Caller) -> Result<Json<Settings>, Problem> {
+async fn get_settings(
+    State(web): State<Arc<AppState>>,
+    Caller(who): Caller,
+) -> Result<Json<Settings>, Problem> {
     Ok(Json(web.accounts.settings(who).await?))
 }
 
@@ -200,7 +203,7 @@ struct ChangeSettings {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_settings(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<ChangeSettings>,
 ) -> Result<Json<Settings>, Problem> {

@@ -22,12 +22,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Identity, NewMessage, Refusal, Wanted},
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
@@ -78,7 +78,7 @@ impl OfReaction {
 
 /// Posts, edits and reactions count alike.
 fn count(
-    web: &Web,
+    web: &AppState,
     caller: &Identity,
     client: ClientAddress,
     room: Option<RoomId>,
@@ -123,7 +123,7 @@ struct ListMessages {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_messages(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(of): Path<OfRoom>,
     Query(query): Query<ListMessages>,
@@ -133,7 +133,7 @@ async fn list_messages(
     let wanted = match cursor {
         Some(mark) => Wanted::From(mark.parse()?),
         None => around
-            .map(Wanted::Around)
+            .map(Wanted::UserContext)
             .or(after.map(Wanted::After))
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),
@@ -175,7 +175,7 @@ struct PostMessage {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn post_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
@@ -208,7 +208,7 @@ async fn post_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn get_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<Json<Message>, Problem> {
@@ -235,7 +235,7 @@ struct EditMessage {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn edit_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(OfMessage { id }): Path<OfMessage>,
@@ -256,7 +256,7 @@ async fn edit_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn delete_message(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<StatusCode, Problem> {
@@ -277,7 +277,7 @@ async fn delete_message(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -295,7 +295,7 @@ async fn add_reaction(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_reaction(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
@@ -304,7 +304,7 @@ async fn remove_reaction(
 }
 
 async fn react(
-    web: &Web,
+    web: &AppState,
     caller: Identity,
     client: ClientAddress,
     of: &OfReaction,
@@ -334,7 +334,7 @@ struct MarkRead {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn mark_read(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
@@ -348,7 +348,7 @@ async fn mark_read(
     // It is written, as a message is.
     web.guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
-    let seen = cursor::brought(&web, &headers).filter(own).map(|cursor| cursor.vector);
+    let seen = cursor::resume_point(&web, &headers).filter(own).map(|cursor| cursor.vector);
     web.messages.read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -24,10 +24,10 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::Web;
+use super::AppState;
 
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     // One line a group.
     OpenApiRouter::default()
         .merge(accounts::routes())

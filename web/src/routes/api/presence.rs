@@ -7,13 +7,13 @@ use starling_protocol::UserId;
 
 use crate::{
     objects::{PresenceState, User},
-    routes::Web,
+    routes::AppState,
     service::Refusal,
 };
 
 /// Says of each whether he is there, besides of the asker himself.
 pub async fn fill<'a>(
-    web: &Web,
+    web: &AppState,
     asker: UserId,
     shown: impl Iterator<Item = &'a mut User>,
 ) -> Result<(), Refusal> {

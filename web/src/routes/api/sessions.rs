@@ -16,7 +16,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
+    routes::AppState,
     service::{Listed, Refusal, Secret},
 };
 
@@ -25,7 +25,7 @@ const EXPIRES_IN: u64 = 365 * 24 * 3_600;
 /// Seconds after which a personal access token ends, at most: ten years.
 const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(sessions))
         .routes(routes!(end_session))
@@ -75,7 +75,7 @@ fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn sessions(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<Session>>, Problem> {
@@ -92,7 +92,7 @@ async fn sessions(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn end_session(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
@@ -109,7 +109,7 @@ async fn end_session(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn tokens(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<PersonalToken>>, Problem> {
@@ -143,7 +143,7 @@ struct MakeToken {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn make_token(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<MakeToken>,
 ) -> Result<(StatusCode, Json<NewPersonalToken>), Problem> {
@@ -170,7 +170,7 @@ async fn make_token(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn revoke_token(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {

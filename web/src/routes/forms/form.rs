@@ -15,7 +15,7 @@ use crate::{
     pages,
     problem::Problem,
     routes::{
-        Web,
+        AppState,
         api::caller::{COOKIE, HOST_COOKIE, brings_cookie, by_cookie},
         pages::page,
         site::Site,
@@ -29,10 +29,10 @@ const COOKIE_S: u64 = 30 * 24 * 3_600;
 /// What a form of one of our own pages sends; from any other page it is refused.
 pub struct Form<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<Web>> for Form<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Form<T> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, web: &Arc<Web>) -> Result<Self, Response> {
+    async fn from_request(request: Request, web: &Arc<AppState>) -> Result<Self, Response> {
         if let Err(refusal) = web.guard.origins.check_own(request.headers()) {
             return Err(turned_away(&refusal.into(), "Not from there"));
         }
@@ -85,7 +85,7 @@ pub fn redirect(to: &str) -> Response {
 
 /// On to another page, with a session. The one that the browser had before ends: nobody sees it again who would end it.
 pub async fn entered(
-    web: &Web,
+    web: &AppState,
     site: &Site,
     headers: &HeaderMap,
     session: &BrowserSession,

@@ -23,12 +23,12 @@ use crate::{
     },
     pages,
     problem::Problem,
-    routes::{Web, api::Path, pages::page},
+    routes::{AppState, api::Path, pages::page},
     service::Refusal,
 };
 
 /// Both.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(invite_page, take_invite))
 }
 
@@ -54,7 +54,7 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     ),
 )]
 async fn invite_page(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     visitor: Visitor,
     path: Result<Path<String>, Problem>,
 ) -> Response {
@@ -80,7 +80,7 @@ async fn invite_page(
     ),
 )]
 async fn take_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     path: Result<Path<String>, Problem>,
 ) -> Response {

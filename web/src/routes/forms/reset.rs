@@ -26,7 +26,7 @@ use crate::{
     pages::{self, Filled},
     problem::{self, Problem},
     routes::{
-        Web,
+        AppState,
         api::{Path, accounts::client},
         pages::page,
     },
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// Both.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(reset_page, choose_password))
 }
 
@@ -47,7 +47,7 @@ pub fn routes() -> OpenApiRouter<Arc<Web>> {
         Shown<(NotFound, Unavailable)>,
     ),
 )]
-async fn reset_page(State(web): State<Arc<Web>>, code: Result<Path<String>, Problem>) -> Response {
+async fn reset_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
     match reset_code(&web, code).await {
         Ok((code, username)) => {
             page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
@@ -77,7 +77,7 @@ struct ResetForm {
     ),
 )]
 async fn choose_password(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -109,7 +109,10 @@ async fn choose_password(
 const NO_SUCH_LINK: &str = "This link is used up";
 
 /// The code, and under which name its account is shown.
-async fn reset_code(web: &Web, code: Result<Path<String>, Problem>) -> Result<(String, String), Problem> {
+async fn reset_code(
+    web: &AppState,
+    code: Result<Path<String>, Problem>,
+) -> Result<(String, String), Problem> {
     let Path(code) = code?;
     let username = web.administration.reset_for(&code).await?;
     Ok((code, username))

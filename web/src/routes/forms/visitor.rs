@@ -12,7 +12,7 @@ use starling_protocol::ErrorCode;
 use super::form::{brought, without_cookies};
 use crate::{
     objects::Me,
-    routes::{Web, api::caller::by_cookie},
+    routes::{AppState, api::caller::by_cookie},
     security_log::RequestContext,
     service::{Identity, Refusal},
 };
@@ -35,10 +35,10 @@ impl Visitor {
     }
 }
 
-impl FromRequestParts<Arc<Web>> for Visitor {
+impl FromRequestParts<Arc<AppState>> for Visitor {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
         let (me, left) = match identity(web, &parts.headers).await {
             Ok(Some(identity)) => (web.accounts.me(identity).await.ok(), Vec::new()),
             Err(refusal) if refusal.code == ErrorCode::Unauthenticated => (None, brought(&parts.headers)),
@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Web>> for Visitor {
 }
 
 /// Whose cookie a request brings.
-pub async fn identity(web: &Web, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
+pub async fn identity(web: &AppState, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
     let identity = by_cookie(web, headers).await?;
     if let Some(identity) = identity {
         RequestContext::set_user(identity.user);

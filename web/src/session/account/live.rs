@@ -12,21 +12,21 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Account, End, LOOK_EVERY, Never, Outbox, Socket,
-    behind::{Missed, available},
+    catch_up::{Backlog, available},
     is_alive,
-    tails::Tails,
+    lane_set::LaneSet,
 };
 use crate::{
     lane::{CommitPoint, Frame, Lagged},
     live_frame::LiveFrame,
     objects::PresenceState,
-    routes::Web,
-    service::{Around, CaughtUp, Identity, Online, Post, Refusal},
+    routes::AppState,
+    service::{CaughtUp, Identity, Online, Post, Refusal, UserContext},
     session::{
-        Brought, Posts,
-        headway::Headway,
+        Posts, ResumePoint,
+        catch_up_progress::CatchUpProgress,
+        keepalive::Keepalive,
         live::{CURSOR_EVERY, TAKE_FRAMES},
-        pulse::Pulse,
     },
 };
 
@@ -35,22 +35,22 @@ pub(super) type Doing<'a> = Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
 /// What came of a request, with the id in its frame as the client wrote it.
 pub(super) type Done = (Option<String>, Result<Option<Post>, Refusal>);
 
-pub struct Live<'a> {
-    pub(super) web: &'a Web,
+pub struct AccountSession<'a> {
+    pub(super) web: &'a AppState,
     pub(super) identity: Identity,
     /// The client's network.
     pub(super) network: IpAddr,
     /// His presence.
     _online: Online,
-    pub(super) around: Around,
+    pub(super) around: UserContext,
     /// Since he was told who is there, he came to know more people.
     sees_more: bool,
-    pub(super) tails: Tails,
+    pub(super) lane_set: LaneSet,
     /// All commits up to here have been sent.
     pub(super) sent: CommitPoint,
     /// What is to be sent from the store before the lanes go on.
-    pub(super) missed: Option<Missed>,
-    pub(super) headway: Headway,
+    pub(super) backlog: Option<Backlog>,
+    pub(super) catch_up_progress: CatchUpProgress,
     /// Whether this node holds all that the client's cursor covers.
     pub(super) caught_up: bool,
     /// The greatest commit of a frame that was sent; its point may not have been published yet.
@@ -61,36 +61,36 @@ pub struct Live<'a> {
     /// When the last frame was sent.
     pub(super) frame_at: Instant,
     looked_at: Instant,
-    pub(super) pulse: Pulse,
+    pub(super) keepalive: Keepalive,
     pub(super) posts: Posts,
     /// What the client has shown that this node may not hold: posts are stamped above it.
-    pub(super) floor: Hlc,
+    pub(super) min_hlc: Hlc,
     /// What the last request waits for; the next is read after that.
     pub(super) doing: Option<Doing<'a>>,
     frames: Vec<Frame>,
 }
 
-impl<'a> Live<'a> {
+impl<'a> AccountSession<'a> {
     /// Takes the positions in the lanes, sends the welcome, and finds out what the client lacks.
     pub async fn begin<S: Socket>(
-        web: &'a Web,
+        web: &'a AppState,
         account: Account,
         outbox: &mut Outbox<S>,
     ) -> Result<Self, End> {
-        let Account { identity, client, brought, after } = account;
+        let Account { identity, client, resume_point, after } = account;
         let network = client.network;
         // Followed first: what is committed from here on is in the lanes, whatever is read.
-        let mut tails = Tails::new(&web.lanes, identity.user);
-        let caught_up = match &brought {
-            Brought::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await == CaughtUp::All,
-            Brought::Nothing | Brought::Unreadable(_) => true,
+        let mut lane_set = LaneSet::new(&web.lanes, identity.user);
+        let caught_up = match &resume_point {
+            ResumePoint::Cursor(cursor, _) => web.rooms.catch_up(&cursor.vector).await == CaughtUp::All,
+            ResumePoint::Nothing | ResumePoint::Unreadable(_) => true,
         };
         is_alive(web, identity).await?;
         let mut around = web.live.around(identity.user).await.map_err(End::Refused)?;
         for room in mem::take(&mut around.rooms) {
-            tails.follow(room);
+            lane_set.follow(room);
         }
-        let floor = match after {
+        let min_hlc = match after {
             Some(after) => web.live.floor(after).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
@@ -101,24 +101,24 @@ impl<'a> Live<'a> {
             _online: web.live.come(identity.user),
             around,
             sees_more: false,
-            tails,
+            lane_set,
             sent: CommitPoint { number: 0, vector: std::sync::Arc::default() },
-            missed: None,
-            headway: Headway::default(),
+            backlog: None,
+            catch_up_progress: CatchUpProgress::default(),
             caught_up,
             shown: 0,
             cursor_number: None,
             cursor_at: now,
             frame_at: now,
             looked_at: now,
-            pulse: Pulse::new(&web.guard.rates, client),
+            keepalive: Keepalive::new(&web.guard.rates, client),
             network,
             posts: Posts::new(),
-            floor,
+            min_hlc,
             doing: None,
             frames: Vec::new(),
         };
-        live.resume(brought, outbox).await?;
+        live.resume(resume_point, outbox).await?;
         Ok(live)
     }
 
@@ -131,10 +131,10 @@ impl<'a> Live<'a> {
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
-            let busy = self.missed.is_some() || self.tails.in_round();
+            let busy = self.backlog.is_some() || self.lane_set.in_round();
             tokio::select! {
-                () = self.tails.rung(), if !busy => {
-                    self.tails.begin_round();
+                () = self.lane_set.ready(), if !busy => {
+                    self.lane_set.begin_round();
                     self.step(outbox).await?;
                 }
                 () = ready(()), if busy => self.step(outbox).await?,
@@ -152,10 +152,10 @@ impl<'a> Live<'a> {
     /// He goes elsewhere: acks that are owed and frames that are there still go out first.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
         self.posts.tell_owed(self.web, outbox).await?;
-        // What is missed, he gets there.
-        if self.missed.is_none() {
-            self.tails.begin_round();
-            while self.tails.in_round() && self.missed.is_none() {
+        // What is backlog, he gets there.
+        if self.backlog.is_none() {
+            self.lane_set.begin_round();
+            while self.lane_set.in_round() && self.backlog.is_none() {
                 self.step(outbox).await?;
             }
         }
@@ -164,38 +164,38 @@ impl<'a> Live<'a> {
     }
 
     fn next_due(&self) -> Instant {
-        let due = self.pulse.due().min(self.looked_at + LOOK_EVERY);
+        let due = self.keepalive.due().min(self.looked_at + LOOK_EVERY);
         if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
     }
 
     /// Whether a frame was sent that no complete cursor covers.
     pub(super) fn cursor_is_due(&self) -> bool {
-        self.missed.is_none() && self.cursor_number.is_none_or(|number| number < self.shown)
+        self.backlog.is_none() && self.cursor_number.is_none_or(|number| number < self.shown)
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
             // Comes with the end of the round. If it cannot be complete yet, the next follows as late.
             self.frame_at = Instant::now();
-            self.tails.begin_round();
+            self.lane_set.begin_round();
         }
         if self.looked_at.elapsed() >= LOOK_EVERY {
             self.looked_at = Instant::now();
             is_alive(self.web, self.identity).await?;
         }
-        self.pulse.beat(outbox).await
+        self.keepalive.beat(outbox).await
     }
 
-    /// Sends some of what is missed, or of what the lanes have.
+    /// Sends some of what is backlog, or of what the lanes have.
     async fn step<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         // First: he may have to go, or be no longer in a room.
         self.take_own(outbox).await?;
-        if self.missed.is_some() {
+        if self.backlog.is_some() {
             return self.send_missed(outbox).await;
         }
         let mut frames = mem::take(&mut self.frames);
-        let delivered = match self.tails.take_next(TAKE_FRAMES, &mut frames) {
-            Err(Lagged) => self.fall_behind(outbox).await,
+        let delivered = match self.lane_set.take_next(TAKE_FRAMES, &mut frames) {
+            Err(Lagged) => self.start_catch_up(outbox).await,
             Ok(Some(room)) => self.deliver(room, &frames, outbox).await,
             Ok(None) => self.round_over(outbox).await,
         };
@@ -205,26 +205,26 @@ impl<'a> Live<'a> {
     }
 
     async fn round_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let Some(point) = self.tails.end_round() else { return Ok(()) };
+        let Some(point) = self.lane_set.end_round() else { return Ok(()) };
         if self.sent.number < self.shown {
             self.sent = point;
         }
         if self.cursor_is_old() {
             self.send_cursor(outbox).await?;
         }
-        self.headway = Headway::default();
+        self.catch_up_progress = CatchUpProgress::default();
         outbox.flush().await
     }
 
     /// Sends what is in his own lane.
     async fn take_own<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        while self.tails.own_has_rung() {
+        while self.lane_set.own_has_rung() {
             let mut frames = Vec::new();
-            if self.tails.take_own(TAKE_FRAMES, &mut frames).is_err() {
-                return self.fall_behind(outbox).await;
+            if self.lane_set.take_own(TAKE_FRAMES, &mut frames).is_err() {
+                return self.start_catch_up(outbox).await;
             }
             if frames.iter().any(Frame::is_look_again) {
-                self.look_again(outbox).await?;
+                self.invalidate(outbox).await?;
             }
             self.send(&frames, outbox).await?;
             self.tell_who_is_there(outbox).await?;
@@ -241,7 +241,7 @@ impl<'a> Live<'a> {
     ) -> Result<(), End> {
         // A commit tells users before rooms: if he was removed before any of these, his own lane says so by now.
         self.take_own(outbox).await?;
-        if self.missed.is_some() || !self.tails.follows(room) {
+        if self.backlog.is_some() || !self.lane_set.follows(room) {
             return Ok(());
         }
         self.send(frames, outbox).await?;
@@ -249,7 +249,7 @@ impl<'a> Live<'a> {
             // Of all else that surrounds him, his own lane says when it has changed.
             let (frame, is_in) = self.web.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
-                self.look_again(outbox).await?;
+                self.invalidate(outbox).await?;
             }
             outbox.feed(frame).await?;
             self.tell_who_is_there(outbox).await?;
@@ -276,7 +276,7 @@ impl<'a> Live<'a> {
 
     fn is_shown(&self, frame: &Frame) -> bool {
         let Some(from) = frame.from else { return true };
-        let Around { blocked, blocked_by, .. } = &self.around;
+        let UserContext { blocked, blocked_by, .. } = &self.around;
         // That he himself is there or typing is no news to him.
         let of_the_moment = frame.commit == Frame::EPHEMERAL;
         let hidden = of_the_moment && (from == self.identity.user || blocked_by.contains(&from));
@@ -285,7 +285,7 @@ impl<'a> Live<'a> {
 
     /// Looks at what surrounds him: his session may be over, he may be in other rooms, or have another name. Frames tell
     /// him so.
-    pub(super) async fn look_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn invalidate<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.looked_at = Instant::now();
         is_alive(self.web, self.identity).await?;
         let user = self.identity.user;
@@ -295,16 +295,16 @@ impl<'a> Live<'a> {
             self.welcome_again(outbox).await?;
         }
         let rooms = mem::take(&mut self.around.rooms);
-        self.tails.leave(|room| rooms.contains(&room));
-        let hidden = |around: &Around| &around.blocked | &around.blocked_by;
+        self.lane_set.leave(|room| rooms.contains(&room));
+        let hidden = |around: &UserContext| &around.blocked | &around.blocked_by;
         let (hidden, hidden_before) = (hidden(&self.around), hidden(&before));
         self.sees_more |=
             !self.around.contacts.is_subset(&before.contacts) || !hidden_before.is_subset(&hidden);
         for room in rooms {
             // Before the client hears of it and loads its pages: nothing lies between.
-            if self.tails.follow(room) {
+            if self.lane_set.follow(room) {
                 self.sees_more = true;
-                if !self.around.quiet.contains(&room) {
+                if !self.around.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(available(user, PresenceState::Online));
                     self.web.live.show(room, user, online.to_json().into());
                 }

@@ -1,10 +1,10 @@
 //! One WebSocket of somebody with an account: all that concerns him, from as many lanes as he is in rooms. Welcome,
 //! what he lacks, then live, until either side ends it or the session of his account is over.
 
-mod behind;
+mod catch_up;
+mod lane_set;
 mod live;
 mod requests;
-mod tails;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +13,9 @@ use std::{future::pending, sync::Arc, time::Duration};
 use starling_protocol::Pos;
 use tokio::time::timeout;
 
-use self::live::Live;
-use super::{Brought, ClientEnd, End, Never, Outbox, Socket, finish};
-use crate::{lane::Frame, routes::Web, service::Identity};
+use self::live::AccountSession;
+use super::{ClientEnd, End, Never, Outbox, ResumePoint, Socket, finish};
+use crate::{lane::Frame, routes::AppState, service::Identity};
 
 /// How often it is asked whether the session of the account still lives, if nothing else gives cause to: it may expire.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -26,27 +26,27 @@ pub struct Account {
     pub identity: Identity,
     /// Their end of the socket.
     pub client: ClientEnd,
-    /// The cursor that he brought.
-    pub brought: Brought,
+    /// The cursor that he resume_point.
+    pub resume_point: ResumePoint,
     /// The greatest place that he has shown or that was acked to him.
     pub after: Option<Pos>,
 }
 
 /// Runs a session to its end and says goodbye.
-pub async fn run<S: Socket>(web: Arc<Web>, account: Account, socket: S) {
+pub async fn run<S: Socket>(web: Arc<AppState>, account: Account, socket: S) {
     web.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
     let ended = serve(&web, account, &mut outbox).await;
     finish(&web, ended, outbox).await;
 }
 
-async fn serve<S: Socket>(web: &Web, account: Account, outbox: &mut Outbox<S>) -> Result<Never, End> {
-    let mut live = Live::begin(web, account, outbox).await?;
+async fn serve<S: Socket>(web: &AppState, account: Account, outbox: &mut Outbox<S>) -> Result<Never, End> {
+    let mut live = AccountSession::begin(web, account, outbox).await?;
     live.run(outbox).await
 }
 
 /// Resolves when the session of somebody's account is over; never for a guest. For sessions that do not follow his lane.
-pub(super) async fn over(web: &Web, identity: Option<Identity>) -> End {
+pub(super) async fn over(web: &AppState, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
     let mut lane = web.lanes.subscribe(identity.user);
     let mut frames = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn over(web: &Web, identity: Option<Identity>) -> End {
             return end;
         }
         frames.clear();
-        let look_again = async {
+        let invalidate = async {
             while !frames.iter().any(Frame::is_look_again) {
                 frames.clear();
                 lane.changed().await;
@@ -66,11 +66,11 @@ pub(super) async fn over(web: &Web, identity: Option<Identity>) -> End {
                 }
             }
         };
-        let _ = timeout(LOOK_EVERY, look_again).await;
+        let _ = timeout(LOOK_EVERY, invalidate).await;
     }
 }
 
-async fn is_alive(web: &Web, identity: Identity) -> Result<(), End> {
+async fn is_alive(web: &AppState, identity: Identity) -> Result<(), End> {
     let alive = web.authentication.is_alive(identity).await.map_err(End::Refused)?;
     if alive { Ok(()) } else { Err(End::LoggedOut) }
 }

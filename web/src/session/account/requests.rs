@@ -8,22 +8,22 @@ use starling_protocol::{
 
 use super::{
     End, Outbox, Socket,
-    live::{Done, Live},
+    live::{AccountSession, Done},
 };
 use crate::{
     guard::{Quota, Written},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
-    session::{posts::refuse, pulse::Heard},
+    session::{keepalive::Heard, posts::refuse},
 };
 
-impl Live<'_> {
+impl AccountSession<'_> {
     pub(super) async fn incoming<S: Socket>(
         &mut self,
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (bytes, request) = match self.pulse.heard(&self.web.guard.rates, message)? {
+        let (bytes, request) = match self.keepalive.heard(&self.web.guard.rates, message)? {
             Heard::Text(text) => (text.len(), live::parse(&text)),
             Heard::Binary => (
                 0,
@@ -63,7 +63,7 @@ impl Live<'_> {
                 // It is written, as a message is.
                 return rates.check(Quota::MessagesPerAddress, &network);
             }
-            Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.tails.follows(*room)),
+            Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.lane_set.follows(*room)),
             Err(_) => None,
         };
         rates.check(Quota::MessagesPerSession, &identity.session)?;
@@ -75,13 +75,13 @@ impl Live<'_> {
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
                 web.metrics.posts.inc();
-                let message = NewMessage { id: id.id, text, reply_to, after: self.floor };
+                let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
                 self.posts.note(&id);
                 let prepared = web.messages.prepare(user, room, message);
                 self.doing = Some(Box::pin(async move { (Some(id.echoed()), prepared.await.map(Some)) }));
             }
-            LiveRequest::Typing { room } if self.around.quiet.contains(&room) => {}
-            LiveRequest::Typing { room } if self.tails.follows(room) => {
+            LiveRequest::Typing { room } if self.around.severed_rooms.contains(&room) => {}
+            LiveRequest::Typing { room } if self.lane_set.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
                 web.live.show(room, user, frame.to_json().into());
             }

@@ -41,7 +41,7 @@ pub struct Memory {
     pub unconfirmed: AtomicBool,
     /// Who is present.
     pub users: Mutex<Vec<String>>,
-    /// Called whenever a session has asked what it missed: what is committed then it does not know of yet.
+    /// Called whenever a session has asked what it backlog: what is committed then it does not know of yet.
     pub on_catch_up: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
@@ -79,7 +79,7 @@ impl Rooms for Memory {
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        let pos = Pos { hlc: post.floor.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
+        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
         outcomes
             .send(PostOutcome { id: post.message.id, result: Ok(Posted { pos, copies: 2 }), again: false })
             .unwrap();
@@ -182,8 +182,8 @@ impl Operations for Memory {
 }
 
 /// What handlers and sessions use, over one room in memory.
-pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<Web> {
-    Arc::new(Web {
+pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<AppState> {
+    Arc::new(AppState {
         authentication: Arc::new(Nobody),
         accounts: Arc::new(Nobody),
         administration: Arc::new(Nobody),
@@ -239,7 +239,7 @@ pub struct Client {
 
 impl Client {
     /// A client in a room of `history` messages.
-    pub fn connect(history: u64, brought: Brought) -> Self {
+    pub fn connect(history: u64, resume_point: ResumePoint) -> Self {
         let memory = Arc::new(Memory { users: Mutex::new(vec!["Ann".into()]), ..Memory::default() });
         memory.messages.lock().unwrap().extend((1..=history).map(message));
         let lanes = Arc::new(Lanes::new(point(history)));
@@ -247,11 +247,11 @@ impl Client {
         let metrics = WebMetrics::default();
         let web = web(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
-        let covered = match &brought {
-            Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
+        let covered = match &resume_point {
+            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
             _ => 0,
         };
-        let seat = Seat {
+        let participant = Participant {
             room: ROOM,
             guest: GuestId([1; 16]),
             name: GuestName::parse("Ann").unwrap(),
@@ -259,11 +259,11 @@ impl Client {
             identity: None,
             client: client_end(),
             lease: Lease { taken_over: taken, release: None },
-            brought,
+            resume_point,
             after: None,
         };
         let (line, wire) = Line::new();
-        tokio::spawn(run(web, seat, wire));
+        tokio::spawn(run(web, participant, wire));
         Self {
             memory,
             lanes,
@@ -335,9 +335,9 @@ pub fn client_end() -> ClientEnd {
     ClientEnd { network: std::net::Ipv4Addr::LOCALHOST.into(), intake: crate::server::Intake::default() }
 }
 
-pub fn cursor(n: u64) -> Brought {
+pub fn cursor(n: u64) -> ResumePoint {
     let vector = [(ORIGIN, n)].into_iter().collect();
     let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
     let cursor = Cursor { owner, vector, greatest: Hlc(n) };
-    Brought::Cursor(cursor, n.to_string())
+    ResumePoint::Cursor(cursor, n.to_string())
 }

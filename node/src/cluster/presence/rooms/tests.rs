@@ -1,6 +1,6 @@
 //! Entries come and go, names are shared and given up; what a client that keeps a set of names ends with.
 
-use starling_protocol::merge::guest_name::Run;
+use starling_protocol::merge::guest_name::OverlapGroup;
 
 use super::*;
 
@@ -20,20 +20,20 @@ fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
     notices.into_iter().map(name).collect()
 }
 
-/// `Ann~xx`, as this guest is shown while another Ann is bare.
+/// `Ann~xx`, as this guest is shown while another Ann is unsuffixed.
 fn suffixed(guest: u8) -> String {
     guest_name::shown(&GuestName::parse("Ann").unwrap(), GuestId([guest; 16]), false)
 }
 
-fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<Standing> {
+fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<NameClaim> {
     None
 }
 
 /// A log in which these guests, the first first, share whatever name they have.
-fn sharing<const N: usize>(guests: [u8; N]) -> impl Fn(RoomId, &GuestName, GuestId) -> Option<Standing> {
-    let run = Run { start: Hlc(1), holder: GuestId([guests[0]; 16]), end: Hlc(9) };
+fn sharing<const N: usize>(guests: [u8; N]) -> impl Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim> {
+    let run = OverlapGroup { start: Hlc(1), holder: GuestId([guests[0]; 16]), end: Hlc(9) };
     let position = move |guest: GuestId| guests.iter().position(|&of| GuestId([of; 16]) == guest);
-    move |_, _, guest| position(guest).map(|at| Standing { first: Hlc(1 + at as u64), run })
+    move |_, _, guest| position(guest).map(|at| NameClaim { first: Hlc(1 + at as u64), run })
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn of_two_who_come_from_both_sides_of_a_split_the_earlier_is_bare() {
     assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+aNN"]);
     assert_eq!(rooms.shown(ROOM, GuestId([1; 16])), Some(&*suffixed(1)));
     // The node that holds the session puts it down, once, above the other's beginning.
-    let [Share { shared, floor, .. }] = &rooms.shares[..] else { panic!("{:?}", rooms.shares) };
-    assert_eq!((shared.guest, shared.since, *floor), (GuestId([1; 16]), Hlc(5), Hlc(5)));
+    let [Share { shared, min_hlc, .. }] = &rooms.shares[..] else { panic!("{:?}", rooms.shares) };
+    assert_eq!((shared.guest, shared.since, *min_hlc), (GuestId([1; 16]), Hlc(5), Hlc(5)));
     rooms.joined(present(3, "Ann", 6), Holder::Peer(PEER), &nothing);
     assert_eq!(rooms.shares.len(), 1);
     let mut other_side = Rooms::default();

@@ -10,7 +10,7 @@ use starling_protocol::{
     event::{InviteMade, Membership, NotifyLevel, Role, Visibility, direct_room},
     merge::contact::Relation,
 };
-use starling_web::service::{ContactAct, Part, Refusal, RoomChange, Wanted};
+use starling_web::service::{ContactAct, PageRequest, Refusal, RoomChange, Wanted};
 
 use self::model::{Act, Doing, Handling, Model, Place, Verdict, pair};
 use super::{
@@ -21,7 +21,7 @@ use crate::{
     auth::ServiceKey,
     permissions::{
         hides, hides_presence,
-        rooms::{No, known_room},
+        rooms::{Denied, known_room},
     },
     services::{
         contacts::decide as contacts,
@@ -51,8 +51,8 @@ fn room_of(place: Place) -> RoomId {
     }
 }
 
-fn all() -> Part {
-    Part { from: None, limit: 200 }
+fn all() -> PageRequest {
+    PageRequest { from: None, limit: 200 }
 }
 
 fn verdict<T>(done: Result<T, Refusal>) -> Verdict {
@@ -60,7 +60,7 @@ fn verdict<T>(done: Result<T, Refusal>) -> Verdict {
 }
 
 /// What comes of a look.
-fn seen<T>(look: Result<T, No>) -> Verdict {
+fn seen<T>(look: Result<T, Denied>) -> Verdict {
     verdict(answer(look).unwrap())
 }
 

@@ -22,10 +22,10 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{Web, site::Site},
+    routes::{AppState, site::Site},
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(invites, make_invite))
         .routes(routes!(revoke_invite))
@@ -70,7 +70,7 @@ fn at(site: &Site, invite: Invite) -> Invite {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn invites(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -104,7 +104,7 @@ struct NewInvite {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn make_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     site: Site,
@@ -134,7 +134,7 @@ async fn make_invite(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn revoke_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfInvite>,
 ) -> Result<StatusCode, Problem> {
@@ -153,7 +153,7 @@ async fn revoke_invite(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn follow_invite(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<Code>,
 ) -> Result<Json<Room>, Problem> {

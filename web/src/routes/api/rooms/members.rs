@@ -19,10 +19,10 @@ use crate::{
         tag,
     },
     problem::Problem,
-    routes::Web,
+    routes::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(members, add_member))
         .routes(routes!(change_member, remove_member))
@@ -58,7 +58,7 @@ impl OfMember {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn members(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -90,7 +90,7 @@ struct NewMember {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<NewMember>,
@@ -120,7 +120,7 @@ struct MemberPatch {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Json(body): Json<MemberPatch>,
@@ -147,7 +147,7 @@ struct Removal {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_member(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Query(Removal { ban }): Query<Removal>,
@@ -166,7 +166,7 @@ async fn remove_member(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn bans(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
@@ -183,7 +183,7 @@ async fn bans(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn lift_ban(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
 ) -> Result<StatusCode, Problem> {

@@ -19,12 +19,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::Web,
-    service::{Page, Part, RoomChange},
+    routes::AppState,
+    service::{Page, PageRequest, RoomChange},
 };
 
 /// All of them, with their members and invites.
-pub fn routes() -> OpenApiRouter<Arc<Web>> {
+pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(my_rooms, open_room))
         .routes(routes!(public_rooms))
@@ -48,12 +48,12 @@ struct Pages {
     cursor: Option<PageMark>,
 }
 
-fn part(limit: Limit, cursor: Option<PageMark>) -> Result<Part, Problem> {
-    Ok(Part { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
+fn part(limit: Limit, cursor: Option<PageMark>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
 }
 
 impl Pages {
-    fn part(self) -> Result<Part, Problem> {
+    fn part(self) -> Result<PageRequest, Problem> {
         part(self.limit, self.cursor)
     }
 }
@@ -85,7 +85,7 @@ struct NewRoom {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn open_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Json(body): Json<NewRoom>,
 ) -> Result<(StatusCode, Json<Room>), Problem> {
@@ -107,7 +107,7 @@ async fn open_room(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn my_rooms(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Room>>, Problem> {
@@ -138,7 +138,7 @@ struct PublicRooms {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn public_rooms(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
 ) -> Result<Json<List<Room>>, Problem> {
@@ -162,7 +162,7 @@ async fn public_rooms(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn get_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
@@ -198,7 +198,7 @@ struct RoomPatch {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<RoomPatch>,
@@ -221,7 +221,7 @@ async fn change_room(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn delete_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
@@ -239,7 +239,7 @@ async fn delete_room(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn join_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
@@ -256,7 +256,7 @@ async fn join_room(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn leave_room(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
@@ -279,7 +279,7 @@ struct Notify {
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn get_notify(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Notify>, Problem> {
@@ -294,7 +294,7 @@ async fn get_notify(
     security(("bearer" = []), ("cookie" = [])),
 )]
 async fn set_notify(
-    State(web): State<Arc<Web>>,
+    State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<Notify>,

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use starling_protocol::cursor::CursorError;
 
 use self::world::{ANN, BOB, Client, EVE, ROOMS, cursor, typing};
-use crate::{drain::Serving, lane::Utf8Bytes, session::Brought};
+use crate::{drain::Serving, lane::Utf8Bytes, session::ResumePoint};
 
 #[tokio::test]
 async fn a_first_connection_gets_the_real_cursor_and_then_its_lanes() {
-    let mut client = Client::connect(2, Brought::Nothing);
+    let mut client = Client::connect(2, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 2"]).await;
     client.world.commit(3, ROOMS[0], BOB);
     client.expect(&["message 3", "cursor 3"]).await;
@@ -30,8 +30,8 @@ async fn a_resume_gets_exactly_what_it_lacks_of_all_rooms() {
 
 #[tokio::test]
 async fn a_cursor_that_cannot_be_continued_is_answered_by_resync() {
-    for brought in [Brought::Unreadable(CursorError::Unreadable), cursor(5_000)] {
-        let mut client = Client::connect(1, brought);
+    for resume_point in [ResumePoint::Unreadable(CursorError::Unreadable), cursor(5_000)] {
+        let mut client = Client::connect(1, resume_point);
         client.expect(&["welcome 0", "resync 0", "cursor 1"]).await;
     }
 }
@@ -58,12 +58,12 @@ async fn a_cursor_is_offered_again_until_it_covers_what_was_sent() {
 #[tokio::test]
 async fn a_socket_ends_with_the_session_of_its_account() {
     let mut client = Client::connected().await;
-    client.world.look_again(1);
+    client.world.invalidate(1);
     client.world.publish(1);
     client.world.commit(2, ROOMS[0], BOB);
     client.expect(&["message 2", "cursor 2"]).await;
     client.world.alive.store(false, Ordering::Relaxed);
-    client.world.look_again(3);
+    client.world.invalidate(3);
     client.expect(&["close 4001"]).await;
 }
 
@@ -73,10 +73,10 @@ async fn who_is_called_otherwise_is_told_by_a_welcome_from_where_he_is() {
     client.world.commit(1, ROOMS[0], BOB);
     client.expect(&["message 1", "cursor 1"]).await;
     client.world.rename("ann~1234");
-    client.world.look_again(2);
+    client.world.invalidate(2);
     client.world.publish(2);
     client.expect(&["welcome 1"]).await;
-    client.world.look_again(3);
+    client.world.invalidate(3);
     client.world.publish(3);
     client.world.commit(4, ROOMS[0], BOB);
     let mut next = client.next().await;
@@ -145,7 +145,7 @@ async fn of_a_room_that_he_comes_into_nothing_is_lost_from_then_on() {
 async fn blocks_hide_messages_one_way_and_presence_both_ways() {
     let mut client = Client::connected().await;
     client.world.block(BOB, EVE);
-    client.world.look_again(1);
+    client.world.invalidate(1);
     client.world.publish(1);
     client.expect(&["presence", "presence"]).await;
     client.world.commit(2, ROOMS[0], BOB);
@@ -164,13 +164,13 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
     client.until("cursor 4").await;
     // That a stranger has blocked him, he is not told; whom he sees again, he is.
     client.world.block(BOB, world::STRANGER);
-    client.world.look_again(5);
+    client.world.invalidate(5);
     client.world.publish(5);
     client.expect(&["cursor 5"]).await;
     client.world.unblock(BOB);
     // What was hidden meanwhile, a client loads by pages.
     client.got.insert(2);
-    client.world.look_again(6);
+    client.world.invalidate(6);
     client.world.publish(6);
     client.expect(&["presence", "cursor 6"]).await;
 }

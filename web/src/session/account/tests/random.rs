@@ -36,7 +36,7 @@ async fn run(seed: u64) {
                 client.world.publish(published);
             }
             7 => client.line.make_room(usize::from(random.below(20))),
-            8 => client.world.look_again(published),
+            8 => client.world.invalidate(published),
             _ => yield_now().await,
         }
     }

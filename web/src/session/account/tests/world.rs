@@ -23,11 +23,11 @@ use crate::{
     metrics::WebMetrics,
     objects::{Message, User},
     service::{
-        Around, Authentication, Credentials, Due, Identity, Live, MessagePage, Messages, NewMessage, Online,
-        Post, Refusal, Wanted,
+        Authentication, Change, Credentials, Identity, LiveEvents, MessagePage, Messages, NewMessage, Online,
+        Post, Refusal, UserContext, Wanted,
     },
     session::{
-        Brought,
+        ResumePoint,
         account::{self, Account},
         tests::{
             line::Line,
@@ -47,7 +47,7 @@ pub const OTHER_ROOM: RoomId = RoomId([9; 10]);
 pub struct World {
     pub lanes: Arc<Lanes>,
     pub alive: AtomicBool,
-    around: Mutex<Around>,
+    around: Mutex<UserContext>,
     /// How often was asked for all that surrounds him.
     pub looked_around: AtomicU64,
     /// Messages: number, room, author.
@@ -81,7 +81,7 @@ pub fn short(frame: &Value) -> String {
 }
 
 impl World {
-    fn around(&self) -> std::sync::MutexGuard<'_, Around> {
+    fn around(&self) -> std::sync::MutexGuard<'_, UserContext> {
         self.around.lock().unwrap()
     }
 
@@ -103,8 +103,8 @@ impl World {
         self.publish(n);
     }
 
-    pub fn look_again(&self, n: u64) {
-        self.lanes.get(ANN).unwrap().push([Frame::look_again(n)]);
+    pub fn invalidate(&self, n: u64) {
+        self.lanes.get(ANN).unwrap().push([Frame::invalidate(n)]);
     }
 
     /// Shows something of the moment.
@@ -119,7 +119,7 @@ impl World {
             self.around().rooms.remove(&room);
         }
         self.lanes.begin(n);
-        self.lanes.get(room).unwrap().push([Frame::look_again(n)]);
+        self.lanes.get(room).unwrap().push([Frame::invalidate(n)]);
         self.publish(n);
     }
 
@@ -135,7 +135,7 @@ impl World {
 
     fn tell_room(&self, n: u64) {
         let room = Frame::new(n, Hlc(0), r#"{"type":"room"}"#);
-        self.lanes.get(ANN).unwrap().push([room, Frame::look_again(n)]);
+        self.lanes.get(ANN).unwrap().push([room, Frame::invalidate(n)]);
     }
 
     pub fn rename(&self, username: &str) {
@@ -144,7 +144,7 @@ impl World {
 
     /// The other side of the room is no contact any more.
     pub fn part(&self, n: u64, room: RoomId) {
-        self.around().quiet.insert(room);
+        self.around().severed_rooms.insert(room);
         self.tell_room(n);
     }
 
@@ -175,8 +175,8 @@ impl Authentication for World {
 }
 
 #[async_trait]
-impl Live for World {
-    async fn around(&self, _: UserId) -> Result<Around, Refusal> {
+impl LiveEvents for World {
+    async fn around(&self, _: UserId) -> Result<UserContext, Refusal> {
         self.looked_around.fetch_add(1, Ordering::Relaxed);
         Ok(World::around(self).clone())
     }
@@ -198,11 +198,11 @@ impl Live for World {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Due>>, Refusal> {
+    ) -> Result<Option<Vec<Change>>, Refusal> {
         let sender = Sender::User(user).key();
         let within = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
         let posted = self.posted.lock().unwrap();
-        let due = posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| Due::Message {
+        let due = posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| Change::Message {
             room,
             key: MessageKey { sender, id: MessageId::from_u128(n.into()) },
             fresh: true,
@@ -211,13 +211,15 @@ impl Live for World {
         Ok((due.len() <= REPLAY_EVENTS_MAX).then_some(due))
     }
 
-    async fn tell(&self, _: UserId, due: Vec<Due>) -> Result<Vec<String>, Refusal> {
+    async fn tell(&self, _: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
         let around = World::around(self);
         let tell = |due| match due {
-            Due::Message { room, key, .. } if around.rooms.contains(&room) => {
+            Change::Message { room, key, .. } if around.rooms.contains(&room) => {
                 Some(frame(key.id.as_u128().try_into().unwrap()))
             }
-            Due::Room { change: RoomChange::Removed, .. } => Some(r#"{"type":"room","removed":true}"#.into()),
+            Change::Room { change: RoomChange::Removed, .. } => {
+                Some(r#"{"type":"room","removed":true}"#.into())
+            }
             _ => None,
         };
         Ok(due.into_iter().filter_map(tell).collect())
@@ -247,7 +249,7 @@ impl Messages for World {
             return Err(Refusal::new(ErrorCode::NotFound, "there is no such room"));
         }
         let message = MessagePosted::new(message.id, Sender::User(user), message.text);
-        Ok(Post { room, message, floor: None })
+        Ok(Post { room, message, min_hlc: None })
     }
 
     async fn post(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<(Message, bool), Refusal> {
@@ -285,9 +287,9 @@ impl Messages for World {
     }
 }
 
-pub fn cursor(n: u64) -> Brought {
+pub fn cursor(n: u64) -> ResumePoint {
     let vector = [(ORIGIN, n)].into_iter().collect();
-    Brought::Cursor(Cursor { owner: CursorOwner::User(ANN), vector, greatest: Hlc(0) }, n.to_string())
+    ResumePoint::Cursor(Cursor { owner: CursorOwner::User(ANN), vector, greatest: Hlc(0) }, n.to_string())
 }
 
 /// Ann's client. It keeps an eye on the cursors: none may cover what was not sent.
@@ -305,15 +307,15 @@ pub struct Client {
 
 impl Client {
     /// Connects to a world of so many messages.
-    pub fn connect(history: u64, brought: Brought) -> Self {
+    pub fn connect(history: u64, resume_point: ResumePoint) -> Self {
         let lanes = Arc::new(Lanes::new(point(history)));
         let user =
             User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
         let nobody = HashSet::new;
-        let around = Around {
+        let around = UserContext {
             user,
             rooms: ROOMS.into(),
-            quiet: HashSet::new(),
+            severed_rooms: HashSet::new(),
             contacts: nobody(),
             blocked: nobody(),
             blocked_by: nobody(),
@@ -333,20 +335,20 @@ impl Client {
         shared.authentication = world.clone();
         shared.live = world.clone();
         shared.messages = world.clone();
-        let covered = match &brought {
-            Brought::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
+        let covered = match &resume_point {
+            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
             _ => history,
         };
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
         let client = support::client_end();
-        tokio::spawn(account::run(web, Account { identity, client, brought, after: None }, wire));
+        tokio::spawn(account::run(web, Account { identity, client, resume_point, after: None }, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 
     /// Connected to a world without any messages.
     pub async fn connected() -> Self {
-        let mut client = Self::connect(0, Brought::Nothing);
+        let mut client = Self::connect(0, ResumePoint::Nothing);
         client.expect(&["welcome 0", "cursor 0"]).await;
         client
     }

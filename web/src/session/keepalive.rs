@@ -13,7 +13,7 @@ use crate::guard::Rates;
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// When the client was heard last.
-pub struct Pulse {
+pub struct Keepalive {
     heard_at: Instant,
     pinged: bool,
     frames: Frames,
@@ -29,12 +29,12 @@ pub enum Heard {
     Nothing,
 }
 
-impl Pulse {
+impl Keepalive {
     pub fn new(rates: &Rates, client: ClientEnd) -> Self {
         Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
-    /// When [`Pulse::beat`] is to be called next.
+    /// When [`Keepalive::beat`] is to be called next.
     pub fn due(&self) -> Instant {
         self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
     }

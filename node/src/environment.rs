@@ -25,7 +25,7 @@ use crate::cluster;
 const LOW_PRIORITY: i32 = 10;
 
 /// The machine under a node. Called inside a `tokio` runtime.
-pub trait Machine: Debug + Send + Sync + 'static {
+pub trait Environment: Debug + Send + Sync + 'static {
     /// The wall clock: milliseconds since the Unix epoch; 0 if it stands before it.
     fn now_ms(&self) -> u64;
 
@@ -36,7 +36,7 @@ pub trait Machine: Debug + Send + Sync + 'static {
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
 
     /// Runs a part that blocks its thread most of the time on a thread of its own.
-    fn run_apart(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()>;
+    fn spawn_thread(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()>;
 
     /// Makes the calling thread yield to all others of the machine, for good. Virtual machines have no threads.
     fn lower_priority(&self) {}
@@ -58,7 +58,7 @@ pub trait Machine: Debug + Send + Sync + 'static {
     }
 }
 
-impl dyn Machine {
+impl dyn Environment {
     /// Bytes that nobody can guess.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -85,7 +85,7 @@ impl dyn Machine {
 #[derive(Debug)]
 pub struct ThisMachine;
 
-impl Machine for ThisMachine {
+impl Environment for ThisMachine {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -99,7 +99,7 @@ impl Machine for ThisMachine {
         spawn_blocking(work);
     }
 
-    fn run_apart(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+    fn spawn_thread(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
         let runtime = Handle::current();
         let (sender, ended) = oneshot::channel::<()>();
         thread::Builder::new()

@@ -3,39 +3,40 @@
 
 use tokio::time::Instant;
 
-use super::{End, Live, Outbox, Socket};
-use crate::session::replay::{self, Missed};
+use super::{End, Outbox, QuickSession, Socket};
+use crate::session::replay::{self, Backlog};
 
-impl Live<'_> {
+impl QuickSession<'_> {
     /// The lane has moved on beyond the session: begins anew at its end and reads from the store what lies between.
-    pub(super) async fn fall_behind<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.marks.clear();
         // Skipped first: what is committed from here on is in the lane, whatever is read.
         let presence_lost = self.lane.skip();
-        let missed = Missed::beyond(self.web, self.seat, &self.sent.vector).await?.ok_or(End::Lagged)?;
-        if !self.headway.made(missed.left()) {
+        let backlog =
+            Backlog::beyond(self.web, self.participant, &self.sent.vector).await?.ok_or(End::Lagged)?;
+        if !self.catch_up_progress.made(backlog.left()) {
             return Err(End::Lagged);
         }
         self.web.metrics.catch_ups.inc();
-        self.missed = Some(missed);
+        self.backlog = Some(backlog);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.seat.owner(), &self.sent, self.greatest);
-            replay::welcome(self.web, self.seat, outbox, &sealed.text).await?;
+            let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
+            replay::welcome(self.web, self.participant, outbox, &sealed.text).await?;
         }
         Ok(())
     }
 
     /// Sends the next batch of what the session lacks, and the cursor behind the last.
     pub(super) async fn send_missed<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let Some(missed) = &mut self.missed else { return Ok(()) };
+        let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.frame_at = Instant::now();
-        if let Some(greatest) = missed.send_some(self.web, self.seat, outbox).await? {
+        if let Some(greatest) = backlog.send_some(self.web, self.participant, outbox).await? {
             self.greatest = self.greatest.max(greatest);
             return Ok(());
         }
-        self.sent = missed.point.clone();
+        self.sent = backlog.point.clone();
         self.shown = self.shown.max(self.sent.number);
-        self.missed = None;
+        self.backlog = None;
         self.send_cursor(outbox).await?;
         outbox.flush().await
     }

@@ -33,7 +33,7 @@ fn of_rooms(f: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static) ->
 }
 
 impl World {
-    /// What somebody with an account wishes to do on a node; nothing if that is senseless there.
+    /// What somebody with an account intents to do on a node; nothing if that is senseless there.
     pub fn wish(&mut self, node: usize) -> Option<Op> {
         let accounts = self.people.accounts();
         let (user, other) = (*accounts.choose(&mut self.rng)?, *accounts.choose(&mut self.rng)?);
@@ -100,7 +100,7 @@ impl World {
             self.people.posts.push((user, room, id));
             let posted =
                 MessagePosted { mentions: vec![other], ..MessagePosted::new(id, Sender::User(user), text) };
-            return Some(Op::Post { room, posted, floor: None });
+            return Some(Op::Post { room, posted, min_hlc: None });
         }
         let recent = self.people.posts.len().saturating_sub(RECENT);
         let (author, room, id) = *self.people.posts[recent..].choose(&mut self.rng)?;

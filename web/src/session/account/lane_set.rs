@@ -1,5 +1,5 @@
 //! The lanes that a session follows: the user's own, and one for each room in which he is. They are gone through in
-//! rounds: a round begins with a commit point and takes from every lane that has rung what is there, so that all up to
+//! rounds: a round begins with a commit point and takes from every lane that has ready what is there, so that all up to
 //! that commit was sent when it is over.
 
 use std::{
@@ -9,12 +9,12 @@ use std::{
 
 use starling_protocol::{RoomId, UserId};
 
-use crate::lane::{Bell, CommitPoint, Frame, Lagged, LaneKey, Lanes, Subscription};
+use crate::lane::{CommitPoint, Frame, Lagged, LaneKey, Lanes, ReadySet, Subscription};
 
 /// All lanes of one session.
-pub struct Tails {
+pub struct LaneSet {
     lanes: Arc<Lanes>,
-    bell: Bell,
+    ready_set: ReadySet,
     own: Subscription,
     rooms: HashMap<RoomId, Subscription>,
     round: Option<Round>,
@@ -27,12 +27,12 @@ struct Round {
     due: VecDeque<(RoomId, u64)>,
 }
 
-impl Tails {
+impl LaneSet {
     /// Follows the user's own lane.
     pub fn new(lanes: &Arc<Lanes>, user: UserId) -> Self {
-        let bell = Bell::default();
-        let own = lanes.follow(user, &bell);
-        Self { lanes: Arc::clone(lanes), bell, own, rooms: HashMap::new(), round: None }
+        let ready_set = ReadySet::default();
+        let own = lanes.follow(user, &ready_set);
+        Self { lanes: Arc::clone(lanes), ready_set, own, rooms: HashMap::new(), round: None }
     }
 
     /// Follows a room as well; says whether it did not yet.
@@ -40,7 +40,7 @@ impl Tails {
         if self.follows(room) {
             return false;
         }
-        self.rooms.insert(room, self.lanes.follow(room, &self.bell));
+        self.rooms.insert(room, self.lanes.follow(room, &self.ready_set));
         true
     }
 
@@ -57,8 +57,8 @@ impl Tails {
     /// Waits until there is cause for a round.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
-    pub async fn rung(&self) {
-        self.bell.rung().await;
+    pub async fn ready(&self) {
+        self.ready_set.ready().await;
     }
 
     /// Whether a round is under way.
@@ -71,10 +71,10 @@ impl Tails {
         if self.in_round() {
             return;
         }
-        // Read first: all frames of this commit are in lanes that have rung by now.
+        // Read first: all frames of this commit are in lanes that have ready by now.
         let point = self.lanes.commit_point();
-        let rung = self.bell.take().into_iter();
-        let rooms = rung.filter_map(|key| match key {
+        let ready = self.ready_set.take().into_iter();
+        let rooms = ready.filter_map(|key| match key {
             LaneKey::Room(room) => Some(room),
             // It comes first in any case.
             LaneKey::User(_) => None,
@@ -116,7 +116,7 @@ impl Tails {
     /// Moves to the end of all lanes. Says whether that skips frames which were never logged.
     pub fn skip(&mut self) -> bool {
         self.round = None;
-        self.bell.take();
+        self.ready_set.take();
         let mut skips_ephemeral = self.own.skip();
         for lane in self.rooms.values_mut() {
             skips_ephemeral |= lane.skip();

@@ -7,7 +7,7 @@ use axum::extract::ws::Message;
 use starling_protocol::{Hlc, limits::REPLAY_EVENTS_MAX};
 
 use super::{
-    super::Brought,
+    super::ResumePoint,
     support::{Client, ROOM, commit},
 };
 use crate::{drain::Serving, lane::Frame};
@@ -17,7 +17,7 @@ const MANY: u64 = 9_000;
 
 /// A client that is up to date in an empty room.
 async fn settled() -> Client {
-    let mut client = Client::connect(0, Brought::Nothing);
+    let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client
 }
@@ -116,12 +116,12 @@ async fn who_lacks_no_less_each_time_is_told_to_resume() {
 
 #[tokio::test]
 async fn who_lacks_more_than_can_be_replayed_is_told_to_resume() {
-    for (missed, end) in
+    for (backlog, end) in
         [(REPLAY_EVENTS_MAX as u64, "cursor 10000"), (REPLAY_EVENTS_MAX as u64 + 1, "close 4002")]
     {
         let mut client = settled().await;
-        (1..=missed).for_each(|n| client.commit(n));
-        assert_eq!(read_on(&mut client, missed).await, [end]);
+        (1..=backlog).for_each(|n| client.commit(n));
+        assert_eq!(read_on(&mut client, backlog).await, [end]);
     }
 }
 
@@ -146,5 +146,5 @@ async fn a_stopping_node_sends_away_who_is_catching_up() {
     (1..=MANY).for_each(|n| client.commit(n));
     let others = read_on(&mut client, MANY).await;
     assert_eq!(others, ["close 1001"]);
-    assert!(!client.got.contains(&(MANY + 1)), "sent before what he missed");
+    assert!(!client.got.contains(&(MANY + 1)), "sent before what he backlog");
 }

@@ -8,12 +8,12 @@ use starling_web::service::Refusal;
 
 use crate::{
     cluster::DriverHandle,
-    machine::Machine,
+    environment::Environment,
     store::{Decide, Decision, Op, OpResult, RecordsReader, Store, StoreError, Tables},
     writer::WriterHandle,
 };
 
-/// How long a metadata write waits for the peers in step.
+/// How long a metadata write waits for the peers in sync.
 pub const METADATA_WAIT_MS: u64 = 250;
 
 /// Which part of the disk a write may use.
@@ -27,9 +27,9 @@ enum Space {
 
 /// The parts of a node that services use.
 #[derive(Clone)]
-pub struct Base {
+pub struct ServiceContext {
     /// Clock, chance, and threads to read on.
-    pub machine: Arc<dyn Machine>,
+    pub machine: Arc<dyn Environment>,
     /// Read only here.
     pub store: Arc<Store>,
     /// Everything that is written goes through it.
@@ -38,7 +38,7 @@ pub struct Base {
     pub driver: DriverHandle,
 }
 
-impl Base {
+impl ServiceContext {
     /// Reads from the store on a thread that may block.
     pub async fn read<T: Send + 'static>(
         &self,
@@ -62,7 +62,7 @@ impl Base {
         self.read(move |store| look(&store.records()?)).await
     }
 
-    /// Looks something up, and if it is not there again after catching up with the peers in step: 'no' is only said
+    /// Looks something up, and if it is not there again after catching up with the peers in sync: 'no' is only said
     /// then.
     pub async fn find<T: Send + 'static>(
         &self,
@@ -105,9 +105,9 @@ impl Base {
         }
     }
 
-    /// Decides within a commit and makes durable what comes of it; returns when every peer in step has it, or after
+    /// Decides within a commit and makes durable what comes of it; returns when every peer in sync has it, or after
     /// 250 ms. Gives the place of the last event; nothing if all was as it was wanted. A refusal that may rest on
-    /// something missing is only given after catching up with the peers in step.
+    /// something missing is only given after catching up with the peers in sync.
     pub async fn decide(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
@@ -115,8 +115,8 @@ impl Base {
         self.decide_with(Space::OfUsers, Decide::new(decide)).await
     }
 
-    /// As [`Base::decide`], for what takes something away: also when the disk is full for users.
-    pub async fn take_away(
+    /// As [`ServiceContext::decide`], for what takes something away: also when the disk is full for users.
+    pub async fn commit_reclaiming(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
@@ -138,13 +138,13 @@ impl Base {
             decided => decided,
         }?;
         if let Some(pos) = decided {
-            self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+            self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
         }
         Ok(decided)
     }
 
-    /// Catches up with the peers in step, and says whether there could be any: a node that slept finds out by being
-    /// asked, and has nobody in step then.
+    /// Catches up with the peers in sync, and says whether there could be any: a node that slept finds out by being
+    /// asked, and has nobody in sync then.
     pub async fn catch_up(&self) -> bool {
         self.driver.barrier().await;
         self.driver.is_ready()
@@ -163,10 +163,10 @@ impl Base {
         }?)
     }
 
-    /// As [`Base::take_away`], where a refusal needs no catching up.
+    /// As [`ServiceContext::commit_reclaiming`], where a refusal needs no catching up.
     pub async fn revoke(&self, decide: Decide) -> Result<(), Refusal> {
         if let Some(pos) = self.commit_with(Space::Reserved, decide).await? {
-            self.driver.wait(pos.origin, pos.seq, Until::InStep, METADATA_WAIT_MS).await;
+            self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
         }
         Ok(())
     }
@@ -185,7 +185,7 @@ fn decided(result: OpResult) -> Result<Option<Pos>, Refusal> {
 
 /// Nothing can be denied here yet.
 pub fn catching_up() -> Refusal {
-    // No peer is in step yet, so the barrier has asked nobody.
+    // No peer is in sync yet, so the barrier has asked nobody.
     Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
 }
 

@@ -1,5 +1,5 @@
 //! What a session that follows many lanes sleeps on: each of them rings it, so that the session need not look at all.
-//! A lane rings after its frames are there, and a commit is published after its lanes have rung: whoever reads the
+//! A lane rings after its frames are there, and a commit is published after its lanes have ready: whoever reads the
 //! commit point first and then takes the keys knows of every frame up to that commit.
 
 use std::{
@@ -14,16 +14,16 @@ use super::LaneKey;
 
 /// Rung by the lanes that one session follows.
 #[derive(Clone, Debug, Default)]
-pub struct Bell(Arc<Rung>);
+pub struct ReadySet(Arc<Rung>);
 
 #[derive(Debug, Default)]
 struct Rung {
-    /// The lanes that have rung: each once, however often, so no more than are followed.
+    /// The lanes that have ready: each once, however often, so no more than are followed.
     keys: Mutex<HashSet<LaneKey>>,
     notify: Notify,
 }
 
-impl Bell {
+impl ReadySet {
     fn keys(&self) -> MutexGuard<'_, HashSet<LaneKey>> {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -39,16 +39,16 @@ impl Bell {
         }
     }
 
-    /// Waits until a lane has rung.
+    /// Waits until a lane has ready.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
-    pub async fn rung(&self) {
+    pub async fn ready(&self) {
         while self.keys().is_empty() {
             self.0.notify.notified().await;
         }
     }
 
-    /// The lanes that have rung since they were taken last.
+    /// The lanes that have ready since they were taken last.
     pub fn take(&self) -> HashSet<LaneKey> {
         mem::take(&mut *self.keys())
     }

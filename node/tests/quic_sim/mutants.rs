@@ -1,4 +1,4 @@
-//! Bugs planted around the node, to see that they are found. The node itself knows of no plants: a check of what it
+//! Bugs planted around the node, to see that they are found. The node itself knows of no mutants: a check of what it
 //! does inside is seen to fail once by breaking its source by hand.
 
 use std::io;
@@ -8,7 +8,7 @@ use redb::StorageBackend;
 use harness::disk::Disk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
+pub enum Mutant {
     /// The disk says that it has synced what is only in its cache.
     DiskForgets,
     /// Once all were linked, no connection is opened any more.
@@ -17,7 +17,7 @@ pub enum Plant {
     LeaseOutlivesSession,
 }
 
-impl Plant {
+impl Mutant {
     pub const ALL: [Self; 3] = [Self::DiskForgets, Self::NobodyDialsAgain, Self::LeaseOutlivesSession];
 }
 

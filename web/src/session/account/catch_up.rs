@@ -6,21 +6,21 @@ use std::{sync::Arc, vec};
 use starling_protocol::{CursorOwner, Hlc, UserId, VersionVector, frame::client::ServerFrame};
 use tokio::time::Instant;
 
-use super::{End, Outbox, Socket, live::Live};
+use super::{End, Outbox, Socket, live::AccountSession};
 use crate::{
     lane::CommitPoint,
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
-    service::Due,
-    session::{Brought, live::CURSOR_EVERY, pulse::PING_AFTER},
+    service::Change,
+    session::{ResumePoint, keepalive::PING_AFTER, live::CURSOR_EVERY},
 };
 
 /// Things told at once: bounds what a session holds in memory.
 const BATCH: usize = 100;
 
 /// What a client lacks, up to a commit point.
-pub struct Missed {
-    due: vec::IntoIter<Due>,
+pub struct Backlog {
+    due: vec::IntoIter<Change>,
     point: CommitPoint,
 }
 
@@ -29,26 +29,26 @@ pub(super) fn available(user: UserId, state: PresenceState) -> Available {
     Available { user_id: user.to_string(), state }
 }
 
-impl Live<'_> {
+impl AccountSession<'_> {
     /// Sends the welcome, and finds out what the client lacks.
     pub(super) async fn resume<S: Socket>(
         &mut self,
-        brought: Brought,
+        resume_point: ResumePoint,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let nothing = self.web.rooms.seal_empty(self.owner());
-        let resync = match brought {
-            Brought::Nothing => false,
-            Brought::Unreadable(reason) => {
+        let resync = match resume_point {
+            ResumePoint::Nothing => false,
+            ResumePoint::Unreadable(reason) => {
                 tracing::debug!(%reason, "resync");
                 true
             }
-            Brought::Cursor(cursor, text) => {
+            ResumePoint::Cursor(cursor, text) => {
                 if self.caught_up
-                    && let Some(missed) = self.beyond(&cursor.vector).await?
+                    && let Some(backlog) = self.beyond(&cursor.vector).await?
                 {
                     self.sent = CommitPoint { number: 0, vector: cursor.vector.into() };
-                    self.missed = Some(missed);
+                    self.backlog = Some(backlog);
                     // The old cursor stands until all of this has been sent.
                     return self.welcome(&text, outbox).await;
                 }
@@ -64,7 +64,7 @@ impl Live<'_> {
         self.sent = self.web.lanes.settled().await;
         self.shown = self.sent.number;
         let held = Arc::clone(&self.sent.vector);
-        self.missed = self.beyond(&held).await?;
+        self.backlog = self.beyond(&held).await?;
         Ok(())
     }
 
@@ -87,25 +87,25 @@ impl Live<'_> {
     }
 
     /// What was committed beyond `from` before the session took its positions in the lanes; `None` if it is too much.
-    async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Missed>, End> {
+    async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
         let point = self.web.lanes.settled().await;
         let due = self.web.live.beyond(self.identity.user, from.clone(), point.clone()).await;
-        Ok(due.map_err(End::Refused)?.map(|due| Missed { due: due.into_iter(), point }))
+        Ok(due.map_err(End::Refused)?.map(|due| Backlog { due: due.into_iter(), point }))
     }
 
     /// A lane has moved on beyond the session: begins anew at the end of all of them and reads from the store what lies
     /// between.
-    pub(super) async fn fall_behind<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         // Skipped first: what is committed from here on is in the lanes, whatever is read.
-        let presence_lost = self.tails.skip();
-        self.look_again(outbox).await?;
+        let presence_lost = self.lane_set.skip();
+        self.invalidate(outbox).await?;
         let held = Arc::clone(&self.sent.vector);
-        let missed = self.beyond(&held).await?.ok_or(End::Lagged)?;
-        if !self.headway.made(missed.due.len()) {
+        let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
+        if !self.catch_up_progress.made(backlog.due.len()) {
             return Err(End::Lagged);
         }
         self.web.metrics.catch_ups.inc();
-        self.missed = Some(missed);
+        self.backlog = Some(backlog);
         if presence_lost {
             self.welcome_again(outbox).await?;
         }
@@ -120,22 +120,26 @@ impl Live<'_> {
 
     /// Sends the next batch of what the client lacks, and the cursor behind the last.
     pub(super) async fn send_missed<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let Some(missed) = &mut self.missed else { return Ok(()) };
+        let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.frame_at = Instant::now();
-        let batch: Vec<_> = missed.due.by_ref().take(BATCH).collect();
+        let batch: Vec<_> = backlog.due.by_ref().take(BATCH).collect();
         if !batch.is_empty() {
             return self.tell(batch, outbox).await;
         }
-        self.sent = missed.point.clone();
+        self.sent = backlog.point.clone();
         self.shown = self.shown.max(self.sent.number);
-        self.missed = None;
+        self.backlog = None;
         self.tell_who_is_there(outbox).await?;
         self.send_cursor(outbox).await?;
         outbox.flush().await
     }
 
     /// Sends what there is now of these things.
-    pub(super) async fn tell<S: Socket>(&mut self, due: Vec<Due>, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn tell<S: Socket>(
+        &mut self,
+        due: Vec<Change>,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
         if due.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use starling_protocol::{
     event::{ContactSet, MemberSet, Membership, MessageDeleted, MessageEdited, ReactionSet, RoomOpened},
     limits::REPLAY_EVENTS_MAX,
 };
-use starling_web::{live_frame::RoomChange, service::Due};
+use starling_web::{live_frame::RoomChange, service::Change};
 
 use super::rooms;
 use crate::{
@@ -22,7 +22,7 @@ pub fn missed(
     user: UserId,
     from: &VersionVector,
     to: &VersionVector,
-) -> Result<Option<Vec<Due>>, StoreError> {
+) -> Result<Option<Vec<Change>>, StoreError> {
     let reader = store.messages()?;
     let mut found = Found { reader, user, due: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
@@ -57,24 +57,26 @@ struct Found {
     reader: MessagesReader,
     user: UserId,
     /// By what it is about: where that was changed last, and how.
-    due: HashMap<Due, (Pos, Due)>,
+    due: HashMap<Change, (Pos, Change)>,
     /// Rooms in which he was not.
     joined: HashSet<RoomId>,
 }
 
 impl Found {
-    fn add(&mut self, pos: Pos, due: Due) {
+    fn add(&mut self, pos: Pos, due: Change) {
         let about = match due {
-            Due::Message { room, key, .. } => Due::Message { room, key, fresh: false },
-            Due::Room { room, .. } => Due::Room { room, change: RoomChange::Updated },
-            Due::Read { .. } | Due::Contact(_) => due,
+            Change::Message { room, key, .. } => Change::Message { room, key, fresh: false },
+            Change::Room { room, .. } => Change::Room { room, change: RoomChange::Updated },
+            Change::Read { .. } | Change::Contact(_) => due,
         };
         let (last, known) = self.due.entry(about).or_insert((pos, due));
         *last = pos.max(*last);
         match (known, due) {
-            (Due::Message { fresh, .. }, Due::Message { fresh: true, .. }) => *fresh = true,
+            (Change::Message { fresh, .. }, Change::Message { fresh: true, .. }) => *fresh = true,
             // That he came is told, whatever came of it then; if he is gone, it is that.
-            (Due::Room { change, .. }, Due::Room { change: then, .. }) if *change != RoomChange::Joined => {
+            (Change::Room { change, .. }, Change::Room { change: then, .. })
+                if *change != RoomChange::Joined =>
+            {
                 *change = then;
             }
             _ => {}
@@ -92,11 +94,11 @@ impl Found {
                 let records = &self.reader.records;
                 // Of a stranger's block one is not to know, nor that it was lifted.
                 if records.sides(self.user, other)?.mine.is_some() || records.was_asked(self.user, other)? {
-                    self.add(pos, Due::Contact(other));
+                    self.add(pos, Change::Contact(other));
                 }
             }
             (EventBody::ReadMarked(marked), _, Some(user)) => {
-                self.add(pos, Due::Read { room: marked.room, user });
+                self.add(pos, Change::Read { room: marked.room, user });
             }
             _ => {}
         }
@@ -109,7 +111,7 @@ impl Found {
             // may have undone that he was removed. A client that loads the room once more lacks nothing.
             Membership::Member(_) => self.joined(pos, room),
             Membership::None | Membership::Banned if self.reader.records.was_member(self.user, room)? => {
-                self.add(pos, Due::Room { room, change: RoomChange::Removed });
+                self.add(pos, Change::Room { room, change: RoomChange::Removed });
             }
             // That does not concern him yet: he may not even know of the room.
             Membership::Invited | Membership::None | Membership::Banned => {}
@@ -119,7 +121,7 @@ impl Found {
 
     fn joined(&mut self, pos: Pos, room: RoomId) {
         self.joined.insert(room);
-        self.add(pos, Due::Room { room, change: RoomChange::Joined });
+        self.add(pos, Change::Room { room, change: RoomChange::Joined });
     }
 
     /// An event of a room in which the user is.
@@ -136,16 +138,16 @@ impl Found {
                 return Ok(());
             }
             EventBody::RoomChanged(_) => {
-                self.add(pos, Due::Room { room, change: RoomChange::Updated });
+                self.add(pos, Change::Room { room, change: RoomChange::Updated });
                 return Ok(());
             }
             EventBody::RoomDeleted(_) => {
-                self.add(pos, Due::Room { room, change: RoomChange::Removed });
+                self.add(pos, Change::Room { room, change: RoomChange::Removed });
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        self.add(pos, Due::Message { room, key, fresh });
+        self.add(pos, Change::Message { room, key, fresh });
         Ok(())
     }
 
@@ -156,7 +158,7 @@ impl Found {
             return Ok(());
         };
         if let Some(mark) = self.reader.records.read_mark(other, room)? {
-            self.add(mark.pos, Due::Read { room, user: other });
+            self.add(mark.pos, Change::Read { room, user: other });
         }
         Ok(())
     }

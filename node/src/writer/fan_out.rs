@@ -37,7 +37,7 @@ const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
 
 /// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
-pub fn announce(lanes: &Lanes, store: &Store, commit: &Commit) {
+pub fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, told) = (HashMap::new(), BTreeSet::new());
     let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
     for (room, message) in &commit.listed {
@@ -84,12 +84,12 @@ impl Announcement<'_> {
         }
     }
 
-    fn look_again(&mut self, key: impl Into<LaneKey>) {
+    fn invalidate(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
             && !frames.iter().any(Frame::is_look_again)
         {
-            frames.push(Frame::look_again(number));
+            frames.push(Frame::invalidate(number));
         }
     }
 
@@ -130,10 +130,10 @@ impl Announcement<'_> {
                 Change::Deleted(room, key) => self.deleted(&reader.messages, *room, *key)?,
                 Change::Read(room, user) => self.read(&mut reader.messages, *room, *user)?,
                 Change::Room(room, RoomChange::Joined) => self.opened(&mut reader, *room)?,
-                Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.look_again(*room),
+                Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.invalidate(*room),
                 Change::Member(room, user, change) => self.member(&mut reader, *room, *user, *change)?,
                 Change::Contact(user, other) => self.contact(reader.records(), *user, *other)?,
-                Change::Account(user) => self.look_again(*user),
+                Change::Account(user) => self.invalidate(*user),
                 Change::Profile(user) => self.profile(reader.records(), *user)?,
             }
         }
@@ -248,7 +248,7 @@ impl Announcement<'_> {
         if let Some(room) = object.filter(|room| room.role.is_some() || change == RoomChange::Removed) {
             self.push_of(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
         }
-        self.look_again(user);
+        self.invalidate(user);
         Ok(())
     }
 
@@ -261,16 +261,16 @@ impl Announcement<'_> {
         if self.lane(user).is_some() {
             let contact = render::contact(records, user, other)?;
             self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
-            self.look_again(user);
+            self.invalidate(user);
         }
         // Of a stranger's block he is not to know, but his sessions are: it hides presence from both.
-        self.look_again(other);
+        self.invalidate(other);
         Ok(())
     }
 
     /// Those to whom he stands in some way see how he is shown now.
     fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
-        self.look_again(user);
+        self.invalidate(user);
         for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_TOLD_MAX) {
             let (other, _) = acquaintance?;
             if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {

@@ -11,7 +11,7 @@ use starling_protocol::{
 };
 
 use super::sequence;
-use crate::{plants::Plant, world::World};
+use crate::{mutants::Mutant, world::World};
 
 /// What the events say. Of everything that is written more than once: the greatest, or where it was said.
 #[derive(Default)]
@@ -113,8 +113,8 @@ impl Meaning {
         }
         for (&(room, message), edits) in &self.edits {
             let came = |pos: &Pos| world.arrivals.iter().rposition(|come| *come == (node, *pos));
-            let wanted = match world.plant {
-                Some(Plant::EditsAsTheyCame) => edits.iter().max_by_key(|(pos, _)| came(pos)),
+            let wanted = match world.mutant {
+                Some(Mutant::EditsAsTheyCame) => edits.iter().max_by_key(|(pos, _)| came(pos)),
                 _ => edits.last_key_value(),
             };
             let shown = reader.edited(room, message).unwrap().map(|(text, _)| text);

@@ -70,7 +70,7 @@ impl Stage {
     fn after<T>(&mut self, act: impl FnOnce(&mut Node) -> T) -> T {
         let done = act(&mut self.node);
         for commit in self.node.commits.drain(..) {
-            announce(&self.lanes, &self.node.store, &commit);
+            fan_out(&self.lanes, &self.node.store, &commit);
         }
         done
     }

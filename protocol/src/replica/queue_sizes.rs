@@ -4,7 +4,7 @@ use super::Replica;
 
 /// What a [`Replica`] keeps at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct QueueSizes {
     /// Links.
     pub links: usize,
     /// Origins of which something is missing here that a peer has.
@@ -17,8 +17,8 @@ pub struct Kept {
 
 impl Replica {
     /// Counts it.
-    pub fn kept(&self) -> Kept {
-        Kept {
+    pub fn kept(&self) -> QueueSizes {
+        QueueSizes {
             links: self.links.len(),
             wants: self.wants.iter().count(),
             barrier: self.barrier.len(),

@@ -3,7 +3,7 @@
 
 /// A known bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
+pub enum Mutant {
     /// A post is acked when it is queued.
     AckBeforeCommit,
     /// Peers are told that events are durable when they are queued.
@@ -18,7 +18,7 @@ pub enum Plant {
     ResendListedTwice,
     /// A cursor covers the last commit although the lane is not drained.
     CursorAheadOfLane,
-    /// A cursor covers what no other disk has yet, while a peer is in step.
+    /// A cursor covers what no other disk has yet, while a peer is in sync.
     CursorAheadOfLostDisk,
     /// One cursor serves all rooms: it advances over what came in another room's lane.
     CursorOverAnotherLane,
@@ -36,7 +36,7 @@ pub enum Plant {
     PullWithGap,
     /// Events that a node does not understand are dropped.
     UnknownDropped,
-    /// The maker of a room is answered before the peers in step have it.
+    /// The maker of a room is answered before the peers in sync have it.
     RoomAnsweredEarly,
     /// A node says that there is no such room without asking its peers.
     NoBeforeCatchingUp,
@@ -58,7 +58,7 @@ pub enum Plant {
     ErasureForgotten,
 }
 
-impl Plant {
+impl Mutant {
     pub const ALL: [Self; 26] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
