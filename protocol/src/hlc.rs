@@ -48,7 +48,7 @@ impl Clock {
     }
 
     /// A fresh stamp above all earlier ones, and above `min_hlc` (what the event replaces, answers or follows).
-    /// The min_hlc does not move the clock: one stamp from the future must not drag all others along.
+    /// `min_hlc` does not move the clock: one stamp from the future must not drag all others along.
     pub fn stamp(&mut self, now_ms: u64, min_hlc: Option<Hlc>) -> Hlc {
         self.last = self.last.next().max(Hlc::from_unix_ms(now_ms));
         min_hlc.map_or(self.last, |min_hlc| self.last.max(min_hlc.next()))

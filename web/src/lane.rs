@@ -240,12 +240,12 @@ impl Lanes {
         Subscription { lanes: Arc::clone(self), key, lane, next, position, ready_set: None }
     }
 
-    /// Takes a position at the end of a lane, which rings this ready_set from now on.
+    /// Takes a position at the end of a lane, which marks it in this set from now on.
     pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, ready_set: &ReadySet) -> Subscription {
         let mut subscription = self.subscribe(key);
         write(&subscription.lane.bells).insert(ready_set.id(), (ready_set.clone(), subscription.key));
         subscription.ready_set = Some(ready_set.id());
-        // What was pushed since has ready no ready_set.
+        // What was pushed since has marked nothing in a ready set.
         ready_set.ring(subscription.key);
         subscription
     }
@@ -259,7 +259,7 @@ pub struct Subscription {
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
-    /// The ready_set that the lane rings for it.
+    /// The set in which the lane marks it as ready.
     ready_set: Option<usize>,
 }
 

@@ -12,7 +12,7 @@ use starling_protocol::{
 
 use super::{MessagesReader, Store, StoreError, apply, names::NamesReader, tables};
 
-/// PageRequest of a room's timeline, newest first.
+/// A page of a room's timeline, newest first.
 #[derive(Debug)]
 pub struct Page {
     /// The messages.

@@ -337,9 +337,9 @@ async fn ws(
 
 /// Who comes into a quick room.
 enum Joiner {
-    /// Joiner without an account, or who does not show it.
+    /// A guest, or a user who joins as one.
     Guest(GuestName),
-    /// Joiner with an account, as himself.
+    /// A user under their own name.
     User(Identity, GuestName),
 }
 

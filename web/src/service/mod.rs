@@ -95,7 +95,7 @@ pub struct PostOutcome {
     pub again: bool,
 }
 
-/// PageRequest of a room's history, newest first.
+/// A page of a room's history, newest first.
 #[derive(Debug)]
 pub struct HistoryPage {
     /// The messages.

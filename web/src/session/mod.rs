@@ -54,7 +54,7 @@ pub struct Participant {
     pub client: ClientEnd,
     /// His presence.
     pub lease: Lease,
-    /// The cursor that he resume_point.
+    /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
     /// The greatest place that he has shown or that was acked to him.
     pub after: Option<Pos>,
@@ -66,7 +66,7 @@ impl Participant {
     }
 }
 
-/// The cursor that a client resume_point.
+/// The cursor from which a client resumes.
 pub enum ResumePoint {
     /// None: it is here for the first time.
     Nothing,

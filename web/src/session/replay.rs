@@ -1,5 +1,5 @@
 //! What a session sends before it goes live: the welcome, and either the last messages (a first visit, a resync)
-//! or exactly what lies beyond the cursor that the client resume_point.
+//! or exactly what lies beyond the cursor that the client brought.
 
 use std::vec;
 

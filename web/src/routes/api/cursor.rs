@@ -19,7 +19,7 @@ use crate::{
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
 
-/// UserContext all of `/api/v1`, inside of what finds out who asks.
+/// A layer around all of `/api/v1`, inside of what finds out who asks.
 pub async fn carry(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let asker = request.extensions().get().map(|identity: &Identity| identity.user);
     let mut response = match wait(&web, request.headers()).await {

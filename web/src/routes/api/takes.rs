@@ -51,7 +51,7 @@ fn takes_query(operation: &Operation) -> bool {
     })
 }
 
-/// UserContext all of `/api/v1`. An empty object is as good as no body.
+/// A layer around all of `/api/v1`. An empty object is as good as no body.
 pub async fn check(State(takes): State<Arc<Takes>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let asked = path.and_then(|path| takes.0.get(&(request.method().clone(), path)));

@@ -152,7 +152,7 @@ impl<'a> AccountSession<'a> {
     /// He goes elsewhere: acks that are owed and frames that are there still go out first.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
         self.posts.tell_owed(self.web, outbox).await?;
-        // What is backlog, he gets there.
+        // The backlog is sent there.
         if self.backlog.is_none() {
             self.lane_set.begin_round();
             while self.lane_set.in_round() && self.backlog.is_none() {
@@ -186,7 +186,7 @@ impl<'a> AccountSession<'a> {
         self.keepalive.beat(outbox).await
     }
 
-    /// Sends some of what is backlog, or of what the lanes have.
+    /// Sends some of the backlog, or of what the lanes have.
     async fn step<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         // First: he may have to go, or be no longer in a room.
         self.take_own(outbox).await?;

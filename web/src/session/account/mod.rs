@@ -26,7 +26,7 @@ pub struct Account {
     pub identity: Identity,
     /// Their end of the socket.
     pub client: ClientEnd,
-    /// The cursor that he resume_point.
+    /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
     /// The greatest place that he has shown or that was acked to him.
     pub after: Option<Pos>,

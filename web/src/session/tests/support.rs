@@ -41,7 +41,7 @@ pub struct Memory {
     pub unconfirmed: AtomicBool,
     /// Who is present.
     pub users: Mutex<Vec<String>>,
-    /// Called whenever a session has asked what it backlog: what is committed then it does not know of yet.
+    /// Called whenever a session has asked for its backlog: what is committed then it does not know of yet.
     pub on_catch_up: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
