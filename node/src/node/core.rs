@@ -154,11 +154,11 @@ impl Core {
         let (serving, drain) = Drain::new();
         let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
         let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
-        background.extend([supervisor.start(erasure), supervisor.start(accounts.seal_anew())]);
+        background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
         let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
-            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
+            member_rooms: Arc::new(MemberRoomsService::new(base.clone(), accounts.service_keys().clone())),
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: administration.clone(),
             contacts: Arc::new(ContactsService { base: base.clone() }),

@@ -86,6 +86,18 @@ async fn an_invite_lets_in_as_many_as_it_says_over_all_nodes() {
     assert!(listed["expires_at"].is_string());
     bob.expect(b, "GET", &invites, NONE, 403).await;
     let open = text(&ann.expect(a, "POST", &invites, json!({}), 201).await["code"]);
+    // A code that is altered, wherever, is as one that never was, also to who may withdraw it.
+    let unknown = eve.expect(a, "POST", &format!("/invites/{}", "0".repeat(open.len())), NONE, 404).await;
+    for at in 0..open.len() {
+        let with = if open[at..].starts_with('0') { "4" } else { "0" };
+        let altered = format!("{}{with}{}", &open[..at], &open[at + 1..]);
+        for (who, method, target) in
+            [(&eve, "POST", "/invites".to_owned()), (&ann, "DELETE", invites.clone())]
+        {
+            let refused = who.expect(a, method, &format!("{target}/{altered}"), NONE, 404).await;
+            assert_eq!(refused["detail"], unknown["detail"], "{method} {altered}");
+        }
+    }
     ann.expect(b, "DELETE", &format!("{invites}/{open}"), NONE, 204).await;
     eve.expect(a, "POST", &format!("/invites/{open}"), NONE, 404).await;
 }
@@ -306,7 +318,7 @@ async fn bad_requests_are_refused_by_their_kind() {
         ("DELETE", &format!("/bans/{}", ann.id), NONE),
         ("GET", "/invites", NONE),
         ("POST", "/invites", json!({})),
-        ("DELETE", "/invites/0123456789abcdef", NONE),
+        ("DELETE", &format!("/invites/{}", "0".repeat(42)), NONE),
     ] {
         let known = eve.expect(node, method, &format!("{room}{rest}"), body.clone(), 404).await;
         let not = eve.expect(node, method, &format!("{unknown}{rest}"), body.clone(), 404).await;

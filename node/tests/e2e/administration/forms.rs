@@ -227,6 +227,9 @@ async fn who_may_register_is_as_the_operator_has_set() {
             let target = format!("/api/v1/rooms/{room}/invites");
             let invite = visitor.ask("POST", &target, &headers, r#"{"max_uses":1}"#).await.json();
             let code = invite["code"].as_str().expect("an invite is made").to_owned();
+            let forged = format!("{}{}", &code[..16], "0".repeat(26));
+            let form = [("username", "bob"), ("password", PASSWORD), ("invite", &forged)];
+            page(&Visitor::at(node.http).submit("/register", &form).await, 403);
             let form = [("username", "bob"), ("password", PASSWORD), ("invite", &code)];
             sent_to(&Visitor::at(node.http).submit("/register", &form).await);
             // It was good for one, who is in the room by it.
