@@ -100,14 +100,10 @@ impl Core {
         let inbox = mpsc::channel(DRIVER_INBOX);
 
         // Ask the cluster before anything is written: it may know better than to let this node in.
-        if config.cluster.is_none() && identity.cluster.is_some() {
-            return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
-        }
-        let mut cluster = None;
-        if let Some(settings) = &config.cluster {
-            let start = ClusterStart { machine: &machine, config, cluster: settings, identity, known };
-            cluster = Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?);
-        }
+        let mut cluster = match ClusterStart::new(&machine, config, identity, known)? {
+            Some(start) => Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?),
+            None => None,
+        };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
         let committer = committer(&store, identity, config, machine.now_ms())?;

@@ -11,7 +11,7 @@ use super::ServiceContext;
 use crate::{
     auth::{ServiceKey, ServiceKeys},
     store::{Decision, Records, Rows, StoreError, Tables},
-    supervisor::PageRequest,
+    supervisor::SupervisedTask,
 };
 
 /// How long to wait before service keys are sealed anew again, after that failed; doubles up to the maximum.
@@ -113,7 +113,7 @@ impl SealAnew {
     }
 }
 
-impl PageRequest for SealAnew {
+impl SupervisedTask for SealAnew {
     fn name(&self) -> &'static str {
         "service keys"
     }

@@ -107,7 +107,7 @@ fn architecture_names_every_room() {
 /// Otherwise `quic_sim` could not repeat a history. Commands, logs and the control socket are outside of it.
 #[test]
 fn the_core_of_a_node_takes_clock_chance_and_threads_from_its_machine() {
-    let outside = ["machine.rs", "main.rs", "logging.rs", "verify.rs", "control"];
+    let outside = ["environment.rs", "main.rs", "logging.rs", "verify.rs", "control"];
     let sources = files(&root().join("node/src"), ".rs");
     for path in
         sources.iter().filter(|path| !outside.iter().any(|name| path.iter().any(|part| part == *name)))

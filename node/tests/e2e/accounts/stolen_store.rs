@@ -190,9 +190,8 @@ fn found(thief: &Thief, sessions: &BTreeMap<String, Key>, credential: &Credentia
             }
             thief.finds_invite(code)
         }
-        // The same codes.
-        Credential::Registration(_) => None,
-        Credential::Personal(_) | Credential::Reset(_) => None,
+        // A registration takes the code of an invite.
+        Credential::Registration(_) | Credential::Personal(_) | Credential::Reset(_) => None,
     };
     key.map(|key| format!("{credential:?} is made with a key of the store: {key:02x?}"))
 }
