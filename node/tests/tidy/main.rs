@@ -5,6 +5,7 @@
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
 mod papers;
+mod words;
 
 use std::{
     fs,

@@ -13,7 +13,8 @@ use super::root;
 const FLAGS_ALONE: [&str; 3] = ["help", "version", "fresh"];
 /// Settings that the file cannot hold.
 const NOT_IN_FILE: [&str; 1] = ["config"];
-const PAPERS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const PAPERS: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DECISIONS.md", "SECURITY.md"];
 /// Between these lines README.md has the tables that this test makes.
 const SETTINGS: [&str; 2] = [
     "<!-- settings: written by STARLING_WRITE_PAPERS=1 cargo test -p starling-node --test tidy settings -->\n",
