@@ -1,4 +1,4 @@
-//! What the papers say is so: crates and their arrows, the store's version, every setting, every file that is named.
+//! The papers tell the truth: crates and their arrows, the store's version, every setting, every file that is named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +34,7 @@ fn members() -> Vec<String> {
     quoted(line, '"').into_iter().map(str::to_owned).collect()
 }
 
-/// What stands between pairs of this sign.
+/// The texts between pairs of this sign.
 fn quoted(text: &str, sign: char) -> Vec<&str> {
     text.split(sign).skip(1).step_by(2).collect()
 }
@@ -191,7 +191,7 @@ fn keys_of_the_file() -> BTreeSet<String> {
     keys
 }
 
-/// What the refusal of an unknown key says that it could be; nothing if another mistake comes first.
+/// The keys that the refusal of an unknown key offers; `None` if another mistake comes first.
 fn expected(toml: &str) -> Option<Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), toml).unwrap();

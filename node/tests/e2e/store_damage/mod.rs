@@ -43,7 +43,7 @@ impl Template {
         template
     }
 
-    /// Where its store is.
+    /// The path of its store.
     fn store(&self) -> PathBuf {
         self.node.data_dir().join("starling.redb")
     }
@@ -76,7 +76,7 @@ fn fill(store: &Path, author: &Account, room: &str, messages: u128) {
     }
 }
 
-/// What a node has said so far that is meant for a human; log lines are JSON.
+/// The lines that a node has printed for people so far; log lines are JSON.
 fn said(node: &Node) -> String {
     fs::read_to_string(node.beside("stderr")).unwrap_or_default()
 }
