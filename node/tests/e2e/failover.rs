@@ -51,7 +51,11 @@ async fn guests_of_any_killed_node_go_on_elsewhere_under_their_own_names() {
                 opening.messages.iter().filter(|posted| missed.contains(&posted.body)).collect();
             assert_eq!(new.len(), missed.len(), "exactly once each: {new:?}");
             let again = opening.messages.iter().filter(|posted| shown.contains(&posted.id)).count();
-            assert!(again <= 1, "all but their last marker was covered by their cursor: {:?}", opening.bodies());
+            assert!(
+                again <= 1,
+                "all but their last marker was covered by their cursor: {:?}",
+                opening.bodies()
+            );
             let (posted, _) = guest.post(&format!("{name} goes on")).await;
             assert_eq!((&posted.username, posted.guest), (&name, true));
             assert!(posted.pos > before.pos, "their own order is kept");

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+mod circles;
 mod papers;
 mod words;
 

@@ -54,7 +54,8 @@ fn docs_say_what_a_thing_is_or_does() {
 
 #[test]
 fn a_person_is_they() {
-    let papers = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DECISIONS.md", "SECURITY.md"];
+    let papers =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DECISIONS.md", "SECURITY.md"];
     let scripts = [".js", ".html"].iter().flat_map(|ending| files(&root().join("web/assets"), ending));
     let all = sources().into_iter().chain(scripts).chain(papers.iter().map(|name| root().join(name)));
     let mut found = Vec::new();
