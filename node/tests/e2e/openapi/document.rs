@@ -65,7 +65,7 @@ impl Document {
             .collect()
     }
 
-    /// What a reference leads to, or the value itself.
+    /// Resolves a reference; returns other values as they are.
     pub(crate) fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         let Some(reference) = value["$ref"].as_str() else { return value };
         self.0.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"))

@@ -76,16 +76,10 @@ impl OfReaction {
     }
 }
 
-/// Posts, edits and reactions count alike.
-fn count(
-    web: &AppState,
-    caller: &Identity,
-    client: ClientAddress,
-    room: Option<RoomId>,
-    bytes: usize,
-) -> Result<(), Refusal> {
+/// Posts, edits and reactions count alike; a post also against its room, once its author is known to be in it.
+fn count(web: &AppState, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
     web.guard.rates.check(Quota::MessagesPerSession, &caller.session)?;
-    let written = Written { network: client.network(), account: Some(caller.user), room, bytes };
+    let written = Written { network: client.network(), account: Some(caller.user), room: None, bytes };
     web.guard.rates.check_written(&written)
 }
 
@@ -190,11 +184,12 @@ async fn post_message(
     let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
         return Err(invalid.into());
     };
-    count(&web, &caller, client, Some(room), body.len())?;
+    count(&web, &caller, client, body.len())?;
     web.metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
     let message = NewMessage { id, text, reply_to, after: Hlc::default() };
-    let (message, known) = web.messages.post(caller.user, room, message).await?;
+    let count_room = || web.guard.rates.check_room(room, body.len());
+    let (message, known) = web.messages.post(caller.user, room, message, &count_room).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(message)).into_response())
 }
@@ -239,7 +234,7 @@ async fn edit_message(
 ) -> Result<Json<Message>, Problem> {
     let mut invalid = problem::Invalid::default();
     let Some(text) = invalid.check("body", MessageText::parse(&body)) else { return Err(invalid.into()) };
-    count(&web, &caller, client, None, body.len())?;
+    count(&web, &caller, client, body.len())?;
     Ok(Json(web.messages.edit(caller.user, id, text).await?))
 }
 
@@ -304,7 +299,7 @@ async fn react(
     on: bool,
 ) -> Result<StatusCode, Problem> {
     let emoji = of.emoji()?;
-    count(web, &caller, client, None, of.emoji.len())?;
+    count(web, &caller, client, of.emoji.len())?;
     web.messages.react(caller.user, of.id, emoji, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
