@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::openapi::document::Document;
-use crate::openapi::nonsense;
+use super::document::Document;
+use super::nonsense;
 use harness::Node;
 use harness::account::CHEAP_HASHES;
 use harness::http::{get, request};
@@ -51,7 +51,7 @@ async fn each_time_and_id_has_a_format() {
         fields(&document.0, &mut |name, schema| {
             let described = schema["description"].as_str().unwrap_or_default();
             let format = schema["format"].as_str();
-            let is_text = crate::openapi::document::types(schema).contains(&"string");
+            let is_text = super::document::types(schema).contains(&"string");
             let is_time = name == "at" || name.ends_with("_at") || ["since", "dnd_until"].contains(&name);
             let is_id = ["id", "roomID", "reply_to", "read_up_to"].contains(&name)
                 || name.ends_with("_id")

@@ -8,7 +8,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use uuid::Uuid;
 
-use crate::openapi::document::Document;
+use super::document::Document;
 use harness::account::CHEAP_HASHES;
 use harness::client::upgrade_with;
 use harness::http::{create_room, get};

@@ -312,7 +312,7 @@ struct MarkRead {
     message_id: String,
 }
 
-/// PageToken a room as read up to a message
+/// Marks a room as read up to a message
 ///
 /// The mark only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. The other
 /// person in a direct room sees the mark.
