@@ -77,17 +77,25 @@ pub struct Identity {
     /// Whether the store was made: if it is missing then, it was lost. Versions that did not say so made it at once.
     #[serde(default = "yes")]
     store_made: bool,
+    /// Whether the store was lost, and has not been refilled since: what is in it is a part.
+    #[serde(default, skip_serializing_if = "is_false")]
+    refilling: bool,
 }
 
 fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Identity {
     /// A fresh one from random bytes.
     pub fn new(node: NodeId, cursor_key: [u8; 32]) -> Self {
         let cursor_key = blake3::Hash::from_bytes(cursor_key).to_hex().to_string();
-        Self { node: node.to_string(), cluster: None, cursor_key, store_made: false }
+        Self { node: node.to_string(), cluster: None, cursor_key, store_made: false, refilling: false }
     }
 
     /// Whether the node had a store.
@@ -99,6 +107,17 @@ impl Identity {
     #[must_use]
     pub fn with_store(&self) -> Self {
         Self { store_made: true, ..self.clone() }
+    }
+
+    /// Whether the node lost its store and has not been refilled since.
+    pub fn is_refilling(&self) -> bool {
+        self.refilling
+    }
+
+    /// The same node, which lost its store.
+    #[must_use]
+    pub fn refilling(&self) -> Self {
+        Self { refilling: true, ..self.clone() }
     }
 
     /// The same node as part of a cluster, or of none.
@@ -248,6 +267,16 @@ impl DataDir {
     /// Writes who the node is now.
     pub fn write_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         self.write(IDENTITY_FILE, identity, |from, to| fs::rename(from, to))
+    }
+
+    /// Writes that the node's store is refilled, if it was lost.
+    pub fn end_refill(&self) -> Result<(), DataDirError> {
+        match self.read(IDENTITY_FILE)? {
+            Some(identity @ Identity { refilling: true, .. }) => {
+                self.write_identity(&Identity { refilling: false, ..identity })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The members that were known when the node last ran.

@@ -25,7 +25,7 @@ pub use self::{
     core::{Core, CoreStart},
 };
 use crate::{
-    cluster::KeyError,
+    cluster::{EndRefill, KeyError},
     config::{Config, ConfigError, openable},
     control::{ControlServer, UserCommands},
     data_dir::{DataDir, DataDirError, Identity},
@@ -140,6 +140,7 @@ impl Node {
         let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
         let old = found.filter(|_| matches!(beginning, Beginning::Again | Beginning::Refilled));
         let identity = old.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
+        let identity = if let Beginning::Refilled = beginning { identity.refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
         let core = Core::start(CoreStart {
             machine,
@@ -147,6 +148,7 @@ impl Node {
             identity: &identity,
             known: if config.cluster.is_some() { known_members(&dir) } else { Vec::new() },
             space: space.clone(),
+            refill: identity.is_refilling().then(|| end_refill(&dir)),
             open_store: Box::new(|joined| {
                 open_store(&dir, beginning, &identity, config.storage_reserve_bytes, joined)
             }),
@@ -233,13 +235,12 @@ impl Beginning {
         let file = || dir.store_file().display().to_string();
         match found {
             None => Ok(Self::New),
-            Some(_) if dir.has_store()? => {
-                if config.fresh {
-                    Err(StartError::NotLost(file()))
-                } else {
-                    Ok(Self::Again)
-                }
-            }
+            Some(identity) if dir.has_store()? => match config.fresh {
+                false => Ok(Self::Again),
+                // What is there is a part of what was lost.
+                true if identity.is_refilling() => Ok(Self::Fresh),
+                true => Err(StartError::NotLost(file())),
+            },
             Some(_) if config.fresh => Ok(Self::Fresh),
             Some(identity) if !identity.had_store() => Ok(Self::Again),
             Some(_) if config.cluster.is_some() => Ok(Self::Refilled),
@@ -265,11 +266,13 @@ fn open_store(
     joined: Option<&Joined>,
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
-    if matches!(beginning, Beginning::Refilled) {
-        if joined.is_none_or(|joined| joined.links.verdicts().borrow().admitted == 0) {
-            return Err(StartError::StoreLost(file.display().to_string()));
-        }
-        tracing::warn!(file = %file.display(), "the store is lost: it is refilled by the other nodes");
+    if matches!(beginning, Beginning::Refilled)
+        && joined.is_none_or(|joined| joined.links.verdicts().borrow().admitted == 0)
+    {
+        return Err(StartError::StoreLost(file.display().to_string()));
+    }
+    if identity.is_refilling() {
+        tracing::warn!(file = %file.display(), "the store was lost: it is refilled by the other nodes");
     }
     dir.create()?;
     dir.tighten();
@@ -277,8 +280,15 @@ fn open_store(
     let new = identity.in_cluster(fingerprint);
     match beginning {
         Beginning::New => dir.create_identity(&new)?,
-        Beginning::Fresh => dir.replace_identity(&new)?,
-        Beginning::Again | Beginning::Refilled => {}
+        Beginning::Fresh => {
+            if dir.has_store()? {
+                remove_part(&file).map_err(|error| StartError::store(&file, error))?;
+            }
+            dir.replace_identity(&new)?;
+        }
+        // Before there is a store: whatever ends this start, the next one must not take a part for the whole.
+        Beginning::Refilled => dir.write_identity(&new)?,
+        Beginning::Again => {}
     }
     // Opening locks it: what follows is not done to a running node.
     let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
@@ -290,6 +300,17 @@ fn open_store(
         scrub(&store).map_err(|error| StartError::store(&file, error))?;
     }
     Ok(store)
+}
+
+/// Removes what a refill that has not ended has brought back. Opening it locks it.
+fn remove_part(file: &Path) -> Result<(), StoreError> {
+    Store::open_file(file)?.remove()
+}
+
+/// How to keep that the store is refilled.
+fn end_refill(dir: &DataDir) -> EndRefill {
+    let dir = dir.clone();
+    Arc::new(move || dir.end_refill())
 }
 
 /// Overwrites what was erased before, as far as that delays the start only a little; the rest is done afterwards.

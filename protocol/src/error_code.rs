@@ -2,6 +2,10 @@
 //! `web` renders them; programs match on them, so a spelling never changes.
 
 use serde::{Serialize, Serializer};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
 
 /// Why something was refused. The words are the public contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,3 +148,13 @@ impl Serialize for ErrorCode {
         serializer.serialize_str(self.as_str())
     }
 }
+
+/// One of the words of [`ErrorCode::ALL`].
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let words = Self::ALL.map(Self::as_str);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+    }
+}
+
+impl ToSchema for ErrorCode {}

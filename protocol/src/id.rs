@@ -151,14 +151,35 @@ pub struct UserId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub [u8; 16]);
 
-/// An invite to a room: 80 random bits, which let in whoever has them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct InviteCode(pub [u8; 10]);
+/// Names an invite to a room in the log: 80 random bits. It lets nobody in; an [`InviteCode`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InviteId(pub [u8; 10]);
 
-impl InviteCode {
+impl InviteId {
     /// Where it is looked up.
     pub fn shard(self) -> Scope {
         Scope::shard(self.0[0])
+    }
+}
+
+/// The code of an invite: its id, and a MAC that only the nodes of the service can make; 42 characters. It lets in
+/// whoever has it, so it stands in no event and in no view.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct InviteCode([u8; 26]);
+
+impl InviteCode {
+    /// Joins an id and the MAC of it.
+    pub fn new(id: InviteId, mac: [u8; 16]) -> Self {
+        let mut bytes = [0; 26];
+        bytes[..10].copy_from_slice(&id.0);
+        bytes[10..].copy_from_slice(&mac);
+        Self(bytes)
+    }
+
+    /// The id and the MAC, which nobody has checked yet.
+    pub fn unverified(self) -> (InviteId, [u8; 16]) {
+        let (id, mac) = self.0.split_at(10);
+        (InviteId(id.try_into().expect("split at 10")), mac.try_into().expect("16 of 26 remain"))
     }
 }
 
@@ -181,6 +202,15 @@ mod tests {
         let room = RoomId([0, 1, 2, 3, 250, 251, 252, 253, 254, 255]);
         assert_eq!(room.to_string().len(), 16);
         assert_eq!(RoomId::parse(&room.to_string()), Ok(Some(room)));
+    }
+
+    #[test]
+    fn a_code_of_an_invite_survives_its_text_form() {
+        let (id, mac) = (InviteId([250; 10]), [251; 16]);
+        let code = InviteCode::new(id, mac);
+        assert_eq!(code.to_string().len(), 42);
+        assert_eq!(InviteCode::parse(&code.to_string()), Ok(Some(code)));
+        assert_eq!(code.unverified(), (id, mac));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use event::{
     Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, RoomCreated, Scope, Sender,
 };
 pub use hlc::{Clock, Hlc};
-pub use id::{GuestId, InviteCode, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
+pub use id::{GuestId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
 pub use pos::Pos;
 pub use settings::Settings;
 pub use text::{DisplayName, Emoji, GuestName, MessageText, RoomName, Topic, Username};

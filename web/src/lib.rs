@@ -3,6 +3,8 @@
 //! committed frames into lanes. It never sees the store or a peer.
 
 pub mod assets;
+mod asyncapi;
+mod documents;
 pub mod drain;
 pub mod guard;
 pub mod lane;
@@ -19,4 +21,4 @@ pub mod server;
 pub mod service;
 mod session;
 
-pub use routes::{AppState, WebSettings, metrics_router, router};
+pub use routes::{AppState, WebSettings, describe_pages, metrics_router, router};

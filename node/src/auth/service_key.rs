@@ -1,15 +1,16 @@
-//! The service key, of which sessions' family keys are derived, and its seal: who has the log has not yet the key, which is
+//! The service key, of which sessions' family keys and the codes of invites are derived, and its seal: who has the log has not yet the key, which is
 //! encrypted under a secret that no log holds (the cluster's, or a lone node's own).
 
 use std::sync::Arc;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use starling_protocol::{
+    InviteCode, InviteId,
     event::{SecretId, ServiceKeyId, ServiceKeySealed},
     merge::service_key::ServiceKeyState,
 };
 
-use super::FamilyKey;
+use super::{Code, FamilyKey};
 use crate::key_derivation::RootKey;
 
 /// Binds a seal to this use of the secret and this format.
@@ -33,6 +34,21 @@ impl ServiceKey {
     /// The family key of a session, of the random bytes in its event.
     pub fn family(&self, session_bytes: &[u8; 32]) -> FamilyKey {
         FamilyKey::new(&self.root.expand(&[&b"session family "[..], session_bytes].concat()))
+    }
+
+    /// The code of an invite.
+    pub fn invite_code(&self, id: InviteId) -> InviteCode {
+        InviteCode::new(id, self.invite_mac(id))
+    }
+
+    /// The id of an invite, if its code was made under this key; compared in constant time.
+    pub fn verify_invite(&self, code: InviteCode) -> Option<InviteId> {
+        let (id, mac) = code.unverified();
+        Code::new(mac).is(&Code::new(self.invite_mac(id)).hash()).then_some(id)
+    }
+
+    fn invite_mac(&self, id: InviteId) -> [u8; 16] {
+        first_half(&self.root.expand(&[&b"invite "[..], &id.0].concat()))
     }
 }
 
@@ -152,6 +168,22 @@ mod tests {
         let state = sealed(Some(state), Pos::MIN, &anew);
         assert_eq!(joined.sealed_anew(id(), &state, [7; 12]), None, "that is done");
         assert_eq!((opens(&joined, &state), opens(&elsewhere, &state)), (Some(()), Some(())));
+    }
+
+    /// Promise: only who has the service key makes codes of invites.
+    #[test]
+    fn a_code_of_an_invite_is_good_under_its_own_key_only_and_as_it_was_made() {
+        let (key, id) = (ServiceKey::new(&KEY), InviteId([3; 10]));
+        let code = key.invite_code(id);
+        assert_eq!(key.verify_invite(code), Some(id));
+        assert_eq!(ServiceKey::new(&[8; 32]).verify_invite(code), None);
+        let (_, mac) = code.unverified();
+        assert_eq!(key.verify_invite(InviteCode::new(InviteId([4; 10]), mac)), None);
+        for at in 0..mac.len() {
+            let mut altered = mac;
+            altered[at] ^= 1;
+            assert_eq!(key.verify_invite(InviteCode::new(id, altered)), None);
+        }
     }
 
     #[test]

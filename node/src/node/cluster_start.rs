@@ -30,12 +30,12 @@ const QUEUE_MAX: usize = 1_024;
 
 /// What it starts from.
 pub struct ClusterStart<'a> {
-    pub machine: &'a Arc<dyn Environment>,
-    pub config: &'a Config,
-    pub cluster: &'a ClusterConfig,
-    pub identity: &'a Identity,
+    machine: &'a Arc<dyn Environment>,
+    config: &'a Config,
+    cluster: &'a ClusterConfig,
+    identity: &'a Identity,
     /// Whom it knew when it last ran.
-    pub known: Vec<Member>,
+    known: Vec<Member>,
 }
 
 /// A part of the cluster.
@@ -56,7 +56,21 @@ pub struct Joined {
     pub knows_peers: bool,
 }
 
-impl ClusterStart<'_> {
+impl<'a> ClusterStart<'a> {
+    /// What a node needs to join its cluster; `None` if the configuration has none. Fails if the node belongs to one.
+    pub fn new(
+        machine: &'a Arc<dyn Environment>,
+        config: &'a Config,
+        identity: &'a Identity,
+        known: Vec<Member>,
+    ) -> Result<Option<Self>, StartError> {
+        let Some(cluster) = &config.cluster else {
+            let other = || StartError::OtherCluster(config.data_dir.display().to_string());
+            return identity.cluster.as_ref().map_or(Ok(None), |_| Err(other()));
+        };
+        Ok(Some(Self { machine, config, cluster, identity, known }))
+    }
+
     pub async fn join(
         self,
         supervisor: &Arc<Supervisor>,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::{Passwords, ServiceKeys},
-    cluster::{Driver, DriverHandle, DriverParts, KeepMembers, PresenceMap, PresenceNews},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
@@ -58,6 +58,8 @@ pub struct CoreStart<'a> {
     pub known: Vec<Member>,
     /// How much room there is for what it keeps.
     pub space: DiskSpace,
+    /// How to keep that the store is refilled, if it was lost and has not been since.
+    pub refill: Option<EndRefill>,
     /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
     pub open_store: OpenStore<'a>,
     /// Keeps whom it knows for the next start.
@@ -91,21 +93,17 @@ pub struct Core {
 impl Core {
     /// Starts it.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { machine, config, identity, known, space, open_store, keep_members } = start;
+        let CoreStart { machine, config, identity, known, space, refill, open_store, keep_members } = start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
         let presence = PresenceMap::new(Arc::clone(&machine), Arc::clone(&lanes));
         let supervisor = Arc::new(Supervisor::default());
         let inbox = mpsc::channel(DRIVER_INBOX);
 
         // Ask the cluster before anything is written: it may know better than to let this node in.
-        if config.cluster.is_none() && identity.cluster.is_some() {
-            return Err(StartError::OtherCluster(config.data_dir.display().to_string()));
-        }
-        let mut cluster = None;
-        if let Some(settings) = &config.cluster {
-            let start = ClusterStart { machine: &machine, config, cluster: settings, identity, known };
-            cluster = Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?);
-        }
+        let mut cluster = match ClusterStart::new(&machine, config, identity, known)? {
+            Some(start) => Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?),
+            None => None,
+        };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
         let committer = committer(&store, identity, config, machine.now_ms())?;
@@ -136,6 +134,7 @@ impl Core {
             store: Arc::clone(&store),
             links: cluster.as_ref().map(|joined| (Arc::clone(&joined.links), joined.linked.clone())),
             knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
+            refill,
             metrics: metrics.cluster.clone(),
         });
         let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
@@ -151,11 +150,11 @@ impl Core {
         let (serving, drain) = Drain::new();
         let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
         let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
-        background.extend([supervisor.start(erasure), supervisor.start(accounts.seal_anew())]);
+        background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
         let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
-            member_rooms: Arc::new(MemberRoomsService { base: base.clone() }),
+            member_rooms: Arc::new(MemberRoomsService::new(base.clone(), accounts.service_keys().clone())),
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: administration.clone(),
             contacts: Arc::new(ContactsService { base: base.clone() }),

@@ -11,6 +11,7 @@ pub mod messages;
 mod operations;
 pub mod render;
 mod rooms;
+mod service_keys;
 #[cfg(test)]
 pub(crate) mod test_node;
 
@@ -24,4 +25,5 @@ pub use self::{
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
     rooms::RoomsService,
+    service_keys::ServiceKeyring,
 };

@@ -45,6 +45,12 @@ impl Operations for OperationsService {
         }
         if self.links.as_ref().is_some_and(|links| links.expects_peer()) {
             reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
+        } else if self.driver.is_refilling() {
+            reasons.push(
+                "the store was lost, and the other nodes refill it; if none that holds the data answers, start one, or \
+                 stop this node and start it with --fresh to begin with an empty store"
+                    .to_owned(),
+            );
         } else if !self.driver.is_ready() {
             reasons.push("catching up with the other nodes".to_owned());
         }

@@ -186,6 +186,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Removes the store's file, which stays locked until it is gone: never that of a running node.
+    pub fn remove(self) -> Result<(), StoreError> {
+        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::of_io)
+    }
+
     /// The views of people and rooms of members, as they are now. Not to be held across an await: while it is, the
     /// store keeps every page that is changed meanwhile.
     pub fn records(&self) -> Result<RecordsReader, StoreError> {

@@ -85,12 +85,31 @@ impl<T: Rows> Records<T> {
     /// Whether a node's claim gets the name, by what is known here.
     pub fn claim_wins(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
         let claims = self.claims(name)?;
+        let others = claims.iter().filter(|&&(other, _)| other != claim);
+        let others: Vec<_> = others.map(|&(other, _)| (other, name.clone())).collect();
+        Ok(others.len() < claims.len() && self.wins_over(claim, &others)?)
+    }
+
+    /// Whether a node's claim makes its user the first administrator, by what is known here: those of all others who
+    /// administer the service yield to it, as claims to one name do.
+    pub fn makes_first_administrator(&self, user: UserId, claim: Pos) -> Result<bool, StoreError> {
         let mut others = Vec::new();
-        for &(other, _) in claims.iter().filter(|&&(other, _)| other != claim) {
-            others.push((other, self.get::<Waited>(&name.shard(), &name_key(name, Some(other)))?));
+        for other in self.administrators()? {
+            let other = other?;
+            if other != user {
+                others.extend(self.claim_of(other)?);
+            }
         }
-        let others = others.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
-        Ok(others.len() < claims.len() && user::claim_wins(claim, claim.origin.node, others))
+        self.wins_over(claim, &others)
+    }
+
+    fn wins_over(&self, claim: Pos, others: &[(Pos, Username)]) -> Result<bool, StoreError> {
+        let mut waited = Vec::new();
+        for (other, name) in others {
+            waited.push((*other, self.get::<Waited>(&name.shard(), &name_key(name, Some(*other)))?));
+        }
+        let others = waited.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
+        Ok(user::claim_wins(claim, claim.origin.node, others))
     }
 
     /// Who holds a name. A deleted account's name is held for ever.

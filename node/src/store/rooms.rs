@@ -1,7 +1,7 @@
 //! What the views say of rooms of members and their messages. For reads and for decisions within a commit alike.
 
 use starling_protocol::{
-    Emoji, InviteCode, MessageId, Pos, RoomId, Scope, UserId,
+    Emoji, InviteId, MessageId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MessageKey, Role},
     limits::{EDITS_PER_MESSAGE_MAX, REACTIONS_PER_MESSAGE_MAX},
     merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
@@ -11,8 +11,8 @@ use super::{
     StoreError,
     records::{Records, Row, Rows},
     views::{
-        self, Ban, Counts, Deleted, Edit, Invite, InviteCode as InviteCodes, InviteUses, Member, OpenInvite,
-        PUBLIC_ROOMS, Reaction, Room, RoomCounts, Succession,
+        self, Ban, Counts, Deleted, Edit, Invite, InviteRoom, InviteUses, Member, OpenInvite, PUBLIC_ROOMS,
+        Reaction, Room, RoomCounts, Succession,
     },
 };
 
@@ -116,30 +116,26 @@ impl<T: Rows> Records<T> {
     }
 
     /// What is known of an invite, and to which room it invites.
-    pub fn invite(&self, code: InviteCode) -> Result<Option<(RoomId, InviteState)>, StoreError> {
-        let Some(room) = self.get::<InviteCodes>(&code.shard(), &code.0)? else { return Ok(None) };
-        Ok(self.get::<Invite>(&Scope::room(room), &code.0)?.map(|invite| (room, invite)))
+    pub fn invite(&self, id: InviteId) -> Result<Option<(RoomId, InviteState)>, StoreError> {
+        let Some(room) = self.get::<InviteRoom>(&id.shard(), &id.0)? else { return Ok(None) };
+        Ok(self.get::<Invite>(&Scope::room(room), &id.0)?.map(|invite| (room, invite)))
     }
 
     /// An invite that lets somebody in at `now_ms` (Unix milliseconds), and to which room.
-    pub fn open_invite(
-        &self,
-        code: InviteCode,
-        now_ms: u64,
-    ) -> Result<Option<(RoomId, InviteMade)>, StoreError> {
-        let Some((room, InviteState { made: Some(made), revoked: false })) = self.invite(code)? else {
+    pub fn open_invite(&self, id: InviteId, now_ms: u64) -> Result<Option<(RoomId, InviteMade)>, StoreError> {
+        let Some((room, InviteState { made: Some(made), revoked: false })) = self.invite(id)? else {
             return Ok(None);
         };
         let expired = made.expires_ms.is_some_and(|end| end <= now_ms);
         let used_up = match made.max_uses {
-            Some(most) => self.invite_uses(room, code)? >= most,
+            Some(most) => self.invite_uses(room, id)? >= most,
             None => false,
         };
         let open = !expired && !used_up && self.member_room(room)?.is_some();
         Ok(open.then_some((room, made)))
     }
 
-    /// The invites of a room that were not withdrawn, in the order of their codes, from one on.
+    /// The invites of a room that were not withdrawn, in the order of their ids, from one on.
     pub fn invites<'a>(
         &'a self,
         room: RoomId,
@@ -155,8 +151,8 @@ impl<T: Rows> Records<T> {
     }
 
     /// How many came with an invite.
-    pub fn invite_uses(&self, room: RoomId, code: InviteCode) -> Result<u32, StoreError> {
-        Ok(self.get::<InviteUses>(&Scope::room(room), &code.0)?.unwrap_or(0))
+    pub fn invite_uses(&self, room: RoomId, id: InviteId) -> Result<u32, StoreError> {
+        Ok(self.get::<InviteUses>(&Scope::room(room), &id.0)?.unwrap_or(0))
     }
 
     /// Public rooms whose name begins with `folded`, in the order of their names; behind the key `from`, if given.

@@ -55,17 +55,17 @@ views! {
     /// Shard of a name; the name, 0, place → a claim to it: by whom, and whether it was withdrawn. The first that
     /// counts holds the name.
     10 Name: (UserId, bool);
-    /// Shard of a code; code → the room to which it invites.
-    11 InviteCode: RoomId;
+    /// Shard of an invite's id; the id → the room to which it invites.
+    11 InviteRoom: RoomId;
     /// Room → the room, if it is one of members.
     12 Room: MemberRoom;
     /// Room; user → how he stands to it.
     13 Member: Register<MemberState>;
     /// Room; `succession` → a member. The first owns the room.
     14 Succession: ();
-    /// Room; code → the invite.
+    /// Room; id of an invite → the invite.
     15 Invite: InviteState;
-    /// Room; code, user → somebody who came with it.
+    /// Room; id of an invite, user → somebody who came with it.
     16 InviteUse: ();
     /// Room; message key, place → an edit. The last shows.
     17 Edit: ();
@@ -79,9 +79,9 @@ views! {
     21 RoomCounts: Counts;
     /// Room; user → a ban. What `Member` says, to be listed.
     22 Ban: ();
-    /// Room; code → an invite that was not withdrawn.
+    /// Room; id → an invite that was not withdrawn.
     23 OpenInvite: ();
-    /// Room; code → how many came with it.
+    /// Room; id of an invite → how many came with it.
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;

@@ -124,6 +124,7 @@ impl Host {
                 identity: &identity,
                 known,
                 space,
+                refill: None,
                 open_store: Box::new(|_| open().map_err(|error| StartError::store(&config.data_dir, error))),
                 keep_members: Box::new(move |known| {
                     *members.lock().unwrap() = known.to_vec();

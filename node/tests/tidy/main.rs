@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+mod circles;
 mod papers;
+mod words;
 
 use std::{
     fs,
@@ -107,7 +109,7 @@ fn architecture_names_every_room() {
 /// Otherwise `quic_sim` could not repeat a history. Commands, logs and the control socket are outside of it.
 #[test]
 fn the_core_of_a_node_takes_clock_chance_and_threads_from_its_machine() {
-    let outside = ["machine.rs", "main.rs", "logging.rs", "verify.rs", "control"];
+    let outside = ["environment.rs", "main.rs", "logging.rs", "verify.rs", "control"];
     let sources = files(&root().join("node/src"), ".rs");
     for path in
         sources.iter().filter(|path| !outside.iter().any(|name| path.iter().any(|part| part == *name)))

@@ -145,8 +145,9 @@ impl World {
                 self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
                 Input::Tick
             }
-            11 => match program.byte()? % 4 {
+            11 => match program.byte()? % 8 {
                 0 => Input::Resumed,
+                4 | 5 => Input::Refilling(program.byte()? % 2 == 0),
                 1 => {
                     let Some((link, part)) = self.scope_reads.pop_front() else { return Some(()) };
                     Input::ScopesRead { link, part, scopes: program.scopes()? }

@@ -62,6 +62,8 @@ fn of_people(text: &str) {
     }
     if let Ok(Some(code)) = InviteCode::parse(text) {
         assert_eq!(code.to_string(), text);
+        let (id, mac) = code.unverified();
+        assert!(InviteCode::new(id, mac) == code);
     }
     if let Ok(name) = Username::parse(text) {
         assert!(USERNAME_CHARS.contains(&name.as_str().len()), "ASCII of a length that is allowed");

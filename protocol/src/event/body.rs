@@ -169,8 +169,8 @@ impl EventBody {
                 [Scope::user(*one), Scope::user(*other)].into()
             }
             Self::MemberSet(MemberSet { user, .. }) => [Scope::user(*user)].into(),
-            Self::InviteMade(InviteMade { code, .. }) | Self::InviteRevoked(InviteRevoked { code }) => {
-                [code.shard()].into()
+            Self::InviteMade(InviteMade { id, .. }) | Self::InviteRevoked(InviteRevoked { id }) => {
+                [id.shard()].into()
             }
             _ => BTreeSet::new(),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hlc, InviteCode, RoomId, RoomName, Topic, UserId};
+use crate::{Hlc, InviteId, RoomId, RoomName, Topic, UserId};
 
 /// A quick room was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,16 +110,16 @@ pub struct MemberSet {
     /// When he became a member, if that was before this event.
     pub since: Option<Hlc>,
     /// The invite with which he came.
-    pub invite: Option<InviteCode>,
+    pub invite: Option<InviteId>,
     /// Who did it.
     pub by: UserId,
 }
 
-/// An invite was made: whoever has its code may join.
+/// An invite was made: whoever has its code may join. The code is made of the id and a key that no event holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteMade {
-    /// Its code.
-    pub code: InviteCode,
+    /// The id of the invite.
+    pub id: InviteId,
     /// Who made it.
     pub by: UserId,
     /// How many may come with it.
@@ -131,6 +131,6 @@ pub struct InviteMade {
 /// An invite was withdrawn, for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRevoked {
-    /// Its code.
-    pub code: InviteCode,
+    /// The id of the invite.
+    pub id: InviteId,
 }

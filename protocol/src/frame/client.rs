@@ -9,6 +9,11 @@ use time::{
     macros::format_description,
 };
 
+use utoipa::{
+    PartialSchema as _, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
+
 use crate::{
     ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, limits::ID_CHARS_MAX, text::TextError,
 };
@@ -46,21 +51,42 @@ pub struct ListedMessage {
     pub posted: MessagePosted,
 }
 
-/// A message object, in a frame and in a list.
-#[derive(Serialize)]
+/// A message of a quick room.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuickMessage)]
 pub struct MessageObject<'a> {
+    /// Always `message`.
     #[serde(rename = "type")]
+    #[schema(schema_with = message_kind)]
     kind: &'static str,
+    /// The message's id, which its sender may have chosen.
+    #[schema(value_type = String, format = "uuid")]
     id: MessageId,
+    /// The room's id.
     #[serde(rename = "roomID")]
+    #[schema(format = "id")]
     room: String,
+    /// The sender's name.
     username: &'a str,
+    /// Whether the sender has no account.
     guest: bool,
+    /// The text: 1 to 8,000 characters.
+    #[schema(min_length = 1, max_length = 8000)]
     body: &'a str,
+    /// The time at which the message was stamped.
+    #[schema(format = DateTime)]
     at: String,
+    /// The message's position: the messages of a room sort by it as text.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pos: String,
+    /// Whether the message is from before the client's first connection. Left out if it is not.
     #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
     history: bool,
+}
+
+fn message_kind() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["message"])).into()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -90,78 +116,89 @@ impl<'a> MessageObject<'a> {
     }
 }
 
-/// What a node tells a client, besides messages.
-#[derive(Serialize)]
+/// The frames of `/ws` besides messages. The account socket sends some of them too ([`ServerFrame::ACCOUNT_KINDS`]).
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
-    /// First on every connection.
+    /// The first frame of every connection. On a first connection its cursor covers nothing until the history has arrived
+    /// and a `cursor` frame follows; on a resume it is the one that you sent.
     Welcome {
-        /// The room.
+        /// The room's id.
         #[serde(rename = "roomID")]
+        #[schema(format = "id")]
         room: String,
-        /// Under which name the client appears.
+        /// The name under which you appear.
         username: &'a str,
-        /// Which node serves it.
+        /// The name of the node that serves you.
         node: String,
-        /// What to reconnect with until a `cursor` frame brings a better one.
+        /// The cursor to reconnect with until a `cursor` frame brings the next one.
         cursor: &'a str,
-        /// Who is in the room.
+        /// The names of the people in the room, 10,000 at most.
         users: Vec<String>,
-        /// Where programs may reconnect.
+        /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
     },
-    /// Somebody came.
+    /// Somebody joined the room.
     Joined {
-        /// His name.
+        /// The person's name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether the person has no account.
         guest: bool,
-        /// When.
+        /// The time at which they joined.
+        #[schema(format = DateTime)]
         at: String,
     },
-    /// Somebody left.
+    /// Somebody left the room.
     Left {
-        /// His name.
+        /// The person's name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether the person has no account.
         guest: bool,
-        /// When.
+        /// The time at which they left.
+        #[schema(format = DateTime)]
         at: String,
     },
-    /// A post is durable.
+    /// Your post is durable. A later ack for the same id may raise `copies`. Your own message may arrive before its ack.
     Ack {
-        /// The id as the client gave it, or else the one that it was given.
+        /// The id as you gave it, or else the one that the server gave.
+        #[schema(max_length = 64, format = "id")]
         id: &'a str,
-        /// When it was stamped.
+        /// The time at which the message was stamped.
+        #[schema(format = DateTime)]
         at: String,
-        /// Where it stands.
+        /// The message's position in its room.
+        #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
         pos: String,
-        /// On how many nodes it is durable.
+        /// The number of nodes that have the message on disk.
         copies: usize,
     },
-    /// What to reconnect with from now on.
+    /// Everything up to here has arrived: reconnect with this cursor from now on.
     Cursor {
-        /// The sealed cursor.
+        /// The cursor, an opaque text.
         cursor: &'a str,
     },
-    /// A frame was refused.
+    /// The server refused a frame. The connection stays open.
     Error {
-        /// The stable word.
+        /// The stable code.
         code: ErrorCode,
-        /// What to do about it.
+        /// What is wrong and what to do about it.
         detail: &'a str,
-        /// The id in the frame that it answers, as it was given, if there was one ([`echoed`]).
+        /// The id in the frame that this answers, as it was given. Left out if there was none.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(max_length = 64, format = "id", nullable = false)]
         id: Option<String>,
     },
-    /// The cursor could not be continued: load afresh.
+    /// The server could not continue from your cursor: drop what you show and load it again.
     Resync {
-        /// What to reconnect with meanwhile.
+        /// The cursor to reconnect with meanwhile.
         cursor: &'a str,
     },
 }
 
 impl ServerFrame<'_> {
+    /// The kinds that `/api/v1/live` sends too.
+    pub const ACCOUNT_KINDS: [&'static str; 4] = ["ack", "cursor", "error", "resync"];
+
     /// As a frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers always encode")
@@ -252,10 +289,21 @@ impl ClientFrameError {
     }
 }
 
-#[derive(Deserialize)]
+/// A post. Unknown fields are ignored. Any text that is not a JSON object is a post too: the text is the body.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = QuickPost)]
 struct RawPost {
+    /// The text.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 8000)]
     body: Option<Value>,
+    /// Your own id for the message. Send the post again with the same id after a reconnect: it is posted once.
+    #[schema(value_type = Option<String>, format = "uuid")]
     id: Option<Value>,
+}
+
+/// The schema of the JSON object that [`parse_post`] reads.
+pub fn post_schema() -> RefOr<Schema> {
+    RawPost::schema()
 }
 
 /// Reads a text frame: a JSON object with a `body`, or else any text, which is the body itself.

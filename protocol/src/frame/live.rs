@@ -6,6 +6,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use utoipa::{
+    PartialSchema as _, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
+
 use super::client::{GivenId, echoed};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
@@ -50,24 +55,49 @@ pub struct LiveRequestError {
     pub id: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Raw {
+    /// Posts a message. An `ack` or an `error` with the same id answers.
     Send {
+        /// Your own id for the message. Send it again with the same id after a reconnect: it is posted once.
+        #[schema(format = "uuid")]
         id: String,
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
+        /// The text, in Markdown.
+        #[schema(min_length = 1, max_length = 8000)]
         body: String,
+        /// The id of the message of this room that this one answers.
+        #[schema(format = "uuid")]
         reply_to: Option<String>,
+        /// Files cannot be attached yet.
+        #[schema(max_items = 0)]
         file_ids: Option<Vec<String>>,
     },
+    /// Says that you are typing. It lapses after 5 s: send it again while you go on.
     Typing {
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
     },
+    /// Marks a room as read up to a message.
     Read {
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
+        /// The id of the last message that you have read.
+        #[schema(format = "uuid")]
         message_id: String,
     },
+    /// Asks for a `pong`.
     Ping {},
+}
+
+/// The schema of the frames that [`parse`] reads: one object a kind.
+pub fn request_schema() -> RefOr<Schema> {
+    Raw::schema()
 }
 
 #[derive(Deserialize)]

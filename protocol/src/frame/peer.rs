@@ -113,6 +113,9 @@ pub struct Confirm {
     pub in_sync: bool,
     /// Whether the sender's writer has been busy with one commit for more than 1 s.
     pub stalled: bool,
+    /// Whether the sender lost its store and has not got all of it back: that it takes the receiver for in sync proves
+    /// nothing to another that lost its own.
+    pub refilling: bool,
     /// The sender's wall clock: Unix milliseconds.
     pub wall_ms: u64,
 }

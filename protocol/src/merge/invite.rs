@@ -17,7 +17,7 @@ pub struct InviteState {
 pub fn applied(state: Option<InviteState>, made: Option<&InviteMade>) -> InviteState {
     let mut state = state.unwrap_or_default();
     match made {
-        // Codes are drawn at random: there is one event that makes it.
+        // Ids are drawn at random: there is one event that makes it.
         Some(made) => state.made = state.made.or_else(|| Some(made.clone())),
         None => state.revoked = true,
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register};
 use crate::{
-    Hlc, InviteCode, Pos, UserId,
+    Hlc, InviteId, Pos, UserId,
     event::{MemberSet, Membership, Role},
 };
 
@@ -17,7 +17,7 @@ pub struct Member {
     /// Since when he has been a member.
     pub since: Hlc,
     /// The invite with which he came.
-    pub invite: Option<InviteCode>,
+    pub invite: Option<InviteId>,
 }
 
 impl Member {

@@ -6,8 +6,8 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{contact, invite, member, read_mark, register, room, user};
 use crate::{
-    DisplayName, EventBody, Hlc, InviteCode, NodeId, OriginId, Pos, RoomId, RoomName, Settings, Topic,
-    UserId, Username, event::*,
+    DisplayName, EventBody, Hlc, InviteId, NodeId, OriginId, Pos, RoomId, RoomName, Settings, Topic, UserId,
+    Username, event::*,
 };
 
 const USER: UserId = UserId([1; 16]);
@@ -44,7 +44,7 @@ macro_rules! in_any_order {
 in_any_order! {
     registers: 0_u8..4 => |state, place, value| register::written(state, place, *value);
     contacts: contact_sets() => contact::said;
-    // Codes are drawn at random: one event makes an invite.
+    // Ids are drawn at random: one event makes an invite.
     invites: any::<bool>() => |state, _, is_made| invite::applied(state, is_made.then(made).as_ref());
     members: member_sets() => member::set;
     read_marks: marks() => |state, _, mark| read_mark::marked(state, mark);
@@ -58,7 +58,7 @@ fn name() -> Username {
 }
 
 fn made() -> InviteMade {
-    InviteMade { code: InviteCode([1; 10]), by: USER, max_uses: Some(2), expires_ms: None }
+    InviteMade { id: InviteId([1; 10]), by: USER, max_uses: Some(2), expires_ms: None }
 }
 
 fn contact_sets() -> impl Strategy<Value = ContactSet> {
@@ -68,7 +68,7 @@ fn contact_sets() -> impl Strategy<Value = ContactSet> {
 
 fn member_sets() -> impl Strategy<Value = MemberSet> {
     let membership = select(vec![Membership::None, Membership::Banned, Membership::Member(Role::Owner)]);
-    let invite = option::of((0_u8..2).prop_map(|n| InviteCode([n; 10])));
+    let invite = option::of((0_u8..2).prop_map(|n| InviteId([n; 10])));
     (membership, option::of(0_u64..5), invite).prop_map(|(membership, since, invite)| MemberSet {
         user: USER,
         membership,

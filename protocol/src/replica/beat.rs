@@ -15,6 +15,8 @@ const DOUBT_MS: Millis = 2 * BEAT_MS;
 pub(super) struct LocalStatus {
     /// Its writer has been busy with one commit for too long.
     stalled: bool,
+    /// Its store was lost, and no peer that holds the data has seen it in sync since.
+    pub(super) refilling: bool,
     /// By how much the wall clock (Unix milliseconds) is ahead of the monotonic one.
     wall_ahead_ms: i64,
     /// Until when peers may go on without this node because it stalled.
@@ -75,6 +77,19 @@ impl Replica {
         self.settle_all(now, out);
     }
 
+    /// Once the store is refilled, a peer is only called in sync when it has all that came back: what it had when the
+    /// link came up may have been nothing, and from now on being called in sync by this node proves something.
+    pub(super) fn set_refilling(&mut self, now: Millis, refilling: bool, out: &mut Vec<Output>) {
+        self.own_state.refilling = refilling;
+        if !refilling {
+            for link in self.links.values_mut() {
+                link.measure_by(self.held.clone());
+            }
+        }
+        self.tell_all(now, &[], out);
+        self.settle_all(now, out);
+    }
+
     fn note_stall(&mut self, now: Millis) {
         // Nobody waits for a node that is alone, stalled or not.
         if !self.links.is_empty() {
@@ -131,6 +146,7 @@ impl Replica {
             own_head: self.own_head(),
             in_sync: link.is_in_sync(now),
             stalled: self.own_state.stalled,
+            refilling: self.own_state.refilling,
             wall_ms: self.own_state.wall_ms(now),
         };
         send(id, ReplicaFrame::Confirm(confirm))

@@ -128,6 +128,9 @@ pub enum Input {
         /// Whether its writer has been busy with one commit for more than 1 s.
         stalled: bool,
     },
+    /// Whether this node lost its store and has not got all of it back. The store is refilled once
+    /// [`super::Replica::called_in_sync`] says so.
+    Refilling(bool),
     /// The process has not run for more than 1 s (a pause, a debugger, a machine out of memory).
     Resumed,
     /// Somebody wants to say 'no': first learn what the peers in sync have.

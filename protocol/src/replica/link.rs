@@ -39,6 +39,8 @@ pub(super) struct Link {
     proving: Option<u64>,
     /// Its writer has been busy with one commit for too long.
     pub(super) stalled: bool,
+    /// It lost its store and has not got all of it back.
+    pub(super) refilling: bool,
     /// How far its wall clock is ahead of this node's, when it last told.
     pub(super) clock_ahead_ms: Option<i64>,
     pub(super) digests: PeerDigests,
@@ -65,6 +67,7 @@ impl Link {
             catching_up_to: Some(held),
             proving: None,
             stalled: false,
+            refilling: false,
             clock_ahead_ms: None,
             digests: PeerDigests::default(),
             peers: BTreeMap::new(),
@@ -140,6 +143,12 @@ impl Link {
             self.catching_up_to = None;
         }
         caught_up
+    }
+
+    /// More is held here than when the link came up: the peer is in sync once it has that, too.
+    pub(super) fn measure_by(&mut self, held: VersionVector) {
+        self.catching_up_to = Some(held);
+        self.update_caught_up();
     }
 
     pub(super) fn sending_failed(&mut self) {

@@ -20,6 +20,8 @@ mod queue_sizes;
 mod receive;
 mod recent;
 #[cfg(test)]
+mod refill_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -123,11 +125,12 @@ impl Replica {
         self.in_sync(now).count()
     }
 
-    /// Whether every peer that is heard calls this node in sync; `None` if none is heard.
+    /// Whether every peer that is heard calls this node in sync; `None` if none is heard. While this node refills its
+    /// store, others that refill theirs may lack the same: `None` if only such are heard.
     pub fn called_in_sync(&self, now: Millis) -> Option<bool> {
-        let mut heard = self.links.values().filter(|link| link.is_heard(now)).peekable();
-        heard.peek()?;
-        Some(heard.all(|link| link.peer_sees_us_in_sync))
+        let heard = || self.links.values().filter(move |link| link.is_heard(now));
+        let counts = |link: &Link| !(self.own_state.refilling && link.refilling);
+        heard().any(counts).then(|| heard().all(|link| link.peer_sees_us_in_sync))
     }
 
     /// Per peer: how many events it is known to lack of what is held here, and whether it is in sync.
@@ -177,6 +180,7 @@ impl Replica {
             Input::Digests(changed) => self.digests.set(changed),
             Input::ScopesRead { link, part, scopes } => self.scopes_read(link, part, scopes, out),
             Input::LocalStatus { wall_ms, stalled } => self.set_local_status(now, wall_ms, stalled, out),
+            Input::Refilling(refilling) => self.set_refilling(now, refilling, out),
             Input::Resumed => self.resumed(now, out),
             Input::Barrier(token) => {
                 self.barrier.wait(now, token);

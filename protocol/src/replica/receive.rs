@@ -27,9 +27,10 @@ impl Replica {
                 // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
                 self.confirm_all(now, link_id, out);
             }
-            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_sync, stalled, wall_ms }) => {
+            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_sync, stalled, refilling, wall_ms }) => {
                 link.calls_us(in_sync);
                 link.stalled = stalled;
+                link.refilling = refilling;
                 link.clock_ahead_ms = Some(self.own_state.clock_ahead_ms(now, wall_ms));
                 rose.extend(own_head);
                 self.peer_has(now, link_id, &rose, out);

@@ -38,8 +38,8 @@ const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
 /// Seconds after which somebody is to try again who holds too many connections, or who met a node that does.
 const CROWDED_RETRY_S: u32 = 5;
 
-/// Paths that balancers, operators and pages load as often as they like; they ask nothing of the store.
-const NOT_COUNTED: [&str; 5] = ["/assets/", "/healthz", "/livez", "/metrics", "/readyz"];
+/// What pages load begins with this.
+const ASSETS: &str = "/assets/";
 
 /// All of it, as the node was configured.
 #[derive(Debug, Default)]
@@ -58,12 +58,14 @@ pub struct Guard {
     pub shares: Shares,
 }
 
-/// Whether requests to a path count against their address.
+/// Whether requests to a path count against their address: not what balancers, operators and pages load as often as they
+/// like; it asks nothing of the store.
 pub fn is_counted(path: &str) -> bool {
-    !NOT_COUNTED.iter().any(|prefix| path.starts_with(prefix))
+    !is_health(path) && !path.starts_with(ASSETS)
 }
 
-/// Whether a path is answered even over connections beyond the limits.
+/// Whether a path is answered even over connections beyond the limits. The router takes it exactly: with a slash at its
+/// end it is another, which is not found.
 pub fn is_health(path: &str) -> bool {
     HEALTH.contains(&path)
 }
@@ -105,4 +107,21 @@ pub async fn admit(
 
 fn crowded(detail: &'static str) -> Response {
     Refusal::new(ErrorCode::Overloaded, detail).retry_after(CROWDED_RETRY_S).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only what is served without asking the store is free: other paths that begin like it count, also those that are
+    /// not found.
+    #[test]
+    fn paths_that_only_begin_like_health_count() {
+        for path in ["/healthz", "/livez", "/metrics", "/readyz", "/assets/1/page.css"] {
+            assert!(!is_counted(path), "{path}");
+        }
+        for path in ["/livez/", "/readyz/", "/healthz/x", "/metricsx", "/livez%2f", "/assets", "/", ""] {
+            assert!(is_counted(path), "{path}");
+        }
+    }
 }

@@ -32,11 +32,13 @@ impl Rates {
         self.check(Quota::MessagesPerAddress, &network)?;
         self.check_many(Quota::BytesPerAddress, &network, bytes)?;
         // Last: what an address may not write does not use up its room.
-        if let Some(room) = room {
-            self.check(Quota::MessagesPerRoom, &room)?;
-            self.check_many(Quota::BytesPerRoom, &room, bytes)?;
-        }
-        Ok(())
+        room.map_or(Ok(()), |room| self.check_room(room, written.bytes))
+    }
+
+    /// Counts something that a member of a room writes there, or refuses it.
+    pub fn check_room(&self, room: RoomId, bytes: usize) -> Result<(), Refusal> {
+        self.check(Quota::MessagesPerRoom, &room)?;
+        self.check_many(Quota::BytesPerRoom, &room, u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 }
 

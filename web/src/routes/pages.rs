@@ -14,7 +14,7 @@ use super::{AppState, api::Path, forms::Visitor};
 use crate::{
     assets,
     openapi::{
-        refuses::{NotFound, Refuses},
+        errors::{ErrorResponses, NotFound},
         tag,
     },
     pages,
@@ -43,6 +43,7 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[utoipa::path(
     get, path = "/", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
+    security(()),
 )]
 async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
     let may_register = web.settings.registration != RegistrationMode::Closed;
@@ -61,6 +62,7 @@ async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
             content_type = "text/html"),
         (status = 404, description = "A page: there is no such room.", body = String, content_type = "text/html"),
     ),
+    security(()),
 )]
 async fn room(
     State(web): State<Arc<AppState>>,
@@ -104,8 +106,9 @@ async fn room(
             (String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"),
             (String = "application/manifest+json"),
         )),
-        Refuses<NotFound>,
+        ErrorResponses<NotFound>,
     ),
+    security(()),
 )]
 async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     match assets::serve(&version, &name) {

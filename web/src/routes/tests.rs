@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     api::{Json, Limit, List, PageMark, Path, Query},
-    router,
+    describe_pages, router,
 };
 use crate::{
     drain::Drain,
@@ -25,7 +25,7 @@ use crate::{
     metrics::WebMetrics,
     openapi::{
         self,
-        refuses::{AlreadyExists, Invalid, NotContacts, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Invalid, NotContacts},
     },
     problem::{self, Problem},
     session::tests::support,
@@ -73,9 +73,13 @@ fn get(path: &str) -> Request<Body> {
 async fn the_document_lists_what_the_router_serves() {
     let router = served();
     let (_, document) = ask(router.clone(), get("/api/openapi.json")).await;
-    assert_eq!(routes_in(&document), routes_of(&router));
+    let (described, pages) =
+        (routes_in(&document), routes_in(&serde_json::to_value(describe_pages()).unwrap()));
+    assert!(described.is_disjoint(&pages), "a page is in the document");
+    let all: BTreeSet<_> = described.union(&pages).cloned().collect();
+    assert_eq!(all, routes_of(&router));
     let beside = router.route("/beside", axum::routing::put(|| async {}));
-    assert_ne!(routes_in(&document), routes_of(&beside), "a route beside the documented ones is not seen");
+    assert_ne!(all, routes_of(&beside), "a route beside the documented ones is not seen");
 }
 
 #[tokio::test]
@@ -121,6 +125,8 @@ async fn the_document_is_whole() {
 async fn the_document_is_sent_once() {
     let (head, _) = ask(served(), get("/api/openapi.json")).await;
     let etag = head.headers()[header::ETAG].clone();
+    let (head, asyncapi) = ask(served(), get("/api/asyncapi.json")).await;
+    assert!(asyncapi["asyncapi"] == "3.0.0" && head.headers()[header::ETAG] != etag, "{asyncapi}");
     for (tags, status) in
         [(etag.to_str().unwrap(), 304), ("\"other\", *", 304), ("\"other\"", 200), ("", 200)]
     {
@@ -158,8 +164,7 @@ struct Thing {
 /// A thing
 #[utoipa::path(
     post, path = "/api/v1/things/{kind}", params(Things),
-    responses((status = 200, description = "Yes.", body = List<Thing>), Refuses<(AlreadyExists, NotContacts, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "Yes.", body = List<Thing>), ErrorResponses<(AlreadyExists, NotContacts, Invalid)>),
 )]
 async fn make_thing(
     Path(kind): Path<String>,

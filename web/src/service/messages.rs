@@ -10,6 +10,9 @@ use starling_protocol::{
 use super::{Post, Refusal};
 use crate::objects::Message;
 
+/// Counts a post against the limits of its room, or refuses it.
+pub type Count<'a> = &'a (dyn Fn() -> Result<(), Refusal> + Send + Sync);
+
 /// What somebody wants to post.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
@@ -87,9 +90,15 @@ pub trait Messages: Send + Sync + 'static {
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal>;
 
     /// Posts, and waits until that is durable on as many nodes as configured, or for the configured time. Says whether
-    /// the message was there already; `IdReused` if it was another.
-    async fn post(&self, user: UserId, room: RoomId, message: NewMessage)
-    -> Result<(Message, bool), Refusal>;
+    /// the message was there already; `IdReused` if it was another. `count` counts it, or refuses it, once the author is
+    /// known to be in the room: strangers don't use up what a room may take.
+    async fn post(
+        &self,
+        user: UserId,
+        room: RoomId,
+        message: NewMessage,
+        count: Count<'_>,
+    ) -> Result<(Message, bool), Refusal>;
 
     /// So many messages of a room.
     async fn page(
@@ -131,7 +140,13 @@ impl Messages for () {
         unreachable!()
     }
 
-    async fn post(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<(Message, bool), Refusal> {
+    async fn post(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: NewMessage,
+        _: Count<'_>,
+    ) -> Result<(Message, bool), Refusal> {
         unreachable!()
     }
 

@@ -28,7 +28,7 @@ pub use self::{
     identity::{Authentication, Credentials, Identity},
     live::{Change, LiveEvents, Online, UserContext},
     member_rooms::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, PageToken, RoomChange},
-    messages::{MessagePage, Messages, NewMessage, PageEnd, Wanted},
+    messages::{Count, MessagePage, Messages, NewMessage, PageEnd, Wanted},
     registration::{RegistrationMode, RegistrationSource},
 };
 use crate::lane::CommitPoint;

@@ -4,6 +4,7 @@
 
 pub mod account;
 mod catch_up_progress;
+pub mod close;
 mod frames;
 mod keepalive;
 mod live;
@@ -15,12 +16,12 @@ pub mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseCode, Message, close_code};
+use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
-pub use self::frames::ClientEnd;
-use self::{live::QuickSession, outbox::Outbox, posts::Posts};
+use self::{close::Closing, live::QuickSession, outbox::Outbox, posts::Posts};
+pub use self::{frames::ClientEnd, keepalive::PING_AFTER};
 use crate::{
     drain::Serving,
     routes::AppState,
@@ -102,17 +103,17 @@ enum End {
 }
 
 impl End {
-    fn close(&self) -> Option<(CloseCode, &'static str)> {
+    fn close(&self) -> Option<(Closing, &'static str)> {
         Some(match self {
             Self::Closed | Self::Gone => return None,
-            Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
-            Self::TakenOver => (4001, "a later connection of this guest goes on"),
-            Self::LoggedOut => (4001, "the session has ended, log in again"),
-            Self::Lagged => (4002, "too slow, resume with the last cursor"),
-            Self::Flooding => (4003, "too many messages or other frames"),
-            Self::TooBig => (close_code::SIZE, "a frame may have 128 KiB"),
-            Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
-            Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),
+            Self::Elsewhere(serving) => (Closing::GoingAway, serving.goodbye()),
+            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
+            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
+            Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
+            Self::Flooding => (Closing::Rate, "too many messages or other frames"),
+            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
+            Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
+            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
         })
     }
 }
@@ -140,8 +141,8 @@ async fn finish<S: Socket>(web: &AppState, ended: Result<Never, End>, outbox: Ou
         }
         end => tracing::debug!(?end, "session over"),
     }
-    if let Some((code, reason)) = end.close() {
-        outbox.close(code, reason).await;
+    if let Some((closing, reason)) = end.close() {
+        outbox.close(closing.code(), reason).await;
     } else if matches!(end, End::Closed) {
         outbox.answer_close().await;
     }

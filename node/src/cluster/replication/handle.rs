@@ -126,6 +126,7 @@ pub struct Report {
 pub(super) struct Shared {
     pub(super) own_limit: AtomicU64,
     pub(super) ready: AtomicBool,
+    pub(super) refilling: AtomicBool,
     /// The clock of the two below.
     pub(super) started: Instant,
     /// When the driver last ran, in milliseconds.
@@ -144,7 +145,7 @@ pub struct DriverHandle {
 
 impl DriverHandle {
     /// How to reach a driver behind this inbox.
-    pub(super) fn new(inbox: mpsc::Sender<DriverInput>, ready: bool) -> Self {
+    pub(super) fn new(inbox: mpsc::Sender<DriverInput>, ready: bool, refilling: bool) -> Self {
         let report = Report {
             clock: ClockVerdict::Agrees,
             peers: Vec::new(),
@@ -154,7 +155,8 @@ impl DriverHandle {
         };
         let shared = Shared {
             own_limit: AtomicU64::new(NO_LIMIT),
-            ready: AtomicBool::new(ready),
+            ready: AtomicBool::new(ready && !refilling),
+            refilling: AtomicBool::new(refilling),
             started: Instant::now(),
             ran_at: AtomicU64::new(0),
             report: Mutex::new(report),
@@ -179,6 +181,11 @@ impl DriverHandle {
         let ran_at = Duration::from_millis(self.shared.ran_at.load(Ordering::Relaxed));
         let silence = self.shared.started.elapsed().saturating_sub(ran_at);
         self.shared.ready.load(Ordering::Relaxed) && silence < DRIVER_SILENCE_MAX
+    }
+
+    /// Whether the store was lost, and no peer that holds the data has seen this node in sync since.
+    pub fn is_refilling(&self) -> bool {
+        self.shared.refilling.load(Ordering::Relaxed)
     }
 
     /// The state of replication.

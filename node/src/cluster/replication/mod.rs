@@ -3,6 +3,7 @@
 
 mod compare;
 mod handle;
+mod refill;
 mod report;
 
 use std::{
@@ -24,7 +25,10 @@ use tokio::{
 };
 
 use self::handle::NO_LIMIT;
-pub use self::handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting};
+pub use self::{
+    handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting},
+    refill::EndRefill,
+};
 use super::{LinkSender, Links};
 use crate::{
     environment::Environment,
@@ -64,6 +68,8 @@ pub struct Driver {
     store: Arc<Store>,
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
+    /// While the store that was lost isn't refilled.
+    refill: Option<EndRefill>,
     started: Instant,
     /// When it serves although nobody calls it in sync, if it hears nobody.
     alone_at: Instant,
@@ -89,6 +95,8 @@ pub struct DriverParts {
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
+    /// How to keep that the store is refilled, if it was lost and has not been since.
+    pub refill: Option<EndRefill>,
     /// What is measured.
     pub metrics: ClusterMetrics,
 }
@@ -97,9 +105,11 @@ impl Driver {
     /// Makes the driver; [`Driver::run`] runs it.
     pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
-        let handle = DriverHandle::new(sender, !parts.knows_peers);
+        let handle = DriverHandle::new(sender, !parts.knows_peers, parts.refill.is_some());
         let mut replica = Replica::new(parts.held, 0);
-        replica.handle(0, Input::Digests(parts.digests), &mut Vec::new());
+        for known in [Input::Digests(parts.digests), Input::Refilling(parts.refill.is_some())] {
+            replica.handle(0, known, &mut Vec::new());
+        }
         let driver = Self {
             machine: parts.machine,
             replica,
@@ -114,6 +124,7 @@ impl Driver {
             store: parts.store,
             admitted: parts.links,
             metrics: parts.metrics,
+            refill: parts.refill,
             started: handle.shared.started,
             alone_at: Instant::now() + ALONE_AFTER,
             next_report: 0,
@@ -336,9 +347,9 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
-    /// Whether it does not serve before it has heard a peer.
+    /// Whether it does not serve before it has heard a peer: it was told so, or its store was lost.
     fn expects_peer(&self) -> bool {
-        self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer())
+        self.refill.is_some() || self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer())
     }
 
     /// Lets others know.
@@ -353,6 +364,7 @@ impl Driver {
                 None => !self.expects_peer() && Instant::now() >= self.alone_at,
             };
             if ready {
+                self.end_refill();
                 tracing::info!(peers_in_sync = self.replica.in_sync_count(now), "caught up");
                 // Not before the clock has been judged by them.
                 self.next_report = 0;

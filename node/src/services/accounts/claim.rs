@@ -8,6 +8,7 @@ use starling_protocol::{
 };
 use starling_web::service::Refusal;
 
+use super::admission::not_the_first;
 use crate::{
     services::{ServiceContext, member_rooms::decisions::leaves},
     store::{Decide, Decision, Op, Records, Rows, StoreError, Tables},
@@ -23,12 +24,33 @@ pub fn refuse_taken<T: Rows>(records: &Records<T>, name: &Username) -> Result<Op
     Ok(records.holder(name)?.map(|_| taken()))
 }
 
+/// Who claims a name.
+#[derive(Clone)]
+pub struct Claimant {
+    /// Their account.
+    pub user: UserId,
+    /// The name.
+    pub name: Username,
+    /// Whether the claim must also make them the first administrator.
+    pub is_setup: bool,
+}
+
+impl Claimant {
+    /// Why a claim of theirs does not stand, by what is known here; nothing if it does.
+    fn loses<T: Rows>(&self, records: &Records<T>, claim: Pos) -> Result<Option<Refusal>, StoreError> {
+        if !records.claim_wins(&self.name, claim)? {
+            return Ok(Some(taken()));
+        }
+        let is_second = self.is_setup && !records.makes_first_administrator(self.user, claim)?;
+        Ok(is_second.then(not_the_first))
+    }
+}
+
 /// Claims a name for a user, by the last event that `decide` comes to if the name is free; it is told for which nodes the
 /// claim will wait, which that event must name.
 pub async fn claim(
     base: &ServiceContext,
-    user: UserId,
-    name: Username,
+    claimant: Claimant,
     decide: impl FnOnce(Vec<NodeId>) -> Decide + Send + 'static,
 ) -> Result<Pos, Refusal> {
     let base = base.clone();
@@ -42,45 +64,40 @@ pub async fn claim(
         let claim = base.commit(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
             ClaimOutcome::Held(heard) => {
-                match wins(&base, user, name.clone(), claim, waited_for, heard).await {
-                    Ok(true) => return Ok(claim),
-                    Ok(false) => taken(),
+                match stands(&base, claimant.clone(), claim, waited_for, heard).await {
+                    Ok(()) => return Ok(claim),
                     Err(refusal) => refusal,
                 }
             }
             ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => cannot_know(),
         };
-        withdraw(&base, user, name, claim).await;
+        withdraw(&base, claimant.user, claimant.name, claim).await;
         Err(refusal)
     });
     claimed.await.unwrap_or_else(|_| Err(cannot_know()))
 }
 
-/// Whether the name is the claim's, now that these nodes were heard.
-async fn wins(
+/// Refuses unless the claim stands, now that these nodes were heard.
+async fn stands(
     base: &ServiceContext,
-    user: UserId,
-    username: Username,
+    claimant: Claimant,
     claim: Pos,
     waited_for: Vec<NodeId>,
     heard: Vec<NodeId>,
-) -> Result<bool, Refusal> {
+) -> Result<(), Refusal> {
     if heard.len() == waited_for.len() {
-        return base.look(move |records| records.claim_wins(&username, claim)).await;
+        let loses = base.look(move |records| claimant.loses(records, claim)).await?;
+        return loses.map_or(Ok(()), Err);
     }
     // Others must not rely on it that this claim waited for them: it says so before it is decided.
-    let narrowed = ClaimNarrowed { username, claim, waited_for: heard };
+    let narrowed = ClaimNarrowed { username: claimant.name.clone(), claim, waited_for: heard };
     let decide = Decide::new(move |tables: &Tables<'_>| {
-        if tables.records.claim_wins(&narrowed.username, claim)? {
-            return Ok(Decision::one(Scope::user(user), narrowed.clone()));
-        }
-        Ok(Decision::Refuse(taken()))
+        Ok(match claimant.loses(&tables.records, claim)? {
+            Some(refusal) => Decision::Refuse(refusal),
+            None => Decision::one(Scope::user(claimant.user), narrowed.clone()),
+        })
     });
-    match base.commit(decide).await {
-        Ok(_) => Ok(true),
-        Err(refusal) if refusal.code == ErrorCode::UsernameTaken => Ok(false),
-        Err(refusal) => Err(refusal),
-    }
+    base.commit(decide).await.map(drop)
 }
 
 async fn withdraw(base: &ServiceContext, user: UserId, username: Username, claim: Pos) {

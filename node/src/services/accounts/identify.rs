@@ -39,7 +39,7 @@ impl Authentication for AccountsService {
         let proven = match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
             Proof::Cookie(token) if opened.kind == SessionKind::Cookie => {
-                token.is_authentic(&known.family(&self.service_keys).ok_or_else(not_known_yet)?)
+                token.is_authentic(&known.family(self.service_keys.keys()).ok_or_else(not_known_yet)?)
             }
             Proof::Cookie(_) => false,
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),

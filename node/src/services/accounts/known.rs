@@ -45,7 +45,7 @@ impl AccountsService {
         let now_ms = self.base.machine.now_ms();
         let ready = self.base.driver.is_ready();
         let found = self.base.look(move |records| known(records, user, session, now_ms)).await?;
-        if let Some(found) = found.filter(|known| known.lives && known.is_whole(&self.service_keys)) {
+        if let Some(found) = found.filter(|known| known.lives && known.is_whole(self.service_keys.keys())) {
             return Ok(found);
         }
         let answered = self.base.driver.barrier().await;

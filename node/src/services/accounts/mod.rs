@@ -12,7 +12,6 @@ mod profile;
 mod refresh;
 mod registration;
 mod service;
-mod service_keys;
 mod sessions;
 mod settings;
 
@@ -24,7 +23,7 @@ use starling_web::service::{Identity, Refusal, RegistrationMode};
 use crate::{
     auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S, ServiceKeys},
     cluster::Members,
-    services::ServiceContext,
+    services::{ServiceContext, ServiceKeyring},
     store::{Records, Rows, StoreError},
 };
 
@@ -33,7 +32,7 @@ use crate::{
 pub struct AccountsService {
     base: ServiceContext,
     tokens: Arc<AccessTokens>,
-    service_keys: ServiceKeys,
+    service_keys: ServiceKeyring,
     passwords: Arc<Passwords>,
     mode: RegistrationMode,
     /// Nobody, if there is no cluster.
@@ -72,7 +71,13 @@ impl AccountsService {
     pub fn new(start: AccountsStart) -> Self {
         let AccountsStart { base, token_secret, service_keys, passwords, mode, members } = start;
         let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
+        let service_keys = ServiceKeyring::new(base.clone(), service_keys);
         Self { base, tokens, service_keys, passwords, mode, members }
+    }
+
+    /// The service keys, which other services share.
+    pub fn service_keys(&self) -> &ServiceKeyring {
+        &self.service_keys
     }
 }
 

@@ -62,7 +62,8 @@ impl AccountsService {
                 Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), chosen).above(before.hlc)]))
             })
         };
-        claim::claim(&self.base, user, name, decide).await.map(|_| ())
+        let claimant = claim::Claimant { user, name, is_setup: false };
+        claim::claim(&self.base, claimant, decide).await.map(|_| ())
     }
 
     /// Deletes an account: it leaves its rooms, a few at a time, and is gone.

@@ -32,7 +32,7 @@ impl AccountsService {
             if !opened.is_some_and(|(_, opened)| known.lives && opened.kind == SessionKind::Tokens) {
                 return Err(unauthenticated());
             }
-            let family = known.family(&self.service_keys).ok_or_else(not_known_yet)?;
+            let family = known.family(self.service_keys.keys()).ok_or_else(not_known_yet)?;
             Ok::<_, Refusal>(token.judge(&family, known.state.used))
         };
         let mut verdict = judge().await?;

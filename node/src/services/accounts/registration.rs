@@ -8,8 +8,9 @@ use starling_web::{
 
 use super::{
     AccountsService, Checked,
-    admission::{admit, invited},
-    claim, overloaded,
+    admission::{Applicant, admit, invited},
+    claim::{self, Claimant},
+    overloaded,
 };
 use crate::{
     auth::Caller,
@@ -50,11 +51,16 @@ impl AccountsService {
         registration: Registration,
     ) -> Result<Checked, Refusal> {
         let Registration { username, password, display_name, door } = registration;
-        let (mode, now_ms) = (self.mode, self.base.machine.now_ms());
-        let name = username.clone();
+        let applicant = Applicant {
+            door,
+            mode: self.mode,
+            service_keys: self.service_keys.keys().clone(),
+            now_ms: self.base.machine.now_ms(),
+        };
+        let (name, asking) = (username.clone(), applicant.clone());
         let refuse = move |records: &crate::store::RecordsReader| {
             let refused = claim::refuse_taken(records, &name)?;
-            Ok(refused.or(admit(mode, records, door, now_ms)?.err()))
+            Ok(refused.or(admit(records, &asking)?.err()))
         };
         // Before a hash is spent on it, and a claim made that is withdrawn again.
         self.base.driver.barrier().await;
@@ -64,12 +70,13 @@ impl AccountsService {
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
         let user = UserId(self.base.machine.random());
         let name = username.clone();
+        let claimant = Claimant { user, name, is_setup: door == RegistrationSource::Setup };
         let decide = move |waited_for: Vec<NodeId>| {
             Decide::new(move |tables: &Tables<'_>| {
                 if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
                     return Ok(Decision::Refuse(refusal));
                 }
-                let admin = match admit(mode, &tables.records, door, now_ms)? {
+                let admin = match admit(&tables.records, &applicant)? {
                     Ok(admin) => admin,
                     Err(refusal) => return Ok(Decision::Refuse(refusal)),
                 };
@@ -77,7 +84,7 @@ impl AccountsService {
                 let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
                 let registered = UserRegistered { username, display_name, password, admin, waited_for };
                 // The claim is the last: its place is what is confirmed.
-                let mut drafts = match invited(mode, &tables.records, door, user, now_ms)? {
+                let mut drafts = match invited(&tables.records, &applicant, user)? {
                     Ok(drafts) => drafts,
                     Err(refusal) => return Ok(Decision::Refuse(refusal)),
                 };
@@ -85,7 +92,7 @@ impl AccountsService {
                 Ok(Decision::Write(drafts))
             })
         };
-        let password = claim::claim(&self.base, user, name, decide).await?;
+        let password = claim::claim(&self.base, claimant, decide).await?;
         Ok(Checked { user, password })
     }
 }

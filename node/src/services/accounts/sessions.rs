@@ -55,7 +55,7 @@ impl AccountsService {
         kind: SessionKind,
         user_agent: &str,
     ) -> Result<Opened, Refusal> {
-        let service_key = self.service_key().await?;
+        let service_key = self.service_keys.current().await?;
         let key = self.base.machine.random();
         let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
         let id = self.open(checked, kind, (key, Some(service_key.id)), user_agent, expires_ms).await?;

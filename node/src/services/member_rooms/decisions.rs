@@ -2,7 +2,7 @@
 //! which are to be written. None, if all is as it is wanted.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, InviteCode, RoomId, Scope, UserId,
+    ErrorCode, EventDraft, InviteId, RoomId, Scope, UserId,
     event::{
         InviteMade, InviteRevoked, MemberSet, Membership, NotifyLevel, NotifySet, Role, RoomChanged,
         RoomDeleted, RoomOpened,
@@ -83,18 +83,18 @@ pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts
 }
 
 /// Becomes a member of a room by an invite to it: nothing changes for who is one, also if the invite is good no more,
-/// for it may have been he who used it up. Who is banned learns no more than of a code that never was.
-pub fn join_with<T: Rows>(records: &Records<T>, code: InviteCode, user: UserId, now_ms: u64) -> Drafts {
-    let (room, _) = records.invite(code)?.ok_or_else(no_such_invite)?;
+/// for it may have been he who used it up. Who is banned learns no more than of an invite that never was.
+pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, now_ms: u64) -> Drafts {
+    let (room, _) = records.invite(invite)?.ok_or_else(no_such_invite)?;
     if records.role(room, user)?.is_some() {
         return Ok(Vec::new());
     }
     let banned =
         records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
-    if banned || records.open_invite(code, now_ms)?.is_none() {
+    if banned || records.open_invite(invite, now_ms)?.is_none() {
         return Err(no_such_invite().into());
     }
-    Ok(vec![enter(records, room, user, Some(code))?])
+    Ok(vec![enter(records, room, user, Some(invite))?])
 }
 
 /// Leaves a room.
@@ -211,9 +211,9 @@ pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMad
     let mut drafts = Vec::new();
     let invites = records.invites(room, &[])?.collect::<Result<Vec<_>, _>>()?;
     if invites.len() >= ROOM_INVITES_MAX {
-        for InviteMade { code, .. } in invites {
-            if records.open_invite(code, now_ms)?.is_none() {
-                drafts.push(EventDraft::new(scope.clone(), InviteRevoked { code }));
+        for InviteMade { id, .. } in invites {
+            if records.open_invite(id, now_ms)?.is_none() {
+                drafts.push(EventDraft::new(scope.clone(), InviteRevoked { id }));
             }
         }
         if drafts.is_empty() {
@@ -224,12 +224,18 @@ pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMad
     Ok(drafts)
 }
 
-/// Withdraws an invite.
-pub fn revoke_invite<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, code: InviteCode) -> Drafts {
+/// Withdraws an invite; nothing is an invite whose code is not good.
+pub fn revoke_invite<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    by: UserId,
+    invite: Option<InviteId>,
+) -> Drafts {
     may::role_at_least(records, room, by, Role::Moderator)?;
-    match records.invite(code)? {
+    let Some(id) = invite else { return Err(no_such_invite().into()) };
+    match records.invite(id)? {
         Some((of, invite)) if of == room && !invite.revoked => {
-            Ok(vec![EventDraft::new(Scope::room(room), InviteRevoked { code })])
+            Ok(vec![EventDraft::new(Scope::room(room), InviteRevoked { id })])
         }
         _ => Err(no_such_invite().into()),
     }
@@ -273,7 +279,7 @@ fn enter<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
-    invite: Option<InviteCode>,
+    invite: Option<InviteId>,
 ) -> Result<EventDraft, Denied> {
     is_not_full(records, room)?;
     has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;

@@ -13,6 +13,7 @@ use starling_web::{
 };
 
 use crate::{
+    auth::ServiceKey,
     permissions::{
         has_put_away,
         rooms::{self as may, Denied},
@@ -143,27 +144,29 @@ pub fn bans(
     Ok(page(records.bans(room, from(part))?.map(keyed), part.limit)?)
 }
 
-/// The invites of a room.
+/// The invites of a room, with codes that are made under a service key.
 pub fn invites(
     records: &RecordsReader,
     by: UserId,
     room: RoomId,
     part: &PageRequest,
+    key: &ServiceKey,
 ) -> Result<Page<Invite>, Denied> {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let keyed = |row: Result<InviteMade, StoreError>| -> Result<_, StoreError> {
         let made = row?;
-        let uses = records.invite_uses(room, made.code)?;
-        Ok((made.code.0.to_vec(), Some(invite(&made, uses))))
+        let uses = records.invite_uses(room, made.id)?;
+        Ok((made.id.0.to_vec(), Some(invite(&made, uses, key))))
     };
     Ok(page(records.invites(room, from(part))?.map(keyed), part.limit)?)
 }
 
-/// An invite that so many have used.
-pub fn invite(made: &InviteMade, uses: u32) -> Invite {
+/// An invite that so many have used, with its code under a service key.
+pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
+    let code = key.invite_code(made.id);
     Invite {
-        code: made.code.to_string(),
-        url: format!("/invite/{}", made.code),
+        code: code.to_string(),
+        url: format!("/invite/{code}"),
         uses,
         max_uses: made.max_uses,
         expires_at: made.expires_ms.map(render::time_ms),

@@ -9,7 +9,7 @@ mod tests;
 
 use async_trait::async_trait;
 use starling_protocol::{
-    ErrorCode, InviteCode, RoomId, UserId,
+    ErrorCode, InviteCode, InviteId, RoomId, UserId,
     event::{InviteMade, NotifyLevel, Role},
 };
 use starling_web::{
@@ -19,7 +19,11 @@ use starling_web::{
 };
 
 use self::decisions::{Drafts, answer, decision, no_such_invite};
-use super::{context::ServiceContext, render};
+use super::{
+    context::ServiceContext,
+    render,
+    service_keys::{ServiceKeyring, verify_invite},
+};
 use crate::{
     permissions::{
         no_such_room,
@@ -30,11 +34,16 @@ use crate::{
 
 /// Implements [`MemberRooms`].
 pub struct MemberRoomsService {
-    /// What it stands on.
-    pub base: ServiceContext,
+    base: ServiceContext,
+    service_keys: ServiceKeyring,
 }
 
 impl MemberRoomsService {
+    /// `service_keys` make and verify the codes of invites.
+    pub fn new(base: ServiceContext, service_keys: ServiceKeyring) -> Self {
+        Self { base, service_keys }
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         ask: impl Fn(&mut RoomReader) -> Result<T, Denied> + Send + Sync + 'static,
@@ -125,8 +134,16 @@ impl MemberRooms for MemberRoomsService {
 
     async fn join_with(&self, user: UserId, code: InviteCode) -> Result<Room, Refusal> {
         let now_ms = self.base.machine.now_ms();
-        self.decide(move |records| decisions::join_with(records, code, user, now_ms)).await?;
-        let room = self.look(move |records| Ok(records.invite(code)?.ok_or_else(no_such_invite)?.0)).await?;
+        let keys = self.service_keys.keys().clone();
+        let join = move |records: &RecordsWriter<'_>| {
+            let invite = verify_invite(&keys, records, code)?.ok_or_else(no_such_invite)?;
+            decisions::join_with(records, invite, user, now_ms)
+        };
+        self.decide(join).await?;
+        // The decision has verified it.
+        let (invite, _) = code.unverified();
+        let room =
+            self.look(move |records| Ok(records.invite(invite)?.ok_or_else(no_such_invite)?.0)).await?;
         self.room(user, room).await
     }
 
@@ -191,20 +208,26 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal> {
-        self.look(move |records| lists::invites(records, by, room, &part)).await
+        let key = self.service_keys.current().await?;
+        self.look(move |records| lists::invites(records, by, room, &part, &key)).await
     }
 
     async fn make_invite(&self, by: UserId, room: RoomId, new: NewInvite) -> Result<Invite, Refusal> {
-        let code = InviteCode(self.base.machine.random());
+        let key = self.service_keys.current().await?;
+        let id = InviteId(self.base.machine.random());
         let now_ms = self.base.machine.now_ms();
         let expires_ms = new.expires_in_s.map(|s| now_ms.saturating_add(s.saturating_mul(1_000)));
-        let made = InviteMade { code, by, max_uses: new.max_uses, expires_ms };
-        let invite = lists::invite(&made, 0);
+        let made = InviteMade { id, by, max_uses: new.max_uses, expires_ms };
+        let invite = lists::invite(&made, 0, &key);
         self.decide(move |records| decisions::make_invite(records, room, &made, now_ms)).await?;
         Ok(invite)
     }
 
     async fn revoke_invite(&self, by: UserId, room: RoomId, code: InviteCode) -> Result<(), Refusal> {
-        self.commit_reclaiming(move |records| decisions::revoke_invite(records, room, by, code)).await
+        let keys = self.service_keys.keys().clone();
+        let revoke = move |records: &RecordsWriter<'_>| {
+            decisions::revoke_invite(records, room, by, verify_invite(&keys, records, code)?)
+        };
+        self.commit_reclaiming(revoke).await
     }
 }

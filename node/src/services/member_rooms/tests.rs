@@ -2,7 +2,7 @@
 //! `permission_tests`.
 
 use starling_protocol::{
-    ErrorCode, EventDraft, InviteCode, RoomId, RoomName, Scope, Sender, Topic, UserId, VersionVector,
+    ErrorCode, EventDraft, InviteId, RoomId, RoomName, Scope, Sender, Topic, UserId, VersionVector,
     event::{
         ContactSet, InviteMade, MemberSet, Membership, MessagePosted, ReadMarked, Role, RoomChanged, Stance,
         UserDeleted, Visibility,
@@ -19,6 +19,7 @@ use super::{
     lists,
 };
 use crate::{
+    auth::ServiceKey,
     services::{
         render::room_object,
         test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, member, new, text},
@@ -89,7 +90,7 @@ fn all() -> PageRequest {
 }
 
 fn made(n: u8, max_uses: Option<u32>, expires_ms: Option<u64>) -> InviteMade {
-    InviteMade { code: InviteCode([n; 10]), by: ANN, max_uses, expires_ms }
+    InviteMade { id: InviteId([n; 10]), by: ANN, max_uses, expires_ms }
 }
 
 fn code_of<T>(result: Result<T, Refusal>) -> Option<ErrorCode> {
@@ -294,8 +295,8 @@ fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
         node.act(move |records| decisions::make_invite(records, ROOM, &made, 0)).unwrap();
     }
     let follow = |node: &mut Node, n: u8, user: UserId, now_ms: u64| {
-        let code = InviteCode([n; 10]);
-        code_of(node.act(move |records| decisions::join_with(records, code, user, now_ms)))
+        let invite = InviteId([n; 10]);
+        code_of(node.act(move |records| decisions::join_with(records, invite, user, now_ms)))
     };
     // Bob is in already: he uses nothing.
     assert_eq!(follow(&mut node, 1, BOB, 0), None);
@@ -307,12 +308,14 @@ fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
     assert_eq!(follow(&mut node, 1, somebody, 0), Some(ErrorCode::NotFound));
     node.act(|records| decisions::remove(records, ROOM, ANN, STRANGER, true)).unwrap();
     assert_eq!(follow(&mut node, 3, STRANGER, 0), Some(ErrorCode::NotFound), "he is banned");
-    node.act(|records| decisions::revoke_invite(records, ROOM, EVE, InviteCode([3; 10]))).unwrap();
+    node.act(|records| decisions::revoke_invite(records, ROOM, EVE, Some(InviteId([3; 10])))).unwrap();
     assert_eq!(follow(&mut node, 3, somebody, 0), Some(ErrorCode::NotFound));
-    let other = node.act(|records| decisions::revoke_invite(records, OTHER_ROOM, ANN, InviteCode([1; 10])));
+    let other =
+        node.act(|records| decisions::revoke_invite(records, OTHER_ROOM, ANN, Some(InviteId([1; 10]))));
     assert_eq!(code_of(other), Some(ErrorCode::NotFound), "it is another room's");
     let records = node.store.records().unwrap();
-    let page = answer(lists::invites(&records, ANN, ROOM, &all())).unwrap().unwrap();
+    let page =
+        answer(lists::invites(&records, ANN, ROOM, &all(), &ServiceKey::new(&[9; 32]))).unwrap().unwrap();
     let uses: Vec<_> = page.items.iter().map(|invite| (invite.uses, invite.max_uses)).collect();
     assert_eq!(uses, [(1, Some(1)), (1, None)]);
     drop(records);

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use starling_protocol::{Emoji, MessageId, MessageText, RoomId, UserId, VersionVector};
 use starling_web::{
     objects::Message,
-    service::{MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
+    service::{Count, MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
 };
 
 pub use self::erasure::{Erasure, Scrubbing};
@@ -46,8 +46,9 @@ impl Messages for MessagesService {
         user: UserId,
         room: RoomId,
         message: NewMessage,
+        count: Count<'_>,
     ) -> Result<(Message, bool), Refusal> {
-        post::post(&self.base, user, room, message).await
+        post::post(&self.base, user, room, message, count).await
     }
 
     async fn page(

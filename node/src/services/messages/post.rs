@@ -3,7 +3,7 @@
 use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
 use starling_web::{
     objects::Message,
-    service::{NewMessage, Post, Refusal},
+    service::{Count, NewMessage, Post, Refusal},
 };
 use tokio::sync::mpsc;
 
@@ -51,14 +51,16 @@ pub fn prepare(
     Ok(Ok(Prepared { post, key, known: reader.state(key)?.is_some() }))
 }
 
-/// Posts, waits for the outcome, and shows what came of it.
+/// Posts what may be and counts it, waits for the outcome, and shows what came of it.
 pub async fn post(
     base: &ServiceContext,
     user: UserId,
     room: RoomId,
     message: NewMessage,
+    count: Count<'_>,
 ) -> Result<(Message, bool), Refusal> {
     let Prepared { post, key, known } = base.ask(move |store| prepare(store, user, room, &message)).await?;
+    count()?;
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     base.writer.try_post(post, sender)?;
     let outcome = outcomes.recv().await;

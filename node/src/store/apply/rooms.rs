@@ -1,7 +1,7 @@
 //! Applies events of rooms of members to their views: attributes, members, invites.
 
 use starling_protocol::{
-    Event, EventBody, Hlc, InviteCode, Pos, RoomId, Scope, UserId,
+    Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
     merge::{invite, member, room, room::MemberRoom},
 };
@@ -11,9 +11,8 @@ use super::Tables;
 use crate::store::{
     Change, StoreError,
     views::{
-        Ban, Counts, Invite, InviteCode as InviteCodes, InviteUse, InviteUses, Member, OpenInvite, Room,
-        RoomCounts, Succession, member_of_deleted_index, member_of_index, public_room_index,
-        was_member_index,
+        Ban, Counts, Invite, InviteRoom, InviteUse, InviteUses, Member, OpenInvite, Room, RoomCounts,
+        Succession, member_of_deleted_index, member_of_index, public_room_index, was_member_index,
     },
 };
 
@@ -47,10 +46,10 @@ impl Tables<'_> {
             }
             EventBody::MemberSet(set) => self.member(room, pos, set),
             EventBody::InviteMade(made) => {
-                self.invite(scope, made.code, Some(made))?;
-                self.records.put::<InviteCodes>(&mut self.book, &made.code.shard(), &made.code.0, &room)
+                self.invite(scope, made.id, Some(made))?;
+                self.records.put::<InviteRoom>(&mut self.book, &made.id.shard(), &made.id.0, &room)
             }
-            EventBody::InviteRevoked(revoked) => self.invite(scope, revoked.code, None),
+            EventBody::InviteRevoked(revoked) => self.invite(scope, revoked.id, None),
             _ => Ok(()),
         }
     }
@@ -83,18 +82,13 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn invite(
-        &mut self,
-        scope: &Scope,
-        code: InviteCode,
-        made: Option<&InviteMade>,
-    ) -> Result<(), StoreError> {
+    fn invite(&mut self, scope: &Scope, id: InviteId, made: Option<&InviteMade>) -> Result<(), StoreError> {
         let rule = |state| invite::applied(state, made);
-        let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &code.0, rule)?;
+        let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &id.0, rule)?;
         if invite.revoked {
-            self.records.remove::<OpenInvite>(&mut self.book, scope, &code.0)
+            self.records.remove::<OpenInvite>(&mut self.book, scope, &id.0)
         } else {
-            self.records.put::<OpenInvite>(&mut self.book, scope, &code.0, &())
+            self.records.put::<OpenInvite>(&mut self.book, scope, &id.0, &())
         }
     }
 
@@ -159,14 +153,14 @@ impl Tables<'_> {
 
     /// Whoever came with an invite has used it, whatever became of him.
     fn invite_used(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
-        let Some(code) = set.invite else { return Ok(()) };
-        let (scope, key) = (Scope::room(room), [&code.0[..], &set.user.0].concat());
+        let Some(invite) = set.invite else { return Ok(()) };
+        let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());
         if self.records.has::<InviteUse>(&scope, &key)? {
             return Ok(());
         }
         self.records.put::<InviteUse>(&mut self.book, &scope, &key, &())?;
         let rule = |uses: Option<u32>| uses.unwrap_or(0).saturating_add(1);
-        self.records.merge::<InviteUses>(&mut self.book, &scope, &code.0, rule)?;
+        self.records.merge::<InviteUses>(&mut self.book, &scope, &invite.0, rule)?;
         Ok(())
     }
 }

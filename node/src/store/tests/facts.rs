@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use starling_protocol::{
-    DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteCode, MessageId,
+    DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteId, MessageId,
     MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, RoomCreated, RoomId, RoomName, Scope,
     Sender, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
@@ -213,8 +213,8 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
         Membership::Member(Role::Moderator),
         Membership::Member(Role::Member),
     ]);
-    // A code is of one room, and made once.
-    let code = |room: RoomId, n: u8| InviteCode([room.0[0] * 4 + n; 10]);
+    // An id is of one room, and made once.
+    let id = |room: RoomId, n: u8| InviteId([room.0[0] * 4 + n; 10]);
     let invite = move || option::of(0_u8..2);
     let set = (named(), user(), membership, option::of(0_u64..9), invite(), user());
     prop_oneof![
@@ -228,15 +228,15 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
         ),
         1 => (named(), user()).prop_map(|(room, by)| (Scope::room(room), RoomDeleted { by }.into())),
         6 => set.prop_map(move |(room, user, membership, since, invite, by)| {
-            let (since, invite) = (since.map(Hlc), invite.map(|n| code(room, n)));
+            let (since, invite) = (since.map(Hlc), invite.map(|n| id(room, n)));
             (Scope::room(room), MemberSet { user, membership, since, invite, by }.into())
         }),
         1 => (named(), 0_u8..2).prop_map(move |(room, n)| {
-            let made = InviteMade { code: code(room, n), by: UserId([n; 16]), max_uses: Some(1), expires_ms: None };
+            let made = InviteMade { id: id(room, n), by: UserId([n; 16]), max_uses: Some(1), expires_ms: None };
             (Scope::room(room), made.into())
         }),
         1 => (named(), 0_u8..2).prop_map(move |(room, n)| {
-            (Scope::room(room), InviteRevoked { code: code(room, n) }.into())
+            (Scope::room(room), InviteRevoked { id: id(room, n) }.into())
         }),
         1 => (1_u8..3, 1_u64..16).prop_map(|(guest, since)| {
             let name = GuestName::parse("Al").unwrap();

@@ -1,4 +1,4 @@
-//! Promise: sessions hang on a key that is sealed: they survive that nodes which were alone form a cluster, are never refused
+//! Promise: sessions and the codes of invites hang on a key that is sealed: they survive that nodes which were alone form a cluster, are never refused
 //! because the key is not here yet, and end where their key stood in the log.
 
 use std::sync::Arc;
@@ -37,14 +37,30 @@ async fn goes_on(node: &Node, cookie: &str, refresh: &str) {
     .await;
 }
 
+/// Makes a room and an invite to it; gives the target that takes the invite, and the one that lists its room's.
+async fn invite(node: &Node, account: &Account) -> [String; 2] {
+    let room = json!({"name": "den", "visibility": "private"});
+    let room = account.call(node.http, "POST", "/rooms", Some(room)).await.json();
+    let list = format!("/rooms/{}/invites", room["id"].as_str().expect("a room has an id"));
+    let made = account.call(node.http, "POST", &list, Some(json!({}))).await.json();
+    [format!("/invites/{}", made["code"].as_str().expect("an invite has a code")), list]
+}
+
+/// Promise: a node lets in everybody who has an invite.
+async fn lets_in(node: &Node, account: &Account, follow: &str) {
+    let answer = account.call(node.http, "POST", follow, None).await;
+    assert_eq!(answer.status, 200, "{} at {}: {}", account.username, node.name, answer.text());
+}
+
 #[tokio::test]
-async fn sessions_survive_that_lone_nodes_form_a_cluster() {
+async fn sessions_and_invites_survive_that_lone_nodes_form_a_cluster() {
     let mut nodes = [Node::lone(&CHEAP_HASHES).await, Node::lone(&CHEAP_HASHES).await];
-    let mut logins = Vec::new();
+    let (mut logins, mut invites) = (Vec::new(), Vec::new());
     for (node, name) in nodes.iter().zip(["ann", "bob"]) {
         let account = Account::register(node.http, name).await;
         let mut browser = Visitor::at(node.http);
         sent_to(&browser.submit("/login", &[("username", name), ("password", PASSWORD)]).await);
+        invites.push(invite(node, &account).await);
         logins.push((browser.cookie.expect("a browser is given a cookie"), account.refresh));
     }
     let secret = new_secret().await;
@@ -68,6 +84,19 @@ async fn sessions_survive_that_lone_nodes_form_a_cluster() {
         for node in &nodes {
             goes_on(node, cookie, refresh).await;
         }
+    }
+    let accounts = [Account::login(nodes[0].http, "ann").await, Account::login(nodes[0].http, "bob").await];
+    // One of the two codes was made under the key that is not the current one.
+    for (guest, [follow, _]) in accounts.iter().rev().zip(&invites) {
+        for node in &nodes {
+            lets_in(node, guest, follow).await;
+        }
+    }
+    let newcomer = Account::register(nodes[1].http, "eve").await;
+    for (host, [_, list]) in accounts.iter().zip(&invites) {
+        let listed = host.call(nodes[0].http, "GET", list, None).await.json();
+        let code = listed["items"][0]["code"].as_str().expect("it is listed with a code");
+        lets_in(&nodes[1], &newcomer, &format!("/invites/{code}")).await;
     }
     // Nothing of it hangs on the node where it began.
     let [ann, _] = &mut nodes;

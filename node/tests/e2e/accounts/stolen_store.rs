@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::json;
 use starling_node::auth::ServiceKey;
 use starling_node::store::Store;
-use starling_protocol::{SessionId, UserId};
+use starling_protocol::{InviteCode, InviteId, RoomId, SessionId, UserId};
 
 use crate::accounts::thief::{Key, Thief, sealed};
 use harness::account::{CHEAP_HASHES, PASSWORD, call};
@@ -17,20 +18,27 @@ use harness::process::{run_with_input, starling};
 use harness::visitor::{Visitor, page, sent_to};
 use harness::{Account, Client, Cluster, Node, PATIENCE, eventually, http};
 
+/// Somebody who is in no room.
+const OUTSIDER: &str = "outsider";
 /// The name of the session's cookie where there is no TLS.
 const COOKIE: &str = "starling_session";
 
-/// Something with which somebody is let in.
+/// Something with which somebody is let in. The id of a quick room is none: it is the room's address, and such a room has
+/// no members whom it could let in.
 #[derive(Clone, Debug)]
 enum Credential {
     Cookie(String),
     Access(String),
     Refresh(String),
     Personal(String),
-    /// Of a link with which a password is chosen.
+    /// The code of a link that sets a password.
     Reset(String),
-    /// Of the page that makes the first administrator.
+    /// The code of the page that makes the first administrator.
     Setup(String),
+    /// The code of an invite, with the access token of an outsider who uses it to join the room.
+    Invite(String, String),
+    /// The code of an invite, used to register.
+    Registration(String),
 }
 
 impl Credential {
@@ -41,7 +49,9 @@ impl Credential {
             | Self::Refresh(text)
             | Self::Personal(text)
             | Self::Reset(text)
-            | Self::Setup(text) => text,
+            | Self::Setup(text)
+            | Self::Invite(text, _)
+            | Self::Registration(text) => text,
         }
     }
 
@@ -60,6 +70,19 @@ impl Credential {
             }
             Self::Reset(code) => Visitor::at(node).get(&format!("/reset/{code}")).await.status == 200,
             Self::Setup(code) => Visitor::at(node).get(&format!("/setup/{code}")).await.status == 200,
+            Self::Invite(code, outsider) => {
+                let answer = call(node, "POST", &format!("/invites/{code}"), Some(outsider), None).await;
+                assert!([200, 404, 503].contains(&answer.status), "{}", answer.text());
+                answer.status == 200
+            }
+            Self::Registration(code) => {
+                static TRIED: AtomicUsize = AtomicUsize::new(0);
+                let username = format!("new{}", TRIED.fetch_add(1, Ordering::Relaxed));
+                let body = json!({"username": username, "password": PASSWORD, "invite": code});
+                let answer = call(node, "POST", "/register", None, Some(body)).await;
+                assert!([201, 403, 503].contains(&answer.status), "{}", answer.text());
+                answer.status == 201
+            }
         }
     }
 }
@@ -90,6 +113,7 @@ async fn personal_token(node: SocketAddr, account: &Account) -> String {
 /// People do on these nodes all that leaves credentials behind; gives those that are good now, and who has an account.
 async fn busy(nodes: &[&Node]) -> (Vec<Credential>, Vec<UserId>) {
     let (mut credentials, mut users) = (Vec::new(), Vec::new());
+    let outsider = Account::register(nodes[0].http, OUTSIDER).await;
     for (at, node) in nodes.iter().enumerate() {
         let (http, name) = (node.http, format!("user{at}"));
         let registered = Account::register(http, &name).await;
@@ -103,7 +127,10 @@ async fn busy(nodes: &[&Node]) -> (Vec<Credential>, Vec<UserId>) {
         let room = json!({"name": "den", "visibility": "private"});
         let room = registered.call(http, "POST", "/rooms", Some(room)).await.json();
         let invites = format!("/rooms/{}/invites", room["id"].as_str().expect("a room has an id"));
-        assert_eq!(registered.call(http, "POST", &invites, Some(json!({}))).await.status, 201);
+        let made = registered.call(http, "POST", &invites, Some(json!({}))).await.json();
+        let code = made["code"].as_str().expect("an invite has a code").to_owned();
+        credentials.push(Credential::Invite(code.clone(), outsider.access.clone()));
+        credentials.push(Credential::Registration(code));
         let quick = http::create_room(http).await;
         Client::join(http, &quick, &format!("guest{at}")).await.post("hello").await;
         let ended = Account::login(http, &name).await;
@@ -119,7 +146,7 @@ async fn busy(nodes: &[&Node]) -> (Vec<Credential>, Vec<UserId>) {
     (credentials, users)
 }
 
-/// Copies of the stores of nodes, which are stopped for it.
+/// Copies of the stores of nodes, which are stopped for it; afterwards they want an invite of whoever registers.
 async fn stolen(nodes: &mut [&mut Node]) -> Vec<PathBuf> {
     let mut copies = Vec::new();
     for node in &mut *nodes {
@@ -129,6 +156,7 @@ async fn stolen(nodes: &mut [&mut Node]) -> Vec<PathBuf> {
         copies.push(copy);
     }
     for node in &mut *nodes {
+        node.add_args(&["--registration-mode", "invite"]);
         node.start();
     }
     for node in nodes {
@@ -137,7 +165,7 @@ async fn stolen(nodes: &mut [&mut Node]) -> Vec<PathBuf> {
     copies
 }
 
-/// What can be made of a store: found in it as it is, or signed by a key that is found in it. `sessions` are the random
+/// Finds what can be made of a store: found in it as it is, or signed by a key that is found in it. `sessions` are the random
 /// bytes in the events of sessions, by the sessions' ids.
 fn found(thief: &Thief, sessions: &BTreeMap<String, Key>, credential: &Credential) -> Option<String> {
     let text = credential.text();
@@ -153,7 +181,17 @@ fn found(thief: &Thief, sessions: &BTreeMap<String, Key>, credential: &Credentia
         }
         Credential::Access(token) => thief.finds_access(token),
         Credential::Setup(code) => thief.finds_setup(code),
-        Credential::Personal(_) | Credential::Reset(_) => None,
+        Credential::Invite(code, _) => {
+            let code = code_of_invite(code);
+            let (id, mac) = code.unverified();
+            assert!(thief.holds(&id.0), "a thief knows which invites there are");
+            if thief.holds(&mac) {
+                return Some(format!("the MAC of {credential:?} stands in the store"));
+            }
+            thief.finds_invite(code)
+        }
+        // A registration takes the code of an invite.
+        Credential::Registration(_) | Credential::Personal(_) | Credential::Reset(_) => None,
     };
     key.map(|key| format!("{credential:?} is made with a key of the store: {key:02x?}"))
 }
@@ -170,9 +208,38 @@ fn sessions(store: &Store, users: &[UserId]) -> Vec<(UserId, SessionId, Key)> {
     sessions
 }
 
-/// What somebody tries who reads the views of a store: every secret that stands beside a session or an account, as if it
+fn code_of_invite(text: &str) -> InviteCode {
+    InviteCode::parse(text).ok().flatten().expect("the code of an invite")
+}
+
+/// The ids of all invites to rooms of these users.
+fn invites(store: &Store, users: &[UserId]) -> Vec<InviteId> {
+    let records = store.records().expect("views");
+    let rooms = users.iter().flat_map(|&user| records.rooms_of(user).expect("rooms"));
+    let ids = rooms.flat_map(|(room, _)| {
+        let made = records.invites(room, &[]).expect("invites").map(|made| made.expect("an invite").id);
+        made.collect::<Vec<_>>()
+    });
+    ids.collect()
+}
+
+/// Invite codes that can be made of an invite's id and of what may be keys.
+fn forged_invites(id: InviteId, keys: &[Key], outsider: &str) -> Vec<Credential> {
+    let mut codes = vec![RoomId(id.0).to_string(), InviteCode::new(id, [0; 16]).to_string()];
+    for key in keys {
+        let halves = [&key[..16], &key[16..]].map(|half| half.try_into().expect("16 of 32"));
+        codes.extend(halves.map(|mac| InviteCode::new(id, mac).to_string()));
+        codes.push(ServiceKey::new(key).invite_code(id).to_string());
+    }
+    let credentials = |code: String| {
+        [Credential::Invite(code.clone(), outsider.to_owned()), Credential::Registration(code)]
+    };
+    codes.into_iter().flat_map(credentials).collect()
+}
+
+/// Credentials that a thief who reads the views of a store tries: every secret that stands beside a session or an account, as if it
 /// were what each kind of credential is made of.
-fn forged(store: &Store, users: &[UserId]) -> Vec<Credential> {
+fn forged(store: &Store, users: &[UserId], outsider: &str) -> Vec<Credential> {
     let records = store.records().expect("views");
     let sessions = sessions(store, users);
     let mut keys: Vec<Key> = sessions.iter().map(|(_, _, key)| *key).chain([[0; 32]]).collect();
@@ -184,7 +251,10 @@ fn forged(store: &Store, users: &[UserId]) -> Vec<Credential> {
         let sealed = state.seals.values().flat_map(|seal| seal.sealed.windows(32));
         keys.extend(sealed.step_by(16).filter_map(|window| Key::try_from(window).ok()));
     }
-    let mut forged = Vec::new();
+    let invites = invites(store, users);
+    assert!(!invites.is_empty(), "a thief knows which invites there are");
+    let mut forged: Vec<_> =
+        invites.into_iter().flat_map(|invite| forged_invites(invite, &keys, outsider)).collect();
     for key in &keys {
         let codes = [&key[..16], &key[16..]].map(|code| BASE64URL_NOPAD.encode(code));
         for (user, session, bytes) in &sessions {
@@ -211,10 +281,11 @@ fn forged(store: &Store, users: &[UserId]) -> Vec<Credential> {
 /// Attacks nodes with copies of their stores; what is good before must be so afterwards.
 async fn attack(nodes: &mut [&mut Node], credentials: &[Credential], users: &[UserId]) {
     let mut broken = Vec::new();
+    let outsider = Account::login(nodes[0].http, OUTSIDER).await.access;
     for copy in stolen(nodes).await {
         let thief = Thief::of(&copy);
         let store = Store::open_file(&copy).expect("a copy can be opened");
-        for credential in forged(&store, users) {
+        for credential in forged(&store, users, &outsider) {
             for node in &*nodes {
                 if credential.is_accepted(node.http).await {
                     broken.push(format!("{} takes {credential:?}, which is forged", node.name));
@@ -240,7 +311,14 @@ async fn attack(nodes: &mut [&mut Node], credentials: &[Credential], users: &[Us
     }
 }
 
-const ARGS: [&str; 2] = ["--limit-calls-per-address", "0"];
+const ARGS: [&str; 6] = [
+    "--limit-calls-per-address",
+    "0",
+    "--limit-calls-per-account",
+    "0",
+    "--limit-registrations-per-address",
+    "0",
+];
 
 #[tokio::test]
 async fn a_copy_of_a_lone_nodes_store_opens_nothing() {

@@ -8,6 +8,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::hmac;
 use starling_node::auth::{BrowserToken, RefreshToken, ServiceKey, ServiceKeys, Verdict};
 use starling_node::key_derivation::RootKey;
+use starling_protocol::InviteCode;
 use starling_protocol::event::ServiceKeyId;
 use starling_protocol::merge::service_key::ServiceKeyState;
 
@@ -19,7 +20,7 @@ const DIFFERENT_BYTES_MIN: usize = 19;
 /// Something that may be a key.
 pub(crate) type Key = [u8; KEY_BYTES];
 
-/// What somebody has who got hold of a store.
+/// A thief who has a copy of a store.
 pub(crate) struct Thief {
     raw: Vec<u8>,
     /// Every string in it that may be a key, as bytes or as text.
@@ -95,6 +96,11 @@ impl Thief {
         let of_secret =
             |secret: &Key| RootKey::new("starling setup 1", secret).expand(b"the first administrator");
         self.finds(|key| token_secrets(key).find(|secret| of_secret(secret).starts_with(&code)))
+    }
+
+    /// A key out of the store under which the code of an invite is made.
+    pub(crate) fn finds_invite(&self, code: InviteCode) -> Option<Key> {
+        self.finds(|key| ServiceKey::new(key).verify_invite(code).map(|_| *key))
     }
 
     fn finds(&self, is_right: impl Fn(&Key) -> Option<Key>) -> Option<Key> {

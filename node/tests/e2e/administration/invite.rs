@@ -25,7 +25,7 @@ async fn the_address_of_an_invite_opens_a_page_that_lets_one_in() {
         [format!("/login?next={address}"), format!("/register?invite={code}&amp;next={address}")];
     assert!(stranger.contains(&login) && stranger.contains(&register), "{stranger}");
     assert!(!stranger.contains("Tea") && !stranger.contains("<form"), "{stranger}");
-    let other = "0".repeat(16);
+    let other = "0".repeat(code.len());
     let unknown = page(&ann.get(&format!("/invite/{other}")).await, 200);
     assert_eq!(unknown.replace(&other, code), stranger, "nobody learns which invites there are");
     page(&ann.get("/invite/x").await, 404);

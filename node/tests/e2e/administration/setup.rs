@@ -79,6 +79,22 @@ async fn of_many_at_once_one_becomes_the_first() {
 }
 
 #[tokio::test]
+async fn of_many_at_once_on_two_nodes_one_becomes_the_first() {
+    let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
+    let address = printed(&cluster[0]).await;
+    let attempts = (0..6).map(|n| {
+        let (address, mut visitor) = (address.clone(), Visitor::at(cluster[n % 2].http));
+        async move {
+            let name = format!("ann{n}");
+            visitor.submit(&address, &[("username", &name), ("password", PASSWORD)]).await.status
+        }
+    });
+    let mut statuses = futures_util::future::join_all(attempts).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 404, 404, 404, 404, 404]);
+}
+
+#[tokio::test]
 async fn the_address_is_the_same_on_every_node_and_ends_on_all() {
     let cluster = Cluster::start_with(2, &CHEAP_HASHES).await;
     let address = printed(&cluster[0]).await;

@@ -14,7 +14,7 @@ use harness::account::{Account, CHEAP_HASHES};
 use harness::http::{Answer, create_room, head, read_answer, request};
 use harness::{Client, Live, Node, PATIENCE, eventually};
 
-/// How many of four messages of 4,000 bytes are taken; the others are refused as the contract says.
+/// Counts how many of four messages of 4,000 bytes are taken; the others must be refused as the contract says.
 async fn taken_of_four(guest: &mut Client) -> usize {
     let mut taken = 0;
     for _ in 0..4 {
@@ -63,6 +63,24 @@ async fn an_account_writes_only_so_many_bytes() {
             let body = json!({"body": "x".repeat(4_000)});
             let answer = who.call(node.http, "POST", &target, Some(body)).await;
             assert_eq!(answer.status, expected, "{}: {}", who.username, answer.text());
+        }
+    }
+}
+
+/// Promise: strangers use up nothing of what the members of a public room may write.
+#[tokio::test]
+async fn strangers_do_not_use_up_what_a_room_may_take() {
+    let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-messages-per-room", "2/h"]].concat()).await;
+    let [ann, eve] = [Account::register(node.http, "ann").await, Account::register(node.http, "eve").await];
+    let room = json!({"name": "open", "visibility": "public"});
+    let room = ann.call(node.http, "POST", "/rooms", Some(room)).await.json()["id"].clone();
+    let target = format!("/rooms/{}/messages", room.as_str().expect("a room has an id"));
+    let post = async |who: &Account| {
+        who.call(node.http, "POST", &target, Some(json!({"body": "hello"}))).await.status
+    };
+    for (who, expected) in [(&eve, [404; 3]), (&ann, [201, 201, 429])] {
+        for expected in expected {
+            assert_eq!(post(who).await, expected, "{}", who.username);
         }
     }
 }

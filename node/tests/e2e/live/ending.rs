@@ -81,7 +81,7 @@ async fn in_a_quick_room_who_is_logged_in_appears_as_himself_until_he_logs_out()
             "{name} has an account"
         );
     }
-    let mut socket = Client::connect_as(a, &room, &ann.access).await.expect("she is let in");
+    let mut socket = Client::connect_as(a, &room, &ann.access).await.expect("sthey are let in");
     assert_eq!(socket.name, "ann");
     guest
         .until("that she is here", |frame| {

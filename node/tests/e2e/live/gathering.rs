@@ -1,4 +1,4 @@
-//! What the members of a room are told: who comes and goes, what is said, and what is unread wherever one asks.
+//! Members of a room learn who joins and leaves, what is posted, and what is unread, on any node.
 
 use std::net::SocketAddr;
 
@@ -69,7 +69,7 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     let last_of_eve = of_eve.post(&room, "the last").await;
     let cursor = of_bob.cursor.clone();
     drop(of_bob);
-    let mut of_bob = Live::connect(c, &bob.access, Some(&cursor)).await.expect("he is let in");
+    let mut of_bob = Live::connect(c, &bob.access, Some(&cursor)).await.expect("they are let in");
     of_bob.until_message("the last").await;
     of_bob.until_type("cursor").await;
     of_bob.send(json!({"type": "read", "room_id": room, "message_id": last_of_eve})).await;
@@ -87,7 +87,7 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     of_ann.post(&room, "without Bob").await;
     of_bob.send(json!({"type": "send", "id": last, "room_id": room, "body": "x"})).await;
     let frame = |frame: &Value| {
-        assert!(frame["type"] != "message", "he is not in the room any more: {frame}");
+        assert!(frame["type"] != "message", "they are not in the room any more: {frame}");
         (frame["type"] == "error").then(|| frame["code"].clone())
     };
     assert_eq!(of_bob.until("the refusal", frame).await, "not_found");
@@ -99,7 +99,7 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     drop(of_eve);
     does(&ann, c, "DELETE", &format!("/rooms/{room}"), Value::Null, 204).await;
     room_is(&mut of_ann, &room, "removed").await;
-    let mut of_eve = Live::connect(b, &eve.access, Some(&cursor)).await.expect("she is let in");
+    let mut of_eve = Live::connect(b, &eve.access, Some(&cursor)).await.expect("sthey are let in");
     room_is(&mut of_eve, &room, "removed").await;
     assert_eq!(of_eve.welcome["presence"], json!([]), "they have nothing in common any more");
 }

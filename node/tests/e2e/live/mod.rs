@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use harness::Account;
 use serde_json::{Value, json};
 
-/// Two people become contacts, each on a node of his own; gives the room that they share.
+/// Makes two people contacts, each on a node of their own; returns the room that they share.
 async fn befriend((ann, a): (&Account, SocketAddr), (bob, b): (&Account, SocketAddr)) -> String {
     does(ann, a, "POST", "/contacts", json!({"username": bob.username}), 201).await;
     does(bob, b, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;

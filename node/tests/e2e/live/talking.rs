@@ -1,4 +1,4 @@
-//! What two people are told of each other.
+//! Two people see each other's messages, presence and typing.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ async fn presence_follows_people_over_nodes_and_ends_with_theirs() {
     let _at_b = Live::join(b, &bob.access).await;
     at_a.until("that Bob is back", state("online")).await;
     cluster[1].kill9().await;
-    at_a.until_within(GHOSTS_END, "that Bob has gone with his node", state("offline")).await;
+    at_a.until_within(GHOSTS_END, "that Bob went offline with the node", state("offline")).await;
     let _at_c = Live::join(c, &bob.access).await;
     at_a.until("that Bob is elsewhere", state("online")).await;
 }
@@ -145,7 +145,7 @@ async fn who_is_no_contact_any_more_is_seen_neither_coming_nor_typing() {
         assert!(!["typing", "presence"].iter().any(|kind| frame["type"] == *kind), "{frame}");
         (frame["room"]["name"] == "hall").then_some(())
     };
-    at_b.until("what he did himself after all that", unasked).await;
+    at_b.until("what they did themselves after all that", unasked).await;
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_block_hides_both_from_each_other_and_ends_what_they_say() {
     .await;
     assert_eq!(at_a.until_type("error").await["code"], "not_contacts");
     assert_eq!(Live::join(a, &bob.access).await.welcome["presence"], json!([]));
-    // Bob was told nothing of it: what comes next is his own.
+    // Bob was sent nothing of it: the next frame is about Bob's own message.
     at_b.send(json!({"type": "ping"})).await;
     let unasked = |frame: &Value| {
         assert!(!["typing", "message"].iter().any(|kind| frame["type"] == *kind), "{frame}");

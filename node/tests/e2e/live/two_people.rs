@@ -13,7 +13,7 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     let cluster = Cluster::start_with(3, &CHEAP_HASHES).await;
     let [a, b, c] = [0, 1, 2].map(|node| cluster[node].http);
 
-    // They come: who registers on one node logs in on another and is himself on the third.
+    // Who registers on one node logs in on another and is the same user on the third.
     Account::register(a, "ann").await;
     let bob = Account::register(b, "bob").await;
     let ann = Account::login(c, "Ann").await;
@@ -21,7 +21,7 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     let mut at_b = Live::join(b, &ann.access).await;
     let mut at_a = Live::join(a, &bob.access).await;
 
-    // Search finds him by the beginning of his name, and not by less than two letters.
+    // Search finds them by the beginning of their name, and not by less than two letters.
     let found = does(&ann, a, "GET", "/users?q=bo", Value::Null, 200).await;
     assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{found}");
     assert_eq!(found["items"][0]["id"], bob.id.as_str());
@@ -41,7 +41,7 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     assert_eq!(asked["items"][0]["user"]["id"], ann.id.as_str());
     assert_eq!(asked["items"][0]["user"]["presence"], Value::Null, "a stranger is not shown to be here");
     does(&bob, c, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
-    at_b.until("his yes", |frame| (frame["contact"]["state"] == "accepted").then_some(())).await;
+    at_b.until("that they accepted", |frame| (frame["contact"]["state"] == "accepted").then_some(())).await;
     let contacts = does(&bob, b, "GET", "/contacts", Value::Null, 200).await;
     assert_eq!(contacts["items"][0]["user"]["presence"], "online", "her socket is open: {contacts}");
 
@@ -86,15 +86,15 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
         assert!(!page.to_string().contains("hello yourself"), "what was deleted is gone: {page}");
     }
 
-    // He goes away and comes back elsewhere; nothing is missing.
+    // They leave and return on another node; nothing is missing.
     at_a.until_type("cursor").await;
     let cursor = at_a.cursor.clone();
     drop(at_a);
-    at_b.until("that he is away", |frame| (frame["state"] == "offline").then_some(())).await;
+    at_b.until("that they are away", |frame| (frame["state"] == "offline").then_some(())).await;
     at_b.post(&room, "still there?").await;
-    let mut at_c = Live::connect(c, &bob.access, Some(&cursor)).await.expect("he is let in");
+    let mut at_c = Live::connect(c, &bob.access, Some(&cursor)).await.expect("they are let in");
     at_c.until_message("still there?").await;
-    at_b.until("that he is here", |frame| (frame["state"] == "online").then_some(())).await;
+    at_b.until("that they are here", |frame| (frame["state"] == "online").then_some(())).await;
 
     // They part: what ends on one node ends on all.
     does(&ann, c, "POST", "/logout", Value::Null, 204).await;
@@ -107,5 +107,5 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     does(&bob, b, "POST", "/logout?all=true", Value::Null, 204).await;
     assert_eq!(at_c.closes(Duration::from_secs(1)).await, Some(4001));
     let again = json!({"username": "bob", "password": PASSWORD});
-    assert_eq!(call(c, "POST", "/login", None, Some(again)).await.status, 200, "he may come back");
+    assert_eq!(call(c, "POST", "/login", None, Some(again)).await.status, 200, "they may come back");
 }

@@ -13,7 +13,7 @@ use crate::mesh::network::Machines;
 use harness::account::CHEAP_HASHES;
 use harness::process::{binary, starling};
 
-/// Where its users reach a node, on its machine.
+/// The address of a node for users, on its machine.
 pub const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 /// A stopping node waits 20 s for others to hold its log.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ impl Node {
         }
     }
 
-    /// What `starling status --json` says; why it says nothing.
+    /// Returns the output of `starling status --json`, or the reason why there is none.
     pub fn status(&self) -> Result<Value, String> {
         let mut command = starling(&["status", "--json", "--data-dir"]);
         let ended = command.arg(self.data_dir()).output().expect("the starling binary can be run");

@@ -1,4 +1,4 @@
-//! What operators see of links: join addresses that fail, a node that waits for its peers, peers that are down, strangers
+//! Operators see the state of links: join addresses that fail, a node that waits for its peers, peers that are down, strangers
 //! and copies.
 
 use std::fs;

@@ -20,7 +20,7 @@ const CASES: u64 = 40;
 const AT_ONCE: usize = 3;
 const CHUNK: usize = 64 * 1024;
 
-/// What a case came to.
+/// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Refused,

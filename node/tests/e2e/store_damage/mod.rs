@@ -4,10 +4,11 @@
 mod damage;
 mod erased;
 mod lost;
+mod refill;
 mod unusable;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use harness::account::CHEAP_HASHES;
@@ -38,33 +39,13 @@ impl Template {
         let room = made.json()["id"].as_str().expect("a room has an id").to_owned();
         assert_eq!(node.stop().await, Some(0));
         let template = Self { node, ann, room };
-        template.fill(messages);
+        fill(&template.store(), &template.ann, &template.room, messages);
         template
     }
 
-    /// Where its store is.
+    /// The path of its store.
     fn store(&self) -> PathBuf {
         self.node.data_dir().join("starling.redb")
-    }
-
-    /// Writes messages into the store as they would be posted, only faster.
-    fn fill(&self, messages: u128) {
-        let now = 1_900_000_000_000;
-        let store = Arc::new(Store::open_file(&self.store()).expect("a stopped node's store can be opened"));
-        let mut committer = Committer::new(store, NodeId([7; 16]), now).expect("it is sound");
-        let user = UserId::parse(&self.ann.id).ok().flatten().expect("the id of a user");
-        let room = RoomId::parse(&self.room).ok().flatten().expect("the id of a room");
-        let post = |n: u128| {
-            let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
-            let id = MessageId::from_u128(n + 1);
-            let posted = MessagePosted::new(id, Sender::User(user), text.expect("a text"));
-            Op::Post { room, posted, min_hlc: None }
-        };
-        for begin in (0..messages).step_by(250) {
-            let posts: Vec<_> = (begin..messages.min(begin + 250)).map(post).collect();
-            let commit = committer.commit(now, 7, &posts).expect("it is written");
-            assert!(commit.results.iter().all(|result| matches!(result, OpResult::Done(_))));
-        }
     }
 
     /// A node with a copy of all of it.
@@ -75,7 +56,27 @@ impl Template {
     }
 }
 
-/// What a node has said so far that is meant for a human; log lines are JSON.
+/// Writes messages into a store as they would be posted, only faster.
+fn fill(store: &Path, author: &Account, room: &str, messages: u128) {
+    let now = 1_900_000_000_000;
+    let store = Arc::new(Store::open_file(store).expect("a stopped node's store can be opened"));
+    let mut committer = Committer::new(store, NodeId([7; 16]), now).expect("it is sound");
+    let user = UserId::parse(&author.id).ok().flatten().expect("the id of a user");
+    let room = RoomId::parse(room).ok().flatten().expect("the id of a room");
+    let post = |n: u128| {
+        let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
+        let id = MessageId::from_u128(n + 1);
+        let posted = MessagePosted::new(id, Sender::User(user), text.expect("a text"));
+        Op::Post { room, posted, min_hlc: None }
+    };
+    for begin in (0..messages).step_by(250) {
+        let posts: Vec<_> = (begin..messages.min(begin + 250)).map(post).collect();
+        let commit = committer.commit(now, 7, &posts).expect("it is written");
+        assert!(commit.results.iter().all(|result| matches!(result, OpResult::Done(_))));
+    }
+}
+
+/// The lines that a node has printed for people so far; log lines are JSON.
 fn said(node: &Node) -> String {
     fs::read_to_string(node.beside("stderr")).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use crate::permit::Permit;
 
 /// A node may wait 20 s for its peers before it leaves.
 const LEAVE: Duration = Duration::from_secs(30);
-/// How much of a node's output a failing test shows.
+/// Lines of a node's output that a failing test shows.
 const TAIL_LINES: usize = 60;
 
 /// Arguments of a node to which one address may say as much as it likes.
@@ -44,7 +44,7 @@ pub const NO_MESSAGE_LIMITS: [&str; 14] = [
 pub struct Node {
     pub name: String,
     pub http: SocketAddr,
-    /// Where the data lie, if not on the machine's disk; unmounted before `home` is removed.
+    /// The disk that holds the data, if not the machine's; unmounted before `home` is removed.
     pub small_disk: Option<SmallDisk>,
     home: TempDir,
     args: Vec<String>,

@@ -108,8 +108,8 @@ impl Program<'_> {
                 let (rose, flags) = (self.entries()?, self.byte()?);
                 let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
                 let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
-                let (in_sync, stalled) = (flags & 1 != 0, flags & 8 != 0);
-                ReplicaFrame::Confirm(Confirm { rose, own_head, in_sync, stalled, wall_ms })
+                let (in_sync, stalled, refilling) = (flags & 1 != 0, flags & 8 != 0, flags & 16 != 0);
+                ReplicaFrame::Confirm(Confirm { rose, own_head, in_sync, stalled, refilling, wall_ms })
             }
             2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
             3 => ReplicaFrame::Push(self.events()?),

@@ -6,7 +6,7 @@ mod model;
 
 use proptest::prelude::*;
 use starling_protocol::{
-    InviteCode, RoomId, RoomName, UserId,
+    InviteId, RoomId, RoomName, UserId,
     event::{InviteMade, Membership, NotifyLevel, Role, Visibility, direct_room},
     merge::contact::Relation,
 };
@@ -18,6 +18,7 @@ use super::{
     lists,
 };
 use crate::{
+    auth::ServiceKey,
     permissions::{
         hides, hides_presence,
         rooms::{Denied, known_room},
@@ -63,8 +64,8 @@ fn seen<T>(look: Result<T, Denied>) -> Verdict {
     verdict(answer(look).unwrap())
 }
 
-fn code(n: usize) -> InviteCode {
-    InviteCode([u8::try_from(n).unwrap(); 10])
+fn invite(n: usize) -> InviteId {
+    InviteId([u8::try_from(n).unwrap(); 10])
 }
 
 impl Played {
@@ -99,7 +100,7 @@ impl Played {
                 verdict(self.node.decide(move |tables| contacts::direct(&tables.records, user, other)))
             }
             Act::Follow(user, n) => {
-                verdict(self.node.act(move |records| decisions::join_with(records, code(n), user, 0)))
+                verdict(self.node.act(move |records| decisions::join_with(records, invite(n), user, 0)))
             }
             Act::To(n, user, handling) => {
                 let n = n as u128;
@@ -127,7 +128,7 @@ impl Played {
             }
             Doing::SeeBans => {
                 let records = node.store.records().unwrap();
-                let invites = seen(lists::invites(&records, by, room, &all()));
+                let invites = seen(lists::invites(&records, by, room, &all(), &ServiceKey::new(&[9; 32])));
                 let bans = seen(lists::bans(&records, by, room, &all()));
                 assert_eq!(invites, bans);
                 return bans;
@@ -161,13 +162,13 @@ impl Played {
             }
             Doing::Delete => node.act(move |records| decisions::delete(records, room, by)),
             Doing::Invite(max_uses) => {
-                let made = InviteMade { code: code(self.invites.into()), by, max_uses, expires_ms: None };
+                let made = InviteMade { id: invite(self.invites.into()), by, max_uses, expires_ms: None };
                 let done = node.act(move |records| decisions::make_invite(records, room, &made, 0));
                 self.invites += u8::from(done.is_ok());
                 done
             }
             Doing::Withdraw(n) => {
-                node.act(move |records| decisions::revoke_invite(records, room, by, code(n)))
+                node.act(move |records| decisions::revoke_invite(records, room, by, Some(invite(n))))
             }
             Doing::Add(user, role) => node.act(move |records| decisions::add(records, room, by, user, role)),
             Doing::SetRole(user, role) => {

@@ -1,5 +1,6 @@
 //! What a live socket is sent of several lanes, in which order, what its cursors promise, and when it ends.
 
+mod client;
 mod random;
 mod world;
 
@@ -9,7 +10,10 @@ use axum::extract::ws::Message;
 use serde_json::{Value, json};
 use starling_protocol::cursor::CursorError;
 
-use self::world::{ANN, BOB, Client, EVE, ROOMS, cursor, typing};
+use self::{
+    client::{Client, cursor},
+    world::{ANN, BOB, EVE, ROOMS, typing},
+};
 use crate::{drain::Serving, lane::Utf8Bytes, session::ResumePoint};
 
 #[tokio::test]

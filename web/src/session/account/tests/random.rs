@@ -2,7 +2,10 @@
 
 use tokio::task::yield_now;
 
-use super::world::{ANN, BOB, Client, EVE, ROOMS};
+use super::{
+    client::Client,
+    world::{ANN, BOB, EVE, ROOMS},
+};
 
 /// A generator that is the same everywhere (Steele et al., 2014: `SplitMix`).
 struct Random(u64);

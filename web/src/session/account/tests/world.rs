@@ -1,7 +1,7 @@
-//! A user with two rooms in memory, whose messages are numbered as the commits that post them; and his client.
+//! A user with two rooms in memory, whose messages are numbered as the commits that post them.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,29 +11,19 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use starling_protocol::{
-    Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageKey, MessagePosted, MessageText, Pos,
-    RoomId, Sender, SessionId, UserId, VersionVector, limits::REPLAY_EVENTS_MAX,
+    Emoji, ErrorCode, Hlc, MessageId, MessageKey, MessagePosted, MessageText, Pos, RoomId, Sender, UserId,
+    VersionVector, limits::REPLAY_EVENTS_MAX,
 };
-use tokio::sync::watch;
 
 use crate::{
-    drain::{Drain, Serving},
     lane::{CommitPoint, Frame, Lanes, Utf8Bytes},
     live_frame::RoomChange,
-    metrics::WebMetrics,
     objects::{Message, User},
     service::{
-        Authentication, Change, Credentials, Identity, LiveEvents, MessagePage, Messages, NewMessage, Online,
-        Post, Refusal, UserContext, Wanted,
+        Authentication, Change, Count, Credentials, Identity, LiveEvents, MessagePage, Messages, NewMessage,
+        Online, Post, Refusal, UserContext, Wanted,
     },
-    session::{
-        ResumePoint,
-        account::{self, Account},
-        tests::{
-            line::Line,
-            support::{self, Memory, ORIGIN, point},
-        },
-    },
+    session::tests::support::{ORIGIN, point},
 };
 
 pub const ANN: UserId = UserId([1; 16]);
@@ -51,7 +41,7 @@ pub struct World {
     /// How often was asked for all that surrounds him.
     pub looked_around: AtomicU64,
     /// Messages: number, room, author.
-    posted: Mutex<Vec<(u64, RoomId, UserId)>>,
+    pub posted: Mutex<Vec<(u64, RoomId, UserId)>>,
     /// What rooms were shown.
     pub shown: Mutex<Vec<(RoomId, Utf8Bytes)>>,
 }
@@ -81,7 +71,31 @@ pub fn short(frame: &Value) -> String {
 }
 
 impl World {
-    fn around(&self) -> std::sync::MutexGuard<'_, UserContext> {
+    /// Holds so many messages of Bob's.
+    pub fn new(history: u64) -> Arc<Self> {
+        let lanes = Arc::new(Lanes::new(point(history)));
+        let user =
+            User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
+        let nobody = HashSet::new;
+        let around = UserContext {
+            user,
+            rooms: ROOMS.into(),
+            severed_rooms: HashSet::new(),
+            contacts: nobody(),
+            blocked: nobody(),
+            blocked_by: nobody(),
+        };
+        Arc::new(Self {
+            lanes,
+            alive: AtomicBool::new(true),
+            around: Mutex::new(around),
+            looked_around: AtomicU64::new(0),
+            posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
+            shown: Mutex::default(),
+        })
+    }
+
+    pub fn around(&self) -> std::sync::MutexGuard<'_, UserContext> {
         self.around.lock().unwrap()
     }
 
@@ -252,7 +266,13 @@ impl Messages for World {
         Ok(Post { room, message, min_hlc: None })
     }
 
-    async fn post(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<(Message, bool), Refusal> {
+    async fn post(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: NewMessage,
+        _: Count<'_>,
+    ) -> Result<(Message, bool), Refusal> {
         unreachable!()
     }
 
@@ -284,117 +304,5 @@ impl Messages for World {
         _: Option<VersionVector>,
     ) -> Result<(), Refusal> {
         Err(Refusal::new(ErrorCode::NotFound, "there is no such message"))
-    }
-}
-
-pub fn cursor(n: u64) -> ResumePoint {
-    let vector = [(ORIGIN, n)].into_iter().collect();
-    ResumePoint::Cursor(Cursor { owner: CursorOwner::User(ANN), vector, greatest: Hlc(0) }, n.to_string())
-}
-
-/// Ann's client. It keeps an eye on the cursors: none may cover what was not sent.
-pub struct Client {
-    pub world: Arc<World>,
-    pub memory: Arc<Memory>,
-    pub metrics: WebMetrics,
-    pub drain: watch::Sender<Serving>,
-    pub line: Line,
-    /// All up to here was there before.
-    covered: u64,
-    /// The messages that came.
-    pub got: BTreeSet<u64>,
-}
-
-impl Client {
-    /// Connects to a world of so many messages.
-    pub fn connect(history: u64, resume_point: ResumePoint) -> Self {
-        let lanes = Arc::new(Lanes::new(point(history)));
-        let user =
-            User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
-        let nobody = HashSet::new;
-        let around = UserContext {
-            user,
-            rooms: ROOMS.into(),
-            severed_rooms: HashSet::new(),
-            contacts: nobody(),
-            blocked: nobody(),
-            blocked_by: nobody(),
-        };
-        let world = Arc::new(World {
-            lanes: Arc::clone(&lanes),
-            alive: AtomicBool::new(true),
-            around: Mutex::new(around),
-            looked_around: AtomicU64::new(0),
-            posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
-            shown: Mutex::default(),
-        });
-        let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
-        let (drain, draining) = Drain::new();
-        let mut web = support::web(&memory, &lanes, metrics.clone(), draining);
-        let shared = Arc::get_mut(&mut web).unwrap();
-        shared.authentication = world.clone();
-        shared.live = world.clone();
-        shared.messages = world.clone();
-        let covered = match &resume_point {
-            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
-            _ => history,
-        };
-        let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
-        let (line, wire) = Line::new();
-        let client = support::client_end();
-        tokio::spawn(account::run(web, Account { identity, client, resume_point, after: None }, wire));
-        Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
-    }
-
-    /// Connected to a world without any messages.
-    pub async fn connected() -> Self {
-        let mut client = Self::connect(0, ResumePoint::Nothing);
-        client.expect(&["welcome 0", "cursor 0"]).await;
-        client
-    }
-
-    /// The next frame, in short.
-    pub async fn next(&mut self) -> String {
-        let frame = match self.line.next().await {
-            Ok(frame) => frame,
-            Err(code) => return format!("close {code}"),
-        };
-        if frame["type"] == "message" {
-            self.got.insert(frame["n"].as_u64().unwrap());
-        }
-        if frame["type"] == "cursor" {
-            self.check(frame["cursor"].as_str().unwrap().parse().unwrap_or(0));
-        }
-        short(&frame)
-    }
-
-    fn check(&self, cursor: u64) {
-        let around = self.world.around();
-        let posted = self.world.posted.lock().unwrap();
-        let lacked = posted.iter().find(|(n, room, by)| {
-            let due = around.rooms.contains(room) && !around.blocked.contains(by);
-            due && (self.covered + 1..=cursor).contains(n) && !self.got.contains(n)
-        });
-        assert_eq!(lacked, None, "cursor {cursor} covers what was not sent");
-    }
-
-    pub async fn expect(&mut self, frames: &[&str]) {
-        for frame in frames {
-            assert_eq!(self.next().await, *frame);
-        }
-    }
-
-    pub async fn until(&mut self, frame: &str) {
-        let last = self.until_or_closed(frame).await;
-        assert_eq!(last, frame);
-    }
-
-    pub async fn until_or_closed(&mut self, frame: &str) -> String {
-        loop {
-            let next = self.next().await;
-            if next == frame || next.starts_with("close") {
-                return next;
-            }
-        }
     }
 }

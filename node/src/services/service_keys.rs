@@ -1,16 +1,15 @@
-//! Which service key serves new sessions, how one is made, and how those of a lone node are sealed anew once it is part of
-//! a cluster.
+//! Which service key serves new sessions and the codes of invites, how one is made, which codes are good, and how the keys
+//! of a lone node are sealed anew once it is part of a cluster.
 
 use std::time::Duration;
 
-use starling_protocol::{EventDraft, Scope};
+use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, Scope};
 use starling_web::service::Refusal;
 use tokio::time::sleep;
 
-use super::{AccountsService, not_known_yet};
+use super::ServiceContext;
 use crate::{
     auth::{ServiceKey, ServiceKeys},
-    services::ServiceContext,
     store::{Decision, Records, Rows, StoreError, Tables},
     supervisor::SupervisedTask,
 };
@@ -19,16 +18,33 @@ use crate::{
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
-impl AccountsService {
-    /// The service key of new sessions. The first one to be needed is made.
-    pub(super) async fn service_key(&self) -> Result<ServiceKey, Refusal> {
-        if let Some(key) = self.find_service_key().await? {
+/// The service keys that this node can open.
+#[derive(Clone)]
+pub struct ServiceKeyring {
+    base: ServiceContext,
+    keys: ServiceKeys,
+}
+
+impl ServiceKeyring {
+    /// `keys` opens and seals them.
+    pub fn new(base: ServiceContext, keys: ServiceKeys) -> Self {
+        Self { base, keys }
+    }
+
+    /// Opens and seals service keys.
+    pub fn keys(&self) -> &ServiceKeys {
+        &self.keys
+    }
+
+    /// The service key of new sessions, and of invite codes that are shown now. The first one to be needed is made.
+    pub async fn current(&self) -> Result<ServiceKey, Refusal> {
+        if let Some(key) = self.find_current().await? {
             return Ok(key);
         }
         // Others may have made one.
         self.base.driver.barrier().await;
-        let first = self.service_keys.seal(&self.base.machine.random(), self.base.machine.random());
-        let keys = self.service_keys.clone();
+        let first = self.keys.seal(&self.base.machine.random(), self.base.machine.random());
+        let keys = self.keys.clone();
         let make = move |tables: &Tables<'_>| {
             Ok(match current(&keys, &tables.records)? {
                 Some(_) => Decision::Nothing,
@@ -36,18 +52,33 @@ impl AccountsService {
             })
         };
         self.base.decide(make).await?;
-        self.find_service_key().await?.ok_or_else(not_known_yet)
+        self.find_current().await?.ok_or_else(no_key_yet)
     }
 
     /// The part that seals anew what this node sealed while it was alone.
     pub fn seal_anew(&self) -> SealAnew {
-        SealAnew { base: self.base.clone(), service_keys: self.service_keys.clone() }
+        SealAnew { base: self.base.clone(), service_keys: self.keys.clone() }
     }
 
-    async fn find_service_key(&self) -> Result<Option<ServiceKey>, Refusal> {
-        let keys = self.service_keys.clone();
+    async fn find_current(&self) -> Result<Option<ServiceKey>, Refusal> {
+        let keys = self.keys.clone();
         self.base.look(move |records| current(&keys, records)).await
     }
+}
+
+fn no_key_yet() -> Refusal {
+    Refusal::new(ErrorCode::Unavailable, "this node has no service key yet; use another, or try again")
+}
+
+/// The id of an invite whose code was made under a service key that this node can open: each of them verifies, for the
+/// code may be older than the current key.
+pub fn verify_invite<T: Rows>(
+    keys: &ServiceKeys,
+    records: &Records<T>,
+    code: InviteCode,
+) -> Result<Option<InviteId>, StoreError> {
+    let service_keys = records.service_keys()?;
+    Ok(service_keys.iter().find_map(|(id, state)| keys.open(*id, state)?.verify_invite(code)))
 }
 
 /// The earliest key that this node can open.
