@@ -5,8 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod environment;
 mod guest;
-mod machine;
 mod scenarios;
 mod turn;
 mod world;

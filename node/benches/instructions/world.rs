@@ -24,7 +24,7 @@ use starling_web::{
 };
 use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc};
 
-use crate::{guest::Guest, machine::CountedMachine, turn};
+use crate::{environment::CountedMachine, guest::Guest, turn};
 
 const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 /// Turns after which a scenario hangs: a minute of virtual time.
@@ -85,6 +85,7 @@ impl World {
                 identity: &identity,
                 known: Vec::new(),
                 space: DiskSpace::new(0),
+                refill: None,
                 open_store: Box::new(|_| {
                     Store::open_backend(InMemoryBackend::new())
                         .map_err(|error| StartError::store(&config.data_dir, error))

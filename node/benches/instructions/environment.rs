@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use quinn::AsyncUdpSocket;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use starling_node::machine::{Machine, ThisMachine};
+use starling_node::environment::{Environment, ThisMachine};
 use tokio::{task::JoinHandle, time::Instant};
 
 /// Unix milliseconds at which a scenario begins.
@@ -29,7 +29,7 @@ impl CountedMachine {
     }
 }
 
-impl Machine for CountedMachine {
+impl Environment for CountedMachine {
     fn now_ms(&self) -> u64 {
         EPOCH_MS + u64::try_from(self.began.elapsed().as_millis()).unwrap_or_default()
     }
