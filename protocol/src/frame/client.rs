@@ -1,4 +1,4 @@
-//! The frames of `/ws`, as `api.md` fixes them. `web` sends and reads them; nothing else renders a message as JSON.
+//! The JSON frames of `/ws`, the socket of quick rooms, as the API defines them. `web` sends and reads them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,39 +14,39 @@ use crate::{
 };
 
 /// RFC 3339 in UTC with milliseconds.
-const AT_FORMAT: &[BorrowedFormatItem<'_>] =
+const TIME_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The time of a stamp, as clients see it.
-pub fn at(hlc: Hlc) -> String {
+/// Formats the time of a stamp for clients.
+pub fn format_time(hlc: Hlc) -> String {
     let nanos = i128::from(hlc.unix_ms()) * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()
-        .and_then(|time| time.format(AT_FORMAT).ok())
-        // 48 bits of milliseconds reach the year 10889, which RFC 3339 cannot write.
+        .and_then(|time| time.format(TIME_FORMAT).ok())
+        // 48 bits of milliseconds reach the year 10889, beyond the range of RFC 3339.
         .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
 }
 
-/// The time in a text as RFC 3339 writes it, in Unix milliseconds; nothing if it is none, or before 1970.
-pub fn parse_at(text: &str) -> Option<u64> {
+/// Parses an RFC 3339 time and returns Unix milliseconds; `None` if it is malformed or before 1970.
+pub fn parse_time(text: &str) -> Option<u64> {
     let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
     u64::try_from(nanos / 1_000_000).ok()
 }
 
-/// A message as it is listed: the event that posted it, and the id under which it is shown.
+/// A message as clients see it: the event that posted it, and its listed id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedMessage {
-    /// The id that clients see; the sender's own unless another sender used it earlier.
+    /// The id that clients see: the sender's own, unless another sender used it earlier.
     pub listed_id: MessageId,
-    /// Where it stands in its room.
+    /// The position in its room.
     pub pos: Pos,
-    /// The name under which its sender is shown; `posted` has it as he typed it.
+    /// The shown name of the sender; `posted` has the name that they typed.
     pub shown: String,
-    /// What was posted.
+    /// The post.
     pub posted: MessagePosted,
 }
 
-/// A message object, in a frame and in a list.
+/// The JSON object of a message, in frames and lists.
 #[derive(Serialize)]
 pub struct MessageObject<'a> {
     #[serde(rename = "type")]
@@ -63,13 +63,13 @@ pub struct MessageObject<'a> {
     history: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }
 
 impl<'a> MessageObject<'a> {
-    /// The one rendering of a message; `history` marks those from before a first connection.
+    /// Renders a message. `history` marks messages from before the client's first connection.
     pub fn new(room: RoomId, message: &'a ListedMessage, history: bool) -> Self {
         Self {
             kind: "message",
@@ -78,138 +78,138 @@ impl<'a> MessageObject<'a> {
             username: &message.shown,
             guest: message.posted.sender.user().is_none(),
             body: message.posted.body(),
-            at: at(message.pos.hlc),
+            at: format_time(message.pos.hlc),
             pos: message.pos.to_string(),
             history,
         }
     }
 
-    /// As a frame.
+    /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and booleans always encode")
     }
 }
 
-/// What a node tells a client, besides messages.
+/// A frame to a client, other than messages.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
-    /// First on every connection.
+    /// The first frame of every connection.
     Welcome {
         /// The room.
         #[serde(rename = "roomID")]
         room: String,
-        /// Under which name the client appears.
+        /// The shown name of the client's user.
         username: &'a str,
-        /// Which node serves it.
+        /// The node that serves the connection.
         node: String,
-        /// What to reconnect with until a `cursor` frame brings a better one.
+        /// The cursor for reconnecting, until a `cursor` frame brings a newer one.
         cursor: &'a str,
-        /// Who is in the room.
+        /// The shown names of all people in the room.
         users: Vec<String>,
-        /// Where programs may reconnect.
+        /// The URLs of all nodes, for reconnecting.
         public_urls: Vec<String>,
     },
-    /// Somebody came.
+    /// Somebody joined the room.
     Joined {
-        /// His name.
+        /// The shown name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether they have no account.
         guest: bool,
-        /// When.
+        /// The time.
         at: String,
     },
-    /// Somebody left.
+    /// Somebody left the room.
     Left {
-        /// His name.
+        /// The shown name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether they have no account.
         guest: bool,
-        /// When.
+        /// The time.
         at: String,
     },
     /// A post is durable.
     Ack {
-        /// The id as the client gave it, or else the one that it was given.
+        /// The id, as the client wrote it; a new id if the client gave none.
         id: &'a str,
-        /// When it was stamped.
+        /// The time of the post.
         at: String,
-        /// Where it stands.
+        /// The position in the room.
         pos: String,
-        /// On how many nodes it is durable.
+        /// The number of nodes on which it is durable.
         copies: usize,
     },
-    /// What to reconnect with from now on.
+    /// A newer cursor for reconnecting.
     Cursor {
         /// The sealed cursor.
         cursor: &'a str,
     },
     /// A frame was refused.
     Error {
-        /// The stable word.
+        /// The stable code.
         code: ErrorCode,
-        /// What to do about it.
+        /// An explanation for people.
         detail: &'a str,
-        /// The id in the frame that it answers, as it was given, if there was one ([`echoed`]).
+        /// The id in the refused frame, as the client wrote it ([`echo_id`]).
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<String>,
     },
-    /// The cursor could not be continued: load afresh.
+    /// The node can't continue from the client's cursor: the client must reload.
     Resync {
-        /// What to reconnect with meanwhile.
+        /// The cursor for reconnecting.
         cursor: &'a str,
     },
 }
 
 impl ServerFrame<'_> {
-    /// As a frame.
+    /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers always encode")
     }
 }
 
-/// A message's id as a client gave it: what answers its frame carries it in the same letters.
+/// A message id as the client wrote it. Answers repeat it in the same spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenId {
-    /// What it says.
+    /// The id.
     pub id: MessageId,
-    /// How it was written.
+    /// The client's spelling.
     pub text: Box<str>,
 }
 
 impl GivenId {
-    /// Reads a UUID in any of its forms.
+    /// Parses a UUID in any of its text forms.
     pub fn parse(text: &str) -> Option<Self> {
         MessageId::try_parse(text).ok().map(|id| Self { id, text: text.into() })
     }
 
-    /// As an `error` frame carries it.
-    pub fn echoed(&self) -> String {
+    /// Returns the id as the client wrote it.
+    pub fn to_text(&self) -> String {
         self.text.as_ref().into()
     }
 }
 
-/// An `id` as an `error` frame repeats it: text of a length that ids may have. Nothing else is an id.
-pub fn echoed(id: Option<Value>) -> Option<String> {
+/// Returns the `id` that an `error` frame repeats. Values that are no text or too long are not repeated.
+pub fn echo_id(id: Option<Value>) -> Option<String> {
     match id {
         Some(Value::String(id)) => Some(id).filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()),
         _ => None,
     }
 }
 
-/// A post that a client sent.
+/// A post from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPost {
-    /// Its id, if the client gave one.
+    /// The id, if the client gave one.
     pub id: Option<GivenId>,
-    /// Its body.
+    /// The body.
     pub text: MessageText,
 }
 
-/// Why a client's frame was refused; the words are shown to the user.
+/// The reason why a client's frame was refused. The text is shown to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientFrameError {
-    /// A JSON object without a string `body`.
+    /// The JSON object has no string `body`.
     #[error("a JSON object needs a string \"body\"")]
     NoBody {
         /// The id in the frame.
@@ -220,22 +220,22 @@ pub enum ClientFrameError {
     Body {
         /// The id in the frame.
         id: Option<String>,
-        /// What is wrong.
+        /// The error in the body.
         reason: TextError,
     },
-    /// `id` is there, but is no UUID.
+    /// The `id` is not a UUID.
     #[error("the id must be a UUID")]
     Id {
         /// The id in the frame.
         id: Option<String>,
     },
-    /// A binary frame.
+    /// The frame is binary.
     #[error("frames must be text")]
     Binary,
 }
 
 impl ClientFrameError {
-    /// The code for the `error` frame.
+    /// Returns the code for the `error` frame.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoBody { .. } | Self::Binary => ErrorCode::BadRequest,
@@ -243,7 +243,7 @@ impl ClientFrameError {
         }
     }
 
-    /// The id that the `error` frame repeats.
+    /// Returns the id for the `error` frame.
     pub fn id(&self) -> Option<String> {
         match self {
             Self::NoBody { id } | Self::Body { id, .. } | Self::Id { id } => id.clone(),
@@ -258,16 +258,16 @@ struct RawPost {
     id: Option<Value>,
 }
 
-/// Reads a text frame: a JSON object with a `body`, or else any text, which is the body itself.
+/// Parses a text frame: a JSON object with a `body`, or any other text, which is the body itself.
 pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
     let parse = |text: &str, id: Option<GivenId>| match MessageText::parse(text) {
         Ok(text) => Ok(ClientPost { id, text }),
-        Err(reason) => Err(ClientFrameError::Body { id: id.map(|id| id.echoed()), reason }),
+        Err(reason) => Err(ClientFrameError::Body { id: id.map(|id| id.to_text()), reason }),
     };
-    // serde would also read an array as a struct; only an object is one here.
+    // serde would also read an array as a struct. Here only an object is one.
     let is_object = text.trim_start().starts_with('{');
     let Some(raw) = is_object.then(|| serde_json::from_str::<RawPost>(text).ok()).flatten() else {
-        // An object that serde refused for a duplicate key is still an object.
+        // An object with a duplicate key is refused by serde, but it is still an object.
         let refused = is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         return if refused { Err(ClientFrameError::NoBody { id: None }) } else { parse(text, None) };
     };
@@ -275,12 +275,12 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
         None | Some(Value::Null) => None,
         Some(raw) => match raw.as_str().and_then(GivenId::parse) {
             Some(id) => Some(id),
-            None => return Err(ClientFrameError::Id { id: echoed(Some(raw)) }),
+            None => return Err(ClientFrameError::Id { id: echo_id(Some(raw)) }),
         },
     };
     match raw.body {
         Some(Value::String(body)) => parse(&body, id),
-        _ => Err(ClientFrameError::NoBody { id: id.map(|id| id.echoed()) }),
+        _ => Err(ClientFrameError::NoBody { id: id.map(|id| id.to_text()) }),
     }
 }
 
@@ -291,9 +291,9 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339_in_utc_with_milliseconds() {
-        assert_eq!(at(Hlc::from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(at(Hlc::from_unix_ms(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
-        assert_eq!(at(Hlc(u64::MAX)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format_time(Hlc::from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format_time(Hlc::from_unix_ms(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(format_time(Hlc(u64::MAX)), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
@@ -316,14 +316,14 @@ mod tests {
         check("{}", no_body(None));
         check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(id.to_string())));
         check(r#"{"body":"a","body":"b"}"#, no_body(None));
-        // What is no id comes back as it was given; what could not be one does not.
-        let no_id = |id: Option<String>| Err(ClientFrameError::Id { id });
-        check(r#"{"body":"a","id":"x"}"#, no_id(Some("x".into())));
-        check(r#"{"body":"a","id":7}"#, no_id(None));
-        check(r#"{"body":"a","id":[7]}"#, no_id(None));
+        // A malformed id is repeated, unless it is no text or too long.
+        let bad_id = |id: Option<String>| Err(ClientFrameError::Id { id });
+        check(r#"{"body":"a","id":"x"}"#, bad_id(Some("x".into())));
+        check(r#"{"body":"a","id":7}"#, bad_id(None));
+        check(r#"{"body":"a","id":[7]}"#, bad_id(None));
         let most = "x".repeat(ID_CHARS_MAX);
-        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), no_id(Some(most.clone())));
-        check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), no_id(None));
+        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), bad_id(Some(most.clone())));
+        check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), bad_id(None));
         let upper = r#"{"body":"a","id":"ABCDEF00-0000-0000-0000-000000001234"}"#;
         let given = parse_post(upper).unwrap().id.unwrap();
         assert_eq!(&*given.text, "ABCDEF00-0000-0000-0000-000000001234");

@@ -1,4 +1,4 @@
-//! The bytes of an input as a program: numbers that matter, and frames that a peer may send.
+//! Reads the bytes of an input as a program: interesting numbers, and frames from peers.
 
 use bytes::Bytes;
 use starling_protocol::{
@@ -18,7 +18,7 @@ pub fn event(origin: OriginId, seq: u64) -> Bytes {
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
-/// Bytes read as choices.
+/// A program: each byte is a choice.
 pub struct Program<'a>(pub &'a [u8]);
 
 impl Program<'_> {
@@ -28,13 +28,13 @@ impl Program<'_> {
         Some(first)
     }
 
-    /// A small number, or one at the end of the range.
+    /// Reads a small number, or one near the end of the range.
     pub fn number(&mut self) -> Option<u64> {
         let byte = u64::from(self.byte()?);
         Some(if byte < 250 { byte } else { u64::MAX - (255 - byte) })
     }
 
-    /// An origin of this node or of one of three peers.
+    /// Reads an origin of this node or of one of three peers.
     pub fn origin(&mut self) -> Option<OriginId> {
         self.byte().map(|byte| origin(byte % 4 + 1))
     }
@@ -43,7 +43,7 @@ impl Program<'_> {
         (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.number()?))).collect()
     }
 
-    /// One of the digests that may contradict one another.
+    /// Reads one of a few digests, so that contradictions are frequent.
     fn digest(&mut self) -> Option<ScopeDigest> {
         let byte = self.byte()?;
         let mut bytes = [0; 32];
@@ -60,18 +60,18 @@ impl Program<'_> {
         Some(digests.map(|(id, digest)| (Scope { kind: 0, id: [id].into() }, digest)).collect())
     }
 
-    /// Events in a row, or any that follow nothing, or what is none.
+    /// Reads consecutive events, or unrelated ones, or a malformed one.
     fn events(&mut self) -> Option<Vec<Bytes>> {
-        let (origin, first, how) = (self.origin()?, self.number()?, self.byte()?);
-        let count = u64::from(how % 4);
-        Some(match how / 64 {
+        let (origin, first, choice) = (self.origin()?, self.number()?, self.byte()?);
+        let count = u64::from(choice % 4);
+        Some(match choice / 64 {
             0 => vec![Bytes::from_static(b"\x01no event")],
             1 => vec![event(origin, first), event(self.origin()?, self.number()?)],
             _ => (0..count).map(|n| event(origin, first.saturating_add(n))).collect(),
         })
     }
 
-    /// One of those about claims on names.
+    /// Reads a frame about claims to usernames.
     fn claim_frame(&mut self, kind: u8) -> Option<ReplicaFrame> {
         Some(match kind {
             253 => {
@@ -132,13 +132,13 @@ impl Program<'_> {
     }
 }
 
-/// The origins that a frame names.
-pub fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
-    let of_event = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
+/// Returns the origins in a frame.
+pub fn named_origins(frame: &ReplicaFrame) -> Vec<OriginId> {
+    let event_origin = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
     match frame {
-        ReplicaFrame::Push(events) => events.iter().filter_map(of_event).collect(),
+        ReplicaFrame::Push(events) => events.iter().filter_map(event_origin).collect(),
         ReplicaFrame::Pulled { origin, events } => {
-            events.iter().filter_map(of_event).chain([*origin]).collect()
+            events.iter().filter_map(event_origin).chain([*origin]).collect()
         }
         ReplicaFrame::Vector(vector) | ReplicaFrame::Probed(_, vector) => {
             vector.iter().map(|(origin, _)| origin).collect()
