@@ -1,5 +1,5 @@
 //! Decides whether this node's wall clock is wrong: it is if it is far from the clocks of an agreeing majority of the
-//! live nodes. Such a node takes no users until it agrees again. Without a majority nobody can tell.
+//! live nodes. Such a node takes no users until it agrees again. Without a majority the clocks are in dispute.
 
 /// Clocks agree if they are at most this far apart, in milliseconds.
 pub const AGREE_MS_MAX: i64 = 30_000;
@@ -11,7 +11,7 @@ pub enum ClockVerdict {
     Agrees,
     /// A majority agrees, and this node's clock differs from it by this many milliseconds: positive if it is ahead.
     Outside(i64),
-    /// No majority agrees, so nobody knows which clocks are right. Holds the spread of all clocks in milliseconds.
+    /// No majority agrees, so the right time is unknown. Holds the spread of all clocks in milliseconds.
     Disputed(i64),
 }
 

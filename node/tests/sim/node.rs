@@ -348,8 +348,8 @@ impl World {
         let remembered = run.remembered.entry(peer).or_default();
         match frame {
             ReplicaFrame::Vector(vector) => remembered.merge(vector),
-            ReplicaFrame::Confirm(Confirm { rose, own_head, .. }) => {
-                for &(origin, seq) in rose.iter().chain(own_head) {
+            ReplicaFrame::Confirm(Confirm { new_heads, own_head, .. }) => {
+                for &(origin, seq) in new_heads.iter().chain(own_head) {
                     remembered.advance(origin, seq);
                 }
             }

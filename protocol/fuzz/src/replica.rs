@@ -184,15 +184,15 @@ impl World {
 
     /// The store makes the oldest waiting events durable.
     fn apply(&mut self) -> Input {
-        let mut rose = BTreeMap::new();
+        let mut new_heads = BTreeMap::new();
         for event in self.applies.pop_front().unwrap_or_default() {
             assert!(event.seq <= self.stored.get(event.origin) + 1, "the events have a gap");
             if self.stored.advance(event.origin, event.seq) {
                 self.accepted.advance(event.origin, event.seq);
-                rose.insert(event.origin, event.seq);
+                new_heads.insert(event.origin, event.seq);
             }
         }
-        Input::Applied(rose.into_iter().collect())
+        Input::Applied(new_heads.into_iter().collect())
     }
 
     fn handle(&mut self, input: Input) {

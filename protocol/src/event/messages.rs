@@ -36,7 +36,7 @@ impl Sender {
         key
     }
 
-    /// Returns the user; nothing for a guest.
+    /// Returns the user; `None` for a guest.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::Guest { .. } => None,
@@ -45,7 +45,7 @@ impl Sender {
     }
 }
 
-/// Returns the user of a [`SenderKey`]; nothing for a guest's.
+/// Returns the user of a [`SenderKey`]; `None` for a guest's.
 pub fn sender_user(key: SenderKey) -> Option<UserId> {
     let (&tag, id) = key.split_first()?;
     (tag == Sender::USER).then(|| <[u8; 16]>::try_from(id).ok().map(UserId))?

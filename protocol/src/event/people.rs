@@ -127,7 +127,7 @@ pub struct ProfileChanged {
     pub display_name: Option<DisplayName>,
 }
 
-/// The password was changed; the last change wins. It ends all logins with another password.
+/// The password was changed; the last change wins. It ends all logins made with earlier passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChanged {
     /// The new password's hash (a PHC string); `None` once it is erased.

@@ -103,8 +103,8 @@ pub enum Presence {
 /// Events that the sender has made durable since its last confirmation on this link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
-    /// Origins with new durable events, and their new heads.
-    pub rose: Vec<(OriginId, u64)>,
+    /// The new heads of origins with new durable events.
+    pub new_heads: Vec<(OriginId, u64)>,
     /// The head of the sender's own log; `None` if it has not written yet.
     pub own_head: Option<(OriginId, u64)>,
     /// Whether the sender sees the receiver in sync.
@@ -125,12 +125,12 @@ pub struct ClaimAnswer {
     pub origin: OriginId,
     /// The sequence number of the claiming event.
     pub seq: u64,
-    /// The node that answered, if the sender only relays its answer.
-    pub passed_from: Option<NodeId>,
+    /// The node that answered, if the sender relays its answer; otherwise `None`.
+    pub answered_by: Option<NodeId>,
     /// All that was durable on the answering node when it answered, including the claim; `None` if it lacks the claim.
     pub held: Option<VersionVector>,
     /// Whether the answering node would wait for the claimer if it claimed a username itself.
-    pub counts_claimer: bool,
+    pub would_wait_for_claimer: bool,
 }
 
 /// A frame of the replication protocol.
@@ -178,7 +178,7 @@ pub enum ReplicaFrame {
         /// The sequence number of the claiming event.
         seq: u64,
         /// The receiver's peer to which it must relay the question; `None` if the question is for the receiver.
-        pass_on: Option<NodeId>,
+        relay_to: Option<NodeId>,
     },
     /// Answers `AskClaim`.
     ClaimAnswer(ClaimAnswer),

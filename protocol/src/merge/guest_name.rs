@@ -32,7 +32,7 @@ pub struct Claimed {
     pub group: OverlapGroup,
     /// The groups that it replaces.
     pub absorbed: Vec<OverlapGroup>,
-    /// The guests whose shown name changes. A guest without a claim to the name was shown unsuffixed.
+    /// The guests whose shown name changes. Guests without a claim to the name are shown unsuffixed.
     pub renamed: Vec<GuestId>,
 }
 
@@ -46,7 +46,7 @@ pub struct NameClaim {
 }
 
 impl OverlapGroup {
-    /// Returns the part of a guest's span that follows from a claim between two stamps and from their earlier first claim.
+    /// Returns a guest's span as far as it follows from their first claim and from a claim between two stamps.
     pub fn span(guest: GuestId, first: Option<Hlc>, one: Hlc, other: Hlc) -> Self {
         let first = first.unwrap_or(one);
         Self { start: first.min(one).min(other), holder: guest, end: first.max(one).max(other) }
@@ -63,14 +63,14 @@ pub fn apply_claim<E>(
 ) -> Result<Claimed, E> {
     let (guest, mut group) = (span.holder, span);
     let mut absorbed = Vec::new();
-    for touched in earlier {
-        let touched = touched?;
-        if touched.end < group.start {
+    for other in earlier {
+        let other = other?;
+        if other.end < group.start {
             break;
         }
-        (group.start, group.holder) = (group.start, group.holder).min((touched.start, touched.holder));
-        group.end = group.end.max(touched.end);
-        absorbed.push(touched);
+        (group.start, group.holder) = (group.start, group.holder).min((other.start, other.holder));
+        group.end = group.end.max(other.end);
+        absorbed.push(other);
     }
     let was_unsuffixed = !known || absorbed.iter().any(|before| before.holder == guest);
     let mut renamed: Vec<_> = absorbed.iter().map(|before| before.holder).collect();

@@ -4,16 +4,31 @@ use std::fmt::Debug;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::{contact, invite, member, read_mark, register, room, user};
+use super::{contact, invite, member, message, read_mark, register, room, user};
 use crate::{
     DisplayName, EventBody, Hlc, InviteId, NodeId, OriginId, Pos, RoomId, RoomName, Settings, Topic, UserId,
-    Username, event::*,
+    Username, codec, event::*,
 };
 
 const USER: UserId = UserId([1; 16]);
 
 fn pos(hlc: u64, node: u8, seq: u64) -> Pos {
     Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq }
+}
+
+/// Promise: views of earlier versions stay readable. They stored positions as tuples.
+#[test]
+fn states_with_positions_keep_their_encoding() {
+    let (at, id) = (pos(300, 2, 4), RoomId([1; 10]));
+    let tuple = (at.hlc, at.origin, at.seq);
+    let sender = Sender::User(USER);
+    let created = room::apply_creation(None, at, &RoomCreated { name: None });
+    assert_eq!(codec::encode(&created), codec::encode(&(None::<RoomName>, tuple)));
+    assert_eq!(codec::encode(&message::apply_post(None, id, at)), codec::encode(&(id, tuple)));
+    assert_eq!(
+        codec::encode(&message::apply_id_use(None, &sender, at)),
+        codec::encode(&(sender.key(), tuple))
+    );
 }
 
 type Log<E> = Vec<(Pos, E)>;

@@ -241,7 +241,8 @@ pub fn claim_wins<'a>(
     others.into_iter().all(yields)
 }
 
-/// The name of a user whose claim to it came later than another's: nobody can register it, since `~` is in no name.
+/// Returns the name of a user who lost their username to an earlier claim. Nobody can register it, since usernames
+/// contain no `~`.
 pub fn suffixed_username(username: &Username, user: crate::UserId) -> String {
     let hash = blake3::derive_key("starling 2026 suffix of a renamed user", &user.0);
     let suffix = &crate::RoomId(hash[..10].try_into().expect("a hash has 32 bytes")).to_string()[..4];

@@ -45,7 +45,7 @@ pub(super) struct Step {
 }
 
 impl Barrier {
-    pub(super) fn wait(&mut self, now: Millis, token: Token) {
+    pub(super) fn add(&mut self, now: Millis, token: Token) {
         self.next.push((token, now + WAIT_MS_MAX));
     }
 
@@ -59,14 +59,14 @@ impl Barrier {
         self.next.len() + self.running.as_ref().map_or(0, |exchange| exchange.waiters.len())
     }
 
-    pub(super) fn probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
+    pub(super) fn on_probed(&mut self, id: u64, link: LinkId, vector: &VersionVector) {
         if let Some(exchange) = self.running.as_mut().filter(|exchange| exchange.id == id) {
             exchange.answered += usize::from(exchange.unanswered.remove(&link));
             exchange.target.merge(vector);
         }
     }
 
-    pub(super) fn link_gone(&mut self, link: LinkId) {
+    pub(super) fn remove_link(&mut self, link: LinkId) {
         if let Some(exchange) = &mut self.running {
             exchange.unanswered.remove(&link);
         }

@@ -26,7 +26,7 @@ fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
 
 fn answer(seq: u64, held: &[(OriginId, u64)]) -> Input {
     let held = Some(held.iter().copied().collect());
-    let answer = ClaimAnswer { origin: OWN, seq, passed_from: None, held, counts_claimer: true };
+    let answer = ClaimAnswer { origin: OWN, seq, answered_by: None, held, would_wait_for_claimer: true };
     Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
 }
 
@@ -88,7 +88,7 @@ fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "but the claim waits for it");
     bench.step(Input::SendRefused(1));
     bench.now = HEARTBEAT_MS;
-    let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on: None };
+    let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to: None };
     assert!(bench.sent(Input::Tick).contains(&question), "it is asked again");
     bench.step(Input::Frame(1, ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
     bench.step(Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] });
@@ -189,15 +189,15 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
             waited_for: waited_for.clone(),
         })
     };
-    let ask = |pass_on| ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on };
+    let ask = |relay_to| ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to };
     assert_eq!(bench.sent(claim(7)), [ask(None), ask(Some(COMMON))]);
     bench.step(claim(8));
     assert_eq!(outcomes(&bench.step(confirmed(0))), []);
     // It holds an event that this node lacks.
     let vector: VersionVector = [(OWN, 1), (THEIRS, 1)].into_iter().collect();
-    let relayed = |held, counts_claimer| {
-        let passed_from = Some(COMMON);
-        let answer = ClaimAnswer { origin: OWN, seq: 1, passed_from, held, counts_claimer };
+    let relayed = |held, would_wait_for_claimer| {
+        let answered_by = Some(COMMON);
+        let answer = ClaimAnswer { origin: OWN, seq: 1, answered_by, held, would_wait_for_claimer };
         Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
     };
     assert_eq!(outcomes(&bench.step(relayed(Some(vector), true))), []);
@@ -229,17 +229,17 @@ fn a_common_peer_relays() {
     let claimer = OriginId { node: COMMON, incarnation: 1 };
     bench.step(Input::LinkUp { link: 2, peer: COMMON });
     bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
-    let ask = |pass_on| ReplicaFrame::AskClaim { origin: claimer, seq: 1, pass_on };
+    let ask = |relay_to| ReplicaFrame::AskClaim { origin: claimer, seq: 1, relay_to };
     let relayed = Input::Frame(2, ask(Some(THEIRS.node)));
     assert_eq!(bench.sent(relayed), [ask(None)]);
-    let answer = |passed_from| {
+    let answer = |answered_by| {
         let held = Some(VersionVector::default());
         ReplicaFrame::ClaimAnswer(ClaimAnswer {
             origin: claimer,
             seq: 1,
-            passed_from,
+            answered_by,
             held,
-            counts_claimer: true,
+            would_wait_for_claimer: true,
         })
     };
     assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
@@ -253,16 +253,18 @@ fn a_common_peer_relays() {
 fn a_confirmation_has_the_whole_vector() {
     let mut bench = in_sync();
     bench.commit(1);
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, pass_on: None });
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, relay_to: None });
     assert_eq!(bench.sent(ask), []);
     bench.step(push(1));
     let held = Some([(OWN, 1), (THEIRS, 1)].into_iter().collect());
-    let answer = ClaimAnswer { origin: THEIRS, seq: 1, passed_from: None, held, counts_claimer: true };
+    let answer =
+        ClaimAnswer { origin: THEIRS, seq: 1, answered_by: None, held, would_wait_for_claimer: true };
     let sent = bench.sent(Input::Applied(vec![(THEIRS, 1)]));
     assert!(sent.contains(&ReplicaFrame::ClaimAnswer(answer)), "{sent:?}");
     bench.step(peer_sees_us(false));
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, pass_on: None });
-    let no = ClaimAnswer { origin: THEIRS, seq: 2, passed_from: None, held: None, counts_claimer: false };
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, relay_to: None });
+    let no =
+        ClaimAnswer { origin: THEIRS, seq: 2, answered_by: None, held: None, would_wait_for_claimer: false };
     assert_eq!(bench.sent(ask), [ReplicaFrame::ClaimAnswer(no)]);
 }
 

@@ -1,4 +1,4 @@
-//! Claims to usernames: whether a user may be told that a username is theirs. A claim waits for every node that is in
+//! Claims to usernames: decides whether a username is granted. A claim waits for every node that is in
 //! sync both ways with the claimer, directly or through a common peer. A node confirms a claim with its whole vector, and
 //! the confirmation counts only once this node holds all of it. So a claimer sees the claims of all nodes that it waits
 //! for before it decides. A node that has seen a claim before its own commit refuses the name.
@@ -29,7 +29,7 @@ struct Waiting {
     /// The vector of each confirming node's first confirmation.
     confirmed: BTreeMap<NodeId, VersionVector>,
     /// Nodes that would not wait for this one: they see it on the other side of a partition.
-    not_counting: BTreeSet<NodeId>,
+    not_waiting: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
@@ -63,21 +63,21 @@ impl Replica {
     }
 
     /// Whether a claim would have to wait for a node.
-    fn counts(&self, now: Millis, node: NodeId) -> bool {
-        let counts = |link: &super::Link| {
+    fn must_wait_for(&self, now: Millis, node: NodeId) -> bool {
+        let connects = |link: &super::Link| {
             link.peer == node && link.is_in_sync_both_ways(now) || link.reaches(now, node)
         };
-        self.links.values().any(counts)
+        self.links.values().any(connects)
     }
 
-    pub(super) fn claim(&mut self, now: Millis, claim: Claim, out: &mut Vec<Output>) {
+    pub(super) fn add_claim(&mut self, now: Millis, claim: Claim, out: &mut Vec<Output>) {
         let token = claim.token;
         if self.claims.len() >= CLAIMS_MAX {
             return out.push(Output::Claimed(token, ClaimOutcome::NotConfirmed));
         }
         let deadline = now + claim.wait_ms;
-        let (confirmed, not_counting) = (BTreeMap::new(), BTreeSet::new());
-        let waiting = Waiting { claim, deadline, confirmed, not_counting };
+        let (confirmed, not_waiting) = (BTreeMap::new(), BTreeSet::new());
+        let waiting = Waiting { claim, deadline, confirmed, not_waiting };
         self.ask(now, &waiting, out);
         self.claims.waiting.insert(token, waiting);
     }
@@ -95,11 +95,11 @@ impl Replica {
         for &node in asked {
             let direct = self.links.iter().find(|(_, link)| link.peer == node);
             if let Some((&id, _)) = direct {
-                out.push(send(id, ReplicaFrame::AskClaim { origin, seq, pass_on: None }));
+                out.push(send(id, ReplicaFrame::AskClaim { origin, seq, relay_to: None }));
             }
             if direct.is_none_or(|(_, link)| !link.is_in_sync_both_ways(now)) {
                 let relays = self.links.iter().filter(|(_, link)| link.reaches(now, node));
-                let question = ReplicaFrame::AskClaim { origin, seq, pass_on: Some(node) };
+                let question = ReplicaFrame::AskClaim { origin, seq, relay_to: Some(node) };
                 out.extend(relays.take(RELAYS_MAX).map(|(&id, _)| send(id, question.clone())));
             }
         }
@@ -111,21 +111,21 @@ impl Replica {
         now: Millis,
         link_id: LinkId,
         (origin, seq): (OriginId, u64),
-        pass_on: Option<NodeId>,
+        relay_to: Option<NodeId>,
         out: &mut Vec<Output>,
     ) {
-        if let Some(node) = pass_on {
+        if let Some(node) = relay_to {
             let linked = self.links.iter().find(|(_, to)| to.peer == node && to.is_in_sync_both_ways(now));
-            let question = ReplicaFrame::AskClaim { origin, seq, pass_on: None };
+            let question = ReplicaFrame::AskClaim { origin, seq, relay_to: None };
             return out.extend(linked.map(|(&to, _)| send(to, question)));
         }
-        let counts_claimer = self.counts(now, origin.node);
+        let would_wait_for_claimer = self.must_wait_for(now, origin.node);
         let Some(link) = self.links.get_mut(&link_id) else { return };
         if link.asked.len() < ASKED_MAX {
             link.asked.insert((origin, seq));
         }
-        if !counts_claimer && !self.held.contains(origin, seq) {
-            let answer = ClaimAnswer { origin, seq, passed_from: None, held: None, counts_claimer };
+        if !would_wait_for_claimer && !self.held.contains(origin, seq) {
+            let answer = ClaimAnswer { origin, seq, answered_by: None, held: None, would_wait_for_claimer };
             out.push(send(link_id, ReplicaFrame::ClaimAnswer(answer)));
         }
     }
@@ -138,8 +138,9 @@ impl Replica {
             confirmed.extend(durable.map(|claim| (id, claim)));
         }
         for (id, (origin, seq)) in confirmed {
-            let (vector, counts_claimer) = (self.held.clone(), self.counts(now, origin.node));
-            let answer = ClaimAnswer { origin, seq, passed_from: None, held: Some(vector), counts_claimer };
+            let (vector, would_wait_for_claimer) = (self.held.clone(), self.must_wait_for(now, origin.node));
+            let answer =
+                ClaimAnswer { origin, seq, answered_by: None, held: Some(vector), would_wait_for_claimer };
             out.push(send(id, ReplicaFrame::ClaimAnswer(answer)));
         }
     }
@@ -153,26 +154,26 @@ impl Replica {
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
-        let ClaimAnswer { origin, seq, passed_from, .. } = answer;
-        if Some(origin) != self.own {
+        let ClaimAnswer { origin, seq, answered_by, .. } = answer;
+        if Some(origin) != self.own_origin {
             // Only answers directly from the answering node are relayed, so that none circulates forever.
-            let claimer = self.links.iter().find(|(_, to)| to.peer == origin.node && passed_from.is_none());
-            let passed_on = ClaimAnswer { passed_from: Some(peer), ..answer };
-            return out.extend(claimer.map(|(&to, _)| send(to, ReplicaFrame::ClaimAnswer(passed_on))));
+            let claimer = self.links.iter().find(|(_, to)| to.peer == origin.node && answered_by.is_none());
+            let relayed = ClaimAnswer { answered_by: Some(peer), ..answer };
+            return out.extend(claimer.map(|(&to, _)| send(to, ReplicaFrame::ClaimAnswer(relayed))));
         }
-        let from = passed_from.unwrap_or(peer);
+        let from = answered_by.unwrap_or(peer);
         let asked = self.claims.waiting.values_mut().filter(|waiting| waiting.claim.seq == seq);
         for waiting in asked.filter(|waiting| waiting.claim.origin == origin) {
             match &answer.held {
                 // Only its first vector counts: a node that keeps writing could not be caught up with.
                 Some(held) => drop(waiting.confirmed.entry(from).or_insert_with(|| held.clone())),
-                None if !answer.counts_claimer => drop(waiting.not_counting.insert(from)),
+                None if !answer.would_wait_for_claimer => drop(waiting.not_waiting.insert(from)),
                 None => {}
             }
         }
-        if let (None, Some(held)) = (passed_from, answer.held) {
+        if let (None, Some(held)) = (answered_by, answer.held) {
             let held: Vec<_> = held.iter().collect();
-            self.peer_has(now, link_id, &held, out);
+            self.note_heads(now, link_id, &held, out);
         }
     }
 
@@ -207,14 +208,14 @@ impl Replica {
     }
 
     fn outcome(&self, now: Millis, waiting: &Waiting) -> Option<ClaimOutcome> {
-        let Waiting { claim, deadline, confirmed, not_counting } = waiting;
+        let Waiting { claim, deadline, confirmed, not_waiting } = waiting;
         if self.local_status.may_be_excluded_since(claim.since) {
             return Some(ClaimOutcome::Stalled);
         }
         let has_confirmed = |node: &NodeId| confirmed.get(node).is_some_and(|held| self.held.covers(held));
         let (confirming, missing): (Vec<_>, Vec<_>) =
             claim.waited_for.iter().copied().partition(has_confirmed);
-        let is_excluded = |node| not_counting.contains(node) || !self.counts(now, *node);
+        let is_excluded = |node| not_waiting.contains(node) || !self.must_wait_for(now, *node);
         let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
         if missing.iter().all(is_excluded) { Some(ClaimOutcome::Held(confirming)) } else { expired }
     }

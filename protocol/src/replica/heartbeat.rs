@@ -66,7 +66,7 @@ impl Replica {
     }
 
     /// Handles that the process didn't run for a while: all that it knows of its peers may be outdated.
-    pub(super) fn resumed(&mut self, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn on_resumed(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.note_stall(now);
         let probe = self.barrier.fresh_id();
         for (&id, link) in &mut self.links {
@@ -98,7 +98,7 @@ impl Replica {
         }
     }
 
-    pub(super) fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+    pub(super) fn on_tick(&mut self, now: Millis, out: &mut Vec<Output>) {
         if now >= self.next_heartbeat {
             self.next_heartbeat = now + HEARTBEAT_MS;
             for (&id, link) in &mut self.links {
@@ -124,9 +124,9 @@ impl Replica {
     }
 
     /// Sends every peer the new durable events.
-    pub(super) fn confirm_to_all(&self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
         for (&id, link) in &self.links {
-            out.push(self.confirm(now, id, link, rose.to_vec()));
+            out.push(self.confirm(now, id, link, new_heads.to_vec()));
         }
     }
 
@@ -141,9 +141,9 @@ impl Replica {
         out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
     }
 
-    fn confirm(&self, now: Millis, id: LinkId, link: &Link, rose: Vec<(OriginId, u64)>) -> Output {
+    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, u64)>) -> Output {
         let confirm = Confirm {
-            rose,
+            new_heads,
             own_head: self.own_head(),
             in_sync: link.is_in_sync(now),
             stalled: self.local_status.stalled,

@@ -97,7 +97,7 @@ impl Link {
     }
 
     /// Stores the peer's list of nodes that are in sync both ways with it, with the ages of their last frames.
-    pub(super) fn note_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
+    pub(super) fn set_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
         // Frames from before the suspension are outdated.
         if self.sync_probe.is_none() {
             let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
@@ -121,7 +121,7 @@ impl Link {
     }
 
     /// Handles the answer to a probe.
-    pub(super) fn probed(&mut self, probe: u64) {
+    pub(super) fn on_probed(&mut self, probe: u64) {
         if self.sync_probe == Some(probe) {
             self.sync_probe = None;
             // The answer is the peer's whole vector.
@@ -130,7 +130,7 @@ impl Link {
     }
 
     /// Stores whether the peer sees this node in sync.
-    pub(super) fn set_peer_sees_us(&mut self, in_sync: bool) {
+    pub(super) fn set_peer_sees_us_in_sync(&mut self, in_sync: bool) {
         self.peer_sees_us_in_sync = in_sync && self.sync_probe.is_none();
     }
 

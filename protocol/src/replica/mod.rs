@@ -56,7 +56,7 @@ const APPLYING_MAX: usize = 2;
 #[derive(Debug)]
 pub struct Replica {
     /// The origin of this process, once it has written.
-    own: Option<OriginId>,
+    own_origin: Option<OriginId>,
     /// The events that are durable here.
     held: VersionVector,
     /// The events that are durable here or on their way to the store.
@@ -80,7 +80,7 @@ impl Replica {
     /// Makes a replica of a store that holds `held`.
     pub fn new(held: VersionVector, now: Millis) -> Self {
         Self {
-            own: None,
+            own_origin: None,
             accepted: held.clone(),
             held,
             links: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl Replica {
         &self.held
     }
 
-    /// Whether the linked peers have everything of `wanted` that this node lacks.
+    /// Whether this node and the linked peers together hold all of `wanted`.
     pub fn reachable(&self, wanted: &VersionVector) -> bool {
         wanted
             .beyond(&self.held)
@@ -117,7 +117,7 @@ impl Replica {
     /// Returns the last event of this process's log that cursors may include: one that a peer in sync has confirmed.
     /// `None` while no peer is in sync: then no other node serves clients if this one fails.
     pub fn own_limit(&self, now: Millis) -> Option<u64> {
-        let confirmed = |link: &Link| self.own.map_or(0, |own| link.confirmed.get(own));
+        let confirmed = |link: &Link| self.own_origin.map_or(0, |own| link.confirmed.get(own));
         self.in_sync(now).map(confirmed).max()
     }
 
@@ -130,8 +130,8 @@ impl Replica {
     /// store, also `None` if all of them are refilling theirs, since they may lack the same events.
     pub fn peers_see_us_in_sync(&self, now: Millis) -> Option<bool> {
         let heard = || self.links.values().filter(move |link| link.is_heard(now));
-        let counts = |link: &Link| !(self.local_status.refilling && link.refilling);
-        heard().any(counts).then(|| heard().all(|link| link.peer_sees_us_in_sync))
+        let is_proof = |link: &Link| !(self.local_status.refilling && link.refilling);
+        heard().any(is_proof).then(|| heard().all(|link| link.peer_sees_us_in_sync))
     }
 
     /// Returns per peer the number of events held here that it lacks, and whether it is in sync.
@@ -147,7 +147,7 @@ impl Replica {
         self.pulls.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
     }
 
-    /// Returns the number of pending answers to waiters and claims.
+    /// Returns the number of pending answers to waiters and claims. Requests bound it, and a limit on upgrades.
     pub fn waiting(&self) -> usize {
         self.waiters.len() + self.claims.len()
     }
@@ -164,30 +164,32 @@ impl Replica {
     /// Handles an input and appends the outputs to `out`. `now` must never go back.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::LinkUp { link, peer } => self.link_up(now, link, peer, out),
-            Input::LinkDown(link) => self.link_down(now, link, out),
-            Input::Frame(link, frame) => self.receive_frame(now, link, frame, out),
-            Input::Committed { origin, first, events } => self.committed(origin, first, &events, out),
-            Input::Applied(rose) => self.applied(now, &rose, out),
-            Input::ApplyRefused => self.apply_refused(now),
-            Input::ReadDone { link, origin, from, events } => self.read_done(link, origin, from, events, out),
+            Input::LinkUp { link, peer } => self.on_link_up(now, link, peer, out),
+            Input::LinkDown(link) => self.on_link_down(now, link, out),
+            Input::Frame(link, frame) => self.on_frame(now, link, frame, out),
+            Input::Committed { origin, first, events } => self.on_committed(origin, first, &events, out),
+            Input::Applied(new_heads) => self.on_applied(now, &new_heads, out),
+            Input::ApplyRefused => self.on_apply_refused(now),
+            Input::ReadDone { link, origin, from, events } => {
+                self.on_read_done(link, origin, from, events, out);
+            }
             Input::SendRefused(link) => {
                 if let Some(link) = self.links.get_mut(&link) {
                     link.on_send_refused();
                 }
             }
-            Input::Await(waiter) => self.wait(now, waiter, out),
-            Input::Claim(claim) => self.claim(now, claim, out),
+            Input::Await(waiter) => self.add_waiter(now, waiter, out),
+            Input::Claim(claim) => self.add_claim(now, claim, out),
             Input::Digests(changed) => self.digests.set(changed),
             Input::ScopesRead { link, shard, scopes } => self.send_scopes(link, shard, scopes, out),
             Input::LocalStatus { wall_ms, stalled } => self.set_local_status(now, wall_ms, stalled, out),
             Input::Refilling(refilling) => self.set_refilling(now, refilling, out),
-            Input::Resumed => self.resumed(now, out),
+            Input::Resumed => self.on_resumed(now, out),
             Input::Barrier(token) => {
-                self.barrier.wait(now, token);
+                self.barrier.add(now, token);
                 self.drive_barrier(now, out);
             }
-            Input::Tick => self.tick(now, out),
+            Input::Tick => self.on_tick(now, out),
         }
         self.settle_claims(now, out);
     }
@@ -197,19 +199,19 @@ impl Replica {
     }
 
     fn own_head(&self) -> Option<(OriginId, u64)> {
-        self.own.map(|own| (own, self.held.get(own)))
+        self.own_origin.map(|own| (own, self.held.get(own)))
     }
 
     fn best_head(&self, origin: OriginId) -> u64 {
         self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(0)
     }
 
-    fn link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
+    fn on_link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
         let replaced: Vec<_> =
             self.links.iter().filter(|(_, old)| old.peer == peer).map(|(&id, _)| id).collect();
         for old in replaced {
             self.links.remove(&old);
-            self.barrier.link_gone(old);
+            self.barrier.remove_link(old);
         }
         self.links.insert(link, Link::new(peer, now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
@@ -217,17 +219,17 @@ impl Replica {
         self.drive_barrier(now, out);
     }
 
-    fn link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
+    fn on_link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
         if self.links.remove(&link).is_some() {
-            self.barrier.link_gone(link);
+            self.barrier.remove_link(link);
             self.settle_all(now, out);
             self.drive_barrier(now, out);
             self.pull(now, out);
         }
     }
 
-    fn committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
-        self.own = Some(origin);
+    fn on_committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
+        self.own_origin = Some(origin);
         let mut first = first;
         for chunk in chunks(events) {
             let last = first + chunk.len() as u64 - 1;
@@ -242,19 +244,19 @@ impl Replica {
         self.recent.push(events);
     }
 
-    fn applied(&mut self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
-        for &(origin, seq) in rose {
+    fn on_applied(&mut self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        for &(origin, seq) in new_heads {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
         self.refusals = 0;
         self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
-        self.confirm_to_all(now, rose, out);
+        self.confirm_to_all(now, new_heads, out);
         self.drive_barrier(now, out);
         self.pull(now, out);
     }
 
-    fn apply_refused(&mut self, now: Millis) {
+    fn on_apply_refused(&mut self, now: Millis) {
         self.accepted = self.held.clone();
         self.applying.clear();
         for link in self.links.values() {
@@ -267,7 +269,7 @@ impl Replica {
         self.refusals = self.refusals.saturating_add(1);
     }
 
-    fn read_done(
+    fn on_read_done(
         &mut self,
         link_id: LinkId,
         origin: OriginId,
@@ -278,7 +280,7 @@ impl Replica {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.end_read();
         link.may_push = true;
-        if Some(origin) == self.own {
+        if Some(origin) == self.own_origin {
             link.own_reads = link.own_reads.saturating_sub(1);
             link.served = link.served.max((from + events.len() as u64).saturating_sub(1));
         }
@@ -293,7 +295,7 @@ impl Replica {
             return;
         }
         let (own_confirmed, head) =
-            self.own.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
+            self.own_origin.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
         let peer_head = own_confirmed.max(link.served);
         if let Some(events) = self.recent.last(head.saturating_sub(peer_head)) {
             link.pushing = true;

@@ -46,7 +46,7 @@ impl PullPlanner {
     }
 
     /// Handles the answer to a pull.
-    pub(super) fn answered(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
+    pub(super) fn on_answer(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
         let Some(range) = self.0.get_mut(&origin) else { return };
         if range.asked.is_some_and(|asked| asked.link == Some(link)) {
             range.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });

@@ -19,8 +19,8 @@ pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
-fn in_sync_confirm(rose: Vec<(OriginId, u64)>) -> Confirm {
-    Confirm { rose, in_sync: true, ..Confirm::default() }
+fn in_sync_confirm(new_heads: Vec<(OriginId, u64)>) -> Confirm {
+    Confirm { new_heads, in_sync: true, ..Confirm::default() }
 }
 
 /// A replica with one link to a peer that has confirmed `theirs`.

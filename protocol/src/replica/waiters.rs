@@ -68,7 +68,7 @@ impl Waiters {
 }
 
 impl Replica {
-    pub(super) fn wait(&mut self, now: Millis, waiter: super::Waiter, out: &mut Vec<Output>) {
+    pub(super) fn add_waiter(&mut self, now: Millis, waiter: super::Waiter, out: &mut Vec<Output>) {
         let super::Waiter { token, origin, seq, until, wait_ms, upgrade_ms } = waiter;
         let deadline = now + wait_ms;
         self.waiters.waiting.insert((origin, seq, token), Terms { until, deadline, upgrade_ms });

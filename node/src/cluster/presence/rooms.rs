@@ -393,7 +393,7 @@ impl Rooms {
 
 /// Whether the log knows that two guests share a name.
 fn share(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one.run == other.run)
+    one.zip(other).is_some_and(|(one, other)| one.group == other.group)
 }
 
 #[cfg(test)]

@@ -84,15 +84,21 @@ impl Program<'_> {
             }
             254 => {
                 let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
-                let pass_on = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
-                ReplicaFrame::AskClaim { origin, seq, pass_on }
+                let relay_to = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                ReplicaFrame::AskClaim { origin, seq, relay_to }
             }
             _ => {
                 let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
-                let passed_from = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                let answered_by = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
                 let held = if flags & 2 == 0 { None } else { Some(self.entries()?.into_iter().collect()) };
-                let counts_claimer = flags & 4 != 0;
-                ReplicaFrame::ClaimAnswer(ClaimAnswer { origin, seq, passed_from, held, counts_claimer })
+                let would_wait_for_claimer = flags & 4 != 0;
+                ReplicaFrame::ClaimAnswer(ClaimAnswer {
+                    origin,
+                    seq,
+                    answered_by,
+                    held,
+                    would_wait_for_claimer,
+                })
             }
         })
     }
@@ -105,11 +111,11 @@ impl Program<'_> {
         Some(match kind % 11 {
             0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
             1 => {
-                let (rose, flags) = (self.entries()?, self.byte()?);
+                let (new_heads, flags) = (self.entries()?, self.byte()?);
                 let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
                 let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
                 let (in_sync, stalled, refilling) = (flags & 1 != 0, flags & 8 != 0, flags & 16 != 0);
-                ReplicaFrame::Confirm(Confirm { rose, own_head, in_sync, stalled, refilling, wall_ms })
+                ReplicaFrame::Confirm(Confirm { new_heads, own_head, in_sync, stalled, refilling, wall_ms })
             }
             2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
             3 => ReplicaFrame::Push(self.events()?),
@@ -144,7 +150,7 @@ pub fn named_origins(frame: &ReplicaFrame) -> Vec<OriginId> {
             vector.iter().map(|(origin, _)| origin).collect()
         }
         ReplicaFrame::Confirm(confirm) => {
-            confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
+            confirm.new_heads.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
         }
         ReplicaFrame::Pull { origin, .. } | ReplicaFrame::AskClaim { origin, .. } => vec![*origin],
         ReplicaFrame::ClaimAnswer(answer) => {

@@ -35,10 +35,10 @@ impl Model {
                 Answer::Unknown { .. } => counts.unknown += 1,
             }
             last_granted += u64::from(attempt.is_last && matches!(answer, Answer::Granted(_)));
-            // A claim must not wait for a node that never counted the claimer. (A slow node may lack events of others, and
+            // A claim must not wait for a node that would never wait for the claimer. (A slow node may lack events of others, and
             // rightly wait for them.)
-            let never_counted =
-                |node| attempt.not_counting.contains(node) && attempt.not_counting_at_end.contains(node);
+            let never_waiting =
+                |node| attempt.not_waiting.contains(node) && attempt.not_waiting_at_end.contains(node);
             // The claim may wait for an answer to a pull that a full queue dropped.
             let dropped = self.full_at.is_some_and(|full| full + PULL_RETRY_MS > attempt.since && full < *at);
             // A node that is cut off late in the wait counts as silent only after it.
@@ -48,7 +48,7 @@ impl Model {
             }
             let unknown = *answer == (Answer::Unknown { stalled: false });
             // Missing events may have arrived just after the wait.
-            if unknown && !attempt.missing.is_empty() && attempt.missing.iter().all(never_counted) {
+            if unknown && !attempt.missing.is_empty() && attempt.missing.iter().all(never_waiting) {
                 return Err(format!("{attempt:?} waited for nodes that did not count it"));
             }
         }

@@ -198,9 +198,11 @@ impl Model {
         }
         match &mut frame {
             ReplicaFrame::Confirm(confirm) if self.is(Mutant::OneSided) => confirm.in_sync = true,
-            ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => answer.counts_claimer = true,
+            ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => {
+                answer.would_wait_for_claimer = true
+            }
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
-                let by = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+                let by = answer.answered_by.unwrap_or(self.nodes[from].origin.node);
                 let own = answer.held.iter().flat_map(VersionVector::iter);
                 let own = own.filter(|(origin, _)| origin.node == by).collect();
                 answer.held = answer.held.is_some().then_some(own);
@@ -211,7 +213,7 @@ impl Model {
         if let ReplicaFrame::ClaimAnswer(answer) = &frame
             && answer.origin == self.nodes[to].origin
         {
-            let from = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+            let from = answer.answered_by.unwrap_or(self.nodes[from].origin.node);
             self.note_confirmation(from, answer);
         }
         self.feed(to, Input::Frame(link, frame));

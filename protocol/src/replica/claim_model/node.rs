@@ -57,14 +57,14 @@ pub(super) struct Attempt {
     pub(super) is_last: bool,
     pub(super) since: Millis,
     pub(super) waited_for: Vec<NodeId>,
-    /// Those of them that didn't count the claimer at the start.
-    pub(super) not_counting: Vec<NodeId>,
+    /// Those of them that wouldn't wait for the claimer at the start.
+    pub(super) not_waiting: Vec<NodeId>,
     claim: Option<Pos>,
     pub(super) answer: Option<(Millis, Answer)>,
     /// The nodes without a confirmation that counts.
     pub(super) missing: Vec<NodeId>,
-    /// Those of them that didn't count the claimer at the end.
-    pub(super) not_counting_at_end: Vec<NodeId>,
+    /// Those of them that wouldn't wait for the claimer at the end.
+    pub(super) not_waiting_at_end: Vec<NodeId>,
     /// The vector of each node when it confirmed the claim.
     pub(super) confirmed: BTreeMap<NodeId, VersionVector>,
 }
@@ -166,7 +166,7 @@ impl Model {
     pub(super) fn apply(&mut self, node: usize) {
         let Some(events) = self.nodes[node].applies.pop_front() else { return };
         let Some(last) = events.last() else { return };
-        let rose = vec![(last.origin, last.seq)];
+        let new_heads = vec![(last.origin, last.seq)];
         for event in &events {
             let log = self.nodes[node].log.entry(event.origin).or_default();
             assert_eq!(log.len() as u64 + 1, event.seq, "the events have a gap");
@@ -178,7 +178,7 @@ impl Model {
             let after = 1 + self.below(most);
             self.after(after, Step::Apply(node));
         }
-        self.feed(node, Input::Applied(rose));
+        self.feed(node, Input::Applied(new_heads));
     }
 
     fn commit(&mut self, node: usize, bodies: Vec<EventBody>) -> Pos {
@@ -208,18 +208,18 @@ impl Model {
     /// Begins an attempt to claim a name. The nodes to wait for are determined before the commit.
     pub(super) fn begin(&mut self, node: usize, name: u8, is_last: bool) {
         let waited_for = self.nodes[node].replica.claim_peers(self.now);
-        let not_counting = self.not_counting(node, &waited_for);
-        let (since, not_counting_at_end) = (self.now, Vec::new());
+        let not_waiting = self.not_waiting(node, &waited_for);
+        let (since, not_waiting_at_end) = (self.now, Vec::new());
         self.attempts.push(Attempt {
             node,
             name,
             is_last,
             since,
             waited_for,
-            not_counting,
+            not_waiting,
             claim: None,
             answer: None,
-            not_counting_at_end,
+            not_waiting_at_end,
             missing: Vec::new(),
             confirmed: BTreeMap::new(),
         });
@@ -228,7 +228,7 @@ impl Model {
     }
 
     /// Returns those of `waited_for` that wouldn't wait for `node`.
-    fn not_counting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
+    fn not_waiting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
         let claimer = self.nodes[node].origin.node;
         let lacks = |other: &&Node| {
             let id = other.origin.node;
@@ -303,7 +303,7 @@ impl Model {
                 let Attempt { waited_for, confirmed, .. } = &self.attempts[attempt];
                 let is_heard = |node: &&NodeId| confirmed.get(node).is_some_and(|named| held.covers(named));
                 let missing: Vec<_> = waited_for.iter().filter(|node| !is_heard(node)).copied().collect();
-                self.attempts[attempt].not_counting_at_end = self.not_counting(node, &missing);
+                self.attempts[attempt].not_waiting_at_end = self.not_waiting(node, &missing);
                 self.attempts[attempt].missing = missing;
                 self.commit(node, vec![ClaimWithdrawn { username, claim }.into()]);
             }
