@@ -116,24 +116,7 @@ impl World {
                 Input::ReadDone { link, origin, from, events }
             }
             6 => Input::SendRefused(self.link(program)?),
-            7 => {
-                let (origin, seq) = (program.origin()?, program.number()?);
-                let until = match program.byte()? % 5 {
-                    0 => Some(Until::InSync),
-                    4 => None,
-                    copies => Some(Until::Copies(copies.into())),
-                };
-                let (wait_ms, upgrade_ms) = (program.byte()?.into(), program.byte()?.into());
-                self.last_token += 1;
-                self.waiting.insert(self.last_token);
-                let (token, since) = (self.last_token, self.now);
-                if let Some(until) = until {
-                    Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms })
-                } else {
-                    let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
-                    Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
-                }
-            }
+            7 => self.add_waiter(program)?,
             8 => {
                 self.last_token += 1;
                 self.at_barrier.insert(self.last_token);
@@ -171,6 +154,26 @@ impl World {
     fn link(&self, program: &mut Program) -> Option<LinkId> {
         // It may be a link that is gone.
         Some(LinkId::from(program.byte()?) % (self.last_link + 1))
+    }
+
+    /// Makes a waiter for durability, or a claim.
+    fn add_waiter(&mut self, program: &mut Program) -> Option<Input> {
+        let (origin, seq) = (program.origin()?, program.number()?);
+        let until = match program.byte()? % 5 {
+            0 => Some(Until::InSync),
+            4 => None,
+            copies => Some(Until::Copies(copies.into())),
+        };
+        let (wait_ms, upgrade_ms) = (program.byte()?.into(), program.byte()?.into());
+        self.last_token += 1;
+        self.waiting.insert(self.last_token);
+        let (token, since) = (self.last_token, self.now);
+        Some(if let Some(until) = until {
+            Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms })
+        } else {
+            let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
+            Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
+        })
     }
 
     fn commit(&mut self, count: u64) -> Input {

@@ -29,7 +29,7 @@ struct Waiting {
     /// The vector of each confirming node's first confirmation.
     confirmed: BTreeMap<NodeId, VersionVector>,
     /// Nodes that would not wait for this one: they see it on the other side of a partition.
-    not_waiting: BTreeSet<NodeId>,
+    excluding_us: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
@@ -76,8 +76,8 @@ impl Replica {
             return out.push(Output::Claimed(token, ClaimOutcome::NotConfirmed));
         }
         let deadline = now + claim.wait_ms;
-        let (confirmed, not_waiting) = (BTreeMap::new(), BTreeSet::new());
-        let waiting = Waiting { claim, deadline, confirmed, not_waiting };
+        let (confirmed, excluding_us) = (BTreeMap::new(), BTreeSet::new());
+        let waiting = Waiting { claim, deadline, confirmed, excluding_us };
         self.ask(now, &waiting, out);
         self.claims.waiting.insert(token, waiting);
     }
@@ -167,7 +167,7 @@ impl Replica {
             match &answer.held {
                 // Only its first vector counts: a node that keeps writing could not be caught up with.
                 Some(held) => drop(waiting.confirmed.entry(from).or_insert_with(|| held.clone())),
-                None if !answer.would_wait_for_claimer => drop(waiting.not_waiting.insert(from)),
+                None if !answer.would_wait_for_claimer => drop(waiting.excluding_us.insert(from)),
                 None => {}
             }
         }
@@ -208,14 +208,14 @@ impl Replica {
     }
 
     fn outcome(&self, now: Millis, waiting: &Waiting) -> Option<ClaimOutcome> {
-        let Waiting { claim, deadline, confirmed, not_waiting } = waiting;
+        let Waiting { claim, deadline, confirmed, excluding_us } = waiting;
         if self.local_status.may_be_excluded_since(claim.since) {
             return Some(ClaimOutcome::Stalled);
         }
         let has_confirmed = |node: &NodeId| confirmed.get(node).is_some_and(|held| self.held.covers(held));
         let (confirming, missing): (Vec<_>, Vec<_>) =
             claim.waited_for.iter().copied().partition(has_confirmed);
-        let is_excluded = |node| not_waiting.contains(node) || !self.must_wait_for(now, *node);
+        let is_excluded = |node| excluding_us.contains(node) || !self.must_wait_for(now, *node);
         let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
         if missing.iter().all(is_excluded) { Some(ClaimOutcome::Held(confirming)) } else { expired }
     }

@@ -35,8 +35,8 @@ impl Model {
                 Answer::Unknown { .. } => counts.unknown += 1,
             }
             last_granted += u64::from(attempt.is_last && matches!(answer, Answer::Granted(_)));
-            // A claim must not wait for a node that would never wait for the claimer. (A slow node may lack events of others, and
-            // rightly wait for them.)
+            // A claim must not wait for a node that would never wait for the claimer. (A slow node may lack events of
+            // others, and rightly wait for them.)
             let never_waiting =
                 |node| attempt.not_waiting.contains(node) && attempt.not_waiting_at_end.contains(node);
             // The claim may wait for an answer to a pull that a full queue dropped.
@@ -49,7 +49,7 @@ impl Model {
             let unknown = *answer == (Answer::Unknown { stalled: false });
             // Missing events may have arrived just after the wait.
             if unknown && !attempt.missing.is_empty() && attempt.missing.iter().all(never_waiting) {
-                return Err(format!("{attempt:?} waited for nodes that did not count it"));
+                return Err(format!("{attempt:?} waited for nodes that would not wait for it"));
             }
         }
         // One node is linked with all others: through it all claims wait for all nodes.

@@ -199,7 +199,7 @@ impl Model {
         match &mut frame {
             ReplicaFrame::Confirm(confirm) if self.is(Mutant::OneSided) => confirm.in_sync = true,
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => {
-                answer.would_wait_for_claimer = true
+                answer.would_wait_for_claimer = true;
             }
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
                 let by = answer.answered_by.unwrap_or(self.nodes[from].origin.node);
