@@ -64,7 +64,7 @@ impl<S: Subscriber> Layer<S> for LastErrors {
         let mut text = Text::default();
         event.record(&mut text);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = client::at(Hlc::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(0)));
+        let at = client::format_time(Hlc::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(0)));
         let mut kept = kept();
         if kept.len() == KEPT_MAX {
             kept.pop_front();

@@ -1,6 +1,6 @@
 //! Starling's pure core: ids, events, merge rules, frames, the codec and the replication state machine.
-//! `web` speaks to clients with it, `node` stores and replicates with it, the simulator drives it.
-//! It never opens a socket, reads a clock or draws randomness: time and random bytes come in as arguments.
+//! `web` uses it to talk to clients, `node` to store and replicate, and the simulator runs it on a virtual network.
+//! It never opens a socket, reads a clock or draws randomness: time and random bytes are arguments.
 
 pub mod clock_majority;
 pub mod codec;

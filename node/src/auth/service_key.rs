@@ -134,7 +134,7 @@ fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use starling_protocol::{Pos, merge::service_key::sealed};
+    use starling_protocol::{Pos, merge::service_key};
 
     use super::*;
     use crate::auth::BrowserToken;
@@ -157,7 +157,7 @@ mod tests {
             assert!(!BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[6; 32])));
             Some(())
         };
-        let state = sealed(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
+        let state = service_key::apply(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
         assert_eq!(lone.sealed_anew(id(), &state, [8; 12]), None);
         assert_eq!(elsewhere.sealed_anew(id(), &state, [8; 12]), None, "it cannot open it");
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
             (Some(()), Some(()), None)
         );
         let anew = joined.sealed_anew(id(), &state, [8; 12]).unwrap();
-        let state = sealed(Some(state), Pos::MIN, &anew);
+        let state = service_key::apply(Some(state), Pos::MIN, &anew);
         assert_eq!(joined.sealed_anew(id(), &state, [7; 12]), None, "that is done");
         assert_eq!((opens(&joined, &state), opens(&elsewhere, &state)), (Some(()), Some(())));
     }
@@ -190,7 +190,9 @@ mod tests {
     fn a_seal_that_was_altered_or_is_of_another_key_does_not_open() {
         let keys = ServiceKeys::new([1; 32], &[]);
         let right = keys.seal(&KEY, [9; 12]);
-        let opens = |id, event: &ServiceKeySealed| keys.open(id, &sealed(None, Pos::MIN, event)).is_some();
+        let opens = |id, event: &ServiceKeySealed| {
+            keys.open(id, &service_key::apply(None, Pos::MIN, event)).is_some()
+        };
         assert!(opens(id(), &right));
         assert!(!opens(ServiceKeyId([0; 16]), &right));
         assert!(!opens(id(), &ServiceKeySealed { nonce: [8; 12], ..right.clone() }));

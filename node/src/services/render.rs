@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::RoomOpened,
-    frame::client::{ListedMessage, at},
+    frame::client::{ListedMessage, format_time},
     merge::contact::{Relation, Sides},
 };
 use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
@@ -21,12 +21,12 @@ use crate::store::{Person, Records, Rows, StoreError};
 
 /// A time of a stamp.
 pub fn time(hlc: Hlc) -> String {
-    at(hlc)
+    format_time(hlc)
 }
 
 /// A time in Unix milliseconds.
 pub fn time_ms(ms: u64) -> String {
-    at(Hlc::from_unix_ms(ms))
+    format_time(Hlc::from_unix_ms(ms))
 }
 
 /// A user, without his presence.

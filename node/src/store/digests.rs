@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
     Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
-    digest::{SHARDS, part_of},
+    digest::{SHARDS, scope_shard},
     event::id_shard,
     merge::message::MessageState,
 };
@@ -30,7 +30,7 @@ impl DigestBook {
     /// place in their scope is not counted either, or who lacks them yet would seem to show something else.
     pub fn applied(&mut self, event: &Event, touched: &BTreeSet<Scope>) {
         let key = tables::log_key(event.origin, event.seq);
-        let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
+        let digest = Digest::hash_row("events", &key, &event.hlc.0.to_be_bytes());
         if matches!(event.body, EventBody::Unknown { .. }) {
             let row = tables::scope_key(&event.scope, event.origin, event.seq);
             return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
@@ -46,18 +46,18 @@ impl DigestBook {
     /// An event that was applied does not touch a scope any more: it is a stub now.
     pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
         let key = tables::log_key(pos.origin, pos.seq);
-        let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
+        let digest = Digest::hash_row("events", &key, &pos.hlc.0.to_be_bytes());
         self.of(scope).applied.remove(digest);
     }
 
     /// A view has another row.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.add(Digest::of(table, key, value));
+        self.of(scope).views.add(Digest::hash_row(table, key, value));
     }
 
     /// A view has a row less.
     pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.remove(Digest::of(table, key, value));
+        self.of(scope).views.remove(Digest::hash_row(table, key, value));
     }
 
     /// Writes the changes down; gives what they add to each part.
@@ -67,7 +67,7 @@ impl DigestBook {
     ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         let mut parts: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
         for (scope, change) in std::mem::take(&mut self.0) {
-            let part = part_of(&scope);
+            let part = scope_shard(&scope);
             parts.entry(part).or_default().add(change);
             let key = tables::digest_key(part, &scope);
             let mut digest =
@@ -160,7 +160,7 @@ impl Store {
     /// The digest of one scope; of nothing, if nothing was ever in it.
     pub fn scope_digest(&self, scope: &Scope) -> Result<ScopeDigest, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
-        let digest = table.get(&tables::digest_key(part_of(scope), scope)[..])?;
+        let digest = table.get(&tables::digest_key(scope_shard(scope), scope)[..])?;
         Ok(digest.map(|digest| ScopeDigest::from_bytes(digest.value())).unwrap_or_default())
     }
 

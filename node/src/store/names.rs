@@ -59,13 +59,17 @@ where
         };
         let run = self.runs_up_to(key, first)?.next().transpose()?;
         let run = run.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no run".into()))?;
-        Ok(Some(NameClaim { first, run }))
+        Ok(Some(NameClaim { first, group: run }))
     }
 
     /// The name under which a guest is shown in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
         let standing = self.standing(room, name, guest)?;
-        Ok(guest_name::shown(name, guest, standing.is_none_or(|standing| standing.run.holder == guest)))
+        Ok(guest_name::shown_name(
+            name,
+            guest,
+            standing.is_none_or(|standing| standing.group.holder == guest),
+        ))
     }
 
     /// The runs of a name that start at `end` or before, the latest first.
@@ -99,28 +103,28 @@ impl<'txn> NamesWriter<'txn> {
         let claim_key = tables::name_claim_key(key, guest);
         let first: Option<Hlc> = get(&self.claims, &claim_key)?;
         let span = OverlapGroup::span(guest, first, one, other);
-        let claimed = guest_name::claimed(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
+        let claimed = guest_name::apply_claim(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
         if first != Some(span.start) {
             put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;
         }
-        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.run.start) {
+        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.group.start) {
             let gone = tables::name_run_key(key, run.start);
             let name = self.runs.name().to_owned();
             if let Some(record) = self.runs.remove(&gone)? {
                 book.removed(&scope, &name, &gone, record.value());
             }
         }
-        if claimed.absorbed != [claimed.run] {
+        if claimed.absorbed != [claimed.group] {
             put(
                 &mut self.runs,
                 book,
                 [&scope; 2],
-                &tables::name_run_key(key, claimed.run.start),
-                &claimed.run,
+                &tables::name_run_key(key, claimed.group.start),
+                &claimed.group,
             )?;
         }
         self.renamed.extend(claimed.renamed.into_iter().map(|guest| (room, guest)));
-        Ok(guest_name::shown(name, guest, claimed.run.holder == guest))
+        Ok(guest_name::shown_name(name, guest, claimed.group.holder == guest))
     }
 
     /// Those who were renamed since this was opened.

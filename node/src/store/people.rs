@@ -136,7 +136,7 @@ impl<T: Rows> Records<T> {
     pub fn username(&self, user: UserId) -> Result<Option<String>, StoreError> {
         let Some((claim, name)) = self.claim_of(user)? else { return Ok(None) };
         let holds = self.claims(&name)?.first().is_some_and(|&(first, _)| first == claim);
-        Ok(Some(if holds { name.to_string() } else { user::renamed(&name, user) }))
+        Ok(Some(if holds { name.to_string() } else { user::suffixed_username(&name, user) }))
     }
 
     /// Whether somebody else's claim to the user's name came before his: he may choose another, once.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 use starling_protocol::{
     Event, EventBody, Hlc, MessageId, MessagePosted, NodeId, OriginId, Pos, RoomId, RoomName, Scope, UserId,
-    event::user_of,
+    event::sender_user,
     frame::client::ListedMessage,
     limits::UNREAD_COUNT_MAX,
     merge::{contact::Relation, member::Member, room::RoomState},
@@ -222,7 +222,7 @@ impl RoomReader {
 
 impl Reader {
     fn has_blocked(&mut self, records: &RecordsReader, posted: &MessagePosted) -> Result<bool, StoreError> {
-        let Some(sender) = user_of(posted.sender.key()) else { return Ok(false) };
+        let Some(sender) = sender_user(posted.sender.key()) else { return Ok(false) };
         if let Some(&blocked) = self.blocked.get(&sender) {
             return Ok(blocked);
         }

@@ -307,7 +307,7 @@ fn those_whose_names_change_are_told_of() {
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);
     let standing = store.standing(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
-    assert_eq!(standing.run.holder, GuestId([2; 16]), "names compare case-folded");
+    assert_eq!(standing.group.holder, GuestId([2; 16]), "names compare case-folded");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use starling_protocol::{
     GuestId, Hlc, MessageKey, RoomId, Sender, UserId,
-    event::user_of,
+    event::sender_user,
     frame::client::{ListedMessage, MessageObject},
     merge::contact::Relation,
 };
@@ -187,7 +187,7 @@ impl Announcement<'_> {
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
             let frame = LiveFrame::MessageUpdated { message: &object };
-            self.push_of(room, user_of(key.sender), message.pos.hlc, &frame);
+            self.push_of(room, sender_user(key.sender), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -198,7 +198,7 @@ impl Announcement<'_> {
         {
             let id = reader.listed_id(key)?.to_string();
             let frame = LiveFrame::MessageDeleted { room_id: room.to_string(), id };
-            self.push_of(room, user_of(key.sender), state.pos().hlc, &frame);
+            self.push_of(room, sender_user(key.sender), state.pos().hlc, &frame);
         }
         Ok(())
     }

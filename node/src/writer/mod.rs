@@ -326,7 +326,7 @@ impl Writer {
             seq: pos.seq,
             until: Until::Copies(self.durability.copies),
             wait_ms: self.durability.wait_ms,
-            raise_ms: RAISE_MS,
+            upgrade_ms: RAISE_MS,
             settled: Box::new(move |copies| {
                 let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
                 again = true;

@@ -228,7 +228,7 @@ impl World {
         }
         let start = self.nodes[node].starts;
         let Some(run) = self.nodes[node].run.as_mut() else { return };
-        run.alone_at = run.alone_at.filter(|&at| match run.replica.called_in_sync(self.now) {
+        run.alone_at = run.alone_at.filter(|&at| match run.replica.peers_see_us_in_sync(self.now) {
             Some(called) => !called,
             None => self.now < at,
         });
@@ -266,9 +266,9 @@ impl World {
                 self.schedule(after, Event::Feed { node, start, input });
                 None
             }
-            Output::Settled { token, copies, more } => {
+            Output::Settled { token, copies, may_upgrade } => {
                 self.settled(node, token, copies);
-                if !more {
+                if !may_upgrade {
                     self.nothing_more(node, token);
                 }
                 None
@@ -277,10 +277,10 @@ impl World {
                 self.nothing_more(node, token);
                 None
             }
-            Output::ReadScopes { link, part } => {
+            Output::ReadScopes { link, shard } => {
                 let run = self.nodes[node].run.as_ref()?;
-                let scopes = run.store.scopes_of(part, SCOPES_MAX).expect("the store reads");
-                Some(Input::ScopesRead { link, part, scopes })
+                let scopes = run.store.scopes_of(shard, SCOPES_MAX).expect("the store reads");
+                Some(Input::ScopesRead { link, shard, scopes })
             }
             Output::CompareScopes { peer, scopes } => {
                 let run = self.nodes[node].run.as_ref()?;
@@ -348,8 +348,8 @@ impl World {
         let remembered = run.remembered.entry(peer).or_default();
         match frame {
             ReplicaFrame::Vector(vector) => remembered.merge(vector),
-            ReplicaFrame::Confirm(Confirm { rose, own_head, .. }) => {
-                for &(origin, seq) in rose.iter().chain(own_head) {
+            ReplicaFrame::Confirm(Confirm { new_heads, own_head, .. }) => {
+                for &(origin, seq) in new_heads.iter().chain(own_head) {
                     remembered.advance(origin, seq);
                 }
             }

@@ -63,7 +63,7 @@ impl World {
         let until =
             if self.mutant == Some(Mutant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InSync };
         let (origin, seq): (OriginId, u64) = (pos.origin, pos.seq);
-        let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
+        let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
         self.feed(node, Input::Await(waiter));
     }
 

@@ -161,7 +161,7 @@ impl World {
                 run.owed.insert(token, Owed::Post { to, id, pos });
                 let Pos { origin, seq, .. } = pos;
                 let until = Until::Copies(2);
-                let waiter = Waiter { token, origin, seq, until, wait_ms: 200, raise_ms: 10_000 };
+                let waiter = Waiter { token, origin, seq, until, wait_ms: 200, upgrade_ms: 10_000 };
                 self.feed(node, Input::Await(waiter));
             }
             OpResult::Refused(refusal) if refusal.code == ErrorCode::IdReused => {

@@ -1,5 +1,5 @@
-//! What clients of the live socket, `GET /api/v1/live`, send. What they are sent is made of the contract's objects, so
-//! `web` writes it.
+//! The requests of clients on the live socket, `GET /api/v1/live`. `web` writes the frames in the other direction, since
+//! they consist of its API objects.
 
 use std::borrow::Cow;
 
@@ -11,47 +11,47 @@ use utoipa::{
     openapi::{RefOr, schema::Schema},
 };
 
-use super::client::{GivenId, echoed};
+use super::client::{GivenId, echo_id};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
-/// What a client wants.
+/// A request from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveRequest {
     /// Post a message.
     Send {
-        /// Under this id.
+        /// The new message's id.
         id: GivenId,
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// What it says.
+        /// The text.
         text: MessageText,
-        /// What it answers.
+        /// The message that it replies to.
         reply_to: Option<MessageId>,
     },
-    /// Tell the others that he is typing.
+    /// Show the other members that the user is typing.
     Typing {
-        /// Where.
+        /// The room.
         room: RoomId,
     },
-    /// Note how far he has read.
+    /// Mark a room as read.
     Read {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Up to which message.
+        /// The last message that was read.
         message: MessageId,
     },
-    /// Hear a `pong`.
+    /// Answer with a `pong`.
     Ping,
 }
 
-/// Why a client's frame was refused.
+/// The reason why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveRequestError {
-    /// The stable word.
+    /// The stable code.
     pub code: ErrorCode,
-    /// For the person who reads it.
+    /// An explanation for people.
     pub detail: Cow<'static, str>,
-    /// The id in the frame, as it was given.
+    /// The id in the frame, as the client wrote it.
     pub id: Option<String>,
 }
 
@@ -101,7 +101,7 @@ pub fn request_schema() -> RefOr<Schema> {
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct OnlyId {
     id: Option<Value>,
 }
 
@@ -118,16 +118,16 @@ fn message(text: &str) -> Result<MessageId, LiveRequestError> {
     MessageId::try_parse(text).map_err(|_| refused(ErrorCode::NotFound, "there is no such message"))
 }
 
-/// Reads a text frame.
+/// Parses a text frame.
 pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
     let raw = serde_json::from_str::<Raw>(text).map_err(|error| {
-        let id = serde_json::from_str::<Named>(text).ok().and_then(|named| echoed(named.id));
+        let id = serde_json::from_str::<OnlyId>(text).ok().and_then(|frame| echo_id(frame.id));
         LiveRequestError { id, ..refused(ErrorCode::BadRequest, format!("the frame: {error}")) }
     })?;
     match raw {
         Raw::Send { id, room_id, body, reply_to, file_ids } => {
             let Some(given) = GivenId::parse(&id) else {
-                let id = echoed(Some(Value::String(id)));
+                let id = echo_id(Some(Value::String(id)));
                 return Err(LiveRequestError { id, ..refused(ErrorCode::Invalid, "the id must be a UUID") });
             };
             let request = || {
@@ -140,7 +140,7 @@ pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
                 }
                 Ok(LiveRequest::Send { id: given.clone(), room, text, reply_to })
             };
-            request().map_err(|error| LiveRequestError { id: Some(given.echoed()), ..error })
+            request().map_err(|error| LiveRequestError { id: Some(given.to_text()), ..error })
         }
         Raw::Typing { room_id } => Ok(LiveRequest::Typing { room: room(&room_id)? }),
         Raw::Read { room_id, message_id } => {
@@ -157,7 +157,7 @@ mod tests {
     const ID: &str = "00000000-0000-0000-0000-000000001234";
 
     #[test]
-    fn requests_are_read_and_nothing_else_is() {
+    fn requests_are_parsed_and_other_frames_are_refused() {
         let (message, room) = (MessageId::from_u128(0x1234), RoomId([7; 10]));
         let id = GivenId { id: message, text: ID.into() };
         let text = MessageText::parse("hi").unwrap();
@@ -172,7 +172,7 @@ mod tests {
         );
         let read = format!(r#"{{"type":"read","room_id":"{room}","message_id":"{ID}"}}"#);
         assert_eq!(parse(&read), Ok(LiveRequest::Read { room, message }));
-        for (frame, code, named) in [
+        for (frame, code, has_id) in [
             (frame(""), ErrorCode::BadRequest, true),
             (frame(r#","body":"hi","more":1"#), ErrorCode::BadRequest, true),
             (frame(r#","body":"""#), ErrorCode::Invalid, true),
@@ -187,7 +187,7 @@ mod tests {
             ("hi".into(), ErrorCode::BadRequest, false),
         ] {
             let refused = parse(&frame).unwrap_err();
-            assert_eq!((refused.code, refused.id.is_some()), (code, named), "{frame}: {}", refused.detail);
+            assert_eq!((refused.code, refused.id.is_some()), (code, has_id), "{frame}: {}", refused.detail);
         }
     }
 }

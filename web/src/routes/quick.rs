@@ -259,7 +259,7 @@ async fn open_quick_socket(
     };
     let username = query.username.as_deref().map(|username| match &resume_point {
         ResumePoint::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => {
-            guest_name::typed(username.trim(), *id)
+            guest_name::strip_suffix(username.trim(), *id)
         }
         _ => username,
     });
@@ -335,5 +335,5 @@ async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -
     if user.username.is_empty() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
     }
-    Ok(Joiner::User(identity, GuestName::of_account(&user.username)))
+    Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

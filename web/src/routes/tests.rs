@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use starling_protocol::limits::PAGE_MARK_CHARS_MAX;
+use starling_protocol::limits::PAGE_TOKEN_CHARS_MAX;
 use tower::ServiceExt as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -219,7 +219,7 @@ fn an_operation_says_only_what_is_its_own() {
         operation["parameters"].as_array().unwrap()[..4].iter().map(|given| &given["schema"]).collect();
     assert_eq!(schemas[0], &json!({ "type": "string" }));
     assert_eq!(schemas[1], &json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }));
-    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": PAGE_MARK_CHARS_MAX }));
+    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": PAGE_TOKEN_CHARS_MAX }));
     assert_eq!(operation["parameters"][0]["description"], "Only those of this colour.");
     let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
     assert_eq!(body, Some("#/components/schemas/NewThing"));

@@ -233,7 +233,7 @@ impl<'a> QuickSession<'a> {
         };
         let counted = rates.check(Quota::MessagesPerSession, &guest);
         if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
-            let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::echoed);
+            let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
             refuse(self.web, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
@@ -253,7 +253,7 @@ impl<'a> QuickSession<'a> {
         if let Some(given) = &post.id {
             self.posts.note(given);
         }
-        let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::echoed);
+        let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
         let post = Post { room: self.participant.room, message, min_hlc: Some(self.greatest) };
         match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {

@@ -94,7 +94,7 @@ impl Posts {
                     acked(id, posted.pos);
                     let ack = ServerFrame::Ack {
                         id: &spelling,
-                        at: client::at(posted.pos.hlc),
+                        at: client::format_time(posted.pos.hlc),
                         pos: posted.pos.to_string(),
                         copies: posted.copies,
                     };

@@ -165,7 +165,7 @@ impl PresenceMap {
                 state.people.at_peer(peer, user, false);
                 Vec::new()
             }
-            Presence::Shown { room, user, frame } => {
+            Presence::Broadcast { room, user, frame } => {
                 self.show(room, user, String::from(frame));
                 Vec::new()
             }
@@ -189,7 +189,7 @@ impl PresenceMap {
     fn notify(&self, notices: Vec<(RoomId, Notice)>) {
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, notice) in notices {
-            let at = client::at(Hlc::from_unix_ms(self.machine.now_ms()));
+            let at = client::format_time(Hlc::from_unix_ms(self.machine.now_ms()));
             let frame = match &notice {
                 Notice::Joined(name, guest) => ServerFrame::Joined { username: name, guest: *guest, at },
                 Notice::Left(name, guest) => ServerFrame::Left { username: name, guest: *guest, at },

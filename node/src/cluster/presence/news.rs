@@ -49,7 +49,7 @@ impl PresenceMap {
     /// Shows the room, here and on all linked nodes, something of the moment that a user does.
     pub fn show_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
         // What a link has no room for is lost.
-        self.state().tell_in_passing(&Presence::Shown { room, user, frame: frame.as_str().into() });
+        self.state().tell_in_passing(&Presence::Broadcast { room, user, frame: frame.as_str().into() });
         self.show(room, user, frame);
     }
 

@@ -338,7 +338,9 @@ impl Rooms {
         let holders: Vec<_> = guests.iter().map(standing).collect();
         let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<NameClaim>)| match standing {
             None => Some((since, guest)),
-            Some(NameClaim { first, run }) => (run.holder == guest).then_some((first.min(since), guest)),
+            Some(NameClaim { first, group: run }) => {
+                (run.holder == guest).then_some((first.min(since), guest))
+            }
         };
         let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
         let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
@@ -354,7 +356,7 @@ impl Rooms {
                 self.shares.push(Share { room: id, shared, min_hlc });
             }
             let is_bare = unsuffixed == Some(guest);
-            let shown = guest_name::shown(name, guest, is_bare);
+            let shown = guest_name::shown_name(name, guest, is_bare);
             if entry.shown.as_ref() != Some(&shown) {
                 changes.push((is_bare, entry.shown.replace(shown.clone()), shown, !entry.present.account));
             }
@@ -391,7 +393,7 @@ impl Rooms {
 
 /// Whether the log knows that two guests share a name.
 fn share(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one.run == other.run)
+    one.zip(other).is_some_and(|(one, other)| one.group == other.group)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub struct Waiting {
     /// How long at most.
     pub wait_ms: Millis,
     /// For how long after an answer of too few copies a better one is wanted; 0 for not at all.
-    pub raise_ms: Millis,
+    pub upgrade_ms: Millis,
     /// What to do then.
     pub settled: Settled,
 }
@@ -212,7 +212,7 @@ impl DriverHandle {
                 let _ = sender.send(copies);
             }
         });
-        self.send(DriverInput::Wait(Waiting { origin, seq, until, wait_ms, raise_ms: 0, settled })).await;
+        self.send(DriverInput::Wait(Waiting { origin, seq, until, wait_ms, upgrade_ms: 0, settled })).await;
         copies.await.unwrap_or(1)
     }
 

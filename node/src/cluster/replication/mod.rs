@@ -240,10 +240,10 @@ impl Driver {
     }
 
     fn wait(&mut self, waiting: Waiting) {
-        let Waiting { origin, seq, until, wait_ms, raise_ms, settled } = waiting;
+        let Waiting { origin, seq, until, wait_ms, upgrade_ms, settled } = waiting;
         let token = self.token();
         self.settled.insert(token, settled);
-        self.handle(Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }));
+        self.handle(Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }));
     }
 
     fn handle(&mut self, input: Input) {
@@ -274,11 +274,11 @@ impl Driver {
                 self.read(events, move |events| Input::ReadDone { link, origin, from, events });
                 None
             }
-            Output::Settled { token, copies, more } => {
+            Output::Settled { token, copies, may_upgrade } => {
                 if let Some(settled) = self.settled.get_mut(&token) {
                     settled(copies);
                 }
-                if !more {
+                if !may_upgrade {
                     self.settled.remove(&token);
                 }
                 None
@@ -287,9 +287,9 @@ impl Driver {
                 self.settled.remove(&token);
                 None
             }
-            Output::ReadScopes { link, part } => {
-                let scopes = move |store: &Store| store.scopes_of(part, SCOPES_MAX);
-                self.read(scopes, move |scopes| Input::ScopesRead { link, part, scopes });
+            Output::ReadScopes { link, shard } => {
+                let scopes = move |store: &Store| store.scopes_of(shard, SCOPES_MAX);
+                self.read(scopes, move |scopes| Input::ScopesRead { link, shard, scopes });
                 None
             }
             Output::CompareScopes { peer, scopes } => {
@@ -359,7 +359,7 @@ impl Driver {
         shared.ran_at.store(now, Ordering::Relaxed);
         shared.own_limit.store(self.replica.own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
         if !shared.ready.load(Ordering::Relaxed) {
-            let ready = match self.replica.called_in_sync(now) {
+            let ready = match self.replica.peers_see_us_in_sync(now) {
                 Some(called) => called,
                 None => !self.expects_peer() && Instant::now() >= self.alone_at,
             };

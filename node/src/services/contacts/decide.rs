@@ -47,7 +47,7 @@ pub fn act<T: Rows>(
         (refused, relation) => return Ok(refuse(refused, relation)),
     };
     let draft = EventDraft::new(Scope::user(user), sides.saying(other, stance));
-    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+    Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }
 
 fn refuse(act: ContactAct, relation: Relation) -> Decision {
@@ -84,5 +84,5 @@ pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Res
     }
     let opened = RoomOpened::Direct { one: user.min(other), other: user.max(other) };
     let draft = EventDraft::new(Scope::room(room), opened);
-    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+    Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }

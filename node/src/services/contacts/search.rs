@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use starling_protocol::{
     UserId,
-    text::{folded, searched},
+    text::{fold_query, folded},
 };
 use starling_web::objects::User;
 
@@ -24,7 +24,7 @@ pub fn people<T: Rows>(
     text: &str,
     limit: usize,
 ) -> Result<Vec<User>, StoreError> {
-    let folded_text = searched(text);
+    let folded_text = fold_query(text);
     let name = text.to_ascii_lowercase();
     // Who is shown as `name~xxxx` has claimed `name`.
     let claimed = name.split('~').next().unwrap_or_default();

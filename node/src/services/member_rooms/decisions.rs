@@ -254,7 +254,7 @@ pub fn set_notify_level<T: Rows>(
         return Ok(Vec::new());
     }
     let draft = EventDraft::new(Scope::user(user), NotifySet { room, level });
-    Ok(vec![draft.above(before.map(|before| before.place.hlc))])
+    Ok(vec![draft.above(before.map(|before| before.pos.hlc))])
 }
 
 /// How somebody is to stand to a room, stamped above how he stands. A member's time begins when he becomes one.
@@ -272,7 +272,7 @@ fn set<T: Rows>(
         .filter(|before| is_member && before.value.role().is_some())
         .map(|before| before.value.since);
     let set = MemberSet { user, membership, since, invite: None, by };
-    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
+    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 
 fn enter<T: Rows>(
@@ -285,7 +285,7 @@ fn enter<T: Rows>(
     has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
     let set = MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
-    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
+    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 
 /// Who owns a room only because nobody else does goes on owning it when he makes somebody else its owner.

@@ -5,7 +5,7 @@ use starling_protocol::{
     ErrorCode, Hlc, RoomId, UserId,
     event::{InviteMade, Membership, Role},
     limits::PAGE_ITEMS_MAX,
-    text::searched,
+    text::fold_query,
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
@@ -78,7 +78,7 @@ pub fn public(
 ) -> Result<Page<Room>, StoreError> {
     let mut found = Vec::new();
     let mut next = None;
-    let rooms = reader.records().public_rooms(&searched(beginning), from(part))?;
+    let rooms = reader.records().public_rooms(&fold_query(beginning), from(part))?;
     for (passed, row) in rooms.enumerate() {
         let (room, key) = row?;
         if found.len() == part.limit || passed == PASSED_OVER_MAX {

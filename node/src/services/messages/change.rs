@@ -118,7 +118,7 @@ pub fn react(
     if on && let Some(detail) = has_no_place(tables, room, key, (user, emoji, last.is_none()))? {
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
-    let min_hlc = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
+    let min_hlc = last.map_or(pos.hlc, |last| last.pos.hlc.max(pos.hlc));
     let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
     Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(min_hlc)]))
 }

@@ -43,7 +43,7 @@ impl Tables<'_> {
                 self.erase_message(scope, deleted.message)
             }
             EventBody::ReactionSet(ReactionSet { message, user, emoji, on }) => {
-                let rule = |state| register::written(state, pos, *on);
+                let rule = |state| register::apply(state, pos, *on);
                 // Events of earlier versions have the same emoji with and without U+FE0F.
                 let key = reaction_key(*message, *user, &emoji.normal());
                 self.records.merge::<Reaction>(&mut self.book, scope, &key, rule)?;
@@ -68,7 +68,7 @@ impl Tables<'_> {
         let mut listed = Vec::new();
 
         let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
-        let holder = message::id_used(holder_before, &posted.sender, pos);
+        let holder = message::apply_id_use(holder_before, &posted.sender, pos);
         if holder_before != Some(holder) {
             let shard = id_shard(posted.id);
             put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
@@ -80,7 +80,7 @@ impl Tables<'_> {
         }
 
         let before = self.message(sender, posted.id)?;
-        let state = message::posted(before, room, pos);
+        let state = message::apply_post(before, room, pos);
         if before != Some(state) {
             self.list(before, state, posted)?;
             listed.push((room, self.listed(&holder, pos, room, posted.clone())?));

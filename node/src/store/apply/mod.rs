@@ -136,7 +136,7 @@ impl<'txn> Tables<'txn> {
         if let EventBody::ServiceKeySealed(sealed) = &event.body
             && event.scope == Scope::cluster()
         {
-            let rule = |state| service_key::sealed(state, event.pos(), sealed);
+            let rule = |state| service_key::apply(state, event.pos(), sealed);
             self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
@@ -169,7 +169,7 @@ impl<'txn> Tables<'txn> {
     fn room_created(&mut self, room: RoomId, pos: Pos, created: &RoomCreated) -> Result<(), StoreError> {
         let state: Option<RoomState> = get(&self.rooms, &room.0)?;
         let scope = Scope::room(room);
-        put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::created(state, pos, created))
+        put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::apply_creation(state, pos, created))
     }
 }
 

@@ -55,7 +55,7 @@ impl Tables<'_> {
     }
 
     fn member_room(&mut self, id: RoomId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
-        let rule = |state| room::applied(state, pos, body);
+        let rule = |state| room::apply(state, pos, body);
         let (before, after) = self.records.merge::<Room>(&mut self.book, &Scope::room(id), &[], rule)?;
         let index = |room: &MemberRoom| {
             let is_public = room.exists() && room.visibility() == Visibility::Public;
@@ -83,7 +83,7 @@ impl Tables<'_> {
     }
 
     fn invite(&mut self, scope: &Scope, id: InviteId, made: Option<&InviteMade>) -> Result<(), StoreError> {
-        let rule = |state| invite::applied(state, made);
+        let rule = |state| invite::apply(state, made);
         let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &id.0, rule)?;
         if invite.revoked {
             self.records.remove::<OpenInvite>(&mut self.book, scope, &id.0)
@@ -97,14 +97,14 @@ impl Tables<'_> {
         if let Membership::Member(_) = set.membership {
             self.records.put_index(&was_member_index(user, room), &())?;
         }
-        let rule = |state| member::set(state, pos, set);
+        let rule = |state| member::apply(state, pos, set);
         let (before, after) = self.records.merge::<Member>(&mut self.book, &scope, &user.0, rule)?;
         if before.as_ref() == Some(&after) {
             return self.invite_used(room, set);
         }
         let membership_before = before.as_ref().map_or(Membership::None, |before| before.value.membership);
-        let place_before = before.and_then(|before| member::succession(&before.value, user));
-        let place = member::succession(&after.value, user);
+        let place_before = before.and_then(|before| member::succession_key(&before.value, user));
+        let place = member::succession_key(&after.value, user);
         if place_before != place {
             if let Some(gone) = place_before {
                 self.records.remove::<Succession>(&mut self.book, &scope, &gone)?;

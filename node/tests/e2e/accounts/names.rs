@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_protocol::{UserId, Username, merge::user::renamed};
+use starling_protocol::{UserId, Username, merge::user::suffixed_username};
 
 use harness::account::{CHEAP_HASHES, PASSWORD, call, login};
 use harness::http::Answer;
@@ -181,7 +181,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
         // Who has the name is not meant by any other.
         let winner = &people[1 - loser];
         let id = UserId::parse(&winner.id).expect("an id").expect("of a user");
-        let nobodys = renamed(&Username::parse("ann").expect("a name"), id);
+        let nobodys = suffixed_username(&Username::parse("ann").expect("a name"), id);
         assert_eq!(login(node, &nobodys, passwords[1 - loser]).await.status, 401, "{nobodys}");
         assert_eq!(register(node, "ann", "of a third").await.code(), "username_taken");
     }

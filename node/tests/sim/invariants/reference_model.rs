@@ -101,7 +101,7 @@ impl Meaning {
         let records = &reader.records;
         for (&(user, to), &((round, place), stance)) in &self.stances {
             let both = [records.sides(user, to).unwrap().mine, records.sides(to, user).unwrap().theirs];
-            if both != [Some(Side { round, place, stance }); 2] {
+            if both != [Some(Side { round, pos: place, stance }); 2] {
                 return Some(format!("{user} said {stance:?} of {to}"));
             }
         }

@@ -116,7 +116,7 @@ impl World {
                 run.owed.insert(token, Owed::Act { pos, since: self.now });
                 let Pos { origin, seq, .. } = pos;
                 let until = Until::InSync;
-                let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
+                let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
                 self.feed(node, Input::Await(waiter));
             }
             (Wish::Claim(attempt), OpResult::Done(pos)) => self.claim_committed(node, attempt, pos),

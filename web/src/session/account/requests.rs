@@ -36,7 +36,7 @@ impl AccountSession<'_> {
             Heard::Nothing => return Ok(()),
         };
         let id = match &request {
-            Ok(LiveRequest::Send { id, .. }) => Some(id.echoed()),
+            Ok(LiveRequest::Send { id, .. }) => Some(id.to_text()),
             Ok(_) => None,
             Err(error) => error.id.clone(),
         };
@@ -78,7 +78,7 @@ impl AccountSession<'_> {
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
                 self.posts.note(&id);
                 let prepared = web.messages.prepare(user, room, message);
-                self.doing = Some(Box::pin(async move { (Some(id.echoed()), prepared.await.map(Some)) }));
+                self.doing = Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));
             }
             LiveRequest::Typing { room } if self.around.severed_rooms.contains(&room) => {}
             LiveRequest::Typing { room } if self.lane_set.follows(room) => {
