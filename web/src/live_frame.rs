@@ -2,6 +2,7 @@
 //! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
 
 use serde::Serialize;
+pub use starling_protocol::frame::live::RoomChange;
 
 use crate::objects::{Contact, Message, PresenceState, Room, User};
 
@@ -83,18 +84,6 @@ pub struct Available {
     pub user_id: String,
     /// Whether he is.
     pub state: PresenceState,
-}
-
-/// What has become of a room, for one of its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RoomChange {
-    /// He is in it now: the client loads it by pages.
-    Joined,
-    /// It is another than before, or he is somebody else in it.
-    Updated,
-    /// He is not in it any more, or it is gone.
-    Removed,
 }
 
 impl LiveFrame<'_> {

@@ -1,13 +1,25 @@
-//! What clients of the live socket, `GET /api/v1/live`, send. What they are sent is made of the contract's objects, so
-//! `web` writes it.
+//! The requests of clients of the live socket, `GET /api/v1/live`. The frames that they receive hold the contract's
+//! objects, so `web` writes them.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::{GivenId, echoed};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
+
+/// How a room changed for one of its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomChange {
+    /// They are in it now; the client loads it by pages.
+    Joined,
+    /// The room or their role in it has changed.
+    Updated,
+    /// They are no longer in it, or it is gone.
+    Removed,
+}
 
 /// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -140,14 +140,14 @@ struct Exists {
 async fn room_exists(
     State(web): State<Arc<AppState>>,
     Query(query): Query<RoomExists>,
-) -> Result<Json<Exists>, Refusal> {
+) -> Result<Json<Exists>, Problem> {
     guests_allowed(&web)?;
     let exists = match room_parameter(&query.room)? {
         None => false,
         Some(room) => match web.rooms.find(room).await {
             Ok(_) => true,
             Err(refusal) if refusal.code == ErrorCode::NotFound => false,
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => return Err(refusal.into()),
         },
     };
     Ok(Json(Exists { exists }))
@@ -215,7 +215,7 @@ async fn room_messages(
     State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<RoomMessages>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
@@ -268,7 +268,7 @@ async fn ws(
     headers: HeaderMap,
     Query(query): Query<Ws>,
     upgrade: Upgrade,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
@@ -296,7 +296,7 @@ async fn ws(
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
-            return Err(Refusal::new(
+            return Err(Problem::new(
                 ErrorCode::Unavailable,
                 "this node has yet to hear of the room; use another",
             ));
@@ -316,7 +316,7 @@ async fn ws(
         }
     };
     let name_in_use = || {
-        Refusal::new(
+        Problem::new(
             ErrorCode::NameInUse,
             format!("somebody in this room is called {name}, or looks like it"),
         )
