@@ -5,14 +5,13 @@ mod messages;
 pub mod rooms;
 
 use starling_protocol::{
-    ErrorCode, RoomId, UserId,
+    ErrorCode, Refusal, RoomId, Sender, UserId,
     event::{Role, RoomOpened, Stance},
     merge::contact::Relation,
 };
-use starling_web::service::Refusal;
 
 pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
-use crate::store::{Records, Rows, StoreError};
+use crate::store::{Records, Rows, StoreError, Tables};
 
 /// There is no such room, or none that the asker may know of.
 pub fn no_such_room() -> Refusal {
@@ -45,7 +44,19 @@ pub fn not_contacts() -> Refusal {
     Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")
 }
 
-/// Why a user may not post in a room of members; nothing if he may.
+/// Checks, within a commit, whether a sender may post in a room; returns the refusal if not. A quick room needs no
+/// permission but its id.
+pub fn check_post(tables: &Tables<'_>, room: RoomId, sender: &Sender) -> Result<Option<Refusal>, StoreError> {
+    if tables.has_quick_room(room)? {
+        return Ok(None);
+    }
+    match sender.user() {
+        Some(user) => may_post(&tables.records, room, user),
+        None => Ok(Some(no_such_room())),
+    }
+}
+
+/// Returns why a user may not post in a room of members; `None` if they may.
 pub fn may_post<T: Rows>(
     records: &Records<T>,
     room: RoomId,

@@ -1,7 +1,6 @@
 //! What may be done to messages of rooms of members.
 
-use starling_protocol::{ErrorCode, RoomId, Sender, UserId, event::Role};
-use starling_web::service::Refusal;
+use starling_protocol::{ErrorCode, Refusal, RoomId, Sender, UserId, event::Role};
 
 use super::{at_least, hides, may_post};
 use crate::store::{Records, Rows, StoreError};

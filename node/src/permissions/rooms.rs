@@ -1,11 +1,10 @@
 //! Who may do what in rooms of members.
 
 use starling_protocol::{
-    ErrorCode, RoomId, UserId,
+    ErrorCode, Refusal, RoomId, UserId,
     event::{Membership, Role, Visibility},
     merge::room::MemberRoom,
 };
-use starling_web::service::Refusal;
 
 use super::no_such_room;
 use crate::store::{Records, Rows, StoreError};

@@ -1,7 +1,10 @@
 //! What a commit changes for those who look on: the writer tells it to the lanes of rooms and users.
 
-use starling_protocol::{RoomId, UserId, event::MessageKey, frame::client::ListedMessage};
-use starling_web::live_frame::RoomChange;
+use starling_protocol::{
+    RoomId, UserId,
+    event::MessageKey,
+    frame::{client::ListedMessage, live::RoomChange},
+};
 
 /// Something that somebody may want to be told.
 #[derive(Clone, Debug)]

@@ -11,16 +11,15 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector, limits::EVENT_BYTES_MAX,
+    OriginId, Pos, Refusal, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
+    limits::EVENT_BYTES_MAX,
 };
-use starling_web::service::Refusal;
 
 use super::{
-    Change, Decide, Decision, Store, StoreError,
+    Change, Decide, Decision, PostCheck, Store, StoreError,
     apply::{Listed, Tables},
     digests::Parts,
 };
-use crate::permissions;
 
 /// What can be asked of a commit.
 #[derive(Clone, Debug)]
@@ -40,6 +39,8 @@ pub enum Op {
         posted: MessagePosted,
         /// Its stamp is to be above this.
         min_hlc: Option<Hlc>,
+        /// Whether the sender may post there.
+        check: PostCheck,
     },
     /// Put down that a guest of this node has a name that another has too.
     ShareName {
@@ -108,6 +109,13 @@ pub struct Commit {
     pub digests: Vec<(u8, ScopeDigest)>,
     /// Guests who are shown under another name than before, with the rooms in which they are.
     pub renamed: BTreeSet<(RoomId, GuestId)>,
+}
+
+impl Commit {
+    /// Whether it added events to the log.
+    pub fn has_events(&self) -> bool {
+        self.own.is_some() || !self.received.is_empty()
+    }
 }
 
 /// The one writer: knows the clock, and the origin under which this process writes.
@@ -277,7 +285,9 @@ impl Batch<'_> {
                 let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
             }
-            Op::Post { room, posted, min_hlc } => self.post(own, clock, now_ms, (*room, posted, *min_hlc)),
+            Op::Post { room, posted, min_hlc, check } => {
+                self.post(own, clock, now_ms, (*room, posted, *min_hlc), *check)
+            }
             Op::Decide(decide) => match decide.decide(&self.tables)? {
                 Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
                 Decision::Nothing => Ok(OpResult::Nothing),
@@ -313,6 +323,7 @@ impl Batch<'_> {
         clock: &mut Clock,
         now_ms: u64,
         (room, posted, min_hlc): (RoomId, &MessagePosted, Option<Hlc>),
+        check: PostCheck,
     ) -> Result<OpResult, StoreError> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
             let pos = state.pos();
@@ -322,13 +333,7 @@ impl Batch<'_> {
             let same = state.room == room && (same_content || first.text.is_none());
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
-        let refused = match posted.sender.user() {
-            // Whoever may be in a quick room has its id.
-            _ if self.tables.has_quick_room(room)? => None,
-            Some(user) => permissions::may_post(&self.tables.records, room, user)?,
-            None => Some(permissions::no_such_room()),
-        };
-        if let Some(refusal) = refused {
+        if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
             return Ok(OpResult::Refused(refusal));
         }
         let body = EventBody::MessagePosted(posted.clone());

@@ -2,8 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Scope};
-use starling_web::service::Refusal;
+use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Refusal, RoomId, Scope, Sender};
 
 use super::{StoreError, apply::Tables};
 
@@ -34,6 +33,10 @@ impl Decision {
         Self::Refuse(Refusal::new(code, detail))
     }
 }
+
+/// Decides, at the commit, whether a sender may post in a room; returns the refusal if not. The store asks only about a
+/// message that it doesn't hold yet.
+pub type PostCheck = fn(&Tables<'_>, RoomId, &Sender) -> Result<Option<Refusal>, StoreError>;
 
 type DecideFn = dyn Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync;
 

@@ -42,7 +42,7 @@ pub use self::{
     change::Change,
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
     damage::without_panic,
-    decide::{Decide, Decision},
+    decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
     migrations::SCHEMA_VERSION,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NameShared, NodeId, OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
+    NameShared, NodeId, OriginId, Refusal, RoomCreated, RoomId, Scope, Sender, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -30,7 +30,13 @@ fn message(by: u8, id: u128, text: &str) -> MessagePosted {
 }
 
 fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
-    Op::Post { room, posted: message(by, id, text), min_hlc: None }
+    Op::Post { room, posted: message(by, id, text), min_hlc: None, check: in_quick_rooms }
+}
+
+/// Lets everybody post in quick rooms alone.
+fn in_quick_rooms(tables: &Tables<'_>, room: RoomId, _: &Sender) -> Result<Option<Refusal>, StoreError> {
+    let refusal = || Refusal::new(ErrorCode::NotFound, "there is no such room");
+    Ok((!tables.has_quick_room(room)?).then(refusal))
 }
 
 fn refused(result: &OpResult) -> Option<ErrorCode> {
@@ -79,7 +85,7 @@ fn a_post_sent_again_is_the_same_message_and_a_reused_id_is_refused() {
 }
 
 #[test]
-fn a_room_that_is_not_there_takes_no_post() {
+fn a_post_is_refused_if_its_check_refuses() {
     let (_, mut committer) = with_room();
     let commit = committer.commit(2_000, 1, &[post(RoomId([7; 10]), 1, 5, "a")]).unwrap();
     assert_eq!(refused(&commit.results[0]), Some(ErrorCode::NotFound));

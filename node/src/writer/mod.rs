@@ -33,6 +33,7 @@ use crate::{
     disk_space::DiskSpace,
     environment::Environment,
     metrics::StoreMetrics,
+    permissions::check_post,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
 };
@@ -348,7 +349,7 @@ fn split(request: Request) -> Option<(Op, Reply)> {
         Request::Post { post, outcomes } => {
             let Post { room, message: posted, min_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, min_hlc }, Reply::Post { id, outcomes })
+            (Op::Post { room, posted, min_hlc, check: check_post }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),

@@ -3,10 +3,10 @@
 use starling_protocol::{
     Event, EventBody, NodeId, Pos, Scope, UserId, Username,
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
+    frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{

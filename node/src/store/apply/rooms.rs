@@ -3,9 +3,9 @@
 use starling_protocol::{
     Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
+    frame::live::RoomChange,
     merge::{invite, member, room, room::MemberRoom},
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
