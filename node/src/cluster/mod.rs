@@ -21,7 +21,7 @@ mod targets;
 pub use self::{
     acceptor::Acceptor,
     dialer::Dialer,
-    endpoint::{bind, open},
+    endpoint::open,
     join_addresses::{JoinProblem, JoinReason},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
