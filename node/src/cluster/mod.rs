@@ -13,6 +13,7 @@ mod links;
 mod members;
 mod membership;
 mod mesh;
+mod metrics;
 mod presence;
 mod refusal_log;
 mod replication;
@@ -25,7 +26,7 @@ pub use self::{
     join_addresses::{JoinProblem, JoinReason},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
-    links::{Links, LinksMetrics, Verdicts},
+    links::{Links, Verdicts},
     members::{KeepMembers, Members},
     membership::Membership,
     presence::{PresenceMap, PresenceNews},
