@@ -9,6 +9,7 @@ pub mod control;
 pub mod data_dir;
 pub mod disk_space;
 pub mod environment;
+pub mod fan_out;
 pub mod key_derivation;
 pub mod logging;
 pub mod metrics;

@@ -30,7 +30,5 @@ pub use self::{
     members::{KeepMembers, Members},
     membership::Membership,
     presence::{PresenceMap, PresenceNews},
-    replication::{
-        Claiming, Driver, DriverHandle, DriverInput, DriverParts, EndRefill, PeerReport, Report, Waiting,
-    },
+    replication::{Claiming, Driver, DriverHandle, DriverInput, DriverParts, EndRefill, PeerReport, Report},
 };

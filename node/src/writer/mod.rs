@@ -2,7 +2,7 @@
 //! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
 //! knows what the disk holds.
 
-mod fan_out;
+mod listener;
 
 use std::{
     sync::{
@@ -13,22 +13,17 @@ use std::{
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, OriginId, Pos,
-    clock_majority::ClockVerdict,
-    limits::EVENTS_CHUNK_BYTES_MAX,
-    replica::{Input, Until},
+    ErrorCode, Event, MessageId, OriginId, Pos, Refusal, clock_majority::ClockVerdict,
+    limits::EVENTS_CHUNK_BYTES_MAX, replica::Until,
 };
-use starling_web::{
-    lane::{CommitPoint, Lanes},
-    service::{Post, PostOutcome, Posted, Refusal},
-};
+use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
+pub use self::listener::{CommitListener, Settled, Waiting};
 use crate::{
-    cluster::{DriverHandle, DriverInput, PresenceMap, Waiting},
     config::DurabilityConfig,
     disk_space::DiskSpace,
     environment::Environment,
@@ -198,7 +193,6 @@ pub struct Writer {
     committer: Committer,
     queue: mpsc::Receiver<Request>,
     own: Arc<OnceLock<OriginId>>,
-    lanes: Arc<Lanes>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
     metrics: StoreMetrics,
@@ -208,7 +202,6 @@ impl Writer {
     /// Makes the writer, and the handle with which it is reached.
     pub fn new(
         committer: Committer,
-        lanes: Arc<Lanes>,
         durability: DurabilityConfig,
         space: DiskSpace,
         metrics: StoreMetrics,
@@ -225,20 +218,15 @@ impl Writer {
             clock_outside_ms: Arc::default(),
             refused,
         };
-        (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
+        (Self { committer, queue, own, durability, busy, metrics }, handle)
     }
 
-    /// Runs on a thread of its own until all handles are gone.
-    pub fn start(
-        self,
-        machine: Arc<dyn Environment>,
-        driver: DriverHandle,
-        presence: Arc<PresenceMap>,
-    ) -> JoinHandle<()> {
-        Arc::clone(&machine).spawn_thread("writer", Box::pin(self.run(machine, driver, presence)))
+    /// Runs on a thread of its own until all handles are gone. The listener receives each commit.
+    pub fn start(self, machine: Arc<dyn Environment>, listener: impl CommitListener) -> JoinHandle<()> {
+        Arc::clone(&machine).spawn_thread("writer", Box::pin(self.run(machine, listener)))
     }
 
-    async fn run(mut self, machine: Arc<dyn Environment>, driver: DriverHandle, presence: Arc<PresenceMap>) {
+    async fn run(mut self, machine: Arc<dyn Environment>, mut listener: impl CommitListener) {
         let _without_it = EndsProcess("writer");
         let mut ending = false;
         while !ending && let Some(first) = self.queue.recv().await {
@@ -267,33 +255,22 @@ impl Writer {
             self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.tell(commit, replies, &driver, &presence).await;
+            self.pass_on(commit, replies, &mut listener).await;
         }
     }
 
-    /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
-    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
-        self.lanes.begin(commit.number);
-        fan_out::fan_out(&self.lanes, self.committer.store(), &commit);
-        let Commit { number, vector, results, own, received, digests, renamed, .. } = commit;
-        if !renamed.is_empty() {
-            presence.renamed(renamed);
-        }
-        let mut inputs = Vec::new();
-        if let Some(own) = own {
+    /// The batch is durable: sessions first, then those who wait here, then peers.
+    async fn pass_on(&self, mut commit: Commit, replies: Vec<Reply>, listener: &mut impl CommitListener) {
+        if let Some(own) = &commit.own {
             self.metrics.events.inc_by(own.events.len() as u64);
             // Before the commit point: a cursor must know which entry is its own.
             self.own.get_or_init(|| own.origin);
-            inputs.push(Input::Committed { origin: own.origin, first: own.first, events: own.events });
         }
-        if !received.is_empty() {
-            inputs.push(Input::Applied(received));
-        }
-        if !inputs.is_empty() {
-            inputs.push(Input::Digests(digests));
+        if commit.has_events() {
             self.metrics.commits.inc();
-            self.lanes.publish(CommitPoint { number, vector });
         }
+        listener.publish(&commit);
+        let results = std::mem::take(&mut commit.results);
         let mut waiting = Vec::new();
         for (reply, result) in replies.into_iter().zip(results) {
             match reply {
@@ -310,9 +287,7 @@ impl Writer {
                 Reply::None => {}
             }
         }
-        if !inputs.is_empty() || !waiting.is_empty() {
-            driver.send(DriverInput::Committed(inputs, waiting)).await;
-        }
+        listener.replicate(commit, waiting).await;
     }
 
     fn ack_when_durable(

@@ -1,6 +1,7 @@
 //! What a commit says to those who look on: its changes as frames, encoded once and pushed into the lanes that somebody
 //! here follows. Where nobody does, a change costs a look-up of its lane.
 
+mod listener;
 #[cfg(test)]
 mod tests;
 
@@ -12,14 +13,18 @@ use std::{
 use starling_protocol::{
     GuestId, Hlc, MessageKey, RoomId, Sender, UserId,
     event::user_of,
-    frame::client::{ListedMessage, MessageObject},
+    frame::{
+        client::{ListedMessage, MessageObject},
+        live::RoomChange,
+    },
     merge::contact::Relation,
 };
 use starling_web::{
     lane::{Frame, Lane, LaneKey, Lanes},
-    live_frame::{LiveFrame, RoomChange},
+    live_frame::LiveFrame,
 };
 
+pub use self::listener::FanOut;
 use crate::{
     permissions,
     services::render,
@@ -37,7 +42,7 @@ const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
 
 /// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
-pub fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
+pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, told) = (HashMap::new(), BTreeSet::new());
     let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
     for (room, message) in &commit.listed {
