@@ -1,42 +1,25 @@
-//! `starling verify`: checks the log, and the views against a rebuild, of a stopped node or a running one; on a
-//! running one also how its views compare with its peers'. Can rebuild the views of a stopped one.
+//! Checks a store against a rebuild of its views, and the findings as people read them. `verify_command` and the control
+//! socket use it.
 
 use std::{
     fmt, fs, io,
-    io::{IsTerminal, Write, stderr},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{
-    config::VerifyFlags,
-    console::{OutputError, print_result},
-    control::{self, Answer, AskError, Question, StatusSource},
-    data_dir::{DataDir, DataDirError},
-    node::StartError,
-    store::{Report, Store, StoreError},
-};
+use crate::store::{Report, Store, StoreError, UnusableStore};
 
-/// Why nothing could be checked, or what is wrong.
+/// Why a check found nothing, or what is wrong with the store.
 #[derive(Debug, Error)]
 pub enum VerifyError {
-    /// The directory, or the store in it.
+    /// A store file cannot be opened.
     #[error(transparent)]
-    Start(#[from] StartError),
-    /// The running node.
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    /// Nobody takes the result.
-    #[error(transparent)]
-    Output(#[from] OutputError),
+    Unusable(#[from] UnusableStore),
     /// The store.
     #[error("the store is not sound: {0}")]
     Store(#[from] StoreError),
-    /// Rebuilding is not for a running node.
-    #[error("a node runs on {0}: stop it to rebuild its views")]
-    Running(PathBuf),
 }
 
 /// What a check has found in a sound store.
@@ -58,7 +41,8 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn new(report: &Report, with_scopes: bool) -> Self {
+    /// Of a store alone; `with_scopes` lists the digest of each scope.
+    pub(crate) fn new(report: &Report, with_scopes: bool) -> Self {
         let scopes =
             report.scopes.iter().map(|(scope, digest)| (scope.to_string(), digest.views.to_string()));
         Self {
@@ -87,87 +71,20 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Checks what is in a data directory; prints what it found, the digest of all views last.
-pub fn run(flags: &VerifyFlags) -> Result<(), VerifyError> {
-    let data_dir = &flags.data_dir;
-    let (dir, identity) = DataDir::inspect(data_dir).map_err(StartError::from)?;
-    if identity.is_none() || !dir.has_store().map_err(StartError::from)? {
-        return Err(StartError::from(DataDirError::Missing(data_dir.into())).into());
-    }
-    let file = dir.store_file();
-    let findings = match Store::open_file(&file) {
-        Err(StoreError::InUse) if flags.rebuild => return Err(VerifyError::Running(data_dir.into())),
-        Err(StoreError::InUse) => {
-            match control::ask(data_dir, &Question::Verify { scopes: flags.rooms }, show)? {
-                Answer::Verified(findings) => findings,
-                _ => return Err(AskError::OtherAnswer.into()),
-            }
-        }
-        Err(error) => return Err(StartError::store(&file, error).into()),
-        Ok(store) => {
-            let progress = |done| {
-                show(&checking(done));
-                Ok(())
-            };
-            let report = store.guarded(|store| {
-                if flags.rebuild {
-                    store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
-                }
-                store.verify()?;
-                Ok(against_rebuild(store, data_dir, progress))
-            })??;
-            Findings::new(&report, flags.rooms)
-        }
-    };
-    Ok(print_result(findings)?)
-}
-
-/// Checks a running node, for its control socket.
-pub fn running(
-    source: &StatusSource,
-    data_dir: &Path,
-    with_scopes: bool,
-    mut progress: impl FnMut(String) -> bool,
-) -> Result<Findings, VerifyError> {
-    if !source.space.has_besides_reserve(source.store_bytes()) {
-        let why = "the check needs as much room on the disk as the store, besides the reserve; stop the node and copy \
-                   its directory to a larger disk to check it there";
-        return Err(StoreError::Stopped(why).into());
-    }
-    let progress = |done| {
-        if !source.space.has_besides_reserve(0) {
-            return Err(StoreError::Stopped("the disk is filling up"));
-        }
-        if progress(checking(done)) {
-            Ok(())
-        } else {
-            Err(StoreError::Stopped("nobody waits for it any more"))
-        }
-    };
-    let report = source.store.guarded(|store| Ok(against_rebuild(store, data_dir, progress)))??;
-    let mut findings = Findings::new(&report, with_scopes);
-    let report = source.driver.report();
-    let peer =
-        |peer: &crate::cluster::PeerReport| (peer.peer.to_string(), peer.parts_equal, peer.parts_diverged);
-    findings.peers = report.peers.iter().map(peer).collect();
-    let differences = source.driver.differences().into_iter();
-    findings.differences = differences.map(|(peer, scopes)| (peer.to_string(), scopes)).collect();
-    Ok(findings)
-}
-
-fn checking(done: u64) -> String {
+/// The text of a check's progress.
+pub(crate) fn progress_text(done: u64) -> String {
     format!("checking: {done} events")
 }
 
 /// Derives all views once more beside the store; needs as much room on the disk as the store itself.
-fn against_rebuild(
+pub(crate) fn against_rebuild(
     store: &Store,
     data_dir: &Path,
     progress: impl FnMut(u64) -> Result<(), StoreError>,
 ) -> Result<Report, VerifyError> {
     let scratch = Scratch(data_dir.join("verify.new"));
     scratch.remove();
-    let rebuilt = Store::open_file(&scratch.0).map_err(|error| StartError::store(&scratch.0, error))?;
+    let rebuilt = Store::open_file(&scratch.0).map_err(|error| UnusableStore::new(&scratch.0, error))?;
     Ok(store.verify_against_rebuild(&rebuilt, progress)?)
 }
 
@@ -187,12 +104,5 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         self.remove();
-    }
-}
-
-fn show(progress: &str) {
-    if stderr().is_terminal() {
-        let _ = write!(stderr(), "\r{progress}");
-        let _ = stderr().flush();
     }
 }

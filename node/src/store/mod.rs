@@ -20,6 +20,7 @@ mod scrub;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unusable;
 mod verify;
 mod views;
 
@@ -51,6 +52,7 @@ pub use self::{
     records::{Records, RecordsReader, RecordsWriter, Rows},
     room_reader::{RoomReader, Unread},
     scrub::{SCRUB_STEP_BYTES, Scrub},
+    unusable::UnusableStore,
     verify::Report,
 };
 
