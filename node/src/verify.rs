@@ -1,5 +1,4 @@
-//! Checks a store against a rebuild of its views, and the findings as people read them. `verify_command` and the control
-//! socket use it.
+//! Checks a store against a rebuild of its views, for `verify_command` and the control socket.
 
 use std::{
     fmt, fs, io,
@@ -11,37 +10,36 @@ use thiserror::Error;
 
 use crate::store::{Report, Store, StoreError, UnusableStore};
 
-/// Why a check found nothing, or what is wrong with the store.
+/// Why a check failed.
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// A store file cannot be opened.
     #[error(transparent)]
     Unusable(#[from] UnusableStore),
-    /// The store.
+    /// The store is not sound.
     #[error("the store is not sound: {0}")]
     Store(#[from] StoreError),
 }
 
-/// What a check has found in a sound store.
+/// The findings of a check of a sound store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Findings {
     /// Events in the log.
     pub events: u64,
     /// Origins in the log.
     pub origins: usize,
-    /// Digest of all views: equal on two nodes if and only if they show the same.
+    /// The digest of all views: equal on two nodes if and only if they show the same.
     pub digest: String,
-    /// Scopes (rooms and others) and the digests of their views, if asked for.
+    /// The scopes (rooms and others) and the digests of their views, if asked for.
     pub scopes: Vec<(String, String)>,
-    /// Of a running node: its peers, how many of 256 parts of all views they are known to show as it does, and in how
-    /// many they show something else.
+    /// For a running node, its peers: id, how many of 256 shards are known to agree, how many differ.
     pub peers: Vec<(String, usize, usize)>,
-    /// Where they do, as far as found out.
+    /// The scopes that differ, by peer, as far as known.
     pub differences: Vec<(String, String)>,
 }
 
 impl Findings {
-    /// Of a store alone; `with_scopes` lists the digest of each scope.
+    /// Makes the findings of a store alone; `with_scopes` lists the digest of each scope.
     pub(crate) fn new(report: &Report, with_scopes: bool) -> Self {
         let scopes =
             report.scopes.iter().map(|(scope, digest)| (scope.to_string(), digest.views.to_string()));
@@ -71,12 +69,12 @@ impl fmt::Display for Findings {
     }
 }
 
-/// The text of a check's progress.
+/// Returns the text that shows the progress of a check.
 pub(crate) fn progress_text(done: u64) -> String {
     format!("checking: {done} events")
 }
 
-/// Derives all views once more beside the store; needs as much room on the disk as the store itself.
+/// Derives all views again, in a file beside the store; needs as much disk space as the store.
 pub(crate) fn against_rebuild(
     store: &Store,
     data_dir: &Path,
@@ -88,7 +86,7 @@ pub(crate) fn against_rebuild(
     Ok(store.verify_against_rebuild(&rebuilt, progress)?)
 }
 
-/// A file that is gone afterwards.
+/// A temporary file; it is removed at the end.
 struct Scratch(PathBuf);
 
 impl Scratch {

@@ -37,7 +37,7 @@ pub enum VerifyCommandError {
     Running(PathBuf),
 }
 
-/// Checks what is in a data directory; prints what it found, the digest of all views last.
+/// Checks the store in a data directory and prints the findings, the digest of all views last.
 pub fn run(flags: &VerifyFlags) -> Result<(), VerifyCommandError> {
     let data_dir = &flags.data_dir;
     let (dir, identity) = DataDir::inspect(data_dir)?;

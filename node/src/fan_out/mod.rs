@@ -1,5 +1,5 @@
-//! What a commit says to those who look on: its changes as frames, encoded once and pushed into the lanes that somebody
-//! here follows. Where nobody does, a change costs a look-up of its lane.
+//! Fans commits out to live sessions: encodes each change once and pushes the frame into every lane that has a session
+//! on this node. A change without one costs a look-up of its lane.
 
 mod listener;
 #[cfg(test)]
@@ -31,20 +31,20 @@ use crate::{
     store::{Change, Commit, MessagesReader, Records, RoomReader, Rows, Store, StoreError},
 };
 
-/// Of a room in which guests are shown under other names, so many of the newest messages are looked through for
-/// theirs, which are sent again: more than a page shows at first.
+/// After guests were renamed, this many of a room's newest messages are searched for theirs, which are sent again: more
+/// than the first page shows.
 const SHOWN_AGAIN_MESSAGES: usize = 200;
-/// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
+/// The most bytes of frames that are sent again in a room: a part of its lane's capacity.
 const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 
-/// Of those who stand to somebody in some way, so many are told how he is shown now, at most; the others see it once they
-/// look at him again. The writer waits for it.
-const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
+/// The most acquaintances that are notified of a changed profile, since the writer waits; the others see it at their
+/// next look.
+const ACQUAINTANCES_MAX: usize = 2_000;
 
-/// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
+/// Pushes a commit's frames. Call it after [`Lanes::begin`] and before the commit point is published.
 pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
-    let (frames, told) = (HashMap::new(), BTreeSet::new());
-    let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
+    let (frames, notified) = (HashMap::new(), BTreeSet::new());
+    let mut announcement = Announcement { lanes, store, number: commit.number, frames, notified };
     for (room, message) in &commit.listed {
         announcement.push(*room, |number| quick_frame(number, *room, message));
     }
@@ -52,9 +52,9 @@ pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
         announcement.show_again(&commit.renamed);
     }
     if let Err(error) = store.guarded(|_| announcement.changes(&commit.changes)) {
-        tracing::error!(%error, "cannot read what was just written: sessions here are not told of it");
+        tracing::error!(%error, "cannot read a commit: sessions on this node do not receive it");
     }
-    // Users first: a session that sees a frame of a room knows by then whether its user is still in it.
+    // Users first: a session that sees a room's frame then knows whether its user is still a member.
     let is_user = |(key, _): &(LaneKey, _)| matches!(key, LaneKey::User(_));
     let (users, rooms): (Vec<_>, Vec<_>) = announcement.frames.into_iter().partition(is_user);
     for (lane, frames) in users.into_iter().chain(rooms).filter_map(|(_, pushed)| pushed) {
@@ -62,17 +62,17 @@ pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     }
 }
 
-/// A lane, and what is to be pushed into it.
+/// A lane and the frames to push into it.
 type Pushed = (Arc<Lane>, Vec<Frame>);
 
-/// The frames of a commit, by lane. Each lane is looked up once; `None` if nobody here follows it.
+/// The frames of a commit, by lane. Each lane is looked up once; `None` if it has no session here.
 struct Announcement<'a> {
     lanes: &'a Lanes,
     store: &'a Store,
     number: u64,
     frames: HashMap<LaneKey, Option<Pushed>>,
-    /// Who was told how he stands to which room.
-    told: BTreeSet<(RoomId, UserId)>,
+    /// Memberships that were notified already.
+    notified: BTreeSet<(RoomId, UserId)>,
 }
 
 impl Announcement<'_> {
@@ -98,8 +98,8 @@ impl Announcement<'_> {
         }
     }
 
-    /// Sends the newest messages of guests again who are shown under another name now; clients replace by id. What is
-    /// older has its new name once it is loaded again.
+    /// Sends the newest messages of renamed guests again; clients replace them by id. Older messages show the new name
+    /// once they are loaded again.
     fn show_again(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
         let (store, number) = (self.store, self.number);
         let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
@@ -108,7 +108,7 @@ impl Announcement<'_> {
             let page = match store.guarded(|store| store.page(room, None, SHOWN_AGAIN_MESSAGES, None)) {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::error!(%error, "cannot read what is to be shown under another name");
+                    tracing::error!(%error, "cannot read the messages of renamed guests");
                     continue;
                 }
             };
@@ -145,14 +145,14 @@ impl Announcement<'_> {
         Ok(())
     }
 
-    /// Whether a session here may have to be told of a change, as far as that is known without looking anything up.
+    /// Whether a change may concern a session here, as far as the lanes alone show.
     fn concerns_anybody(&mut self, change: &Change) -> bool {
         match change {
             Change::Posted(room, _) | Change::Updated(room, _) | Change::Deleted(room, _) => {
                 self.lane(*room).is_some()
             }
             Change::Read(room, user) => self.lane(*room).is_some() || self.lane(*user).is_some(),
-            // Of all who are in the room, or know him.
+            // It concerns all members of the room, or all acquaintances of the user.
             Change::Room(_, RoomChange::Joined) | Change::Profile(_) => true,
             Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.lane(*room).is_some(),
             Change::Contact(user, other) => self.lane(*user).is_some() || self.lane(*other).is_some(),
@@ -187,7 +187,7 @@ impl Announcement<'_> {
         if self.lane(room).is_none() {
             return Ok(());
         }
-        // What is not here yet, or is erased already, is shown as it is then.
+        // A message that isn't here yet, or is erased, needs no frame.
         let listed = reader.of(key)?.filter(|(listed_in, _)| *listed_in == room);
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
@@ -208,7 +208,7 @@ impl Announcement<'_> {
         Ok(())
     }
 
-    /// The other side of a direct room sees how far one has read; of other rooms only one's own sessions do.
+    /// In a direct room, the other member sees a read mark; in other rooms, only the user's own sessions do.
     fn read(&mut self, reader: &mut MessagesReader, room: RoomId, user: UserId) -> Result<(), StoreError> {
         let records = &reader.records;
         let other = permissions::other_side(records, room, user)?;
@@ -229,7 +229,7 @@ impl Announcement<'_> {
         Ok(())
     }
 
-    /// Who was made a member of a room before it was opened, elsewhere, is one now.
+    /// Users who were added to a room before its opening arrived are members now.
     fn opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
         let members = reader.records().members(room, &[])?.collect::<Result<Vec<_>, _>>()?;
         for (user, _) in members {
@@ -245,11 +245,11 @@ impl Announcement<'_> {
         user: UserId,
         change: RoomChange,
     ) -> Result<(), StoreError> {
-        if self.lane(user).is_none() || !self.told.insert((room, user)) {
+        if self.lane(user).is_none() || !self.notified.insert((room, user)) {
             return Ok(());
         }
         let object = render::room_object(reader, room, user)?;
-        // That he is invited or banned does not concern him yet.
+        // Invitations and bans don't show in the list of rooms.
         if let Some(room) = object.filter(|room| room.role.is_some() || change == RoomChange::Removed) {
             self.push_of(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
         }
@@ -268,15 +268,15 @@ impl Announcement<'_> {
             self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
             self.invalidate(user);
         }
-        // Of a stranger's block he is not to know, but his sessions are: it hides presence from both.
+        // The other must not see a stranger's block, but their sessions must apply it: it hides presence from both.
         self.invalidate(other);
         Ok(())
     }
 
-    /// Those to whom he stands in some way see how he is shown now.
+    /// Notifies acquaintances of a changed profile.
     fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
         self.invalidate(user);
-        for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_TOLD_MAX) {
+        for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_MAX) {
             let (other, _) = acquaintance?;
             if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {
                 self.contact(records, other, user)?;
@@ -286,7 +286,7 @@ impl Announcement<'_> {
     }
 }
 
-/// A message as the sessions of a quick room are sent it.
+/// Renders a message for the sessions of a quick room.
 fn quick_frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
     let text = MessageObject::new(room, message, false).to_json();
     Frame { from: message.posted.sender.user(), ..Frame::new(commit, message.pos.hlc, text) }

@@ -1,6 +1,6 @@
-//! Group commit: takes a batch of what waits, stamps it, checks again what must still hold, and applies all of
-//! it to the log and the views in one transaction with one fsync. Synchronous: the writer thread and the
-//! simulator call it. Nothing is told to anybody before it returns.
+//! Group commit: stamps a batch of operations, checks each against the current state, and applies all of them to the log
+//! and the views in one transaction with one fsync. Synchronous: the writer thread and the simulator call it. Nobody is
+//! notified before it returns.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,93 +21,93 @@ use super::{
     digests::Parts,
 };
 
-/// What can be asked of a commit.
+/// An operation of a commit.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// Make a room.
+    /// Make a quick room.
     CreateRoom {
-        /// Under this id, drawn at random.
+        /// The room's id, drawn at random.
         room: RoomId,
-        /// What it is called.
+        /// The room's name.
         name: Option<RoomName>,
     },
     /// Post a message.
     Post {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// What.
+        /// The message.
         posted: MessagePosted,
-        /// Its stamp is to be above this.
+        /// The event's stamp must be above this one.
         min_hlc: Option<Hlc>,
         /// Whether the sender may post there.
         check: PostCheck,
     },
-    /// Put down that a guest of this node has a name that another has too.
+    /// Record that a guest of this node shares a name with another guest.
     ShareName {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Who, under which name, since when.
+        /// The guest, the name, and the start of their session.
         shared: NameShared,
-        /// Its stamp is to be above this: the beginning of the other's session.
+        /// The event's stamp must be above this one: the start of the other guest's session.
         min_hlc: Hlc,
     },
-    /// Whatever is decided at the commit.
+    /// Write what a function decides at the commit.
     Decide(Decide),
-    /// Put stubs in the place of some events of what was deleted as a whole.
+    /// Replace some events of deleted messages, rooms and accounts by stubs.
     Erase,
-    /// Events of other origins, in order per origin.
+    /// Apply events of other origins, in order per origin.
     Received(Vec<Event>),
 }
 
-/// What became of an [`Op`], once its batch is durable.
+/// The result of an [`Op`], once its batch is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
-    /// It is durable at this place, by this commit or, for a message that was sent again, by an earlier one.
+    /// The event is durable at this position. A message that was sent again has the position of its first post.
     Done(Pos),
-    /// All was as it was wanted.
+    /// Nothing was written: the state already was as requested.
     Nothing,
-    /// It may not be.
+    /// The operation is not allowed.
     Refused(Refusal),
-    /// Some events were erased; whether there are more.
+    /// Some events were erased.
     Erased {
-        /// Whether to go on.
+        /// Whether more events wait to be erased.
         more: bool,
     },
-    /// Events of others: those that were next in their origins' logs are durable.
+    /// The events of other origins that continue their logs are durable.
     Received,
 }
 
 /// The events of this process in a commit.
 #[derive(Clone, Debug)]
 pub struct OwnEvents {
-    /// Under which origin.
+    /// The origin of this process.
     pub origin: OriginId,
-    /// The first's sequence number; the others follow.
+    /// The sequence number of the first event; the others follow without gaps.
     pub first: u64,
-    /// Encoded.
+    /// The encoded events.
     pub events: Vec<Bytes>,
 }
 
-/// A batch that is durable now.
+/// A durable batch.
 #[derive(Debug)]
 pub struct Commit {
-    /// Counts the commits of this process, from 1.
+    /// The number of this commit, counted from 1 for each process.
     pub number: u64,
-    /// What the log holds as of this commit.
+    /// The log's vector after this commit.
     pub vector: Arc<VersionVector>,
-    /// What became of each op, in order.
+    /// The result of each operation, in order.
     pub results: Vec<OpResult>,
-    /// Fresh events of this process.
+    /// New events of this process.
     pub own: Option<OwnEvents>,
-    /// Origins of others that rose, with their new heads.
+    /// Other origins with new events, and their new heads.
     pub received: Vec<(OriginId, u64)>,
-    /// Messages that are listed now in quick rooms, in the order of their events.
+    /// New messages of quick rooms, in the order of their events.
     pub listed: Vec<Listed>,
-    /// What else has changed, in the order of the events.
+    /// All other changes, in the order of their events.
     pub changes: Vec<Change>,
-    /// Digests of the parts that have changed.
+    /// The new digests of the shards that have changed.
     pub digests: Vec<(u8, ScopeDigest)>,
-    /// Guests who are shown under another name than before, with the rooms in which they are.
+    /// Guests whose shown name has changed, with their rooms.
     pub renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
@@ -118,20 +118,20 @@ impl Commit {
     }
 }
 
-/// The one writer: knows the clock, and the origin under which this process writes.
+/// The only writer of a store: holds the clock, and the origin of this process.
 #[derive(Debug)]
 pub struct Committer {
     store: Arc<Store>,
     node: NodeId,
     clock: Clock,
-    /// Opened by the first write, never continued by another process.
+    /// Opened by the first write; no other process continues it.
     own: Option<OriginId>,
     vector: Arc<VersionVector>,
     number: u64,
     parts: Parts,
 }
 
-/// What a transaction has come to.
+/// The results of a transaction so far.
 struct Gathered {
     results: Vec<OpResult>,
     vector: VersionVector,
@@ -144,14 +144,14 @@ struct Gathered {
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
-/// A transaction under way.
+/// An open transaction and its results so far.
 struct Batch<'txn> {
     tables: Tables<'txn>,
     gathered: Gathered,
 }
 
 impl Committer {
-    /// Goes on from what the store holds, under a fresh origin.
+    /// Continues from the store's state, under a new origin.
     ///
     /// `now_ms` is the wall clock (Unix milliseconds): a clock that was set back while the node was down still
     /// stamps above what it stamped before.
@@ -164,27 +164,26 @@ impl Committer {
         Ok(Self { store, node, clock, own: None, vector, number: 0, parts })
     }
 
-    /// Digests of all parts of what is shown.
+    /// The digests of all shards that are not empty.
     pub fn digests(&self) -> Vec<(u8, ScopeDigest)> {
         self.parts.all()
     }
 
-    /// What it commits to.
+    /// The store that receives the commits.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// What the log holds.
+    /// The log's vector.
     pub fn vector(&self) -> &Arc<VersionVector> {
         &self.vector
     }
 
-    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds); `fresh` names the origin if this is
-    /// the first write: drawn at random by the caller.
+    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `fresh` is a random number: the incarnation
+    /// of this process's origin if this is its first write.
     ///
     /// # Errors
-    /// After an error nothing of the batch is durable and it is not known whether the disk still works: the
-    /// process is to end.
+    /// After an error nothing of the batch is durable, and the disk may no longer work: end the process.
     pub fn commit(&mut self, now_ms: u64, fresh: u64, ops: &[Op]) -> Result<Commit, StoreError> {
         let store = Arc::clone(&self.store);
         store.guarded(|store| self.commit_to(store, now_ms, fresh, ops))
@@ -238,7 +237,7 @@ impl Committer {
         })
     }
 
-    /// Applies the ops within the transaction.
+    /// Applies the operations within the transaction.
     fn gather(
         &mut self,
         transaction: &WriteTransaction,
@@ -268,7 +267,7 @@ impl Committer {
         batch.gathered.changes = std::mem::take(&mut batch.tables.changes);
         batch.gathered.renamed.clone_from(batch.tables.names.renamed());
         if !batch.gathered.renamed.is_empty() {
-            // Who was renamed by a later event of the batch is shown so in all of it.
+            // A later event of the batch may have renamed the sender of an earlier one.
             for (room, message) in &mut batch.gathered.listed {
                 message.shown = batch.tables.shown(*room, &message.posted.sender)?;
             }
@@ -305,7 +304,7 @@ impl Batch<'_> {
             }
             Op::Received(events) => {
                 for event in events {
-                    // What came twice, or behind a gap after a refusal, is not next: the pull brings it again.
+                    // Skip duplicates and events behind a gap: the pull brings the missing ones.
                     if event.seq == self.gathered.vector.get(event.origin) + 1 && event.origin != own {
                         clock.observe(event.hlc, now_ms);
                         self.take(event)?;
@@ -329,7 +328,7 @@ impl Batch<'_> {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
             let same_content = first.text == posted.text && first.reply_to == posted.reply_to;
-            // What was deleted meanwhile is not told from what is sent again.
+            // A deleted message has no text left to compare.
             let same = state.room == room && (same_content || first.text.is_none());
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
@@ -341,8 +340,7 @@ impl Batch<'_> {
         self.write(own, clock, now_ms, vec![draft])
     }
 
-    /// Writes all of them, or none if one is longer than an event may be: no peer would take it, nor this node at its
-    /// next start.
+    /// Writes all events, or none if one is too long: neither peers nor the next start of this node would accept it.
     fn write(
         &mut self,
         own: OriginId,

@@ -1,5 +1,5 @@
-//! Digests of what was applied and of the views that came of it, per scope, kept up with every commit. Equal events
-//! give equal digests on every node; `verify` derives them again from the tables.
+//! Digests of the applied events and of the views, per scope; every commit updates them. Equal events give equal digests
+//! on every node. `verify` derives them again from the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use starling_protocol::{
 use super::{Store, StoreError, tables};
 use crate::store::apply::parse;
 
-/// What a transaction changes: per scope, what is to be added to its digest.
+/// The changes of a transaction: per scope, the value to add to its digest.
 #[derive(Debug, Default)]
 pub struct DigestBook(BTreeMap<Scope, ScopeDigest>);
 
@@ -26,8 +26,8 @@ impl DigestBook {
         self.0.get_mut(scope).expect("just inserted")
     }
 
-    /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean. Their
-    /// place in their scope is not counted either, or who lacks them yet would seem to show something else.
+    /// Adds an applied event. An event of an unknown kind doesn't count, and neither does its row in `scopes`: a node that
+    /// still lacks it would seem to differ.
     pub fn applied(&mut self, event: &Event, touched: &BTreeSet<Scope>) {
         let key = tables::log_key(event.origin, event.seq);
         let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
@@ -43,24 +43,24 @@ impl DigestBook {
         }
     }
 
-    /// An event that was applied does not touch a scope any more: it is a stub now.
+    /// Removes an applied event from a scope: it is a stub now.
     pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
         let key = tables::log_key(pos.origin, pos.seq);
         let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
         self.of(scope).applied.remove(digest);
     }
 
-    /// A view has another row.
+    /// Adds a row of a view.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
         self.of(scope).views.add(Digest::of(table, key, value));
     }
 
-    /// A view has a row less.
+    /// Removes a row of a view.
     pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
         self.of(scope).views.remove(Digest::of(table, key, value));
     }
 
-    /// Writes the changes down; gives what they add to each part.
+    /// Writes the changes; returns the value that they add to each shard.
     pub fn flush(
         &mut self,
         table: &mut Table<'_, &'static [u8], &'static [u8; 32]>,
@@ -73,7 +73,7 @@ impl DigestBook {
             let mut digest =
                 table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
             digest.add(change);
-            // A scope in which nothing is left is as one that never was.
+            // An empty scope leaves no trace.
             if digest == ScopeDigest::default() {
                 table.remove(&key[..])?;
             } else {
@@ -84,12 +84,12 @@ impl DigestBook {
     }
 }
 
-/// Digests of the parts of all scopes, in memory.
+/// The digests of the shards of all scopes, in memory.
 #[derive(Clone, Debug)]
 pub struct Parts(Box<[ScopeDigest; SHARDS]>);
 
 impl Parts {
-    /// Adds what a transaction has changed; gives the parts as they are now.
+    /// Adds the changes of a transaction; returns the new digests of the changed shards.
     pub fn add(&mut self, changes: BTreeMap<u8, ScopeDigest>) -> Vec<(u8, ScopeDigest)> {
         let parts = &mut self.0;
         let add = |(part, change)| {
@@ -100,16 +100,16 @@ impl Parts {
         changes.into_iter().map(add).collect()
     }
 
-    /// All that are not empty.
+    /// The digests of all shards that are not empty.
     pub fn all(&self) -> Vec<(u8, ScopeDigest)> {
         (0..=u8::MAX).zip(*self.0).filter(|(_, digest)| *digest != ScopeDigest::default()).collect()
     }
 }
 
-/// What a store shows, as of one commit.
+/// The digests of a store as of one commit.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What the log held.
+    /// The log's vector.
     pub vector: VersionVector,
     /// The digest of each scope.
     pub scopes: BTreeMap<Scope, ScopeDigest>,
@@ -125,7 +125,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// The digests of all scopes and the vector that they belong to.
+    /// Reads the digests of all scopes, and the vector that they belong to.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let transaction = self.db.begin_read()?;
         let vector = vector_in(&transaction)?;
@@ -143,7 +143,7 @@ impl Store {
         Ok(self.snapshot()?.digest())
     }
 
-    /// The digests of the scopes of a part, so many at most.
+    /// Reads the digests of the scopes of a shard, at most `most` of them.
     pub fn scopes_of(&self, part: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
         let rows = table.range::<&[u8]>(&[part][..]..)?;
@@ -157,14 +157,14 @@ impl Store {
             .collect()
     }
 
-    /// The digest of one scope; of nothing, if nothing was ever in it.
+    /// Reads the digest of one scope; the empty digest if the scope is empty.
     pub fn scope_digest(&self, scope: &Scope) -> Result<ScopeDigest, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
         let digest = table.get(&tables::digest_key(part_of(scope), scope)[..])?;
         Ok(digest.map(|digest| ScopeDigest::from_bytes(digest.value())).unwrap_or_default())
     }
 
-    /// The digests of all parts.
+    /// Reads the digests of all shards.
     pub(super) fn parts(&self) -> Result<Parts, StoreError> {
         let mut parts = Box::new([ScopeDigest::default(); SHARDS]);
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
@@ -230,7 +230,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether what a book has gathered is what the store says of itself; gives a scope of which it is not.
+    /// Compares the digests of a book with those of the store; returns a scope with another digest.
     pub(super) fn differs_from(&self, book: DigestBook) -> Result<Option<Scope>, StoreError> {
         let mut kept = self.snapshot()?.scopes;
         for (scope, derived) in book.0 {
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-/// What the log holds, within a transaction.
+/// Reads the log's vector within a transaction.
 pub(super) fn vector_in(transaction: &ReadTransaction) -> Result<VersionVector, StoreError> {
     let heads = transaction.open_table(tables::HEADS)?;
     let mut vector = VersionVector::default();

@@ -1,6 +1,5 @@
-//! The writer: drains its queue, commits the batch, and only then tells lanes, peers and those who wait.
-//! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
-//! knows what the disk holds.
+//! The writer: drains its queue, commits the batch, and only then notifies sessions, peers and callers. A thin wrapper
+//! around `store::Committer`. A failed commit ends the process: after a failed fsync, the state of the disk is unknown.
 
 mod listener;
 
@@ -33,18 +32,18 @@ use crate::{
     supervisor::EndsProcess,
 };
 
-/// Requests that wait, at most; beyond it writes are refused.
+/// The most requests in the queue; beyond it, writes are refused.
 const QUEUE_MAX: usize = 8_192;
-/// Requests in one commit, at most: bounds how long the last waits.
+/// The most requests in one commit: limits the wait of the last one.
 const BATCH_REQUESTS_MAX: usize = 1_024;
-/// Bytes of text in one commit, about: its push should be one frame.
+/// The bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
-/// For how long after an ack of too few copies a better one follows, in milliseconds.
+/// Milliseconds after an ack of too few copies in which a better one is sent.
 const RAISE_MS: u64 = 10_000;
-/// A commit that takes longer is a stall: peers no longer wait for this node.
+/// A longer commit is a stall: peers no longer wait for this node.
 const STALL: Duration = Duration::from_secs(1);
 
-/// A write, and who waits for it.
+/// A write, and the receiver of its result.
 #[derive(Debug)]
 enum Request {
     Post {
@@ -56,23 +55,23 @@ enum Request {
         done: oneshot::Sender<OpResult>,
     },
     Apply(Vec<Event>),
-    /// Commit what came before and end: sessions that do not end themselves hold handles for ever.
+    /// Commit the earlier requests and end: sessions that don't end themselves would hold handles for ever.
     End,
 }
 
-/// How to reach the writer.
+/// A handle to the writer.
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
     own: Arc<OnceLock<OriginId>>,
     space: DiskSpace,
     busy: Arc<Busy>,
-    /// By how many milliseconds the clock is outside an agreeing majority of the nodes; 0 if it is not.
+    /// Milliseconds by which the clock is outside an agreeing majority of the nodes; 0 if it isn't.
     clock_outside_ms: Arc<AtomicI64>,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
-/// Since when the writer has been busy with one commit.
+/// The start of the commit in progress.
 #[derive(Debug, Default)]
 struct Busy(Mutex<Option<Instant>>);
 
@@ -87,23 +86,23 @@ impl Busy {
 }
 
 impl WriterHandle {
-    /// Under which origin this process writes, once it has written.
+    /// The origin of this process, once it has written.
     pub fn own_origin(&self) -> Option<OriginId> {
         self.own.get().copied()
     }
 
-    /// Requests that wait.
+    /// The number of requests in the queue.
     pub fn queued(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    /// Whether one commit has been going on for more than 1 s.
+    /// Whether the commit in progress has taken more than 1 s.
     pub fn is_stalled(&self) -> bool {
         self.busy.since().is_some_and(|since| since.elapsed() > STALL)
     }
 
-    /// Takes the verdict on this node's clock: while a majority of the nodes agrees on another time, users write nothing
-    /// here, or it would date what others write after it.
+    /// Sets the verdict on this node's clock. While a majority of the nodes agrees on another time, users cannot write
+    /// here: later messages of others would be dated by the wrong clock.
     pub fn set_clock(&self, verdict: ClockVerdict) {
         let outside_ms = if let ClockVerdict::Outside(ms) = verdict { ms } else { 0 };
         self.clock_outside_ms.store(outside_ms, Ordering::Relaxed);
@@ -123,31 +122,32 @@ impl WriterHandle {
         Err(Refusal::new(ErrorCode::Unavailable, detail))
     }
 
-    /// Ends the writer once all that was handed over before is durable.
+    /// Ends the writer once all earlier requests are durable.
     pub async fn end(&self) {
         let _ = self.queue.send(Request::End).await;
     }
 
-    /// Hands over a post without waiting.
+    /// Queues a post without waiting.
     pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         self.enqueue_user(Request::Post { post, outcomes })
     }
 
-    /// Commits one thing and waits until it is durable here.
+    /// Commits an operation and waits until it is durable here.
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         self.enqueue_user(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another one"))
     }
 
-    /// As [`WriterHandle::commit`], for what may use the room that is kept for replication, erasure and revocation.
+    /// Works as [`WriterHandle::commit`], for erasure and revocation: they may use the disk space that is reserved for
+    /// replication.
     pub async fn commit_reserved(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         if !self.space.admits_peers() {
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another one"))
     }
 
     fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {
@@ -159,21 +159,22 @@ impl WriterHandle {
     fn enqueue(&self, request: Request) -> Result<(), Refusal> {
         self.queue.try_send(request).map_err(|_| {
             self.refused.inc();
-            Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")
+            Refusal::new(ErrorCode::Overloaded, "the node has too many writes waiting; try again in a second")
         })
     }
 
-    /// Without waiting; says whether there was room for it, in the queue and on disk.
+    /// Queues a request without waiting; returns whether the queue and the disk had room.
     fn enqueue_internal(&self, request: Request) -> bool {
         self.space.admits_peers() && self.queue.try_send(request).is_ok()
     }
 
-    /// Hands over something that nobody waits for; says whether there was room for it, in the queue and on disk.
+    /// Queues an operation that nobody waits for; returns whether the queue and the disk had room.
     pub fn try_op(&self, op: Op) -> bool {
         self.enqueue_internal(Request::Op { op, done: oneshot::channel().0 })
     }
 
-    /// Commits one thing that no user asked for and waits until it is durable here; nothing if there was no room for it.
+    /// Commits an operation of the node itself and waits until it is durable here; `None` if the queue or the disk had
+    /// no room.
     pub async fn commit_internal(&self, op: Op) -> Option<OpResult> {
         let (done, result) = oneshot::channel();
         if !self.enqueue_internal(Request::Op { op, done }) {
@@ -182,13 +183,13 @@ impl WriterHandle {
         result.await.ok()
     }
 
-    /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
+    /// Queues events of other nodes without waiting; returns whether the queue and the disk had room.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
         self.enqueue_internal(Request::Apply(events))
     }
 }
 
-/// A writer that is to be started once the driver is there.
+/// A writer that has not started.
 pub struct Writer {
     committer: Committer,
     queue: mpsc::Receiver<Request>,
@@ -199,7 +200,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Makes the writer, and the handle with which it is reached.
+    /// Makes the writer and its handle.
     pub fn new(
         committer: Committer,
         durability: DurabilityConfig,
@@ -259,11 +260,11 @@ impl Writer {
         }
     }
 
-    /// The batch is durable: sessions first, then those who wait here, then peers.
+    /// Passes a durable batch on: to sessions first, then to callers here, then to peers.
     async fn pass_on(&self, mut commit: Commit, replies: Vec<Reply>, listener: &mut impl CommitListener) {
         if let Some(own) = &commit.own {
             self.metrics.events.inc_by(own.events.len() as u64);
-            // Before the commit point: a cursor must know which entry is its own.
+            // Before the commit point: a cursor must know its own node's entry.
             self.own.get_or_init(|| own.origin);
         }
         if commit.has_events() {
@@ -311,14 +312,14 @@ impl Writer {
     }
 }
 
-/// Who is to be told of a request's result.
+/// The receiver of a request's result.
 enum Reply {
     Post { id: MessageId, outcomes: mpsc::UnboundedSender<PostOutcome> },
     Op(oneshot::Sender<OpResult>),
     None,
 }
 
-/// What to commit and whom to tell; `None` if the writer is to end.
+/// Splits a request into operation and receiver; `None` if the writer has to end.
 fn split(request: Request) -> Option<(Op, Reply)> {
     Some(match request {
         Request::Post { post, outcomes } => {
