@@ -14,14 +14,23 @@ use crate::{
 
 /// The writer's [`CommitListener`].
 pub struct FanOut {
-    /// The lanes of the sessions on this node.
-    pub lanes: Arc<Lanes>,
-    /// The store of the commits.
-    pub store: Arc<Store>,
-    /// Guests who are present.
-    pub presence: Arc<PresenceMap>,
-    /// Replication to peers.
-    pub driver: DriverHandle,
+    lanes: Arc<Lanes>,
+    store: Arc<Store>,
+    presence: Arc<PresenceMap>,
+    driver: DriverHandle,
+}
+
+impl FanOut {
+    /// Makes the listener for the lanes, presence and peers of one node.
+    pub fn new(
+        lanes: &Arc<Lanes>,
+        store: &Arc<Store>,
+        presence: &Arc<PresenceMap>,
+        driver: &DriverHandle,
+    ) -> Self {
+        let (lanes, store) = (Arc::clone(lanes), Arc::clone(store));
+        Self { lanes, store, presence: Arc::clone(presence), driver: driver.clone() }
+    }
 }
 
 impl CommitListener for FanOut {

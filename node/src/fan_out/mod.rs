@@ -33,9 +33,9 @@ use crate::{
 
 /// After guests were renamed, this many of a room's newest messages are searched for theirs, which are sent again: more
 /// than the first page shows.
-const SHOWN_AGAIN_MESSAGES: usize = 200;
+const RESENT_MESSAGES: usize = 200;
 /// The most bytes of frames that are sent again in a room: a part of its lane's capacity.
-const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
+const RESENT_BYTES: usize = 256 * 1024;
 
 /// The most acquaintances that are notified of a changed profile, since the writer waits; the others see it at their
 /// next look.
@@ -44,19 +44,19 @@ const ACQUAINTANCES_MAX: usize = 2_000;
 /// Pushes a commit's frames. Call it after [`Lanes::begin`] and before the commit point is published.
 pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, notified) = (HashMap::new(), BTreeSet::new());
-    let mut announcement = Announcement { lanes, store, number: commit.number, frames, notified };
+    let mut commit_frames = CommitFrames { lanes, store, number: commit.number, frames, notified };
     for (room, message) in &commit.listed {
-        announcement.push(*room, |number| quick_frame(number, *room, message));
+        commit_frames.push(*room, |number| quick_frame(number, *room, message));
     }
     if !commit.renamed.is_empty() {
-        announcement.show_again(&commit.renamed);
+        commit_frames.resend_renamed(&commit.renamed);
     }
-    if let Err(error) = store.guarded(|_| announcement.changes(&commit.changes)) {
+    if let Err(error) = store.guarded(|_| commit_frames.changes(&commit.changes)) {
         tracing::error!(%error, "cannot read a commit: sessions on this node do not receive it");
     }
     // Users first: a session that sees a room's frame then knows whether its user is still a member.
     let is_user = |(key, _): &(LaneKey, _)| matches!(key, LaneKey::User(_));
-    let (users, rooms): (Vec<_>, Vec<_>) = announcement.frames.into_iter().partition(is_user);
+    let (users, rooms): (Vec<_>, Vec<_>) = commit_frames.frames.into_iter().partition(is_user);
     for (lane, frames) in users.into_iter().chain(rooms).filter_map(|(_, pushed)| pushed) {
         lane.push(frames);
     }
@@ -66,7 +66,7 @@ pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
 type Pushed = (Arc<Lane>, Vec<Frame>);
 
 /// The frames of a commit, by lane. Each lane is looked up once; `None` if it has no session here.
-struct Announcement<'a> {
+struct CommitFrames<'a> {
     lanes: &'a Lanes,
     store: &'a Store,
     number: u64,
@@ -75,7 +75,7 @@ struct Announcement<'a> {
     notified: BTreeSet<(RoomId, UserId)>,
 }
 
-impl Announcement<'_> {
+impl CommitFrames<'_> {
     fn lane(&mut self, key: impl Into<LaneKey>) -> Option<&mut Vec<Frame>> {
         let key = key.into();
         let lane = || Some((self.lanes.get(key)?, Vec::new()));
@@ -100,12 +100,12 @@ impl Announcement<'_> {
 
     /// Sends the newest messages of renamed guests again; clients replace them by id. Older messages show the new name
     /// once they are loaded again.
-    fn show_again(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
+    fn resend_renamed(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
         let (store, number) = (self.store, self.number);
         let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
         for room in rooms {
             let Some(lane) = self.lane(room) else { continue };
-            let page = match store.guarded(|store| store.page(room, None, SHOWN_AGAIN_MESSAGES, None)) {
+            let page = match store.guarded(|store| store.page(room, None, RESENT_MESSAGES, None)) {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(%error, "cannot read the messages of renamed guests");
@@ -118,7 +118,7 @@ impl Announcement<'_> {
                 page.messages.iter().filter(is_renamed).map(|message| quick_frame(number, room, message));
             lane.extend(frames.take_while(|frame| {
                 bytes += frame.text.len();
-                bytes <= SHOWN_AGAIN_BYTES
+                bytes <= RESENT_BYTES
             }));
         }
     }
@@ -160,7 +160,7 @@ impl Announcement<'_> {
         }
     }
 
-    fn push_of(&mut self, key: impl Into<LaneKey>, from: Option<UserId>, hlc: Hlc, frame: &LiveFrame<'_>) {
+    fn push_frame(&mut self, key: impl Into<LaneKey>, from: Option<UserId>, hlc: Hlc, frame: &LiveFrame<'_>) {
         self.push(key, |number| Frame { from, ..Frame::new(number, hlc, frame.to_json()) });
     }
 
@@ -173,7 +173,7 @@ impl Announcement<'_> {
         if self.lane(room).is_some() {
             let object = render::message_object(reader, room, message)?;
             let frame = LiveFrame::Message { message: &object };
-            self.push_of(room, message.posted.sender.user(), message.pos.hlc, &frame);
+            self.push_frame(room, message.posted.sender.user(), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Announcement<'_> {
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
             let frame = LiveFrame::MessageUpdated { message: &object };
-            self.push_of(room, user_of(key.sender), message.pos.hlc, &frame);
+            self.push_frame(room, user_of(key.sender), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl Announcement<'_> {
         {
             let id = reader.listed_id(key)?.to_string();
             let frame = LiveFrame::MessageDeleted { room_id: room.to_string(), id };
-            self.push_of(room, user_of(key.sender), state.pos().hlc, &frame);
+            self.push_frame(room, user_of(key.sender), state.pos().hlc, &frame);
         }
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Announcement<'_> {
             let message_id = message.listed_id.to_string();
             let (room_id, user_id) = (room.to_string(), user.to_string());
             let frame = LiveFrame::Read { room_id, user_id, message_id };
-            self.push_of(lane, Some(user), message.pos.hlc, &frame);
+            self.push_frame(lane, Some(user), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Announcement<'_> {
         let object = render::room_object(reader, room, user)?;
         // Invitations and bans don't show in the list of rooms.
         if let Some(room) = object.filter(|room| room.role.is_some() || change == RoomChange::Removed) {
-            self.push_of(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
+            self.push_frame(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
         }
         self.invalidate(user);
         Ok(())
@@ -265,7 +265,7 @@ impl Announcement<'_> {
     ) -> Result<(), StoreError> {
         if self.lane(user).is_some() {
             let contact = render::contact(records, user, other)?;
-            self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
+            self.push_frame(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
             self.invalidate(user);
         }
         // The other must not see a stranger's block, but their sessions must apply it: it hides presence from both.

@@ -137,12 +137,7 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let fan_out = FanOut {
-            lanes: Arc::clone(&lanes),
-            store: Arc::clone(&store),
-            presence: Arc::clone(&presence),
-            driver: driver.clone(),
-        };
+        let fan_out = FanOut::new(&lanes, &store, &presence, &driver);
         let writer_thread = writer_start.start(Arc::clone(&machine), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));

@@ -84,7 +84,7 @@ pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Res
 /// Checks whether a user may join a public room; returns whether they are a member already.
 pub fn check_join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, Denied> {
     known_room(records, room, user)?;
-    let membership = records.standing_in(room, user)?.map(|member| member.membership);
+    let membership = records.membership_of(room, user)?.map(|member| member.membership);
     match membership {
         Some(Membership::Banned) => Err(forbidden("you are banned from this room")),
         Some(Membership::Member(_)) => Ok(true),

@@ -18,7 +18,7 @@ use starling_protocol::{
 use super::{
     Change, Decide, Decision, PostCheck, Store, StoreError,
     apply::{Listed, Tables},
-    digests::Parts,
+    digests::ShardDigests,
 };
 
 /// An operation of a commit.
@@ -128,11 +128,11 @@ pub struct Committer {
     own: Option<OriginId>,
     vector: Arc<VersionVector>,
     number: u64,
-    parts: Parts,
+    shards: ShardDigests,
 }
 
-/// The results of a transaction so far.
-struct Gathered {
+/// The outcome of a transaction so far.
+struct BatchOutcome {
     results: Vec<OpResult>,
     vector: VersionVector,
     own: Option<OwnEvents>,
@@ -144,10 +144,10 @@ struct Gathered {
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
-/// An open transaction and its results so far.
+/// An open transaction and its outcome so far.
 struct Batch<'txn> {
     tables: Tables<'txn>,
-    gathered: Gathered,
+    outcome: BatchOutcome,
 }
 
 impl Committer {
@@ -160,13 +160,13 @@ impl Committer {
         let greatest = store.greatest(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        let parts = store.parts()?;
-        Ok(Self { store, node, clock, own: None, vector, number: 0, parts })
+        let shards = store.shard_digests()?;
+        Ok(Self { store, node, clock, own: None, vector, number: 0, shards })
     }
 
     /// The digests of all shards that are not empty.
     pub fn digests(&self) -> Vec<(u8, ScopeDigest)> {
-        self.parts.all()
+        self.shards.all()
     }
 
     /// The store that receives the commits.
@@ -200,8 +200,8 @@ impl Committer {
         let mut transaction = store.db.begin_write()?;
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
-        let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered {
+        let outcome = self.apply_all(&transaction, own, now_ms, ops)?;
+        let BatchOutcome {
             results,
             vector,
             own: own_events,
@@ -211,11 +211,11 @@ impl Committer {
             changes,
             digests,
             renamed,
-        } = gathered;
+        } = outcome;
         let mut changed = Vec::new();
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
-            changed = self.parts.add(digests);
+            changed = self.shards.add(digests);
             self.number += 1;
             self.vector = Arc::new(vector);
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
@@ -238,16 +238,16 @@ impl Committer {
     }
 
     /// Applies the operations within the transaction.
-    fn gather(
+    fn apply_all(
         &mut self,
         transaction: &WriteTransaction,
         own: OriginId,
         now_ms: u64,
         ops: &[Op],
-    ) -> Result<Gathered, StoreError> {
+    ) -> Result<BatchOutcome, StoreError> {
         let mut batch = Batch {
             tables: Tables::open(transaction)?,
-            gathered: Gathered {
+            outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
                 own: None,
@@ -261,18 +261,18 @@ impl Committer {
         };
         for op in ops {
             let result = batch.op(own, &mut self.clock, now_ms, op)?;
-            batch.gathered.results.push(result);
+            batch.outcome.results.push(result);
         }
-        batch.gathered.digests = batch.tables.flush()?;
-        batch.gathered.changes = std::mem::take(&mut batch.tables.changes);
-        batch.gathered.renamed.clone_from(batch.tables.names.renamed());
-        if !batch.gathered.renamed.is_empty() {
+        batch.outcome.digests = batch.tables.flush()?;
+        batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
+        batch.outcome.renamed.clone_from(batch.tables.names.renamed());
+        if !batch.outcome.renamed.is_empty() {
             // A later event of the batch may have renamed the sender of an earlier one.
-            for (room, message) in &mut batch.gathered.listed {
+            for (room, message) in &mut batch.outcome.listed {
                 message.shown = batch.tables.shown(*room, &message.posted.sender)?;
             }
         }
-        Ok(batch.gathered)
+        Ok(batch.outcome)
     }
 }
 
@@ -294,7 +294,7 @@ impl Batch<'_> {
             },
             Op::Erase => {
                 let more = self.tables.erase_some()?;
-                self.gathered.erased = true;
+                self.outcome.erased = true;
                 Ok(OpResult::Erased { more })
             }
             Op::ShareName { room, shared, min_hlc } => {
@@ -305,10 +305,10 @@ impl Batch<'_> {
             Op::Received(events) => {
                 for event in events {
                     // Skip duplicates and events behind a gap: the pull brings the missing ones.
-                    if event.seq == self.gathered.vector.get(event.origin) + 1 && event.origin != own {
+                    if event.seq == self.outcome.vector.get(event.origin) + 1 && event.origin != own {
                         clock.observe(event.hlc, now_ms);
-                        self.take(event)?;
-                        self.gathered.received.insert(event.origin, event.seq);
+                        self.apply(event)?;
+                        self.outcome.received.insert(event.origin, event.seq);
                     }
                 }
                 Ok(OpResult::Received)
@@ -348,7 +348,7 @@ impl Batch<'_> {
         now_ms: u64,
         drafts: Vec<EventDraft>,
     ) -> Result<OpResult, StoreError> {
-        let first = self.gathered.vector.get(own) + 1;
+        let first = self.outcome.vector.get(own) + 1;
         let stamped =
             |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
         let events: Vec<_> = (first..).zip(drafts).map(stamped).collect();
@@ -356,19 +356,19 @@ impl Batch<'_> {
             return Ok(OpResult::Refused(too_long()));
         }
         for event in &events {
-            self.take(event)?;
+            self.apply(event)?;
             let own_events =
-                self.gathered.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
+                self.outcome.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
             own_events.events.push(event.encoded().clone());
         }
         Ok(events.last().map_or(OpResult::Nothing, |last| OpResult::Done(last.pos())))
     }
 
-    fn take(&mut self, event: &Event) -> Result<(), StoreError> {
+    fn apply(&mut self, event: &Event) -> Result<(), StoreError> {
         let kept = self.tables.kept(event)?;
         self.tables.append(&kept)?;
-        self.gathered.listed.extend(self.tables.apply(&kept)?);
-        self.gathered.vector.advance(event.origin, event.seq);
+        self.outcome.listed.extend(self.tables.apply(&kept)?);
+        self.outcome.vector.advance(event.origin, event.seq);
         Ok(())
     }
 }

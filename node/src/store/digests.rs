@@ -65,11 +65,11 @@ impl DigestBook {
         &mut self,
         table: &mut Table<'_, &'static [u8], &'static [u8; 32]>,
     ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
-        let mut parts: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
+        let mut shards: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
         for (scope, change) in std::mem::take(&mut self.0) {
-            let part = part_of(&scope);
-            parts.entry(part).or_default().add(change);
-            let key = tables::digest_key(part, &scope);
+            let shard = part_of(&scope);
+            shards.entry(shard).or_default().add(change);
+            let key = tables::digest_key(shard, &scope);
             let mut digest =
                 table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
             digest.add(change);
@@ -80,22 +80,22 @@ impl DigestBook {
                 table.insert(&key[..], &digest.to_bytes())?;
             }
         }
-        Ok(parts)
+        Ok(shards)
     }
 }
 
 /// The digests of the shards of all scopes, in memory.
 #[derive(Clone, Debug)]
-pub struct Parts(Box<[ScopeDigest; SHARDS]>);
+pub struct ShardDigests(Box<[ScopeDigest; SHARDS]>);
 
-impl Parts {
+impl ShardDigests {
     /// Adds the changes of a transaction; returns the new digests of the changed shards.
     pub fn add(&mut self, changes: BTreeMap<u8, ScopeDigest>) -> Vec<(u8, ScopeDigest)> {
-        let parts = &mut self.0;
-        let add = |(part, change)| {
-            let digest = &mut parts[usize::from(part)];
+        let shards = &mut self.0;
+        let add = |(shard, change)| {
+            let digest = &mut shards[usize::from(shard)];
             digest.add(change);
-            (part, *digest)
+            (shard, *digest)
         };
         changes.into_iter().map(add).collect()
     }
@@ -144,11 +144,11 @@ impl Store {
     }
 
     /// Reads the digests of the scopes of a shard, at most `most` of them.
-    pub fn scopes_of(&self, part: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
+    pub fn scopes_of(&self, shard: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
-        let rows = table.range::<&[u8]>(&[part][..]..)?;
+        let rows = table.range::<&[u8]>(&[shard][..]..)?;
         let rows =
-            rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.value().first() == Some(&part)));
+            rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.value().first() == Some(&shard)));
         rows.take(most)
             .map(|row| {
                 let (key, digest) = row?;
@@ -165,15 +165,15 @@ impl Store {
     }
 
     /// Reads the digests of all shards.
-    pub(super) fn parts(&self) -> Result<Parts, StoreError> {
-        let mut parts = Box::new([ScopeDigest::default(); SHARDS]);
+    pub(super) fn shard_digests(&self) -> Result<ShardDigests, StoreError> {
+        let mut shards = Box::new([ScopeDigest::default(); SHARDS]);
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
         for row in table.iter()? {
             let (key, digest) = row?;
-            let part = key.value().first().copied().unwrap_or_default();
-            parts[usize::from(part)].add(ScopeDigest::from_bytes(digest.value()));
+            let shard = key.value().first().copied().unwrap_or_default();
+            shards[usize::from(shard)].add(ScopeDigest::from_bytes(digest.value()));
         }
-        Ok(Parts(parts))
+        Ok(ShardDigests(shards))
     }
 
     /// Derives the digest of the views of each scope from their rows, which [`DigestBook`] followed one by one.

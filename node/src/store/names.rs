@@ -47,7 +47,7 @@ where
     R: ReadableTable<&'static [u8; 34], &'static [u8]>,
 {
     /// Reads a guest's claim to a name; `None` if they never claimed it.
-    pub fn standing(
+    pub fn name_claim(
         &self,
         room: RoomId,
         name: &GuestName,
@@ -64,8 +64,8 @@ where
 
     /// Returns the shown name of a guest in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
-        let standing = self.standing(room, name, guest)?;
-        Ok(guest_name::shown(name, guest, standing.is_none_or(|standing| standing.run.holder == guest)))
+        let claim = self.name_claim(room, name, guest)?;
+        Ok(guest_name::shown(name, guest, claim.is_none_or(|claim| claim.run.holder == guest)))
     }
 
     /// Returns the overlap groups of a name that start at `end` or earlier, the latest first.

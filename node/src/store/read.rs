@@ -103,13 +103,13 @@ impl Store {
     }
 
     /// Reads a guest's claim to a name, if they ever claimed it.
-    pub fn standing(
+    pub fn name_claim(
         &self,
         room: RoomId,
         name: &GuestName,
         guest: GuestId,
     ) -> Result<Option<NameClaim>, StoreError> {
-        NamesReader::read(&self.db.begin_read()?)?.standing(room, name, guest)
+        NamesReader::read(&self.db.begin_read()?)?.name_claim(room, name, guest)
     }
 
     /// Reads encoded events of an origin from `from` to `to`, as many as fit a chunk.

@@ -60,7 +60,7 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// Returns the rows whose keys begin with `prefix`, from `from` on, which begins with it, too.
+/// Returns the rows whose keys begin with `prefix`, from `from` on; `from` begins with the prefix, too.
 fn scan_rows<'a, T: Rows>(
     rows: &'a T,
     prefix: &[u8],

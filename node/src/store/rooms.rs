@@ -28,7 +28,7 @@ impl<T: Rows> Records<T> {
     }
 
     /// Reads a user's membership of a room; `None` if no event names them there.
-    pub fn standing_in(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
+    pub fn membership_of(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
         Ok(self.member_register(room, user)?.map(|register| register.value))
     }
 
@@ -45,7 +45,7 @@ impl<T: Rows> Records<T> {
     /// not banned owns the room.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
         let Some(state) = self.member_room(room)? else { return Ok(None) };
-        let Some(role) = self.standing_in(room, user)?.and_then(|member| member.role()) else {
+        let Some(role) = self.membership_of(room, user)?.and_then(|member| member.role()) else {
             return Ok(None);
         };
         // A direct room has no owner, and its two members stay.

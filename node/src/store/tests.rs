@@ -312,8 +312,8 @@ fn a_commit_lists_the_guests_that_it_renames() {
     let commit = committer.commit(3_000, 1, &[foreign(2, after, says(2, 7))]).unwrap();
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);
-    let standing = store.standing(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
-    assert_eq!(standing.run.holder, GuestId([2; 16]), "names compare case-folded");
+    let claim = store.name_claim(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
+    assert_eq!(claim.run.holder, GuestId([2; 16]), "names compare case-folded");
 }
 
 #[test]
