@@ -34,7 +34,7 @@ const LOST_AND_FOUND: &str = "lost+found";
 #[derive(Debug, Error)]
 pub enum DataDirError {
     /// The directory or a file in it cannot be used.
-    #[error("cannot use the data directory {0}: {1}; {advice}", advice = what_to_do(.1))]
+    #[error("cannot use the data directory {0}: {1}; {advice}", advice = io_advice(.1))]
     Io(PathBuf, #[source] io::Error),
     /// The path is no directory.
     #[error("{0} is not a directory; give another --data-dir")]
@@ -53,7 +53,7 @@ pub enum DataDirError {
 }
 
 /// Returns advice on a file or directory that cannot be used, for the end of an error line.
-pub fn what_to_do(error: &io::Error) -> &'static str {
+pub fn io_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "this user may not use it: give it to the user that runs Starling (chown), or run Starling as its owner"

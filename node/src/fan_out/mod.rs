@@ -188,7 +188,7 @@ impl CommitFrames<'_> {
             return Ok(());
         }
         // A message that isn't here yet, or is erased, needs no frame.
-        let listed = reader.of(key)?.filter(|(listed_in, _)| *listed_in == room);
+        let listed = reader.message(key)?.filter(|(listed_in, _)| *listed_in == room);
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
             let frame = LiveFrame::MessageUpdated { message: &object };

@@ -93,17 +93,17 @@ impl Drop for GuardedDatabase {
 
 impl StoreError {
     /// Converts the error of opening a file.
-    pub(super) fn of_open(error: DatabaseError) -> Self {
+    pub(super) fn from_open(error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen => Self::InUse,
             DatabaseError::UpgradeRequired(format) => Self::OtherFormat(format),
-            DatabaseError::Storage(StorageError::Io(error)) => Self::of_io(error),
+            DatabaseError::Storage(StorageError::Io(error)) => Self::from_io(error),
             error => Self::Open(error.to_string()),
         }
     }
 
     /// Converts the error of reading or writing a file.
-    pub(super) fn of_io(error: io::Error) -> Self {
+    pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
             // redb's errors for a file that is no database, or a truncated one.
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
@@ -138,7 +138,7 @@ impl Store {
         {
             let first = self.damage.set(error.to_string()).is_ok();
             if first {
-                tracing::error!(%error, "cannot read the store: this node is not ready until it is restarted with a sound one");
+                tracing::error!(%error, "the store is damaged: this node is not ready until it is restarted with a sound one");
             }
         }
         done

@@ -19,7 +19,7 @@ use crate::store::apply::parse;
 pub struct DigestBook(BTreeMap<Scope, ScopeDigest>);
 
 impl DigestBook {
-    fn of(&mut self, scope: &Scope) -> &mut ScopeDigest {
+    fn digest_of(&mut self, scope: &Scope) -> &mut ScopeDigest {
         if !self.0.contains_key(scope) {
             self.0.insert(scope.clone(), ScopeDigest::default());
         }
@@ -36,10 +36,10 @@ impl DigestBook {
             return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
         }
         for scope in touched {
-            self.of(scope).applied.add(digest);
+            self.digest_of(scope).applied.add(digest);
         }
         if !touched.contains(&event.scope) {
-            self.of(&event.scope).applied.add(digest);
+            self.digest_of(&event.scope).applied.add(digest);
         }
     }
 
@@ -47,17 +47,17 @@ impl DigestBook {
     pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
         let key = tables::log_key(pos.origin, pos.seq);
         let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
-        self.of(scope).applied.remove(digest);
+        self.digest_of(scope).applied.remove(digest);
     }
 
     /// Adds a row of a view.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.add(Digest::of(table, key, value));
+        self.digest_of(scope).views.add(Digest::of(table, key, value));
     }
 
     /// Removes a row of a view.
     pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.remove(Digest::of(table, key, value));
+        self.digest_of(scope).views.remove(Digest::of(table, key, value));
     }
 
     /// Writes the changes; returns the value that they add to each shard.

@@ -105,7 +105,7 @@ impl MessagesReader {
     }
 
     /// Reads a message and its room.
-    pub fn of(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
+    pub fn message(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         let Some(state) = self.state(key)? else { return Ok(None) };
         Ok(self.at(state.pos())?.map(|message| (state.room, message)))
     }
@@ -113,7 +113,7 @@ impl MessagesReader {
     /// Reads the message that is listed under an id, and its room.
     pub fn listed_as(&mut self, id: MessageId) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         match key_of(&self.ids, &self.records, id)? {
-            Some(key) => self.of(key),
+            Some(key) => self.message(key),
             None => Ok(None),
         }
     }

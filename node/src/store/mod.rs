@@ -35,7 +35,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageErr
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
-use crate::data_dir::what_to_do;
+use crate::data_dir::io_advice;
 
 use self::damage::GuardedDatabase;
 pub use self::{
@@ -74,7 +74,7 @@ pub enum StoreError {
     #[error("it is damaged ({0})")]
     Damaged(String),
     /// The file cannot be opened, read or written.
-    #[error("{0}; {advice}", advice = what_to_do(.0))]
+    #[error("{0}; {advice}", advice = io_advice(.0))]
     Io(io::Error),
     /// Written by another version of redb.
     #[error("its file format is version {0}, which this Starling does not read; run the one that wrote it")]
@@ -145,12 +145,14 @@ impl Store {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.len() > 0 => {}
                 Ok(_) => {
-                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?;
+                    fs::remove_file(path)
+                        .and_then(|()| Self::make_file(path))
+                        .map_err(StoreError::from_io)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Self::make_file(path).map_err(StoreError::of_io)?;
+                    Self::make_file(path).map_err(StoreError::from_io)?;
                 }
-                Err(error) => return Err(StoreError::of_io(error)),
+                Err(error) => return Err(StoreError::from_io(error)),
             }
             let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
             Self::opened(database, Some(path.to_owned()))
@@ -182,7 +184,7 @@ impl Store {
     }
 
     fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {
-        let db = GuardedDatabase::new(db.map_err(StoreError::of_open)?);
+        let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
         migrations::migrate(&db)?;
         let store = Self { db, file, damage: OnceLock::new() };
         store.resume_rebuild()?;
@@ -191,7 +193,7 @@ impl Store {
 
     /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
     pub fn remove(self) -> Result<(), StoreError> {
-        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::of_io)
+        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::from_io)
     }
 
     /// Reads the views of users and their rooms in one snapshot. Never hold it across an await: the store keeps all pages

@@ -229,8 +229,8 @@ impl<T: Rows> Records<T> {
                 let (key, (user, withdrawn)) = row?;
                 let claim = Pos::from_bytes(id_of(&key)?);
                 // A user who chose another name later is found under that one.
-                let is_his = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
-                if is_his && self.user(user)?.is_some() {
+                let is_current = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
+                if is_current && self.user(user)?.is_some() {
                     found.push(user);
                 }
                 if found.len() >= most {

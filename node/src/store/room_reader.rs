@@ -178,7 +178,7 @@ impl RoomReader {
         Ok(())
     }
 
-    /// Counts a listed message unless it is exempt.
+    /// Counts a listed message, unless it is the reader's own, deleted, or from a blocked user.
     fn count(&self, count: &mut Count, room: RoomId, place: Pos) -> Result<(), StoreError> {
         let Count { unread, reader, passed_over, looks } = count;
         if *looks == 0 {

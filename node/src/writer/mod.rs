@@ -223,12 +223,12 @@ impl Writer {
     }
 
     /// Runs on a thread of its own until all handles are gone. The listener receives each commit.
-    pub fn start(self, machine: Arc<dyn Environment>, listener: impl CommitListener) -> JoinHandle<()> {
-        Arc::clone(&machine).spawn_thread("writer", Box::pin(self.run(machine, listener)))
+    pub fn start(self, environment: Arc<dyn Environment>, listener: impl CommitListener) -> JoinHandle<()> {
+        Arc::clone(&environment).spawn_thread("writer", Box::pin(self.run(environment, listener)))
     }
 
-    async fn run(mut self, machine: Arc<dyn Environment>, mut listener: impl CommitListener) {
-        let _without_it = EndsProcess("writer");
+    async fn run(mut self, environment: Arc<dyn Environment>, mut listener: impl CommitListener) {
+        let _ends_process = EndsProcess("writer");
         let mut ending = false;
         while !ending && let Some(first) = self.queue.recv().await {
             let mut batch = Vec::new();
@@ -246,10 +246,10 @@ impl Writer {
             let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             self.busy.set(Some(begun));
-            let commit = match self.committer.commit(machine.now_ms(), machine.random_u64(), &ops) {
+            let commit = match self.committer.commit(environment.now_ms(), environment.random_u64(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {
-                    tracing::error!(%error, "cannot write to the store: ending before anything is lost");
+                    tracing::error!(%error, "cannot write to the store: the process ends, so that nothing acked is lost");
                     std::process::exit(1);
                 }
             };

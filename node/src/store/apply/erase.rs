@@ -65,13 +65,13 @@ impl Tables<'_> {
         let rows = self.records.scan_index(&views::named_prefix(room), &[])?;
         let named: Vec<_> = rows.map(|row| Ok(row?.0)).collect::<Result<_, StoreError>>()?;
         for (pos, user) in named.iter().filter_map(|key| views::parse_named(key)) {
-            self.unname(room, pos, user)?;
+            self.remove_mention(room, pos, user)?;
         }
         Ok(())
     }
 
     /// Removes the mentions of an event that became a stub.
-    fn unname(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
+    fn remove_mention(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
         self.records.remove_index(&views::named_index(room, pos, user))?;
         let scope = Scope::user(user);
         self.records.remove::<Mention>(&mut self.book, &scope, &views::mention_key(room, Some(pos)))?;
@@ -124,7 +124,7 @@ impl Tables<'_> {
             let gone = event.body.touches().into_iter().filter(|touched| !stays.contains(touched));
             if let Some(room) = scope.as_room() {
                 let users: Vec<_> = gone.filter_map(|touched| touched.as_user()).collect();
-                users.into_iter().try_for_each(|user| self.unname(room, event.pos(), user))?;
+                users.into_iter().try_for_each(|user| self.remove_mention(room, event.pos(), user))?;
             }
         }
         Ok(())
