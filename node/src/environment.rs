@@ -1,6 +1,8 @@
 //! What a node takes from the machine that it runs on: the wall clock, chance, threads that may block, names and the
 //! network. Everything else it takes from `tokio`. Whole nodes run in tests on a machine of virtual time and chance.
 
+mod udp;
+
 use std::{
     fmt::Debug,
     io,
@@ -18,8 +20,6 @@ use tokio::{
     sync::oneshot,
     task::{JoinHandle, spawn_blocking},
 };
-
-use crate::cluster;
 
 /// A nice value: a tenth of the share of a thread at 0, so that work goes on when others want every core too.
 const LOW_PRIORITY: i32 = 10;
@@ -124,7 +124,7 @@ impl Environment for ThisMachine {
     }
 
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(cluster::bind(listen)?)
+        TokioRuntime.wrap_udp_socket(udp::bind(listen)?)
     }
 
     fn source_address(&self, to: SocketAddr) -> Option<IpAddr> {

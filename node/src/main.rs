@@ -21,7 +21,7 @@ use starling_node::{
     node::{Node, StartError},
     open_files,
     stop_signals::StopSignals,
-    verify,
+    verify_command,
 };
 
 /// Exit code of a command that failed: wrong flags (clap's own code), wrong secret, busy port …
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let result = match command {
         None => run(serve).map_err(Failure::from),
         Some(Command::Serve(serve)) => run(*serve).map_err(Failure::from),
-        Some(Command::Verify(flags)) => verify::run(&flags).map_err(Failure::from),
+        Some(Command::Verify(flags)) => verify_command::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
         Some(Command::Cluster(ClusterCommand::Secret { out })) => new_secret(out.as_deref()),

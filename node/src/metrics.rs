@@ -12,22 +12,18 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::metrics::WebMetrics;
 
-use crate::{
-    cluster::{Links, LinksMetrics, Report},
-    disk_space::DiskSpace,
-};
+use crate::disk_space::DiskSpace;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PeerLabel {
-    peer: String,
+pub(crate) struct PeerLabel {
+    pub(crate) peer: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OriginLabel {
-    origin: String,
+pub(crate) struct OriginLabel {
+    pub(crate) origin: String,
 }
 
 /// What the writer counts.
@@ -57,25 +53,32 @@ impl Default for StoreMetrics {
     }
 }
 
+/// What is counted of links.
+#[derive(Clone, Debug, Default)]
+pub struct LinksMetrics {
+    /// Links closed because the peer broke the protocol.
+    pub broken: Counter,
+    /// Handshakes refused, here or there: another secret, or no Starling node.
+    pub refused: Counter,
+    /// Connections that were asked to prove their address, because many were opened at once.
+    pub retries: Counter,
+}
+
 /// What is measured of replication.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterMetrics {
-    peer_lag: Family<PeerLabel, Gauge>,
-    peer_in_sync: Family<PeerLabel, Gauge>,
-    origin_lag: Family<OriginLabel, Gauge>,
-    parts_equal: Family<PeerLabel, Gauge>,
-    parts_diverged: Family<PeerLabel, Gauge>,
-    clock_ahead_ms: Gauge,
-    waiting: Gauge,
-    peers_known: Gauge,
-    peers_linked: Gauge,
-    peer_linked: Family<PeerLabel, Gauge>,
-    pairs_unlinked: Gauge,
-    join_failing: Gauge,
-}
-
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+    pub(crate) peer_lag: Family<PeerLabel, Gauge>,
+    pub(crate) peer_in_sync: Family<PeerLabel, Gauge>,
+    pub(crate) origin_lag: Family<OriginLabel, Gauge>,
+    pub(crate) parts_equal: Family<PeerLabel, Gauge>,
+    pub(crate) parts_diverged: Family<PeerLabel, Gauge>,
+    pub(crate) clock_ahead_ms: Gauge,
+    pub(crate) waiting: Gauge,
+    pub(crate) peers_known: Gauge,
+    pub(crate) peers_linked: Gauge,
+    pub(crate) peer_linked: Family<PeerLabel, Gauge>,
+    pub(crate) pairs_unlinked: Gauge,
+    pub(crate) join_failing: Gauge,
 }
 
 impl ClusterMetrics {
@@ -124,49 +127,6 @@ impl ClusterMetrics {
             "Join addresses at which no node was found for more than 5 s",
             self.join_failing.clone(),
         );
-    }
-
-    /// Measures the links as they are now.
-    pub fn measure_links(&self, links: &Links) {
-        let known = links.known();
-        let mut linked = 0;
-        for member in &known {
-            let (label, is_linked) = (PeerLabel { peer: member.node.to_string() }, links.has(member.node));
-            linked += u64::from(is_linked);
-            self.peer_linked.get_or_create(&label).set(i64::from(is_linked));
-            if !is_linked {
-                // The driver measures those that are linked; of others it says nothing.
-                self.peer_in_sync.get_or_create(&label).set(0);
-            }
-        }
-        self.peers_known.set(gauge(known.len() as u64));
-        self.peers_linked.set(gauge(linked));
-        self.pairs_unlinked.set(gauge(links.unlinked_pairs().len() as u64));
-        self.join_failing.set(gauge(links.join_problems().len() as u64));
-    }
-
-    /// Replaces what was measured before.
-    pub fn measure(&self, report: &Report) {
-        for family in [&self.peer_lag, &self.peer_in_sync, &self.parts_equal, &self.parts_diverged] {
-            family.clear();
-        }
-        for peer in &report.peers {
-            let label = PeerLabel { peer: peer.peer.to_string() };
-            self.peer_lag.get_or_create(&label).set(gauge(peer.lag));
-            self.peer_in_sync.get_or_create(&label).set(i64::from(peer.in_sync));
-            self.parts_equal.get_or_create(&label).set(gauge(peer.parts_equal as u64));
-            self.parts_diverged.get_or_create(&label).set(gauge(peer.parts_diverged as u64));
-        }
-        self.origin_lag.clear();
-        for (origin, lag) in &report.missing {
-            let label = OriginLabel { origin: origin.to_string() };
-            self.origin_lag.get_or_create(&label).set(gauge(*lag));
-        }
-        self.clock_ahead_ms.set(match report.clock {
-            ClockVerdict::Outside(ms) => ms,
-            ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0,
-        });
-        self.waiting.set(gauge(report.waiting as u64));
     }
 }
 

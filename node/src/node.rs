@@ -31,7 +31,7 @@ use crate::{
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
     environment::{Environment, ThisMachine},
-    store::{SCRUB_STEP_BYTES, Store, StoreError},
+    store::{SCRUB_STEP_BYTES, Store, StoreError, UnusableStore},
     supervisor::{SupervisedTask, Supervisor},
 };
 
@@ -55,13 +55,8 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The store in it.
-    #[error("cannot use the store {file}: {error}{advice}", advice = advice(error))]
-    Store {
-        /// Its file.
-        file: String,
-        /// What is wrong.
-        error: Box<StoreError>,
-    },
+    #[error(transparent)]
+    Store(#[from] UnusableStore),
     /// The store is gone, and nobody is there from whom it could be refilled.
     #[error(
         "the store {0} is missing or empty, although this node had one: put the file back, start a node of its cluster \
@@ -99,22 +94,10 @@ pub enum StartError {
     OtherCluster(String),
 }
 
-/// What to do about a store that cannot be read.
-fn advice(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Io(_) => "",
-        error if error.is_damage() => {
-            "; put a backup in its place, or move it away: a node of a cluster is then refilled by its peers, and any \
-             node begins with an empty store by --fresh"
-        }
-        _ => "",
-    }
-}
-
 impl StartError {
     /// The store cannot be used.
     pub fn store(file: &Path, error: StoreError) -> Self {
-        Self::Store { file: file.display().to_string(), error: Box::new(error) }
+        UnusableStore::new(file, error).into()
     }
 }
 

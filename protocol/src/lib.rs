@@ -14,6 +14,7 @@ pub mod id;
 pub mod limits;
 pub mod merge;
 pub mod pos;
+pub mod refusal;
 pub mod replica;
 pub mod settings;
 pub mod text;
@@ -28,6 +29,7 @@ pub use event::{
 pub use hlc::{Clock, Hlc};
 pub use id::{GuestId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
 pub use pos::Pos;
+pub use refusal::Refusal;
 pub use settings::Settings;
 pub use text::{DisplayName, Emoji, GuestName, MessageText, RoomName, Topic, Username};
 pub use version_vector::VersionVector;

@@ -2,7 +2,7 @@
 //! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
 
 use serde::Serialize;
-use utoipa::ToSchema;
+pub use starling_protocol::frame::live::RoomChange;
 
 use crate::objects::{Contact, Message, PresenceState, Room, User};
 
@@ -92,18 +92,6 @@ pub struct Available {
     pub user_id: String,
     /// Whether they are online.
     pub state: PresenceState,
-}
-
-/// What happened to a room, for one of its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RoomChange {
-    /// You are a member now: load its messages by pages.
-    Joined,
-    /// The room changed, or your role in it.
-    Updated,
-    /// You are no longer a member, or the room was deleted.
-    Removed,
 }
 
 impl LiveFrame<'_> {

@@ -123,12 +123,6 @@ pub struct Body<'a> {
     errors: &'a [FieldError],
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
-    }
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { refusal: Refusal { code, detail, .. }, errors } = &self;

@@ -7,6 +7,7 @@ mod server;
 mod socket_path;
 mod status;
 mod users;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 

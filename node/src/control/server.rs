@@ -19,8 +19,9 @@ use tokio::{
 
 use super::{
     Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource, UserCommands, socket_path::SocketPath,
+    verify::verify_running,
 };
-use crate::{supervisor::SupervisedTask, verify};
+use crate::supervisor::SupervisedTask;
 
 /// Questions that are answered at once, at most.
 const CONNECTIONS_MAX: usize = 8;
@@ -127,7 +128,7 @@ async fn answer(
             let (source, data_dir) = (Arc::clone(source), data_dir.to_owned());
             let check = tokio::task::spawn_blocking(move || {
                 let _alone = alone;
-                verify::running(&source, &data_dir, scopes, |text| {
+                verify_running(&source, &data_dir, scopes, |text| {
                     let _ = progress.try_send(text);
                     !progress.is_closed()
                 })

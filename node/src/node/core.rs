@@ -28,6 +28,7 @@ use crate::{
     data_dir::Identity,
     disk_space::DiskSpace,
     environment::Environment,
+    fan_out::FanOut,
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
@@ -112,8 +113,7 @@ impl Core {
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
-        let (writer_start, writer) =
-            Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
+        let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
         let (cursor_key, token_secret) = match &cluster {
             Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
@@ -137,7 +137,8 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
+        let fan_out = FanOut::new(&lanes, &store, &presence, &driver);
+        let writer_thread = writer_start.start(Arc::clone(&machine), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 

@@ -18,6 +18,7 @@ use super::{
     messages::{change, pages, post},
     render,
 };
+use crate::permissions::check_post;
 use crate::store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables};
 
 pub const ROOM: RoomId = RoomId([1; 10]);
@@ -122,7 +123,7 @@ impl Node {
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
         let prepared = post::prepare(&self.store, user, room, message).unwrap()?;
         let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
-        let op = Op::Post { room, posted: prepared.post.message, min_hlc };
+        let op = Op::Post { room, posted: prepared.post.message, min_hlc, check: check_post };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
             _ => Ok(prepared.known),

@@ -1,5 +1,5 @@
-//! The views of guest names: who claimed a name first, and which guests shared it. The rule is
-//! `protocol`'s `merge::guest_name`; this keeps its state, two rows for a guest and name at most.
+//! The views of guest names: the first claims, and the guests that shared a name. The rule is `protocol`'s
+//! `merge::guest_name`; this stores its state, at most two rows per guest and name.
 
 use std::collections::BTreeSet;
 
@@ -16,21 +16,21 @@ use super::{
     tables::{self, NAME_CLAIMS, NAME_RUNS, NameKey},
 };
 
-/// Both tables, to be written or only read.
+/// Both tables, writable or read-only.
 #[derive(Debug)]
 pub struct Names<C, R> {
     claims: C,
     runs: R,
-    /// Guests who are shown otherwise than before this transaction, with the rooms in which they are.
+    /// Guests whose shown name has changed in this transaction, with their rooms.
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
 type Claims<'txn> = Table<'txn, &'static [u8; 42], &'static [u8]>;
 type Runs<'txn> = Table<'txn, &'static [u8; 34], &'static [u8]>;
 
-/// Names within a write transaction.
+/// Names in a write transaction.
 pub type NamesWriter<'txn> = Names<Claims<'txn>, Runs<'txn>>;
-/// Names as of a read transaction.
+/// Names in a read transaction.
 pub type NamesReader =
     Names<ReadOnlyTable<&'static [u8; 42], &'static [u8]>, ReadOnlyTable<&'static [u8; 34], &'static [u8]>>;
 
@@ -46,8 +46,8 @@ where
     C: ReadableTable<&'static [u8; 42], &'static [u8]>,
     R: ReadableTable<&'static [u8; 34], &'static [u8]>,
 {
-    /// How a guest stands under a name; `None` if he never claimed it.
-    pub fn standing(
+    /// Reads a guest's claim to a name; `None` if they never claimed it.
+    pub fn name_claim(
         &self,
         room: RoomId,
         name: &GuestName,
@@ -62,17 +62,13 @@ where
         Ok(Some(NameClaim { first, group: run }))
     }
 
-    /// The name under which a guest is shown in a room.
+    /// Returns the shown name of a guest in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
-        let standing = self.standing(room, name, guest)?;
-        Ok(guest_name::shown_name(
-            name,
-            guest,
-            standing.is_none_or(|standing| standing.group.holder == guest),
-        ))
+        let claim = self.name_claim(room, name, guest)?;
+        Ok(guest_name::shown(name, guest, claim.is_none_or(|claim| claim.run.holder == guest)))
     }
 
-    /// The runs of a name that start at `end` or before, the latest first.
+    /// Returns the overlap groups of a name that start at `end` or earlier, the latest first.
     fn runs_up_to(
         &self,
         key: NameKey,
@@ -90,7 +86,8 @@ impl<'txn> NamesWriter<'txn> {
         Ok(Self { claims, runs, renamed: BTreeSet::new() })
     }
 
-    /// Applies the claim of a guest between two stamps, which `book` follows; gives the name under which he is shown now.
+    /// Applies a guest's claim between two stamps and updates the digests in `book`; returns the shown name of the
+    /// guest.
     pub fn claim(
         &mut self,
         book: &mut DigestBook,
@@ -127,7 +124,7 @@ impl<'txn> NamesWriter<'txn> {
         Ok(guest_name::shown_name(name, guest, claimed.group.holder == guest))
     }
 
-    /// Those who were renamed since this was opened.
+    /// The guests that were renamed in this transaction.
     pub fn renamed(&self) -> &BTreeSet<(RoomId, GuestId)> {
         &self.renamed
     }

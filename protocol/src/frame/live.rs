@@ -1,9 +1,9 @@
-//! The requests of clients on the live socket, `GET /api/v1/live`. `web` writes the frames in the other direction, since
-//! they consist of its API objects.
+//! The requests of clients of the live socket, `GET /api/v1/live`. The frames that they receive hold the contract's
+//! objects, so `web` writes them.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use utoipa::{
@@ -14,7 +14,19 @@ use utoipa::{
 use super::client::{GivenId, echo_id};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
-/// A request from a client.
+/// How a room changed for one of its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomChange {
+    /// They are in it now; the client loads it by pages.
+    Joined,
+    /// The room or their role in it has changed.
+    Updated,
+    /// They are no longer in it, or it is gone.
+    Removed,
+}
+
+/// What a client wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveRequest {
     /// Post a message.

@@ -36,11 +36,12 @@ use crate::{
     guard::{self, Guard},
     lane::Lanes,
     metrics::WebMetrics,
-    openapi,
+    openapi::{self, Served},
+    problem::Problem,
     request_log::{self, REQUEST_ID},
     service::{
         Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
-        Presence, Refusal, RegistrationMode, Rooms,
+        Presence, RegistrationMode, Rooms,
     },
 };
 
@@ -154,9 +155,9 @@ fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
         .layer(middleware::from_fn_with_state(web, request_log::forget_foreign_ids))
 }
 
-async fn method_not_allowed() -> Refusal {
+async fn method_not_allowed() -> Problem {
     // axum adds `Allow`.
-    Refusal::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
+    Problem::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
@@ -166,5 +167,5 @@ async fn limit_time(request: Request, next: Next) -> Response {
 }
 
 fn unavailable(detail: &'static str) -> Response {
-    Refusal::new(ErrorCode::Unavailable, detail).into_response()
+    Problem::new(ErrorCode::Unavailable, detail).into_response()
 }

@@ -88,7 +88,7 @@ async fn room(
             let detail = "Check the link: the room may have expired, or a character is missing.";
             page(StatusCode::NOT_FOUND, pages::not_found("No such room", detail))
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => Problem::from(refusal).into_response(),
     }
 }
 
@@ -117,7 +117,7 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
-        None => Refusal::new(ErrorCode::NotFound, "no such asset").into_response(),
+        None => Problem::new(ErrorCode::NotFound, "no such asset").into_response(),
     }
 }
 
@@ -134,7 +134,7 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
         let detail = "There is nothing at this address.";
         return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
     }
-    Refusal::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
+    Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }
 
 /// The address of a page without the slash at its end; nothing if it has none. `//host/` would lead elsewhere.

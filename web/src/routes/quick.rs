@@ -142,14 +142,14 @@ struct Exists {
 async fn check_quick_room(
     State(web): State<Arc<AppState>>,
     Query(query): Query<RoomExists>,
-) -> Result<Json<Exists>, Refusal> {
+) -> Result<Json<Exists>, Problem> {
     guests_allowed(&web)?;
     let exists = match room_parameter(&query.room)? {
         None => false,
         Some(room) => match web.rooms.find(room).await {
             Ok(_) => true,
             Err(refusal) if refusal.code == ErrorCode::NotFound => false,
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => return Err(refusal.into()),
         },
     };
     Ok(Json(Exists { exists }))
@@ -193,7 +193,7 @@ async fn list_quick_messages(
     State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<RoomMessages>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
@@ -243,7 +243,7 @@ async fn open_quick_socket(
     headers: HeaderMap,
     Query(query): Query<Ws>,
     upgrade: Upgrade,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
@@ -271,7 +271,7 @@ async fn open_quick_socket(
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
-            return Err(Refusal::new(
+            return Err(Problem::new(
                 ErrorCode::Unavailable,
                 "this node has yet to hear of the room; use another",
             ));
@@ -291,7 +291,7 @@ async fn open_quick_socket(
         }
     };
     let name_in_use = || {
-        Refusal::new(
+        Problem::new(
             ErrorCode::NameInUse,
             format!("somebody in this room is called {name}, or looks like it"),
         )

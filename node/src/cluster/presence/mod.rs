@@ -106,7 +106,7 @@ impl PresenceMap {
 
     fn standing(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
         let (store, _) = self.log.get()?;
-        store.standing(room, name, guest).unwrap_or_else(|error| {
+        store.name_claim(room, name, guest).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read a guest's name");
             None
         })

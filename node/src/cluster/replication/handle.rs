@@ -19,33 +19,13 @@ use tokio::{
     time::Instant,
 };
 
-use crate::cluster::LinkSender;
+use crate::{cluster::LinkSender, writer::Waiting};
 
 /// `own_limit` while no peer is in sync: cursors may go as far as this node has.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
 /// A driver that has not run for so long does not know how things are: it beats every second.
 const DRIVER_SILENCE_MAX: Duration = Duration::from_millis(2_500);
-
-/// Who waits until an event is durable elsewhere; called with the number of nodes that hold it, and once more if more
-/// of them hold it soon after a disappointing answer.
-pub type Settled = Box<dyn FnMut(usize) + Send>;
-
-/// Somebody who waits for a durable event to be durable elsewhere.
-pub struct Waiting {
-    /// The event's origin.
-    pub origin: OriginId,
-    /// The event's sequence number.
-    pub seq: u64,
-    /// For what to wait.
-    pub until: Until,
-    /// How long at most.
-    pub wait_ms: Millis,
-    /// For how long after an answer of too few copies a better one is wanted; 0 for not at all.
-    pub upgrade_ms: Millis,
-    /// What to do then.
-    pub settled: Settled,
-}
 
 /// What the driver is told.
 pub enum DriverInput {

@@ -26,7 +26,7 @@ use tokio::{
 
 use self::handle::NO_LIMIT;
 pub use self::{
-    handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting},
+    handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report},
     refill::EndRefill,
 };
 use super::{LinkSender, Links};
@@ -35,7 +35,7 @@ use crate::{
     metrics::ClusterMetrics,
     store::{Store, StoreError},
     supervisor::EndsProcess,
-    writer::WriterHandle,
+    writer::{Settled, Waiting, WriterHandle},
 };
 
 /// A starting node that knows of peers, but hears none, serves after this.

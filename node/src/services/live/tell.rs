@@ -40,7 +40,7 @@ fn message(
     key: MessageKey,
     fresh: bool,
 ) -> Result<Option<String>, StoreError> {
-    let Some((_, message)) = reader.messages.of(key)?.filter(|(listed_in, _)| *listed_in == room) else {
+    let Some((_, message)) = reader.messages.message(key)?.filter(|(listed_in, _)| *listed_in == room) else {
         return Ok(None);
     };
     if !permissions::may_see(reader.records(), room, user, &message.posted.sender)? {

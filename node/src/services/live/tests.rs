@@ -139,7 +139,7 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
         6 => drop(node.delete(by, n)),
         7 => drop(node.react(by, n, "👍", which % 5 < 3)),
         8 => {
-            let standing = node.store.records().unwrap().standing_in(room, ANN).unwrap();
+            let standing = node.store.records().unwrap().membership_of(room, ANN).unwrap();
             let since = standing.filter(|member| member.role().is_some()).map(|member| member.since);
             let membership = match which % 4 {
                 0 => Membership::None,

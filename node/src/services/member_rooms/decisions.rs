@@ -90,7 +90,7 @@ pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, 
         return Ok(Vec::new());
     }
     let banned =
-        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+        records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if banned || records.open_invite(invite, now_ms)?.is_none() {
         return Err(no_such_invite().into());
     }
@@ -120,7 +120,7 @@ pub fn leaves<T: Rows>(
 /// Makes a contact of one's own a member.
 pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, role: Role) -> Drafts {
     let own = may::role_at_least(records, room, by, Role::Moderator)?;
-    let before = records.standing_in(room, user)?.map(|member| member.membership);
+    let before = records.membership_of(room, user)?.map(|member| member.membership);
     if let Some(Membership::Member(_)) = before {
         return Err(Refusal::new(ErrorCode::AlreadyExists, "he is a member already").into());
     }
@@ -163,7 +163,7 @@ pub fn make_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user:
     // A direct room has no owner.
     state.name().ok_or_else(no_such_room)?;
     records.role(room, user)?.ok_or_else(no_such_member)?;
-    let member = records.standing_in(room, user)?.ok_or_else(no_such_member)?;
+    let member = records.membership_of(room, user)?.ok_or_else(no_such_member)?;
     if member.role() == Some(Role::Owner) {
         return Ok(Vec::new());
     }
@@ -184,7 +184,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
         return Ok(vec![set(records, room, user, Membership::None, by)?]);
     }
     records.user(user)?.ok_or_else(no_such_member)?;
-    if records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
+    if records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
         return Ok(Vec::new());
     }
     if records.room_counts(room)?.banned >= ROOM_BANS_MAX {
@@ -197,7 +197,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
 pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let banned =
-        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+        records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if !banned {
         return Err(Refusal::new(ErrorCode::NotFound, "he is not banned from this room").into());
     }
@@ -290,7 +290,7 @@ fn enter<T: Rows>(
 
 /// Who owns a room only because nobody else does goes on owning it when he makes somebody else its owner.
 fn keep_own_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, given: Role) -> Drafts {
-    let written = records.standing_in(room, by)?.and_then(|member| member.role());
+    let written = records.membership_of(room, by)?.and_then(|member| member.role());
     if given != Role::Owner || written == Some(Role::Owner) {
         return Ok(Vec::new());
     }

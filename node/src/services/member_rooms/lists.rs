@@ -85,7 +85,7 @@ pub fn public(
             next = Some(PageToken(key));
             break;
         }
-        let standing = reader.records().standing_in(room, user)?;
+        let standing = reader.records().membership_of(room, user)?;
         let may_join = |membership| !matches!(membership, Membership::Member(_) | Membership::Banned);
         if standing.is_none_or(|member| may_join(member.membership)) {
             found.push(room);
@@ -120,7 +120,7 @@ pub fn member<T: Rows>(
     user: UserId,
 ) -> Result<Option<Member>, StoreError> {
     let Some(role) = records.role(room, user)? else { return Ok(None) };
-    let Some(member) = records.standing_in(room, user)? else { return Ok(None) };
+    let Some(member) = records.membership_of(room, user)? else { return Ok(None) };
     let opened =
         records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(place, _)| place.hlc);
     let since = render::time(member.since.max(opened));
@@ -137,7 +137,7 @@ pub fn bans(
     may::role_at_least(records, room, by, Role::Moderator)?;
     let keyed = |row: Result<UserId, StoreError>| -> Result<_, StoreError> {
         let user = row?;
-        let banned = records.standing_in(room, user)?;
+        let banned = records.membership_of(room, user)?;
         let ban = |since| Ok::<_, StoreError>(Ban { user: render::user(records, user)?, since });
         Ok((user.0.to_vec(), banned.map(|banned| ban(render::time(banned.since))).transpose()?))
     };

@@ -68,7 +68,7 @@ pub async fn post(
     let show = move |store: &Store| {
         let mut reader = store.messages()?;
         let (room, message) = reader
-            .of(key)?
+            .message(key)?
             .ok_or_else(|| StoreError::Corrupt("a message that was just posted is not there".into()))?;
         render::message_object(&reader, room, &message)
     };

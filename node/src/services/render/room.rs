@@ -49,7 +49,7 @@ fn member_room(
         last_message: None,
         peer: peer.map(|peer| user(records, peer)).transpose()?,
     };
-    let Some(member) = records.standing_in(id, viewer)?.filter(|_| room.role.is_some()) else {
+    let Some(member) = records.membership_of(id, viewer)?.filter(|_| room.role.is_some()) else {
         return Ok(room);
     };
     let mark = records.read_mark(viewer, id)?;

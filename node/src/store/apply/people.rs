@@ -3,10 +3,10 @@
 use starling_protocol::{
     Event, EventBody, NodeId, Pos, Scope, UserId, Username,
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
+    frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 impl Tables<'_> {
-    /// Applies an event of a user's scope; kinds that do not belong there change nothing.
+    /// Applies an event of a user's scope; ignores kinds that don't belong there.
     pub(super) fn apply_person(&mut self, user: UserId, event: &Event) -> Result<(), StoreError> {
         let (pos, body) = (event.pos(), &event.body);
         match body {
@@ -108,7 +108,7 @@ impl Tables<'_> {
         }
         let row = (user, claimed.withdrawn);
         self.records.put::<Name>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), &row)?;
-        // An earlier claim that arrives later renames who held the name until now.
+        // An earlier claim that arrives later renames the present holder.
         let holder = self.records.holder(name)?;
         let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
         self.changes.extend(renamed.flat_map(|user| [Change::Profile(user), Change::Account(user)]));
@@ -166,7 +166,7 @@ impl Tables<'_> {
         let (_, side) = self.records.merge::<ContactMine>(&mut self.book, &mine, &said.to.0, rule)?;
         self.records.put::<ContactTheirs>(&mut self.book, &theirs, &from.0, &side)?;
         let after = relations(&self.records)?;
-        // Who is blocked by a stranger sees nothing of it.
+        // A user doesn't see a stranger's block.
         let changed = ways.into_iter().zip(before.into_iter().zip(after)).filter(|(_, (a, b))| a != b);
         self.changes.extend(changed.map(|((one, other), _)| Change::Contact(one, other)));
         Ok(())

@@ -3,9 +3,9 @@
 use starling_protocol::{
     Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
+    frame::live::RoomChange,
     merge::{invite, member, room, room::MemberRoom},
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 impl Tables<'_> {
-    /// Applies an event of a room's scope that is about the room itself; other kinds change nothing.
+    /// Applies an event of a room's scope that is about the room itself; ignores other kinds.
     pub(super) fn apply_room(&mut self, room: RoomId, event: &Event) -> Result<(), StoreError> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
@@ -25,7 +25,7 @@ impl Tables<'_> {
                 self.member_room(room, pos, &event.body)?;
                 if let RoomOpened::Direct { one, other } = opened {
                     for user in [*one, *other] {
-                        // As of the beginning of time: both sides of a split may open the room.
+                        // Stamped with the beginning of time: both sides of a split may open the room.
                         let set = MemberSet {
                             user,
                             membership: Membership::Member(Role::Member),
@@ -125,7 +125,7 @@ impl Tables<'_> {
         self.invite_used(room, set)
     }
 
-    /// Keeps the list of bans and the counts with what was and is said of somebody.
+    /// Updates the list of bans and the counts after a change of a membership.
     fn count(
         &mut self,
         scope: &Scope,
@@ -151,7 +151,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Whoever came with an invite has used it, whatever became of him.
+    /// A member uses up an invite, even if they leave later.
     fn invite_used(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         let Some(invite) = set.invite else { return Ok(()) };
         let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());
@@ -165,7 +165,7 @@ impl Tables<'_> {
     }
 }
 
-/// What has become of what was there or not.
+/// Returns the change of a room that exists now, or doesn't.
 fn room_change(before: bool, now: bool) -> RoomChange {
     match (before, now) {
         (false, true) => RoomChange::Joined,

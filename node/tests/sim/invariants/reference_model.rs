@@ -106,7 +106,7 @@ impl Meaning {
             }
         }
         for (&(room, user), &(_, membership)) in &self.members {
-            let shown = records.standing_in(room, user).unwrap().map(|member| member.membership);
+            let shown = records.membership_of(room, user).unwrap().map(|member| member.membership);
             if shown != Some(membership) {
                 return Some(format!("{user} is {membership:?} in {room}, and not {shown:?}"));
             }

@@ -3,6 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_node::{
+    permissions::check_post,
     services::{
         contacts::decide as contacts,
         member_rooms::decisions::{self as rooms, Drafts},
@@ -100,7 +101,7 @@ impl World {
             self.people.posts.push((user, room, id));
             let posted =
                 MessagePosted { mentions: vec![other], ..MessagePosted::new(id, Sender::User(user), text) };
-            return Some(Op::Post { room, posted, min_hlc: None });
+            return Some(Op::Post { room, posted, min_hlc: None, check: check_post });
         }
         let recent = self.people.posts.len().saturating_sub(RECENT);
         let (author, room, id) = *self.people.posts[recent..].choose(&mut self.rng)?;

@@ -189,7 +189,7 @@ impl Played {
             for (place, named) in model.named.iter().enumerate() {
                 let room = room_of(Place::Named(place));
                 for user in PEOPLE {
-                    let standing = records.standing_in(room, user)?.map(|standing| standing.membership);
+                    let standing = records.membership_of(room, user)?.map(|standing| standing.membership);
                     here.push((records.role(room, user)?, standing == Some(Membership::Banned)));
                     there.push((named.role(user), named.banned.contains(&user)));
                 }

@@ -1,0 +1,67 @@
+//! Passes each commit on to sessions, presence and peers.
+
+use std::sync::Arc;
+
+use starling_protocol::replica::Input;
+use starling_web::lane::{CommitPoint, Lanes};
+
+use super::fan_out;
+use crate::{
+    cluster::{DriverHandle, DriverInput, PresenceMap},
+    store::{Commit, Store},
+    writer::{CommitListener, Waiting},
+};
+
+/// The writer's [`CommitListener`].
+pub struct FanOut {
+    lanes: Arc<Lanes>,
+    store: Arc<Store>,
+    presence: Arc<PresenceMap>,
+    driver: DriverHandle,
+}
+
+impl FanOut {
+    /// Makes the listener for the lanes, presence and peers of one node.
+    pub fn new(
+        lanes: &Arc<Lanes>,
+        store: &Arc<Store>,
+        presence: &Arc<PresenceMap>,
+        driver: &DriverHandle,
+    ) -> Self {
+        let (lanes, store) = (Arc::clone(lanes), Arc::clone(store));
+        Self { lanes, store, presence: Arc::clone(presence), driver: driver.clone() }
+    }
+}
+
+impl CommitListener for FanOut {
+    /// The commit point follows the frames: a session that sees commit n finds all its frames.
+    fn publish(&mut self, commit: &Commit) {
+        self.lanes.begin(commit.number);
+        fan_out(&self.lanes, &self.store, commit);
+        if !commit.renamed.is_empty() {
+            self.presence.renamed(commit.renamed.iter().copied());
+        }
+        if commit.has_events() {
+            let vector = Arc::clone(&commit.vector);
+            self.lanes.publish(CommitPoint { number: commit.number, vector });
+        }
+    }
+
+    async fn replicate(&mut self, commit: Commit, waiting: Vec<Waiting>) {
+        let mut inputs = Vec::new();
+        if commit.has_events() {
+            let Commit { own, received, digests, .. } = commit;
+            if let Some(own) = own {
+                let (origin, first, events) = (own.origin, own.first, own.events);
+                inputs.push(Input::Committed { origin, first, events });
+            }
+            if !received.is_empty() {
+                inputs.push(Input::Applied(received));
+            }
+            inputs.push(Input::Digests(digests));
+        }
+        if !inputs.is_empty() || !waiting.is_empty() {
+            self.driver.send(DriverInput::Committed(inputs, waiting)).await;
+        }
+    }
+}
