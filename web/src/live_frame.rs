@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 pub use starling_protocol::frame::live::RoomChange;
+use utoipa::ToSchema;
 
 use crate::objects::{Contact, Message, PresenceState, Room, User};
 

@@ -12,7 +12,7 @@ use std::{
 
 use starling_protocol::{
     GuestId, Hlc, MessageKey, RoomId, Sender, UserId,
-    event::user_of,
+    event::sender_user,
     frame::{
         client::{ListedMessage, MessageObject},
         live::RoomChange,
@@ -192,7 +192,7 @@ impl CommitFrames<'_> {
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
             let frame = LiveFrame::MessageUpdated { message: &object };
-            self.push_frame(room, user_of(key.sender), message.pos.hlc, &frame);
+            self.push_frame(room, sender_user(key.sender), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl CommitFrames<'_> {
         {
             let id = reader.listed_id(key)?.to_string();
             let frame = LiveFrame::MessageDeleted { room_id: room.to_string(), id };
-            self.push_frame(room, user_of(key.sender), state.pos().hlc, &frame);
+            self.push_frame(room, sender_user(key.sender), state.pos().hlc, &frame);
         }
         Ok(())
     }

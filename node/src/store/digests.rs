@@ -46,18 +46,18 @@ impl DigestBook {
     /// Removes an applied event from a scope: it is a stub now.
     pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
         let key = tables::log_key(pos.origin, pos.seq);
-        let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
+        let digest = Digest::hash_row("events", &key, &pos.hlc.0.to_be_bytes());
         self.digest_of(scope).applied.remove(digest);
     }
 
     /// Adds a row of a view.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.digest_of(scope).views.add(Digest::of(table, key, value));
+        self.digest_of(scope).views.add(Digest::hash_row(table, key, value));
     }
 
     /// Removes a row of a view.
     pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.digest_of(scope).views.remove(Digest::of(table, key, value));
+        self.digest_of(scope).views.remove(Digest::hash_row(table, key, value));
     }
 
     /// Writes the changes; returns the value that they add to each shard.
@@ -67,7 +67,7 @@ impl DigestBook {
     ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         let mut shards: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
         for (scope, change) in std::mem::take(&mut self.0) {
-            let shard = part_of(&scope);
+            let shard = scope_shard(&scope);
             shards.entry(shard).or_default().add(change);
             let key = tables::digest_key(shard, &scope);
             let mut digest =

@@ -313,7 +313,7 @@ fn a_commit_lists_the_guests_that_it_renames() {
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);
     let claim = store.name_claim(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
-    assert_eq!(claim.run.holder, GuestId([2; 16]), "names compare case-folded");
+    assert_eq!(claim.group.holder, GuestId([2; 16]), "names compare case-folded");
 }
 
 #[test]

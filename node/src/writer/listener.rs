@@ -33,7 +33,7 @@ pub struct Waiting {
     /// The longest wait, in milliseconds.
     pub wait_ms: Millis,
     /// For how many milliseconds after an answer of too few copies a better one is sent; 0 for never.
-    pub raise_ms: Millis,
+    pub upgrade_ms: Millis,
     /// Receives the answer.
     pub settled: Settled,
 }

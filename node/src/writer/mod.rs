@@ -39,7 +39,7 @@ const BATCH_REQUESTS_MAX: usize = 1_024;
 /// The bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 /// Milliseconds after an ack of too few copies in which a better one is sent.
-const RAISE_MS: u64 = 10_000;
+const UPGRADE_MS: u64 = 10_000;
 /// A longer commit is a stall: peers no longer wait for this node.
 const STALL: Duration = Duration::from_secs(1);
 
@@ -303,7 +303,7 @@ impl Writer {
             seq: pos.seq,
             until: Until::Copies(self.durability.copies),
             wait_ms: self.durability.wait_ms,
-            upgrade_ms: RAISE_MS,
+            upgrade_ms: UPGRADE_MS,
             settled: Box::new(move |copies| {
                 let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
                 again = true;

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
 use utoipa::{
     PartialSchema as _, ToSchema,
     openapi::{RefOr, schema::Schema},
@@ -15,18 +14,18 @@ use super::client::{GivenId, echo_id};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
 /// How a room changed for one of its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomChange {
-    /// They are in it now; the client loads it by pages.
+    /// You are a member now: load its messages by pages.
     Joined,
-    /// The room or their role in it has changed.
+    /// The room changed, or your role in it.
     Updated,
-    /// They are no longer in it, or it is gone.
+    /// You are no longer a member, or the room was deleted.
     Removed,
 }
 
-/// What a client wants.
+/// A request from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveRequest {
     /// Post a message.

@@ -36,7 +36,7 @@ use crate::{
     guard::{self, Guard},
     lane::Lanes,
     metrics::WebMetrics,
-    openapi::{self, Served},
+    openapi,
     problem::Problem,
     request_log::{self, REQUEST_ID},
     service::{
