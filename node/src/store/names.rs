@@ -65,7 +65,7 @@ where
     /// Returns the shown name of a guest in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
         let claim = self.name_claim(room, name, guest)?;
-        Ok(guest_name::display_name(name, guest, claim.is_none_or(|claim| claim.group.holder == guest)))
+        Ok(guest_name::shown_name(name, guest, claim.is_none_or(|claim| claim.group.holder == guest)))
     }
 
     /// Returns the overlap groups of a name that start at `end` or earlier, the latest first.
