@@ -137,13 +137,14 @@ impl Node {
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
         let beginning = Beginning::of(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
-        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
+        let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
         let old = found.filter(|_| matches!(beginning, Beginning::Again | Beginning::Refilled));
-        let identity = old.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
+        let identity =
+            old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
         let identity = if let Beginning::Refilled = beginning { identity.refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
         let core = Core::start(CoreStart {
-            machine,
+            environment,
             config: &config,
             identity: &identity,
             known: if config.cluster.is_some() { known_members(&dir) } else { Vec::new() },

@@ -73,20 +73,31 @@ pub struct Verified {
 pub struct Passwords {
     pool: PasswordPool,
     hasher: Arc<Hasher>,
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
 }
 
 impl Passwords {
     /// Starts the pool; one hash is made here and now.
-    pub fn start(machine: &Arc<dyn Environment>, cost: Cost, workers: usize) -> Result<Self, InvalidCost> {
-        let hasher =
-            Arc::new(Hasher::new(cost, &BASE64URL_NOPAD.encode(&machine.random::<32>()), &machine.random())?);
-        Ok(Self { pool: PasswordPool::start(machine, workers), hasher, machine: Arc::clone(machine) })
+    pub fn start(
+        environment: &Arc<dyn Environment>,
+        cost: Cost,
+        workers: usize,
+    ) -> Result<Self, InvalidCost> {
+        let hasher = Arc::new(Hasher::new(
+            cost,
+            &BASE64URL_NOPAD.encode(&environment.random::<32>()),
+            &environment.random(),
+        )?);
+        Ok(Self {
+            pool: PasswordPool::start(environment, workers),
+            hasher,
+            environment: Arc::clone(environment),
+        })
     }
 
     /// The PHC string of a password that was checked.
     pub async fn hash(&self, caller: Caller<'_>, password: String) -> Result<String, Overloaded> {
-        let (hasher, salt) = (Arc::clone(&self.hasher), self.machine.random());
+        let (hasher, salt) = (Arc::clone(&self.hasher), self.environment.random());
         self.pool.run(caller, move || hasher.hash(&password, &salt)).await
     }
 
@@ -199,8 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn right_wrong_unknown_and_outdated() {
-        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let passwords = Passwords::start(&machine, CHEAP, 1).unwrap();
+        let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
+        let passwords = Passwords::start(&environment, CHEAP, 1).unwrap();
         let verify = async |phc: &str, password: &str| {
             passwords.verify(CALLER, Some(phc.into()), password.into()).await.unwrap()
         };
@@ -214,7 +225,7 @@ mod tests {
         for unreadable in ["", "$argon2id$", &right[..right.len() - 1], &huge] {
             assert_eq!(verify(unreadable, "a right one").await, wrong, "{unreadable}");
         }
-        let dearer = Passwords::start(&machine, Cost { passes: 2, ..CHEAP }, 1).unwrap();
+        let dearer = Passwords::start(&environment, Cost { passes: 2, ..CHEAP }, 1).unwrap();
         let outdated = dearer.verify(CALLER, Some(right), "a right one".into()).await.unwrap();
         assert_eq!(outdated, Verified { ok: true, needs_rehash: true });
     }

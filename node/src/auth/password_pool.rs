@@ -44,17 +44,17 @@ pub fn default_workers() -> usize {
 
 impl PasswordPool {
     /// Starts the threads, at least one. Called inside a `tokio` runtime.
-    pub fn start(machine: &Arc<dyn Environment>, workers: usize) -> Self {
-        let queue = LoginQueue::new(machine.random(), Instant::now());
+    pub fn start(environment: &Arc<dyn Environment>, workers: usize) -> Self {
+        let queue = LoginQueue::new(environment.random(), Instant::now());
         let line = Mutex::new(Line { queue, closed: false });
         let shared = Arc::new(Shared { line, more: Notify::new() });
         for _ in 0..workers.max(1) {
-            let (machine_of_worker, shared) = (Arc::clone(machine), Arc::clone(&shared));
+            let (worker_environment, shared) = (Arc::clone(environment), Arc::clone(&shared));
             let work = async move {
-                machine_of_worker.lower_priority();
+                worker_environment.lower_priority();
                 shared.work().await;
             };
-            machine.spawn_thread("passwords", Box::pin(work));
+            environment.spawn_thread("passwords", Box::pin(work));
         }
         Self(shared)
     }

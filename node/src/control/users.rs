@@ -57,10 +57,10 @@ impl UserCommands {
             UserAct::Add { password, admin } => {
                 let username = Username::parse(&name).map_err(|error| format!("the name {error}"))?;
                 self.judge(&password, username.as_str())?;
-                let door = RegistrationSource::Operator { admin };
+                let source = RegistrationSource::Operator { admin };
                 let password = Secret(password);
                 let registration =
-                    Registration { username: username.clone(), password, display_name: None, door };
+                    Registration { username: username.clone(), password, display_name: None, source };
                 self.accounts.add(registration).await.map_err(said)?;
                 let role = if admin { " as an administrator" } else { "" };
                 Ok(Answer::Done(format!("added {username}{role}")))

@@ -30,7 +30,7 @@ const QUEUE_MAX: usize = 1_024;
 
 /// What it starts from.
 pub struct ClusterStart<'a> {
-    machine: &'a Arc<dyn Environment>,
+    environment: &'a Arc<dyn Environment>,
     config: &'a Config,
     cluster: &'a ClusterConfig,
     identity: &'a Identity,
@@ -59,7 +59,7 @@ pub struct Joined {
 impl<'a> ClusterStart<'a> {
     /// What a node needs to join its cluster; `None` if the configuration has none. Fails if the node belongs to one.
     pub fn new(
-        machine: &'a Arc<dyn Environment>,
+        environment: &'a Arc<dyn Environment>,
         config: &'a Config,
         identity: &'a Identity,
         known: Vec<Member>,
@@ -68,7 +68,7 @@ impl<'a> ClusterStart<'a> {
             let other = || StartError::OtherCluster(config.data_dir.display().to_string());
             return identity.cluster.as_ref().map_or(Ok(None), |_| Err(other()));
         };
-        Ok(Some(Self { machine, config, cluster, identity, known }))
+        Ok(Some(Self { environment, config, cluster, identity, known }))
     }
 
     pub async fn join(
@@ -77,15 +77,16 @@ impl<'a> ClusterStart<'a> {
         presence: Arc<PresenceMap>,
         driver: mpsc::Sender<DriverInput>,
     ) -> Result<Joined, StartError> {
-        let (machine, node) = (self.machine, self.identity.node());
+        let (environment, node) = (self.environment, self.identity.node());
         let keys = ClusterKeys::derive(&self.cluster.secret)?;
         if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
             return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
         }
         let listen = self.cluster.listen;
-        let socket =
-            machine.bind_udp(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let endpoint = cluster::open(machine, socket, &keys, node)?;
+        let socket = environment
+            .bind_udp(listen)
+            .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
+        let endpoint = cluster::open(environment, socket, &keys, node)?;
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
         let bound = endpoint.local_addr().unwrap_or(listen);
@@ -99,21 +100,28 @@ impl<'a> ClusterStart<'a> {
         tracing::info!(%node, listen = %bound, ?addresses, "joining the cluster");
         let public_url = self.config.http.public_url.clone();
         let me = Member { node, number: 0, addresses, public_url, heard_at: Vec::new() };
-        let members = Arc::new(Members::new(Arc::clone(machine), me, self.known));
+        let members = Arc::new(Members::new(Arc::clone(environment), me, self.known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (linked, news) = mpsc::channel(QUEUE_MAX);
-        let process = machine.random_u64();
+        let process = environment.random_u64();
         let port = guessed.then_some(bound.port());
-        let links =
-            Links::new(Arc::clone(machine), port, process, Arc::clone(&members), presence, driver, gossip);
+        let links = Links::new(
+            Arc::clone(environment),
+            port,
+            process,
+            Arc::clone(&members),
+            presence,
+            driver,
+            gossip,
+        );
         let links = Arc::new(links);
         if self.cluster.expect_peers {
             links.expect_peer();
         }
         let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
-        let membership = Membership::new(Arc::clone(machine), to_links, to_members, packets, news);
+        let membership = Membership::new(Arc::clone(environment), to_links, to_members, packets, news);
         let dialer = Dialer::new(
-            Arc::clone(machine),
+            Arc::clone(environment),
             endpoint.clone(),
             Arc::clone(&links),
             Arc::clone(&members),

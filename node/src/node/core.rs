@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, ServiceContext,
+        MemberRoomsService, MessagesService, OperationsService, QuickRoomsService, Scrubbing, ServiceContext,
     },
     store::{Committer, Store},
     supervisor::{SupervisedTask, Supervisor},
@@ -49,7 +49,7 @@ pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartE
 /// What a core starts from.
 pub struct CoreStart<'a> {
     /// What it runs on.
-    pub machine: Arc<dyn Environment>,
+    pub environment: Arc<dyn Environment>,
     /// What it is to do.
     pub config: &'a Config,
     /// Who it is.
@@ -93,20 +93,21 @@ pub struct Core {
 impl Core {
     /// Starts it.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { machine, config, identity, known, space, refill, open_store, keep_members } = start;
+        let CoreStart { environment, config, identity, known, space, refill, open_store, keep_members } =
+            start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
-        let presence = PresenceMap::new(Arc::clone(&machine), Arc::clone(&lanes));
+        let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
         let supervisor = Arc::new(Supervisor::default());
         let inbox = mpsc::channel(DRIVER_INBOX);
 
         // Ask the cluster before anything is written: it may know better than to let this node in.
-        let mut cluster = match ClusterStart::new(&machine, config, identity, known)? {
+        let mut cluster = match ClusterStart::new(&environment, config, identity, known)? {
             Some(start) => Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?),
             None => None,
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        let committer = committer(&store, identity, config, machine.now_ms())?;
+        let committer = committer(&store, identity, config, environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
@@ -126,7 +127,7 @@ impl Core {
             background.append(&mut joined.tasks);
         }
         let (driver_task, driver) = Driver::new(DriverParts {
-            machine: Arc::clone(&machine),
+            machine: Arc::clone(&environment),
             held,
             digests,
             inbox,
@@ -137,29 +138,31 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
+        let writer_thread =
+            writer_start.start(Arc::clone(&environment), driver.clone(), Arc::clone(&presence));
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 
-        let base = ServiceContext {
-            machine,
+        let context = ServiceContext {
+            environment,
             store: Arc::clone(&store),
             writer: writer.clone(),
             driver: driver.clone(),
         };
         let (serving, drain) = Drain::new();
-        let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
-        let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
+        let (accounts, administration) =
+            accounts(config, identity, &context, token_secret, cluster.as_ref())?;
+        let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
         background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
         let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
-            member_rooms: Arc::new(MemberRoomsService::new(base.clone(), accounts.service_keys().clone())),
-            messages: Arc::new(MessagesService { base: base.clone() }),
+            member_rooms: Arc::new(MemberRoomsService::new(context.clone(), accounts.service_keys().clone())),
+            messages: Arc::new(MessagesService { context: context.clone() }),
             administration: administration.clone(),
-            contacts: Arc::new(ContactsService { base: base.clone() }),
-            rooms: Arc::new(RoomsService {
-                base: base.clone(),
+            contacts: Arc::new(ContactsService { context: context.clone() }),
+            rooms: Arc::new(QuickRoomsService {
+                context: context.clone(),
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),
             }),
@@ -173,7 +176,7 @@ impl Core {
                 public_url: config.http.public_url.clone(),
                 supervisor: Arc::clone(&supervisor),
             }),
-            live: Arc::new(LiveService { base: base.clone(), presence: Arc::clone(&presence) }),
+            live: Arc::new(LiveService { context: context.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
             guard: guard(config, &metrics),
@@ -279,14 +282,14 @@ fn committer(
 fn accounts(
     config: &Config,
     identity: &Identity,
-    base: &ServiceContext,
+    context: &ServiceContext,
     token_secret: [u8; 32],
     cluster: Option<&Joined>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
-    let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
-    let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+    let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
     let accounts = AccountsService::new(AccountsStart {
-        base: base.clone(),
+        context: context.clone(),
         token_secret,
         service_keys: service_keys(identity, cluster),
         passwords,

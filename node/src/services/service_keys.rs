@@ -21,14 +21,14 @@ const RETRY_MAX: Duration = Duration::from_mins(1);
 /// The service keys that this node can open.
 #[derive(Clone)]
 pub struct ServiceKeyring {
-    base: ServiceContext,
+    context: ServiceContext,
     keys: ServiceKeys,
 }
 
 impl ServiceKeyring {
     /// `keys` opens and seals them.
-    pub fn new(base: ServiceContext, keys: ServiceKeys) -> Self {
-        Self { base, keys }
+    pub fn new(context: ServiceContext, keys: ServiceKeys) -> Self {
+        Self { context, keys }
     }
 
     /// Opens and seals service keys.
@@ -42,8 +42,8 @@ impl ServiceKeyring {
             return Ok(key);
         }
         // Others may have made one.
-        self.base.driver.barrier().await;
-        let first = self.keys.seal(&self.base.machine.random(), self.base.machine.random());
+        self.context.driver.barrier().await;
+        let first = self.keys.seal(&self.context.environment.random(), self.context.environment.random());
         let keys = self.keys.clone();
         let make = move |tables: &Tables<'_>| {
             Ok(match current(&keys, &tables.records)? {
@@ -51,18 +51,18 @@ impl ServiceKeyring {
                 None => Decision::one(Scope::cluster(), first.clone()),
             })
         };
-        self.base.decide(make).await?;
+        self.context.decide(make).await?;
         self.find_current().await?.ok_or_else(no_key_yet)
     }
 
     /// The part that seals anew what this node sealed while it was alone.
     pub fn seal_anew(&self) -> SealAnew {
-        SealAnew { base: self.base.clone(), service_keys: self.keys.clone() }
+        SealAnew { context: self.context.clone(), service_keys: self.keys.clone() }
     }
 
     async fn find_current(&self) -> Result<Option<ServiceKey>, Refusal> {
         let keys = self.keys.clone();
-        self.base.look(move |records| current(&keys, records)).await
+        self.context.look(move |records| current(&keys, records)).await
     }
 }
 
@@ -88,15 +88,15 @@ fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<S
 
 /// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
 pub struct SealAnew {
-    base: ServiceContext,
+    context: ServiceContext,
     service_keys: ServiceKeys,
 }
 
 impl SealAnew {
     async fn seal(&self) -> Result<(), Refusal> {
         loop {
-            let (keys, nonce) = (self.service_keys.clone(), self.base.machine.random());
-            if self.base.look(move |records| due(&keys, records, nonce)).await?.is_none() {
+            let (keys, nonce) = (self.service_keys.clone(), self.context.environment.random());
+            if self.context.look(move |records| due(&keys, records, nonce)).await?.is_none() {
                 return Ok(());
             }
             let keys = self.service_keys.clone();
@@ -105,7 +105,7 @@ impl SealAnew {
                 let due = due(&keys, &tables.records, nonce)?;
                 Ok(due.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.base.commit_reclaiming(seal).await?;
+            self.context.commit_reclaiming(seal).await?;
             tracing::info!(
                 "a service key is sealed under the cluster's secret: its sessions go on, on all nodes"
             );

@@ -18,7 +18,10 @@ use super::{
     messages::{change, pages, post},
     render,
 };
-use crate::store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables};
+use crate::{
+    permissions::rooms::Denied,
+    store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables},
+};
 
 pub const ROOM: RoomId = RoomId([1; 10]);
 pub const OTHER_ROOM: RoomId = RoomId([2; 10]);
@@ -57,6 +60,14 @@ pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
     let membership = Membership::Member(role);
     let set = MemberSet { user, membership, since: None, invite: None, by: ANN };
     EventDraft::new(Scope::room(room), set)
+}
+
+/// The refusal, if that is why something was denied; panics if the store could not be read.
+pub fn refusal_of<T>(result: Result<T, Denied>) -> Result<T, Refusal> {
+    result.map_err(|denied| match denied {
+        Denied::Refused(refusal) => refusal,
+        Denied::Failed(error) => panic!("{error}"),
+    })
 }
 
 impl Node {
@@ -120,12 +131,12 @@ impl Node {
 
     /// Whether it was there already.
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
-        let prepared = post::prepare(&self.store, user, room, message).unwrap()?;
+        let prepared = refusal_of(post::prepare(&self.store, user, room, message))?;
         let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
         let op = Op::Post { room, posted: prepared.post.message, min_hlc };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
-            _ => Ok(prepared.known),
+            _ => Ok(prepared.already_posted),
         }
     }
 
@@ -162,7 +173,7 @@ impl Node {
     }
 
     pub fn page(&self, user: UserId, wanted: Wanted, limit: usize) -> Result<MessagePage, Refusal> {
-        pages::page(&self.store, user, ROOM, wanted, limit).unwrap()
+        refusal_of(pages::page(&self.store, user, ROOM, wanted, limit))
     }
 
     pub fn numbers(&self, wanted: Wanted, limit: usize) -> (Vec<u128>, Option<PageEnd>) {

@@ -24,7 +24,7 @@ struct Candidate {
     password: Pos,
     hash: String,
     /// Whether the name as it was typed is his, and not another's from whom he was renamed.
-    is_his: bool,
+    is_own_name: bool,
 }
 
 impl AccountsService {
@@ -37,10 +37,10 @@ impl AccountsService {
     ) -> Result<Checked, Refusal> {
         let account = name.trim().to_ascii_lowercase();
         let caller = Caller::Stranger { address: client.address, account: &account };
-        let ready = self.base.driver.is_ready();
-        self.base.driver.barrier().await;
+        let ready = self.context.driver.is_ready();
+        self.context.driver.barrier().await;
         let of = account.clone();
-        let candidates = self.base.look(move |records| candidates(records, &of)).await?;
+        let candidates = self.context.look(move |records| candidates(records, &of)).await?;
         // Whose password is guessed, if it is wrong.
         let meant = candidates.first().map(|candidate| candidate.user);
         let failed = || {
@@ -51,11 +51,11 @@ impl AccountsService {
             self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
             return Err(failed());
         }
-        for Candidate { user, password: change, hash, is_his } in candidates {
+        for Candidate { user, password: change, hash, is_own_name } in candidates {
             let verified = self.passwords.verify(caller, Some(hash), password.clone());
             let verified = verified.await.map_err(overloaded)?;
             if verified.ok {
-                if is_his {
+                if is_own_name {
                     self.passwords.remember(client.address, &account);
                 }
                 let checked = Checked { user, password: change };
@@ -80,7 +80,7 @@ impl AccountsService {
             let rehashed = PasswordRehashed { change, password: Some(hash.clone()) };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), rehashed).above(change.hlc)]))
         });
-        let _ = self.base.commit(decide).await;
+        let _ = self.context.commit(decide).await;
     }
 }
 
@@ -94,13 +94,13 @@ fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidat
     for (claim, user) in records.claims(&name)? {
         // Who has chosen another name since has that one.
         let current = records.claim_of(user)?.is_some_and(|(current, _)| current == claim);
-        let is_his = records.username(user)?.is_some_and(|shown| shown == typed);
-        let meant = base == typed || is_his;
+        let is_own_name = records.username(user)?.is_some_and(|shown| shown == typed);
+        let meant = base == typed || is_own_name;
         if !current || !meant || !seen.insert(user) || candidates.len() == CANDIDATES_MAX {
             continue;
         }
         let password = password_of(records, user, |password| (password.change, password.hash.to_owned()))?;
-        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_his }));
+        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_own_name }));
     }
     Ok(candidates)
 }

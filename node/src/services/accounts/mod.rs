@@ -4,7 +4,6 @@
 mod admission;
 mod claim;
 mod identify;
-mod known;
 mod login;
 mod password;
 mod personal_tokens;
@@ -12,6 +11,7 @@ mod profile;
 mod refresh;
 mod registration;
 mod service;
+mod session_lookup;
 mod sessions;
 mod settings;
 
@@ -30,7 +30,7 @@ use crate::{
 /// Implements what `web` asks of accounts.
 #[derive(Clone)]
 pub struct AccountsService {
-    base: ServiceContext,
+    context: ServiceContext,
     tokens: Arc<AccessTokens>,
     service_keys: ServiceKeyring,
     passwords: Arc<Passwords>,
@@ -42,7 +42,7 @@ pub struct AccountsService {
 /// What the service is made of.
 pub struct AccountsStart {
     /// What it stands on.
-    pub base: ServiceContext,
+    pub context: ServiceContext,
     /// From which keys of access tokens are derived; all nodes of a cluster have the same.
     pub token_secret: [u8; 32],
     /// Opens and seals the keys of which those of sessions are derived.
@@ -69,10 +69,10 @@ struct Checked {
 impl AccountsService {
     /// Ready to serve.
     pub fn new(start: AccountsStart) -> Self {
-        let AccountsStart { base, token_secret, service_keys, passwords, mode, members } = start;
+        let AccountsStart { context, token_secret, service_keys, passwords, mode, members } = start;
         let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
-        let service_keys = ServiceKeyring::new(base.clone(), service_keys);
-        Self { base, tokens, service_keys, passwords, mode, members }
+        let service_keys = ServiceKeyring::new(context.clone(), service_keys);
+        Self { context, tokens, service_keys, passwords, mode, members }
     }
 
     /// The service keys, which other services share.

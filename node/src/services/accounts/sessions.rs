@@ -46,7 +46,7 @@ impl AccountsService {
     ) -> Result<BrowserSession, Refusal> {
         let Opened { id, family } = self.open_login(checked, SessionKind::Cookie, user_agent).await?;
         let cookie = Secret(family.browser_token(&id.to_string(), &checked.user.to_string()));
-        Ok(BrowserSession { me: self.myself(checked.user).await?, cookie })
+        Ok(BrowserSession { me: self.load_me(checked.user).await?, cookie })
     }
 
     async fn open_login(
@@ -56,8 +56,8 @@ impl AccountsService {
         user_agent: &str,
     ) -> Result<Opened, Refusal> {
         let service_key = self.service_keys.current().await?;
-        let key = self.base.machine.random();
-        let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
+        let key = self.context.environment.random();
+        let expires_ms = Some(self.context.environment.now_ms() + SESSION_MS);
         let id = self.open(checked, kind, (key, Some(service_key.id)), user_agent, expires_ms).await?;
         SecurityEvent::LoginSucceeded.by(checked.user).session(id).record();
         Ok(Opened { id, family: service_key.family(&key) })
@@ -73,8 +73,8 @@ impl AccountsService {
         user_agent: &str,
         expires_ms: Option<u64>,
     ) -> Result<SessionId, Refusal> {
-        let session = SessionId(self.base.machine.random());
-        let now_ms = self.base.machine.now_ms();
+        let session = SessionId(self.context.environment.random());
+        let now_ms = self.context.environment.now_ms();
         let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into();
         let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         let decide = move |tables: &Tables<'_>| {
@@ -107,10 +107,10 @@ impl AccountsService {
             }
             let draft = EventDraft::new(Scope::user(user), opened.clone())
                 .above(password.hlc)
-                .above(ends.logins.max(ends.all).map(|place| place.hlc));
-            Ok(Decision::Write(ended(user, over).into_iter().chain([draft]).collect()))
+                .above(ends.logins.max(ends.all).map(|pos| pos.hlc));
+            Ok(Decision::Write(end_events(user, over).into_iter().chain([draft]).collect()))
         };
-        self.base.decide(decide).await?;
+        self.context.decide(decide).await?;
         Ok(session)
     }
 
@@ -123,8 +123,8 @@ impl AccountsService {
     ) -> Result<LoggedIn, Refusal> {
         let holder = Holder { user: user.to_string(), session: session.to_string() };
         Ok(LoggedIn {
-            user: self.myself(user).await?,
-            access_token: self.tokens.issue(&holder, self.base.machine.now_ms()),
+            user: self.load_me(user).await?,
+            access_token: self.tokens.issue(&holder, self.context.environment.now_ms()),
             token_type: TokenType::Bearer,
             expires_in: ACCESS_S,
             refresh_token,
@@ -146,30 +146,31 @@ impl AccountsService {
             // Also those that were opened on the other side of a split, which are not known here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
-        self.base.revoke(decide).await?;
+        self.context.revoke(decide).await?;
         let logged_out = SecurityEvent::LoggedOut.by(who.user).session(who.session);
         if all { logged_out.detail("all logins") } else { logged_out }.record();
         Ok(())
     }
 
     pub(super) async fn list_sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
-        let now_ms = self.base.machine.now_ms();
-        let of_place = move |(id, state): (SessionId, SessionState)| {
+        let now_ms = self.context.environment.now_ms();
+        let listed = move |(id, state): (SessionId, SessionState)| {
             let seen_at = state.seen_at();
-            let (place, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
+            let (pos, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
             Some(Listed {
-                mark: place.to_string(),
+                mark: pos.to_string(),
                 item: Session {
                     id: id.to_string(),
-                    created_at: render::time(place.hlc),
+                    created_at: render::time(pos.hlc),
                     last_seen_at: render::time(seen_at),
                     user_agent: opened.user_agent.into(),
                     current: id == who.session,
                 },
             })
         };
-        let living = self.base.look(move |records| living(records, who.user, now_ms)).await?;
-        Ok(living.into_iter().filter_map(of_place).collect())
+        let live_sessions =
+            self.context.look(move |records| live_sessions(records, who.user, now_ms)).await?;
+        Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 
     /// Ends one session, if it lives and is of the kind.
@@ -177,21 +178,21 @@ impl AccountsService {
         &self,
         user: UserId,
         session: SessionId,
-        is_meant: fn(&SessionState) -> bool,
+        is_of_kind: fn(&SessionState) -> bool,
         not_found: fn() -> Refusal,
     ) -> Result<(), Refusal> {
-        let now_ms = self.base.machine.now_ms();
+        let now_ms = self.context.environment.now_ms();
         let is_there = move |records: &crate::store::RecordsReader| {
-            let living = living(records, user, now_ms)?.into_iter();
-            Ok(living.filter(|(id, state)| *id == session && is_meant(state)).map(|_| ()).next())
+            let live_sessions = live_sessions(records, user, now_ms)?.into_iter();
+            Ok(live_sessions.filter(|(id, state)| *id == session && is_of_kind(state)).map(|_| ()).next())
         };
-        self.base.find(is_there).await?.ok_or_else(not_found)?;
-        self.base.revoke(Decide::new(move |_| Ok(Decision::Write(ended(user, vec![session]))))).await
+        self.context.find(is_there).await?.ok_or_else(not_found)?;
+        self.context.revoke(Decide::new(move |_| Ok(Decision::Write(end_events(user, vec![session]))))).await
     }
 }
 
 /// The sessions of a user that live.
-pub fn living<T: Rows>(
+pub fn live_sessions<T: Rows>(
     records: &Records<T>,
     user: UserId,
     now_ms: u64,
@@ -206,7 +207,7 @@ pub fn living<T: Rows>(
 }
 
 /// The event that ends these; none if there are none.
-pub fn ended(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
+pub fn end_events(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
     let some = !sessions.is_empty();
     some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions, all_logins: false }))
         .into_iter()

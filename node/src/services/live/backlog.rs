@@ -1,5 +1,5 @@
 //! What a client lacks: the events of its user's scope and of his rooms beyond a vector, as the things that they
-//! changed, each once. How these things are now is found out when they are told.
+//! changed, each once. How these things are now is found out when they are rendered.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// All that changed for a user within `to` beyond `from`, in the order of the last changes; `None` if it is too much.
-pub fn missed(
+pub fn collect_changes(
     store: &Store,
     user: UserId,
     from: &VersionVector,
     to: &VersionVector,
 ) -> Result<Option<Vec<Change>>, StoreError> {
     let reader = store.messages()?;
-    let mut found = Found { reader, user, due: HashMap::new(), joined: HashSet::new() };
+    let mut found = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
     let mut beyond = |scope: &Scope| -> Result<_, StoreError> {
         let places = store.beyond(scope, from, to, left)?;
@@ -48,32 +48,32 @@ pub fn missed(
         }
         found.other_side(room)?;
     }
-    let mut due: Vec<_> = found.due.into_values().collect();
-    due.sort_unstable_by_key(|(pos, _)| *pos);
-    Ok(Some(due.into_iter().map(|(_, due)| due).collect()))
+    let mut changes: Vec<_> = found.changes.into_values().collect();
+    changes.sort_unstable_by_key(|(pos, _)| *pos);
+    Ok(Some(changes.into_iter().map(|(_, changes)| changes).collect()))
 }
 
-struct Found {
+struct ChangeCollector {
     reader: MessagesReader,
     user: UserId,
     /// By what it is about: where that was changed last, and how.
-    due: HashMap<Change, (Pos, Change)>,
+    changes: HashMap<Change, (Pos, Change)>,
     /// Rooms in which he was not.
     joined: HashSet<RoomId>,
 }
 
-impl Found {
-    fn add(&mut self, pos: Pos, due: Change) {
-        let about = match due {
+impl ChangeCollector {
+    fn add(&mut self, pos: Pos, changes: Change) {
+        let about = match changes {
             Change::Message { room, key, .. } => Change::Message { room, key, fresh: false },
             Change::Room { room, .. } => Change::Room { room, change: RoomChange::Updated },
-            Change::Read { .. } | Change::Contact(_) => due,
+            Change::Read { .. } | Change::Contact(_) => changes,
         };
-        let (last, known) = self.due.entry(about).or_insert((pos, due));
+        let (last, known) = self.changes.entry(about).or_insert((pos, changes));
         *last = pos.max(*last);
-        match (known, due) {
+        match (known, changes) {
             (Change::Message { fresh, .. }, Change::Message { fresh: true, .. }) => *fresh = true,
-            // That he came is told, whatever came of it then; if he is gone, it is that.
+            // That he came is rendered, whatever came of it then; if he is gone, it is that.
             (Change::Room { change, .. }, Change::Room { change: then, .. })
                 if *change != RoomChange::Joined =>
             {
@@ -107,7 +107,7 @@ impl Found {
 
     fn stands(&mut self, pos: Pos, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         match set.membership {
-            // Whether he was a member when he was told last, his cursor does not say: a role that was given elsewhere
+            // Whether he was a member when he was rendered last, his cursor does not say: a role that was given elsewhere
             // may have undone that he was removed. A client that loads the room once more lacks nothing.
             Membership::Member(_) => self.joined(pos, room),
             Membership::None | Membership::Banned if self.reader.records.was_member(self.user, room)? => {
@@ -152,7 +152,7 @@ impl Found {
     }
 
     /// How far the other side of a direct room has read. His mark is in his own scope, and when he made it is not known:
-    /// it is told in any case.
+    /// it is rendered in any case.
     fn other_side(&mut self, room: RoomId) -> Result<(), StoreError> {
         let Some(other) = permissions::other_side(&self.reader.records, room, self.user)? else {
             return Ok(());

@@ -1,7 +1,7 @@
 //! What live sockets stand on, in terms of the store and of presence.
 
 mod backlog;
-mod tell;
+mod render_changes;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +28,7 @@ const LOOKED_AT_MAX: usize = 10_000;
 /// Implements [`LiveEvents`].
 pub struct LiveService {
     /// What it stands on.
-    pub base: ServiceContext,
+    pub context: ServiceContext,
     /// Who is online.
     pub presence: Arc<PresenceMap>,
 }
@@ -36,11 +36,11 @@ pub struct LiveService {
 #[async_trait]
 impl LiveEvents for LiveService {
     async fn around(&self, user: UserId) -> Result<UserContext, Refusal> {
-        self.base.look(move |records| around(records, user)).await
+        self.context.look(move |records| user_context(records, user)).await
     }
 
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
-        let mates = self.base.look(move |records| mates(records, user)).await?;
+        let mates = self.context.look(move |records| mates(records, user)).await?;
         Ok(self.presence.online(mates))
     }
 
@@ -55,11 +55,11 @@ impl LiveEvents for LiveService {
             }
             Ok(seen)
         };
-        Ok(self.presence.online(self.base.look(seen).await?))
+        Ok(self.presence.online(self.context.look(seen).await?))
     }
 
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        self.base.look(move |records| known(records, user, others)).await
+        self.context.look(move |records| known_users(records, user, others)).await
     }
 
     async fn beyond(
@@ -68,22 +68,24 @@ impl LiveEvents for LiveService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Change>>, Refusal> {
-        self.base.read(move |store| backlog::missed(store, user, &from, &to.vector)).await
+        self.context.read(move |store| backlog::collect_changes(store, user, &from, &to.vector)).await
     }
 
-    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
-        self.base.read(move |store| tell::frames(store, user, &due)).await
+    async fn tell(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+        self.context.read(move |store| render_changes::frames(store, user, &changes)).await
     }
 
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal> {
-        self.base
-            .read(move |store| tell::room(&mut store.room_reader()?, user, room, RoomChange::Updated))
+        self.context
+            .read(move |store| {
+                render_changes::room(&mut store.room_reader()?, user, room, RoomChange::Updated)
+            })
             .await
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
-        let held = self.base.read(move |store| store.holds(after)).await?;
-        Ok(if held { Hlc::default() } else { after.hlc.capped(self.base.machine.now_ms()) })
+        let held = self.context.read(move |store| store.holds(after)).await?;
+        Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }
 
     fn come(&self, user: UserId) -> Online {
@@ -95,7 +97,7 @@ impl LiveEvents for LiveService {
     }
 }
 
-fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
+fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
     let mut around = UserContext {
         user: render::user(records, user)?,
         rooms: HashSet::new(),
@@ -127,7 +129,7 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, St
     Ok(around)
 }
 
-fn known<T: Rows>(
+fn known_users<T: Rows>(
     records: &Records<T>,
     user: UserId,
     others: Vec<UserId>,
@@ -155,7 +157,7 @@ fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, Sto
 /// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
 fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
     let UserContext { rooms, severed_rooms, contacts: mut mates, blocked, blocked_by, .. } =
-        around(records, user)?;
+        user_context(records, user)?;
     for &room in rooms.difference(&severed_rooms) {
         for member in records.members(room, &[])? {
             if mates.len() >= LOOKED_AT_MAX {

@@ -15,12 +15,12 @@ use super::*;
 use crate::services::{
     contacts::decide,
     messages::pages,
-    test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+    test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
 };
 
 const ROOMS: [RoomId; 2] = [ROOM, OTHER_ROOM];
 
-/// Ann's client: what it shows, and up to where it was told.
+/// Ann's client: what it shows, and up to where it was rendered.
 #[derive(Default)]
 struct Client {
     rooms: BTreeMap<String, BTreeMap<String, Value>>,
@@ -40,26 +40,26 @@ fn shown(message: &Value) -> Value {
 
 /// What a client loads of a room; nothing if Ann is not in it.
 fn load(node: &Node, room: RoomId) -> Option<BTreeMap<String, Value>> {
-    let page = pages::page(&node.store, ANN, room, Wanted::Newest, 200).unwrap().ok()?;
+    let page = refusal_of(pages::page(&node.store, ANN, room, Wanted::Newest, 200)).ok()?;
     let messages = page.items.iter().map(|message| serde_json::to_value(message).unwrap());
     Some(messages.map(|message| (text(&message["id"]), shown(&message))).collect())
 }
 
-fn due(node: &Node, from: &VersionVector) -> Vec<Change> {
+fn changes(node: &Node, from: &VersionVector) -> Vec<Change> {
     let to = node.store.vector().unwrap();
-    backlog::missed(&node.store, ANN, from, &to).unwrap().unwrap()
+    backlog::collect_changes(&node.store, ANN, from, &to).unwrap().unwrap()
 }
 
-fn frames(node: &Node, due: &[Change]) -> Vec<Value> {
-    let frames = tell::frames(&node.store, ANN, due).unwrap();
+fn frames(node: &Node, changes: &[Change]) -> Vec<Value> {
+    let frames = render_changes::frames(&node.store, ANN, changes).unwrap();
     frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
 }
 
 impl Client {
     fn resume(&mut self, node: &Node) {
-        let due = due(node, &self.cursor);
-        assert_eq!(due.iter().collect::<HashSet<_>>().len(), due.len(), "each once");
-        for frame in frames(node, &due) {
+        let changes = changes(node, &self.cursor);
+        assert_eq!(changes.iter().collect::<HashSet<_>>().len(), changes.len(), "each once");
+        for frame in frames(node, &changes) {
             self.take(node, &frame);
         }
         self.cursor = node.store.vector().unwrap();
@@ -220,9 +220,9 @@ fn what_has_changed_often_is_told_once_and_what_is_new_as_new() {
     node.react(EVE, 1, "👍", true).unwrap();
     node.say(BOB, 3, "gone");
     node.delete(BOB, 3).unwrap();
-    let frames = frames(&node, &due(&node, &from));
-    let told: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
-    assert_eq!(told, ["message", "message_updated", "message_deleted"]);
+    let frames = frames(&node, &changes(&node, &from));
+    let rendered: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(rendered, ["message", "message_updated", "message_deleted"]);
     assert_eq!(frames[0]["message"]["body"], "newer");
     assert_eq!(frames[2]["id"], id(3).to_string());
 }
@@ -233,7 +233,7 @@ fn a_room_that_was_deleted_is_told_as_removed() {
     node.say(BOB, 1, "a");
     let from = node.store.vector().unwrap();
     node.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
-    let frames = frames(&node, &due(&node, &from));
+    let frames = frames(&node, &changes(&node, &from));
     let last = frames.last().unwrap();
     assert_eq!((&last["change"], &last["room"]["id"]), (&"removed".into(), &ROOM.to_string().into()));
 }
@@ -246,8 +246,8 @@ fn more_than_is_replayed_is_told_as_too_much() {
         node.say(BOB, n, "x");
     }
     let to = node.store.vector().unwrap();
-    assert_eq!(backlog::missed(&node.store, ANN, &from, &to).unwrap(), None);
-    assert!(backlog::missed(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
+    assert_eq!(backlog::collect_changes(&node.store, ANN, &from, &to).unwrap(), None);
+    assert!(backlog::collect_changes(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
 }
 
 #[test]
@@ -259,11 +259,11 @@ fn a_block_is_known_to_none_but_those_who_knew_each_other() {
     };
     node.decide(block(STRANGER)).unwrap();
     node.decide(block(BOB)).unwrap();
-    assert!(due(&node, &from).is_empty(), "neither is told to her");
+    assert!(changes(&node, &from).is_empty(), "neither is rendered to her");
     let records = node.store.records().unwrap();
-    let around = around(&records, ANN).unwrap();
-    assert_eq!(around.blocked_by, HashSet::from([STRANGER, BOB]));
-    assert_eq!(known(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
+    let context = user_context(&records, ANN).unwrap();
+    assert_eq!(context.blocked_by, HashSet::from([STRANGER, BOB]));
+    assert_eq!(known_users(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
     let mates = mates(&records, ANN).unwrap();
     assert_eq!(mates, HashSet::from([EVE]));
 }
@@ -287,12 +287,12 @@ fn a_private_room_is_told_to_nobody_who_may_not_know_of_it() {
     let name = Some(RoomName::parse("a secret").unwrap());
     node.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic: None, visibility: None }));
     let to = node.store.vector().unwrap();
-    let told = |user| {
-        let due = backlog::missed(&node.store, user, &from, &to).unwrap().unwrap();
-        tell::frames(&node.store, user, &due).unwrap()
+    let rendered = |user| {
+        let changes = backlog::collect_changes(&node.store, user, &from, &to).unwrap().unwrap();
+        render_changes::frames(&node.store, user, &changes).unwrap()
     };
-    assert_eq!(told(STRANGER), Vec::<String>::new(), "he was never in");
-    let [removed] = &told(BOB)[..] else { panic!("{:?}", told(BOB)) };
+    assert_eq!(rendered(STRANGER), Vec::<String>::new(), "he was never in");
+    let [removed] = &rendered(BOB)[..] else { panic!("{:?}", rendered(BOB)) };
     let removed: Value = serde_json::from_str(removed).unwrap();
     let room = &removed["room"];
     assert_eq!((&removed["change"], &room["id"]), (&"removed".into(), &ROOM.to_string().into()));
@@ -307,12 +307,12 @@ fn a_strangers_block_is_not_told_once_it_is_lifted() {
     let does = |of, act| move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, act, ANN);
     node.decide(does(STRANGER, ContactAct::Block)).unwrap();
     node.decide(does(STRANGER, ContactAct::Unblock)).unwrap();
-    assert!(due(&node, &from).is_empty());
+    assert!(changes(&node, &from).is_empty());
     node.decide(does(EVE, ContactAct::Ask)).unwrap();
     let from = node.store.vector().unwrap();
     node.decide(does(EVE, ContactAct::Block)).unwrap();
-    let told = frames(&node, &due(&node, &from));
-    assert_eq!((told.len(), &told[0]["contact"]["state"]), (1, &"none".into()), "{told:?}");
+    let rendered = frames(&node, &changes(&node, &from));
+    assert_eq!((rendered.len(), &rendered[0]["contact"]["state"]), (1, &"none".into()), "{rendered:?}");
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment
     node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
         let records = node.store.records().unwrap();
-        let severed_rooms = around(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
+        let severed_rooms = user_context(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
         (mates(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
     };
     assert_eq!(see(&node), (true, false));

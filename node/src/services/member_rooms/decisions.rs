@@ -23,31 +23,23 @@ use crate::{
 /// Events to be written, or why not.
 pub type Drafts = Result<Vec<EventDraft>, Denied>;
 
-/// As `ServiceContext::ask` wants it.
-pub fn answer<T>(answer: Result<T, Denied>) -> Result<Result<T, Refusal>, StoreError> {
-    match answer {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(Denied::Refused(refusal)) => Ok(Err(refusal)),
+/// Turns drafts into the decision of a commit.
+pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
+    match drafts {
+        Ok(drafts) if drafts.is_empty() => Ok(Decision::Nothing),
+        Ok(drafts) => Ok(Decision::Write(drafts)),
+        Err(Denied::Refused(refusal)) => Ok(Decision::Refuse(refusal)),
         Err(Denied::Failed(error)) => Err(error),
     }
 }
 
-/// As the commit wants it.
-pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
-    Ok(match answer(drafts)? {
-        Ok(drafts) if drafts.is_empty() => Decision::Nothing,
-        Ok(drafts) => Decision::Write(drafts),
-        Err(refusal) => Decision::Refuse(refusal),
-    })
-}
-
 /// Makes a room under a fresh id.
 pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
-    has_room_for_one_more(records, by, "you are in too many rooms; leave one first")?;
+    check_rooms_of_user(records, by, "you are in too many rooms; leave one first")?;
     let NewRoom { name, topic, visibility } = new.clone();
     let opened = RoomOpened::Named { name, topic, visibility };
     let opened = EventDraft::new(Scope::room(room), opened);
-    Ok(vec![opened, set(records, room, by, Membership::Member(Role::Owner), by)?])
+    Ok(vec![opened, set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
 /// Changes attributes of a room. Who may find it, and with it all that was said there, is the owner's to decide.
@@ -100,17 +92,17 @@ pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, 
 /// Leaves a room.
 pub fn leave<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
     may::role_at_least(records, room, user, Role::Member)?;
-    Ok(leaves(records, room, user)?)
+    Ok(leave_drafts(records, room, user)?)
 }
 
-/// What becomes of a room when a member leaves it. One that nobody is in could not be deleted by anybody: it goes with
+/// What becomes of a room when a member leave_drafts it. One that nobody is in could not be deleted by anybody: it goes with
 /// its last member.
-pub fn leaves<T: Rows>(
+pub fn leave_drafts<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
 ) -> Result<Vec<EventDraft>, StoreError> {
-    let mut drafts = vec![set(records, room, user, Membership::None, user)?];
+    let mut drafts = vec![set_membership(records, room, user, Membership::None, user)?];
     if records.first_member(room, Some(user))?.is_none() {
         drafts.push(EventDraft::new(Scope::room(room), RoomDeleted { by: user }));
     }
@@ -133,10 +125,10 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
         return Err(forbidden("he is banned from this room; lift the ban first"));
     }
     may::may_set_role(own, None, Some(role))?;
-    is_not_full(records, room)?;
-    has_room_for_one_more(records, user, "he is in too many rooms")?;
+    check_members_of_room(records, room)?;
+    check_rooms_of_user(records, user, "he is in too many rooms")?;
     let mut drafts = keep_own_role(records, room, by, role)?;
-    drafts.push(set(records, room, user, Membership::Member(role), by)?);
+    drafts.push(set_membership(records, room, user, Membership::Member(role), by)?);
     Ok(drafts)
 }
 
@@ -153,7 +145,7 @@ pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
         return Ok(Vec::new());
     }
     let mut drafts = if by == user { Vec::new() } else { keep_own_role(records, room, by, role)? };
-    drafts.push(set(records, room, user, Membership::Member(role), by)?);
+    drafts.push(set_membership(records, room, user, Membership::Member(role), by)?);
     Ok(drafts)
 }
 
@@ -167,7 +159,7 @@ pub fn make_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user:
     if member.role() == Some(Role::Owner) {
         return Ok(Vec::new());
     }
-    Ok(vec![set(records, room, user, Membership::Member(Role::Owner), by)?])
+    Ok(vec![set_membership(records, room, user, Membership::Member(Role::Owner), by)?])
 }
 
 /// Removes a member; with `ban` also whoever may become one.
@@ -181,7 +173,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
     may::may_set_role(own, before, None)?;
     if !ban {
         before.ok_or_else(no_such_member)?;
-        return Ok(vec![set(records, room, user, Membership::None, by)?]);
+        return Ok(vec![set_membership(records, room, user, Membership::None, by)?]);
     }
     records.user(user)?.ok_or_else(no_such_member)?;
     if records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
@@ -190,7 +182,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
     if records.room_counts(room)?.banned >= ROOM_BANS_MAX {
         return Err(forbidden("too many are banned from this room; lift a ban first"));
     }
-    Ok(vec![set(records, room, user, Membership::Banned, by)?])
+    Ok(vec![set_membership(records, room, user, Membership::Banned, by)?])
 }
 
 /// Lets somebody join again.
@@ -201,7 +193,7 @@ pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
     if !banned {
         return Err(Refusal::new(ErrorCode::NotFound, "he is not banned from this room").into());
     }
-    Ok(vec![set(records, room, user, Membership::None, by)?])
+    Ok(vec![set_membership(records, room, user, Membership::None, by)?])
 }
 
 /// Makes an invite at `now_ms` (Unix milliseconds). Those that let nobody in any more give way to it.
@@ -258,7 +250,7 @@ pub fn set_notify_level<T: Rows>(
 }
 
 /// How somebody is to stand to a room, stamped above how he stands. A member's time begins when he becomes one.
-fn set<T: Rows>(
+fn set_membership<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
@@ -281,8 +273,8 @@ fn enter<T: Rows>(
     user: UserId,
     invite: Option<InviteId>,
 ) -> Result<EventDraft, Denied> {
-    is_not_full(records, room)?;
-    has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;
+    check_members_of_room(records, room)?;
+    check_rooms_of_user(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
     let set = MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
     Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
@@ -294,17 +286,17 @@ fn keep_own_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, given:
     if given != Role::Owner || written == Some(Role::Owner) {
         return Ok(Vec::new());
     }
-    Ok(vec![set(records, room, by, Membership::Member(Role::Owner), by)?])
+    Ok(vec![set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
-fn is_not_full<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), Denied> {
+fn check_members_of_room<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), Denied> {
     if records.room_counts(room)?.members < ROOM_MEMBERS_MAX {
         return Ok(());
     }
     Err(forbidden("this room has as many members as it can"))
 }
 
-fn has_room_for_one_more<T: Rows>(
+fn check_rooms_of_user<T: Rows>(
     records: &Records<T>,
     user: UserId,
     detail: &'static str,

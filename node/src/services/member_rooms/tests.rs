@@ -15,14 +15,14 @@ use starling_web::{
 };
 
 use super::{
-    decisions::{self, Drafts, answer, decision},
+    decisions::{self, Drafts, decision},
     lists,
 };
 use crate::{
     auth::ServiceKey,
     services::{
         render::room_object,
-        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, member, new, text},
+        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, member, new, refusal_of, text},
     },
     store::{OpResult, RecordsWriter},
 };
@@ -55,8 +55,8 @@ impl Node {
         self.write(EventDraft::new(Scope::user(user), ReadMarked { room: ROOM, pos, seen }));
     }
 
-    fn mine(&self, user: UserId, part: &PageRequest) -> Page<Room> {
-        answer(lists::mine(&mut self.store.room_reader().unwrap(), user, part)).unwrap().unwrap()
+    fn mine(&self, user: UserId, request: &PageRequest) -> Page<Room> {
+        lists::my_rooms(&mut self.store.room_reader().unwrap(), user, request).unwrap()
     }
 
     fn ids(&self, user: UserId) -> Vec<String> {
@@ -65,13 +65,13 @@ impl Node {
 
     fn public(&self, user: UserId, beginning: &str, limit: usize) -> Vec<String> {
         let mut reader = self.store.room_reader().unwrap();
-        let mut part = PageRequest { from: None, limit };
+        let mut request = PageRequest { from: None, limit };
         let mut names = Vec::new();
         loop {
-            let page = lists::public(&mut reader, user, beginning, &part).unwrap();
+            let page = lists::public_rooms(&mut reader, user, beginning, &request).unwrap();
             names.extend(page.items.into_iter().map(|room| room.name));
             match page.next {
-                Some(next) => part.from = Some(next),
+                Some(next) => request.from = Some(next),
                 None => return names,
             }
         }
@@ -193,7 +193,7 @@ fn unread_is_looked_for_so_far_and_no_further() {
     let (one, own, last) = (posts(ANN, 1, 1), posts(BOB, 10, most - 1), posts(BOB, 2 * most, 1));
     node.act(move |_| Ok(one.clone())).unwrap();
     node.act(move |_| Ok(own.clone())).unwrap();
-    assert_eq!(node.unread(BOB), (1, 0), "behind as many as are passed over");
+    assert_eq!(node.unread(BOB), (1, 0), "after as many as are passed over");
     node.act(move |_| Ok(last.clone())).unwrap();
     assert_eq!(node.unread(BOB), (0, 0));
     // Where there is too much in other rooms of the page, what is left of this one counts unseen.
@@ -221,7 +221,7 @@ fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
     let last = node.mine(ANN, &PageRequest { from: second.next, limit: 1 });
     assert_eq!((last.items[0].id.clone(), last.next), (other, None));
     let foreign = PageRequest { from: Some(starling_web::service::PageToken(vec![1, 2, 3])), limit: 1 };
-    let refused = answer(lists::mine(&mut node.store.room_reader().unwrap(), ANN, &foreign)).unwrap();
+    let refused = refusal_of(lists::my_rooms(&mut node.store.room_reader().unwrap(), ANN, &foreign));
     assert_eq!(code_of(refused), Some(ErrorCode::BadRequest));
 }
 
@@ -314,8 +314,7 @@ fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
         node.act(|records| decisions::revoke_invite(records, OTHER_ROOM, ANN, Some(InviteId([1; 10]))));
     assert_eq!(code_of(other), Some(ErrorCode::NotFound), "it is another room's");
     let records = node.store.records().unwrap();
-    let page =
-        answer(lists::invites(&records, ANN, ROOM, &all(), &ServiceKey::new(&[9; 32]))).unwrap().unwrap();
+    let page = lists::invites(&records, ANN, ROOM, &all(), &ServiceKey::new(&[9; 32])).unwrap();
     let uses: Vec<_> = page.items.iter().map(|invite| (invite.uses, invite.max_uses)).collect();
     assert_eq!(uses, [(1, Some(1)), (1, None)]);
     drop(records);
@@ -365,7 +364,7 @@ fn a_deleted_account_is_no_member_and_owns_no_room() {
     node.write(EventDraft::new(Scope::user(EVE), UserDeleted {}));
     let shown = |node: &Node| {
         let records = node.store.records().unwrap();
-        let page = answer(lists::members(&records, BOB, ROOM, &all())).unwrap().unwrap();
+        let page = lists::members(&records, BOB, ROOM, &all()).unwrap();
         page.items.into_iter().map(|member| member.user.id).collect::<Vec<_>>()
     };
     assert_eq!(shown(&node), [ANN, BOB].map(|user| user.to_string()));

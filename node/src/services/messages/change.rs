@@ -33,7 +33,7 @@ impl Target {
     }
 
     /// The message, if its text is there and the user sees it.
-    fn find_whole(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+    fn find_visible(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
         let Some(target) = Self::find(tables, id)?.filter(|target| target.posted.text.is_some()) else {
             return Ok(None);
         };
@@ -64,7 +64,7 @@ pub fn edit(
     id: MessageId,
     text: &MessageText,
 ) -> Result<Decision, StoreError> {
-    let Some(target) = Target::find_whole(tables, user, id)? else {
+    let Some(target) = Target::find_visible(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
     if let Some(refusal) = may_edit(&tables.records, target.room, user, &target.posted.sender)? {
@@ -74,7 +74,7 @@ pub fn edit(
         let detail = format!("a message is edited {EDITS_PER_MESSAGE_MAX} times at most");
         return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
     }
-    let mentions = mentions::named(&tables.records, target.room, user, text.as_str())?;
+    let mentions = mentions::mentioned_members(&tables.records, target.room, user, text.as_str())?;
     let body = MessageEdited { message: target.key, text: Some(text.clone()), mentions: Some(mentions) };
     let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
     Ok(Decision::Write(vec![draft]))
@@ -104,7 +104,7 @@ pub fn react(
     emoji: &Emoji,
     on: bool,
 ) -> Result<Decision, StoreError> {
-    let Some(Target { room, key, pos, .. }) = Target::find_whole(tables, user, id)? else {
+    let Some(Target { room, key, pos, .. }) = Target::find_visible(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
     let last = tables.records.reaction(room, key, user, emoji)?;
@@ -115,7 +115,7 @@ pub fn react(
     if on && let Some(refusal) = may_post(&tables.records, room, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    if on && let Some(detail) = has_no_place(tables, room, key, (user, emoji, last.is_none()))? {
+    if on && let Some(detail) = reaction_limit_reached(tables, room, key, (user, emoji, last.is_none()))? {
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
     let min_hlc = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
@@ -125,7 +125,7 @@ pub fn react(
 
 /// Why a message does not take another reaction, if it does not. What was taken back counts where a reaction is new, for
 /// it stays noted: else the notes would grow with every emoji that comes and goes.
-fn has_no_place(
+fn reaction_limit_reached(
     tables: &Tables<'_>,
     room: RoomId,
     message: MessageKey,

@@ -2,36 +2,36 @@
 //! runs of backticks within a paragraph.
 
 /// A text with its code taken out, so that nothing in it is read as anything else.
-pub fn without_code(text: &str) -> String {
+pub fn strip_code(text: &str) -> String {
     let (mut kept, mut paragraph) = (String::with_capacity(text.len()), String::new());
     let mut fence: Option<(char, usize)> = None;
     for line in text.split_inclusive('\n') {
-        let opened = fence_of(line);
+        let opened = parse_fence(line);
         match (fence, opened) {
             (Some((sign, length)), Some((other, longer, true))) if other == sign && longer >= length => {
                 fence = None;
             }
             (Some(_), _) => {}
             (None, Some((sign, length, _))) => {
-                without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                strip_spans(&std::mem::take(&mut paragraph), &mut kept);
                 kept.push('\n');
                 fence = Some((sign, length));
             }
             (None, None) => {
                 paragraph.push_str(line);
                 if line.trim().is_empty() {
-                    without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                    strip_spans(&std::mem::take(&mut paragraph), &mut kept);
                 }
             }
         }
     }
-    without_spans(&paragraph, &mut kept);
+    strip_spans(&paragraph, &mut kept);
     kept
 }
 
 /// The fence that a line is, also within a quote or an item of a list: its sign, how long it is, and whether it may end a
 /// block.
-fn fence_of(line: &str) -> Option<(char, usize, bool)> {
+fn parse_fence(line: &str) -> Option<(char, usize, bool)> {
     let line = line.trim_start_matches([' ', '\t', '>']);
     let sign = line.chars().next().filter(|sign| "`~".contains(*sign))?;
     let info = line.trim_start_matches(sign);
@@ -42,7 +42,7 @@ fn fence_of(line: &str) -> Option<(char, usize, bool)> {
 }
 
 /// Appends a paragraph without its code spans; a space stands for each.
-fn without_spans(paragraph: &str, kept: &mut String) {
+fn strip_spans(paragraph: &str, kept: &mut String) {
     let runs = runs(paragraph);
     // For each length the places of its runs, so that the end of a span is found without looking at all between.
     let (mut from, mut at) = (0, 0);
@@ -107,7 +107,7 @@ mod tests {
             ("```\nb", "\n"),
             ("``` b ``` c", "  c"),
         ] {
-            assert_eq!(without_code(text), kept, "{text:?}");
+            assert_eq!(strip_code(text), kept, "{text:?}");
         }
     }
 
@@ -115,8 +115,8 @@ mod tests {
     #[test]
     fn many_runs_are_looked_at_once() {
         let text = (1..=120).map(|length| "`".repeat(length)).collect::<Vec<_>>().join(" ");
-        assert_eq!(without_code(&text), text);
+        assert_eq!(strip_code(&text), text);
         let pairs = "` ".repeat(4_000);
-        assert_eq!(without_code(&pairs).trim(), "");
+        assert_eq!(strip_code(&pairs).trim(), "");
     }
 }

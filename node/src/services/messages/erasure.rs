@@ -34,7 +34,7 @@ pub struct Scrubbing {
 
 /// The part that erases.
 pub struct Erasure {
-    base: ServiceContext,
+    context: ServiceContext,
     lanes: Arc<Lanes>,
     scrubbing: Scrubbing,
     /// When to scrub, if something was erased.
@@ -43,13 +43,13 @@ pub struct Erasure {
 
 impl Erasure {
     /// What a start could not finish goes on at once.
-    pub fn new(base: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
-        Self { base, lanes, scrubbing, due: Some(Instant::now()) }
+    pub fn new(context: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
+        Self { context, lanes, scrubbing, due: Some(Instant::now()) }
     }
 
     /// Overwrites what is free in the file, if something was erased and it is time.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.base.read(Store::scrub).await else {
+        let Ok(needed) = self.context.read(Store::scrub).await else {
             self.due = Some(Instant::now() + TRY_AGAIN);
             return;
         };
@@ -67,7 +67,7 @@ impl Erasure {
                 self.due = Some(Instant::now() + self.scrubbing.after.min(TRY_AGAIN));
                 return;
             }
-            let step = self.base.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
+            let step = self.context.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
             match step.await {
                 Ok((same, true)) => scrub = same,
                 // A read that was slow may have held pages back: once more, when it has ended.
@@ -99,8 +99,8 @@ impl SupervisedTask for Erasure {
         let mut commits = self.lanes.watch_commits();
         loop {
             commits.mark_unchanged();
-            if self.base.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
-                while self.base.writer.commit_internal(Op::Erase).await
+            if self.context.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
+                while self.context.writer.commit_internal(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}
             } else {

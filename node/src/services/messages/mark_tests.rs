@@ -35,7 +35,7 @@ fn written_by_many() -> Node {
 }
 
 fn read(node: &mut Node, n: u128) -> OpResult {
-    let mark = read::mark(&node.store, ANN, ROOM, id(n), None).unwrap().unwrap();
+    let mark = read::mark(&node.store, ANN, ROOM, id(n), None).unwrap();
     node.decide(move |tables| read::decide(tables, ANN, &mark)).unwrap()
 }
 

@@ -8,7 +8,7 @@ use starling_protocol::{
     limits::{MENTIONS_MAX, USERNAME_CHARS},
 };
 
-use super::code::without_code;
+use super::code::strip_code;
 use crate::store::{Records, Rows, StoreError};
 
 /// What may belong to a name, or stand behind it as punctuation.
@@ -17,14 +17,14 @@ const SEPARATORS: [char; 4] = ['.', '-', '_', '~'];
 const NAME_CHARS_MAX: usize = *USERNAME_CHARS.end() + 5;
 
 /// The members whom a text names, besides its author.
-pub fn named<T: Rows>(
+pub fn mentioned_members<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     author: UserId,
     text: &str,
 ) -> Result<Vec<UserId>, StoreError> {
     let mut users = Vec::new();
-    for written in names(&without_code(text)) {
+    for written in names(&strip_code(text)) {
         // 'Ask @ann.' names the member ann, whoever else is called 'ann.' elsewhere: the longest name of a member.
         for name in candidates(&written) {
             if let Some(user) = records.user_called(name)?

@@ -5,10 +5,9 @@ use starling_protocol::{
     event::ReadMarked,
     limits::{READ_MARK_EVENT_ORIGINS_MAX, READ_MARK_EVENTS_MAX},
 };
-use starling_web::service::Refusal;
 
 use crate::{
-    permissions::{no_such_message, no_such_room},
+    permissions::{no_such_message, no_such_room, rooms::Denied},
     store::{Decision, Store, StoreError, Tables},
 };
 
@@ -24,14 +23,14 @@ pub fn mark(
     room: RoomId,
     message: MessageId,
     seen: Option<&VersionVector>,
-) -> Result<Result<ReadMarked, Refusal>, StoreError> {
+) -> Result<ReadMarked, Denied> {
     let held = if seen.is_none() { store.vector()? } else { VersionVector::default() };
     let mut reader = store.messages()?;
     if reader.records.role(room, user)?.is_none() {
-        return Ok(Err(no_such_room()));
+        return Err(no_such_room().into());
     }
     let Some((_, message)) = reader.listed_as(message)?.filter(|(listed_in, _)| *listed_in == room) else {
-        return Ok(Err(no_such_message()));
+        return Err(no_such_message().into());
     };
     let pos = message.pos;
     let mut written = reader.written_in(room, seen.unwrap_or(&held))?;
@@ -46,7 +45,7 @@ pub fn mark(
     let mut seen: VersionVector = written.into_iter().map(|last| (last.origin, last.seq)).collect();
     // He has seen this one, so what its origin wrote before it was there, too; cursors lag behind what was sent.
     seen.advance(pos.origin, pos.seq);
-    Ok(Ok(ReadMarked { room, pos, seen }))
+    Ok(ReadMarked { room, pos, seen })
 }
 
 /// Marks are merged by maximum: one that adds nothing is not written.

@@ -10,7 +10,7 @@ use starling_web::service::{NewMessage, Refusal, Wanted};
 
 use super::read;
 use crate::{
-    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
     store::{Decision, OpResult},
 };
 
@@ -38,11 +38,11 @@ fn pages_go_both_ways_from_any_message() {
     let (after, next) = node.numbers(Wanted::After(id(3)), 4);
     assert_eq!(after, [7, 6, 5, 4]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 4), (vec![9, 8], None));
-    let (around, next) = node.numbers(Wanted::UserContext(id(5)), 5);
+    let (around, next) = node.numbers(Wanted::Around(id(5)), 5);
     assert_eq!(around, [7, 6, 5, 4, 3]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 5), (vec![2, 1], None));
-    assert_eq!(node.numbers(Wanted::UserContext(id(9)), 3).0, [9, 8, 7]);
-    assert_eq!(node.numbers(Wanted::UserContext(id(1)), 1).0, [1]);
+    assert_eq!(node.numbers(Wanted::Around(id(9)), 3).0, [9, 8, 7]);
+    assert_eq!(node.numbers(Wanted::Around(id(1)), 1).0, [1]);
     assert_eq!(code(node.page(ANN, Wanted::Before(id(99)), 1)), Some(ErrorCode::NotFound));
     assert_eq!(code(node.page(STRANGER, Wanted::Newest, 1)), Some(ErrorCode::NotFound));
 }
@@ -311,7 +311,7 @@ fn a_read_mark_covers_what_was_sent_in_the_room_and_is_written_once() {
     one.post(BOB, OTHER_ROOM, &new(3, "elsewhere")).unwrap();
     let sent = one.store.vector().unwrap();
     let read = |node: &mut Node, n, seen: Option<&VersionVector>| {
-        let mark = read::mark(&node.store, ANN, ROOM, id(n), seen).unwrap()?;
+        let mark = refusal_of(read::mark(&node.store, ANN, ROOM, id(n), seen))?;
         node.decide(move |tables| read::decide(tables, ANN, &mark))
     };
     assert!(matches!(read(&mut one, 2, None), Ok(OpResult::Done(_))));

@@ -64,10 +64,10 @@ fn member_room(
 
 /// A room of which nothing more can be said: it was deleted.
 pub fn gone_room(id: RoomId) -> Room {
-    bare(id, RoomKind::Room)
+    empty_room(id, RoomKind::Room)
 }
 
-fn bare(id: RoomId, kind: RoomKind) -> Room {
+fn empty_room(id: RoomId, kind: RoomKind) -> Room {
     Room {
         id: id.to_string(),
         kind,
@@ -87,7 +87,7 @@ fn bare(id: RoomId, kind: RoomKind) -> Room {
 /// Whoever knows its id may be in it.
 fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Option<Room>, StoreError> {
     let Some(name) = reader.quick_room(id)? else { return Ok(None) };
-    let mut room = bare(id, RoomKind::Quick);
+    let mut room = empty_room(id, RoomKind::Quick);
     room.name = name.map(|name| name.to_string()).unwrap_or_default();
     add_last_message(reader, id, viewer, &mut room)?;
     Ok(Some(room))

@@ -3,6 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_node::{
+    permissions::rooms::Denied,
     services::{
         contacts::decide as contacts,
         member_rooms::decisions::{self as rooms, Drafts},
@@ -113,7 +114,10 @@ impl World {
             16..17 => decide(move |tables| change::delete(tables, author, id)),
             _ => {
                 let store = &self.nodes[node].run.as_ref()?.store;
-                let mark = read::mark(store, user, room, id, None).expect("the store reads").ok()?;
+                let mark = match read::mark(store, user, room, id, None) {
+                    Err(Denied::Failed(error)) => panic!("{error}"),
+                    mark => mark.ok()?,
+                };
                 decide(move |tables| read::decide(tables, user, &mark))
             }
         })

@@ -13,10 +13,7 @@ use starling_protocol::{
 use starling_web::service::{ContactAct, PageRequest, Refusal, RoomChange, Wanted};
 
 use self::model::{Act, Doing, Handling, Model, Place, Verdict, pair};
-use super::{
-    decisions::{self, answer},
-    lists,
-};
+use super::{decisions, lists};
 use crate::{
     auth::ServiceKey,
     permissions::{
@@ -26,7 +23,7 @@ use crate::{
     services::{
         contacts::decide as contacts,
         messages::{pages, read},
-        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
     },
     store::StoreError,
 };
@@ -61,7 +58,7 @@ fn verdict<T>(done: Result<T, Refusal>) -> Verdict {
 
 /// What comes of a look.
 fn seen<T>(look: Result<T, Denied>) -> Verdict {
-    verdict(answer(look).unwrap())
+    verdict(refusal_of(look))
 }
 
 fn invite(n: usize) -> InviteId {
@@ -134,14 +131,14 @@ impl Played {
                 return bans;
             }
             Doing::SeeMessages => {
-                return verdict(pages::page(&node.store, by, room, Wanted::Newest, 1).unwrap());
+                return seen(pages::page(&node.store, by, room, Wanted::Newest, 1));
             }
             Doing::Post => {
                 let posted = node.post(by, room, &new(self.said, "x"));
                 self.said += u128::from(posted.is_ok());
                 return verdict(posted);
             }
-            Doing::MarkRead(n) => match read::mark(&node.store, by, room, id(n as u128), None).unwrap() {
+            Doing::MarkRead(n) => match refusal_of(read::mark(&node.store, by, room, id(n as u128), None)) {
                 Ok(mark) => node.decide(move |tables| read::decide(tables, by, &mark)),
                 Err(refusal) => Err(refusal),
             },
@@ -218,8 +215,7 @@ impl Played {
         for place in [Place::Named(0), Place::Named(1)].into_iter().chain(direct) {
             for user in PEOPLE.into_iter().filter(|&user| self.model.is_in(place, user)) {
                 let page = pages::page(&self.node.store, user, room_of(place), Wanted::Newest, 200).unwrap();
-                let listed =
-                    page.unwrap().items.into_iter().rev().map(|message| (message.id, message.deleted));
+                let listed = page.items.into_iter().rev().map(|message| (message.id, message.deleted));
                 let shown = self.model.shown(place, user).into_iter();
                 let shown = shown.map(|n| (id(n as u128).to_string(), self.model.said[n].deleted));
                 prop_assert_eq!(listed.collect::<Vec<_>>(), shown.collect::<Vec<_>>());

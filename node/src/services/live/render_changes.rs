@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Those that the user may see.
-pub fn frames(store: &Store, user: UserId, due: &[Change]) -> Result<Vec<String>, StoreError> {
+pub fn frames(store: &Store, user: UserId, changes: &[Change]) -> Result<Vec<String>, StoreError> {
     let mut reader = store.room_reader()?;
-    let mut frames = Vec::with_capacity(due.len());
-    for due in due {
-        frames.extend(match *due {
+    let mut frames = Vec::with_capacity(changes.len());
+    for changes in changes {
+        frames.extend(match *changes {
             Change::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
             Change::Read { room, user: who } => read(&mut reader, user, room, who)?,
             Change::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
@@ -81,7 +81,7 @@ pub fn room(
     room: RoomId,
     change: RoomChange,
 ) -> Result<(String, bool), StoreError> {
-    // Of a room of which he may not know any more he is told no more than that.
+    // Of a room of which he may not know any more he is rendered no more than that.
     let is_known = match known_room(reader.records(), room, user) {
         Ok(_) => true,
         Err(Denied::Refused(_)) => false,
