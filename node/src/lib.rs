@@ -1,5 +1,5 @@
-//! A Starling node: store, writer, cluster, services, configuration, start and stop. `main` only calls it.
-//! It implements `web`'s traits and wires everything in `node`.
+//! A Starling node: store, writer, cluster, services, configuration, start and stop. Implements `web`'s traits; `node` wires
+//! everything.
 
 pub mod auth;
 pub mod cluster;

@@ -100,7 +100,7 @@ impl ServiceKeys {
     }
 
     /// Seals a key under the first secret that another opens; nothing if that is done, or cannot be.
-    pub fn sealed_anew(
+    pub fn reseal(
         &self,
         id: ServiceKeyId,
         state: &ServiceKeyState,
@@ -147,7 +147,7 @@ mod tests {
 
     /// Promise: a session survives that a lone node joins a cluster, on all of its nodes.
     #[test]
-    fn what_a_lone_node_sealed_opens_in_the_cluster_once_it_is_sealed_anew() {
+    fn what_a_lone_node_sealed_opens_in_the_cluster_once_it_is_reseal() {
         let (lone, elsewhere) = (ServiceKeys::new([1; 32], &[]), ServiceKeys::new([2; 32], &[[3; 32]]));
         let joined = ServiceKeys::new([2; 32], &[[1; 32]]);
         let cookie = ServiceKey::new(&KEY).family(&[5; 32]).browser_token("s1", "ada");
@@ -158,15 +158,15 @@ mod tests {
             Some(())
         };
         let state = sealed(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
-        assert_eq!(lone.sealed_anew(id(), &state, [8; 12]), None);
-        assert_eq!(elsewhere.sealed_anew(id(), &state, [8; 12]), None, "it cannot open it");
+        assert_eq!(lone.reseal(id(), &state, [8; 12]), None);
+        assert_eq!(elsewhere.reseal(id(), &state, [8; 12]), None, "it cannot open it");
         assert_eq!(
             (opens(&lone, &state), opens(&joined, &state), opens(&elsewhere, &state)),
             (Some(()), Some(()), None)
         );
-        let anew = joined.sealed_anew(id(), &state, [8; 12]).unwrap();
+        let anew = joined.reseal(id(), &state, [8; 12]).unwrap();
         let state = sealed(Some(state), Pos::MIN, &anew);
-        assert_eq!(joined.sealed_anew(id(), &state, [7; 12]), None, "that is done");
+        assert_eq!(joined.reseal(id(), &state, [7; 12]), None, "that is done");
         assert_eq!((opens(&joined, &state), opens(&elsewhere, &state)), (Some(()), Some(())));
     }
 

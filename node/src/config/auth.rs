@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Deserialize;
 
-use super::{ConfigError, within};
+use super::{ConfigError, in_range};
 use crate::auth::{Cost, default_workers};
 
 /// How passwords are hashed.
@@ -60,7 +60,7 @@ impl AuthConfig {
             return Err(ConfigError::WeakHashes);
         }
         let workers = flags.workers.or(file.workers).unwrap_or(default_workers() as u64);
-        let workers = within("auth.workers", workers, 1..=256, "1 to 256")?;
+        let workers = in_range("auth.workers", workers, 1..=256, "1 to 256")?;
         Ok(Self { cost, workers: usize::try_from(workers).unwrap_or(1) })
     }
 }

@@ -1,5 +1,5 @@
-//! The cluster's part of a start: bind, make the links, and wait until the first peers have spoken. Reads the data
-//! directory, never writes it.
+//! Joins the cluster at the start: binds the socket, starts the links, and waits for the verdict of the first peers. Never
+//! writes to the data directory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,43 +21,43 @@ use crate::{
     supervisor::Supervisor,
 };
 
-/// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.
+/// How long to wait for an answer before the node starts alone. It keeps dialling afterwards.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// How long one who has answered may take to decide; he may have to ping another node for a second.
+/// How long a peer that has answered may take to decide: it may have to ping another node for a second.
 const VERDICT_MAX: Duration = Duration::from_secs(4);
-/// Gossip packets and news of links that wait, at most.
+/// Gossip packets, and reports of new links, that wait, at most.
 const QUEUE_MAX: usize = 1_024;
 
-/// What it starts from.
+/// What joining a cluster needs.
 pub struct ClusterStart<'a> {
     environment: &'a Arc<dyn Environment>,
     config: &'a Config,
     cluster: &'a ClusterConfig,
     identity: &'a Identity,
-    /// Whom it knew when it last ran.
+    /// The nodes it knew when it last ran.
     known: Vec<Member>,
 }
 
-/// A part of the cluster.
+/// A node's links to its cluster.
 pub struct Joined {
-    /// What it derives from the secret.
+    /// The keys derived from the cluster's secret.
     pub keys: ClusterKeys,
-    /// Who is linked.
+    /// The links to other nodes.
     pub links: Arc<Links>,
-    /// Who is known.
+    /// The known nodes.
     pub members: Arc<Members>,
-    /// The one UDP socket.
+    /// The QUIC endpoint on the UDP socket.
     pub endpoint: quinn::Endpoint,
-    /// Whom to tell of new links.
+    /// Takes the members to which a new link has come up.
     pub linked: mpsc::Sender<Member>,
-    /// What keeps it going.
+    /// The background tasks.
     pub tasks: Vec<JoinHandle<()>>,
-    /// Whether there was anybody to catch up with at the start.
+    /// Whether there were other nodes to catch up with at the start.
     pub knows_peers: bool,
 }
 
 impl<'a> ClusterStart<'a> {
-    /// What a node needs to join its cluster; `None` if the configuration has none. Fails if the node belongs to one.
+    /// What the node needs to join its cluster; `None` if none is configured. Fails if the node belongs to one all the same.
     pub fn new(
         environment: &'a Arc<dyn Environment>,
         config: &'a Config,
@@ -90,7 +90,7 @@ impl<'a> ClusterStart<'a> {
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
         let bound = endpoint.local_addr().unwrap_or(listen);
-        // Where this node is reached on a socket for all addresses is found out as links come up.
+        // The address of a socket for all addresses is found out as links come up.
         let guessed = self.cluster.advertise.is_none() && bound.ip().is_unspecified();
         let addresses = match &self.cluster.advertise {
             Some(advertise) => vec![advertise.clone()],
@@ -142,26 +142,26 @@ impl<'a> ClusterStart<'a> {
     }
 }
 
-/// Waits until somebody lets this node in, or turns it away, or nobody answers.
+/// Waits until a peer admits or refuses this node, or the time for an answer is over.
 async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
     let mut verdicts = links.verdicts();
-    let begun = Instant::now();
+    let started = Instant::now();
     let spoken = |verdicts: &Verdicts| verdicts.admitted > 0 || verdicts.node_id_in_use.is_some();
-    let mut deadline = begun + ANSWER_MAX;
+    let mut deadline = started + ANSWER_MAX;
     loop {
         let changed = timeout_at(deadline, verdicts.wait_for(spoken)).await.is_ok();
         let verdicts = verdicts.borrow().clone();
         if let Some(address) = verdicts.node_id_in_use {
             return Err(StartError::NodeIdInUse(address));
         }
-        // One stranger among friends is a stale address; strangers alone are another cluster.
+        // If some peer admits the node, one with another secret is a stale address; if none does, it is another cluster.
         if changed {
             return Ok(());
         }
         if let Some(address) = verdicts.wrong_secret {
             return Err(StartError::WrongSecret(address));
         }
-        let latest = begun + VERDICT_MAX;
+        let latest = started + VERDICT_MAX;
         if verdicts.deciding == 0 || deadline >= latest {
             return Ok(());
         }

@@ -1,5 +1,5 @@
-//! A node without its listeners: asks the cluster, opens the store, wires writer, driver and services. It reaches
-//! the outside only through its [`Environment`] and what it is given to start from, so it runs in a simulation as it is.
+//! A node without its listeners: joins the cluster, opens the store, and wires writer, driver and services. It reaches the
+//! outside only through its [`Environment`] and [`CoreStart`], so simulations run it unchanged.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -38,47 +38,47 @@ use crate::{
     writer::{Writer, WriterHandle},
 };
 
-/// Inputs that wait for the driver, at most.
+/// Inputs waiting for the driver, at most.
 const DRIVER_INBOX: usize = 1_024;
-/// How long a stopping node waits for its peers to hold its log.
+/// How long a stopping node waits until its peers hold its log.
 const HAND_OVER_MS: u64 = 20_000;
 
-/// Opens a store.
+/// Opens the store, for a node that has joined a cluster, or for a lone one.
 pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>;
 
-/// What a core starts from.
+/// What [`Core::start`] needs.
 pub struct CoreStart<'a> {
-    /// What it runs on.
+    /// The clock, random numbers, threads and network.
     pub environment: Arc<dyn Environment>,
-    /// What it is to do.
+    /// The settings.
     pub config: &'a Config,
-    /// Who it is.
+    /// The identity of the node.
     pub identity: &'a Identity,
-    /// Whom it knew when it last ran.
+    /// The nodes it knew when it last ran.
     pub known: Vec<Member>,
-    /// How much room there is for what it keeps.
+    /// The free space of the disk, and its reserve.
     pub space: DiskSpace,
-    /// How to keep that the store is refilled, if it was lost and has not been since.
+    /// Records the end of a refill, if the store was lost and is not refilled yet.
     pub refill: Option<EndRefill>,
-    /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
+    /// Opens the store. Called once, after no peer has refused the node.
     pub open_store: OpenStore<'a>,
-    /// Keeps whom it knows for the next start.
+    /// Saves the known nodes for the next start.
     pub keep_members: KeepMembers,
 }
 
 /// A node without its listeners.
 pub struct Core {
-    /// What users touch.
+    /// The state of the HTTP server.
     pub web: Arc<AppState>,
-    /// Accounts, also for commands.
+    /// The accounts, also for commands.
     pub accounts: Arc<AccountsService>,
-    /// Their administration, also for commands.
+    /// The administration of accounts, also for commands.
     pub administration: Arc<AdministrationService>,
     /// The log and its views.
     pub store: Arc<Store>,
-    /// Its part in the cluster.
+    /// The links to the cluster, if there is one.
     pub cluster: Option<Joined>,
-    /// Runs its parts.
+    /// Restarts tasks that panic.
     pub supervisor: Arc<Supervisor>,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
@@ -91,7 +91,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts it.
+    /// Starts the node. Writes nothing before every peer could refuse it.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
         let CoreStart { environment, config, identity, known, space, refill, open_store, keep_members } =
             start;
@@ -100,7 +100,7 @@ impl Core {
         let supervisor = Arc::new(Supervisor::default());
         let inbox = mpsc::channel(DRIVER_INBOX);
 
-        // Ask the cluster before anything is written: it may know better than to let this node in.
+        // Join the cluster before anything is written: a peer may refuse this node.
         let mut cluster = match ClusterStart::new(&environment, config, identity, known)? {
             Some(start) => Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?),
             None => None,
@@ -153,7 +153,8 @@ impl Core {
         let (accounts, administration) =
             accounts(config, identity, &context, token_secret, cluster.as_ref())?;
         let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
-        background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
+        background
+            .extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().reseal_task())]);
         let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
@@ -201,7 +202,7 @@ impl Core {
         })
     }
 
-    /// What operators ask for over the control socket.
+    /// The source of `starling status`.
     pub fn status_source(
         &self,
         node: String,
@@ -225,15 +226,15 @@ impl Core {
         }
     }
 
-    /// Tells sessions to resume elsewhere.
+    /// Tells sessions to resume on another node.
     pub fn drain(&self) {
         self.serving.send_replace(Serving::Stopping);
     }
 
-    /// Stops: peers get what only this node holds, then everything ends in order.
+    /// Stops: waits until peers hold what only this node has, then ends everything in order.
     pub async fn stop(self) {
         if self.cluster.is_some() {
-            // All that is here, not only what this process wrote: one before it may have ended too early for its peers.
+            // The whole log, not only what this process wrote: an earlier one may have ended before its peers had it all.
             let vector = self.web.lanes.commit_point().vector;
             let handed_over =
                 |(origin, head)| self.driver.wait(origin, head, Until::Copies(self.copies), HAND_OVER_MS);
@@ -242,7 +243,7 @@ impl Core {
                 tracing::warn!(
                     copies,
                     wanted = self.copies,
-                    "stopping although fewer nodes hold the newest messages"
+                    "stopping before enough nodes hold the newest messages"
                 );
             }
         }
@@ -257,17 +258,17 @@ impl Core {
         for task in self.background {
             let _ = task.await;
         }
-        let ended = async {
+        let end = async {
             self.writer.end().await;
             self.writer_thread.await
         };
-        if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
-            tracing::warn!("the writer did not end in time; everything acked is durable all the same");
+        if tokio::time::timeout(Duration::from_secs(5), end).await.is_err() {
+            tracing::warn!("the writer did not end in time; everything acknowledged is durable");
         }
     }
 }
 
-/// The writer's part of a store, the first to read most of it.
+/// Makes the committer. It reads most of the store, so damage shows here first.
 fn committer(
     store: &Arc<Store>,
     identity: &Identity,
@@ -299,7 +300,7 @@ fn accounts(
     Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
-/// Seals under the cluster's secret, if there is one. What the node sealed while it was alone opens by its own.
+/// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
 fn service_keys(identity: &Identity, cluster: Option<&Joined>) -> ServiceKeys {
     match cluster {
         Some(joined) => ServiceKeys::new(joined.keys.sealing_key, &[identity.sealing_key()]),
@@ -313,12 +314,11 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
         guests_enabled: config.guests_enabled,
         registration: config.registration,
         public_url: config.http.public_url.clone(),
-        // Without a token, figures are not for everybody whom a public address lets in.
-        metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
+        metrics: config.serves_metrics_to_users(),
     }
 }
 
-/// What keeps presence the same on all nodes.
+/// Starts the tasks that keep presence the same on all nodes.
 fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> [Task<()>; 2] {
     [
         supervisor.start(PresenceRepair(Arc::clone(presence))),
@@ -337,7 +337,7 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
     }
 }
 
-/// Tells links whose queue was full all of presence afresh.
+/// Sends all of presence again to links whose queue was full.
 struct PresenceRepair(Arc<PresenceMap>);
 
 impl SupervisedTask for PresenceRepair {

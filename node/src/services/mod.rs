@@ -1,5 +1,4 @@
-//! The services that `web` asks, implemented over the store, the writer and the cluster. They call these, never
-//! each other's tables.
+//! The services behind `web`'s traits, implemented over the store, the writer and the cluster.
 
 mod accounts;
 mod administration;

@@ -1,4 +1,4 @@
-//! Quick rooms and their messages: who may do what, in terms of the store, the writer and the driver.
+//! Quick rooms, which need no account: their creation, messages, and cursors for resuming.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,16 +23,15 @@ use crate::{
     store::{Op, OpResult, Store},
 };
 
-/// How long a resume waits for what a reachable peer has.
+/// How long a resume waits for events that a reachable peer has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// Implements [`Rooms`].
 pub struct QuickRoomsService {
-    /// What it stands on.
-    pub context: ServiceContext,
-    /// The last commit.
+    pub(crate) context: ServiceContext,
+    /// Publishes the commit point.
     pub lanes: Arc<Lanes>,
-    /// Seals cursors, the same on every node.
+    /// Seals cursors; the same on every node of a cluster.
     pub cursor_key: CursorKey,
 }
 
@@ -47,8 +46,9 @@ impl QuickRoomsService {
         })
     }
 
-    /// The origin of this process among those of a vector is the one that its limit is about.
-    fn limited(&self, point: &CommitPoint) -> (VersionVector, bool) {
+    /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and
+    /// whether it covers the whole commit.
+    fn limit_to_confirmed(&self, point: &CommitPoint) -> (VersionVector, bool) {
         let mut vector = VersionVector::clone(&point.vector);
         let limit = self.context.driver.own_limit();
         let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
@@ -73,12 +73,12 @@ impl Rooms for QuickRoomsService {
                 self.context.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
                 Ok(room)
             }
-            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again")),
+            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be created; try again")),
         }
     }
 
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
-        // Asked first: who becomes ready while this looks has not looked with all that there is.
+        // Taken first: a node that becomes ready during the look has not looked at everything.
         let mut ready = self.context.driver.is_ready();
         let mut found = self.context.read(move |store| store.room(room)).await?;
         if found.is_none() {
@@ -149,7 +149,7 @@ impl Rooms for QuickRoomsService {
     }
 
     fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
-        let (vector, complete) = self.limited(point);
+        let (vector, complete) = self.limit_to_confirmed(point);
         SealedCursor { text: self.seal_vector(owner, vector, greatest), complete }
     }
 

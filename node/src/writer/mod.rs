@@ -141,7 +141,7 @@ impl WriterHandle {
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         self.enqueue_user(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
     /// As [`WriterHandle::commit`], for what may use the room that is kept for replication, erasure and revocation.
@@ -151,7 +151,7 @@ impl WriterHandle {
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
     fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-//! Whose credentials these are: read, looked up, compared, in this order.
+//! Identifies the user and the session behind credentials: parses them, looks the session up, and compares.
 
 use async_trait::async_trait;
 use starling_protocol::{
@@ -18,12 +18,12 @@ use crate::{
     store::{Decide, Decision, Tables},
 };
 
-/// How often it is noted, at most, that a browser's session is used.
+/// The least time between two records that a browser's session is used.
 const SEEN_EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
-/// How credentials of a named session are proven.
+/// What proves that credentials belong to the session that they name.
 enum Proof {
-    /// By the signature that was verified already.
+    /// The signature of an access token, which was verified already.
     Signed,
     Cookie(BrowserToken),
     Personal(Code),
@@ -32,7 +32,7 @@ enum Proof {
 #[async_trait]
 impl Authentication for AccountsService {
     async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
-        let (user, session, proof) = self.read(credentials)?;
+        let (user, session, proof) = self.parse(credentials)?;
         let known = self.look_up_session(user, session).await?;
         let opened = known.state.opened.as_ref().map(|(_, opened)| opened).filter(|_| known.is_alive);
         let opened = opened.ok_or_else(unauthenticated)?;
@@ -64,16 +64,16 @@ impl Authentication for AccountsService {
 }
 
 impl AccountsService {
-    /// Whether it is a day since it was noted that a browser's session is used.
+    /// Whether the last recorded use of a browser's session is a day old.
     fn should_note_use(&self, state: &SessionState) -> bool {
         self.context.environment.now_ms() >= state.seen_at().unix_ms() + SEEN_EVERY_MS
     }
 
-    /// Notes that a browser's session is used. It ends when it would have.
+    /// Records that a browser's session is used. That doesn't extend it.
     async fn note_use(self, user: UserId, session: SessionId) {
         let accounts = self.clone();
         let decide = Decide::new(move |tables: &Tables<'_>| {
-            // Of many requests at once the first has noted it.
+            // One of several concurrent requests may have recorded it.
             let state =
                 tables.records.session(user, session)?.filter(|state| accounts.should_note_use(state));
             let expires_ms = state.and_then(|state| state.expires_ms());
@@ -81,12 +81,12 @@ impl AccountsService {
                 |expires_ms| Decision::one(Scope::user(user), RefreshUsed { session, n: 0, expires_ms });
             Ok(expires_ms.map_or(Decision::Nothing, noted))
         });
-        // If it cannot be now, the next request brings it again.
+        // If it fails, the next request tries again.
         let _ = self.context.commit(decide).await;
     }
 
-    /// Which session the credentials name, and what is still to be proven.
-    fn read(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
+    /// The session that credentials name, and what is still to be proven.
+    fn parse(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
         let named = |user: &str, session: &str, proof| {
             let user = UserId::parse(user).ok().flatten().ok_or_else(unauthenticated)?;
             let session = SessionId::parse(session).ok().flatten().ok_or_else(unauthenticated)?;

@@ -1,4 +1,4 @@
-//! The password of somebody who is logged in: confirming an act by it, changing it.
+//! The password of a user who is logged in: confirms actions with it, and changes it.
 
 use starling_protocol::{EventDraft, Scope, event::PasswordChanged};
 use starling_web::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl AccountsService {
-    /// Whether somebody who is logged in knows his password, too.
+    /// Checks the password of a user who is logged in.
     pub(super) async fn confirm(&self, who: Identity, Secret(password): Secret) -> Result<Checked, Refusal> {
         let present = self.context.look(move |records| {
             password_of(records, who.user, |password| (password.change, password.hash.to_owned()))

@@ -1,5 +1,5 @@
-//! Personal access tokens, for scripts: sessions without a login. They end with a change of the password that does not
-//! keep them, make no further tokens, and end no other session.
+//! Personal access tokens, for scripts: sessions without a login. They end with a password change, unless the user keeps
+//! them. They can't create further tokens or end other sessions.
 
 use starling_protocol::{
     DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState,
@@ -31,9 +31,9 @@ impl AccountsService {
         password: Secret,
         expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal> {
-        // One that leaked would live on in others.
+        // A leaked token must not create others.
         require_login(who, "make a token")?;
-        // Nor would one that is made by whoever found a browser open.
+        // Asks for the password, so that nobody creates a token in a browser left open.
         let checked = self.confirm(who, password).await?;
         let code = Code::new(self.context.environment.random());
         let now_ms = self.context.environment.now_ms();
@@ -61,12 +61,12 @@ fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken
     Some(Listed { mark: pos.to_string(), item })
 }
 
-/// Whether it is a personal access token.
+/// Whether a session is a personal access token.
 pub fn is_token(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| matches!(opened.kind, SessionKind::Personal(_)))
 }
 
-/// What a token that is not there is answered with.
+/// The refusal of an unknown token.
 pub fn no_such_token() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no such token")
+    Refusal::new(ErrorCode::NotFound, "you have no token with this id")
 }

@@ -1,4 +1,4 @@
-//! What somebody is to others, and that he may cease to be it.
+//! The profile of a user, and the deletion of their account.
 
 use starling_protocol::{
     DisplayName, ErrorCode, EventDraft, NodeId, Scope, UserId, Username,
@@ -20,11 +20,11 @@ use crate::{
     store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
 };
 
-/// Rooms that somebody leave_drafts in one commit as his account is deleted: bounds how long posts wait behind it.
+/// Rooms that somebody leave_drafts in one commit as their account is deleted: bounds how long posts wait behind it.
 const LEAVE_ROOMS: usize = 200;
 
 impl AccountsService {
-    /// A user as he sees himself.
+    /// The account of the user who asks.
     pub(super) async fn load_me(&self, user: UserId) -> Result<Me, Refusal> {
         self.context.look(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
     }
@@ -34,7 +34,9 @@ impl AccountsService {
             self.choose_name(who.user, username).await?;
         }
         if let Some(display_name) = change.display_name {
-            self.context.decide(move |tables| show_as(tables, who.user, display_name.as_ref())).await?;
+            self.context
+                .decide(move |tables| set_display_name(tables, who.user, display_name.as_ref()))
+                .await?;
         }
         self.load_me(who.user).await
     }
@@ -54,7 +56,8 @@ impl AccountsService {
                     return Ok(Decision::Refuse(unauthenticated()));
                 };
                 if !records.is_renamed(user)? {
-                    let detail = "only an account that was renamed after a split may choose a name, once";
+                    let detail =
+                        "you can only choose a new name, once, if your account was renamed after a split";
                     return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
                 }
                 let free = claim::check_free(records, &username);
@@ -96,14 +99,14 @@ impl AccountsService {
             }
         });
         deleted.await.unwrap_or_else(|_| {
-            Err(Refusal::new(ErrorCode::Unavailable, "the account may not be deleted yet; try again"))
+            Err(Refusal::new(ErrorCode::Unavailable, "your account may not be deleted yet; try again"))
         })?;
         SecurityEvent::AccountDeleted.by(who.user).session(who.session).record();
         Ok(())
     }
 }
 
-/// A user as he sees himself; nothing if he is gone.
+/// The account of the user who asks; `None` if it was deleted.
 fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreError> {
     let Some(account) = records.user(user)? else { return Ok(None) };
     let Person { username, display_name, .. } = records.person(user)?;
@@ -117,7 +120,7 @@ fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreEr
     }))
 }
 
-fn show_as(
+fn set_display_name(
     tables: &Tables<'_>,
     user: UserId,
     display_name: Option<&DisplayName>,
@@ -130,12 +133,12 @@ fn show_as(
     Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(account.changed_at())]))
 }
 
-/// The next events on the way to a deletion, which is the last.
+/// The next events of a deletion: departures from rooms, then the deletion itself.
 fn leave_or_delete<T: Rows>(records: &Records<T>, user: UserId) -> Result<Decision, StoreError> {
     let mut drafts = Vec::new();
     let mut left = 0;
     for (room, _) in records.rooms_of(user)? {
-        // The members of a direct room are its two people, for ever.
+        // A direct room keeps its two members forever.
         if records.member_room(room)?.is_none_or(|room| room.name().is_none()) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Refresh: a token is good for one step. Its successor is derived, so any node gives the same one.
+//! Refreshes sessions. A refresh token works for one step; its successor is derived, so any node gives the same one.
 
 use std::cmp::Ordering;
 
@@ -72,7 +72,7 @@ fn use_token(
             let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
             Decision::one(Scope::user(user), body)
         }
-        // Two at once: both are answered with the same successor.
+        // Of two concurrent requests, both get the same successor.
         Ordering::Equal => Decision::Nothing,
         // The successor was used meanwhile.
         Ordering::Greater => Decision::Refuse(unauthenticated()),
@@ -93,7 +93,7 @@ mod tests {
     };
 
     #[test]
-    fn a_token_is_refused_whose_successor_was_used_since_it_was_judged() {
+    fn a_token_is_refused_if_its_successor_was_used_meanwhile() {
         let mut node = Node::with_rooms();
         let account = node.store.records().unwrap().user(ANN).unwrap().unwrap();
         let password = account.password().unwrap().change;
@@ -103,7 +103,7 @@ mod tests {
         let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         node.write(EventDraft::new(Scope::user(ANN), opened));
         for (n, expected) in [(0, "used"), (0, "the same"), (1, "used"), (0, "refused")] {
-            let came_of_it = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {
+            let outcome = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {
                 Ok(OpResult::Nothing) => "the same",
                 Ok(_) => "used",
                 Err(refusal) => {
@@ -111,7 +111,7 @@ mod tests {
                     "refused"
                 }
             };
-            assert_eq!(came_of_it, expected, "token {n}");
+            assert_eq!(outcome, expected, "token {n}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `web` asks of accounts, and which room of this house answers it.
+//! Implements `web`'s `Accounts` by the functions of the other modules.
 
 use std::net::IpAddr;
 

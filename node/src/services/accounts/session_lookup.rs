@@ -1,4 +1,4 @@
-//! A session that somebody names: found here, or nowhere, or maybe elsewhere.
+//! Looks up the session that credentials name. A session that is unknown here may exist on another node.
 
 use starling_protocol::{
     SessionId, UserId,
@@ -13,25 +13,25 @@ use crate::{
     store::{Records, Rows, StoreError},
 };
 
-/// A session that was opened, or ended, as far as this node knows.
+/// A session that this node knows to have been opened or ended.
 pub struct KnownSession {
     pub state: SessionState,
-    /// Whether it lives, and its user may be here.
+    /// Whether the session is alive and its account enabled.
     pub is_alive: bool,
-    /// Whether its user administers the service.
+    /// Whether the user administers the service.
     pub admin: bool,
-    /// The service key under which it was opened, as it is sealed.
+    /// The sealed service key under which the session was opened.
     sealed: Option<ServiceKeyState>,
 }
 
 impl KnownSession {
-    /// The key of its tokens; nothing while its service key is not here, or not under a secret that this node has.
+    /// The key of the session's tokens; `None` while its service key is missing or sealed under an unknown secret.
     pub fn family_key(&self, keys: &ServiceKeys) -> Option<FamilyKey> {
         let (_, SessionOpened { key, service_key, .. }) = self.state.opened.as_ref()?;
         Some(keys.open((*service_key)?, self.sealed.as_ref()?)?.family(key))
     }
 
-    /// Whether all is here that its tokens are judged by.
+    /// Whether the service key is here, if the session needs one.
     fn has_its_service_key(&self, keys: &ServiceKeys) -> bool {
         let keyed = self.state.opened.as_ref().is_some_and(|(_, opened)| opened.service_key.is_some());
         !keyed || self.sealed.as_ref().is_some_and(|sealed| keys.has_seal(sealed))
@@ -39,8 +39,8 @@ impl KnownSession {
 }
 
 impl AccountsService {
-    /// Looks a session up. That it does not live, and that its key is missing, is only said after catching up with the
-    /// peers in sync, and that it has never been only if these are all nodes of the cluster.
+    /// Looks a session up. Says that it is not alive, or that its key is missing, only after catching up with the peers in
+    /// sync, and that it never existed only if these are all nodes of the cluster.
     pub(super) async fn look_up_session(
         &self,
         user: UserId,
@@ -63,7 +63,7 @@ impl AccountsService {
     }
 }
 
-/// What the views say of a session.
+/// A session according to the views; `None` if they know nothing of it.
 pub fn find_session<T: Rows>(
     records: &Records<T>,
     user: UserId,

@@ -1,4 +1,4 @@
-//! Sessions: opening one (which may end others), listing them, ending them.
+//! Opens, lists and ends sessions. Opening one may end others.
 
 use starling_protocol::{
     ErrorCode, EventDraft, Scope, SessionId, UserId,
@@ -19,26 +19,25 @@ use crate::{
     store::{Decide, Decision, Records, Rows, StoreError, Tables},
 };
 
-/// How long a session lives after its last refresh, and a browser's at all.
+/// How long a session lives after its last refresh; a browser's, after it was opened.
 pub const SESSION_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// A session that was just opened.
 pub struct Opened {
-    /// Its id.
     pub id: SessionId,
-    /// What its tokens are derived from.
+    /// The key of its tokens.
     pub family: FamilyKey,
 }
 
 impl AccountsService {
-    /// Opens a session of a program.
+    /// Opens a session for a program.
     pub(super) async fn open_tokens(&self, checked: Checked, user_agent: &str) -> Result<LoggedIn, Refusal> {
         let Opened { id, family } = self.open_login(checked, SessionKind::Tokens, user_agent).await?;
         let refresh_token = family.refresh_token(&id.to_string(), &checked.user.to_string(), 0);
         self.logged_in(checked.user, id, refresh_token).await
     }
 
-    /// Opens a session of a browser.
+    /// Opens a session for a browser.
     pub(super) async fn open_browser(
         &self,
         checked: Checked,
@@ -63,8 +62,8 @@ impl AccountsService {
         Ok(Opened { id, family: service_key.family(&key) })
     }
 
-    /// Opens a session, if what was checked still holds. Ends those that are over, and if there are too many logins the
-    /// one that was seen least lately.
+    /// Opens a session, if the password that was checked is still the current one. Ends expired sessions, and the least
+    /// recently used login if there are too many.
     pub(super) async fn open(
         &self,
         Checked { user, password }: Checked,
@@ -83,7 +82,7 @@ impl AccountsService {
                 return Ok(Decision::Refuse(bad_credentials()));
             }
             let ends = session_ends(records, user)?;
-            let (personal, mut logins, mut over) = (is_personal(&opened.kind), Vec::new(), Vec::new());
+            let (personal, mut logins, mut ended) = (is_personal(&opened.kind), Vec::new(), Vec::new());
             let mut tokens = 0;
             for (id, state) in records.open_sessions(user)? {
                 match &state.opened {
@@ -94,7 +93,7 @@ impl AccountsService {
                             logins.push((state.seen_at(), id));
                         }
                     }
-                    _ => over.push(id),
+                    _ => ended.push(id),
                 }
             }
             if personal && tokens >= PERSONAL_TOKENS_MAX {
@@ -103,18 +102,18 @@ impl AccountsService {
             }
             if !personal && logins.len() >= SESSIONS_MAX {
                 logins.sort_unstable();
-                over.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
+                ended.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
             }
             let draft = EventDraft::new(Scope::user(user), opened.clone())
                 .above(password.hlc)
                 .above(ends.logins.max(ends.all).map(|pos| pos.hlc));
-            Ok(Decision::Write(end_events(user, over).into_iter().chain([draft]).collect()))
+            Ok(Decision::Write(end_events(user, ended).into_iter().chain([draft]).collect()))
         };
         self.context.decide(decide).await?;
         Ok(session)
     }
 
-    /// What a program is given for a session.
+    /// The answer to the login or refresh of a program.
     pub(super) async fn logged_in(
         &self,
         user: UserId,
@@ -143,7 +142,7 @@ impl AccountsService {
                 sessions.sort_unstable();
                 sessions.dedup();
             }
-            // Also those that were opened on the other side of a split, which are not known here.
+            // `all_logins` also ends those that were opened on the other side of a split, which are unknown here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
         self.context.revoke(decide).await?;
@@ -173,7 +172,7 @@ impl AccountsService {
         Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 
-    /// Ends one session, if it lives and is of the kind.
+    /// Ends one session, if it is alive and of the kind.
     pub(super) async fn end_one(
         &self,
         user: UserId,
@@ -191,7 +190,7 @@ impl AccountsService {
     }
 }
 
-/// The sessions of a user that live.
+/// The sessions of a user that are alive.
 pub fn live_sessions<T: Rows>(
     records: &Records<T>,
     user: UserId,
@@ -206,7 +205,7 @@ pub fn live_sessions<T: Rows>(
     Ok(sessions)
 }
 
-/// The event that ends these; none if there are none.
+/// The event that ends these sessions; empty if there are none.
 pub fn end_events(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
     let some = !sessions.is_empty();
     some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions, all_logins: false }))
@@ -214,22 +213,22 @@ pub fn end_events(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
         .collect()
 }
 
-/// Up to where sessions of a user have ended.
+/// The points up to which all sessions of a user have ended.
 fn session_ends<T: Rows>(records: &Records<T>, user: UserId) -> Result<SessionEnds, StoreError> {
     Ok(records.account(user)?.map(|account| account.session_ends()).unwrap_or_default())
 }
 
-/// Whether somebody logged in for it.
+/// Whether the session comes from a login.
 pub fn is_login(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| !is_personal(&opened.kind))
 }
 
-/// Whether it is a personal access token.
+/// Whether the kind is a personal access token.
 pub fn is_personal(kind: &SessionKind) -> bool {
     matches!(kind, SessionKind::Personal(_))
 }
 
-/// What a session that is not there is answered with.
+/// The refusal of an unknown session.
 pub fn no_such_session() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no such session")
+    Refusal::new(ErrorCode::NotFound, "you have no session with this id")
 }

@@ -1,4 +1,4 @@
-//! What somebody has set, the same wherever he logs in.
+//! The settings of an account, the same on every device.
 
 use starling_protocol::{EventDraft, Scope, event::SettingsChanged, settings};
 use starling_web::{

@@ -1,5 +1,5 @@
-//! What administrators and operators do with accounts: look at them, let them administer the service, shut them out,
-//! and make links with which their owners choose new passwords.
+//! Administration of accounts, by administrators and operators: lists accounts, grants and revokes administration, disables
+//! accounts, and creates links for choosing a new password.
 
 mod reset;
 
@@ -27,20 +27,20 @@ use crate::{
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
-/// Who asks for it.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
-    /// Whoever runs the node, over the control socket.
+    /// The operator of the node, over the control socket.
     Operator,
-    /// A user, who is refused unless he administers the service.
+    /// A user, who must be an administrator.
     User(UserId),
 }
 
 impl Asker {
-    /// Somebody who has logged in: his personal token, which may leak, is not worth his account.
+    /// A user with a login. A personal access token, which may leak, is refused.
     fn logged_in(who: Identity) -> Result<Self, Refusal> {
         if who.personal {
-            let detail = "log in to do this: a token only looks at accounts";
+            let detail = "log in to do this: with a personal access token you can only list accounts";
             return Err(Refusal::new(ErrorCode::Forbidden, detail));
         }
         Ok(Self::User(who.user))
@@ -61,7 +61,7 @@ impl Asker {
     }
 }
 
-/// Implements what `web` asks of administration, and what commands ask.
+/// Implements `web`'s trait of administration, and the commands on the control socket.
 #[derive(Clone)]
 pub struct AdministrationService {
     context: ServiceContext,
@@ -121,20 +121,20 @@ impl Administration for AdministrationService {
 }
 
 impl AdministrationService {
-    /// All nodes of a cluster have the same token secret, so that `/setup/…` works on each of them.
+    /// Makes the service. All nodes of a cluster have the same token secret, so `/setup/…` works on each of them.
     pub fn new(context: ServiceContext, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
         let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
         let code = key.first_chunk().expect("a key is longer than a code");
         Self { context, passwords, setup: Code::new(*code) }
     }
 
-    /// The account that is shown under a name, also as `name~xxxx`.
+    /// The account with a name as it is shown, which may be `name~xxxx`.
     pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
         let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
         self.context.find(move |records| records.shown_as(&name)).await?.ok_or(unknown)
     }
 
-    /// Changes what an account may; says whether anything was to be changed.
+    /// Changes the flags of an account; returns whether anything has changed.
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
         let decide = move |tables: &Tables<'_>| decide_flags(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
@@ -150,7 +150,7 @@ impl AdministrationService {
         Ok(decided.is_some())
     }
 
-    /// What opens `/setup/…` on every node, while there is no administrator; nothing if there is one.
+    /// The code for `/setup/…`, the same on every node; `None` once there is an administrator.
     pub async fn setup_code(&self) -> Result<Option<String>, Refusal> {
         Ok(self.first_administrator().await?.is_none().then(|| self.setup.text()))
     }
@@ -160,7 +160,7 @@ impl AdministrationService {
     }
 }
 
-/// Records what has changed.
+/// Writes the changes into the security log.
 fn record(by: Asker, user: UserId, UserFlags { admin, disabled }: UserFlags, before: &UserState) {
     use SecurityEvent::{AccountDisabled, AccountEnabled, AdminGranted, AdminRevoked};
 
@@ -194,7 +194,7 @@ fn decide_flags<T: Rows>(
     if steps_down && let Some(refusal) = permissions::check_demote(records, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    // Above all sessions that are known here, too: what a disabling did not know of ends as the account is enabled again.
+    // Stamped above all known sessions, too: sessions that a disabling did not know end when the account is enabled again.
     let sessions = records.open_sessions(user)?.into_iter();
     let opened = sessions.filter_map(|(_, state)| state.opened.map(|(place, _)| place.hlc)).max();
     let above = opened.filter(|_| disabled.is_some()).max(Some(account.changed_at()));

@@ -1,4 +1,4 @@
-//! Choosing a password without the present one: through a reset link, or as the operator.
+//! Replaces a password without the present one: through a reset link, or by the operator.
 
 use starling_protocol::{
     ErrorCode, Scope, UserId,
@@ -18,10 +18,10 @@ use crate::{
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
-/// How long a reset link can be used.
+/// The lifetime of a reset link.
 const RESET_LINK_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// On whose authority a password is replaced.
+/// What permits replacing a password.
 #[derive(Clone)]
 enum Authority {
     Operator,
@@ -29,7 +29,7 @@ enum Authority {
 }
 
 impl AdministrationService {
-    /// Makes a link with which the account's owner chooses a new password.
+    /// Creates a link with which the owner of an account chooses a new password.
     pub async fn reset_link(&self, by: Asker, user: UserId) -> Result<ResetLink, Refusal> {
         let code = Code::new(self.context.environment.random());
         let expires_ms = self.context.environment.now_ms() + RESET_LINK_MS;
@@ -49,12 +49,12 @@ impl AdministrationService {
         Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
     }
 
-    /// Sets a password, which was found good, for an account's owner.
+    /// Sets a password, which was checked already, for the operator.
     pub async fn set_password(&self, user: UserId, password: Secret) -> Result<(), Refusal> {
         self.replace_password(Caller::Operator, user, Authority::Operator, password).await
     }
 
-    /// Whose password a link lets choose.
+    /// The user and the username of a valid link.
     pub(super) async fn find_reset_link(&self, text: &str) -> Result<(UserId, String), Refusal> {
         let (user, code) = parse_link(text).ok_or_else(no_such_link)?;
         let now_ms = self.context.environment.now_ms();
@@ -67,7 +67,7 @@ impl AdministrationService {
         Ok((user, found.await?.ok_or_else(no_such_link)?))
     }
 
-    /// Chooses a password through a link.
+    /// Replaces a password through a link; returns the username.
     pub(super) async fn reset(
         &self,
         client: Client<'_>,
@@ -118,9 +118,9 @@ fn decide<T: Rows>(
             Authority::Link(_) => no_such_link(),
         }));
     };
-    // Whoever lost their account may have lost their tokens as well.
+    // Somebody else may have the personal access tokens, too: they end.
     let changed = PasswordChanged { password: Some(hash.into()), keeps: None, keep_tokens: false };
-    // Above the link, too, which ends by it.
+    // Stamped above the link, which this uses up.
     Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
 }
 
@@ -128,7 +128,7 @@ fn is_valid(account: &UserState, code: &Code, now_ms: u64) -> bool {
     account.reset_link().is_some_and(|link| code.is(&link.code_hash) && now_ms < link.expires_ms)
 }
 
-/// A link names its user: nobody else's has to be looked at.
+/// The user and the code in a link. It names its user, so that only their link is compared.
 fn parse_link(text: &str) -> Option<(UserId, Code)> {
     let (user, code) = text.split_once('.')?;
     Some((UserId::parse(user).ok().flatten()?, Code::parse(code)?))
@@ -137,6 +137,6 @@ fn parse_link(text: &str) -> Option<(UserId, Code)> {
 fn no_such_link() -> Refusal {
     Refusal::new(
         ErrorCode::NotFound,
-        "this link was used, replaced or is older than a day; ask an administrator for another",
+        "this link was used or replaced, or is older than a day; ask an administrator for a new one",
     )
 }

@@ -18,8 +18,7 @@ use crate::{
 
 /// Implements [`Contacts`].
 pub struct ContactsService {
-    /// What it stands on.
-    pub context: ServiceContext,
+    pub(crate) context: ServiceContext,
 }
 
 #[async_trait]
@@ -74,7 +73,7 @@ fn list(
     for acquaintance in records.acquaintances(user, after.unwrap_or(UserId([0; 16])))? {
         let (other, sides) = acquaintance?;
         let wanted = Some(other) != after && states.contains(&render::contact_state(sides.relation()));
-        // Whose account is gone stands to nobody in any way.
+        // Deleted accounts are left out.
         if wanted && records.user(other)?.is_some() {
             contacts.push(render::contact_of(records, other, sides)?);
         }

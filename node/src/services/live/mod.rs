@@ -1,4 +1,4 @@
-//! What live sockets stand on, in terms of the store and of presence.
+//! Live sockets: the rooms and contacts of a user, changes to catch up with, and presence.
 
 mod backlog;
 mod render_changes;
@@ -22,14 +22,13 @@ use crate::{
     store::{Records, RecordsReader, Rows, StoreError},
 };
 
-/// Contacts and room-mates who are looked at for whether they are online, at most.
+/// Contacts and room members who are checked for being online, at most.
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// Implements [`LiveEvents`].
 pub struct LiveService {
-    /// What it stands on.
-    pub context: ServiceContext,
-    /// Who is online.
+    pub(crate) context: ServiceContext,
+    /// Knows who is online.
     pub presence: Arc<PresenceMap>,
 }
 
@@ -40,8 +39,8 @@ impl LiveEvents for LiveService {
     }
 
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
-        let mates = self.context.look(move |records| mates(records, user)).await?;
-        Ok(self.presence.online(mates))
+        let visible_users = self.context.look(move |records| visible_users(records, user)).await?;
+        Ok(self.presence.online(visible_users))
     }
 
     async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
@@ -98,7 +97,7 @@ impl LiveEvents for LiveService {
 }
 
 fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
-    let mut around = UserContext {
+    let mut context = UserContext {
         user: render::user(records, user)?,
         rooms: HashSet::new(),
         severed_rooms: HashSet::new(),
@@ -108,25 +107,25 @@ fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserConte
     };
     for room in rooms(records, user)? {
         if records.member_room(room)?.is_some() {
-            around.rooms.insert(room);
+            context.rooms.insert(room);
             if !are_in_touch(records, room, user)? {
-                around.severed_rooms.insert(room);
+                context.severed_rooms.insert(room);
             }
         }
     }
     for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
         let (other, sides) = acquaintance?;
         if sides.relation() == Relation::Accepted {
-            around.contacts.insert(other);
+            context.contacts.insert(other);
         }
         if sides.blocks() {
-            around.blocked.insert(other);
+            context.blocked.insert(other);
         }
         if sides.is_blocked() {
-            around.blocked_by.insert(other);
+            context.blocked_by.insert(other);
         }
     }
-    Ok(around)
+    Ok(context)
 }
 
 fn known_users<T: Rows>(
@@ -148,24 +147,25 @@ fn known_users<T: Rows>(
     Ok(known)
 }
 
-/// The rooms of members in which a user is.
+/// The member rooms of a user.
 fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, StoreError> {
     let rooms = records.rooms_of(user)?.into_iter();
     Ok(rooms.filter(|(_, member)| member.role().is_some()).map(|(room, _)| room).collect())
 }
 
-/// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
-fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
-    let UserContext { rooms, severed_rooms, contacts: mut mates, blocked, blocked_by, .. } =
+/// A user's contacts, and the members of their rooms except severed ones; without users who have blocked them or whom they
+/// have blocked.
+fn visible_users<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
+    let UserContext { rooms, severed_rooms, contacts: mut visible_users, blocked, blocked_by, .. } =
         user_context(records, user)?;
     for &room in rooms.difference(&severed_rooms) {
         for member in records.members(room, &[])? {
-            if mates.len() >= LOOKED_AT_MAX {
+            if visible_users.len() >= LOOKED_AT_MAX {
                 break;
             }
-            mates.insert(member?.0);
+            visible_users.insert(member?.0);
         }
     }
-    mates.retain(|mate| *mate != user && !blocked.contains(mate) && !blocked_by.contains(mate));
-    Ok(mates)
+    visible_users.retain(|other| *other != user && !blocked.contains(other) && !blocked_by.contains(other));
+    Ok(visible_users)
 }

@@ -1,5 +1,5 @@
-//! Lists of rooms, and of what belongs to one, by pages. A page's mark is the key of what stands after it, or says as
-//! of when the list is shown.
+//! Paged lists of rooms, members, bans and invites. A page's token is the key of the next item; for the rooms of a user,
+//! it also holds the time as of which the list is sorted.
 
 use starling_protocol::{
     ErrorCode, Hlc, RoomId, UserId,
@@ -22,11 +22,11 @@ use crate::{
     store::{Records, RecordsReader, RoomReader, Rows, StoreError},
 };
 
-/// Rooms that are passed over for one page of public rooms, at most: it is shorter then.
+/// Public rooms examined for one page, at most. A page may be shorter because of it.
 const PASSED_OVER_MAX: usize = 5 * PAGE_ITEMS_MAX;
 
-/// The rooms of a user, where something last happened first, as of the first page: a room in which something happens
-/// meanwhile keeps its place, one that he joins meanwhile is not listed.
+/// The rooms of a user, the most recently active first, as of the first page: new activity doesn't move a room between
+/// pages, and rooms that the user joins meanwhile are not listed.
 pub fn my_rooms(reader: &mut RoomReader, user: UserId, request: &PageRequest) -> Result<Page<Room>, Denied> {
     let after = request.from.as_ref().map(parse_my_rooms_token).transpose()?;
     let as_of = after.map_or(Hlc(u64::MAX), |(as_of, ..)| as_of);
@@ -65,11 +65,11 @@ fn parse_my_rooms_token(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> 
         Some((hlc(as_of), hlc(last), RoomId(room.try_into().ok()?)))
     };
     parse(&mark.0).ok_or_else(|| {
-        Refusal::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list").into()
+        Refusal::new(ErrorCode::BadRequest, "this cursor is not from a page of this list").into()
     })
 }
 
-/// Public rooms whose names begin with a text; not those in which the user is, or from which he is banned.
+/// Public rooms whose names begin with a text, without those that the user is in or banned from.
 pub fn public_rooms(
     reader: &mut RoomReader,
     user: UserId,
@@ -98,7 +98,7 @@ pub fn public_rooms(
     Ok(Page { items, next })
 }
 
-/// The members of a room, as they would inherit it.
+/// The members of a room, in the order in which they would inherit it.
 pub fn members(
     records: &RecordsReader,
     by: UserId,
@@ -113,7 +113,7 @@ pub fn members(
     Ok(page(records.members(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// A member of a room; nothing if he is none.
+/// A member of a room; `None` if the user isn't one.
 pub fn member<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -127,7 +127,7 @@ pub fn member<T: Rows>(
     Ok(Some(Member { user: render::user(records, user)?, role: role.into(), since }))
 }
 
-/// Who is banned from a room.
+/// The users banned from a room.
 pub fn bans(
     records: &RecordsReader,
     by: UserId,
@@ -144,7 +144,7 @@ pub fn bans(
     Ok(page(records.bans(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// The invites of a room, with codes that are made under a service key.
+/// The invites of a room, with codes made under `key`.
 pub fn invites(
     records: &RecordsReader,
     by: UserId,
@@ -161,7 +161,7 @@ pub fn invites(
     Ok(page(records.invites(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// An invite that so many have used, with its code under a service key.
+/// An invite that was used `uses` times, with a code made under `key`.
 pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
     let code = key.invite_code(made.id);
     Invite {
@@ -173,12 +173,12 @@ pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
     }
 }
 
-/// Where a list by keys begins.
+/// The key at which a page begins.
 fn from(request: &PageRequest) -> &[u8] {
     request.from.as_ref().map_or(&[], |mark| &mark.0)
 }
 
-/// A page of a list by keys; its mark is the key of what would come next.
+/// A page of a keyed list; its token is the key of the next row.
 fn page<T>(
     rows: impl Iterator<Item = Result<(Vec<u8>, Option<T>), StoreError>>,
     limit: usize,

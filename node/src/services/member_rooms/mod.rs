@@ -1,4 +1,4 @@
-//! Rooms of members, in terms of the store and the writer.
+//! Member rooms: membership, roles, invites and bans.
 
 pub mod decisions;
 mod lists;
@@ -39,7 +39,7 @@ pub struct MemberRoomsService {
 }
 
 impl MemberRoomsService {
-    /// `service_keys` make and verify the codes of invites.
+    /// `service_keys` creates and verifies the codes of invites.
     pub fn new(context: ServiceContext, service_keys: ServiceKeyring) -> Self {
         Self { context, service_keys }
     }
@@ -65,7 +65,7 @@ impl MemberRoomsService {
         self.context.decide(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
-    /// Also when the disk is full for users.
+    /// As `decide`, for decisions that remove something: they may use the reserve of a full disk.
     async fn commit_reclaiming(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,

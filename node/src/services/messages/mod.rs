@@ -1,4 +1,4 @@
-//! Messages of rooms of members, in terms of the store and the writer.
+//! Messages of member rooms: posts, pages, edits, deletions, reactions and read marks.
 
 pub mod change;
 mod code;
@@ -30,8 +30,7 @@ use crate::{
 
 /// Implements [`Messages`].
 pub struct MessagesService {
-    /// What it stands on.
-    pub context: ServiceContext,
+    pub(crate) context: ServiceContext,
 }
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Messages by pages.
+//! Pages of messages.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
@@ -11,7 +11,7 @@ use crate::{
     store::{Direction, MessagesReader, RecordsReader, Store, StoreError, Stretch},
 };
 
-/// So many messages of a room, as one of its members sees them.
+/// A page of at most `limit` messages of a room, the newest first, as one of its members sees them.
 pub fn page(
     store: &Store,
     user: UserId,
@@ -63,7 +63,7 @@ fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageEnd>) {
     (stretch.messages, stretch.next.map(PageEnd::Before))
 }
 
-/// Where a message of a room stands.
+/// The position of a message, if it is in the room.
 fn find_pos(reader: &mut MessagesReader, room: RoomId, id: MessageId) -> Result<Option<Pos>, StoreError> {
     let found = reader.listed_as(id)?.filter(|(listed_in, _)| *listed_in == room);
     Ok(found.map(|(_, message)| message.pos))

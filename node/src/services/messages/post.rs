@@ -1,4 +1,4 @@
-//! A post: what it says of others is found out before, whether it may be is decided when it is committed.
+//! Posts messages. Mentions and the reply are resolved before the commit, which decides again whether the user may post.
 
 use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
 use starling_web::{
@@ -14,16 +14,16 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// A post that may be committed.
+/// A post that is ready to be committed.
 pub struct PreparedPost {
     pub post: Post,
     key: MessageKey,
-    /// A message of this sender and id is here already.
+    /// Whether this sender has already posted a message with this id.
     pub already_posted: bool,
 }
 
-/// Whom it names, what it answers, and above what it is stamped: everything that this node holds in the room, for
-/// whoever posts may have seen that. (His cursor was waited for.)
+/// Resolves the mentions and the reply of a message, and stamps it above everything that this node holds in the room, as
+/// its author may have seen that. (The session has waited for their cursor.)
 pub fn prepare(
     store: &Store,
     user: UserId,
@@ -51,7 +51,8 @@ pub fn prepare(
     Ok(PreparedPost { post, key, already_posted: reader.state(key)?.is_some() })
 }
 
-/// Posts what may be and counts it, waits for the outcome, and shows what came of it.
+/// Posts a message, waits for the commit, and returns the message and whether it was posted before. `count` charges the
+/// rate limit, and is called once the user is known to be allowed to post.
 pub async fn post(
     context: &ServiceContext,
     user: UserId,
@@ -65,7 +66,9 @@ pub async fn post(
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     context.writer.try_post(post, sender)?;
     let outcome = outcomes.recv().await;
-    outcome.ok_or_else(|| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))?.result?;
+    outcome
+        .ok_or_else(|| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))?
+        .result?;
     let show = move |store: &Store| {
         let mut reader = store.messages()?;
         let (room, message) = reader

@@ -1,4 +1,4 @@
-//! How far somebody has read.
+//! Read marks: how far a user has read a room.
 
 use starling_protocol::{
     EventDraft, MessageId, RoomId, Scope, UserId, VersionVector,
@@ -11,12 +11,12 @@ use crate::{
     store::{Decision, Store, StoreError, Tables},
 };
 
-/// Origins of which one mark says something, at most; of more, those that wrote last, and the next mark says the rest.
-/// One less than fits, for the origin of the message itself.
+/// Origins in one mark, at most: if there are more, the most recent, and the next mark holds the rest. One less than fits,
+/// for the origin of the message itself.
 const ORIGINS_MAX: usize = READ_MARK_EVENTS_MAX * READ_MARK_EVENT_ORIGINS_MAX - 1;
 
-/// The mark of a member who has read a room up to a message when he had been sent what `seen` covers, or all that is
-/// here.
+/// The mark of a member who has read a room up to a message, after they were sent what `seen` covers; without `seen`, all
+/// that is here.
 pub fn mark(
     store: &Store,
     user: UserId,
@@ -34,7 +34,7 @@ pub fn mark(
     };
     let pos = message.pos;
     let mut written = reader.written_in(room, seen.unwrap_or(&held))?;
-    // Marks are merged: what an earlier one said is not said again.
+    // Marks are merged: this one needs only what earlier ones don't have.
     if let Some(known) = reader.records.read_mark(user, room)? {
         written.retain(|last| !known.seen.contains(last.origin, last.seq));
     }
@@ -43,12 +43,12 @@ pub fn mark(
         written.truncate(ORIGINS_MAX);
     }
     let mut seen: VersionVector = written.into_iter().map(|last| (last.origin, last.seq)).collect();
-    // He has seen this one, so what its origin wrote before it was there, too; cursors lag behind what was sent.
+    // The user has seen this message, and so all that its origin wrote before; the cursor may lag behind.
     seen.advance(pos.origin, pos.seq);
     Ok(ReadMarked { room, pos, seen })
 }
 
-/// Marks are merged by maximum: one that adds nothing is not written.
+/// Writes a mark, unless it adds nothing to the present one.
 pub fn decide(tables: &Tables<'_>, user: UserId, mark: &ReadMarked) -> Result<Decision, StoreError> {
     if tables.records.role(mark.room, user)?.is_none() {
         return Ok(Decision::Refuse(no_such_room()));
