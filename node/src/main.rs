@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use starling_node::{
     config::{
         ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags,
-        environment_warnings, from_elsewhere, is_help, one_line,
+        environment_warnings, is_help, one_line, remote_address,
     },
     console::{complain, print_result, say},
     control::{self, Answer, AskError, Question, UserAct},
@@ -147,7 +147,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         () = signals.recv() => return Ok(()),
     };
     say(format_args!("Starling is running: open {}/", node.url));
-    if let Some(address) = from_elsewhere(node.http).filter(|_| !public_url) {
+    if let Some(address) = remote_address(node.http).filter(|_| !public_url) {
         say(format_args!("From other machines, unless a firewall blocks it: http://{address}/"));
     }
     let announce_setup = async {

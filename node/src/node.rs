@@ -132,7 +132,7 @@ impl Node {
     /// Starts a node.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(cluster) = &config.cluster {
-            cluster.warn_of_open_secret();
+            cluster.warn_if_secret_is_readable();
         }
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
         let mode = StartMode::choose(&dir, found.as_ref(), &config)?;

@@ -34,7 +34,7 @@ pub use self::{
     environment::warnings as environment_warnings,
     error::ConfigError,
     flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags, VerifyFlags},
-    listen::{from_elsewhere, openable},
+    listen::{openable, remote_address},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
 
