@@ -77,7 +77,7 @@ impl Session {
             let mut now_ns = None;
             reader.poll_frames(cx, &mut shared.scratch.borrow_mut(), |frame| match frame.opcode {
                 frame::TEXT => {
-                    state.take(guest, frame.payload, *now_ns.get_or_insert_with(|| shared.now_ns()))
+                    state.take(guest, frame.payload, *now_ns.get_or_insert_with(|| shared.now_ns()));
                 }
                 frame::PING => {
                     outbox.push(frame::PONG, frame.payload);

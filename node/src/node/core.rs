@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::{Passwords, ServiceKeys},
-    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNews},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, Links, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
@@ -116,10 +116,7 @@ impl Core {
         let (writer_start, writer) =
             Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let (cursor_key, token_secret) = match &cluster {
-            Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
-            None => (identity.cursor_key(), identity.token_secret()),
-        };
+        let (cursor_key, token_secret) = shared_keys(identity, cluster.as_ref());
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -150,6 +147,9 @@ impl Core {
             driver: driver.clone(),
         };
         let (serving, drain) = Drain::new();
+        let links = cluster.as_ref().map(|joined| Arc::clone(&joined.links));
+        let public_url = config.http.public_url.clone();
+        let operations = operations(&context, &metrics, &presence, &supervisor, links, public_url);
         let (accounts, administration) =
             accounts(config, identity, &context, token_secret, cluster.as_ref())?;
         let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
@@ -167,16 +167,7 @@ impl Core {
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),
             }),
-            operations: Arc::new(OperationsService {
-                driver: driver.clone(),
-                writer: writer.clone(),
-                store: Arc::clone(&store),
-                metrics: Arc::clone(&metrics),
-                presence: Arc::clone(&presence),
-                links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
-                public_url: config.http.public_url.clone(),
-                supervisor: Arc::clone(&supervisor),
-            }),
+            operations: Arc::new(operations),
             live: Arc::new(LiveService { context: context.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
@@ -268,6 +259,14 @@ impl Core {
     }
 }
 
+/// The cursor key and the token secret: the cluster's, or those of a lone node.
+fn shared_keys(identity: &Identity, cluster: Option<&Joined>) -> ([u8; 32], [u8; 32]) {
+    match cluster {
+        Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
+        None => (identity.cursor_key(), identity.token_secret()),
+    }
+}
+
 /// Makes the committer. It reads most of the store, so damage shows here first.
 fn committer(
     store: &Arc<Store>,
@@ -305,6 +304,26 @@ fn service_keys(identity: &Identity, cluster: Option<&Joined>) -> ServiceKeys {
     match cluster {
         Some(joined) => ServiceKeys::new(joined.keys.sealing_key, &[identity.sealing_key()]),
         None => ServiceKeys::new(identity.sealing_key(), &[]),
+    }
+}
+
+fn operations(
+    context: &ServiceContext,
+    metrics: &Arc<Metrics>,
+    presence: &Arc<PresenceMap>,
+    supervisor: &Arc<Supervisor>,
+    links: Option<Arc<Links>>,
+    public_url: Option<String>,
+) -> OperationsService {
+    OperationsService {
+        driver: context.driver.clone(),
+        writer: context.writer.clone(),
+        store: Arc::clone(&context.store),
+        metrics: Arc::clone(metrics),
+        presence: Arc::clone(presence),
+        links,
+        public_url,
+        supervisor: Arc::clone(supervisor),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
 };
 
-/// Rooms that somebody leave_drafts in one commit as their account is deleted: bounds how long posts wait behind it.
+/// Rooms that a deleted account leaves in one commit, at most: bounds how long posts wait behind the commit.
 const LEAVE_ROOMS: usize = 200;
 
 impl AccountsService {
@@ -71,7 +71,7 @@ impl AccountsService {
         claim::claim(&self.context, claimant, decide).await.map(|_| ())
     }
 
-    /// Deletes an account: it leave_drafts its rooms, a few at a time, and is gone.
+    /// Deletes an account, after it has left its rooms, a few in each commit.
     pub(super) async fn delete_me(&self, who: Identity, password: Secret) -> Result<(), Refusal> {
         require_login(who, "delete the account")?;
         let checked = self.confirm(who, password).await?;

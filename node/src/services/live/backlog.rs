@@ -25,7 +25,7 @@ pub fn collect_changes(
     to: &VersionVector,
 ) -> Result<Option<Vec<Change>>, StoreError> {
     let reader = store.messages()?;
-    let mut found = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
+    let mut collector = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
     let mut beyond = |scope: &Scope| -> Result<_, StoreError> {
         let places = store.beyond(scope, from, to, left)?;
@@ -34,22 +34,22 @@ pub fn collect_changes(
     };
     let Some(places) = beyond(&Scope::user(user))? else { return Ok(None) };
     for pos in places {
-        found.add_own_event(pos)?;
+        collector.add_own_event(pos)?;
     }
     let (rooms, deleted) =
-        (rooms(&found.reader.records, user)?, found.reader.records.deleted_rooms_of(user)?);
+        (rooms(&collector.reader.records, user)?, collector.reader.records.deleted_rooms_of(user)?);
     for room in rooms.into_iter().chain(deleted) {
         // The client loads rooms that the user has joined by pages.
-        if found.joined.contains(&room) {
+        if collector.joined.contains(&room) {
             continue;
         }
         let Some(places) = beyond(&Scope::room(room))? else { return Ok(None) };
         for pos in places {
-            found.add_room_event(room, pos)?;
+            collector.add_room_event(room, pos)?;
         }
-        found.add_read_mark_of_other(room)?;
+        collector.add_read_mark_of_other(room)?;
     }
-    let mut changes: Vec<_> = found.changes.into_values().collect();
+    let mut changes: Vec<_> = collector.changes.into_values().collect();
     changes.sort_unstable_by_key(|(pos, _)| *pos);
     Ok(Some(changes.into_iter().map(|(_, change)| change).collect()))
 }
@@ -65,12 +65,12 @@ struct ChangeCollector {
 
 impl ChangeCollector {
     fn add(&mut self, pos: Pos, change: Change) {
-        let about = match change {
+        let object = match change {
             Change::Message { room, key, .. } => Change::Message { room, key, fresh: false },
             Change::Room { room, .. } => Change::Room { room, change: RoomChange::Updated },
             Change::Read { .. } | Change::Contact(_) => change,
         };
-        let (last, known) = self.changes.entry(about).or_insert((pos, change));
+        let (last, known) = self.changes.entry(object).or_insert((pos, change));
         *last = pos.max(*last);
         match (known, change) {
             (Change::Message { fresh, .. }, Change::Message { fresh: true, .. }) => *fresh = true,
