@@ -1,6 +1,9 @@
-//! What a node counts: commits, batch sizes, links, lag. Registered once, served by `web` under `/metrics`.
+//! The metrics of a node: commits, batch sizes, links, lag. `web` serves them under `/metrics`.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -26,18 +29,18 @@ pub(crate) struct OriginLabel {
     pub(crate) origin: String,
 }
 
-/// What the writer counts.
+/// The metrics of the writer.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
     /// Batches made durable.
     pub commits: Counter,
     /// Events made durable.
     pub events: Counter,
-    /// Requests in a batch.
+    /// Requests in each batch.
     pub batch_requests: Histogram,
-    /// Seconds that a commit takes, fsync included.
+    /// Seconds for each commit, fsync included.
     pub commit_seconds: Histogram,
-    /// Requests that were refused because the queue was full.
+    /// Requests refused because the queue was full.
     pub refused: Counter,
 }
 
@@ -53,7 +56,7 @@ impl Default for StoreMetrics {
     }
 }
 
-/// What is counted of links.
+/// The metrics of links.
 #[derive(Clone, Debug, Default)]
 pub struct LinksMetrics {
     /// Links closed because the peer broke the protocol.
@@ -64,7 +67,7 @@ pub struct LinksMetrics {
     pub retries: Counter,
 }
 
-/// What is measured of replication.
+/// The metrics of replication.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterMetrics {
     pub(crate) peer_lag: Family<PeerLabel, Gauge>,
@@ -72,13 +75,18 @@ pub struct ClusterMetrics {
     pub(crate) origin_lag: Family<OriginLabel, Gauge>,
     pub(crate) parts_equal: Family<PeerLabel, Gauge>,
     pub(crate) parts_diverged: Family<PeerLabel, Gauge>,
-    pub(crate) clock_ahead_ms: Gauge,
-    pub(crate) waiting: Gauge,
+    pub(crate) clock_offset_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) pending_replies: Gauge,
     pub(crate) peers_known: Gauge,
     pub(crate) peers_linked: Gauge,
     pub(crate) peer_linked: Family<PeerLabel, Gauge>,
     pub(crate) pairs_unlinked: Gauge,
     pub(crate) join_failing: Gauge,
+}
+
+pub(crate) fn seconds(ms: i64) -> f64 {
+    let seconds = Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+    if ms < 0 { -seconds } else { seconds }
 }
 
 impl ClusterMetrics {
@@ -92,20 +100,24 @@ impl ClusterMetrics {
         );
         registry.register(
             "digest_parts_equal",
-            "Parts of all views, of 256 and without empty ones, that a peer is known to show as this node does",
+            "Non-empty parts of the views, of 256, in which a peer is known to equal this node",
             self.parts_equal.clone(),
         );
         registry.register(
             "digest_parts_diverged",
-            "Parts in which a peer shows something else although the same events were applied",
+            "Parts of the views in which a peer differs although it has applied the same events",
             self.parts_diverged.clone(),
         );
         registry.register(
-            "clock_ahead_milliseconds",
-            "How far this node's clock is ahead of an agreeing majority, if that is too far",
-            self.clock_ahead_ms.clone(),
+            "clock_offset_seconds",
+            "Offset of this node's clock from an agreeing majority, positive if it is ahead; 0 within the tolerance",
+            self.clock_offset_seconds.clone(),
         );
-        registry.register("pending_replies", "Answers that wait for other nodes", self.waiting.clone());
+        registry.register(
+            "pending_replies",
+            "Replies that wait for other nodes",
+            self.pending_replies.clone(),
+        );
         registry.register(
             "peers_known",
             "Other nodes of the cluster that are known",
@@ -119,7 +131,7 @@ impl ClusterMetrics {
         );
         registry.register(
             "pairs_unlinked",
-            "Pairs of running nodes that have no link, as far as this node was told",
+            "Pairs of running nodes without a link, as far as this node knows",
             self.pairs_unlinked.clone(),
         );
         registry.register(
@@ -130,22 +142,22 @@ impl ClusterMetrics {
     }
 }
 
-/// All figures of a node.
+/// All metrics of a node.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
-    /// Of the writer.
+    /// The metrics of the writer.
     pub store: StoreMetrics,
-    /// Of replication.
+    /// The metrics of replication.
     pub cluster: ClusterMetrics,
-    /// Of sessions.
+    /// The metrics of sessions and requests.
     pub web: WebMetrics,
-    /// People present, on this node and those it is linked to.
+    /// People present on this node and its linked peers.
     pub present: Gauge,
 }
 
 impl Metrics {
-    /// Registers all figures under the prefix `starling`.
+    /// Registers all metrics, with the prefix `starling`.
     pub fn new(restarts: &Counter, space: &DiskSpace) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
         let (store, cluster, web) =
@@ -157,7 +169,7 @@ impl Metrics {
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
         registry.register("disk_free_bytes", "Free bytes on the disk", space.free.clone());
         cluster.register(&mut registry);
-        registry.register("part_restarts", "Restarts of parts that panicked", restarts.clone());
+        registry.register("part_restarts", "Restarts of tasks that panicked", restarts.clone());
         web.register(&mut registry);
         let build: Family<[(&str, &str); 1], Gauge<u64, AtomicU64>> = Family::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -167,11 +179,19 @@ impl Metrics {
         Arc::new(Self { registry: Mutex::new(registry), store, cluster, web, present })
     }
 
-    /// Adds the figures of links.
+    /// Registers the metrics of links.
     pub fn register_links(&self, links: &LinksMetrics) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register("links_broken", "Links closed for breaking the protocol", links.broken.clone());
-        registry.register("handshakes_refused", "Peers of another secret", links.refused.clone());
+        registry.register(
+            "links_broken",
+            "Links closed because the peer broke the protocol",
+            links.broken.clone(),
+        );
+        registry.register(
+            "handshakes_refused",
+            "Peers refused because they have another secret",
+            links.refused.clone(),
+        );
         registry.register(
             "handshakes_retried",
             "Connections that were asked to prove their address, because many were opened at once",
@@ -179,7 +199,7 @@ impl Metrics {
         );
     }
 
-    /// All figures as text.
+    /// All metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();

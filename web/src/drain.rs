@@ -25,7 +25,7 @@ impl Serving {
             Self::DiskFull => {
                 (ErrorCode::StorageFull, "the disk of this node is full; use another, or come back later")
             }
-            Self::Stopping => (ErrorCode::Draining, "this node is stopping, use another"),
+            Self::Stopping => (ErrorCode::Draining, "this node is stopping; use another node"),
         };
         Some(Refusal::new(code, detail))
     }

@@ -80,7 +80,7 @@ impl World {
         let seed = u64::from(self.nodes);
         self.runtime.block_on(async {
             let core = Core::start(CoreStart {
-                machine: Arc::new(CountedMachine::new(seed)),
+                environment: Arc::new(CountedMachine::new(seed)),
                 config: &config,
                 identity: &identity,
                 known: Vec::new(),

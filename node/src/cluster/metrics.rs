@@ -46,10 +46,10 @@ impl ClusterMetrics {
             let label = OriginLabel { origin: origin.to_string() };
             self.origin_lag.get_or_create(&label).set(gauge(*lag));
         }
-        self.clock_ahead_ms.set(match report.clock {
-            ClockVerdict::Outside(ms) => ms,
-            ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0,
+        self.clock_offset_seconds.set(match report.clock {
+            ClockVerdict::Outside(ms) => crate::metrics::seconds(ms),
+            ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0.0,
         });
-        self.waiting.set(gauge(report.waiting as u64));
+        self.pending_replies.set(gauge(report.waiting as u64));
     }
 }

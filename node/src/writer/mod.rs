@@ -136,7 +136,7 @@ impl WriterHandle {
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         self.enqueue_user(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another one"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
     /// Works as [`WriterHandle::commit`], for erasure and revocation: they may use the disk space that is reserved for
@@ -147,7 +147,7 @@ impl WriterHandle {
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another one"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
     fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {

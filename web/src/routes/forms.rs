@@ -241,11 +241,11 @@ async fn make_account(
     site: &Site,
     headers: &HeaderMap,
     wanted: Register,
-    door: Option<RegistrationSource>,
+    source: Option<RegistrationSource>,
     next: &str,
 ) -> Result<Response, Problem> {
     let mut registration = parse_registration(web, wanted)?;
-    registration.door = door.unwrap_or(registration.door);
+    registration.source = source.unwrap_or(registration.source);
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = web.accounts.register_browser(client(address, headers), registration).await?;
     Ok(entered(web, site, headers, &session, next).await)

@@ -21,7 +21,7 @@ async fn a_lost_store_is_only_begun_anew_when_told_to() {
     let mut node = template.copy("lost");
     let store = node.data_dir().join("starling.redb");
     let sound = fs::read(&store).expect("there is a store");
-    let words = ["starling.redb", "missing or empty", "put the file back", "--fresh"];
+    let words = ["starling.redb", "missing or empty", "restore the file", "--fresh"];
     for empty in [false, true] {
         if empty {
             fs::write(&store, "").expect("a file can be written");

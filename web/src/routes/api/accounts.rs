@@ -76,8 +76,8 @@ pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration
     else {
         return Err(invalid.into());
     };
-    let door = RegistrationSource::Public(invite);
-    Ok(Registration { username, password: Secret(body.password), display_name, door })
+    let source = RegistrationSource::Public(invite);
+    Ok(Registration { username, password: Secret(body.password), display_name, source })
 }
 
 /// Register an account and log in

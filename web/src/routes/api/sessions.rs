@@ -94,7 +94,7 @@ async fn end_session(
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.end_session(who, session_id(&id, "you have no such session")?).await?;
+    web.accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -169,6 +169,6 @@ async fn revoke_token(
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.revoke_personal_token(who, session_id(&id, "you have no such token")?).await?;
+    web.accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -52,7 +52,7 @@ struct Code {
 }
 
 fn invite_code(text: &str) -> Result<InviteCode, Problem> {
-    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such invite, or it is good no more");
+    let unknown = || Problem::new(ErrorCode::NotFound, "this invite doesn't exist, or is no longer valid");
     InviteCode::parse(text).ok().flatten().ok_or_else(unknown)
 }
 
