@@ -18,5 +18,6 @@ pub mod security_log;
 pub mod server;
 pub mod service;
 mod session;
+mod sync;
 
 pub use routes::{AppState, WebSettings, metrics_router, router};

@@ -36,7 +36,7 @@ const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
 /// look at him again. The writer waits for it.
 const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
 
-/// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
+/// Pushes a commit's frames: [`Lanes::publish_commit`] calls it before the commit point is published.
 pub fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, told) = (HashMap::new(), BTreeSet::new());
     let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
@@ -87,7 +87,7 @@ impl Announcement<'_> {
     fn invalidate(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
-            && !frames.iter().any(Frame::is_look_again)
+            && !frames.iter().any(Frame::is_invalidation)
         {
             frames.push(Frame::invalidate(number));
         }

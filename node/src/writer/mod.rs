@@ -5,8 +5,9 @@
 mod fan_out;
 
 use std::{
+    mem,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
@@ -68,7 +69,7 @@ enum Request {
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
-    own: Arc<OnceLock<OriginId>>,
+    lanes: Arc<Lanes>,
     space: DiskSpace,
     busy: Arc<Busy>,
     /// By how many milliseconds the clock is outside an agreeing majority of the nodes; 0 if it is not.
@@ -91,9 +92,9 @@ impl Busy {
 }
 
 impl WriterHandle {
-    /// Under which origin this process writes, once it has written.
+    /// Returns the origin under which this process writes, once it has written.
     pub fn own_origin(&self) -> Option<OriginId> {
-        self.own.get().copied()
+        self.lanes.own_origin()
     }
 
     /// Requests that wait.
@@ -196,7 +197,6 @@ impl WriterHandle {
 pub struct Writer {
     committer: Committer,
     queue: mpsc::Receiver<Request>,
-    own: Arc<OnceLock<OriginId>>,
     lanes: Arc<Lanes>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
@@ -213,18 +213,17 @@ impl Writer {
         metrics: StoreMetrics,
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        let own = Arc::new(OnceLock::new());
         let refused = metrics.refused.clone();
         let busy = Arc::<Busy>::default();
         let handle = WriterHandle {
             queue: sender,
-            own: Arc::clone(&own),
+            lanes: Arc::clone(&lanes),
             space,
             busy: Arc::clone(&busy),
             clock_outside_ms: Arc::default(),
             refused,
         };
-        (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
+        (Self { committer, queue, lanes, durability, busy, metrics }, handle)
     }
 
     /// Runs on a thread of its own until all handles are gone.
@@ -271,18 +270,26 @@ impl Writer {
     }
 
     /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
-    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
-        self.lanes.begin(commit.number);
-        fan_out::fan_out(&self.lanes, self.committer.store(), &commit);
-        let Commit { number, vector, results, own, received, digests, renamed, .. } = commit;
-        if !renamed.is_empty() {
-            presence.renamed(renamed);
-        }
+    async fn tell(
+        &self,
+        mut commit: Commit,
+        replies: Vec<Reply>,
+        driver: &DriverHandle,
+        presence: &PresenceMap,
+    ) {
+        let point = CommitPoint { number: commit.number, vector: Arc::clone(&commit.vector) };
+        let own_origin = commit.own.as_ref().map(|own| own.origin);
+        self.lanes.publish_commit(point, own_origin, |lanes| {
+            fan_out::fan_out(lanes, self.committer.store(), &commit);
+            let renamed = mem::take(&mut commit.renamed);
+            if !renamed.is_empty() {
+                presence.renamed(renamed);
+            }
+        });
+        let Commit { results, own, received, digests, .. } = commit;
         let mut inputs = Vec::new();
         if let Some(own) = own {
             self.metrics.events.inc_by(own.events.len() as u64);
-            // Before the commit point: a cursor must know which entry is its own.
-            self.own.get_or_init(|| own.origin);
             inputs.push(Input::Committed { origin: own.origin, first: own.first, events: own.events });
         }
         if !received.is_empty() {
@@ -291,7 +298,6 @@ impl Writer {
         if !inputs.is_empty() {
             inputs.push(Input::Digests(digests));
             self.metrics.commits.inc();
-            self.lanes.publish(CommitPoint { number, vector });
         }
         let mut waiting = Vec::new();
         for (reply, result) in replies.into_iter().zip(results) {

@@ -2,7 +2,7 @@
 
 mod catch_up;
 
-use std::{collections::VecDeque, future::ready, time::Duration};
+use std::{future::ready, time::Duration};
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -14,13 +14,14 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     End, Never, Outbox, Participant, Posts, Socket, account,
     catch_up_progress::CatchUpProgress,
+    delivery::{Delivery, Marks},
     keepalive::{Heard, Keepalive},
     posts::refuse,
     replay::{Backlog, Shown},
 };
 use crate::{
     guard::{Quota, Written},
-    lane::{CommitPoint, Frame, Subscription},
+    lane::{Frame, Subscription},
     routes::AppState,
     service::{Post, PostOutcome, Refusal},
 };
@@ -29,24 +30,16 @@ use crate::{
 pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// Frames taken from the lane at once.
 pub const TAKE_FRAMES: usize = 64;
-/// Marks kept, at most: as many as a slow session sets on its way through a full lane.
-const MARKS_MAX: usize = 128;
 
 pub struct QuickSession<'a> {
     web: &'a AppState,
     participant: &'a mut Participant,
     lane: Subscription,
-    /// All commits up to here have been sent.
-    sent: CommitPoint,
-    /// Places in the lane, in order, each with a commit whose frames lie before it: `sent` once it is reached.
-    marks: VecDeque<(u64, CommitPoint)>,
+    delivery: Delivery,
+    marks: Marks,
     /// What the lane no longer has of what the session lacks.
     backlog: Option<Backlog>,
     catch_up_progress: CatchUpProgress,
-    /// The greatest commit of a frame that was sent; its point may not have been published yet.
-    shown: u64,
-    /// Up to which commit the client has been given a complete cursor.
-    cursor_number: Option<u64>,
     cursor_at: Instant,
     /// When the last frame was sent.
     frame_at: Instant,
@@ -71,13 +64,11 @@ impl<'a> QuickSession<'a> {
             web,
             participant,
             lane,
-            shown: replayed.point.number,
-            sent: replayed.point,
-            marks: VecDeque::new(),
+            delivery: Delivery::new(replayed.point),
+            marks: Marks::default(),
             backlog: None,
             catch_up_progress: CatchUpProgress::default(),
             greatest: replayed.greatest.max(after.unwrap_or_default()),
-            cursor_number: None,
             cursor_at: now,
             frame_at: now,
             keepalive: Keepalive::new(&web.guard.rates, client),
@@ -126,12 +117,7 @@ impl<'a> QuickSession<'a> {
 
     fn next_due(&self) -> Instant {
         let ping_due = self.keepalive.due();
-        if self.cursor_is_due() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
-    }
-
-    /// Whether a frame was sent that no complete cursor covers.
-    fn cursor_is_due(&self) -> bool {
-        self.cursor_number.is_none_or(|number| number < self.shown)
+        if self.delivery.needs_cursor() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
     }
 
     /// Sends what the lane has, as much as is taken at once, and a cursor if one is due that is so old. Says whether that
@@ -145,38 +131,27 @@ impl<'a> QuickSession<'a> {
             // That comes first; who is sent elsewhere meanwhile gets it there.
             return outbox.flush().await.map(|()| true);
         }
-        // Read before the lane's end: all frames of this commit are before that.
-        let point = self.web.lanes.commit_point();
         self.frames.clear();
-        let Ok(end) = self.lane.take(TAKE_FRAMES, &mut self.frames) else {
+        let Ok((end, point)) = self.lane.take_with_commit(TAKE_FRAMES, &mut self.frames) else {
             self.start_catch_up(outbox).await?;
             return Ok(false);
         };
-        if self.marks.len() < MARKS_MAX {
-            self.marks.push_back((end, point));
-        }
+        self.marks.set(end, point);
         let mut delivered = 0;
         for frame in self.frames.drain(..) {
-            // The replay has covered earlier commits.
-            if frame.commit > self.sent.number {
+            if self.delivery.is_new(&frame) {
                 self.greatest = self.greatest.max(frame.hlc);
+                self.delivery.note_frame(&frame);
                 outbox.feed(frame.text).await?;
                 delivered += 1;
-                if frame.commit != Frame::EPHEMERAL {
-                    self.shown = self.shown.max(frame.commit);
-                }
             }
         }
         if delivered > 0 {
             self.frame_at = Instant::now();
             self.web.metrics.deliveries.inc_by(delivered);
         }
-        while let Some((_, point)) = self.marks.pop_front_if(|(end, _)| *end <= self.lane.position()) {
-            if self.sent.number < self.shown {
-                self.sent = point;
-            }
-        }
-        if self.cursor_is_due() && self.cursor_at.elapsed() >= cursor_age {
+        self.marks.pass(self.lane.position(), &mut self.delivery);
+        if self.delivery.needs_cursor() && self.cursor_at.elapsed() >= cursor_age {
             self.send_cursor(outbox).await?;
         }
         let drained = end == self.lane.position();
@@ -189,15 +164,15 @@ impl<'a> QuickSession<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
+        let sealed = self.web.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
         if sealed.complete {
-            self.cursor_number = Some(self.sent.number);
+            self.delivery.note_cursor();
         }
         outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
+        if self.delivery.needs_cursor() && self.frame_at.elapsed() >= CURSOR_EVERY {
             // If it cannot be complete yet, the next follows as late.
             self.frame_at = Instant::now();
             self.deliver(outbox, Duration::ZERO).await?;

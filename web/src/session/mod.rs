@@ -4,6 +4,7 @@
 
 pub mod account;
 mod catch_up_progress;
+mod delivery;
 mod frames;
 mod keepalive;
 mod live;

@@ -12,7 +12,7 @@ use crate::{
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
     service::Change,
-    session::{ResumePoint, keepalive::PING_AFTER, live::CURSOR_EVERY},
+    session::{ResumePoint, delivery::Delivery, keepalive::PING_AFTER, live::CURSOR_EVERY},
 };
 
 /// Things told at once: bounds what a session holds in memory.
@@ -47,7 +47,7 @@ impl AccountSession<'_> {
                 if self.caught_up
                     && let Some(backlog) = self.beyond(&cursor.vector).await?
                 {
-                    self.sent = CommitPoint { number: 0, vector: cursor.vector.into() };
+                    self.delivery = Delivery::new(CommitPoint { number: 0, vector: cursor.vector.into() });
                     self.backlog = Some(backlog);
                     // The old cursor stands until all of this has been sent.
                     return self.welcome(&text, outbox).await;
@@ -61,9 +61,8 @@ impl AccountSession<'_> {
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
         // The client loads its rooms by pages: it has all of this, then, but how far others have read.
-        self.sent = self.web.lanes.settled().await;
-        self.shown = self.sent.number;
-        let held = Arc::clone(&self.sent.vector);
+        self.delivery = Delivery::new(self.web.lanes.settled().await);
+        let held = Arc::clone(&self.delivery.sent().vector);
         self.backlog = self.beyond(&held).await?;
         Ok(())
     }
@@ -97,9 +96,9 @@ impl AccountSession<'_> {
     /// between.
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         // Skipped first: what is committed from here on is in the lanes, whatever is read.
-        let presence_lost = self.lane_set.skip();
+        let presence_lost = self.lane_set.skip_to_end();
         self.invalidate(outbox).await?;
-        let held = Arc::clone(&self.sent.vector);
+        let held = Arc::clone(&self.delivery.sent().vector);
         let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
         if !self.catch_up_progress.made(backlog.due.len()) {
             return Err(End::Lagged);
@@ -114,7 +113,7 @@ impl AccountSession<'_> {
 
     /// Tells the client anew who he is and who is there.
     pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
+        let sealed = self.web.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
         self.welcome(&sealed.text, outbox).await
     }
 
@@ -126,8 +125,7 @@ impl AccountSession<'_> {
         if !batch.is_empty() {
             return self.tell(batch, outbox).await;
         }
-        self.sent = backlog.point.clone();
-        self.shown = self.shown.max(self.sent.number);
+        self.delivery.catch_up(backlog.point.clone());
         self.backlog = None;
         self.tell_who_is_there(outbox).await?;
         self.send_cursor(outbox).await?;
@@ -156,9 +154,9 @@ impl AccountSession<'_> {
     /// Sends a cursor as of what was sent.
     pub(super) async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
+        let sealed = self.web.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
         if sealed.complete {
-            self.cursor_number = Some(self.sent.number);
+            self.delivery.note_cursor();
         }
         outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }

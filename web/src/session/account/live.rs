@@ -25,6 +25,7 @@ use crate::{
     session::{
         Posts, ResumePoint,
         catch_up_progress::CatchUpProgress,
+        delivery::Delivery,
         keepalive::Keepalive,
         live::{CURSOR_EVERY, TAKE_FRAMES},
     },
@@ -46,17 +47,12 @@ pub struct AccountSession<'a> {
     /// Since he was told who is there, he came to know more people.
     sees_more: bool,
     pub(super) lane_set: LaneSet,
-    /// All commits up to here have been sent.
-    pub(super) sent: CommitPoint,
+    pub(super) delivery: Delivery,
     /// What is to be sent from the store before the lanes go on.
     pub(super) backlog: Option<Backlog>,
     pub(super) catch_up_progress: CatchUpProgress,
     /// Whether this node holds all that the client's cursor covers.
     pub(super) caught_up: bool,
-    /// The greatest commit of a frame that was sent; its point may not have been published yet.
-    pub(super) shown: u64,
-    /// Up to which commit the client has been given a complete cursor.
-    pub(super) cursor_number: Option<u64>,
     pub(super) cursor_at: Instant,
     /// When the last frame was sent.
     pub(super) frame_at: Instant,
@@ -102,12 +98,10 @@ impl<'a> AccountSession<'a> {
             around,
             sees_more: false,
             lane_set,
-            sent: CommitPoint { number: 0, vector: std::sync::Arc::default() },
+            delivery: Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() }),
             backlog: None,
             catch_up_progress: CatchUpProgress::default(),
             caught_up,
-            shown: 0,
-            cursor_number: None,
             cursor_at: now,
             frame_at: now,
             looked_at: now,
@@ -170,7 +164,7 @@ impl<'a> AccountSession<'a> {
 
     /// Whether a frame was sent that no complete cursor covers.
     pub(super) fn cursor_is_due(&self) -> bool {
-        self.backlog.is_none() && self.cursor_number.is_none_or(|number| number < self.shown)
+        self.backlog.is_none() && self.delivery.needs_cursor()
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
@@ -206,9 +200,7 @@ impl<'a> AccountSession<'a> {
 
     async fn round_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
-        if self.sent.number < self.shown {
-            self.sent = point;
-        }
+        self.delivery.reach(point);
         if self.cursor_is_old() {
             self.send_cursor(outbox).await?;
         }
@@ -218,12 +210,12 @@ impl<'a> AccountSession<'a> {
 
     /// Sends what is in his own lane.
     async fn take_own<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        while self.lane_set.own_has_rung() {
+        while self.lane_set.own_is_ready() {
             let mut frames = Vec::new();
             if self.lane_set.take_own(TAKE_FRAMES, &mut frames).is_err() {
                 return self.start_catch_up(outbox).await;
             }
-            if frames.iter().any(Frame::is_look_again) {
+            if frames.iter().any(Frame::is_invalidation) {
                 self.invalidate(outbox).await?;
             }
             self.send(&frames, outbox).await?;
@@ -245,7 +237,7 @@ impl<'a> AccountSession<'a> {
             return Ok(());
         }
         self.send(frames, outbox).await?;
-        if frames.iter().any(|frame| frame.is_look_again() && frame.commit > self.sent.number) {
+        if frames.iter().any(|frame| frame.is_invalidation() && self.delivery.is_new(frame)) {
             // Of all else that surrounds him, his own lane says when it has changed.
             let (frame, is_in) = self.web.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
@@ -260,11 +252,8 @@ impl<'a> AccountSession<'a> {
     /// Sends those frames that he is to see. What a replay has covered is left out.
     async fn send<S: Socket>(&mut self, frames: &[Frame], outbox: &mut Outbox<S>) -> Result<(), End> {
         let mut delivered = 0;
-        for frame in frames.iter().filter(|frame| frame.commit > self.sent.number) {
-            if frame.commit != Frame::EPHEMERAL {
-                self.shown = self.shown.max(frame.commit);
-            }
-            if !frame.is_look_again() && self.is_shown(frame) {
+        for frame in frames.iter().filter(|frame| self.delivery.is_new(frame)) {
+            if !frame.is_invalidation() && self.is_shown(frame) {
                 outbox.feed(frame.text.clone()).await?;
                 delivered += 1;
             }
@@ -295,7 +284,7 @@ impl<'a> AccountSession<'a> {
             self.welcome_again(outbox).await?;
         }
         let rooms = mem::take(&mut self.around.rooms);
-        self.lane_set.leave(|room| rooms.contains(&room));
+        self.lane_set.retain(|room| rooms.contains(&room));
         let hidden = |around: &UserContext| &around.blocked | &around.blocked_by;
         let (hidden, hidden_before) = (hidden(&self.around), hidden(&before));
         self.sees_more |=

@@ -57,11 +57,11 @@ pub(super) async fn over(web: &AppState, identity: Option<Identity>) -> End {
         }
         frames.clear();
         let invalidate = async {
-            while !frames.iter().any(Frame::is_look_again) {
+            while !frames.iter().any(Frame::is_invalidation) {
                 frames.clear();
                 lane.changed().await;
                 if lane.take(usize::MAX, &mut frames).is_err() {
-                    lane.skip();
+                    lane.skip_to_end();
                     return;
                 }
             }

@@ -90,7 +90,7 @@ impl AccountSession<'_> {
                 return refuse(web, outbox, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
-                let seen = VersionVector::clone(&self.sent.vector);
+                let seen = VersionVector::clone(&self.delivery.sent().vector);
                 let read = web.messages.read(user, room, message, Some(seen));
                 self.doing = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }

@@ -11,16 +11,17 @@ impl QuickSession<'_> {
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.marks.clear();
         // Skipped first: what is committed from here on is in the lane, whatever is read.
-        let presence_lost = self.lane.skip();
-        let backlog =
-            Backlog::beyond(self.web, self.participant, &self.sent.vector).await?.ok_or(End::Lagged)?;
+        let presence_lost = self.lane.skip_to_end();
+        let backlog = Backlog::beyond(self.web, self.participant, &self.delivery.sent().vector)
+            .await?
+            .ok_or(End::Lagged)?;
         if !self.catch_up_progress.made(backlog.left()) {
             return Err(End::Lagged);
         }
         self.web.metrics.catch_ups.inc();
         self.backlog = Some(backlog);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
+            let sealed = self.web.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
             replay::welcome(self.web, self.participant, outbox, &sealed.text).await?;
         }
         Ok(())
@@ -34,8 +35,7 @@ impl QuickSession<'_> {
             self.greatest = self.greatest.max(greatest);
             return Ok(());
         }
-        self.sent = backlog.point.clone();
-        self.shown = self.shown.max(self.sent.number);
+        self.delivery.catch_up(backlog.point.clone());
         self.backlog = None;
         self.send_cursor(outbox).await?;
         outbox.flush().await
