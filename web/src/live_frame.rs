@@ -1,104 +1,104 @@
-//! The frames of the live socket, `GET /api/v1/live`, besides those that it has in common with `/ws` (`ack`, `cursor`,
-//! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
+//! The frames of the live socket, `GET /api/v1/live`, except those that it shares with `/ws` (`ack`, `cursor`, `error`,
+//! `resync`). The writer encodes the frame of a logged change once for all sessions; a replay encodes it for one.
 
 use serde::Serialize;
 
 use crate::objects::{Contact, Message, PresenceState, Room, User};
 
-/// What has changed.
+/// A frame to the client.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LiveFrame<'a> {
-    /// A message is listed, or listed otherwise than before: clients replace by id.
+    /// A message is new in the list, or differs there: clients replace by id.
     Message {
-        /// It.
+        /// The message.
         message: &'a Message,
     },
-    /// A message was edited, or has other reactions.
+    /// A message was edited, or its reactions changed.
     MessageUpdated {
-        /// As it is now.
+        /// The message as it is now.
         message: &'a Message,
     },
     /// A message was deleted.
     MessageDeleted {
-        /// Where it was.
+        /// The room of the message.
         room_id: String,
-        /// Which.
+        /// The id of the message.
         id: String,
     },
-    /// Somebody has read on: the client's own user, or the other side of a direct room.
+    /// A read mark moved: that of the client's user, or of the other user in a direct room.
     Read {
-        /// Where.
+        /// The room of the mark.
         room_id: String,
-        /// Who.
+        /// The user whose mark it is.
         user_id: String,
-        /// The last message that he has read.
+        /// The last message that they have read.
         message_id: String,
     },
-    /// The client's user came into a room, left it, or it is another than before.
+    /// The client's user joined or left a room, or the room changed.
     Room {
-        /// As it is now.
+        /// The room as it is now.
         room: &'a Room,
-        /// What has become of it.
+        /// The kind of change.
         change: RoomChange,
     },
-    /// Somebody stands otherwise to the client's user.
+    /// The relation between the client's user and another user changed.
     Contact {
-        /// As he stands now.
+        /// The contact as it is now.
         contact: &'a Contact,
     },
-    /// First on every connection, and again if comings and goings were lost, or the user is called otherwise: by his own
-    /// doing, or because another had his name first.
+    /// First on every connection. Again if presence frames were lost, or the user's name changed: they changed it, or
+    /// another user had it first.
     Welcome {
         /// The client's user.
         user: &'a User,
-        /// Which node serves it.
+        /// The name of the node that serves the client.
         node: &'a str,
-        /// What to reconnect with until a `cursor` frame brings a better one.
+        /// The cursor to resume from, until a `cursor` frame brings a later one.
         cursor: &'a str,
-        /// A client that has sent nothing for so long is pinged, and given up after as long again.
+        /// The node pings a client that has sent nothing for this many seconds, and drops it after as many again.
         heartbeat_s: u64,
-        /// Who of his contacts and room-mates is online.
+        /// Contacts and members of shared rooms who are online.
         presence: Vec<Available>,
-        /// Where programs may reconnect.
+        /// Addresses at which programs may reconnect.
         public_urls: Vec<String>,
     },
-    /// Somebody is typing; lapses after 5 s.
+    /// A user is typing. Clients drop the notice after 5 s.
     Typing {
-        /// Where.
+        /// The room in which they type.
         room_id: String,
-        /// Who.
+        /// The user.
         user: &'a User,
     },
-    /// A contact or room-mate has come or gone.
+    /// A contact or a member of a shared room went online or offline.
     Presence(Available),
-    /// Answers a `ping`.
+    /// The reply to a `ping`.
     Pong,
 }
 
-/// Whether somebody is online.
+/// A user's presence.
 #[derive(Debug, Serialize)]
 pub struct Available {
-    /// Who.
+    /// The id of the user.
     pub user_id: String,
-    /// Whether he is.
+    /// Whether they are online.
     pub state: PresenceState,
 }
 
-/// What has become of a room, for one of its members.
+/// A change to a room, as one of its members sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomChange {
-    /// He is in it now: the client loads it by pages.
+    /// They joined it: the client loads it by pages.
     Joined,
-    /// It is another than before, or he is somebody else in it.
+    /// The room changed, or their role in it.
     Updated,
-    /// He is not in it any more, or it is gone.
+    /// They are no longer in it, or it was deleted.
     Removed,
 }
 
 impl LiveFrame<'_> {
-    /// As a frame.
+    /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and maps with string keys always encode")
     }
