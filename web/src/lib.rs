@@ -20,5 +20,6 @@ pub mod security_log;
 pub mod server;
 pub mod service;
 mod session;
+mod sync;
 
 pub use routes::{AppState, WebSettings, describe_pages, metrics_router, router};

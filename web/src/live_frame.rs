@@ -1,5 +1,5 @@
-//! The frames of the live socket, `GET /api/v1/live`, besides those that it has in common with `/ws` (`ack`, `cursor`,
-//! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
+//! The frames of the live socket, `GET /api/v1/live`, except those that it shares with `/ws` (`ack`, `cursor`, `error`,
+//! `resync`). The writer encodes the frame of a logged change once for all sessions; a replay encodes it for one.
 
 use serde::Serialize;
 pub use starling_protocol::frame::live::RoomChange;
@@ -81,7 +81,7 @@ pub enum LiveFrame<'a> {
     },
     /// A contact or room-mate came online or went offline.
     Presence(Available),
-    /// Answers a `ping`.
+    /// The reply to a `ping`.
     Pong,
 }
 

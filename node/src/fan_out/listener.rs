@@ -36,15 +36,13 @@ impl FanOut {
 impl CommitListener for FanOut {
     /// The commit point follows the frames: a session that sees commit n finds all its frames.
     fn publish(&mut self, commit: &Commit) {
-        self.lanes.begin(commit.number);
-        fan_out(&self.lanes, &self.store, commit);
-        if !commit.renamed.is_empty() {
-            self.presence.renamed(commit.renamed.iter().copied());
-        }
-        if commit.has_events() {
-            let vector = Arc::clone(&commit.vector);
-            self.lanes.publish(CommitPoint { number: commit.number, vector });
-        }
+        let point = CommitPoint { number: commit.number, vector: Arc::clone(&commit.vector) };
+        self.lanes.publish_commit(point, commit.own.as_ref().map(|own| own.origin), |lanes| {
+            fan_out(lanes, &self.store, commit);
+            if !commit.renamed.is_empty() {
+                self.presence.renamed(commit.renamed.iter().copied());
+            }
+        });
     }
 
     async fn replicate(&mut self, commit: Commit, waiting: Vec<Waiting>) {

@@ -92,7 +92,7 @@ impl CommitFrames<'_> {
     fn invalidate(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
-            && !frames.iter().any(Frame::is_look_again)
+            && !frames.iter().any(Frame::is_invalidation)
         {
             frames.push(Frame::invalidate(number));
         }

@@ -35,7 +35,7 @@ impl Follower {
 }
 
 fn short(frame: &Frame) -> String {
-    if frame.is_look_again() {
+    if frame.is_invalidation() {
         return "invalidate".into();
     }
     let json: Value = serde_json::from_str(&frame.text).unwrap();

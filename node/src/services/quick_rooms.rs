@@ -59,7 +59,7 @@ impl QuickRoomsService {
     }
 
     fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
-        let own = self.context.writer.own_origin()?;
+        let own = self.lanes.own_origin()?;
         Some((own, point.vector.get(own)))
     }
 }

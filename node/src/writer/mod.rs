@@ -5,15 +5,15 @@ mod listener;
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, OriginId, Pos, Refusal, clock_majority::ClockVerdict,
-    limits::EVENTS_CHUNK_BYTES_MAX, replica::Until,
+    ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
+    replica::Until,
 };
 use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
@@ -63,7 +63,6 @@ enum Request {
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
-    own: Arc<OnceLock<OriginId>>,
     space: DiskSpace,
     busy: Arc<Busy>,
     /// Milliseconds by which the clock is outside an agreeing majority of the nodes; 0 if it isn't.
@@ -86,11 +85,6 @@ impl Busy {
 }
 
 impl WriterHandle {
-    /// The origin of this process, once it has written.
-    pub fn own_origin(&self) -> Option<OriginId> {
-        self.own.get().copied()
-    }
-
     /// The number of requests in the queue.
     pub fn queued(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
@@ -193,7 +187,6 @@ impl WriterHandle {
 pub struct Writer {
     committer: Committer,
     queue: mpsc::Receiver<Request>,
-    own: Arc<OnceLock<OriginId>>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
     metrics: StoreMetrics,
@@ -208,18 +201,16 @@ impl Writer {
         metrics: StoreMetrics,
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        let own = Arc::new(OnceLock::new());
         let refused = metrics.refused.clone();
         let busy = Arc::<Busy>::default();
         let handle = WriterHandle {
             queue: sender,
-            own: Arc::clone(&own),
             space,
             busy: Arc::clone(&busy),
             clock_outside_ms: Arc::default(),
             refused,
         };
-        (Self { committer, queue, own, durability, busy, metrics }, handle)
+        (Self { committer, queue, durability, busy, metrics }, handle)
     }
 
     /// Runs on a thread of its own until all handles are gone. The listener receives each commit.
@@ -264,8 +255,6 @@ impl Writer {
     async fn pass_on(&self, mut commit: Commit, replies: Vec<Reply>, listener: &mut impl CommitListener) {
         if let Some(own) = &commit.own {
             self.metrics.events.inc_by(own.events.len() as u64);
-            // Before the commit point: a cursor must know its own node's entry.
-            self.own.get_or_init(|| own.origin);
         }
         if commit.has_events() {
             self.metrics.commits.inc();

@@ -33,7 +33,7 @@ use crate::{
 
 fn served() -> Router {
     let lanes = Arc::new(Lanes::new(support::point(0)));
-    router(support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1))
+    router(support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1))
 }
 
 /// Methods and addresses of a router. axum tells them to its `Debug` alone: `RouteId(1): MethodRouter(…)` for the one,

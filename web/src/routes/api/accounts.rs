@@ -265,7 +265,7 @@ mod tests {
 
     fn web() -> Arc<AppState> {
         let lanes = Arc::new(Lanes::new(support::point(0)));
-        support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
+        support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }
 
     #[tokio::test(start_paused = true)]
