@@ -56,7 +56,7 @@ pub(crate) struct Options {
     /// The local address to attack from
     #[arg(long, default_value = "127.0.0.2", value_name = "ADDR")]
     from: IpAddr,
-    /// Seconds
+    /// Seconds of attack
     #[arg(long, default_value = "60", value_name = "S", value_parser = seconds)]
     duration: Duration,
 }

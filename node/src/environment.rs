@@ -1,4 +1,4 @@
-//! What a node needs of the machine it runs on, besides `tokio`: the wall clock, random numbers, threads that may block, name
+//! The needs of a node from its machine, besides `tokio`: the wall clock, random numbers, threads that may block, name
 //! lookup and the network. Simulations bring an environment with virtual time and seeded random numbers.
 
 mod udp;

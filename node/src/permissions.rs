@@ -1,4 +1,4 @@
-//! Who may do what. The node that commits an event checks it once, on the state at that moment: services ask here, and
+//! Permissions of users. The node that commits an event checks it once, on the state at that moment: services ask here, and
 //! give commits their checks. Merging never asks.
 
 mod messages;

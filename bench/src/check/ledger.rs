@@ -13,7 +13,7 @@ pub(crate) enum State {
     Due,
     /// Sent, and not answered yet.
     Sent,
-    /// Acked.
+    /// It was acknowledged.
     Acked,
     /// Answered by an error.
     Refused,

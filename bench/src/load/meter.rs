@@ -15,7 +15,7 @@ pub(super) struct Sample {
     pub(super) sent: u64,
     /// Messages acked.
     pub(super) acked: u64,
-    /// Deliveries.
+    /// The number of deliveries.
     pub(super) delivered: u64,
     /// CPU time and resident KiB of each observed process; `None` if it is gone.
     pub(super) processes: Vec<Option<(Duration, u64)>>,

@@ -1,4 +1,4 @@
-//! What five things cost a node, to be counted in instructions rather than in time: `compose/count-instructions.sh` runs
+//! The cost of five scenarios for a node, counted in instructions rather than in time: `compose/count-instructions.sh` runs
 //! each under callgrind, which counts within [`turn::counted`] only. Whole nodes with their stores in memory, on one
 //! thread and paused time, so that neither threads nor the disk blur the figure; guests are no part of it.
 //! `cargo bench -p starling-node --bench instructions` runs all of them without counting.

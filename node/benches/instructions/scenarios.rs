@@ -20,7 +20,7 @@ pub const SCENARIOS: [(&str, fn()); 5] = [
 /// Messages that are posted before it counts: caches, queues and tables have their size then.
 const WARM_UP: u128 = 50;
 const RECEIVERS: usize = 100;
-/// Messages that a guest has missed when he resumes.
+/// Messages that a guest has missed when they resume.
 const MISSED: u128 = 200;
 const PAGE: usize = 50;
 

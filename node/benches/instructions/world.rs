@@ -124,7 +124,7 @@ impl World {
         self.runtime.block_on(rooms.create(None)).unwrap()
     }
 
-    /// A guest who has come in and has heard all that he is told then.
+    /// A guest who has joined and received all frames of the opening.
     pub fn guest(&self, turn: fn(&Runtime), node: &Node, room: RoomId, query: &str) -> Guest {
         let mut guest = Guest::open(node.http, &format!("/ws?roomID={room}&{query}"));
         self.until(turn, || guest.cursor().is_some());
@@ -150,7 +150,7 @@ impl World {
     }
 }
 
-/// What people write: 80 characters.
+/// The text of a message: 80 characters.
 pub fn text(number: u128) -> String {
     format!("{number:08} and some more words, as many as people write when they chat with others...")
 }

@@ -159,7 +159,7 @@ pub struct ServeFlags {
     /// Whether to serve quick rooms, which need no account [default: true].
     #[arg(long, env = "STARLING_GUESTS_ENABLED", value_name = "BOOL")]
     pub guests_enabled: Option<bool>,
-    /// Who may register: everybody (open), people with an invite to a room (invite), nobody (closed) [default: open].
+    /// People who may register: everybody (open), those with an invite to a room (invite), nobody (closed) [default: open].
     #[arg(long, env = "STARLING_REGISTRATION_MODE", value_name = "MODE")]
     pub registration_mode: Option<RegistrationMode>,
     /// Serve /metrics only on this address and port, for example 9100 or 10.0.0.1:9100.

@@ -70,7 +70,7 @@ pub struct Config {
     pub connections_per_address: u32,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// Who may register.
+    /// The people who may register.
     pub registration: RegistrationMode,
     /// How passwords are hashed.
     pub auth: AuthConfig,

@@ -28,7 +28,7 @@ const VERDICT_MAX: Duration = Duration::from_secs(4);
 /// Gossip packets, and reports of new links, that wait, at most.
 const QUEUE_MAX: usize = 1_024;
 
-/// What joining a cluster needs.
+/// The inputs for joining a cluster.
 pub struct ClusterStart<'a> {
     environment: &'a Arc<dyn Environment>,
     config: &'a Config,
@@ -57,7 +57,7 @@ pub struct Joined {
 }
 
 impl<'a> ClusterStart<'a> {
-    /// What the node needs to join its cluster; `None` if none is configured. Fails if the node belongs to one all the same.
+    /// Gathers the inputs for joining the cluster; `None` if none is configured. Fails if the node belongs to one all the same.
     pub fn new(
         environment: &'a Arc<dyn Environment>,
         config: &'a Config,

@@ -47,7 +47,7 @@ const HAND_OVER_MS: u64 = 20_000;
 /// Opens the store, for a node that has joined a cluster, or for a lone one.
 pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>;
 
-/// What [`Core::start`] needs.
+/// The inputs of [`Core::start`].
 pub struct CoreStart<'a> {
     /// The clock, random numbers, threads and network.
     pub environment: Arc<dyn Environment>,

@@ -1,4 +1,4 @@
-//! What all services share: they read the store on threads that may block, decide through the writer, and wait until
+//! The context that all services share: they read the store on threads that may block, decide through the writer, and wait until
 //! peers have a write. Each service holds a clone.
 
 use std::sync::Arc;

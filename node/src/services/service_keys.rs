@@ -31,7 +31,7 @@ impl ServiceKeyring {
         Self { context, keys }
     }
 
-    /// What opens and seals the service keys.
+    /// The keys that open and seal the service keys.
     pub fn keys(&self) -> &ServiceKeys {
         &self.keys
     }

@@ -308,7 +308,7 @@ fn a_commit_lists_the_guests_that_it_renames() {
     // They came before, on the other side of a split, and wrote again after.
     let [before, after] = [1_500, 2_500].map(Hlc::from_unix_ms);
     let commit = committer.commit(3_000, 1, &[foreign(1, before, says(2, 6))]).unwrap();
-    assert!(commit.renamed.is_empty(), "he might have been gone when the other came");
+    assert!(commit.renamed.is_empty(), "they might have left before the other joined");
     let commit = committer.commit(3_000, 1, &[foreign(2, after, says(2, 7))]).unwrap();
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);

@@ -282,7 +282,7 @@ pub enum Stance {
     None,
     /// Requested or accepted.
     Yes,
-    /// Blocked.
+    /// They have blocked the other.
     Blocked,
 }
 

@@ -181,7 +181,7 @@ pub enum ServerFrame<'a> {
     Error {
         /// The stable code.
         code: ErrorCode,
-        /// What is wrong and what to do about it.
+        /// The problem, and how to solve it.
         detail: &'a str,
         /// The id in the frame that this answers, as it was given. Left out if there was none.
         #[serde(skip_serializing_if = "Option::is_none")]

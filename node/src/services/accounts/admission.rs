@@ -19,7 +19,7 @@ use crate::{
 pub struct Applicant {
     /// How they register.
     pub source: RegistrationSource,
-    /// Who may register on this server.
+    /// The people who may register on this server.
     pub mode: RegistrationMode,
     /// Verifies the codes of invites.
     pub service_keys: ServiceKeys,

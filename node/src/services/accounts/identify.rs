@@ -21,7 +21,7 @@ use crate::{
 /// The least time between two records that a browser's session is used.
 const SEEN_EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
-/// What proves that credentials belong to the session that they name.
+/// The proof that credentials belong to the session that they name.
 enum Proof {
     /// The signature of an access token, which was verified already.
     Signed,

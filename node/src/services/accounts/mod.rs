@@ -39,7 +39,7 @@ pub struct AccountsService {
     members: Option<Arc<Members>>,
 }
 
-/// What [`AccountsService::new`] needs.
+/// The inputs of [`AccountsService::new`].
 pub struct AccountsStart {
     /// The store, the writer and the driver.
     pub context: ServiceContext,
@@ -49,7 +49,7 @@ pub struct AccountsStart {
     pub service_keys: ServiceKeys,
     /// Hashes passwords; shared by the whole node.
     pub passwords: Arc<Passwords>,
-    /// Who may register.
+    /// The people who may register.
     pub mode: RegistrationMode,
     /// The nodes of the cluster, if there is one.
     pub members: Option<Arc<Members>>,

@@ -21,7 +21,7 @@ use crate::{
 /// The lifetime of a reset link.
 const RESET_LINK_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// What permits replacing a password.
+/// The permission to replace a password.
 #[derive(Clone)]
 enum Authority {
     Operator,

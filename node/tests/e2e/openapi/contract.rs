@@ -1,4 +1,4 @@
-//! What generated clients and readers rely on in both documents.
+//! Rules for both documents that generated clients and readers rely on.
 
 use serde_json::{Value, json};
 

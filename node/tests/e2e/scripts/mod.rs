@@ -38,7 +38,7 @@ async fn run(page: &str) {
     assert!(browser.errors().is_empty(), "{page}: the console says: {:#?}", browser.errors());
 }
 
-/// What was said before comes page by page, all of it once and in order, whatever happens in between.
+/// Older messages load page by page, each once and in order, whatever happens in between.
 #[tokio::test]
 async fn earlier_messages_come_page_by_page() {
     run("paging").await;
@@ -50,7 +50,7 @@ async fn a_room_is_entered_with_its_messages() {
     run("entering").await;
 }
 
-/// What somebody writes is shown until it is sent, refused, tried again or discarded, and is never sent as another.
+/// A written message is shown until it is sent, refused, retried or discarded, and is never sent as another.
 #[tokio::test]
 async fn messages_are_sent_tried_again_and_discarded() {
     run("sending").await;
