@@ -56,7 +56,10 @@ url=http://127.0.0.1:$port
 node=$!
 trap 'kill "$node" 2>/dev/null && wait "$node" || true; rm -rf "$home"' EXIT
 get() { python3 -c 'import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())' "$url$1"; }
-for _ in $(seq 50); do get /readyz >/dev/null 2>&1 && break || sleep 0.2; done
+for _ in $(seq 50); do
+  if get /readyz >/dev/null 2>&1; then break; fi
+  sleep 0.2
+done
 
 step "linting openapi.json"
 get /api/openapi.json >"$home/openapi.json"

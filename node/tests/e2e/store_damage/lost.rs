@@ -85,7 +85,7 @@ async fn a_lost_store_is_refilled_by_peers_and_a_damaged_list_of_members_is_a_wa
     fs::remove_file(cluster[1].data_dir().join("starling.redb")).expect("it can be removed");
     fs::write(cluster[1].data_dir().join("members.json"), "no list {").expect("it can be written");
     cluster[1].restart().await;
-    assert!(super::said(&cluster[1]).contains("not knowing the other nodes"), "it says so");
+    assert!(super::said(&cluster[1]).contains("cannot read the known nodes"), "it says so");
     assert_eq!(node_id(&cluster[1]), before);
     let node = cluster[1].http;
     eventually(PATIENCE, "all messages are there again", async || {
