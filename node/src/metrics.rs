@@ -1,9 +1,6 @@
 //! The metrics of a node: commits, batch sizes, links, lag. `web` serves them under `/metrics`.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -82,11 +79,6 @@ pub struct ClusterMetrics {
     pub(crate) peer_linked: Family<PeerLabel, Gauge>,
     pub(crate) pairs_unlinked: Gauge,
     pub(crate) join_failing: Gauge,
-}
-
-pub(crate) fn seconds(ms: i64) -> f64 {
-    let seconds = Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
-    if ms < 0 { -seconds } else { seconds }
 }
 
 impl ClusterMetrics {

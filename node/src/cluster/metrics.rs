@@ -1,5 +1,7 @@
 //! Measures links and replication for `metrics`.
 
+use std::time::Duration;
+
 use starling_protocol::clock_majority::ClockVerdict;
 
 use super::{Links, Report};
@@ -7,6 +9,11 @@ use crate::metrics::{ClusterMetrics, OriginLabel, PeerLabel};
 
 fn gauge(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn seconds(ms: i64) -> f64 {
+    let seconds = Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+    if ms < 0 { -seconds } else { seconds }
 }
 
 impl ClusterMetrics {
@@ -47,7 +54,7 @@ impl ClusterMetrics {
             self.origin_lag.get_or_create(&label).set(gauge(*lag));
         }
         self.clock_offset_seconds.set(match report.clock {
-            ClockVerdict::Outside(ms) => crate::metrics::seconds(ms),
+            ClockVerdict::Outside(ms) => seconds(ms),
             ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0.0,
         });
         self.pending_replies.set(gauge(report.waiting as u64));

@@ -65,7 +65,7 @@ struct Entry {
     /// Under which name the room knows him; nothing before the first [`Rooms::settle`].
     shown: Option<String>,
     /// That he shares his name has been given to the log.
-    persist_shared_names: bool,
+    is_persisted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ impl Rooms {
             }
             return Vec::new();
         }
-        let new = Entry { present, holder, shown: None, persist_shared_names: false };
+        let new = Entry { present, holder, shown: None, is_persisted: false };
         let (mut notices, mut names) = (Vec::new(), BTreeSet::from([folded]));
         let old = self.remove(room, guest);
         if let Some(old) = &old {
@@ -296,7 +296,7 @@ impl Rooms {
         if let Some(peer) = holder.peer() {
             self.count(peer, room, false);
         }
-        Some(Entry { present, holder, shown: None, persist_shared_names: false })
+        Some(Entry { present, holder, shown: None, is_persisted: false })
     }
 
     fn drop_superseded(
@@ -338,9 +338,7 @@ impl Rooms {
         let holders: Vec<_> = guests.iter().map(standing).collect();
         let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<NameClaim>)| match standing {
             None => Some((since, guest)),
-            Some(NameClaim { first, group: run }) => {
-                (run.holder == guest).then_some((first.min(since), guest))
-            }
+            Some(NameClaim { first, group }) => (group.holder == guest).then_some((first.min(since), guest)),
         };
         let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
         let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
@@ -350,19 +348,24 @@ impl Rooms {
             let name = &entry.present.name;
             let unknown = || holders.iter().any(|other| other.0 != guest && !share(standing, other.2));
             let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
-            if guest_here && !entry.persist_shared_names && unknown() {
-                entry.persist_shared_names = true;
+            if guest_here && !entry.is_persisted && unknown() {
+                entry.is_persisted = true;
                 let shared = NameShared { guest, name: name.clone(), since };
                 self.shares.push(Share { room: id, shared, min_hlc });
             }
-            let is_bare = unsuffixed == Some(guest);
-            let shown = guest_name::shown_name(name, guest, is_bare);
+            let is_unsuffixed = unsuffixed == Some(guest);
+            let shown = guest_name::shown_name(name, guest, is_unsuffixed);
             if entry.shown.as_ref() != Some(&shown) {
-                changes.push((is_bare, entry.shown.replace(shown.clone()), shown, !entry.present.account));
+                changes.push((
+                    is_unsuffixed,
+                    entry.shown.replace(shown.clone()),
+                    shown,
+                    !entry.present.account,
+                ));
             }
         }
-        // Who gives the unsuffixed name up does so before another is shown under it.
-        changes.sort_by_key(|&(is_bare, ..)| is_bare);
+        // The guest who loses the unsuffixed name goes first, so that no two are shown under it.
+        changes.sort_by_key(|&(is_unsuffixed, ..)| is_unsuffixed);
         for (_, before, now, guest) in changes {
             notices.extend(before.map(|before| (id, Notice::Left(before, guest))));
             notices.push((id, Notice::Joined(now, guest)));

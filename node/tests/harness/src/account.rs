@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::http::{Answer, request};
 
+/// No body.
+pub const NONE: Value = Value::Null;
+
 /// Arguments of a node whose passwords cost little, for tests that check many.
 pub const CHEAP_HASHES: [&str; 6] =
     ["--auth-weak-hashes", "true", "--auth-memory-kib", "64", "--auth-passes", "1"];
@@ -87,13 +90,8 @@ impl Account {
     pub async fn status(&self, node: SocketAddr) -> u16 {
         self.call(node, "GET", "/me", None).await.status
     }
-}
 
-/// No body.
-pub const NONE: Value = Value::Null;
-
-impl Account {
-    /// Asks, and expects this status.
+    /// Sends a request, and expects this status.
     pub async fn expect(
         &self,
         node: SocketAddr,

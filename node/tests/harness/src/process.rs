@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::small_disk::SmallDisk;
@@ -82,6 +83,14 @@ impl Node {
 
     pub fn data_dir(&self) -> PathBuf {
         self.small_disk.as_ref().map_or(self.home.path(), SmallDisk::path).join("data")
+    }
+
+    /// Returns the output of `starling status --json`, or the reason why there is none.
+    pub async fn status(&self) -> Result<Value, String> {
+        let mut command = starling(&["status", "--json", "--data-dir"]);
+        command.arg(self.data_dir());
+        let ended = run(command).await;
+        serde_json::from_str(&ended.stdout).map_err(|_| ended.stderr)
     }
 
     /// A place beside the data directory, for copies and configuration files.
@@ -224,13 +233,19 @@ impl Drop for Node {
         if std::thread::panicking() {
             say_how_to_repeat();
             for stream in ["stdout", "stderr"] {
-                let text = fs::read_to_string(self.home.path().join(stream)).unwrap_or_default();
-                let skipped = text.lines().count().saturating_sub(TAIL_LINES);
-                let tail: Vec<_> = text.lines().skip(skipped).collect();
-                eprintln!("--- {} {}, {stream}:\n{}", self.name, self.http, tail.join("\n"));
+                let label = format!("{} {}, {stream}", self.name, self.http);
+                print_tail(&label, &self.home.path().join(stream));
             }
         }
     }
+}
+
+/// Shows the end of a node's output under a label, for a test that fails.
+pub fn print_tail(label: &str, output: &Path) {
+    let text = fs::read_to_string(output).unwrap_or_default();
+    let skipped = text.lines().count().saturating_sub(TAIL_LINES);
+    let tail: Vec<_> = text.lines().skip(skipped).collect();
+    eprintln!("--- {label}:\n{}", tail.join("\n"));
 }
 
 fn say_how_to_repeat() {

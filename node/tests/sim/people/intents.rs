@@ -34,7 +34,7 @@ fn of_rooms(f: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static) ->
 }
 
 impl World {
-    /// What somebody with an account intents to do on a node; nothing if that is senseless there.
+    /// Draws what a user does on a node next; `None` if it makes no sense there.
     pub fn wish(&mut self, node: usize) -> Option<Op> {
         let accounts = self.people.accounts();
         let (user, other) = (*accounts.choose(&mut self.rng)?, *accounts.choose(&mut self.rng)?);
