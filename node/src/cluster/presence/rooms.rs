@@ -356,12 +356,8 @@ impl Rooms {
             let is_unsuffixed = unsuffixed == Some(guest);
             let shown = guest_name::shown_name(name, guest, is_unsuffixed);
             if entry.shown.as_ref() != Some(&shown) {
-                changes.push((
-                    is_unsuffixed,
-                    entry.shown.replace(shown.clone()),
-                    shown,
-                    !entry.present.account,
-                ));
+                let before = entry.shown.replace(shown.clone());
+                changes.push((is_unsuffixed, before, shown, !entry.present.account));
             }
         }
         // The guest who loses the unsuffixed name goes first, so that no two are shown under it.
