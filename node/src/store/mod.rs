@@ -185,10 +185,21 @@ impl Store {
 
     fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {
         let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
+        Self::read_list_of_tables(&db)?;
         migrations::migrate(&db)?;
         let store = Self { db, file, damage: OnceLock::new() };
         store.resume_rebuild()?;
         Ok(store)
+    }
+
+    /// Reads the definition of each table, so that a damaged one is found here: redb aborts the process when it finds it
+    /// while it opens tables for writing, because the tables that are open already cannot be closed.
+    fn read_list_of_tables(db: &Database) -> Result<(), StoreError> {
+        let transaction = db.begin_read()?;
+        for table in transaction.list_tables()? {
+            transaction.open_untyped_table(table)?;
+        }
+        Ok(())
     }
 
     /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
