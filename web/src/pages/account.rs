@@ -245,14 +245,14 @@ fn gate(
                 "Starling"
             }
         }
-        main class="front entrance" {
+        main class="front form-page" {
             section class="pitch" { (pitch) }
-            div class="counter" {
+            div {
                 form class="card" action=(action) method="post" {
                     @if let Some(said) = said { p class="problem" role="alert" { (said) } }
                     (form)
                 }
-                div class="below" { (below) }
+                div class="form-notes" { (below) }
             }
         }
         div class="flock" aria-hidden="true" {}

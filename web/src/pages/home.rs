@@ -29,7 +29,7 @@ pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
                     "and no message that was accepted gets lost."
                 }
             }
-            div class="doors" {
+            div class="room-forms" {
                 form id="create" class="card" action="/create-room" method="post" {
                     h2 { "New room" }
                     (field("room-name", "Name", "optional", "Friday lunch", ROOM_NAME_CHARS_MAX))
@@ -57,7 +57,7 @@ pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
         title: "Starling",
         class: "home",
         styles: &["home.css"],
-        scripts: &["home.js", "recent.js", "storage.js"],
+        scripts: &["home.js", "recent.js", "storage.js", "texts.js"],
         indexed: true,
     }
     .render(&body)
@@ -67,13 +67,13 @@ fn who(me: Option<&Me>, may_register: bool) -> Markup {
     html! {
         @match me {
             Some(me) => {
-                form class="who" action="/logout" method="post" {
+                form class="account-menu" action="/logout" method="post" {
                     span class="name" dir="auto" title=(me.username) { (me.display_name) }
                     button class="quiet" type="submit" { "Log out" }
                 }
             }
             None => {
-                nav class="who" aria-label="Account" {
+                nav class="account-menu" aria-label="Account" {
                     a class="button quiet" href="/login" { "Log in" }
                     @if may_register { a class="button" href="/register" { "Register" } }
                 }

@@ -51,7 +51,7 @@ fn render(title: &str, pitch: &Markup) -> Markup {
                 "Starling"
             }
         }
-        main class="front lost" {
+        main class="front" {
             div class="flock" aria-hidden="true" {}
             section class="pitch" { (pitch) }
         }

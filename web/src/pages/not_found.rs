@@ -15,7 +15,7 @@ pub fn not_found(title: &str, detail: &str) -> Markup {
                 "Starling"
             }
         }
-        main class="front lost" {
+        main class="front" {
             div class="flock" aria-hidden="true" {}
             section class="pitch" {
                 h1 { (title) }

@@ -57,7 +57,7 @@ pub fn docs(document: &Value) -> Markup {
                 section {
                     h2 id="refusals" { "Refusals" }
                     p { "Each is a " a href="#object-problem" { "Problem" } " with one of these codes." }
-                    dl class="answers object" {
+                    dl class="responses object" {
                         @for (status, code, meaning) in refusals(document) {
                             dt id=(code) { (operation::status_mark(&status.to_string())) }
                             dd { p { code { (code) } " " (line(meaning)) } }

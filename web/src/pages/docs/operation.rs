@@ -15,9 +15,9 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             summary {
                 span class={ "method " (method) } { (method.to_uppercase()) }
                 code class="path" { (address(path)) }
-                span class="says" { (line(text(&operation["summary"]))) }
+                span class="operation-summary" { (line(text(&operation["summary"]))) }
             }
-            div class="inside" id=(text(&operation["operationId"])) {
+            div class="operation-details" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
                 @if !array(&operation["security"]).is_empty() { p class="hint" { "Wants to know who asks." } }
                 @if !parameters.is_empty() {
@@ -40,7 +40,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
                     (contents(body))
                 }
                 h3 { "Answers" }
-                dl class="answers" {
+                dl class="responses" {
                     @for (status, answer) in responses().filter(|(_, answer)| referred(answer).is_none()) {
                         dt { (status_mark(status)) }
                         dd {
@@ -50,7 +50,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
                     }
                 }
                 h3 { "Refuses" }
-                ul class="refuses" {
+                ul class="error-codes" {
                     @for (status, codes) in responses().filter_map(|(status, answer)| Some((status, referred(answer)?))) {
                         @for code in codes.split('.') {
                             li { a href={ "#" (code) } { (status_mark(status)) " " (code) } }
