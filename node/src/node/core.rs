@@ -31,7 +31,7 @@ use crate::{
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, ServiceContext,
+        MemberRoomsService, MessagesService, OperationsService, QuickRoomsService, Scrubbing, ServiceContext,
     },
     store::{Committer, Store},
     supervisor::{SupervisedTask, Supervisor},
@@ -158,7 +158,7 @@ impl Core {
             messages: Arc::new(MessagesService { base: base.clone() }),
             administration: administration.clone(),
             contacts: Arc::new(ContactsService { base: base.clone() }),
-            rooms: Arc::new(RoomsService {
+            rooms: Arc::new(QuickRoomsService {
                 base: base.clone(),
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),

@@ -9,8 +9,8 @@ mod live;
 pub mod member_rooms;
 pub mod messages;
 mod operations;
+mod quick_rooms;
 pub mod render;
-mod rooms;
 mod service_keys;
 #[cfg(test)]
 pub(crate) mod test_node;
@@ -24,6 +24,6 @@ pub use self::{
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
-    rooms::RoomsService,
+    quick_rooms::QuickRoomsService,
     service_keys::ServiceKeyring,
 };

@@ -11,7 +11,8 @@ use harness::firefox::Firefox;
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The bodies of all messages that are shown, from top to bottom.
-const SHOWN: &str = "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
+const SHOWN: &str =
+    "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
 const LIVE: &str = "document.body.dataset.connection === 'live'";
 const NONE_UNSENT: &str = "!document.querySelector('[data-state=sending], [data-state=failed]')";
 
@@ -124,8 +125,9 @@ async fn the_page_is_never_wider_than_its_window() {
         say(&mut browser, window, &LONG_WORD.repeat(4)).await;
         say(&mut browser, window, &format!("https://example.org/{}", "x".repeat(300))).await;
     }
-    let all_said =
-        format!("{LIVE} && {NONE_UNSENT} && document.querySelectorAll('.message .message-body').length === 8");
+    let all_said = format!(
+        "{LIVE} && {NONE_UNSENT} && document.querySelectorAll('.message .message-body').length === 8"
+    );
     let toggle = "document.querySelector('#people-toggle').click()";
     for (width, window) in &windows {
         browser.until(window, &all_said).await;

@@ -14,7 +14,8 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const RESUMED: Duration = Duration::from_secs(2);
 
 /// The bodies of all messages that are shown, from top to bottom.
-const SHOWN: &str = "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
+const SHOWN: &str =
+    "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
 /// Counts how often the page has come back.
 const COUNT_RETURNS: &str = "window.returns = 0, new MutationObserver(() => { window.returns += document.body.dataset.connection === 'live' }) \
     .observe(document.body, { attributeFilter: ['data-connection'] })";

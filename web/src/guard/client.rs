@@ -24,12 +24,18 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// What limits count: a household or a machine has a /64 of IPv6 to itself, and every address in it.
+    /// The network that limits count this client as; see [`client_network`].
     pub fn network(self) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(_) => self.0,
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        }
+        client_network(self.0)
+    }
+}
+
+/// Returns the network that limits count as one client: an IPv4 address, or the /64 of an IPv6 address, because a
+/// household or a machine commonly has all addresses of one.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -212,5 +218,6 @@ mod tests {
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("1.2.3.4"), network("1.2.3.5"));
+        assert_eq!(network("1.2.3.4"), network("::ffff:1.2.3.4"));
     }
 }

@@ -23,7 +23,7 @@ use axum::{
 use starling_protocol::ErrorCode;
 
 pub use self::{
-    client::{ClientAddress, Network, TrustedProxies},
+    client::{ClientAddress, Network, TrustedProxies, client_network},
     hosts::{HostName, Hosts},
     limits::{Quota, Rate},
     origin::{Origin, Origins},

@@ -28,7 +28,7 @@ use super::{
         accounts::{Register, client, limited, parse_registration},
     },
     pages::page,
-    site::Site,
+    service_url::ServiceUrl,
 };
 use crate::{
     guard::{ClientAddress, Quota},
@@ -137,14 +137,14 @@ struct LoginForm {
 async fn log_in(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Response {
     let LoginForm { username, password, next } = form;
     let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
     match limited(&web, address, &username, login, |session| &session.me).await {
-        Ok(session) => entered(&web, &site, &headers, &session, local(&next)).await,
+        Ok(session) => entered(&web, &service, &headers, &session, local(&next)).await,
         Err(refusal) => shown(&refusal.into(), |problem| {
             let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };
             pages::login(filled, false, may_register(&web))
@@ -215,7 +215,7 @@ impl RegisterForm {
 async fn register_by_form(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
@@ -223,7 +223,7 @@ async fn register_by_form(
         return closed();
     }
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &site, &headers, wanted, None, local(&form.next)).await {
+    match make_account(&web, address, &service, &headers, wanted, None, local(&form.next)).await {
         Ok(response) => response,
         Err(problem) => {
             shown(&problem, |problem| pages::register(Filled { problem, ..filled }, wants_invite(&web)))
@@ -234,7 +234,7 @@ async fn register_by_form(
 async fn make_account(
     web: &AppState,
     address: ClientAddress,
-    site: &Site,
+    service: &ServiceUrl,
     headers: &HeaderMap,
     wanted: Register,
     door: Option<RegistrationSource>,
@@ -244,7 +244,7 @@ async fn make_account(
     registration.door = door.unwrap_or(registration.door);
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = web.accounts.register_browser(client(address, headers), registration).await?;
-    Ok(entered(web, site, headers, &session, next).await)
+    Ok(entered(web, service, headers, &session, next).await)
 }
 
 /// The form to make the first administrator's account
@@ -280,7 +280,7 @@ async fn set_up(
     State(web): State<Arc<AppState>>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
@@ -289,7 +289,8 @@ async fn set_up(
         Err(problem) => return shown_setup(&problem, None),
     };
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &site, &headers, wanted, Some(RegistrationSource::Setup), "/").await {
+    match make_account(&web, address, &service, &headers, wanted, Some(RegistrationSource::Setup), "/").await
+    {
         Ok(response) => response,
         Err(problem) => shown_setup(&problem, Some((&code, filled))),
     }
@@ -301,10 +302,7 @@ async fn setup_code(web: &AppState, code: Result<Path<String>, Problem>) -> Resu
     if web.administration.is_setup_code(&code).await? {
         return Ok(code);
     }
-    Err(Problem::new(
-        ErrorCode::NotFound,
-        "the first account was made, or a character of the address is missing",
-    ))
+    Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_DETAIL))
 }
 
 fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {
@@ -312,7 +310,7 @@ fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
         Some((code, filled)) if problem.code() != ErrorCode::NotFound => {
             shown(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
         }
-        _ => turned_away(problem, "Nothing to set up here"),
+        _ => turned_away(problem, pages::texts::error::SETUP_CLOSED),
     }
 }
 
@@ -338,7 +336,7 @@ async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Respon
     };
     match ended.await {
         Ok(()) => form::left(&headers),
-        Err(refusal) => turned_away(&refusal.into(), "You are still logged in"),
+        Err(refusal) => turned_away(&refusal.into(), pages::texts::error::STILL_LOGGED_IN),
     }
 }
 
@@ -351,11 +349,9 @@ fn wants_invite(web: &AppState) -> bool {
 }
 
 fn closed() -> Response {
-    let refusal = Refusal::new(
-        ErrorCode::RegistrationClosed,
-        "accounts are made by the operators of this server; ask them for one",
-    );
-    turned_away(&refusal.into(), "Registration is closed")
+    let refusal =
+        Refusal::new(ErrorCode::RegistrationClosed, pages::texts::error::REGISTRATION_CLOSED_DETAIL);
+    turned_away(&refusal.into(), pages::texts::error::REGISTRATION_CLOSED)
 }
 
 /// Where to go: only within this service, whatever a browser makes of the text.

@@ -7,7 +7,7 @@ mod forms;
 mod health;
 mod pages;
 mod quick;
-mod site;
+mod service_url;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ use crate::{
     request_log::{self, REQUEST_ID},
     service::{
         Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
-        Presence, Refusal, RegistrationMode, Rooms,
+        Presence, QuickRooms, Refusal, RegistrationMode,
     },
 };
 
@@ -74,7 +74,7 @@ pub struct AppState {
     /// People and each other.
     pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
-    pub rooms: Arc<dyn Rooms>,
+    pub rooms: Arc<dyn QuickRooms>,
     /// Who is where.
     pub presence: Arc<dyn Presence>,
     /// What live sockets of people with an account stand on.

@@ -356,7 +356,7 @@ async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -
     }
     let identity = caller::identity(web, &Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
-    let user = web.live.around(identity.user).await?.user;
+    let user = web.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
     }

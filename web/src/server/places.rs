@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    guard::{ClientAddress, Quota, Share, Shares},
+    guard::{Quota, Share, Shares, client_network},
     routes::AppState,
 };
 
@@ -70,7 +70,7 @@ impl Places {
 
     /// A place for a new connection of `peer`, one of the reserve where there is no other or `crowded` says so, or none.
     pub fn give(&self, peer: IpAddr, crowded: bool) -> Option<ConnectionPermit> {
-        let network = ClientAddress(peer.to_canonical()).network();
+        let network = client_network(peer);
         let ordinary = if crowded { None } else { self.ordinary(peer, network) };
         let (place, share, health_only) = if let Some((place, share)) = ordinary {
             (place, share, None)

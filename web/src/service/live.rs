@@ -72,7 +72,7 @@ impl Drop for Online {
 #[async_trait]
 pub trait LiveEvents: Send + Sync + 'static {
     /// What surrounds a user.
-    async fn around(&self, user: UserId) -> Result<UserContext, Refusal>;
+    async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal>;
 
     /// Who of a user's contacts and room-mates is online, besides himself; some thousand at most.
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal>;
@@ -94,18 +94,18 @@ pub trait LiveEvents: Send + Sync + 'static {
     ) -> Result<Option<Vec<Change>>, Refusal>;
 
     /// Frames that tell a user of these things, without those that he may not see (any more).
-    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
+    async fn render(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
 
     /// The frame that tells a user of a room as it is now, and whether he is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;
 
     /// The stamp above which to post for a client that has shown `after`: none if this node holds that, for a post is
     /// stamped above all that is held in its room; otherwise one that does not run ahead of the wall clock.
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
 
     /// A live session of a user begins.
-    fn come(&self, user: UserId) -> Online;
+    fn mark_online(&self, user: UserId) -> Online;
 
     /// Shows the members of a room, on all linked nodes, something of the moment that this user does. Best effort.
-    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
+    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
 }

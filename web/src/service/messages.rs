@@ -36,7 +36,7 @@ pub enum Wanted {
     /// The oldest of those after this one.
     After(MessageId),
     /// This one, and as many on either side.
-    UserContext(MessageId),
+    Around(MessageId),
     /// Those where a page before has ended.
     From(PageEnd),
 }
@@ -85,7 +85,7 @@ pub struct MessagePage {
 /// in sync has them, or after 250 ms.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
-    /// A post for [`super::Rooms::post`]: finds out whom it names and what it answers. Refuses what may not be posted;
+    /// A post for [`super::QuickRooms::post`]: finds out whom it names and what it answers. Refuses what may not be posted;
     /// that is decided again when it is committed.
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal>;
 

@@ -248,7 +248,7 @@ impl MemberRooms for Nobody {
 
 #[async_trait]
 impl LiveEvents for Nobody {
-    async fn around(&self, _: UserId) -> Result<UserContext, Refusal> {
+    async fn user_context(&self, _: UserId) -> Result<UserContext, Refusal> {
         nobody()
     }
 
@@ -273,7 +273,7 @@ impl LiveEvents for Nobody {
         nobody()
     }
 
-    async fn tell(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
         nobody()
     }
 
@@ -281,15 +281,15 @@ impl LiveEvents for Nobody {
         nobody()
     }
 
-    async fn floor(&self, _: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, _: Pos) -> Result<Hlc, Refusal> {
         nobody()
     }
 
-    fn come(&self, _: UserId) -> Online {
+    fn mark_online(&self, _: UserId) -> Online {
         Online(None)
     }
 
-    fn show(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
+    fn broadcast(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
 }
 
 #[async_trait]

@@ -159,7 +159,7 @@ async fn serve<S: Socket>(
     let subscription = web.lanes.subscribe(participant.room);
     let replayed = replay::run(web, &participant, outbox).await?;
     let after = match participant.after {
-        Some(after) => Some(web.rooms.floor(after).await.map_err(End::Refused)?),
+        Some(after) => Some(web.rooms.min_hlc(after).await.map_err(End::Refused)?),
         None => None,
     };
     QuickSession::new(web, &mut participant, subscription, replayed, after).run(outbox).await

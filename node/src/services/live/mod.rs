@@ -35,7 +35,7 @@ pub struct LiveService {
 
 #[async_trait]
 impl LiveEvents for LiveService {
-    async fn around(&self, user: UserId) -> Result<UserContext, Refusal> {
+    async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal> {
         self.base.look(move |records| around(records, user)).await
     }
 
@@ -71,7 +71,7 @@ impl LiveEvents for LiveService {
         self.base.read(move |store| backlog::missed(store, user, &from, &to.vector)).await
     }
 
-    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
         self.base.read(move |store| tell::frames(store, user, &due)).await
     }
 
@@ -81,21 +81,21 @@ impl LiveEvents for LiveService {
             .await
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.base.read(move |store| store.holds(after)).await?;
         Ok(if held { Hlc::default() } else { after.hlc.capped(self.base.machine.now_ms()) })
     }
 
-    fn come(&self, user: UserId) -> Online {
+    fn mark_online(&self, user: UserId) -> Online {
         self.presence.come(user)
     }
 
-    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
+    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
         self.presence.show_everywhere(room, user, frame);
     }
 }
 
-fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
+fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
     let mut around = UserContext {
         user: render::user(records, user)?,
         rooms: HashSet::new(),

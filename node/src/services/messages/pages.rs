@@ -28,12 +28,10 @@ pub fn page(
         None => Ok(false),
     };
     let named = match wanted {
-        Wanted::Before(id) | Wanted::After(id) | Wanted::UserContext(id) => {
-            match place(&mut reader, room, id)? {
-                Some(place) => place,
-                None => return Ok(Err(no_such_message())),
-            }
-        }
+        Wanted::Before(id) | Wanted::After(id) | Wanted::Around(id) => match place(&mut reader, room, id)? {
+            Some(place) => place,
+            None => return Ok(Err(no_such_message())),
+        },
         Wanted::From(PageEnd::Before(place) | PageEnd::After(place)) => place,
         Wanted::Newest => Pos::MIN,
     };
@@ -47,7 +45,7 @@ pub fn page(
             let stretch = reader.stretch(room, (Excluded(named), Unbounded), forth, limit, hidden)?;
             (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageEnd::After))
         }
-        Wanted::UserContext(_) => {
+        Wanted::Around(_) => {
             let after = (Excluded(named), Unbounded);
             let mut messages = reader.stretch(room, after, forth, (limit - 1) / 2, hidden)?.messages;
             messages.reverse();

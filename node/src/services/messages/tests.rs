@@ -38,11 +38,11 @@ fn pages_go_both_ways_from_any_message() {
     let (after, next) = node.numbers(Wanted::After(id(3)), 4);
     assert_eq!(after, [7, 6, 5, 4]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 4), (vec![9, 8], None));
-    let (around, next) = node.numbers(Wanted::UserContext(id(5)), 5);
+    let (around, next) = node.numbers(Wanted::Around(id(5)), 5);
     assert_eq!(around, [7, 6, 5, 4, 3]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 5), (vec![2, 1], None));
-    assert_eq!(node.numbers(Wanted::UserContext(id(9)), 3).0, [9, 8, 7]);
-    assert_eq!(node.numbers(Wanted::UserContext(id(1)), 1).0, [1]);
+    assert_eq!(node.numbers(Wanted::Around(id(9)), 3).0, [9, 8, 7]);
+    assert_eq!(node.numbers(Wanted::Around(id(1)), 1).0, [1]);
     assert_eq!(code(node.page(ANN, Wanted::Before(id(99)), 1)), Some(ErrorCode::NotFound));
     assert_eq!(code(node.page(STRANGER, Wanted::Newest, 1)), Some(ErrorCode::NotFound));
 }

@@ -1,5 +1,5 @@
-//! The documentation: the OpenAPI document as a page to read. It loads nothing but its style sheets; what folds is
-//! HTML's own `details`, and a link into one opens it.
+//! The API documentation: the OpenAPI document as a page. It needs no script: operations unfold by HTML's `details`, and
+//! a link into one opens it.
 
 mod operation;
 mod schema;
@@ -9,39 +9,33 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::Document;
-use crate::assets::url;
+use super::{Document, masthead, texts::docs as t};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// `GET /api/docs`, from the document.
+/// `GET /api/docs`, from the OpenAPI document.
 pub fn docs(document: &Value) -> Markup {
     let info = &document["info"];
     let empty = Map::new();
     let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
     let body = html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                "Starling"
-            }
-        }
+        (masthead(&html! {}))
         main class="docs" {
-            nav aria-label="Contents" {
+            nav aria-label=(t::CONTENTS) {
                 ul {
                     @for tag in array(&document["tags"]) {
                         li { a href={ "#" (anchor(text(&tag["name"]))) } { (text(&tag["name"])) } }
                     }
-                    li { a href="#refusals" { "Refusals" } }
-                    li { a href="#objects" { "Objects" } }
+                    li { a href="#errors" { (t::ERRORS) } }
+                    li { a href="#objects" { (t::OBJECTS) } }
                 }
             }
             div class="contents" {
                 section class="intro" {
-                    h1 { "The HTTP interface" }
+                    h1 { (t::HEADING) }
                     (prose(text(&info["description"])))
                     p class="hint" {
-                        "Version " (text(&info["version"])) ". For programs: "
+                        (t::VERSION.0) (text(&info["version"])) (t::VERSION.1)
                         a href="/api/openapi.json" { "openapi.json" } "."
                     }
                 }
@@ -55,24 +49,24 @@ pub fn docs(document: &Value) -> Markup {
                     }
                 }
                 section {
-                    h2 id="refusals" { "Refusals" }
-                    p { "Each is a " a href="#object-problem" { "Problem" } " with one of these codes." }
+                    h2 id="errors" { (t::ERRORS) }
+                    p { (t::ERRORS_DETAIL.0) a href="#object-problem" { (t::PROBLEM) } (t::ERRORS_DETAIL.1) }
                     dl class="responses object" {
-                        @for (status, code, meaning) in refusals(document) {
+                        @for (status, code, meaning) in error_codes(document) {
                             dt id=(code) { (operation::status_mark(&status.to_string())) }
                             dd { p { code { (code) } " " (line(meaning)) } }
                         }
                     }
                 }
                 section id="objects" {
-                    h2 { "Objects" }
+                    h2 { (t::OBJECTS) }
                     @for (name, schema) in schemas { (schema::object(name, schema)) }
                 }
             }
         }
     };
     Document {
-        title: "Starling: the HTTP interface",
+        title: t::TITLE,
         class: "home",
         styles: &["home.css", "docs.css"],
         scripts: &[],
@@ -81,7 +75,7 @@ pub fn docs(document: &Value) -> Markup {
     .render(&body)
 }
 
-/// The operations of a group: path, method, and what the document says.
+/// The operations of a tag: path, method, and the operation's object.
 fn operations<'a>(
     document: &'a Value,
     tag: &'a Value,
@@ -92,18 +86,18 @@ fn operations<'a>(
         .filter(move |(_, _, operation)| array(&operation["tags"]).contains(tag))
 }
 
-/// The codes that are used, by status: each shared answer says "`code`: meaning." a line.
-fn refusals(document: &Value) -> Vec<(u64, &str, &str)> {
+/// The error codes in use, with status and meaning, by status. A shared response has a line "`code`: meaning." for each.
+fn error_codes(document: &Value) -> Vec<(u64, &str, &str)> {
     let shared = document["components"]["responses"].as_object().into_iter().flatten();
-    let said = shared.flat_map(|(_, answer)| {
+    let codes = shared.flat_map(|(_, answer)| {
         let status =
             answer.pointer("/content/application~1problem+json/schema/allOf/1/properties/status/enum/0");
         let status = status.and_then(Value::as_u64).unwrap_or_default();
         let lines = text(&answer["description"]).lines();
-        lines.filter_map(move |said| Some((status, said.strip_prefix('`')?.split_once("`: ")?)))
+        lines.filter_map(move |line| Some((status, line.strip_prefix('`')?.split_once("`: ")?)))
     });
-    let said: BTreeSet<_> = said.collect();
-    said.into_iter().map(|(status, (code, meaning))| (status, code, meaning)).collect()
+    let codes: BTreeSet<_> = codes.collect();
+    codes.into_iter().map(|(status, (code, meaning))| (status, code, meaning)).collect()
 }
 
 fn text(value: &Value) -> &str {
@@ -118,12 +112,12 @@ fn anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-/// What a reference names: the last part of its path.
+/// The name that a `$ref` refers to: the last part of its path.
 fn referred(value: &Value) -> Option<&str> {
     value["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// Paragraphs, and code between backticks.
+/// Renders paragraphs, with code between backticks.
 fn prose(text: &str) -> Markup {
     html! {
         @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {

@@ -127,7 +127,7 @@ async fn list_messages(
     let wanted = match cursor {
         Some(mark) => Wanted::From(mark.parse()?),
         None => around
-            .map(Wanted::UserContext)
+            .map(Wanted::Around)
             .or(after.map(Wanted::After))
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),

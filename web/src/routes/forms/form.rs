@@ -18,7 +18,7 @@ use crate::{
         AppState,
         api::caller::{COOKIE, HOST_COOKIE, brings_cookie, by_cookie},
         pages::page,
-        site::Site,
+        service_url::ServiceUrl,
     },
     service::BrowserSession,
 };
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Form<T> {
 
     async fn from_request(request: Request, web: &Arc<AppState>) -> Result<Self, Response> {
         if let Err(refusal) = web.guard.origins.check_own(request.headers()) {
-            return Err(turned_away(&refusal.into(), "Not from there"));
+            return Err(turned_away(&refusal.into(), pages::texts::error::FOREIGN_FORM));
         }
         match axum::Form::from_request(request, web).await {
             Ok(axum::Form(form)) => Ok(Self(form)),
@@ -86,7 +86,7 @@ pub fn redirect(to: &str) -> Response {
 /// On to another page, with a session. The one that the browser had before ends: nobody sees it again who would end it.
 pub async fn entered(
     web: &AppState,
-    site: &Site,
+    service: &ServiceUrl,
     headers: &HeaderMap,
     session: &BrowserSession,
     to: &str,
@@ -96,7 +96,7 @@ pub async fn entered(
     {
         tracing::warn!(user = %before.user, detail = %refusal.detail, "a session that another replaced could not be ended");
     }
-    let name = if site.https { HOST_COOKIE } else { COOKIE };
+    let name = if service.https { HOST_COOKIE } else { COOKIE };
     let others = brought(headers).into_iter().filter(|other| *other != name).collect::<Vec<_>>();
     with_cookie(without_cookies(redirect(to), &others), name, &session.cookie.0, COOKIE_S)
 }

@@ -21,7 +21,7 @@ use crate::{
         refuses::{Forbidden, NotFound, RateLimited, Shown, Unavailable},
         tag,
     },
-    pages,
+    pages::{self, texts::error as texts},
     problem::Problem,
     routes::{AppState, api::Path, pages::page},
     service::Refusal,
@@ -32,13 +32,10 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(invite_page, take_invite))
 }
 
-const NO_SUCH_INVITE: &str = "This invite lets nobody in";
-
 /// What can be a code; whether it is one is asked by whoever takes it.
 fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     let Path(text) = code?;
-    let unknown =
-        || Problem::new(ErrorCode::NotFound, "a character of the address is missing, or is another");
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_DETAIL);
     InviteCode::parse(&text).ok().flatten().ok_or_else(unknown)
 }
 
@@ -63,7 +60,7 @@ async fn invite_page(
             let me = visitor.me.as_ref().map(|me| me.display_name.as_str());
             visitor.answer(page(StatusCode::OK, pages::invite(&code.to_string(), me, may_register(&web))))
         }
-        Err(problem) => turned_away(&problem, NO_SUCH_INVITE),
+        Err(problem) => turned_away(&problem, texts::INVITE_INVALID),
     }
 }
 
@@ -86,7 +83,7 @@ async fn take_invite(
 ) -> Response {
     let code = match code(path) {
         Ok(code) => code,
-        Err(problem) => return turned_away(&problem, NO_SUCH_INVITE),
+        Err(problem) => return turned_away(&problem, texts::INVITE_INVALID),
     };
     let taken = async {
         web.guard.origins.check_own(&headers)?;
@@ -102,7 +99,9 @@ async fn take_invite(
     match taken.await {
         Ok(Some(room)) => page(StatusCode::OK, pages::joined(&room.name)),
         Ok(None) => redirect(&format!("/login?next=/invite/{code}")),
-        Err(refusal) if refusal.code == ErrorCode::NotFound => turned_away(&refusal.into(), NO_SUCH_INVITE),
-        Err(refusal) => turned_away(&refusal.into(), "You are not in the room"),
+        Err(refusal) if refusal.code == ErrorCode::NotFound => {
+            turned_away(&refusal.into(), texts::INVITE_INVALID)
+        }
+        Err(refusal) => turned_away(&refusal.into(), texts::NOT_JOINED),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         },
         tag,
     },
-    pages::{self, Filled},
+    pages::{self, Filled, texts::error as texts},
     problem::{self, Problem},
     routes::{
         AppState,
@@ -52,7 +52,7 @@ async fn reset_page(State(web): State<Arc<AppState>>, code: Result<Path<String>,
         Ok((code, username)) => {
             page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
         }
-        Err(problem) => turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) => turned_away(&problem, texts::RESET_INVALID),
     }
 }
 
@@ -85,7 +85,7 @@ async fn choose_password(
 ) -> Response {
     let (code, username) = match reset_code(&web, code).await {
         Ok(linked) => linked,
-        Err(problem) => return turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) => return turned_away(&problem, texts::RESET_INVALID),
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
@@ -99,14 +99,12 @@ async fn choose_password(
     };
     match chosen.await {
         Ok(name) => redirect(&format!("/login?changed={name}")),
-        Err(problem) if problem.code() == ErrorCode::NotFound => turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) if problem.code() == ErrorCode::NotFound => turned_away(&problem, texts::RESET_INVALID),
         Err(problem) => shown(&problem, |problem| {
             pages::reset(&code, Filled { username: &username, problem, ..Filled::default() })
         }),
     }
 }
-
-const NO_SUCH_LINK: &str = "This link is used up";
 
 /// The code, and under which name its account is shown.
 async fn reset_code(

@@ -143,7 +143,7 @@ impl AccountSession<'_> {
         if due.is_empty() {
             return Ok(());
         }
-        for frame in self.web.live.tell(self.identity.user, due).await.map_err(End::Refused)? {
+        for frame in self.web.live.render(self.identity.user, due).await.map_err(End::Refused)? {
             outbox.feed(frame).await?;
         }
         Ok(())

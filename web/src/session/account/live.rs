@@ -86,19 +86,19 @@ impl<'a> AccountSession<'a> {
             ResumePoint::Nothing | ResumePoint::Unreadable(_) => true,
         };
         is_alive(web, identity).await?;
-        let mut around = web.live.around(identity.user).await.map_err(End::Refused)?;
+        let mut around = web.live.user_context(identity.user).await.map_err(End::Refused)?;
         for room in mem::take(&mut around.rooms) {
             lane_set.follow(room);
         }
         let min_hlc = match after {
-            Some(after) => web.live.floor(after).await.map_err(End::Refused)?,
+            Some(after) => web.live.min_hlc(after).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
         let now = Instant::now();
         let mut live = Self {
             web,
             identity,
-            _online: web.live.come(identity.user),
+            _online: web.live.mark_online(identity.user),
             around,
             sees_more: false,
             lane_set,
@@ -289,7 +289,7 @@ impl<'a> AccountSession<'a> {
         self.looked_at = Instant::now();
         is_alive(self.web, self.identity).await?;
         let user = self.identity.user;
-        let around = self.web.live.around(user).await.map_err(End::Refused)?;
+        let around = self.web.live.user_context(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.around, around);
         if self.around.user != before.user {
             self.welcome_again(outbox).await?;
@@ -306,7 +306,7 @@ impl<'a> AccountSession<'a> {
                 self.sees_more = true;
                 if !self.around.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(available(user, PresenceState::Online));
-                    self.web.live.show(room, user, online.to_json().into());
+                    self.web.live.broadcast(room, user, online.to_json().into());
                 }
             }
         }

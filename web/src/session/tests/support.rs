@@ -25,8 +25,8 @@ use crate::{
     metrics::WebMetrics,
     routes::WebSettings,
     service::{
-        CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, RegistrationMode,
-        Rooms, SealedCursor, nobody::Nobody,
+        CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, QuickRooms,
+        RegistrationMode, SealedCursor, nobody::Nobody,
     },
 };
 
@@ -65,7 +65,7 @@ pub fn point(n: u64) -> CommitPoint {
 }
 
 #[async_trait]
-impl Rooms for Memory {
+impl QuickRooms for Memory {
     async fn create(&self, _: Option<RoomName>) -> Result<RoomId, Refusal> {
         Ok(ROOM)
     }
@@ -125,7 +125,7 @@ impl Rooms for Memory {
         Ok(places.into_iter().map(|pos| message(pos.seq)).collect())
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 

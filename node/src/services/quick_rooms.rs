@@ -13,7 +13,7 @@ use starling_protocol::{
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
-    service::{CaughtUp, HistoryPage, Post, PostOutcome, Refusal, Rooms, SealedCursor},
+    service::{CaughtUp, HistoryPage, Post, PostOutcome, QuickRooms, Refusal, SealedCursor},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -26,8 +26,8 @@ use crate::{
 /// How long a resume waits for what a reachable peer has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
-/// Implements [`Rooms`].
-pub struct RoomsService {
+/// Implements [`QuickRooms`].
+pub struct QuickRoomsService {
     /// What it stands on.
     pub base: ServiceContext,
     /// The last commit.
@@ -36,7 +36,7 @@ pub struct RoomsService {
     pub cursor_key: CursorKey,
 }
 
-impl RoomsService {
+impl QuickRoomsService {
     fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
         let nonce = self.base.machine.random::<NONCE_BYTES>();
         let cursor = Cursor { owner, vector, greatest };
@@ -65,7 +65,7 @@ impl RoomsService {
 }
 
 #[async_trait]
-impl Rooms for RoomsService {
+impl QuickRooms for QuickRoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
         let room = RoomId(self.base.machine.random());
         match self.base.writer.commit(Op::CreateRoom { room, name }).await? {
@@ -143,7 +143,7 @@ impl Rooms for RoomsService {
         self.base.read(move |store| store.messages_at(&places)).await
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.base.read(move |store| store.holds(after)).await?;
         Ok(if held { after.hlc } else { after.hlc.capped(self.base.machine.now_ms()) })
     }
