@@ -8,17 +8,17 @@ use crate::service::Refusal;
 /// Whether users are served here, and if not, why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serving {
-    /// They are.
+    /// Users are served.
     #[default]
     Yes,
-    /// Not until there is room on the disk again: there is hardly enough for what other nodes send.
+    /// Users are not served until there is space on the disk: what is left is needed for events from other nodes.
     DiskFull,
-    /// Never again: the process ends.
+    /// The process is about to end.
     Stopping,
 }
 
 impl Serving {
-    /// What a user who comes now is told.
+    /// Returns the error for new users, unless they are served.
     pub fn refusal(self) -> Option<Refusal> {
         let (code, detail) = match self {
             Self::Yes => return None,
@@ -30,7 +30,7 @@ impl Serving {
         Some(Refusal::new(code, detail))
     }
 
-    /// Why a session is sent elsewhere.
+    /// Returns the reason that an open session gets when it must go to another node.
     pub fn goodbye(self) -> &'static str {
         match self {
             Self::Yes | Self::Stopping => "this node is stopping, resume elsewhere",
@@ -44,28 +44,24 @@ impl Serving {
 pub struct Drain(watch::Receiver<Serving>);
 
 impl Drain {
-    /// A watcher, and the means to tell it.
+    /// Returns a watcher, and the sender that it watches.
     pub fn new() -> (watch::Sender<Serving>, Self) {
         let (sender, receiver) = watch::channel(Serving::Yes);
         (sender, Self(receiver))
     }
 
-    /// Whether users are served now.
+    /// Returns whether users are served now.
     pub fn serving(&self) -> Serving {
         *self.0.borrow()
     }
 
-    /// Waits until the process is to end.
-    ///
-    /// Cancellation safety: the sign is not missed when the future is dropped.
+    /// Waits until the process is about to end. Cancellation safe.
     pub async fn stopping(&mut self) {
         // The sender is gone when the node is.
         let _ = self.0.wait_for(|serving| *serving == Serving::Stopping).await;
     }
 
-    /// Waits until users are to go elsewhere, for whatever reason.
-    ///
-    /// Cancellation safety: the sign is not missed when the future is dropped.
+    /// Waits until users are not served any more, for any reason. Cancellation safe.
     pub async fn begun(&mut self) {
         let _ = self.0.wait_for(|serving| *serving != Serving::Yes).await;
     }

@@ -27,7 +27,7 @@ pub struct Filled<'a> {
 impl Filled<'_> {
     /// The field that gets the focus: the first that is wrong, or else the first that is empty.
     fn first_focus(&self) -> &'static str {
-        let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.with_field(name).is_some());
+        let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.for_field(name).is_some());
         let empty = if self.username.is_empty() { "username" } else { "password" };
         ["invite", "username", "display_name", "password"].into_iter().find(wrong).unwrap_or(empty)
     }
@@ -185,7 +185,7 @@ impl<'a> Input<'a> {
 }
 
 fn input(field: &Input<'_>) -> Markup {
-    let wrong = field.problem.and_then(|problem| problem.with_field(field.name));
+    let wrong = field.problem.and_then(|problem| problem.for_field(field.name));
     let described = wrong.map(|_| format!("{}-problem", field.name));
     html! {
         div class="field" {
@@ -232,7 +232,7 @@ fn form_page(
     form: &Markup,
     notes: &Markup,
 ) -> Markup {
-    let problem = filled.problem.and_then(Problem::with_no_field);
+    let problem = filled.problem.and_then(Problem::without_field);
     let body = html! {
         (masthead(&html! {}))
         main class="front form-page" {

@@ -57,7 +57,7 @@ impl Frames {
     ) -> Result<(), End> {
         match message {
             Some(Ok(message)) => {
-                self.client.intake.saw(length(message));
+                self.client.intake.allow_message(length(message));
                 // Its own first: who floods alone uses up nothing of its neighbours'.
                 rates.fill(&mut self.own).map_err(|_| End::Flooding)?;
                 let is_calm = self.is_calm();

@@ -36,7 +36,7 @@ pub struct LiveService {
 #[async_trait]
 impl LiveEvents for LiveService {
     async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal> {
-        self.base.look(move |records| around(records, user)).await
+        self.base.look(move |records| user_context(records, user)).await
     }
 
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
@@ -155,7 +155,7 @@ fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, Sto
 /// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
 fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
     let UserContext { rooms, severed_rooms, contacts: mut mates, blocked, blocked_by, .. } =
-        around(records, user)?;
+        user_context(records, user)?;
     for &room in rooms.difference(&severed_rooms) {
         for member in records.members(room, &[])? {
             if mates.len() >= LOOKED_AT_MAX {

@@ -261,7 +261,7 @@ fn a_block_is_known_to_none_but_those_who_knew_each_other() {
     node.decide(block(BOB)).unwrap();
     assert!(due(&node, &from).is_empty(), "neither is told to her");
     let records = node.store.records().unwrap();
-    let around = around(&records, ANN).unwrap();
+    let around = user_context(&records, ANN).unwrap();
     assert_eq!(around.blocked_by, HashSet::from([STRANGER, BOB]));
     assert_eq!(known(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
     let mates = mates(&records, ANN).unwrap();
@@ -327,7 +327,7 @@ fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment
     node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
         let records = node.store.records().unwrap();
-        let severed_rooms = around(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
+        let severed_rooms = user_context(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
         (mates(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
     };
     assert_eq!(see(&node), (true, false));
