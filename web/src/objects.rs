@@ -1,5 +1,5 @@
-//! The objects of the public contract, as `/api/v1` and the live socket show them. Services fill them, routes and
-//! sessions write them out; nothing else renders a user, a room or a message.
+//! The objects of the public contract, in `/api/v1` and on the live socket. Services create them, routes and sessions
+//! serialise them; there are no other representations of a user, a room or a message.
 
 mod accounts;
 mod rooms;
@@ -12,117 +12,117 @@ use utoipa::ToSchema;
 pub use self::accounts::*;
 pub use self::rooms::*;
 
-/// Somebody with an account.
+/// A person with an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
-    /// His id.
+    /// The id.
     pub id: String,
-    /// His name: `name~xxxx` if another had it first. Empty if the account is gone.
+    /// The username: `name~xxxx` if somebody else had the name first. Empty if the account was deleted.
     pub username: String,
-    /// What he is shown as.
+    /// The display name.
     pub display_name: String,
-    /// Whether he is here: in the lists of contacts and of members, to those who may know.
+    /// Whether they are online. Only in lists of contacts and members, and only if you may know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceState>,
 }
 
-/// An account, as those who administer the service see it.
+/// An account, as administrators see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ManagedUser {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name: `name~xxxx` if another had it first.
+    /// The username: `name~xxxx` if somebody else had the name first.
     pub username: String,
-    /// What it is shown as.
+    /// The display name.
     pub display_name: String,
-    /// When it was registered.
+    /// When the account was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// Whether it administers the service.
+    /// Whether it is an administrator.
     pub admin: bool,
-    /// Whether it is shut out.
+    /// Whether it is disabled.
     pub disabled: bool,
 }
 
-/// Whether somebody is here.
+/// Whether somebody is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
-    /// At least one session of his is live.
+    /// They have at least one live connection.
     Online,
-    /// None is.
+    /// They have none.
     Offline,
 }
 
-/// Who wrote a message.
+/// The author of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageSender {
-    /// His id.
+    /// The id.
     pub id: String,
-    /// His name.
+    /// The username.
     pub username: String,
-    /// What he is shown as.
+    /// The display name.
     pub display_name: String,
-    /// Whether he has no account.
+    /// Whether they have no account.
     pub guest: bool,
-    /// Whether a program wrote it.
+    /// Whether they are a program.
     pub bot: bool,
 }
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Message {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Where it is.
+    /// The id of its room.
     pub room_id: String,
-    /// Who wrote it.
+    /// The author.
     pub sender: MessageSender,
-    /// What it says; empty if it was deleted.
+    /// The text; empty if the message was deleted.
     pub body: String,
     /// When it was posted.
     pub at: String,
-    /// Where it stands in its room; sorts as text.
+    /// The position in its room: sort by it as text.
     pub pos: String,
-    /// When it was edited last.
+    /// When it was last edited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<String>,
     /// Whether it was deleted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// The id of the message that it answers.
+    /// The id of the message that it replies to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// What is attached.
+    /// The attached files.
     pub files: Vec<File>,
-    /// Who put which emoji on it.
+    /// The reactions: for each emoji, the ids of the people who reacted with it.
     pub reactions: BTreeMap<String, Vec<String>>,
 }
 
 /// A file that is attached to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct File {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its length in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Its media type.
+    /// The media type.
     pub media_type: String,
-    /// Where it is.
+    /// The address to download it from.
     pub url: String,
 }
 
-/// What kind of room it is.
+/// The kind of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
-    /// Of two people.
+    /// A direct room of two people.
     Direct,
-    /// Of members.
+    /// A room with members.
     Room,
-    /// Of whoever has its link.
+    /// A quick room: everybody with the link can join.
     Quick,
 }
 
@@ -132,75 +132,75 @@ pub enum RoomKind {
 pub enum Visibility {
     /// Everybody with an account.
     Public,
-    /// Whom a member invites.
+    /// Only people who are invited.
     Private,
 }
 
-/// What a member may do.
+/// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Owner,
-    /// Remove members and their messages, invite.
+    /// May remove members and their messages, and invite.
     Moderator,
-    /// Read and write.
+    /// May read and write.
     Member,
 }
 
 /// A room, as one of its members sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Room {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What kind of room it is.
+    /// The kind of a room.
     pub kind: RoomKind,
-    /// Who may find it.
+    /// Who may find and join it.
     pub visibility: Visibility,
-    /// What it is called; empty for a direct room.
+    /// The name; empty for a direct room.
     pub name: String,
-    /// What it is about.
+    /// The topic.
     pub topic: String,
-    /// What the asker may do in it; nothing if he is no member.
+    /// Your role; `null` if you are not a member.
     pub role: Option<Role>,
-    /// How many members it has.
+    /// The number of members.
     pub member_count: u64,
-    /// Messages that the asker has not read, counted up to 1,000.
+    /// The number of messages that you have not read, up to 1,000.
     pub unread: u64,
-    /// Those among them that name him.
+    /// The number of those that mention you.
     pub mentions: u64,
-    /// The last message that he has read.
+    /// The id of the last message that you have read.
     pub read_up_to: Option<String>,
     /// The last message.
     pub last_message: Option<Message>,
-    /// The other one of a direct room.
+    /// The other person in a direct room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<User>,
 }
 
-/// How the asker stands to somebody.
+/// The state of a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
-    /// They are contacts.
+    /// You are contacts.
     Accepted,
-    /// The other asks.
+    /// They have sent you a request.
     Incoming,
-    /// The asker asks.
+    /// You have sent them a request.
     Outgoing,
-    /// The asker has blocked the other.
+    /// You have blocked them.
     Blocked,
-    /// Nothing, any more: declined, removed, unblocked. Never in a list.
+    /// Not a contact any more: declined, removed or unblocked. Never in a list.
     None,
 }
 
-/// A contact of the asker, or somebody who asks to be one.
+/// One of your contacts, or of your contact requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Contact {
-    /// Who.
+    /// The other person.
     pub user: User,
-    /// How they stand.
+    /// The state.
     pub state: ContactState,
-    /// Since when.
+    /// When the state last changed.
     pub since: String,
 }

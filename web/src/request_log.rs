@@ -16,7 +16,7 @@ use starling_protocol::limits::ID_CHARS_MAX;
 use tokio::time::Instant;
 
 use crate::{
-    routes::AppState,
+    guard::Guard,
     security_log::{LogThrottle, RequestContext, SecurityEvent},
 };
 
@@ -28,14 +28,14 @@ static THROTTLE: Mutex<LogThrottle> = Mutex::new(LogThrottle::new());
 
 /// Removes request ids that don't come from a trusted proxy, so that clients can't pass their requests off as others'.
 pub async fn forget_foreign_ids(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     if let Some(id) = request.headers().get(&REQUEST_ID) {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
         let plain = (1..=ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
-        if !plain || !web.guard.proxies.is_proxy(request.extensions()) {
+        if !plain || !guard.proxies.is_proxy(request.extensions()) {
             request.headers_mut().remove(&REQUEST_ID);
         }
     }
@@ -43,9 +43,9 @@ pub async fn forget_foreign_ids(
 }
 
 /// Adds the [`crate::guard::ClientAddress`] to every request, sets its context, and writes its log line.
-pub async fn observe(State(web): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+pub async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let client = web.guard.proxies.client(&request);
+    let client = guard.proxies.client(&request);
     request.extensions_mut().insert(client);
     let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let context = RequestContext::new(client.0, id);

@@ -111,12 +111,12 @@ events! {
     AccessRefused = "access_refused", "somebody asked for what they may not do";
 }
 
-/// Who did it.
+/// The person who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Actor {
     /// This user. For a failed login, the owner of the account.
     User(UserId),
-    /// Whoever runs the node, over its control socket.
+    /// The operator, over the control socket.
     Operator,
     /// A stranger.
     Unknown,

@@ -176,7 +176,7 @@ impl Core {
             live: Arc::new(LiveService { base: base.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
-            guard: guard(config, &metrics),
+            guard: Arc::new(guard(config, &metrics)),
             metrics: metrics.web.clone(),
             settings: settings(config, identity),
             drain,

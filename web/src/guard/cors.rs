@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::routes::AppState;
+use super::Guard;
 
 /// The allowed methods.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
@@ -24,11 +24,11 @@ const RESPONSE_HEADERS: HeaderValue =
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// Answers preflights, and allows the page to read other responses.
-pub async fn share(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn share(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     if !is_shared(request.uri().path()) {
         return next.run(request).await;
     }
-    let origin = web.guard.origins.other(request.headers()).cloned();
+    let origin = guard.origins.other(request.headers()).cloned();
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &origin {

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use crate::routes::AppState;
+use super::Guard;
 
 const fn value(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
@@ -39,7 +39,7 @@ const NO_STORE: HeaderValue = value("no-store");
 const ACCOUNT_PAGES: [&str; 6] = ["/invite/", "/login", "/logout", "/register", "/reset/", "/setup/"];
 
 /// Adds the headers.
-pub async fn secure(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn secure(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let (is_api, is_account_page) =
         (path.starts_with("/api/v1/"), ACCOUNT_PAGES.iter().any(|start| path.starts_with(start)));
@@ -48,7 +48,7 @@ pub async fn secure(State(web): State<Arc<AppState>>, request: Request, next: Ne
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }
-    if web.guard.https {
+    if guard.https {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
     if is_account_page {

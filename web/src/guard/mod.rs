@@ -31,7 +31,7 @@ pub use self::{
     share::{Share, Shares},
     written::Written,
 };
-use crate::{routes::AppState, server::HealthOnly, service::Refusal};
+use crate::{server::HealthOnly, service::Refusal};
 
 /// Health checks and metrics, which are served even when nothing else is.
 const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
@@ -73,7 +73,7 @@ pub fn is_health(path: &str) -> bool {
 /// Refuses requests with a foreign host name, and requests of a client network that makes too many or has too many
 /// connections.
 pub async fn admit(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
     Extension(client): Extension<ClientAddress>,
     mut request: Request,
     next: Next,
@@ -82,21 +82,21 @@ pub async fn admit(
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
         return crowded("this node has no connection to spare for your network now; try again later");
     }
-    if let Err(refusal) = web.guard.hosts.check(request.uri(), request.headers()) {
+    if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return refusal.into_response();
     }
     // Connections of a proxy are not counted; the requests of its clients are.
-    let share = if is_health || !web.guard.proxies.is_forwarded(&request, client) {
+    let share = if is_health || !guard.proxies.is_forwarded(&request, client) {
         None
     } else {
-        let Some(share) = web.guard.shares.take(client.network()) else {
+        let Some(share) = guard.shares.take(client.network()) else {
             return crowded("your network has too many requests and sockets open here; try again later");
         };
         request.extensions_mut().insert(share.clone());
         Some(share)
     };
     if is_counted(request.uri().path())
-        && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
+        && let Err(refusal) = guard.rates.check(Quota::CallsPerAddress, &client.network())
     {
         return refusal.into_response();
     }

@@ -1,40 +1,40 @@
-//! What somebody sees of his own account: himself, his settings, his sessions, his tokens.
+//! Your own account: profile, settings, sessions and tokens.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Somebody, as he sees himself.
+/// Your own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Me {
-    /// His id.
+    /// Your id.
     pub id: String,
-    /// His name: `name~xxxx` if another had it first.
+    /// Your username: `name~xxxx` if somebody else had the name first.
     pub username: String,
-    /// What he is shown as.
+    /// Your display name.
     pub display_name: String,
-    /// Whether he administers the service.
+    /// Whether you are an administrator.
     pub admin: bool,
-    /// Whether another had his name first: he may choose a new one, once.
+    /// Whether somebody else had your username first. Then you may choose a new one, once.
     pub renamed: bool,
-    /// When he registered.
+    /// When you registered.
     #[schema(format = DateTime)]
     pub created_at: String,
 }
 
-/// What a program proves itself with, for a while. Not shown again.
+/// The tokens of a new session. Store them: you can't get them again.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct LoggedIn {
-    /// Who.
+    /// Your account.
     pub user: Me,
-    /// For `Authorization: Bearer`.
+    /// The token for `Authorization: Bearer`.
     pub access_token: String,
     /// How the access token is sent.
     pub token_type: TokenType,
-    /// Seconds for which the access token is good.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: u64,
-    /// Gets the next access token, and its own successor. Good for 30 days.
+    /// Gets you the next access token and the next refresh token. Valid for 30 days.
     pub refresh_token: String,
 }
 
@@ -51,11 +51,11 @@ impl fmt::Debug for LoggedIn {
     }
 }
 
-/// How pages look.
+/// The theme of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Theme {
-    /// As the system does.
+    /// The theme of the system.
     System,
     /// Dark on light.
     Light,
@@ -63,78 +63,78 @@ pub enum Theme {
     Dark,
 }
 
-/// Of what in a room somebody wants to be told.
+/// The messages in a room that you are notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyLevel {
-    /// Everything.
+    /// All messages.
     All,
-    /// Where he is named.
+    /// Messages that mention you.
     Mentions,
-    /// Nothing.
+    /// None.
     None,
 }
 
-/// What somebody has set, the same wherever he logs in.
+/// Your settings, the same on all your devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Settings {
-    /// How pages look.
+    /// The theme of pages.
     pub theme: Theme,
     /// A language tag (BCP 47).
     pub language: String,
-    /// Of what to be told, where a room says nothing else.
+    /// The notification level of rooms without a level of their own.
     pub notify: NotifyLevel,
-    /// Not to be disturbed until then.
+    /// The end of "do not disturb".
     #[schema(format = DateTime, required = true)]
     pub dnd_until: Option<String>,
 }
 
-/// A login that lives.
+/// An active session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Session {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// When it began.
+    /// When you logged in.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last begun or refreshed.
+    /// When the session was last refreshed.
     #[schema(format = DateTime)]
     pub last_seen_at: String,
-    /// What the client said that it is.
+    /// The client, as it called itself.
     pub user_agent: String,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of this request.
     pub current: bool,
 }
 
-/// A personal access token, without what it is proven by.
+/// A personal access token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PersonalToken {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What its owner called it.
+    /// The name that you gave it.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it ends by itself.
+    /// When it expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }
 
-/// A personal access token that was just made.
+/// A new personal access token.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct NewPersonalToken {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// What its owner called it.
+    /// The name that you gave it.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it ends by itself.
+    /// When it expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
-    /// For `Authorization: Bearer`. Not shown again.
+    /// The token for `Authorization: Bearer`. Store it: you can't get it again.
     pub token: String,
 }
 

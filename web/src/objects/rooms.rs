@@ -1,4 +1,4 @@
-//! What belongs to a room of members: its members, bans and invites, and what one wants to be told of it.
+//! Members, bans and invites of a room.
 
 use serde::Serialize;
 use starling_protocol::event;
@@ -9,38 +9,38 @@ use super::{NotifyLevel, Role, User, Visibility};
 /// A member of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Member {
-    /// Who.
+    /// The person.
     pub user: User,
-    /// What he may do.
+    /// The role.
     pub role: Role,
-    /// When he became a member; when the room was made, if it is a direct one.
+    /// When they became a member; in a direct room, when the room was created.
     #[schema(format = DateTime)]
     pub since: String,
 }
 
-/// Somebody who may not join a room.
+/// A person who is banned from a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ban {
-    /// Who.
+    /// The person.
     pub user: User,
-    /// Since when.
+    /// When they were banned.
     #[schema(format = DateTime)]
     pub since: String,
 }
 
-/// An invite: whoever has its code may become a member.
+/// An invite: everybody with its code can become a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invite {
-    /// Its code.
+    /// The code.
     pub code: String,
-    /// What to send to whom one invites. A path if the node was not told its address.
+    /// The link to send. Only a path if the service does not know its own address.
     pub url: String,
-    /// How many have come with it.
+    /// The number of people who joined with it.
     pub uses: u32,
-    /// How many may; nothing if there is no limit.
+    /// The most people who can join with it; `null` if there is no limit.
     #[schema(required = true)]
     pub max_uses: Option<u32>,
-    /// Until when it holds; nothing if for ever.
+    /// When it expires; `null` if never.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }

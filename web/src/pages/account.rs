@@ -58,11 +58,11 @@ pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
     form_page(texts::LOG_IN, "/login", &pitch, filled, &form, &notes)
 }
 
-/// `/register`. `wants_invite`: an invite is required.
-pub fn register(filled: Filled<'_>, wants_invite: bool) -> Markup {
+/// `/register`. `requires_invite`: an invite is required.
+pub fn register(filled: Filled<'_>, requires_invite: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
-        @if wants_invite {
+        @if requires_invite {
             (input(&Input {
                 name: "invite", label: t::INVITE, hint: "",
                 value: filled.invite, chars_max: ID_CHARS_MAX, required: true, autocomplete: "off",

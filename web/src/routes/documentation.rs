@@ -1,4 +1,4 @@
-//! The OpenAPI document, and the page that shows it.
+//! The OpenAPI document, and the page that renders it.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{AppState, pages::page};
 use crate::openapi::{Served, tag};
 
-/// Both.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(openapi_json)).routes(routes!(docs))
 }
@@ -20,11 +20,11 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 /// This document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = tag::OPERATIONS,
-    params(("if-none-match" = Option<String>, Header, description = "The `etag` of the one at hand.")),
+    params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
     responses(
         (status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json",
             headers(("etag" = String, description = "Changes with the document."))),
-        (status = 304, description = "The one at hand is current.",
+        (status = 304, description = "Your copy is current.",
             headers(("etag" = String, description = "Changes with the document."))),
     ),
 )]

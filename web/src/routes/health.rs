@@ -1,4 +1,4 @@
-//! Health for balancers and figures for Prometheus.
+//! Health for balancers and metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{AppState, api::Json};
 use crate::{drain::Serving, openapi::tag};
 
-/// For balancers.
+/// The routes for balancers.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(livez)).routes(routes!(healthz)).routes(routes!(readyz))
 }
 
-/// For Prometheus, on a listener of its own or beside the rest.
+/// The route for Prometheus, on the public listener or on its own.
 pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(metrics))
 }
@@ -28,7 +28,7 @@ pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
 struct Health {
     /// `alive` or `ready`.
     status: &'static str,
-    /// What is wrong without keeping the node from serving.
+    /// Problems that don't keep the node from serving.
     errors: Vec<String>,
 }
 
@@ -36,14 +36,14 @@ struct Health {
 struct NotReady {
     /// `not ready`.
     status: &'static str,
-    /// Why: starting, catching up, draining, a full disk.
+    /// The reasons: starting, catching up, draining, a full disk.
     reasons: Vec<String>,
 }
 
 /// Whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
+    responses((status = 200, description = "The process runs; `errors` lists problems that it can live with.", body = Health)),
 )]
 async fn livez(State(web): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
@@ -58,13 +58,13 @@ async fn healthz(web: State<Arc<AppState>>) -> Json<Health> {
     livez(web).await
 }
 
-/// Whether the node wants traffic
+/// Whether the node is ready for traffic
 #[utoipa::path(
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "It does.", body = Health),
-        (status = 503, description = "It does not, and says why.", body = NotReady, headers(
-            ("retry-after" = u64, description = "Seconds after which to ask again."),
+        (status = 200, description = "The node is ready.", body = Health),
+        (status = 503, description = "The node is not ready; `reasons` says why.", body = NotReady, headers(
+            ("retry-after" = u64, description = "Seconds until you should ask again."),
         )),
     ),
 )]
@@ -82,13 +82,13 @@ async fn readyz(State(web): State<Arc<AppState>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }
 
-/// Figures for Prometheus
+/// Metrics for Prometheus
 ///
-/// As text in `OpenMetrics`.
+/// In the text format of `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
+        (status = 200, description = "All metrics.", body = String, content_type = "application/openmetrics-text"),
     ),
 )]
 async fn metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {

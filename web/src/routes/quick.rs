@@ -1,4 +1,4 @@
-//! Quick rooms: the three endpoints of the original platform, and their history.
+//! Quick rooms: the three endpoints of the original platform, and the history.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::{
     session::{self, Participant, ResumePoint},
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(create_room))
@@ -55,7 +55,7 @@ fn guests_allowed(web: &AppState) -> Result<(), Refusal> {
     if web.settings.guests_enabled {
         return Ok(());
     }
-    Err(Refusal::new(ErrorCode::GuestsDisabled, "rooms without an account are switched off here"))
+    Err(Refusal::new(ErrorCode::GuestsDisabled, "quick rooms are turned off on this server"))
 }
 
 fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
@@ -65,26 +65,26 @@ fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
-    /// Shown above the room; kept as guests' names are.
+    /// The name of the room, normalised like the names of guests.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct RoomMade {
-    /// Its id, and its key: whoever knows it may come in.
+struct CreatedRoom {
+    /// The id of the room. Everybody who knows it can join.
     #[serde(rename = "roomID")]
     room: String,
 }
 
-/// Make a room
+/// Create a room
 ///
-/// The body may be empty. When the answer arrives, the room is there on every reachable node.
+/// The body may be empty. When you get the response, every reachable node has the room.
 #[utoipa::path(
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room is made.", body = RoomMade, links(
+        (status = 201, description = "The room was created.", body = CreatedRoom, links(
             ("exists" = (operation_id = "room_exists", parameters(("roomID" = "$response.body#/roomID")))),
             ("messages" = (operation_id = "room_messages", parameters(("roomID" = "$response.body#/roomID")))),
             ("talk" = (operation_id = "ws", parameters(("roomID" = "$response.body#/roomID")))),
@@ -97,7 +97,7 @@ async fn create_room(
     State(web): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<RoomMade>), Problem> {
+) -> Result<(StatusCode, Json<CreatedRoom>), Problem> {
     guests_allowed(&web)?;
     let body = body.map_err(|rejection| refuse_body(&rejection))?;
     let request = match body.trim_ascii() {
@@ -109,7 +109,7 @@ async fn create_room(
     let Some(name) = invalid.check("name", name) else { return Err(invalid.into()) };
     web.guard.rates.check(Quota::RoomsPerAddress, &client.network())?;
     let room = web.rooms.create(name).await?;
-    Ok((StatusCode::CREATED, Json(RoomMade { room: room.to_string() })))
+    Ok((StatusCode::CREATED, Json(CreatedRoom { room: room.to_string() })))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -123,17 +123,17 @@ struct RoomExists {
 
 #[derive(Serialize, ToSchema)]
 struct Exists {
-    /// Whether it does.
+    /// Whether the room exists.
     exists: bool,
 }
 
-/// Whether there is such a room
+/// Whether a room exists
 ///
-/// 'No' is only said after asking the reachable nodes.
+/// Asks the reachable nodes before it says no.
 #[utoipa::path(
     get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
-        (status = 200, description = "Yes or no.", body = Exists),
+        (status = 200, description = "Whether the room exists.", body = Exists),
         Refuses<(BadRequest, GuestsDisabled)>,
     ),
 )]
@@ -160,13 +160,13 @@ struct RoomMessages {
     #[serde(rename = "roomID")]
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The `pos` of a message: those before it.
+    /// The `pos` of a message: returns the messages before it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
-    /// The `next` of a page; the same as `before`, which wins.
+    /// The `next` of a page. The same as `before`, which takes precedence.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
-    /// Messages on a page.
+    /// The most messages on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
@@ -179,23 +179,23 @@ struct QuickMessage {
     /// Always `message`.
     #[schema(pattern = "^message$")]
     r#type: String,
-    /// Its id, which its sender may have chosen.
+    /// The id, which its sender may have chosen.
     #[schema(format = "uuid")]
     id: String,
-    /// In which room.
+    /// The id of the room.
     #[serde(rename = "roomID")]
     room: String,
-    /// Under which name its sender is shown.
+    /// The name of the sender.
     username: String,
     /// Whether the sender has no account.
     guest: bool,
-    /// What was said.
+    /// The text.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
-    /// When it was stamped.
+    /// The time of the message.
     #[schema(format = DateTime)]
     at: String,
-    /// Its place: the messages of a room sort by it as text.
+    /// The position: the messages of a room sort by it as text.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pos: String,
 }
@@ -207,7 +207,7 @@ struct QuickMessage {
     get, path = "/room-messages", tag = tag::QUICK,
     params(RoomMessages, CursorHeader),
     responses(
-        (status = 200, description = "A page of them.", body = List<QuickMessage>),
+        (status = 200, description = "A page of messages.", body = List<QuickMessage>),
         Refuses<(BadRequest, GuestsDisabled, NotFound)>,
     ),
 )]
@@ -218,7 +218,7 @@ async fn room_messages(
 ) -> Result<Response, Refusal> {
     guests_allowed(&web)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
-    // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
+    // Every list takes the `next` of a page as `cursor`. Here it is a position, like `before`.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
     cursor::wait(&web, &headers).await?;
     web.rooms.find(room).await?;
@@ -236,17 +236,17 @@ struct Ws {
     room: String,
     /// The guest's name, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
     /// characters. It must not look like the name of an account or of somebody in the room. If you are logged in, leave it
-    /// out to appear under your own name; with it, credentials are not looked at.
+    /// out to join under your username; with it, credentials are ignored.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
-    /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
+    /// The last cursor that you received. You get what you missed, and keep your name even if your old session still has it.
     cursor: Option<String>,
-    /// The `pos` of the last message shown or acked: posts are stamped above it.
+    /// The `pos` of the last message that you have shown or got an ack for: your messages sort after it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 
-/// Talk in a room: a WebSocket
+/// Chat in a room: a WebSocket
 ///
 /// Client to server: a JSON object with `body` (1 to 8,000 characters) and optionally `id` (a UUID); any text that is
 /// not a JSON object is the body itself. A frame over 128 KiB closes with 1009.
@@ -256,7 +256,7 @@ struct Ws {
 #[utoipa::path(
     get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
-        (status = 101, description = "The connection speaks WebSocket from here on."),
+        (status = 101, description = "The connection is a WebSocket now."),
         Refuses<(
             BadRequest, Unauthenticated, TokenExpired, Forbidden, GuestsDisabled, NotFound, NameInUse, Draining,
             StorageFull,
@@ -288,22 +288,22 @@ async fn ws(
         }
         _ => username,
     });
-    let somebody = somebody(&web, &headers, username).await?;
+    let joiner = joiner(&web, &headers, username).await?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     match web.rooms.find(room).await {
-        // His cursor proves that there is one: this node has not heard of it yet.
+        // The cursor proves that the room exists: this node has not heard of it yet.
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
             return Err(Refusal::new(
                 ErrorCode::Unavailable,
-                "this node has yet to hear of the room; use another",
+                "this node has not heard of the room yet; use another node",
             ));
         }
         found => found?,
     };
-    let (guest, name, sender, identity) = match somebody {
+    let (guest, name, sender, identity) = match joiner {
         Joiner::User(identity, name) => {
             (GuestId(identity.user.0), name, Sender::User(identity.user), Some(identity))
         }
@@ -318,7 +318,9 @@ async fn ws(
     let name_in_use = || {
         Refusal::new(
             ErrorCode::NameInUse,
-            format!("somebody in this room is called {name}, or looks like it"),
+            format!(
+                "somebody in this room is already called {name}, or something similar; choose another name"
+            ),
         )
     };
     if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
@@ -335,15 +337,15 @@ async fn ws(
     Ok(admitted.run(&[], async move |socket| session::run(web, participant, socket).await))
 }
 
-/// Who comes into a quick room.
+/// The person who joins a quick room.
 enum Joiner {
     /// A guest, or a user who joins as one.
     Guest(GuestName),
-    /// A user under their own name.
+    /// A user who joins under their username.
     User(Identity, GuestName),
 }
 
-async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
+async fn joiner(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
         if web.rooms.is_account_name(&name).await? {
@@ -355,10 +357,10 @@ async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -
         return Ok(Joiner::Guest(name));
     }
     let identity = caller::identity(web, &Method::GET, headers).await?;
-    let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
+    let identity = identity.ok_or_else(|| bad_request("give a name (username), or log in"))?;
     let user = web.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
-        return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
+        return Err(Refusal::new(ErrorCode::Unavailable, "the account was deleted"));
     }
     Ok(Joiner::User(identity, GuestName::of_account(&user.username)))
 }

@@ -8,13 +8,13 @@ mod identity;
 mod live;
 mod member_rooms;
 mod messages;
-#[cfg(test)]
-pub mod nobody;
 mod operations;
 mod presence;
 mod quick_rooms;
 mod refusal;
 mod registration;
+#[cfg(test)]
+pub mod stub_services;
 
 pub use self::{
     accounts::*,

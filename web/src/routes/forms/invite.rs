@@ -1,4 +1,4 @@
-//! The page to which an invite's address leads.
+//! The page of an invite link.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use starling_protocol::{ErrorCode, InviteCode};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    form::{redirect, turned_away},
+    form::{error_page, redirect},
     may_register,
     visitor::{self, Visitor},
 };
@@ -27,12 +27,12 @@ use crate::{
     service::Refusal,
 };
 
-/// Both.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(invite_page, take_invite))
 }
 
-/// What can be a code; whether it is one is asked by whoever takes it.
+/// Parses a code. Only taking the invite checks that it exists.
 fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     let Path(text) = code?;
     let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_DETAIL);
@@ -41,10 +41,11 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
 
 /// The page of an invite
 ///
-/// Offers whoever is logged in to take it, and others to log in or register first. Does not say whether the invite is good.
+/// If you are logged in you can take the invite, otherwise you can log in or register first. Does not say whether the invite
+/// is valid.
 #[utoipa::path(
     get, path = "/invite/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         Shown<NotFound>,
@@ -60,19 +61,19 @@ async fn invite_page(
             let me = visitor.me.as_ref().map(|me| me.display_name.as_str());
             visitor.answer(page(StatusCode::OK, pages::invite(&code.to_string(), me, may_register(&web))))
         }
-        Err(problem) => turned_away(&problem, texts::INVITE_INVALID),
+        Err(problem) => error_page(&problem, texts::INVITE_INVALID),
     }
 }
 
 /// Take an invite, by the button
 ///
-/// Makes the visitor a member of the room; nothing changes for who is one.
+/// You become a member of the room. No effect if you are one.
 #[utoipa::path(
     post, path = "/invite/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page: you are in the room.", body = String, content_type = "text/html"),
-        (status = 303, description = "Nobody is logged in: log in first.", headers(("location" = String))),
+        (status = 303, description = "You are not logged in: log in first.", headers(("location" = String))),
         Shown<(Forbidden, NotFound, RateLimited, Unavailable)>,
     ),
 )]
@@ -83,7 +84,7 @@ async fn take_invite(
 ) -> Response {
     let code = match code(path) {
         Ok(code) => code,
-        Err(problem) => return turned_away(&problem, texts::INVITE_INVALID),
+        Err(problem) => return error_page(&problem, texts::INVITE_INVALID),
     };
     let taken = async {
         web.guard.origins.check_own(&headers)?;
@@ -100,8 +101,8 @@ async fn take_invite(
         Ok(Some(room)) => page(StatusCode::OK, pages::joined(&room.name)),
         Ok(None) => redirect(&format!("/login?next=/invite/{code}")),
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
-            turned_away(&refusal.into(), texts::INVITE_INVALID)
+            error_page(&refusal.into(), texts::INVITE_INVALID)
         }
-        Err(refusal) => turned_away(&refusal.into(), texts::NOT_JOINED),
+        Err(refusal) => error_page(&refusal.into(), texts::NOT_JOINED),
     }
 }

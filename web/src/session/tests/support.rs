@@ -26,7 +26,7 @@ use crate::{
     routes::WebSettings,
     service::{
         CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, QuickRooms,
-        RegistrationMode, SealedCursor, nobody::Nobody,
+        RegistrationMode, SealedCursor, stub_services::StubServices,
     },
 };
 
@@ -184,16 +184,16 @@ impl Operations for Memory {
 /// What handlers and sessions use, over one room in memory.
 pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<AppState> {
     Arc::new(AppState {
-        authentication: Arc::new(Nobody),
-        accounts: Arc::new(Nobody),
-        administration: Arc::new(Nobody),
-        contacts: Arc::new(Nobody),
-        guard: Guard::default(),
-        member_rooms: Arc::new(Nobody),
-        messages: Arc::new(()),
+        authentication: Arc::new(StubServices),
+        accounts: Arc::new(StubServices),
+        administration: Arc::new(StubServices),
+        contacts: Arc::new(StubServices),
+        guard: Arc::new(Guard::default()),
+        member_rooms: Arc::new(StubServices),
+        messages: Arc::new(StubServices),
         rooms: memory.clone(),
         presence: memory.clone(),
-        live: Arc::new(Nobody),
+        live: Arc::new(StubServices),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,
