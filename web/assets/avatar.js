@@ -1,22 +1,23 @@
-// A speckled egg for everyone, always the same for the same name.
+// The picture beside a name: a speckled egg, drawn from the name alone, so a name has the same egg everywhere.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HUES = 8;
-const EGG = "M20 2.5C28.5 2.5 34.5 14 34.5 22.5a14.5 14.5 0 0 1-29 0C5.5 14 11.5 2.5 20 2.5Z";
+const OUTLINE = "M20 2.5C28.5 2.5 34.5 14 34.5 22.5a14.5 14.5 0 0 1-29 0C5.5 14 11.5 2.5 20 2.5Z";
+const SPECKS = 13;
 
 export const hueOf = (name) => hash(name) % HUES;
 
-export function egg(name) {
-  const picture = shape("svg", { viewBox: "0 0 40 40", class: "egg" });
+export function avatar(name) {
+  const picture = shape("svg", { viewBox: "0 0 40 40", class: "avatar" });
   picture.dataset.hue = hueOf(name);
-  picture.append(shape("path", { d: EGG, class: "shell" }));
+  picture.append(shape("path", { d: OUTLINE, class: "shell" }));
   let seed = hash(name);
   const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  for (let speck = 0; speck < 13; speck += 1) {
+  for (let speck = 0; speck < SPECKS; speck += 1) {
     const angle = random() * 2 * Math.PI;
-    const far = Math.sqrt(random());
-    const cx = (20 + Math.cos(angle) * far * 10.5).toFixed(1);
-    const cy = (21.5 + Math.sin(angle) * far * 13).toFixed(1);
+    const distance = Math.sqrt(random());
+    const cx = (20 + Math.cos(angle) * distance * 10.5).toFixed(1);
+    const cy = (21.5 + Math.sin(angle) * distance * 13).toFixed(1);
     picture.append(shape("circle", { cx, cy, r: (0.6 + random() ** 2 * 2.1).toFixed(1), class: "speck" }));
   }
   return picture;

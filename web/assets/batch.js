@@ -1,4 +1,4 @@
-// Hands on what arrives in one go per screen frame: a replay of thousands must not lay out the page thousands of times.
+// Passes items on in batches, one per screen frame: a replay of thousands must not lay out the page thousands of times.
 
 const FRAME_MS = 16;
 

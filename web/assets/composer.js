@@ -1,35 +1,38 @@
-// Where a message is written: Enter sends, Shift+Enter breaks the line, and the field grows with its text.
+// The field for a new message: Enter sends, Shift+Enter breaks the line, and the field grows with its text.
 
 import { keep, recall } from "./storage.js";
+import { texts } from "./texts.js";
 
-const TOLD_LEFT = 500; // From here on the field tells how many characters are left.
+const COUNTER_BELOW = 500; // Shows how many characters are left once there are at most this many.
 
 export class Composer {
+  #tooLong = false;
+
   constructor(form, room, post) {
     this.field = form.querySelector("textarea");
     this.button = form.querySelector("button");
-    this.left = form.querySelector(".left");
-    this.most = Number(form.dataset.charactersMax);
+    this.counter = form.querySelector(".characters-left");
+    this.charactersMax = Number(form.dataset.charactersMax);
     this.draft = `draft.${room}`;
     this.post = post;
     this.field.value = recall("session", this.draft) ?? "";
-    this.field.addEventListener("input", () => this.#look());
-    this.field.addEventListener("keydown", (event) => this.#key(event));
+    this.field.addEventListener("input", () => this.#update());
+    this.field.addEventListener("keydown", (event) => this.#onKey(event));
     // A tap on the button must not close the keyboard.
     this.button.addEventListener("pointerdown", (event) => event.preventDefault());
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
-    this.#look();
+    this.#update();
   }
 
-  // Where a keyboard would slide over the room, it waits for a tap.
+  // Not on touch screens, where the keyboard would cover the room.
   focus() {
     if (!matchMedia("(pointer: coarse)").matches) this.field.focus();
   }
 
-  #key(event) {
+  #onKey(event) {
     const composing = event.isComposing || event.keyCode === 229;
     if (event.key !== "Enter" || event.shiftKey || composing) return;
     event.preventDefault();
@@ -38,22 +41,19 @@ export class Composer {
 
   #send() {
     const body = this.field.value.trimEnd().replace(/^\s*\n/, "");
-    if (!body || this.over || !this.post(body)) return;
+    if (!body || this.#tooLong || !this.post(body)) return;
     this.field.value = "";
-    this.#look();
+    this.#update();
   }
 
-  #room(left) {
-    return left < 0 ? `${-left} characters too many` : `${left} characters left`;
-  }
-
-  #look() {
-    const { field, button, left } = this;
-    const spare = this.most - [...field.value.trimEnd()].length;
-    this.over = spare < 0;
-    left.textContent = spare > TOLD_LEFT ? "" : this.#room(spare);
-    left.classList.toggle("over", this.over);
-    button.disabled = this.over || !field.value.trim();
+  #update() {
+    const { field, button, counter } = this;
+    const left = this.charactersMax - [...field.value.trimEnd()].length;
+    this.#tooLong = left < 0;
+    counter.textContent =
+      left > COUNTER_BELOW ? "" : this.#tooLong ? texts.charactersTooMany(-left) : texts.charactersLeft(left);
+    counter.classList.toggle("over", this.#tooLong);
+    button.disabled = this.#tooLong || !field.value.trim();
     field.style.height = "auto";
     field.style.height = `${field.scrollHeight}px`;
     keep("session", this.draft, field.value);

@@ -1,122 +1,125 @@
-// What each frame of the server means for the room on the page. Frames come in batches, in order.
+// Applies the server's frames to the room on the page. Frames come in batches, in order.
 
-const SHOWN_MOST = 1_000;
-const REJOIN_MS = 10_000; // After a restart: who was here before and is back so soon has not been away.
+import { texts } from "./texts.js";
+
+const SHOWN_MAX = 1_000;
+const REJOIN_MS = 10_000; // People who come back this soon after a server restart are not announced as joining.
 
 export class Conversation {
-  #fresh = false;
-  #before = new Set();
-  #welcomed = 0;
+  #rebuilding = false; // From the start or a `resync` until the next `cursor`: the log is filled anew.
+  #presentBefore = new Set(); // The people who were here before the last `welcome`.
+  #welcomedAt = 0;
   #day = "";
-  #renamed = false;
+  #awaitingOwnName = false;
 
-  // Parts: seat, outbox, timeline, notices, people, history, delivery, scroller, unread, log.
+  // Parts: session, outbox, timeline, notices, people, history, delivery, scroller, unread, log.
   constructor(parts) {
     Object.assign(this, parts);
   }
 
-  hear(frames) {
-    let news = 0;
+  handle(frames) {
+    let count = 0;
     this.scroller.keep(() => {
-      for (const frame of frames) news += this.#on[frame.type]?.(frame) ?? 0;
+      for (const frame of frames) count += this.#on[frame.type]?.(frame) ?? 0;
       this.#tidy();
     });
-    this.scroller.news(news);
-    this.unread.add(news);
+    this.scroller.addNew(count);
+    this.unread.add(count);
   }
 
-  // One's own message, drawn before the server has it.
-  post(message) {
+  // Shows your own message before the server has it.
+  showUnsent(message) {
     this.timeline.put({ state: "sending", ...message, username: this.timeline.me });
   }
 
+  // Each returns how many new messages by others it brought, if any.
   #on = {
     __proto__: null,
     welcome: ({ username, users, cursor }) => {
-      this.#before = new Set(this.people.here);
-      this.#welcomed = Date.now();
-      this.#renamed = false;
+      this.#presentBefore = new Set(this.people.here);
+      this.#welcomedAt = Date.now();
+      this.#awaitingOwnName = false;
       this.log.ariaBusy = "true";
-      if (!this.seat.cursor) this.#begin(cursor);
-      this.#call(username);
+      if (!this.session.cursor) this.#rebuild(cursor);
+      this.#setOwnName(username);
       this.people.set(users, username);
       this.delivery.resume();
-      if (!this.#fresh) this.history.start();
+      if (!this.#rebuilding) this.history.start();
     },
     message: (frame) => {
       const own = frame.username === this.timeline.me;
-      this.seat.saw(frame.pos);
-      if (this.#fresh) this.timeline.floor = least(this.timeline.floor, frame.pos);
+      this.session.received(frame.pos);
+      if (this.#rebuilding) this.timeline.loadedFrom = smaller(this.timeline.loadedFrom, frame.pos);
       const added = this.timeline.put({ ...frame, state: "sent", detail: null });
       if (own) this.delivery.acked(frame.id);
-      return added && !own && !frame.history && !this.#fresh ? 1 : 0;
+      return added && !own && !frame.history && !this.#rebuilding ? 1 : 0;
     },
     ack: ({ id, at, pos, copies }) => {
-      this.seat.saw(pos);
+      this.session.received(pos);
       if (this.timeline.has(id)) this.timeline.put({ id, at, pos, copies, state: "sent", detail: null });
       this.delivery.acked(id);
     },
     joined: ({ username, at }) => {
-      if (this.#renamed) this.#rename(username);
-      else this.#move(username, true, at);
+      if (this.#awaitingOwnName) this.#renameSelf(username);
+      else this.#setPresent(username, true, at);
     },
     left: ({ username, at }) => {
-      // One is here: so one gives one's own name up, and the `joined` behind it has the new one.
-      if (username === this.timeline.me) this.#renamed = true;
-      else this.#move(username, false, at);
+      // You are here, so your own name only leaves when you are renamed; the next `joined` has your new name.
+      if (username === this.timeline.me) this.#awaitingOwnName = true;
+      else this.#setPresent(username, false, at);
     },
     cursor: ({ cursor }) => {
-      this.seat.mark(cursor);
+      this.session.setCursor(cursor);
       this.log.ariaBusy = "false";
-      if (this.#fresh) this.history.start();
-      this.#fresh = false;
+      if (this.#rebuilding) this.history.start();
+      this.#rebuilding = false;
     },
     error: ({ id, code, detail }) => {
-      if (!id) return this.notices.say(detail);
+      if (!id) return this.notices.show(detail);
       const message = this.delivery.refused(id, { code, detail });
-      if (message) this.post(message);
+      if (message) this.showUnsent(message);
     },
-    resync: ({ cursor }) => this.#begin(cursor),
+    resync: ({ cursor }) => this.#rebuild(cursor),
   };
 
-  // What follows is the end of the room as it is now; between it and what was shown there may be a gap.
-  #begin(cursor) {
-    this.seat.mark(cursor);
-    this.#fresh = true;
+  // The frames that follow bring the latest messages; there may be a gap between them and those shown so far.
+  #rebuild(cursor) {
+    this.session.setCursor(cursor);
+    this.#rebuilding = true;
     this.history.reset();
     this.timeline.clear((id) => this.outbox.get(id));
   }
 
-  #call(me) {
+  #setOwnName(me) {
     if (this.timeline.me === me) return;
     this.timeline.me = me;
     this.timeline.redraw();
-    for (const message of this.outbox) this.post(message);
+    for (const message of this.outbox) this.showUnsent(message);
   }
 
-  // Somebody else had the name before, beyond a link that was cut.
-  #rename(me) {
-    this.#renamed = false;
+  // Two people took one name on servers that were cut off from each other; the later one gets a suffix.
+  #renameSelf(me) {
+    this.#awaitingOwnName = false;
     this.people.set(this.people.here.filter((name) => name !== this.timeline.me), me);
-    this.#call(me);
-    this.notices.say(`You are shown as ${me}: somebody else has your name, too.`);
+    this.#setOwnName(me);
+    this.notices.show(texts.renamed(me));
   }
 
-  #move(name, came, at) {
-    const known = this.people.has(name) === came;
-    this.people.move(name, came);
-    const back = came && this.#before.has(name) && Date.now() - this.#welcomed < REJOIN_MS;
-    if (!known && !back && name !== this.timeline.me) this.notices.move(name, came, at);
+  #setPresent(name, present, at) {
+    const known = this.people.has(name) === present;
+    this.people.setPresent(name, present);
+    const rejoined = present && this.#presentBefore.has(name) && Date.now() - this.#welcomedAt < REJOIN_MS;
+    if (!known && !rejoined && name !== this.timeline.me) this.notices.addMove(name, present, at);
   }
 
   #tidy() {
     const today = new Date().toDateString();
     if (this.#day !== today) this.timeline.redraw();
     this.#day = today;
-    if (!this.scroller.stuck || !this.timeline.trim(SHOWN_MOST)) return;
+    if (!this.scroller.atEnd || !this.timeline.trim(SHOWN_MAX)) return;
     this.history.reset();
     this.history.start();
   }
 }
 
-const least = (one, other) => (one === null || other < one ? other : one);
+const smaller = (one, other) => (one === null || other < one ? other : one);

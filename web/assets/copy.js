@@ -1,17 +1,20 @@
-// Copies the link to the room. On plain http, where browsers offer no clipboard, the old command still works.
+// The button that copies the link to the room. Browsers offer no clipboard on plain http; there the old command works.
 
-const SAID_MS = 2_000;
+import { texts } from "./texts.js";
 
-export function copies(button, said) {
+const RESULT_MS = 2_000;
+
+// `announcement` says the result to screen readers.
+export function enableCopyButton(button, announcement) {
   const label = button.querySelector("span");
   const usual = label.textContent;
   button.addEventListener("click", async () => {
     const done = await copy(location.origin + location.pathname);
-    label.textContent = said.textContent = done ? "Copied" : "Copy it from the address bar";
+    label.textContent = announcement.textContent = done ? texts.copied : texts.notCopied;
     setTimeout(() => {
       label.textContent = usual;
-      said.textContent = "";
-    }, SAID_MS);
+      announcement.textContent = "";
+    }, RESULT_MS);
   });
 }
 
@@ -20,13 +23,13 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyOldWay(text);
+    return copyWithoutClipboard(text);
   }
 }
 
-function copyOldWay(text) {
+function copyWithoutClipboard(text) {
   const field = document.body.appendChild(document.createElement("textarea"));
-  field.className = "sr";
+  field.className = "sr-only";
   field.value = text;
   field.select();
   const done = document.execCommand("copy");

@@ -1,16 +1,16 @@
-// Brings each message of the outbox to the server until it is acked: at once, again after a reconnect, and
-// again a little later if the server was merely busy. Doubts a connection on which no ack comes.
+// Sends each message of the outbox until it is acked: at once, again after a reconnect, and again a little later
+// if the server was merely busy. Replaces a connection on which no ack comes.
 
-const OVERDUE_MS = 10_000;
-const LATER_MS = 2_000;
-const PASSING = new Set(["rate_limited", "overloaded", "unavailable", "draining"]);
+const ACK_TIMEOUT_MS = 10_000;
+const RETRY_MS = 2_000;
+const RETRYABLE = new Set(["rate_limited", "overloaded", "unavailable", "draining"]);
 
 export class Delivery {
-  #overdue = 0;
+  #timer = 0;
 
-  constructor(outbox, link) {
+  constructor(outbox, connection) {
     this.outbox = outbox;
-    this.link = link;
+    this.connection = connection;
   }
 
   post(message) {
@@ -27,12 +27,12 @@ export class Delivery {
     this.#watch();
   }
 
-  // What became of the refused message: the same that will be tried again, or failed.
+  // Returns the refused message, marked as failed unless it will be tried again.
   refused(id, { code, detail }) {
     const message = this.outbox.get(id);
     if (!message) return null;
-    if (PASSING.has(code)) {
-      setTimeout(() => this.outbox.get(id) && this.#send(message), LATER_MS);
+    if (RETRYABLE.has(code)) {
+      setTimeout(() => this.outbox.get(id) && this.#send(message), RETRY_MS);
     } else {
       this.outbox.put({ ...message, state: "failed", detail });
     }
@@ -41,18 +41,18 @@ export class Delivery {
   }
 
   #send({ id, body }) {
-    this.link.send({ id, body });
-    if (!this.#overdue) this.#watch();
+    this.connection.send({ id, body });
+    if (!this.#timer) this.#watch();
   }
 
   #watch() {
-    clearTimeout(this.#overdue);
+    clearTimeout(this.#timer);
     const waiting = [...this.outbox].some((message) => message.state !== "failed");
-    this.#overdue = waiting ? setTimeout(() => this.#doubt(), OVERDUE_MS) : 0;
+    this.#timer = waiting ? setTimeout(() => this.#onTimeout(), ACK_TIMEOUT_MS) : 0;
   }
 
-  #doubt() {
-    this.#overdue = 0;
-    if (this.link.live) this.link.wake(true);
+  #onTimeout() {
+    this.#timer = 0;
+    if (this.connection.live) this.connection.reconnect(true);
   }
 }

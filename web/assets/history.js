@@ -1,16 +1,17 @@
-// Loads earlier messages, page by page, whenever the top of the log comes into sight.
+// Loads earlier messages, page by page, when the top of the log comes into sight.
+
+import { texts } from "./texts.js";
 
 const PAGE = 50;
 const AHEAD = "600px 0px 0px 0px";
-const BEGINNING = "This is where the room begins. Send its link to whoever should be here.";
 
 export class History {
   #busy = false;
   #complete = false;
   #generation = 0;
 
-  constructor({ seat, timeline, scroller, log, earlier }) {
-    Object.assign(this, { seat, timeline, scroller, earlier });
+  constructor({ session, timeline, scroller, log, earlier }) {
+    Object.assign(this, { session, timeline, scroller, earlier });
     this.label = earlier.querySelector("p");
     this.sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#load(), {
       root: log,
@@ -18,14 +19,14 @@ export class History {
     });
   }
 
-  // Looks at the top anew: after a connection was made, after a page came.
+  // Loads a page if the top is in sight: after a connection was made, or after a page came.
   start() {
     if (this.#complete) return;
     this.sight.unobserve(this.earlier);
     this.sight.observe(this.earlier);
   }
 
-  // The top of the log is no longer what was loaded last.
+  // The log now begins with other messages than those loaded last.
   reset() {
     this.#generation += 1;
     this.#busy = this.#complete = false;
@@ -40,15 +41,15 @@ export class History {
     const page = await this.#page().catch(() => null);
     if (generation !== this.#generation) return;
     this.#busy = false;
-    if (!page) return; // The next connection looks again.
+    if (!page) return; // The next connection tries again.
     this.#show(page);
     this.start();
   }
 
   async #page() {
-    const query = new URLSearchParams({ roomID: this.seat.room, limit: PAGE });
-    if (this.timeline.floor) query.set("before", this.timeline.floor);
-    const headers = this.seat.cursor ? { "x-starling-cursor": this.seat.cursor } : {};
+    const query = new URLSearchParams({ roomID: this.session.room, limit: PAGE });
+    if (this.timeline.loadedFrom) query.set("before", this.timeline.loadedFrom);
+    const headers = this.session.cursor ? { "x-starling-cursor": this.session.cursor } : {};
     const answer = await fetch(`/room-messages?${query}`, { headers });
     return answer.ok ? answer.json() : null;
   }
@@ -56,10 +57,10 @@ export class History {
   #show({ items, next }) {
     this.scroller.keep(() => {
       this.#complete = items.length === 0 || next === null;
-      // Once all is loaded nothing lies below: what comes from beyond a cut link may sort before all that is shown.
-      this.timeline.floor = this.#complete ? null : items.at(-1).pos;
+      // Once all is loaded there is no lower bound: a message from a node that was cut off may sort before all others.
+      this.timeline.loadedFrom = this.#complete ? null : items.at(-1).pos;
       for (const item of items) this.timeline.put({ ...item, state: "sent" });
-      this.label.textContent = BEGINNING;
+      this.label.textContent = texts.beginning;
       this.label.hidden = !this.#complete;
     });
   }

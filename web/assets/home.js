@@ -1,8 +1,7 @@
-// The front page: makes rooms, finds them by link or id, and shows those one was in.
+// The front page: creates rooms, opens them by link or ID, and lists the rooms you were in.
 
 import { forget, recent } from "./recent.js";
-
-const UNREACHABLE = "Can’t reach the server. Please try again.";
+import { texts } from "./texts.js";
 
 handle("#create", async (name) => {
   const answer = await fetch("/create-room", {
@@ -17,10 +16,10 @@ handle("#create", async (name) => {
 
 handle("#enter", async (text) => {
   const id = text.match(/\/r\/([^/?#\s]+)/)?.[1] ?? text.match(/roomID=([^&#\s]+)/)?.[1] ?? text;
-  if (!id) return "Please paste the link to a room.";
+  if (!id) return texts.linkMissing;
   const answer = await fetch(`/room-exists?roomID=${encodeURIComponent(id)}`);
   const { exists } = await answer.json();
-  if (!exists) return "There is no such room here. It may have expired.";
+  if (!exists) return texts.noSuchRoom;
   location.assign(`/r/${encodeURIComponent(id)}`);
 });
 
@@ -37,14 +36,14 @@ section.querySelector("button").addEventListener("click", () => {
   section.hidden = true;
 });
 
-// Runs `act` with what was typed and shows the problem that it returns, if any.
+// On submit, runs `act` with the input and shows the problem that it returns, if any.
 function handle(selector, act) {
   const form = document.querySelector(selector);
   const [button, problem] = ["button", ".problem"].map((part) => form.querySelector(part));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
-    problem.textContent = (await act(form.querySelector("input").value.trim()).catch(() => UNREACHABLE)) ?? "";
+    problem.textContent = (await act(form.querySelector("input").value.trim()).catch(() => texts.tryAgain)) ?? "";
     button.disabled = false;
   });
 }

@@ -1,7 +1,7 @@
-// Text as nodes, with web addresses made into links. Never parses markup: what a guest writes stays text.
-// Whatever somebody writes, the time that it takes grows with its length alone.
+// Turns text into nodes, with web addresses as links. Never parses markup: a message stays text.
+// Takes linear time for any text, so that no message can freeze a browser.
 
-// Punctuation of Chinese, Japanese and Korean text stands without a blank before or after it, and is in no address.
+// Chinese, Japanese and Korean punctuation has no space around it and is never part of an address.
 const ADDRESS = /\bhttps?:\/\/[^\s<>"“”\u3000-\u3004\u3008-\u301f\u3030\uff01-\uff0f\uff1a-\uff20\uff3b-\uff3d\uff5b-\uff65]+/giu;
 const SENTENCE = new Set(".,;:!?'’…*~");
 const OPENED_BY = { ")": "(", "]": "[", "}": "{" };
@@ -36,7 +36,7 @@ function anchor(address) {
   return link;
 }
 
-// A full stop or an unopened bracket at the end belongs to the sentence.
+// Cuts off punctuation and unopened brackets at the end: they belong to the sentence.
 function trimmed(address) {
   const count = {};
   for (const sign of address) count[sign] = (count[sign] ?? 0) + 1;

@@ -1,8 +1,9 @@
-// Draws one message, new or changed, wherever it came from. The only function that does.
+// Draws one message, new or changed. The only module that does.
 
-import { egg, hueOf } from "./avatar.js";
+import { avatar, hueOf } from "./avatar.js";
 import { linkify } from "./linkify.js";
 import { fullTime, timeOfDay } from "./moment.js";
+import { texts } from "./texts.js";
 
 const template = document.querySelector("#message").content.firstElementChild;
 
@@ -11,23 +12,23 @@ export function draw(message, element = template.cloneNode(true)) {
   element.dataset.id = message.id;
   element.dataset.state = message.state;
   element.classList.toggle("own", message.own);
-  drawSender(message, part);
-  const body = part(".body");
+  drawAuthor(message, part);
+  const body = part(".message-body");
   if (body.textContent !== message.body) body.replaceChildren(...linkify(message.body));
   const time = part("time");
   time.dateTime = message.at;
-  time.textContent = message.state === "sending" ? "Sending…" : timeOfDay(message.at);
-  time.title = fullTime(message.at) + (message.copies > 1 ? ` · kept on ${message.copies} nodes` : "");
-  part(".fate").hidden = message.state !== "failed";
-  part(".fate span").textContent = message.detail ?? "Not sent.";
+  time.textContent = message.state === "sending" ? texts.sending : timeOfDay(message.at);
+  time.title = fullTime(message.at) + (message.copies > 1 ? ` · ${texts.copies(message.copies)}` : "");
+  part(".failed-message").hidden = message.state !== "failed";
+  part(".failed-message span").textContent = message.detail ?? texts.notSent;
   return element;
 }
 
-function drawSender({ username, guest }, part) {
+function drawAuthor({ username, guest }, part) {
   const name = part(".name");
   if (name.textContent === username) return;
   name.textContent = username;
   name.dataset.hue = hueOf(username);
-  part(".portrait").replaceChildren(egg(username));
-  part(".badge").hidden = guest !== false;
+  part(".portrait").replaceChildren(avatar(username));
+  part(".member-badge").hidden = guest !== false;
 }

@@ -1,4 +1,6 @@
-// Points in time as people say them, in the browser's zone and manner.
+// Formats dates and times in the browser's time zone and locale.
+
+import { texts } from "./texts.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
@@ -13,7 +15,7 @@ export function dayName(at) {
   const then = new Date(at);
   const today = new Date();
   const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
-  if (sameDay(then, today)) return "Today";
-  if (sameDay(then, yesterday)) return "Yesterday";
+  if (sameDay(then, today)) return texts.today;
+  if (sameDay(then, yesterday)) return texts.yesterday;
   return (then.getFullYear() === today.getFullYear() ? day : dayOfYear).format(then);
 }

@@ -1,9 +1,11 @@
-// Who came and who went, in one line between messages; what cancels out is not worth a line.
+// Lines between messages that say who joined and who left. Moves in a row share a line, and a join and a leave of one
+// person cancel out.
 
 import { timeOfDay } from "./moment.js";
+import { LANGUAGE, texts } from "./texts.js";
 
-const NAMED = 4;
-const names = new Intl.ListFormat("en", { type: "conjunction" });
+const NAMES_MAX = 4;
+const names = new Intl.ListFormat(LANGUAGE, { type: "conjunction" });
 const template = document.querySelector("#notice").content.firstElementChild;
 
 export class Notices {
@@ -14,18 +16,18 @@ export class Notices {
     this.list = list;
   }
 
-  move(name, came, at) {
+  addMove(name, joined, at) {
     const same = this.#line && this.list.lastElementChild === this.#line;
     if (!same) this.#moves = new Map();
-    if (this.#moves.get(name) === !came) this.#moves.delete(name);
-    else this.#moves.set(name, came);
+    if (this.#moves.get(name) === !joined) this.#moves.delete(name);
+    else this.#moves.set(name, joined);
     if (!same) this.#line = this.list.appendChild(template.cloneNode(true));
-    const text = [...this.#told(true, "joined"), ...this.#told(false, "left")].join(" · ");
+    const text = [this.#sentence(true, texts.joined), this.#sentence(false, texts.left)].filter(Boolean).join(" · ");
     if (text) this.#write(text, at);
     else this.#line.remove();
   }
 
-  say(text) {
+  show(text) {
     this.#line = this.list.appendChild(template.cloneNode(true));
     this.#write(text, new Date());
     this.#line = null;
@@ -36,11 +38,11 @@ export class Notices {
     this.#line.querySelector("time").textContent = timeOfDay(at);
   }
 
-  #told(came, verb) {
-    const who = [...this.#moves].filter(([, moved]) => moved === came).map(([name]) => name);
-    if (!who.length) return [];
-    const more = who.length - NAMED;
-    const list = more > 1 ? [...who.slice(0, NAMED), `${more} others`] : who;
-    return [`${names.format(list)} ${verb}`];
+  #sentence(joined, say) {
+    const moved = [...this.#moves].filter(([, value]) => value === joined).map(([name]) => name);
+    if (!moved.length) return "";
+    const more = moved.length - NAMES_MAX;
+    const listed = more > 1 ? [...moved.slice(0, NAMES_MAX), texts.others(more)] : moved;
+    return say(names.format(listed));
   }
 }

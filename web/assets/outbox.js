@@ -1,8 +1,8 @@
-// Messages that were written here and not yet acked. A reload finds them again.
+// Messages that you wrote and the server has not acked. They survive a reload.
 
 import { keep, recall } from "./storage.js";
 
-const LIMIT = 100; // Of 8,000 characters each they still fit into what browsers grant a tab.
+const LIMIT = 100; // At 8,000 characters each, they fit into the storage that browsers give a tab.
 
 export class Outbox {
   #key;

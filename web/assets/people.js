@@ -1,26 +1,27 @@
-// Who is in the room now: the count, and the panel that lists them.
+// The people in the room: how many there are, and the panel that lists them.
 
-import { egg } from "./avatar.js";
+import { avatar } from "./avatar.js";
+import { texts } from "./texts.js";
 
 const order = new Intl.Collator(undefined, { sensitivity: "base" });
 
 export class People {
   #here = new Set();
 
-  constructor(panel, toggle, tell) {
+  constructor(panel, toggle, onCount) {
     this.panel = panel;
     this.toggle = toggle;
-    this.tell = tell;
-    toggle.addEventListener("click", () => this.#open(toggle.ariaExpanded !== "true"));
-    addEventListener("keydown", ({ key }) => key === "Escape" && this.#open(false));
-    document.querySelector("#chat").addEventListener("pointerdown", () => this.#open(false));
+    this.onCount = onCount;
+    toggle.addEventListener("click", () => this.#setOpen(toggle.ariaExpanded !== "true"));
+    addEventListener("keydown", ({ key }) => key === "Escape" && this.#setOpen(false));
+    document.querySelector("#chat").addEventListener("pointerdown", () => this.#setOpen(false));
   }
 
   set(names, me) {
     this.#here = new Set([...names, me]);
     this.me = me;
     this.panel.hidden = this.toggle.hidden = false;
-    this.panel.querySelector(".me strong").textContent = me;
+    this.panel.querySelector(".own-name strong").textContent = me;
     this.#draw();
   }
 
@@ -32,13 +33,13 @@ export class People {
     return this.#here.has(name);
   }
 
-  move(name, came) {
-    if (came) this.#here.add(name);
+  setPresent(name, present) {
+    if (present) this.#here.add(name);
     else if (name !== this.me) this.#here.delete(name);
     this.#draw();
   }
 
-  #open(open) {
+  #setOpen(open) {
     if (this.toggle.ariaExpanded === String(open)) return;
     this.toggle.ariaExpanded = String(open);
     document.body.classList.toggle("shows-people", open);
@@ -48,7 +49,7 @@ export class People {
   #draw() {
     const count = this.#here.size;
     this.toggle.querySelector(".count").textContent = count;
-    this.tell(count === 1 ? "Only you are here" : `${count} people here`);
+    this.onCount(count === 1 ? texts.onlyYou : texts.peopleHere(count));
     const sorted = [...this.#here].sort((one, other) => order.compare(one, other));
     this.panel.querySelector("ul").replaceChildren(...sorted.map((name) => this.#row(name)));
   }
@@ -58,8 +59,11 @@ export class People {
     const label = document.createElement("span");
     label.dir = "auto";
     label.textContent = name;
-    row.append(egg(name), label);
-    row.classList.toggle("self", name === this.me);
+    row.append(avatar(name), label);
+    if (name === this.me) {
+      row.classList.add("self");
+      label.dataset.note = texts.you; // The style sheet shows it behind the name.
+    }
     return row;
   }
 }

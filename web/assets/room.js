@@ -1,117 +1,123 @@
-// The room: puts its parts together and lets them talk. What each does is said in its own file.
+// The room page: creates its parts and connects them.
 
 import { batched } from "./batch.js";
 import { Composer } from "./composer.js";
+import { Connection } from "./connection.js";
+import { onConnectivity } from "./connectivity.js";
 import { Conversation } from "./conversation.js";
-import { copies } from "./copy.js";
+import { enableCopyButton } from "./copy.js";
 import { Delivery } from "./delivery.js";
-import { Entry } from "./entry.js";
-import { offersWaysOut } from "./fate.js";
+import { handleFailedMessages } from "./failed-message.js";
 import { History } from "./history.js";
-import { Link } from "./link.js";
+import { NameForm } from "./name-form.js";
 import { Notices } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
 import { remember } from "./recent.js";
 import { Scroller } from "./scroller.js";
-import { Seat } from "./seat.js";
+import { SessionState } from "./session-state.js";
 import { Status } from "./status.js";
+import { texts } from "./texts.js";
 import { Timeline } from "./timeline.js";
 import { Unread } from "./unread.js";
 import { uuid } from "./uuid.js";
-import { rest, show } from "./views.js";
+import { pause, show } from "./views.js";
 import { followViewport } from "./viewport.js";
-import { onWake } from "./wake.js";
 
 const at = (selector) => document.querySelector(selector);
 const { room, name, me } = at("#room").dataset;
 const [log, list, earlier] = ["#log", "#list", "#earlier"].map(at);
 
-const seat = new Seat(room, me);
+const session = new SessionState(room, me);
 const outbox = new Outbox(room);
 const status = new Status(at("#status"));
 const timeline = new Timeline(list);
 const scroller = new Scroller(log, list, at("#newer"));
 const notices = new Notices(list);
 const unread = new Unread();
-const people = new People(at("#people"), at("#people-toggle"), (text) => status.present(text));
-const history = new History({ seat, timeline, scroller, log, earlier });
-const entry = new Entry(at("#gate"), enter);
-const link = new Link(seat, { frame, refused, taken, state: (state, detail) => status.show(state, detail) });
-const delivery = new Delivery(outbox, link);
-const parts = { seat, outbox, timeline, notices, people, history, delivery, scroller, unread, log };
+const people = new People(at("#people"), at("#people-toggle"), (text) => status.setPresence(text));
+const history = new History({ session, timeline, scroller, log, earlier });
+const nameForm = new NameForm(at("#gate"), enter);
+const connection = new Connection(session, {
+  frame: receive,
+  refused,
+  takenOver,
+  state: (state, detail) => status.setConnection(state, detail),
+});
+const delivery = new Delivery(outbox, connection);
+const parts = { session, outbox, timeline, notices, people, history, delivery, scroller, unread, log };
 const conversation = new Conversation(parts);
 const composer = new Composer(at("#composer"), room, write);
-const hear = batched((frames) => conversation.hear(frames));
+const handle = batched((frames) => conversation.handle(frames));
 
-copies(at("#copy"), at("#said"));
+enableCopyButton(at("#copy"), at("#copy-result"));
 followViewport();
-onWake((suspect) => link.wake(suspect));
-offersWaysOut(list, { outbox, timeline, again: post });
+onConnectivity((suspect) => connection.reconnect(suspect));
+handleFailedMessages(list, { outbox, timeline, again: post });
 at("#use-here").addEventListener("click", resume);
-at("#rename").addEventListener("click", () => leave(() => ask("", seat.name)));
-at("#rename").hidden = Boolean(seat.me);
-if (seat.name) resume();
-else ask();
+at("#rename").addEventListener("click", () => leave(() => askName("", session.name)));
+at("#rename").hidden = Boolean(session.me);
+if (session.name) resume();
+else askName();
 
-function ask(problem, known) {
+function askName(problem, suggested) {
   show("gate");
-  entry.ask(problem, known);
+  nameForm.ask(problem, suggested);
 }
 
 function enter(chosen) {
-  seat.take(chosen);
+  session.enterAsGuest(chosen);
   at("#rename").hidden = false;
-  timeline.me ??= chosen; // Something may be written before the welcome has been heard.
-  link.open();
+  timeline.me ??= chosen; // You may write before the welcome arrives.
+  connection.open();
 }
 
-// A reload shows at once what was not yet sent, and the rest as soon as there is a connection.
+// After a reload, shows unsent messages at once, and the rest as soon as there is a connection.
 function resume() {
   show("chat");
-  timeline.me ??= seat.name;
-  for (const message of outbox) conversation.post(message);
-  link.open();
+  timeline.me ??= session.name;
+  for (const message of outbox) conversation.showUnsent(message);
+  connection.open();
 }
 
-function frame(received) {
-  if (received.type === "welcome" && document.body.dataset.view === "gate") {
+function receive(frame) {
+  if (frame.type === "welcome" && document.body.dataset.view === "gate") {
     show("chat");
     composer.focus();
   }
-  if (received.type === "welcome") remember(room, name ?? `Quick room ${room.slice(0, 4)}…`);
-  hear(received);
+  if (frame.type === "welcome") remember(room, name ?? texts.unnamedRoom(room));
+  handle(frame);
 }
 
 function write(body) {
-  if (outbox.full) return notices.say("Too many messages are waiting to be sent.");
+  if (outbox.full) return notices.show(texts.outboxFull);
   post({ id: uuid(), body, at: new Date().toISOString() });
   return true;
 }
 
 function post(message) {
-  conversation.post(message);
+  conversation.showUnsent(message);
   delivery.post(message);
   scroller.toEnd();
 }
 
 function leave(then) {
-  link.close();
-  status.show("off");
+  connection.close();
+  status.setConnection("off");
   then();
 }
 
 function refused({ code, why }) {
-  const gone = () => rest("This room is gone", "Rooms close some time after their last message.", false);
-  leave(() => (code === "not_found" ? gone() : asGuest(why)));
+  const gone = () => pause(texts.roomGone, texts.roomGoneDetail, false);
+  leave(() => (code === "not_found" ? gone() : askGuestName(why)));
 }
 
-// A user who is not let in as himself any more may be a guest; his username is not for guests.
-function asGuest(why) {
-  ask(why, seat.me ? undefined : seat.name);
+// A member who was logged out can go on as a guest, but not under their username: guests can't take usernames.
+function askGuestName(why) {
+  askName(why, session.me ? undefined : session.name);
 }
 
-function taken() {
-  if (seat.me) return leave(() => asGuest("Your login has ended."));
-  leave(() => rest("Open in another place", "This chat goes on in another tab or window.", true));
+function takenOver() {
+  if (session.me) return leave(() => askGuestName(texts.loggedOut));
+  leave(() => pause(texts.openElsewhere, texts.openElsewhereDetail, true));
 }

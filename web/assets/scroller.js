@@ -1,48 +1,49 @@
-// Keeps the log at its end while the reader is there, and otherwise keeps still what he reads and tells what is new.
+// Keeps the log at its end while you are there; otherwise keeps still what you read and counts the new messages below.
+
+import { texts } from "./texts.js";
 
 const NEAR_PX = 48;
 
 export class Scroller {
-  stuck = true;
+  atEnd = true;
   #unseen = 0;
 
   constructor(log, list, pill) {
     Object.assign(this, { log, list, pill });
-    log.addEventListener("scroll", () => this.#look(), { passive: true });
+    log.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     pill.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this.stuck && this.toEnd()).observe(log);
+    new ResizeObserver(() => this.atEnd && this.toEnd()).observe(log);
   }
 
-  // Changes what is in the log without moving what is being read.
+  // Runs `change`, which changes the log, without moving the messages in sight.
   keep(change) {
-    const anchor = this.stuck ? null : this.#firstInSight();
+    const anchor = this.atEnd ? null : this.#firstInSight();
     const top = anchor?.getBoundingClientRect().top;
     change();
-    if (this.stuck) this.toEnd();
+    if (this.atEnd) this.toEnd();
     else if (anchor?.isConnected) this.log.scrollTop += anchor.getBoundingClientRect().top - top;
   }
 
-  news(count) {
-    if (this.stuck || !count) return;
+  addNew(count) {
+    if (this.atEnd || !count) return;
     this.#unseen += count;
     this.pill.hidden = false;
-    this.pill.querySelector("span").textContent =
-      this.#unseen === 1 ? "1 new message" : `${this.#unseen} new messages`;
+    this.pill.querySelector("span").textContent = texts.newMessages(this.#unseen);
   }
 
   toEnd() {
     this.log.scrollTop = this.log.scrollHeight;
-    this.stuck = true;
-    this.#seen();
+    this.atEnd = true;
+    this.#clearNew();
   }
 
-  #look() {
+  #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.log;
-    this.stuck = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    if (this.stuck) this.#seen();
+    this.atEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    if (this.atEnd) this.#clearNew();
   }
 
-  #seen() {
+  #clearNew() {
     this.#unseen = 0;
     this.pill.hidden = true;
   }

@@ -1,46 +1,48 @@
-// The line under the room's name: who is here while all is well, otherwise what is wrong and when it is tried again.
+// The line under the room's name: how many people are here, or else what is wrong and when the next attempt comes.
 
-const PATIENCE_MS = 600; // A reconnect that is quicker than this is nobody's concern.
+import { texts } from "./texts.js";
+
+const QUICK_MS = 600; // A reconnect that is quicker than this is not shown.
 const TICK_MS = 250;
 
 export class Status {
   #timer = 0;
-  #present = "";
+  #presence = "";
   #troubled = false;
 
   constructor(element) {
     [this.main, this.aside] = element.children;
   }
 
-  present(text) {
-    this.#present = text;
-    if (document.body.dataset.link === "live") this.#say(text);
+  setPresence(text) {
+    this.#presence = text;
+    if (document.body.dataset.connection === "live") this.#write(text);
   }
 
-  show(link, { until, why } = {}) {
-    document.body.dataset.link = link;
-    if (link === "live" || link === "off") {
+  setConnection(state, { until, why } = {}) {
+    document.body.dataset.connection = state;
+    if (state === "live" || state === "off") {
       this.#troubled = false;
-      this.#say(link === "live" ? this.#present : "");
+      this.#write(state === "live" ? this.#presence : "");
     } else if (why) {
       this.#troubled = true;
-      this.#count(why, until);
+      this.#countDown(why, until);
     } else if (!this.#troubled && !this.#timer) {
-      this.#timer = setTimeout(() => this.#say("Connecting…"), PATIENCE_MS);
+      this.#timer = setTimeout(() => this.#write(texts.connecting), QUICK_MS);
     }
   }
 
-  #say(text, aside = "") {
+  #write(text, aside = "") {
     clearTimeout(this.#timer);
     this.#timer = 0;
     if (this.main.textContent !== text) this.main.textContent = text;
     this.aside.textContent = aside;
   }
 
-  // Seconds are for the eye only: read aloud they would drown the chat.
-  #count(why, until) {
+  // The seconds are hidden from screen readers, which would read each one aloud.
+  #countDown(why, until) {
     const seconds = Math.max(0, Math.ceil((until - Date.now()) / 1_000));
-    this.#say(why, seconds ? ` · retrying in ${seconds} s` : " · retrying");
-    if (seconds) this.#timer = setTimeout(() => this.#count(why, until), TICK_MS);
+    this.#write(why, seconds ? texts.retryingIn(seconds) : texts.retrying);
+    if (seconds) this.#timer = setTimeout(() => this.#countDown(why, until), TICK_MS);
   }
 }

@@ -1,5 +1,5 @@
 // Web storage that never throws: a private window or a full disk must not stop a chat.
-// Used by whatever survives a reload ("session") or a visit ("local").
+// Area "session" survives a reload of the tab, "local" survives the end of the browser.
 
 const PREFIX = "starling.";
 
@@ -15,6 +15,6 @@ export function keep(area, key, value) {
   try {
     globalThis[`${area}Storage`].setItem(PREFIX + key, JSON.stringify(value));
   } catch {
-    // The value lives on in memory.
+    // The page goes on with the value that it has in memory.
   }
 }

@@ -1,4 +1,4 @@
-// Counts in the title what came while nobody looked.
+// Counts in the page's title the messages that came while the page was hidden.
 
 const title = document.title;
 

@@ -1,4 +1,4 @@
-// Random UUIDs (version 4). `crypto.randomUUID` is missing on plain http, where a server at home often lives.
+// Random UUIDs (version 4). `crypto.randomUUID` is missing on plain http, which servers at home often use.
 
 export function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

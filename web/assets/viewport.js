@@ -1,10 +1,10 @@
-// Keeps the page as high as what a phone's keyboard leaves of the screen, where the browser doesn't do so itself.
+// Fits the page into the part of the screen above a phone's keyboard, where the browser doesn't do so itself.
 
 export function followViewport() {
   const view = globalThis.visualViewport;
   if (!view) return;
   const fit = () => {
-    if (view.scale > 1.01) return; // Zoomed by hand: that is no keyboard.
+    if (view.scale > 1.01) return; // The user zoomed in; there is no keyboard.
     document.documentElement.style.setProperty("--height", `${Math.round(view.height)}px`);
     if (view.offsetTop) scrollTo(0, 0);
   };

@@ -1,32 +1,32 @@
 //! Style sheets, scripts and images, embedded in the binary.
-//! The router calls [`serve`] for `/assets/…`, the pages call [`url`] for what they link to.
-//! Nothing is ever read from disk, and no address outlives its content: the version is part of the path.
+//! The router calls [`serve`] for `/assets/…`; pages link to an asset with [`url`]. The address has the version of all
+//! assets, so a browser may cache it for ever.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
-/// One embedded file, ready to be sent.
+/// One embedded file, with the headers to send.
 #[derive(Debug)]
 pub struct Asset {
     /// Value of `Content-Type`.
     pub content_type: &'static str,
-    /// Value of `Cache-Control`: for ever under the version of this binary; not at all under another one, so
-    /// that nodes of two versions behind one balancer never fill a cache with each other's files.
+    /// Value of `Cache-Control`: for ever under the version of this binary, and never under another one. Nodes of two
+    /// versions behind one balancer must not fill a cache with each other's files.
     pub cache_control: &'static str,
     /// The content.
     pub body: &'static [u8],
 }
 
-/// The asset at `/assets/VERSION/NAME`.
+/// Returns the asset at `/assets/VERSION/NAME`.
 ///
-/// A page of another version may ask here during a rolling upgrade. It gets what this binary has, uncached.
+/// During a rolling upgrade a page of another version may ask. It gets the file of this binary, which it must not cache.
 pub fn serve(version: &str, name: &str) -> Option<Asset> {
     let (name, body) = TABLE.iter().find(|(known, _)| *known == name)?;
     let cache_control = if version == *VERSION { "public, max-age=31536000, immutable" } else { "no-store" };
     Some(Asset { content_type: content_type(name), cache_control, body })
 }
 
-/// The address of the asset `name`. Scripts import each other by relative paths, which keep the version.
+/// Returns the address of the asset `name`. Scripts import each other by relative paths, which keep the version.
 pub(crate) fn url(name: &str) -> String {
     debug_assert!(TABLE.iter().any(|(known, _)| *known == name), "no asset is called {name}");
     format!("/assets/{}/{name}", *VERSION)
@@ -57,27 +57,28 @@ static TABLE: &[(&str, &[u8])] = embed![
     "batch.js",
     "composer.css",
     "composer.js",
+    "connection.js",
+    "connectivity.js",
     "conversation.js",
     "copy.js",
     "delivery.js",
     "docs.css",
-    "entry.css",
-    "entry.js",
-    "fate.js",
+    "failed-message.js",
     "flock.svg",
     "forms.css",
-    "headings.js",
+    "grouping.js",
     "history.js",
     "home.css",
     "home.js",
     "icon.svg",
-    "link.js",
     "linkify.js",
     "log.css",
     "manifest.webmanifest",
     "message.css",
     "message.js",
     "moment.js",
+    "name-form.css",
+    "name-form.js",
     "notices.js",
     "outbox.js",
     "people.css",
@@ -87,16 +88,16 @@ static TABLE: &[(&str, &[u8])] = embed![
     "room.css",
     "room.js",
     "scroller.js",
-    "seat.js",
+    "session-state.js",
     "status.js",
     "storage.js",
+    "texts.js",
     "timeline.js",
     "tokens.css",
     "unread.js",
     "uuid.js",
     "viewport.js",
     "views.js",
-    "wake.js",
 ];
 
 fn content_type(name: &str) -> &'static str {
@@ -109,7 +110,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// What a script imports, as the names of assets.
+/// Returns the names of the assets that a script imports.
 #[cfg(test)]
 pub(crate) fn imports(script: &str) -> impl Iterator<Item = &str> {
     script.lines().filter_map(|line| line.split_once(" from \"./")?.1.strip_suffix("\";"))

@@ -8,17 +8,17 @@ use crate::service::Refusal;
 /// Whether this node serves users, and if not, the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serving {
-    /// It serves users.
+    /// Users are served.
     #[default]
     Yes,
-    /// Not until there is room on the disk again: what is left is for the events of other nodes.
+    /// Users are not served until there is space on the disk: what is left is needed for events from other nodes.
     DiskFull,
-    /// Not any more: the process ends.
+    /// The process is about to end.
     Stopping,
 }
 
 impl Serving {
-    /// Returns the refusal of new requests, if users are not served.
+    /// Returns the error for new users, unless they are served.
     pub fn refusal(self) -> Option<Refusal> {
         let (code, detail) = match self {
             Self::Yes => return None,
@@ -45,13 +45,13 @@ impl Serving {
 pub struct Drain(watch::Receiver<Serving>);
 
 impl Drain {
-    /// Creates a watcher, and the sender that sets its value.
+    /// Returns a watcher, and the sender that it watches.
     pub fn new() -> (watch::Sender<Serving>, Self) {
         let (sender, receiver) = watch::channel(Serving::Yes);
         (sender, Self(receiver))
     }
 
-    /// Returns whether this node serves users now.
+    /// Returns whether users are served now.
     pub fn serving(&self) -> Serving {
         *self.0.borrow()
     }

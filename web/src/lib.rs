@@ -1,6 +1,6 @@
-//! What Starling's users touch: HTTP routes, WebSocket sessions, live lanes, pages.
-//! It defines the services that it needs as traits (`service`); `node` implements them, injects itself and pushes
-//! committed frames into lanes. It never sees the store or a peer.
+//! The interface of Starling to its users: HTTP routes, WebSocket sessions, lanes of live events, pages.
+//! It defines the services that it needs as traits (`service`). `node` implements and injects them, and pushes committed
+//! events into lanes; this crate knows neither the store nor other nodes.
 
 pub mod assets;
 mod asyncapi;

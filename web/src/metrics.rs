@@ -1,4 +1,4 @@
-//! What `web` counts. `node` registers these beside its own figures and serves them under `/metrics`.
+//! The metrics of `web`. `node` registers them beside its own and serves all under `/metrics`.
 
 use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
@@ -7,33 +7,33 @@ use prometheus_client::{
 
 use crate::guard::rate::RefusedByLimit;
 
-/// Figures of the sessions of this node.
+/// Metrics of this node's sessions, requests and connections.
 #[derive(Clone, Debug, Default)]
 pub struct WebMetrics {
-    /// WebSockets that are open.
+    /// Open WebSockets.
     pub sessions: Gauge,
     /// Frames from lanes written to sessions.
     pub deliveries: Counter,
     /// Posts received from sessions.
     pub posts: Counter,
-    /// Frames from clients that were refused.
+    /// Refused frames from clients.
     pub refused_frames: Counter,
-    /// Times that a session fell behind its lane and went on from the store.
+    /// How often a session fell behind its lane and continued from the store.
     pub catch_ups: Counter,
-    /// Sessions that were closed because they could not keep up even so.
+    /// Sessions that were closed because they could not keep up even with the store.
     pub lagged_sessions: Counter,
-    /// Resumes that were answered by `resync`.
+    /// Resumes that were answered with `resync`.
     pub resyncs: Counter,
     /// Requests and messages beyond a limit, by its name.
     pub rate_limited: RefusedByLimit,
-    /// HTTP connections that are open, WebSockets included.
+    /// Open HTTP connections, including WebSockets.
     pub connections: Gauge,
-    /// Connections beyond a limit, which were closed or asked for health only.
+    /// Connections beyond a limit: closed, or limited to health checks.
     pub refused_connections: Counter,
 }
 
 impl WebMetrics {
-    /// Adds the figures to a registry.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sessions", "WebSockets that are open", self.sessions.clone());
         registry.register("deliveries", "Frames from lanes written to sessions", self.deliveries.clone());

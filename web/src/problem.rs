@@ -16,7 +16,7 @@ use crate::service::Refusal;
 /// Seconds after which a refused client may try again, if nothing better is known.
 const RETRY_AFTER_S: u32 = 1;
 
-/// What a handler answers that does not do what it was asked: a refusal, and which fields it is about.
+/// The error of a handler: a refusal, and the fields that it is about.
 #[derive(Debug)]
 pub struct Problem {
     refusal: Refusal,
@@ -24,39 +24,39 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that is about no field in particular.
+    /// Returns a problem that is about no field in particular.
     pub fn new(code: ErrorCode, detail: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Refusal::new(code, detail).into()
     }
 }
 
-/// As a form shows it.
+/// For forms, which show a problem beside its field.
 impl Problem {
-    /// The stable word.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         self.refusal.code
     }
 
-    /// What is wrong and what to do about it.
+    /// Returns what is wrong and what to do about it.
     pub fn detail(&self) -> &str {
         &self.refusal.detail
     }
 
-    /// What is wrong with a field.
-    pub fn with_field(&self, name: &str) -> Option<&str> {
+    /// Returns what is wrong with a field, if anything.
+    pub fn for_field(&self, name: &str) -> Option<&str> {
         if self.code() == ErrorCode::UsernameTaken && name == "username" {
             return Some(self.detail());
         }
         self.errors.iter().find(|error| error.field == name).map(|error| &*error.detail)
     }
 
-    /// What is wrong, unless it is with fields.
-    pub fn with_no_field(&self) -> Option<&str> {
+    /// Returns what is wrong, unless it is about fields.
+    pub fn without_field(&self) -> Option<&str> {
         let with_fields = self.code() == ErrorCode::UsernameTaken || !self.errors.is_empty();
         (!with_fields).then(|| self.detail())
     }
 
-    /// Seconds after which to try again, where that may help.
+    /// Returns the seconds after which to try again, where that may help.
     pub fn retry_after(&self) -> Option<u32> {
         matches!(self.code().status(), 429 | 503).then(|| self.refusal.retry_after.unwrap_or(RETRY_AFTER_S))
     }
@@ -69,7 +69,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// Gathers what is readable but out of its limits, so that one 422 names all of it:
+/// Collects all fields that are out of their limits, so that one 422 names them all:
 ///
 /// ```ignore
 /// let mut invalid = Invalid::default();
@@ -81,7 +81,7 @@ impl From<Refusal> for Problem {
 pub struct Invalid(Vec<FieldError>);
 
 impl Invalid {
-    /// The value, or `None` and one more thing to say.
+    /// Returns the value, or `None` after it has noted the error.
     pub fn check<T, E: Display>(&mut self, field: &'static str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.0.push(FieldError { field, detail: error.to_string() })).ok()
     }
@@ -89,35 +89,36 @@ impl Invalid {
 
 impl From<Invalid> for Problem {
     fn from(Invalid(errors): Invalid) -> Self {
-        let said: Vec<_> = errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
-        Self { refusal: Refusal::new(ErrorCode::Invalid, said.join("; ")), errors }
+        let details: Vec<_> =
+            errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
+        Self { refusal: Refusal::new(ErrorCode::Invalid, details.join("; ")), errors }
     }
 }
 
-/// An invalid field of the body.
+/// An error in one field of the body.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldError {
     /// The name of the field.
     field: &'static str,
-    /// What the value must be.
+    /// What the field must be.
     detail: String,
 }
 
-/// An error, as RFC 9457 says.
+/// An error, in the format of RFC 9457.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Body<'a> {
-    /// Always `about:blank`: `code` says which problem it is.
+    /// Always `about:blank`; `code` says which error it is.
     r#type: &'a str,
-    /// The meaning of the status.
+    /// The name of the status.
     title: &'a str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong and what to do about it, for the person who reads it.
+    /// What is wrong and what to do about it, for people.
     detail: &'a str,
     /// The stable code that programs match on.
     code: ErrorCode,
-    /// The invalid fields, if the code is `invalid`.
+    /// With `invalid`: the fields that are out of their limits.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     errors: &'a [FieldError],

@@ -1,8 +1,8 @@
-//! A log line for each request, of the target `requests`: refusals and failures at `info`, the rest at `debug`. And the
-//! context in which `security_log` records. `x-request-id` is in the answer and in the lines.
+//! Logs each request under the target `requests`: errors at `info`, the rest at `debug`. Also sets the context for
+//! `security_log`. The `x-request-id` of a response is in its log lines.
 //!
-//! A line shows the pattern of an address (`/reset/{code}`), never what was asked: codes, keys of quick rooms and
-//! parameters are secrets.
+//! A line shows the pattern of a path (`/reset/{code}`), never the path itself or its parameters: codes and ids of quick
+//! rooms are secrets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,37 +16,36 @@ use starling_protocol::limits::ID_CHARS_MAX;
 use tokio::time::Instant;
 
 use crate::{
-    routes::AppState,
-    security_log::{RequestContext, SecurityEvent, Thinned},
+    guard::Guard,
+    security_log::{LogThrottle, RequestContext, SecurityEvent},
 };
 
-/// The header that names a request.
+/// The header with the id of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Refusals and failures at `info`: no flood of them fills a disk.
-static THINNED: Mutex<Thinned> = Mutex::new(Thinned::new());
+/// Limits the lines at `info`, so that a flood of errors does not fill the disk.
+static THROTTLE: Mutex<LogThrottle> = Mutex::new(LogThrottle::new());
 
-/// Takes the name of a request away that a stranger gave it, so that nobody's requests are taken for another's: only a
-/// trusted proxy names them.
+/// Removes request ids that don't come from a trusted proxy, so that clients can't pass their requests off as others'.
 pub async fn forget_foreign_ids(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     if let Some(id) = request.headers().get(&REQUEST_ID) {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
         let plain = (1..=ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
-        if !plain || !web.guard.proxies.is_proxy(request.extensions()) {
+        if !plain || !guard.proxies.is_proxy(request.extensions()) {
             request.headers_mut().remove(&REQUEST_ID);
         }
     }
     next.run(request).await
 }
 
-/// Gives every request its [`crate::guard::ClientAddress`] and its context, and writes its line.
-pub async fn observe(State(web): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+/// Adds the [`crate::guard::ClientAddress`] to every request, sets its context, and writes its log line.
+pub async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let client = web.guard.proxies.client(&request);
+    let client = guard.proxies.client(&request);
     request.extensions_mut().insert(client);
     let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let context = RequestContext::new(client.0, id);
@@ -80,10 +79,10 @@ pub async fn observe(State(web): State<Arc<AppState>>, mut request: Request, nex
             )
         };
     }
-    // Health that is not there yet is asked for all the time, and says itself why.
+    // Balancers ask all the time while the node is not ready, and the response says why it is not.
     let is_refused = status.as_u16() >= 400 && path != "/readyz";
-    let thinned = || THINNED.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-    if let Some(suppressed) = is_refused.then(thinned).flatten() {
+    let suppressed = || THROTTLE.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+    if let Some(suppressed) = is_refused.then(suppressed).flatten() {
         line!(info, Some(suppressed).filter(|&suppressed| suppressed > 0));
     } else {
         line!(debug, None::<u64>);

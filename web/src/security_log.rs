@@ -1,8 +1,8 @@
-//! What matters to security, as log lines of the target `security`: one line an act, with who did it, from which
-//! address, in which request. Services record, `request_log` says in which request they do. No line holds a secret: there
-//! is no field for one, and names that somebody typed are left out, since passwords are typed there by mistake.
+//! The security log: one line under the target `security` for each event, with the user, the address and the request.
+//! Services record events, `request_log` provides the request. Lines hold no secrets: there is no field for one, and names
+//! as typed by users are left out, because people type passwords there by mistake.
 //!
-//! A flood of one kind of act fills no disk: beyond [`BURST`] lines they are thinned out, and counted.
+//! A flood of one event does not fill the disk: beyond [`BURST`] lines most are suppressed, and counted.
 
 use std::{
     borrow::Cow,
@@ -16,16 +16,16 @@ use std::{
 use starling_protocol::{RoomId, SessionId, UserId};
 use tokio::{task_local, time::Instant};
 
-/// Lines of one kind that are written at once, at most.
+/// The most lines of one event that are written at once.
 const BURST: u32 = 100;
-/// How often one more is written in the long run.
+/// The average time between lines of one event in a flood.
 const EVERY: Duration = Duration::from_millis(100);
 
 task_local! {
     static REQUEST: RequestContext;
 }
 
-/// The request that is being answered.
+/// The request that is being handled.
 #[derive(Debug)]
 pub struct RequestContext {
     client: IpAddr,
@@ -34,24 +34,22 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// A request whose user is not known yet.
+    /// Returns the context of a request whose user is not known yet.
     pub fn new(client: IpAddr, request_id: &str) -> Self {
         Self { client, request_id: request_id.into(), user: Cell::new(None) }
     }
 
-    /// Runs what answers the request: what it records bears this context.
-    ///
-    /// Cancellation safety: that of `answer`.
+    /// Runs the handler of the request in this context. As cancellation safe as `answer`.
     pub async fn scope<T>(self, answer: impl Future<Output = T>) -> T {
         REQUEST.scope(self, answer).await
     }
 
-    /// Notes who sent the request that is being answered.
+    /// Notes the user who sent the request that is being handled.
     pub fn set_user(user: UserId) {
         let _ = REQUEST.try_with(|request| request.user.set(Some(user)));
     }
 
-    /// Who sent the request that is being answered, if that was found out.
+    /// Returns the user who sent the request that is being handled, if known.
     pub fn user() -> Option<UserId> {
         REQUEST.try_with(|request| request.user.get()).ok().flatten()
     }
@@ -59,7 +57,7 @@ impl RequestContext {
 
 macro_rules! events {
     ($($event:ident = $name:literal, $text:literal;)+) => {
-        /// What happened.
+        /// A security event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(missing_docs, reason = "each one's text says what it is")]
         pub enum SecurityEvent {
@@ -113,12 +111,12 @@ events! {
     AccessRefused = "access_refused", "somebody asked for what they may not do";
 }
 
-/// Who did it.
+/// The person who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Actor {
-    /// This user; where a login failed, the account that was meant.
+    /// This user. For a failed login, the owner of the account.
     User(UserId),
-    /// Whoever runs the node, over its control socket.
+    /// The operator, over the control socket.
     Operator,
     /// A stranger.
     Unknown,
@@ -134,7 +132,7 @@ impl Display for Actor {
     }
 }
 
-/// A line that is to be written.
+/// A line to write.
 #[derive(Debug)]
 #[must_use = "nothing is written before `record`"]
 pub struct Entry {
@@ -151,42 +149,42 @@ impl SecurityEvent {
         Entry { event: self, actor, account: None, session: None, room: None, detail: None }
     }
 
-    /// This user did it; where a login failed, it was meant for this account. `None` is a stranger, or a name that
-    /// nobody has.
+    /// Starts a line about something that a user did. For a failed login, `user` is the owner of the account. `None` is a
+    /// stranger, or a name without an account.
     pub fn by(self, user: impl Into<Option<UserId>>) -> Entry {
         self.entry(user.into().map_or(Actor::Unknown, Actor::User))
     }
 
-    /// Whoever runs the node did it.
+    /// Starts a line about something that the operator did.
     pub fn by_operator(self) -> Entry {
         self.entry(Actor::Operator)
     }
 }
 
 impl Entry {
-    /// To which account it was done, if not to one's own.
+    /// Sets the account that was changed, if it is not the user's own.
     pub fn to(self, account: UserId) -> Entry {
         Self { account: Some(account), ..self }
     }
 
-    /// Which session or personal access token it is about.
+    /// Sets the session or personal access token that it is about.
     pub fn session(self, session: SessionId) -> Entry {
         Self { session: Some(session), ..self }
     }
 
-    /// In which room.
+    /// Sets the room.
     pub fn room(self, room: RoomId) -> Entry {
         Self { room: Some(room), ..self }
     }
 
-    /// What else is to be known of it. Never what a client has sent.
+    /// Adds a detail. It must not contain input of a client.
     pub fn detail(self, detail: impl Into<Cow<'static, str>>) -> Entry {
         Self { detail: Some(detail.into()), ..self }
     }
 
-    /// Writes the line, unless there are too many of its kind.
+    /// Writes the line, unless there are too many of this event.
     pub fn record(self) {
-        let bucket = &THINNED[self.event as usize];
+        let bucket = &THROTTLES[self.event as usize];
         let suppressed = bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         let Some(suppressed) = suppressed else { return };
         let context = REQUEST.try_with(|request| (request.client.to_string(), request.request_id.clone()));
@@ -208,23 +206,23 @@ impl Entry {
     }
 }
 
-static THINNED: [Mutex<Thinned>; EVENTS] = [const { Mutex::new(Thinned::new()) }; EVENTS];
+static THROTTLES: [Mutex<LogThrottle>; EVENTS] = [const { Mutex::new(LogThrottle::new()) }; EVENTS];
 
-/// Lines of one kind: [`BURST`] at once, then one each [`EVERY`].
+/// Limits the lines of one event: [`BURST`] at once, then one each [`EVERY`].
 #[derive(Debug)]
-pub(crate) struct Thinned {
-    /// Until when what was written counts; `None` if nothing was yet.
+pub(crate) struct LogThrottle {
+    /// The time at which the lines written so far stop counting; `None` if there are none.
     counts_until: Option<Instant>,
-    /// Lines that were not written since the last that was.
+    /// Lines suppressed since the last that was written.
     suppressed: u64,
 }
 
-impl Thinned {
+impl LogThrottle {
     pub(crate) const fn new() -> Self {
         Self { counts_until: None, suppressed: 0 }
     }
 
-    /// Whether one more is written now: with how many that were not before it.
+    /// Returns the number of lines suppressed before this one if it may be written, or else `None`.
     pub(crate) fn take(&mut self, now: Instant) -> Option<u64> {
         let counts_until = self.counts_until.map_or(now, |until| until.max(now));
         if counts_until.duration_since(now) > EVERY * (BURST - 1) {
@@ -240,16 +238,16 @@ impl Thinned {
 mod tests {
     use super::*;
 
-    /// Promise: a flood of failed logins fills no disk, and how many there were is said all the same.
+    /// Promise: a flood of failed logins does not fill the disk, and the log still says how many there were.
     #[test]
-    fn a_flood_is_thinned_out_and_counted() {
-        let (mut thinned, start) = (Thinned::new(), Instant::now());
-        let burst = (0..1_000).filter(|_| thinned.take(start).is_some()).count();
+    fn a_flood_is_suppressed_and_counted() {
+        let (mut throttle, start) = (LogThrottle::new(), Instant::now());
+        let burst = (0..1_000).filter(|_| throttle.take(start).is_some()).count();
         assert_eq!(burst, 100);
-        assert_eq!(thinned.take(start + EVERY), Some(900), "the next says how many it stands for");
-        assert_eq!(thinned.take(start + EVERY), None);
+        assert_eq!(throttle.take(start + EVERY), Some(900), "the next says how many it stands for");
+        assert_eq!(throttle.take(start + EVERY), None);
         let later = start + Duration::from_mins(1);
-        assert_eq!(thinned.take(later), Some(1));
-        assert_eq!((0..1_000).filter(|_| thinned.take(later).is_some()).count(), 99);
+        assert_eq!(throttle.take(later), Some(1));
+        assert_eq!((0..1_000).filter(|_| throttle.take(later).is_some()).count(), 99);
     }
 }

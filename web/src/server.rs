@@ -1,6 +1,6 @@
-//! The accept loop: HTTP/1 connections with a limit on their number, on that of each client network, on the time that a
-//! request's head may take, and on idling; sessions count as long as they live. `axum::serve` has none of these:
-//! half-sent requests would stay for ever. Beyond the limits a few more are taken that answer health only.
+//! The accept loop for HTTP/1. It limits the connections in total and per client network, the time for the head of a
+//! request, and idle time; a WebSocket counts as long as it is open. `axum::serve` has no limits: half-sent requests
+//! would stay for ever. Beyond the limits it accepts a few connections for health checks only.
 
 mod intake;
 mod places;
@@ -29,33 +29,33 @@ pub use self::{
 use self::{intake::Metered, places::Places, trouble::AcceptTrouble};
 use crate::routes::AppState;
 
-/// How the listener treats its connections.
+/// The limits of a listener.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Connections at once, WebSockets included; further ones are asked for health only.
+    /// The most connections at once, including WebSockets. Further ones may only check health.
     pub connections_max: u32,
-    /// How long the head of a request may take, and how long a connection may idle between requests.
+    /// The time limit for the head of a request, and for idling between requests.
     pub header_timeout: Duration,
 }
 
-/// How long connections may take to end once the node drains.
+/// The time that connections have to end when the node drains.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
-/// How long a client may take nothing of what is sent to it, before its connection is dropped.
+/// A connection is dropped if its client reads nothing for this long.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
-/// How long the head of a request may take on a connection that is asked for health only, and all of it.
+/// The time limits for a request on a connection for health checks: for its head, and in total.
 const HEALTH_HEAD_MAX: Duration = Duration::from_secs(1);
 const HEALTH_MAX: Duration = Duration::from_secs(5);
-/// How long a connection may be silent that has the only place left: others wait behind it.
+/// The time within which a connection must send something if it has the last place: others wait behind it.
 const SILENT_MAX: Duration = Duration::from_millis(5);
-/// Bytes of a request's head, at most.
+/// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Whether the client had closed its half of the connection before it was served: its request has waited while the
-/// node hung, and the client has given it up. Every request carries it.
+/// Whether the client closed its half of the connection before the server accepted it: the node hung, and the client
+/// gave up. An extension of every request.
 #[derive(Clone, Copy, Debug)]
 pub struct ClosedEarly(pub bool);
 
-/// A listener, and how its connections are served.
+/// A listener with its router and limits.
 pub struct Server {
     /// `None` once the node drains: further connections are refused.
     listener: Option<TcpListener>,
@@ -67,7 +67,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `router` on `listener`, counting into the metrics of `web`, until that drains.
+    /// Serves `router` on `listener` until `web` drains. Counts into the metrics of `web`.
     pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, web: Arc<AppState>) -> Self {
         let places = Places::new(limits.connections_max, Arc::clone(&web));
         let trouble = AcceptTrouble::new();
@@ -86,7 +86,7 @@ impl Server {
                 }
             };
             match accepted {
-                // Whoever finds no place is gone by now.
+                // Without a permit, the connection is closed when it is dropped here.
                 Ok((stream, peer)) => {
                     let crowded = self.trouble.on_accepted();
                     if crowded && !has_spoken(&stream).await {
@@ -109,7 +109,7 @@ impl Server {
         permit: ConnectionPermit,
     ) -> impl Future<Output = ()> + use<> {
         let (router, mut drain, limits) = (self.router.clone(), self.web.drain.clone(), self.limits.clone());
-        // Frames are flushed when they are complete; Nagle's algorithm would only hold them back.
+        // Frames are flushed when they are complete; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let closed_early = ClosedEarly(is_closed_by_client(&stream));
         let intake = Intake::default();

@@ -14,6 +14,7 @@ use std::{
 };
 
 use starling_protocol::UserId;
+use starling_web::guard::client_network;
 use tokio::time::Instant;
 
 /// Waiting passwords, at most. Beyond it, the last in line is refused; 64 take 2.6 s at 40 ms each.
@@ -150,11 +151,11 @@ impl<J> LoginQueue<J> {
     }
 }
 
-/// The network of one client: an IPv4 address, or an IPv6 network of 64 bits.
+/// The bytes of the network that counts as one client.
 fn network(address: IpAddr) -> [u8; 16] {
-    match address.to_canonical() {
+    match client_network(address) {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => (u128::from(address) & (u128::MAX << 64)).to_be_bytes(),
+        IpAddr::V6(address) => address.octets(),
     }
 }
 

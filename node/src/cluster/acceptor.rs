@@ -4,11 +4,12 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use quinn::{Endpoint, Incoming};
+use starling_web::guard::client_network;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Links;
@@ -49,7 +50,7 @@ struct Entered {
 impl Entered {
     /// Counts a stranger's handshake, unless its network has too many.
     fn enter(networks: &Networks, ip: IpAddr) -> Option<Self> {
-        let network = network(ip);
+        let network = client_network(ip);
         let mut counts = networks.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(network).or_default();
         if *count >= STRANGERS_PER_NETWORK_MAX {
@@ -69,14 +70,6 @@ impl Drop for Entered {
                 counts.remove(&self.network);
             }
         }
-    }
-}
-
-/// What one owner of addresses commonly has.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

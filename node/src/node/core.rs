@@ -171,7 +171,7 @@ impl Core {
             live: Arc::new(LiveService { context: context.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
-            guard: guard(config, &metrics),
+            guard: Arc::new(guard(config, &metrics)),
             metrics: metrics.web.clone(),
             settings: settings(config, identity),
             drain,

@@ -13,7 +13,7 @@ use starling_protocol::{
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
-    service::{CaughtUp, HistoryPage, Post, PostOutcome, Refusal, Rooms, SealedCursor},
+    service::{CaughtUp, HistoryPage, Post, PostOutcome, QuickRooms, Refusal, SealedCursor},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -26,7 +26,7 @@ use crate::{
 /// How long a resume waits for events that a reachable peer has.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
-/// Implements [`Rooms`].
+/// Implements [`QuickRooms`].
 pub struct QuickRoomsService {
     pub(crate) context: ServiceContext,
     /// Publishes the commit point.
@@ -65,7 +65,7 @@ impl QuickRoomsService {
 }
 
 #[async_trait]
-impl Rooms for QuickRoomsService {
+impl QuickRooms for QuickRoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
         let room = RoomId(self.context.environment.random());
         match self.context.writer.commit(Op::CreateRoom { room, name }).await? {
@@ -143,7 +143,7 @@ impl Rooms for QuickRoomsService {
         self.context.read(move |store| store.messages_at(&places)).await
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { after.hlc } else { after.hlc.capped(self.context.environment.now_ms()) })
     }

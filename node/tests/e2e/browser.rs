@@ -11,8 +11,9 @@ use harness::firefox::Firefox;
 const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The bodies of all messages that are shown, from top to bottom.
-const SHOWN: &str = "[...document.querySelectorAll('.message .body')].map((body) => body.textContent)";
-const LIVE: &str = "document.body.dataset.link === 'live'";
+const SHOWN: &str =
+    "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
+const LIVE: &str = "document.body.dataset.connection === 'live'";
 const NONE_UNSENT: &str = "!document.querySelector('[data-state=sending], [data-state=failed]')";
 
 #[tokio::test]
@@ -45,7 +46,7 @@ async fn two_people_chat_over_a_crash_of_their_node() {
     said.push("Written while it was down");
     both_show(&mut browser, [&ann, &ben], &said).await;
 
-    // A reload finds the same, and the seat is still taken: nobody is asked for a name again.
+    // A reload finds the same, and the session goes on: nobody is asked for a name again.
     browser.value(&ben, "window.old = true, location.reload()").await;
     browser.until(&ben, "!window.old").await;
     both_show(&mut browser, [&ann, &ben], &said).await;
@@ -71,10 +72,10 @@ async fn whoever_is_logged_in_comes_as_himself_and_is_not_asked_for_a_name() {
         browser.value(&ann, &format!("document.querySelector('#{field}').focus()")).await;
         browser.write(&ann, text).await;
     }
-    browser.until(&ann, "document.querySelector('.who .name')?.textContent === 'ann'").await;
+    browser.until(&ann, "document.querySelector('.account-menu .name')?.textContent === 'ann'").await;
     let room = make_room(&mut browser, &ann, &node).await;
     let is_herself = format!(
-        "{LIVE} && document.body.dataset.view === 'chat' && document.querySelector('.me strong').textContent === 'ann'"
+        "{LIVE} && document.body.dataset.view === 'chat' && document.querySelector('.own-name strong').textContent === 'ann'"
     );
     browser.until(&ann, &is_herself).await;
     browser.go(&ben, &room).await;
@@ -82,7 +83,7 @@ async fn whoever_is_logged_in_comes_as_himself_and_is_not_asked_for_a_name() {
     say(&mut browser, &ann, "It is me").await;
     both_show(&mut browser, [&ann, &ben], &["It is me"]).await;
     let shown_as_member = "document.querySelector('.message .name').textContent === 'ann' && \
-                           !document.querySelector('.message .badge').hidden";
+                           !document.querySelector('.message .member-badge').hidden";
     browser.until(&ben, shown_as_member).await;
 
     // A reload resumes from her cursor, as herself.
@@ -124,8 +125,9 @@ async fn the_page_is_never_wider_than_its_window() {
         say(&mut browser, window, &LONG_WORD.repeat(4)).await;
         say(&mut browser, window, &format!("https://example.org/{}", "x".repeat(300))).await;
     }
-    let all_said =
-        format!("{LIVE} && {NONE_UNSENT} && document.querySelectorAll('.message .body').length === 8");
+    let all_said = format!(
+        "{LIVE} && {NONE_UNSENT} && document.querySelectorAll('.message .message-body').length === 8"
+    );
     let toggle = "document.querySelector('#people-toggle').click()";
     for (width, window) in &windows {
         browser.until(window, &all_said).await;

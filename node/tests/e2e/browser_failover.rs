@@ -14,10 +14,11 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const RESUMED: Duration = Duration::from_secs(2);
 
 /// The bodies of all messages that are shown, from top to bottom.
-const SHOWN: &str = "[...document.querySelectorAll('.message .body')].map((body) => body.textContent)";
+const SHOWN: &str =
+    "[...document.querySelectorAll('.message .message-body')].map((body) => body.textContent)";
 /// Counts how often the page has come back.
-const COUNT_RETURNS: &str = "window.returns = 0, new MutationObserver(() => { window.returns += document.body.dataset.link === 'live' }) \
-    .observe(document.body, { attributeFilter: ['data-link'] })";
+const COUNT_RETURNS: &str = "window.returns = 0, new MutationObserver(() => { window.returns += document.body.dataset.connection === 'live' }) \
+    .observe(document.body, { attributeFilter: ['data-connection'] })";
 
 #[tokio::test]
 async fn a_page_goes_on_under_its_name_within_2_s_when_its_node_is_killed() {
@@ -31,7 +32,7 @@ async fn a_page_goes_on_under_its_name_within_2_s_when_its_node_is_killed() {
     browser.until(&ann, "document.activeElement.id === 'name'").await;
     browser.write(&ann, "Ann\n").await;
     browser
-        .until(&ann, "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'")
+        .until(&ann, "document.body.dataset.connection === 'live' && document.body.dataset.view === 'chat'")
         .await;
     say(&mut browser, &ann, "Here I am").await;
     ben.until_message("Here I am").await;

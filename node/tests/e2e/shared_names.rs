@@ -253,7 +253,7 @@ async fn the_page_of_a_renamed_guest_knows_that_it_is_he() {
     browser.until(&page, "document.activeElement.id === 'name'").await;
     browser.write(&page, "Ann\n").await;
     browser
-        .until(&page, "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'")
+        .until(&page, "document.body.dataset.connection === 'live' && document.body.dataset.view === 'chat'")
         .await;
     browser.value(&page, "document.querySelector('#body').focus()").await;
     browser.write(&page, "late\n").await;
@@ -272,7 +272,7 @@ async fn the_page_of_a_renamed_guest_knows_that_it_is_he() {
     }
     // A reload returns to the same seat.
     browser.value(&page, "window.old = true, location.reload()").await;
-    browser.until(&page, "!window.old && document.body.dataset.link === 'live'").await;
+    browser.until(&page, "!window.old && document.body.dataset.connection === 'live'").await;
     browser.value(&page, "document.querySelector('#body').focus()").await;
     browser.write(&page, "later\n").await;
     let expected = json!([["Ann", false], [suffixed, true], [suffixed, true]]);

@@ -1,7 +1,7 @@
-//! Whose request it is: the peer of the connection, or behind a trusted proxy the address that it says it serves.
+//! The client of a request: the peer of the connection, or the address that a trusted proxy reports.
 //!
-//! Only `X-Forwarded-For` and `X-Forwarded-Proto` are read: every common proxy writes them, and one that does commonly
-//! passes a client's own `Forwarded` on as it came.
+//! Reads only `X-Forwarded-For` and `X-Forwarded-Proto`: every common proxy writes them, but most pass on a client's own
+//! `Forwarded` unchanged.
 
 use std::{
     fmt,
@@ -19,25 +19,31 @@ use ipnet::IpNet;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The address of the client. Every request carries it as an extension.
+/// The address of the client. An extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// What limits count: a household or a machine has a /64 of IPv6 to itself, and every address in it.
+    /// The network that limits count this client as; see [`client_network`].
     pub fn network(self) -> IpAddr {
-        match self.0 {
-            IpAddr::V4(_) => self.0,
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        }
+        client_network(self.0)
     }
 }
 
-/// An address, or a network such as `10.0.0.0/8`.
+/// Returns the network that limits count as one client: an IPv4 address, or the /64 of an IPv6 address, because a
+/// household or a machine commonly has all addresses of one.
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// An address or a network such as `10.0.0.0/8`, as configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
-/// Neither an address nor a network.
+/// The text is neither an address nor a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkError;
 
@@ -56,44 +62,45 @@ impl FromStr for Network {
     }
 }
 
-/// The proxies whose `X-Forwarded-For` counts.
+/// The proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<Network>,
-    /// Whether it was said that there seems to be one that nobody named.
+    /// Whether a warning about a proxy that is not configured was logged.
     warned: AtomicBool,
 }
 
 impl TrustedProxies {
-    /// Those in these networks.
+    /// Trusts the proxies in these networks.
     pub fn new(networks: Vec<Network>) -> Self {
         Self { networks, warned: AtomicBool::new(false) }
     }
 
-    /// The client of a request: going from the connection's peer towards the client, the first that is not trusted.
+    /// Returns the client of a request: from the connection's peer towards the client, the first address that is not
+    /// trusted.
     pub fn client(&self, request: &Request) -> ClientAddress {
         self.client_of(peer(request.extensions()), request.headers())
     }
 
-    /// Whether a request comes through a trusted proxy from a client who is none.
+    /// Returns whether a request came through a trusted proxy, from a client that is not one itself.
     pub fn is_forwarded(&self, request: &Request, client: ClientAddress) -> bool {
         self.trusts(peer(request.extensions())) && !self.trusts(client.0)
     }
 
-    /// Whether an address is a trusted proxy's.
+    /// Returns whether an address belongs to a trusted proxy.
     pub fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusts(address.to_canonical())
     }
 
-    /// Whether a trusted proxy says that its client speaks TLS.
+    /// Returns whether a trusted proxy says that its client uses TLS.
     pub fn speaks_tls(&self, extensions: &Extensions, headers: &HeaderMap) -> bool {
-        // The last word is that of the connection's peer.
+        // The connection's peer wrote the last value.
         let said = headers.get_all(FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
         let said = said.and_then(|said| said.rsplit(',').next());
         said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https")) && self.trusts(peer(extensions))
     }
 
-    /// Whether the connection's peer is a trusted proxy.
+    /// Returns whether the connection's peer is a trusted proxy.
     pub fn is_proxy(&self, extensions: &Extensions) -> bool {
         self.trusts(peer(extensions))
     }
@@ -114,7 +121,7 @@ impl TrustedProxies {
             if !self.trusts(client) {
                 break;
             }
-            // What a trusted proxy did not write right says nothing of what is before it.
+            // Nothing before a malformed value can be trusted.
             let Some(before) = std::str::from_utf8(hop).ok().and_then(|hop| parse(hop.trim())) else { break };
             client = before;
         }
@@ -126,7 +133,7 @@ impl TrustedProxies {
     }
 }
 
-/// Without a peer there is no connection of ours: all such requests are one stranger's.
+/// Returns the peer of the connection. Requests without one (in tests) all count as one client.
 fn peer(extensions: &Extensions) -> IpAddr {
     let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())
@@ -140,7 +147,7 @@ fn looks_like_a_proxy(peer: IpAddr, headers: &HeaderMap) -> bool {
     near && headers.contains_key(FORWARDED_FOR)
 }
 
-/// An address, with or without a port.
+/// Parses an address with or without a port.
 fn parse(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
     let address = bare.parse().or_else(|_| hop.parse().map(|with_port: SocketAddr| with_port.ip()));
@@ -175,14 +182,14 @@ mod tests {
     fn the_client_is_the_rightmost_that_is_not_trusted() {
         let trusted = ["10.0.0.0/8", "fd00::/8"];
         for (forwarded, found) in [
-            // What the client wrote itself stands to the left.
+            // The client itself may have written the leftmost values.
             (&["6.6.6.6, 1.2.3.4"][..], "1.2.3.4"),
             (&["6.6.6.6", "1.2.3.4, 10.0.0.2"], "1.2.3.4"),
             (&["1.2.3.4:4711,10.0.0.2"], "1.2.3.4"),
             (&["2001:db8::7"], "2001:db8::7"),
             (&["[2001:db8::7]:80, fd00::1"], "2001:db8::7"),
             (&["[2001:db8::7]"], "2001:db8::7"),
-            // All are ours: the first of them asks for itself.
+            // All are trusted proxies: the first of them is the client.
             (&["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             (&["1.2.3.4, unknown, 10.0.0.2"], "10.0.0.2"),
             (&["1.2.3.4,"], "10.0.0.1"),
@@ -212,5 +219,6 @@ mod tests {
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_ne!(network("1.2.3.4"), network("1.2.3.5"));
+        assert_eq!(network("1.2.3.4"), network("::ffff:1.2.3.4"));
     }
 }

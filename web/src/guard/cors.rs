@@ -1,5 +1,5 @@
-//! Pages of other sites that the operator names may use `/api/v1` (CORS): with a bearer token, never with the cookie of
-//! whoever looks at them. So no answer allows credentials, and a cookie from there counts for nothing (`origin`).
+//! CORS: pages of other sites that the operator allows may use `/api/v1` with a bearer token, but never with the visitor's
+//! cookie. So no response allows credentials, and a cookie from such a page is ignored (`origin`).
 
 use std::sync::Arc;
 
@@ -10,32 +10,32 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::routes::AppState;
+use super::Guard;
 
-/// What may be asked.
+/// The allowed methods.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
-/// What may be sent along.
+/// The allowed request headers.
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, if-none-match, range, x-starling-cursor");
-/// What the page may read beside the body.
+/// The response headers that pages may read.
 const RESPONSE_HEADERS: HeaderValue =
     HeaderValue::from_static("allow, etag, location, retry-after, x-request-id, x-starling-cursor");
-/// Seconds for which a browser need not ask again: two hours, the longest that all of them accept.
+/// The time for which a browser may remember a preflight, in seconds: two hours, the most that all browsers accept.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// Answers preflights, and says on every other answer that the page may read it.
-pub async fn share(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+/// Answers preflights, and allows the page to read other responses.
+pub async fn share(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     if !is_shared(request.uri().path()) {
         return next.run(request).await;
     }
-    let origin = web.guard.origins.other(request.headers()).cloned();
+    let origin = guard.origins.other(request.headers()).cloned();
     let preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match &origin {
         Some(_) if preflight => allowed(),
         _ => next.run(request).await,
     };
-    // Also where it is not shared: a cache must not give one page's answer to another.
+    // Always added: a cache must not give one site's response to another.
     response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -1,4 +1,4 @@
-//! What every answer tells browsers to be careful about, unless its handler knows better.
+//! The security headers of every response, unless its handler has set them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use crate::routes::AppState;
+use super::Guard;
 
 const fn value(text: &'static str) -> HeaderValue {
     HeaderValue::from_static(text)
@@ -17,12 +17,12 @@ const fn value(text: &'static str) -> HeaderValue {
 
 const ALWAYS: [(HeaderName, HeaderValue); 7] = [
     (header::X_CONTENT_TYPE_OPTIONS, value("nosniff")),
-    // A quick room's address is its key: no other site is to learn it.
+    // The address of a quick room is its key, which other sites must not learn.
     (header::REFERRER_POLICY, value("no-referrer")),
-    // Pages have a policy of their own; whatever else is taken for a page can do nothing.
+    // Pages set their own policy. Anything else that a browser takes for a page can do nothing.
     (header::CONTENT_SECURITY_POLICY, value("default-src 'none'; base-uri 'none'; frame-ancestors 'none'")),
     (header::X_FRAME_OPTIONS, value("DENY")),
-    // No other site loads any of it into a page of its own, or holds on to a window of ours.
+    // Other sites must not embed responses, or keep a reference to our windows.
     (HeaderName::from_static("cross-origin-resource-policy"), value("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), value("same-origin")),
     (
@@ -31,27 +31,27 @@ const ALWAYS: [(HeaderName, HeaderValue); 7] = [
     ),
 ];
 
-/// A year, which the browser counts anew at each answer. Not for names below this one: others may serve there.
+/// One year, renewed with each response. Not for subdomains: others may serve them.
 const HSTS: HeaderValue = value("max-age=31536000");
 const NO_STORE: HeaderValue = value("no-store");
 
-/// Pages that show who somebody is, or on which they type a password, and what comes of them.
-const OF_ACCOUNTS: [&str; 6] = ["/invite/", "/login", "/logout", "/register", "/reset/", "/setup/"];
+/// Paths of pages that show or change an account, which must not be cached.
+const ACCOUNT_PAGES: [&str; 6] = ["/invite/", "/login", "/logout", "/register", "/reset/", "/setup/"];
 
-/// Adds them.
-pub async fn secure(State(web): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+/// Adds the headers.
+pub async fn secure(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let (is_api, is_of_account) =
-        (path.starts_with("/api/v1/"), OF_ACCOUNTS.iter().any(|start| path.starts_with(start)));
+    let (is_api, is_account_page) =
+        (path.starts_with("/api/v1/"), ACCOUNT_PAGES.iter().any(|start| path.starts_with(start)));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }
-    if web.guard.https {
+    if guard.https {
         headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
-    if is_of_account {
+    if is_account_page {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
     } else if is_api {
         headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);

@@ -1,21 +1,19 @@
-//! Under which names this server is asked. A foreign page can give its own name this server's address (DNS rebinding) and
-//! then ask as if it were a page of ours; the name in `Host` gives it away.
+//! Checks the host name of requests. A foreign site can point its own name to this server's address (DNS rebinding), so that
+//! its pages count as ours; but the name in `Host` is still theirs.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 use starling_protocol::ErrorCode;
 
+use super::is_health;
 use crate::service::Refusal;
 
-/// Addresses that balancers and monitors ask under whatever name.
-const UNDER_ANY_NAME: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
-
-/// A host's name without a port, in small letters.
+/// A host name without a port, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
-/// Not the name of a host.
+/// The text is not a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostNameError;
 
@@ -35,20 +33,20 @@ impl FromStr for HostName {
 }
 
 impl HostName {
-    /// A name may end with a dot, which says that it is whole.
+    /// Lower-cases a name, and removes the dot at the end of a fully qualified one.
     fn folded(text: &str) -> Self {
         Self(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase())
     }
 }
 
-/// The names under which this server is asked; any, where it has no public address.
+/// The host names of this server. Without a public URL it accepts any.
 #[derive(Debug, Default)]
 pub struct Hosts {
     known: Option<Vec<HostName>>,
 }
 
 impl Hosts {
-    /// The name in the public address, if there is one, and these.
+    /// Accepts the host of the public URL, if there is one, and `allowed`.
     pub fn new(public_url: Option<&str>, allowed: Vec<HostName>) -> Self {
         let known = public_url.map(|url| {
             let url: Option<Uri> = url.parse().ok();
@@ -58,22 +56,22 @@ impl Hosts {
         Self { known }
     }
 
-    /// Refuses what was asked under another name. An address and `localhost` are nobody's name; programs may leave the
-    /// name out.
+    /// Refuses requests with another host name. IP addresses and `localhost` pass, as nobody can rebind them; so do
+    /// requests without a name, which only programs send. Health checks pass under any name.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(known) = self.known.as_ref().filter(|_| !UNDER_ANY_NAME.contains(&uri.path())) else {
+        let Some(known) = self.known.as_ref().filter(|_| !is_health(uri.path())) else {
             return Ok(());
         };
         let is_known = |host: &str| {
             let host = HostName::folded(host);
             host.0 == "localhost" || is_address(&host.0) || known.contains(&host)
         };
-        let named = headers
+        let host_headers = headers
             .get_all(header::HOST)
             .iter()
             .map(|value| value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()).ok_or(()));
-        let asked = uri.authority().cloned().map(Ok).into_iter().chain(named);
-        if asked.into_iter().all(|host| host.is_ok_and(|host| is_known(host.host()))) {
+        let hosts = uri.authority().cloned().map(Ok).into_iter().chain(host_headers);
+        if hosts.into_iter().all(|host| host.is_ok_and(|host| is_known(host.host()))) {
             return Ok(());
         }
         let detail =
@@ -93,10 +91,11 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::guard::HEALTH;
 
-    /// Promise: under a name that is not its own a server with a public address answers nothing but health.
+    /// Promise: under a foreign name, a server with a public URL answers only health checks.
     #[test]
-    fn a_server_is_asked_by_its_own_names() {
+    fn foreign_host_names_are_refused() {
         let own = Hosts::new(Some("https://Chat.Example:8443"), vec!["Node-1.internal".parse().unwrap()]);
         let asked = |hosts: &Hosts, path: &'static str, host: &'static str| {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
@@ -131,7 +130,7 @@ mod tests {
         ] {
             assert!(!asked(&own, "/", host), "{host}");
             assert!(asked(&Hosts::default(), "/", host), "without a public address: {host}");
-            for path in UNDER_ANY_NAME {
+            for path in HEALTH {
                 assert!(asked(&own, path, host), "{path} at {host}");
             }
             assert!(!asked(&own, "/livez/x", host));

@@ -1,15 +1,15 @@
-//! How often anybody may do anything: the one table of all rates, with their defaults. Each is a setting of the section
-//! `[limits]`, counted by every node for itself. Sizes are in `protocol`'s `limits`.
+//! The table of all rate limits with their defaults. Each is a setting in the section `[limits]`; every node counts for
+//! itself. Limits on sizes are in `protocol`'s `limits`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 
-/// What is counted.
+/// A rate limit. Its docs name the key that it counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quota {
-    /// By the client's network. Not what of `/api/v1` somebody with an account asks: that counts under his account.
+    /// By the client's network. Not calls of `/api/v1` by users who are logged in: they count by account.
     CallsPerAddress,
     /// By user id.
     CallsPerAccount,
@@ -19,16 +19,17 @@ pub enum Quota {
     RegistrationsPerAddress,
     /// By the client's network.
     LoginsPerAddress,
-    /// By the client's network and user name, folded and without what follows a `~`; a right password forgives what was
-    /// wrong before it ([`super::Rates::forgive`]). By user id where a session is asked for the password again.
+    /// By the client's network and username (case-folded, without a `~` suffix). A right password resets the count
+    /// ([`super::Rates::forgive`]). By user id where a session must confirm the password.
     LoginsPerAccount,
-    /// By user name, likewise, from wherever. Those pass who logged in from there before: strangers do not lock them out.
+    /// By username, from all networks. People who have logged in from their network before are exempt, so that strangers
+    /// can't lock them out.
     LoginsPerAccountEverywhere,
-    /// By guest id, or by the id of an account's session.
+    /// By guest id, or by session id.
     MessagesPerSession,
     /// By user id, over all sessions and calls.
     MessagesPerAccount,
-    /// As messages per session; a socket that goes beyond this as well is closed with 4003.
+    /// Messages beyond `MessagesPerSession`, by the same key. A socket that exceeds this too is closed with 4003.
     FloodingPerSession,
     /// By user id.
     SearchesPerAccount,
@@ -36,43 +37,43 @@ pub enum Quota {
     ContactRequestsPerAccount,
     /// By user id.
     BlocksPerAccount,
-    /// By the id of an account's session.
+    /// By session id.
     SignalsPerSession,
-    /// By the client's network: what of `/api/v1` people with an account ask, all accounts together.
+    /// By the client's network: calls of `/api/v1` by all users there who are logged in.
     AccountCallsPerAddress,
-    /// By the network of the connection's peer; trusted proxies are not counted.
+    /// By the network of the connection's peer; trusted proxies are exempt.
     NewConnectionsPerAddress,
     /// By the client's network: requests that become a WebSocket.
     SocketsPerAddress,
-    /// By WebSocket: frames of any kind, pings and pongs too ([`super::Rates::bucket`]).
+    /// By WebSocket ([`super::Rates::bucket`]): all frames, including pings and pongs.
     FramesPerSession,
-    /// By the client's network: frames of any kind over all its WebSockets.
+    /// By the client's network: all frames over all its WebSockets.
     FramesPerAddress,
-    /// By the client's network: whatever is written into rooms over sockets and calls, also what cannot be read.
+    /// By the client's network: writes into rooms over sockets and calls, including unreadable ones.
     MessagesPerAddress,
-    /// As messages per address: the bytes of the frames, or of the bodies that calls bring.
+    /// As `MessagesPerAddress`, but the bytes of the frames or request bodies.
     BytesPerAddress,
-    /// By user id: bytes as per address.
+    /// By user id: bytes as in `BytesPerAddress`.
     BytesPerAccount,
-    /// By room. Above what one address may write: whoever fills theirs does not silence a room.
+    /// By room. Higher than the limit of one address, so that one address can't silence a room.
     MessagesPerRoom,
-    /// By room: bytes as per address.
+    /// By room: bytes as in `BytesPerAddress`.
     BytesPerRoom,
 }
 
-/// How many quotas there are.
+/// The number of quotas.
 pub const QUOTAS: usize = 24;
 
 /// One line of the table.
 #[derive(Debug)]
 pub struct Limit {
-    /// What is counted.
+    /// The rate limit.
     pub quota: Quota,
-    /// The setting in `[limits]`.
+    /// The name of the setting in `[limits]`.
     pub name: &'static str,
-    /// How often, unless told otherwise.
+    /// The default rate.
     pub default: &'static str,
-    /// What it is, for the person who configures it or meets it.
+    /// What is counted, as error messages say it.
     pub what: &'static str,
 }
 
@@ -80,41 +81,41 @@ const fn limit(quota: Quota, name: &'static str, default: &'static str, what: &'
     Limit { quota, name, default, what }
 }
 
-/// All limits, in the order of [`Quota`]. `COUNT/WINDOW`: so many at once, and as many again over each window.
+/// All limits, in the order of [`Quota`]. `COUNT/WINDOW` allows COUNT at once, and COUNT more over each window.
 #[rustfmt::skip]
 pub const LIMITS: [Limit; QUOTAS] = [
-    // Generous: a school behind one address, and a node's clients that all come here when it dies.
+    // Generous: for a school behind one address, and for all clients of a node that dies.
     limit(Quota::CallsPerAddress, "calls_per_address", "12000/m", "requests from one address"),
     limit(Quota::CallsPerAccount, "calls_per_account", "6000/m", "requests of one account"),
-    // What is made stays: many at once (a course), few in the long run.
+    // Rooms and accounts stay: many at once (a course), but few in the long run.
     limit(Quota::RoomsPerAddress, "rooms_per_address", "300/h", "rooms made without an account from one address"),
     limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
-    // Each costs a hash of a password, right or wrong; that queue is bounded as well.
+    // Each hashes a password, right or wrong. The queue for hashing is bounded as well.
     limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
-    // Guessing: some 3,000 passwords a day from one address, ten times that from all. Sessions that are open go on.
+    // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions go on.
     limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account from one address"),
     limit(Quota::LoginsPerAccountEverywhere, "logins_per_account_everywhere", "200/10m", "failed logins to one account"),
-    // No human comes near it; a program that posts 100 a second does not meet it either.
+    // Far above any human; a program that posts 100 messages a second stays below it too.
     limit(Quota::MessagesPerSession, "messages_per_session", "500/5s", "messages of one session"),
     limit(Quota::MessagesPerAccount, "messages_per_account", "1000/5s", "messages of one account"),
     limit(Quota::FloodingPerSession, "flooding_per_session", "100/10s", "refused messages of one session"),
-    // While one types.
+    // For searching while you type.
     limit(Quota::SearchesPerAccount, "searches_per_account", "120/m", "searches of one account"),
     limit(Quota::ContactRequestsPerAccount, "contact_requests_per_account", "60/h", "contact requests of one account"),
-    // Each may be of somebody with whom one had nothing to do, and is kept.
+    // You can block any stranger, and each block is stored.
     limit(Quota::BlocksPerAccount, "blocks_per_account", "300/h", "blocks by one account"),
-    // What is told while one types and reads; each is a frame to everybody in the room.
+    // Typing and reading; each sends a frame to everybody in the room.
     limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "signs of typing, reading and life of one session"),
-    // Accounts are cheap to make: without it an address would have as much as all its accounts together.
+    // Accounts are cheap: without this limit one address could use the limits of many accounts.
     limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests of accounts from one address"),
-    // A node's clients may all come at once, when another node dies: many at once, few in the long run.
+    // All clients of a node may come at once when it dies: many at once, few in the long run.
     limit(Quota::NewConnectionsPerAddress, "new_connections_per_address", "12000/m", "connections from one address"),
     limit(Quota::SocketsPerAddress, "sockets_per_address", "12000/m", "WebSockets opened from one address"),
-    // Above what may be said in messages and signs. What goes beyond it is closed with 4003.
+    // Above the limits on messages and signals. A socket that exceeds it is closed with 4003.
     limit(Quota::FramesPerSession, "frames_per_session", "1500/5s", "frames of one session"),
     limit(Quota::FramesPerAddress, "frames_per_address", "20000/4s", "frames from one address"),
-    // An office, or a load test: 1,000 sockets that say 1,000 things a second. Every message costs 1.5 kB on disk beside
-    // its bytes, so an address writes some 3 MB/s at most.
+    // For an office, or a load test: 1,000 messages a second over 1,000 sockets. A message costs 1.5 kB on disk besides
+    // its text, so one address writes some 3 MB/s at most.
     limit(Quota::MessagesPerAddress, "messages_per_address", "3000/2s", "messages from one address"),
     limit(Quota::BytesPerAddress, "bytes_per_address", "4000000/4s", "bytes of messages from one address"),
     limit(Quota::BytesPerAccount, "bytes_per_account", "2000000/4s", "bytes of messages of one account"),
@@ -123,32 +124,32 @@ pub const LIMITS: [Limit; QUOTAS] = [
 ];
 
 impl Quota {
-    /// Its line in the table.
+    /// Returns the line of the table.
     pub fn limit(self) -> &'static Limit {
         &LIMITS[self as usize]
     }
 }
 
-/// So many at once, and as many again over each window, evenly.
+/// A rate: `count` at once, and `count` more over each window, evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
-    /// How many; 0 is no limit.
+    /// The count; 0 means no limit.
     pub count: u32,
-    /// Over how long; at least a second.
+    /// The window, at least a second.
     pub window: Duration,
 }
 
 impl Rate {
     /// No limit.
     pub const OFF: Self = Self { count: 0, window: Duration::from_secs(1) };
-    /// Above this nobody means a limit, and the time between two would round too far: it is counted in nanoseconds.
+    /// The most that makes sense: above it the time between two, in whole nanoseconds, would be too inexact.
     const COUNT_MAX: u32 = 100_000_000;
-    /// A day: more than that is not a rate but a quota, which a restart must not forget.
+    /// One day: a longer window would have to survive a restart.
     const WINDOW_MAX_S: u64 = 86_400;
 }
 
-/// A rate that cannot be read.
+/// The text is not a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateError;
 

@@ -1,6 +1,6 @@
-//! What stands between strangers and the handlers: from which address a request really comes (`client`), from whose
-//! page (`origin`, and `cors` for pages of other sites), under which name (`hosts`), and how often (`rate`, by the table
-//! in `limits`). And what every answer tells browsers (`headers`).
+//! Checks on requests before the handlers: the client's address (`client`), the page that sent it (`origin`, and `cors` for
+//! pages of other sites), the host name (`hosts`), and rate limits (`rate`, with the table in `limits`). Also adds the
+//! security headers of every response (`headers`).
 
 pub mod client;
 pub mod cors;
@@ -23,7 +23,7 @@ use axum::{
 use starling_protocol::ErrorCode;
 
 pub use self::{
-    client::{ClientAddress, Network, TrustedProxies},
+    client::{ClientAddress, Network, TrustedProxies, client_network},
     hosts::{HostName, Hosts},
     limits::{Quota, Rate},
     origin::{Origin, Origins},
@@ -31,49 +31,49 @@ pub use self::{
     share::{Share, Shares},
     written::Written,
 };
-use crate::{problem::Problem, routes::AppState, server::HealthOnly, service::Refusal};
+use crate::{problem::Problem, server::HealthOnly, service::Refusal};
 
-/// What health checks and Prometheus ask: answered even where nothing else is.
+/// Health checks and metrics, which are served even when nothing else is.
 const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
-/// Seconds after which somebody is to try again who holds too many connections, or who met a node that does.
+/// The `Retry-After` of a client with too many connections, or of a node with too many, in seconds.
 const CROWDED_RETRY_S: u32 = 5;
 
-/// What pages load begins with this.
+/// The beginning of the paths of assets.
 const ASSETS: &str = "/assets/";
 
-/// All of it, as the node was configured.
+/// The configuration and state of all checks.
 #[derive(Debug, Default)]
 pub struct Guard {
-    /// Whose forwarded headers count.
+    /// The proxies whose forwarded headers are trusted.
     pub proxies: TrustedProxies,
-    /// From whose pages users come.
+    /// The sites whose pages may use this server.
     pub origins: Origins,
-    /// Under which names they ask.
+    /// The host names of this server.
     pub hosts: Hosts,
-    /// Whether they come by TLS: the public address says so.
+    /// Whether the public URL is `https`.
     pub https: bool,
-    /// How often each may do what.
+    /// The rate limits.
     pub rates: Rates,
-    /// How many connections each network holds.
+    /// The connections of each network.
     pub shares: Shares,
 }
 
-/// Whether requests to a path count against their address: not what balancers, operators and pages load as often as they
-/// like; it asks nothing of the store.
+/// Returns whether requests to a path count against the rate limits. Health checks, metrics and assets don't: they are
+/// frequent, and need nothing from the store.
 pub fn is_counted(path: &str) -> bool {
     !is_health(path) && !path.starts_with(ASSETS)
 }
 
-/// Whether a path is answered even over connections beyond the limits. The router takes it exactly: with a slash at its
-/// end it is another, which is not found.
+/// Returns whether a path is served even over connections beyond the limits. Must match the router exactly: with a slash
+/// at its end it is another path, which does not exist.
 pub fn is_health(path: &str) -> bool {
     HEALTH.contains(&path)
 }
 
-/// Refuses what was asked under a foreign name, and requests of an address that makes far too many, or that has too many
+/// Refuses requests with a foreign host name, and requests of a client network that makes too many or has too many
 /// connections.
 pub async fn admit(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
     Extension(client): Extension<ClientAddress>,
     mut request: Request,
     next: Next,
@@ -82,21 +82,21 @@ pub async fn admit(
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
         return crowded("this node has no connection to spare for your network now; try again later");
     }
-    if let Err(refusal) = web.guard.hosts.check(request.uri(), request.headers()) {
+    if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return Problem::from(refusal).into_response();
     }
-    // Connections of a proxy are not counted: what its clients do over them is.
-    let share = if is_health || !web.guard.proxies.is_forwarded(&request, client) {
+    // Connections of a proxy are not counted; the requests of its clients are.
+    let share = if is_health || !guard.proxies.is_forwarded(&request, client) {
         None
     } else {
-        let Some(share) = web.guard.shares.take(client.network()) else {
+        let Some(share) = guard.shares.take(client.network()) else {
             return crowded("your network has too many requests and sockets open here; try again later");
         };
         request.extensions_mut().insert(share.clone());
         Some(share)
     };
     if is_counted(request.uri().path())
-        && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
+        && let Err(refusal) = guard.rates.check(Quota::CallsPerAddress, &client.network())
     {
         return Problem::from(refusal).into_response();
     }
@@ -113,8 +113,8 @@ fn crowded(detail: &'static str) -> Response {
 mod tests {
     use super::*;
 
-    /// Only what is served without asking the store is free: other paths that begin like it count, also those that are
-    /// not found.
+    /// Promise: only paths that need nothing from the store are not counted. Paths that begin alike are, even those that
+    /// don't exist.
     #[test]
     fn paths_that_only_begin_like_health_count() {
         for path in ["/healthz", "/livez", "/metrics", "/readyz", "/assets/1/page.css"] {

@@ -1,5 +1,5 @@
-//! From whose pages browsers may act for their users: this server's, and those that the operator names. Without it any
-//! page could open sockets, and use a visitor's cookies.
+//! Checks the origin of requests: browsers may act for their users only from pages of this server, and of sites that the
+//! operator allows. Otherwise any page could open sockets and use a visitor's cookies.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,7 @@ use crate::service::Refusal;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where a page was loaded from: scheme, host and port, as browsers compare them.
+/// The origin of a page: scheme, host and port, as browsers compare them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: Scheme,
@@ -21,7 +21,7 @@ pub struct Origin {
     port: Option<u16>,
 }
 
-/// Not `scheme://host` or `scheme://host:port`.
+/// The text is not `scheme://host` or `scheme://host:port`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginError;
 
@@ -35,7 +35,7 @@ impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        // Browsers write none of these in an origin.
+        // An origin contains none of these.
         if text.rsplit("//").next().is_none_or(|rest| rest.contains(['/', '?', '#', '@', '*'])) {
             return Err(OriginError);
         }
@@ -44,7 +44,7 @@ impl FromStr for Origin {
 }
 
 impl Origin {
-    /// The origin of a page at this address.
+    /// Returns the origin of a page at this URL.
     pub fn of_url(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         let scheme = uri.scheme()?.clone();
@@ -52,15 +52,14 @@ impl Origin {
         Some(Self { scheme, host, port })
     }
 
-    /// Whether it is a page of the server that was asked under this `Host`. The scheme is not known: a proxy may
-    /// speak TLS for us.
+    /// Returns whether this is the origin of the server with this `Host`. The scheme is unknown: a proxy may handle TLS.
     fn is_at(&self, host: &str) -> bool {
         let host: Option<Authority> = host.parse().ok();
         host.is_some_and(|host| host_and_port(&host, &self.scheme) == (self.host.clone(), self.port))
     }
 }
 
-/// In lower case, and without the port that the scheme means anyway.
+/// Returns the host in lower case, and the port unless it is the default of the scheme.
 fn host_and_port(authority: &Authority, scheme: &Scheme) -> (String, Option<u16>) {
     let usual = match scheme.as_str() {
         "http" => Some(80),
@@ -70,46 +69,47 @@ fn host_and_port(authority: &Authority, scheme: &Scheme) -> (String, Option<u16>
     (authority.host().to_ascii_lowercase(), authority.port_u16().filter(|port| Some(*port) != usual))
 }
 
-/// The origins from which users come.
+/// The origins that may use this server.
 #[derive(Debug, Default)]
 pub struct Origins {
-    /// The public address's.
+    /// The origin of the public URL.
     own: Option<Origin>,
-    /// Of other sites that the operator names.
+    /// The origins of other sites that the operator allows.
     others: Vec<Origin>,
 }
 
 impl Origins {
-    /// The server's own pages, also under its public address, and these.
+    /// Allows this server's own pages, also under its public URL, and pages of `others`.
     pub fn new(public_url: Option<&str>, others: Vec<Origin>) -> Self {
         Self { own: public_url.and_then(Origin::of_url), others }
     }
 
-    /// The origin of another site's page that the operator lets use this server: with a token, never with a cookie.
+    /// Returns the origin if the request comes from a page of another site that the operator allows. Such pages may use
+    /// tokens, but never cookies.
     pub fn other<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
-        let said = headers.get(header::ORIGIN)?;
-        let origin: Origin = said.to_str().ok()?.parse().ok()?;
-        // The server's own site may be named too: its pages are no other's.
+        let value = headers.get(header::ORIGIN)?;
+        let origin: Origin = value.to_str().ok()?.parse().ok()?;
+        // The operator may have listed this server's own site too, whose pages may use cookies.
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let own = match text(FETCH_SITE) {
             Some(site) => site == "same-origin",
             None => text(header::HOST).is_some_and(|host| origin.is_at(host)),
         };
         let other = !own && self.own.as_ref() != Some(&origin) && self.others.contains(&origin);
-        other.then_some(said)
+        other.then_some(value)
     }
 
-    /// Refuses what a foreign page makes a browser do, unless the operator names its site. To be asked before a WebSocket
-    /// is opened. Programs that are no browsers send neither header and pass.
+    /// Refuses requests from pages of other sites, unless the operator allows the site. Must be called before a WebSocket is
+    /// opened. Programs other than browsers send neither header and pass.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if self.other(headers).is_some() { Ok(()) } else { self.check_own(headers) }
     }
 
-    /// Refuses what any foreign page makes a browser do. To be asked before whatever a cookie allows is changed, and before
-    /// one is given.
+    /// Refuses requests from pages of all other sites. Must be called before anything is changed by right of a cookie, and
+    /// before a cookie is set.
     pub fn check_own(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        // Only browsers write this, and pages cannot. `none`: the user typed the address.
+        // Only browsers send this header; pages can't set it. `none` means that the user typed the address.
         let site = text(FETCH_SITE);
         if matches!(site, Some("same-origin" | "none")) {
             return Ok(());
@@ -117,7 +117,7 @@ impl Origins {
         let allowed = match text(header::ORIGIN) {
             None => site.is_none(),
             Some(origin) => origin.parse().is_ok_and(|origin: Origin| {
-                // A browser that knows better has said so above.
+                // If the browser sent `Sec-Fetch-Site`, that has decided already.
                 let own = site.is_none() && text(header::HOST).is_some_and(|host| origin.is_at(host));
                 own || self.own.as_ref() == Some(&origin)
             }),
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn own_and_named_origins_pass_and_foreign_ones_do_not() {
+    fn own_and_allowed_origins_pass_and_foreign_ones_do_not() {
         for (host, origin, pass) in [
             ("10.0.0.1:8080", "http://10.0.0.1:8080", true),
             ("10.0.0.1", "http://10.0.0.1:80", true),
             ("Node.Example:443", "https://node.example", true),
             ("[::1]:8080", "http://[::1]:8080", true),
-            // Under its public address, whatever a proxy makes of `Host`.
+            // The public URL counts even if a proxy changes `Host`.
             ("10.0.0.1:8080", "https://chat.example", true),
             ("10.0.0.1:8080", "https://app.example", true),
             ("10.0.0.1:8080", "http://localhost:3000", true),
@@ -171,9 +171,9 @@ mod tests {
         }
     }
 
-    /// Promise: a page of another site acts by no cookie, also where the operator lets it use the server.
+    /// Promise: a page of another site can never use a cookie, even if the operator allows the site.
     #[test]
-    fn pages_of_named_sites_are_no_pages_of_our_own() {
+    fn allowed_sites_may_not_use_cookies() {
         let others = vec!["https://app.example".parse().unwrap(), "https://chat.example".parse().unwrap()];
         let origins = Origins::new(Some("https://chat.example"), others);
         for (origin, is_other, is_own) in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_says_of_the_site_counts() {
+    fn sec_fetch_site_is_believed() {
         let own = [(header::HOST, "a.example"), (header::ORIGIN, "http://a.example")];
         let app = [(header::HOST, "a.example"), (header::ORIGIN, "https://app.example")];
         let with =

@@ -1,4 +1,4 @@
-//! Counts who does what how often, by the generic cell rate algorithm (`governor`), in bounded memory.
+//! Rate limits by the generic cell rate algorithm (`governor`), in bounded memory.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,23 +22,23 @@ use tokio::time::Instant;
 use super::limits::{LIMITS, QUOTAS, Quota, Rate};
 use crate::service::Refusal;
 
-/// Keys counted on their own in each quota, at most: 1.1 MB of memory.
+/// The most keys with a count of their own in each quota: 1.1 MB of memory.
 const KEYS_MAX: usize = 50_000;
-/// Where so many have a key of their own, further ones are counted together with all that fall into the same of these.
-/// Nobody who has one loses it, a stranger meets another stranger's limit now and then, and none goes uncounted.
+/// Beyond [`KEYS_MAX`], further keys are hashed into this many shared counts. Existing keys keep their own, and new ones
+/// sometimes share the limit of another, but everything is counted.
 const SHARED_KEYS: u64 = 1_024;
-/// How often keys that are as good as new are let go.
+/// The time between removals of keys whose count is zero again.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// Refusals by the name of their limit.
+/// Counts refusals by the name of the limit.
 pub type RefusedByLimit = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// How often each may do what.
+/// All rate limits with their counts.
 #[derive(Debug)]
 pub struct Rates {
-    /// By quota; `None` where there is no limit.
+    /// By quota; `None` if there is no limit.
     limiters: [Option<Limiter>; QUOTAS],
-    /// Keys are kept as hashes that nobody can foresee.
+    /// Keys are stored as hashes that clients can't predict.
     hasher: RandomState,
     refused: RefusedByLimit,
 }
@@ -50,30 +50,30 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// Counts by the table, except where told otherwise; what is refused is added to `refused`.
-    pub fn new(told: &BTreeMap<Quota, Rate>, refused: RefusedByLimit) -> Self {
+    /// Uses the defaults of the table, except for `configured` rates. Counts refusals in `refused`.
+    pub fn new(configured: &BTreeMap<Quota, Rate>, refused: RefusedByLimit) -> Self {
         let limiters = LIMITS.each_ref().map(|limit| {
             let default = || limit.default.parse().expect("a test reads them all");
-            Limiter::new(told.get(&limit.quota).copied().unwrap_or_else(default))
+            Limiter::new(configured.get(&limit.quota).copied().unwrap_or_else(default))
         });
         Self { limiters, hasher: RandomState::new(), refused }
     }
 
-    /// Counts one more under this key, or refuses it with the seconds until the next will pass. What each quota has as
-    /// its key, its docstring says; addresses come as [`super::ClientAddress::network`].
+    /// Counts one more under this key, or refuses it with the seconds until the next one will pass. The docs of each quota
+    /// name its key; addresses are given as [`super::client_network`].
     pub fn check(&self, quota: Quota, key: &(impl Hash + ?Sized)) -> Result<(), Refusal> {
         self.check_many(quota, key, 1)
     }
 
-    /// As [`Rates::check`], of so many at once, such as bytes; they pass together or not at all. What alone is more than
-    /// may come at once passes where nothing else has been counted lately.
+    /// As [`Rates::check`], for `count` at once, such as bytes: they pass together or not at all. A count above the burst
+    /// passes only if nothing else was counted lately.
     pub fn check_many(&self, quota: Quota, key: &(impl Hash + ?Sized), count: u32) -> Result<(), Refusal> {
         let Some(limiter) = &self.limiters[quota as usize] else { return Ok(()) };
         let Some(count) = NonZeroU32::new(count) else { return Ok(()) };
         limiter.check(self.hasher.hash_one(key), count).map_err(|wait| self.refuse(quota, wait))
     }
 
-    /// A count of its own for one of something, without a key. Counts nothing where there is no limit.
+    /// Returns a separate count without a key, such as for one socket.
     pub fn bucket(&self, quota: Quota) -> Bucket {
         let limiter = self.limiters[quota as usize].as_ref();
         Bucket {
@@ -96,14 +96,14 @@ impl Rates {
         Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds)
     }
 
-    /// Takes one back that was counted under a key of its own: what it stood for did not happen.
+    /// Undoes one [`Rates::check`] of a key with its own count, when the action did not happen.
     pub fn take_back(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
             limiter.take_back(self.hasher.hash_one(key));
         }
     }
 
-    /// Forgets what was counted under a key of its own.
+    /// Resets the count of a key with its own count.
     pub fn forgive(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
             limiter.keys.table().arrivals.remove(&self.hasher.hash_one(key));
@@ -116,21 +116,21 @@ struct Limiter {
     governor: RateLimiter<u64, Keys, SinceStart, NoOpMiddleware<Duration>>,
     clock: SinceStart,
     keys: Keys,
-    /// What one takes of the window.
+    /// The part of the window that one takes.
     one: Duration,
-    /// How many may come at once.
+    /// The most that pass at once.
     burst: NonZeroU32,
-    /// What as many as may come at once take.
+    /// The part of the window that a whole burst takes.
     all: Duration,
 }
 
-/// A count of its own, in the same algorithm: cheap, because nothing is locked.
+/// A separate count by the same algorithm, which needs no lock.
 #[derive(Debug)]
 pub struct Bucket {
     quota: Quota,
-    /// What one takes of the window, and the window.
+    /// The part of the window that one takes, and the window.
     one_and_all: Option<(Duration, Duration)>,
-    /// When it is as good as new.
+    /// The time at which the count is zero again.
     empty_at: Instant,
 }
 
@@ -163,7 +163,7 @@ impl Limiter {
         self.keys.table().sweep(now);
         match self.governor.check_key_n(&key, count.min(self.burst)) {
             Ok(counted) => counted.map_err(|refused| refused.wait_time_from(now)),
-            // It is never more than may come at once.
+            // Cannot happen: the count is at most the burst.
             Err(_) => Err(self.all),
         }
     }
@@ -173,14 +173,14 @@ impl Limiter {
         let arrivals = &mut self.keys.table().arrivals;
         let Some(arrival) = arrivals.get_mut(&key) else { return };
         *arrival = arrival.saturating_sub(self.one.into());
-        // As good as new: a flood of names leaves none behind.
+        // A count of zero needs no entry, so a flood of names leaves none behind.
         if *arrival <= now {
             arrivals.remove(&key);
         }
     }
 }
 
-/// Time since a limiter was made. tokio's, which simulations and tests move.
+/// The time since a limiter was created, by the clock of tokio, which tests can move.
 #[derive(Clone, Debug)]
 struct SinceStart(Instant);
 
@@ -198,7 +198,7 @@ struct Keys(Arc<Mutex<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// When the next of this key would arrive if it came evenly; the past is as good as never.
+    /// The theoretical arrival time of each key's next; one in the past means a count of zero.
     arrivals: HashMap<u64, Nanos>,
     swept: Duration,
 }
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_the_time_that_is_told_exactly_one_more_passes() {
+    async fn after_the_announced_wait_exactly_one_more_passes() {
         let rates = rates(Quota::RoomsPerAddress, "6/m");
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 7), 6);
         let wait = rates.check(Quota::RoomsPerAddress, "Ann").unwrap_err().retry_after.unwrap();
@@ -282,12 +282,12 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 2), 1);
         advance(Duration::from_hours(1)).await;
-        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 100), 6, "no more than the burst gathers");
+        assert_eq!(passed(&rates, Quota::RoomsPerAddress, "Ann", 100), 6, "never more than the burst");
     }
 
-    /// Bytes pass together or not at all; and a message larger than all that may come at once still passes alone.
+    /// Promise: bytes pass together or not at all, and a message above the burst still passes alone.
     #[tokio::test(start_paused = true)]
-    async fn many_count_as_many_and_what_is_refused_counts_nothing() {
+    async fn several_pass_together_and_refused_ones_are_not_counted() {
         let quota = Quota::BytesPerAddress;
         let rates = rates(quota, "1000/10s");
         assert!(rates.check_many(quota, "Ann", 600).is_ok());
@@ -301,7 +301,7 @@ mod tests {
         assert!(rates.check_many(quota, "Bob", 5_000).is_ok());
     }
 
-    /// A session's own count follows the same rule as those by key.
+    /// Promise: a bucket follows the same rule as a key.
     #[tokio::test(start_paused = true)]
     async fn a_bucket_counts_as_a_key_does() {
         let quota = Quota::FramesPerSession;
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_limit_counts_nothing_and_forgiven_is_as_new() {
+    async fn without_a_limit_nothing_is_counted_and_forgiving_resets() {
         let off = rates(Quota::LoginsPerAccount, "0");
         assert_eq!(passed(&off, Quota::LoginsPerAccount, "ann", 100_000), 100_000);
         let rates = rates(Quota::LoginsPerAccount, "5/m");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_taken_back_was_not_counted() {
+    async fn taking_back_undoes_a_count() {
         let quota = Quota::LoginsPerAccount;
         let rates = rates(quota, "3/m");
         rates.take_back(quota, "ann");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn keys_are_bounded_counted_even_so_and_let_go() {
+    async fn keys_are_bounded_but_all_are_counted() {
         let quota = Quota::RoomsPerAddress;
         let rates = rates(quota, "2/m");
         let len = || rates.limiters[quota as usize].as_ref().unwrap().keys.table().arrivals.len();
@@ -355,10 +355,10 @@ mod tests {
         assert_eq!(passed(&rates, quota, "early", 1), 1);
         let strangers = (0..4 * KEYS_MAX).filter(|stranger| rates.check(quota, stranger).is_ok()).count();
         assert!((KEYS_MAX..=most).contains(&len()), "{}", len());
-        // All that are counted on their own, and what the shared ones have among them.
+        // One of each key with its own count, and the burst of each shared count.
         assert_eq!(strangers, KEYS_MAX - 1 + 2 * usize::try_from(SHARED_KEYS).unwrap());
-        assert_eq!(passed(&rates, quota, "early", 2), 1, "who was there before is not disturbed");
-        assert_eq!(passed(&rates, quota, "late", 1), 0, "who comes later shares what is used up");
+        assert_eq!(passed(&rates, quota, "early", 2), 1, "an early key keeps its own count");
+        assert_eq!(passed(&rates, quota, "late", 1), 0, "a late key shares a count that is used up");
         advance(Duration::from_secs(61)).await;
         assert_eq!(passed(&rates, quota, "late", 3), 2);
         assert_eq!(len(), 1);

@@ -1,4 +1,4 @@
-//! How many connections each client network holds at a time, so that none takes all of them.
+//! Limits the connections of each client network, so that none can take all of them.
 
 use std::{
     collections::HashMap,
@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What every network holds. There are never more networks here than connections.
+/// The connections of each network. Bounded by the number of connections.
 #[derive(Clone, Debug)]
 pub struct Shares {
     most: u32,
     held: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
-/// One connection of a network, until it is dropped. Copies are the same connection.
+/// One counted connection of a network, until it and all its clones are dropped.
 #[derive(Clone, Debug)]
 pub struct Share {
     _held: Arc<Held>,
@@ -26,19 +26,19 @@ struct Held {
 }
 
 impl Default for Shares {
-    /// Without a limit.
+    /// No limit.
     fn default() -> Self {
         Self::new(u32::MAX)
     }
 }
 
 impl Shares {
-    /// Each network may hold so many.
+    /// Allows `most` connections for each network.
     pub fn new(most: u32) -> Self {
         Self { most, held: Arc::default() }
     }
 
-    /// One more for this network, unless it holds as many as it may.
+    /// Counts one more connection of a network, unless it has too many.
     pub fn take(&self, network: IpAddr) -> Option<Share> {
         let mut held = self.held();
         let count = held.get(&network).copied().unwrap_or(0);
@@ -71,7 +71,7 @@ impl Drop for Held {
 mod tests {
     use super::*;
 
-    /// A network that holds its share gets no more, others do, and what is given back is free again.
+    /// Promise: a network at its limit gets no more connections, others do, and dropped ones are free again.
     #[test]
     fn each_network_holds_its_share_at_most() {
         let [ann, bob] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
@@ -81,8 +81,8 @@ mod tests {
         let other = shares.take(bob).unwrap();
         let copy = held[0].clone();
         drop(held);
-        assert!(shares.take(ann).is_some_and(|_| shares.take(ann).is_none()), "a copy holds on");
+        assert!(shares.take(ann).is_some_and(|_| shares.take(ann).is_none()), "a clone still counts");
         drop((copy, other));
-        assert!(shares.held().is_empty(), "who holds nothing is forgotten");
+        assert!(shares.held().is_empty(), "a network without connections is forgotten");
     }
 }

@@ -1,4 +1,4 @@
-//! What is written into rooms, as the limits count it: messages and their bytes, by account, address and room.
+//! Rate limits on what is written into rooms: messages and their bytes, by account, address and room.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use starling_protocol::{RoomId, UserId};
 use super::{limits::Quota, rate::Rates};
 use crate::service::Refusal;
 
-/// One message, edit or reaction, or a frame that cannot be read.
+/// One message, edit or reaction, or an unreadable frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Written {
     /// The client's network.
@@ -16,12 +16,12 @@ pub struct Written {
     pub account: Option<UserId>,
     /// The room, if its author is known to be in it: strangers do not use up what a room may take.
     pub room: Option<RoomId>,
-    /// How long it is.
+    /// The length in bytes.
     pub bytes: usize,
 }
 
 impl Rates {
-    /// Counts something that is written, or refuses it.
+    /// Counts a write, or refuses it.
     pub fn check_written(&self, written: &Written) -> Result<(), Refusal> {
         let &Written { network, account, room, bytes } = written;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -31,11 +31,11 @@ impl Rates {
         }
         self.check(Quota::MessagesPerAddress, &network)?;
         self.check_many(Quota::BytesPerAddress, &network, bytes)?;
-        // Last: what an address may not write does not use up its room.
+        // Last: a write that is refused above must not count against the room.
         room.map_or(Ok(()), |room| self.check_room(room, written.bytes))
     }
 
-    /// Counts something that a member of a room writes there, or refuses it.
+    /// Counts a write by a member of the room, or refuses it.
     pub fn check_room(&self, room: RoomId, bytes: usize) -> Result<(), Refusal> {
         self.check(Quota::MessagesPerRoom, &room)?;
         self.check_many(Quota::BytesPerRoom, &room, u32::try_from(bytes).unwrap_or(u32::MAX))
@@ -52,8 +52,8 @@ mod tests {
 
     const OFFICE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    /// An office behind one address, or the original platform's load test: 1,000 sockets that are opened at once, then
-    /// 1,000 messages a second of 128 bytes, and a sign of life of each socket every few seconds. Nothing of it is refused.
+    /// Promise: an office behind one address, or the original platform's load test, is not refused: 1,000 sockets opened at
+    /// once, then 1,000 messages a second of 128 bytes, and a ping of each socket every few seconds.
     #[tokio::test(start_paused = true)]
     async fn a_thousand_people_behind_one_address_pass_the_defaults() {
         let rates = Rates::default();
@@ -65,7 +65,7 @@ mod tests {
         let room = Some(RoomId([1; 10]));
         let written = Written { network: OFFICE, account: None, room, bytes: 200 };
         for turn in 0..60_000_u32 {
-            // One message, and signs of life of a third of them each second.
+            // One message, and pings of a third of the sockets each second.
             for _ in 0..=u32::from(turn % 3 == 0) {
                 assert_eq!(rates.check(Quota::FramesPerAddress, &OFFICE), Ok(()));
             }
@@ -74,8 +74,8 @@ mod tests {
         }
     }
 
-    /// However many guests one address sends, it writes a few MB a second at most, each message's 1.5 kB on disk counted,
-    /// and leaves more than half of its room to others.
+    /// Promise: one address, with any number of guests, writes a few MB a second at most (including the 1.5 kB that each
+    /// message costs on disk), and leaves more than half of the room's limit to others.
     #[tokio::test(start_paused = true)]
     async fn one_address_writes_a_few_megabytes_a_second_at_most() {
         for bytes in [1, 200, 32_000] {

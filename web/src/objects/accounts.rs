@@ -29,7 +29,7 @@ pub struct Me {
 pub struct LoggedIn {
     /// Your account.
     pub user: Me,
-    /// For `Authorization: Bearer`.
+    /// The token for `Authorization: Bearer`.
     pub access_token: String,
     /// How the access token is sent.
     pub token_type: TokenType,
@@ -52,11 +52,11 @@ impl fmt::Debug for LoggedIn {
     }
 }
 
-/// How pages look.
+/// The theme of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Theme {
-    /// As the system does.
+    /// The theme of the system.
     System,
     /// Dark on light.
     Light,
@@ -72,14 +72,14 @@ pub enum NotifyLevel {
     All,
     /// Messages that mention you.
     Mentions,
-    /// Nothing.
+    /// None.
     None,
 }
 
 /// Your settings, the same wherever you log in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Settings {
-    /// How pages look.
+    /// The theme of pages.
     pub theme: Theme,
     /// A language tag (BCP 47).
     pub language: String,
@@ -138,7 +138,7 @@ pub struct NewPersonalToken {
     /// The time at which it expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
-    /// For `Authorization: Bearer`. Not shown again.
+    /// The token for `Authorization: Bearer`. Store it: you can't get it again.
     pub token: String,
 }
 

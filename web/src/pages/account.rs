@@ -1,141 +1,136 @@
-//! The form pages: log in, register, make the first administrator, choose a new password. Plain forms, no script.
-//! A form that was refused is shown again with what was typed, except passwords, and says what is wrong beside it.
+//! The form pages: log in, register, create the first administrator, choose a new password. Plain forms, no script.
+//! A refused form is shown again with its input, except passwords, and with the problem beside the field.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, html};
 use starling_protocol::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX, USERNAME_CHARS};
 
-use super::Document;
-use crate::{assets::url, problem::Problem};
+use super::{Document, masthead, texts, texts::account as t};
+use crate::problem::Problem;
 
-/// What was typed into a form, and what came of it.
+/// The input of a form, and why it was refused.
 #[derive(Clone, Copy, Default)]
 pub struct Filled<'a> {
-    /// The name.
+    /// The username.
     pub username: &'a str,
-    /// What to be shown as.
+    /// The display name.
     pub display_name: &'a str,
-    /// An invite.
+    /// The invite code.
     pub invite: &'a str,
-    /// Where to go afterwards.
+    /// The path to go to afterwards.
     pub next: &'a str,
     /// Why it was refused.
     pub problem: Option<&'a Problem>,
 }
 
 impl Filled<'_> {
-    /// The first field that is wrong, or else empty.
-    fn begins_at(&self) -> &'static str {
-        let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.with_field(name).is_some());
+    /// The field that gets the focus: the first that is wrong, or else the first that is empty.
+    fn first_focus(&self) -> &'static str {
+        let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.for_field(name).is_some());
         let empty = if self.username.is_empty() { "username" } else { "password" };
         ["invite", "username", "display_name", "password"].into_iter().find(wrong).unwrap_or(empty)
     }
 }
 
-/// `/login`. `changed`: a new password was just chosen. `may_register`: strangers make accounts here.
+/// `/login`. `changed`: the password was just changed. `may_register`: strangers can register here.
 pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
         (username(filled))
-        (password(filled, "current-password", "Password", ""))
-        button class="primary" type="submit" { "Log in" }
+        (password(filled, "current-password", t::PASSWORD, ""))
+        button class="primary" type="submit" { (texts::LOG_IN) }
     };
     let pitch = html! {
-        h1 { "Log in" }
+        h1 { (texts::LOG_IN) }
         @if changed {
-            p class="done" role="status" { "Your new password holds. Log in with it." }
+            p class="done" role="status" { (t::PASSWORD_CHANGED) }
         } @else {
-            p { "The same account on every server of this service." }
+            p { (t::LOGIN_DETAIL) }
         }
     };
-    let below = html! {
+    let notes = html! {
         @if may_register {
-            p { "No account yet? " a href=(beside("/register", filled.next)) { "Register" } }
+            p { (t::NO_ACCOUNT) " " a href=(with_next("/register", filled.next)) { (texts::REGISTER) } }
         }
-        p { "Forgot your password? An administrator can give you a link to choose a new one." }
+        p { (t::FORGOT_PASSWORD) }
     };
-    gate("Log in", "/login", &pitch, filled, &form, &below)
+    form_page(texts::LOG_IN, "/login", &pitch, filled, &form, &notes)
 }
 
-/// `/register`. `wants_invite`: only with an invite.
-pub fn register(filled: Filled<'_>, wants_invite: bool) -> Markup {
+/// `/register`. `requires_invite`: an invite is required.
+pub fn register(filled: Filled<'_>, requires_invite: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
-        @if wants_invite {
+        @if requires_invite {
             (input(&Input {
-                name: "invite", label: "Invite", hint: "the code that you were given",
+                name: "invite", label: t::INVITE, hint: "",
                 value: filled.invite, chars_max: ID_CHARS_MAX, required: true, autocomplete: "off",
-                ..Input::of(filled)
+                ..Input::new(filled)
             }))
         }
         (new_account(filled))
-        button class="primary" type="submit" { "Register" }
+        button class="primary" type="submit" { (t::CREATE_ACCOUNT) }
     };
     let pitch = html! {
-        h1 { "Make an account" }
-        p { "People find you by your username. Your display name is what they see beside it. "
-            "There is no chat page for accounts yet: you appear under your name in quick rooms, and programs do the rest "
-            "through the " a href="/api/docs" { "API" } "." }
+        h1 { (t::REGISTER_HEADING) }
+        p { (t::REGISTER_DETAIL.0) a href="/api/docs" { (t::API) } (t::REGISTER_DETAIL.1) }
     };
-    let below = html! {
-        p { "Have an account? " a href=(beside("/login", filled.next)) { "Log in" } }
+    let notes = html! {
+        p { (t::HAVE_ACCOUNT) " " a href=(with_next("/login", filled.next)) { (texts::LOG_IN) } }
     };
-    gate("Register", "/register", &pitch, filled, &form, &below)
+    form_page(texts::REGISTER, "/register", &pitch, filled, &form, &notes)
 }
 
 /// `/setup/CODE`, for the first administrator.
 pub fn setup(code: &str, filled: Filled<'_>) -> Markup {
     let form = html! {
         (new_account(filled))
-        button class="primary" type="submit" { "Make the account" }
+        button class="primary" type="submit" { (t::CREATE_ACCOUNT) }
     };
     let pitch = html! {
-        h1 { "The first account" }
-        p { "It administers this server: it can shut accounts out, and help people who forgot their password. "
-            "This page is gone once the account is made." }
+        h1 { (t::SETUP_HEADING) }
+        p { (t::SETUP_DETAIL) }
     };
-    gate("Set up", &format!("/setup/{code}"), &pitch, filled, &form, &html! {})
+    form_page(t::SETUP, &format!("/setup/{code}"), &pitch, filled, &form, &html! {})
 }
 
 /// `/reset/CODE`, for an account's owner.
 pub fn reset(code: &str, filled: Filled<'_>) -> Markup {
     let form = html! {
-        // Password managers learn from it whose password it is.
+        // Tells password managers which account the password is for.
         input type="text" name="username" value=(filled.username) autocomplete="username" readonly hidden;
-        (password(filled, "new-password", "New password", NEW_PASSWORD))
-        button class="primary" type="submit" { "Set the password" }
+        (password(filled, "new-password", t::NEW_PASSWORD, t::PASSWORD_RULE))
+        button class="primary" type="submit" { (t::CHANGE_PASSWORD) }
     };
     let pitch = html! {
-        h1 { "Choose a new password" }
-        p { "For " strong { (filled.username) } ". You will be logged out everywhere." }
+        h1 { (t::RESET_HEADING) }
+        p { (t::RESET_DETAIL.0) strong { (filled.username) } (t::RESET_DETAIL.1) }
     };
-    gate("New password", &format!("/reset/{code}"), &pitch, filled, &form, &html! {})
+    form_page(t::NEW_PASSWORD, &format!("/reset/{code}"), &pitch, filled, &form, &html! {})
 }
-
-const NEW_PASSWORD: &str = "at least 8 characters";
 
 fn new_account(filled: Filled<'_>) -> Markup {
     html! {
         (username(Filled { ..filled }))
         (input(&Input {
-            name: "display_name", label: "Display name", hint: "optional", value: filled.display_name,
-            chars_max: DISPLAY_NAME_CHARS_MAX, autocomplete: "name", ..Input::of(filled)
+            name: "display_name", label: t::DISPLAY_NAME, hint: texts::OPTIONAL, value: filled.display_name,
+            chars_max: DISPLAY_NAME_CHARS_MAX, autocomplete: "name", ..Input::new(filled)
         }))
-        (password(filled, "new-password", "Password", NEW_PASSWORD))
+        (password(filled, "new-password", t::PASSWORD, t::PASSWORD_RULE))
     }
 }
 
 fn username(filled: Filled<'_>) -> Markup {
     input(&Input {
         name: "username",
-        label: "Username",
+        label: t::USERNAME,
         hint: "",
         value: filled.username,
         chars_max: *USERNAME_CHARS.end() + 5,
         required: true,
         autocomplete: "username",
-        ..Input::of(filled)
+        ..Input::new(filled)
     })
 }
 
@@ -153,11 +148,11 @@ fn password(
         chars_max: 256,
         required: true,
         autocomplete,
-        ..Input::of(filled)
+        ..Input::new(filled)
     })
 }
 
-/// A field with its label, and what is wrong with it.
+/// A field with its label and its problem.
 struct Input<'a> {
     name: &'static str,
     label: &'static str,
@@ -166,14 +161,14 @@ struct Input<'a> {
     kind: &'static str,
     chars_max: usize,
     required: bool,
-    /// The name of the field that is typed into first.
-    begins_at: &'static str,
+    /// The name of the field of this form that gets the focus.
+    first_focus: &'static str,
     autocomplete: &'static str,
     problem: Option<&'a Problem>,
 }
 
 impl<'a> Input<'a> {
-    fn of(filled: Filled<'a>) -> Self {
+    fn new(filled: Filled<'a>) -> Self {
         Self {
             name: "",
             label: "",
@@ -182,7 +177,7 @@ impl<'a> Input<'a> {
             kind: "text",
             chars_max: 0,
             required: false,
-            begins_at: filled.begins_at(),
+            first_focus: filled.first_focus(),
             autocomplete: "off",
             problem: filled.problem,
         }
@@ -190,7 +185,7 @@ impl<'a> Input<'a> {
 }
 
 fn input(field: &Input<'_>) -> Markup {
-    let wrong = field.problem.and_then(|problem| problem.with_field(field.name));
+    let wrong = field.problem.and_then(|problem| problem.for_field(field.name));
     let described = wrong.map(|_| format!("{}-problem", field.name));
     html! {
         div class="field" {
@@ -199,7 +194,7 @@ fn input(field: &Input<'_>) -> Markup {
                 @if !field.hint.is_empty() { " " span class="hint" { (field.hint) } }
             }
             input id=(field.name) name=(field.name) type=(field.kind) value=(field.value) maxlength=(field.chars_max)
-                required[field.required] autofocus[field.begins_at == field.name] autocomplete=(field.autocomplete)
+                required[field.required] autofocus[field.first_focus == field.name] autocomplete=(field.autocomplete)
                 autocapitalize="none" spellcheck="false"
                 aria-invalid=[wrong.map(|_| "true")] aria-describedby=[&described];
             @if let Some(wrong) = wrong {
@@ -213,8 +208,8 @@ fn hidden_next(next: &str) -> Markup {
     html! { @if !next.is_empty() { input type="hidden" name="next" value=(next); } }
 }
 
-/// The other form, with the same place to go afterwards.
-fn beside(path: &str, next: &str) -> String {
+/// The address of another form that leads to the same page afterwards.
+fn with_next(path: &str, next: &str) -> String {
     if next.is_empty() {
         return path.to_owned();
     }
@@ -229,35 +224,30 @@ fn beside(path: &str, next: &str) -> String {
     address
 }
 
-fn gate(
+fn form_page(
     title: &str,
     action: &str,
     pitch: &Markup,
     filled: Filled<'_>,
     form: &Markup,
-    below: &Markup,
+    notes: &Markup,
 ) -> Markup {
-    let said = filled.problem.and_then(Problem::with_no_field);
+    let problem = filled.problem.and_then(Problem::without_field);
     let body = html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                "Starling"
-            }
-        }
-        main class="front entrance" {
+        (masthead(&html! {}))
+        main class="front form-page" {
             section class="pitch" { (pitch) }
-            div class="counter" {
+            div {
                 form class="card" action=(action) method="post" {
-                    @if let Some(said) = said { p class="problem" role="alert" { (said) } }
+                    @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }
                     (form)
                 }
-                div class="below" { (below) }
+                div class="form-notes" { (notes) }
             }
         }
         div class="flock" aria-hidden="true" {}
     };
-    let title = format!("{title} – Starling");
+    let title = texts::title(title);
     Document {
         title: &title,
         class: "home account",

@@ -1,81 +1,71 @@
-//! The front page: what Starling is, a way to make a room and a way into one.
-//! Served by the router at `/`; `home.js` does the talking to the server.
+//! The front page: an introduction, and forms that create a room or open one. `home.js` sends them.
 
 use maud::{Markup, html};
 use starling_protocol::limits::ROOM_NAME_CHARS_MAX;
 
-use super::{Document, icons};
-use crate::{assets::url, objects::Me};
+use super::{Document, icons, masthead, texts, texts::home as t};
+use crate::objects::Me;
 
-/// Characters of a pasted address, at most: far above any room's.
+/// The longest address that can be pasted, in characters: far above any room's.
 const ADDRESS_CHARS_MAX: usize = 2_000;
 
-/// `GET /`, for somebody with an account or a stranger. `may_register`: strangers make accounts here.
+/// `GET /`. `me` is the visitor, if they are logged in; `may_register`: strangers can register here.
 pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
     let body = html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                "Starling"
-            }
-            (who(me, may_register))
-        }
+        (masthead(&account_menu(me, may_register)))
         main class="front" {
             div class="flock" aria-hidden="true" {}
             section class="pitch" {
-                h1 { "Make a room, send its link, talk." }
-                p {
-                    "Starling is a chat server of one’s own. Rooms need no account, "
-                    "and no message that was accepted gets lost."
-                }
+                h1 { (t::HEADING) }
+                p { (t::INTRODUCTION) }
             }
-            div class="doors" {
+            div class="room-forms" {
                 form id="create" class="card" action="/create-room" method="post" {
-                    h2 { "New room" }
-                    (field("room-name", "Name", "optional", "Friday lunch", ROOM_NAME_CHARS_MAX))
+                    h2 { (t::CREATE_ROOM) }
+                    (field("room-name", t::ROOM_NAME, texts::OPTIONAL, t::ROOM_NAME_EXAMPLE, ROOM_NAME_CHARS_MAX))
                     p class="problem" role="alert" {}
-                    button class="primary" type="submit" { (icons::plus()) "New room" }
+                    button class="primary" type="submit" { (icons::plus()) (t::CREATE) }
                 }
                 form id="enter" class="card" {
-                    h2 { "Join a room" }
-                    (field("room-link", "Link or room id", "", "Paste it here", ADDRESS_CHARS_MAX))
+                    h2 { (t::JOIN_ROOM) }
+                    (field("room-link", t::ROOM_LINK, "", t::ROOM_LINK_EXAMPLE, ADDRESS_CHARS_MAX))
                     p class="problem" role="alert" {}
-                    button type="submit" { "Join" (icons::arrow()) }
+                    button type="submit" { (t::JOIN) (icons::arrow()) }
                 }
             }
             section id="recent" class="recent" hidden {
-                h2 { "Rooms you were in" }
+                h2 { (t::RECENT_ROOMS) }
                 ul {}
-                button class="quiet" type="button" { "Forget them" }
+                button class="quiet" type="button" { (t::CLEAR_RECENT) }
             }
             noscript {
-                p class="card" { "Starling’s rooms live in the browser and need JavaScript. Please allow it for this page." }
+                p class="card" { (t::NEEDS_SCRIPTS) }
             }
         }
     };
     Document {
-        title: "Starling",
+        title: texts::STARLING,
         class: "home",
         styles: &["home.css"],
-        scripts: &["home.js", "recent.js", "storage.js"],
+        scripts: &["home.js", "recent.js", "storage.js", "texts.js"],
         indexed: true,
     }
     .render(&body)
 }
 
-fn who(me: Option<&Me>, may_register: bool) -> Markup {
+fn account_menu(me: Option<&Me>, may_register: bool) -> Markup {
     html! {
         @match me {
             Some(me) => {
-                form class="who" action="/logout" method="post" {
+                form class="account-menu" action="/logout" method="post" {
                     span class="name" dir="auto" title=(me.username) { (me.display_name) }
-                    button class="quiet" type="submit" { "Log out" }
+                    button class="quiet" type="submit" { (texts::LOG_OUT) }
                 }
             }
             None => {
-                nav class="who" aria-label="Account" {
-                    a class="button quiet" href="/login" { "Log in" }
-                    @if may_register { a class="button" href="/register" { "Register" } }
+                nav class="account-menu" aria-label=(t::ACCOUNT) {
+                    a class="button quiet" href="/login" { (texts::LOG_IN) }
+                    @if may_register { a class="button" href="/register" { (texts::REGISTER) } }
                 }
             }
         }

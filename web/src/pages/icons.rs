@@ -1,5 +1,5 @@
-//! The few line drawings on buttons, as inline SVG so that they take the colour of their text.
-//! Used by the pages; always beside or inside something that has a name of its own.
+//! The icons on buttons, as inline SVG so that they take the colour of their text. Screen readers skip them, so a button
+//! needs a text or a label too.
 
 use maud::{Markup, html};
 

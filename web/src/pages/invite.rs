@@ -1,60 +1,40 @@
-//! An invite, as it opens in a browser: what it is, the button that takes it, and what came of that.
+//! The page of an invite, with the button that takes it, and the page that follows.
 
 use maud::{Markup, html};
 
-use super::{Document, icons};
-use crate::assets::url;
+use super::{icons, statement, texts, texts::invite as t};
 
-/// `/invite/CODE`. `me`: what the visitor is shown as, if he is logged in. `may_register`: strangers make accounts here.
-/// The code is not looked up before somebody takes it.
+/// `/invite/CODE`. `me` is the display name of a visitor who is logged in; `may_register`: strangers can register here.
+/// Shows the same for any code: only taking the invite says whether it is good.
 pub fn invite(code: &str, me: Option<&str>, may_register: bool) -> Markup {
-    let pitch = html! {
-        h1 { "You are invited to a room" }
+    let content = html! {
+        h1 { (t::HEADING) }
         @match me {
             Some(me) => {
-                p { "You come in as " strong dir="auto" { (me) } "." }
+                p { (t::JOIN_AS.0) strong dir="auto" { (me) } (t::JOIN_AS.1) }
                 form action=(format!("/invite/{code}")) method="post" {
-                    button class="primary" type="submit" { "Join the room" (icons::arrow()) }
+                    button class="primary" type="submit" { (t::JOIN) (icons::arrow()) }
                 }
             }
             None => {
-                p { "Rooms like this one are for people with an account. Log in, and you come back here." }
-                a class="button primary" href=(format!("/login?next=/invite/{code}")) { "Log in" }
+                p { (t::NEEDS_ACCOUNT) }
+                a class="button primary" href=(format!("/login?next=/invite/{code}")) { (texts::LOG_IN) }
                 @if may_register {
                     " "
-                    a class="button" href=(format!("/register?invite={code}&next=/invite/{code}")) { "Register" }
+                    a class="button" href=(format!("/register?invite={code}&next=/invite/{code}")) { (texts::REGISTER) }
                 }
             }
         }
     };
-    render("Invite – Starling", &pitch)
+    statement(&texts::title(t::TITLE), &content)
 }
 
-/// After the invite was taken.
+/// The page after the visitor took an invite to `room`.
 pub fn joined(room: &str) -> Markup {
-    let pitch = html! {
-        h1 { "You are in " span dir="auto" { (room) } }
-        p {
-            "You are a member now. There is no page for rooms of members yet: programs read and write there through the "
-            a href="/api/docs" { "API" } "."
-        }
-        a class="button primary" href="/" { "To the front page" (icons::arrow()) }
+    let content = html! {
+        h1 { (t::JOINED) span dir="auto" { (room) } }
+        p { (t::JOINED_DETAIL.0) a href="/api/docs" { (texts::account::API) } (t::JOINED_DETAIL.1) }
+        a class="button primary" href="/" { (texts::FRONT_PAGE) (icons::arrow()) }
     };
-    render("Invite – Starling", &pitch)
-}
-
-fn render(title: &str, pitch: &Markup) -> Markup {
-    let body = html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                "Starling"
-            }
-        }
-        main class="front lost" {
-            div class="flock" aria-hidden="true" {}
-            section class="pitch" { (pitch) }
-        }
-    };
-    Document { title, class: "home", styles: &["home.css"], scripts: &[], indexed: false }.render(&body)
+    statement(&texts::title(t::TITLE), &content)
 }

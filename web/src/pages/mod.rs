@@ -1,6 +1,5 @@
-//! The pages that a browser opens: plain documents, brought to life by the scripts in [`crate::assets`].
-//! The router calls one function per page; none reads the store or knows who asks.
-//! Markup for messages is here once, as a template that one script fills.
+//! The pages that a browser opens: plain documents, with the scripts in [`crate::assets`] where they need some.
+//! The router calls one function per page with all that the page shows. All texts are in [`texts`].
 
 mod account;
 mod docs;
@@ -9,6 +8,7 @@ mod icons;
 mod invite;
 mod not_found;
 mod room;
+pub(crate) mod texts;
 
 pub use account::{Filled, login, register, reset, setup};
 pub use docs::docs;
@@ -21,18 +21,18 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::url;
 
-/// What every page wears, before its own style sheets.
+/// The style sheets of every page, before its own.
 const COMMON_STYLES: [&str; 3] = ["tokens.css", "base.css", "forms.css"];
 
-/// One document: what its head needs to know.
+/// One document, as its head describes it.
 struct Document<'a> {
     title: &'a str,
-    /// Class of the body: the style sheets of the page hang on it.
+    /// The class of the body, which the style sheets of the page refer to.
     class: &'static str,
     styles: &'a [&'static str],
     /// The entry script, followed by what it imports, so that the browser fetches all of it at once.
     scripts: &'a [&'static str],
-    /// Rooms are found by their link alone; a search engine must not spread it.
+    /// Whether search engines may list it. Rooms must not be listed: whoever has the link can read along.
     indexed: bool,
 }
 
@@ -41,7 +41,7 @@ impl Document<'_> {
     fn render(&self, body: &Markup) -> Markup {
         html! {
             (DOCTYPE)
-            html lang="en" {
+            html lang=(texts::LANGUAGE) {
                 head {
                     meta charset="utf-8";
                     title { (self.title) }
@@ -65,6 +65,31 @@ impl Document<'_> {
             }
         }
     }
+}
+
+/// The bar above every page but a room's: the link to the front page, and what else the page has there.
+fn masthead(more: &Markup) -> Markup {
+    html! {
+        header class="masthead" {
+            a class="brand" href="/" {
+                img src=(url("icon.svg")) alt="" width="32" height="32";
+                (texts::STARLING)
+            }
+            (more)
+        }
+    }
+}
+
+/// A page that only says something, under the flock.
+fn statement(title: &str, content: &Markup) -> Markup {
+    let body = html! {
+        (masthead(&html! {}))
+        main class="front" {
+            div class="flock" aria-hidden="true" {}
+            section class="pitch" { (content) }
+        }
+    };
+    Document { title, class: "home", styles: &["home.css"], scripts: &[], indexed: false }.render(&body)
 }
 
 #[cfg(test)]

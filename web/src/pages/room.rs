@@ -1,71 +1,69 @@
-//! The room: a gate that asks a guest for a name and lets whoever is logged in pass, the log with its composer, and who is here.
-//! Served by the router at `/r/ID`; `room.js` opens the gate and fills the rest over the WebSocket.
-//! The two templates at the end are the only markup that messages and notices have.
+//! The page of a quick room: a form that asks guests for a name, the log with its composer, and the people here.
+//! `room.js` fills it over the WebSocket, with messages and notices from the two templates at the end.
 
 use maud::{Markup, html};
 use starling_protocol::limits::{GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX};
 
-use super::{Document, icons};
+use super::{Document, icons, texts, texts::room as t};
 use crate::assets::url;
 
-/// What a room without a name is called.
-const UNNAMED: &str = "Quick room";
+const STYLES: [&str; 6] =
+    ["room.css", "name-form.css", "log.css", "message.css", "composer.css", "people.css"];
 
-const STYLES: [&str; 6] = ["room.css", "entry.css", "log.css", "message.css", "composer.css", "people.css"];
-
-/// The entry first, then all it imports.
-const SCRIPTS: [&str; 31] = [
+/// The entry script first, then all that it imports.
+const SCRIPTS: [&str; 32] = [
     "room.js",
     "avatar.js",
     "backoff.js",
     "batch.js",
     "composer.js",
+    "connection.js",
+    "connectivity.js",
     "conversation.js",
     "copy.js",
     "delivery.js",
-    "entry.js",
-    "fate.js",
-    "headings.js",
+    "failed-message.js",
+    "grouping.js",
     "history.js",
-    "link.js",
     "linkify.js",
     "message.js",
     "moment.js",
+    "name-form.js",
     "notices.js",
     "outbox.js",
     "people.js",
     "probe.js",
     "recent.js",
     "scroller.js",
-    "seat.js",
+    "session-state.js",
     "status.js",
     "storage.js",
+    "texts.js",
     "timeline.js",
     "unread.js",
     "uuid.js",
-    "views.js",
     "viewport.js",
-    "wake.js",
+    "views.js",
 ];
 
-/// `GET /r/ID` of a room that exists. `me`: the username of whoever is logged in and so comes as himself.
+/// `GET /r/ID` of a room that exists. `me` is the username of a visitor who is logged in; they are not asked for a name.
 pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
-    let title = name.unwrap_or(UNNAMED);
+    let title = name.unwrap_or(t::UNNAMED);
     let body = html! {
         header class="bar" {
-            a class="mark" href="/" aria-label="Starling, front page" {
+            a class="home-link" href="/" aria-label=(t::HOME_LINK) {
                 img src=(url("icon.svg")) alt="" width="36" height="36";
             }
-            div class="where" {
+            div class="room-heading" {
                 h1 dir="auto" { (title) }
                 p id="status" { span role="status" {} span aria-hidden="true" {} }
             }
-            button id="copy" class="tool" type="button" title="Copy the link to this room" {
-                (icons::link()) span { "Copy link" }
+            button id="copy" class="bar-button" type="button" title=(t::COPY_LINK_LONG) {
+                (icons::link()) span { (t::COPY_LINK) }
             }
-            p id="said" class="sr" role="status" {}
-            button id="people-toggle" class="tool" type="button" aria-expanded="false" aria-controls="people" hidden {
-                (icons::people()) span class="count" { "0" } span class="sr" { " people here" }
+            p id="copy-result" class="sr-only" role="status" {}
+            button id="people-toggle" class="bar-button" type="button" aria-expanded="false" aria-controls="people" hidden {
+                (icons::people()) span class="count" { "0" } span class="sr-only" { " " (t::PEOPLE_HERE) }
             }
         }
         main id="room" data-room=(room_id) data-name=[name] data-me=[me] {
@@ -73,14 +71,14 @@ pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
             (gate(title))
             noscript {
                 div class="gate" {
-                    p class="card" { "A room lives in the browser and needs JavaScript. Please allow it for this page." }
+                    p class="card" { (t::NEEDS_SCRIPTS) }
                 }
             }
         }
         (templates())
     };
     Document {
-        title: &format!("{title} – Starling"),
+        title: &texts::title(title),
         class: "room",
         styles: &STYLES,
         scripts: &SCRIPTS,
@@ -92,23 +90,23 @@ pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
 fn gate(title: &str) -> Markup {
     html! {
         section id="gate" class="gate" hidden {
-            form id="entry" class="card" {
+            form id="name-form" class="card" {
                 div class="portrait" aria-hidden="true" {}
-                h2 { "Come in" }
-                p { "What shall the others in " strong dir="auto" { (title) } " call you?" }
-                label for="name" { "Your name" }
+                h2 { (t::JOIN_HEADING) }
+                p { (t::NAME_QUESTION.0) strong dir="auto" { (title) } (t::NAME_QUESTION.1) }
+                label for="name" { (t::NAME) }
                 input id="name" name="nickname" type="text" required maxlength=(GUEST_NAME_CHARS_MAX) autocomplete="nickname"
-                    autocapitalize="words" spellcheck="false" enterkeyhint="go" aria-describedby="entry-problem";
-                p id="entry-problem" class="problem" role="alert" {}
-                button class="primary" type="submit" { "Join" (icons::arrow()) }
+                    autocapitalize="words" spellcheck="false" enterkeyhint="go" aria-describedby="name-problem";
+                p id="name-problem" class="problem" role="alert" {}
+                button class="primary" type="submit" { (t::JOIN) (icons::arrow()) }
             }
         }
-        section id="rest" class="gate" hidden {
+        section id="paused" class="gate" hidden {
             div class="card" role="alert" {
                 h2 {}
                 p {}
-                button id="use-here" class="primary" type="button" { "Use it here" }
-                a class="button" href="/" { "To the front page" }
+                button id="use-here" class="primary" type="button" { (t::USE_HERE) }
+                a class="button" href="/" { (texts::FRONT_PAGE) }
             }
         }
     }
@@ -117,25 +115,28 @@ fn gate(title: &str) -> Markup {
 fn chat() -> Markup {
     html! {
         section id="chat" class="chat" hidden {
-            div id="log" class="log" role="log" aria-live="polite" aria-label="Messages" tabindex="0" {
+            div id="log" class="log" role="log" aria-live="polite" aria-label=(t::MESSAGES) tabindex="0" {
                 div id="earlier" class="earlier" { p hidden {} }
                 ol id="list" class="list" {}
             }
             div class="foot" {
                 button id="newer" class="pill" type="button" hidden { (icons::down()) span {} }
                 form id="composer" class="composer" data-characters-max=(MESSAGE_CHARS_MAX) {
-                    label class="sr" for="body" { "Message" }
-                    textarea id="body" rows="1" placeholder="Write a message" enterkeyhint="send"
-                        aria-describedby="left" dir="auto" {}
-                    button type="submit" aria-label="Send" { (icons::send()) }
-                    p id="left" class="left" role="status" {}
+                    label class="sr-only" for="body" { (t::MESSAGE) }
+                    textarea id="body" rows="1" placeholder=(t::MESSAGE_EXAMPLE) enterkeyhint="send"
+                        aria-describedby="characters-left" dir="auto" {}
+                    button type="submit" aria-label=(t::SEND) { (icons::send()) }
+                    p id="characters-left" class="characters-left" role="status" {}
                 }
             }
         }
-        aside id="people" class="people" aria-label="People here" hidden {
-            h2 { "Here now" }
+        aside id="people" class="people" aria-label=(t::PEOPLE_HERE) hidden {
+            h2 { (t::PEOPLE_HERE) }
             ul {}
-            p class="me" { "You are " strong dir="auto" {} "." button id="rename" class="quiet" type="button" { "Change name" } }
+            p class="own-name" {
+                (t::YOU_ARE.0) strong dir="auto" {} (t::YOU_ARE.1)
+                button id="rename" class="quiet" type="button" { (t::CHANGE_NAME) }
+             }
         }
     }
 }
@@ -148,12 +149,12 @@ fn templates() -> Markup {
                 div class="row" {
                     div class="portrait" aria-hidden="true" {}
                     article {
-                        p class="by" { strong class="name" dir="auto" {} span class="badge" hidden { "member" } }
-                        div class="bubble" { p class="body" dir="auto" {} time {} }
-                        p class="fate" hidden {
+                        p class="message-author" { strong class="name" dir="auto" {} span class="member-badge" hidden { (t::MEMBER) } }
+                        div class="bubble" { p class="message-body" dir="auto" {} time {} }
+                        p class="failed-message" hidden {
                             span {}
-                            button class="quiet" type="button" value="again" { "Try again" }
-                            button class="quiet" type="button" value="drop" { "Discard" }
+                            button class="quiet" type="button" value="again" { (t::TRY_AGAIN) }
+                            button class="quiet" type="button" value="drop" { (t::DISCARD) }
                         }
                     }
                 }

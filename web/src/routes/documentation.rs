@@ -15,7 +15,7 @@ use crate::{
     openapi::tag,
 };
 
-/// The documents.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }

@@ -1,5 +1,5 @@
-//! The form pages: a browser logs in, registers, sets the service up, chooses a new password, takes an invite, logs out. What they send
-//! is checked as its JSON sister is; a browser's session is a cookie, which no script sees.
+//! The form pages: log in, register, set up, choose a new password, take an invite, log out. Forms are checked like the JSON
+//! calls of the API; a browser's session is a cookie that scripts can't read.
 
 mod form;
 mod invite;
@@ -19,7 +19,7 @@ use starling_protocol::{ErrorCode, limits::ID_CHARS_MAX};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::form::{Form, entered, redirect, shown, turned_away};
+use self::form::{Form, error_page, logged_in, redirect, show_again};
 pub use self::visitor::Visitor;
 use super::{
     AppState,
@@ -28,7 +28,7 @@ use super::{
         accounts::{Register, client, limited, parse_registration},
     },
     pages::page,
-    site::Site,
+    service_url::ServiceUrl,
 };
 use crate::{
     guard::{ClientAddress, Quota},
@@ -44,7 +44,7 @@ use crate::{
     service::{Refusal, RegistrationMode, RegistrationSource, Secret},
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(login_page, log_in))
@@ -58,20 +58,20 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[derive(Deserialize, IntoParams)]
 #[serde(default)]
 #[derive(Default)]
-struct Coming {
-    /// Where to go afterwards: a path of this service.
+struct FormQuery {
+    /// The path of this service to go to afterwards.
     #[param(max_length = 2000)]
     next: String,
-    /// The name of an account whose password was just changed.
+    /// The username of an account whose password was just changed.
     #[param(max_length = 64)]
     changed: String,
-    /// An invite.
+    /// An invite code.
     #[param(max_length = 64)]
     invite: String,
 }
 
-impl Coming {
-    /// What is longer than any of ours, no page of ours has asked for.
+impl FormQuery {
+    /// Refuses values that are longer than any in our own links.
     fn check(&self) -> Result<(), Problem> {
         for (name, text, most) in [
             ("next", &self.next, NEXT_CHARS_MAX),
@@ -87,12 +87,12 @@ impl Coming {
     }
 }
 
-/// Characters of the path to which a login leads.
+/// The longest path to go to after a login, in characters.
 const NEXT_CHARS_MAX: usize = 2_000;
 
 /// The form to log in
 #[utoipa::path(
-    get, path = "/login", tag = tag::PAGES, params(Coming),
+    get, path = "/login", tag = tag::PAGES, params(FormQuery),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
@@ -103,14 +103,14 @@ const NEXT_CHARS_MAX: usize = 2_000;
 async fn login_page(
     State(web): State<Arc<AppState>>,
     visitor: Visitor,
-    Query(coming): Query<Coming>,
+    Query(query): Query<FormQuery>,
 ) -> Result<Response, Problem> {
-    coming.check()?;
+    query.check()?;
     if visitor.me.is_some() {
-        return Ok(redirect(local(&coming.next)));
+        return Ok(redirect(local(&query.next)));
     }
-    let filled = Filled { username: &coming.changed, next: &coming.next, ..Filled::default() };
-    let markup = pages::login(filled, !coming.changed.is_empty(), may_register(&web));
+    let filled = Filled { username: &query.changed, next: &query.next, ..Filled::default() };
+    let markup = pages::login(filled, !query.changed.is_empty(), may_register(&web));
     Ok(visitor.answer(page(StatusCode::OK, markup)))
 }
 
@@ -125,7 +125,7 @@ struct LoginForm {
 
 /// Log in, by the form
 ///
-/// Opens a session, whose cookie is good for 30 days. A session that the browser had before ends.
+/// Starts a session with a cookie that is valid for 30 days. Ends the session that the browser had before.
 #[utoipa::path(
     post, path = "/login", tag = tag::PAGES,
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
@@ -139,15 +139,15 @@ struct LoginForm {
 async fn log_in(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Response {
     let LoginForm { username, password, next } = form;
     let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
     match limited(&web, address, &username, login, |session| &session.me).await {
-        Ok(session) => entered(&web, &site, &headers, &session, local(&next)).await,
-        Err(refusal) => shown(&refusal.into(), |problem| {
+        Ok(session) => logged_in(&web, &service, &headers, &session, local(&next)).await,
+        Err(refusal) => show_again(&refusal.into(), |problem| {
             let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };
             pages::login(filled, false, may_register(&web))
         }),
@@ -156,7 +156,7 @@ async fn log_in(
 
 /// The form to register
 #[utoipa::path(
-    get, path = "/register", tag = tag::PAGES, params(Coming),
+    get, path = "/register", tag = tag::PAGES, params(FormQuery),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
@@ -168,17 +168,17 @@ async fn log_in(
 async fn register_page(
     State(web): State<Arc<AppState>>,
     visitor: Visitor,
-    Query(coming): Query<Coming>,
+    Query(query): Query<FormQuery>,
 ) -> Result<Response, Problem> {
-    coming.check()?;
+    query.check()?;
     if visitor.me.is_some() {
-        return Ok(redirect(local(&coming.next)));
+        return Ok(redirect(local(&query.next)));
     }
     if !may_register(&web) {
         return Ok(closed());
     }
-    let filled = Filled { invite: &coming.invite, next: &coming.next, ..Filled::default() };
-    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, wants_invite(&web)))))
+    let filled = Filled { invite: &query.invite, next: &query.next, ..Filled::default() };
+    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, requires_invite(&web)))))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -193,7 +193,7 @@ struct RegisterForm {
 }
 
 impl RegisterForm {
-    /// As it was typed, and what is asked for.
+    /// Returns the input, to show it again, and the request for an account.
     fn read(&self) -> (Filled<'_>, Register) {
         let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let Self { username, password, display_name, invite, next } = self;
@@ -205,7 +205,7 @@ impl RegisterForm {
 
 /// Register, by the form
 ///
-/// Makes an account and logs in.
+/// Creates an account and logs in.
 #[utoipa::path(
     post, path = "/register", tag = tag::PAGES,
     request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
@@ -219,7 +219,7 @@ impl RegisterForm {
 async fn register_by_form(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
@@ -227,18 +227,18 @@ async fn register_by_form(
         return closed();
     }
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &site, &headers, wanted, None, local(&form.next)).await {
+    match make_account(&web, address, &service, &headers, wanted, None, local(&form.next)).await {
         Ok(response) => response,
-        Err(problem) => {
-            shown(&problem, |problem| pages::register(Filled { problem, ..filled }, wants_invite(&web)))
-        }
+        Err(problem) => show_again(&problem, |problem| {
+            pages::register(Filled { problem, ..filled }, requires_invite(&web))
+        }),
     }
 }
 
 async fn make_account(
     web: &AppState,
     address: ClientAddress,
-    site: &Site,
+    service: &ServiceUrl,
     headers: &HeaderMap,
     wanted: Register,
     source: Option<RegistrationSource>,
@@ -248,15 +248,15 @@ async fn make_account(
     registration.source = source.unwrap_or(registration.source);
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = web.accounts.register_browser(client(address, headers), registration).await?;
-    Ok(entered(web, site, headers, &session, next).await)
+    Ok(logged_in(web, service, headers, &session, next).await)
 }
 
-/// The form to make the first administrator's account
+/// The form to create the first administrator's account
 ///
-/// Its address is printed by a start that knows of no administrator, and is good on every node until there is one.
+/// A node prints the address when it starts and there is no administrator. It works on every node until there is one.
 #[utoipa::path(
     get, path = "/setup/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it was printed.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         HtmlErrorResponses<(NotFound, Unavailable)>,
@@ -266,17 +266,17 @@ async fn make_account(
 async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
     match setup_code(&web, code).await {
         Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
-        Err(problem) => shown_setup(&problem, None),
+        Err(problem) => setup_error(&problem, None),
     }
 }
 
-/// Make the first administrator's account, by the form
+/// Create the first administrator's account, by the form
 #[utoipa::path(
     post, path = "/setup/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it was printed.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 303, description = "Made.", headers(("location" = String), ("set-cookie" = String))),
+        (status = 303, description = "Created.", headers(("location" = String), ("set-cookie" = String))),
         HtmlErrorResponses<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
         ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
@@ -286,45 +286,43 @@ async fn set_up(
     State(web): State<Arc<AppState>>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
-    site: Site,
+    service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
     let code = match setup_code(&web, code).await {
         Ok(code) => code,
-        Err(problem) => return shown_setup(&problem, None),
+        Err(problem) => return setup_error(&problem, None),
     };
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &site, &headers, wanted, Some(RegistrationSource::Setup), "/").await {
+    match make_account(&web, address, &service, &headers, wanted, Some(RegistrationSource::Setup), "/").await
+    {
         Ok(response) => response,
-        Err(problem) => shown_setup(&problem, Some((&code, filled))),
+        Err(problem) => setup_error(&problem, Some((&code, filled))),
     }
 }
 
-/// The code, if it lets somebody in.
+/// Returns the code if it is valid.
 async fn setup_code(web: &AppState, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
     let Path(code) = code?;
     if web.administration.is_setup_code(&code).await? {
         return Ok(code);
     }
-    Err(Problem::new(
-        ErrorCode::NotFound,
-        "the first account was made, or a character of the address is missing",
-    ))
+    Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_DETAIL))
 }
 
-fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {
+fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {
     match filled {
         Some((code, filled)) if problem.code() != ErrorCode::NotFound => {
-            shown(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
+            show_again(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
         }
-        _ => turned_away(problem, "Nothing to set up here"),
+        _ => error_page(problem, pages::texts::error::SETUP_CLOSED),
     }
 }
 
 /// Log out, by the button
 ///
-/// Ends the browser's session and takes its cookie away.
+/// Ends the browser's session and removes its cookie.
 #[utoipa::path(
     post, path = "/logout", tag = tag::PAGES,
     responses(
@@ -344,8 +342,8 @@ async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Respon
         }
     };
     match ended.await {
-        Ok(()) => form::left(&headers),
-        Err(refusal) => turned_away(&refusal.into(), "You are still logged in"),
+        Ok(()) => form::logged_out(&headers),
+        Err(refusal) => error_page(&refusal.into(), pages::texts::error::STILL_LOGGED_IN),
     }
 }
 
@@ -353,19 +351,17 @@ fn may_register(web: &AppState) -> bool {
     web.settings.registration != RegistrationMode::Closed
 }
 
-fn wants_invite(web: &AppState) -> bool {
+fn requires_invite(web: &AppState) -> bool {
     web.settings.registration == RegistrationMode::Invite
 }
 
 fn closed() -> Response {
-    let refusal = Refusal::new(
-        ErrorCode::RegistrationClosed,
-        "accounts are made by the operators of this server; ask them for one",
-    );
-    turned_away(&refusal.into(), "Registration is closed")
+    let refusal =
+        Refusal::new(ErrorCode::RegistrationClosed, pages::texts::error::REGISTRATION_CLOSED_DETAIL);
+    error_page(&refusal.into(), pages::texts::error::REGISTRATION_CLOSED)
 }
 
-/// Where to go: only within this service, whatever a browser makes of the text.
+/// Returns a path within this service, or `/` if a browser could take `next` for an address elsewhere.
 fn local(next: &str) -> &str {
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let within = next.starts_with('/') && !next.starts_with("//");
@@ -377,7 +373,7 @@ mod tests {
     use super::local;
 
     #[test]
-    fn one_goes_on_within_this_service_only() {
+    fn next_never_leads_to_another_site() {
         for next in ["/", "/r/abc?x=1#y", "/login?next=//evil.example"] {
             assert_eq!(local(next), next);
         }

@@ -1,4 +1,4 @@
-//! Health for balancers and figures for Prometheus.
+//! Health for balancers and metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{AppState, api::Json};
 use crate::{drain::Serving, openapi::tag};
 
-/// For balancers.
+/// The routes for balancers.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(check_liveness))
@@ -22,7 +22,7 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(check_readiness))
 }
 
-/// For Prometheus, on a listener of its own or beside the rest.
+/// The route for Prometheus, on the public listener or on its own.
 pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(get_metrics))
 }
@@ -31,7 +31,7 @@ pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
 struct Health {
     /// `alive` or `ready`.
     status: &'static str,
-    /// What is wrong although the node serves.
+    /// Problems that don't keep the node from serving.
     errors: Vec<String>,
 }
 
@@ -39,14 +39,14 @@ struct Health {
 struct NotReady {
     /// `not ready`.
     status: &'static str,
-    /// Why: starting, catching up, draining, a full disk.
+    /// The reasons: starting, catching up, draining, a full disk.
     reasons: Vec<String>,
 }
 
 /// Check whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It runs. `errors` says what is wrong with it nevertheless.", body = Health)),
+    responses((status = 200, description = "The process runs; `errors` lists problems that it can live with.", body = Health)),
     security(()),
 )]
 async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
@@ -67,9 +67,9 @@ async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
 #[utoipa::path(
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "It takes traffic.", body = Health),
-        (status = 503, description = "It does not, for these reasons.", body = NotReady, headers(
-            ("retry-after" = u64, description = "Seconds after which to ask again."),
+        (status = 200, description = "The node is ready.", body = Health),
+        (status = 503, description = "The node is not ready; `reasons` says why.", body = NotReady, headers(
+            ("retry-after" = u64, description = "Seconds until you should ask again."),
         )),
     ),
     security(()),
@@ -90,7 +90,7 @@ async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
 
 /// Get the metrics, for Prometheus
 ///
-/// As text in `OpenMetrics`.
+/// In the text format of `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(

@@ -1,5 +1,5 @@
-//! The router: which address is answered by whom, and what holds for every answer (request ids, headers, limits).
-//! Handlers parse, call a service, and render; they decide nothing.
+//! The router: all paths, and the layers around every handler (request ids, headers, limits). Handlers parse the request,
+//! call a service and render the result; services make all decisions.
 
 pub mod api;
 mod documentation;
@@ -7,7 +7,7 @@ mod forms;
 mod health;
 mod pages;
 mod quick;
-mod site;
+mod service_url;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -41,64 +41,64 @@ use crate::{
     request_log::{self, REQUEST_ID},
     service::{
         Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
-        Presence, RegistrationMode, Rooms,
+        Presence, QuickRooms, RegistrationMode,
     },
 };
 
-/// How long a request may take to arrive and be answered; WebSockets only until they are upgraded.
+/// The time limit for a request, from its head to its response; for WebSockets until the upgrade.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
-/// What `web` was told at start.
+/// The settings of `web`.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
     /// The name of this node, as `welcome` frames give it.
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// Who may make an account.
+    /// Who may register.
     pub registration: RegistrationMode,
-    /// Under which address users reach the service.
+    /// The URL under which users reach the service, if configured.
     pub public_url: Option<String>,
-    /// Whether `/metrics` is served beside the rest; otherwise it has a listener of its own.
+    /// Whether the public listener serves `/metrics`; otherwise it has a listener of its own.
     pub metrics: bool,
 }
 
-/// Everything that handlers and sessions use.
+/// The state of all handlers and sessions.
 pub struct AppState {
-    /// Who asks.
+    /// Authentication.
     pub authentication: Arc<dyn Authentication>,
-    /// Rooms of members.
+    /// Member rooms.
     pub member_rooms: Arc<dyn MemberRooms>,
-    /// Messages of rooms of members.
+    /// Messages of member rooms.
     pub messages: Arc<dyn Messages>,
-    /// What he may do with his account.
+    /// Accounts, for their owners.
     pub accounts: Arc<dyn Accounts>,
     /// Accounts, for administrators.
     pub administration: Arc<dyn Administration>,
-    /// People and each other.
+    /// Contacts.
     pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
-    pub rooms: Arc<dyn Rooms>,
-    /// Who is where.
+    pub rooms: Arc<dyn QuickRooms>,
+    /// Presence in quick rooms.
     pub presence: Arc<dyn Presence>,
-    /// What live sockets of people with an account stand on.
+    /// Events for the live sockets of users.
     pub live: Arc<dyn LiveEvents>,
-    /// Health and figures.
+    /// Health and metrics.
     pub operations: Arc<dyn Operations>,
-    /// The live tails.
+    /// The lanes that deliver new events to sessions.
     pub lanes: Arc<Lanes>,
-    /// What stands before the handlers.
-    pub guard: Guard,
-    /// What is counted here.
+    /// The checks before the handlers.
+    pub guard: Arc<Guard>,
+    /// The metrics of `web`.
     pub metrics: WebMetrics,
-    /// What was told at start.
+    /// The settings.
     pub settings: WebSettings,
-    /// Becomes true when the node is to stop: sessions say goodbye.
+    /// Says when sessions must close because the node stops or its disk is full.
     pub drain: Drain,
 }
 
-/// The router of the public listener. It and the document that describes it come from one source: a handler's
-/// `#[utoipa::path]` names its address.
+/// Returns the router of the public listener. The router and its OpenAPI document have one source: the `#[utoipa::path]` of
+/// each handler.
 pub fn router(web: Arc<AppState>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
@@ -139,25 +139,29 @@ pub fn metrics_router(web: Arc<AppState>) -> Router {
 }
 
 fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
-    let of_web = || Arc::clone(&web);
+    let guard = Arc::clone(&web.guard);
+    let guard = || Arc::clone(&guard);
     router
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(of_web())
-        .layer(middleware::from_fn_with_state(of_web(), guard::admit))
+        .with_state(web)
+        .layer(middleware::from_fn_with_state(guard(), guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
         .layer(CatchPanicLayer::custom(|_| unavailable("the node could not answer this request")))
-        .layer(middleware::from_fn_with_state(of_web(), guard::cors::share))
-        .layer(middleware::from_fn_with_state(of_web(), guard::headers::secure))
-        .layer(middleware::from_fn_with_state(of_web(), request_log::observe))
+        .layer(middleware::from_fn_with_state(guard(), guard::cors::share))
+        .layer(middleware::from_fn_with_state(guard(), guard::headers::secure))
+        .layer(middleware::from_fn_with_state(guard(), request_log::observe))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(middleware::from_fn_with_state(web, request_log::forget_foreign_ids))
+        .layer(middleware::from_fn_with_state(guard(), request_log::forget_foreign_ids))
 }
 
 async fn method_not_allowed() -> Problem {
     // axum adds `Allow`.
-    Problem::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
+    Problem::new(
+        ErrorCode::MethodNotAllowed,
+        "this address does not support that method; see the documentation",
+    )
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {

@@ -1,4 +1,4 @@
-//! The pages and what they load. Rendering is `pages`' and `assets`'; this adds status and headers.
+//! The front page, the page of a quick room, assets, and the fallback for unknown addresses.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
         errors::{ErrorResponses, NotFound},
         tag,
     },
-    pages,
+    pages::{self, texts::error as texts},
     problem::Problem,
     service::{Refusal, RegistrationMode},
 };
@@ -27,14 +27,14 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; manifest-src 'self'";
 
-/// A page, with what the browser is told about it.
+/// A response with a page and the headers that every page needs.
 pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
     let headers =
         [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY), (header::CACHE_CONTROL, "no-cache")];
     (status, headers, page).into_response()
 }
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(home)).routes(routes!(room)).routes(routes!(asset))
 }
@@ -52,15 +52,15 @@ async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
 
 /// The page of a room
 ///
-/// Opens the room in a browser. Asks a guest for a name; whoever is logged in comes as himself.
+/// Opens the room in a browser. Asks guests for a name; you join under your username if you are logged in.
 #[utoipa::path(
     get, path = "/r/{room}", tag = tag::PAGES,
     params(("room" = String, Path, description = "The room's id.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        (status = 403, description = "A page: rooms without an account are switched off.", body = String,
+        (status = 403, description = "A page: quick rooms are turned off.", body = String,
             content_type = "text/html"),
-        (status = 404, description = "A page: there is no such room.", body = String, content_type = "text/html"),
+        (status = 404, description = "A page: the room does not exist.", body = String, content_type = "text/html"),
     ),
     security(()),
 )]
@@ -70,8 +70,8 @@ async fn room(
     room: Result<Path<String>, Problem>,
 ) -> Response {
     if !web.settings.guests_enabled {
-        let detail = "Rooms without an account are switched off on this server.";
-        return page(StatusCode::FORBIDDEN, pages::not_found("No guests here", detail));
+        let markup = pages::not_found(texts::GUESTS_DISABLED, texts::GUESTS_DISABLED_DETAIL);
+        return page(StatusCode::FORBIDDEN, markup);
     }
     let id = room.ok().and_then(|Path(room)| RoomId::parse(&room).ok().flatten());
     let name = match id {
@@ -85,21 +85,21 @@ async fn room(
             visitor.answer(page(StatusCode::OK, room))
         }
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
-            let detail = "Check the link: the room may have expired, or a character is missing.";
-            page(StatusCode::NOT_FOUND, pages::not_found("No such room", detail))
+            let markup = pages::not_found(texts::NO_SUCH_ROOM, texts::NO_SUCH_ROOM_DETAIL);
+            page(StatusCode::NOT_FOUND, markup)
         }
         Err(refusal) => Problem::from(refusal).into_response(),
     }
 }
 
-/// What pages load
+/// A style sheet, script or image
 ///
-/// Named by its content, so kept for ever.
+/// Its address changes with its content, so it may be cached for ever.
 #[utoipa::path(
     get, path = "/assets/{version}/{name}", tag = tag::PAGES,
     params(
-        ("version" = String, Path, description = "Of all assets of a binary; another one's are answered uncached."),
-        ("name" = String, Path, description = "The file."),
+        ("version" = String, Path, description = "The version of all assets. Under another version they are served, but must not be cached."),
+        ("name" = String, Path, description = "The name of the file."),
     ),
     responses(
         (status = 200, description = "Its content.", content(
@@ -121,8 +121,8 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     }
 }
 
-/// Any other address: a page for people; a problem for programs, whatever they say that they take. One that ends with a
-/// slash leads to the same without it, as links that were copied or typed may.
+/// Answers for any other address: a page for browsers, a problem for programs. An address that ends with a slash
+/// redirects to the one without it, since links that are copied or typed may end so.
 pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method.is_safe()
         && let Some(address) = without_slash(&uri)
@@ -131,13 +131,13 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
     }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
-        let detail = "There is nothing at this address.";
-        return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
+        let markup = pages::not_found(texts::NOT_FOUND, texts::NOT_FOUND_DETAIL);
+        return page(StatusCode::NOT_FOUND, markup);
     }
     Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }
 
-/// The address of a page without the slash at its end; nothing if it has none. `//host/` would lead elsewhere.
+/// The address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.
 fn without_slash(uri: &Uri) -> Option<String> {
     let path = uri.path().strip_suffix('/')?;
     let is_page =
@@ -150,7 +150,7 @@ fn without_slash(uri: &Uri) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A slash too many leads to the page, and never to another site.
+    /// Promise: an address with a slash too many redirects to the page, and never to another site.
     #[test]
     fn addresses_lose_the_slash_at_their_end() {
         for (address, without) in [

@@ -1,4 +1,4 @@
-//! Quick rooms: the three endpoints of the original platform, and their history.
+//! Quick rooms: the three endpoints of the original platform, and the history.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::{
     session::{self, Participant, ResumePoint},
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(create_quick_room))
@@ -55,7 +55,7 @@ fn guests_allowed(web: &AppState) -> Result<(), Refusal> {
     if web.settings.guests_enabled {
         return Ok(());
     }
-    Err(Refusal::new(ErrorCode::GuestsDisabled, "rooms without an account are switched off here"))
+    Err(Refusal::new(ErrorCode::GuestsDisabled, "quick rooms are turned off on this server"))
 }
 
 fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
@@ -65,14 +65,14 @@ fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
-    /// The name above the room; kept as guests' names are.
+    /// The name of the room, normalised like the names of guests.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
-struct RoomMade {
-    /// The room's id. Everybody who knows it may join.
+struct CreatedRoom {
+    /// The id of the room. Everybody who knows it can join.
     #[serde(rename = "roomID")]
     #[schema(format = "id")]
     room: String,
@@ -80,12 +80,12 @@ struct RoomMade {
 
 /// Create a quick room
 ///
-/// The body may be empty. When the answer arrives, the room exists on every reachable node.
+/// The body may be empty. When you get the response, every reachable node has the room.
 #[utoipa::path(
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room was created.", body = RoomMade, links(
+        (status = 201, description = "The room was created.", body = CreatedRoom, links(
             ("exists" = (operation_id = "checkQuickRoom", parameters(("roomID" = "$response.body#/roomID")))),
             ("messages" = (operation_id = "listQuickMessages", parameters(("roomID" = "$response.body#/roomID")))),
             ("talk" = (operation_id = "openQuickSocket", parameters(("roomID" = "$response.body#/roomID")))),
@@ -98,7 +98,7 @@ async fn create_quick_room(
     State(web): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<RoomMade>), Problem> {
+) -> Result<(StatusCode, Json<CreatedRoom>), Problem> {
     guests_allowed(&web)?;
     let body = body.map_err(|rejection| refuse_body(&rejection))?;
     let request = match body.trim_ascii() {
@@ -110,7 +110,7 @@ async fn create_quick_room(
     let Some(name) = invalid.check("name", name) else { return Err(invalid.into()) };
     web.guard.rates.check(Quota::RoomsPerAddress, &client.network())?;
     let room = web.rooms.create(name).await?;
-    Ok((StatusCode::CREATED, Json(RoomMade { room: room.to_string() })))
+    Ok((StatusCode::CREATED, Json(CreatedRoom { room: room.to_string() })))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -130,11 +130,11 @@ struct Exists {
 
 /// Check whether a quick room exists
 ///
-/// The node asks all reachable nodes before it answers no.
+/// Asks the reachable nodes before it says no.
 #[utoipa::path(
     get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
-        (status = 200, description = "Whether it exists.", body = Exists),
+        (status = 200, description = "Whether the room exists.", body = Exists),
         ErrorResponses<(BadRequest, GuestsDisabled)>,
     ),
     security(()),
@@ -162,10 +162,10 @@ struct RoomMessages {
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The `pos` of a message: list those before it.
+    /// The `pos` of a message: returns the messages before it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
-    /// The `next` of a page; the same as `before`, which wins.
+    /// The `next` of a page. The same as `before`, which takes precedence.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// The most messages on a page.
@@ -196,7 +196,7 @@ async fn list_quick_messages(
 ) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
-    // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
+    // Every list takes the `next` of a page as `cursor`. Here it is a position, like `before`.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
     cursor::wait(&web, &headers).await?;
     web.rooms.find(room).await?;
@@ -214,12 +214,12 @@ struct Ws {
     room: String,
     /// Your name as a guest, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
     /// characters. It must not look like the name of an account or of somebody in the room. If you are logged in, leave it
-    /// out to appear under your own name; with it, your credentials are ignored.
+    /// out to join under your username; with it, credentials are ignored.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
-    /// The last cursor received: the server sends what you missed, and gives you the name of your dead session.
+    /// The last cursor that you received. You get what you missed, and keep your name even if your old session still has it.
     cursor: Option<String>,
-    /// The `pos` of the last message that you have shown or that was acked: the server stamps your posts above it.
+    /// The `pos` of the last message that you have shown or got an ack for: your messages sort after it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
@@ -263,22 +263,22 @@ async fn open_quick_socket(
         }
         _ => username,
     });
-    let somebody = somebody(&web, &headers, username).await?;
+    let joiner = joiner(&web, &headers, username).await?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     match web.rooms.find(room).await {
-        // His cursor proves that there is one: this node has not heard of it yet.
+        // The cursor proves that the room exists: this node has not heard of it yet.
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
             return Err(Problem::new(
                 ErrorCode::Unavailable,
-                "this node has yet to hear of the room; use another",
+                "this node has not heard of the room yet; use another node",
             ));
         }
         found => found?,
     };
-    let (guest, name, sender, identity) = match somebody {
+    let (guest, name, sender, identity) = match joiner {
         Joiner::User(identity, name) => {
             (GuestId(identity.user.0), name, Sender::User(identity.user), Some(identity))
         }
@@ -293,7 +293,9 @@ async fn open_quick_socket(
     let name_in_use = || {
         Problem::new(
             ErrorCode::NameInUse,
-            format!("somebody in this room is called {name}, or looks like it"),
+            format!(
+                "somebody in this room is already called {name}, or something similar; choose another name"
+            ),
         )
     };
     if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
@@ -310,15 +312,15 @@ async fn open_quick_socket(
     Ok(admitted.run(&[], async move |socket| session::run(web, participant, socket).await))
 }
 
-/// Who comes into a quick room.
+/// The person who joins a quick room.
 enum Joiner {
     /// A guest, or a user who joins as one.
     Guest(GuestName),
-    /// A user under their own name.
+    /// A user who joins under their username.
     User(Identity, GuestName),
 }
 
-async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
+async fn joiner(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
         if web.rooms.is_account_name(&name).await? {
@@ -330,10 +332,10 @@ async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -
         return Ok(Joiner::Guest(name));
     }
     let identity = caller::identity(web, &Method::GET, headers).await?;
-    let identity = identity.ok_or_else(|| bad_request("say your name (username), or log in"))?;
-    let user = web.live.around(identity.user).await?.user;
+    let identity = identity.ok_or_else(|| bad_request("give a name (username), or log in"))?;
+    let user = web.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
-        return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
+        return Err(Refusal::new(ErrorCode::Unavailable, "the account was deleted"));
     }
     Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

@@ -1,4 +1,4 @@
-//! How a request becomes a WebSocket: what it may cost, and what is asked last before there is one.
+//! The upgrade of a request to a WebSocket: its buffers, and the last checks.
 
 use std::sync::Arc;
 
@@ -22,15 +22,15 @@ use crate::{
     session::ClientEnd,
 };
 
-/// Read buffer of a WebSocket: 128 KiB by default, which is what idle sessions would cost.
+/// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
 const READ_BUFFER_BYTES: usize = 1024;
-/// Frames gather up to here before they are written without a flush.
+/// Frames are buffered up to this size before they are written without a flush.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// The most that may wait in one session's write buffer: a flush's worth and the largest frame, a welcome to a room
-/// of thousands. It is only as large as what it holds.
+/// The largest write buffer of a session: enough for a flush and the largest frame, a welcome to a room of thousands. The
+/// buffer is only as large as its contents.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What may become a WebSocket.
+/// A request that may become a WebSocket.
 pub struct Upgrade {
     version: Version,
     asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -60,15 +60,15 @@ impl FromRequestParts<Arc<AppState>> for Upgrade {
 }
 
 impl Upgrade {
-    /// Whether the request asks for a WebSocket at all.
+    /// Returns whether the request asks for a WebSocket.
     pub fn is_asked_for(&self) -> bool {
         self.asked_for.is_ok()
     }
 
-    /// The WebSocket that is to be, if this node serves users now.
+    /// Accepts the upgrade, if this node serves users now and the client is within its limits.
     pub fn admit(self, web: &AppState) -> Result<Admitted, Box<Response>> {
         let Ok(upgrade) = self.asked_for else {
-            // RFC 6455, section 4.4. The page learns from this header that nothing else is wrong.
+            // RFC 6455, section 4.4. The header tells our page that the parameters are right.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
             let detail = if self.version < Version::HTTP_11 {
                 "a WebSocket needs HTTP/1.1, and this request came as HTTP/1.0: a proxy in between must speak HTTP/1.1 \
@@ -85,7 +85,7 @@ impl Upgrade {
             return Err(Problem::from(refusal).into_response().into());
         }
         if self.closed_early {
-            // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
+            // The client is gone. A session would take over from the one that its guest has opened elsewhere by now.
             let refusal = bad_request("a WebSocket wants both halves of its connection");
             return Err(Problem::from(refusal).into_response().into());
         }
@@ -96,8 +96,8 @@ impl Upgrade {
     }
 }
 
-/// Puts several `Connection` headers (`keep-alive` and `Upgrade`) into one, which says the same (RFC 9110, section 5.3):
-/// axum reads the first alone.
+/// Joins several `Connection` headers (`keep-alive` and `Upgrade`) into an equivalent one (RFC 9110, section 5.3), because
+/// axum reads only the first.
 fn join_connection_headers(headers: &mut HeaderMap) {
     let values: Vec<_> = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes).collect();
     if values.len() > 1
@@ -107,21 +107,21 @@ fn join_connection_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// What becomes a WebSocket.
+/// A request that becomes a WebSocket.
 pub struct Admitted {
     upgrade: WebSocketUpgrade,
-    /// What it holds as long as it lives.
+    /// The permits that it holds as long as it is open.
     held: (ConnectionPermit, Option<Share>),
     client: ClientEnd,
 }
 
 impl Admitted {
-    /// The client's end of it.
+    /// Returns the client's end of the connection.
     pub fn client(&self) -> ClientEnd {
         self.client.clone()
     }
 
-    /// Runs a session over it, in one of these subprotocols if the client asks for it.
+    /// Runs a session over the WebSocket, with one of `protocols` if the client asks for it.
     pub fn run<F: Future<Output = ()> + Send>(
         self,
         protocols: &'static [&'static str],
@@ -142,12 +142,12 @@ impl Admitted {
     }
 }
 
-/// The place that a client has shown, in its words.
+/// Parses a position given by a client.
 pub fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
     Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
 }
 
-/// What cannot be read.
+/// Returns a `BadRequest`.
 pub fn bad_request(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, detail)
 }

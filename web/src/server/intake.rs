@@ -1,5 +1,5 @@
-//! How much a connection receives. A WebSocket may receive only so much more than what its session has been given as
-//! messages: fragments without end never become one, and would cost the node time that no session sees.
+//! Limits the bytes that a WebSocket receives beyond its complete messages. Endless fragments never become a message, so
+//! the session would not notice the time that they cost.
 
 use std::{
     io,
@@ -14,15 +14,15 @@ use std::{
 use starling_protocol::limits::CLIENT_FRAME_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes beyond those of its messages that a WebSocket may receive: the largest message while it arrives, what was read
-/// ahead of it, and some 40,000 fragments without content, which cost 10 ms.
+/// The most bytes that a WebSocket may receive beyond its complete messages: the largest message, data read ahead, and
+/// some 40,000 empty fragments, which cost 10 ms.
 const UNSEEN_BYTES_MAX: u64 = 4 * CLIENT_FRAME_BYTES_MAX as u64;
-/// Bytes of the largest header of a frame.
+/// The largest header of a frame, in bytes.
 const FRAME_HEADER_BYTES: u64 = 14;
-/// A message may come in fragments of this many bytes on average; then it does not use up what may be unseen.
+/// Messages may arrive in fragments of this average size, in bytes; smaller ones use up [`UNSEEN_BYTES_MAX`].
 const FRAGMENT_BYTES: u64 = 512;
 
-/// The bytes that a connection has received, and how many it may. Every request carries it.
+/// The bytes that a connection has received, and its limit. An extension of every request.
 #[derive(Clone, Debug)]
 pub struct Intake(Arc<Counts>);
 
@@ -33,29 +33,29 @@ struct Counts {
 }
 
 impl Default for Intake {
-    /// Without a limit: HTTP has its own.
+    /// No limit: HTTP has its own.
     fn default() -> Self {
         Self(Arc::new(Counts { received: AtomicU64::new(0), allowed: AtomicU64::new(u64::MAX) }))
     }
 }
 
 impl Intake {
-    /// Limits what the connection may receive from now on: it is a WebSocket's.
+    /// Starts to limit the connection, which is a WebSocket from now on.
     pub fn begin(&self) {
         let received = self.0.received.load(Ordering::Relaxed);
         self.0.allowed.store(received.saturating_add(UNSEEN_BYTES_MAX), Ordering::Relaxed);
     }
 
-    /// Allows as much more as a message of this length takes, which the session has been given.
-    pub fn saw(&self, bytes: usize) {
+    /// Raises the limit by the size of a complete message of this length.
+    pub fn allow_message(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let fragments = bytes / FRAGMENT_BYTES + 1;
         let more = bytes.saturating_add(fragments * FRAME_HEADER_BYTES);
-        // Stays far below its end: nobody receives so much.
+        // Cannot overflow: no connection receives that much.
         self.0.allowed.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Whether it has received more than it may.
+    /// Returns whether the connection has received too much.
     pub fn is_exceeded(&self) -> bool {
         self.0.received.load(Ordering::Relaxed) > self.0.allowed.load(Ordering::Relaxed)
     }
@@ -65,7 +65,7 @@ impl Intake {
     }
 }
 
-/// A stream whose reads are counted, and fail once it has received more than it may.
+/// A stream that counts its reads, and fails once it has received too much.
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
@@ -73,7 +73,7 @@ pub struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    /// Counts what `stream` receives into `intake`.
+    /// Counts the bytes read from `stream` into `intake`.
     pub fn new(stream: S, intake: Intake) -> Self {
         Self { stream, intake }
     }
@@ -86,7 +86,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.intake.is_exceeded() {
-            return Poll::Ready(Err(io::Error::other("received more than belongs to messages")));
+            return Poll::Ready(Err(io::Error::other("received too many bytes outside of messages")));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
@@ -131,28 +131,28 @@ mod tests {
         stream.read_exact(&mut vec![0; bytes]).await.is_ok()
     }
 
-    /// A socket may go on for ever as long as what it receives becomes messages, fragmented or not.
+    /// Promise: a socket has no limit as long as its bytes become messages, fragmented or not.
     #[tokio::test]
-    async fn messages_may_come_without_end() {
+    async fn complete_messages_have_no_limit() {
         let intake = Intake::default();
         let mut stream = Metered::new(repeat(0), intake.clone());
         assert!(read(&mut stream, 2_000_000).await, "HTTP has its own limits");
         intake.begin();
         for length in [0, 125, 1_000, CLIENT_FRAME_BYTES_MAX].repeat(1_000) {
             assert!(read(&mut stream, length + length / 512 * 14 + 14).await);
-            intake.saw(length);
+            intake.allow_message(length);
         }
     }
 
-    /// Fragments that never become a message end the connection soon, whatever was said before.
+    /// Promise: fragments that never become a message soon end the connection, even after many messages.
     #[tokio::test]
-    async fn what_becomes_no_message_ends_the_connection() {
+    async fn endless_fragments_end_the_connection() {
         let intake = Intake::default();
         let mut stream = Metered::new(repeat(0), intake.clone());
         intake.begin();
         for _ in 0..1_000 {
             assert!(read(&mut stream, 134).await);
-            intake.saw(120);
+            intake.allow_message(120);
         }
         let mut fragments = 0;
         while read(&mut stream, 6).await {

@@ -1,5 +1,5 @@
-//! The places that a listener has for connections: so many in all, so many for each client network, and a reserve from
-//! which health is answered when the others are taken.
+//! Permits for connections: limited in total and for each client network, with a reserve for health checks when there
+//! are no others left.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,23 +7,23 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    guard::{ClientAddress, Quota, Share, Shares},
+    guard::{Quota, Share, Shares, client_network},
     routes::AppState,
 };
 
-/// Connections beyond the limit that are asked for health only; each lasts a few seconds at most.
+/// The most connections in the reserve; each lasts a few seconds at most.
 const RESERVE: usize = 64;
-/// How many of them one network may hold: none keeps a balancer of another from asking.
+/// The most connections of one network in the reserve, so that it can't keep the balancer of another from asking.
 const RESERVE_PER_NETWORK: u32 = 8;
 
-/// One connection among those allowed. Every request carries it; a WebSocket keeps it beyond its request, because
-/// HTTP is done with the connection once it is upgraded.
+/// A permit for one connection. An extension of every request; a WebSocket keeps it, because HTTP lets go of a connection
+/// when it is upgraded.
 #[derive(Clone, Debug)]
 pub struct ConnectionPermit {
     shared: Arc<Counted>,
 }
 
-/// Carried by requests over a connection of the reserve: only health is answered there.
+/// An extension of requests over a connection of the reserve, which may only check health.
 #[derive(Clone, Copy, Debug)]
 pub struct HealthOnly;
 
@@ -36,7 +36,7 @@ struct Counted {
 }
 
 impl ConnectionPermit {
-    /// Something if the connection is one of the reserve.
+    /// Returns `Some` if the connection is one of the reserve.
     pub fn health_only(&self) -> Option<HealthOnly> {
         self.shared.health_only
     }
@@ -48,7 +48,7 @@ impl Drop for Counted {
     }
 }
 
-/// The places of one listener.
+/// The connection limits of one listener.
 pub struct Places {
     all: Arc<Semaphore>,
     count: u32,
@@ -68,9 +68,10 @@ impl Places {
         }
     }
 
-    /// A place for a new connection of `peer`, one of the reserve where there is no other or `crowded` says so, or none.
+    /// Returns a permit for a new connection of `peer`. It is one of the reserve if `crowded` or if there is no other;
+    /// `None` if the reserve is used up too.
     pub fn give(&self, peer: IpAddr, crowded: bool) -> Option<ConnectionPermit> {
-        let network = ClientAddress(peer.to_canonical()).network();
+        let network = client_network(peer);
         let ordinary = if crowded { None } else { self.ordinary(peer, network) };
         let (place, share, health_only) = if let Some((place, share)) = ordinary {
             (place, share, None)
@@ -88,7 +89,7 @@ impl Places {
 
     fn ordinary(&self, peer: IpAddr, network: IpAddr) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
         let guard = &self.web.guard;
-        // A proxy's connections are those of its clients, who are counted by their requests.
+        // A proxy serves many clients, which are counted by their requests.
         let share = if guard.proxies.is_trusted(peer) {
             None
         } else {
@@ -98,7 +99,7 @@ impl Places {
         Some((Arc::clone(&self.all).try_acquire_owned().ok()?, share))
     }
 
-    /// Waits until all connections but those of the reserve have ended.
+    /// Waits until all connections have ended, except those of the reserve.
     pub async fn all_free(&self) {
         let _ = self.all.acquire_many(self.count).await;
     }

@@ -1,5 +1,5 @@
-//! What is done when connections cannot be accepted, mostly for want of open files: it is logged once and then counted,
-//! with growing pauses, and a file that is kept for this lets somebody ask for health meanwhile.
+//! Handles failures to accept connections, mostly because the process has too many open files: it pauses, logs ever less
+//! often, and keeps a spare file descriptor that it frees for one health check at a time.
 
 use std::{
     io,
@@ -10,31 +10,31 @@ use std::{
 use rustix::io::Errno;
 use tokio::time::{Instant, sleep};
 
-/// How long to wait after an accept failed; twice as long after each that follows, up to the second of these.
+/// The pause after a failed accept. It doubles with each further failure, up to `PAUSE_MAX`.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// How long until the trouble is told of again; twice as long each time, up to the second.
+/// The time until the failures are logged again. It doubles each time, up to `QUIET_MAX`.
 const QUIET_MIN: Duration = Duration::from_secs(10);
 const QUIET_MAX: Duration = Duration::from_hours(1);
-/// Trouble after so long without any is new trouble.
+/// A failure is new if there was none for this long.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
-/// Failures to accept.
+/// The state of failing to accept.
 pub struct AcceptTrouble {
-    /// A file that makes room for one connection when it is closed.
+    /// A file descriptor that is closed to let one connection in.
     spare: Option<OwnedFd>,
-    /// Whether it is closed for that.
+    /// Whether it is closed now.
     lent: bool,
     pause: Duration,
-    told: Told,
+    log: LogInterval,
 }
 
 impl AcceptTrouble {
     pub fn new() -> Self {
-        Self { spare: spare(), lent: false, pause: PAUSE_MIN, told: Told::default() }
+        Self { spare: spare(), lent: false, pause: PAUSE_MIN, log: LogInterval::default() }
     }
 
-    /// A connection was accepted. Whether it has the place of the spare file: then it is to end soon.
+    /// Notes that a connection was accepted. Returns whether it took the spare file descriptor: then it must end soon.
     pub fn on_accepted(&mut self) -> bool {
         if self.lent {
             self.spare = spare();
@@ -46,13 +46,13 @@ impl AcceptTrouble {
         self.lent
     }
 
-    /// Accepting failed: tells of it, and waits before the next try unless the spare file makes room.
+    /// Notes a failed accept: logs it, and pauses unless the spare file descriptor can be freed.
     pub async fn on_error(&mut self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionAborted {
-            // The client's doing; the next may be there already.
+            // The client gave up; the next may be waiting.
             return;
         }
-        if let Some(times) = self.told.on_trouble(Instant::now()) {
+        if let Some(times) = self.log.on_failure(Instant::now()) {
             tracing::warn!(%error, times, "cannot accept connections; is the limit of open files too low?");
         }
         let no_files =
@@ -70,19 +70,19 @@ fn spare() -> Option<OwnedFd> {
     io::stderr().as_fd().try_clone_to_owned().ok()
 }
 
-/// When somebody was told of something that goes on and on.
+/// Decides when a repeated failure is logged.
 #[derive(Default)]
-struct Told {
+struct LogInterval {
     last: Option<Instant>,
     next: Option<Instant>,
     quiet: Duration,
-    /// How often it happened since.
+    /// Failures since it was last logged.
     times: u64,
 }
 
-impl Told {
-    /// It happens once more: how often it has since it was told of, if that is to be told now.
-    fn on_trouble(&mut self, now: Instant) -> Option<u64> {
+impl LogInterval {
+    /// Notes a failure. Returns the number of failures since the last log line if it is time for another one.
+    fn on_failure(&mut self, now: Instant) -> Option<u64> {
         let is_new = self.last.is_none_or(|last| now.duration_since(last) > FORGOTTEN_AFTER);
         self.last = Some(now);
         self.times += 1;
@@ -103,17 +103,17 @@ impl Told {
 mod tests {
     use super::*;
 
-    /// A day of trouble twenty times a second is told in a few dozen lines, and none of it goes uncounted.
+    /// Promise: a day of failures, twenty a second, takes a few dozen log lines, and all of them are counted.
     #[test]
-    fn trouble_that_goes_on_is_told_at_once_and_then_ever_more_rarely() {
-        let (mut told, begin) = (Told::default(), Instant::now());
+    fn failures_are_logged_at_once_and_then_less_and_less_often() {
+        let (mut log, begin) = (LogInterval::default(), Instant::now());
         let times: Vec<_> = (0..24 * 3_600 * 20)
-            .filter_map(|tick| told.on_trouble(begin + tick * Duration::from_millis(50)))
+            .filter_map(|tick| log.on_failure(begin + tick * Duration::from_millis(50)))
             .collect();
         assert_eq!((times[0], times[1]), (1, 200));
         assert!(times.len() < 40, "{} lines", times.len());
         assert!(times.iter().sum::<u64>() > 23 * 3_600 * 20);
         let later = begin + Duration::from_hours(25);
-        assert_eq!(told.on_trouble(later), Some(1), "new trouble is told at once");
+        assert_eq!(log.on_failure(later), Some(1), "a new failure is logged at once");
     }
 }

@@ -1,4 +1,4 @@
-//! Accounts: registration, login, sessions, personal tokens, and what somebody may change of himself.
+//! Accounts: registration, login, sessions, personal access tokens, profile and settings.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,7 +8,7 @@ use starling_protocol::{DisplayName, SessionId, Username, event::NotifyLevel, se
 use super::{Identity, Refusal, RegistrationSource};
 use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
 
-/// A text that no log shows.
+/// A text that must not be logged.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
@@ -18,76 +18,76 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The program at the other end.
+/// The client of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// Its own address, not a proxy's.
+    /// The client's address, not a proxy's.
     pub address: IpAddr,
-    /// What it says that it is; cut to 200 characters.
+    /// The `User-Agent`, cut to 200 characters.
     pub user_agent: &'a str,
 }
 
-/// Somebody who wants an account.
+/// A request for an account.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// The name that he claims.
+    /// The username.
     pub username: Username,
-    /// His password; [`Accounts::judge_password`] finds it good.
+    /// The password, which [`Accounts::judge_password`] must have accepted.
     pub password: Secret,
-    /// What he wants to be shown as, if not as his name.
+    /// The display name, if it differs from the username.
     pub display_name: Option<DisplayName>,
-    /// On whose word he comes.
+    /// The right by which the account is made.
     pub source: RegistrationSource,
 }
 
-/// What of a profile is to be otherwise.
+/// Changes to a profile; `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileChange {
-    /// A new name.
+    /// The new username.
     pub username: Option<Username>,
-    /// What to be shown as; `Some(None)` is by his name.
+    /// The new display name; `Some(None)` resets it to the username.
     pub display_name: Option<Option<DisplayName>>,
 }
 
-/// What of the settings is to be otherwise.
+/// Changes to settings; `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsChange {
-    /// How pages look.
+    /// The theme of pages.
     pub theme: Option<Theme>,
-    /// The language tag; the caller has checked it.
+    /// The language tag, which the caller has validated.
     pub language: Option<Box<str>>,
-    /// Of what to be told.
+    /// The notification level.
     pub notify: Option<NotifyLevel>,
-    /// Until when not to be disturbed (Unix milliseconds); `Some(None)` is not at all.
+    /// The end of "do not disturb" (Unix milliseconds); `Some(None)` turns it off.
     pub dnd_until_ms: Option<Option<u64>>,
 }
 
-/// A browser's session.
+/// A new session of a browser.
 #[derive(Clone, Debug)]
 pub struct BrowserSession {
-    /// Whose.
+    /// The user.
     pub me: Me,
-    /// The value of its cookie.
+    /// The value of the session cookie.
     pub cookie: Secret,
 }
 
-/// Something with the place that it has in a list.
+/// An item with its sort key in a list.
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
-    /// The later a thing was made, the greater: a text that sorts.
+    /// The sort key: greater for items made later.
     pub mark: String,
-    /// The thing.
+    /// The item.
     pub item: T,
 }
 
-/// Accounts. What is answered holds on every node that is reached.
+/// Accounts. All answers agree with every reachable node.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
-    /// Why a new password of somebody with this name is not taken; the words are shown to them.
+    /// Checks a new password for this username. The error is shown to the user.
     fn judge_password(&self, password: &str, username: &str) -> Result<(), String>;
 
-    /// Makes an account and logs in. `UsernameTaken`, or `Unavailable` if nobody can know whether it is; as
-    /// [`RegistrationSource`] has it `RegistrationClosed`.
+    /// Creates an account and logs in. Errors: `UsernameTaken`; `Unavailable` if no node can tell whether the name is taken;
+    /// `RegistrationClosed` if the [`RegistrationSource`] may not register.
     async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal>;
 
     /// As [`Accounts::register`], for a browser.
@@ -97,11 +97,12 @@ pub trait Accounts: Send + Sync + 'static {
         registration: Registration,
     ) -> Result<BrowserSession, Refusal>;
 
-    /// Logs in. `BadCredentials` for an unknown user, a wrong password and a disabled account alike, after the same
-    /// time; `Overloaded` if too many passwords wait.
+    /// Logs in. Errors: `BadCredentials` for an unknown user, a wrong password and a disabled account, each after the same
+    /// time; `Overloaded` if too many passwords wait to be hashed.
     async fn login(&self, client: Client<'_>, name: &str, password: Secret) -> Result<LoggedIn, Refusal>;
 
-    /// Whether the password of this name (folded) was right from there before, as far as this node remembers.
+    /// Returns whether somebody has logged in under this (case-folded) name from this address before, as far as this node
+    /// remembers.
     fn is_known(&self, address: IpAddr, name: &str) -> bool;
 
     /// As [`Accounts::login`], for a browser.
@@ -112,25 +113,25 @@ pub trait Accounts: Send + Sync + 'static {
         password: Secret,
     ) -> Result<BrowserSession, Refusal>;
 
-    /// Goes on with a session. `Unauthenticated` if it has ended, or if the token was used and its successor too, which
-    /// ends it; `Unavailable` if this node cannot know yet.
+    /// Refreshes a session. Errors: `Unauthenticated` if it has ended, or if both the token and its successor were used
+    /// before, which ends it; `Unavailable` if this node cannot tell yet.
     async fn refresh(&self, token: &str) -> Result<LoggedIn, Refusal>;
 
-    /// Ends the session that asks, or all logins of its user, which is `Forbidden` to a personal access token.
+    /// Ends this session, or all sessions of its user. The latter is `Forbidden` for a personal access token.
     async fn logout(&self, who: Identity, all: bool) -> Result<(), Refusal>;
 
-    /// Somebody, as he sees himself.
+    /// Returns the user's own account.
     async fn me(&self, who: Identity) -> Result<Me, Refusal>;
 
-    /// Changes a profile. `Forbidden` where a name may not be chosen, `UsernameTaken`.
+    /// Changes a profile. Errors: `Forbidden` if the user may not choose a new name, `UsernameTaken`.
     async fn change_profile(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal>;
 
     /// Deletes an account for good. `BadCredentials` if the password is wrong.
     async fn delete(&self, who: Identity, password: Secret) -> Result<(), Refusal>;
 
-    /// Changes a password, which [`Accounts::judge_password`] finds good: all other logins end, and personal access
-    /// tokens unless they are to be kept. `BadCredentials` if the present one is another, `Forbidden` to a personal
-    /// access token.
+    /// Changes a password; [`Accounts::judge_password`] must have accepted the new one. Ends all other sessions, and
+    /// personal access tokens unless `keep_tokens`. Errors: `BadCredentials` if the present password is wrong, `Forbidden`
+    /// for a personal access token.
     async fn change_password(
         &self,
         who: Identity,
@@ -139,23 +140,24 @@ pub trait Accounts: Send + Sync + 'static {
         keep_tokens: bool,
     ) -> Result<(), Refusal>;
 
-    /// What somebody has set.
+    /// Returns the user's settings.
     async fn settings(&self, who: Identity) -> Result<Settings, Refusal>;
 
-    /// Sets something otherwise; gives all.
+    /// Changes settings and returns all of them.
     async fn change_settings(&self, who: Identity, change: SettingsChange) -> Result<Settings, Refusal>;
 
-    /// The logins of somebody that live, 100 at most.
+    /// Returns the user's active sessions, 100 at most.
     async fn sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal>;
 
-    /// Ends a login. `NotFound` if it is not one of theirs that lives, `Forbidden` to a personal access token.
+    /// Ends a session. Errors: `NotFound` if it is not an active session of the user, `Forbidden` for a personal access
+    /// token.
     async fn end_session(&self, who: Identity, session: SessionId) -> Result<(), Refusal>;
 
-    /// The personal access tokens of somebody, 50 at most.
+    /// Returns the user's personal access tokens, 50 at most.
     async fn personal_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal>;
 
-    /// Makes a personal access token that is good for so many seconds. `BadCredentials` if the password is wrong,
-    /// `Forbidden` if there are too many tokens, or if a personal access token asks.
+    /// Creates a personal access token that is valid for `expires_in_s` seconds. Errors: `BadCredentials` if the password is
+    /// wrong, `Forbidden` if there are too many tokens, or for a personal access token.
     async fn make_personal_token(
         &self,
         who: Identity,
@@ -164,6 +166,7 @@ pub trait Accounts: Send + Sync + 'static {
         expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal>;
 
-    /// Revokes a personal access token. `NotFound` if it is not one of theirs that lives, `Forbidden` to another one.
+    /// Revokes a personal access token. Errors: `NotFound` if it is not an active token of the user, `Forbidden` for another
+    /// personal access token.
     async fn revoke_personal_token(&self, who: Identity, token: SessionId) -> Result<(), Refusal>;
 }

@@ -1,5 +1,4 @@
-//! What administrators do with accounts, and the two addresses that let somebody in without a password: that of the
-//! first administrator, and that of a reset link.
+//! Administration of accounts, and the two links that work without a password: for setup, and to reset a password.
 
 use async_trait::async_trait;
 use starling_protocol::{RoomId, UserId};
@@ -7,29 +6,29 @@ use starling_protocol::{RoomId, UserId};
 use super::{Client, Identity, Refusal, Secret};
 use crate::objects::ManagedUser;
 
-/// What is to be changed of an account.
+/// Changes to an account; `None` keeps a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UserFlags {
-    /// Whether it administers the service.
+    /// Whether the account is an administrator.
     pub admin: Option<bool>,
-    /// Whether it is shut out.
+    /// Whether the account is disabled.
     pub disabled: Option<bool>,
 }
 
-/// A link with which a password can be chosen, once.
+/// A link to choose a new password, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResetLink {
-    /// What `/reset/…` is to be opened with.
+    /// The code in `/reset/CODE`.
     pub code: String,
-    /// Until when, as users see times.
+    /// The time of expiry (RFC 3339).
     pub expires_at: String,
 }
 
-/// Accounts, as those who administer the service see and change them. Everybody else is refused with `Forbidden`.
+/// Administration of accounts. Everybody but administrators gets `Forbidden`.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
-    /// Up to `most` accounts in the order of their names, of those that begin with `prefix`; behind an account, if one
-    /// is given.
+    /// Returns up to `most` accounts whose names begin with `prefix`, in the order of their names, after the account
+    /// `behind` if given.
     async fn users(
         &self,
         by: UserId,
@@ -38,28 +37,25 @@ pub trait Administration: Send + Sync + 'static {
         most: usize,
     ) -> Result<Vec<ManagedUser>, Refusal>;
 
-    /// Changes what an account may. `Forbidden` too where nobody would administer the service any more, and to personal
-    /// access tokens.
+    /// Changes an account. Also `Forbidden` if no administrator would be left, and for personal access tokens.
     async fn change(&self, by: Identity, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal>;
 
-    /// Makes a link with which the account's owner chooses a new password; earlier links end. `Forbidden` to personal
-    /// access tokens.
+    /// Creates a reset link for an account; earlier links end. `Forbidden` for personal access tokens.
     async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal>;
 
-    /// Makes a member of a room its owner, whoever owns it: `NotFound` if there is no such room of members, or no such
-    /// member. `Forbidden` to personal access tokens.
+    /// Makes a member of a room its owner, whoever owns it now. Errors: `NotFound` if there is no such member room or no such
+    /// member, `Forbidden` for personal access tokens.
     async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
-    /// Whether `/setup/CODE` lets somebody make the first administrator's account: the code is right, and there is none
-    /// yet. That there is none is decided once more as the account is made ([`super::RegistrationSource::Setup`]).
+    /// Returns whether `/setup/CODE` may create the first administrator: the code is right, and there is no administrator
+    /// yet. [`super::RegistrationSource::Setup`] checks the latter again when the account is created.
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal>;
 
-    /// Under which name the account is shown whose password a reset link lets choose. `NotFound` if the link is not good
-    /// any more.
+    /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid (any more).
     async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
 
-    /// Chooses a password, which [`super::Accounts::judge_password`] finds good, through a reset link: the link, all
-    /// logins and all personal access tokens end. Gives the account's name.
+    /// Sets a password through a reset link; [`super::Accounts::judge_password`] must have accepted it. Ends the link, all
+    /// sessions and all personal access tokens. Returns the username.
     async fn reset_password(
         &self,
         client: Client<'_>,

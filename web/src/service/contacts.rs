@@ -1,4 +1,4 @@
-//! People and each other: contacts, the search for people, the rooms of two.
+//! Contacts, the search for people, and direct rooms.
 
 use async_trait::async_trait;
 use starling_protocol::UserId;
@@ -6,27 +6,27 @@ use starling_protocol::UserId;
 use super::Refusal;
 use crate::objects::{Contact, ContactState, Room, User};
 
-/// What somebody does about somebody else.
+/// An action on a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContactAct {
-    /// Asks to be contacts, or agrees if the other had asked. `AlreadyExists` where that was done before.
+    /// Sends a contact request, or accepts the other's. `AlreadyExists` if that was done before.
     Ask,
-    /// Agrees to be contacts. `NotFound` where the other does not ask.
+    /// Accepts a request. `NotFound` if there is none.
     Accept,
-    /// Does not agree. `NotFound` where the other does not ask.
+    /// Declines a request. `NotFound` if there is none.
     Decline,
-    /// Ends it: a contact, a request of either side. `NotFound` where there is none.
+    /// Removes a contact, or a request of either side. `NotFound` if there is none.
     Remove,
-    /// Wants nothing of the other, who is not told.
+    /// Blocks the other, who is not notified.
     Block,
-    /// Ends a block. `NotFound` where there is none.
+    /// Ends a block. `NotFound` if there is none.
     Unblock,
 }
 
-/// People and each other.
+/// Contacts, the search for people, and direct rooms.
 #[async_trait]
 pub trait Contacts: Send + Sync + 'static {
-    /// Those who stand to a user in one of these ways, in the order of their ids, behind `after`; `limit` at most.
+    /// Returns up to `limit` contacts of a user in these states, in the order of their ids, after `after`.
     async fn list(
         &self,
         user: UserId,
@@ -35,18 +35,19 @@ pub trait Contacts: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Contact>, Refusal>;
 
-    /// Who is shown under a name, in any case of letters. `NotFound` is only said after catching up with the peers in
-    /// step.
+    /// Returns the user with a username, in any case of letters. Catches up with the peers in sync before it returns
+    /// `NotFound`.
     async fn named(&self, username: String) -> Result<UserId, Refusal>;
 
-    /// Does something about somebody else; returns how they stand then when every peer in sync has it, or after 250 ms.
-    /// `NotFound` for one who is not there.
+    /// Performs an action. Returns the contact when every peer in sync has the change, or after 250 ms. `NotFound` if the
+    /// other user does not exist.
     async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal>;
 
-    /// People whose names or display names begin with a text, in any case of letters: some of them, never all. Not
-    /// those who have blocked the one who asks.
+    /// Returns some people whose usernames or display names begin with a text, in any case of letters, except those who
+    /// have blocked `user`.
     async fn search(&self, user: UserId, text: String, limit: usize) -> Result<Vec<User>, Refusal>;
 
-    /// The room of two contacts, and whether it was made now. `NotFound` for one who is not there, `NotContacts`.
+    /// Returns the direct room of two contacts, and whether it was created now. Errors: `NotFound` if the other user does
+    /// not exist, `NotContacts`.
     async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal>;
 }

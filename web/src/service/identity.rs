@@ -1,11 +1,11 @@
-//! Who asks: what a client shows of itself, and whom that makes it.
+//! Authentication: from credentials to an identity.
 
 use async_trait::async_trait;
 use starling_protocol::{SessionId, UserId};
 
 use super::Refusal;
 
-/// What a client shows to prove who it is.
+/// The credentials of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credentials<'a> {
     /// `Authorization: Bearer`: an access token, or a personal access token.
@@ -14,26 +14,26 @@ pub enum Credentials<'a> {
     Cookie(&'a str),
 }
 
-/// Somebody with an account, in a session that lives.
+/// A user in an active session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// In which session.
+    /// The session.
     pub session: SessionId,
-    /// Whether he administers the service.
+    /// Whether the user is an administrator.
     pub admin: bool,
-    /// Whether a personal access token asks: what it may do is worth less than his account, for it may leak.
+    /// Whether the session is a personal access token, which may not do everything because it may leak.
     pub personal: bool,
 }
 
-/// Recognises users. Every node recognises what any node gave out.
+/// Authentication. Credentials are valid on every node, whichever issued them.
 #[async_trait]
 pub trait Authentication: Send + Sync + 'static {
-    /// Whose credentials these are. `Unauthenticated` if they are no good or their session has ended, `TokenExpired` if
-    /// they were good once, `Unavailable` if this node cannot know yet.
+    /// Returns the identity for credentials. Errors: `Unauthenticated` if they are invalid or their session has ended,
+    /// `TokenExpired`, `Unavailable` if this node cannot tell yet.
     async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal>;
 
-    /// Whether a session of a user still lives. Asked again whenever something of his account has changed.
+    /// Returns whether a session is still active. Open sockets ask again whenever the account has changed.
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal>;
 }

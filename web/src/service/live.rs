@@ -1,4 +1,4 @@
-//! What the live socket of somebody with an account stands on: his rooms, what he lacks, who is there.
+//! Events for the live sockets of users: their rooms, missed changes, and presence.
 
 use std::collections::HashSet;
 
@@ -9,55 +9,55 @@ use starling_protocol::{Hlc, MessageKey, Pos, RoomId, UserId, VersionVector};
 use super::Refusal;
 use crate::{lane::CommitPoint, live_frame::RoomChange, objects::User};
 
-/// What surrounds a user, as of one moment.
+/// The rooms and relations of a user, at one moment.
 #[derive(Clone, Debug)]
 pub struct UserContext {
-    /// He himself, as others see him.
+    /// The user, as others see them.
     pub user: User,
-    /// The rooms of members in which he is.
+    /// The member rooms and direct rooms that they are in.
     pub rooms: HashSet<RoomId>,
-    /// Those among them that are direct rooms of two who are no contacts any more: neither sees the other come, go or
-    /// type there.
+    /// The direct rooms among them with somebody who is not a contact any more: neither sees the other's presence and typing
+    /// there.
     pub severed_rooms: HashSet<RoomId>,
-    /// His contacts.
+    /// Their contacts.
     pub contacts: HashSet<UserId>,
-    /// Whom he has blocked: nothing that they do is shown to him.
+    /// People they have blocked, who are not shown to them at all.
     pub blocked: HashSet<UserId>,
-    /// Who has blocked him: their presence and typing are not shown to him.
+    /// People who have blocked them, whose presence and typing are not shown to them.
     pub blocked_by: HashSet<UserId>,
 }
 
-/// Something that a client may lack. It is told as it is when it is told, however often it has changed.
+/// Something that has changed. It is rendered in its latest state, however often it has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A message.
     Message {
-        /// Where.
+        /// Its room.
         room: RoomId,
-        /// Which.
+        /// Its key.
         key: MessageKey,
-        /// Whether the message itself is new, not only what was done to it.
+        /// Whether the message is new; otherwise it was edited, deleted or reacted to.
         fresh: bool,
     },
-    /// How far somebody has read.
+    /// The position up to which somebody has read.
     Read {
-        /// Where.
+        /// Its room.
         room: RoomId,
-        /// Who.
+        /// The reader.
         user: UserId,
     },
     /// A room.
     Room {
-        /// Which.
+        /// The room.
         room: RoomId,
-        /// What has become of it.
+        /// The kind of change.
         change: RoomChange,
     },
-    /// How somebody stands to the user.
+    /// A contact.
     Contact(UserId),
 }
 
-/// That somebody has a live session here; ends when this is dropped, or with the node.
+/// The online presence of a user by one session. It ends when this is dropped, or when the node stops.
 pub struct Online(pub Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl Drop for Online {
@@ -68,24 +68,24 @@ impl Drop for Online {
     }
 }
 
-/// What live sockets ask.
+/// Events and presence for live sockets.
 #[async_trait]
 pub trait LiveEvents: Send + Sync + 'static {
-    /// What surrounds a user.
-    async fn around(&self, user: UserId) -> Result<UserContext, Refusal>;
+    /// Returns the rooms and relations of a user.
+    async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal>;
 
-    /// Who of a user's contacts and room-mates is online, besides himself; some thousand at most.
+    /// Returns the contacts and fellow members of a user who are online; some thousand at most.
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal>;
 
-    /// Who of these is online, besides those between whom and the user there is a block.
+    /// Returns those of `others` who are online, except where either has blocked the other.
     async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 
-    /// Which of these a user knows: he shares a room with them, or has ever asked, answered or blocked them.
+    /// Returns those of `others` whom the user knows: they share a room, or there was ever a contact request or block.
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 
-    /// What has changed for a user within `to` beyond `from`, in the order of the last changes; `None` if it is too much
-    /// to be replayed. Of a room in which he was not at `from`, only that he is in it now. How far the other sides of
-    /// direct rooms have read is always among it.
+    /// Returns the changes for a user after `from` up to `to`, in the order of the last changes; `None` if there are too
+    /// many to replay. A room that the user has entered since `from` is one change, without its messages. The read
+    /// positions of the others in direct rooms are always included.
     async fn beyond(
         &self,
         user: UserId,
@@ -93,19 +93,19 @@ pub trait LiveEvents: Send + Sync + 'static {
         to: CommitPoint,
     ) -> Result<Option<Vec<Change>>, Refusal>;
 
-    /// Frames that tell a user of these things, without those that he may not see (any more).
-    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
+    /// Renders changes as frames, without those that the user may not see (any more).
+    async fn render(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
 
-    /// The frame that tells a user of a room as it is now, and whether he is in it.
+    /// Returns the frame for the present state of a room, and whether the user is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;
 
-    /// The stamp above which to post for a client that has shown `after`: none if this node holds that, for a post is
-    /// stamped above all that is held in its room; otherwise one that does not run ahead of the wall clock.
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal>;
+    /// Returns the minimum stamp for posts of a client that has shown `after`: zero if this node holds it, because a post is
+    /// stamped above everything in its room; otherwise a stamp that does not run ahead of the wall clock.
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
 
-    /// A live session of a user begins.
-    fn come(&self, user: UserId) -> Online;
+    /// Marks a user as online until the result is dropped.
+    fn mark_online(&self, user: UserId) -> Online;
 
-    /// Shows the members of a room, on all linked nodes, something of the moment that this user does. Best effort.
-    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
+    /// Sends a transient frame of a user, such as typing, to the members of a room on all linked nodes. Best effort.
+    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes);
 }

@@ -1,4 +1,4 @@
-//! Rooms of members: who may find them, come in, stay, and lead them.
+//! Member rooms: creation, search, membership, roles, bans and invites.
 
 use std::{fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ use starling_protocol::{
 use super::Refusal;
 use crate::objects::{Ban, Invite, Member, Room};
 
-/// Where a page of a list begins; only who gave it can read it.
+/// The start of a page; opaque to everybody but the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken(pub Vec<u8>);
 
@@ -30,122 +30,123 @@ impl FromStr for PageToken {
     }
 }
 
-/// Which part of a list is wanted.
+/// A request for a page of a list.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// From where on; from the beginning if nothing.
+    /// The start of the page; `None` for the first page.
     pub from: Option<PageToken>,
-    /// So many items, at most.
+    /// The most items.
     pub limit: usize,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// What is on it.
+    /// The items.
     pub items: Vec<T>,
-    /// Where the next one begins, if there may be more.
+    /// The start of the next page, if there may be one.
     pub next: Option<PageToken>,
 }
 
-/// A room that is to be made.
+/// A room to create.
 #[derive(Clone, Debug)]
 pub struct NewRoom {
-    /// What it is called.
+    /// The name.
     pub name: RoomName,
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
-    /// Who may find it.
+    /// The visibility.
     pub visibility: Visibility,
 }
 
-/// What is to be changed of a room.
+/// Changes to a room; `None` keeps a value.
 #[derive(Clone, Debug, Default)]
 pub struct RoomChange {
-    /// What it is called.
+    /// The name.
     pub name: Option<RoomName>,
-    /// What it is about.
+    /// The topic.
     pub topic: Option<Topic>,
-    /// Who may find it: the owner's to decide.
+    /// The visibility; only the owner may change it.
     pub visibility: Option<Visibility>,
 }
 
-/// An invite that is to be made.
+/// An invite to create.
 #[derive(Clone, Copy, Debug)]
 pub struct NewInvite {
-    /// How many may come with it.
+    /// The most people who may join with it.
     pub max_uses: Option<u32>,
-    /// For how many seconds it holds.
+    /// The time until it expires, in seconds.
     pub expires_in_s: Option<u64>,
 }
 
-/// Rooms of members. What is written returns when every peer in sync has it, or after 250 ms.
+/// Member rooms. Writes return when every peer in sync has them, or after 250 ms.
 ///
-/// Everything refuses with `NotFound` where there is no such room, or none that the asker may know of, and with
-/// `Forbidden` where he may not do what he asks for; both only after catching up with the peers in sync.
+/// All methods refuse with `NotFound` if the room does not exist or the user may not know of it, and with `Forbidden` if the
+/// user may not do this; both only after catching up with the peers in sync.
 #[async_trait]
 pub trait MemberRooms: Send + Sync + 'static {
-    /// Makes a room, which its maker owns.
+    /// Creates a room with `by` as its owner.
     async fn open(&self, by: UserId, room: NewRoom) -> Result<Room, Refusal>;
 
-    /// The rooms of which a user is a member: where something was said, or he came in, last, first. A room keeps its
-    /// place while one goes from page to page.
+    /// Returns the rooms of a user, latest activity first: a message, or their own joining. Pages are stable while rooms
+    /// become active.
     async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal>;
 
-    /// Public rooms whose names begin with a text, in any case of letters, in the order of their names; not those from
-    /// which the user is banned.
+    /// Returns public rooms whose names begin with a text, in any case of letters, in the order of their names; without
+    /// those from which the user is banned.
     async fn public(&self, user: UserId, beginning: String, part: PageRequest)
     -> Result<Page<Room>, Refusal>;
 
-    /// A room of which one may know: he is in it, it is public, or it is a quick room, which whoever knows its id is in.
+    /// Returns a room that the user is in, a public room, or a quick room: knowing its id is enough.
     async fn room(&self, user: UserId, room: RoomId) -> Result<Room, Refusal>;
 
-    /// Changes what a room is called, what it is about, who may find it.
+    /// Changes the name, topic or visibility of a room.
     async fn change(&self, by: UserId, room: RoomId, change: RoomChange) -> Result<Room, Refusal>;
 
-    /// Deletes a room with all that is in it, for good.
+    /// Deletes a room with all its contents, for good.
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal>;
 
-    /// Becomes a member of a public room; nothing changes for one who is.
+    /// Joins a public room. No effect for a member.
     async fn join(&self, user: UserId, room: RoomId) -> Result<Room, Refusal>;
 
-    /// Becomes a member by an invite; nothing changes for one who is.
+    /// Joins a room with an invite. No effect for a member.
     async fn join_with(&self, user: UserId, code: InviteCode) -> Result<Room, Refusal>;
 
-    /// Leaves a room. With its last member it is gone for good.
+    /// Leaves a room. A room without members is deleted for good.
     async fn leave(&self, user: UserId, room: RoomId) -> Result<(), Refusal>;
 
-    /// Of what in a room a member wants to be told; what he has set for all rooms, if he said nothing of this one.
+    /// Returns the notification level of a member in a room, or their default if they have not set one.
     async fn notify_level(&self, user: UserId, room: RoomId) -> Result<NotifyLevel, Refusal>;
 
-    /// Sets of what in a room a member wants to be told.
+    /// Sets the notification level of a member in a room.
     async fn set_notify_level(&self, user: UserId, room: RoomId, level: NotifyLevel) -> Result<(), Refusal>;
 
-    /// The members of a room, as they would inherit it: owners, moderators, members, each by how long they are it.
+    /// Returns the members of a room in the order in which they would inherit it: owners, moderators, members, each by time
+    /// in the role.
     async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal>;
 
-    /// Makes a contact of one's own a member. `NotContacts`, or `AlreadyExists` if he is one.
+    /// Adds a contact of `by` as a member. Errors: `NotContacts`, `AlreadyExists` if they are a member.
     async fn add_member(&self, by: UserId, room: RoomId, user: UserId, role: Role)
     -> Result<Member, Refusal>;
 
     /// Gives a member another role.
     async fn set_role(&self, by: UserId, room: RoomId, user: UserId, role: Role) -> Result<Member, Refusal>;
 
-    /// Removes a member; with `ban`, he may not come back, and need not be a member now.
+    /// Removes a member. With `ban` they may not come back; somebody who is not a member can be banned too.
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal>;
 
-    /// Who may not join a room.
+    /// Returns the bans of a room.
     async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal>;
 
-    /// Lets somebody join again.
+    /// Lifts a ban.
     async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
-    /// The invites of a room that were not withdrawn.
+    /// Returns the invites of a room that were not revoked.
     async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal>;
 
-    /// Makes an invite.
+    /// Creates an invite.
     async fn make_invite(&self, by: UserId, room: RoomId, invite: NewInvite) -> Result<Invite, Refusal>;
 
-    /// Withdraws an invite, for good.
+    /// Revokes an invite, for good.
     async fn revoke_invite(&self, by: UserId, room: RoomId, code: InviteCode) -> Result<(), Refusal>;
 }

@@ -1,4 +1,4 @@
-//! Messages of rooms of members: posting, reading by pages, and what is done to them afterwards.
+//! Messages of member rooms: posting, reading, editing, deleting, reactions and read positions.
 
 use std::{fmt, str::FromStr};
 
@@ -10,43 +10,44 @@ use starling_protocol::{
 use super::{Post, Refusal};
 use crate::objects::Message;
 
-/// Counts a post against the limits of its room, or refuses it.
+/// Counts a post against the rate limits of its room, or refuses it.
 pub type Count<'a> = &'a (dyn Fn() -> Result<(), Refusal> + Send + Sync);
 
-/// What somebody wants to post.
+/// A message to post.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// His id for it.
+    /// The id, chosen by the client.
     pub id: MessageId,
-    /// What it says.
+    /// The text.
     pub text: MessageText,
-    /// The id of the message that it answers.
+    /// The id of the message that it replies to.
     pub reply_to: Option<MessageId>,
-    /// It is stamped above this: the greatest that he has seen there, as far as the caller knows.
+    /// The message gets a greater stamp than this: the latest that the author has seen in the room, as far as the caller
+    /// knows.
     pub after: Hlc,
 }
 
-/// Which messages of a room are wanted.
+/// The messages to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The newest.
+    /// The newest messages.
     Newest,
-    /// The newest of those before this one.
+    /// The newest messages before this one.
     Before(MessageId),
-    /// The oldest of those after this one.
+    /// The oldest messages after this one.
     After(MessageId),
-    /// This one, and as many on either side.
+    /// This message, and equally many before and after it.
     Around(MessageId),
-    /// Those where a page before has ended.
+    /// The page after one that ended here.
     From(PageEnd),
 }
 
-/// Where a page ended. Places do not move, so what is posted meanwhile moves no page.
+/// The end of a page. Positions are fixed, so pages don't shift when messages are posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageEnd {
-    /// The next one has the newest before this place.
+    /// The next page has the newest messages before this position.
     Before(Pos),
-    /// The next one has the oldest after it.
+    /// The next page has the oldest messages after this position.
     After(Pos),
 }
 
@@ -74,24 +75,24 @@ impl FromStr for PageEnd {
 /// Messages of a room, the newest first.
 #[derive(Clone, Debug)]
 pub struct MessagePage {
-    /// They.
+    /// The messages.
     pub items: Vec<Message>,
-    /// Where to go on, if there may be more.
+    /// The start of the next page, if there may be one.
     pub next: Option<PageEnd>,
 }
 
-/// Messages of rooms of members. What is not there, or in a room of which the asker is no member, or by somebody whom he
-/// has blocked, is `NotFound`; that is only said after catching up with the peers in sync. Writes return when every peer
-/// in sync has them, or after 250 ms.
+/// Messages of member rooms. `NotFound` means that a message does not exist, is in a room that the user is not in, or is by
+/// somebody whom the user has blocked; methods catch up with the peers in sync before they return it. Writes return when
+/// every peer in sync has them, or after 250 ms.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
-    /// A post for [`super::Rooms::post`]: finds out whom it names and what it answers. Refuses what may not be posted;
-    /// that is decided again when it is committed.
+    /// Prepares a post for [`super::QuickRooms::post`]: resolves mentions and the reply. Refuses what may not be posted,
+    /// which is checked again when it is committed.
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal>;
 
-    /// Posts, and waits until that is durable on as many nodes as configured, or for the configured time. Says whether
-    /// the message was there already; `IdReused` if it was another. `count` counts it, or refuses it, once the author is
-    /// known to be in the room: strangers don't use up what a room may take.
+    /// Posts, and waits until the message is durable on as many nodes as configured, or for the configured time. Returns
+    /// whether the message existed already; `IdReused` if another message has its id. Calls `count` once the author is known
+    /// to be in the room, so that strangers can't use up the room's rate limit.
     async fn post(
         &self,
         user: UserId,
@@ -100,7 +101,7 @@ pub trait Messages: Send + Sync + 'static {
         count: Count<'_>,
     ) -> Result<(Message, bool), Refusal>;
 
-    /// So many messages of a room.
+    /// Returns a page of a room's messages, `limit` at most.
     async fn page(
         &self,
         user: UserId,
@@ -109,20 +110,20 @@ pub trait Messages: Send + Sync + 'static {
         limit: usize,
     ) -> Result<MessagePage, Refusal>;
 
-    /// One message.
+    /// Returns one message.
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal>;
 
-    /// Gives a message another text, as its author.
+    /// Edits a message, as its author.
     async fn edit(&self, user: UserId, id: MessageId, text: MessageText) -> Result<Message, Refusal>;
 
-    /// Deletes a message for good, as its author, or as one who moderates the room.
+    /// Deletes a message for good, as its author or as a moderator of the room.
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal>;
 
-    /// Puts an emoji on a message, or takes one's own away.
+    /// Adds a reaction to a message, or removes the user's own.
     async fn react(&self, user: UserId, id: MessageId, emoji: Emoji, on: bool) -> Result<(), Refusal>;
 
-    /// Notes that somebody has read a room up to a message. `seen` is what he had been sent then, of whichever rooms;
-    /// if nothing, all that this node holds.
+    /// Sets the position up to which a user has read a room. `seen` covers the events that the user had received then, in all
+    /// rooms; `None` means all that this node holds.
     async fn read(
         &self,
         user: UserId,
@@ -130,53 +131,4 @@ pub trait Messages: Send + Sync + 'static {
         message: MessageId,
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal>;
-}
-
-/// A place where nobody asks.
-#[cfg(test)]
-#[async_trait]
-impl Messages for () {
-    async fn prepare(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<Post, Refusal> {
-        unreachable!()
-    }
-
-    async fn post(
-        &self,
-        _: UserId,
-        _: RoomId,
-        _: NewMessage,
-        _: Count<'_>,
-    ) -> Result<(Message, bool), Refusal> {
-        unreachable!()
-    }
-
-    async fn page(&self, _: UserId, _: RoomId, _: Wanted, _: usize) -> Result<MessagePage, Refusal> {
-        unreachable!()
-    }
-
-    async fn message(&self, _: UserId, _: MessageId) -> Result<Message, Refusal> {
-        unreachable!()
-    }
-
-    async fn edit(&self, _: UserId, _: MessageId, _: MessageText) -> Result<Message, Refusal> {
-        unreachable!()
-    }
-
-    async fn delete(&self, _: UserId, _: MessageId) -> Result<(), Refusal> {
-        unreachable!()
-    }
-
-    async fn react(&self, _: UserId, _: MessageId, _: Emoji, _: bool) -> Result<(), Refusal> {
-        unreachable!()
-    }
-
-    async fn read(
-        &self,
-        _: UserId,
-        _: RoomId,
-        _: MessageId,
-        _: Option<VersionVector>,
-    ) -> Result<(), Refusal> {
-        unreachable!()
-    }
 }

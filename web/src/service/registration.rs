@@ -1,4 +1,4 @@
-//! Who may have an account: what the operator has set, and on whose word somebody comes.
+//! Who may register: the operator's setting, and the source of a registration.
 
 use std::{fmt, str::FromStr};
 
@@ -9,16 +9,16 @@ use starling_protocol::InviteCode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RegistrationMode {
-    /// Everybody registers.
+    /// Everybody may register.
     #[default]
     Open,
-    /// Whoever has an invite to a room.
+    /// People with an invite to a room may register.
     Invite,
-    /// Nobody; operators make accounts.
+    /// Nobody may register; operators create accounts.
     Closed,
 }
 
-/// None of the modes.
+/// The text is not a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistrationModeError;
 
@@ -43,16 +43,16 @@ impl FromStr for RegistrationMode {
     }
 }
 
-/// On whose word somebody gets an account.
+/// The right by which an account is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationSource {
-    /// His own, with an invite if he has one.
+    /// The user registers, with an invite if they have one.
     Public(Option<InviteCode>),
-    /// He has the address that a start without any administrator prints: he becomes the first.
+    /// The user has the setup link, which a node prints while there is no administrator, and becomes the first one.
     Setup,
-    /// The operator's.
+    /// The operator creates the account.
     Operator {
-        /// Whether he is to administer the service.
+        /// Whether the account becomes an administrator.
         admin: bool,
     },
 }

@@ -58,7 +58,7 @@ impl Frames {
     ) -> Result<(), End> {
         match message {
             Some(Ok(message)) => {
-                self.client.intake.saw(length(message));
+                self.client.intake.allow_message(length(message));
                 // The session's own limit first: a single flooder then uses up nothing of its neighbours' limit.
                 rates.fill(&mut self.own).map_err(|_| End::Flooding)?;
                 let is_calm = self.is_calm();

@@ -161,7 +161,7 @@ async fn serve<S: Socket>(
     let subscription = app.lanes.subscribe(participant.room);
     let replayed = replay::run(app, &participant, outbox).await?;
     let after = match participant.after {
-        Some(after) => Some(app.rooms.floor(after).await.map_err(End::Refused)?),
+        Some(after) => Some(app.rooms.min_hlc(after).await.map_err(End::Refused)?),
         None => None,
     };
     QuickSession::new(app, &mut participant, subscription, replayed, after).run(outbox).await

@@ -34,7 +34,7 @@ pub struct LiveService {
 
 #[async_trait]
 impl LiveEvents for LiveService {
-    async fn around(&self, user: UserId) -> Result<UserContext, Refusal> {
+    async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal> {
         self.context.look(move |records| user_context(records, user)).await
     }
 
@@ -70,7 +70,7 @@ impl LiveEvents for LiveService {
         self.context.read(move |store| backlog::collect_changes(store, user, &from, &to.vector)).await
     }
 
-    async fn tell(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
         self.context.read(move |store| render_changes::frames(store, user, &changes)).await
     }
 
@@ -82,16 +82,16 @@ impl LiveEvents for LiveService {
             .await
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }
 
-    fn come(&self, user: UserId) -> Online {
+    fn mark_online(&self, user: UserId) -> Online {
         self.presence.come(user)
     }
 
-    fn show(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
+    fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
         self.presence.show_everywhere(room, user, frame);
     }
 }

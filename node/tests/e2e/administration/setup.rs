@@ -27,7 +27,7 @@ async fn the_printed_address_makes_the_first_administrator_once() {
     // Somebody who only has an account does not close the door.
     Account::register(node.http, "bob").await;
     let mut ann = Visitor::at(node.http);
-    assert!(page(&ann.get(&address).await, 200).contains("The first account"));
+    assert!(page(&ann.get(&address).await, 200).contains("Create the first account"));
     let cut = &address[..address.len() - 1];
     let other: String = address["/setup/".len()..].chars().rev().collect();
     for wrong in [cut, "/setup/x", "/setup/%FF", "/setup/AAAAAAAAAAAAAAAAAAAAAA", &format!("/setup/{other}")]

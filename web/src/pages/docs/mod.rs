@@ -8,8 +8,8 @@ mod schema;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::Document;
-use crate::{assets::url, openapi::errors};
+use super::{Document, masthead, texts::docs as t};
+use crate::openapi::errors;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
@@ -19,29 +19,24 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
     let empty = Map::new();
     let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
     let body = html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                "Starling"
-            }
-        }
+        (masthead(&html! {}))
         main class="docs" {
-            nav aria-label="Contents" {
+            nav aria-label=(t::CONTENTS) {
                 ul {
                     @for tag in array(&document["tags"]) {
                         li { a href={ "#" (anchor(text(&tag["name"]))) } { (text(&tag["name"])) } }
                     }
-                    li { a href="#frames" { "WebSocket frames" } }
-                    li { a href="#refusals" { "Refusals" } }
-                    li { a href="#objects" { "Objects" } }
+                    li { a href="#frames" { (t::FRAMES) } }
+                    li { a href="#errors" { (t::ERRORS) } }
+                    li { a href="#objects" { (t::OBJECTS) } }
                 }
             }
             div class="contents" {
                 section class="intro" {
-                    h1 { "The HTTP interface" }
+                    h1 { (t::HEADING) }
                     (prose(text(&info["description"])))
                     p class="hint" {
-                        "Version " (text(&info["version"])) ". For programs: "
+                        (t::VERSION.0) (text(&info["version"])) (t::VERSION.1)
                         a href="/api/openapi.json" { "openapi.json" } ", "
                         a href="/api/asyncapi.json" { "asyncapi.json" } "."
                     }
@@ -57,9 +52,9 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
                 }
                 (frames::render(sockets))
                 section {
-                    h2 id="refusals" { "Refusals" }
-                    p { "Each is a " a href="#object-problem" { "Problem" } " with one of these codes." }
-                    dl class="answers object" {
+                    h2 id="errors" { (t::ERRORS) }
+                    p { (t::ERRORS_DETAIL.0) a href="#object-problem" { (t::PROBLEM) } (t::ERRORS_DETAIL.1) }
+                    dl class="responses object" {
                         @for (status, code, meaning) in errors::all() {
                             dt id=(code) { (operation::status_mark(&status.to_string())) }
                             dd { p { code { (code) } " " (line(meaning)) } }
@@ -67,14 +62,14 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
                     }
                 }
                 section id="objects" {
-                    h2 { "Objects" }
+                    h2 { (t::OBJECTS) }
                     @for (name, schema) in schemas { (schema::object(name, schema)) }
                 }
             }
         }
     };
     Document {
-        title: "Starling: the HTTP interface",
+        title: t::TITLE,
         class: "home",
         styles: &["home.css", "docs.css"],
         scripts: &[],
@@ -83,7 +78,7 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
     .render(&body)
 }
 
-/// The operations of a group: path, method, and what the document says.
+/// The operations of a tag: path, method, and the operation's object.
 fn operations<'a>(
     document: &'a Value,
     tag: &'a Value,
@@ -106,12 +101,12 @@ fn anchor(name: &str) -> String {
     name.to_lowercase().replace(' ', "-")
 }
 
-/// What a reference names: the last part of its path.
+/// The name that a `$ref` refers to: the last part of its path.
 fn referred(value: &Value) -> Option<&str> {
     value["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// Paragraphs and lists, code between backticks, and bold text between double asterisks.
+/// Renders paragraphs, with code between backticks.
 fn prose(text: &str) -> Markup {
     html! {
         @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {

@@ -1,11 +1,11 @@
-//! One operation: what it takes and what it answers.
+//! One operation: its parameters, body, responses and errors.
 
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{array, line, prose, referred, schema, text};
+use super::{array, line, prose, referred, schema, t, text};
 
-/// A line with method and address that unfolds.
+/// Renders an operation as a line with method and path that unfolds.
 pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> Markup {
     let parameters: Vec<_> =
         array(&operation["parameters"]).iter().map(|given| resolve(document, "parameters", given)).collect();
@@ -15,13 +15,13 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             summary {
                 span class={ "method " (method) } { (method.to_uppercase()) }
                 code class="path" { (address(path)) }
-                span class="says" { (line(text(&operation["summary"]))) }
+                span class="operation-summary" { (line(text(&operation["summary"]))) }
             }
-            div class="inside" id=(text(&operation["operationId"])) {
+            div class="operation-details" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
-                @if operation.get("security").is_none() { p class="hint" { "Requires a bearer token." } }
+                @if operation.get("security").is_none() { p class="hint" { (t::NEEDS_AUTHENTICATION) } }
                 @if !parameters.is_empty() {
-                    h3 { "Parameters" }
+                    h3 { (t::PARAMETERS) }
                     dl class="fields" {
                         @for parameter in &parameters {
                             (schema::field(
@@ -35,22 +35,22 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
                     }
                 }
                 @if let Some(body) = operation.get("requestBody") {
-                    h3 { "Body" }
+                    h3 { (t::BODY) }
                     (prose(text(&body["description"])))
                     (contents(body))
                 }
-                h3 { "Answers" }
-                dl class="answers" {
+                h3 { (t::RESPONSES) }
+                dl class="responses" {
                     @for (status, answer) in responses().filter(|(_, answer)| referred(answer).is_none()) {
                         dt { (status_mark(status)) }
                         dd {
-                            @for said in text(&answer["description"]).lines() { p { (line(said)) } }
+                            @for part in text(&answer["description"]).lines() { p { (line(part)) } }
                             (contents(answer))
                         }
                     }
                 }
-                h3 { "Refuses" }
-                ul class="refuses" {
+                h3 { (t::ERRORS) }
+                ul class="error-codes" {
                     @for (status, codes) in responses().filter_map(|(status, answer)| Some((status, referred(answer)?))) {
                         @for code in codes.split('.') {
                             li { a href={ "#" (code) } { (status_mark(status)) " " (code) } }
@@ -82,7 +82,7 @@ fn resolve<'a>(document: &'a Value, kind: &str, given: &'a Value) -> &'a Value {
     referred(given).map_or(given, |name| &document["components"][kind][name])
 }
 
-/// The address, its variable parts marked, and where it may be broken on a narrow screen.
+/// Renders a path with its variable parts marked. It may be broken after each slash on a narrow screen.
 fn address(path: &str) -> Markup {
     html! {
         @for part in path.split_inclusive('/') {

@@ -1,11 +1,12 @@
-//! Schemas in words: an object as a list of its fields, a type with its limits.
+//! Renders schemas: an object as a list of its fields, a type with its limits.
 
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{anchor, array, line, prose, referred, text};
+use super::{anchor, array, line, prose, referred, t, text};
+use crate::pages::texts::OPTIONAL;
 
-/// An object, under an anchor.
+/// Renders an object under an anchor.
 pub fn object(name: &str, schema: &Value) -> Markup {
     html! {
         article class="object" id=(anchor_of(name)) {
@@ -30,14 +31,14 @@ pub fn object(name: &str, schema: &Value) -> Markup {
     }
 }
 
-/// A field or a parameter.
+/// Renders a field or a parameter; `place` is where a parameter goes: path, query, header.
 pub fn field(name: &str, schema: &Value, description: &str, required: bool, place: Option<&str>) -> Markup {
     html! {
         dt {
             code { (name) }
             span class="hint" {
                 @if let Some(place) = place { (place) ", " }
-                @if required { "required" } @else { "optional" }
+                @if required { (t::REQUIRED) } @else { (OPTIONAL) }
             }
         }
         dd {
@@ -47,7 +48,7 @@ pub fn field(name: &str, schema: &Value, description: &str, required: bool, plac
     }
 }
 
-/// A type, in words.
+/// Renders a type in words.
 pub fn kind(schema: &Value) -> Markup {
     if let Some(name) = referred(schema) {
         return html! { a href={ "#" (anchor_of(name)) } { (title(name)) } };
@@ -106,7 +107,7 @@ fn limits(schema: &Value) -> Markup {
     };
     let characters = range("minLength", "maxLength").map(|range| format!("{range} characters"));
     let items = range("minItems", "maxItems").map(|range| format!("{range} items"));
-    let default = schema.get("default").map(|value| format!("{value} unless given"));
+    let default = schema.get("default").map(|value| format!("default {value}"));
     let format = schema["format"].as_str().filter(|_| schema["type"] != "integer").map(str::to_owned);
     let limits = [format, range("minimum", "maximum"), characters, items, default];
     html! {

@@ -16,7 +16,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{AppState, site::Site},
+    routes::{AppState, service_url::ServiceUrl},
     service::UserFlags,
 };
 
@@ -149,10 +149,10 @@ async fn create_reset_link(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
-    site: Site,
+    service: ServiceUrl,
 ) -> Result<(StatusCode, Json<ResetLink>), Problem> {
     let link = web.administration.make_reset_link(by, user_id(&id)?).await?;
-    let url = format!("{}/reset/{}", site.url, link.code);
+    let url = format!("{}/reset/{}", service.base, link.code);
     Ok((StatusCode::CREATED, Json(ResetLink { url, expires_at: link.expires_at })))
 }
 

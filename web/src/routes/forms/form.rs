@@ -1,4 +1,5 @@
-//! How forms are read, and how they are answered: by another page, or by themselves with what is wrong.
+//! Reads forms and answers them: with a redirect, with the form and its problem, or with an error page. Sets and removes
+//! session cookies.
 
 use std::sync::Arc;
 
@@ -18,15 +19,15 @@ use crate::{
         AppState,
         api::caller::{COOKIE, HOST_COOKIE, brings_cookie, by_cookie},
         pages::page,
-        site::Site,
+        service_url::ServiceUrl,
     },
     service::BrowserSession,
 };
 
-/// How long a browser keeps a session's cookie, in seconds: as long as the session lives.
+/// The lifetime of a session and its cookie, in seconds.
 const COOKIE_S: u64 = 30 * 24 * 3_600;
 
-/// What a form of one of our own pages sends; from any other page it is refused.
+/// The input of a form on one of our own pages. Refuses forms on other sites.
 pub struct Form<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Form<T> {
@@ -34,7 +35,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Form<T> {
 
     async fn from_request(request: Request, web: &Arc<AppState>) -> Result<Self, Response> {
         if let Err(refusal) = web.guard.origins.check_own(request.headers()) {
-            return Err(turned_away(&refusal.into(), "Not from there"));
+            return Err(error_page(&refusal.into(), pages::texts::error::FOREIGN_FORM));
         }
         match axum::Form::from_request(request, web).await {
             Ok(axum::Form(form)) => Ok(Self(form)),
@@ -54,13 +55,13 @@ fn refused(rejection: &FormRejection) -> Problem {
     }
 }
 
-/// The form once more, with what is wrong.
-pub fn shown(problem: &Problem, form: impl FnOnce(Option<&Problem>) -> Markup) -> Response {
+/// Answers with the form and its problem.
+pub fn show_again(problem: &Problem, form: impl FnOnce(Option<&Problem>) -> Markup) -> Response {
     as_page(problem, form(Some(problem)))
 }
 
-/// A page without the form.
-pub fn turned_away(problem: &Problem, title: &str) -> Response {
+/// Answers with an error page.
+pub fn error_page(problem: &Problem, title: &str) -> Response {
     let mut detail = problem.detail().to_owned();
     if let Some(first) = detail.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -77,16 +78,17 @@ fn as_page(problem: &Problem, markup: Markup) -> Response {
     response
 }
 
-/// On to another page.
+/// Redirects to another page.
 pub fn redirect(to: &str) -> Response {
     let location = HeaderValue::from_str(to).unwrap_or_else(|_| HeaderValue::from_static("/"));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
-/// On to another page, with a session. The one that the browser had before ends: nobody sees it again who would end it.
-pub async fn entered(
+/// Redirects to another page with a new session. Ends the browser's previous session, whose cookie is replaced and which
+/// nobody else could end.
+pub async fn logged_in(
     web: &AppState,
-    site: &Site,
+    service: &ServiceUrl,
     headers: &HeaderMap,
     session: &BrowserSession,
     to: &str,
@@ -94,31 +96,31 @@ pub async fn entered(
     if let Ok(Some(before)) = by_cookie(web, headers).await
         && let Err(refusal) = web.accounts.logout(before, false).await
     {
-        tracing::warn!(user = %before.user, detail = %refusal.detail, "a session that another replaced could not be ended");
+        tracing::warn!(user = %before.user, detail = %refusal.detail, "could not end the previous session of a browser");
     }
-    let name = if site.https { HOST_COOKIE } else { COOKIE };
-    let others = brought(headers).into_iter().filter(|other| *other != name).collect::<Vec<_>>();
+    let name = if service.https { HOST_COOKIE } else { COOKIE };
+    let others = session_cookies(headers).into_iter().filter(|other| *other != name).collect::<Vec<_>>();
     with_cookie(without_cookies(redirect(to), &others), name, &session.cookie.0, COOKIE_S)
 }
 
-/// To the front page, without a session.
-pub fn left(headers: &HeaderMap) -> Response {
-    let brought = brought(headers);
+/// Redirects to the front page without a session.
+pub fn logged_out(headers: &HeaderMap) -> Response {
+    let brought = session_cookies(headers);
     without_cookies(redirect("/"), if brought.is_empty() { &[COOKIE] } else { &brought })
 }
 
-/// The names of the session cookies that a request brings.
-pub fn brought(headers: &HeaderMap) -> Vec<&'static str> {
+/// Returns the names of the session cookies in a request.
+pub fn session_cookies(headers: &HeaderMap) -> Vec<&'static str> {
     [HOST_COOKIE, COOKIE].into_iter().filter(|name| brings_cookie(headers, name)).collect()
 }
 
-/// Takes these cookies away.
+/// Removes cookies from the browser.
 pub fn without_cookies(response: Response, names: &[&'static str]) -> Response {
     names.iter().fold(response, |response, name| with_cookie(response, name, "", 0))
 }
 
 fn with_cookie(mut response: Response, name: &str, value: &str, seconds: u64) -> Response {
-    // Browsers take the one whose name says so over TLS alone.
+    // Browsers accept a `__Host-` cookie only with `Secure`.
     let secure = if name == HOST_COOKIE { "; Secure" } else { "" };
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     let cookie = HeaderValue::try_from(cookie).expect("tokens are URL-safe");

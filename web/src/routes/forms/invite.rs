@@ -1,4 +1,4 @@
-//! The page to which an invite's address leads.
+//! The page of an invite link.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use starling_protocol::{ErrorCode, InviteCode};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    form::{redirect, turned_away},
+    form::{error_page, redirect},
     may_register,
     visitor::{self, Visitor},
 };
@@ -21,33 +21,31 @@ use crate::{
         errors::{Forbidden, HtmlErrorResponses, NotFound, RateLimited, Unavailable},
         tag,
     },
-    pages,
+    pages::{self, texts::error as texts},
     problem::Problem,
     routes::{AppState, api::Path, pages::page},
     service::Refusal,
 };
 
-/// Both.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(invite_page, take_invite))
 }
 
-const NO_SUCH_INVITE: &str = "This invite lets nobody in";
-
-/// What can be a code; whether it is one is asked by whoever takes it.
+/// Parses a code. Only taking the invite checks that it exists.
 fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     let Path(text) = code?;
-    let unknown =
-        || Problem::new(ErrorCode::NotFound, "a character of the address is missing, or is another");
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_DETAIL);
     InviteCode::parse(&text).ok().flatten().ok_or_else(unknown)
 }
 
 /// The page of an invite
 ///
-/// Offers whoever is logged in to take it, and others to log in or register first. Does not say whether the invite is good.
+/// If you are logged in you can take the invite, otherwise you can log in or register first. Does not say whether the invite
+/// is valid.
 #[utoipa::path(
     get, path = "/invite/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         HtmlErrorResponses<NotFound>,
@@ -64,19 +62,19 @@ async fn invite_page(
             let me = visitor.me.as_ref().map(|me| me.display_name.as_str());
             visitor.answer(page(StatusCode::OK, pages::invite(&code.to_string(), me, may_register(&web))))
         }
-        Err(problem) => turned_away(&problem, NO_SUCH_INVITE),
+        Err(problem) => error_page(&problem, texts::INVITE_INVALID),
     }
 }
 
 /// Take an invite, by the button
 ///
-/// Makes the visitor a member of the room; nothing changes for who is one.
+/// You become a member of the room. No effect if you are one.
 #[utoipa::path(
     post, path = "/invite/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page: you are in the room.", body = String, content_type = "text/html"),
-        (status = 303, description = "Nobody is logged in: log in first.", headers(("location" = String))),
+        (status = 303, description = "You are not logged in: log in first.", headers(("location" = String))),
         HtmlErrorResponses<(Forbidden, NotFound, RateLimited, Unavailable)>,
     ),
     security(()),
@@ -88,7 +86,7 @@ async fn take_invite(
 ) -> Response {
     let code = match code(path) {
         Ok(code) => code,
-        Err(problem) => return turned_away(&problem, NO_SUCH_INVITE),
+        Err(problem) => return error_page(&problem, texts::INVITE_INVALID),
     };
     let taken = async {
         web.guard.origins.check_own(&headers)?;
@@ -104,7 +102,9 @@ async fn take_invite(
     match taken.await {
         Ok(Some(room)) => page(StatusCode::OK, pages::joined(&room.name)),
         Ok(None) => redirect(&format!("/login?next=/invite/{code}")),
-        Err(refusal) if refusal.code == ErrorCode::NotFound => turned_away(&refusal.into(), NO_SUCH_INVITE),
-        Err(refusal) => turned_away(&refusal.into(), "You are not in the room"),
+        Err(refusal) if refusal.code == ErrorCode::NotFound => {
+            error_page(&refusal.into(), texts::INVITE_INVALID)
+        }
+        Err(refusal) => error_page(&refusal.into(), texts::NOT_JOINED),
     }
 }

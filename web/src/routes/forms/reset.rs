@@ -1,4 +1,4 @@
-//! The page on which a reset link lets its account's owner choose a new password.
+//! The page of a reset link, on which you choose a new password.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::form::{Form, redirect, shown, turned_away};
+use super::form::{Form, error_page, redirect, show_again};
 use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
@@ -23,7 +23,7 @@ use crate::{
         },
         tag,
     },
-    pages::{self, Filled},
+    pages::{self, Filled, texts::error as texts},
     problem::{self, Problem},
     routes::{
         AppState,
@@ -33,7 +33,7 @@ use crate::{
     service::Secret,
 };
 
-/// Both.
+/// The routes.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(reset_page, choose_password))
 }
@@ -41,7 +41,7 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 /// The form to choose a new password
 #[utoipa::path(
     get, path = "/reset/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         HtmlErrorResponses<(NotFound, Unavailable)>,
@@ -53,7 +53,7 @@ async fn reset_page(State(web): State<Arc<AppState>>, code: Result<Path<String>,
         Ok((code, username)) => {
             page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
         }
-        Err(problem) => turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) => error_page(&problem, texts::RESET_INVALID),
     }
 }
 
@@ -66,13 +66,13 @@ struct ResetForm {
 
 /// Choose a new password, by the form
 ///
-/// Ends the link, and all logins and personal tokens of the account.
+/// Ends the link, and all sessions and personal access tokens of the account.
 #[utoipa::path(
     post, path = "/reset/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "As it stands in the link.")),
+    params(("code" = String, Path, description = "The code in the link.")),
     request_body(content = ResetForm, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 303, description = "It holds: log in with it.", headers(("location" = String))),
+        (status = 303, description = "Your password was changed: log in with it.", headers(("location" = String))),
         HtmlErrorResponses<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
         ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
@@ -87,12 +87,12 @@ async fn choose_password(
 ) -> Response {
     let (code, username) = match reset_code(&web, code).await {
         Ok(linked) => linked,
-        Err(problem) => return turned_away(&problem, NO_SUCH_LINK),
+        Err(problem) => return error_page(&problem, texts::RESET_INVALID),
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
-        let judged = web.accounts.judge_password(&form.password, &username);
-        if invalid.check("password", judged).is_none() {
+        let accepted = web.accounts.judge_password(&form.password, &username);
+        if invalid.check("password", accepted).is_none() {
             return Err(invalid.into());
         }
         web.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;
@@ -101,16 +101,14 @@ async fn choose_password(
     };
     match chosen.await {
         Ok(name) => redirect(&format!("/login?changed={name}")),
-        Err(problem) if problem.code() == ErrorCode::NotFound => turned_away(&problem, NO_SUCH_LINK),
-        Err(problem) => shown(&problem, |problem| {
+        Err(problem) if problem.code() == ErrorCode::NotFound => error_page(&problem, texts::RESET_INVALID),
+        Err(problem) => show_again(&problem, |problem| {
             pages::reset(&code, Filled { username: &username, problem, ..Filled::default() })
         }),
     }
 }
 
-const NO_SUCH_LINK: &str = "This link is used up";
-
-/// The code, and under which name its account is shown.
+/// Returns the code and the username of its account.
 async fn reset_code(
     web: &AppState,
     code: Result<Path<String>, Problem>,

@@ -1,4 +1,4 @@
-//! Who looks at a page, by his cookie.
+//! The visitor of a page, known by their session cookie.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -9,7 +9,7 @@ use axum::{
 };
 use starling_protocol::ErrorCode;
 
-use super::form::{brought, without_cookies};
+use super::form::{session_cookies, without_cookies};
 use crate::{
     objects::Me,
     routes::{AppState, api::caller::by_cookie},
@@ -17,21 +17,21 @@ use crate::{
     service::{Identity, Refusal},
 };
 
-/// Somebody who looks at a page. Whom this node cannot know now is a stranger to it.
+/// The visitor of a page. If this node cannot check the cookie now, they count as a stranger.
 pub struct Visitor {
-    /// Who he is, if he is logged in.
+    /// The visitor's account, if they are logged in.
     pub me: Option<Me>,
-    /// The cookies that are good no more: they are taken away, so that they are not looked up again and again.
-    left: Vec<&'static str>,
+    /// Invalid session cookies, which are removed so that they are not looked up again and again.
+    invalid_cookies: Vec<&'static str>,
 }
 
 impl Visitor {
-    /// An answer that shows who he is, and so is nobody else's.
+    /// Marks a response as private, because it shows who the visitor is.
     pub fn answer(&self, mut response: Response) -> Response {
         let private = HeaderValue::from_static("private, no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, private);
         response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie"));
-        without_cookies(response, &self.left)
+        without_cookies(response, &self.invalid_cookies)
     }
 }
 
@@ -39,16 +39,18 @@ impl FromRequestParts<Arc<AppState>> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
-        let (me, left) = match identity(web, &parts.headers).await {
+        let (me, invalid_cookies) = match identity(web, &parts.headers).await {
             Ok(Some(identity)) => (web.accounts.me(identity).await.ok(), Vec::new()),
-            Err(refusal) if refusal.code == ErrorCode::Unauthenticated => (None, brought(&parts.headers)),
+            Err(refusal) if refusal.code == ErrorCode::Unauthenticated => {
+                (None, session_cookies(&parts.headers))
+            }
             Ok(None) | Err(_) => (None, Vec::new()),
         };
-        Ok(Self { me, left })
+        Ok(Self { me, invalid_cookies })
     }
 }
 
-/// Whose cookie a request brings.
+/// Returns the identity for the session cookie of a request, if it has one.
 pub async fn identity(web: &AppState, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
     let identity = by_cookie(web, headers).await?;
     if let Some(identity) = identity {

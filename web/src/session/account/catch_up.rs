@@ -141,7 +141,7 @@ impl AccountSession<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        for frame in self.app.live.tell(self.identity.user, changes).await.map_err(End::Refused)? {
+        for frame in self.app.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
             outbox.feed(frame).await?;
         }
         Ok(())

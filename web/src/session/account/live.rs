@@ -82,19 +82,19 @@ impl<'a> AccountSession<'a> {
             ResumePoint::Nothing | ResumePoint::Unreadable(_) => true,
         };
         is_alive(app, identity).await?;
-        let mut context = app.live.around(identity.user).await.map_err(End::Refused)?;
+        let mut context = app.live.user_context(identity.user).await.map_err(End::Refused)?;
         for room in mem::take(&mut context.rooms) {
             lane_set.follow(room);
         }
         let min_hlc = match after {
-            Some(after) => app.live.floor(after).await.map_err(End::Refused)?,
+            Some(after) => app.live.min_hlc(after).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
         let now = Instant::now();
         let mut live = Self {
             app,
             identity,
-            _online: app.live.come(identity.user),
+            _online: app.live.mark_online(identity.user),
             context,
             sees_more_people: false,
             lane_set,
@@ -285,7 +285,7 @@ impl<'a> AccountSession<'a> {
         self.checked_at = Instant::now();
         is_alive(self.app, self.identity).await?;
         let user = self.identity.user;
-        let context = self.app.live.around(user).await.map_err(End::Refused)?;
+        let context = self.app.live.user_context(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.context, context);
         if self.context.user != before.user {
             self.welcome_again(outbox).await?;
@@ -302,7 +302,7 @@ impl<'a> AccountSession<'a> {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(available(user, PresenceState::Online));
-                    self.app.live.show(room, user, online.to_json().into());
+                    self.app.live.broadcast(room, user, online.to_json().into());
                 }
             }
         }

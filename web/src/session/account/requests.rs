@@ -84,7 +84,7 @@ impl AccountSession<'_> {
             LiveRequest::Typing { room } if self.context.severed_rooms.contains(&room) => {}
             LiveRequest::Typing { room } if self.lane_set.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.context.user };
-                app.live.show(room, user, frame.to_json().into());
+                app.live.broadcast(room, user, frame.to_json().into());
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");

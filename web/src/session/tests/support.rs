@@ -25,8 +25,8 @@ use crate::{
     metrics::WebMetrics,
     routes::WebSettings,
     service::{
-        CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, RegistrationMode,
-        Rooms, SealedCursor, nobody::Nobody,
+        CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, QuickRooms,
+        RegistrationMode, SealedCursor, stub_services::StubServices,
     },
 };
 
@@ -65,7 +65,7 @@ pub fn point(n: u64) -> CommitPoint {
 }
 
 #[async_trait]
-impl Rooms for Memory {
+impl QuickRooms for Memory {
     async fn create(&self, _: Option<RoomName>) -> Result<RoomId, Refusal> {
         Ok(ROOM)
     }
@@ -125,7 +125,7 @@ impl Rooms for Memory {
         Ok(places.into_iter().map(|pos| message(pos.seq)).collect())
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 
@@ -189,16 +189,16 @@ pub fn app_state(
     drain: Drain,
 ) -> Arc<AppState> {
     Arc::new(AppState {
-        authentication: Arc::new(Nobody),
-        accounts: Arc::new(Nobody),
-        administration: Arc::new(Nobody),
-        contacts: Arc::new(Nobody),
-        guard: Guard::default(),
-        member_rooms: Arc::new(Nobody),
-        messages: Arc::new(()),
+        authentication: Arc::new(StubServices),
+        accounts: Arc::new(StubServices),
+        administration: Arc::new(StubServices),
+        contacts: Arc::new(StubServices),
+        guard: Arc::new(Guard::default()),
+        member_rooms: Arc::new(StubServices),
+        messages: Arc::new(StubServices),
         rooms: memory.clone(),
         presence: memory.clone(),
-        live: Arc::new(Nobody),
+        live: Arc::new(StubServices),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
         metrics,

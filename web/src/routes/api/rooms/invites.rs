@@ -22,7 +22,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{AppState, site::Site},
+    routes::{AppState, service_url::ServiceUrl},
 };
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
@@ -57,8 +57,8 @@ fn invite_code(text: &str) -> Result<InviteCode, Problem> {
 }
 
 /// With an address that can be sent to somebody.
-fn at(site: &Site, invite: Invite) -> Invite {
-    Invite { url: format!("{}{}", site.url, invite.url), ..invite }
+fn at(service: &ServiceUrl, invite: Invite) -> Invite {
+    Invite { url: format!("{}{}", service.base, invite.url), ..invite }
 }
 
 /// List the invites of a room
@@ -73,10 +73,10 @@ async fn list_invites(
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
-    site: Site,
+    service: ServiceUrl,
 ) -> Result<Json<List<Invite>>, Problem> {
     let mut page = web.member_rooms.invites(by.user, of.room()?, pages.part()?).await?;
-    page.items = page.items.into_iter().map(|invite| at(&site, invite)).collect();
+    page.items = page.items.into_iter().map(|invite| at(&service, invite)).collect();
     Ok(Json(page.into()))
 }
 
@@ -106,7 +106,7 @@ async fn create_invite(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
-    site: Site,
+    service: ServiceUrl,
     Json(body): Json<NewInvite>,
 ) -> Result<(StatusCode, Json<Invite>), Problem> {
     let room = of.room()?;
@@ -121,7 +121,7 @@ async fn create_invite(
     };
     let new = crate::service::NewInvite { max_uses: body.max_uses, expires_in_s: body.expires_in };
     let invite = web.member_rooms.make_invite(by.user, room, new).await?;
-    Ok((StatusCode::CREATED, Json(at(&site, invite))))
+    Ok((StatusCode::CREATED, Json(at(&service, invite))))
 }
 
 /// Revoke an invite

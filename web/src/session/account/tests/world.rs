@@ -190,7 +190,7 @@ impl Authentication for World {
 
 #[async_trait]
 impl LiveEvents for World {
-    async fn around(&self, _: UserId) -> Result<UserContext, Refusal> {
+    async fn user_context(&self, _: UserId) -> Result<UserContext, Refusal> {
         self.looked_around.fetch_add(1, Ordering::Relaxed);
         Ok(World::around(self).clone())
     }
@@ -225,7 +225,7 @@ impl LiveEvents for World {
         Ok((due.len() <= REPLAY_EVENTS_MAX).then_some(due))
     }
 
-    async fn tell(&self, _: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, _: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
         let context = World::around(self);
         let tell = |due| match due {
             Change::Message { room, key, .. } if context.rooms.contains(&room) => {
@@ -243,15 +243,15 @@ impl LiveEvents for World {
         Ok((r#"{"type":"room"}"#.into(), World::around(self).rooms.contains(&room)))
     }
 
-    async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 
-    fn come(&self, _: UserId) -> Online {
+    fn mark_online(&self, _: UserId) -> Online {
         Online(None)
     }
 
-    fn show(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
+    fn broadcast(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
         self.shown.lock().unwrap().push((room, frame));
     }
 }

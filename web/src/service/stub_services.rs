@@ -1,39 +1,40 @@
-//! Services for tests in which nobody has an account.
+//! Services for tests without accounts: all calls that need one are refused.
 
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
 use starling_protocol::{
-    DisplayName, ErrorCode, Hlc, InviteCode, Pos, RoomId, SessionId, UserId, VersionVector,
+    DisplayName, Emoji, ErrorCode, Hlc, InviteCode, MessageId, MessageText, Pos, RoomId, SessionId, UserId,
+    VersionVector,
     event::{NotifyLevel, Role},
 };
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Change, Client, ContactAct, Contacts,
-    Credentials, Identity, Listed, LiveEvents, MemberRooms, NewInvite, NewRoom, Online, Page, PageRequest,
-    ProfileChange, Refusal, Registration, ResetLink, RoomChange, Secret, SettingsChange, UserContext,
-    UserFlags,
+    Accounts, Administration, Authentication, BrowserSession, Change, Client, ContactAct, Contacts, Count,
+    Credentials, Identity, Listed, LiveEvents, MemberRooms, MessagePage, Messages, NewInvite, NewMessage,
+    NewRoom, Online, Page, PageRequest, Post, ProfileChange, Refusal, Registration, ResetLink, RoomChange,
+    Secret, SettingsChange, UserContext, UserFlags, Wanted,
 };
 use crate::{
     lane::CommitPoint,
     objects::{
-        Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, NewPersonalToken,
+        Ban, Contact, ContactState, Invite, LoggedIn, ManagedUser, Me, Member, Message, NewPersonalToken,
         PersonalToken, Room, Session, Settings, User,
     },
 };
 
-/// Knows nobody.
-pub struct Nobody;
+/// Implements all services that need an account.
+pub struct StubServices;
 
-fn nobody<T>() -> Result<T, Refusal> {
-    Err(Refusal::new(ErrorCode::Unauthenticated, "nobody"))
+fn unauthenticated<T>() -> Result<T, Refusal> {
+    Err(Refusal::new(ErrorCode::Unauthenticated, "there are no accounts"))
 }
 
 #[async_trait]
-impl Authentication for Nobody {
+impl Authentication for StubServices {
     async fn identify(&self, _: Credentials<'_>) -> Result<Identity, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn is_alive(&self, _: Identity) -> Result<bool, Refusal> {
@@ -42,7 +43,7 @@ impl Authentication for Nobody {
 }
 
 #[async_trait]
-impl Accounts for Nobody {
+impl Accounts for StubServices {
     fn judge_password(&self, _: &str, _: &str) -> Result<(), String> {
         Ok(())
     }
@@ -52,63 +53,63 @@ impl Accounts for Nobody {
     }
 
     async fn register(&self, _: Client<'_>, _: Registration) -> Result<LoggedIn, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn register_browser(&self, _: Client<'_>, _: Registration) -> Result<BrowserSession, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn login(&self, _: Client<'_>, _: &str, _: Secret) -> Result<LoggedIn, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn login_browser(&self, _: Client<'_>, _: &str, _: Secret) -> Result<BrowserSession, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn refresh(&self, _: &str) -> Result<LoggedIn, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn logout(&self, _: Identity, _: bool) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn me(&self, _: Identity) -> Result<Me, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn change_profile(&self, _: Identity, _: ProfileChange) -> Result<Me, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn delete(&self, _: Identity, _: Secret) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn change_password(&self, _: Identity, _: Secret, _: Secret, _: bool) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn settings(&self, _: Identity) -> Result<Settings, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn change_settings(&self, _: Identity, _: SettingsChange) -> Result<Settings, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn sessions(&self, _: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn end_session(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn personal_tokens(&self, _: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn make_personal_token(
@@ -118,16 +119,16 @@ impl Accounts for Nobody {
         _: Secret,
         _: u64,
     ) -> Result<NewPersonalToken, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn revoke_personal_token(&self, _: Identity, _: SessionId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 }
 
 #[async_trait]
-impl Administration for Nobody {
+impl Administration for StubServices {
     async fn users(
         &self,
         _: UserId,
@@ -135,19 +136,19 @@ impl Administration for Nobody {
         _: Option<UserId>,
         _: usize,
     ) -> Result<Vec<ManagedUser>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn change(&self, _: Identity, _: UserId, _: UserFlags) -> Result<ManagedUser, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn make_reset_link(&self, _: Identity, _: UserId) -> Result<ResetLink, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn make_owner(&self, _: Identity, _: RoomId, _: UserId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn is_setup_code(&self, _: &str) -> Result<bool, Refusal> {
@@ -155,113 +156,113 @@ impl Administration for Nobody {
     }
 
     async fn reset_for(&self, _: &str) -> Result<String, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn reset_password(&self, _: Client<'_>, _: &str, _: Secret) -> Result<String, Refusal> {
-        nobody()
+        unauthenticated()
     }
 }
 
 #[async_trait]
-impl MemberRooms for Nobody {
+impl MemberRooms for StubServices {
     async fn open(&self, _: UserId, _: NewRoom) -> Result<Room, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn mine(&self, _: UserId, _: PageRequest) -> Result<Page<Room>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn public(&self, _: UserId, _: String, _: PageRequest) -> Result<Page<Room>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn room(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn change(&self, _: UserId, _: RoomId, _: RoomChange) -> Result<Room, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn delete(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn join(&self, _: UserId, _: RoomId) -> Result<Room, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn join_with(&self, _: UserId, _: InviteCode) -> Result<Room, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn leave(&self, _: UserId, _: RoomId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn notify_level(&self, _: UserId, _: RoomId) -> Result<NotifyLevel, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn set_notify_level(&self, _: UserId, _: RoomId, _: NotifyLevel) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn members(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Member>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn add_member(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn set_role(&self, _: UserId, _: RoomId, _: UserId, _: Role) -> Result<Member, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn remove_member(&self, _: UserId, _: RoomId, _: UserId, _: bool) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn bans(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Ban>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn lift_ban(&self, _: UserId, _: RoomId, _: UserId) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn invites(&self, _: UserId, _: RoomId, _: PageRequest) -> Result<Page<Invite>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn make_invite(&self, _: UserId, _: RoomId, _: NewInvite) -> Result<Invite, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn revoke_invite(&self, _: UserId, _: RoomId, _: InviteCode) -> Result<(), Refusal> {
-        nobody()
+        unauthenticated()
     }
 }
 
 #[async_trait]
-impl LiveEvents for Nobody {
-    async fn around(&self, _: UserId) -> Result<UserContext, Refusal> {
-        nobody()
+impl LiveEvents for StubServices {
+    async fn user_context(&self, _: UserId) -> Result<UserContext, Refusal> {
+        unauthenticated()
     }
 
     async fn online(&self, _: UserId) -> Result<Vec<UserId>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn online_among(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn known(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn beyond(
@@ -270,30 +271,30 @@ impl LiveEvents for Nobody {
         _: VersionVector,
         _: CommitPoint,
     ) -> Result<Option<Vec<Change>>, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
-    async fn tell(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
-        nobody()
+    async fn render(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
+        unauthenticated()
     }
 
     async fn room(&self, _: UserId, _: RoomId) -> Result<(String, bool), Refusal> {
-        nobody()
+        unauthenticated()
     }
 
-    async fn floor(&self, _: Pos) -> Result<Hlc, Refusal> {
-        nobody()
+    async fn min_hlc(&self, _: Pos) -> Result<Hlc, Refusal> {
+        unauthenticated()
     }
 
-    fn come(&self, _: UserId) -> Online {
+    fn mark_online(&self, _: UserId) -> Online {
         Online(None)
     }
 
-    fn show(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
+    fn broadcast(&self, _: RoomId, _: UserId, _: Utf8Bytes) {}
 }
 
 #[async_trait]
-impl Contacts for Nobody {
+impl Contacts for StubServices {
     async fn list(
         &self,
         _: UserId,
@@ -305,11 +306,11 @@ impl Contacts for Nobody {
     }
 
     async fn named(&self, _: String) -> Result<UserId, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
-        nobody()
+        unauthenticated()
     }
 
     async fn search(&self, _: UserId, _: String, _: usize) -> Result<Vec<User>, Refusal> {
@@ -317,6 +318,53 @@ impl Contacts for Nobody {
     }
 
     async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
-        nobody()
+        unauthenticated()
+    }
+}
+
+#[async_trait]
+impl Messages for StubServices {
+    async fn prepare(&self, _: UserId, _: RoomId, _: NewMessage) -> Result<Post, Refusal> {
+        unauthenticated()
+    }
+
+    async fn post(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: NewMessage,
+        _: Count<'_>,
+    ) -> Result<(Message, bool), Refusal> {
+        unauthenticated()
+    }
+
+    async fn page(&self, _: UserId, _: RoomId, _: Wanted, _: usize) -> Result<MessagePage, Refusal> {
+        unauthenticated()
+    }
+
+    async fn message(&self, _: UserId, _: MessageId) -> Result<Message, Refusal> {
+        unauthenticated()
+    }
+
+    async fn edit(&self, _: UserId, _: MessageId, _: MessageText) -> Result<Message, Refusal> {
+        unauthenticated()
+    }
+
+    async fn delete(&self, _: UserId, _: MessageId) -> Result<(), Refusal> {
+        unauthenticated()
+    }
+
+    async fn react(&self, _: UserId, _: MessageId, _: Emoji, _: bool) -> Result<(), Refusal> {
+        unauthenticated()
+    }
+
+    async fn read(
+        &self,
+        _: UserId,
+        _: RoomId,
+        _: MessageId,
+        _: Option<VersionVector>,
+    ) -> Result<(), Refusal> {
+        unauthenticated()
     }
 }

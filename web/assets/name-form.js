@@ -1,19 +1,20 @@
-// The gate of a room: asks a guest for a name, which this browser remembers for the next room.
+// The form that asks a guest for a name. The browser remembers the name for the next room.
 
-import { egg } from "./avatar.js";
+import { avatar } from "./avatar.js";
 import { keep, recall } from "./storage.js";
+import { texts } from "./texts.js";
 
-export class Entry {
+export class NameForm {
   constructor(gate, enter) {
     this.portrait = gate.querySelector(".portrait");
     this.field = gate.querySelector("input");
     this.problem = gate.querySelector(".problem");
     this.button = gate.querySelector("button");
-    this.field.addEventListener("input", () => this.#paint());
+    this.field.addEventListener("input", () => this.#drawPortrait());
     gate.querySelector("form").addEventListener("submit", (event) => {
       event.preventDefault();
       const name = this.field.value.trim();
-      if (!name) return this.ask("Please write a name.");
+      if (!name) return this.ask(texts.nameMissing);
       this.button.disabled = true;
       this.problem.textContent = "";
       keep("local", "name", name);
@@ -26,12 +27,12 @@ export class Entry {
     this.button.disabled = false;
     this.problem.textContent = problem;
     this.field.ariaInvalid = String(Boolean(problem));
-    this.#paint();
+    this.#drawPortrait();
     this.field.focus();
     this.field.select();
   }
 
-  #paint() {
-    this.portrait.replaceChildren(egg(this.field.value.trim() || "?"));
+  #drawPortrait() {
+    this.portrait.replaceChildren(avatar(this.field.value.trim() || "?"));
   }
 }

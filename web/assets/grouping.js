@@ -1,10 +1,10 @@
-// What stands around a message because of the one before it: the day, and the sender unless he goes on talking.
+// Groups messages: a line with the date above the first of a day, and one author's name above messages sent together.
 
 import { dayName, sameDay } from "./moment.js";
 
 const TOGETHER_MS = 5 * 60_000;
 
-export function dress({ element, message }, before) {
+export function group({ element, message }, before) {
   const newDay = !before || !sameDay(before.at, message.at);
   const label = element.querySelector(".day");
   const name = newDay ? dayName(message.at) : "";

@@ -1,8 +1,8 @@
-// The two ways out for a message that the server refused: try again, or let it go.
+// The buttons on a message that the server refused: try again, or discard it.
 
-export function offersWaysOut(list, { outbox, timeline, again }) {
+export function handleFailedMessages(list, { outbox, timeline, again }) {
   list.addEventListener("click", ({ target }) => {
-    const choice = target.closest(".fate button")?.value;
+    const choice = target.closest(".failed-message button")?.value;
     if (!choice) return;
     const { id } = target.closest(".message").dataset;
     if (choice === "again") return again({ ...outbox.get(id), state: "sending", detail: null });

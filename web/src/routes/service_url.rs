@@ -1,4 +1,4 @@
-//! How a request reached the service: under which address, and whether its user speaks TLS.
+//! The address under which the client reached the service: links are made with it, and it decides which cookie is set.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -9,16 +9,17 @@ use axum::{
 
 use super::AppState;
 
-/// The service as the asker sees it.
+/// The service's address, as the client of a request knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// What its paths are appended to: the public address, or else that of the request.
-    pub url: String,
-    /// Whether the asker speaks TLS, with this node or with a proxy before it.
+pub struct ServiceUrl {
+    /// The address without a slash at its end: the configured public URL, or else that of the request. Empty if the
+    /// request names no host.
+    pub base: String,
+    /// Whether the client uses TLS, with this node or with a trusted proxy.
     pub https: bool,
 }
 
-impl FromRequestParts<Arc<AppState>> for Site {
+impl FromRequestParts<Arc<AppState>> for ServiceUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
@@ -27,9 +28,8 @@ impl FromRequestParts<Arc<AppState>> for Site {
             || web.guard.proxies.speaks_tls(&parts.extensions, &parts.headers);
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.filter(|host| host.parse::<Authority>().is_ok());
-        let asked = || host.map(|host| format!("{}://{host}", if https { "https" } else { "http" }));
-        // Without a host there is still the path.
-        let url = public.map(str::to_owned).or_else(asked).unwrap_or_default();
-        Ok(Self { url, https })
+        let requested = || host.map(|host| format!("{}://{host}", if https { "https" } else { "http" }));
+        let base = public.map(str::to_owned).or_else(requested).unwrap_or_default();
+        Ok(Self { base, https })
     }
 }
