@@ -121,7 +121,7 @@ def main(starling, picture):
             windows[name] = browser.open(f"{address}/r/{room}")
             browser.until(windows[name], "!document.querySelector('#gate').hidden && document.activeElement.id === 'name'")
             browser.write(windows[name], name)
-            browser.until(windows[name], "document.body.dataset.link === 'live' && document.body.dataset.view === 'chat'")
+            browser.until(windows[name], "document.body.dataset.connection === 'live' && document.body.dataset.view === 'chat'")
         for number, (name, text) in enumerate(SAID, 1):
             browser.value(windows[name], "document.querySelector('#body').focus()")
             browser.write(windows[name], text)

@@ -1,6 +1,6 @@
 // Coming into a room: as somebody new, and after a reload.
 
-import { FakeNode, ME, all, at, enter, equal, link, load, message, range, shown, test, textOf, until } from "./harness.js";
+import { FakeNode, ME, all, at, connection, enter, equal, load, message, range, shown, test, textOf, until } from "./harness.js";
 
 async function enterRoom(count, welcome) {
   const node = new FakeNode();
@@ -18,7 +18,7 @@ test("a room that has messages shows them in order, from its end", async () => {
   equal(scrollHeight > clientHeight, true, "there is more than fits");
   equal(Math.abs(scrollHeight - scrollTop - clientHeight) <= 1, true, "the newest is in sight");
   equal([at("#newer").hidden, document.title], [true, "Tea – Starling"], "nothing of it is new");
-  equal([link(), document.body.dataset.view], ["live", "chat"]);
+  equal([connection(), document.body.dataset.view], ["live", "chat"]);
   equal(node.socket.query.get("username"), ME);
   equal(all("#people li span").map(({ textContent }) => textContent), [ME, "Ben"]);
 });

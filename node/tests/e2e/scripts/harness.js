@@ -49,8 +49,8 @@ export const at = (selector) => document.querySelector(selector);
 export const all = (selector) => [...document.querySelectorAll(selector)];
 
 // The bodies of all messages that are shown, from top to bottom.
-export const shown = () => all(".message .body").map(({ textContent }) => textContent);
-export const link = () => document.body.dataset.link;
+export const shown = () => all(".message .message-body").map(({ textContent }) => textContent);
+export const connection = () => document.body.dataset.connection;
 
 const BEGAN = Date.UTC(2026, 0, 1);
 export const ME = "Ann";
@@ -156,7 +156,7 @@ export async function load() {
 export async function enter(node) {
   await load();
   at("#name").value = ME;
-  at("#entry").requestSubmit();
+  at("#name-form").requestSubmit();
   await until(() => node.sockets.length === 1, "a connection");
 }
 
@@ -168,4 +168,4 @@ export function write(text) {
 
 // The state that a message shows: sending, sent or failed.
 export const stateOf = (text) =>
-  all(".message").find((element) => element.querySelector(".body").textContent === text)?.dataset.state;
+  all(".message").find((element) => element.querySelector(".message-body").textContent === text)?.dataset.state;

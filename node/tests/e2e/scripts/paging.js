@@ -2,7 +2,7 @@
 
 import { FakeNode, all, at, enter, equal, message, posOf, range, shown, test, textOf, until } from "./harness.js";
 
-const LABEL = "This is where the room begins. Send its link to whoever should be here.";
+const LABEL = "This is the beginning of the room. Share its link to invite people.";
 
 async function enterLong(count) {
   const node = new FakeNode();

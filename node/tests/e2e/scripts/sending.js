@@ -12,7 +12,7 @@ async function enterEmpty() {
 
 const ack = (id, number) => ({ type: "ack", id, at: message(number).at, pos: posOf(number), copies: 2 });
 const button = (value) => all(`.message button[value=${value}]`).find((element) => element.checkVisibility());
-const problem = () => all(".message .fate span").find((element) => element.checkVisibility())?.textContent;
+const problem = () => all(".message .failed-message span").find((element) => element.checkVisibility())?.textContent;
 
 // Writes one message that the node refuses for good.
 async function writeRefused(node, text) {
