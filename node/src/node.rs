@@ -328,19 +328,19 @@ impl Listeners {
     }
 
     /// Serves until the node drains.
-    fn serve(self, web: &Arc<AppState>, config: &Config, supervisor: &Arc<Supervisor>) -> Vec<Task<()>> {
+    fn serve(self, web: &AppState, config: &Config, supervisor: &Arc<Supervisor>) -> Vec<Task<()>> {
         let limits = ServerLimits {
             connections_max: config.http.connections_max,
             header_timeout: config.http.header_timeout,
         };
         let serve = |name, listener, router| {
-            let server = Server::new(listener, router, limits.clone(), Arc::clone(web));
+            let server = Server::new(listener, router, limits.clone(), web.into());
             supervisor.start(HttpTask { name, server })
         };
-        let public = serve("http", self.public, starling_web::router(Arc::clone(web)));
+        let public = serve("http", self.public, starling_web::router(web.clone()));
         let metrics = self
             .metrics
-            .map(|listener| serve("metrics", listener, starling_web::metrics_router(Arc::clone(web))));
+            .map(|listener| serve("metrics", listener, starling_web::metrics_router(web.clone())));
         [Some(public), metrics].into_iter().flatten().collect()
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod assets;
 mod asyncapi;
+mod credentials;
 mod documents;
 pub mod drain;
 pub mod guard;
@@ -20,6 +21,8 @@ pub mod security_log;
 pub mod server;
 pub mod service;
 mod session;
+mod state;
 mod sync;
 
-pub use routes::{AppState, WebSettings, describe_pages, metrics_router, router};
+pub use routes::{describe_pages, metrics_router, router};
+pub use state::{AppState, WebSettings};

@@ -22,12 +22,9 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-pub use self::{
-    intake::Intake,
-    places::{ConnectionPermit, HealthOnly},
-};
+pub use self::{intake::Intake, places::ConnectionPermit};
 use self::{intake::Metered, places::Places, trouble::AcceptTrouble};
-use crate::routes::AppState;
+use crate::{drain::Drain, guard::Guard, metrics::WebMetrics, state::AppState};
 
 /// The limits of a listener.
 #[derive(Clone, Debug)]
@@ -36,6 +33,23 @@ pub struct ServerLimits {
     pub connections_max: u32,
     /// The time limit for the head of a request, and for idling between requests.
     pub header_timeout: Duration,
+}
+
+/// The parts of a node that a listener uses.
+pub struct ServerParts {
+    /// The limits of clients.
+    pub guard: Arc<Guard>,
+    /// The metrics of connections.
+    pub metrics: Arc<WebMetrics>,
+    /// Says when the listener must close.
+    pub drain: Drain,
+}
+
+impl From<&AppState> for ServerParts {
+    fn from(state: &AppState) -> Self {
+        let AppState { guard, metrics, drain, .. } = state;
+        Self { guard: Arc::clone(guard), metrics: Arc::clone(metrics), drain: drain.clone() }
+    }
 }
 
 /// The time that connections have to end when the node drains.
@@ -62,21 +76,22 @@ pub struct Server {
     router: Router,
     limits: ServerLimits,
     places: Places,
-    web: Arc<AppState>,
+    drain: Drain,
     trouble: AcceptTrouble,
 }
 
 impl Server {
-    /// Serves `router` on `listener` until `web` drains. Counts into the metrics of `web`.
-    pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, web: Arc<AppState>) -> Self {
-        let places = Places::new(limits.connections_max, Arc::clone(&web));
+    /// Serves `router` on `listener` until the node drains.
+    pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, parts: ServerParts) -> Self {
+        let ServerParts { guard, metrics, drain } = parts;
+        let places = Places::new(limits.connections_max, guard, metrics);
         let trouble = AcceptTrouble::new();
-        Self { listener: Some(listener), router, limits, places, web, trouble }
+        Self { listener: Some(listener), router, limits, places, drain, trouble }
     }
 
     /// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
     pub async fn run(&mut self) {
-        let mut drain = self.web.drain.clone();
+        let mut drain = self.drain.clone();
         while let Some(listener) = &self.listener {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -108,7 +123,7 @@ impl Server {
         peer: SocketAddr,
         permit: ConnectionPermit,
     ) -> impl Future<Output = ()> + use<> {
-        let (router, mut drain, limits) = (self.router.clone(), self.web.drain.clone(), self.limits.clone());
+        let (router, mut drain, limits) = (self.router.clone(), self.drain.clone(), self.limits.clone());
         // Frames are flushed when they are complete; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let closed_early = ClosedEarly(is_closed_by_client(&stream));

@@ -96,8 +96,7 @@ impl World {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let http = listener.local_addr().unwrap();
             let limits = ServerLimits { connections_max: 1_000, header_timeout: Duration::from_secs(30) };
-            let mut server =
-                Server::new(listener, router(Arc::clone(&core.web)), limits, Arc::clone(&core.web));
+            let mut server = Server::new(listener, router(core.web.clone()), limits, (&core.web).into());
             tokio::spawn(async move { server.run().await });
             Node { core, http }
         })
@@ -120,7 +119,7 @@ impl World {
     }
 
     pub fn room(&self, node: &Node) -> RoomId {
-        let rooms = Arc::clone(&node.core.web.rooms);
+        let rooms = Arc::clone(&node.core.web.quick_rooms);
         self.runtime.block_on(rooms.create(None)).unwrap()
     }
 
@@ -138,7 +137,7 @@ impl World {
             let sender = Sender::Guest { id: GuestId([7; 16]), name: GuestName::parse("Filler").unwrap() };
             let text = MessageText::parse(&text(number)).unwrap();
             let message = MessagePosted::new(MessageId::from_u128(number), sender, text);
-            node.core.web.rooms.post(Post { room, message, min_hlc: None }, &outcomes).unwrap();
+            node.core.web.posting.post(Post { room, message, min_hlc: None }, &outcomes).unwrap();
         }
         let mut left = count;
         self.until(turn::uncounted, || {

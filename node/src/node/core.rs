@@ -10,6 +10,7 @@ use starling_web::{
     drain::{Drain, Serving},
     guard::{Guard, Hosts, Origins, Rates, Shares, TrustedProxies},
     lane::{CommitPoint, Lanes},
+    metrics::WebMetrics,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -31,8 +32,9 @@ use crate::{
     fan_out::FanOut,
     metrics::Metrics,
     services::{
-        AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, QuickRoomsService, Scrubbing, ServiceContext,
+        AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
+        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
+        QuickRoomsService, Scrubbing, ServiceContext,
     },
     store::{Committer, Store},
     supervisor::{SupervisedTask, Supervisor},
@@ -70,7 +72,7 @@ pub struct CoreStart<'a> {
 /// A node without its listeners.
 pub struct Core {
     /// The state of the HTTP server.
-    pub web: Arc<AppState>,
+    pub web: AppState,
     /// The accounts, also for commands.
     pub accounts: Arc<AccountsService>,
     /// The administration of accounts, also for commands.
@@ -155,14 +157,16 @@ impl Core {
         let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
         background
             .extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().reseal_task())]);
-        let web = Arc::new(AppState {
+        let web = AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
             member_rooms: Arc::new(MemberRoomsService::new(context.clone(), accounts.service_keys().clone())),
             messages: Arc::new(MessagesService { context: context.clone() }),
             administration: administration.clone(),
             contacts: Arc::new(ContactsService { context: context.clone() }),
-            rooms: Arc::new(QuickRoomsService {
+            quick_rooms: Arc::new(QuickRoomsService { context: context.clone() }),
+            posting: Arc::new(PostingService { context: context.clone() }),
+            cursors: Arc::new(CursorsService {
                 context: context.clone(),
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),
@@ -172,10 +176,10 @@ impl Core {
             presence: presence.clone(),
             lanes,
             guard: Arc::new(guard(config, &metrics)),
-            metrics: metrics.web.clone(),
-            settings: settings(config, identity),
+            metrics: Arc::new(metrics.web.clone()),
+            settings: Arc::new(settings(config, identity)),
             drain,
-        });
+        };
         Ok(Self {
             web,
             accounts,
@@ -213,7 +217,7 @@ impl Core {
             presence: Arc::clone(&self.presence),
             operations: Arc::clone(&self.web.operations),
             drain: self.web.drain.clone(),
-            web: self.web.metrics.clone(),
+            web: WebMetrics::clone(&self.web.metrics),
         }
     }
 

@@ -4,10 +4,12 @@ mod accounts;
 mod administration;
 pub mod contacts;
 mod context;
+pub mod cursors;
 mod live;
 pub mod member_rooms;
 pub mod messages;
 mod operations;
+mod posting;
 mod quick_rooms;
 pub mod render;
 mod service_keys;
@@ -19,10 +21,12 @@ pub use self::{
     administration::{AdministrationService, Asker},
     contacts::ContactsService,
     context::ServiceContext,
+    cursors::CursorsService,
     live::LiveService,
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
+    posting::PostingService,
     quick_rooms::QuickRoomsService,
     service_keys::ServiceKeyring,
 };

@@ -1,21 +1,14 @@
-//! Quick rooms, which need no account: their creation, messages, and cursors for resuming.
-
-use std::{sync::Arc, time::Duration};
+//! Quick rooms, which need no account: their creation and histories.
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, CursorKey, CursorOwner, ErrorCode, GuestName, Hlc, OriginId, Pos, RoomId, RoomName, Scope,
-    VersionVector,
-    cursor::{CursorError, NONCE_BYTES},
-    frame::client::ListedMessage,
-    limits::REPLAY_EVENTS_MAX,
-    replica::Until,
+    ErrorCode, GuestName, Pos, RoomId, RoomName, Scope, VersionVector, frame::client::ListedMessage,
+    limits::REPLAY_EVENTS_MAX, replica::Until,
 };
 use starling_web::{
-    lane::{CommitPoint, Lanes},
-    service::{CaughtUp, HistoryPage, Post, PostOutcome, QuickRooms, Refusal, SealedCursor},
+    lane::CommitPoint,
+    service::{HistoryPage, QuickRooms, Refusal},
 };
-use tokio::{sync::mpsc, time::timeout};
 
 use super::context::{METADATA_WAIT_MS, ServiceContext, catching_up};
 use crate::{
@@ -23,45 +16,9 @@ use crate::{
     store::{Op, OpResult, Store},
 };
 
-/// How long a resume waits for events that a reachable peer has.
-const CATCH_UP_MAX: Duration = Duration::from_secs(2);
-
 /// Implements [`QuickRooms`].
 pub struct QuickRoomsService {
     pub(crate) context: ServiceContext,
-    /// Publishes the commit point.
-    pub lanes: Arc<Lanes>,
-    /// Seals cursors; the same on every node of a cluster.
-    pub cursor_key: CursorKey,
-}
-
-impl QuickRoomsService {
-    fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
-        let nonce = self.context.environment.random::<NONCE_BYTES>();
-        let cursor = Cursor { owner, vector, greatest };
-        self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
-            // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
-            let cursor = Cursor { vector: VersionVector::default(), ..cursor };
-            self.cursor_key.seal(&cursor, nonce).expect("an empty vector fits")
-        })
-    }
-
-    /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and
-    /// whether it covers the whole commit.
-    fn limit_to_confirmed(&self, point: &CommitPoint) -> (VersionVector, bool) {
-        let mut vector = VersionVector::clone(&point.vector);
-        let limit = self.context.driver.own_limit();
-        let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
-            return (vector, true);
-        };
-        vector.limit(origin, limit.min(seq));
-        (vector, false)
-    }
-
-    fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
-        let own = self.lanes.own_origin()?;
-        Some((own, point.vector.get(own)))
-    }
 }
 
 #[async_trait]
@@ -95,10 +52,6 @@ impl QuickRooms for QuickRoomsService {
         self.context.look(move |records| records.is_account_name(name.as_str())).await
     }
 
-    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        self.context.writer.try_post(post, outcomes.clone())
-    }
-
     async fn history(
         &self,
         room: RoomId,
@@ -110,22 +63,6 @@ impl QuickRooms for QuickRoomsService {
             move |store: &Store| store.page(room, before, limit, within.as_ref().map(|point| &*point.vector));
         let page = self.context.read(page).await?;
         Ok(HistoryPage { messages: page.messages, more: page.more })
-    }
-
-    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
-        let mut commits = self.lanes.watch_commits();
-        let covered = |point: &CommitPoint| point.vector.covers(vector);
-        if covered(&commits.borrow_and_update()) {
-            return CaughtUp::All;
-        }
-        if !self.context.driver.reachable(vector.clone()).await {
-            let meanwhile = covered(&commits.borrow_and_update());
-            return if meanwhile { CaughtUp::All } else { CaughtUp::NobodyHasIt };
-        }
-        match timeout(CATCH_UP_MAX, commits.wait_for(covered)).await {
-            Ok(Ok(_)) => CaughtUp::All,
-            _ => CaughtUp::TooSlow,
-        }
     }
 
     async fn beyond(
@@ -141,23 +78,5 @@ impl QuickRooms for QuickRoomsService {
 
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
         self.context.read(move |store| store.messages_at(&places)).await
-    }
-
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
-        let held = self.context.read(move |store| store.holds(after)).await?;
-        Ok(if held { after.hlc } else { after.hlc.capped(self.context.environment.now_ms()) })
-    }
-
-    fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
-        let (vector, complete) = self.limit_to_confirmed(point);
-        SealedCursor { text: self.seal_vector(owner, vector, greatest), complete }
-    }
-
-    fn seal_empty(&self, owner: CursorOwner) -> String {
-        self.seal_vector(owner, VersionVector::default(), Hlc::default())
-    }
-
-    fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
-        self.cursor_key.open(cursor)
     }
 }

@@ -164,7 +164,7 @@ impl World {
             min_hlc: client.after.map(|pos| pos.hlc),
         };
         // Refused by a full queue: it is sent again.
-        let _ = core.web.rooms.post(post, &session.outcomes.0);
+        let _ = core.web.posting.post(post, &session.outcomes.0);
     }
 
     /// What became of posts since the nodes last ran.
@@ -212,7 +212,7 @@ impl World {
     pub fn make_room(&mut self) {
         let host = self.rng.random_range(0..self.hosts.len());
         let Some((runtime, core)) = self.hosts[host].serving() else { return };
-        let (rooms, making) = (Arc::clone(&core.web.rooms), Making::default());
+        let (rooms, making) = (Arc::clone(&core.web.quick_rooms), Making::default());
         self.making.push(Arc::clone(&making));
         runtime.spawn(async move {
             let made = rooms.create(None).await.map_err(|refusal| refusal.detail.into_owned());

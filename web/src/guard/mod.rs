@@ -31,7 +31,7 @@ pub use self::{
     share::{Share, Shares},
     written::Written,
 };
-use crate::{problem::Problem, server::HealthOnly, service::Refusal};
+use crate::{problem::Problem, service::Refusal};
 
 /// Health checks and metrics, which are served even when nothing else is.
 const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
@@ -57,6 +57,10 @@ pub struct Guard {
     /// The connections of each network.
     pub shares: Shares,
 }
+
+/// An extension of requests over a connection of the listener's reserve, which may only check health.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthOnly;
 
 /// Returns whether requests to a path count against the rate limits. Health checks, metrics and assets don't: they are
 /// frequent, and need nothing from the store.

@@ -9,19 +9,20 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{AppState, pages::page};
+use super::pages::page;
 use crate::{
     documents::{Document, Documents},
     openapi::tag,
+    state::AppState,
 };
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }
 
 /// Their page.
-pub fn page_routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn page_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(docs_page))
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::State,
+    extract::{FromRef, State},
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -22,7 +22,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::form::{Form, error_page, logged_in, redirect, show_again};
 pub use self::visitor::Visitor;
 use super::{
-    AppState,
     api::{
         Path, Query,
         accounts::{Register, client, limited, parse_registration},
@@ -31,7 +30,8 @@ use super::{
     service_url::ServiceUrl,
 };
 use crate::{
-    guard::{ClientAddress, Quota},
+    credentials::CredentialReader,
+    guard::{ClientAddress, Guard, Quota},
     openapi::{
         errors::{
             BadCredentials, BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, NotFound,
@@ -41,11 +41,37 @@ use crate::{
     },
     pages::{self, Filled},
     problem::Problem,
-    service::{Refusal, RegistrationMode, RegistrationSource, Secret},
+    service::{Accounts, Administration, MemberRooms, Refusal, RegistrationMode, RegistrationSource, Secret},
+    state::{AppState, WebSettings},
 };
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+/// The services that forms use.
+#[derive(Clone)]
+struct FormServices {
+    accounts: Arc<dyn Accounts>,
+    administration: Arc<dyn Administration>,
+    member_rooms: Arc<dyn MemberRooms>,
+    credentials: CredentialReader,
+    guard: Arc<Guard>,
+    settings: Arc<WebSettings>,
+}
+
+impl FromRef<AppState> for FormServices {
+    fn from_ref(state: &AppState) -> Self {
+        Self {
+            accounts: Arc::clone(&state.accounts),
+            administration: Arc::clone(&state.administration),
+            member_rooms: Arc::clone(&state.member_rooms),
+            credentials: CredentialReader::from_ref(state),
+            guard: Arc::clone(&state.guard),
+            settings: Arc::clone(&state.settings),
+        }
+    }
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(login_page, log_in))
         .routes(routes!(register_page, register_by_form))
@@ -101,7 +127,7 @@ const NEXT_CHARS_MAX: usize = 2_000;
     security(()),
 )]
 async fn login_page(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     visitor: Visitor,
     Query(query): Query<FormQuery>,
 ) -> Result<Response, Problem> {
@@ -110,7 +136,7 @@ async fn login_page(
         return Ok(redirect(local(&query.next)));
     }
     let filled = Filled { username: &query.changed, next: &query.next, ..Filled::default() };
-    let markup = pages::login(filled, !query.changed.is_empty(), may_register(&web));
+    let markup = pages::login(filled, !query.changed.is_empty(), may_register(&services.settings));
     Ok(visitor.answer(page(StatusCode::OK, markup)))
 }
 
@@ -137,19 +163,23 @@ struct LoginForm {
     security(()),
 )]
 async fn log_in(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     Extension(address): Extension<ClientAddress>,
     service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Response {
     let LoginForm { username, password, next } = form;
-    let login = web.accounts.login_browser(client(address, &headers), &username, Secret(password));
-    match limited(&web, address, &username, login, |session| &session.me).await {
-        Ok(session) => logged_in(&web, &service, &headers, &session, local(&next)).await,
+    let login = services.accounts.login_browser(client(address, &headers), &username, Secret(password));
+    match limited(&*services.accounts, &services.guard.rates, address, &username, login, |session| {
+        &session.me
+    })
+    .await
+    {
+        Ok(session) => logged_in(&services, &service, &headers, &session, local(&next)).await,
         Err(refusal) => show_again(&refusal.into(), |problem| {
             let filled = Filled { username: &username, next: &next, problem, ..Filled::default() };
-            pages::login(filled, false, may_register(&web))
+            pages::login(filled, false, may_register(&services.settings))
         }),
     }
 }
@@ -166,7 +196,7 @@ async fn log_in(
     security(()),
 )]
 async fn register_page(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     visitor: Visitor,
     Query(query): Query<FormQuery>,
 ) -> Result<Response, Problem> {
@@ -174,11 +204,11 @@ async fn register_page(
     if visitor.me.is_some() {
         return Ok(redirect(local(&query.next)));
     }
-    if !may_register(&web) {
+    if !may_register(&services.settings) {
         return Ok(closed());
     }
     let filled = Filled { invite: &query.invite, next: &query.next, ..Filled::default() };
-    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, requires_invite(&web)))))
+    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, requires_invite(&services.settings)))))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -217,26 +247,26 @@ impl RegisterForm {
     security(()),
 )]
 async fn register_by_form(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     Extension(address): Extension<ClientAddress>,
     service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
-    if !may_register(&web) {
+    if !may_register(&services.settings) {
         return closed();
     }
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &service, &headers, wanted, None, local(&form.next)).await {
+    match make_account(&services, address, &service, &headers, wanted, None, local(&form.next)).await {
         Ok(response) => response,
         Err(problem) => show_again(&problem, |problem| {
-            pages::register(Filled { problem, ..filled }, requires_invite(&web))
+            pages::register(Filled { problem, ..filled }, requires_invite(&services.settings))
         }),
     }
 }
 
 async fn make_account(
-    web: &AppState,
+    services: &FormServices,
     address: ClientAddress,
     service: &ServiceUrl,
     headers: &HeaderMap,
@@ -244,11 +274,11 @@ async fn make_account(
     source: Option<RegistrationSource>,
     next: &str,
 ) -> Result<Response, Problem> {
-    let mut registration = parse_registration(web, wanted)?;
+    let mut registration = parse_registration(&*services.accounts, wanted)?;
     registration.source = source.unwrap_or(registration.source);
-    web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
-    let session = web.accounts.register_browser(client(address, headers), registration).await?;
-    Ok(logged_in(web, service, headers, &session, next).await)
+    services.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
+    let session = services.accounts.register_browser(client(address, headers), registration).await?;
+    Ok(logged_in(services, service, headers, &session, next).await)
 }
 
 /// The form to create the first administrator's account
@@ -263,8 +293,8 @@ async fn make_account(
     ),
     security(()),
 )]
-async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
-    match setup_code(&web, code).await {
+async fn setup_page(State(services): State<FormServices>, code: Result<Path<String>, Problem>) -> Response {
+    match setup_code(&services, code).await {
         Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
         Err(problem) => setup_error(&problem, None),
     }
@@ -283,19 +313,20 @@ async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>,
     security(()),
 )]
 async fn set_up(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
     service: ServiceUrl,
     headers: HeaderMap,
     Form(form): Form<RegisterForm>,
 ) -> Response {
-    let code = match setup_code(&web, code).await {
+    let code = match setup_code(&services, code).await {
         Ok(code) => code,
         Err(problem) => return setup_error(&problem, None),
     };
     let (filled, wanted) = form.read();
-    match make_account(&web, address, &service, &headers, wanted, Some(RegistrationSource::Setup), "/").await
+    match make_account(&services, address, &service, &headers, wanted, Some(RegistrationSource::Setup), "/")
+        .await
     {
         Ok(response) => response,
         Err(problem) => setup_error(&problem, Some((&code, filled))),
@@ -303,9 +334,9 @@ async fn set_up(
 }
 
 /// Returns the code if it is valid.
-async fn setup_code(web: &AppState, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
+async fn setup_code(services: &FormServices, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
     let Path(code) = code?;
-    if web.administration.is_setup_code(&code).await? {
+    if services.administration.is_setup_code(&code).await? {
         return Ok(code);
     }
     Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_DETAIL))
@@ -331,11 +362,11 @@ fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
     ),
     security(()),
 )]
-async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+async fn log_out(State(services): State<FormServices>, headers: HeaderMap) -> Response {
     let ended = async {
-        web.guard.origins.check_own(&headers)?;
-        match visitor::identity(&web, &headers).await {
-            Ok(Some(identity)) => web.accounts.logout(identity, false).await,
+        services.guard.origins.check_own(&headers)?;
+        match visitor::identity(&services.credentials, &headers).await {
+            Ok(Some(identity)) => services.accounts.logout(identity, false).await,
             Ok(None) => Ok(()),
             Err(refusal) if refusal.code == ErrorCode::Unauthenticated => Ok(()),
             Err(refusal) => Err(refusal),
@@ -347,12 +378,12 @@ async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Respon
     }
 }
 
-fn may_register(web: &AppState) -> bool {
-    web.settings.registration != RegistrationMode::Closed
+fn may_register(settings: &WebSettings) -> bool {
+    settings.registration != RegistrationMode::Closed
 }
 
-fn requires_invite(web: &AppState) -> bool {
-    web.settings.registration == RegistrationMode::Invite
+fn requires_invite(settings: &WebSettings) -> bool {
+    settings.registration == RegistrationMode::Invite
 }
 
 fn closed() -> Response {

@@ -11,11 +11,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{AppState, api::Json};
-use crate::{drain::Serving, openapi::tag};
+use super::api::Json;
+use crate::{
+    drain::{Drain, Serving},
+    openapi::tag,
+    service::Operations,
+    state::AppState,
+};
 
 /// The routes for balancers.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(check_liveness))
         .routes(routes!(check_health))
@@ -23,7 +28,7 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 }
 
 /// The route for Prometheus, on the public listener or on its own.
-pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn metrics_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(get_metrics))
 }
 
@@ -49,8 +54,8 @@ struct NotReady {
     responses((status = 200, description = "The process runs; `errors` lists problems that it can live with.", body = Health)),
     security(()),
 )]
-async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
-    Json(Health { status: "alive", errors: web.operations.troubles() })
+async fn check_liveness(State(operations): State<Arc<dyn Operations>>) -> Json<Health> {
+    Json(Health { status: "alive", errors: operations.troubles() })
 }
 
 /// Check whether the process runs, as `/livez` does
@@ -59,8 +64,8 @@ async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
     responses((status = 200, description = "It runs.", body = Health)),
     security(()),
 )]
-async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
-    check_liveness(web).await
+async fn check_health(operations: State<Arc<dyn Operations>>) -> Json<Health> {
+    check_liveness(operations).await
 }
 
 /// Check whether the node takes traffic
@@ -74,15 +79,18 @@ async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
     ),
     security(()),
 )]
-async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
-    let mut reasons = web.operations.not_ready();
-    match web.drain.serving() {
+async fn check_readiness(
+    State(operations): State<Arc<dyn Operations>>,
+    State(drain): State<Drain>,
+) -> Response {
+    let mut reasons = operations.not_ready();
+    match drain.serving() {
         Serving::Yes => {}
         Serving::DiskFull => reasons.push("the disk is full".to_owned()),
         Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {
-        return Json(Health { status: "ready", errors: web.operations.troubles() }).into_response();
+        return Json(Health { status: "ready", errors: operations.troubles() }).into_response();
     }
     let reasons = Json(NotReady { status: "not ready", reasons });
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
@@ -98,9 +106,9 @@ async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
     ),
     security(()),
 )]
-async fn get_metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {
+async fn get_metrics(State(operations): State<Arc<dyn Operations>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
-        web.operations.metrics(),
+        operations.metrics(),
     )
 }

@@ -32,97 +32,41 @@ use utoipa_axum::router::OpenApiRouter;
 use self::api::allowed_inputs;
 use crate::{
     documents::Documents,
-    drain::Drain,
-    guard::{self, Guard},
-    lane::Lanes,
-    metrics::WebMetrics,
-    openapi,
+    guard, openapi,
     problem::Problem,
     request_log::{self, REQUEST_ID},
-    service::{
-        Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
-        Presence, QuickRooms, RegistrationMode,
-    },
+    state::AppState,
 };
 
 /// The time limit for a request, from its head to its response; for WebSockets until the upgrade.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
-/// The settings of `web`.
-#[derive(Clone, Debug)]
-pub struct WebSettings {
-    /// The name of this node, as `welcome` frames give it.
-    pub node: String,
-    /// Whether quick rooms are served.
-    pub guests_enabled: bool,
-    /// Who may register.
-    pub registration: RegistrationMode,
-    /// The URL under which users reach the service, if configured.
-    pub public_url: Option<String>,
-    /// Whether the public listener serves `/metrics`; otherwise it has a listener of its own.
-    pub metrics: bool,
-}
-
-/// The state of all handlers and sessions.
-pub struct AppState {
-    /// Authentication.
-    pub authentication: Arc<dyn Authentication>,
-    /// Member rooms.
-    pub member_rooms: Arc<dyn MemberRooms>,
-    /// Messages of member rooms.
-    pub messages: Arc<dyn Messages>,
-    /// Accounts, for their owners.
-    pub accounts: Arc<dyn Accounts>,
-    /// Accounts, for administrators.
-    pub administration: Arc<dyn Administration>,
-    /// Contacts.
-    pub contacts: Arc<dyn Contacts>,
-    /// Quick rooms and their messages.
-    pub rooms: Arc<dyn QuickRooms>,
-    /// Presence in quick rooms.
-    pub presence: Arc<dyn Presence>,
-    /// Events for the live sockets of users.
-    pub live: Arc<dyn LiveEvents>,
-    /// Health and metrics.
-    pub operations: Arc<dyn Operations>,
-    /// The lanes that deliver new events to sessions.
-    pub lanes: Arc<Lanes>,
-    /// The checks before the handlers.
-    pub guard: Arc<Guard>,
-    /// The metrics of `web`.
-    pub metrics: WebMetrics,
-    /// The settings.
-    pub settings: WebSettings,
-    /// Says when sessions must close because the node stops or its disk is full.
-    pub drain: Drain,
-}
-
 /// Returns the router of the public listener. The router and its OpenAPI document have one source: the `#[utoipa::path]` of
 /// each handler.
-pub fn router(web: Arc<AppState>) -> Router {
-    let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
-    let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
+pub fn router(state: AppState) -> Router {
+    let cursors = middleware::from_fn_with_state(state.clone(), api::cursor::carry);
+    let callers = middleware::from_fn_with_state(state.clone(), api::caller::recognise);
     let api = api::routes();
     let allowed = allowed_inputs::AllowedInputs::from_document(api.get_openapi());
     let inputs = middleware::from_fn_with_state(allowed, allowed_inputs::check);
-    let public_url = web.settings.public_url.as_deref();
+    let public_url = state.settings.public_url.as_deref();
     let mut described = OpenApiRouter::with_openapi(openapi::base(public_url))
         .merge(quick::routes())
         .merge(health::routes())
         .merge(documentation::routes())
         .merge(api.layer(inputs).layer(cursors).layer(callers));
-    if web.settings.metrics {
+    if state.settings.metrics {
         described = described.merge(health::metrics_routes());
     }
     let (served, mut document) = described.split_for_parts();
     openapi::complete(&mut document);
     let documents = Arc::new(Documents::new(&document, public_url));
     let served = served.merge(page_routes()).layer(Extension(documents));
-    finish(served.fallback(pages::not_found), web)
+    finish(served.fallback(pages::not_found), state)
 }
 
 /// The pages for people. They are not in the document that programs read.
-fn page_routes() -> OpenApiRouter<Arc<AppState>> {
+fn page_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().merge(pages::routes()).merge(forms::routes()).merge(documentation::page_routes())
 }
 
@@ -134,16 +78,16 @@ pub fn describe_pages() -> OpenApi {
 }
 
 /// The router of a listener for metrics alone.
-pub fn metrics_router(web: Arc<AppState>) -> Router {
-    finish(health::metrics_routes().into(), web)
+pub fn metrics_router(state: AppState) -> Router {
+    finish(health::metrics_routes().into(), state)
 }
 
-fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
-    let guard = Arc::clone(&web.guard);
+fn finish(router: Router<AppState>, state: AppState) -> Router {
+    let guard = Arc::clone(&state.guard);
     let guard = || Arc::clone(&guard);
     router
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(web)
+        .with_state(state)
         .layer(middleware::from_fn_with_state(guard(), guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))

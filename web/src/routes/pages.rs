@@ -10,7 +10,7 @@ use axum::{
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{AppState, api::Path, forms::Visitor};
+use super::{api::Path, forms::Visitor};
 use crate::{
     assets,
     openapi::{
@@ -19,7 +19,8 @@ use crate::{
     },
     pages::{self, texts::error as texts},
     problem::Problem,
-    service::{Refusal, RegistrationMode},
+    service::{QuickRooms, Refusal, RegistrationMode},
+    state::{AppState, WebSettings},
 };
 
 /// No inline script or style, nothing from elsewhere.
@@ -35,7 +36,7 @@ pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
 }
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(home)).routes(routes!(room)).routes(routes!(asset))
 }
 
@@ -45,8 +46,8 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
     security(()),
 )]
-async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
-    let may_register = web.settings.registration != RegistrationMode::Closed;
+async fn home(State(settings): State<Arc<WebSettings>>, visitor: Visitor) -> Response {
+    let may_register = settings.registration != RegistrationMode::Closed;
     visitor.answer(page(StatusCode::OK, pages::home(visitor.me.as_ref(), may_register)))
 }
 
@@ -65,17 +66,18 @@ async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
     security(()),
 )]
 async fn room(
-    State(web): State<Arc<AppState>>,
+    State(settings): State<Arc<WebSettings>>,
+    State(quick_rooms): State<Arc<dyn QuickRooms>>,
     visitor: Visitor,
     room: Result<Path<String>, Problem>,
 ) -> Response {
-    if !web.settings.guests_enabled {
+    if !settings.guests_enabled {
         let markup = pages::not_found(texts::GUESTS_DISABLED, texts::GUESTS_DISABLED_DETAIL);
         return page(StatusCode::FORBIDDEN, markup);
     }
     let id = room.ok().and_then(|Path(room)| RoomId::parse(&room).ok().flatten());
     let name = match id {
-        Some(id) => web.rooms.find(id).await.map(|name| (id, name)),
+        Some(id) => quick_rooms.find(id).await.map(|name| (id, name)),
         None => Err(Refusal::new(ErrorCode::NotFound, "")),
     };
     match name {

@@ -19,12 +19,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    AppState,
-    api::{Json, Limit, List, Query, caller, cursor, object, refuse_body},
+    api::{Json, Limit, List, Query, cursor, object, refuse_body},
     socket::{Upgrade, bad_request, parse_pos},
 };
 use crate::{
-    guard::{ClientAddress, Quota},
+    credentials::CredentialReader,
+    guard::{ClientAddress, Guard, Quota},
     openapi::{
         CursorHeader,
         errors::{
@@ -34,12 +34,13 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{Identity, Refusal},
-    session::{self, Participant, ResumePoint},
+    service::{Cursors, Identity, QuickRooms, Refusal},
+    session::{self, Participant, ResumePoint, SessionDeps},
+    state::{AppState, WebSettings},
 };
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(create_quick_room))
         .routes(routes!(check_quick_room))
@@ -51,8 +52,8 @@ fn no_such_room() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such room")
 }
 
-fn guests_allowed(web: &AppState) -> Result<(), Refusal> {
-    if web.settings.guests_enabled {
+fn guests_allowed(settings: &WebSettings) -> Result<(), Refusal> {
+    if settings.guests_enabled {
         return Ok(());
     }
     Err(Refusal::new(ErrorCode::GuestsDisabled, "quick rooms are turned off on this server"))
@@ -95,11 +96,13 @@ struct CreatedRoom {
     security(()),
 )]
 async fn create_quick_room(
-    State(web): State<Arc<AppState>>,
+    State(settings): State<Arc<WebSettings>>,
+    State(quick_rooms): State<Arc<dyn QuickRooms>>,
+    State(guard): State<Arc<Guard>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<CreatedRoom>), Problem> {
-    guests_allowed(&web)?;
+    guests_allowed(&settings)?;
     let body = body.map_err(|rejection| refuse_body(&rejection))?;
     let request = match body.trim_ascii() {
         b"" | b"null" => None,
@@ -108,8 +111,8 @@ async fn create_quick_room(
     let name = request.and_then(|request| request.name).map(|name| RoomName::parse(&name)).transpose();
     let mut invalid = problem::Invalid::default();
     let Some(name) = invalid.check("name", name) else { return Err(invalid.into()) };
-    web.guard.rates.check(Quota::RoomsPerAddress, &client.network())?;
-    let room = web.rooms.create(name).await?;
+    guard.rates.check(Quota::RoomsPerAddress, &client.network())?;
+    let room = quick_rooms.create(name).await?;
     Ok((StatusCode::CREATED, Json(CreatedRoom { room: room.to_string() })))
 }
 
@@ -140,13 +143,14 @@ struct Exists {
     security(()),
 )]
 async fn check_quick_room(
-    State(web): State<Arc<AppState>>,
+    State(settings): State<Arc<WebSettings>>,
+    State(quick_rooms): State<Arc<dyn QuickRooms>>,
     Query(query): Query<RoomExists>,
 ) -> Result<Json<Exists>, Problem> {
-    guests_allowed(&web)?;
+    guests_allowed(&settings)?;
     let exists = match room_parameter(&query.room)? {
         None => false,
-        Some(room) => match web.rooms.find(room).await {
+        Some(room) => match quick_rooms.find(room).await {
             Ok(_) => true,
             Err(refusal) if refusal.code == ErrorCode::NotFound => false,
             Err(refusal) => return Err(refusal.into()),
@@ -190,17 +194,19 @@ type QuickMessage = MessageObject<'static>;
     security(()),
 )]
 async fn list_quick_messages(
-    State(web): State<Arc<AppState>>,
+    State(settings): State<Arc<WebSettings>>,
+    State(quick_rooms): State<Arc<dyn QuickRooms>>,
+    State(cursors): State<Arc<dyn Cursors>>,
     headers: HeaderMap,
     Query(query): Query<RoomMessages>,
 ) -> Result<Response, Problem> {
-    guests_allowed(&web)?;
+    guests_allowed(&settings)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // Every list takes the `next` of a page as `cursor`. Here it is a position, like `before`.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
-    cursor::wait(&web, &headers).await?;
-    web.rooms.find(room).await?;
-    let page = web.rooms.history(room, before, query.limit.0, None).await?;
+    cursor::wait(&*cursors, &headers).await?;
+    quick_rooms.find(room).await?;
+    let page = quick_rooms.history(room, before, query.limit.0, None).await?;
     let items = page.messages.iter().map(|message| MessageObject::new(room, message, false)).collect();
     let next = page.messages.last().filter(|_| page.more).map(|message| message.pos.to_string());
     Ok(Json(List { items, next }).into_response())
@@ -239,17 +245,19 @@ struct Ws {
     security((), ("bearer" = [])),
 )]
 async fn open_quick_socket(
-    State(web): State<Arc<AppState>>,
+    State(settings): State<Arc<WebSettings>>,
+    State(credentials): State<CredentialReader>,
+    State(deps): State<SessionDeps>,
     headers: HeaderMap,
     Query(query): Query<Ws>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
-    guests_allowed(&web)?;
-    web.guard.origins.check(&headers)?;
+    guests_allowed(&settings)?;
+    deps.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
     let resume_point = match query.cursor {
         None => ResumePoint::Nothing,
-        Some(text) => match web.rooms.open(&text) {
+        Some(text) => match deps.cursors.open(&text) {
             Ok(cursor) => match cursor.owner {
                 CursorOwner::Guest { room: of, .. } if Some(of) == room => ResumePoint::Cursor(cursor, text),
                 _ => ResumePoint::Unreadable(CursorError::Unreadable),
@@ -263,10 +271,10 @@ async fn open_quick_socket(
         }
         _ => username,
     });
-    let joiner = joiner(&web, &headers, username).await?;
+    let joiner = joiner(&deps, &credentials, &headers, username).await?;
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
-    match web.rooms.find(room).await {
+    match deps.quick_rooms.find(room).await {
         // The cursor proves that the room exists: this node has not heard of it yet.
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
@@ -298,18 +306,18 @@ async fn open_quick_socket(
             ),
         )
     };
-    if !upgrade.is_asked_for() && !web.presence.is_free(room, guest, &name) {
+    if !upgrade.is_asked_for() && !deps.presence.is_free(room, guest, &name) {
         return Err(name_in_use());
     }
-    let admitted = match upgrade.admit(&web) {
+    let admitted = match upgrade.admit(&deps) {
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let lease = web.presence.enter(room, guest, name.clone(), identity.is_some());
+    let lease = deps.presence.enter(room, guest, name.clone(), identity.is_some());
     let lease = lease.map_err(|_| name_in_use())?;
     let client = admitted.client();
     let participant = Participant { room, guest, name, sender, identity, client, lease, resume_point, after };
-    Ok(admitted.run(&[], async move |socket| session::run(web, participant, socket).await))
+    Ok(admitted.run(&[], async move |socket| session::run(deps, participant, socket).await))
 }
 
 /// The person who joins a quick room.
@@ -320,10 +328,15 @@ enum Joiner {
     User(Identity, GuestName),
 }
 
-async fn joiner(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> Result<Joiner, Refusal> {
+async fn joiner(
+    deps: &SessionDeps,
+    credentials: &CredentialReader,
+    headers: &HeaderMap,
+    username: Option<&str>,
+) -> Result<Joiner, Refusal> {
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
-        if web.rooms.is_account_name(&name).await? {
+        if deps.quick_rooms.is_account_name(&name).await? {
             let detail = format!(
                 "{name} is the name of an account, or looks like one; log in to it, or choose another name"
             );
@@ -331,9 +344,9 @@ async fn joiner(web: &AppState, headers: &HeaderMap, username: Option<&str>) -> 
         }
         return Ok(Joiner::Guest(name));
     }
-    let identity = caller::identity(web, &Method::GET, headers).await?;
+    let identity = credentials.identity(&Method::GET, headers).await?;
     let identity = identity.ok_or_else(|| bad_request("give a name (username), or log in"))?;
-    let user = web.live.user_context(identity.user).await?.user;
+    let user = deps.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the account was deleted"));
     }

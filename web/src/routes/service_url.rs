@@ -1,13 +1,12 @@
 //! The address under which the client reached the service: links are made with it, and it decides which cookie is set.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
+use crate::state::AppState;
 use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts, uri::Authority},
 };
-
-use super::AppState;
 
 /// The service's address, as the client of a request knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +18,13 @@ pub struct ServiceUrl {
     pub https: bool,
 }
 
-impl FromRequestParts<Arc<AppState>> for ServiceUrl {
+impl FromRequestParts<AppState> for ServiceUrl {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
-        let public = web.settings.public_url.as_deref().map(|url| url.trim_end_matches('/'));
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let public = state.settings.public_url.as_deref().map(|url| url.trim_end_matches('/'));
         let https = public.is_some_and(|url| url.starts_with("https://"))
-            || web.guard.proxies.speaks_tls(&parts.extensions, &parts.headers);
+            || state.guard.proxies.speaks_tls(&parts.extensions, &parts.headers);
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.filter(|host| host.parse::<Authority>().is_ok());
         let requested = || host.map(|host| format!("{}://{host}", if https { "https" } else { "http" }));

@@ -1,7 +1,5 @@
 //! The upgrade of a request to a WebSocket: its buffers, and the last checks.
 
-use std::sync::Arc;
-
 use axum::{
     Extension,
     extract::{
@@ -13,13 +11,12 @@ use axum::{
 };
 use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
 
-use super::AppState;
 use crate::{
     guard::{ClientAddress, Quota, Share},
     problem::Problem,
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
-    session::ClientEnd,
+    session::{ClientEnd, SessionDeps},
 };
 
 /// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
@@ -40,21 +37,21 @@ pub struct Upgrade {
     closed_early: bool,
 }
 
-impl FromRequestParts<Arc<AppState>> for Upgrade {
+impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let extension = |rejection: axum::extract::rejection::ExtensionRejection| rejection.into_response();
-        let Extension(permit) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
+        let Extension(permit) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
         let Extension(ClosedEarly(closed_early)) =
-            Extension::from_request_parts(parts, web).await.map_err(extension)?;
+            Extension::from_request_parts(parts, state).await.map_err(extension)?;
         let Extension(address) =
-            Extension::<ClientAddress>::from_request_parts(parts, web).await.map_err(extension)?;
-        let Extension(intake) = Extension::from_request_parts(parts, web).await.map_err(extension)?;
+            Extension::<ClientAddress>::from_request_parts(parts, state).await.map_err(extension)?;
+        let Extension(intake) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
         let client = ClientEnd { network: address.network(), intake };
         let share = parts.extensions.get().cloned();
         join_connection_headers(&mut parts.headers);
-        let asked_for = WebSocketUpgrade::from_request_parts(parts, web).await;
+        let asked_for = WebSocketUpgrade::from_request_parts(parts, state).await;
         Ok(Self { version: parts.version, asked_for, permit, share, client, closed_early })
     }
 }
@@ -66,7 +63,7 @@ impl Upgrade {
     }
 
     /// Accepts the upgrade, if this node serves users now and the client is within its limits.
-    pub fn admit(self, web: &AppState) -> Result<Admitted, Box<Response>> {
+    pub fn admit(self, deps: &SessionDeps) -> Result<Admitted, Box<Response>> {
         let Ok(upgrade) = self.asked_for else {
             // RFC 6455, section 4.4. The header tells our page that the parameters are right.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
@@ -81,7 +78,7 @@ impl Upgrade {
             let problem = Problem::from(bad_request(detail));
             return Err((version, problem).into_response().into());
         };
-        if let Some(refusal) = web.drain.serving().refusal() {
+        if let Some(refusal) = deps.drain.serving().refusal() {
             return Err(Problem::from(refusal).into_response().into());
         }
         if self.closed_early {
@@ -89,7 +86,7 @@ impl Upgrade {
             let refusal = bad_request("a WebSocket wants both halves of its connection");
             return Err(Problem::from(refusal).into_response().into());
         }
-        if let Err(refusal) = web.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
+        if let Err(refusal) = deps.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
             return Err(Problem::from(refusal).into_response().into());
         }
         Ok(Admitted { upgrade, held: (self.permit, self.share), client: self.client })

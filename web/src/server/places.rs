@@ -7,8 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    guard::{Quota, Share, Shares, client_network},
-    routes::AppState,
+    guard::{Guard, HealthOnly, Quota, Share, Shares, client_network},
+    metrics::WebMetrics,
 };
 
 /// The most connections in the reserve; each lasts a few seconds at most.
@@ -22,10 +22,6 @@ const RESERVE_PER_NETWORK: u32 = 8;
 pub struct ConnectionPermit {
     shared: Arc<Counted>,
 }
-
-/// An extension of requests over a connection of the reserve, which may only check health.
-#[derive(Clone, Copy, Debug)]
-pub struct HealthOnly;
 
 #[derive(Debug)]
 struct Counted {
@@ -54,17 +50,19 @@ pub struct Places {
     count: u32,
     reserve: Arc<Semaphore>,
     reserved: Shares,
-    web: Arc<AppState>,
+    guard: Arc<Guard>,
+    metrics: Arc<WebMetrics>,
 }
 
 impl Places {
-    pub fn new(count: u32, web: Arc<AppState>) -> Self {
+    pub fn new(count: u32, guard: Arc<Guard>, metrics: Arc<WebMetrics>) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count as usize)),
             count,
             reserve: Arc::new(Semaphore::new(RESERVE)),
             reserved: Shares::new(RESERVE_PER_NETWORK),
-            web,
+            guard,
+            metrics,
         }
     }
 
@@ -76,19 +74,19 @@ impl Places {
         let (place, share, health_only) = if let Some((place, share)) = ordinary {
             (place, share, None)
         } else {
-            self.web.metrics.refused_connections.inc();
+            self.metrics.refused_connections.inc();
             let share = self.reserved.take(network)?;
             let place = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
             (place, Some(share), Some(HealthOnly))
         };
-        let connections = self.web.metrics.connections.clone();
+        let connections = self.metrics.connections.clone();
         connections.inc();
         let counted = Counted { health_only, connections, _place: place, _share: share };
         Some(ConnectionPermit { shared: Arc::new(counted) })
     }
 
     fn ordinary(&self, peer: IpAddr, network: IpAddr) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
-        let guard = &self.web.guard;
+        let guard = &self.guard;
         // A proxy serves many clients, which are counted by their requests.
         let share = if guard.proxies.is_trusted(peer) {
             None

@@ -4,11 +4,13 @@
 mod accounts;
 mod administration;
 mod contacts;
+mod cursors;
 mod identity;
 mod live;
 mod member_rooms;
 mod messages;
 mod operations;
+mod posting;
 mod presence;
 mod quick_rooms;
 mod registration;
@@ -21,12 +23,14 @@ pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
     contacts::{ContactAct, Contacts},
+    cursors::{CaughtUp, Cursors, SealedCursor},
     identity::{Authentication, Credentials, Identity},
     live::{Change, LiveEvents, Online, UserContext},
     member_rooms::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, PageToken, RoomChange},
     messages::{Count, MessagePage, Messages, NewMessage, PageEnd, Wanted},
     operations::Operations,
+    posting::{Post, PostOutcome, Posted, Posting},
     presence::{Lease, NameInUse, Presence},
-    quick_rooms::{CaughtUp, HistoryPage, Post, PostOutcome, Posted, QuickRooms, SealedCursor},
+    quick_rooms::{HistoryPage, QuickRooms},
     registration::{RegistrationMode, RegistrationSource},
 };

@@ -12,7 +12,7 @@ use starling_protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    End, Never, Outbox, Participant, Posts, Socket, account,
+    End, Never, Outbox, Participant, Posts, SessionDeps, Socket, account,
     catch_up_progress::CatchUpProgress,
     delivery::{Delivery, Marks},
     keepalive::{Keepalive, Received},
@@ -22,7 +22,6 @@ use super::{
 use crate::{
     guard::{Quota, Written},
     lane::{Frame, Subscription},
-    routes::AppState,
     service::{Post, PostOutcome, Refusal},
 };
 
@@ -32,7 +31,7 @@ pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 pub const TAKE_FRAMES: usize = 64;
 
 pub struct QuickSession<'a> {
-    app: &'a AppState,
+    deps: &'a SessionDeps,
     participant: &'a mut Participant,
     lane: Subscription,
     delivery: Delivery,
@@ -52,7 +51,7 @@ pub struct QuickSession<'a> {
 
 impl<'a> QuickSession<'a> {
     pub fn new(
-        app: &'a AppState,
+        deps: &'a SessionDeps,
         participant: &'a mut Participant,
         lane: Subscription,
         replayed: Replayed,
@@ -61,7 +60,7 @@ impl<'a> QuickSession<'a> {
         let now = Instant::now();
         let client = participant.client.clone();
         Self {
-            app,
+            deps,
             participant,
             lane,
             delivery: Delivery::new(replayed.point),
@@ -71,19 +70,19 @@ impl<'a> QuickSession<'a> {
             greatest: replayed.greatest.max(after.unwrap_or_default()),
             cursor_at: now,
             frame_at: now,
-            keepalive: Keepalive::new(&app.guard.rates, client),
+            keepalive: Keepalive::new(&deps.guard.rates, client),
             posts: Posts::new(),
             frames: Vec::new(),
         }
     }
 
     pub async fn run<S: Socket>(mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let mut drain = self.app.drain.clone();
+        let mut drain = self.deps.drain.clone();
         // First the cursor for the replay, then the frames that the lane has gathered since.
         self.send_cursor(outbox).await?;
         self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
-        let over = account::wait_for_end(self.app, self.participant.identity);
+        let over = account::wait_for_end(self.deps, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
             let due = self.next_due();
@@ -111,9 +110,9 @@ impl<'a> QuickSession<'a> {
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.posts.notify_pending(self.app, outbox).await?;
+        self.posts.notify_pending(self.deps, outbox).await?;
         while !self.deliver(outbox, CURSOR_EVERY).await? {}
-        Err(End::Elsewhere(self.app.drain.serving()))
+        Err(End::Elsewhere(self.deps.drain.serving()))
     }
 
     fn next_due(&self) -> Instant {
@@ -149,7 +148,7 @@ impl<'a> QuickSession<'a> {
         }
         if delivered > 0 {
             self.frame_at = Instant::now();
-            self.app.metrics.deliveries.inc_by(delivered);
+            self.deps.metrics.deliveries.inc_by(delivered);
         }
         self.marks.pass(self.lane.position(), &mut self.delivery);
         if self.delivery.needs_cursor() && self.cursor_at.elapsed() >= cursor_age {
@@ -165,7 +164,7 @@ impl<'a> QuickSession<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.app.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
+        let sealed = self.deps.cursors.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
         if sealed.complete {
             self.delivery.note_cursor();
         }
@@ -186,7 +185,7 @@ impl<'a> QuickSession<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        match self.keepalive.on_frame(&self.app.guard.rates, message)? {
+        match self.keepalive.on_frame(&self.deps.guard.rates, message)? {
             Received::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
             Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
             Received::Nothing => Ok(()),
@@ -200,7 +199,7 @@ impl<'a> QuickSession<'a> {
         bytes: usize,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (rates, guest) = (&self.app.guard.rates, self.participant.guest);
+        let (rates, guest) = (&self.deps.guard.rates, self.participant.guest);
         let written = Written {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
@@ -211,20 +210,20 @@ impl<'a> QuickSession<'a> {
         if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
-            refuse(self.app, outbox, &refusal, id).await?;
+            refuse(self.deps, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
         match post {
             Ok(post) => self.post(post, outbox).await,
             Err(error) => {
                 let refusal = Refusal::new(error.code(), error.to_string());
-                refuse(self.app, outbox, &refusal, error.id()).await
+                refuse(self.deps, outbox, &refusal, error.id()).await
             }
         }
     }
 
     async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.app.metrics.posts.inc();
+        self.deps.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
             self.posts.note(given);
@@ -232,9 +231,9 @@ impl<'a> QuickSession<'a> {
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
         let post = Post { room: self.participant.room, message, min_hlc: Some(self.greatest) };
-        match self.posts.submit(|outcomes| self.app.rooms.post(post, outcomes)) {
+        match self.posts.submit(|outcomes| self.deps.posting.post(post, outcomes)) {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.app, outbox, &refusal, Some(echoed)).await,
+            Err(refusal) => refuse(self.deps, outbox, &refusal, Some(echoed)).await,
         }
     }
 
@@ -244,6 +243,6 @@ impl<'a> QuickSession<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let greatest = &mut self.greatest;
-        self.posts.notify(self.app, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
+        self.posts.notify(self.deps, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }
 }

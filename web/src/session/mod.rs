@@ -6,6 +6,7 @@ pub mod account;
 mod catch_up_progress;
 pub mod close;
 mod delivery;
+mod deps;
 mod frames;
 mod keepalive;
 mod live;
@@ -15,17 +16,14 @@ mod replay;
 #[cfg(test)]
 pub mod tests;
 
-use std::sync::Arc;
-
 use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
 use self::{close::Closing, live::QuickSession, outbox::Outbox, posts::Posts};
-pub use self::{frames::ClientEnd, keepalive::PING_AFTER};
+pub use self::{deps::SessionDeps, frames::ClientEnd, keepalive::PING_AFTER};
 use crate::{
     drain::Serving,
-    routes::AppState,
     service::{Identity, Lease, Refusal},
 };
 
@@ -120,21 +118,21 @@ impl End {
 }
 
 /// Runs a session to its end and closes the socket.
-pub async fn run<S: Socket>(app: Arc<AppState>, participant: Participant, socket: S) {
-    app.metrics.sessions.inc();
+pub async fn run<S: Socket>(deps: SessionDeps, participant: Participant, socket: S) {
+    deps.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
-    let ended = serve(&app, participant, &mut outbox).await;
-    finish(&app, ended, outbox).await;
+    let ended = serve(&deps, participant, &mut outbox).await;
+    finish(&deps, ended, outbox).await;
 }
 
 /// Closes the socket with the reason.
-async fn finish<S: Socket>(app: &AppState, ended: Result<Never, End>, outbox: Outbox<S>) {
+async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox: Outbox<S>) {
     let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
     };
     if matches!(end, End::Lagged) {
-        app.metrics.lagged_sessions.inc();
+        deps.metrics.lagged_sessions.inc();
     }
     match &end {
         End::Refused(refusal) => {
@@ -147,22 +145,22 @@ async fn finish<S: Socket>(app: &AppState, ended: Result<Never, End>, outbox: Ou
     } else if matches!(end, End::Closed) {
         outbox.answer_close().await;
     }
-    app.metrics.sessions.dec();
+    deps.metrics.sessions.dec();
 }
 
 enum Never {}
 
 async fn serve<S: Socket>(
-    app: &Arc<AppState>,
+    deps: &SessionDeps,
     mut participant: Participant,
     outbox: &mut Outbox<S>,
 ) -> Result<Never, End> {
     // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
-    let subscription = app.lanes.subscribe(participant.room);
-    let replayed = replay::run(app, &participant, outbox).await?;
+    let subscription = deps.lanes.subscribe(participant.room);
+    let replayed = replay::run(deps, &participant, outbox).await?;
     let after = match participant.after {
-        Some(after) => Some(app.rooms.min_hlc(after).await.map_err(End::Refused)?),
+        Some(after) => Some(deps.posting.min_hlc(after).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(app, &mut participant, subscription, replayed, after).run(outbox).await
+    QuickSession::new(deps, &mut participant, subscription, replayed, after).run(outbox).await
 }

@@ -8,11 +8,8 @@ use starling_protocol::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{End, Outbox, Socket};
-use crate::{
-    routes::AppState,
-    service::{PostOutcome, Refusal},
-};
+use super::{End, Outbox, SessionDeps, Socket};
+use crate::service::{PostOutcome, Refusal};
 
 /// The most posts of one session without an ack. Beyond it the session reads nothing from its client.
 const IN_FLIGHT_MAX: usize = 64;
@@ -80,7 +77,7 @@ impl Posts {
     /// message.
     pub async fn notify<S: Socket>(
         &mut self,
-        app: &AppState,
+        deps: &SessionDeps,
         outcome: PostOutcome,
         outbox: &mut Outbox<S>,
         mut acked: impl FnMut(MessageId, Pos),
@@ -100,7 +97,7 @@ impl Posts {
                     };
                     outbox.feed(ack.to_json()).await?;
                 }
-                Err(refusal) => refuse(app, outbox, &refusal, Some(spelling)).await?,
+                Err(refusal) => refuse(deps, outbox, &refusal, Some(spelling)).await?,
             }
             next = self.outcomes.try_recv().ok();
         }
@@ -110,13 +107,13 @@ impl Posts {
     /// Sends the outcomes of the posts in flight before the session ends.
     pub async fn notify_pending<S: Socket>(
         &mut self,
-        app: &AppState,
+        deps: &SessionDeps,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let pending = async {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
-                self.notify(app, outcome, outbox, |_, _| {}).await?;
+                self.notify(deps, outcome, outbox, |_, _| {}).await?;
             }
             Ok(())
         };
@@ -126,12 +123,12 @@ impl Posts {
 
 /// Sends the client a refusal; `id` is the one in its frame.
 pub async fn refuse<S: Socket>(
-    app: &AppState,
+    deps: &SessionDeps,
     outbox: &mut Outbox<S>,
     refusal: &Refusal,
     id: Option<String>,
 ) -> Result<(), End> {
-    app.metrics.refused_frames.inc();
+    deps.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
     outbox.feed(frame.to_json()).await?;
     outbox.flush().await

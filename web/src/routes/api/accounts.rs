@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Caller, Json, Query, cursor};
 use crate::{
-    guard::{ClientAddress, Quota},
+    guard::{ClientAddress, Guard, Quota, Rates},
     objects::{LoggedIn, Me},
     openapi::{
         errors::{
@@ -24,12 +24,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
     security_log::SecurityEvent,
-    service::{Client, Refusal, Registration, RegistrationSource, Secret},
+    service::{Accounts, Client, Refusal, Registration, RegistrationSource, Secret},
+    state::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(register_account))
         .routes(routes!(log_in_user))
@@ -62,10 +62,10 @@ pub struct Register {
 }
 
 /// What somebody asks who wants an account.
-pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration, Problem> {
+pub fn parse_registration(accounts: &dyn Accounts, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
-    let password = invalid.check("password", web.accounts.judge_password(&body.password, &body.username));
+    let password = invalid.check("password", accounts.judge_password(&body.password, &body.username));
     let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
     let display_name = invalid.check("display_name", display_name);
     // An invite that can be none is as one that is not good any more.
@@ -92,26 +92,28 @@ pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration
     security(()),
 )]
 async fn register_account(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
+    State(guard): State<Arc<Guard>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<(StatusCode, Concerns, Json<LoggedIn>), Problem> {
-    let registration = parse_registration(&web, body)?;
-    web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
-    let logged_in = web.accounts.register(client(address, &headers), registration).await?;
+    let registration = parse_registration(&*accounts, body)?;
+    guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
+    let logged_in = accounts.register(client(address, &headers), registration).await?;
     Ok((StatusCode::CREATED, concerns(&logged_in), Json(logged_in)))
 }
 
 /// Counts a login under its address and the account that is meant; a right one forgives what was wrong before, from there.
 pub async fn limited<T>(
-    web: &AppState,
+    accounts: &dyn Accounts,
+    rates: &Rates,
     address: ClientAddress,
     name: &str,
     login: impl Future<Output = Result<T, Refusal>>,
     whose: impl Fn(&T) -> &Me,
 ) -> Result<T, Refusal> {
-    let (rates, typed) = (&web.guard.rates, name.trim().to_ascii_lowercase());
+    let typed = name.trim().to_ascii_lowercase();
     // Under `name` those are meant, too, who are shown as `name~xxxx`: all spellings count as one.
     let name = typed.split_once('~').map_or(typed.as_str(), |(name, _)| name);
     let from_there = (address.network(), name);
@@ -121,7 +123,7 @@ pub async fn limited<T>(
     };
     rates.check(Quota::LoginsPerAddress, &address.network()).map_err(limited)?;
     rates.check(Quota::LoginsPerAccount, &from_there).map_err(limited)?;
-    let is_stranger = !web.accounts.is_known(address.0, &typed);
+    let is_stranger = !accounts.is_known(address.0, &typed);
     if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, name) {
         rates.take_back(Quota::LoginsPerAccount, &from_there);
         return Err(limited(refusal));
@@ -171,13 +173,16 @@ struct Login {
     security(()),
 )]
 async fn log_in_user(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
+    State(guard): State<Arc<Guard>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Login>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
-    let login = web.accounts.login(client(address, &headers), &body.username, Secret(body.password));
-    let logged_in = limited(&web, address, &body.username, login, |logged_in| &logged_in.user).await?;
+    let login = accounts.login(client(address, &headers), &body.username, Secret(body.password));
+    let logged_in =
+        limited(&*accounts, &guard.rates, address, &body.username, login, |logged_in| &logged_in.user)
+            .await?;
     Ok((concerns(&logged_in), Json(logged_in)))
 }
 
@@ -202,10 +207,10 @@ struct Refresh {
     security(()),
 )]
 async fn refresh_session(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Json(body): Json<Refresh>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
-    let logged_in = web.accounts.refresh(&body.refresh_token).await?;
+    let logged_in = accounts.refresh(&body.refresh_token).await?;
     Ok((concerns(&logged_in), Json(logged_in)))
 }
 
@@ -226,11 +231,11 @@ struct Logout {
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn log_out_user(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Query(query): Query<Logout>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.logout(who, query.all).await?;
+    accounts.logout(who, query.all).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -260,10 +265,13 @@ mod tests {
             created_at: String::new(),
         });
         let result = result.ok_or_else(|| Refusal::new(ErrorCode::BadCredentials, "wrong"));
-        limited(web, address, typed, async { result }, |me| me).await.map(|_| ()).map_err(|r| r.code)
+        limited(&*web.accounts, &web.guard.rates, address, typed, async { result }, |me| me)
+            .await
+            .map(|_| ())
+            .map_err(|r| r.code)
     }
 
-    fn web() -> Arc<AppState> {
+    fn web() -> AppState {
         let lanes = Arc::new(Lanes::new(support::point(0)));
         support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }

@@ -16,12 +16,13 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{AppState, service_url::ServiceUrl},
-    service::UserFlags,
+    routes::service_url::ServiceUrl,
+    service::{Administration, UserFlags},
+    state::AppState,
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users))
         .routes(routes!(change_user))
@@ -52,7 +53,7 @@ struct Users {
     responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn list_users(
-    State(web): State<Arc<AppState>>,
+    State(administration): State<Arc<dyn Administration>>,
     Caller(by): Caller,
     Query(query): Query<Users>,
 ) -> Result<Json<List<ManagedUser>>, Problem> {
@@ -64,7 +65,7 @@ async fn list_users(
     let behind = query.cursor.map(|mark| mark.parse::<String>()).transpose()?;
     let behind =
         behind.map(|mark| UserId::parse(&mark).ok().flatten().ok_or_else(foreign_mark)).transpose()?;
-    let users = web.administration.users(by.user, q, behind, query.limit.0 + 1).await?;
+    let users = administration.users(by.user, q, behind, query.limit.0 + 1).await?;
     Ok(Json(List::page(users, query.limit, |user| user.id.clone())))
 }
 
@@ -90,13 +91,13 @@ struct ManagedUserChange {
     responses((status = 200, description = "The account as it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_user(
-    State(web): State<Arc<AppState>>,
+    State(administration): State<Arc<dyn Administration>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedUserChange>,
 ) -> Result<Json<ManagedUser>, Problem> {
     let flags = UserFlags { admin: body.admin, disabled: body.disabled };
-    Ok(Json(web.administration.change(by, user_id(&id)?, flags).await?))
+    Ok(Json(administration.change(by, user_id(&id)?, flags).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -117,14 +118,14 @@ struct ManagedRoomChange {
     responses((status = 204, description = "The member is an owner now."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn add_room_owner(
-    State(web): State<Arc<AppState>>,
+    State(administration): State<Arc<dyn Administration>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     Json(body): Json<ManagedRoomChange>,
 ) -> Result<StatusCode, Problem> {
     let unknown = || Problem::new(ErrorCode::NotFound, "there is no such room");
     let room = RoomId::parse(&id).ok().flatten().ok_or_else(unknown)?;
-    web.administration.make_owner(by, room, user_id(&body.owner)?).await?;
+    administration.make_owner(by, room, user_id(&body.owner)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,12 +147,12 @@ struct ResetLink {
     responses((status = 201, description = "The link.", body = ResetLink), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn create_reset_link(
-    State(web): State<Arc<AppState>>,
+    State(administration): State<Arc<dyn Administration>>,
     Caller(by): Caller,
     Path(id): Path<String>,
     service: ServiceUrl,
 ) -> Result<(StatusCode, Json<ResetLink>), Problem> {
-    let link = web.administration.make_reset_link(by, user_id(&id)?).await?;
+    let link = administration.make_reset_link(by, user_id(&id)?).await?;
     let url = format!("{}/reset/{}", service.base, link.code);
     Ok((StatusCode::CREATED, Json(ResetLink { url, expires_at: link.expires_at })))
 }

@@ -20,19 +20,19 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Caller, Json, Limit, List, PageMark, Path, Query, presence};
 use crate::{
-    guard::Quota,
+    guard::{Guard, Quota},
     objects::{Contact, ContactState, Room, User},
     openapi::{
         errors::{AlreadyExists, ErrorResponses, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
-    service::{ContactAct, Identity},
+    service::{ContactAct, Contacts, Identity, LiveEvents},
+    state::AppState,
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
         .routes(routes!(list_contacts, request_contact))
@@ -122,7 +122,8 @@ struct SearchPeople {
     ),
 )]
 async fn search_people(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     Caller(caller): Caller,
     Query(query): Query<SearchPeople>,
 ) -> Result<Json<List<User>>, Problem> {
@@ -133,8 +134,8 @@ async fn search_people(
     let q = if fits { Ok(q) } else { Err(format!("must be {least} to {most} characters")) };
     let mut invalid = problem::Invalid::default();
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
-    web.guard.rates.check(Quota::SearchesPerAccount, &caller.user)?;
-    let mut found = web.contacts.search(caller.user, q, PEOPLE_FOUND_MAX).await?;
+    guard.rates.check(Quota::SearchesPerAccount, &caller.user)?;
+    let mut found = contacts.search(caller.user, q, PEOPLE_FOUND_MAX).await?;
     found.drain(..from.min(found.len()));
     Ok(Json(List::page(found, limit, |_| (from + limit.0).to_string())))
 }
@@ -159,15 +160,16 @@ struct ListContacts {
     responses((status = 200, description = "A page of them, in no particular order.", body = List<Contact>)),
 )]
 async fn list_contacts(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
+    State(live): State<Arc<dyn LiveEvents>>,
     Caller(caller): Caller,
     Query(query): Query<ListContacts>,
 ) -> Result<Json<List<Contact>>, Problem> {
     let ListContacts { state: States(states), limit, cursor } = query;
     let after = cursor.map(|mark| mark.parse::<UserId>()).transpose()?;
-    let mut contacts = web.contacts.list(caller.user, states, after, limit.0 + 1).await?;
+    let mut contacts = contacts.list(caller.user, states, after, limit.0 + 1).await?;
     let accepted = contacts.iter_mut().filter(|contact| contact.state == ContactState::Accepted);
-    presence::fill(&web, caller.user, accepted.map(|contact| &mut contact.user)).await?;
+    presence::fill(&*live, caller.user, accepted.map(|contact| &mut contact.user)).await?;
     Ok(Json(List::page(contacts, limit, |contact| contact.user.id.clone())))
 }
 
@@ -190,7 +192,8 @@ struct AskContact {
     ),
 )]
 async fn request_contact(
-    State(web): State<Arc<AppState>>,
+    State(guard): State<Arc<Guard>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Json(AskContact { username }): Json<AskContact>,
 ) -> Result<(StatusCode, Json<Contact>), Problem> {
@@ -199,9 +202,9 @@ async fn request_contact(
     let username = if fits { Ok(username) } else { Err(format!("must be 1 to {ID_CHARS_MAX} characters")) };
     let mut invalid = problem::Invalid::default();
     let Some(username) = invalid.check("username", username) else { return Err(invalid.into()) };
-    web.guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;
-    let other = somebody_else(caller, web.contacts.named(username).await?, "username")?;
-    let contact = web.contacts.act(user, ContactAct::Ask, other).await?;
+    guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;
+    let other = somebody_else(caller, contacts.named(username).await?, "username")?;
+    let contact = contacts.act(user, ContactAct::Ask, other).await?;
     Ok((StatusCode::CREATED, Json(contact)))
 }
 
@@ -213,9 +216,14 @@ struct Somebody {
     user_id: String,
 }
 
-async fn act(web: &AppState, caller: Caller, act: ContactAct, other: &str) -> Result<Json<Contact>, Problem> {
+async fn act(
+    contacts: &dyn Contacts,
+    caller: Caller,
+    act: ContactAct,
+    other: &str,
+) -> Result<Json<Contact>, Problem> {
     let other = somebody_else(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
-    Ok(Json(web.contacts.act(caller.0.user, act, other).await?))
+    Ok(Json(contacts.act(caller.0.user, act, other).await?))
 }
 
 /// Accept a request
@@ -225,11 +233,11 @@ async fn act(web: &AppState, caller: Caller, act: ContactAct, other: &str) -> Re
     responses((status = 200, description = "You are contacts now.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&web, caller, ContactAct::Accept, &user_id).await
+    act(&*contacts, caller, ContactAct::Accept, &user_id).await
 }
 
 /// Decline a request
@@ -239,11 +247,11 @@ async fn accept_contact(
     responses((status = 200, description = "The request was declined.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&web, caller, ContactAct::Decline, &user_id).await
+    act(&*contacts, caller, ContactAct::Decline, &user_id).await
 }
 
 /// Block somebody
@@ -256,12 +264,13 @@ async fn decline_contact(
     responses((status = 200, description = "They are blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn block_user(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
+    State(guard): State<Arc<Guard>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
-    web.guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
-    act(&web, caller, ContactAct::Block, &user_id).await
+    guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
+    act(&*contacts, caller, ContactAct::Block, &user_id).await
 }
 
 /// Unblock somebody
@@ -273,11 +282,11 @@ async fn block_user(
     responses((status = 200, description = "They are no longer blocked.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn unblock_user(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&web, caller, ContactAct::Unblock, &user_id).await
+    act(&*contacts, caller, ContactAct::Unblock, &user_id).await
 }
 
 /// Remove a contact or a request
@@ -289,11 +298,11 @@ async fn unblock_user(
     responses((status = 204, description = "You are strangers now."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
 ) -> Result<StatusCode, Problem> {
-    act(&web, caller, ContactAct::Remove, &user_id).await?;
+    act(&*contacts, caller, ContactAct::Remove, &user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -317,12 +326,12 @@ struct OpenDirectRoom {
     ),
 )]
 async fn open_direct_room(
-    State(web): State<Arc<AppState>>,
+    State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
     Json(OpenDirectRoom { user_id }): Json<OpenDirectRoom>,
 ) -> Result<Response, Problem> {
     let other = somebody_else(caller, user_id.parse().map_err(|_| no_such_user())?, "user_id")?;
-    let (room, made) = web.contacts.direct(caller.0.user, other).await?;
+    let (room, made) = contacts.direct(caller.0.user, other).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(room)).into_response())
 }

@@ -1,7 +1,5 @@
 //! The live socket of somebody with an account.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -18,21 +16,19 @@ use crate::{
         tag,
     },
     problem::Problem,
-    routes::{
-        AppState,
-        socket::{Upgrade, parse_pos},
-    },
+    routes::socket::{Upgrade, parse_pos},
     session::{
-        ResumePoint,
+        ResumePoint, SessionDeps,
         account::{self, Account},
     },
+    state::AppState,
 };
 
 /// What the server selects of the subprotocols `starling.v1, bearer.ACCESS_TOKEN`.
 const PROTOCOL: &str = "starling.v1";
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(open_account_socket))
 }
 
@@ -59,7 +55,7 @@ struct LiveQuery {
     ),
 )]
 async fn open_account_socket(
-    State(web): State<Arc<AppState>>,
+    State(deps): State<SessionDeps>,
     Caller(identity): Caller,
     Query(query): Query<LiveQuery>,
     upgrade: Upgrade,
@@ -67,7 +63,7 @@ async fn open_account_socket(
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let resume_point = match query.cursor {
         None => ResumePoint::Nothing,
-        Some(text) => match web.rooms.open(&text) {
+        Some(text) => match deps.cursors.open(&text) {
             Ok(cursor) if cursor.owner == CursorOwner::User(identity.user) => {
                 ResumePoint::Cursor(cursor, text)
             }
@@ -75,11 +71,11 @@ async fn open_account_socket(
             Err(error) => ResumePoint::Unreadable(error),
         },
     };
-    let admitted = match upgrade.admit(&web) {
+    let admitted = match upgrade.admit(&deps) {
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
     let account = Account { identity, client: admitted.client(), resume_point, after };
-    let session = async move |socket| account::run(web, account, socket).await;
+    let session = async move |socket| account::run(deps, account, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -14,18 +14,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Caller, Json};
 use crate::{
-    guard::Quota,
+    guard::{Guard, Quota, Rates},
     objects::{Me, NotifyLevel, Settings, Theme},
     openapi::{
         errors::{BadCredentials, ErrorResponses, Forbidden, Invalid, UsernameTaken},
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
-    service::{Identity, ProfileChange, Refusal, Secret, SettingsChange},
+    service::{Accounts, Identity, ProfileChange, Refusal, Secret, SettingsChange},
+    state::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(get_me, change_me, delete_me))
         .routes(routes!(change_password))
@@ -42,8 +42,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
     get, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 200, description = "Your account.", body = Me)),
 )]
-async fn get_me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
-    Ok(Json(web.accounts.me(who).await?))
+async fn get_me(State(accounts): State<Arc<dyn Accounts>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+    Ok(Json(accounts.me(who).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -70,7 +70,7 @@ struct ChangeMe {
     ),
 )]
 async fn change_me(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Json(body): Json<ChangeMe>,
 ) -> Result<Json<Me>, Problem> {
@@ -79,7 +79,7 @@ async fn change_me(
     let display_name = body.display_name.map(|name| name.map(|name| DisplayName::parse(&name)).transpose());
     let display_name = invalid.check("display_name", display_name.transpose());
     let (Some(username), Some(display_name)) = (username, display_name) else { return Err(invalid.into()) };
-    Ok(Json(web.accounts.change_profile(who, ProfileChange { username, display_name }).await?))
+    Ok(Json(accounts.change_profile(who, ProfileChange { username, display_name }).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -99,24 +99,25 @@ struct DeleteMe {
     responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
 )]
 async fn delete_me(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
+    State(guard): State<Arc<Guard>>,
     Caller(who): Caller,
     Json(body): Json<DeleteMe>,
 ) -> Result<StatusCode, Problem> {
-    guessed(&web, who, web.accounts.delete(who, Secret(body.password))).await?;
+    guessed(&guard.rates, who, accounts.delete(who, Secret(body.password))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
 pub async fn guessed<T>(
-    web: &AppState,
+    rates: &Rates,
     who: Identity,
     act: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    web.guard.rates.check(Quota::LoginsPerAccount, &who.user)?;
+    rates.check(Quota::LoginsPerAccount, &who.user)?;
     let result = act.await;
     if !matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
-        web.guard.rates.take_back(Quota::LoginsPerAccount, &who.user);
+        rates.take_back(Quota::LoginsPerAccount, &who.user);
     }
     result
 }
@@ -145,18 +146,19 @@ struct ChangePassword {
     responses((status = 204, description = "Your password was changed."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),
 )]
 async fn change_password(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
+    State(guard): State<Arc<Guard>>,
     Caller(who): Caller,
     Json(body): Json<ChangePassword>,
 ) -> Result<StatusCode, Problem> {
     let mut invalid = problem::Invalid::default();
-    let me = web.accounts.me(who).await?;
-    let judged = web.accounts.judge_password(&body.new_password, &me.username);
+    let me = accounts.me(who).await?;
+    let judged = accounts.judge_password(&body.new_password, &me.username);
     if invalid.check("new_password", judged).is_none() {
         return Err(invalid.into());
     }
     let (present, new) = (Secret(body.current_password), Secret(body.new_password));
-    guessed(&web, who, web.accounts.change_password(who, present, new, body.keep_tokens)).await?;
+    guessed(&guard.rates, who, accounts.change_password(who, present, new, body.keep_tokens)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -166,10 +168,10 @@ async fn change_password(
     responses((status = 200, description = "Your settings.", body = Settings)),
 )]
 async fn get_settings(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
 ) -> Result<Json<Settings>, Problem> {
-    Ok(Json(web.accounts.settings(who).await?))
+    Ok(Json(accounts.settings(who).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -197,7 +199,7 @@ struct ChangeSettings {
     responses((status = 200, description = "Your settings as they are now.", body = Settings), ErrorResponses<Invalid>),
 )]
 async fn change_settings(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Json(body): Json<ChangeSettings>,
 ) -> Result<Json<Settings>, Problem> {
@@ -216,5 +218,5 @@ async fn change_settings(
     });
     let notify = body.notify.map(Into::into);
     let change = SettingsChange { theme, language, notify, dnd_until_ms };
-    Ok(Json(web.accounts.change_settings(who, change).await?))
+    Ok(Json(accounts.change_settings(who, change).await?))
 }

@@ -13,21 +13,22 @@ use starling_protocol::{Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, M
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query, cursor};
+use super::{Caller, Json, Limit, List, PageMark, Path, Query, cursor::SentCursor};
 use crate::{
-    guard::{ClientAddress, Quota, Written},
+    guard::{ClientAddress, Guard, Quota, Rates, Written},
+    metrics::WebMetrics,
     objects::Message,
     openapi::{
         errors::{ErrorResponses, Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
-    service::{Identity, NewMessage, Refusal, Wanted},
+    service::{Cursors, Identity, Messages, NewMessage, Refusal, Wanted},
+    state::AppState,
 };
 
 /// All of them.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
@@ -77,10 +78,10 @@ impl OfReaction {
 }
 
 /// Posts, edits and reactions count alike; a post also against its room, once its author is known to be in it.
-fn count(web: &AppState, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
-    web.guard.rates.check(Quota::MessagesPerSession, &caller.session)?;
+fn count(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
+    rates.check(Quota::MessagesPerSession, &caller.session)?;
     let written = Written { network: client.network(), account: Some(caller.user), room: None, bytes };
-    web.guard.rates.check_written(&written)
+    rates.check_written(&written)
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -116,7 +117,7 @@ struct ListMessages {
     ),
 )]
 async fn list_messages(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
     Path(of): Path<OfRoom>,
     Query(query): Query<ListMessages>,
@@ -131,7 +132,7 @@ async fn list_messages(
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),
     };
-    let page = web.messages.page(caller.user, room, wanted, limit.0).await?;
+    let page = messages.page(caller.user, room, wanted, limit.0).await?;
     Ok(Json(List { items: page.items, next: page.next.map(|end| end.to_string()) }))
 }
 
@@ -167,7 +168,9 @@ struct PostMessage {
     ),
 )]
 async fn post_message(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
+    State(guard): State<Arc<Guard>>,
+    State(metrics): State<Arc<WebMetrics>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
@@ -184,12 +187,12 @@ async fn post_message(
     let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
         return Err(invalid.into());
     };
-    count(&web, &caller, client, body.len())?;
-    web.metrics.posts.inc();
+    count(&guard.rates, &caller, client, body.len())?;
+    metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
     let message = NewMessage { id, text, reply_to, after: Hlc::default() };
-    let count_room = || web.guard.rates.check_room(room, body.len());
-    let (message, known) = web.messages.post(caller.user, room, message, &count_room).await?;
+    let count_room = || guard.rates.check_room(room, body.len());
+    let (message, known) = messages.post(caller.user, room, message, &count_room).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(message)).into_response())
 }
@@ -200,11 +203,11 @@ async fn post_message(
     responses((status = 200, description = "The message.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<Json<Message>, Problem> {
-    Ok(Json(web.messages.message(caller.user, id).await?))
+    Ok(Json(messages.message(caller.user, id).await?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -226,7 +229,8 @@ struct EditMessage {
     ),
 )]
 async fn edit_message(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
+    State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(OfMessage { id }): Path<OfMessage>,
@@ -234,8 +238,8 @@ async fn edit_message(
 ) -> Result<Json<Message>, Problem> {
     let mut invalid = problem::Invalid::default();
     let Some(text) = invalid.check("body", MessageText::parse(&body)) else { return Err(invalid.into()) };
-    count(&web, &caller, client, body.len())?;
-    Ok(Json(web.messages.edit(caller.user, id, text).await?))
+    count(&guard.rates, &caller, client, body.len())?;
+    Ok(Json(messages.edit(caller.user, id, text).await?))
 }
 
 /// Delete a message
@@ -246,11 +250,11 @@ async fn edit_message(
     responses((status = 204, description = "The message was deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
     Path(OfMessage { id }): Path<OfMessage>,
 ) -> Result<StatusCode, Problem> {
-    web.messages.delete(caller.user, id).await?;
+    messages.delete(caller.user, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -266,12 +270,14 @@ async fn delete_message(
     ),
 )]
 async fn add_reaction(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
+    State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
 ) -> Result<StatusCode, Problem> {
-    react(&web, caller, client, &of, true).await
+    count(&guard.rates, &caller, client, of.emoji.len())?;
+    react(&*messages, caller, &of, true).await
 }
 
 /// Remove a reaction
@@ -283,24 +289,24 @@ async fn add_reaction(
     ),
 )]
 async fn remove_reaction(
-    State(web): State<Arc<AppState>>,
+    State(messages): State<Arc<dyn Messages>>,
+    State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfReaction>,
 ) -> Result<StatusCode, Problem> {
-    react(&web, caller, client, &of, false).await
+    count(&guard.rates, &caller, client, of.emoji.len())?;
+    react(&*messages, caller, &of, false).await
 }
 
 async fn react(
-    web: &AppState,
+    messages: &dyn Messages,
     caller: Identity,
-    client: ClientAddress,
     of: &OfReaction,
     on: bool,
 ) -> Result<StatusCode, Problem> {
     let emoji = of.emoji()?;
-    count(web, &caller, client, of.emoji.len())?;
-    web.messages.react(caller.user, of.id, emoji, on).await?;
+    messages.react(caller.user, of.id, emoji, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -321,8 +327,9 @@ struct MarkRead {
     responses((status = 204, description = "The room is marked."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn mark_room_read(
-    State(web): State<Arc<AppState>>,
-    headers: HeaderMap,
+    State(messages): State<Arc<dyn Messages>>,
+    State(guard): State<Arc<Guard>>,
+    SentCursor(cursor): SentCursor,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
     Path(of): Path<OfRoom>,
@@ -333,9 +340,9 @@ async fn mark_room_read(
     let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
     let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
     // It is written, as a message is.
-    web.guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
+    guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
-    let seen = cursor::resume_point(&web, &headers).filter(own).map(|cursor| cursor.vector);
-    web.messages.read(caller.user, room, id, seen).await?;
+    let seen = cursor.filter(own).map(|cursor| cursor.vector);
+    messages.read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,14 +20,11 @@ pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
 pub use list::{Limit, List, PageMark};
 
-use std::sync::Arc;
-
+use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::AppState;
-
 /// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     // One line a group.
     OpenApiRouter::default()
         .merge(accounts::routes())

@@ -10,14 +10,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Caller, Json, Limit, List, PageMark, Path, Query, me::guessed};
 use crate::{
+    guard::Guard,
     objects::{NewPersonalToken, PersonalToken, Session},
     openapi::{
         errors::{BadCredentials, ErrorResponses, Forbidden, Invalid},
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
-    service::{Listed, Refusal, Secret},
+    service::{Accounts, Listed, Refusal, Secret},
+    state::AppState,
 };
 
 /// Seconds after which a personal access token ends, unless it is told otherwise: a year.
@@ -25,7 +26,7 @@ const EXPIRES_IN: u64 = 365 * 24 * 3_600;
 /// Seconds after which a personal access token ends, at most: ten years.
 const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_sessions))
         .routes(routes!(end_session))
@@ -74,11 +75,11 @@ fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
     responses((status = 200, description = "A page of sessions.", body = List<Session>)),
 )]
 async fn list_sessions(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<Session>>, Problem> {
-    Ok(Json(page(web.accounts.sessions(who).await?, query)?))
+    Ok(Json(page(accounts.sessions(who).await?, query)?))
 }
 
 /// End a session
@@ -90,11 +91,11 @@ async fn list_sessions(
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn end_session(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
+    accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -106,11 +107,11 @@ async fn end_session(
     responses((status = 200, description = "A page of tokens.", body = List<PersonalToken>)),
 )]
 async fn list_tokens(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
 ) -> Result<Json<List<PersonalToken>>, Problem> {
-    Ok(Json(page(web.accounts.personal_tokens(who).await?, query)?))
+    Ok(Json(page(accounts.personal_tokens(who).await?, query)?))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -139,7 +140,8 @@ struct MakeToken {
     ),
 )]
 async fn create_token(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
+    State(guard): State<Arc<Guard>>,
     Caller(who): Caller,
     Json(body): Json<MakeToken>,
 ) -> Result<(StatusCode, Json<NewPersonalToken>), Problem> {
@@ -151,8 +153,8 @@ async fn create_token(
     };
     let expires_in = invalid.check("expires_in", expires_in);
     let (Some(name), Some(expires_in)) = (name, expires_in) else { return Err(invalid.into()) };
-    let made = web.accounts.make_personal_token(who, name, Secret(body.password), expires_in);
-    let token = guessed(&web, who, made).await?;
+    let made = accounts.make_personal_token(who, name, Secret(body.password), expires_in);
+    let token = guessed(&guard.rates, who, made).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }
 
@@ -165,10 +167,10 @@ async fn create_token(
     responses((status = 204, description = "The token was revoked."), ErrorResponses<Forbidden>),
 )]
 async fn revoke_token(
-    State(web): State<Arc<AppState>>,
+    State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
+    accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,6 @@
 //! Reads forms and answers them: with a redirect, with the form and its problem, or with an error page. Sets and removes
 //! session cookies.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{FromRequest, Request, rejection::FormRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -12,16 +10,14 @@ use maud::Markup;
 use serde::de::DeserializeOwned;
 use starling_protocol::ErrorCode;
 
+use super::FormServices;
 use crate::{
+    credentials::{COOKIE, HOST_COOKIE, brings_cookie},
     pages,
     problem::Problem,
-    routes::{
-        AppState,
-        api::caller::{COOKIE, HOST_COOKIE, brings_cookie, by_cookie},
-        pages::page,
-        service_url::ServiceUrl,
-    },
+    routes::{pages::page, service_url::ServiceUrl},
     service::BrowserSession,
+    state::AppState,
 };
 
 /// The lifetime of a session and its cookie, in seconds.
@@ -30,14 +26,14 @@ const COOKIE_S: u64 = 30 * 24 * 3_600;
 /// The input of a form on one of our own pages. Refuses forms on other sites.
 pub struct Form<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<AppState>> for Form<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for Form<T> {
     type Rejection = Response;
 
-    async fn from_request(request: Request, web: &Arc<AppState>) -> Result<Self, Response> {
-        if let Err(refusal) = web.guard.origins.check_own(request.headers()) {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Response> {
+        if let Err(refusal) = state.guard.origins.check_own(request.headers()) {
             return Err(error_page(&refusal.into(), pages::texts::error::FOREIGN_FORM));
         }
-        match axum::Form::from_request(request, web).await {
+        match axum::Form::from_request(request, state).await {
             Ok(axum::Form(form)) => Ok(Self(form)),
             Err(rejection) => Err(refused(&rejection).into_response()),
         }
@@ -87,14 +83,14 @@ pub fn redirect(to: &str) -> Response {
 /// Redirects to another page with a new session. Ends the browser's previous session, whose cookie is replaced and which
 /// nobody else could end.
 pub async fn logged_in(
-    web: &AppState,
+    services: &FormServices,
     service: &ServiceUrl,
     headers: &HeaderMap,
     session: &BrowserSession,
     to: &str,
 ) -> Response {
-    if let Ok(Some(before)) = by_cookie(web, headers).await
-        && let Err(refusal) = web.accounts.logout(before, false).await
+    if let Ok(Some(before)) = services.credentials.by_cookie(headers).await
+        && let Err(refusal) = services.accounts.logout(before, false).await
     {
         tracing::warn!(user = %before.user, detail = %refusal.detail, "could not end the previous session of a browser");
     }

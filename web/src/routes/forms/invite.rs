@@ -1,7 +1,5 @@
 //! The page of an invite link.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -11,6 +9,7 @@ use starling_protocol::{ErrorCode, InviteCode};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    FormServices,
     form::{error_page, redirect},
     may_register,
     visitor::{self, Visitor},
@@ -23,12 +22,13 @@ use crate::{
     },
     pages::{self, texts::error as texts},
     problem::Problem,
-    routes::{AppState, api::Path, pages::page},
+    routes::{api::Path, pages::page},
     service::Refusal,
+    state::AppState,
 };
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(invite_page, take_invite))
 }
 
@@ -53,14 +53,17 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     security(()),
 )]
 async fn invite_page(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     visitor: Visitor,
     path: Result<Path<String>, Problem>,
 ) -> Response {
     match code(path) {
         Ok(code) => {
             let me = visitor.me.as_ref().map(|me| me.display_name.as_str());
-            visitor.answer(page(StatusCode::OK, pages::invite(&code.to_string(), me, may_register(&web))))
+            visitor.answer(page(
+                StatusCode::OK,
+                pages::invite(&code.to_string(), me, may_register(&services.settings)),
+            ))
         }
         Err(problem) => error_page(&problem, texts::INVITE_INVALID),
     }
@@ -80,7 +83,7 @@ async fn invite_page(
     security(()),
 )]
 async fn take_invite(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     headers: HeaderMap,
     path: Result<Path<String>, Problem>,
 ) -> Response {
@@ -89,15 +92,15 @@ async fn take_invite(
         Err(problem) => return error_page(&problem, texts::INVITE_INVALID),
     };
     let taken = async {
-        web.guard.origins.check_own(&headers)?;
-        let identity = match visitor::identity(&web, &headers).await {
+        services.guard.origins.check_own(&headers)?;
+        let identity = match visitor::identity(&services.credentials, &headers).await {
             Ok(Some(identity)) => identity,
             Ok(None) => return Ok(None),
             Err(refusal) if refusal.code == ErrorCode::Unauthenticated => return Ok(None),
             Err(refusal) => return Err(refusal),
         };
-        web.guard.rates.check(Quota::CallsPerAccount, &identity.user)?;
-        Ok::<_, Refusal>(Some(web.member_rooms.join_with(identity.user, code).await?))
+        services.guard.rates.check(Quota::CallsPerAccount, &identity.user)?;
+        Ok::<_, Refusal>(Some(services.member_rooms.join_with(identity.user, code).await?))
     };
     match taken.await {
         Ok(Some(room)) => page(StatusCode::OK, pages::joined(&room.name)),

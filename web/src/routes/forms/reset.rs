@@ -1,7 +1,5 @@
 //! The page of a reset link, on which you choose a new password.
 
-use std::sync::Arc;
-
 use axum::{
     Extension,
     extract::State,
@@ -13,6 +11,7 @@ use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::FormServices;
 use super::form::{Form, error_page, redirect, show_again};
 use crate::{
     guard::{ClientAddress, Quota},
@@ -26,15 +25,15 @@ use crate::{
     pages::{self, Filled, texts::error as texts},
     problem::{self, Problem},
     routes::{
-        AppState,
         api::{Path, accounts::client},
         pages::page,
     },
     service::Secret,
+    state::AppState,
 };
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(reset_page, choose_password))
 }
 
@@ -48,8 +47,8 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     ),
     security(()),
 )]
-async fn reset_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
-    match reset_code(&web, code).await {
+async fn reset_page(State(services): State<FormServices>, code: Result<Path<String>, Problem>) -> Response {
+    match reset_code(&services, code).await {
         Ok((code, username)) => {
             page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
         }
@@ -79,25 +78,25 @@ struct ResetForm {
     security(()),
 )]
 async fn choose_password(
-    State(web): State<Arc<AppState>>,
+    State(services): State<FormServices>,
     code: Result<Path<String>, Problem>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Form(form): Form<ResetForm>,
 ) -> Response {
-    let (code, username) = match reset_code(&web, code).await {
+    let (code, username) = match reset_code(&services, code).await {
         Ok(linked) => linked,
         Err(problem) => return error_page(&problem, texts::RESET_INVALID),
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
-        let accepted = web.accounts.judge_password(&form.password, &username);
+        let accepted = services.accounts.judge_password(&form.password, &username);
         if invalid.check("password", accepted).is_none() {
             return Err(invalid.into());
         }
-        web.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;
+        services.guard.rates.check(Quota::LoginsPerAddress, &address.network())?;
         let client = client(address, &headers);
-        Ok::<_, Problem>(web.administration.reset_password(client, &code, Secret(form.password)).await?)
+        Ok::<_, Problem>(services.administration.reset_password(client, &code, Secret(form.password)).await?)
     };
     match chosen.await {
         Ok(name) => redirect(&format!("/login?changed={name}")),
@@ -110,10 +109,10 @@ async fn choose_password(
 
 /// Returns the code and the username of its account.
 async fn reset_code(
-    web: &AppState,
+    services: &FormServices,
     code: Result<Path<String>, Problem>,
 ) -> Result<(String, String), Problem> {
     let Path(code) = code?;
-    let username = web.administration.reset_for(&code).await?;
+    let username = services.administration.reset_for(&code).await?;
     Ok((code, username))
 }

@@ -1,9 +1,9 @@
 //! The visitor of a page, known by their session cookie.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRef, FromRequestParts},
     http::{HeaderMap, HeaderValue, header, request::Parts},
     response::Response,
 };
@@ -11,10 +11,11 @@ use starling_protocol::ErrorCode;
 
 use super::form::{session_cookies, without_cookies};
 use crate::{
+    credentials::CredentialReader,
     objects::Me,
-    routes::{AppState, api::caller::by_cookie},
     security_log::RequestContext,
     service::{Identity, Refusal},
+    state::AppState,
 };
 
 /// The visitor of a page. If this node cannot check the cookie now, they count as a stranger.
@@ -35,12 +36,13 @@ impl Visitor {
     }
 }
 
-impl FromRequestParts<Arc<AppState>> for Visitor {
+impl FromRequestParts<AppState> for Visitor {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, web: &Arc<AppState>) -> Result<Self, Infallible> {
-        let (me, invalid_cookies) = match identity(web, &parts.headers).await {
-            Ok(Some(identity)) => (web.accounts.me(identity).await.ok(), Vec::new()),
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let credentials = CredentialReader::from_ref(state);
+        let (me, invalid_cookies) = match identity(&credentials, &parts.headers).await {
+            Ok(Some(identity)) => (state.accounts.me(identity).await.ok(), Vec::new()),
             Err(refusal) if refusal.code == ErrorCode::Unauthenticated => {
                 (None, session_cookies(&parts.headers))
             }
@@ -51,8 +53,11 @@ impl FromRequestParts<Arc<AppState>> for Visitor {
 }
 
 /// Returns the identity for the session cookie of a request, if it has one.
-pub async fn identity(web: &AppState, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
-    let identity = by_cookie(web, headers).await?;
+pub async fn identity(
+    credentials: &CredentialReader,
+    headers: &HeaderMap,
+) -> Result<Option<Identity>, Refusal> {
+    let identity = credentials.by_cookie(headers).await?;
     if let Some(identity) = identity {
         RequestContext::set_user(identity.user);
     }

@@ -36,7 +36,7 @@ impl AccountSession<'_> {
         resume_point: ResumePoint,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let nothing = self.app.rooms.seal_empty(self.owner());
+        let nothing = self.deps.cursors.seal_empty(self.owner());
         let resync = match resume_point {
             ResumePoint::Nothing => false,
             ResumePoint::Unreadable(reason) => {
@@ -57,11 +57,11 @@ impl AccountSession<'_> {
         };
         self.welcome(&nothing, outbox).await?;
         if resync {
-            self.app.metrics.resyncs.inc();
+            self.deps.metrics.resyncs.inc();
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
         // The client loads its rooms by pages, so it lacks only how far others have read.
-        self.delivery = Delivery::new(self.app.lanes.settled().await);
+        self.delivery = Delivery::new(self.deps.lanes.settled().await);
         let held = Arc::clone(&self.delivery.sent().vector);
         self.backlog = self.beyond(&held).await?;
         Ok(())
@@ -73,14 +73,14 @@ impl AccountSession<'_> {
         cursor: &str,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let online = self.app.live.online(self.identity.user).await.map_err(End::Refused)?;
+        let online = self.deps.live.online(self.identity.user).await.map_err(End::Refused)?;
         let frame = LiveFrame::Welcome {
             user: &self.context.user,
-            node: &self.app.settings.node,
+            node: &self.deps.settings.node,
             cursor,
             heartbeat_s: PING_AFTER.as_secs(),
             presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
-            public_urls: self.app.operations.public_urls(),
+            public_urls: self.deps.operations.public_urls(),
         };
         outbox.feed(frame.to_json()).await
     }
@@ -88,8 +88,8 @@ impl AccountSession<'_> {
     /// Reads what was committed beyond `from` before the session took its positions in the lanes. Returns `None` if
     /// it is too much.
     async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
-        let point = self.app.lanes.settled().await;
-        let changes = self.app.live.beyond(self.identity.user, from.clone(), point.clone()).await;
+        let point = self.deps.lanes.settled().await;
+        let changes = self.deps.live.beyond(self.identity.user, from.clone(), point.clone()).await;
         Ok(changes.map_err(End::Refused)?.map(|changes| Backlog { changes: changes.into_iter(), point }))
     }
 
@@ -103,7 +103,7 @@ impl AccountSession<'_> {
         if !self.catch_up_progress.note(backlog.changes.len()) {
             return Err(End::Lagged);
         }
-        self.app.metrics.catch_ups.inc();
+        self.deps.metrics.catch_ups.inc();
         self.backlog = Some(backlog);
         if presence_lost {
             self.welcome_again(outbox).await?;
@@ -113,7 +113,7 @@ impl AccountSession<'_> {
 
     /// Sends another welcome, with the current user and who is online.
     pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let sealed = self.app.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
+        let sealed = self.deps.cursors.seal(self.owner(), self.delivery.sent(), Hlc::default());
         self.welcome(&sealed.text, outbox).await
     }
 
@@ -141,7 +141,7 @@ impl AccountSession<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        for frame in self.app.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
+        for frame in self.deps.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
             outbox.feed(frame).await?;
         }
         Ok(())
@@ -154,7 +154,7 @@ impl AccountSession<'_> {
     /// Sends a cursor for everything that was sent.
     pub(super) async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.app.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
+        let sealed = self.deps.cursors.seal(self.owner(), self.delivery.sent(), Hlc::default());
         if sealed.complete {
             self.delivery.note_cursor();
         }

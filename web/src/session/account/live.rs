@@ -11,7 +11,7 @@ use starling_protocol::{Hlc, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Account, CHECK_EVERY, End, Never, Outbox, Socket,
+    Account, CHECK_EVERY, End, Never, Outbox, SessionDeps, Socket,
     catch_up::{Backlog, available},
     is_alive,
     lane_set::LaneSet,
@@ -20,7 +20,6 @@ use crate::{
     lane::{CommitPoint, Frame, Lagged},
     live_frame::LiveFrame,
     objects::PresenceState,
-    routes::AppState,
     service::{CaughtUp, Identity, Online, Post, Refusal, UserContext},
     session::{
         Posts, ResumePoint,
@@ -37,7 +36,7 @@ pub(super) type PendingRequest<'a> = Pin<Box<dyn Future<Output = RequestOutcome>
 pub(super) type RequestOutcome = (Option<String>, Result<Option<Post>, Refusal>);
 
 pub struct AccountSession<'a> {
-    pub(super) app: &'a AppState,
+    pub(super) deps: &'a SessionDeps,
     pub(super) identity: Identity,
     /// The client's network.
     pub(super) network: IpAddr,
@@ -69,32 +68,32 @@ pub struct AccountSession<'a> {
 impl<'a> AccountSession<'a> {
     /// Takes positions in the lanes, sends the welcome, and reads what the client lacks.
     pub async fn begin<S: Socket>(
-        app: &'a AppState,
+        deps: &'a SessionDeps,
         account: Account,
         outbox: &mut Outbox<S>,
     ) -> Result<Self, End> {
         let Account { identity, client, resume_point, after } = account;
         let network = client.network;
         // Followed before any read: later commits are in the lanes, whatever is read.
-        let mut lane_set = LaneSet::new(&app.lanes, identity.user);
+        let mut lane_set = LaneSet::new(&deps.lanes, identity.user);
         let caught_up = match &resume_point {
-            ResumePoint::Cursor(cursor, _) => app.rooms.catch_up(&cursor.vector).await == CaughtUp::All,
+            ResumePoint::Cursor(cursor, _) => deps.cursors.catch_up(&cursor.vector).await == CaughtUp::All,
             ResumePoint::Nothing | ResumePoint::Unreadable(_) => true,
         };
-        is_alive(app, identity).await?;
-        let mut context = app.live.user_context(identity.user).await.map_err(End::Refused)?;
+        is_alive(deps, identity).await?;
+        let mut context = deps.live.user_context(identity.user).await.map_err(End::Refused)?;
         for room in mem::take(&mut context.rooms) {
             lane_set.follow(room);
         }
         let min_hlc = match after {
-            Some(after) => app.live.min_hlc(after).await.map_err(End::Refused)?,
+            Some(after) => deps.live.min_hlc(after).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
         let now = Instant::now();
         let mut live = Self {
-            app,
+            deps,
             identity,
-            _online: app.live.mark_online(identity.user),
+            _online: deps.live.mark_online(identity.user),
             context,
             sees_more_people: false,
             lane_set,
@@ -105,7 +104,7 @@ impl<'a> AccountSession<'a> {
             cursor_at: now,
             frame_at: now,
             checked_at: now,
-            keepalive: Keepalive::new(&app.guard.rates, client),
+            keepalive: Keepalive::new(&deps.guard.rates, client),
             network,
             posts: Posts::new(),
             min_hlc,
@@ -117,7 +116,7 @@ impl<'a> AccountSession<'a> {
     }
 
     pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let mut drain = self.app.drain.clone();
+        let mut drain = self.deps.drain.clone();
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
@@ -132,7 +131,7 @@ impl<'a> AccountSession<'a> {
                     self.step(outbox).await?;
                 }
                 () = ready(()), if busy => self.step(outbox).await?,
-                outcome = self.posts.next() => self.posts.notify(self.app, outcome, outbox, |_, _| {}).await?,
+                outcome = self.posts.next() => self.posts.notify(self.deps, outcome, outbox, |_, _| {}).await?,
                 outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, outbox).await?,
                 message = outbox.next(), if self.posts.has_room() && self.pending_request.is_none() => {
                     self.incoming(message, outbox).await?;
@@ -146,7 +145,7 @@ impl<'a> AccountSession<'a> {
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.posts.notify_pending(self.app, outbox).await?;
+        self.posts.notify_pending(self.deps, outbox).await?;
         // The next node sends the backlog.
         if self.backlog.is_none() {
             self.lane_set.begin_round();
@@ -155,7 +154,7 @@ impl<'a> AccountSession<'a> {
             }
         }
         outbox.flush().await?;
-        Err(End::Elsewhere(self.app.drain.serving()))
+        Err(End::Elsewhere(self.deps.drain.serving()))
     }
 
     fn next_due(&self) -> Instant {
@@ -177,7 +176,7 @@ impl<'a> AccountSession<'a> {
         }
         if self.checked_at.elapsed() >= CHECK_EVERY {
             self.checked_at = Instant::now();
-            is_alive(self.app, self.identity).await?;
+            is_alive(self.deps, self.identity).await?;
         }
         self.keepalive.on_timer(outbox).await
     }
@@ -242,7 +241,7 @@ impl<'a> AccountSession<'a> {
         self.send(frames, outbox).await?;
         if frames.iter().any(|frame| frame.is_invalidation() && self.delivery.is_new(frame)) {
             // The user's own lane announces all other changes to what they see.
-            let (frame, is_in) = self.app.live.room(self.identity.user, room).await.map_err(End::Refused)?;
+            let (frame, is_in) = self.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
                 self.invalidate(outbox).await?;
             }
@@ -266,7 +265,7 @@ impl<'a> AccountSession<'a> {
             }
         }
         self.frame_at = Instant::now();
-        self.app.metrics.deliveries.inc_by(delivered);
+        self.deps.metrics.deliveries.inc_by(delivered);
         Ok(())
     }
 
@@ -283,9 +282,9 @@ impl<'a> AccountSession<'a> {
     /// user is logged out.
     pub(super) async fn invalidate<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.checked_at = Instant::now();
-        is_alive(self.app, self.identity).await?;
+        is_alive(self.deps, self.identity).await?;
         let user = self.identity.user;
-        let context = self.app.live.user_context(user).await.map_err(End::Refused)?;
+        let context = self.deps.live.user_context(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.context, context);
         if self.context.user != before.user {
             self.welcome_again(outbox).await?;
@@ -302,14 +301,14 @@ impl<'a> AccountSession<'a> {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(available(user, PresenceState::Online));
-                    self.app.live.broadcast(room, user, online.to_json().into());
+                    self.deps.live.broadcast(room, user, online.to_json().into());
                 }
             }
         }
         let gone: Vec<_> = hidden.difference(&hidden_before).copied().collect();
         if !gone.is_empty() {
             // The user must not learn that a stranger blocked them.
-            for gone in self.app.live.known(user, gone).await.map_err(End::Refused)? {
+            for gone in self.deps.live.known(user, gone).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(gone, PresenceState::Offline));
                 outbox.feed(frame.to_json()).await?;
             }
@@ -320,7 +319,7 @@ impl<'a> AccountSession<'a> {
     /// Sends who is online, if the user has come to see more people.
     pub(super) async fn send_online_users<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if mem::take(&mut self.sees_more_people) {
-            for there in self.app.live.online(self.identity.user).await.map_err(End::Refused)? {
+            for there in self.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(there, PresenceState::Online));
                 outbox.feed(frame.to_json()).await?;
             }

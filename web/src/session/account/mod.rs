@@ -8,14 +8,14 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, time::Duration};
 
 use starling_protocol::Pos;
 use tokio::time::timeout;
 
 use self::live::AccountSession;
-use super::{ClientEnd, End, Never, Outbox, ResumePoint, Socket, finish};
-use crate::{lane::Frame, routes::AppState, service::Identity};
+use super::{ClientEnd, End, Never, Outbox, ResumePoint, SessionDeps, Socket, finish};
+use crate::{lane::Frame, service::Identity};
 
 /// A session checks at least this often that the session of its account is alive: it may expire.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
@@ -33,26 +33,30 @@ pub struct Account {
 }
 
 /// Runs a session to its end and closes the socket.
-pub async fn run<S: Socket>(app: Arc<AppState>, account: Account, socket: S) {
-    app.metrics.sessions.inc();
+pub async fn run<S: Socket>(deps: SessionDeps, account: Account, socket: S) {
+    deps.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
-    let ended = serve(&app, account, &mut outbox).await;
-    finish(&app, ended, outbox).await;
+    let ended = serve(&deps, account, &mut outbox).await;
+    finish(&deps, ended, outbox).await;
 }
 
-async fn serve<S: Socket>(app: &AppState, account: Account, outbox: &mut Outbox<S>) -> Result<Never, End> {
-    let mut live = AccountSession::begin(app, account, outbox).await?;
+async fn serve<S: Socket>(
+    deps: &SessionDeps,
+    account: Account,
+    outbox: &mut Outbox<S>,
+) -> Result<Never, End> {
+    let mut live = AccountSession::begin(deps, account, outbox).await?;
     live.run(outbox).await
 }
 
 /// Waits until the session of an account is over, for sockets that don't follow the user's lane; forever for a guest.
-pub(super) async fn wait_for_end(app: &AppState, identity: Option<Identity>) -> End {
+pub(super) async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
-    let mut lane = app.lanes.subscribe(identity.user);
+    let mut lane = deps.lanes.subscribe(identity.user);
     let mut frames = Vec::new();
     loop {
         // Also before the first wait: it may have ended before the lane was followed.
-        if let Err(end) = is_alive(app, identity).await {
+        if let Err(end) = is_alive(deps, identity).await {
             return end;
         }
         frames.clear();
@@ -70,7 +74,7 @@ pub(super) async fn wait_for_end(app: &AppState, identity: Option<Identity>) -> 
     }
 }
 
-async fn is_alive(app: &AppState, identity: Identity) -> Result<(), End> {
-    let alive = app.authentication.is_alive(identity).await.map_err(End::Refused)?;
+async fn is_alive(deps: &SessionDeps, identity: Identity) -> Result<(), End> {
+    let alive = deps.authentication.is_alive(identity).await.map_err(End::Refused)?;
     if alive { Ok(()) } else { Err(End::LoggedOut) }
 }

@@ -23,7 +23,7 @@ impl AccountSession<'_> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (bytes, request) = match self.keepalive.on_frame(&self.app.guard.rates, message)? {
+        let (bytes, request) = match self.keepalive.on_frame(&self.deps.guard.rates, message)? {
             Received::Text(text) => (text.len(), live::parse(&text)),
             Received::Binary => (
                 0,
@@ -41,19 +41,19 @@ impl AccountSession<'_> {
             Err(error) => error.id.clone(),
         };
         if let Err(refusal) = self.count(&request, bytes) {
-            refuse(self.app, outbox, &refusal, id).await?;
-            let flooding = self.app.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
+            refuse(self.deps, outbox, &refusal, id).await?;
+            let flooding = self.deps.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
         }
         match request {
             Ok(request) => self.serve(request, outbox).await,
-            Err(error) => refuse(self.app, outbox, &Refusal::new(error.code, error.detail), id).await,
+            Err(error) => refuse(self.deps, outbox, &Refusal::new(error.code, error.detail), id).await,
         }
     }
 
     /// Counts a frame, readable or not, against the limits.
     fn count(&self, request: &Result<LiveRequest, LiveRequestError>, bytes: usize) -> Result<(), Refusal> {
-        let (rates, identity, network) = (&self.app.guard.rates, self.identity, self.network);
+        let (rates, identity, network) = (&self.deps.guard.rates, self.identity, self.network);
         let room = match request {
             Ok(LiveRequest::Typing { .. } | LiveRequest::Ping) => {
                 return rates.check(Quota::SignalsPerSession, &identity.session);
@@ -71,28 +71,28 @@ impl AccountSession<'_> {
     }
 
     async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let (app, user) = (self.app, self.identity.user);
+        let (deps, user) = (self.deps, self.identity.user);
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
-                app.metrics.posts.inc();
+                deps.metrics.posts.inc();
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
                 self.posts.note(&id);
-                let prepared = app.messages.prepare(user, room, message);
+                let prepared = deps.messages.prepare(user, room, message);
                 self.pending_request =
                     Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));
             }
             LiveRequest::Typing { room } if self.context.severed_rooms.contains(&room) => {}
             LiveRequest::Typing { room } if self.lane_set.follows(room) => {
                 let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.context.user };
-                app.live.broadcast(room, user, frame.to_json().into());
+                deps.live.broadcast(room, user, frame.to_json().into());
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
-                return refuse(app, outbox, &refusal, None).await;
+                return refuse(deps, outbox, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
                 let seen = VersionVector::clone(&self.delivery.sent().vector);
-                let read = app.messages.read(user, room, message, Some(seen));
+                let read = deps.messages.read(user, room, message, Some(seen));
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {
@@ -111,13 +111,13 @@ impl AccountSession<'_> {
     ) -> Result<(), End> {
         self.pending_request = None;
         let handed_over = match done {
-            Ok(Some(post)) => self.posts.submit(|outcomes| self.app.rooms.post(post, outcomes)),
+            Ok(Some(post)) => self.posts.submit(|outcomes| self.deps.posting.post(post, outcomes)),
             Ok(None) => Ok(()),
             Err(refusal) => Err(refusal),
         };
         match handed_over {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.app, outbox, &refusal, id).await,
+            Err(refusal) => refuse(self.deps, outbox, &refusal, id).await,
         }
     }
 }

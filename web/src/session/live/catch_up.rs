@@ -12,17 +12,18 @@ impl QuickSession<'_> {
         self.marks.clear();
         // Skipped before the read: later commits are in the lane, whatever is read.
         let presence_lost = self.lane.skip_to_end();
-        let backlog = Backlog::beyond(self.app, self.participant, &self.delivery.sent().vector)
+        let backlog = Backlog::beyond(self.deps, self.participant, &self.delivery.sent().vector)
             .await?
             .ok_or(End::Lagged)?;
         if !self.catch_up_progress.note(backlog.left()) {
             return Err(End::Lagged);
         }
-        self.app.metrics.catch_ups.inc();
+        self.deps.metrics.catch_ups.inc();
         self.backlog = Some(backlog);
         if presence_lost {
-            let sealed = self.app.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
-            replay::welcome(self.app, self.participant, outbox, &sealed.text).await?;
+            let sealed =
+                self.deps.cursors.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
+            replay::welcome(self.deps, self.participant, outbox, &sealed.text).await?;
         }
         Ok(())
     }
@@ -31,7 +32,7 @@ impl QuickSession<'_> {
     pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.frame_at = Instant::now();
-        if let Some(greatest) = backlog.send_some(self.app, self.participant, outbox).await? {
+        if let Some(greatest) = backlog.send_some(self.deps, self.participant, outbox).await? {
             self.greatest = self.greatest.max(greatest);
             return Ok(());
         }

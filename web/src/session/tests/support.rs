@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use async_trait::async_trait;
+use axum::extract::FromRef as _;
 use serde_json::Value;
 use starling_protocol::{
     Hlc, NodeId, OriginId, RoomName, VersionVector,
@@ -23,11 +24,11 @@ use crate::{
     guard::Guard,
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
-    routes::WebSettings,
     service::{
-        CaughtUp, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Presence, QuickRooms,
-        RegistrationMode, SealedCursor, stub_services::StubServices,
+        CaughtUp, Cursors, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Posting, Presence,
+        QuickRooms, RegistrationMode, SealedCursor, stub_services::StubServices,
     },
+    state::{AppState, WebSettings},
 };
 
 pub const ROOM: RoomId = RoomId([1; 10]);
@@ -78,14 +79,6 @@ impl QuickRooms for Memory {
         Ok(false)
     }
 
-    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
-        outcomes
-            .send(PostOutcome { id: post.message.id, result: Ok(Posted { pos, copies: 2 }), again: false })
-            .unwrap();
-        Ok(())
-    }
-
     async fn history(
         &self,
         _: RoomId,
@@ -97,14 +90,6 @@ impl QuickRooms for Memory {
         let messages = self.messages.lock().unwrap();
         let messages = messages.iter().filter(|m| within.vector.contains(ORIGIN, m.pos.seq));
         Ok(HistoryPage { messages: messages.rev().take(limit).cloned().collect(), more: false })
-    }
-
-    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
-        match vector.get(ORIGIN) {
-            ..1_000 => CaughtUp::All,
-            1_000..10_000 => CaughtUp::NobodyHasIt,
-            _ => CaughtUp::TooSlow,
-        }
     }
 
     async fn beyond(
@@ -124,9 +109,31 @@ impl QuickRooms for Memory {
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
         Ok(places.into_iter().map(|pos| message(pos.seq)).collect())
     }
+}
+
+#[async_trait]
+impl Posting for Memory {
+    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
+        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
+        outcomes
+            .send(PostOutcome { id: post.message.id, result: Ok(Posted { pos, copies: 2 }), again: false })
+            .unwrap();
+        Ok(())
+    }
 
     async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
+    }
+}
+
+#[async_trait]
+impl Cursors for Memory {
+    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
+        match vector.get(ORIGIN) {
+            ..1_000 => CaughtUp::All,
+            1_000..10_000 => CaughtUp::NobodyHasIt,
+            _ => CaughtUp::TooSlow,
+        }
     }
 
     fn seal(&self, _: CursorOwner, point: &CommitPoint, _: Hlc) -> SealedCursor {
@@ -182,13 +189,8 @@ impl Operations for Memory {
 }
 
 /// What handlers and sessions use, over one room in memory.
-pub fn app_state(
-    memory: &Arc<Memory>,
-    lanes: &Arc<Lanes>,
-    metrics: WebMetrics,
-    drain: Drain,
-) -> Arc<AppState> {
-    Arc::new(AppState {
+pub fn app_state(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> AppState {
+    AppState {
         authentication: Arc::new(StubServices),
         accounts: Arc::new(StubServices),
         administration: Arc::new(StubServices),
@@ -196,21 +198,23 @@ pub fn app_state(
         guard: Arc::new(Guard::default()),
         member_rooms: Arc::new(StubServices),
         messages: Arc::new(StubServices),
-        rooms: memory.clone(),
+        quick_rooms: memory.clone(),
+        posting: memory.clone(),
+        cursors: memory.clone(),
         presence: memory.clone(),
         live: Arc::new(StubServices),
         operations: memory.clone(),
         lanes: Arc::clone(lanes),
-        metrics,
-        settings: WebSettings {
+        metrics: Arc::new(metrics),
+        settings: Arc::new(WebSettings {
             node: "node".into(),
             guests_enabled: true,
             registration: RegistrationMode::Open,
             public_url: None,
             metrics: true,
-        },
+        }),
         drain,
-    })
+    }
 }
 
 /// Pushes a message into the lane as a commit does, before its point is published.
@@ -250,7 +254,7 @@ impl Client {
         let lanes = Arc::new(Lanes::new(point(history)));
         let (drain, draining) = Drain::new();
         let metrics = WebMetrics::default();
-        let app = app_state(&memory, &lanes, metrics.clone(), draining);
+        let state = app_state(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
         let covered = match &resume_point {
             ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
@@ -268,7 +272,7 @@ impl Client {
             after: None,
         };
         let (line, wire) = Line::new();
-        tokio::spawn(run(app, participant, wire));
+        tokio::spawn(run(SessionDeps::from_ref(&state), participant, wire));
         Self {
             memory,
             lanes,

@@ -22,10 +22,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::{AppState, service_url::ServiceUrl},
+    routes::service_url::ServiceUrl,
+    service::MemberRooms,
+    state::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_invites, create_invite))
         .routes(routes!(revoke_invite))
@@ -69,13 +71,13 @@ fn at(service: &ServiceUrl, invite: Invite) -> Invite {
     responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_invites(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
     service: ServiceUrl,
 ) -> Result<Json<List<Invite>>, Problem> {
-    let mut page = web.member_rooms.invites(by.user, of.room()?, pages.part()?).await?;
+    let mut page = member_rooms.invites(by.user, of.room()?, pages.part()?).await?;
     page.items = page.items.into_iter().map(|invite| at(&service, invite)).collect();
     Ok(Json(page.into()))
 }
@@ -103,7 +105,7 @@ struct NewInvite {
     ),
 )]
 async fn create_invite(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     service: ServiceUrl,
@@ -120,7 +122,7 @@ async fn create_invite(
         return Err(invalid.into());
     };
     let new = crate::service::NewInvite { max_uses: body.max_uses, expires_in_s: body.expires_in };
-    let invite = web.member_rooms.make_invite(by.user, room, new).await?;
+    let invite = member_rooms.make_invite(by.user, room, new).await?;
     Ok((StatusCode::CREATED, Json(at(&service, invite))))
 }
 
@@ -132,12 +134,12 @@ async fn create_invite(
     responses((status = 204, description = "The invite was revoked."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn revoke_invite(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfInvite>,
 ) -> Result<StatusCode, Problem> {
     let room = OfRoom { id: of.id }.room()?;
-    web.member_rooms.revoke_invite(by.user, room, invite_code(&of.code)?).await?;
+    member_rooms.revoke_invite(by.user, room, invite_code(&of.code)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -150,9 +152,9 @@ async fn revoke_invite(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn accept_invite(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Path(of): Path<Code>,
 ) -> Result<Json<Room>, Problem> {
-    Ok(Json(web.member_rooms.join_with(who.user, invite_code(&of.code)?).await?))
+    Ok(Json(member_rooms.join_with(who.user, invite_code(&of.code)?).await?))
 }

@@ -19,10 +19,11 @@ use crate::{
         tag,
     },
     problem::Problem,
-    routes::AppState,
+    service::{LiveEvents, MemberRooms},
+    state::AppState,
 };
 
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_members, add_member))
         .routes(routes!(change_member, remove_member))
@@ -58,13 +59,14 @@ impl OfMember {
     responses((status = 200, description = "A page of them.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_members(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
+    State(live): State<Arc<dyn LiveEvents>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Member>>, Problem> {
-    let mut page = web.member_rooms.members(by.user, of.room()?, pages.part()?).await?;
-    presence::fill(&web, by.user, page.items.iter_mut().map(|member| &mut member.user)).await?;
+    let mut page = member_rooms.members(by.user, of.room()?, pages.part()?).await?;
+    presence::fill(&*live, by.user, page.items.iter_mut().map(|member| &mut member.user)).await?;
     Ok(Json(page.into()))
 }
 
@@ -89,7 +91,7 @@ struct NewMember {
     ),
 )]
 async fn add_member(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<NewMember>,
@@ -98,7 +100,7 @@ async fn add_member(
     // Who cannot be anybody is asked about all the same: whoever may not add anybody learns no more.
     let user = UserId::parse(&body.user_id).ok().flatten().unwrap_or(UserId([0; 16]));
     let role = body.role.unwrap_or(Role::Member).into();
-    let member = web.member_rooms.add_member(by.user, room, user, role).await?;
+    let member = member_rooms.add_member(by.user, room, user, role).await?;
     Ok((StatusCode::CREATED, Json(member)))
 }
 
@@ -118,13 +120,13 @@ struct MemberPatch {
     responses((status = 200, description = "The member as they are now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_member(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Json(body): Json<MemberPatch>,
 ) -> Result<Json<Member>, Problem> {
     let (room, user) = of.both()?;
-    Ok(Json(web.member_rooms.set_role(by.user, room, user, body.role.into()).await?))
+    Ok(Json(member_rooms.set_role(by.user, room, user, body.role.into()).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -144,13 +146,13 @@ struct Removal {
     responses((status = 204, description = "They are not a member."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn remove_member(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
     Query(Removal { ban }): Query<Removal>,
 ) -> Result<StatusCode, Problem> {
     let (room, user) = of.both()?;
-    web.member_rooms.remove_member(by.user, room, user, ban).await?;
+    member_rooms.remove_member(by.user, room, user, ban).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -162,12 +164,12 @@ async fn remove_member(
     responses((status = 200, description = "A page of them.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_bans(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Ban>>, Problem> {
-    Ok(Json(web.member_rooms.bans(by.user, of.room()?, pages.part()?).await?.into()))
+    Ok(Json(member_rooms.bans(by.user, of.room()?, pages.part()?).await?.into()))
 }
 
 /// Lift a ban
@@ -178,11 +180,11 @@ async fn list_bans(
     responses((status = 204, description = "They may join again."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn lift_ban(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfMember>,
 ) -> Result<StatusCode, Problem> {
     let (room, user) = of.both()?;
-    web.member_rooms.lift_ban(by.user, room, user).await?;
+    member_rooms.lift_ban(by.user, room, user).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,12 +19,12 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    routes::AppState,
-    service::{Page, PageRequest, RoomChange},
+    service::{MemberRooms, Page, PageRequest, RoomChange},
+    state::{AppState, WebSettings},
 };
 
 /// All of them, with their members and invites.
-pub fn routes() -> OpenApiRouter<Arc<AppState>> {
+pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_rooms, create_room))
         .routes(routes!(list_public_rooms))
@@ -85,7 +85,7 @@ struct NewRoom {
     responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
 )]
 async fn create_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Json(body): Json<NewRoom>,
 ) -> Result<(StatusCode, Json<Room>), Problem> {
@@ -94,7 +94,7 @@ async fn create_room(
     let topic = invalid.check("topic", Topic::parse(&body.topic.unwrap_or_default()));
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
     let room = crate::service::NewRoom { name, topic, visibility: body.visibility.into() };
-    Ok((StatusCode::CREATED, Json(web.member_rooms.open(by.user, room).await?)))
+    Ok((StatusCode::CREATED, Json(member_rooms.open(by.user, room).await?)))
 }
 
 /// List your rooms
@@ -106,11 +106,11 @@ async fn create_room(
     responses((status = 200, description = "A page of rooms.", body = List<Room>)),
 )]
 async fn list_rooms(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Room>>, Problem> {
-    Ok(Json(web.member_rooms.mine(who.user, pages.part()?).await?.into()))
+    Ok(Json(member_rooms.mine(who.user, pages.part()?).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -135,7 +135,7 @@ struct PublicRooms {
     responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
 )]
 async fn list_public_rooms(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
 ) -> Result<Json<List<Room>>, Problem> {
@@ -147,7 +147,7 @@ async fn list_public_rooms(
         return Err(invalid.into());
     }
     let beginning = q.trim_start().to_owned();
-    Ok(Json(web.member_rooms.public(who.user, beginning, part(limit, cursor)?).await?.into()))
+    Ok(Json(member_rooms.public(who.user, beginning, part(limit, cursor)?).await?.into()))
 }
 
 /// Get a room
@@ -158,12 +158,13 @@ async fn list_public_rooms(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
 )]
 async fn get_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
+    State(settings): State<Arc<WebSettings>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
-    let room = web.member_rooms.room(who.user, of.room()?).await?;
-    if room.kind == RoomKind::Quick && !web.settings.guests_enabled {
+    let room = member_rooms.room(who.user, of.room()?).await?;
+    if room.kind == RoomKind::Quick && !settings.guests_enabled {
         return Err(Problem::new(ErrorCode::NotFound, "there is no such room"));
     }
     Ok(Json(room))
@@ -193,7 +194,7 @@ struct RoomPatch {
     ),
 )]
 async fn change_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<RoomPatch>,
@@ -204,7 +205,7 @@ async fn change_room(
     let topic = invalid.check("topic", body.topic.map(|topic| Topic::parse(&topic)).transpose());
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
     let change = RoomChange { name, topic, visibility: body.visibility.map(Into::into) };
-    Ok(Json(web.member_rooms.change(by.user, room, change).await?))
+    Ok(Json(member_rooms.change(by.user, room, change).await?))
 }
 
 /// Delete a room
@@ -215,11 +216,11 @@ async fn change_room(
     responses((status = 204, description = "The room was deleted."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
-    web.member_rooms.delete(by.user, of.room()?).await?;
+    member_rooms.delete(by.user, of.room()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -232,11 +233,11 @@ async fn delete_room(
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn join_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Room>, Problem> {
-    Ok(Json(web.member_rooms.join(who.user, of.room()?).await?))
+    Ok(Json(member_rooms.join(who.user, of.room()?).await?))
 }
 
 /// Leave a room
@@ -248,11 +249,11 @@ async fn join_room(
     responses((status = 204, description = "You left the room."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<StatusCode, Problem> {
-    web.member_rooms.leave(who.user, of.room()?).await?;
+    member_rooms.leave(who.user, of.room()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -271,11 +272,11 @@ struct Notify {
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn get_notify_level(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
 ) -> Result<Json<Notify>, Problem> {
-    let level = web.member_rooms.notify_level(who.user, of.room()?).await?.into();
+    let level = member_rooms.notify_level(who.user, of.room()?).await?.into();
     Ok(Json(Notify { level }))
 }
 
@@ -285,11 +286,11 @@ async fn get_notify_level(
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn set_notify_level(
-    State(web): State<Arc<AppState>>,
+    State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
     Json(body): Json<Notify>,
 ) -> Result<Json<Notify>, Problem> {
-    web.member_rooms.set_notify_level(who.user, of.room()?, body.level.into()).await?;
+    member_rooms.set_notify_level(who.user, of.room()?, body.level.into()).await?;
     Ok(Json(body))
 }

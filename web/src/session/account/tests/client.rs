@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use axum::extract::FromRef as _;
 use starling_protocol::{Cursor, CursorOwner, Hlc, SessionId};
 use tokio::sync::watch;
 
@@ -11,7 +12,7 @@ use crate::{
     metrics::WebMetrics,
     service::Identity,
     session::{
-        ResumePoint,
+        ResumePoint, SessionDeps,
         account::{self, Account},
         tests::{
             line::Line,
@@ -44,11 +45,10 @@ impl Client {
         let world = World::new(history);
         let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
         let (drain, draining) = Drain::new();
-        let mut app = support::app_state(&memory, &world.lanes, metrics.clone(), draining);
-        let shared = Arc::get_mut(&mut app).unwrap();
-        shared.authentication = world.clone();
-        shared.live = world.clone();
-        shared.messages = world.clone();
+        let mut state = support::app_state(&memory, &world.lanes, metrics.clone(), draining);
+        state.authentication = world.clone();
+        state.live = world.clone();
+        state.messages = world.clone();
         let covered = match &resume_point {
             ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
             _ => history,
@@ -56,7 +56,8 @@ impl Client {
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
         let client = support::client_end();
-        tokio::spawn(account::run(app, Account { identity, client, resume_point, after: None }, wire));
+        let account = Account { identity, client, resume_point, after: None };
+        tokio::spawn(account::run(SessionDeps::from_ref(&state), account, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 

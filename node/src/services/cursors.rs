@@ -1,0 +1,89 @@
+//! Seals and opens the cursors of clients, and waits for the events that they cover.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use starling_protocol::{
+    Cursor, CursorKey, CursorOwner, Hlc, OriginId, VersionVector,
+    cursor::{CursorError, NONCE_BYTES},
+};
+use starling_web::{
+    lane::{CommitPoint, Lanes},
+    service::{CaughtUp, Cursors, SealedCursor},
+};
+use tokio::time::timeout;
+
+use super::context::ServiceContext;
+
+/// How long a resume waits for events that a reachable peer has.
+const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+
+/// Implements [`Cursors`].
+pub struct CursorsService {
+    pub(crate) context: ServiceContext,
+    /// Publishes the commit point.
+    pub lanes: Arc<Lanes>,
+    /// Seals cursors; the same on every node of a cluster.
+    pub cursor_key: CursorKey,
+}
+
+impl CursorsService {
+    fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
+        let nonce = self.context.environment.random::<NONCE_BYTES>();
+        let cursor = Cursor { owner, vector, greatest };
+        self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
+            // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
+            let cursor = Cursor { vector: VersionVector::default(), ..cursor };
+            self.cursor_key.seal(&cursor, nonce).expect("an empty vector fits")
+        })
+    }
+
+    /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and
+    /// whether it covers the whole commit.
+    fn limit_to_confirmed(&self, point: &CommitPoint) -> (VersionVector, bool) {
+        let mut vector = VersionVector::clone(&point.vector);
+        let limit = self.context.driver.own_limit();
+        let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
+            return (vector, true);
+        };
+        vector.limit(origin, limit.min(seq));
+        (vector, false)
+    }
+
+    fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
+        let own = self.lanes.own_origin()?;
+        Some((own, point.vector.get(own)))
+    }
+}
+
+#[async_trait]
+impl Cursors for CursorsService {
+    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
+        let mut commits = self.lanes.watch_commits();
+        let covered = |point: &CommitPoint| point.vector.covers(vector);
+        if covered(&commits.borrow_and_update()) {
+            return CaughtUp::All;
+        }
+        if !self.context.driver.reachable(vector.clone()).await {
+            let meanwhile = covered(&commits.borrow_and_update());
+            return if meanwhile { CaughtUp::All } else { CaughtUp::NobodyHasIt };
+        }
+        match timeout(CATCH_UP_MAX, commits.wait_for(covered)).await {
+            Ok(Ok(_)) => CaughtUp::All,
+            _ => CaughtUp::TooSlow,
+        }
+    }
+
+    fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
+        let (vector, complete) = self.limit_to_confirmed(point);
+        SealedCursor { text: self.seal_vector(owner, vector, greatest), complete }
+    }
+
+    fn seal_empty(&self, owner: CursorOwner) -> String {
+        self.seal_vector(owner, VersionVector::default(), Hlc::default())
+    }
+
+    fn open(&self, cursor: &str) -> Result<Cursor, CursorError> {
+        self.cursor_key.open(cursor)
+    }
+}

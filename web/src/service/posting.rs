@@ -1,0 +1,51 @@
+//! Posts to rooms of all kinds, and their outcomes.
+
+use async_trait::async_trait;
+use starling_protocol::{Hlc, MessageId, MessagePosted, Pos, RoomId};
+use tokio::sync::mpsc;
+
+use super::Refusal;
+
+/// A message to post.
+#[derive(Clone, Debug)]
+pub struct Post {
+    /// The room.
+    pub room: RoomId,
+    /// The message.
+    pub message: MessagePosted,
+    /// The message gets a greater stamp than this: than the latest that its sender has seen, and the one it answers.
+    pub min_hlc: Option<Hlc>,
+}
+
+/// A durable post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its position in the room.
+    pub pos: Pos,
+    /// The number of nodes on which it is durable.
+    pub copies: usize,
+}
+
+/// The outcome of a post.
+#[derive(Debug)]
+pub struct PostOutcome {
+    /// The message.
+    pub id: MessageId,
+    /// The post, or why it was refused.
+    pub result: Result<Posted, Refusal>,
+    /// Whether this is the second outcome, after more nodes have stored the message.
+    pub again: bool,
+}
+
+/// The way of new messages to the writer.
+#[async_trait]
+pub trait Posting: Send + Sync + 'static {
+    /// Hands a post to the writer without waiting. The outcome follows when the message is durable on as many nodes as
+    /// configured, or after the configured wait; in the latter case a second outcome follows if that many nodes have it
+    /// within 10 s. Callers must bound the number of first outcomes that they wait for.
+    fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>;
+
+    /// Returns the minimum stamp for posts of a client that has shown `after`: the stamp of `after` if this node holds
+    /// it, otherwise one that does not run ahead of the wall clock.
+    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
+}
