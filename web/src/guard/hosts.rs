@@ -6,7 +6,7 @@ use std::{fmt, net::Ipv6Addr, str::FromStr};
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
 use starling_protocol::ErrorCode;
 
-use super::is_health;
+use super::health::is_health;
 use crate::service::Refusal;
 
 /// A host name without a port, in lower case.
@@ -91,7 +91,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::guard::HEALTH;
+    use crate::guard::health::HEALTH;
 
     /// Promise: under a foreign name, a server with a public URL answers only health checks.
     #[test]

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod cors;
 pub mod headers;
+mod health;
 pub mod hosts;
 pub mod limits;
 pub mod origin;
@@ -24,6 +25,7 @@ use starling_protocol::ErrorCode;
 
 pub use self::{
     client::{ClientAddress, Network, TrustedProxies, client_network},
+    health::is_health,
     hosts::{HostName, Hosts},
     limits::{Quota, Rate},
     origin::{Origin, Origins},
@@ -33,8 +35,6 @@ pub use self::{
 };
 use crate::{problem::Problem, service::Refusal};
 
-/// Health checks and metrics, which are served even when nothing else is.
-const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
 /// The `Retry-After` of a client with too many connections, or of a node with too many, in seconds.
 const CROWDED_RETRY_S: u32 = 5;
 
@@ -66,12 +66,6 @@ pub struct HealthOnly;
 /// frequent, and need nothing from the store.
 pub fn is_counted(path: &str) -> bool {
     !is_health(path) && !path.starts_with(ASSETS)
-}
-
-/// Returns whether a path is served even over connections beyond the limits. Must match the router exactly: with a slash
-/// at its end it is another path, which does not exist.
-pub fn is_health(path: &str) -> bool {
-    HEALTH.contains(&path)
 }
 
 /// Refuses requests with a foreign host name, and requests of a client network that makes too many or has too many

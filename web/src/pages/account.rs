@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use maud::{Markup, html};
 use starling_protocol::limits::{DISPLAY_NAME_CHARS_MAX, ID_CHARS_MAX, USERNAME_CHARS};
 
-use super::{Document, masthead, texts, texts::account as t};
+use super::{
+    document::{Document, masthead},
+    texts::{self, account as t},
+};
 use crate::problem::Problem;
 
 /// The input of a form, and why it was refused.

@@ -3,7 +3,11 @@
 use maud::{Markup, html};
 use starling_protocol::limits::ROOM_NAME_CHARS_MAX;
 
-use super::{Document, icons, masthead, texts, texts::home as t};
+use super::{
+    document::{Document, masthead},
+    icons,
+    texts::{self, home as t},
+};
 use crate::objects::Me;
 
 /// The longest address that can be pasted, in characters: far above any room's.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{icons, statement, texts, texts::invite as t};
+use super::{document::statement, icons, texts, texts::invite as t};
 
 /// `/invite/CODE`. `me` is the display name of a visitor who is logged in; `may_register`: strangers can register here.
 /// Shows the same for any code: only taking the invite says whether it is good.

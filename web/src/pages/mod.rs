@@ -3,6 +3,7 @@
 
 mod account;
 mod docs;
+mod document;
 mod home;
 mod icons;
 mod invite;
@@ -17,87 +18,12 @@ pub use invite::{invite, joined};
 pub use not_found::not_found;
 pub use room::room;
 
-use maud::{DOCTYPE, Markup, html};
-
-use crate::assets::url;
-
-/// The style sheets of every page, before its own.
-const COMMON_STYLES: [&str; 3] = ["tokens.css", "base.css", "forms.css"];
-
-/// One document, as its head describes it.
-struct Document<'a> {
-    title: &'a str,
-    /// The class of the body, which the style sheets of the page refer to.
-    class: &'static str,
-    styles: &'a [&'static str],
-    /// The entry script, followed by what it imports, so that the browser fetches all of it at once.
-    scripts: &'a [&'static str],
-    /// Whether search engines may list it. Rooms must not be listed: whoever has the link can read along.
-    indexed: bool,
-}
-
-impl Document<'_> {
-    /// The whole page around `body`.
-    fn render(&self, body: &Markup) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang=(texts::LANGUAGE) {
-                head {
-                    meta charset="utf-8";
-                    title { (self.title) }
-                    meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content";
-                    meta name="color-scheme" content="light dark";
-                    meta name="theme-color" content="#e9eff1" media="(prefers-color-scheme: light)";
-                    meta name="theme-color" content="#0e1119" media="(prefers-color-scheme: dark)";
-                    meta name="referrer" content="same-origin";
-                    @if !self.indexed { meta name="robots" content="noindex, nofollow"; }
-                    link rel="icon" type="image/svg+xml" href=(url("icon.svg"));
-                    link rel="manifest" href=(url("manifest.webmanifest"));
-                    @for style in COMMON_STYLES.iter().chain(self.styles) {
-                        link rel="stylesheet" href=(url(style));
-                    }
-                    @if let Some((entry, imports)) = self.scripts.split_first() {
-                        script type="module" src=(url(entry)) {}
-                        @for import in imports { link rel="modulepreload" href=(url(import)); }
-                    }
-                }
-                body class=(self.class) { (body) }
-            }
-        }
-    }
-}
-
-/// The bar above every page but a room's: the link to the front page, and what else the page has there.
-fn masthead(more: &Markup) -> Markup {
-    html! {
-        header class="masthead" {
-            a class="brand" href="/" {
-                img src=(url("icon.svg")) alt="" width="32" height="32";
-                (texts::STARLING)
-            }
-            (more)
-        }
-    }
-}
-
-/// A page that only says something, under the flock.
-fn statement(title: &str, content: &Markup) -> Markup {
-    let body = html! {
-        (masthead(&html! {}))
-        main class="front" {
-            div class="flock" aria-hidden="true" {}
-            section class="pitch" { (content) }
-        }
-    };
-    Document { title, class: "home", styles: &["home.css"], scripts: &[], indexed: false }.render(&body)
-}
-
 #[cfg(test)]
 mod tests {
     use starling_protocol::ErrorCode;
 
     use super::*;
-    use crate::{objects::Me, problem::Problem};
+    use crate::{assets::url, objects::Me, problem::Problem};
 
     fn all() -> [String; 12] {
         let described = serde_json::json!({

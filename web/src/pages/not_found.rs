@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::{icons, statement, texts};
+use super::{document::statement, icons, texts};
 
 /// A page with a title, a detail, and a link to the front page; the caller chooses the status.
 pub fn not_found(title: &str, detail: &str) -> Markup {

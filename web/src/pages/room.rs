@@ -4,7 +4,11 @@
 use maud::{Markup, html};
 use starling_protocol::limits::{GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX};
 
-use super::{Document, icons, texts, texts::room as t};
+use super::{
+    document::Document,
+    icons,
+    texts::{self, room as t},
+};
 use crate::assets::url;
 
 const STYLES: [&str; 6] =

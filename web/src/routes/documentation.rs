@@ -9,7 +9,7 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::pages::page;
+use super::page::page;
 use crate::{
     documents::{Document, Documents},
     openapi::tag,

@@ -4,13 +4,12 @@
 mod form;
 mod invite;
 mod reset;
-mod visitor;
-
-use std::sync::Arc;
+mod services;
+pub mod visitor;
 
 use axum::{
     Extension,
-    extract::{FromRef, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -19,19 +18,21 @@ use starling_protocol::{ErrorCode, limits::ID_CHARS_MAX};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::form::{Form, error_page, logged_in, redirect, show_again};
-pub use self::visitor::Visitor;
+use self::{
+    form::{Form, error_page, logged_in, redirect, show_again},
+    services::FormServices,
+    visitor::Visitor,
+};
 use super::{
     api::{
         Path, Query,
         accounts::{Register, client, limited, parse_registration},
     },
-    pages::page,
+    page::page,
     service_url::ServiceUrl,
 };
 use crate::{
-    credentials::CredentialReader,
-    guard::{ClientAddress, Guard, Quota},
+    guard::{ClientAddress, Quota},
     openapi::{
         errors::{
             BadCredentials, BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, NotFound,
@@ -41,35 +42,11 @@ use crate::{
     },
     pages::{self, Filled},
     problem::Problem,
-    service::{Accounts, Administration, MemberRooms, Refusal, RegistrationMode, RegistrationSource, Secret},
+    service::{Refusal, RegistrationMode, RegistrationSource, Secret},
     state::{AppState, WebSettings},
 };
 
 /// The routes.
-/// The services that forms use.
-#[derive(Clone)]
-struct FormServices {
-    accounts: Arc<dyn Accounts>,
-    administration: Arc<dyn Administration>,
-    member_rooms: Arc<dyn MemberRooms>,
-    credentials: CredentialReader,
-    guard: Arc<Guard>,
-    settings: Arc<WebSettings>,
-}
-
-impl FromRef<AppState> for FormServices {
-    fn from_ref(state: &AppState) -> Self {
-        Self {
-            accounts: Arc::clone(&state.accounts),
-            administration: Arc::clone(&state.administration),
-            member_rooms: Arc::clone(&state.member_rooms),
-            credentials: CredentialReader::from_ref(state),
-            guard: Arc::clone(&state.guard),
-            settings: Arc::clone(&state.settings),
-        }
-    }
-}
-
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()

@@ -10,7 +10,7 @@ use axum::{
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{api::Path, forms::Visitor};
+use super::{api::Path, forms::visitor::Visitor, page::page};
 use crate::{
     assets,
     openapi::{
@@ -22,18 +22,6 @@ use crate::{
     service::{QuickRooms, Refusal, RegistrationMode},
     state::{AppState, WebSettings},
 };
-
-/// No inline script or style, nothing from elsewhere.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-     img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'; manifest-src 'self'";
-
-/// A response with a page and the headers that every page needs.
-pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
-    let headers =
-        [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY), (header::CACHE_CONTROL, "no-cache")];
-    (status, headers, page).into_response()
-}
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api::{Json, Limit, List, PageMark, Path, Query},
+    api::{Json, Limit, List, Path, Query, list::PageMark},
     describe_pages, router,
 };
 use crate::{

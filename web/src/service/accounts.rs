@@ -3,9 +3,9 @@
 use std::{fmt, net::IpAddr};
 
 use async_trait::async_trait;
-use starling_protocol::{DisplayName, SessionId, Username, event::NotifyLevel, settings::Theme};
+use starling_protocol::{DisplayName, Refusal, SessionId, Username, event::NotifyLevel, settings::Theme};
 
-use super::{Identity, Refusal, RegistrationSource};
+use super::{identity::Identity, registration::RegistrationSource};
 use crate::objects::{LoggedIn, Me, NewPersonalToken, PersonalToken, Session, Settings};
 
 /// A text that must not be logged.

@@ -1,9 +1,12 @@
 //! Administration of accounts, and the two links that work without a password: for setup, and to reset a password.
 
 use async_trait::async_trait;
-use starling_protocol::{RoomId, UserId};
+use starling_protocol::{Refusal, RoomId, UserId};
 
-use super::{Client, Identity, Refusal, Secret};
+use super::{
+    accounts::{Client, Secret},
+    identity::Identity,
+};
 use crate::objects::ManagedUser;
 
 /// Changes to an account; `None` keeps a value.

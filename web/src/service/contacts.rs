@@ -1,9 +1,8 @@
 //! Contacts, the search for people, and direct rooms.
 
 use async_trait::async_trait;
-use starling_protocol::UserId;
+use starling_protocol::{Refusal, UserId};
 
-use super::Refusal;
 use crate::objects::{Contact, ContactState, Room, User};
 
 /// An action on a contact.

@@ -1,9 +1,7 @@
 //! Authentication: from credentials to an identity.
 
 use async_trait::async_trait;
-use starling_protocol::{SessionId, UserId};
-
-use super::Refusal;
+use starling_protocol::{Refusal, SessionId, UserId};
 
 /// The credentials of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

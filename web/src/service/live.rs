@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use axum::extract::ws::Utf8Bytes;
-use starling_protocol::{Hlc, MessageKey, Pos, RoomId, UserId, VersionVector};
+use starling_protocol::{Hlc, MessageKey, Pos, Refusal, RoomId, UserId, VersionVector};
 
-use super::Refusal;
 use crate::{lane::CommitPoint, live_frame::RoomChange, objects::User};
 
 /// The rooms and relations of a user, at one moment.

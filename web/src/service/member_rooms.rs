@@ -5,11 +5,10 @@ use std::{fmt, str::FromStr};
 use async_trait::async_trait;
 use data_encoding::{DecodeError, HEXLOWER};
 use starling_protocol::{
-    InviteCode, RoomId, RoomName, Topic, UserId,
+    InviteCode, Refusal, RoomId, RoomName, Topic, UserId,
     event::{NotifyLevel, Role, Visibility},
 };
 
-use super::Refusal;
 use crate::objects::{Ban, Invite, Member, Room};
 
 /// The start of a page; opaque to everybody but the service.

@@ -4,10 +4,10 @@ use std::{fmt, str::FromStr};
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Emoji, Hlc, MessageId, MessageText, Pos, RoomId, UserId, VersionVector, id::MalformedId,
+    Emoji, Hlc, MessageId, MessageText, Pos, Refusal, RoomId, UserId, VersionVector, id::MalformedId,
 };
 
-use super::{Post, Refusal};
+use super::posting::Post;
 use crate::objects::Message;
 
 /// Counts a post against the rate limits of its room, or refuses it.
@@ -86,7 +86,7 @@ pub struct MessagePage {
 /// every peer in sync has them, or after 250 ms.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
-    /// Prepares a post for [`super::QuickRooms::post`]: resolves mentions and the reply. Refuses what may not be posted,
+    /// Prepares a post for [`Posting::post`](super::Posting::post): resolves mentions and the reply. Refuses what may not be posted,
     /// which is checked again when it is committed.
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal>;
 

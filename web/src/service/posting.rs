@@ -1,10 +1,8 @@
 //! Posts to rooms of all kinds, and their outcomes.
 
 use async_trait::async_trait;
-use starling_protocol::{Hlc, MessageId, MessagePosted, Pos, RoomId};
+use starling_protocol::{Hlc, MessageId, MessagePosted, Pos, Refusal, RoomId};
 use tokio::sync::mpsc;
-
-use super::Refusal;
 
 /// A message to post.
 #[derive(Clone, Debug)]

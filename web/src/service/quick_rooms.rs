@@ -1,9 +1,10 @@
 //! Quick rooms: rooms without accounts, and their histories.
 
 use async_trait::async_trait;
-use starling_protocol::{GuestName, Pos, RoomId, RoomName, VersionVector, frame::client::ListedMessage};
+use starling_protocol::{
+    GuestName, Pos, Refusal, RoomId, RoomName, VersionVector, frame::client::ListedMessage,
+};
 
-use super::Refusal;
 use crate::lane::CommitPoint;
 
 /// A page of a room's history, newest first.

@@ -6,7 +6,7 @@ use std::{net::IpAddr, time::Duration};
 use axum::extract::ws::Message;
 use tokio::time::Instant;
 
-use super::End;
+use super::end::End;
 use crate::{
     guard::{Quota, Rates, rate::Bucket},
     server::Intake,

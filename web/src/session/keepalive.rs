@@ -6,7 +6,12 @@ use axum::extract::ws::Message;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
-use super::{ClientEnd, End, Outbox, Socket, frames::Frames};
+use super::{
+    end::End,
+    frames::{ClientEnd, Frames},
+    outbox::Outbox,
+    socket::Socket,
+};
 use crate::guard::Rates;
 
 /// A client that is silent for this long is pinged, and its session ends after twice as long.

@@ -12,12 +12,17 @@ use starling_protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    End, Never, Outbox, Participant, Posts, SessionDeps, Socket, account,
     catch_up_progress::CatchUpProgress,
     delivery::{Delivery, Marks},
+    deps::SessionDeps,
+    end::{End, Never},
     keepalive::{Keepalive, Received},
-    posts::refuse,
+    login,
+    outbox::Outbox,
+    participant::Participant,
+    posts::{Posts, refuse},
     replay::{Backlog, Replayed},
+    socket::Socket,
 };
 use crate::{
     guard::{Quota, Written},
@@ -82,7 +87,7 @@ impl<'a> QuickSession<'a> {
         self.send_cursor(outbox).await?;
         self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
-        let over = account::wait_for_end(self.deps, self.participant.identity);
+        let over = login::wait_for_end(self.deps, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
             let due = self.next_due();

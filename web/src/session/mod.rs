@@ -7,160 +7,49 @@ mod catch_up_progress;
 pub mod close;
 mod delivery;
 mod deps;
+mod end;
 mod frames;
 mod keepalive;
+mod lifecycle;
 mod live;
+mod login;
 mod outbox;
+mod participant;
 mod posts;
 mod replay;
+mod socket;
 #[cfg(test)]
 pub mod tests;
 
-use axum::extract::ws::Message;
-use futures_util::{Sink, Stream};
-use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
-
-use self::{close::Closing, live::QuickSession, outbox::Outbox, posts::Posts};
-pub use self::{deps::SessionDeps, frames::ClientEnd, keepalive::PING_AFTER};
-use crate::{
-    drain::Serving,
-    service::{Identity, Lease, Refusal},
+pub use self::{
+    deps::SessionDeps,
+    frames::ClientEnd,
+    keepalive::PING_AFTER,
+    participant::{Participant, ResumePoint},
+};
+use self::{
+    end::{End, Never},
+    live::QuickSession,
+    outbox::Outbox,
+    socket::Socket,
 };
 
-/// The socket under a session.
-pub trait Socket:
-    Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
-{
+/// Runs the session of a quick room to its end and closes the socket.
+pub async fn run<S: Socket>(deps: SessionDeps, mut participant: Participant, socket: S) {
+    lifecycle::run(&deps, socket, async |outbox| serve(&deps, &mut participant, outbox).await).await;
 }
-
-impl<T> Socket for T where
-    T: Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
-{
-}
-
-/// The person in a session, and what the client brought from an earlier one.
-pub struct Participant {
-    /// The room.
-    pub room: RoomId,
-    /// The guest's id; of a user with an account, their user id.
-    pub guest: GuestId,
-    /// The name that they asked for.
-    pub name: GuestName,
-    /// The sender of their messages.
-    pub sender: Sender,
-    /// The session of their account, if they have one.
-    pub identity: Option<Identity>,
-    /// The client's end of the socket.
-    pub client: ClientEnd,
-    /// Keeps them present in the room.
-    pub lease: Lease,
-    /// The cursor from which the client resumes.
-    pub resume_point: ResumePoint,
-    /// The greatest position that the client presented or was acked.
-    pub after: Option<Pos>,
-}
-
-impl Participant {
-    fn owner(&self) -> CursorOwner {
-        CursorOwner::Guest { id: self.guest, room: self.room }
-    }
-}
-
-/// The point from which a client resumes.
-pub enum ResumePoint {
-    /// The client is here for the first time.
-    Nothing,
-    /// A readable cursor, and its text.
-    Cursor(Cursor, String),
-    /// A cursor that this node cannot read, or that belongs to another room.
-    Unreadable(CursorError),
-}
-
-/// The reason for the end of a session.
-#[derive(Debug)]
-enum End {
-    /// The client closed the socket and waits for the close frame in reply (RFC 6455, section 5.5.1).
-    Closed,
-    /// The connection is gone, or the client no longer answers.
-    Gone,
-    /// This node no longer serves users: the client should resume elsewhere.
-    Elsewhere(Serving),
-    /// A later session of the same guest takes over.
-    TakenOver,
-    /// The session of the account ended: a logout, or a new password.
-    LoggedOut,
-    /// The session was too slow for its lane: the client should resume.
-    Lagged,
-    /// The client kept sending although it was refused.
-    Flooding,
-    /// The client sent a frame beyond the hard limit.
-    TooBig,
-    /// The client sent a frame that breaks the WebSocket protocol or isn't UTF-8.
-    Malformed,
-    /// A service that the session needs refused.
-    Refused(Refusal),
-}
-
-impl End {
-    fn close(&self) -> Option<(Closing, &'static str)> {
-        Some(match self {
-            Self::Closed | Self::Gone => return None,
-            Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
-            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
-            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
-            Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
-            Self::Flooding => (Closing::Rate, "too many messages or other frames"),
-            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
-            Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
-            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
-        })
-    }
-}
-
-/// Runs a session to its end and closes the socket.
-pub async fn run<S: Socket>(deps: SessionDeps, participant: Participant, socket: S) {
-    deps.metrics.sessions.inc();
-    let mut outbox = Outbox::new(socket);
-    let ended = serve(&deps, participant, &mut outbox).await;
-    finish(&deps, ended, outbox).await;
-}
-
-/// Closes the socket with the reason.
-async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox: Outbox<S>) {
-    let end = match ended {
-        Ok(never) => match never {},
-        Err(end) => end,
-    };
-    if matches!(end, End::Lagged) {
-        deps.metrics.lagged_sessions.inc();
-    }
-    match &end {
-        End::Refused(refusal) => {
-            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot go on");
-        }
-        end => tracing::debug!(?end, "session over"),
-    }
-    if let Some((closing, reason)) = end.close() {
-        outbox.close(closing.code(), reason).await;
-    } else if matches!(end, End::Closed) {
-        outbox.answer_close().await;
-    }
-    deps.metrics.sessions.dec();
-}
-
-enum Never {}
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
-    mut participant: Participant,
+    participant: &mut Participant,
     outbox: &mut Outbox<S>,
 ) -> Result<Never, End> {
     // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
     let subscription = deps.lanes.subscribe(participant.room);
-    let replayed = replay::run(deps, &participant, outbox).await?;
+    let replayed = replay::run(deps, participant, outbox).await?;
     let after = match participant.after {
         Some(after) => Some(deps.posting.min_hlc(after).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(deps, &mut participant, subscription, replayed, after).run(outbox).await
+    QuickSession::new(deps, participant, subscription, replayed, after).run(outbox).await
 }

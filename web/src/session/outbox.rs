@@ -7,7 +7,7 @@ use axum::extract::ws::{CloseCode, CloseFrame, Message, Utf8Bytes};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
 
-use super::{End, Socket};
+use super::{end::End, socket::Socket};
 
 /// A connection is dropped when the client reads nothing for this long.
 const STALLED_MAX: Duration = Duration::from_secs(30);

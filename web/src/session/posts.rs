@@ -8,7 +8,7 @@ use starling_protocol::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{End, Outbox, SessionDeps, Socket};
+use super::{deps::SessionDeps, end::End, outbox::Outbox, socket::Socket};
 use crate::service::{PostOutcome, Refusal};
 
 /// The most posts of one session without an ack. Beyond it the session reads nothing from its client.

@@ -8,7 +8,13 @@ use starling_protocol::{
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
-use super::{End, Outbox, Participant, ResumePoint, SessionDeps, Socket};
+use super::{
+    deps::SessionDeps,
+    end::End,
+    outbox::Outbox,
+    participant::{Participant, ResumePoint},
+    socket::Socket,
+};
 use crate::{lane::CommitPoint, service::CaughtUp};
 
 /// Earlier messages on a first visit.

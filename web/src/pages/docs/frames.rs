@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{array, line, prose, schema, text};
+use super::{
+    markup::{array, line, prose, text},
+    schema,
+};
 
 /// All of them, a list for each side of each socket.
 pub fn render(document: &Value) -> Markup {

@@ -2,13 +2,18 @@
 //! HTML's own `details`, and a link into one opens it.
 
 mod frames;
+mod markup;
 mod operation;
 mod schema;
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
-use super::{Document, masthead, texts::docs as t};
+use self::markup::{anchor, array, line, prose, text};
+use super::{
+    document::{Document, masthead},
+    texts::docs as t,
+};
 use crate::openapi::errors;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
@@ -87,50 +92,4 @@ fn operations<'a>(
     paths
         .flat_map(|(path, item)| METHODS.map(|method| (path.as_str(), method, &item[method])))
         .filter(move |(_, _, operation)| array(&operation["tags"]).contains(tag))
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-fn array(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn anchor(name: &str) -> String {
-    name.to_lowercase().replace(' ', "-")
-}
-
-/// The name that a `$ref` refers to: the last part of its path.
-fn referred(value: &Value) -> Option<&str> {
-    value["$ref"].as_str()?.rsplit('/').next()
-}
-
-/// Renders paragraphs, with code between backticks.
-fn prose(text: &str) -> Markup {
-    html! {
-        @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
-            @if paragraph.starts_with("- ") {
-                ul { @for item in paragraph.lines() { li { (line(item.trim_start_matches("- "))) } } }
-            } @else {
-                p { (line(paragraph)) }
-            }
-        }
-    }
-}
-
-fn line(text: &str) -> Markup {
-    html! {
-        @for (at, part) in text.split('`').enumerate() {
-            @if at % 2 == 1 { code { (part) } } @else { (bold(part)) }
-        }
-    }
-}
-
-fn bold(text: &str) -> Markup {
-    html! {
-        @for (at, part) in text.split("**").enumerate() {
-            @if at % 2 == 1 { strong { (part) } } @else { (part) }
-        }
-    }
 }

@@ -3,7 +3,11 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{array, line, prose, referred, schema, t, text};
+use super::{
+    markup::{array, line, prose, referred, text},
+    schema,
+};
+use crate::pages::texts::docs as t;
 
 /// Renders an operation as a line with method and path that unfolds.
 pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> Markup {

@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{anchor, array, line, prose, referred, t, text};
+use super::markup::{anchor, array, line, prose, referred, text};
 use crate::pages::texts::OPTIONAL;
+use crate::pages::texts::docs as t;
 
 /// Renders an object under an anchor.
 pub fn object(name: &str, schema: &Value) -> Markup {

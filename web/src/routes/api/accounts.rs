@@ -12,7 +12,11 @@ use starling_protocol::{DisplayName, ErrorCode, InviteCode, Username};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Query, cursor};
+use super::{
+    caller::Caller,
+    cursor,
+    extract::{Json, Query},
+};
 use crate::{
     guard::{ClientAddress, Guard, Quota, Rates},
     objects::{LoggedIn, Me},

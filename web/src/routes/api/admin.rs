@@ -8,7 +8,11 @@ use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query};
+use super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{Limit, List, PageMark},
+};
 use crate::{
     objects::ManagedUser,
     openapi::{

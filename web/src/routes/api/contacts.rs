@@ -18,7 +18,12 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query, presence};
+use super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{Limit, List, PageMark},
+    presence,
+};
 use crate::{
     guard::{Guard, Quota},
     objects::{Contact, ContactState, Room, User},

@@ -9,7 +9,7 @@ use starling_protocol::{CursorOwner, cursor::CursorError};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Query};
+use super::{caller::Caller, extract::Query};
 use crate::{
     openapi::{
         errors::{BadRequest, Draining, ErrorResponses, Forbidden, RateLimited, StorageFull},

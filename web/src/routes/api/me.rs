@@ -12,7 +12,7 @@ use starling_protocol::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json};
+use super::{caller::Caller, extract::Json};
 use crate::{
     guard::{Guard, Quota, Rates},
     objects::{Me, NotifyLevel, Settings, Theme},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -13,7 +13,12 @@ use starling_protocol::{Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, M
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query, cursor::SentCursor};
+use super::{
+    caller::Caller,
+    cursor::SentCursor,
+    extract::{Json, Path, Query},
+    list::{Limit, List, PageMark},
+};
 use crate::{
     guard::{ClientAddress, Guard, Quota, Rates, Written},
     metrics::WebMetrics,
@@ -23,7 +28,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{Cursors, Identity, Messages, NewMessage, Refusal, Wanted},
+    service::{Identity, Messages, NewMessage, Refusal, Wanted},
     state::AppState,
 };
 

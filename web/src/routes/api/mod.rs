@@ -8,7 +8,7 @@ pub mod caller;
 mod contacts;
 pub mod cursor;
 mod extract;
-mod list;
+pub mod list;
 mod live;
 mod me;
 mod messages;
@@ -16,9 +16,8 @@ mod presence;
 mod rooms;
 mod sessions;
 
-pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};
-pub use list::{Limit, List, PageMark};
+pub use list::{Limit, List};
 
 use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;

@@ -8,7 +8,12 @@ use starling_protocol::{DisplayName, SessionId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query, me::guessed};
+use super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{Limit, List, PageMark},
+    me::guessed,
+};
 use crate::{
     guard::Guard,
     objects::{NewPersonalToken, PersonalToken, Session},

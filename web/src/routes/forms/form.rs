@@ -10,12 +10,12 @@ use maud::Markup;
 use serde::de::DeserializeOwned;
 use starling_protocol::ErrorCode;
 
-use super::FormServices;
+use super::services::FormServices;
 use crate::{
     credentials::{COOKIE, HOST_COOKIE, brings_cookie},
     pages,
     problem::Problem,
-    routes::{pages::page, service_url::ServiceUrl},
+    routes::{page::page, service_url::ServiceUrl},
     service::BrowserSession,
     state::AppState,
 };

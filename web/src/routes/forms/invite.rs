@@ -9,9 +9,9 @@ use starling_protocol::{ErrorCode, InviteCode};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    FormServices,
     form::{error_page, redirect},
     may_register,
+    services::FormServices,
     visitor::{self, Visitor},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     },
     pages::{self, texts::error as texts},
     problem::Problem,
-    routes::{api::Path, pages::page},
+    routes::{api::Path, page::page},
     service::Refusal,
     state::AppState,
 };

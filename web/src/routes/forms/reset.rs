@@ -11,8 +11,8 @@ use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::FormServices;
 use super::form::{Form, error_page, redirect, show_again};
+use super::services::FormServices;
 use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
@@ -26,7 +26,7 @@ use crate::{
     problem::{self, Problem},
     routes::{
         api::{Path, accounts::client},
-        pages::page,
+        page::page,
     },
     service::Secret,
     state::AppState,

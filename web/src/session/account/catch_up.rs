@@ -6,13 +6,16 @@ use std::{sync::Arc, vec};
 use starling_protocol::{CursorOwner, Hlc, UserId, VersionVector, frame::client::ServerFrame};
 use tokio::time::Instant;
 
-use super::{End, Outbox, Socket, live::AccountSession};
+use super::live::AccountSession;
 use crate::{
     lane::CommitPoint,
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
     service::Change,
-    session::{ResumePoint, delivery::Delivery, keepalive::PING_AFTER, live::CURSOR_EVERY},
+    session::{
+        delivery::Delivery, end::End, keepalive::PING_AFTER, live::CURSOR_EVERY, outbox::Outbox,
+        participant::ResumePoint, socket::Socket,
+    },
 };
 
 /// Changes in one batch: bounds the memory of a session.

@@ -11,9 +11,8 @@ use starling_protocol::{Hlc, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Account, CHECK_EVERY, End, Never, Outbox, SessionDeps, Socket,
+    Account,
     catch_up::{Backlog, available},
-    is_alive,
     lane_set::LaneSet,
 };
 use crate::{
@@ -22,11 +21,17 @@ use crate::{
     objects::PresenceState,
     service::{CaughtUp, Identity, Online, Post, Refusal, UserContext},
     session::{
-        Posts, ResumePoint,
         catch_up_progress::CatchUpProgress,
         delivery::Delivery,
+        deps::SessionDeps,
+        end::{End, Never},
         keepalive::Keepalive,
         live::{CURSOR_EVERY, TAKE_FRAMES},
+        login::{CHECK_EVERY, is_alive},
+        outbox::Outbox,
+        participant::ResumePoint,
+        posts::Posts,
+        socket::Socket,
     },
 };
 

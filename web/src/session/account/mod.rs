@@ -8,17 +8,19 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::{future::pending, time::Duration};
-
 use starling_protocol::Pos;
-use tokio::time::timeout;
 
 use self::live::AccountSession;
-use super::{ClientEnd, End, Never, Outbox, ResumePoint, SessionDeps, Socket, finish};
-use crate::{lane::Frame, service::Identity};
-
-/// A session checks at least this often that the session of its account is alive: it may expire.
-const CHECK_EVERY: Duration = Duration::from_secs(30);
+use super::{
+    deps::SessionDeps,
+    end::{End, Never},
+    frames::ClientEnd,
+    lifecycle,
+    outbox::Outbox,
+    participant::ResumePoint,
+    socket::Socket,
+};
+use crate::service::Identity;
 
 /// The user, and what the client brought from an earlier connection.
 pub struct Account {
@@ -32,12 +34,9 @@ pub struct Account {
     pub after: Option<Pos>,
 }
 
-/// Runs a session to its end and closes the socket.
+/// Runs the session of an account to its end and closes the socket.
 pub async fn run<S: Socket>(deps: SessionDeps, account: Account, socket: S) {
-    deps.metrics.sessions.inc();
-    let mut outbox = Outbox::new(socket);
-    let ended = serve(&deps, account, &mut outbox).await;
-    finish(&deps, ended, outbox).await;
+    lifecycle::run(&deps, socket, async |outbox| serve(&deps, account, outbox).await).await;
 }
 
 async fn serve<S: Socket>(
@@ -47,34 +46,4 @@ async fn serve<S: Socket>(
 ) -> Result<Never, End> {
     let mut live = AccountSession::begin(deps, account, outbox).await?;
     live.run(outbox).await
-}
-
-/// Waits until the session of an account is over, for sockets that don't follow the user's lane; forever for a guest.
-pub(super) async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
-    let Some(identity) = identity else { return pending().await };
-    let mut lane = deps.lanes.subscribe(identity.user);
-    let mut frames = Vec::new();
-    loop {
-        // Also before the first wait: it may have ended before the lane was followed.
-        if let Err(end) = is_alive(deps, identity).await {
-            return end;
-        }
-        frames.clear();
-        let invalidate = async {
-            while !frames.iter().any(Frame::is_invalidation) {
-                frames.clear();
-                lane.changed().await;
-                if lane.take(usize::MAX, &mut frames).is_err() {
-                    lane.skip_to_end();
-                    return;
-                }
-            }
-        };
-        let _ = timeout(CHECK_EVERY, invalidate).await;
-    }
-}
-
-async fn is_alive(deps: &SessionDeps, identity: Identity) -> Result<(), End> {
-    let alive = deps.authentication.is_alive(identity).await.map_err(End::Refused)?;
-    if alive { Ok(()) } else { Err(End::LoggedOut) }
 }

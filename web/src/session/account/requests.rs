@@ -6,15 +6,12 @@ use starling_protocol::{
     frame::live::{self, LiveRequest, LiveRequestError},
 };
 
-use super::{
-    End, Outbox, Socket,
-    live::{AccountSession, RequestOutcome},
-};
+use super::live::{AccountSession, RequestOutcome};
 use crate::{
     guard::{Quota, Written},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
-    session::{keepalive::Received, posts::refuse},
+    session::{end::End, keepalive::Received, outbox::Outbox, posts::refuse, socket::Socket},
 };
 
 impl AccountSession<'_> {

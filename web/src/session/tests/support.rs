@@ -12,21 +12,26 @@ use async_trait::async_trait;
 use axum::extract::FromRef as _;
 use serde_json::Value;
 use starling_protocol::{
-    Hlc, NodeId, OriginId, RoomName, VersionVector,
+    Cursor, CursorOwner, GuestId, GuestName, Hlc, NodeId, OriginId, Pos, RoomId, RoomName, Sender,
+    VersionVector,
+    cursor::CursorError,
     frame::client::{ListedMessage, MessageObject},
     limits::REPLAY_EVENTS_MAX,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{super::*, line::Line};
+use super::{
+    super::{frames::ClientEnd, *},
+    line::Line,
+};
 use crate::{
     drain::Drain,
     guard::Guard,
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
     service::{
-        CaughtUp, Cursors, HistoryPage, NameInUse, Operations, Post, PostOutcome, Posted, Posting, Presence,
-        QuickRooms, RegistrationMode, SealedCursor, stub_services::StubServices,
+        CaughtUp, Cursors, HistoryPage, Lease, NameInUse, Operations, Post, PostOutcome, Posted, Posting,
+        Presence, QuickRooms, Refusal, RegistrationMode, SealedCursor, stub_services::StubServices,
     },
     state::{AppState, WebSettings},
 };

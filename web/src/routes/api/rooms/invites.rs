@@ -12,8 +12,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    super::{Caller, Json, List, Path, Query, messages::OfRoom},
-    Pages,
+    super::{
+        caller::Caller,
+        extract::{Json, Path, Query},
+        list::List,
+        messages::OfRoom,
+    },
+    pages::Pages,
 };
 use crate::{
     objects::{Invite, Room},

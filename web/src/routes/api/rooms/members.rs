@@ -9,8 +9,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    super::{Caller, Json, List, Path, Query, messages::OfRoom, presence},
-    Pages,
+    super::{
+        caller::Caller,
+        extract::{Json, Path, Query},
+        list::List,
+        messages::OfRoom,
+        presence,
+    },
+    pages::Pages,
 };
 use crate::{
     objects::{Ban, Member, Role},

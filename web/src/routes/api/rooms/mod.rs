@@ -2,6 +2,7 @@
 
 mod invites;
 mod members;
+mod pages;
 
 use std::sync::Arc;
 
@@ -11,7 +12,13 @@ use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX}
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Caller, Json, Limit, List, PageMark, Path, Query, messages::OfRoom};
+use self::pages::{Pages, part};
+use super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{Limit, List, PageMark},
+    messages::OfRoom,
+};
 use crate::{
     objects::{NotifyLevel, Room, RoomKind, Visibility},
     openapi::{
@@ -19,7 +26,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{MemberRooms, Page, PageRequest, RoomChange},
+    service::{MemberRooms, RoomChange},
     state::{AppState, WebSettings},
 };
 
@@ -34,34 +41,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_notify_level, set_notify_level))
         .merge(members::routes())
         .merge(invites::routes())
-}
-
-/// A list that knows nothing but pages.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Pages {
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// The `next` of a page.
-    #[param(inline)]
-    cursor: Option<PageMark>,
-}
-
-fn part(limit: Limit, cursor: Option<PageMark>) -> Result<PageRequest, Problem> {
-    Ok(PageRequest { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
-}
-
-impl Pages {
-    fn part(self) -> Result<PageRequest, Problem> {
-        part(self.limit, self.cursor)
-    }
-}
-
-impl<T> From<Page<T>> for List<T> {
-    fn from(Page { items, next }: Page<T>) -> Self {
-        Self { items, next: next.map(|mark| mark.to_string()) }
-    }
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -1,0 +1,49 @@
+//! The reasons for the end of a session, and what the client is told.
+
+use super::close::Closing;
+use crate::{drain::Serving, service::Refusal};
+
+/// The reason for the end of a session.
+#[derive(Debug)]
+pub enum End {
+    /// The client closed the socket and waits for the close frame in reply (RFC 6455, section 5.5.1).
+    Closed,
+    /// The connection is gone, or the client no longer answers.
+    Gone,
+    /// This node no longer serves users: the client should resume elsewhere.
+    Elsewhere(Serving),
+    /// A later session of the same guest takes over.
+    TakenOver,
+    /// The session of the account ended: a logout, or a new password.
+    LoggedOut,
+    /// The session was too slow for its lane: the client should resume.
+    Lagged,
+    /// The client kept sending although it was refused.
+    Flooding,
+    /// The client sent a frame beyond the hard limit.
+    TooBig,
+    /// The client sent a frame that breaks the WebSocket protocol or isn't UTF-8.
+    Malformed,
+    /// A service that the session needs refused.
+    Refused(Refusal),
+}
+
+impl End {
+    /// The close code and its text; `None` if there is nobody to tell.
+    pub fn close(&self) -> Option<(Closing, &'static str)> {
+        Some(match self {
+            Self::Closed | Self::Gone => return None,
+            Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
+            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
+            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
+            Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
+            Self::Flooding => (Closing::Rate, "too many messages or other frames"),
+            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
+            Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
+            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
+        })
+    }
+}
+
+/// A session ends by an [`End`] alone.
+pub enum Never {}

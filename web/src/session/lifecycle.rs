@@ -1,0 +1,43 @@
+//! The life of a session of either kind: counted, served to its end, and closed with the reason.
+
+use super::{
+    deps::SessionDeps,
+    end::{End, Never},
+    outbox::Outbox,
+    socket::Socket,
+};
+
+/// Serves a session to its end and closes the socket.
+pub async fn run<S: Socket>(
+    deps: &SessionDeps,
+    socket: S,
+    serve: impl AsyncFnOnce(&mut Outbox<S>) -> Result<Never, End>,
+) {
+    deps.metrics.sessions.inc();
+    let mut outbox = Outbox::new(socket);
+    let ended = serve(&mut outbox).await;
+    finish(deps, ended, outbox).await;
+}
+
+/// Closes the socket with the reason.
+async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox: Outbox<S>) {
+    let end = match ended {
+        Ok(never) => match never {},
+        Err(end) => end,
+    };
+    if matches!(end, End::Lagged) {
+        deps.metrics.lagged_sessions.inc();
+    }
+    match &end {
+        End::Refused(refusal) => {
+            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot go on");
+        }
+        end => tracing::debug!(?end, "session over"),
+    }
+    if let Some((closing, reason)) = end.close() {
+        outbox.close(closing.code(), reason).await;
+    } else if matches!(end, End::Closed) {
+        outbox.answer_close().await;
+    }
+    deps.metrics.sessions.dec();
+}

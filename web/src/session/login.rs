@@ -1,0 +1,42 @@
+//! Ends a session whose login has ended.
+
+use std::{future::pending, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{deps::SessionDeps, end::End};
+use crate::{lane::Frame, service::Identity};
+
+/// A session checks at least this often that the session of its account is alive: it may expire.
+pub const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// Waits until the session of an account is over, for sockets that don't follow the user's lane; forever for a guest.
+pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
+    let Some(identity) = identity else { return pending().await };
+    let mut lane = deps.lanes.subscribe(identity.user);
+    let mut frames = Vec::new();
+    loop {
+        // Also before the first wait: it may have ended before the lane was followed.
+        if let Err(end) = is_alive(deps, identity).await {
+            return end;
+        }
+        frames.clear();
+        let invalidate = async {
+            while !frames.iter().any(Frame::is_invalidation) {
+                frames.clear();
+                lane.changed().await;
+                if lane.take(usize::MAX, &mut frames).is_err() {
+                    lane.skip_to_end();
+                    return;
+                }
+            }
+        };
+        let _ = timeout(CHECK_EVERY, invalidate).await;
+    }
+}
+
+/// Refuses unless the login is alive.
+pub async fn is_alive(deps: &SessionDeps, identity: Identity) -> Result<(), End> {
+    let alive = deps.authentication.is_alive(identity).await.map_err(End::Refused)?;
+    if alive { Ok(()) } else { Err(End::LoggedOut) }
+}

@@ -1,0 +1,45 @@
+//! The person in a session of a quick room, and the point from which a client resumes.
+
+use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
+
+use super::frames::ClientEnd;
+use crate::service::{Identity, Lease};
+
+/// The person in a session, and what the client brought from an earlier one.
+pub struct Participant {
+    /// The room.
+    pub room: RoomId,
+    /// The guest's id; of a user with an account, their user id.
+    pub guest: GuestId,
+    /// The name that they asked for.
+    pub name: GuestName,
+    /// The sender of their messages.
+    pub sender: Sender,
+    /// The session of their account, if they have one.
+    pub identity: Option<Identity>,
+    /// The client's end of the socket.
+    pub client: ClientEnd,
+    /// Keeps them present in the room.
+    pub lease: Lease,
+    /// The cursor from which the client resumes.
+    pub resume_point: ResumePoint,
+    /// The greatest position that the client presented or was acked.
+    pub after: Option<Pos>,
+}
+
+impl Participant {
+    /// The owner of the client's cursors.
+    pub fn owner(&self) -> CursorOwner {
+        CursorOwner::Guest { id: self.guest, room: self.room }
+    }
+}
+
+/// The point from which a client resumes.
+pub enum ResumePoint {
+    /// The client is here for the first time.
+    Nothing,
+    /// A readable cursor, and its text.
+    Cursor(Cursor, String),
+    /// A cursor that this node cannot read, or that belongs to another room.
+    Unreadable(CursorError),
+}
