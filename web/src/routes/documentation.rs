@@ -20,12 +20,12 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }
 
-/// Their page.
+/// The route of the page that shows both documents.
 pub fn page_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().routes(routes!(docs_page))
 }
 
-/// Get this document
+/// Get the OpenAPI document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = tag::OPERATIONS,
     params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
@@ -44,7 +44,7 @@ async fn get_openapi_document(
     answer(&documents.openapi, &headers)
 }
 
-/// Get the document of the two WebSockets
+/// Get the AsyncAPI document of the two WebSockets
 #[utoipa::path(
     get, path = "/api/asyncapi.json", tag = tag::OPERATIONS,
     params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
@@ -77,7 +77,7 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response {
     (cached, json, document.json.clone()).into_response()
 }
 
-/// The documentation, to read
+/// The documentation as a page
 #[utoipa::path(
     get, path = "/api/docs", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),

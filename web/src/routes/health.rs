@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{AppState, api::Json};
 use crate::{drain::Serving, openapi::tag};
 
-/// The routes for balancers.
+/// The routes for load balancers.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(check_liveness))
@@ -29,7 +29,7 @@ pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
 
 #[derive(Serialize, ToSchema)]
 struct Health {
-    /// `alive` or `ready`.
+    /// Either `alive` or `ready`.
     status: &'static str,
     /// Problems that don't keep the node from serving.
     errors: Vec<String>,
@@ -37,7 +37,7 @@ struct Health {
 
 #[derive(Serialize, ToSchema)]
 struct NotReady {
-    /// `not ready`.
+    /// Always `not ready`.
     status: &'static str,
     /// The reasons: starting, catching up, draining, a full disk.
     reasons: Vec<String>,
@@ -46,17 +46,17 @@ struct NotReady {
 /// Check whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "The process runs; `errors` lists problems that it can live with.", body = Health)),
+    responses((status = 200, description = "The process runs; `errors` lists problems that don't keep it from serving.", body = Health)),
     security(()),
 )]
 async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
-/// Check whether the process runs, as `/livez` does
+/// Check whether the process runs, like `/livez`
 #[utoipa::path(
     get, path = "/healthz", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It runs.", body = Health)),
+    responses((status = 200, description = "The process runs.", body = Health)),
     security(()),
 )]
 async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
@@ -68,8 +68,8 @@ async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
         (status = 200, description = "The node is ready.", body = Health),
-        (status = 503, description = "The node is not ready; `reasons` says why.", body = NotReady, headers(
-            ("retry-after" = u64, description = "Seconds until you should ask again."),
+        (status = 503, description = "The node is not ready; `reasons` lists why.", body = NotReady, headers(
+            ("retry-after" = u64, description = "The seconds until you should ask again."),
         )),
     ),
     security(()),

@@ -51,11 +51,11 @@ const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// The settings of `web`.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// The name of this node, as `welcome` frames give it.
+    /// The name of this node in `welcome` frames.
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// Who may register.
+    /// The people who may register.
     pub registration: RegistrationMode,
     /// The URL under which users reach the service, if configured.
     pub public_url: Option<String>,
@@ -65,7 +65,7 @@ pub struct WebSettings {
 
 /// The state of all handlers and sessions.
 pub struct AppState {
-    /// Authentication.
+    /// The authentication service.
     pub authentication: Arc<dyn Authentication>,
     /// Member rooms.
     pub member_rooms: Arc<dyn MemberRooms>,
@@ -75,7 +75,7 @@ pub struct AppState {
     pub accounts: Arc<dyn Accounts>,
     /// Accounts, for administrators.
     pub administration: Arc<dyn Administration>,
-    /// Contacts.
+    /// Contacts, requests and blocks.
     pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their messages.
     pub rooms: Arc<dyn QuickRooms>,
@@ -126,14 +126,14 @@ fn page_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default().merge(pages::routes()).merge(forms::routes()).merge(documentation::page_routes())
 }
 
-/// A document of the pages, for tests: programs are not served one.
+/// Returns a document of the pages, for tests. It is not served.
 pub fn describe_pages() -> OpenApi {
     let (_, mut document) = page_routes().split_for_parts();
     openapi::complete(&mut document);
     document
 }
 
-/// The router of a listener for metrics alone.
+/// Returns the router of a listener that serves only metrics.
 pub fn metrics_router(web: Arc<AppState>) -> Router {
     finish(health::metrics_routes().into(), web)
 }
@@ -147,7 +147,9 @@ fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
         .layer(middleware::from_fn_with_state(guard(), guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
-        .layer(CatchPanicLayer::custom(|_| unavailable("the node could not answer this request")))
+        .layer(CatchPanicLayer::custom(|_| {
+            unavailable("the node could not answer this request; try again later")
+        }))
         .layer(middleware::from_fn_with_state(guard(), guard::cors::share))
         .layer(middleware::from_fn_with_state(guard(), guard::headers::secure))
         .layer(middleware::from_fn_with_state(guard(), request_log::observe))
@@ -157,7 +159,7 @@ fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
 }
 
 async fn method_not_allowed() -> Problem {
-    // axum adds `Allow`.
+    // axum adds the header `Allow`.
     Problem::new(
         ErrorCode::MethodNotAllowed,
         "this address does not support that method; see the documentation",

@@ -22,12 +22,12 @@ use crate::{
     service::{Refusal, RegistrationMode},
 };
 
-/// No inline script or style, nothing from elsewhere.
+/// Allows no inline script or style, and nothing from other sites.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'; manifest-src 'self'";
 
-/// A response with a page and the headers that every page needs.
+/// Returns a response with a page and the headers that every page needs.
 pub fn page(status: StatusCode, page: impl IntoResponse) -> Response {
     let headers =
         [(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY), (header::CACHE_CONTROL, "no-cache")];
@@ -94,11 +94,11 @@ async fn room(
 
 /// A style sheet, script or image
 ///
-/// Its address changes with its content, so it may be cached for ever.
+/// Its address changes with its content, so browsers may cache it for ever.
 #[utoipa::path(
     get, path = "/assets/{version}/{name}", tag = tag::PAGES,
     params(
-        ("version" = String, Path, description = "The version of all assets. Under another version they are served, but must not be cached."),
+        ("version" = String, Path, description = "The version of all assets. Files under another version are served, but must not be cached."),
         ("name" = String, Path, description = "The name of the file."),
     ),
     responses(
@@ -117,12 +117,12 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
-        None => Problem::new(ErrorCode::NotFound, "no such asset").into_response(),
+        None => Problem::new(ErrorCode::NotFound, "there is no such asset").into_response(),
     }
 }
 
-/// Answers for any other address: a page for browsers, a problem for programs. An address that ends with a slash
-/// redirects to the one without it, since links that are copied or typed may end so.
+/// Responds to any other address: with a page for browsers, with a problem for programs. An address that ends with a slash
+/// redirects to the one without it, because copied or typed links may end with a slash.
 pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method.is_safe()
         && let Some(address) = without_slash(&uri)
@@ -137,7 +137,7 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
     Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }
 
-/// The address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.
+/// Returns the address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.
 fn without_slash(uri: &Uri) -> Option<String> {
     let path = uri.path().strip_suffix('/')?;
     let is_page =
