@@ -75,7 +75,7 @@ impl Hosts {
             return Ok(());
         }
         let detail =
-            "this server does not go by the name in Host; see http.public_url and http.allowed_hosts";
+            "this server does not accept the name in Host; its operator can allow it in http.allowed_hosts";
         Err(Refusal::new(ErrorCode::BadRequest, detail))
     }
 }

@@ -73,7 +73,7 @@ pub struct Limit {
     pub name: &'static str,
     /// The default rate.
     pub default: &'static str,
-    /// What is counted, as error messages say it.
+    /// The name of what is counted, for error messages.
     pub what: &'static str,
 }
 
@@ -143,7 +143,7 @@ pub struct Rate {
 impl Rate {
     /// No limit.
     pub const OFF: Self = Self { count: 0, window: Duration::from_secs(1) };
-    /// The most that makes sense: above it the time between two, in whole nanoseconds, would be too inexact.
+    /// The greatest count. Above it the time between two, in whole nanoseconds, would be too inexact.
     const COUNT_MAX: u32 = 100_000_000;
     /// One day: a longer window would have to survive a restart.
     const WINDOW_MAX_S: u64 = 86_400;

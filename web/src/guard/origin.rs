@@ -127,7 +127,7 @@ impl Origins {
         }
         Err(Refusal::new(
             ErrorCode::Forbidden,
-            "pages of other sites may not do this; see http.allowed_origins",
+            "pages of other sites may not do this; the operator can allow a site in http.allowed_origins",
         ))
     }
 }
