@@ -17,7 +17,7 @@ pub struct Post {
     pub room: RoomId,
     /// The message.
     pub message: MessagePosted,
-    /// The message gets a greater stamp than this: than the latest that its sender has seen, and the one it answers.
+    /// The message gets a greater stamp than this: the latest that its sender has seen, or that of the message it answers.
     pub min_hlc: Option<Hlc>,
 }
 
@@ -55,7 +55,7 @@ pub struct HistoryPage {
 pub struct SealedCursor {
     /// The text.
     pub text: String,
-    /// Whether it covers the whole commit point. If not, a later one may, once peers have confirmed more.
+    /// Whether the cursor covers the whole commit point. If not, a later one may, once peers have confirmed more.
     pub complete: bool,
 }
 
@@ -68,7 +68,7 @@ pub trait QuickRooms: Send + Sync + 'static {
     /// Returns the name of a room, if it has one. Catches up with the peers in sync before it returns `NotFound`.
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
 
-    /// Whether a name belongs to an account, so that no guest may have it.
+    /// Returns whether a name belongs to an account, so that no guest may have it.
     async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal>;
 
     /// Hands a post to the writer without waiting. The outcome follows when the message is durable on as many nodes as
