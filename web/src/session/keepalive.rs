@@ -12,7 +12,7 @@ use crate::guard::Rates;
 /// A client that is silent for this long is pinged, and its session ends after twice as long.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// When the client sent its last frame, and the limit on its frames.
+/// The time of the client's last frame, and the limit on its frames.
 pub struct Keepalive {
     heard_at: Instant,
     pinged: bool,
@@ -23,7 +23,7 @@ pub struct Keepalive {
 pub enum Received {
     Text(axum::extract::ws::Utf8Bytes),
     Binary,
-    /// A ping or a pong: the client is there.
+    /// A ping or a pong, which only shows that the client is there.
     Nothing,
 }
 
@@ -32,7 +32,7 @@ impl Keepalive {
         Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
-    /// Returns when to call [`Keepalive::on_timer`] next.
+    /// Returns the time at which to call [`Keepalive::on_timer`] next.
     pub fn due(&self) -> Instant {
         self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
     }

@@ -1,6 +1,6 @@
-//! One WebSocket of a quick room: a welcome, what the client lacks, then the live lane, until either side ends it.
-//! `account` has the socket of an account, which follows all rooms of its user. Routes start a session after all
-//! checks. It is generic over the socket, so tests run it over channels.
+//! One WebSocket of a quick room. It sends a welcome, what the client lacks, then the live lane, until either side ends it.
+//! `account` has the socket of an account, which follows all rooms of its user. Routes start a session after all checks. It is
+//! generic over the socket, so that tests can run it over channels.
 
 pub mod account;
 mod catch_up_progress;
@@ -40,11 +40,11 @@ impl<T> Socket for T where
 {
 }
 
-/// The person in a session, and what the client brought from an earlier one.
+/// The person in a session, and the point from which their client resumes.
 pub struct Participant {
     /// The room.
     pub room: RoomId,
-    /// The guest's id; of a user with an account, their user id.
+    /// The guest's id; for a user with an account, their user id.
     pub guest: GuestId,
     /// The name that they asked for.
     pub name: GuestName,
@@ -54,7 +54,7 @@ pub struct Participant {
     pub identity: Option<Identity>,
     /// The client's end of the socket.
     pub client: ClientEnd,
-    /// Keeps them present in the room.
+    /// Keeps the person present in the room.
     pub lease: Lease,
     /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
@@ -70,7 +70,7 @@ impl Participant {
 
 /// The point from which a client resumes.
 pub enum ResumePoint {
-    /// The client is here for the first time.
+    /// The client has no cursor.
     Nothing,
     /// A readable cursor, and its text.
     Cursor(Cursor, String),
@@ -108,13 +108,13 @@ impl End {
         Some(match self {
             Self::Closed | Self::Gone => return None,
             Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
-            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
-            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
+            Self::TakenOver => (Closing::SessionEnded, "a newer connection took over your name"),
+            Self::LoggedOut => (Closing::SessionEnded, "your session has ended, log in again"),
             Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
             Self::Flooding => (Closing::Rate, "too many messages or other frames"),
-            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
+            Self::TooBig => (Closing::TooBig, "a frame may be at most 128 KiB"),
             Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
-            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
+            Self::Refused(_) => (Closing::GoingAway, "this node cannot continue, resume on another node"),
         })
     }
 }
@@ -138,9 +138,9 @@ async fn finish<S: Socket>(app: &AppState, ended: Result<Never, End>, outbox: Ou
     }
     match &end {
         End::Refused(refusal) => {
-            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot go on");
+            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot continue");
         }
-        end => tracing::debug!(?end, "session over"),
+        end => tracing::debug!(?end, "session ended"),
     }
     if let Some((closing, reason)) = end.close() {
         outbox.close(closing.code(), reason).await;

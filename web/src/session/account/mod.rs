@@ -1,5 +1,5 @@
-//! One WebSocket of an account: everything that concerns its user, from the lanes of all their rooms. A welcome, what
-//! the client lacks, then the live lanes, until either side ends it or the account's session is over.
+//! One WebSocket of an account, which sends everything that concerns its user, from the lanes of all their rooms. It sends a
+//! welcome, what the client lacks, then the live lanes, until either side ends it or the account's session is over.
 
 mod catch_up;
 mod lane_set;
@@ -17,12 +17,12 @@ use self::live::AccountSession;
 use super::{ClientEnd, End, Never, Outbox, ResumePoint, Socket, finish};
 use crate::{lane::Frame, routes::AppState, service::Identity};
 
-/// A session checks at least this often that the session of its account is alive: it may expire.
+/// A socket checks at least this often that the session of its account is still active, because that may expire.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// The user, and what the client brought from an earlier connection.
+/// The user of a session, and the point from which their client resumes.
 pub struct Account {
-    /// The user and the session of their account.
+    /// The user and their account's session.
     pub identity: Identity,
     /// The client's end of the socket.
     pub client: ClientEnd,
@@ -45,13 +45,13 @@ async fn serve<S: Socket>(app: &AppState, account: Account, outbox: &mut Outbox<
     live.run(outbox).await
 }
 
-/// Waits until the session of an account is over, for sockets that don't follow the user's lane; forever for a guest.
+/// Waits until the session of an account is over, for sockets that don't follow the user's lane. Waits for ever for a guest.
 pub(super) async fn wait_for_end(app: &AppState, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
     let mut lane = app.lanes.subscribe(identity.user);
     let mut frames = Vec::new();
     loop {
-        // Also before the first wait: it may have ended before the lane was followed.
+        // Checked before the first wait too: the session may have ended before the lane was followed.
         if let Err(end) = is_alive(app, identity).await {
             return end;
         }

@@ -1,4 +1,4 @@
-//! The requests of a client on its live socket: posts, typing, read marks.
+//! The requests of a client on its live socket: posts, typing, read positions.
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -60,7 +60,7 @@ impl AccountSession<'_> {
             }
             Ok(LiveRequest::Read { .. }) => {
                 rates.check(Quota::SignalsPerSession, &identity.session)?;
-                // A read mark is written to the log, as a message is.
+                // A read position is written to the log, like a message.
                 return rates.check(Quota::MessagesPerAddress, &network);
             }
             Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.lane_set.follows(*room)),
