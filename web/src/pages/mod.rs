@@ -24,7 +24,7 @@ use crate::assets::url;
 /// The style sheets of every page, before its own.
 const COMMON_STYLES: [&str; 3] = ["tokens.css", "base.css", "forms.css"];
 
-/// One document, as its head describes it.
+/// A page, without its body.
 struct Document<'a> {
     title: &'a str,
     /// The class of the body, which the style sheets of the page refer to.
@@ -32,12 +32,12 @@ struct Document<'a> {
     styles: &'a [&'static str],
     /// The entry script, followed by what it imports, so that the browser fetches all of it at once.
     scripts: &'a [&'static str],
-    /// Whether search engines may list it. Rooms must not be listed: whoever has the link can read along.
+    /// Whether search engines may list the page. Rooms must not be listed, because everybody with the link can read them.
     indexed: bool,
 }
 
 impl Document<'_> {
-    /// The whole page around `body`.
+    /// Renders the whole page around `body`.
     fn render(&self, body: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -67,7 +67,7 @@ impl Document<'_> {
     }
 }
 
-/// The bar above every page but a room's: the link to the front page, and what else the page has there.
+/// Renders the bar above every page except a room's: the link to the front page, and `more`.
 fn masthead(more: &Markup) -> Markup {
     html! {
         header class="masthead" {
@@ -80,7 +80,7 @@ fn masthead(more: &Markup) -> Markup {
     }
 }
 
-/// A page that only says something, under the flock.
+/// Renders a page with only a text.
 fn statement(title: &str, content: &Markup) -> Markup {
     let body = html! {
         (masthead(&html! {}))
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_asks_at_once_for_all_that_its_scripts_import() {
+    fn a_page_preloads_everything_that_its_scripts_import() {
         for page in all() {
             let linked = |name: &str| page.contains(&format!("{}\"", url(name)));
             for address in page.split('"').filter(|part| part.starts_with("/assets/")) {
