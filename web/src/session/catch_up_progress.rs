@@ -13,7 +13,7 @@ pub struct CatchUpProgress {
 }
 
 impl CatchUpProgress {
-    /// Notes the size of the backlog. Returns whether to go on.
+    /// Notes the size of the backlog. Returns whether the session may continue.
     pub fn note(&mut self, backlog: usize) -> bool {
         if self.least.is_none_or(|least| backlog < least) {
             *self = Self { least: Some(backlog), without: 0 };

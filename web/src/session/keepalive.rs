@@ -14,7 +14,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 
 /// The time of the client's last frame, and the limit on its frames.
 pub struct Keepalive {
-    heard_at: Instant,
+    last_frame_at: Instant,
     pinged: bool,
     frames: Frames,
 }
@@ -29,12 +29,12 @@ pub enum Received {
 
 impl Keepalive {
     pub fn new(rates: &Rates, client: ClientEnd) -> Self {
-        Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
+        Self { last_frame_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
     /// Returns the time at which to call [`Keepalive::on_timer`] next.
     pub fn due(&self) -> Instant {
-        self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
+        self.last_frame_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
     }
 
     /// Notes that the client is there, and sorts what it sent.
@@ -44,7 +44,7 @@ impl Keepalive {
         message: Option<Result<Message, axum::Error>>,
     ) -> Result<Received, End> {
         self.frames.count(rates, message.as_ref())?;
-        self.heard_at = Instant::now();
+        self.last_frame_at = Instant::now();
         self.pinged = false;
         match message {
             Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
@@ -59,7 +59,7 @@ impl Keepalive {
 
     /// Pings a silent client, or ends the session.
     pub async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        match self.heard_at.elapsed() {
+        match self.last_frame_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
             silent if silent >= PING_AFTER && !self.pinged => {
                 self.pinged = true;

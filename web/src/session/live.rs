@@ -227,7 +227,7 @@ impl<'a> QuickSession<'a> {
         self.app.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
-            self.posts.note(given);
+            self.posts.note_spelling(given);
         }
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);

@@ -38,7 +38,7 @@ impl Posts {
     }
 
     /// Notes the client's spelling of an id, for acks and refusals.
-    pub fn note(&mut self, given: &GivenId) {
+    pub fn note_spelling(&mut self, given: &GivenId) {
         self.spellings.retain(|known| known.id != given.id);
         if *given.text != given.id.to_string() {
             if self.spellings.len() == SPELLINGS_MAX {

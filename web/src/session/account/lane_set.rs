@@ -1,5 +1,5 @@
 //! The lanes that an account session follows: the user's own lane and one for each of their rooms. The session takes
-//! frames in rounds: a round starts with a commit point and takes what is there from every ready lane. When it ends,
+//! frames in rounds: a round starts with a commit point and takes the frames in every ready lane. When it ends,
 //! all frames up to that commit were taken.
 
 use std::{

@@ -48,7 +48,7 @@ pub struct AccountSession<'a> {
     sees_more_people: bool,
     pub(super) lane_set: LaneSet,
     pub(super) delivery: Delivery,
-    /// Changes to send from the store before the lanes go on.
+    /// Changes to send from the store before more frames of the lanes.
     pub(super) backlog: Option<Backlog>,
     pub(super) catch_up_progress: CatchUpProgress,
     /// Whether this node holds everything that the client's cursor covers.
@@ -91,7 +91,7 @@ impl<'a> AccountSession<'a> {
             None => Hlc::default(),
         };
         let now = Instant::now();
-        let mut live = Self {
+        let mut session = Self {
             app,
             identity,
             _online: app.live.mark_online(identity.user),
@@ -112,8 +112,8 @@ impl<'a> AccountSession<'a> {
             pending_request: None,
             frames: Vec::new(),
         };
-        live.resume(resume_point, outbox).await?;
-        Ok(live)
+        session.resume(resume_point, outbox).await?;
+        Ok(session)
     }
 
     pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
@@ -193,14 +193,14 @@ impl<'a> AccountSession<'a> {
         let delivered = match self.lane_set.take_next(TAKE_FRAMES, &mut frames) {
             Err(Lagged) => self.start_catch_up(outbox).await,
             Ok(Some(room)) => self.deliver(room, &frames, outbox).await,
-            Ok(None) => self.round_over(outbox).await,
+            Ok(None) => self.finish_round(outbox).await,
         };
         frames.clear();
         self.frames = frames;
         delivered
     }
 
-    async fn round_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn finish_round<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
         self.delivery.reach(point);
         if self.cursor_is_old() {

@@ -41,8 +41,8 @@ pub async fn run<S: Socket>(app: Arc<AppState>, account: Account, socket: S) {
 }
 
 async fn serve<S: Socket>(app: &AppState, account: Account, outbox: &mut Outbox<S>) -> Result<Never, End> {
-    let mut live = AccountSession::begin(app, account, outbox).await?;
-    live.run(outbox).await
+    let mut session = AccountSession::begin(app, account, outbox).await?;
+    session.run(outbox).await
 }
 
 /// Waits until the session of an account is over, for sockets that don't follow the user's lane. Waits for ever for a guest.

@@ -76,7 +76,7 @@ impl AccountSession<'_> {
             LiveRequest::Send { id, room, text, reply_to } => {
                 app.metrics.posts.inc();
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
-                self.posts.note(&id);
+                self.posts.note_spelling(&id);
                 let prepared = app.messages.prepare(user, room, message);
                 self.pending_request =
                     Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));
