@@ -63,8 +63,8 @@ pub enum LiveFrame<'a> {
         node: &'a str,
         /// The cursor to reconnect with until you receive a `cursor` frame.
         cursor: &'a str,
-        /// The seconds without a frame from you after which the server sends a ping. If nothing comes for as many seconds
-        /// again, it closes the connection.
+        /// The seconds without a frame from you after which the server sends a ping. If you send nothing for as many
+        /// seconds again, it closes the connection.
         heartbeat_s: u64,
         /// The contacts and room-mates who are online.
         presence: Vec<Available>,

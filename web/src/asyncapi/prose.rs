@@ -29,8 +29,8 @@ the messages that follow.
 **Acks.** An `ack` says that a post is on disk, and on how many nodes. You also receive your own message as a \
 `message`, before or after its `ack`. If a frame is refused, you receive an `error` with its `id`.
 
-**Keep-alive.** The server sends a WebSocket ping after {} s without a frame from you, and closes the connection if nothing \
-comes for as long again. Most libraries answer pings by themselves.
+**Keep-alive.** The server sends a WebSocket ping after {} s without a frame from you, and closes the connection if you \
+send nothing for as long again. Most libraries answer pings by themselves.
 
 **Errors before the socket.** If the server refuses the upgrade, it responds with an ordinary HTTP status and a problem \
 object, as the OpenAPI document describes for that address.",

@@ -92,7 +92,7 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
     // Each hashes a password, right or wrong. The queue for hashing is bounded as well.
     limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
-    // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions go on.
+    // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions continue.
     limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account from one address"),
     limit(Quota::LoginsPerAccountEverywhere, "logins_per_account_everywhere", "200/10m", "failed logins to one account"),
     // Far above any human; a program that posts 100 messages a second stays below it too.

@@ -1,4 +1,4 @@
-//! Rate limits on what is written into rooms: messages and their bytes, by account, address and room.
+//! Rate limits on writes into rooms: messages and their bytes, by account, address and room.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Health for balancers and metrics for Prometheus.
+//! Health checks for load balancers, and metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
 
 /// Get the metrics, for Prometheus
 ///
-/// In the text format of `OpenMetrics`.
+/// Returns the metrics in the text format of `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(

@@ -45,7 +45,7 @@ use crate::{
     },
 };
 
-/// The time limit for a request, from its head to its response; for WebSockets until the upgrade.
+/// The time limit for a request, from its head to its response. For WebSockets it ends with the upgrade.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// The settings of `web`.
@@ -93,7 +93,7 @@ pub struct AppState {
     pub metrics: WebMetrics,
     /// The settings.
     pub settings: WebSettings,
-    /// Says when sessions must close because the node stops or its disk is full.
+    /// Watches whether sessions must close because the node is stopping or its disk is full.
     pub drain: Drain,
 }
 

@@ -142,12 +142,12 @@ impl Admitted {
     }
 }
 
-/// Parses a position given by a client.
+/// Parses a position from a client. `name` is the name of its parameter.
 pub fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
     Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
 }
 
-/// Returns a `BadRequest`.
+/// Returns a refusal with the code `bad_request`.
 pub fn bad_request(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, detail)
 }

@@ -246,7 +246,7 @@ async fn decline_contact(
     act(&web, caller, ContactAct::Decline, &user_id).await
 }
 
-/// Block somebody
+/// Block a user
 ///
 /// You no longer see their requests, messages, presence or typing, and they no longer see your presence or typing. They are
 /// not notified: to them it looks as if you had declined.
@@ -264,7 +264,7 @@ async fn block_user(
     act(&web, caller, ContactAct::Block, &user_id).await
 }
 
-/// Unblock somebody
+/// Unblock a user
 ///
 /// Afterwards you are strangers. A request that they sent in the meantime is discarded.
 #[utoipa::path(

@@ -76,8 +76,8 @@ impl ReactionPath {
     }
 }
 
-/// Counts a post, an edit or a reaction against the caller's limits. A post also counts against the limit of its room, once its
-/// author is known to be in it.
+/// Counts a post, an edit or a reaction against the caller's limits. The limit of a post's room is checked later, once the
+/// author is known to be in the room.
 fn count_write(
     web: &AppState,
     caller: &Identity,
@@ -146,13 +146,13 @@ async fn list_messages(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PostMessage {
-    /// Your own id for the message. Send it again with the same id if you get no answer: it is posted once.
+    /// Your own id for the message. If you get no response, send it again with the same id: it is posted once.
     #[schema(format = "uuid")]
     id: Option<String>,
     /// The text, in Markdown.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
-    /// The id of the message of this room that this one answers.
+    /// The id of the message that this one replies to. It must be in the same room.
     #[schema(format = "uuid")]
     reply_to: Option<String>,
     /// Files cannot be attached yet.

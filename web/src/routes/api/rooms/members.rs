@@ -113,7 +113,7 @@ struct MemberPatch {
 /// Change the role of a member
 ///
 /// Owners may change every role, moderators those of members. Everybody may step down. If no owner is left, the first in the
-/// list of members becomes the owner, who may be the same person.
+/// list of members becomes the owner; this may be the same person.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(MemberPath),
     responses((status = 200, description = "The member as they are now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
