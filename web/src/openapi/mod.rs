@@ -222,11 +222,11 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
         return;
     }
     // The errors of the extractors of `/api/v1`.
-    let given = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+    let places = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(&parameter.parameter_in),
         RefOr::Ref(_) => None,
     });
-    for place in given {
+    for place in places {
         let code = if *place == ParameterIn::Path { ErrorCode::NotFound } else { ErrorCode::BadRequest };
         errors::add(responses, code);
     }

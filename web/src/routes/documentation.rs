@@ -68,9 +68,9 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response {
         (header::ETAG, document.etag.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    let given = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let if_none_match = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let is_current = |tag: &str| tag.trim() == "*" || document.etag == tag.trim().trim_start_matches("W/");
-    if given.is_some_and(|tags| tags.split(',').any(is_current)) {
+    if if_none_match.is_some_and(|tags| tags.split(',').any(is_current)) {
         return (StatusCode::NOT_MODIFIED, cached).into_response();
     }
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];

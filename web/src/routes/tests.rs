@@ -266,10 +266,11 @@ async fn a_node_that_is_behind_a_cursor_refuses_if_another_node_has_more() {
 
 #[tokio::test]
 async fn browsers_get_a_problem_for_an_unknown_address_of_the_api() {
-    let asked = |path: &str| Request::get(path).header(header::ACCEPT, "text/html").body(Body::empty());
-    let (answer, problem) = ask(served(), asked("/api/v1/no-such-call").unwrap()).await;
+    let html_request =
+        |path: &str| Request::get(path).header(header::ACCEPT, "text/html").body(Body::empty());
+    let (answer, problem) = ask(served(), html_request("/api/v1/no-such-call").unwrap()).await;
     assert_eq!((answer.status().as_u16(), &problem["code"]), (404, &json!("not_found")));
-    let (answer, page) = ask(served(), asked("/no-such-page").unwrap()).await;
+    let (answer, page) = ask(served(), html_request("/no-such-page").unwrap()).await;
     assert_eq!((answer.status().as_u16(), page), (404, Value::Null));
 }
 
