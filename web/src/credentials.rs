@@ -14,11 +14,12 @@ use crate::{
     state::AppState,
 };
 
-/// The browser's session cookie.
+/// The name of the browser's session cookie.
 pub const COOKIE: &str = "starling_session";
-/// The same where users speak TLS: by its name browsers take it from this host alone, and only over TLS.
+/// The name of the session cookie if users connect over TLS. Because of the prefix, browsers accept it only from this host,
+/// and only over TLS.
 pub const HOST_COOKIE: &str = "__Host-starling_session";
-/// Session cookies of a request that are tried, at most: browsers send one of a name for each path and domain.
+/// The most session cookies of one request that are checked. Browsers send one of a name for each path and domain.
 const COOKIES_MAX: usize = 4;
 
 /// Finds out whose credentials a request brings.
@@ -43,7 +44,7 @@ impl CredentialReader {
             let token = token.ok_or_else(refusal)?;
             return self.authentication.identify(Credentials::Bearer(token)).await.map(Some);
         }
-        if let Some(token) = offered(headers) {
+        if let Some(token) = subprotocol_token(headers) {
             return self.authentication.identify(Credentials::Bearer(token)).await.map(Some);
         }
         // Pages of other sites that the operator allows must use tokens: their browsers' cookies don't count.
@@ -78,32 +79,33 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The token among the subprotocols that are offered for a WebSocket: pages of other origins can send it no other way.
-fn offered(headers: &HeaderMap) -> Option<&str> {
+/// Returns the token among the subprotocols that the client offers for a WebSocket. Scripts in browsers can't set a header.
+fn subprotocol_token(headers: &HeaderMap) -> Option<&str> {
     let offers =
         headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let mut offers = offers.flat_map(|text| text.split(','));
     offers.find_map(|offer| offer.trim().strip_prefix("bearer."))
 }
 
-/// The values of the session cookies of a request, those first that can be from nowhere else. Cookies of other servers may
-/// hold any bytes. Under https only the cookie counts that no neighbouring site and no plain page can set.
+/// Returns the values of the session cookies of a request; `__Host-` cookies first, because no other host can have set them.
+/// Cookies of other servers may hold any bytes. Under https only the `__Host-` cookie counts, which neither a neighbouring
+/// site nor a page without TLS can set.
 fn cookies(headers: &HeaderMap, https: bool) -> Vec<&str> {
     let mut found = Vec::new();
     let names = if https { &[HOST_COOKIE][..] } else { &[HOST_COOKIE, COOKIE] };
     for name in names {
-        found.extend(values(headers, name).filter_map(|value| std::str::from_utf8(value).ok()));
+        found.extend(cookie_values(headers, name).filter_map(|value| std::str::from_utf8(value).ok()));
     }
     found.truncate(COOKIES_MAX);
     found
 }
 
-/// Whether a request brings a cookie of this name, whatever is in it.
+/// Returns whether a request has a cookie of this name, with any value.
 pub fn brings_cookie(headers: &HeaderMap, name: &str) -> bool {
-    values(headers, name).next().is_some()
+    cookie_values(headers, name).next().is_some()
 }
 
-fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+fn cookie_values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let pairs = headers.get_all(header::COOKIE).iter();
     let pairs = pairs.flat_map(|value| value.as_bytes().split(|&byte| byte == b';')).map(<[u8]>::trim_ascii);
     pairs.filter_map(move |pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
@@ -115,10 +117,10 @@ mod tests {
 
     use super::*;
 
-    /// Promise: no cookie of another server on this host logs a browser out, whatever is in it and wherever it stands.
+    /// Promise: cookies of other servers on this host never log a browser out, whatever they contain and wherever they stand.
     #[test]
-    fn all_cookies_of_our_names_are_found_among_whatever_else_there_is() {
-        let resume_point = |lines: &[&[u8]]| {
+    fn session_cookies_are_found_among_all_others() {
+        let read = |lines: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for line in lines {
                 headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
@@ -137,7 +139,7 @@ mod tests {
                 "1 2 3 4"),
             (&[], ""),
         ] {
-            assert_eq!(resume_point(lines), found);
+            assert_eq!(read(lines), found);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The documents of the contract and the page that shows them, encoded once at start, as `routes` sends them.
+//! The documents of the contract, and the page that shows them. They are encoded once, at start.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -26,7 +26,7 @@ impl Document {
     }
 }
 
-/// All of them.
+/// The documents of the contract.
 pub struct Documents {
     /// The operations over HTTP.
     pub openapi: Document,

@@ -11,7 +11,7 @@ pub enum Serving {
     /// Users are served.
     #[default]
     Yes,
-    /// Users are not served until there is space on the disk: what is left is needed for events from other nodes.
+    /// Users are not served until there is space on the disk. The rest of the disk is reserved for events from other nodes.
     DiskFull,
     /// The process is about to end.
     Stopping,

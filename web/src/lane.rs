@@ -79,14 +79,14 @@ impl Frame {
         Self { commit, hlc, text: text.into(), from: None }
     }
 
-    /// A frame that isn't sent: it makes each session read again what it knows of the lane's subject. In the lane of a
-    /// user: the account and its session, the user's rooms, blocks and profile. In the lane of a room: the room, which
+    /// A frame that isn't sent, but makes each session read again what it knows about the lane's user or room. In the lane of
+    /// a user: the account and its session, the user's rooms, blocks and profile. In the lane of a room: the room, which
     /// differs for each member (`room` frames).
     pub fn invalidate(commit: u64) -> Self {
         Self::new(commit, Hlc::default(), "")
     }
 
-    /// Whether this is a frame of [`Frame::invalidate`].
+    /// Returns whether this is a frame of [`Frame::invalidate`].
     pub fn is_invalidation(&self) -> bool {
         self.text.is_empty()
     }
@@ -189,7 +189,7 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// Starts without lanes, with the log at `commit_point`.
+    /// Starts without lanes. The log is at `commit_point`.
     pub fn new(commit_point: CommitPoint) -> Self {
         let begun = AtomicU64::new(commit_point.number);
         let commit_point = watch::Sender::new(commit_point);
@@ -332,7 +332,7 @@ impl Subscription {
         Ok(ring.end())
     }
 
-    /// As [`Subscription::take`]; returns with the lane's end a commit whose frames all lie before it.
+    /// Like [`Subscription::take`]. Also returns a commit whose frames all lie before the lane's end.
     pub fn take_with_commit(
         &mut self,
         max: usize,

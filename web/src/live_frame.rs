@@ -1,5 +1,5 @@
 //! The frames of the live socket, `GET /api/v1/live`, except those that it shares with `/ws` (`ack`, `cursor`, `error`,
-//! `resync`). The writer encodes the frame of a logged change once for all sessions; a replay encodes it for one.
+//! `resync`). The frame of a logged change is encoded once for all sessions; a replay encodes it for one.
 
 use serde::Serialize;
 pub use starling_protocol::frame::live::RoomChange;
@@ -30,7 +30,7 @@ pub enum LiveFrame<'a> {
         #[schema(format = "uuid")]
         id: String,
     },
-    /// You have read on in another session, or the other person in a direct room has read on.
+    /// Your read position moved in another session, or that of the other person in a direct room.
     Read {
         /// The room's id.
         #[schema(format = "id")]
@@ -42,11 +42,11 @@ pub enum LiveFrame<'a> {
         #[schema(format = "uuid")]
         message_id: String,
     },
-    /// You joined a room or left it, or the room changed.
+    /// You joined or left a room, or the room changed.
     Room {
         /// The room as it is now.
         room: &'a Room,
-        /// What happened to it.
+        /// The kind of change.
         change: RoomChange,
     },
     /// A contact, a request or a block changed.
@@ -54,24 +54,24 @@ pub enum LiveFrame<'a> {
         /// The contact as it is now.
         contact: &'a Contact,
     },
-    /// The first frame of every connection. It comes again if the server lost track of who is online, and when your name
-    /// changed: replace what you know.
+    /// The first frame of every connection. The server sends it again when it may have missed changes of presence, and when
+    /// your name changed: replace what you know.
     Welcome {
         /// Your user.
         user: &'a User,
         /// The name of the node that serves you.
         node: &'a str,
-        /// The cursor to reconnect with until a `cursor` frame brings the next one.
+        /// The cursor to reconnect with until you receive a `cursor` frame.
         cursor: &'a str,
-        /// The seconds of silence after which the server pings you. After as many seconds again without a frame or a pong
-        /// it gives the connection up.
+        /// The seconds without a frame from you after which the server sends a ping. If you send nothing for as many
+        /// seconds again, it closes the connection.
         heartbeat_s: u64,
         /// The contacts and room-mates who are online.
         presence: Vec<Available>,
         /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
     },
-    /// Somebody is typing. It lapses after 5 s.
+    /// Somebody is typing. Stop showing it after 5 s.
     Typing {
         /// The room's id.
         #[schema(format = "id")]

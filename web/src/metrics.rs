@@ -10,7 +10,7 @@ use crate::guard::rate::RefusedByLimit;
 /// Metrics of this node's sessions, requests and connections.
 #[derive(Clone, Debug, Default)]
 pub struct WebMetrics {
-    /// Open WebSockets.
+    /// The number of open WebSockets.
     pub sessions: Gauge,
     /// Frames from lanes written to sessions.
     pub deliveries: Counter,
@@ -18,7 +18,7 @@ pub struct WebMetrics {
     pub posts: Counter,
     /// Refused frames from clients.
     pub refused_frames: Counter,
-    /// How often a session fell behind its lane and continued from the store.
+    /// Times that a session lagged behind its lane and continued from the store.
     pub catch_ups: Counter,
     /// Sessions that were closed because they could not keep up even with the store.
     pub lagged_sessions: Counter,
@@ -35,27 +35,31 @@ pub struct WebMetrics {
 impl WebMetrics {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("sessions", "WebSockets that are open", self.sessions.clone());
+        registry.register("sessions", "Open WebSockets", self.sessions.clone());
         registry.register("deliveries", "Frames from lanes written to sessions", self.deliveries.clone());
         registry.register("posts", "Posts received from sessions", self.posts.clone());
-        registry.register("refused_frames", "Frames from clients refused", self.refused_frames.clone());
+        registry.register("refused_frames", "Refused frames from clients", self.refused_frames.clone());
         registry.register(
             "catch_ups",
-            "Times that a session fell behind and went on from the store",
+            "Times that a session lagged behind its lane and continued from the store",
             self.catch_ups.clone(),
         );
         registry.register(
             "lagged_sessions",
-            "Sessions closed because they could not keep up even so",
+            "Sessions that were closed because they could not keep up even with the store",
             self.lagged_sessions.clone(),
         );
-        registry.register("resyncs", "Resumes answered by resync", self.resyncs.clone());
+        registry.register("resyncs", "Resumes that were answered with resync", self.resyncs.clone());
         registry.register("rate_limited", "Requests and messages beyond a limit", self.rate_limited.clone());
         registry.register(
             "refused_connections",
-            "Connections beyond a limit, closed or asked for health only",
+            "Connections beyond a limit: closed, or limited to health checks",
             self.refused_connections.clone(),
         );
-        registry.register("connections", "HTTP connections that are open", self.connections.clone());
+        registry.register(
+            "connections",
+            "Open HTTP connections, including WebSockets",
+            self.connections.clone(),
+        );
     }
 }

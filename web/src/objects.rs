@@ -1,5 +1,5 @@
-//! The objects of the public contract, as `/api/v1` and the live socket show them. Services fill them, routes and
-//! sessions write them out; nothing else renders a user, a room or a message. Ids have the format `uuid` or `id`.
+//! The objects of the public contract, as `/api/v1` and the live socket show them. Services make them, and routes and sessions
+//! encode them; nothing else renders a user, a room or a message. Ids have the format `uuid` or `id`.
 
 mod accounts;
 mod rooms;
@@ -25,7 +25,7 @@ pub struct User {
     pub username: String,
     /// The name to show.
     pub display_name: String,
-    /// Whether the user is online: in the lists of contacts and of members, if you may know it.
+    /// Whether the user is online. Only in the lists of contacts and of members, and only if you may know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceState>,
 }
@@ -81,23 +81,23 @@ pub struct Message {
     /// The message's id.
     #[schema(format = "uuid")]
     pub id: String,
-    /// The id of its room.
+    /// The id of the message's room.
     #[schema(format = "id")]
     pub room_id: String,
     /// The sender.
     pub sender: MessageSender,
     /// The text, in Markdown. Empty if the message was deleted.
     pub body: String,
-    /// The time at which it was posted.
+    /// The time at which the message was posted.
     #[schema(format = DateTime)]
     pub at: String,
-    /// The position in its room: the messages of a room sort by it as text.
+    /// The position in the room: messages of a room are ordered by it, compared as text.
     pub pos: String,
     /// The time of the last edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub edited_at: Option<String>,
-    /// Whether it was deleted. Left out if it was not.
+    /// Whether the message was deleted. Left out if it was not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub deleted: bool,
@@ -127,7 +127,7 @@ pub struct File {
     pub id: String,
     /// The file's name.
     pub name: String,
-    /// The length in bytes.
+    /// The size in bytes.
     pub size: u64,
     /// The media type.
     pub media_type: String,
@@ -147,7 +147,7 @@ pub enum RoomKind {
     Quick,
 }
 
-/// Who may find a room and join it.
+/// The people who may find a room and join it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
@@ -163,7 +163,7 @@ pub enum Visibility {
 pub enum Role {
     /// May do everything.
     Owner,
-    /// May also invite, and remove members and their messages.
+    /// May also invite people, and remove members and their messages.
     Moderator,
     /// May read and write.
     Member,
@@ -177,7 +177,7 @@ pub struct Room {
     pub id: String,
     /// The kind of the room.
     pub kind: RoomKind,
-    /// Who may find the room and join it.
+    /// The people who may find the room and join it.
     pub visibility: Visibility,
     /// The name; empty for a direct room.
     pub name: String,
@@ -201,7 +201,7 @@ pub struct Room {
     pub peer: Option<User>,
 }
 
-/// How you and somebody else stand to each other.
+/// The relation between you and another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
@@ -213,18 +213,18 @@ pub enum ContactState {
     Outgoing,
     /// You blocked them.
     Blocked,
-    /// Nothing any more: declined, removed or unblocked. Never in a list.
+    /// You are strangers: the request was declined, the contact removed or the user unblocked. Never in a list.
     None,
 }
 
-/// A contact, a request, or somebody whom you blocked.
+/// A contact, a request, or a user whom you blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Contact {
     /// The other person.
     pub user: User,
-    /// How you stand to each other.
+    /// The relation between you.
     pub state: ContactState,
-    /// The time since when.
+    /// The time of the last change of this state.
     #[schema(format = DateTime)]
     pub since: String,
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::service::Refusal;
 
-/// Seconds after which a refused client may try again, if nothing better is known.
+/// The default `Retry-After` of a refusal, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
 /// The error of a handler: a refusal, and the fields that it is about.
@@ -30,19 +30,19 @@ impl Problem {
     }
 }
 
-/// For forms, which show a problem beside its field.
+// For forms, which show a problem beside its field.
 impl Problem {
     /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         self.refusal.code
     }
 
-    /// Returns what is wrong and what to do about it.
+    /// Returns the detail: the problem, and what to do about it.
     pub fn detail(&self) -> &str {
         &self.refusal.detail
     }
 
-    /// Returns what is wrong with a field, if anything.
+    /// Returns the problem with a field, if any.
     pub fn for_field(&self, name: &str) -> Option<&str> {
         if self.code() == ErrorCode::UsernameTaken && name == "username" {
             return Some(self.detail());
@@ -50,7 +50,7 @@ impl Problem {
         self.errors.iter().find(|error| error.field == name).map(|error| &*error.detail)
     }
 
-    /// Returns what is wrong, unless it is about fields.
+    /// Returns the detail, unless the problem is about fields.
     pub fn without_field(&self) -> Option<&str> {
         let with_fields = self.code() == ErrorCode::UsernameTaken || !self.errors.is_empty();
         (!with_fields).then(|| self.detail())
@@ -81,7 +81,7 @@ impl From<Refusal> for Problem {
 pub struct Invalid(Vec<FieldError>);
 
 impl Invalid {
-    /// Returns the value, or `None` after it has noted the error.
+    /// Returns the value, or notes the error and returns `None`.
     pub fn check<T, E: Display>(&mut self, field: &'static str, value: Result<T, E>) -> Option<T> {
         value.map_err(|error| self.0.push(FieldError { field, detail: error.to_string() })).ok()
     }
@@ -100,7 +100,7 @@ impl From<Invalid> for Problem {
 pub struct FieldError {
     /// The name of the field.
     field: &'static str,
-    /// What the field must be.
+    /// The rule that the value breaks.
     detail: String,
 }
 
@@ -114,7 +114,7 @@ pub struct Body<'a> {
     title: &'a str,
     /// The HTTP status.
     status: u16,
-    /// What is wrong and what to do about it, for people.
+    /// The problem, and what to do about it, for people.
     detail: &'a str,
     /// The stable code that programs match on.
     code: ErrorCode,

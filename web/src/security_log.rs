@@ -59,7 +59,7 @@ macro_rules! events {
     ($($event:ident = $name:literal, $text:literal;)+) => {
         /// A security event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "each one's text says what it is")]
+        #[expect(missing_docs, reason = "the text of each event describes it")]
         pub enum SecurityEvent {
             $($event,)+
         }
@@ -86,11 +86,11 @@ macro_rules! events {
 events! {
     LoginSucceeded = "login_succeeded", "a session was opened";
     LoginFailed = "login_failed", "a login failed";
-    LoginLimited = "login_limited", "a login was refused: too many failed before it";
-    PasswordCheckFailed = "password_check_failed", "somebody who is logged in gave a wrong password";
+    LoginLimited = "login_limited", "a login was refused because too many had failed";
+    PasswordCheckFailed = "password_check_failed", "a logged-in user gave a wrong password";
     LoggedOut = "logged_out", "a session was ended by its owner";
     SessionEnded = "session_ended", "a session was ended from another one";
-    RefreshReused = "refresh_reused", "a spent refresh token was used again: the session was ended";
+    RefreshReused = "refresh_reused", "an old refresh token was used again, so the session was ended";
     TokenMade = "token_made", "a personal access token was made";
     TokenEnded = "token_ended", "a personal access token was revoked";
     PasswordChanged = "password_changed", "a password was changed";
@@ -103,18 +103,18 @@ events! {
     AccountDisabled = "account_disabled", "an account was disabled";
     AccountEnabled = "account_enabled", "an account was enabled again";
     AdminGranted = "admin_granted", "an account became an administrator";
-    AdminRevoked = "admin_revoked", "an account is no administrator any more";
+    AdminRevoked = "admin_revoked", "an account is no longer an administrator";
     RoleSet = "role_set", "a member was given a role in a room";
     MemberRemoved = "member_removed", "a member was removed from a room";
     MemberBanned = "member_banned", "somebody was banned from a room";
     BanLifted = "ban_lifted", "a ban from a room was lifted";
-    AccessRefused = "access_refused", "somebody asked for what they may not do";
+    AccessRefused = "access_refused", "a request was forbidden";
 }
 
-/// The person who did it.
+/// The person who caused an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Actor {
-    /// This user. For a failed login, the owner of the account.
+    /// A user. For a failed login, the owner of the account.
     User(UserId),
     /// The operator, over the control socket.
     Operator,
@@ -167,7 +167,7 @@ impl Entry {
         Self { account: Some(account), ..self }
     }
 
-    /// Sets the session or personal access token that it is about.
+    /// Sets the session or personal access token that the event is about.
     pub fn session(self, session: SessionId) -> Entry {
         Self { session: Some(session), ..self }
     }

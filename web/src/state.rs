@@ -19,7 +19,7 @@ use crate::{
 /// The settings of `web`.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// The name of this node, as `welcome` frames give it.
+    /// The name of this node in `welcome` frames.
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,

@@ -21,7 +21,7 @@ pub fn parse(url: &str) -> Result<String, ConfigError> {
     let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
     let port_is_valid = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let host = authority.strip_suffix(port.unwrap_or_default()).unwrap_or(authority);
-    if host.trim_end_matches(':').is_empty() || !port_is_valid || Origin::of_url(url).is_none() {
+    if host.trim_end_matches(':').is_empty() || !port_is_valid || Origin::from_url(url).is_none() {
         return Err(refused("it has no valid host and port"));
     }
     Ok(url.trim_end_matches('/').to_owned())

@@ -1,5 +1,5 @@
-//! An example of every kind of frame. The server's are written by the types that the sockets write; a test reads the
-//! client's with the functions that the sockets read with.
+//! An example of every kind of frame. Frames of the server are encoded by the types that the sockets use; a test parses
+//! frames of the client with the functions that the sockets use.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const NODE: &str = "node-1";
 const CURSOR: &str = "AQx3k9RmQ0v5uZ1pT7w";
 const SENT: MessageId = MessageId::from_u128(0x0198_5d2e_7c4a_7b11_9f0e_2a6c_41d8_53b7);
 const ANSWERED: MessageId = MessageId::from_u128(0x0198_5d2e_6a11_7c02_8d3b_11f4_90ab_77e1);
-/// 2026-11-28T12:00:00.000Z
+/// The time of the examples, as Unix milliseconds.
 const AT_MS: u64 = 1_795_867_200_000;
 const AT: &str = "2026-11-28T12:00:00.000Z";
 
@@ -36,7 +36,7 @@ fn pos() -> Pos {
     Pos { hlc: Hlc::from_unix_ms(AT_MS), origin, seq: 42 }
 }
 
-/// What the server sends on `/ws`.
+/// Returns the frames that the server sends on `/ws`.
 pub fn quick() -> Vec<Value> {
     let frames = [
         ServerFrame::Welcome {
@@ -121,7 +121,7 @@ fn room() -> Room {
     }
 }
 
-/// What the server sends on `/api/v1/live` alone.
+/// Returns the frames that the server sends only on `/api/v1/live`.
 pub fn account() -> Vec<Value> {
     let (ann, ben, message, room) = (user(ANN, "ann", "Ann"), user(BEN, "ben", "Ben"), message(), room());
     let online = || Available { user_id: BEN.to_owned(), state: PresenceState::Online };
@@ -150,12 +150,12 @@ pub fn account() -> Vec<Value> {
     frames.iter().map(|frame| value(&frame.to_json())).collect()
 }
 
-/// What a client sends on `/ws` as JSON.
+/// Returns the frames that a client sends on `/ws` as JSON.
 pub fn posts() -> Vec<Value> {
     vec![json!({ "body": "Hello", "id": SENT }), json!({ "body": "Hello" })]
 }
 
-/// What a client sends on `/api/v1/live`.
+/// Returns the frames that a client sends on `/api/v1/live`.
 pub fn requests() -> Vec<Value> {
     let room_id = room_id().to_string();
     vec![

@@ -20,11 +20,11 @@ use crate::live_frame::LiveFrame;
 
 /// One kind of frame.
 pub struct Frame {
-    /// The value of its `type`, or a name if it has none.
+    /// The value of the field `type`, or a name if the frame has none.
     pub kind: String,
     pub schema: Value,
     pub content_type: &'static str,
-    /// Payloads: of the server's frames as the code writes them, of the client's as the code reads them.
+    /// Example payloads, as the code encodes the server's frames and parses the client's.
     pub examples: Vec<Value>,
 }
 
@@ -41,7 +41,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// The name of a frame in the document: both sides of a socket may have a frame of the same kind.
+    /// Returns the name of a frame in the document. It contains the side, because both sides may have a frame of the same
+    /// kind.
     pub fn message_name(&self, frame: &Frame) -> String {
         let is_from_client = self.from_client.iter().any(|own| std::ptr::eq(own, frame));
         let side = if is_from_client { "client" } else { "server" };
@@ -49,7 +50,7 @@ impl Socket {
     }
 }
 
-/// The socket of a quick room, and that of an account.
+/// Returns the sockets of a quick room and of an account.
 pub fn sockets() -> [Socket; 2] {
     let quick_examples = examples::quick();
     let mut quick = kinds(&MessageObject::schema(), &quick_examples);
@@ -85,7 +86,7 @@ fn is_shared(frame: &Frame) -> bool {
     ServerFrame::ACCOUNT_KINDS.contains(&&*frame.kind)
 }
 
-/// The two ways to post in a quick room.
+/// Returns the two frames that post in a quick room.
 fn posts() -> Vec<Frame> {
     let json_post = Frame {
         kind: "post".to_owned(),
@@ -107,7 +108,7 @@ fn posts() -> Vec<Frame> {
     vec![json_post, text_post]
 }
 
-/// The requests of an account. utoipa does not write that their type denies unknown fields.
+/// Returns the requests on the socket of an account. utoipa leaves out that they refuse unknown fields.
 fn requests() -> Vec<Frame> {
     let mut frames = kinds(&live::request_schema(), &examples::requests());
     for frame in &mut frames {
@@ -116,7 +117,7 @@ fn requests() -> Vec<Frame> {
     frames
 }
 
-/// The kinds in the schema of a type: an enum has one for each variant.
+/// Returns the kinds of frames in the schema of a type. An enum has one for each variant.
 fn kinds(schema: &RefOr<Schema>, examples: &[Value]) -> Vec<Frame> {
     let schema = to_value(schema);
     let variants = schema["oneOf"].as_array().cloned().unwrap_or_else(|| vec![schema]);
@@ -128,13 +129,13 @@ fn kinds(schema: &RefOr<Schema>, examples: &[Value]) -> Vec<Frame> {
     frames.collect()
 }
 
-/// The only value of `type`, in a schema or in a part of it.
+/// Returns the only value of the field `type`, in a schema or in a part of it.
 fn kind(schema: &Value) -> Option<String> {
     let own = schema.pointer("/properties/type/enum/0").and_then(Value::as_str).map(str::to_owned);
     own.or_else(|| schema["allOf"].as_array()?.iter().find_map(kind))
 }
 
-/// What the frames refer to.
+/// Returns the schemas that the frames refer to.
 pub fn shared_schemas() -> BTreeMap<String, Value> {
     let mut schemas = vec![(ErrorCode::name().into_owned(), ErrorCode::schema())];
     LiveFrame::schemas(&mut schemas);

@@ -1,6 +1,6 @@
 //! The AsyncAPI document of the two WebSockets, `/ws` and `/api/v1/live`. Its frames come from the types that the sockets
-//! write and read, its query parameters from the OpenAPI document, its close codes from the sessions: nothing is described
-//! twice.
+//! encode and parse, its query parameters from the OpenAPI document, and its close codes from the sessions, so nothing is
+//! described twice.
 
 mod examples;
 mod frames;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use self::frames::{Frame, Socket};
 use crate::openapi::{BEARER, bearer_scheme};
 
-/// Makes the document. `openapi` is the complete OpenAPI document.
+/// Returns the document. `openapi` is the complete OpenAPI document.
 pub fn document(openapi: &Value, public_url: Option<&str>) -> Value {
     let sockets = frames::sockets();
     let components = json!({
@@ -39,7 +39,7 @@ pub fn document(openapi: &Value, public_url: Option<&str>) -> Value {
     })
 }
 
-/// The public address, or a placeholder for the address of the node.
+/// Returns the server: the public address, or a placeholder for the address of the node.
 fn server(public_url: Option<&str>) -> Value {
     let uri = public_url.and_then(|url| url.parse::<Uri>().ok());
     let Some((uri, host)) = uri.as_ref().and_then(|uri| Some((uri, uri.authority()?))) else {
@@ -99,7 +99,7 @@ fn channel(socket: &Socket, openapi: &Value) -> Value {
     })
 }
 
-/// The query parameters of a socket, as the OpenAPI document lists them.
+/// Returns the query parameters of a socket, as the OpenAPI document lists them.
 fn query(socket: &Socket, openapi: &Value) -> Value {
     let parameters = openapi["paths"][socket.address]["get"]["parameters"].as_array();
     let parameters = parameters.into_iter().flatten().filter(|parameter| parameter["in"] == "query");
@@ -120,7 +120,7 @@ fn query(socket: &Socket, openapi: &Value) -> Value {
     json!({ "type": "object", "properties": properties, "required": required })
 }
 
-/// What the server sends on a socket, and what it receives.
+/// Returns the two operations of a socket: the frames that the server sends, and those that it receives.
 fn operations(socket: &Socket) -> [(String, Value); 2] {
     let operation = |action: &str, summary: &str, frames: &[Frame]| {
         let channel = format!("#/channels/{}", socket.name);
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Promise: the sockets read the examples of what clients send.
+    /// Promise: the sockets accept the examples of clients' frames.
     #[test]
     fn examples_of_clients_parse() {
         let [quick, account] = frames::sockets();

@@ -1,57 +1,60 @@
-//! What the AsyncAPI document says in sentences.
+//! The prose of the AsyncAPI document.
 
 use serde_json::{Value, json};
 use starling_protocol::limits::CLIENT_FRAME_BYTES_MAX;
 
 use crate::session::{PING_AFTER, close::Closing};
 
+/// Returns the description of the whole document.
 pub fn introduction() -> String {
     format!(
         "\
-The frames of the two WebSockets of Starling, a self-hosted chat server. Every node answers alike. The operations over HTTP \
-are in the OpenAPI document, `/api/openapi.json`.
+The frames of the two WebSockets of Starling, a self-hosted chat server. You can use any node: all of them serve the \
+same accounts, rooms and messages. The OpenAPI document, `/api/openapi.json`, describes the operations over HTTP.
 
-The server's side is described: what it `send`s you receive, what it `receive`s you send.
+The document describes the server's side: you receive the frames that it `send`s, and send the frames that it `receive`s.
 
-**Frames.** A frame is a text message. The server sends JSON objects with a `type`. Ignore a `type` and a field that you \
-don't know: later versions add some. A frame of yours has at most {} KiB.
+**Frames.** A frame is a text message. The server sends JSON objects with a `type`. Ignore a `type` or a field that you \
+don't know: later versions may add some. Your frames may have at most {} KiB.
 
 **Resume.** Keep the last `cursor` that you received, from `welcome`, `cursor` or `resync`. After a disconnect, connect \
 to any node with `?cursor=` and `?after=`, the greatest `pos` that you have shown or that was acked. The server sends what \
-you missed, then a `cursor` frame, then goes on live. It may send something twice: replace by id. Send every post that was \
-not acked again with the same id: it is posted once.
+you missed, then a `cursor` frame, then live frames. It may send something twice: replace it by its id. Send every post that \
+you got no `ack` for again, with the same id: it is posted once.
 
-**Resync.** A `resync` says that the server could not continue from your cursor, because it is too old or from another service: drop what you \
-show and load it again: with the list operations of the OpenAPI document, or, in a quick room, from the messages that \
-follow.
+**Resync.** A `resync` says that the server could not continue from your cursor, because it is too old or from another \
+service. Discard what you show and load it again: with the list operations of the OpenAPI document, or, in a quick room, from \
+the messages that follow.
 
-**Acks.** An `ack` says that a post is on disk, and on how many nodes. Your own message comes to you as a `message` too, \
-before or after its `ack`. A refused frame is answered with an `error` that carries its `id`.
+**Acks.** An `ack` says that a post is on disk, and on how many nodes. You also receive your own message as a \
+`message`, before or after its `ack`. If a frame is refused, you receive an `error` with its `id`.
 
-**Keep-alive.** The server sends a WebSocket ping after {} s without a frame from you, and gives you up after as long again \
-without an answer. Most libraries answer pings by themselves.
+**Keep-alive.** The server sends a WebSocket ping after {} s without a frame from you, and closes the connection if you \
+send nothing for as long again. Most libraries answer pings by themselves.
 
-**Errors before the socket.** The server answers a request that it refuses with an ordinary HTTP status and a problem \
-object, as the OpenAPI document says of the address.",
+**Errors before the socket.** If the server refuses the upgrade, it responds with an ordinary HTTP status and a problem \
+object, as the OpenAPI document describes for that address.",
         CLIENT_FRAME_BYTES_MAX / 1024,
         PING_AFTER.as_secs(),
     )
 }
 
+/// Returns the description of `/ws`.
 pub fn quick() -> String {
     format!(
         "\
 The WebSocket of one quick room. Give your name in `username`, or leave it out and authenticate to appear under the name \
 of your account.
 
-`welcome` comes first, then up to 50 earlier messages, oldest first, with `\"history\": true`, then a `cursor`, then what \
-happens live. With a cursor of this room, what you missed comes instead of the history.
+`welcome` comes first, then up to 50 earlier messages, oldest first, with `\"history\": true`, then a `cursor`, then live \
+frames. If you connect with a cursor of this room, you get the messages that you missed instead of the earlier ones.
 
 {}",
         close_list()
     )
 }
 
+/// Returns the description of `/api/v1/live`.
 pub fn account() -> String {
     format!(
         "\
@@ -59,9 +62,9 @@ The WebSocket of your account: all your rooms, contacts and their presence. Auth
 `Authorization: Bearer TOKEN`, or with the subprotocols `starling.v1, bearer.TOKEN` where you can't set a header. The socket \
 lives as long as your session, even when the access token that opened it expires.
 
-`welcome` comes first, then a `cursor`, then what happens live. Without a cursor no earlier messages come: load them with \
-`GET /api/v1/rooms` and `GET /api/v1/rooms/{{id}}/messages`, after the `cursor` frame, so that nothing falls in between. A \
-resume sends everything that you missed, each thing as it is now.
+`welcome` comes first, then a `cursor`, then live frames. If you connect without a cursor, you get no earlier messages: load \
+them with `GET /api/v1/rooms` and `GET /api/v1/rooms/{{id}}/messages`, after the `cursor` frame, so that you miss nothing in \
+between. A resume sends everything that you missed, in its current state.
 
 {}",
         close_list()
@@ -74,7 +77,7 @@ fn close_list() -> String {
     format!("**Close codes.**\n\n{}", lines.join("\n"))
 }
 
-/// The close codes, for programs.
+/// Returns the close codes as JSON.
 pub fn close_codes() -> Value {
     Closing::ALL
         .iter()

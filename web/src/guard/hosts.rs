@@ -75,7 +75,7 @@ impl Hosts {
             return Ok(());
         }
         let detail =
-            "this server does not go by the name in Host; see http.public_url and http.allowed_hosts";
+            "this server does not accept the name in Host; its operator can allow it in http.allowed_hosts";
         Err(Refusal::new(ErrorCode::BadRequest, detail))
     }
 }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn foreign_host_names_are_refused() {
         let own = Hosts::new(Some("https://Chat.Example:8443"), vec!["Node-1.internal".parse().unwrap()]);
-        let asked = |hosts: &Hosts, path: &'static str, host: &'static str| {
+        let passes = |hosts: &Hosts, path: &'static str, host: &'static str| {
             let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
             hosts.check(&Uri::from_static(path), &headers).is_ok()
         };
@@ -114,7 +114,7 @@ mod tests {
             "[::1]",
             "[2001:db8::1]:8080",
         ] {
-            assert!(asked(&own, "/api/v1/me", host), "{host}");
+            assert!(passes(&own, "/api/v1/me", host), "{host}");
         }
         for host in [
             "evil.example",
@@ -128,12 +128,12 @@ mod tests {
             "",
             "a b",
         ] {
-            assert!(!asked(&own, "/", host), "{host}");
-            assert!(asked(&Hosts::default(), "/", host), "without a public address: {host}");
+            assert!(!passes(&own, "/", host), "{host}");
+            assert!(passes(&Hosts::default(), "/", host), "without a public address: {host}");
             for path in HEALTH {
-                assert!(asked(&own, path, host), "{path} at {host}");
+                assert!(passes(&own, path, host), "{path} at {host}");
             }
-            assert!(!asked(&own, "/livez/x", host));
+            assert!(!passes(&own, "/livez/x", host));
         }
         let twice = [HeaderValue::from_static("chat.example"), HeaderValue::from_static("evil.example")];
         let headers = twice.map(|host| (header::HOST, host)).into_iter().collect();

@@ -73,7 +73,7 @@ pub struct Limit {
     pub name: &'static str,
     /// The default rate.
     pub default: &'static str,
-    /// What is counted, as error messages say it.
+    /// The name of what is counted, for error messages.
     pub what: &'static str,
 }
 
@@ -92,7 +92,7 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
     // Each hashes a password, right or wrong. The queue for hashing is bounded as well.
     limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
-    // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions go on.
+    // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions continue.
     limit(Quota::LoginsPerAccount, "logins_per_account", "20/10m", "failed logins to one account from one address"),
     limit(Quota::LoginsPerAccountEverywhere, "logins_per_account_everywhere", "200/10m", "failed logins to one account"),
     // Far above any human; a program that posts 100 messages a second stays below it too.
@@ -143,7 +143,7 @@ pub struct Rate {
 impl Rate {
     /// No limit.
     pub const OFF: Self = Self { count: 0, window: Duration::from_secs(1) };
-    /// The most that makes sense: above it the time between two, in whole nanoseconds, would be too inexact.
+    /// The greatest count. Above it the time between two, in whole nanoseconds, would be too inexact.
     const COUNT_MAX: u32 = 100_000_000;
     /// One day: a longer window would have to survive a restart.
     const WINDOW_MAX_S: u64 = 86_400;

@@ -78,7 +78,7 @@ pub async fn admit(
 ) -> Response {
     let is_health = is_health(request.uri().path());
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
-        return crowded("this node has no connection to spare for your network now; try again later");
+        return crowded("this node can't accept more connections from your network now; try again later");
     }
     if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return Problem::from(refusal).into_response();
@@ -88,7 +88,7 @@ pub async fn admit(
         None
     } else {
         let Some(share) = guard.shares.take(client.network()) else {
-            return crowded("your network has too many requests and sockets open here; try again later");
+            return crowded("your network has too many open requests and WebSockets; try again later");
         };
         request.extensions_mut().insert(share.clone());
         Some(share)

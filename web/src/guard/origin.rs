@@ -39,13 +39,13 @@ impl FromStr for Origin {
         if text.rsplit("//").next().is_none_or(|rest| rest.contains(['/', '?', '#', '@', '*'])) {
             return Err(OriginError);
         }
-        Self::of_url(text).ok_or(OriginError)
+        Self::from_url(text).ok_or(OriginError)
     }
 }
 
 impl Origin {
     /// Returns the origin of a page at this URL.
-    pub fn of_url(url: &str) -> Option<Self> {
+    pub fn from_url(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         let scheme = uri.scheme()?.clone();
         let (host, port) = host_and_port(uri.authority()?, &scheme);
@@ -81,7 +81,7 @@ pub struct Origins {
 impl Origins {
     /// Allows this server's own pages, also under its public URL, and pages of `others`.
     pub fn new(public_url: Option<&str>, others: Vec<Origin>) -> Self {
-        Self { own: public_url.and_then(Origin::of_url), others }
+        Self { own: public_url.and_then(Origin::from_url), others }
     }
 
     /// Returns the origin if the request comes from a page of another site that the operator allows. Such pages may use
@@ -127,7 +127,7 @@ impl Origins {
         }
         Err(Refusal::new(
             ErrorCode::Forbidden,
-            "pages of other sites may not do this; see http.allowed_origins",
+            "pages of other sites may not do this; the operator can allow a site in http.allowed_origins",
         ))
     }
 }

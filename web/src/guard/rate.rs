@@ -36,7 +36,7 @@ pub type RefusedByLimit = Family<[(&'static str, &'static str); 1], Counter>;
 /// All rate limits with their counts.
 #[derive(Debug)]
 pub struct Rates {
-    /// By quota; `None` if there is no limit.
+    /// The limiters, by quota; `None` if there is no limit.
     limiters: [Option<Limiter>; QUOTAS],
     /// Keys are stored as hashes that clients can't predict.
     hasher: RandomState,
@@ -65,7 +65,7 @@ impl Rates {
         self.check_many(quota, key, 1)
     }
 
-    /// As [`Rates::check`], for `count` at once, such as bytes: they pass together or not at all. A count above the burst
+    /// Like [`Rates::check`], for `count` at once, such as bytes: they pass together or not at all. A count above the burst
     /// passes only if nothing else was counted lately.
     pub fn check_many(&self, quota: Quota, key: &(impl Hash + ?Sized), count: u32) -> Result<(), Refusal> {
         let Some(limiter) = &self.limiters[quota as usize] else { return Ok(()) };

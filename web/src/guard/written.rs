@@ -1,4 +1,4 @@
-//! Rate limits on what is written into rooms: messages and their bytes, by account, address and room.
+//! Rate limits on writes into rooms: messages and their bytes, by account, address and room.
 
 use std::net::IpAddr;
 
@@ -14,7 +14,7 @@ pub struct Written {
     pub network: IpAddr,
     /// Its author's account, if they have one.
     pub account: Option<UserId>,
-    /// The room, if its author is known to be in it: strangers do not use up what a room may take.
+    /// The room, if its author is known to be in it, so that strangers can't use up the limit of the room.
     pub room: Option<RoomId>,
     /// The length in bytes.
     pub bytes: usize,

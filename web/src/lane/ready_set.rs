@@ -1,6 +1,6 @@
-//! The set of lanes with news, for a session that follows several: each push marks its lane, so the session looks only
-//! at those. A lane is marked after its frames are in, and a commit is published after its lanes were marked. So a
-//! session that reads the commit point first and takes the set after that knows of every frame up to that commit.
+//! The set of lanes with new frames, for a session that follows several. Each push marks its lane, so the session reads only
+//! the marked ones. A lane is marked after its frames are in, and a commit is published after its lanes were marked. So a
+//! session that first reads the commit point and then takes the set knows of every frame up to that commit.
 
 use std::{
     collections::HashSet,

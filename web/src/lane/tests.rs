@@ -1,4 +1,4 @@
-//! What lanes keep, and for whom.
+//! Tests of lanes: the frames that they keep, and the sessions that get them.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn taken(subscription: &mut Subscription, max: usize) -> Result<Vec<u64>, Lagged
 }
 
 #[test]
-fn a_session_gets_what_is_pushed_after_it_came_in_order() {
+fn a_session_gets_later_pushes_in_order() {
     let lanes = lanes();
     let mut first = lanes.subscribe(ROOM);
     let lane = lanes.get(ROOM).unwrap();
@@ -34,7 +34,7 @@ fn a_session_gets_what_is_pushed_after_it_came_in_order() {
 }
 
 #[test]
-fn the_ring_is_bounded_and_who_falls_behind_it_is_told() {
+fn the_ring_is_bounded_and_a_session_beyond_it_lags() {
     let lanes = lanes();
     let mut session = lanes.subscribe(ROOM);
     let lane = lanes.get(ROOM).unwrap();
@@ -46,10 +46,10 @@ fn the_ring_is_bounded_and_who_falls_behind_it_is_told() {
     assert_eq!(taken(&mut session, 1), Err(Lagged));
 }
 
-/// Promise 3: between the push of a commit's frames and its publication, a newcomer would find it neither in the
-/// lane nor in a replay up to the published commit.
+/// Promise 3: a session that subscribes between the push of a commit's frames and its publication does not miss them. It would
+/// find them neither in the lane nor in a replay up to the last published commit.
 #[tokio::test]
-async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_came() {
+async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_subscribed() {
     let lanes = lanes();
     let vector = Arc::<VersionVector>::default();
     lanes.begin(1);
@@ -63,7 +63,7 @@ async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_came()
 }
 
 #[test]
-fn who_skips_to_the_end_is_told_whether_that_loses_what_was_never_logged() {
+fn skipping_to_the_end_reports_whether_ephemeral_frames_are_lost() {
     let lanes = lanes();
     let mut session = lanes.subscribe(ROOM);
     let lane = lanes.get(ROOM).unwrap();
@@ -79,7 +79,7 @@ fn who_skips_to_the_end_is_told_whether_that_loses_what_was_never_logged() {
 }
 
 #[test]
-fn one_large_push_puts_nobody_behind() {
+fn one_large_push_makes_no_session_lag() {
     let lanes = lanes();
     let mut session = lanes.subscribe(ROOM);
     let large = Utf8Bytes::from("x".repeat(BYTES_MAX / 2));

@@ -1,4 +1,4 @@
-//! One's own account: profile, settings, sessions and tokens.
+//! Your own account: profile, settings, sessions and tokens.
 
 use std::fmt;
 
@@ -24,25 +24,25 @@ pub struct Me {
     pub created_at: String,
 }
 
-/// The tokens of a session. They are not shown again.
+/// A new session with its tokens, which are not shown again.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct LoggedIn {
     /// Your account.
     pub user: Me,
     /// The token for `Authorization: Bearer`.
     pub access_token: String,
-    /// How the access token is sent.
+    /// The scheme of the access token in `Authorization`.
     pub token_type: TokenType,
-    /// The seconds for which the access token is good.
+    /// The seconds until the access token expires.
     pub expires_in: u64,
-    /// The token to refresh the session with. It is good for 30 days and works until the next one is used.
+    /// The token to refresh the session with. It is valid for 30 days, until you use the next one.
     pub refresh_token: String,
 }
 
-/// How an access token is sent.
+/// The scheme of an access token in `Authorization`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub enum TokenType {
-    /// `Authorization: Bearer TOKEN`
+    /// The token is sent as `Authorization: Bearer TOKEN`.
     Bearer,
 }
 
@@ -58,13 +58,13 @@ impl fmt::Debug for LoggedIn {
 pub enum Theme {
     /// The theme of the system.
     System,
-    /// Dark on light.
+    /// Dark text on a light background.
     Light,
-    /// Light on dark.
+    /// Light text on a dark background.
     Dark,
 }
 
-/// What to notify about.
+/// The messages to notify about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyLevel {
@@ -72,7 +72,7 @@ pub enum NotifyLevel {
     All,
     /// Messages that mention you.
     Mentions,
-    /// None.
+    /// No messages.
     None,
 }
 
@@ -83,20 +83,20 @@ pub struct Settings {
     pub theme: Theme,
     /// A language tag (BCP 47).
     pub language: String,
-    /// What to notify about, unless a room's own level says otherwise.
+    /// The messages to notify about, in rooms without a level of their own.
     pub notify: NotifyLevel,
-    /// The time until which not to disturb; null if you may be disturbed.
+    /// The end of "do not disturb"; null if it is off.
     #[schema(format = DateTime, required = true)]
     pub dnd_until: Option<String>,
 }
 
-/// A live session.
+/// An active session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Session {
-    /// The id.
+    /// The session's id.
     #[schema(format = "id")]
     pub id: String,
-    /// The time at which it began.
+    /// The time at which the session began.
     #[schema(format = DateTime)]
     pub created_at: String,
     /// The time of the last login or refresh.
@@ -104,22 +104,22 @@ pub struct Session {
     pub last_seen_at: String,
     /// The `User-Agent` of the client.
     pub user_agent: String,
-    /// Whether this request belongs to it.
+    /// Whether this request belongs to the session.
     pub current: bool,
 }
 
 /// A personal access token, without the token itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PersonalToken {
-    /// The id.
+    /// The token's id.
     #[schema(format = "id")]
     pub id: String,
     /// The name that you gave it.
     pub name: String,
-    /// The time at which it was made.
+    /// The time at which the token was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// The time at which it expires.
+    /// The time at which the token expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }
@@ -127,15 +127,15 @@ pub struct PersonalToken {
 /// A new personal access token.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct NewPersonalToken {
-    /// The id.
+    /// The token's id.
     #[schema(format = "id")]
     pub id: String,
     /// The name that you gave it.
     pub name: String,
-    /// The time at which it was made.
+    /// The time at which the token was created.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// The time at which it expires.
+    /// The time at which the token expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
     /// The token for `Authorization: Bearer`. Store it: you can't get it again.

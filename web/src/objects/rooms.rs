@@ -1,4 +1,4 @@
-//! What belongs to a room of members: members, bans and invites.
+//! The members, bans and invites of a member room.
 
 use serde::Serialize;
 use starling_protocol::event;
@@ -13,12 +13,12 @@ pub struct Member {
     pub user: User,
     /// The member's role.
     pub role: Role,
-    /// The time at which they became a member; for a direct room, the time at which it was made.
+    /// The time at which they became a member; for a direct room, the time at which it was created.
     #[schema(format = DateTime)]
     pub since: String,
 }
 
-/// A ban from a room.
+/// A user who is banned from a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ban {
     /// The user.
@@ -28,7 +28,7 @@ pub struct Ban {
     pub since: String,
 }
 
-/// An invite: everybody who has its code may join.
+/// An invite. Everybody who has its code may join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invite {
     /// The code.
@@ -40,12 +40,12 @@ pub struct Invite {
     /// The number of people who may join with it; null if there is no limit.
     #[schema(required = true)]
     pub max_uses: Option<u32>,
-    /// The time at which it expires; null if never.
+    /// The time at which it expires; null if it never does.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }
 
-macro_rules! same_words {
+macro_rules! convert_both_ways {
     ($($name:ident: $($variant:ident)+;)+) => {$(
         impl From<$name> for event::$name {
             fn from(value: $name) -> Self {
@@ -65,7 +65,7 @@ macro_rules! same_words {
     )+};
 }
 
-same_words! {
+convert_both_ways! {
     NotifyLevel: All Mentions None;
     Role: Owner Moderator Member;
     Visibility: Public Private;

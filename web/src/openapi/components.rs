@@ -1,4 +1,4 @@
-//! What operations share: how to authenticate, headers, and the cursor parameter.
+//! The parts that operations share: authentication, headers, and the cursor parameter.
 
 use utoipa::{
     IntoParams,
@@ -15,7 +15,7 @@ pub(super) const RETRY_AFTER: &str = "retry-after";
 /// The name of [`bearer_scheme`].
 pub const BEARER: &str = "bearer";
 
-/// How programs authenticate.
+/// Returns the scheme by which programs authenticate.
 pub fn bearer_scheme() -> SecurityScheme {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
@@ -30,10 +30,10 @@ pub(super) fn header_ref(name: &str) -> Ref {
 }
 
 pub(super) fn headers() -> [(&'static str, Header); 3] {
-    let header = |what: &str, of: Type| {
+    let header = |description: &str, schema_type: Type| {
         HeaderBuilder::new()
-            .description(Some(what))
-            .schema(Some(ObjectBuilder::new().schema_type(of)))
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(schema_type)))
             .build()
     };
     [
@@ -44,15 +44,15 @@ pub(super) fn headers() -> [(&'static str, Header); 3] {
         (
             CURSOR,
             header(
-                "Send it back with a request to be answered from no earlier state, on any node.",
+                "Send it with your next request: then any node answers with everything that you have seen.",
                 Type::String,
             ),
         ),
-        (RETRY_AFTER, header("Seconds after which to try again.", Type::Integer)),
+        (RETRY_AFTER, header("The seconds to wait before you try again.", Type::Integer)),
     ]
 }
 
-/// `x-starling-cursor` in a request.
+/// Returns the header `x-starling-cursor` as a parameter of a request.
 pub(super) fn cursor_parameter() -> Parameter {
     let schema = ObjectBuilder::new().schema_type(Type::String);
     ParameterBuilder::new()
@@ -60,14 +60,15 @@ pub(super) fn cursor_parameter() -> Parameter {
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(
-            "The last one received. The node waits for what it covers, 2 s at most (503 if it takes longer). It does not \
-             wait for what no reachable node has, and ignores a cursor that it cannot read.",
+            "The last cursor that you received. The node waits up to 2 s until it has everything that the cursor covers (503 \
+             if that takes longer). It does not wait for data that no reachable node has, and ignores a cursor that it \
+             cannot read.",
         ))
         .schema(Some(schema))
         .build()
 }
 
-/// `params(CursorHeader)`: the cursor, for an operation outside of `/api/v1`.
+/// Adds the cursor parameter to an operation outside of `/api/v1`, as `params(CursorHeader)`.
 pub struct CursorHeader;
 
 impl IntoParams for CursorHeader {

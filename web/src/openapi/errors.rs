@@ -1,5 +1,5 @@
-//! How an operation lists its errors: `responses((status = 200, …), ErrorResponses<(NotFound, Forbidden)>)`. Each set of
-//! codes under one status becomes one shared response; the body of all of them is the one schema `Problem`.
+//! The errors of an operation, which it lists as `responses((status = 200, …), ErrorResponses<(NotFound, Forbidden)>)`. Each
+//! set of codes with the same status becomes one shared response. All of them have the schema `Problem` as their body.
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
@@ -12,16 +12,16 @@ use utoipa::{
 
 use super::components::{REQUEST_ID, RETRY_AFTER, header_ref};
 
-/// The responses with these codes: a marker below, or a tuple of them.
+/// The responses with the codes `T`: a marker below, or a tuple of markers.
 pub struct ErrorResponses<T>(PhantomData<T>);
 
 /// The codes of a marker, or of a tuple of markers.
 pub trait Codes {
-    /// Adds the codes.
+    /// Appends the codes to `into`.
     fn codes(into: &mut Vec<ErrorCode>);
 }
 
-/// Declares a marker for every code, and its meaning.
+/// Declares a marker and the meaning of every code.
 macro_rules! markers {
     ($($name:ident: $meaning:literal,)*) => {
         fn meaning(code: ErrorCode) -> &'static str {
@@ -45,28 +45,28 @@ macro_rules! markers {
 
 markers! {
     BadRequest: "the request is malformed: its syntax, an unknown field, a missing or malformed parameter",
-    Unauthenticated: "log in: the token is missing, unknown or revoked",
+    Unauthenticated: "the token is missing, unknown or revoked: log in",
     TokenExpired: "the access token has expired: refresh it",
     BadCredentials: "the username or the password is wrong",
     Forbidden: "you may not do this",
     NotContacts: "you must be contacts",
-    RegistrationClosed: "registration is by invite, or closed",
-    GuestsDisabled: "rooms without an account are switched off",
-    NotFound: "there is no such thing, or you may not know of it",
-    MethodNotAllowed: "the address does not take this method; `Allow` names those that it takes",
+    RegistrationClosed: "registration requires an invite, or is closed",
+    GuestsDisabled: "quick rooms are turned off on this server",
+    NotFound: "it does not exist, or you may not see it",
+    MethodNotAllowed: "the address does not support this method; `Allow` lists those that it supports",
     UsernameTaken: "the username is taken",
     NameInUse: "somebody else uses the name",
     IdReused: "the id was used for something else",
-    AlreadyExists: "it exists already",
+    AlreadyExists: "it already exists",
     OffsetMismatch: "the upload continues at another byte",
-    TooLarge: "the body is over the limit",
+    TooLarge: "the body is too large",
     UnsupportedMediaType: "the content type is not supported",
     Invalid: "a value is invalid: `errors` names each field",
     Locked: "somebody else is changing it",
     RateLimited: "too many requests; try again after `Retry-After` seconds",
     Overloaded: "the node is overloaded, or your network has too many connections; try again after `Retry-After` seconds",
-    Draining: "the node is stopping; use another",
-    Unavailable: "the node cannot answer now; use another, or try again after `Retry-After` seconds",
+    Draining: "the node is stopping; use another node",
+    Unavailable: "the node cannot answer now; use another node, or try again after `Retry-After` seconds",
     StorageFull: "the disk is full",
 }
 
@@ -101,7 +101,7 @@ impl<T: Codes> IntoResponses for ErrorResponses<T> {
     }
 }
 
-/// As [`ErrorResponses`], shown as pages for people.
+/// Like [`ErrorResponses`], but as pages for people.
 pub struct HtmlErrorResponses<T>(PhantomData<T>);
 
 impl<T: Codes> IntoResponses for HtmlErrorResponses<T> {
@@ -125,12 +125,12 @@ impl<T: Codes> IntoResponses for HtmlErrorResponses<T> {
 const PROBLEM: &str = "application/problem+json";
 const PREFIX: &str = "#/components/responses/";
 
-/// Lets an operation refuse with one more code.
+/// Adds a code to the errors of an operation.
 pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: ErrorCode) {
     let status = code.status().to_string();
     let mut codes = match responses.get_mut(&status) {
-        Some(RefOr::Ref(reference)) => named(reference),
-        // The operation has an answer of its own under this status: this is one more.
+        Some(RefOr::Ref(reference)) => parse_codes(reference),
+        // The operation has its own response with this status, so the problem becomes another content type of it.
         Some(RefOr::T(own)) => {
             let problem = Content::new(Some(Ref::from_schema_name("Problem")));
             own.content.entry(PROBLEM.to_owned()).or_insert(problem.into());
@@ -146,8 +146,8 @@ pub(super) fn add(responses: &mut BTreeMap<String, RefOr<Response>>, code: Error
     responses.insert(status, RefOr::Ref(reference));
 }
 
-/// The codes in the name of a shared response.
-fn named(reference: &Ref) -> Vec<ErrorCode> {
+/// Parses the codes in the name of a shared response.
+fn parse_codes(reference: &Ref) -> Vec<ErrorCode> {
     let name = reference.ref_location.strip_prefix(PREFIX).unwrap_or_default();
     name.split('.')
         .filter_map(|word| ErrorCode::ALL.iter().find(|code| code.as_str() == word))
@@ -155,9 +155,9 @@ fn named(reference: &Ref) -> Vec<ErrorCode> {
         .collect()
 }
 
-/// The shared response that an operation refers to, with its name; `None` if it is not one of refusals.
+/// Returns the shared response that an operation refers to, with its name; `None` if it is not an error response.
 pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
-    let codes = named(reference);
+    let codes = parse_codes(reference);
     let status = codes.first()?.status();
     let meanings: Vec<_> =
         codes.iter().map(|&code| format!("`{}`: {}.", code.as_str(), meaning(code))).collect();
@@ -166,25 +166,25 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
         .description(meanings.join("\n"))
         .content(PROBLEM, Content::new(Some(problem)))
         .header_ref(REQUEST_ID, header_ref(REQUEST_ID));
-    let retried = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
-    if retried.contains(&status) {
+    let with_retry_after = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
+    if with_retry_after.contains(&status) {
         response = response.header_ref(RETRY_AFTER, header_ref(RETRY_AFTER));
     }
     let name = reference.ref_location[PREFIX.len()..].to_owned();
     Some((name, response.build()))
 }
 
-/// All codes: status, code and meaning.
+/// Returns the status, the code and the meaning of every error.
 pub fn all() -> impl Iterator<Item = (u16, &'static str, &'static str)> {
     ErrorCode::ALL.into_iter().map(|code| (code.status(), code.as_str(), meaning(code)))
 }
 
-/// The schema of `code`, with the meaning of each.
+/// Returns the schema of the field `code`, with the meaning of each.
 pub(super) fn code_schema() -> RefOr<Schema> {
     let lines: Vec<_> =
         all().map(|(status, code, meaning)| format!("- `{code}` ({status}): {meaning}")).collect();
-    let words = ErrorCode::ALL.map(ErrorCode::as_str);
+    let codes = ErrorCode::ALL.map(ErrorCode::as_str);
     let description = format!("The stable code that programs match on.\n\n{}", lines.join("\n"));
-    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
     schema.description(Some(description)).into()
 }

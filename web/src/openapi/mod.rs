@@ -22,47 +22,47 @@ pub use self::components::{BEARER, CursorHeader, bearer_scheme};
 use self::components::{CURSOR, REQUEST_ID};
 use crate::{guard, problem};
 
-/// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
+/// The beginning of all paths under the strict rules: unknown fields are refused, and responses carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
 
 /// The groups of operations, in the order of the documentation.
 pub mod tag {
-    /// No account.
+    /// Rooms that need no account.
     pub const QUICK: &str = "Quick rooms";
-    /// People and each other.
+    /// The relations between users.
     pub const CONTACTS: &str = "Contacts";
-    /// Rooms of members.
+    /// Member rooms and direct rooms.
     pub const ROOMS: &str = "Rooms";
-    /// Messages of rooms of members.
+    /// Messages of member rooms.
     pub const MESSAGES: &str = "Messages";
-    /// What happens, as it happens.
+    /// The WebSocket of an account.
     pub const LIVE: &str = "Live";
-    /// Who somebody is.
+    /// The caller's own account.
     pub const ACCOUNTS: &str = "Accounts";
-    /// Accounts, for those who administer the service.
+    /// All accounts, for administrators.
     pub const ADMINISTRATION: &str = "Administration";
-    /// What a browser opens: in a document of its own, which nobody is served.
+    /// Pages for browsers. They are described in a document of their own, which is not served.
     pub const PAGES: &str = "Pages";
-    /// Health, figures and this document.
+    /// Health, metrics and the documents.
     pub const OPERATIONS: &str = "Operations";
 }
 
 const TAGS: [(&str, &str); 8] = [
-    (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
+    (tag::QUICK, "Rooms that need no account: create one, share its link, talk."),
     (tag::LIVE, "One WebSocket for everything that concerns you."),
     (tag::CONTACTS, "Search, requests and their answers, blocks, direct rooms."),
-    (tag::ROOMS, "Rooms of members: find, join and manage them; members, invites and bans."),
-    (tag::MESSAGES, "Messages in rooms of members: post, edit, delete, react, mark as read."),
+    (tag::ROOMS, "Rooms with members: create, find, join and manage them; members, invites and bans."),
+    (tag::MESSAGES, "Messages in rooms with members: post, edit, delete, react, mark as read."),
     (
         tag::ACCOUNTS,
         "Register, log in, stay logged in; your profile, settings, sessions and personal access tokens.",
     ),
     (tag::ADMINISTRATION, "All accounts, for administrators."),
-    (tag::OPERATIONS, "For balancers, monitoring and programs."),
+    (tag::OPERATIONS, "For load balancers, monitoring and programs."),
 ];
 
 const DESCRIPTION: &str = "\
-A self-hosted chat server. Every node answers alike.
+A self-hosted chat server. You can use any node: all of them serve the same accounts, rooms and messages.
 
 JSON in UTF-8, `snake_case`. Times are RFC 3339 in UTC with milliseconds (`format: date-time`). Ids are opaque URL-safe \
 strings of at most 64 characters (`format: uuid` or `id`). Lists are `{\"items\": […], \"next\": …}`; `next` is the \
@@ -71,10 +71,10 @@ strings of at most 64 characters (`format: uuid` or `id`). Lists are `{\"items\"
 Programs authenticate with `Authorization: Bearer TOKEN`: register or log in to get a token. Every operation requires it \
 unless it says otherwise. The pages of this server use a session cookie instead, together with a check of `Origin`.
 
-Every refusal is an RFC 9457 problem with a stable `code`. An address answers 405 to a method that it does not take, and \
-404 if it does not exist.
+Every error is an RFC 9457 problem with a stable `code`. The status is 405 if an address does not support a method, and 404 \
+if it does not exist.
 
-The frames of the two WebSockets are in the AsyncAPI document, `/api/asyncapi.json`.";
+The AsyncAPI document, `/api/asyncapi.json`, describes the frames of the two WebSockets.";
 
 fn info() -> Info {
     let spdx = "MIT OR Apache-2.0";
@@ -86,17 +86,19 @@ fn info() -> Info {
         .build()
 }
 
-/// The servers: the public address if there is one, and the node that served the document.
+/// Returns the servers: the public address if there is one, and the node that served the document.
 fn servers(public_url: Option<&str>) -> Vec<Server> {
-    let server = |url: &str, what: &str| ServerBuilder::new().url(url).description(Some(what)).build();
+    let server =
+        |url: &str, description: &str| ServerBuilder::new().url(url).description(Some(description)).build();
     let public = public_url.map(|url| server(url.trim_end_matches('/'), "The service."));
     let this = server("/", "The node that served this document.");
     public.into_iter().chain([this]).collect()
 }
 
-/// The beginning of the document. Every operation requires a bearer token unless it says `security(())`.
+/// Returns the document before the operations are added. Every operation requires a bearer token unless it says `security(())`.
 pub fn base(public_url: Option<&str>) -> OpenApi {
-    let tags = TAGS.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    let tags =
+        TAGS.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
     OpenApiBuilder::new()
         .info(info())
         .tags(Some(tags))
@@ -105,7 +107,7 @@ pub fn base(public_url: Option<&str>) -> OpenApi {
         .build()
 }
 
-/// Adds what the machinery of the routes does for every operation, and all that is referred to.
+/// Adds the parameters, headers and errors that hold for every operation, and the components that the document refers to.
 pub fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     refer_to_items(&mut components.schemas);
@@ -130,7 +132,7 @@ pub fn complete(document: &mut OpenApi) {
     }
 }
 
-/// utoipa writes the items of a generic list out: they are an object with a name.
+/// Makes lists refer to the schema of their items by name, which utoipa writes out in each list.
 fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (name, list) in schemas {
         let (Some(item), RefOr::T(Schema::Object(list))) = (name.strip_prefix("List_"), list) else {
@@ -142,8 +144,8 @@ fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     }
 }
 
-/// utoipa lets an optional parameter be null, which no parameter can be.
-fn never_null(parameter: &mut Parameter) {
+/// Removes `null` from the schema of an optional parameter, where utoipa adds it: no parameter can be null.
+fn remove_null(parameter: &mut Parameter) {
     match &mut parameter.schema {
         Some(RefOr::T(Schema::Object(Object { schema_type: of @ SchemaType::Array(_), .. }))) => {
             if let SchemaType::Array(types) = of
@@ -164,7 +166,7 @@ fn never_null(parameter: &mut Parameter) {
     }
 }
 
-/// `get_room` is `getRoom`: the name of a handler is a verb and its object.
+/// Returns the operation id for the name of a handler: `getRoom` for `get_room`.
 fn camel_case(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
@@ -188,7 +190,7 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     }
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            never_null(parameter);
+            remove_null(parameter);
         }
     }
     let responses = &mut operation.responses.responses;
@@ -200,13 +202,13 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
             );
         }
     }
-    // What the layers around all routes answer.
+    // The errors of the layers around all routes.
     errors::add(responses, ErrorCode::Unavailable);
     if guard::is_counted(path) {
         errors::add(responses, ErrorCode::RateLimited);
     }
     if !guard::is_health(path) {
-        // By a name that is not the service's, and while all connections are taken.
+        // For a foreign host name, and while all connections are taken.
         for code in [ErrorCode::BadRequest, ErrorCode::Overloaded] {
             errors::add(responses, code);
         }
@@ -219,12 +221,12 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     if !strict {
         return;
     }
-    // What the extractors of `/api/v1` answer.
-    let given = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+    // The errors of the extractors of `/api/v1`.
+    let places = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(&parameter.parameter_in),
         RefOr::Ref(_) => None,
     });
-    for place in given {
+    for place in places {
         let code = if *place == ParameterIn::Path { ErrorCode::NotFound } else { ErrorCode::BadRequest };
         errors::add(responses, code);
     }
@@ -238,7 +240,7 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
             errors::add(responses, code);
         }
         if writes {
-            // Another site's page made the browser ask, with the cookie.
+            // For a page of another site that made the browser send the request with the cookie.
             errors::add(responses, ErrorCode::Forbidden);
         }
     }
@@ -248,7 +250,7 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
 mod tests {
     use super::*;
 
-    /// Promise: a generated client finds the public address first, and the node itself where there is none.
+    /// Promise: a generated client uses the public address first, or the node itself if there is none.
     #[test]
     fn the_public_address_is_the_first_server() {
         let urls = |public| servers(public).into_iter().map(|server| server.url).collect::<Vec<_>>();

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::problem::Problem;
 
-/// The input of a form, and why it was refused.
+/// The input of a form, and the problem with it.
 #[derive(Clone, Copy, Default)]
 pub struct Filled<'a> {
     /// The username.
@@ -23,12 +23,12 @@ pub struct Filled<'a> {
     pub invite: &'a str,
     /// The path to go to afterwards.
     pub next: &'a str,
-    /// Why it was refused.
+    /// The problem, if the form was refused.
     pub problem: Option<&'a Problem>,
 }
 
 impl Filled<'_> {
-    /// The field that gets the focus: the first that is wrong, or else the first that is empty.
+    /// Returns the field that gets the focus: the first with a problem, or else the first empty one.
     fn first_focus(&self) -> &'static str {
         let wrong = |name: &&str| self.problem.is_some_and(|problem| problem.for_field(name).is_some());
         let empty = if self.username.is_empty() { "username" } else { "password" };
@@ -36,7 +36,7 @@ impl Filled<'_> {
     }
 }
 
-/// `/login`. `changed`: the password was just changed. `may_register`: strangers can register here.
+/// The page `/login`. `changed` is whether the password was just changed, `may_register` whether people can register.
 pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
@@ -61,7 +61,7 @@ pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
     form_page(texts::LOG_IN, "/login", &pitch, filled, &form, &notes)
 }
 
-/// `/register`. `requires_invite`: an invite is required.
+/// The page `/register`. `requires_invite` is whether people need an invite to register.
 pub fn register(filled: Filled<'_>, requires_invite: bool) -> Markup {
     let form = html! {
         (hidden_next(filled.next))
@@ -85,7 +85,7 @@ pub fn register(filled: Filled<'_>, requires_invite: bool) -> Markup {
     form_page(texts::REGISTER, "/register", &pitch, filled, &form, &notes)
 }
 
-/// `/setup/CODE`, for the first administrator.
+/// The page `/setup/CODE`, for the first administrator.
 pub fn setup(code: &str, filled: Filled<'_>) -> Markup {
     let form = html! {
         (new_account(filled))
@@ -98,7 +98,7 @@ pub fn setup(code: &str, filled: Filled<'_>) -> Markup {
     form_page(t::SETUP, &format!("/setup/{code}"), &pitch, filled, &form, &html! {})
 }
 
-/// `/reset/CODE`, for an account's owner.
+/// The page `/reset/CODE`, for the owner of the account.
 pub fn reset(code: &str, filled: Filled<'_>) -> Markup {
     let form = html! {
         // Tells password managers which account the password is for.
@@ -211,7 +211,7 @@ fn hidden_next(next: &str) -> Markup {
     html! { @if !next.is_empty() { input type="hidden" name="next" value=(next); } }
 }
 
-/// The address of another form that leads to the same page afterwards.
+/// Returns the address of another form that leads to the same page afterwards.
 fn with_next(path: &str, next: &str) -> String {
     if next.is_empty() {
         return path.to_owned();

@@ -8,7 +8,7 @@ use crate::assets::url;
 /// The style sheets of every page, before its own.
 const COMMON_STYLES: [&str; 3] = ["tokens.css", "base.css", "forms.css"];
 
-/// One document, as its head describes it.
+/// A page, without its body.
 pub struct Document<'a> {
     pub title: &'a str,
     /// The class of the body, which the style sheets of the page refer to.
@@ -16,12 +16,12 @@ pub struct Document<'a> {
     pub styles: &'a [&'static str],
     /// The entry script, followed by what it imports, so that the browser fetches all of it at once.
     pub scripts: &'a [&'static str],
-    /// Whether search engines may list it. Rooms must not be listed: whoever has the link can read along.
+    /// Whether search engines may list the page. Rooms must not be listed, because everybody with the link can read them.
     pub indexed: bool,
 }
 
 impl Document<'_> {
-    /// The whole page around `body`.
+    /// Renders the whole page around `body`.
     pub fn render(&self, body: &Markup) -> Markup {
         html! {
             (DOCTYPE)
@@ -51,7 +51,7 @@ impl Document<'_> {
     }
 }
 
-/// The bar above every page but a room's: the link to the front page, and what else the page has there.
+/// Renders the bar above every page except a room's: the link to the front page, and `more`.
 pub fn masthead(more: &Markup) -> Markup {
     html! {
         header class="masthead" {
@@ -64,7 +64,7 @@ pub fn masthead(more: &Markup) -> Markup {
     }
 }
 
-/// A page that only says something, under the flock.
+/// Renders a page with only a text.
 pub fn statement(title: &str, content: &Markup) -> Markup {
     let body = html! {
         (masthead(&html! {}))

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::objects::Me;
 
-/// The longest address that can be pasted, in characters: far above any room's.
+/// The longest link that can be pasted, in characters: far longer than that of any room.
 const ADDRESS_CHARS_MAX: usize = 2_000;
 
-/// `GET /`. `me` is the visitor, if they are logged in; `may_register`: strangers can register here.
+/// The page `/`. `me` is the visitor, if they are logged in. `may_register` is whether people can register.
 pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
     let body = html! {
         (masthead(&account_menu(me, may_register)))

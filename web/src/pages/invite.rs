@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::{document::statement, icons, texts, texts::invite as t};
 
-/// `/invite/CODE`. `me` is the display name of a visitor who is logged in; `may_register`: strangers can register here.
-/// Shows the same for any code: only taking the invite says whether it is good.
+/// The page `/invite/CODE`. `me` is the display name of the visitor, if they are logged in. `may_register` is whether people
+/// can register. The page is the same for any code: only taking the invite shows whether it is valid.
 pub fn invite(code: &str, me: Option<&str>, may_register: bool) -> Markup {
     let content = html! {
         h1 { (t::HEADING) }

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_asks_at_once_for_all_that_its_scripts_import() {
+    fn a_page_preloads_everything_that_its_scripts_import() {
         for page in all() {
             let linked = |name: &str| page.contains(&format!("{}\"", url(name)));
             for address in page.split('"').filter(|part| part.starts_with("/assets/")) {

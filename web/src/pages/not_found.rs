@@ -1,11 +1,11 @@
-//! A page that says what is wrong: an expired room, a mistyped address, a link that is used up.
-//! Programs get `application/problem+json` instead.
+//! The error page, for expired rooms, mistyped addresses, used-up links and refused forms. Programs get
+//! `application/problem+json` instead.
 
 use maud::{Markup, html};
 
 use super::{document::statement, icons, texts};
 
-/// A page with a title, a detail, and a link to the front page; the caller chooses the status.
+/// The error page: a title, a detail, and a link to the front page. The caller chooses the status.
 pub fn not_found(title: &str, detail: &str) -> Markup {
     let content = html! {
         h1 { (title) }

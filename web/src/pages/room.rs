@@ -14,7 +14,7 @@ use crate::assets::url;
 const STYLES: [&str; 6] =
     ["room.css", "name-form.css", "log.css", "message.css", "composer.css", "people.css"];
 
-/// The entry script first, then all that it imports.
+/// The entry script, followed by everything that it imports.
 const SCRIPTS: [&str; 32] = [
     "room.js",
     "avatar.js",
@@ -50,7 +50,8 @@ const SCRIPTS: [&str; 32] = [
     "views.js",
 ];
 
-/// `GET /r/ID` of a room that exists. `me` is the username of a visitor who is logged in; they are not asked for a name.
+/// The page `/r/ID` of a room that exists. `me` is the username of the visitor, if they are logged in; then they are not asked
+/// for a name.
 pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
     let title = name.unwrap_or(t::UNNAMED);
     let body = html! {

@@ -1,7 +1,7 @@
 //! All texts of the pages, in English. A second language needs only this file and `texts.js`, which has the texts that
 //! scripts write. Details of errors come from the services, which share them with the API.
 
-/// The product.
+/// The name of the product.
 pub const STARLING: &str = "Starling";
 /// The `lang` of every page.
 pub const LANGUAGE: &str = "en";
@@ -12,7 +12,7 @@ pub const LOG_OUT: &str = "Log out";
 pub const REGISTER: &str = "Register";
 pub const OPTIONAL: &str = "optional";
 
-/// Front page.
+/// The front page.
 pub mod home {
     pub const HEADING: &str = "Create a room. Share its link. Start talking.";
     pub const INTRODUCTION: &str = "Starling is a chat server that you run yourself. Quick rooms need no account, and sent messages don’t get lost.";
@@ -30,7 +30,7 @@ pub mod home {
     pub const NEEDS_SCRIPTS: &str = "Rooms need JavaScript. Allow it for this page to create or join one.";
 }
 
-/// Page of a quick room.
+/// The page of a quick room.
 pub mod room {
     /// The title of a room without a name.
     pub const UNNAMED: &str = "Quick room";
@@ -57,7 +57,7 @@ pub mod room {
     pub const DISCARD: &str = "Discard";
 }
 
-/// Form pages: log in, register, set up, reset a password.
+/// The form pages: log in, register, set up, reset a password.
 pub mod account {
     pub const USERNAME: &str = "Username";
     pub const DISPLAY_NAME: &str = "Display name";
@@ -93,7 +93,7 @@ pub mod account {
     pub const CHANGE_PASSWORD: &str = "Change password";
 }
 
-/// Page of an invite.
+/// The page of an invite.
 pub mod invite {
     pub const TITLE: &str = "Invite";
     pub const HEADING: &str = "You’re invited to a room";
@@ -111,7 +111,7 @@ pub mod invite {
     );
 }
 
-/// Pages without a form that say what went wrong: a title, and a detail where it does not come from a service.
+/// Error pages: a title, and a detail unless it comes from a service.
 pub mod error {
     pub const NOT_FOUND: &str = "Page not found";
     pub const NOT_FOUND_DETAIL: &str = "There is nothing at this address. Check the link.";
@@ -133,8 +133,10 @@ pub mod error {
     pub const RESET_INVALID: &str = "This link doesn’t work anymore";
 }
 
-/// API documentation.
+/// The API documentation.
 pub mod docs {
+    use std::fmt::Display;
+
     pub const TITLE: &str = "Starling HTTP API";
     pub const HEADING: &str = "HTTP API";
     pub const CONTENTS: &str = "Contents";
@@ -151,9 +153,48 @@ pub mod docs {
     pub const BODY: &str = "Body";
     pub const RESPONSES: &str = "Responses";
     pub const REQUIRED: &str = "required";
+    pub const SERVER_SENDS: &str = "The server sends";
+    pub const CLIENT_SENDS: &str = "You send";
+    pub const EXAMPLE: &str = "Example";
+
+    /// Between two types, such as `string or null`.
+    pub const OR: &str = " or ";
+    /// Between two types whose fields are combined.
+    pub const WITH: &str = " with ";
+    /// Between `List` and the type of its items, in the title of a schema.
+    pub const OF: &str = " of ";
+    pub const LIST_OF: &str = "list of ";
+    pub const OBJECT_OF: &str = "object of ";
+    pub const ANYTHING: &str = "anything";
+
+    pub fn at_most(most: impl Display) -> String {
+        format!("at most {most}")
+    }
+
+    pub fn at_least(least: impl Display) -> String {
+        format!("at least {least}")
+    }
+
+    pub fn between(least: impl Display, most: impl Display) -> String {
+        format!("{least} to {most}")
+    }
+
+    /// The length of a text; `range` is one of the three above.
+    pub fn characters(range: impl Display) -> String {
+        format!("{range} characters")
+    }
+
+    /// The length of a list; `range` is one of those above.
+    pub fn items(range: impl Display) -> String {
+        format!("{range} items")
+    }
+
+    pub fn default_value(value: impl Display) -> String {
+        format!("default {value}")
+    }
 }
 
-/// The title of a browser's tab.
+/// Returns the title of a browser's tab.
 pub fn title(page: &str) -> String {
     format!("{page} – {STARLING}")
 }

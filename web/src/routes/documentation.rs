@@ -21,12 +21,12 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }
 
-/// Their page.
+/// The route of the page that shows both documents.
 pub fn page_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(docs_page))
 }
 
-/// Get this document
+/// Get the OpenAPI document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = tag::OPERATIONS,
     params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
@@ -45,7 +45,7 @@ async fn get_openapi_document(
     answer(&documents.openapi, &headers)
 }
 
-/// Get the document of the two WebSockets
+/// Get the AsyncAPI document of the two WebSockets
 #[utoipa::path(
     get, path = "/api/asyncapi.json", tag = tag::OPERATIONS,
     params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
@@ -69,16 +69,16 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response {
         (header::ETAG, document.etag.clone()),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    let given = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let if_none_match = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
     let is_current = |tag: &str| tag.trim() == "*" || document.etag == tag.trim().trim_start_matches("W/");
-    if given.is_some_and(|tags| tags.split(',').any(is_current)) {
+    if if_none_match.is_some_and(|tags| tags.split(',').any(is_current)) {
         return (StatusCode::NOT_MODIFIED, cached).into_response();
     }
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (cached, json, document.json.clone()).into_response()
 }
 
-/// The documentation, to read
+/// The documentation as a page
 #[utoipa::path(
     get, path = "/api/docs", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),

@@ -26,7 +26,7 @@ use self::{
 use super::{
     api::{
         Path, Query,
-        accounts::{Register, client, limited, parse_registration},
+        accounts::{Register, client, limit_login_attempts, parse_registration},
     },
     page::page,
     service_url::ServiceUrl,
@@ -82,7 +82,7 @@ impl FormQuery {
             ("invite", &self.invite, ID_CHARS_MAX),
         ] {
             if text.chars().count() > most {
-                let detail = format!("{name} has at most {most} characters");
+                let detail = format!("{name} must be at most {most} characters");
                 return Err(Problem::new(ErrorCode::BadRequest, detail));
             }
         }
@@ -126,7 +126,7 @@ struct LoginForm {
     next: String,
 }
 
-/// Log in, by the form
+/// Log in with the form
 ///
 /// Starts a session with a cookie that is valid for 30 days. Ends the session that the browser had before.
 #[utoipa::path(
@@ -148,9 +148,14 @@ async fn log_in(
 ) -> Response {
     let LoginForm { username, password, next } = form;
     let login = services.accounts.login_browser(client(address, &headers), &username, Secret(password));
-    match limited(&*services.accounts, &services.guard.rates, address, &username, login, |session| {
-        &session.me
-    })
+    match limit_login_attempts(
+        &*services.accounts,
+        &services.guard.rates,
+        address,
+        &username,
+        login,
+        |session| &session.me,
+    )
     .await
     {
         Ok(session) => logged_in(&services, &service, &headers, &session, local(&next)).await,
@@ -210,7 +215,7 @@ impl RegisterForm {
     }
 }
 
-/// Register, by the form
+/// Register with the form
 ///
 /// Creates an account and logs in.
 #[utoipa::path(
@@ -260,7 +265,8 @@ async fn make_account(
 
 /// The form to create the first administrator's account
 ///
-/// A node prints the address when it starts and there is no administrator. It works on every node until there is one.
+/// A node without an administrator prints the address when it starts. The address works on every node until there is an
+/// administrator.
 #[utoipa::path(
     get, path = "/setup/{code}", tag = tag::PAGES,
     params(("code" = String, Path, description = "The code in the link.")),
@@ -277,7 +283,7 @@ async fn setup_page(State(services): State<FormServices>, code: Result<Path<Stri
     }
 }
 
-/// Create the first administrator's account, by the form
+/// Create the first administrator's account with the form
 #[utoipa::path(
     post, path = "/setup/{code}", tag = tag::PAGES,
     params(("code" = String, Path, description = "The code in the link.")),
@@ -328,7 +334,7 @@ fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
     }
 }
 
-/// Log out, by the button
+/// Log out with the button
 ///
 /// Ends the browser's session and removes its cookie.
 #[utoipa::path(

@@ -1,4 +1,4 @@
-//! Health for balancers and metrics for Prometheus.
+//! Health checks for load balancers, and metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     state::AppState,
 };
 
-/// The routes for balancers.
+/// The routes for load balancers.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(check_liveness))
@@ -34,7 +34,7 @@ pub fn metrics_routes() -> OpenApiRouter<AppState> {
 
 #[derive(Serialize, ToSchema)]
 struct Health {
-    /// `alive` or `ready`.
+    /// Either `alive` or `ready`.
     status: &'static str,
     /// Problems that don't keep the node from serving.
     errors: Vec<String>,
@@ -42,7 +42,7 @@ struct Health {
 
 #[derive(Serialize, ToSchema)]
 struct NotReady {
-    /// `not ready`.
+    /// Always `not ready`.
     status: &'static str,
     /// The reasons: starting, catching up, draining, a full disk.
     reasons: Vec<String>,
@@ -51,17 +51,17 @@ struct NotReady {
 /// Check whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "The process runs; `errors` lists problems that it can live with.", body = Health)),
+    responses((status = 200, description = "The process runs; `errors` lists problems that don't keep it from serving.", body = Health)),
     security(()),
 )]
 async fn check_liveness(State(operations): State<Arc<dyn Operations>>) -> Json<Health> {
     Json(Health { status: "alive", errors: operations.troubles() })
 }
 
-/// Check whether the process runs, as `/livez` does
+/// Check whether the process runs, like `/livez`
 #[utoipa::path(
     get, path = "/healthz", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It runs.", body = Health)),
+    responses((status = 200, description = "The process runs.", body = Health)),
     security(()),
 )]
 async fn check_health(operations: State<Arc<dyn Operations>>) -> Json<Health> {
@@ -73,8 +73,8 @@ async fn check_health(operations: State<Arc<dyn Operations>>) -> Json<Health> {
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
         (status = 200, description = "The node is ready.", body = Health),
-        (status = 503, description = "The node is not ready; `reasons` says why.", body = NotReady, headers(
-            ("retry-after" = u64, description = "Seconds until you should ask again."),
+        (status = 503, description = "The node is not ready; `reasons` lists why.", body = NotReady, headers(
+            ("retry-after" = u64, description = "The seconds until you should ask again."),
         )),
     ),
     security(()),
@@ -98,7 +98,7 @@ async fn check_readiness(
 
 /// Get the metrics, for Prometheus
 ///
-/// In the text format of `OpenMetrics`.
+/// Returns the metrics in the text format of `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(

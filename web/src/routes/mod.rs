@@ -39,7 +39,7 @@ use crate::{
     state::AppState,
 };
 
-/// The time limit for a request, from its head to its response; for WebSockets until the upgrade.
+/// The time limit for a request, from its head to its response. For WebSockets it ends with the upgrade.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// Returns the router of the public listener. The router and its OpenAPI document have one source: the `#[utoipa::path]` of
@@ -71,14 +71,14 @@ fn page_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().merge(pages::routes()).merge(forms::routes()).merge(documentation::page_routes())
 }
 
-/// A document of the pages, for tests: programs are not served one.
+/// Returns a document of the pages, for tests. It is not served.
 pub fn describe_pages() -> OpenApi {
     let (_, mut document) = page_routes().split_for_parts();
     openapi::complete(&mut document);
     document
 }
 
-/// The router of a listener for metrics alone.
+/// Returns the router of a listener that serves only metrics.
 pub fn metrics_router(state: AppState) -> Router {
     finish(health::metrics_routes().into(), state)
 }
@@ -92,7 +92,9 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(guard(), guard::admit))
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(middleware::from_fn(limit_time))
-        .layer(CatchPanicLayer::custom(|_| unavailable("the node could not answer this request")))
+        .layer(CatchPanicLayer::custom(|_| {
+            unavailable("the node could not answer this request; try again later")
+        }))
         .layer(middleware::from_fn_with_state(guard(), guard::cors::share))
         .layer(middleware::from_fn_with_state(guard(), guard::headers::secure))
         .layer(middleware::from_fn_with_state(guard(), request_log::observe))
@@ -102,7 +104,7 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
 }
 
 async fn method_not_allowed() -> Problem {
-    // axum adds `Allow`.
+    // axum adds the header `Allow`.
     Problem::new(
         ErrorCode::MethodNotAllowed,
         "this address does not support that method; see the documentation",

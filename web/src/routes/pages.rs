@@ -84,11 +84,11 @@ async fn room(
 
 /// A style sheet, script or image
 ///
-/// Its address changes with its content, so it may be cached for ever.
+/// Its address changes with its content, so browsers may cache it for ever.
 #[utoipa::path(
     get, path = "/assets/{version}/{name}", tag = tag::PAGES,
     params(
-        ("version" = String, Path, description = "The version of all assets. Under another version they are served, but must not be cached."),
+        ("version" = String, Path, description = "The version of all assets. Files under another version are served, but must not be cached."),
         ("name" = String, Path, description = "The name of the file."),
     ),
     responses(
@@ -107,12 +107,12 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
-        None => Problem::new(ErrorCode::NotFound, "no such asset").into_response(),
+        None => Problem::new(ErrorCode::NotFound, "there is no such asset").into_response(),
     }
 }
 
-/// Answers for any other address: a page for browsers, a problem for programs. An address that ends with a slash
-/// redirects to the one without it, since links that are copied or typed may end so.
+/// Responds to any other address: with a page for browsers, with a problem for programs. An address that ends with a slash
+/// redirects to the one without it, because copied or typed links may end with a slash.
 pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     if method.is_safe()
         && let Some(address) = without_slash(&uri)
@@ -127,7 +127,7 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
     Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }
 
-/// The address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.
+/// Returns the address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.
 fn without_slash(uri: &Uri) -> Option<String> {
     let path = uri.path().strip_suffix('/')?;
     let is_page =

@@ -1,4 +1,4 @@
-//! Quick rooms: the three endpoints of the original platform, and the history.
+//! Quick rooms: the three endpoints of the original platform, and the list of earlier messages.
 
 use std::sync::Arc;
 
@@ -133,7 +133,7 @@ struct Exists {
 
 /// Check whether a quick room exists
 ///
-/// Asks the reachable nodes before it says no.
+/// Returns false only after asking the reachable nodes.
 #[utoipa::path(
     get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
@@ -169,7 +169,7 @@ struct RoomMessages {
     /// The `pos` of a message: returns the messages before it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
-    /// The `next` of a page. The same as `before`, which takes precedence.
+    /// The `next` of a page. Means the same as `before`, which takes precedence.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
     /// The most messages on a page.
@@ -178,12 +178,12 @@ struct RoomMessages {
     limit: Limit,
 }
 
-/// What [`List`] lists here, under the name that the document has for it.
+/// A message of a quick room, under its name in the document.
 type QuickMessage = MessageObject<'static>;
 
 /// List the messages of a quick room
 ///
-/// Newest first.
+/// Returns the newest messages first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
     params(RoomMessages, CursorHeader),
@@ -202,7 +202,7 @@ async fn list_quick_messages(
 ) -> Result<Response, Problem> {
     guests_allowed(&settings)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
-    // Every list takes the `next` of a page as `cursor`. Here it is a position, like `before`.
+    // Every list accepts the `next` of a page as `cursor`. In this list it is a position, like `before`.
     let before = query.before.or(query.cursor).map(|before| parse_pos("before", &before)).transpose()?;
     cursor::wait(&*cursors, &headers).await?;
     quick_rooms.find(room).await?;
@@ -218,12 +218,13 @@ struct Ws {
     #[serde(rename = "roomID")]
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// Your name as a guest, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
-    /// characters. It must not look like the name of an account or of somebody in the room. If you are logged in, leave it
-    /// out to join under your username; with it, credentials are ignored.
+    /// Your name as a guest. The server stores it in NFKC, trimmed, with runs of blanks as one. It must not contain `~`,
+    /// control characters or invisible characters, and must not look like the name of an account or of somebody in the room.
+    /// If you are logged in, leave it out to join under your username; credentials are ignored if you give a name.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
-    /// The last cursor that you received. You get what you missed, and keep your name even if your old session still has it.
+    /// The last cursor that you received. The server sends what you missed, and you keep your name even if your old session
+    /// still has it.
     cursor: Option<String>,
     /// The `pos` of the last message that you have shown or got an ack for: your messages sort after it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
@@ -232,7 +233,7 @@ struct Ws {
 
 /// Open the WebSocket of a room
 ///
-/// Its frames, its close codes and how to resume are in the AsyncAPI document, `/api/asyncapi.json`.
+/// The AsyncAPI document, `/api/asyncapi.json`, describes its frames, its close codes and how to resume.
 #[utoipa::path(
     get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
@@ -275,13 +276,13 @@ async fn open_quick_socket(
     let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     match deps.quick_rooms.find(room).await {
-        // The cursor proves that the room exists: this node has not heard of it yet.
+        // The cursor proves that the room exists, so this node does not know it yet.
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
             return Err(Problem::new(
                 ErrorCode::Unavailable,
-                "this node has not heard of the room yet; use another node",
+                "this node doesn't know the room yet; use another node, or try again",
             ));
         }
         found => found?,
@@ -345,10 +346,10 @@ async fn joiner(
         return Ok(Joiner::Guest(name));
     }
     let identity = credentials.identity(&Method::GET, headers).await?;
-    let identity = identity.ok_or_else(|| bad_request("give a name (username), or log in"))?;
+    let identity = identity.ok_or_else(|| bad_request("username is missing; give a name, or log in"))?;
     let user = deps.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
-        return Err(Refusal::new(ErrorCode::Unavailable, "the account was deleted"));
+        return Err(Refusal::new(ErrorCode::Unavailable, "your account was deleted"));
     }
     Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

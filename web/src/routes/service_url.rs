@@ -1,4 +1,4 @@
-//! The address under which the client reached the service: links are made with it, and it decides which cookie is set.
+//! The address under which the client reached the service. Links are made with it, and it decides which cookie is set.
 
 use std::convert::Infallible;
 

@@ -72,7 +72,7 @@ impl Upgrade {
                  and pass the upgrade on (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, \
                  proxy_set_header Connection \"upgrade\")"
             } else {
-                "this is the address of a WebSocket: ask for an upgrade; a proxy in between must pass on the headers \
+                "this is the address of a WebSocket: send an upgrade request; a proxy in between must pass on the headers \
                  Upgrade and Connection"
             };
             let problem = Problem::from(bad_request(detail));
@@ -82,8 +82,8 @@ impl Upgrade {
             return Err(Problem::from(refusal).into_response().into());
         }
         if self.closed_early {
-            // The client is gone. A session would take over from the one that its guest has opened elsewhere by now.
-            let refusal = bad_request("a WebSocket wants both halves of its connection");
+            // The client is gone. A session here would take over from the one that the guest has opened elsewhere by now.
+            let refusal = bad_request("you closed your half of the connection; a WebSocket needs both");
             return Err(Problem::from(refusal).into_response().into());
         }
         if let Err(refusal) = deps.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
@@ -139,12 +139,12 @@ impl Admitted {
     }
 }
 
-/// Parses a position given by a client.
+/// Parses a position from a client. `name` is the name of its parameter.
 pub fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
     Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
 }
 
-/// Returns a `BadRequest`.
+/// Returns a refusal with the code `bad_request`.
 pub fn bad_request(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(ErrorCode::BadRequest, detail)
 }

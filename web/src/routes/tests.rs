@@ -1,5 +1,5 @@
-//! The router and the document are one: what is served is described, what is described is served. And what an
-//! operation under `/api/v1` gets by being made of what is in `api`.
+//! The router serves exactly the operations that its document describes, and every operation under `/api/v1` has the
+//! common parameters, errors and checks of `api`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    api::{Json, Limit, List, Path, Query, list::PageMark},
+    api::{Json, Limit, List, Path, Query, list::PageParam},
     describe_pages, router,
 };
 use crate::{
@@ -36,9 +36,9 @@ fn served() -> Router {
     router(support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1))
 }
 
-/// Methods and addresses of a router. axum tells them to its `Debug` alone: `RouteId(1): MethodRouter(…)` for the one,
-/// `RouteId(1): "/path"` for the other.
-fn routes_of(router: &Router) -> BTreeSet<(String, String)> {
+/// Returns the methods and addresses of a router. axum shows them only in its `Debug` output: the methods as
+/// `RouteId(1): MethodRouter(…)`, and the addresses as `RouteId(1): "/path"`.
+fn served_routes(router: &Router) -> BTreeSet<(String, String)> {
     let shown = format!("{router:?}");
     let shown = shown.split("fallback_router: ").next().unwrap();
     let parts: Vec<_> = shown.split("RouteId(").skip(1).filter_map(|part| part.split_once("): ")).collect();
@@ -49,11 +49,11 @@ fn routes_of(router: &Router) -> BTreeSet<(String, String)> {
         allowed.split('"').next().unwrap().split(',').map(str::to_lowercase).collect::<Vec<_>>()
     };
     let all = paths.flat_map(|(id, path)| methods(id).into_iter().map(|method| (method, path.to_owned())));
-    // A GET is also answered as HEAD: no document says so.
+    // axum also serves HEAD for each GET, which no document lists.
     all.filter(|(method, _)| method != "head").collect()
 }
 
-fn routes_in(document: &Value) -> BTreeSet<(String, String)> {
+fn documented_routes(document: &Value) -> BTreeSet<(String, String)> {
     let paths = document["paths"].as_object().unwrap();
     let all = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |m| (m, path)));
     all.map(|(method, path)| (method.clone(), path.clone())).collect()
@@ -74,24 +74,27 @@ async fn the_document_lists_what_the_router_serves() {
     let router = served();
     let (_, document) = ask(router.clone(), get("/api/openapi.json")).await;
     let (described, pages) =
-        (routes_in(&document), routes_in(&serde_json::to_value(describe_pages()).unwrap()));
+        (documented_routes(&document), documented_routes(&serde_json::to_value(describe_pages()).unwrap()));
     assert!(described.is_disjoint(&pages), "a page is in the document");
     let all: BTreeSet<_> = described.union(&pages).cloned().collect();
-    assert_eq!(all, routes_of(&router));
+    assert_eq!(all, served_routes(&router));
     let beside = router.route("/beside", axum::routing::put(|| async {}));
-    assert_ne!(all, routes_of(&beside), "a route beside the documented ones is not seen");
+    assert_ne!(all, served_routes(&beside), "a route beside the documented ones is not seen");
 }
 
 #[tokio::test]
-async fn the_document_is_whole() {
+async fn the_document_is_complete() {
     let (_, document) = ask(served(), get("/api/openapi.json")).await;
     assert_eq!(document["openapi"], "3.1.0");
     let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     let mut ids = BTreeSet::new();
-    for (method, path) in routes_in(&document) {
+    for (method, path) in documented_routes(&document) {
         let operation = &document["paths"][&path][&method];
-        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{path}: its name is another's too");
-        assert!(operation["summary"].is_string(), "{method} {path} says nothing of itself");
+        assert!(
+            ids.insert(operation["operationId"].as_str().unwrap()),
+            "{path}: another operation has the same id"
+        );
+        assert!(operation["summary"].is_string(), "{method} {path} has no summary");
         assert!(
             tags.contains(&&operation["tags"][0]),
             "{method} {path} is in no group: {}",
@@ -122,7 +125,7 @@ async fn the_document_is_whole() {
 }
 
 #[tokio::test]
-async fn the_document_is_sent_once() {
+async fn the_document_is_not_sent_again_to_a_client_that_has_it() {
     let (head, _) = ask(served(), get("/api/openapi.json")).await;
     let etag = head.headers()[header::ETAG].clone();
     let (head, asyncapi) = ask(served(), get("/api/asyncapi.json")).await;
@@ -146,7 +149,7 @@ struct Things {
     #[param(inline)]
     limit: Limit,
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -175,7 +178,7 @@ async fn make_thing(
     let short = |text: String| if text.len() < 3 { Ok(text) } else { Err("must be short") };
     let (name, kind) = (invalid.check("name", short(body.name)), invalid.check("kind", short(kind)));
     let (Some(_), Some(_)) = (name, kind) else { return Err(invalid.into()) };
-    let first = query.cursor.map_or(Ok(0), |mark| mark.parse())?;
+    let first = query.cursor.map_or(Ok(0), |page| page.parse())?;
     let last = body.size.unwrap_or(120) as usize;
     let items = (first..last).take(query.limit.0 + 1).map(|number| Thing { number }).collect();
     drop(query.colour);
@@ -183,7 +186,7 @@ async fn make_thing(
 }
 
 #[test]
-fn an_operation_says_only_what_is_its_own() {
+fn an_operation_declares_only_its_own_errors() {
     let (_, mut document) = OpenApiRouter::<()>::default().routes(routes!(make_thing)).split_for_parts();
     openapi::complete(&mut document);
     let document = serde_json::to_value(document).unwrap();
@@ -230,7 +233,7 @@ fn an_operation_says_only_what_is_its_own() {
 }
 
 #[tokio::test]
-async fn what_an_operation_does_not_take_is_refused() {
+async fn parameters_and_bodies_that_an_operation_does_not_take_are_refused() {
     for (method, path, body, status) in [
         (Method::POST, "/api/v1/logout", r#"{"all":true}"#, 400),
         (Method::POST, "/api/v1/logout", "x", 400),
@@ -252,7 +255,7 @@ async fn what_an_operation_does_not_take_is_refused() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_not_answered_from_an_earlier_state_where_another_node_would_know_better() {
+async fn a_node_that_is_behind_a_cursor_refuses_if_another_node_has_more() {
     for (cursor, status) in [("1", 401), ("5000", 401), ("unreadable", 401), ("10000", 503)] {
         let request = Request::get("/api/v1/me").header("x-starling-cursor", cursor);
         let (answer, problem) = ask(served(), request.body(Body::empty()).unwrap()).await;
@@ -262,11 +265,12 @@ async fn a_cursor_is_not_answered_from_an_earlier_state_where_another_node_would
 }
 
 #[tokio::test]
-async fn an_address_of_the_api_that_does_not_exist_is_a_problem_to_browsers_too() {
-    let asked = |path: &str| Request::get(path).header(header::ACCEPT, "text/html").body(Body::empty());
-    let (answer, problem) = ask(served(), asked("/api/v1/no-such-call").unwrap()).await;
+async fn browsers_get_a_problem_for_an_unknown_address_of_the_api() {
+    let html_request =
+        |path: &str| Request::get(path).header(header::ACCEPT, "text/html").body(Body::empty());
+    let (answer, problem) = ask(served(), html_request("/api/v1/no-such-call").unwrap()).await;
     assert_eq!((answer.status().as_u16(), &problem["code"]), (404, &json!("not_found")));
-    let (answer, page) = ask(served(), asked("/no-such-page").unwrap()).await;
+    let (answer, page) = ask(served(), html_request("/no-such-page").unwrap()).await;
     assert_eq!((answer.status().as_u16(), page), (404, Value::Null));
 }
 
@@ -291,8 +295,8 @@ async fn extractors_refuse_with_problems() {
         ("x?limit=201", "application/json", right, 400, "must be 1 to 200"),
         ("x?limit=many", "application/json", right, 400, "limit: invalid digit"),
         ("x?limit=1&limit=1", "application/json", right, 400, "duplicate field `limit`"),
-        ("x?cursor=", "application/json", right, 400, "is not the next"),
-        ("x?cursor=x", "application/json", right, 400, "is not the next"),
+        ("x?cursor=", "application/json", right, 400, "must be the `next`"),
+        ("x?cursor=x", "application/json", right, 400, "must be the `next`"),
         ("x?color=red", "application/json", right, 400, "unknown field `color`"),
         ("%FF", "application/json", right, 404, "nothing at this address"),
     ] {
@@ -306,7 +310,7 @@ async fn extractors_refuse_with_problems() {
 }
 
 #[tokio::test]
-async fn a_list_comes_by_pages() {
+async fn lists_have_pages() {
     let router: Router = OpenApiRouter::default().routes(routes!(make_thing)).into();
     let page = async |query: &str, size: usize| {
         let request = Request::post(format!("/api/v1/things/x?{query}"));

@@ -75,12 +75,12 @@ pub struct BrowserSession {
 #[derive(Clone, Debug)]
 pub struct Listed<T> {
     /// The sort key: greater for items made later.
-    pub mark: String,
+    pub sort_key: String,
     /// The item.
     pub item: T,
 }
 
-/// Accounts. All answers agree with every reachable node.
+/// Accounts. Every result takes into account what all reachable nodes know.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// Checks a new password for this username. The error is shown to the user.

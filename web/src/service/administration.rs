@@ -30,13 +30,13 @@ pub struct ResetLink {
 /// Administration of accounts. Everybody but administrators gets `Forbidden`.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
-    /// Returns up to `most` accounts whose names begin with `prefix`, in the order of their names, after the account
-    /// `behind` if given.
+    /// Returns up to `most` accounts whose names begin with `prefix`, in the order of their names; after the account
+    /// `after`, if given.
     async fn users(
         &self,
         by: UserId,
         prefix: String,
-        behind: Option<UserId>,
+        after: Option<UserId>,
         most: usize,
     ) -> Result<Vec<ManagedUser>, Refusal>;
 
@@ -54,7 +54,7 @@ pub trait Administration: Send + Sync + 'static {
     /// yet. [`super::RegistrationSource::Setup`] checks the latter again when the account is created.
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal>;
 
-    /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid (any more).
+    /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid, or not any more.
     async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
 
     /// Sets a password through a reset link; [`super::Accounts::judge_password`] must have accepted it. Ends the link, all

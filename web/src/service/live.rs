@@ -15,8 +15,8 @@ pub struct UserContext {
     pub user: User,
     /// The member rooms and direct rooms that they are in.
     pub rooms: HashSet<RoomId>,
-    /// The direct rooms among them with somebody who is not a contact any more: neither sees the other's presence and typing
-    /// there.
+    /// The direct rooms among them with a user who is not a contact any more. There, neither sees the other's presence and
+    /// typing.
     pub severed_rooms: HashSet<RoomId>,
     /// Their contacts.
     pub contacts: HashSet<UserId>,
@@ -79,7 +79,8 @@ pub trait LiveEvents: Send + Sync + 'static {
     /// Returns those of `others` who are online, except where either has blocked the other.
     async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 
-    /// Returns those of `others` whom the user knows: they share a room, or there was ever a contact request or block.
+    /// Returns those of `others` whom the user knows: they share a room, or there was ever a contact request or block between
+    /// them.
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal>;
 
     /// Returns the changes for a user after `from` up to `to`, in the order of the last changes; `None` if there are too
@@ -92,8 +93,8 @@ pub trait LiveEvents: Send + Sync + 'static {
         to: CommitPoint,
     ) -> Result<Option<Vec<Change>>, Refusal>;
 
-    /// Renders changes as frames, without those that the user may not see (any more).
-    async fn render(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal>;
+    /// Renders changes as frames, without those that the user may not see, or not any more.
+    async fn render(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal>;
 
     /// Returns the frame for the present state of a room, and whether the user is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;

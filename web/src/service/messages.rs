@@ -22,8 +22,8 @@ pub struct NewMessage {
     pub text: MessageText,
     /// The id of the message that it replies to.
     pub reply_to: Option<MessageId>,
-    /// The message gets a greater stamp than this: the latest that the author has seen in the room, as far as the caller
-    /// knows.
+    /// The message gets a greater stamp than this. It is the latest stamp that the author has seen in the room, as far as the
+    /// caller knows.
     pub after: Hlc,
 }
 
@@ -86,8 +86,8 @@ pub struct MessagePage {
 /// every peer in sync has them, or after 250 ms.
 #[async_trait]
 pub trait Messages: Send + Sync + 'static {
-    /// Prepares a post for [`Posting::post`](super::Posting::post): resolves mentions and the reply. Refuses what may not be posted,
-    /// which is checked again when it is committed.
+    /// Prepares a post for [`Posting::post`](super::Posting::post): resolves mentions and the reply. Refuses messages that
+    /// the user may not post; this is checked again when the message is committed.
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal>;
 
     /// Posts, and waits until the message is durable on as many nodes as configured, or for the configured time. Returns

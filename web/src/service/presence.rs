@@ -1,4 +1,4 @@
-//! Presence in quick rooms: who is in a room, under which name.
+//! Presence in quick rooms: the people in each room, and their names.
 
 use starling_protocol::{GuestId, GuestName, RoomId};
 use tokio::sync::oneshot;
@@ -31,7 +31,7 @@ pub trait Presence: Send + Sync + 'static {
     fn enter(&self, room: RoomId, guest: GuestId, name: GuestName, account: bool)
     -> Result<Lease, NameInUse>;
 
-    /// Whether [`Presence::enter`] would succeed.
+    /// Returns whether [`Presence::enter`] would succeed.
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool;
 
     /// Returns the name under which a guest is shown while present: `name~xx` if they share it and were not the first.

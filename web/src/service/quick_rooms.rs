@@ -25,7 +25,7 @@ pub trait QuickRooms: Send + Sync + 'static {
     /// Returns the name of a room, if it has one. Catches up with the peers in sync before it returns `NotFound`.
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal>;
 
-    /// Whether a name belongs to an account, so that no guest may have it.
+    /// Returns whether a name belongs to an account, so that no guest may have it.
     async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal>;
 
     /// Returns a page of history before a position; only messages of commits up to `within`, if given.

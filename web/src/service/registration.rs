@@ -1,4 +1,4 @@
-//! Who may register: the operator's setting, and the source of a registration.
+//! The rules of registration: the operator's setting, and the source of a registration.
 
 use std::{fmt, str::FromStr};
 
@@ -48,7 +48,7 @@ impl FromStr for RegistrationMode {
 pub enum RegistrationSource {
     /// The user registers, with an invite if they have one.
     Public(Option<InviteCode>),
-    /// The user has the setup link, which a node prints while there is no administrator, and becomes the first one.
+    /// The user has the setup link, which a node prints while there is no administrator. They become the first one.
     Setup,
     /// The operator creates the account.
     Operator {

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Implements all services that need an account.
+/// An implementation of all services that need an account.
 pub struct StubServices;
 
 fn unauthenticated<T>() -> Result<T, Refusal> {

@@ -1,8 +1,8 @@
-//! The close codes of both sockets: what they mean, and what a client does next. The AsyncAPI document lists them.
+//! The close codes of both sockets, with their meanings and what a client should do next. The AsyncAPI document lists them.
 
 use axum::extract::ws::{CloseCode, close_code};
 
-/// Why the server closes a socket.
+/// The reason for which the server closes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closing {
     GoingAway,
@@ -28,17 +28,17 @@ impl Closing {
         }
     }
 
-    /// What happened and what to do, as a sentence of the document.
+    /// Returns what happened and what to do, in sentences for the document.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::GoingAway => {
-                "This node stops or cannot go on. Reconnect now with your last cursor, to another node."
+                "This node is stopping or cannot continue. Reconnect to another node now, with your last cursor."
             }
-            Self::Policy => "You sent something that is no valid WebSocket frame. Fix the program.",
-            Self::TooBig => "You sent a frame over 128 KiB. Fix the program.",
+            Self::Policy => "You sent something that is not a valid WebSocket frame. Fix your program.",
+            Self::TooBig => "You sent a frame over 128 KiB. Fix your program.",
             Self::SessionEnded => {
                 "Your session ended: you logged out, your password changed, your account was disabled, or (in a quick \
-                 room) a later connection took over your name. Don't reconnect with the same token."
+                 room) a newer connection took over your name. Don't reconnect with the same token."
             }
             Self::TooSlow => "You read too slowly. Reconnect with your last cursor.",
             Self::Rate => "You sent too many messages or other frames. Wait before you reconnect.",

@@ -1,14 +1,14 @@
-//! What a client was sent, and which cursor it has for that: bookkeeping without IO and clock. Both kinds of session
-//! use it, and so do the model check and the simulator.
+//! Tracks what a client was sent and which cursor it has for that, without IO or a clock. Both kinds of session use it, and
+//! so do the model check and the simulator.
 
 use std::collections::VecDeque;
 
 use crate::lane::{CommitPoint, Frame};
 
-/// The most marks of one session: as many as a slow one sets on its way through a full lane.
+/// The most marks of one session. A slow session sets this many on its way through a full lane.
 const MARKS_MAX: usize = 128;
 
-/// How far a client's frames and cursors have got.
+/// The progress of a client's frames and cursors.
 #[derive(Debug)]
 pub struct Delivery {
     /// Everything up to this commit was sent.
@@ -30,7 +30,7 @@ impl Delivery {
         &self.sent
     }
 
-    /// Whether a frame from a lane has yet to be sent. A replay may have covered it.
+    /// Returns whether a frame from a lane has not been sent yet. A replay may have covered it.
     pub fn is_new(&self, frame: &Frame) -> bool {
         frame.commit > self.sent.number
     }
@@ -60,7 +60,7 @@ impl Delivery {
         self.cursor = Some(self.sent.number);
     }
 
-    /// Whether a frame was sent that no complete cursor covers.
+    /// Returns whether a frame was sent that no complete cursor covers.
     pub fn needs_cursor(&self) -> bool {
         self.cursor.is_none_or(|commit| commit < self.newest_frame)
     }
@@ -71,7 +71,7 @@ impl Delivery {
 pub struct Marks(VecDeque<(u64, CommitPoint)>);
 
 impl Marks {
-    /// Adds a mark. Beyond 128 it is left out, which delays the cursor until the session is through those.
+    /// Adds a mark. Beyond 128 marks it is left out, which delays the cursor until the session has passed those.
     pub fn set(&mut self, position: u64, point: CommitPoint) {
         if self.0.len() < MARKS_MAX {
             self.0.push_back((position, point));

@@ -34,13 +34,13 @@ impl End {
         Some(match self {
             Self::Closed | Self::Gone => return None,
             Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
-            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
-            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
+            Self::TakenOver => (Closing::SessionEnded, "a newer connection took over your name"),
+            Self::LoggedOut => (Closing::SessionEnded, "your session has ended, log in again"),
             Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
             Self::Flooding => (Closing::Rate, "too many messages or other frames"),
-            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
+            Self::TooBig => (Closing::TooBig, "a frame may be at most 128 KiB"),
             Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
-            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
+            Self::Refused(_) => (Closing::GoingAway, "this node cannot continue, resume on another node"),
         })
     }
 }

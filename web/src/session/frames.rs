@@ -17,7 +17,7 @@ use crate::{
 const CALM_FRAMES_MAX: u32 = 50;
 const CALM_WINDOW: Duration = Duration::from_secs(5);
 
-/// The client's end of a session, for the limits.
+/// The client's end of a connection, for the limits.
 #[derive(Clone, Debug)]
 pub struct ClientEnd {
     /// The client's network.
@@ -30,7 +30,7 @@ pub struct ClientEnd {
 pub struct Frames {
     client: ClientEnd,
     own: Bucket,
-    /// The start of the current window, and the frames in it.
+    /// The start of the current window, and the number of frames in it.
     recent: (Instant, u32),
 }
 
@@ -59,7 +59,7 @@ impl Frames {
         match message {
             Some(Ok(message)) => {
                 self.client.intake.allow_message(length(message));
-                // The session's own limit first: a single flooder then uses up nothing of its neighbours' limit.
+                // The session's own limit comes first, so that a single flooder does not use up its neighbours' limit.
                 rates.fill(&mut self.own).map_err(|_| End::Flooding)?;
                 let is_calm = self.is_calm();
                 match rates.check(Quota::FramesPerAddress, &self.client.network) {

@@ -17,9 +17,9 @@ use crate::guard::Rates;
 /// A client that is silent for this long is pinged, and its session ends after twice as long.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// When the client sent its last frame, and the limit on its frames.
+/// The time of the client's last frame, and the limit on its frames.
 pub struct Keepalive {
-    heard_at: Instant,
+    last_frame_at: Instant,
     pinged: bool,
     frames: Frames,
 }
@@ -28,18 +28,18 @@ pub struct Keepalive {
 pub enum Received {
     Text(axum::extract::ws::Utf8Bytes),
     Binary,
-    /// A ping or a pong: the client is there.
+    /// A ping or a pong, which only shows that the client is there.
     Nothing,
 }
 
 impl Keepalive {
     pub fn new(rates: &Rates, client: ClientEnd) -> Self {
-        Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
+        Self { last_frame_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
-    /// Returns when to call [`Keepalive::on_timer`] next.
+    /// Returns the time at which to call [`Keepalive::on_timer`] next.
     pub fn due(&self) -> Instant {
-        self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
+        self.last_frame_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
     }
 
     /// Notes that the client is there, and sorts what it sent.
@@ -49,7 +49,7 @@ impl Keepalive {
         message: Option<Result<Message, axum::Error>>,
     ) -> Result<Received, End> {
         self.frames.count(rates, message.as_ref())?;
-        self.heard_at = Instant::now();
+        self.last_frame_at = Instant::now();
         self.pinged = false;
         match message {
             Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
@@ -64,7 +64,7 @@ impl Keepalive {
 
     /// Pings a silent client, or ends the session.
     pub async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        match self.heard_at.elapsed() {
+        match self.last_frame_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
             silent if silent >= PING_AFTER && !self.pinged => {
                 self.pinged = true;

@@ -30,9 +30,9 @@ async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox
     }
     match &end {
         End::Refused(refusal) => {
-            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot go on");
+            tracing::warn!(code = refusal.code.as_str(), detail = %refusal.detail, "session cannot continue");
         }
-        end => tracing::debug!(?end, "session over"),
+        end => tracing::debug!(?end, "session ended"),
     }
     if let Some((closing, reason)) = end.close() {
         outbox.close(closing.code(), reason).await;

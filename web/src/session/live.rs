@@ -1,4 +1,4 @@
-//! The live part of a session: sends the lane's frames, acks and cursors, and takes posts.
+//! The live part of a quick room's session: sends the lane's frames, acks and cursors, and takes posts.
 
 mod catch_up;
 
@@ -45,7 +45,7 @@ pub struct QuickSession<'a> {
     backlog: Option<Backlog>,
     catch_up_progress: CatchUpProgress,
     cursor_at: Instant,
-    /// When the last frame was sent.
+    /// The time at which the last frame was sent.
     frame_at: Instant,
     keepalive: Keepalive,
     /// The greatest stamp that the client was shown or acked in this room. Its posts get greater ones.
@@ -178,7 +178,7 @@ impl<'a> QuickSession<'a> {
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if self.delivery.needs_cursor() && self.frame_at.elapsed() >= CURSOR_EVERY {
-            // If the cursor can't be complete yet, the next try follows as much later.
+            // If the cursor can't be complete yet, the next attempt follows after another `CURSOR_EVERY`.
             self.frame_at = Instant::now();
             self.deliver(outbox, Duration::ZERO).await?;
         }
@@ -231,7 +231,7 @@ impl<'a> QuickSession<'a> {
         self.deps.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
-            self.posts.note(given);
+            self.posts.note_spelling(given);
         }
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);

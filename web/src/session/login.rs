@@ -7,16 +7,16 @@ use tokio::time::timeout;
 use super::{deps::SessionDeps, end::End};
 use crate::{lane::Frame, service::Identity};
 
-/// A session checks at least this often that the session of its account is alive: it may expire.
+/// A socket checks at least this often that the session of its account is still active, because that may expire.
 pub const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// Waits until the session of an account is over, for sockets that don't follow the user's lane; forever for a guest.
+/// Waits until the session of an account is over, for sockets that don't follow the user's lane. Waits for ever for a guest.
 pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
     let mut lane = deps.lanes.subscribe(identity.user);
     let mut frames = Vec::new();
     loop {
-        // Also before the first wait: it may have ended before the lane was followed.
+        // Checked before the first wait too: the session may have ended before the lane was followed.
         if let Err(end) = is_alive(deps, identity).await {
             return end;
         }

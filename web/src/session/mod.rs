@@ -1,6 +1,6 @@
-//! One WebSocket of a quick room: a welcome, what the client lacks, then the live lane, until either side ends it.
-//! `account` has the socket of an account, which follows all rooms of its user. Routes start a session after all
-//! checks. It is generic over the socket, so tests run it over channels.
+//! One WebSocket of a quick room. It sends a welcome, what the client lacks, then the live lane, until either side ends it.
+//! `account` has the socket of an account, which follows all rooms of its user. Routes start a session after all checks. It is
+//! generic over the socket, so that tests can run it over channels.
 
 pub mod account;
 mod catch_up_progress;

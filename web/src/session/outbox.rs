@@ -15,7 +15,7 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 const CLOSE_MAX: Duration = Duration::from_secs(3);
 /// The most frames that are read after a close frame: a flooder doesn't stop because of it.
 const CLOSE_FRAMES_MAX: usize = 100;
-/// A flush follows after this many bytes, which keeps the write buffer of a fast session small.
+/// Frames are flushed after this many bytes, which keeps the write buffer of a fast session small.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 
 pub struct Outbox<S> {

@@ -5,11 +5,11 @@ use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Se
 use super::frames::ClientEnd;
 use crate::service::{Identity, Lease};
 
-/// The person in a session, and what the client brought from an earlier one.
+/// The person in a session, and the point from which their client resumes.
 pub struct Participant {
     /// The room.
     pub room: RoomId,
-    /// The guest's id; of a user with an account, their user id.
+    /// The guest's id; for a user with an account, their user id.
     pub guest: GuestId,
     /// The name that they asked for.
     pub name: GuestName,
@@ -19,7 +19,7 @@ pub struct Participant {
     pub identity: Option<Identity>,
     /// The client's end of the socket.
     pub client: ClientEnd,
-    /// Keeps them present in the room.
+    /// Keeps the person present in the room.
     pub lease: Lease,
     /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
@@ -36,7 +36,7 @@ impl Participant {
 
 /// The point from which a client resumes.
 pub enum ResumePoint {
-    /// The client is here for the first time.
+    /// The client has no cursor.
     Nothing,
     /// A readable cursor, and its text.
     Cursor(Cursor, String),

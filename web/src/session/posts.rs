@@ -13,8 +13,8 @@ use crate::service::{PostOutcome, Refusal};
 
 /// The most posts of one session without an ack. Beyond it the session reads nothing from its client.
 const IN_FLIGHT_MAX: usize = 64;
-/// The most ids that are kept in the client's spelling: those of the posts in flight, and of posts whose ack may be
-/// followed by one with more copies.
+/// The most ids that are kept in the client's spelling: those of the posts in flight, and of posts that may still get an ack
+/// with more copies.
 const SPELLINGS_MAX: usize = 2 * IN_FLIGHT_MAX;
 /// A stopping node waits this long for the acks of a session's posts.
 const HAND_OVER_MAX: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub struct Posts {
     outcomes: mpsc::UnboundedReceiver<PostOutcome>,
     sender: mpsc::UnboundedSender<PostOutcome>,
     in_flight: usize,
-    /// Ids that the client wrote in another way than the service does, oldest first.
+    /// The ids that the client spells differently from the service, oldest first.
     spellings: VecDeque<GivenId>,
 }
 
@@ -35,7 +35,7 @@ impl Posts {
     }
 
     /// Notes the client's spelling of an id, for acks and refusals.
-    pub fn note(&mut self, given: &GivenId) {
+    pub fn note_spelling(&mut self, given: &GivenId) {
         self.spellings.retain(|known| known.id != given.id);
         if *given.text != given.id.to_string() {
             if self.spellings.len() == SPELLINGS_MAX {
@@ -51,7 +51,7 @@ impl Posts {
         given.map_or_else(|| id.to_string(), |given| given.text.as_ref().into())
     }
 
-    /// Whether the client may send more.
+    /// Returns whether the client may send more posts.
     pub fn has_room(&self) -> bool {
         self.in_flight < IN_FLIGHT_MAX
     }
@@ -73,7 +73,7 @@ impl Posts {
         self.outcomes.recv().await.expect("this holds a sender")
     }
 
-    /// Sends the client an outcome and all that wait behind it. Calls `acked` with the position of each posted
+    /// Sends the client an outcome and all others that wait. Calls `acked` with the position of each posted
     /// message.
     pub async fn notify<S: Socket>(
         &mut self,

@@ -1,5 +1,5 @@
-//! What a session sends before it goes live: the welcome, and either the last messages (on a first visit or a resync)
-//! or exactly what lies beyond the client's cursor.
+//! Sends the frames before a session goes live: the welcome, and either the last messages (on a first visit or a resync) or
+//! exactly the messages beyond the client's cursor.
 
 use std::vec;
 
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{lane::CommitPoint, service::CaughtUp};
 
-/// Earlier messages on a first visit.
+/// The most earlier messages on a first visit.
 const HISTORY_MESSAGES: usize = 50;
-/// The most names in a welcome: 1.3 MB if all are of the greatest length, which the write buffer must hold.
+/// The most names in a welcome: 1.3 MB if all have the greatest length. The write buffer must hold them.
 const USERS_MAX: usize = 10_000;
-/// Messages in one read of a replay: bounds the memory of a session.
+/// The number of messages in one read of a replay. It bounds the memory of a session.
 const REPLAY_BATCH_MESSAGES: usize = 100;
 
-/// How far a replay came.
+/// The point that a replay reached.
 pub struct Replayed {
     /// The client has everything in the room up to here. Frames of later commits come from the lane.
     pub point: CommitPoint,
@@ -32,7 +32,7 @@ pub struct Replayed {
     pub greatest: Hlc,
 }
 
-/// Sends everything that was committed up to a commit point.
+/// Sends everything in the room up to a commit point.
 pub async fn run<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
@@ -51,7 +51,7 @@ pub async fn run<S: Socket>(
     }
 }
 
-/// Tells the client who is here, and the cursor from which the following frames continue.
+/// Sends the client the users in the room, and the cursor from which the following frames continue.
 pub async fn welcome<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
@@ -102,8 +102,8 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Reads what was committed in the room beyond `from` before the session took its position in the lane. Returns
-    /// `None` if it is more than a replay may send.
+    /// Reads the messages that were committed in the room beyond `from` before the session took its position in the lane.
+    /// Returns `None` if there are more than a replay may send.
     pub async fn beyond(
         deps: &SessionDeps,
         participant: &Participant,
@@ -138,7 +138,8 @@ impl Backlog {
     }
 }
 
-/// Resyncs a client that has seen more than this node can give: its posts still get stamps above that.
+/// Resyncs a client that this node cannot bring up to date from its cursor. Its posts still get stamps above everything that
+/// it has seen.
 async fn resync_after<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
@@ -149,7 +150,7 @@ async fn resync_after<S: Socket>(
     Ok(Replayed { greatest: shown.greatest.max(cursor.greatest), ..shown })
 }
 
-/// Tells the client to load afresh, and starts as on a first visit.
+/// Tells the client to discard what it shows, and starts as on a first visit.
 async fn resync<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,

@@ -1,4 +1,4 @@
-//! What a client gets, in which order, and what its cursors promise.
+//! Tests of quick sessions: the frames that a client gets, their order, and what its cursors cover.
 
 mod catch_up;
 pub mod line;
@@ -56,7 +56,7 @@ async fn a_cursor_is_offered_again_until_it_covers_what_was_sent() {
 }
 
 #[tokio::test]
-async fn a_stopping_node_delivers_what_it_has_and_says_goodbye() {
+async fn a_stopping_node_sends_what_it_has_and_closes() {
     let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client.commit(1);

@@ -58,7 +58,7 @@ fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken
     let SessionKind::Personal(name) = opened.kind else { return None };
     let (id, created_at) = (id.to_string(), render::time(pos.hlc));
     let item = PersonalToken { id, name: name.into(), created_at, expires_at };
-    Some(Listed { mark: pos.to_string(), item })
+    Some(Listed { sort_key: pos.to_string(), item })
 }
 
 /// Whether a session is a personal access token.

@@ -157,7 +157,7 @@ impl AccountsService {
             let seen_at = state.seen_at();
             let (pos, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
             Some(Listed {
-                mark: pos.to_string(),
+                sort_key: pos.to_string(),
                 item: Session {
                     id: id.to_string(),
                     created_at: render::time(pos.hlc),

@@ -7,19 +7,20 @@ use super::{
     markup::{array, line, prose, text},
     schema,
 };
+use crate::pages::texts::docs as t;
 
-/// All of them, a list for each side of each socket.
+/// Renders the frames, as a list for each side of each socket.
 pub fn render(document: &Value) -> Markup {
     let channels = || document["channels"].as_object().into_iter().flatten();
     html! {
         section id="frames" {
-            h2 { "WebSocket frames" }
+            h2 { (t::FRAMES) }
             (prose(text(&document["info"]["description"])))
             @for (name, channel) in channels() {
                 h3 { (text(&channel["title"])) ": " code { (text(&channel["address"])) } }
                 (prose(text(&channel["description"])))
                 @for side in ["server", "client"] {
-                    h4 { @if side == "server" { "The server sends" } @else { "You send" } }
+                    h4 { @if side == "server" { (t::SERVER_SENDS) } @else { (t::CLIENT_SENDS) } }
                     @for (key, message) in messages(document, &format!("{name}.{side}.")) {
                         (frame(key, message))
                     }
@@ -34,28 +35,30 @@ fn messages<'a>(document: &'a Value, prefix: &str) -> Vec<(&'a str, &'a Value)> 
     all.filter(|(key, _)| key.starts_with(prefix)).map(|(key, message)| (key.as_str(), message)).collect()
 }
 
-/// A line with the kind that unfolds.
+/// Renders a frame as a line with its kind that unfolds.
 fn frame(key: &str, message: &Value) -> Markup {
     let payload = &message["payload"];
     let parts = array(&payload["allOf"]).iter().chain([payload]);
     let fields = parts.flat_map(|part| {
         let fields = part["properties"].as_object().into_iter().flatten();
-        fields.map(move |(name, of)| (name, of, array(&part["required"]).iter().any(|known| known == name)))
+        fields.map(move |(name, field)| {
+            (name, field, array(&part["required"]).iter().any(|required| required == name))
+        })
     });
     html! {
         details class="operation" {
             summary {
                 code class="path" { (text(&message["name"])) }
-                span class="says" { (line(text(&message["summary"]))) }
+                span class="operation-summary" { (line(text(&message["summary"]))) }
             }
-            div class="inside" id=(key) {
+            div class="operation-details" id=(key) {
                 (prose(text(&message["description"])))
                 dl class="fields" {
                     @for (name, field, required) in fields {
                         (schema::field(name, field, text(&field["description"]), required, None))
                     }
                 }
-                h3 { "Example" }
+                h3 { (t::EXAMPLE) }
                 @for example in array(&message["examples"]) {
                     pre { code { (pretty(&example["payload"])) } }
                 }
@@ -64,7 +67,7 @@ fn frame(key: &str, message: &Value) -> Markup {
     }
 }
 
-/// A text as it is sent, anything else as JSON.
+/// Returns a payload as text: a string as it is sent, anything else as JSON.
 fn pretty(payload: &Value) -> String {
     let json = || serde_json::to_string_pretty(payload).unwrap_or_default();
     payload.as_str().map_or_else(json, str::to_owned)

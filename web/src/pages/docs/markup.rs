@@ -20,7 +20,7 @@ pub fn referred(value: &Value) -> Option<&str> {
     value["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// Renders paragraphs, with code between backticks.
+/// Renders paragraphs and lists, with code between backticks and bold text between `**`.
 pub fn prose(text: &str) -> Markup {
     html! {
         @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {

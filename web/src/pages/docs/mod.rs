@@ -1,5 +1,5 @@
-//! The documentation: the OpenAPI and the AsyncAPI document as a page to read. It loads nothing but its style sheets; what folds is
-//! HTML's own `details`, and a link into one opens it.
+//! The documentation: the OpenAPI and the AsyncAPI document as a page. It needs only its style sheets: sections fold with
+//! HTML's `details`, and a link into one opens it.
 
 mod frames;
 mod markup;
@@ -18,17 +18,17 @@ use crate::openapi::errors;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// `GET /api/docs`, from the OpenAPI and the AsyncAPI document.
-pub fn docs(document: &Value, sockets: &Value) -> Markup {
-    let info = &document["info"];
+/// The page `/api/docs`, from the OpenAPI and the AsyncAPI document.
+pub fn docs(openapi: &Value, asyncapi: &Value) -> Markup {
+    let info = &openapi["info"];
     let empty = Map::new();
-    let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
+    let schemas = openapi["components"]["schemas"].as_object().unwrap_or(&empty);
     let body = html! {
         (masthead(&html! {}))
         main class="docs" {
             nav aria-label=(t::CONTENTS) {
                 ul {
-                    @for tag in array(&document["tags"]) {
+                    @for tag in array(&openapi["tags"]) {
                         li { a href={ "#" (anchor(text(&tag["name"]))) } { (text(&tag["name"])) } }
                     }
                     li { a href="#frames" { (t::FRAMES) } }
@@ -46,16 +46,16 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
                         a href="/api/asyncapi.json" { "asyncapi.json" } "."
                     }
                 }
-                @for tag in array(&document["tags"]) {
+                @for tag in array(&openapi["tags"]) {
                     section id=(anchor(text(&tag["name"]))) {
                         h2 { (text(&tag["name"])) }
                         (prose(text(&tag["description"])))
-                        @for (path, method, operation) in operations(document, &tag["name"]) {
-                            (operation::render(document, path, method, operation))
+                        @for (path, method, operation) in operations(openapi, &tag["name"]) {
+                            (operation::render(openapi, path, method, operation))
                         }
                     }
                 }
-                (frames::render(sockets))
+                (frames::render(asyncapi))
                 section {
                     h2 id="errors" { (t::ERRORS) }
                     p { (t::ERRORS_DETAIL.0) a href="#object-problem" { (t::PROBLEM) } (t::ERRORS_DETAIL.1) }
@@ -83,7 +83,7 @@ pub fn docs(document: &Value, sockets: &Value) -> Markup {
     .render(&body)
 }
 
-/// The operations of a tag: path, method, and the operation's object.
+/// Returns the operations of a tag: path, method, and the operation's object.
 fn operations<'a>(
     document: &'a Value,
     tag: &'a Value,

@@ -1,4 +1,4 @@
-//! One operation: its parameters, body, responses and errors.
+//! Renders one operation: its parameters, body, responses and errors.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -66,7 +66,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
     }
 }
 
-/// A status, in the colour of its class.
+/// Renders a status in the colour of its class.
 pub fn status_mark(status: &str) -> Markup {
     html! { span class={ "status s" (&status[..1]) } { (status) } }
 }
@@ -86,7 +86,7 @@ fn resolve<'a>(document: &'a Value, kind: &str, given: &'a Value) -> &'a Value {
     referred(given).map_or(given, |name| &document["components"][kind][name])
 }
 
-/// Renders a path with its variable parts marked. It may be broken after each slash on a narrow screen.
+/// Renders a path with its variable parts marked. On a narrow screen the line may break after each slash.
 fn address(path: &str) -> Markup {
     html! {
         @for part in path.split_inclusive('/') {

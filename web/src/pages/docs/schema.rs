@@ -1,4 +1,4 @@
-//! Renders schemas: an object as a list of its fields, a type with its limits.
+//! Renders schemas: an object as a list of its fields, and a type with its limits.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub fn object(name: &str, schema: &Value) -> Markup {
     }
 }
 
-/// Renders a field or a parameter; `place` is where a parameter goes: path, query, header.
+/// Renders a field or a parameter. The `place` of a parameter is `path`, `query` or `header`.
 pub fn field(name: &str, schema: &Value, description: &str, required: bool, place: Option<&str>) -> Markup {
     html! {
         dt {
@@ -54,7 +54,7 @@ pub fn kind(schema: &Value) -> Markup {
     if let Some(name) = referred(schema) {
         return html! { a href={ "#" (anchor_of(name)) } { (title(name)) } };
     }
-    for (key, between) in [("oneOf", " or "), ("anyOf", " or "), ("allOf", " with ")] {
+    for (key, between) in [("oneOf", t::OR), ("anyOf", t::OR), ("allOf", t::WITH)] {
         if let Some(parts) = schema[key].as_array() {
             return html! {
                 @for (at, part) in parts.iter().enumerate() {
@@ -78,11 +78,11 @@ pub fn kind(schema: &Value) -> Markup {
     };
     html! {
         @for (at, name) in names.iter().enumerate() {
-            @if at > 0 { " or " }
+            @if at > 0 { (t::OR) }
             @match *name {
-                "array" => { "list of " (kind(&schema["items"])) },
-                "object" if schema.get("properties").is_some() => { "object of " (members(schema)) },
-                "" => { "anything" },
+                "array" => { (t::LIST_OF) (kind(&schema["items"])) },
+                "object" if schema.get("properties").is_some() => { (t::OBJECT_OF) (members(schema)) },
+                "" => { (t::ANYTHING) },
                 name => (name),
             }
         }
@@ -102,13 +102,13 @@ fn members(schema: &Value) -> Markup {
 fn limits(schema: &Value) -> Markup {
     let range = |least: &str, most: &str| match (&schema[least], &schema[most]) {
         (Value::Null, Value::Null) => None,
-        (Value::Null, most) => Some(format!("at most {most}")),
-        (least, Value::Null) => Some(format!("at least {least}")),
-        (least, most) => Some(format!("{least} to {most}")),
+        (Value::Null, most) => Some(t::at_most(most)),
+        (least, Value::Null) => Some(t::at_least(least)),
+        (least, most) => Some(t::between(least, most)),
     };
-    let characters = range("minLength", "maxLength").map(|range| format!("{range} characters"));
-    let items = range("minItems", "maxItems").map(|range| format!("{range} items"));
-    let default = schema.get("default").map(|value| format!("default {value}"));
+    let characters = range("minLength", "maxLength").map(t::characters);
+    let items = range("minItems", "maxItems").map(t::items);
+    let default = schema.get("default").map(t::default_value);
     let format = schema["format"].as_str().filter(|_| schema["type"] != "integer").map(str::to_owned);
     let limits = [format, range("minimum", "maximum"), characters, items, default];
     html! {
@@ -121,7 +121,7 @@ fn anchor_of(name: &str) -> String {
     format!("object-{}", anchor(name))
 }
 
-/// `List_Message` is a list of messages.
+/// Returns the title of a schema: `List of Message` for `List_Message`.
 fn title(name: &str) -> String {
-    name.replace('_', " of ")
+    name.replace('_', t::OF)
 }

@@ -1,4 +1,4 @@
-//! Registration, login, and staying logged in, for programs. Browsers have pages with forms for it.
+//! Registration, login, refresh and logout, for programs. Browsers use the form pages instead.
 
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ use crate::{
     state::AppState,
 };
 
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(register_account))
@@ -41,7 +42,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(log_out_user))
 }
 
-/// The program that sent a request.
+/// Returns the client of a request.
 pub fn client(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Client<'_> {
     let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     Client { address, user_agent: user_agent.unwrap_or_default() }
@@ -65,14 +66,14 @@ pub struct Register {
     pub invite: Option<String>,
 }
 
-/// What somebody asks who wants an account.
+/// Validates a request for an account.
 pub fn parse_registration(accounts: &dyn Accounts, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
     let password = invalid.check("password", accounts.judge_password(&body.password, &body.username));
     let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
     let display_name = invalid.check("display_name", display_name);
-    // An invite that can be none is as one that is not good any more.
+    // A malformed code counts as no invite, like one that is no longer valid.
     let invite = body.invite.map(|code| InviteCode::parse(&code)).transpose();
     let invite = invalid.check("invite", invite).map(Option::flatten);
     let (Some(username), Some(()), Some(display_name), Some(invite)) =
@@ -86,7 +87,7 @@ pub fn parse_registration(accounts: &dyn Accounts, body: Register) -> Result<Reg
 
 /// Register an account and log in
 ///
-/// When the answer arrives, the name is yours, and the account exists on every reachable node.
+/// When the response arrives, the name is yours, and the account exists on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/register", tag = tag::ACCOUNTS,
     responses(
@@ -101,58 +102,60 @@ async fn register_account(
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Register>,
-) -> Result<(StatusCode, Concerns, Json<LoggedIn>), Problem> {
+) -> Result<(StatusCode, CursorUser, Json<LoggedIn>), Problem> {
     let registration = parse_registration(&*accounts, body)?;
     guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let logged_in = accounts.register(client(address, &headers), registration).await?;
-    Ok((StatusCode::CREATED, concerns(&logged_in), Json(logged_in)))
+    Ok((StatusCode::CREATED, cursor_user(&logged_in), Json(logged_in)))
 }
 
-/// Counts a login under its address and the account that is meant; a right one forgives what was wrong before, from there.
-pub async fn limited<T>(
+/// Counts a login attempt by its address and by the account that it is for. A right password resets the count of failures
+/// for that account from that address. `me` returns the account that was logged in to.
+pub async fn limit_login_attempts<T>(
     accounts: &dyn Accounts,
     rates: &Rates,
     address: ClientAddress,
     name: &str,
     login: impl Future<Output = Result<T, Refusal>>,
-    whose: impl Fn(&T) -> &Me,
+    me: impl Fn(&T) -> &Me,
 ) -> Result<T, Refusal> {
     let typed = name.trim().to_ascii_lowercase();
-    // Under `name` those are meant, too, who are shown as `name~xxxx`: all spellings count as one.
+    // A login as `name` also tries accounts that are shown as `name~xxxx`, so all spellings share one count.
     let name = typed.split_once('~').map_or(typed.as_str(), |(name, _)| name);
-    let from_there = (address.network(), name);
-    let limited = |refusal: Refusal| {
+    let by_address_and_name = (address.network(), name);
+    let log_refusal = |refusal: Refusal| {
         SecurityEvent::LoginLimited.by(None).record();
         refusal
     };
-    rates.check(Quota::LoginsPerAddress, &address.network()).map_err(limited)?;
-    rates.check(Quota::LoginsPerAccount, &from_there).map_err(limited)?;
+    rates.check(Quota::LoginsPerAddress, &address.network()).map_err(log_refusal)?;
+    rates.check(Quota::LoginsPerAccount, &by_address_and_name).map_err(log_refusal)?;
     let is_stranger = !accounts.is_known(address.0, &typed);
     if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, name) {
-        rates.take_back(Quota::LoginsPerAccount, &from_there);
-        return Err(limited(refusal));
+        rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
+        return Err(log_refusal(refusal));
     }
     let result = login.await;
     if matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
         return result;
     }
-    // It was right, or no password was looked at.
-    rates.take_back(Quota::LoginsPerAccount, &from_there);
+    // The password was right, or none was checked.
+    rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
     if is_stranger {
         rates.take_back(Quota::LoginsPerAccountEverywhere, name);
     }
-    // Who was renamed from a name logs in by it, too, and may not guess its holder's password on and on.
-    if result.as_ref().is_ok_and(|logged_in| whose(logged_in).username == name) {
-        rates.forgive(Quota::LoginsPerAccount, &from_there);
+    // A user who was renamed can still log in by the old name. That must not reset the count of their guesses at the
+    // password of the account that has the name now.
+    if result.as_ref().is_ok_and(|logged_in| me(logged_in).username == name) {
+        rates.forgive(Quota::LoginsPerAccount, &by_address_and_name);
     }
     result
 }
 
-/// Whose cursor the answer carries.
-type Concerns = Option<Extension<cursor::For>>;
+/// Sets the user for whom the response carries a cursor.
+type CursorUser = Option<Extension<cursor::CursorFor>>;
 
-fn concerns(LoggedIn { user, .. }: &LoggedIn) -> Concerns {
-    Some(Extension(cursor::For(user.id.parse().ok()?)))
+fn cursor_user(LoggedIn { user, .. }: &LoggedIn) -> CursorUser {
+    Some(Extension(cursor::CursorFor(user.id.parse().ok()?)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -167,7 +170,7 @@ struct Login {
 
 /// Log in
 ///
-/// Starts a session. The answer to an unknown name and to a wrong password is the same.
+/// Starts a session. The response is the same for an unknown name and for a wrong password.
 #[utoipa::path(
     post, path = "/api/v1/login", tag = tag::ACCOUNTS,
     responses(
@@ -182,12 +185,14 @@ async fn log_in_user(
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(body): Json<Login>,
-) -> Result<(Concerns, Json<LoggedIn>), Problem> {
+) -> Result<(CursorUser, Json<LoggedIn>), Problem> {
     let login = accounts.login(client(address, &headers), &body.username, Secret(body.password));
     let logged_in =
-        limited(&*accounts, &guard.rates, address, &body.username, login, |logged_in| &logged_in.user)
-            .await?;
-    Ok((concerns(&logged_in), Json(logged_in)))
+        limit_login_attempts(&*accounts, &guard.rates, address, &body.username, login, |logged_in| {
+            &logged_in.user
+        })
+        .await?;
+    Ok((cursor_user(&logged_in), Json(logged_in)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -199,9 +204,9 @@ struct Refresh {
 
 /// Refresh the session
 ///
-/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until the next one is
-/// used. Used after that, it ends the session, because somebody else may have it. A session ends 30 days after its last
-/// refresh.
+/// Returns the next access token and the next refresh token. The old refresh token returns the same tokens until you use the
+/// next one. After that, using the old one ends the session, because somebody else may have it. A session ends 30 days after
+/// its last refresh.
 #[utoipa::path(
     post, path = "/api/v1/refresh", tag = tag::ACCOUNTS,
     responses(
@@ -213,23 +218,23 @@ struct Refresh {
 async fn refresh_session(
     State(accounts): State<Arc<dyn Accounts>>,
     Json(body): Json<Refresh>,
-) -> Result<(Concerns, Json<LoggedIn>), Problem> {
+) -> Result<(CursorUser, Json<LoggedIn>), Problem> {
     let logged_in = accounts.refresh(&body.refresh_token).await?;
-    Ok((concerns(&logged_in), Json(logged_in)))
+    Ok((cursor_user(&logged_in), Json(logged_in)))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all sessions, not only this one. Personal access tokens stay. A personal access token may not do
-    /// this.
+    /// Whether to end all your sessions, not only this one. Personal access tokens stay valid. A personal access token may
+    /// not do this.
     #[serde(default)]
     all: bool,
 }
 
 /// Log out
 ///
-/// When the answer arrives, the session has ended on every reachable node.
+/// When the response arrives, the session has ended on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
@@ -248,7 +253,7 @@ mod tests {
     use super::*;
     use crate::{drain::Drain, lane::Lanes, metrics::WebMetrics, session::tests::support};
 
-    /// A login under the name `ann`, which is right for somebody who is shown so, or wrong.
+    /// Logs in as `ann`. The password is right for an account with the username `right_for`, or wrong if that is `None`.
     async fn login(web: &AppState, from: u8, right_for: Option<&str>) -> Result<(), ErrorCode> {
         login_as(" Ann", web, from, right_for).await
     }
@@ -269,7 +274,7 @@ mod tests {
             created_at: String::new(),
         });
         let result = result.ok_or_else(|| Refusal::new(ErrorCode::BadCredentials, "wrong"));
-        limited(&*web.accounts, &web.guard.rates, address, typed, async { result }, |me| me)
+        limit_login_attempts(&*web.accounts, &web.guard.rates, address, typed, async { result }, |me| me)
             .await
             .map(|_| ())
             .map_err(|r| r.code)
@@ -280,24 +285,25 @@ mod tests {
         support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }
 
+    /// Promise: guessing locks out the guesser's address, and other addresses only if they guess too.
     #[tokio::test(start_paused = true)]
-    async fn who_guesses_shuts_himself_out_and_no_other() {
+    async fn guesses_lock_out_the_address_that_makes_them() {
         let web = web();
         for _ in 0..20 {
             assert_eq!(login(&web, 1, None).await, Err(ErrorCode::BadCredentials));
         }
         assert_eq!(login(&web, 1, Some("ann")).await, Err(ErrorCode::RateLimited));
         assert_eq!(login(&web, 2, Some("ann")).await, Ok(()));
-        // From many addresses together it ends as well, though each has tried little.
+        // Guesses from many addresses together reach a limit as well, even if each address makes few.
         for from in 10..190 {
             assert_eq!(login(&web, from, None).await, Err(ErrorCode::BadCredentials));
         }
         assert_eq!(login(&web, 3, Some("ann")).await, Err(ErrorCode::RateLimited));
     }
 
-    /// Promise: whatever somebody calls the account whose password they guess, they guess as often as anybody.
+    /// Promise: a guesser gets no more guesses by typing the name of an account in different ways.
     #[tokio::test(start_paused = true)]
-    async fn all_names_of_an_account_are_one_to_who_guesses() {
+    async fn all_spellings_of_a_name_share_one_limit() {
         let web = web();
         for guess in 0..20 {
             let typed = ["ann", "ANN~X1Y2", " ann~x1y2", "ann~0000", "Ann "][guess % 5];
@@ -306,7 +312,7 @@ mod tests {
         for typed in ["ann", "ann~x1y2", "ann~9999", "ann~a~b"] {
             assert_eq!(login_as(typed, &web, 1, None).await, Err(ErrorCode::RateLimited), "{typed}");
         }
-        // Who is shown as `ann~x1y2` and knows their own password guesses the other's no more often.
+        // A user who is shown as `ann~x1y2` and knows their own password gets no more guesses at the password of `ann`.
         assert_eq!(login_as("ann~x1y2", &web, 2, Some("ann~x1y2")).await, Ok(()));
         for guess in 0..20 {
             assert_eq!(login_as("ann", &web, 2, None).await, Err(ErrorCode::BadCredentials), "{guess}");
@@ -316,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_right_password_forgives_the_holder_of_the_name_alone() {
+    async fn a_right_password_resets_the_limit_only_for_the_holder_of_the_name() {
         let web = web();
         for (right_for, most) in [("ann", 30), ("ann~xxxx", 20)] {
             let mut guesses = 0;
@@ -324,7 +330,7 @@ mod tests {
                 guesses += 1;
                 let _ = login(&web, 1, Some(right_for)).await;
             }
-            // With his own password in between, who was renamed guesses no more than anybody.
+            // A renamed user who enters their own password in between gets no more guesses than anybody.
             assert_eq!(guesses, most, "{right_for}");
         }
         assert_eq!(login(&web, 1, None).await, Err(ErrorCode::RateLimited));

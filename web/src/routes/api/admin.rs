@@ -1,4 +1,4 @@
-//! Accounts, as administrators see and change them.
+//! Administration of accounts and of rooms without an owner.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageMark},
+    list::{Limit, List, PageParam, foreign_page},
 };
 use crate::{
     objects::ManagedUser,
@@ -25,7 +25,7 @@ use crate::{
     state::AppState,
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users))
@@ -46,12 +46,12 @@ struct Users {
     limit: Limit,
     /// The `next` of a page.
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// List all accounts
 ///
-/// By username.
+/// Sorted by username.
 #[utoipa::path(
     get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
     responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
@@ -64,17 +64,12 @@ async fn list_users(
     let mut invalid = problem::Invalid::default();
     let q = query.q.unwrap_or_default();
     let most = *USERNAME_CHARS.end();
-    let short = if q.chars().count() <= most { Ok(q) } else { Err(format!("has at most {most} characters")) };
-    let Some(q) = invalid.check("q", short) else { return Err(invalid.into()) };
-    let behind = query.cursor.map(|mark| mark.parse::<String>()).transpose()?;
-    let behind =
-        behind.map(|mark| UserId::parse(&mark).ok().flatten().ok_or_else(foreign_mark)).transpose()?;
-    let users = administration.users(by.user, q, behind, query.limit.0 + 1).await?;
+    let q = if q.chars().count() <= most { Ok(q) } else { Err(format!("must be at most {most} characters")) };
+    let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
+    let after = query.cursor.map(|page| page.parse::<String>()).transpose()?;
+    let after = after.map(|id| UserId::parse(&id).ok().flatten().ok_or_else(foreign_page)).transpose()?;
+    let users = administration.users(by.user, q, after, query.limit.0 + 1).await?;
     Ok(Json(List::page(users, query.limit, |user| user.id.clone())))
-}
-
-fn foreign_mark() -> Problem {
-    Problem::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list")
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -82,7 +77,7 @@ fn foreign_mark() -> Problem {
 struct ManagedUserChange {
     /// Whether the user is an administrator.
     admin: Option<bool>,
-    /// Whether the account is disabled. That ends its sessions and tokens for good.
+    /// Whether the account is disabled. Disabling an account ends all its sessions and tokens for good.
     disabled: Option<bool>,
 }
 
@@ -114,8 +109,8 @@ struct ManagedRoomChange {
 
 /// Make a member an owner of a room
 ///
-/// For rooms that nobody manages any more. A room whose owners were all disabled or deleted belongs to its longest-standing
-/// moderator, or else member, by itself. A personal access token may not do this: log in.
+/// For rooms that nobody manages any more. If all owners of a room were disabled or deleted, its longest-standing moderator,
+/// or else member, becomes its owner automatically. A personal access token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The room's id.")),
@@ -144,7 +139,8 @@ struct ResetLink {
 
 /// Create a link to reset a password
 ///
-/// It works once, within 24 hours, and ends earlier links of that user. A personal access token may not do this: log in.
+/// The link works once, within 24 hours, and ends earlier links for that user. A personal access token may not do this: log
+/// in.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The user's id.")),

@@ -1,5 +1,5 @@
-//! Refuses parameters and bodies that an operation does not take, as `/api/v1` refuses unknown fields. The document says
-//! what each operation takes, so no handler repeats it.
+//! Refuses parameters and bodies that an operation does not take, just as `/api/v1` refuses unknown fields. It reads from the
+//! document what each operation takes, so no handler repeats it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,11 +18,11 @@ use utoipa::openapi::{
 
 use crate::problem::Problem;
 
-/// The operations that take query parameters, and those that take a body.
+/// Whether each operation takes query parameters, and whether it takes a body; by method and path.
 pub struct AllowedInputs(HashMap<(Method, String), (bool, bool)>);
 
 impl AllowedInputs {
-    /// Reads them off a document.
+    /// Reads them from a document.
     pub fn from_document(document: &OpenApi) -> Arc<Self> {
         let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
@@ -54,8 +54,8 @@ fn takes_query(operation: &Operation) -> bool {
 /// Middleware around all of `/api/v1`. An empty object counts as no body.
 pub async fn check(State(allowed): State<Arc<AllowedInputs>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let asked = path.and_then(|path| allowed.0.get(&(request.method().clone(), path)));
-    let Some(&(query, body)) = asked else { return next.run(request).await };
+    let inputs = path.and_then(|path| allowed.0.get(&(request.method().clone(), path)));
+    let Some(&(query, body)) = inputs else { return next.run(request).await };
     if !query && request.uri().query().is_some_and(|query| !query.is_empty()) {
         return refused("this address takes no parameters");
     }

@@ -1,5 +1,5 @@
-//! Who asks. A layer around all of `/api/v1` looks at the credentials once; handlers that want somebody with an account
-//! take a [`Caller`], and say so in the document with `security(…)`.
+//! Authenticates the caller of a request. A layer around all of `/api/v1` checks the credentials once. A handler that needs
+//! an account takes a [`Caller`], and declares it in the document with `security(…)`.
 
 use std::sync::Arc;
 
@@ -19,28 +19,28 @@ use crate::{
     service::{Identity, Refusal},
 };
 
-/// Somebody with an account, in a session that lives. Refuses with `unauthenticated` or `token_expired`.
+/// A user in an active session. Refuses with `unauthenticated` or `token_expired`.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(pub Identity);
 
-/// What became of the credentials of a request.
+/// The result of checking the credentials of a request.
 #[derive(Clone)]
-struct Asked(Result<Option<Identity>, Refusal>);
+struct AuthOutcome(Result<Option<Identity>, Refusal>);
 
-/// Puts who asks into the request's extensions.
+/// Adds the caller's identity to the request's extensions, and counts the request against the caller's limits.
 pub async fn recognise(
     State(credentials): State<CredentialReader>,
     State(guard): State<Arc<Guard>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asked = credentials.identity(request.method(), request.headers()).await;
-    if let Ok(Some(identity)) = &asked {
+    let outcome = credentials.identity(request.method(), request.headers()).await;
+    if let Ok(Some(identity)) = &outcome {
         RequestContext::set_user(identity.user);
         if let Err(refusal) = guard.rates.check(Quota::CallsPerAccount, &identity.user) {
             return Problem::from(refusal).into_response();
         }
-        // It counts under his account instead: many people share an address.
+        // The request counts by account instead of by address, because many people may share an address.
         if let Some(client) = request.extensions().get::<ClientAddress>() {
             if let Err(refusal) = guard.rates.check(Quota::AccountCallsPerAddress, &client.network()) {
                 return Problem::from(refusal).into_response();
@@ -49,7 +49,7 @@ pub async fn recognise(
         }
         request.extensions_mut().insert(*identity);
     }
-    request.extensions_mut().insert(Asked(asked));
+    request.extensions_mut().insert(AuthOutcome(outcome));
     next.run(request).await
 }
 
@@ -57,11 +57,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match parts.extensions.get::<Asked>() {
-            Some(Asked(Ok(Some(identity)))) => Ok(Self(*identity)),
-            Some(Asked(Err(refusal))) => Err(refusal.clone().into()),
-            Some(Asked(Ok(None))) | None => {
-                Err(Problem::new(ErrorCode::Unauthenticated, "log in first: this wants an account"))
+        match parts.extensions.get::<AuthOutcome>() {
+            Some(AuthOutcome(Ok(Some(identity)))) => Ok(Self(*identity)),
+            Some(AuthOutcome(Err(refusal))) => Err(refusal.clone().into()),
+            Some(AuthOutcome(Ok(None))) | None => {
+                Err(Problem::new(ErrorCode::Unauthenticated, "log in first: this needs an account"))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Contacts: search, requests and their answers, blocks, and the rooms of two.
+//! Contacts: search, requests and their answers, blocks, and direct rooms.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageMark},
+    list::{Limit, List, PageParam},
     presence,
 };
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
     state::AppState,
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
@@ -49,7 +49,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(open_direct_room))
 }
 
-/// In which ways somebody may stand to the asker, to be listed: words, parted by commas.
+/// The states of the contacts to list, separated by commas.
 #[derive(Clone, Debug)]
 struct States(Vec<ContactState>);
 
@@ -95,10 +95,10 @@ fn no_such_user() -> Problem {
     Problem::new(ErrorCode::NotFound, "there is no such user")
 }
 
-/// The user whom a request names, who is somebody else than its sender.
-fn somebody_else(Caller(caller): Caller, other: UserId, field: &'static str) -> Result<UserId, Problem> {
+/// Returns the user in a field of a request, or a problem if that is the caller.
+fn other_user(Caller(caller): Caller, other: UserId, field: &'static str) -> Result<UserId, Problem> {
     let mut invalid = problem::Invalid::default();
-    let other = if other == caller.user { Err("must be somebody else: it is you") } else { Ok(other) };
+    let other = if other == caller.user { Err("must be another person, not you") } else { Ok(other) };
     invalid.check(field, other).ok_or_else(|| invalid.into())
 }
 
@@ -112,13 +112,13 @@ struct SearchPeople {
     #[param(inline)]
     limit: Limit,
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// Search people
 ///
-/// By the beginning of their username or display name: 20 people at most, on all pages together. Type more of the name
-/// to find others.
+/// Finds people whose username or display name begins with `q`: at most 20, on all pages together. Type more of the name to
+/// find others.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = tag::CONTACTS, params(SearchPeople),
     responses(
@@ -133,7 +133,7 @@ async fn search_people(
     Query(query): Query<SearchPeople>,
 ) -> Result<Json<List<User>>, Problem> {
     let SearchPeople { q, limit, cursor } = query;
-    let from = cursor.map(|mark| mark.parse::<usize>()).transpose()?.unwrap_or(0);
+    let from = cursor.map(|page| page.parse::<usize>()).transpose()?.unwrap_or(0);
     let (least, most) = (PEOPLE_SEARCH_CHARS.start(), PEOPLE_SEARCH_CHARS.end());
     let fits = PEOPLE_SEARCH_CHARS.contains(&q.chars().count());
     let q = if fits { Ok(q) } else { Err(format!("must be {least} to {most} characters")) };
@@ -148,7 +148,7 @@ async fn search_people(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListContacts {
-    /// Only these states. Left out: all four.
+    /// The states to list; all four if you leave it out.
     #[serde(default)]
     #[param(style = Form, explode = false, inline)]
     state: States,
@@ -156,13 +156,13 @@ struct ListContacts {
     #[param(inline)]
     limit: Limit,
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// List your contacts, requests and blocks
 #[utoipa::path(
     get, path = "/api/v1/contacts", tag = tag::CONTACTS, params(ListContacts),
-    responses((status = 200, description = "A page of them, in no particular order.", body = List<Contact>)),
+    responses((status = 200, description = "A page of contacts, in no particular order.", body = List<Contact>)),
 )]
 async fn list_contacts(
     State(contacts): State<Arc<dyn Contacts>>,
@@ -181,14 +181,14 @@ async fn list_contacts(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AskContact {
-    /// The name of the person.
+    /// The username of the person.
     #[schema(min_length = 1, max_length = 64)]
     username: String,
 }
 
 /// Send a contact request
 ///
-/// If they sent you a request before, you are contacts at once.
+/// If they have sent you a request before, you become contacts at once.
 #[utoipa::path(
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
@@ -208,14 +208,14 @@ async fn request_contact(
     let mut invalid = problem::Invalid::default();
     let Some(username) = invalid.check("username", username) else { return Err(invalid.into()) };
     guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;
-    let other = somebody_else(caller, contacts.named(username).await?, "username")?;
+    let other = other_user(caller, contacts.named(username).await?, "username")?;
     let contact = contacts.act(user, ContactAct::Ask, other).await?;
     Ok((StatusCode::CREATED, Json(contact)))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Somebody {
+struct UserPath {
     /// The id of the person.
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
@@ -227,20 +227,20 @@ async fn act(
     act: ContactAct,
     other: &str,
 ) -> Result<Json<Contact>, Problem> {
-    let other = somebody_else(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
+    let other = other_user(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
     Ok(Json(contacts.act(caller.0.user, act, other).await?))
 }
 
 /// Accept a request
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/accept", tag = tag::CONTACTS,
-    params(Somebody),
+    params(UserPath),
     responses((status = 200, description = "You are contacts now.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
     State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
-    Path(Somebody { user_id }): Path<Somebody>,
+    Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
     act(&*contacts, caller, ContactAct::Accept, &user_id).await
 }
@@ -248,64 +248,64 @@ async fn accept_contact(
 /// Decline a request
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/decline", tag = tag::CONTACTS,
-    params(Somebody),
+    params(UserPath),
     responses((status = 200, description = "The request was declined.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
     State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
-    Path(Somebody { user_id }): Path<Somebody>,
+    Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
     act(&*contacts, caller, ContactAct::Decline, &user_id).await
 }
 
-/// Block somebody
+/// Block a user
 ///
-/// You no longer see their requests, messages, presence or typing, and they no longer see your presence or typing. They
-/// are not told: to them it looks as if you had declined.
+/// You no longer see their requests, messages, presence or typing, and they no longer see your presence or typing. They are
+/// not notified: to them it looks as if you had declined.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
-    params(Somebody),
+    params(UserPath),
     responses((status = 200, description = "They are blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn block_user(
     State(contacts): State<Arc<dyn Contacts>>,
     State(guard): State<Arc<Guard>>,
     caller: Caller,
-    Path(Somebody { user_id }): Path<Somebody>,
+    Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
     guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
     act(&*contacts, caller, ContactAct::Block, &user_id).await
 }
 
-/// Unblock somebody
+/// Unblock a user
 ///
-/// You are strangers then. A request that they sent meanwhile is void.
+/// Afterwards you are strangers. A request that they sent in the meantime is discarded.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/unblock", tag = tag::CONTACTS,
-    params(Somebody),
+    params(UserPath),
     responses((status = 200, description = "They are no longer blocked.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn unblock_user(
     State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
-    Path(Somebody { user_id }): Path<Somebody>,
+    Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
     act(&*contacts, caller, ContactAct::Unblock, &user_id).await
 }
 
 /// Remove a contact or a request
 ///
-/// Requests of either side. Somebody whom you blocked stays blocked: unblock them instead.
+/// Also removes a request, whoever sent it. People whom you blocked stay blocked: unblock them instead.
 #[utoipa::path(
     delete, path = "/api/v1/contacts/{user_id}", tag = tag::CONTACTS,
-    params(Somebody),
+    params(UserPath),
     responses((status = 204, description = "You are strangers now."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
     State(contacts): State<Arc<dyn Contacts>>,
     caller: Caller,
-    Path(Somebody { user_id }): Path<Somebody>,
+    Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<StatusCode, Problem> {
     act(&*contacts, caller, ContactAct::Remove, &user_id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -321,7 +321,7 @@ struct OpenDirectRoom {
 
 /// Open the direct room with a contact
 ///
-/// Two contacts have one direct room, whoever of them opens it.
+/// Two contacts have one direct room, whichever of them opens it.
 #[utoipa::path(
     post, path = "/api/v1/direct", tag = tag::CONTACTS,
     responses(
@@ -335,7 +335,7 @@ async fn open_direct_room(
     caller: Caller,
     Json(OpenDirectRoom { user_id }): Json<OpenDirectRoom>,
 ) -> Result<Response, Problem> {
-    let other = somebody_else(caller, user_id.parse().map_err(|_| no_such_user())?, "user_id")?;
+    let other = other_user(caller, user_id.parse().map_err(|_| no_such_user())?, "user_id")?;
     let (room, made) = contacts.direct(caller.0.user, other).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(room)).into_response())

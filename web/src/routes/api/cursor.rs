@@ -1,5 +1,5 @@
-//! `x-starling-cursor`: what a client has seen on another node is waited for here, as a resume waits, and the answer
-//! carries this node's own.
+//! The header `x-starling-cursor`: a request with it waits until this node has everything that the client has seen on
+//! other nodes, and the response carries this node's cursor.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -21,38 +21,39 @@ use crate::{
 
 const NAME: HeaderName = HeaderName::from_static("x-starling-cursor");
 
-/// A layer around all of `/api/v1`, inside of what finds out who asks.
+/// Middleware around all of `/api/v1`, inside the layer that authenticates the caller.
 pub async fn carry(
     State(cursors): State<Arc<dyn Cursors>>,
     State(lanes): State<Arc<Lanes>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let asker = request.extensions().get().map(|identity: &Identity| identity.user);
+    let caller = request.extensions().get().map(|identity: &Identity| identity.user);
     let mut response = match wait(&*cursors, request.headers()).await {
         Ok(()) => next.run(request).await,
         Err(refusal) => Problem::from(refusal).into_response(),
     };
-    // Whoever registers or logs in is known only now.
-    let user = asker.or_else(|| response.extensions().get().map(|&For(user)| user));
-    if let Some(cursor) = user.and_then(|user| own(&*cursors, &lanes, user)) {
+    // A user who registers or logs in is known only now.
+    let user = caller.or_else(|| response.extensions().get().map(|&CursorFor(user)| user));
+    if let Some(cursor) = user.and_then(|user| current_cursor(&*cursors, &lanes, user)) {
         response.headers_mut().insert(NAME, cursor);
     }
     response
 }
 
-/// Whom an answer concerns that did not know who asks: an [`axum::Extension`] of it.
+/// The user for whom a response carries a cursor, if the request was not authenticated. An extension of the response.
 #[derive(Clone, Copy)]
-pub struct For(pub UserId);
+pub struct CursorFor(pub UserId);
 
-/// What the request's cursor covers is waited for. Beyond a split, the answer is of what is here; it is refused only where
-/// a node that is reached would know better.
+/// Waits until this node has everything that the request's cursor covers. Refuses with `unavailable` if a reachable node
+/// has more but this node does not get it in time. If no reachable node has it, the request is answered from what is here.
 pub async fn wait(cursors: &dyn Cursors, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(cursor) = sent(cursors, headers) else { return Ok(()) };
     match cursors.catch_up(&cursor.vector).await {
         CaughtUp::All | CaughtUp::NobodyHasIt => Ok(()),
         CaughtUp::TooSlow => {
-            let detail = "this node is still behind what you have seen; use another, or try again";
+            let detail =
+                "this node doesn't have everything that you have seen yet; use another node, or try again";
             Err(Refusal::new(ErrorCode::Unavailable, detail))
         }
     }
@@ -73,8 +74,8 @@ fn sent(cursors: &dyn Cursors, headers: &HeaderMap) -> Option<Cursor> {
     cursors.open(headers.get(NAME)?.to_str().ok()?).ok()
 }
 
-/// The node's cursor as of now, sealed for a user.
-fn own(cursors: &dyn Cursors, lanes: &Lanes, user: UserId) -> Option<HeaderValue> {
+/// Returns the current cursor of this node, sealed for a user.
+fn current_cursor(cursors: &dyn Cursors, lanes: &Lanes, user: UserId) -> Option<HeaderValue> {
     let sealed = cursors.seal(CursorOwner::User(user), &lanes.commit_point(), Hlc::default());
     HeaderValue::try_from(sealed.text).ok()
 }

@@ -1,5 +1,5 @@
-//! axum's extractors with problems as refusals. `#[utoipa::path]` reads the body and the parameters of an operation
-//! off them, by their names.
+//! The extractors of axum, with problems as errors. `#[utoipa::path]` recognises them by name, and describes the body and
+//! the parameters of an operation from them.
 
 use axum::{
     body::Bytes,
@@ -15,7 +15,7 @@ use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX};
 
 use crate::problem::Problem;
 
-/// A body in JSON, as request and as answer. Types that are read are `#[serde(deny_unknown_fields)]`.
+/// A body in JSON, in requests and responses. Types of requests are `#[serde(deny_unknown_fields)]`.
 /// Refuses with `unsupported_media_type`, `too_large` or `bad_request`.
 pub struct Json<T>(pub T);
 
@@ -33,21 +33,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = given.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
 }
 
-/// A body that did not arrive.
+/// Returns the problem for a body that is too large or did not arrive.
 pub fn refuse_body(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body may have {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
+        let detail = format!("the body may be at most {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
         return Problem::new(ErrorCode::TooLarge, detail);
     }
-    Problem::new(ErrorCode::BadRequest, "the body did not arrive whole")
+    Problem::new(ErrorCode::BadRequest, "the body did not arrive completely")
 }
 
-/// Reads a JSON object. serde would take a list of its values too.
+/// Parses a JSON object. serde alone would also accept a list of its values.
 pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Problem::new(ErrorCode::BadRequest, "the body must be a JSON object"));
@@ -62,7 +63,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// The parameters behind the `?`. Types that are read are `#[serde(deny_unknown_fields)]`.
+/// The query parameters. Their types are `#[serde(deny_unknown_fields)]`.
 /// Refuses with `bad_request`.
 pub struct Query<T>(pub T);
 
@@ -77,7 +78,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The parameters within the path. What they cannot be names nothing: refuses with `not_found`.
+/// The parameters in the path. Refuses with `not_found` if they are malformed, because nothing has such an address.
 pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -90,8 +91,8 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// axum says 'Failed to deserialize …: WHERE: WHAT': what comes first helps nobody.
+/// Shortens an error of axum, such as 'Failed to deserialize …: FIELD: REASON', to the field and the reason.
 fn bad_request(place: &str, text: &str) -> Problem {
-    let what = text.split_once(": ").map_or(text, |(_, what)| what);
-    Problem::new(ErrorCode::BadRequest, format!("{place}: {what}"))
+    let reason = text.split_once(": ").map_or(text, |(_, reason)| reason);
+    Problem::new(ErrorCode::BadRequest, format!("{place}: {reason}"))
 }

@@ -1,5 +1,5 @@
-//! Lists by pages: `{"items", "next"}`, `?limit=` and `?cursor=`. A list's parameters are a struct of its own with
-//! these two among its fields:
+//! Lists in pages: `{"items", "next"}`, `?limit=` and `?cursor=`. Each list has a struct for its parameters, with these two
+//! among its fields:
 //!
 //! ```ignore
 //! #[derive(Deserialize, IntoParams)]
@@ -10,7 +10,7 @@
 //!     #[param(inline)]
 //!     limit: Limit,
 //!     #[param(inline)]
-//!     cursor: Option<PageMark>,
+//!     cursor: Option<PageParam>,
 //! }
 //! ```
 
@@ -31,7 +31,7 @@ use crate::problem::Problem;
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct List<T> {
-    /// What is on it.
+    /// The items of this page.
     pub items: Vec<T>,
     /// The `cursor` of the next page, or null.
     #[schema(required = true)]
@@ -39,17 +39,17 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// A page out of one more item than its limit, if there are as many; `mark` says where the next one begins, given
-    /// the last item of this one.
-    pub fn page(mut items: Vec<T>, limit: Limit, mark: impl FnOnce(&T) -> String) -> Self {
+    /// Makes a page of `items`: up to `limit`, and one more if there is a next page. `next_page` returns the parameter of the
+    /// next page, given the last item of this one.
+    pub fn page(mut items: Vec<T>, limit: Limit, next_page: impl FnOnce(&T) -> String) -> Self {
         let more = items.len() > limit.0;
         items.truncate(limit.0);
-        let next = items.last().filter(|_| more).map(mark);
+        let next = items.last().filter(|_| more).map(next_page);
         Self { items, next }
     }
 }
 
-/// How many items a page may have: 50 unless asked otherwise, 200 at most.
+/// The most items on a page: 50 by default, and 200 at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit(pub usize);
 
@@ -82,34 +82,38 @@ impl PartialSchema for Limit {
 
 impl ToSchema for Limit {}
 
-/// Where a page begins: the `next` of the page before, which the list that gave it reads with [`PageMark::parse`].
+/// The parameter `cursor` of a list: the `next` of the page before. The list that returned it parses it with
+/// [`PageParam::parse`].
 #[derive(Clone, Debug)]
-pub struct PageMark(String);
+pub struct PageParam(String);
 
-impl PageMark {
-    /// What the list put into it.
+impl PageParam {
+    /// Parses the text that the list put into it.
     pub fn parse<T: FromStr>(&self) -> Result<T, Problem> {
-        let foreign =
-            |_| Problem::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list");
-        self.0.parse().map_err(foreign)
+        self.0.parse().map_err(|_| foreign_page())
     }
 }
 
-impl<'de> Deserialize<'de> for PageMark {
+/// Returns the problem for a parameter `cursor` that this list has not returned.
+pub(super) fn foreign_page() -> Problem {
+    Problem::new(ErrorCode::BadRequest, "cursor must be the `next` of a page of this list")
+}
+
+impl<'de> Deserialize<'de> for PageParam {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(text)?;
         if text.is_empty() || text.len() > PAGE_TOKEN_CHARS_MAX {
-            return Err(D::Error::custom("is not the next of a page"));
+            return Err(D::Error::custom("must be the `next` of a page of this list"));
         }
         Ok(Self(text.into_owned()))
     }
 }
 
-impl PartialSchema for PageMark {
+impl PartialSchema for PageParam {
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String);
         text.min_length(Some(1)).max_length(Some(PAGE_TOKEN_CHARS_MAX)).into()
     }
 }
 
-impl ToSchema for PageMark {}
+impl ToSchema for PageParam {}

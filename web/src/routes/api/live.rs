@@ -1,4 +1,4 @@
-//! The live socket of somebody with an account.
+//! The live socket of an account.
 
 use axum::{
     extract::State,
@@ -24,10 +24,10 @@ use crate::{
     state::AppState,
 };
 
-/// What the server selects of the subprotocols `starling.v1, bearer.ACCESS_TOKEN`.
+/// The subprotocol that the server selects from `starling.v1, bearer.ACCESS_TOKEN`.
 const PROTOCOL: &str = "starling.v1";
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(open_account_socket))
 }
@@ -35,18 +35,18 @@ pub fn routes() -> OpenApiRouter<AppState> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct LiveQuery {
-    /// The last cursor received: the server sends what you missed.
+    /// The last cursor that you received: the server sends what you missed.
     cursor: Option<String>,
-    /// The `pos` of the last message that you have shown or that was acked: the server stamps your posts above it.
+    /// The `pos` of the last message that you have shown or got an ack for: your messages sort after it.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 
-/// Open your WebSocket: everything that concerns you, live
+/// Open the WebSocket of your account
 ///
-/// Authenticate with `Authorization: Bearer`, or with the subprotocols `starling.v1, bearer.ACCESS_TOKEN`. The socket lives
-/// as long as your session, and closes with 4001 when it ends. Its frames, its close codes and how to resume are in the
-/// AsyncAPI document, `/api/asyncapi.json`.
+/// The server sends everything that concerns you, as it happens. Authenticate with `Authorization: Bearer`, or with the
+/// subprotocols `starling.v1, bearer.ACCESS_TOKEN`. The socket lives as long as your session, and closes with 4001 when the
+/// session ends. The AsyncAPI document, `/api/asyncapi.json`, describes its frames, its close codes and how to resume.
 #[utoipa::path(
     get, path = "/api/v1/live", tag = tag::LIVE, params(LiveQuery),
     responses(

@@ -1,4 +1,4 @@
-//! What somebody may know and change of himself: profile, password, settings.
+//! The caller's own account: profile, password, settings.
 
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use crate::{
     state::AppState,
 };
 
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(get_me, change_me, delete_me))
@@ -32,8 +33,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_settings, change_settings))
 }
 
-/// Tells `null` from a field that is not there.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a field so that `null` differs from a missing field.
+fn null_or_value<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
@@ -48,13 +49,13 @@ async fn get_me(State(accounts): State<Arc<dyn Accounts>>, Caller(who): Caller) 
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
+#[expect(clippy::option_option, reason = "null differs from a missing field")]
 struct ChangeMe {
     /// A new username, once, if your account was renamed (`renamed` is true).
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     username: Option<String>,
     /// The name to show; null shows the username.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "null_or_value")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
     display_name: Option<Option<String>>,
 }
@@ -92,8 +93,8 @@ struct DeleteMe {
 
 /// Delete your account
 ///
-/// For good: your profile is erased, your messages stay under 'Deleted account', and nobody else gets your name. If you are
-/// the last administrator, appoint another one first. A personal access token may not do this: log in.
+/// This is final: your profile is erased, your messages stay under 'Deleted account', and nobody else gets your name. If you
+/// are the last administrator, appoint another one first. A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
@@ -104,18 +105,19 @@ async fn delete_me(
     Caller(who): Caller,
     Json(body): Json<DeleteMe>,
 ) -> Result<StatusCode, Problem> {
-    guessed(&guard.rates, who, accounts.delete(who, Secret(body.password))).await?;
+    limit_password_guesses(&guard.rates, who, accounts.delete(who, Secret(body.password))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Counts what wants the password of somebody who is logged in: whoever found his token does not guess on.
-pub async fn guessed<T>(
+/// Counts an action that needs the user's password against the limit of failed logins, so that somebody who has stolen a
+/// token can't guess the password.
+pub async fn limit_password_guesses<T>(
     rates: &Rates,
     who: Identity,
-    act: impl Future<Output = Result<T, Refusal>>,
+    action: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
     rates.check(Quota::LoginsPerAccount, &who.user)?;
-    let result = act.await;
+    let result = action.await;
     if !matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
         rates.take_back(Quota::LoginsPerAccount, &who.user);
     }
@@ -158,7 +160,8 @@ async fn change_password(
         return Err(invalid.into());
     }
     let (present, new) = (Secret(body.current_password), Secret(body.new_password));
-    guessed(&guard.rates, who, accounts.change_password(who, present, new, body.keep_tokens)).await?;
+    limit_password_guesses(&guard.rates, who, accounts.change_password(who, present, new, body.keep_tokens))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -176,17 +179,17 @@ async fn get_settings(
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "null is not the same as nothing said")]
+#[expect(clippy::option_option, reason = "null differs from a missing field")]
 struct ChangeSettings {
-    /// How pages look.
+    /// The theme of pages.
     theme: Option<Theme>,
     /// A language tag (BCP 47).
     #[schema(min_length = 1, max_length = 35, pattern = "^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$")]
     language: Option<String>,
-    /// What to notify about, unless a room's own level says otherwise.
+    /// The messages to notify about, in rooms without a level of their own.
     notify: Option<NotifyLevel>,
-    /// The time until which not to disturb; null if you may be disturbed.
-    #[serde(default, deserialize_with = "given")]
+    /// The end of "do not disturb"; null turns it off.
+    #[serde(default, deserialize_with = "null_or_value")]
     #[schema(value_type = Option<String>, format = DateTime)]
     dnd_until: Option<Option<String>>,
 }

@@ -1,4 +1,4 @@
-//! Messages of rooms of members: by pages, one by one, and what is done to them.
+//! Messages of member rooms: lists, posts, edits, reactions and read positions.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::{
     caller::Caller,
     cursor::SentCursor,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageMark},
+    list::{Limit, List, PageParam},
 };
 use crate::{
     guard::{ClientAddress, Guard, Quota, Rates, Written},
@@ -32,7 +32,7 @@ use crate::{
     state::AppState,
 };
 
-/// All of them.
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_messages, post_message))
@@ -43,13 +43,13 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(super) struct OfRoom {
+pub(super) struct RoomPath {
     /// The room's id.
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub(super) id: String,
 }
 
-impl OfRoom {
+impl RoomPath {
     pub(super) fn room(&self) -> Result<RoomId, Problem> {
         let room = RoomId::parse(&self.id).ok().flatten();
         room.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such room"))
@@ -58,7 +58,7 @@ impl OfRoom {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct OfMessage {
+struct MessagePath {
     /// The message's id.
     #[param(value_type = String, format = "uuid")]
     id: MessageId,
@@ -66,7 +66,7 @@ struct OfMessage {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct OfReaction {
+struct ReactionPath {
     /// The message's id.
     #[param(value_type = String, format = "uuid")]
     id: MessageId,
@@ -75,15 +75,16 @@ struct OfReaction {
     emoji: String,
 }
 
-impl OfReaction {
-    /// What cannot be an emoji is on no message.
+impl ReactionPath {
+    /// Parses the emoji. Refuses with `not_found`, because no message has a malformed one.
     fn emoji(&self) -> Result<Emoji, Problem> {
-        Emoji::parse(&self.emoji).map_err(|_| Problem::new(ErrorCode::NotFound, "that is no emoji"))
+        Emoji::parse(&self.emoji).map_err(|_| Problem::new(ErrorCode::NotFound, "this is not an emoji"))
     }
 }
 
-/// Posts, edits and reactions count alike; a post also against its room, once its author is known to be in it.
-fn count(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
+/// Counts a post, an edit or a reaction against the caller's limits. The limit of a post's room is checked later, once the
+/// author is known to be in the room.
+fn count_write(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
     rates.check(Quota::MessagesPerSession, &caller.session)?;
     let written = Written { network: client.network(), account: Some(caller.user), room: None, bytes };
     rates.check_written(&written)
@@ -92,30 +93,32 @@ fn count(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListMessages {
-    /// The id of a message: list the newest before it.
+    /// The id of a message: lists the newest messages before it.
     #[param(value_type = Option<String>, format = "uuid")]
     before: Option<MessageId>,
-    /// The id of a message: list the oldest after it. Wins over `before`.
+    /// The id of a message: lists the oldest messages after it. Takes precedence over `before`.
     #[param(value_type = Option<String>, format = "uuid")]
     after: Option<MessageId>,
-    /// The id of a message: list it and as many on either side. Wins over `before` and `after`.
+    /// The id of a message: lists it, with equally many messages before and after it. Takes precedence over `before` and
+    /// `after`.
     #[param(value_type = Option<String>, format = "uuid")]
     around: Option<MessageId>,
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
-    /// The `next` of a page: goes on in its direction (after `around`: back in time). Wins over the others.
+    /// The `next` of a page: continues in its direction (after `around`: to older messages). Takes precedence over the
+    /// others.
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// List the messages of a room
 ///
-/// The newest first. A deleted message is listed without its body. Messages by people whom you blocked are not listed, so a
-/// page may be shorter than its limit.
+/// Newest first. Deleted messages are listed without their body. Messages by people whom you blocked are left out, so a page
+/// may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
-    params(OfRoom, ListMessages),
+    params(RoomPath, ListMessages),
     responses(
         (status = 200, description = "A page of messages.", body = List<Message>),
         ErrorResponses<NotFound>,
@@ -124,13 +127,13 @@ struct ListMessages {
 async fn list_messages(
     State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Query(query): Query<ListMessages>,
 ) -> Result<Json<List<Message>>, Problem> {
     let ListMessages { before, after, around, limit, cursor } = query;
-    let room = of.room()?;
+    let room = path.room()?;
     let wanted = match cursor {
-        Some(mark) => Wanted::From(mark.parse()?),
+        Some(page) => Wanted::From(page.parse()?),
         None => around
             .map(Wanted::Around)
             .or(after.map(Wanted::After))
@@ -144,13 +147,13 @@ async fn list_messages(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PostMessage {
-    /// Your own id for the message. Send it again with the same id if you get no answer: it is posted once.
+    /// Your own id for the message. If you get no response, send it again with the same id: it is posted once.
     #[schema(format = "uuid")]
     id: Option<String>,
     /// The text, in Markdown.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
-    /// The id of the message of this room that this one answers.
+    /// The id of the message that this one replies to. It must be in the same room.
     #[schema(format = "uuid")]
     reply_to: Option<String>,
     /// Files cannot be attached yet.
@@ -161,11 +164,11 @@ struct PostMessage {
 
 /// Post a message
 ///
-/// The answer comes once the message is on as many nodes as configured, or after the configured wait. `@name` mentions a
-/// member of the room.
+/// The response arrives when the message is stored on as many nodes as configured, or after the configured time. `@name`
+/// mentions a member of the room.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
-    params(OfRoom),
+    params(RoomPath),
     responses(
         (status = 201, description = "The message was posted.", body = Message),
         (status = 200, description = "Already posted with this id and content.", body = Message),
@@ -178,10 +181,10 @@ async fn post_message(
     State(metrics): State<Arc<WebMetrics>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Json(PostMessage { id, body, reply_to, file_ids }): Json<PostMessage>,
 ) -> Result<Response, Problem> {
-    let room = of.room()?;
+    let room = path.room()?;
     let mut invalid = problem::Invalid::default();
     let uuid = |text: String| MessageId::try_parse(&text).map_err(|_| "must be a UUID");
     let id = invalid.check("id", id.map(uuid).transpose());
@@ -192,7 +195,7 @@ async fn post_message(
     let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
         return Err(invalid.into());
     };
-    count(&guard.rates, &caller, client, body.len())?;
+    count_write(&guard.rates, &caller, client, body.len())?;
     metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
     let message = NewMessage { id, text, reply_to, after: Hlc::default() };
@@ -204,13 +207,13 @@ async fn post_message(
 
 /// Get a message
 #[utoipa::path(
-    get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(MessagePath),
     responses((status = 200, description = "The message.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
     State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
-    Path(OfMessage { id }): Path<OfMessage>,
+    Path(MessagePath { id }): Path<MessagePath>,
 ) -> Result<Json<Message>, Problem> {
     Ok(Json(messages.message(caller.user, id).await?))
 }
@@ -225,9 +228,9 @@ struct EditMessage {
 
 /// Edit a message
 ///
-/// Only its author may, 100 times at most.
+/// Only its author may edit a message, at most 100 times.
 #[utoipa::path(
-    patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(MessagePath),
     responses(
         (status = 200, description = "The message as it is now.", body = Message),
         ErrorResponses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
@@ -238,26 +241,27 @@ async fn edit_message(
     State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
-    Path(OfMessage { id }): Path<OfMessage>,
+    Path(MessagePath { id }): Path<MessagePath>,
     Json(EditMessage { body }): Json<EditMessage>,
 ) -> Result<Json<Message>, Problem> {
     let mut invalid = problem::Invalid::default();
     let Some(text) = invalid.check("body", MessageText::parse(&body)) else { return Err(invalid.into()) };
-    count(&guard.rates, &caller, client, body.len())?;
+    count_write(&guard.rates, &caller, client, body.len())?;
     Ok(Json(messages.edit(caller.user, id, text).await?))
 }
 
 /// Delete a message
 ///
-/// For good. Its author may, and owners and moderators of its room. It stays listed without its body.
+/// This is final. The author may do this, and owners and moderators of the room. The message stays in lists, without its
+/// body.
 #[utoipa::path(
-    delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
+    delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(MessagePath),
     responses((status = 204, description = "The message was deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
     State(messages): State<Arc<dyn Messages>>,
     Caller(caller): Caller,
-    Path(OfMessage { id }): Path<OfMessage>,
+    Path(MessagePath { id }): Path<MessagePath>,
 ) -> Result<StatusCode, Problem> {
     messages.delete(caller.user, id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -265,10 +269,10 @@ async fn delete_message(
 
 /// React to a message
 ///
-/// A message takes at most 50 different emoji and 1,000 reactions, and at most 50 different emoji of one user. Reactions
-/// that were removed count for the last two.
+/// A message can have at most 50 different emoji, 1,000 reactions, and 50 different emoji from one user. Removed reactions
+/// still count for the last two limits.
 #[utoipa::path(
-    put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
+    put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(ReactionPath),
     responses(
         (status = 204, description = "The reaction is on the message."),
         ErrorResponses<(NotFound, NotContacts, Invalid, RateLimited)>,
@@ -279,15 +283,15 @@ async fn add_reaction(
     State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
-    Path(of): Path<OfReaction>,
+    Path(path): Path<ReactionPath>,
 ) -> Result<StatusCode, Problem> {
-    count(&guard.rates, &caller, client, of.emoji.len())?;
-    react(&*messages, caller, &of, true).await
+    count_write(&guard.rates, &caller, client, path.emoji.len())?;
+    react(&*messages, caller, &path, true).await
 }
 
 /// Remove a reaction
 #[utoipa::path(
-    delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
+    delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(ReactionPath),
     responses(
         (status = 204, description = "The reaction is not on the message."),
         ErrorResponses<(NotFound, RateLimited)>,
@@ -298,20 +302,20 @@ async fn remove_reaction(
     State(guard): State<Arc<Guard>>,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
-    Path(of): Path<OfReaction>,
+    Path(path): Path<ReactionPath>,
 ) -> Result<StatusCode, Problem> {
-    count(&guard.rates, &caller, client, of.emoji.len())?;
-    react(&*messages, caller, &of, false).await
+    count_write(&guard.rates, &caller, client, path.emoji.len())?;
+    react(&*messages, caller, &path, false).await
 }
 
 async fn react(
     messages: &dyn Messages,
     caller: Identity,
-    of: &OfReaction,
+    path: &ReactionPath,
     on: bool,
 ) -> Result<StatusCode, Problem> {
-    let emoji = of.emoji()?;
-    messages.react(caller.user, of.id, emoji, on).await?;
+    let emoji = path.emoji()?;
+    messages.react(caller.user, path.id, emoji, on).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -323,13 +327,13 @@ struct MarkRead {
     message_id: String,
 }
 
-/// Marks a room as read up to a message
+/// Mark a room as read up to a message
 ///
-/// The mark only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. The other
-/// person in a direct room sees the mark.
+/// Your read position only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. In
+/// a direct room, the other person sees your read position.
 #[utoipa::path(
-    put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
-    responses((status = 204, description = "The room is marked."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
+    put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(RoomPath),
+    responses((status = 204, description = "Your read position is set."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
 async fn mark_room_read(
     State(messages): State<Arc<dyn Messages>>,
@@ -337,14 +341,14 @@ async fn mark_room_read(
     SentCursor(cursor): SentCursor,
     Caller(caller): Caller,
     Extension(client): Extension<ClientAddress>,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Json(MarkRead { message_id }): Json<MarkRead>,
 ) -> Result<StatusCode, Problem> {
-    let room = of.room()?;
+    let room = path.room()?;
     let mut invalid = problem::Invalid::default();
     let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
     let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
-    // It is written, as a message is.
+    // A read position is written to the log, like a message.
     guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
     let seen = cursor.filter(own).map(|cursor| cursor.vector);

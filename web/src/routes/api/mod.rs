@@ -1,5 +1,5 @@
-//! What every handler under `/api/v1` is made of: extractors whose refusals are problems, lists by pages, and the
-//! cursor that requests and answers carry. A group of addresses is a file here with a `routes()` of its own.
+//! The operations under `/api/v1`, one file for each group, and what their handlers share: extractors that refuse with
+//! problems, lists in pages, and the cursor in requests and responses.
 
 pub mod accounts;
 mod admin;
@@ -22,9 +22,9 @@ pub use list::{Limit, List};
 use crate::state::AppState;
 use utoipa_axum::router::OpenApiRouter;
 
-/// All groups under `/api/v1`. Each `#[utoipa::path]` there names its whole address.
+/// The routes of all groups. Each `#[utoipa::path]` names its whole address.
 pub fn routes() -> OpenApiRouter<AppState> {
-    // One line a group.
+    // One line for each group.
     OpenApiRouter::default()
         .merge(accounts::routes())
         .merge(admin::routes())

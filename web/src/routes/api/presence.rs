@@ -1,5 +1,5 @@
-//! Whether those are there whom a list shows to somebody who may know it: his contacts, and the members of his rooms. Who
-//! has blocked him, or was blocked by him, is shown as if he were not.
+//! Adds presence to the users in a list, for callers who may know it: about their contacts, and the members of their rooms.
+//! If either user has blocked the other, they are shown as offline.
 
 use std::collections::HashSet;
 
@@ -10,16 +10,16 @@ use crate::{
     service::{LiveEvents, Refusal},
 };
 
-/// Says of each whether he is there, besides of the asker himself.
+/// Sets the presence of each user, except of the caller.
 pub async fn fill<'a>(
     live: &dyn LiveEvents,
-    asker: UserId,
-    shown: impl Iterator<Item = &'a mut User>,
+    caller: UserId,
+    users: impl Iterator<Item = &'a mut User>,
 ) -> Result<(), Refusal> {
-    let others = shown.filter_map(|user| Some((user.id.parse::<UserId>().ok()?, user)));
-    let others: Vec<_> = others.filter(|(id, _)| *id != asker).collect();
+    let others = users.filter_map(|user| Some((user.id.parse::<UserId>().ok()?, user)));
+    let others: Vec<_> = others.filter(|(id, _)| *id != caller).collect();
     let ids = others.iter().map(|&(id, _)| id).collect();
-    let online: HashSet<_> = live.online_among(asker, ids).await?.into_iter().collect();
+    let online: HashSet<_> = live.online_among(caller, ids).await?.into_iter().collect();
     for (id, user) in others {
         let state = if online.contains(&id) { PresenceState::Online } else { PresenceState::Offline };
         user.presence = Some(state);

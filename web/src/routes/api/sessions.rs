@@ -1,4 +1,4 @@
-//! One's logins, and one's personal access tokens.
+//! The caller's sessions and personal access tokens.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageMark},
-    me::guessed,
+    list::{Limit, List, PageParam},
+    me::limit_password_guesses,
 };
 use crate::{
     guard::Guard,
@@ -26,11 +26,12 @@ use crate::{
     state::AppState,
 };
 
-/// Seconds after which a personal access token ends, unless it is told otherwise: a year.
+/// The default lifetime of a personal access token, in seconds: a year.
 const EXPIRES_IN: u64 = 365 * 24 * 3_600;
-/// Seconds after which a personal access token ends, at most: ten years.
+/// The longest lifetime of a personal access token, in seconds: ten years.
 const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_sessions))
@@ -46,35 +47,35 @@ struct Page {
     #[param(inline)]
     limit: Limit,
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct ById {
-    /// The id.
+struct IdPath {
+    /// The id of the session or token.
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
 }
 
-/// The newest first.
+/// Returns a page of a list, newest first.
 fn page<T>(mut all: Vec<Listed<T>>, Page { limit, cursor }: Page) -> Result<List<T>, Problem> {
-    let before: Option<String> = cursor.map(|mark| mark.parse()).transpose()?;
-    all.retain(|listed| before.as_ref().is_none_or(|before| listed.mark < *before));
-    all.sort_unstable_by(|a, b| b.mark.cmp(&a.mark));
+    let before: Option<String> = cursor.map(|page| page.parse()).transpose()?;
+    all.retain(|listed| before.as_ref().is_none_or(|before| listed.sort_key < *before));
+    all.sort_unstable_by(|a, b| b.sort_key.cmp(&a.sort_key));
     all.truncate(limit.0 + 1);
-    let List { items, next } = List::page(all, limit, |listed| listed.mark.clone());
+    let List { items, next } = List::page(all, limit, |listed| listed.sort_key.clone());
     Ok(List { items: items.into_iter().map(|listed| listed.item).collect(), next })
 }
 
-fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
+fn session_id(text: &str, detail: &'static str) -> Result<SessionId, Problem> {
     let id = SessionId::parse(text).ok().flatten();
-    id.ok_or_else(|| Refusal::new(starling_protocol::ErrorCode::NotFound, what).into())
+    id.ok_or_else(|| Refusal::new(starling_protocol::ErrorCode::NotFound, detail).into())
 }
 
 /// List your sessions
 ///
-/// Live sessions, the newest first.
+/// Returns your active sessions, newest first.
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = tag::ACCOUNTS, params(Page),
     responses((status = 200, description = "A page of sessions.", body = List<Session>)),
@@ -92,13 +93,13 @@ async fn list_sessions(
 /// A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
-    params(ById),
+    params(IdPath),
     responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn end_session(
     State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
-    Path(ById { id }): Path<ById>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<StatusCode, Problem> {
     accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -106,7 +107,7 @@ async fn end_session(
 
 /// List your personal access tokens
 ///
-/// Valid tokens, the newest first.
+/// Returns your valid tokens, newest first.
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = tag::ACCOUNTS, params(Page),
     responses((status = 200, description = "A page of tokens.", body = List<PersonalToken>)),
@@ -122,21 +123,21 @@ async fn list_tokens(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MakeToken {
-    /// A name for it.
+    /// A name for the token.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
     /// Your password.
     #[schema(format = Password)]
     password: String,
-    /// The seconds until it expires: a year if you leave it out.
+    /// The seconds until the token expires: a year if you leave it out.
     #[schema(minimum = 1, maximum = 315_360_000, default = 31_536_000)]
     expires_in: Option<u64>,
 }
 
 /// Create a personal access token
 ///
-/// For scripts. It acts for you until it expires, you revoke it, or you change your password without `keep_tokens`. It is
-/// shown only in this answer. A token can neither create tokens nor end sessions or other tokens.
+/// For scripts. The token acts for you until it expires, you revoke it, or you change your password without `keep_tokens`. It
+/// is shown only in this response. A token can neither create tokens nor end sessions or other tokens.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = tag::ACCOUNTS,
     responses(
@@ -159,7 +160,7 @@ async fn create_token(
     let expires_in = invalid.check("expires_in", expires_in);
     let (Some(name), Some(expires_in)) = (name, expires_in) else { return Err(invalid.into()) };
     let made = accounts.make_personal_token(who, name, Secret(body.password), expires_in);
-    let token = guessed(&guard.rates, who, made).await?;
+    let token = limit_password_guesses(&guard.rates, who, made).await?;
     Ok((StatusCode::CREATED, Json(token)))
 }
 
@@ -168,13 +169,13 @@ async fn create_token(
 /// A personal access token may only revoke itself: log in to revoke another.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
-    params(ById),
+    params(IdPath),
     responses((status = 204, description = "The token was revoked."), ErrorResponses<Forbidden>),
 )]
 async fn revoke_token(
     State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
-    Path(ById { id }): Path<ById>,
+    Path(IdPath { id }): Path<IdPath>,
 ) -> Result<StatusCode, Problem> {
     accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)

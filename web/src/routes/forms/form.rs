@@ -42,12 +42,14 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Form<T> {
 
 fn refused(rejection: &FormRejection) -> Problem {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::TooLarge, "the form is too long"),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(ErrorCode::TooLarge, "the form is too long; shorten what you entered")
+        }
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             let detail = "the body must be application/x-www-form-urlencoded";
             Problem::new(ErrorCode::UnsupportedMediaType, detail)
         }
-        _ => Problem::new(ErrorCode::BadRequest, "the form cannot be read"),
+        _ => Problem::new(ErrorCode::BadRequest, "the form could not be read; reload the page and try again"),
     }
 }
 
@@ -80,8 +82,8 @@ pub fn redirect(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
-/// Redirects to another page with a new session. Ends the browser's previous session, whose cookie is replaced and which
-/// nobody else could end.
+/// Redirects to another page with a new session. Ends the browser's previous session: its cookie is replaced, so nobody could
+/// end it later.
 pub async fn logged_in(
     services: &FormServices,
     service: &ServiceUrl,

@@ -41,8 +41,8 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
 
 /// The page of an invite
 ///
-/// If you are logged in you can take the invite, otherwise you can log in or register first. Does not say whether the invite
-/// is valid.
+/// If you are logged in you can take the invite, otherwise you can log in or register first. The page does not show whether
+/// the invite is valid.
 #[utoipa::path(
     get, path = "/invite/{code}", tag = tag::PAGES,
     params(("code" = String, Path, description = "The code in the link.")),
@@ -69,9 +69,9 @@ async fn invite_page(
     }
 }
 
-/// Take an invite, by the button
+/// Take an invite with the button
 ///
-/// You become a member of the room. No effect if you are one.
+/// You become a member of the room. Nothing changes if you are already a member.
 #[utoipa::path(
     post, path = "/invite/{code}", tag = tag::PAGES,
     params(("code" = String, Path, description = "The code in the link.")),

@@ -63,7 +63,7 @@ struct ResetForm {
     password: String,
 }
 
-/// Choose a new password, by the form
+/// Choose a new password with the form
 ///
 /// Ends the link, and all sessions and personal access tokens of the account.
 #[utoipa::path(

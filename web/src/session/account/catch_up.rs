@@ -1,5 +1,5 @@
-//! What a client lacks, read from the store: at a resume, and when the session lagged behind one of its lanes. Acks
-//! go out and requests come in between the batches.
+//! Reads the changes that a client lacks from the store: at a resume, and when the session lagged behind one of its lanes.
+//! Between the batches, acks go out and requests come in.
 
 use std::{sync::Arc, vec};
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Changes in one batch: bounds the memory of a session.
+/// The number of changes in one batch. It bounds the memory of a session.
 const BATCH: usize = 100;
 
 /// Changes that a client lacks, up to a commit point.
@@ -63,14 +63,14 @@ impl AccountSession<'_> {
             self.deps.metrics.resyncs.inc();
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
-        // The client loads its rooms by pages, so it lacks only how far others have read.
+        // The client loads its rooms in pages, so it lacks only the read positions of others.
         self.delivery = Delivery::new(self.deps.lanes.settled().await);
         let held = Arc::clone(&self.delivery.sent().vector);
         self.backlog = self.beyond(&held).await?;
         Ok(())
     }
 
-    /// Tells the client its user, who is online, and the cursor from which the following frames continue.
+    /// Sends the client its user, the users who are online, and the cursor from which the following frames continue.
     pub(super) async fn welcome<S: Socket>(
         &mut self,
         cursor: &str,
@@ -88,15 +88,15 @@ impl AccountSession<'_> {
         outbox.feed(frame.to_json()).await
     }
 
-    /// Reads what was committed beyond `from` before the session took its positions in the lanes. Returns `None` if
-    /// it is too much.
+    /// Reads the changes that were committed beyond `from` before the session took its positions in the lanes. Returns
+    /// `None` if there are too many.
     async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
         let point = self.deps.lanes.settled().await;
         let changes = self.deps.live.beyond(self.identity.user, from.clone(), point.clone()).await;
         Ok(changes.map_err(End::Refused)?.map(|changes| Backlog { changes: changes.into_iter(), point }))
     }
 
-    /// Moves to the end of all lanes and reads from the store what lies between.
+    /// Moves to the end of all lanes, and reads the skipped changes from the store.
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         // Skipped before the read: later commits are in the lanes, whatever is read.
         let presence_lost = self.lane_set.skip_to_end();
@@ -114,7 +114,7 @@ impl AccountSession<'_> {
         Ok(())
     }
 
-    /// Sends another welcome, with the current user and who is online.
+    /// Sends another welcome, with the current state of the user and of presence.
     pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let sealed = self.deps.cursors.seal(self.owner(), self.delivery.sent(), Hlc::default());
         self.welcome(&sealed.text, outbox).await
@@ -135,7 +135,7 @@ impl AccountSession<'_> {
         outbox.flush().await
     }
 
-    /// Sends the current state of what changed.
+    /// Sends the current state of everything that changed.
     pub(super) async fn send_changes<S: Socket>(
         &mut self,
         changes: Vec<Change>,
@@ -164,7 +164,7 @@ impl AccountSession<'_> {
         outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }
 
-    /// Whether a cursor should follow the frames that are sent now.
+    /// Returns whether a cursor should follow the frames that are sent now.
     pub(super) fn cursor_is_old(&self) -> bool {
         self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY
     }

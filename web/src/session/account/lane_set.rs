@@ -1,5 +1,5 @@
 //! The lanes that an account session follows: the user's own lane and one for each of their rooms. The session takes
-//! frames in rounds: a round starts with a commit point and takes what is there from every ready lane. When it ends,
+//! frames in rounds: a round starts with a commit point and takes the frames in every ready lane. When it ends,
 //! all frames up to that commit were taken.
 
 use std::{
@@ -35,7 +35,7 @@ impl LaneSet {
         Self { lanes: Arc::clone(lanes), ready_set, own, rooms: HashMap::new(), round: None }
     }
 
-    /// Follows a room too. Returns whether it is new here.
+    /// Follows a room too. Returns whether the session did not follow it yet.
     pub fn follow(&mut self, room: RoomId) -> bool {
         if self.follows(room) {
             return false;
@@ -49,7 +49,7 @@ impl LaneSet {
         self.rooms.retain(|&room, _| keep(room));
     }
 
-    /// Whether the room is followed.
+    /// Returns whether the room is followed.
     pub fn follows(&self, room: RoomId) -> bool {
         self.rooms.contains_key(&room)
     }
@@ -61,7 +61,7 @@ impl LaneSet {
         self.ready_set.ready().await;
     }
 
-    /// Whether a round is under way.
+    /// Returns whether a round is under way.
     pub fn in_round(&self) -> bool {
         self.round.is_some()
     }
@@ -83,7 +83,7 @@ impl LaneSet {
         self.round = Some(Round { point, pending });
     }
 
-    /// Whether there are frames in the user's own lane.
+    /// Returns whether there are frames in the user's own lane.
     pub fn own_is_ready(&self) -> bool {
         self.own.end() > self.own.position()
     }

@@ -1,4 +1,4 @@
-//! The live part: sends the frames of all lanes in rounds, acks and cursors, and takes requests.
+//! The live part of an account session: sends the frames of all lanes in rounds, acks and cursors, and takes requests.
 
 use std::{
     future::{pending, ready},
@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// The work of one request, done while frames go on. Its result may be a post for the writer.
+/// The work of one request, which runs while the session keeps sending frames. Its result may be a post for the writer.
 pub(super) type PendingRequest<'a> = Pin<Box<dyn Future<Output = RequestOutcome> + Send + 'a>>;
 /// The result of a request, with the id from its frame in the client's spelling.
 pub(super) type RequestOutcome = (Option<String>, Result<Option<Post>, Refusal>);
@@ -48,17 +48,17 @@ pub struct AccountSession<'a> {
     /// Keeps the user online.
     _online: Online,
     pub(super) context: UserContext,
-    /// The user has come to see more people since the client was told who is online.
+    /// Whether the user may see more people than when the client last got the list of online users.
     sees_more_people: bool,
     pub(super) lane_set: LaneSet,
     pub(super) delivery: Delivery,
-    /// Changes to send from the store before the lanes go on.
+    /// Changes to send from the store before more frames of the lanes.
     pub(super) backlog: Option<Backlog>,
     pub(super) catch_up_progress: CatchUpProgress,
     /// Whether this node holds everything that the client's cursor covers.
     pub(super) caught_up: bool,
     pub(super) cursor_at: Instant,
-    /// When the last frame was sent.
+    /// The time at which the last frame was sent.
     pub(super) frame_at: Instant,
     checked_at: Instant,
     pub(super) keepalive: Keepalive,
@@ -95,7 +95,7 @@ impl<'a> AccountSession<'a> {
             None => Hlc::default(),
         };
         let now = Instant::now();
-        let mut live = Self {
+        let mut session = Self {
             deps,
             identity,
             _online: deps.live.mark_online(identity.user),
@@ -116,8 +116,8 @@ impl<'a> AccountSession<'a> {
             pending_request: None,
             frames: Vec::new(),
         };
-        live.resume(resume_point, outbox).await?;
-        Ok(live)
+        session.resume(resume_point, outbox).await?;
+        Ok(session)
     }
 
     pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
@@ -167,15 +167,15 @@ impl<'a> AccountSession<'a> {
         if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
     }
 
-    /// Whether a frame was sent that no complete cursor covers.
+    /// Returns whether a frame was sent that no complete cursor covers.
     pub(super) fn cursor_is_due(&self) -> bool {
         self.backlog.is_none() && self.delivery.needs_cursor()
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
-            // The cursor follows at the end of the round. If it can't be complete yet, the next try follows as much
-            // later.
+            // The cursor follows at the end of the round. If it can't be complete yet, the next attempt follows after another
+            // `CURSOR_EVERY`.
             self.frame_at = Instant::now();
             self.lane_set.begin_round();
         }
@@ -197,14 +197,14 @@ impl<'a> AccountSession<'a> {
         let delivered = match self.lane_set.take_next(TAKE_FRAMES, &mut frames) {
             Err(Lagged) => self.start_catch_up(outbox).await,
             Ok(Some(room)) => self.deliver(room, &frames, outbox).await,
-            Ok(None) => self.round_over(outbox).await,
+            Ok(None) => self.finish_round(outbox).await,
         };
         frames.clear();
         self.frames = frames;
         delivered
     }
 
-    async fn round_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn finish_round<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
         self.delivery.reach(point);
         if self.cursor_is_old() {
@@ -237,15 +237,15 @@ impl<'a> AccountSession<'a> {
         frames: &[Frame],
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        // A commit pushes to users before rooms: if it removed the user from the room, their own lane has that by
-        // now.
+        // A commit is pushed to the lanes of users before those of rooms. So if it removed the user from the room, their
+        // own lane already has that change.
         self.take_own(outbox).await?;
         if self.backlog.is_some() || !self.lane_set.follows(room) {
             return Ok(());
         }
         self.send(frames, outbox).await?;
         if frames.iter().any(|frame| frame.is_invalidation() && self.delivery.is_new(frame)) {
-            // The user's own lane announces all other changes to what they see.
+            // All other changes that the user may see come in their own lane.
             let (frame, is_in) = self.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
                 self.invalidate(outbox).await?;
@@ -278,8 +278,8 @@ impl<'a> AccountSession<'a> {
         let Some(from) = frame.from else { return true };
         let UserContext { blocked, blocked_by, .. } = &self.context;
         // Users don't see their own presence and typing.
-        let of_the_moment = frame.commit == Frame::EPHEMERAL;
-        let hidden = of_the_moment && (from == self.identity.user || blocked_by.contains(&from));
+        let is_ephemeral = frame.commit == Frame::EPHEMERAL;
+        let hidden = is_ephemeral && (from == self.identity.user || blocked_by.contains(&from));
         !hidden && !blocked.contains(&from)
     }
 
@@ -301,7 +301,7 @@ impl<'a> AccountSession<'a> {
         self.sees_more_people |=
             !self.context.contacts.is_subset(&before.contacts) || !hidden_before.is_subset(&hidden);
         for room in rooms {
-            // Followed before the client hears of the room and loads its pages: so nothing is lost between.
+            // Followed before the client learns of the room and loads its messages, so that nothing is lost in between.
             if self.lane_set.follow(room) {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
@@ -310,22 +310,22 @@ impl<'a> AccountSession<'a> {
                 }
             }
         }
-        let gone: Vec<_> = hidden.difference(&hidden_before).copied().collect();
-        if !gone.is_empty() {
+        let newly_hidden: Vec<_> = hidden.difference(&hidden_before).copied().collect();
+        if !newly_hidden.is_empty() {
             // The user must not learn that a stranger blocked them.
-            for gone in self.deps.live.known(user, gone).await.map_err(End::Refused)? {
-                let frame = LiveFrame::Presence(available(gone, PresenceState::Offline));
+            for other in self.deps.live.known(user, newly_hidden).await.map_err(End::Refused)? {
+                let frame = LiveFrame::Presence(available(other, PresenceState::Offline));
                 outbox.feed(frame.to_json()).await?;
             }
         }
         Ok(())
     }
 
-    /// Sends who is online, if the user has come to see more people.
+    /// Sends the list of online users again, if the user may see more people than before.
     pub(super) async fn send_online_users<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if mem::take(&mut self.sees_more_people) {
-            for there in self.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
-                let frame = LiveFrame::Presence(available(there, PresenceState::Online));
+            for user in self.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
+                let frame = LiveFrame::Presence(available(user, PresenceState::Online));
                 outbox.feed(frame.to_json()).await?;
             }
         }

@@ -1,5 +1,5 @@
-//! One WebSocket of an account: everything that concerns its user, from the lanes of all their rooms. A welcome, what
-//! the client lacks, then the live lanes, until either side ends it or the account's session is over.
+//! One WebSocket of an account, which sends everything that concerns its user, from the lanes of all their rooms. It sends a
+//! welcome, what the client lacks, then the live lanes, until either side ends it or the account's session is over.
 
 mod catch_up;
 mod lane_set;
@@ -22,9 +22,9 @@ use super::{
 };
 use crate::service::Identity;
 
-/// The user, and what the client brought from an earlier connection.
+/// The user of a session, and the point from which their client resumes.
 pub struct Account {
-    /// The user and the session of their account.
+    /// The user and their account's session.
     pub identity: Identity,
     /// The client's end of the socket.
     pub client: ClientEnd,
@@ -44,6 +44,6 @@ async fn serve<S: Socket>(
     account: Account,
     outbox: &mut Outbox<S>,
 ) -> Result<Never, End> {
-    let mut live = AccountSession::begin(deps, account, outbox).await?;
-    live.run(outbox).await
+    let mut session = AccountSession::begin(deps, account, outbox).await?;
+    session.run(outbox).await
 }

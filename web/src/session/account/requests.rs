@@ -1,4 +1,4 @@
-//! The requests of a client on its live socket: posts, typing, read marks.
+//! The requests of a client on its live socket: posts, typing, read positions.
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -57,7 +57,7 @@ impl AccountSession<'_> {
             }
             Ok(LiveRequest::Read { .. }) => {
                 rates.check(Quota::SignalsPerSession, &identity.session)?;
-                // A read mark is written to the log, as a message is.
+                // A read position is written to the log, like a message.
                 return rates.check(Quota::MessagesPerAddress, &network);
             }
             Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.lane_set.follows(*room)),
@@ -73,7 +73,7 @@ impl AccountSession<'_> {
             LiveRequest::Send { id, room, text, reply_to } => {
                 deps.metrics.posts.inc();
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
-                self.posts.note(&id);
+                self.posts.note_spelling(&id);
                 let prepared = deps.messages.prepare(user, room, message);
                 self.pending_request =
                     Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));

@@ -1,5 +1,5 @@
-//! A session that lagged behind its lane continues from the store: as after a reconnect, but on the same connection.
-//! Acks go out and posts come in between the batches.
+//! A session that lagged behind its lane continues from the store, as after a reconnect, but on the same connection. Between
+//! the batches, acks go out and posts come in.
 
 use tokio::time::Instant;
 
@@ -7,7 +7,7 @@ use super::{End, Outbox, QuickSession, Socket};
 use crate::session::replay::{self, Backlog};
 
 impl QuickSession<'_> {
-    /// Moves to the lane's end and reads from the store what lies between.
+    /// Moves to the lane's end, and reads the skipped messages from the store.
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.marks.clear();
         // Skipped before the read: later commits are in the lane, whatever is read.

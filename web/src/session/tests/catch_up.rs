@@ -1,5 +1,5 @@
-//! Promises 3 and 8: who falls behind its lane goes on from the store in place and lacks nothing; who cannot keep up
-//! even so is told to resume.
+//! Promises 3 and 8: a session that lags behind its lane continues from the store on the same connection, and its client
+//! misses nothing. A session that can't keep up even so is closed, and its client must resume.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use super::{
 };
 use crate::{drain::Serving, lane::Frame};
 
-/// More than a lane holds, and few enough to be replayed.
+/// More messages than a lane holds, but few enough to be replayed.
 const MANY: u64 = 9_000;
 
-/// A client that is up to date in an empty room.
-async fn settled() -> Client {
+/// Connects a client to an empty room.
+async fn connected() -> Client {
     let mut client = Client::connect(0, ResumePoint::Nothing);
     client.expect(&["welcome 0", "cursor 0"]).await;
     client
 }
 
-/// Reads until a cursor covers `last`, or to the end of the connection.
+/// Reads until a cursor covers `last`, or to the end of the connection. Returns the frames that are not messages.
 async fn read_on(client: &mut Client, last: u64) -> Vec<String> {
     let mut others = Vec::new();
     loop {
         let frame = client.next().await;
-        assert!(client.got.len() < 100_000, "neither told to resume nor up to date");
+        assert!(client.got.len() < 100_000, "neither closed nor up to date");
         let over = frame == format!("cursor {last}") || frame.starts_with("close");
         if !frame.starts_with("message") {
             others.push(frame);
@@ -38,7 +38,7 @@ async fn read_on(client: &mut Client, last: u64) -> Vec<String> {
     }
 }
 
-/// At each catch-up so many more are committed.
+/// Commits the next number of `rounds` more messages at each catch-up.
 fn commit_meanwhile(client: &Client, rounds: impl IntoIterator<Item = u64, IntoIter: Send + 'static>) {
     let lanes = Arc::clone(&client.lanes);
     let (mut rounds, mut last) = (rounds.into_iter(), MANY);
@@ -50,9 +50,9 @@ fn commit_meanwhile(client: &Client, rounds: impl IntoIterator<Item = u64, IntoI
 }
 
 #[tokio::test]
-async fn who_falls_behind_gets_everything_in_place() {
-    let mut client = settled().await;
-    // No await between: the session cannot run, as if its socket took nothing.
+async fn a_lagging_session_gets_everything_on_the_same_connection() {
+    let mut client = connected().await;
+    // There is no await in between, so the session cannot run, as if its socket accepted nothing.
     (1..=MANY).for_each(|n| client.commit(n));
     assert_eq!(read_on(&mut client, MANY).await, [format!("cursor {MANY}")]);
     assert_eq!((client.got.len() as u64, client.repeats), (MANY, 0));
@@ -62,26 +62,26 @@ async fn who_falls_behind_gets_everything_in_place() {
 }
 
 #[tokio::test]
-async fn little_comes_twice_to_who_reads_at_half_the_rate_of_the_room() {
-    let mut client = settled().await;
+async fn a_client_that_reads_at_half_the_rate_of_the_room_gets_few_repeats() {
+    let mut client = connected().await;
     let mut last = 0;
     while client.metrics.catch_ups.get() == 0 {
         (last + 1..=last + 128).for_each(|n| client.commit(n));
         last += 128;
-        client.make_room(64);
+        client.allow_frames(64);
         for _ in 0..64 {
             client.next().await;
         }
     }
-    client.make_room(usize::MAX);
+    client.allow_frames(usize::MAX);
     read_on(&mut client, last).await;
     assert_eq!(client.got.len() as u64, last);
     assert!(client.repeats <= 256, "{} of {last} came twice", client.repeats);
 }
 
 #[tokio::test]
-async fn who_missed_comings_and_goings_is_told_who_is_here_now() {
-    let mut client = settled().await;
+async fn a_client_that_missed_presence_frames_gets_the_current_users() {
+    let mut client = connected().await;
     client.memory.users.lock().unwrap().push("Bob".into());
     let joined = r#"{"type":"joined","username":"Bob"}"#;
     let frame = Frame::new(Frame::EPHEMERAL, Hlc::default(), joined);
@@ -92,8 +92,8 @@ async fn who_missed_comings_and_goings_is_told_who_is_here_now() {
 }
 
 #[tokio::test]
-async fn who_lags_again_but_lacks_less_each_time_catches_up() {
-    let mut client = settled().await;
+async fn a_session_whose_backlog_shrinks_catches_up() {
+    let mut client = connected().await;
     let rounds = [8_900, 8_800, 8_700, 8_600, 8_500];
     let last = MANY + rounds.iter().sum::<u64>();
     commit_meanwhile(&client, rounds);
@@ -104,8 +104,8 @@ async fn who_lags_again_but_lacks_less_each_time_catches_up() {
 }
 
 #[tokio::test]
-async fn who_lacks_no_less_each_time_is_told_to_resume() {
-    let mut client = settled().await;
+async fn a_session_whose_backlog_does_not_shrink_is_closed() {
+    let mut client = connected().await;
     commit_meanwhile(&client, std::iter::repeat(MANY));
     (1..=MANY).for_each(|n| client.commit(n));
     let others = read_on(&mut client, u64::MAX).await;
@@ -115,11 +115,11 @@ async fn who_lacks_no_less_each_time_is_told_to_resume() {
 }
 
 #[tokio::test]
-async fn who_lacks_more_than_can_be_replayed_is_told_to_resume() {
+async fn a_session_that_lacks_more_than_a_replay_may_send_is_closed() {
     for (backlog, end) in
         [(REPLAY_EVENTS_MAX as u64, "cursor 10000"), (REPLAY_EVENTS_MAX as u64 + 1, "close 4002")]
     {
-        let mut client = settled().await;
+        let mut client = connected().await;
         (1..=backlog).for_each(|n| client.commit(n));
         assert_eq!(read_on(&mut client, backlog).await, [end]);
     }
@@ -127,7 +127,7 @@ async fn who_lacks_more_than_can_be_replayed_is_told_to_resume() {
 
 #[tokio::test]
 async fn posts_are_acked_while_the_session_catches_up() {
-    let mut client = settled().await;
+    let mut client = connected().await;
     let to_server = client.line.to_server.clone();
     *client.memory.on_catch_up.lock().unwrap() =
         Some(Box::new(move || to_server.send(Message::text("hello")).unwrap()));
@@ -136,8 +136,8 @@ async fn posts_are_acked_while_the_session_catches_up() {
 }
 
 #[tokio::test]
-async fn a_stopping_node_sends_away_who_is_catching_up() {
-    let mut client = settled().await;
+async fn a_stopping_node_closes_a_session_that_is_catching_up() {
+    let mut client = connected().await;
     let (drain, lanes) = (client.drain.clone(), Arc::clone(&client.lanes));
     *client.memory.on_catch_up.lock().unwrap() = Some(Box::new(move || {
         commit(&lanes, MANY + 1);

@@ -1,4 +1,4 @@
-//! A socket made of channels, which takes only as many frames as it is told.
+//! A socket made of channels, which accepts only as many frames as a test allows.
 
 use std::{
     pin::Pin,
@@ -12,48 +12,48 @@ use futures_util::{Sink, Stream};
 use serde_json::Value;
 use tokio::{sync::mpsc, time::timeout};
 
-/// Every frame that is waited for comes at once or within some 200 ms.
+/// The time limit for the next frame. Frames usually come at once, or within some 200 ms.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The server's end of a socket made of channels.
 pub struct Wire {
     out: mpsc::UnboundedSender<Message>,
     incoming: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
+    allowance: Arc<Mutex<Allowance>>,
 }
 
-/// How much a socket takes before its client reads on.
-struct Room {
+/// The number of frames that a socket still accepts.
+struct Allowance {
     frames: usize,
     waker: Option<Waker>,
 }
 
-/// The client's end.
+/// The client's end of a socket made of channels.
 pub struct Line {
     pub to_server: mpsc::UnboundedSender<Message>,
     from_server: mpsc::UnboundedReceiver<Message>,
-    room: Arc<Mutex<Room>>,
+    allowance: Arc<Mutex<Allowance>>,
 }
 
 impl Line {
     pub fn new() -> (Self, Wire) {
         let (out, from_server) = mpsc::unbounded_channel();
         let (to_server, incoming) = mpsc::unbounded_channel();
-        let room = Arc::new(Mutex::new(Room { frames: usize::MAX, waker: None }));
-        let wire = Wire { out, incoming, room: Arc::clone(&room) };
-        (Self { to_server, from_server, room }, wire)
+        let allowance = Arc::new(Mutex::new(Allowance { frames: usize::MAX, waker: None }));
+        let wire = Wire { out, incoming, allowance: Arc::clone(&allowance) };
+        (Self { to_server, from_server, allowance }, wire)
     }
 
-    /// From now on the socket takes so many frames.
-    pub fn make_room(&self, frames: usize) {
-        let mut room = self.room.lock().unwrap();
-        room.frames = frames;
-        if let Some(waker) = room.waker.take() {
+    /// Lets the socket accept this many frames from now on.
+    pub fn allow_frames(&self, frames: usize) {
+        let mut allowance = self.allowance.lock().unwrap();
+        allowance.frames = frames;
+        if let Some(waker) = allowance.waker.take() {
             waker.wake();
         }
     }
 
-    /// The next frame as JSON, or the code with which the socket was closed.
+    /// Returns the next frame as JSON, or the code with which the socket was closed.
     pub async fn next(&mut self) -> Result<Value, u16> {
         let frame = timeout(PATIENCE, self.from_server.recv()).await;
         match frame.expect("a frame comes") {
@@ -76,16 +76,16 @@ impl Sink<Message> for Wire {
     type Error = axum::Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
-        let mut room = self.room.lock().unwrap();
-        if room.frames > 0 {
+        let mut allowance = self.allowance.lock().unwrap();
+        if allowance.frames > 0 {
             return Poll::Ready(Ok(()));
         }
-        room.waker = Some(cx.waker().clone());
+        allowance.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), axum::Error> {
-        self.room.lock().unwrap().frames -= 1;
+        self.allowance.lock().unwrap().frames -= 1;
         self.out.send(message).map_err(axum::Error::new)
     }
 

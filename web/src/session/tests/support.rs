@@ -45,9 +45,9 @@ pub struct Memory {
     messages: Mutex<Vec<ListedMessage>>,
     /// Whether cursors must wait for a peer's confirmation.
     pub unconfirmed: AtomicBool,
-    /// Who is present.
+    /// The names of the people in the room.
     pub users: Mutex<Vec<String>>,
-    /// Called whenever a session has asked for its backlog: what is committed then it does not know of yet.
+    /// Called whenever a session reads its backlog. Commits that it makes are not in that backlog.
     pub on_catch_up: Mutex<Option<Box<dyn FnMut() + Send>>>,
 }
 
@@ -107,12 +107,12 @@ impl QuickRooms for Memory {
         if let Some(on_catch_up) = &mut *self.on_catch_up.lock().unwrap() {
             on_catch_up();
         }
-        let places: Vec<_> = seqs.map(|n| message(n).pos).collect();
-        Ok((places.len() <= REPLAY_EVENTS_MAX).then_some(places))
+        let positions: Vec<_> = seqs.map(|n| message(n).pos).collect();
+        Ok((positions.len() <= REPLAY_EVENTS_MAX).then_some(positions))
     }
 
-    async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
-        Ok(places.into_iter().map(|pos| message(pos.seq)).collect())
+    async fn messages_at(&self, positions: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
+        Ok(positions.into_iter().map(|pos| message(pos.seq)).collect())
     }
 }
 
@@ -193,7 +193,7 @@ impl Operations for Memory {
     }
 }
 
-/// What handlers and sessions use, over one room in memory.
+/// Returns the state of handlers and sessions, over one room in memory.
 pub fn app_state(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> AppState {
     AppState {
         authentication: Arc::new(StubServices),
@@ -222,7 +222,7 @@ pub fn app_state(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, 
     }
 }
 
-/// Pushes a message into the lane as a commit does, before its point is published.
+/// Pushes a message into the lane, like a commit before it is published.
 pub fn push(lanes: &Lanes, n: u64) {
     let text = MessageObject::new(ROOM, &message(n), false).to_json();
     lanes.get(ROOM).unwrap().push([Frame::new(n, Hlc(n), text)]);
@@ -233,7 +233,7 @@ pub fn commit(lanes: &Lanes, n: u64) {
     lanes.publish(point(n));
 }
 
-/// A client, and everything around its session. It keeps an eye on the cursors: none may cover what was not sent.
+/// A client, and everything around its session. It checks that no cursor covers a message that was not sent.
 pub struct Client {
     pub memory: Arc<Memory>,
     pub lanes: Arc<Lanes>,
@@ -241,18 +241,18 @@ pub struct Client {
     pub drain: tokio::sync::watch::Sender<crate::drain::Serving>,
     pub take_over: Option<oneshot::Sender<()>>,
     pub line: Line,
-    /// All up to here was there before.
+    /// The messages up to this one need not be sent.
     covered: u64,
-    /// Who is in the room, by the last welcome.
+    /// The people in the room, by the last welcome.
     pub present: Vec<String>,
-    /// The messages that came.
+    /// The messages that were received.
     pub got: BTreeSet<u64>,
-    /// How many came more than once.
+    /// The number of messages that were received again.
     pub repeats: usize,
 }
 
 impl Client {
-    /// A client in a room of `history` messages.
+    /// Connects a client to a room of `history` messages.
     pub fn connect(history: u64, resume_point: ResumePoint) -> Self {
         let memory = Arc::new(Memory { users: Mutex::new(vec!["Ann".into()]), ..Memory::default() });
         memory.messages.lock().unwrap().extend((1..=history).map(message));
@@ -292,9 +292,9 @@ impl Client {
         }
     }
 
-    /// From now on the socket takes so many frames.
-    pub fn make_room(&self, frames: usize) {
-        self.line.make_room(frames);
+    /// Lets the socket accept this many frames from now on.
+    pub fn allow_frames(&self, frames: usize) {
+        self.line.allow_frames(frames);
     }
 
     pub fn push(&self, n: u64) {
@@ -305,7 +305,7 @@ impl Client {
         commit(&self.lanes, n);
     }
 
-    /// The next frame, in short: its type, and the body or cursor.
+    /// Returns the next frame in short: its type, and its body, cursor or code.
     pub async fn next(&mut self) -> String {
         match self.line.next().await {
             Ok(frame) => {
@@ -344,7 +344,7 @@ impl Client {
     }
 }
 
-/// The end of a client whose connection is a channel.
+/// Returns the end of a client that is connected over channels.
 pub fn client_end() -> ClientEnd {
     ClientEnd { network: std::net::Ipv4Addr::LOCALHOST.into(), intake: crate::server::Intake::default() }
 }

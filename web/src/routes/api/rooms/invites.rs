@@ -1,4 +1,4 @@
-//! Invites: made, withdrawn, and followed.
+//! Invites: create, list, revoke and accept.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
         caller::Caller,
         extract::{Json, Path, Query},
         list::List,
-        messages::OfRoom,
+        messages::RoomPath,
     },
     pages::Pages,
 };
@@ -32,6 +32,7 @@ use crate::{
     state::AppState,
 };
 
+/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_invites, create_invite))
@@ -41,7 +42,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct OfInvite {
+struct InvitePath {
     /// The room's id.
     #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
@@ -52,7 +53,7 @@ struct OfInvite {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-struct Code {
+struct CodePath {
     /// The invite's code.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     code: String,
@@ -63,27 +64,28 @@ fn invite_code(text: &str) -> Result<InviteCode, Problem> {
     InviteCode::parse(text).ok().flatten().ok_or_else(unknown)
 }
 
-/// With an address that can be sent to somebody.
-fn at(service: &ServiceUrl, invite: Invite) -> Invite {
+/// Makes the URL of an invite absolute, so that it can be sent to somebody.
+fn with_absolute_url(service: &ServiceUrl, invite: Invite) -> Invite {
     Invite { url: format!("{}{}", service.base, invite.url), ..invite }
 }
 
 /// List the invites of a room
 ///
-/// Owners and moderators may. Invites that expired or are used up stay until they are revoked or replaced.
+/// Owners and moderators may do this. Invites that expired or are used up stay in the list until they are revoked or
+/// replaced.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom, Pages),
+    get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(RoomPath, Pages),
     responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_invites(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Query(pages): Query<Pages>,
     service: ServiceUrl,
 ) -> Result<Json<List<Invite>>, Problem> {
-    let mut page = member_rooms.invites(by.user, of.room()?, pages.part()?).await?;
-    page.items = page.items.into_iter().map(|invite| at(&service, invite)).collect();
+    let mut page = member_rooms.invites(by.user, path.room()?, pages.request()?).await?;
+    page.items = page.items.into_iter().map(|invite| with_absolute_url(&service, invite)).collect();
     Ok(Json(page.into()))
 }
 
@@ -101,9 +103,9 @@ struct NewInvite {
 
 /// Create an invite
 ///
-/// Owners and moderators may. A room may have 100 valid invites.
+/// Owners and moderators may do this. A room may have 100 valid invites.
 #[utoipa::path(
-    post, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom),
+    post, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(RoomPath),
     responses(
         (status = 201, description = "The invite.", body = Invite),
         ErrorResponses<(Forbidden, NotFound, Invalid)>,
@@ -112,11 +114,11 @@ struct NewInvite {
 async fn create_invite(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     service: ServiceUrl,
     Json(body): Json<NewInvite>,
 ) -> Result<(StatusCode, Json<Invite>), Problem> {
-    let room = of.room()?;
+    let room = path.room()?;
     let mut invalid = problem::Invalid::default();
     let uses = body.max_uses.is_none_or(|uses| (1..=INVITE_USES_MAX).contains(&uses));
     let uses = uses.then_some(()).ok_or_else(|| format!("must be 1 to {INVITE_USES_MAX}"));
@@ -128,38 +130,38 @@ async fn create_invite(
     };
     let new = crate::service::NewInvite { max_uses: body.max_uses, expires_in_s: body.expires_in };
     let invite = member_rooms.make_invite(by.user, room, new).await?;
-    Ok((StatusCode::CREATED, Json(at(&service, invite))))
+    Ok((StatusCode::CREATED, Json(with_absolute_url(&service, invite))))
 }
 
 /// Revoke an invite
 ///
-/// Owners and moderators may.
+/// Owners and moderators may do this.
 #[utoipa::path(
-    delete, path = "/api/v1/rooms/{id}/invites/{code}", tag = tag::ROOMS, params(OfInvite),
+    delete, path = "/api/v1/rooms/{id}/invites/{code}", tag = tag::ROOMS, params(InvitePath),
     responses((status = 204, description = "The invite was revoked."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn revoke_invite(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
-    Path(of): Path<OfInvite>,
+    Path(path): Path<InvitePath>,
 ) -> Result<StatusCode, Problem> {
-    let room = OfRoom { id: of.id }.room()?;
-    member_rooms.revoke_invite(by.user, room, invite_code(&of.code)?).await?;
+    let room = RoomPath { id: path.id }.room()?;
+    member_rooms.revoke_invite(by.user, room, invite_code(&path.code)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Accept an invite
 ///
-/// You become a member of its room; nothing changes if you are one. The answer is 404 if the invite expired, was revoked or
-/// is used up, and if you are banned from the room.
+/// You become a member of its room. Nothing changes if you are already a member. Returns 404 if the invite has expired, was
+/// revoked or is used up, or if you are banned from the room.
 #[utoipa::path(
-    post, path = "/api/v1/invites/{code}", tag = tag::ROOMS, params(Code),
+    post, path = "/api/v1/invites/{code}", tag = tag::ROOMS, params(CodePath),
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn accept_invite(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Path(of): Path<Code>,
+    Path(path): Path<CodePath>,
 ) -> Result<Json<Room>, Problem> {
-    Ok(Json(member_rooms.join_with(who.user, invite_code(&of.code)?).await?))
+    Ok(Json(member_rooms.join_with(who.user, invite_code(&path.code)?).await?))
 }

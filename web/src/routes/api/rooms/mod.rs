@@ -1,4 +1,4 @@
-//! Rooms of members: made, found, entered, changed, left.
+//! Member rooms: create, find, join, change, leave and delete.
 
 mod invites;
 mod members;
@@ -12,12 +12,12 @@ use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX}
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::pages::{Pages, part};
+use self::pages::{Pages, page_request};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageMark},
-    messages::OfRoom,
+    list::{Limit, List, PageParam},
+    messages::RoomPath,
 };
 use crate::{
     objects::{NotifyLevel, Room, RoomKind, Visibility},
@@ -30,7 +30,7 @@ use crate::{
     state::{AppState, WebSettings},
 };
 
-/// All of them, with their members and invites.
+/// The routes, with those of members and invites.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_rooms, create_room))
@@ -52,13 +52,13 @@ struct NewRoom {
     /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
-    /// Who may find the room and join it.
+    /// The people who may find the room and join it.
     visibility: Visibility,
 }
 
 /// Create a room
 ///
-/// You are its owner. When the answer arrives, the room exists on every reachable node. You may be in 500 rooms.
+/// You become its owner. When the response arrives, the room exists on every reachable node. You may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms", tag = tag::ROOMS,
     responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
@@ -78,8 +78,8 @@ async fn create_room(
 
 /// List your rooms
 ///
-/// Direct rooms too. The room with the latest message, or that you joined last, comes first. The order stays the same from
-/// page to page.
+/// Includes direct rooms. The room with the latest activity comes first: a message, or your joining. The order stays the same
+/// from page to page.
 #[utoipa::path(
     get, path = "/api/v1/rooms", tag = tag::ROOMS, params(Pages),
     responses((status = 200, description = "A page of rooms.", body = List<Room>)),
@@ -89,7 +89,7 @@ async fn list_rooms(
     Caller(who): Caller,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Room>>, Problem> {
-    Ok(Json(member_rooms.mine(who.user, pages.part()?).await?.into()))
+    Ok(Json(member_rooms.mine(who.user, pages.request()?).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -103,12 +103,12 @@ struct PublicRooms {
     limit: Limit,
     /// The `next` of a page.
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// List the public rooms that you may join
 ///
-/// By name, without those that you are in or banned from. A page may therefore be shorter than its limit.
+/// Sorted by name. Rooms that you are in or banned from are left out, so a page may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
     responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
@@ -126,23 +126,23 @@ async fn list_public_rooms(
         return Err(invalid.into());
     }
     let beginning = q.trim_start().to_owned();
-    Ok(Json(member_rooms.public(who.user, beginning, part(limit, cursor)?).await?.into()))
+    Ok(Json(member_rooms.public(who.user, beginning, page_request(limit, cursor)?).await?.into()))
 }
 
 /// Get a room
 ///
-/// One of your rooms, a public room, or a quick room. The answer is 404 for any other.
+/// Returns one of your rooms, a public room, or a quick room; 404 for any other.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
+    get, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(RoomPath),
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
 )]
 async fn get_room(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     State(settings): State<Arc<WebSettings>>,
     Caller(who): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
 ) -> Result<Json<Room>, Problem> {
-    let room = member_rooms.room(who.user, of.room()?).await?;
+    let room = member_rooms.room(who.user, path.room()?).await?;
     if room.kind == RoomKind::Quick && !settings.guests_enabled {
         return Err(Problem::new(ErrorCode::NotFound, "there is no such room"));
     }
@@ -158,15 +158,15 @@ struct RoomPatch {
     /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
-    /// Who may find the room and join it. Only owners may change it.
+    /// The people who may find the room and join it. Only owners may change this.
     visibility: Option<Visibility>,
 }
 
 /// Change a room
 ///
-/// Owners and moderators may change its name and topic, owners its visibility.
+/// Owners and moderators may change the name and the topic, owners also the visibility.
 #[utoipa::path(
-    patch, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
+    patch, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(RoomPath),
     responses(
         (status = 200, description = "The room as it is now.", body = Room),
         ErrorResponses<(Forbidden, NotFound, Invalid)>,
@@ -175,10 +175,10 @@ struct RoomPatch {
 async fn change_room(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Json(body): Json<RoomPatch>,
 ) -> Result<Json<Room>, Problem> {
-    let room = of.room()?;
+    let room = path.room()?;
     let mut invalid = problem::Invalid::default();
     let name = invalid.check("name", body.name.map(|name| RoomName::parse(&name)).transpose());
     let topic = invalid.check("topic", body.topic.map(|topic| Topic::parse(&topic)).transpose());
@@ -189,87 +189,86 @@ async fn change_room(
 
 /// Delete a room
 ///
-/// With its messages, on every node, for good. Only owners may.
+/// Deletes the room and its messages on every node, for good. Only owners may do this.
 #[utoipa::path(
-    delete, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
+    delete, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(RoomPath),
     responses((status = 204, description = "The room was deleted."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
 ) -> Result<StatusCode, Problem> {
-    member_rooms.delete(by.user, of.room()?).await?;
+    member_rooms.delete(by.user, path.room()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Join a public room
 ///
-/// Nothing changes if you are in it. You are refused if you are banned. To join a private room you need an invite, or a
-/// contact who adds you. A room may have 10,000 members, and you may be in 500 rooms.
+/// Nothing changes if you are already in it. You can't join a room that you are banned from. To join a private room you need
+/// an invite, or a contact who adds you. A room may have 10,000 members, and you may be in 500 rooms.
 #[utoipa::path(
-    post, path = "/api/v1/rooms/{id}/join", tag = tag::ROOMS, params(OfRoom),
+    post, path = "/api/v1/rooms/{id}/join", tag = tag::ROOMS, params(RoomPath),
     responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn join_room(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
 ) -> Result<Json<Room>, Problem> {
-    Ok(Json(member_rooms.join(who.user, of.room()?).await?))
+    Ok(Json(member_rooms.join(who.user, path.room()?).await?))
 }
 
 /// Leave a room
 ///
-/// A room without an owner then belongs to its longest-standing moderator, or else member. A room without members is
-/// deleted.
+/// If no owner is left, the longest-standing moderator, or else member, becomes the owner. A room without members is deleted.
 #[utoipa::path(
-    post, path = "/api/v1/rooms/{id}/leave", tag = tag::ROOMS, params(OfRoom),
+    post, path = "/api/v1/rooms/{id}/leave", tag = tag::ROOMS, params(RoomPath),
     responses((status = 204, description = "You left the room."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
 ) -> Result<StatusCode, Problem> {
-    member_rooms.leave(who.user, of.room()?).await?;
+    member_rooms.leave(who.user, path.room()?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Notify {
-    /// What to notify about.
+    /// The messages to notify about.
     level: NotifyLevel,
 }
 
 /// Get the notification level of a room
 ///
-/// The level in your settings, unless you set one for this room.
+/// Returns the level in your settings, unless you set one for this room.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
+    get, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(RoomPath),
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn get_notify_level(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
 ) -> Result<Json<Notify>, Problem> {
-    let level = member_rooms.notify_level(who.user, of.room()?).await?.into();
+    let level = member_rooms.notify_level(who.user, path.room()?).await?.into();
     Ok(Json(Notify { level }))
 }
 
 /// Set the notification level of a room
 #[utoipa::path(
-    put, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
+    put, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(RoomPath),
     responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn set_notify_level(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Path(of): Path<OfRoom>,
+    Path(path): Path<RoomPath>,
     Json(body): Json<Notify>,
 ) -> Result<Json<Notify>, Problem> {
-    member_rooms.set_notify_level(who.user, of.room()?, body.level.into()).await?;
+    member_rooms.set_notify_level(who.user, path.room()?, body.level.into()).await?;
     Ok(Json(body))
 }

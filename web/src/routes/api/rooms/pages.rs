@@ -3,13 +3,13 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::super::list::{Limit, List, PageMark};
+use super::super::list::{Limit, List, PageParam};
 use crate::{
     problem::Problem,
     service::{Page, PageRequest},
 };
 
-/// The parameters of a list without filters.
+/// The parameters of a list that has no others.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct Pages {
@@ -18,23 +18,23 @@ pub struct Pages {
     limit: Limit,
     /// The `next` of a page.
     #[param(inline)]
-    cursor: Option<PageMark>,
+    cursor: Option<PageParam>,
 }
 
 /// Parses the parameters of a page.
-pub fn part(limit: Limit, cursor: Option<PageMark>) -> Result<PageRequest, Problem> {
-    Ok(PageRequest { from: cursor.map(|mark| mark.parse()).transpose()?, limit: limit.0 })
+pub fn page_request(limit: Limit, cursor: Option<PageParam>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest { from: cursor.map(|page| page.parse()).transpose()?, limit: limit.0 })
 }
 
 impl Pages {
     /// Parses the parameters.
-    pub fn part(self) -> Result<PageRequest, Problem> {
-        part(self.limit, self.cursor)
+    pub fn request(self) -> Result<PageRequest, Problem> {
+        page_request(self.limit, self.cursor)
     }
 }
 
 impl<T> From<Page<T>> for List<T> {
     fn from(Page { items, next }: Page<T>) -> Self {
-        Self { items, next: next.map(|mark| mark.to_string()) }
+        Self { items, next: next.map(|token| token.to_string()) }
     }
 }

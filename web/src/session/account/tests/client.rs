@@ -1,4 +1,4 @@
-//! Ann's client, which checks that no cursor covers a message that was not sent.
+//! The client of the user Ann. It checks that no cursor covers a message that was not sent.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -26,21 +26,21 @@ pub fn cursor(n: u64) -> ResumePoint {
     ResumePoint::Cursor(Cursor { owner: CursorOwner::User(ANN), vector, greatest: Hlc(0) }, n.to_string())
 }
 
-/// Ann's client. It keeps an eye on the cursors: none may cover what was not sent.
+/// Ann's client. It checks that no cursor covers a message that was not sent.
 pub struct Client {
     pub world: Arc<World>,
     pub memory: Arc<Memory>,
     pub metrics: WebMetrics,
     pub drain: watch::Sender<Serving>,
     pub line: Line,
-    /// All up to here was there before.
+    /// The messages up to this one need not be sent.
     covered: u64,
-    /// The messages that came.
+    /// The messages that were received.
     pub got: BTreeSet<u64>,
 }
 
 impl Client {
-    /// Connects to a world of so many messages.
+    /// Connects to a world of `history` messages.
     pub fn connect(history: u64, resume_point: ResumePoint) -> Self {
         let world = World::new(history);
         let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
@@ -61,14 +61,14 @@ impl Client {
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 
-    /// Connected to a world without any messages.
+    /// Connects to a world without messages, and reads the first frames.
     pub async fn connected() -> Self {
         let mut client = Self::connect(0, ResumePoint::Nothing);
         client.expect(&["welcome 0", "cursor 0"]).await;
         client
     }
 
-    /// The next frame, in short.
+    /// Returns the next frame in short.
     pub async fn next(&mut self) -> String {
         let frame = match self.line.next().await {
             Ok(frame) => frame,
@@ -84,7 +84,7 @@ impl Client {
     }
 
     fn check(&self, cursor: u64) {
-        let context = self.world.around();
+        let context = self.world.context();
         let posted = self.world.posted.lock().unwrap();
         let lacked = posted.iter().find(|(n, room, by)| {
             let due = context.rooms.contains(room) && !context.blocked.contains(by);

@@ -1,4 +1,5 @@
-//! What a live socket is sent of several lanes, in which order, what its cursors promise, and when it ends.
+//! Tests of account sessions: the frames that a client gets from several lanes, their order, what its cursors cover, and when
+//! the session ends.
 
 mod client;
 mod random;
@@ -72,7 +73,7 @@ async fn a_socket_ends_with_the_session_of_its_account() {
 }
 
 #[tokio::test]
-async fn who_is_called_otherwise_is_told_by_a_welcome_from_where_he_is() {
+async fn a_renamed_user_gets_another_welcome_with_the_current_cursor() {
     let mut client = Client::connected().await;
     client.world.commit(1, ROOMS[0], BOB);
     client.expect(&["message 1", "cursor 1"]).await;
@@ -85,7 +86,7 @@ async fn who_is_called_otherwise_is_told_by_a_welcome_from_where_he_is() {
     client.world.commit(4, ROOMS[0], BOB);
     let mut next = client.next().await;
     while next != "message 4" {
-        assert!(next.starts_with("cursor"), "he is called as before: {next}");
+        assert!(next.starts_with("cursor"), "the name did not change again: {next}");
         next = client.next().await;
     }
 }
@@ -99,48 +100,49 @@ async fn a_session_that_expires_ends_its_socket() {
 }
 
 #[tokio::test]
-async fn who_was_removed_is_sent_nothing_of_the_room_any_more() {
+async fn a_removed_member_gets_no_more_messages_of_the_room() {
     let mut client = Client::connected().await;
-    // He reads nothing until all of it is there: the frame of the room rang first.
-    client.line.make_room(0);
+    // The client reads nothing until everything is pushed; the room's lane was marked ready first.
+    client.line.allow_frames(0);
     client.world.commit(1, ROOMS[1], BOB);
     client.world.leave(2, ROOMS[0]);
     client.world.commit(3, ROOMS[0], BOB);
     client.world.commit(4, ROOMS[1], BOB);
-    client.line.make_room(usize::MAX);
+    client.line.allow_frames(usize::MAX);
     client.until("message 4").await;
-    assert!(!client.got.contains(&3), "he is not in the room any more");
+    assert!(!client.got.contains(&3), "she is not in the room any more");
 }
 
-/// A change of a room that thousands are in makes each of them read that room, and nothing else.
+/// Promise: a change to a room with thousands of members makes each session read only that room.
 #[tokio::test]
-async fn what_changes_of_a_room_is_looked_at_alone_unless_it_is_gone() {
+async fn a_room_change_makes_a_session_read_only_that_room_unless_the_user_left_it() {
     let mut client = Client::connected().await;
-    let looked = |client: &Client| client.world.looked_around.load(Ordering::Relaxed);
-    let before = looked(&client);
+    let reads = |client: &Client| client.world.context_reads.load(Ordering::Relaxed);
+    let before = reads(&client);
     client.world.change_room(1, ROOMS[0], false);
     client.until("room").await;
-    assert_eq!(looked(&client), before);
+    assert_eq!(reads(&client), before);
     client.world.change_room(2, ROOMS[0], true);
     client.until("room").await;
-    assert_eq!(looked(&client), before + 1);
-    assert!(client.world.lanes.get(ROOMS[0]).is_none(), "he follows it no longer");
+    assert_eq!(reads(&client), before + 1);
+    assert!(client.world.lanes.get(ROOMS[0]).is_none(), "the session does not follow it any more");
 }
 
 #[tokio::test]
-async fn of_a_room_that_he_comes_into_nothing_is_lost_from_then_on() {
+async fn a_new_member_misses_nothing_after_joining() {
     let mut client = Client::connected().await;
     client.world.leave(1, ROOMS[0]);
     client.world.publish(1);
     client.world.commit(2, ROOMS[1], BOB);
     client.until("cursor 2").await;
-    client.world.come(3, ROOMS[0]);
+    client.world.join(3, ROOMS[0]);
     client.world.publish(3);
-    // When he hears of it, the lane is followed already.
+    // The session follows the lane before the client learns of the room.
     client.until("room").await;
-    let shown = client.world.shown.lock().unwrap().clone();
+    let broadcasts = client.world.broadcasts.lock().unwrap().clone();
     let is_presence = |(room, frame): &(_, Utf8Bytes)| *room == ROOMS[0] && frame.contains("online");
-    assert!(shown.len() == 1 && shown.iter().all(is_presence), "his room-mates see him come: {shown:?}");
+    let is_announced = broadcasts.len() == 1 && broadcasts.iter().all(is_presence);
+    assert!(is_announced, "the other members see that she is online: {broadcasts:?}");
     client.world.commit(4, ROOMS[0], BOB);
     client.until("message 4").await;
 }
@@ -154,8 +156,8 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
     client.expect(&["presence", "presence"]).await;
     client.world.commit(2, ROOMS[0], BOB);
     client.world.commit(3, ROOMS[0], EVE);
-    for who in [BOB, EVE, ANN, world::STRANGER] {
-        client.world.show(ROOMS[0], who, typing(who));
+    for user in [BOB, EVE, ANN, world::STRANGER] {
+        client.world.push_ephemeral(ROOMS[0], user, typing(user));
     }
     client.world.commit(4, ROOMS[0], ANN);
     let mut frames = Vec::new();
@@ -164,15 +166,15 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
     }
     frames.retain(|frame| !frame.starts_with("cursor"));
     assert_eq!(frames, ["message 3", &format!("typing {}", world::STRANGER), "message 4"]);
-    // What was left out is covered like the rest.
+    // The cursor also covers the messages that were left out.
     client.until("cursor 4").await;
-    // That a stranger has blocked him, he is not told; whom he sees again, he is.
+    // She does not learn that a stranger has blocked her, but she gets the presence of a user whom she unblocks.
     client.world.block(BOB, world::STRANGER);
     client.world.invalidate(5);
     client.world.publish(5);
     client.expect(&["cursor 5"]).await;
     client.world.unblock(BOB);
-    // What was hidden meanwhile, a client loads by pages.
+    // A client loads messages that were hidden meanwhile in pages.
     client.got.insert(2);
     client.world.invalidate(6);
     client.world.publish(6);
@@ -180,9 +182,9 @@ async fn blocks_hide_messages_one_way_and_presence_both_ways() {
 }
 
 #[tokio::test]
-async fn who_is_no_contact_any_more_is_not_shown_typing() {
+async fn typing_is_not_sent_to_a_former_contact() {
     let mut client = Client::connected().await;
-    client.world.part(1, ROOMS[0]);
+    client.world.sever(1, ROOMS[0]);
     client.world.publish(1);
     client.until("room").await;
     for room in ROOMS {
@@ -191,35 +193,35 @@ async fn who_is_no_contact_any_more_is_not_shown_typing() {
     }
     client.line.to_server.send(Message::text(r#"{"type":"ping"}"#)).unwrap();
     client.until("pong").await;
-    let shown: Vec<_> = client.world.shown.lock().unwrap().iter().map(|(room, _)| *room).collect();
-    assert_eq!(shown, [ROOMS[1]]);
+    let rooms: Vec<_> = client.world.broadcasts.lock().unwrap().iter().map(|(room, _)| *room).collect();
+    assert_eq!(rooms, [ROOMS[1]]);
 }
 
 #[tokio::test]
-async fn who_falls_behind_goes_on_from_the_store() {
+async fn a_lagging_session_continues_from_the_store_or_is_closed() {
     let mut client = Client::connected().await;
-    client.line.make_room(0);
+    client.line.allow_frames(0);
     let all = 20_000;
-    // More than a lane holds, less than is replayed.
+    // More messages than a lane holds.
     for n in 1..=all {
-        client.world.commit(n, world::room_of(n), BOB);
+        client.world.commit(n, world::history_room(n), BOB);
         if n % 500 == 0 {
             tokio::task::yield_now().await;
         }
     }
-    client.line.make_room(usize::MAX);
+    client.line.allow_frames(usize::MAX);
     let last = client.until_or_closed(&format!("cursor {all}")).await;
     assert!(last == format!("cursor {all}") || last == "close 4002", "{last}");
 }
 
 #[tokio::test]
-async fn comings_and_goings_that_were_lost_are_made_up_for() {
+async fn a_client_that_missed_presence_frames_gets_another_welcome() {
     let mut client = Client::connected().await;
-    client.line.make_room(0);
-    client.world.show(ROOMS[0], BOB, r#"{"type":"presence"}"#.into());
+    client.line.allow_frames(0);
+    client.world.push_ephemeral(ROOMS[0], BOB, r#"{"type":"presence"}"#.into());
     let all = 9_000;
     (1..=all).for_each(|n| client.world.commit(n, ROOMS[0], BOB));
-    client.line.make_room(usize::MAX);
+    client.line.allow_frames(usize::MAX);
     client.until("welcome 0").await;
     client.until(&format!("cursor {all}")).await;
     assert_eq!(client.got.len() as u64, all);
@@ -227,7 +229,7 @@ async fn comings_and_goings_that_were_lost_are_made_up_for() {
 }
 
 #[tokio::test]
-async fn a_stopping_node_delivers_what_it_has_and_says_goodbye() {
+async fn a_stopping_node_sends_what_it_has_and_closes() {
     let mut client = Client::connected().await;
     client.world.commit(1, ROOMS[0], BOB);
     client.drain.send_replace(Serving::Stopping);
@@ -267,7 +269,7 @@ async fn requests_are_answered_and_bad_ones_refused_without_closing() {
         .unwrap();
     client.line.to_server.send(Message::text(r#"{"type":"ping"}"#)).unwrap();
     client.expect(&["pong"]).await;
-    let [(room, frame)] = &client.world.shown.lock().unwrap()[..] else { panic!("one is told") };
+    let [(room, frame)] = &client.world.broadcasts.lock().unwrap()[..] else { panic!("one broadcast") };
     let frame: Value = serde_json::from_str(frame).unwrap();
     assert_eq!((*room, &frame["user"]["id"]), (ROOMS[0], &json!(ANN.to_string())));
 }

@@ -1,4 +1,5 @@
-//! Any order of pushes, commits, reading and waiting: no cursor covers what was not sent, and all comes in the end.
+//! Random orders of pushes, commits, reads and waits: no cursor covers a message that was not sent, and all messages arrive in
+//! the end.
 
 use tokio::task::yield_now;
 
@@ -7,7 +8,7 @@ use super::{
     world::{ANN, BOB, EVE, ROOMS},
 };
 
-/// A generator that is the same everywhere (Steele et al., 2014: `SplitMix`).
+/// A random generator with the same results on every machine (`SplitMix`; Steele et al., 2014).
 struct Random(u64);
 
 impl Random {
@@ -16,7 +17,7 @@ impl Random {
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let below = (mixed ^ (mixed >> 31)) % u64::from(n);
-        u8::try_from(below).expect("it is below n")
+        u8::try_from(below).expect("the remainder is below n")
     }
 }
 
@@ -38,16 +39,16 @@ async fn run(seed: u64) {
                 published += 1 + u64::from(random.below(most));
                 client.world.publish(published);
             }
-            7 => client.line.make_room(usize::from(random.below(20))),
+            7 => client.line.allow_frames(usize::from(random.below(20))),
             8 => client.world.invalidate(published),
             _ => yield_now().await,
         }
     }
-    client.line.make_room(usize::MAX);
+    client.line.allow_frames(usize::MAX);
     pushed += 1;
     client.world.commit(pushed, ROOMS[0], BOB);
     client.until(&format!("cursor {pushed}")).await;
-    assert_eq!(client.got.iter().copied().collect::<Vec<_>>(), client.world.due(pushed));
+    assert_eq!(client.got.iter().copied().collect::<Vec<_>>(), client.world.messages_up_to(pushed));
 }
 
 #[test]

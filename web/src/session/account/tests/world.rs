@@ -1,4 +1,4 @@
-//! A user with two rooms in memory, whose messages are numbered as the commits that post them.
+//! A user with two rooms in memory. The number of a message is that of the commit that posts it.
 
 use std::{
     collections::HashSet,
@@ -33,25 +33,25 @@ pub const STRANGER: UserId = UserId([4; 16]);
 pub const ROOMS: [RoomId; 2] = [RoomId([1; 10]), RoomId([2; 10])];
 pub const OTHER_ROOM: RoomId = RoomId([9; 10]);
 
-/// What nodes keep for Ann.
+/// The state that nodes keep for the user Ann.
 pub struct World {
     pub lanes: Arc<Lanes>,
     pub alive: AtomicBool,
     context: Mutex<UserContext>,
-    /// How often was asked for all that surrounds him.
-    pub looked_around: AtomicU64,
-    /// Messages: number, room, author.
+    /// The number of reads of Ann's context.
+    pub context_reads: AtomicU64,
+    /// The messages: number, room and author.
     pub posted: Mutex<Vec<(u64, RoomId, UserId)>>,
-    /// What rooms were shown.
-    pub shown: Mutex<Vec<(RoomId, Utf8Bytes)>>,
+    /// The frames that Ann's session broadcast, with their rooms.
+    pub broadcasts: Mutex<Vec<(RoomId, Utf8Bytes)>>,
 }
 
 fn frame(n: u64) -> String {
     json!({"type": "message", "n": n}).to_string()
 }
 
-/// Where a message is, if nothing is said of it.
-pub fn room_of(n: u64) -> RoomId {
+/// Returns the room of a message in the history: they alternate.
+pub fn history_room(n: u64) -> RoomId {
     if n.is_multiple_of(2) { ROOMS[0] } else { ROOMS[1] }
 }
 
@@ -59,47 +59,46 @@ pub fn typing(user: UserId) -> String {
     json!({"type": "typing", "user": user.to_string()}).to_string()
 }
 
-/// A frame in short: its type, and what matters of it.
+/// Returns a frame in short: its type and its most important field.
 pub fn short(frame: &Value) -> String {
     let kind = frame["type"].as_str().unwrap();
-    let part = ["n", "cursor", "code", "user"].iter().find_map(|part| match &frame[part] {
+    let field = ["n", "cursor", "code", "user"].iter().find_map(|field| match &frame[field] {
         Value::Null | Value::Object(_) => None,
         Value::String(text) => Some(format!(" {text}")),
         other => Some(format!(" {other}")),
     });
-    format!("{kind}{}", part.unwrap_or_default())
+    format!("{kind}{}", field.unwrap_or_default())
 }
 
 impl World {
-    /// Holds so many messages of Bob's.
+    /// Holds `history` messages of Bob.
     pub fn new(history: u64) -> Arc<Self> {
         let lanes = Arc::new(Lanes::new(point(history)));
         let user =
             User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
-        let nobody = HashSet::new;
         let context = UserContext {
             user,
             rooms: ROOMS.into(),
             severed_rooms: HashSet::new(),
-            contacts: nobody(),
-            blocked: nobody(),
-            blocked_by: nobody(),
+            contacts: HashSet::new(),
+            blocked: HashSet::new(),
+            blocked_by: HashSet::new(),
         };
         Arc::new(Self {
             lanes,
             alive: AtomicBool::new(true),
             context: Mutex::new(context),
-            looked_around: AtomicU64::new(0),
-            posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
-            shown: Mutex::default(),
+            context_reads: AtomicU64::new(0),
+            posted: Mutex::new((1..=history).map(|n| (n, history_room(n), BOB)).collect()),
+            broadcasts: Mutex::default(),
         })
     }
 
-    pub fn around(&self) -> std::sync::MutexGuard<'_, UserContext> {
+    pub fn context(&self) -> std::sync::MutexGuard<'_, UserContext> {
         self.context.lock().unwrap()
     }
 
-    /// Pushes a message as a commit does, before its point is published.
+    /// Pushes a message, like a commit before it is published.
     pub fn push(&self, n: u64, room: RoomId, by: UserId) {
         self.posted.lock().unwrap().push((n, room, by));
         if let Some(lane) = self.lanes.get(room) {
@@ -121,58 +120,58 @@ impl World {
         self.lanes.get(ANN).unwrap().push([Frame::invalidate(n)]);
     }
 
-    /// Shows something of the moment.
-    pub fn show(&self, room: RoomId, by: UserId, text: String) {
+    /// Pushes an ephemeral frame.
+    pub fn push_ephemeral(&self, room: RoomId, by: UserId, text: String) {
         let frame = Frame { from: Some(by), ..Frame::new(Frame::EPHEMERAL, Hlc(0), text) };
         self.lanes.get(room).unwrap().push([frame]);
     }
 
-    /// Changes a room for all who are in it; he is not any more if it is gone.
+    /// Changes a room for all its members. If it is `gone`, Ann is no longer a member.
     pub fn change_room(&self, n: u64, room: RoomId, gone: bool) {
         if gone {
-            self.around().rooms.remove(&room);
+            self.context().rooms.remove(&room);
         }
         self.lanes.begin(n);
         self.lanes.get(room).unwrap().push([Frame::invalidate(n)]);
         self.publish(n);
     }
 
-    pub fn come(&self, n: u64, room: RoomId) {
-        self.around().rooms.insert(room);
-        self.tell_room(n);
+    pub fn join(&self, n: u64, room: RoomId) {
+        self.context().rooms.insert(room);
+        self.push_room_frame(n);
     }
 
     pub fn leave(&self, n: u64, room: RoomId) {
-        self.around().rooms.remove(&room);
-        self.tell_room(n);
+        self.context().rooms.remove(&room);
+        self.push_room_frame(n);
     }
 
-    fn tell_room(&self, n: u64) {
+    fn push_room_frame(&self, n: u64) {
         let room = Frame::new(n, Hlc(0), r#"{"type":"room"}"#);
         self.lanes.get(ANN).unwrap().push([room, Frame::invalidate(n)]);
     }
 
     pub fn rename(&self, username: &str) {
-        username.clone_into(&mut self.around().user.username);
+        username.clone_into(&mut self.context().user.username);
     }
 
-    /// The other side of the room is no contact any more.
-    pub fn part(&self, n: u64, room: RoomId) {
-        self.around().severed_rooms.insert(room);
-        self.tell_room(n);
+    /// Ends the contact with the other member of a direct room.
+    pub fn sever(&self, n: u64, room: RoomId) {
+        self.context().severed_rooms.insert(room);
+        self.push_room_frame(n);
     }
 
     pub fn block(&self, user: UserId, by: UserId) {
-        self.around().blocked.insert(user);
-        self.around().blocked_by.insert(by);
+        self.context().blocked.insert(user);
+        self.context().blocked_by.insert(by);
     }
 
     pub fn unblock(&self, user: UserId) {
-        self.around().blocked.remove(&user);
+        self.context().blocked.remove(&user);
     }
 
-    /// Which of the messages up to `n` he is to have, who was in all rooms all the time.
-    pub fn due(&self, n: u64) -> Vec<u64> {
+    /// Returns the messages up to `n` that Ann must get if she is in both rooms all the time.
+    pub fn messages_up_to(&self, n: u64) -> Vec<u64> {
         self.posted.lock().unwrap().iter().map(|posted| posted.0).filter(|&posted| posted <= n).collect()
     }
 }
@@ -180,7 +179,7 @@ impl World {
 #[async_trait]
 impl Authentication for World {
     async fn identify(&self, _: Credentials<'_>) -> Result<Identity, Refusal> {
-        unreachable!("the routes do")
+        unreachable!("only routes call this")
     }
 
     async fn is_alive(&self, _: Identity) -> Result<bool, Refusal> {
@@ -191,8 +190,8 @@ impl Authentication for World {
 #[async_trait]
 impl LiveEvents for World {
     async fn user_context(&self, _: UserId) -> Result<UserContext, Refusal> {
-        self.looked_around.fetch_add(1, Ordering::Relaxed);
-        Ok(World::around(self).clone())
+        self.context_reads.fetch_add(1, Ordering::Relaxed);
+        Ok(World::context(self).clone())
     }
 
     async fn online(&self, _: UserId) -> Result<Vec<UserId>, Refusal> {
@@ -200,7 +199,7 @@ impl LiveEvents for World {
     }
 
     async fn online_among(&self, _: UserId, _: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        unreachable!("the routes do")
+        unreachable!("only routes call this")
     }
 
     async fn known(&self, _: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
@@ -216,18 +215,19 @@ impl LiveEvents for World {
         let sender = Sender::User(user).key();
         let within = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
         let posted = self.posted.lock().unwrap();
-        let due = posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| Change::Message {
-            room,
-            key: MessageKey { sender, id: MessageId::from_u128(n.into()) },
-            fresh: true,
-        });
-        let due: Vec<_> = due.collect();
-        Ok((due.len() <= REPLAY_EVENTS_MAX).then_some(due))
+        let changes =
+            posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| Change::Message {
+                room,
+                key: MessageKey { sender, id: MessageId::from_u128(n.into()) },
+                fresh: true,
+            });
+        let changes: Vec<_> = changes.collect();
+        Ok((changes.len() <= REPLAY_EVENTS_MAX).then_some(changes))
     }
 
-    async fn render(&self, _: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
-        let context = World::around(self);
-        let tell = |due| match due {
+    async fn render(&self, _: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+        let context = World::context(self);
+        let render = |change| match change {
             Change::Message { room, key, .. } if context.rooms.contains(&room) => {
                 Some(frame(key.id.as_u128().try_into().unwrap()))
             }
@@ -236,11 +236,11 @@ impl LiveEvents for World {
             }
             _ => None,
         };
-        Ok(due.into_iter().filter_map(tell).collect())
+        Ok(changes.into_iter().filter_map(render).collect())
     }
 
     async fn room(&self, _: UserId, room: RoomId) -> Result<(String, bool), Refusal> {
-        Ok((r#"{"type":"room"}"#.into(), World::around(self).rooms.contains(&room)))
+        Ok((r#"{"type":"room"}"#.into(), World::context(self).rooms.contains(&room)))
     }
 
     async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
@@ -252,14 +252,14 @@ impl LiveEvents for World {
     }
 
     fn broadcast(&self, room: RoomId, _: UserId, frame: Utf8Bytes) {
-        self.shown.lock().unwrap().push((room, frame));
+        self.broadcasts.lock().unwrap().push((room, frame));
     }
 }
 
 #[async_trait]
 impl Messages for World {
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal> {
-        if !World::around(self).rooms.contains(&room) {
+        if !World::context(self).rooms.contains(&room) {
             return Err(Refusal::new(ErrorCode::NotFound, "there is no such room"));
         }
         let message = MessagePosted::new(message.id, Sender::User(user), message.text);
