@@ -157,4 +157,26 @@ mod tests {
         assert!(key.seal(&cursor(200), [5; NONCE_BYTES]).is_ok());
         assert_eq!(key.seal(&cursor(500), [5; NONCE_BYTES]), Err(CursorError::TooLong));
     }
+
+    /// Clients and proxies rely on the limit: a text of exactly so many characters is good, one more is not.
+    #[test]
+    fn a_cursor_has_at_most_4_096_characters() {
+        let key = CursorKey::new(&[1; 32]);
+        let seal = |origins| key.seal(&cursor(origins), [5; NONCE_BYTES]);
+        let longest = (1..).map_while(|origins| seal(origins).ok()).last().unwrap();
+        assert!((CURSOR_CHARS_MAX - 24..=CURSOR_CHARS_MAX).contains(&longest.len()), "{}", longest.len());
+        assert!(key.open(&longest).is_ok());
+    }
+
+    /// Ids of nodes are written once, else a cursor would hold half as many origins.
+    #[test]
+    fn the_incarnations_of_a_node_share_its_id() {
+        let key = CursorKey::new(&[1; 32]);
+        let sealed = |nodes: u8| {
+            let origin = |n: u8| OriginId { node: NodeId([n % nodes; 16]), incarnation: n.into() };
+            let vector = (0..20).map(|n| (origin(n), 1)).collect();
+            key.seal(&Cursor { vector, ..cursor(0) }, [5; NONCE_BYTES]).unwrap().len()
+        };
+        assert!(sealed(20) - sealed(1) >= 19 * 16, "{} and {}", sealed(20), sealed(1));
+    }
 }
