@@ -31,6 +31,8 @@ mod refill_tests;
 mod report_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiter_tests;
 mod waiters;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use super::tests::{Bench, OWN, PEER, THEIRS, event, in_sync_confirm, settled};
 use super::*;
+use crate::clock_majority::ClockVerdict;
 use crate::digest::{Digest, ScopeDigest};
 use crate::frame::peer::Confirm;
 
@@ -221,4 +222,77 @@ fn heartbeats_send_all_digests_once_and_then_changes() {
     assert_eq!(heartbeat(&mut bench), [[(2, digest(3))]]);
     bench.step(Input::SendRefused(1));
     assert_eq!(heartbeat(&mut bench), [[(1, digest(1)), (2, digest(3))]]);
+}
+
+/// Promise 10: a wrong clock is judged by peers in sync both ways; what others say may have waited in a queue.
+#[test]
+fn the_clock_is_judged_by_the_peers_in_sync() {
+    const HOUR: u64 = 3_600_000;
+    let mut bench = with_two_peers();
+    bench.now = 100;
+    bench.step(Input::LocalStatus { wall_ms: 5 * HOUR, stalled: false });
+    let ahead = |in_sync, hours| Confirm { in_sync, wall_ms: 5 * HOUR + hours * HOUR, ..Confirm::default() };
+    bench.step(confirm_from(1, ahead(true, 1)));
+    bench.step(confirm_from(2, ahead(false, 1)));
+    let spread = i64::try_from(HOUR).unwrap();
+    assert_eq!(bench.replica.clock(100), ClockVerdict::Disputed(spread), "one against one");
+    bench.step(confirm_from(2, ahead(true, 1)));
+    assert_eq!(bench.replica.clock(100), ClockVerdict::Outside(-spread));
+    assert_eq!(bench.replica.clock(100 + SILENCE_MS_MAX + 1), ClockVerdict::Agrees, "nobody is heard");
+}
+
+/// Peers learn at once that a node has stalled, and that this is over, since they wait for its copies.
+#[test]
+fn peers_are_told_at_once_when_a_stall_begins_and_ends() {
+    let mut bench = Bench::linked(VersionVector::default());
+    for (stalled, told) in
+        [(false, vec![]), (true, vec![true]), (true, vec![]), (false, vec![false]), (false, vec![])]
+    {
+        let frames = bench.sent(Input::LocalStatus { wall_ms: 0, stalled });
+        let said = frames.into_iter().map(|frame| match frame {
+            ReplicaFrame::Confirm(confirm) => confirm.stalled,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(said.collect::<Vec<_>>(), told);
+    }
+}
+
+/// A heartbeat has the whole vector while the peer lacks something, and once after a dropped frame.
+#[test]
+fn a_heartbeat_has_the_vector_while_it_is_needed() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.confirm(0);
+    let vectors = |bench: &mut Bench| {
+        bench.now += HEARTBEAT_MS;
+        let frames = bench.sent(Input::Tick);
+        frames.into_iter().filter(|frame| matches!(frame, ReplicaFrame::Vector(_))).count()
+    };
+    assert_eq!([vectors(&mut bench), vectors(&mut bench)], [0, 0], "it has everything");
+    bench.step(Input::SendRefused(1));
+    assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 0], "once after a dropped frame");
+    bench.commit(1);
+    assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it lacks an event");
+    bench.confirm(1);
+    assert_eq!(vectors(&mut bench), 0);
+    bench.step(confirm_from(1, Confirm::default()));
+    assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it doesn't see this node in sync");
+}
+
+/// Promise 8: a peer asks to compare as many scopes as fit, and only of shards that have diverged.
+#[test]
+fn scopes_are_read_for_a_peer_within_its_limits() {
+    let mut bench = Bench::linked(VersionVector::default());
+    let ask = || Input::Frame(1, ReplicaFrame::AskScopes(9));
+    let read = bench.step(ask());
+    assert!(matches!(read[..], [Output::ReadScopes { link: 1, shard: 9 }]), "{read:?}");
+    assert_eq!((1..20).map(|_| bench.step(ask()).len()).sum::<usize>(), 15, "16 reads at a time");
+    let scope = || (crate::Scope::room(crate::RoomId([0; 10])), ScopeDigest::default());
+    let scopes = (0..1_001).map(|_| scope()).collect();
+    let sent = bench.sent(Input::ScopesRead { link: 1, shard: 9, scopes });
+    assert!(matches!(&sent[..], [ReplicaFrame::Scopes(9, scopes)] if scopes.len() == 1_000));
+    assert_eq!((bench.step(ask()).len(), bench.step(ask()).len()), (1, 0), "one has ended");
+    assert!(
+        bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, vec![scope()]))).is_empty(),
+        "it has not diverged"
+    );
 }
