@@ -165,7 +165,7 @@ mod tests {
         // The numbers of the nodes, of the origins and of short sequence numbers among them give each length in bytes.
         let sealed = |nodes: u8, origins: u64, short: u64| {
             let origin = |n: u64| OriginId {
-                node: NodeId([(n % u64::from(nodes)) as u8; 16]),
+                node: NodeId([u8::from(nodes == 2 && !n.is_multiple_of(2)); 16]),
                 incarnation: u64::MAX - n,
             };
             let seq = |n| if n < short { 1 } else { 1_000_000 };

@@ -26,6 +26,7 @@ fn account_after(events: &[(u64, EventBody)]) -> UserState {
     events.iter().fold(None, |state, (hlc, body)| Some(user::apply(state, at(*hlc), body))).unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside `None` in tables")]
 fn side(round: u64, stance: Stance, hlc: u64) -> Option<Side> {
     Some(Side { round, pos: at(hlc), stance })
 }
@@ -296,7 +297,7 @@ fn a_reset_link_lasts_until_the_password_is_changed() {
     let made = (3, ResetLinkMade { code_hash: [7; 32], expires_ms: 9 }.into());
     let before = account_after(&[(1, registered(None, "one", false)), made.clone()]);
     assert_eq!(before.reset_link(), Some(&ResetLink { code_hash: [7; 32], expires_ms: 9 }));
-    assert_eq!(account_after(&[made.clone()]).reset_link().map(|link| link.expires_ms), Some(9));
+    assert_eq!(account_after(std::slice::from_ref(&made)).reset_link().map(|link| link.expires_ms), Some(9));
     assert_eq!(account_after(&[made, (4, password("two", false))]).reset_link(), None);
 }
 
