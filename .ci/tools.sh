@@ -33,6 +33,18 @@ install_linters() {
   PATH=$folder/bin:$PATH
 }
 
+# Installs cargo-mutants, in exactly this version, and puts it first into PATH. There is no prebuilt program of it.
+install_cargo_mutants() {
+  local version=27.1.0 folder=$PWD/target/mutants/tools
+  if [ "$("$folder/bin/cargo-mutants" mutants --version 2>/dev/null)" != "cargo-mutants $version" ]; then
+    echo "$0: installing cargo-mutants $version"
+    # Not optimised: it waits for builds and tests nearly all of the time.
+    CARGO_TARGET_DIR="$folder/build" cargo install --quiet --locked --debug --root "$folder" --version "$version" cargo-mutants
+    rm -rf "$folder/build"
+  fi
+  PATH=$folder/bin:$PATH
+}
+
 # Builds both programs and sets $bin to their folder. STARLING_PROFILE names the profile: `dist` is what packages have and
 # the README's figures are of; unless it is set, `release`, which tests and CI have built anyway.
 build_programs() {

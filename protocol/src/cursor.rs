@@ -157,4 +157,38 @@ mod tests {
         assert!(key.seal(&cursor(200), [5; NONCE_BYTES]).is_ok());
         assert_eq!(key.seal(&cursor(500), [5; NONCE_BYTES]), Err(CursorError::TooLong));
     }
+
+    /// Clients and proxies rely on the limit: a text of exactly so many characters is good.
+    #[test]
+    fn a_cursor_may_have_4_096_characters() {
+        let key = CursorKey::new(&[1; 32]);
+        // The numbers of the nodes, of the origins and of short sequence numbers among them give each length in bytes.
+        let sealed = |nodes: u8, origins: u64, short: u64| {
+            let origin = |n: u64| OriginId {
+                node: NodeId([u8::from(nodes == 2 && !n.is_multiple_of(2)); 16]),
+                incarnation: u64::MAX - n,
+            };
+            let seq = |n| if n < short { 1 } else { 1_000_000 };
+            let vector = (0..origins).map(|n| (origin(n), seq(n))).collect();
+            key.seal(&Cursor { vector, ..cursor(0) }, [5; NONCE_BYTES])
+        };
+        let lengths = [1, 2].into_iter().flat_map(|nodes| (205..220).map(move |origins| (nodes, origins)));
+        let lengths = lengths.flat_map(|(nodes, origins)| (0..4).map(move |short| (nodes, origins, short)));
+        let texts = lengths.filter_map(|(nodes, origins, short)| sealed(nodes, origins, short).ok());
+        let longest = texts.max_by_key(String::len).unwrap();
+        assert_eq!(longest.len(), CURSOR_CHARS_MAX);
+        assert!(key.open(&longest).is_ok());
+    }
+
+    /// Ids of nodes are written once, else a cursor would hold half as many origins.
+    #[test]
+    fn the_incarnations_of_a_node_share_its_id() {
+        let key = CursorKey::new(&[1; 32]);
+        let sealed = |nodes: u8| {
+            let origin = |n: u8| OriginId { node: NodeId([n % nodes; 16]), incarnation: n.into() };
+            let vector = (0..20).map(|n| (origin(n), 1)).collect();
+            key.seal(&Cursor { vector, ..cursor(0) }, [5; NONCE_BYTES]).unwrap().len()
+        };
+        assert!(sealed(20) - sealed(1) >= 19 * 16, "{} and {}", sealed(20), sealed(1));
+    }
 }

@@ -91,6 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::RoomId;
 
     proptest! {
         /// Promise 4: a digest depends on the rows, not on the order of changes.
@@ -109,6 +110,53 @@ mod tests {
             descending.remove(row_digest(&extra));
             prop_assert_eq!(ascending, descending);
         }
+    }
+
+    /// A digest whose two parts have no equal bytes.
+    fn scope_digest() -> ScopeDigest {
+        let bytes: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        ScopeDigest::from_bytes(&bytes)
+    }
+
+    /// Stored digests outlive the version that wrote them, so their bytes never change.
+    #[test]
+    fn a_stored_digest_has_the_events_first_and_then_the_views() {
+        let expected = ScopeDigest {
+            applied: Digest(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100),
+            views: Digest(0x1f1e_1d1c_1b1a_1918_1716_1514_1312_1110),
+        };
+        assert_eq!(scope_digest(), expected);
+        assert_eq!(expected.to_bytes().to_vec(), (0..32).collect::<Vec<u8>>());
+    }
+
+    /// Log lines and `starling verify` show digests of one length, so that people can compare them.
+    #[test]
+    fn a_digest_is_shown_as_32_hexadecimal_digits() {
+        assert_eq!(Digest(0xabc).to_string(), "00000000000000000000000000000abc");
+    }
+
+    /// A shard has the sum of its scopes, so a change in any of them shows.
+    #[test]
+    fn a_sum_of_scopes_has_the_events_and_views_of_both() {
+        let mut sum = scope_digest();
+        sum.add(ScopeDigest { applied: Digest(1), views: Digest(2) });
+        let ScopeDigest { applied, views } = scope_digest();
+        assert_eq!(sum, ScopeDigest { applied: Digest(applied.0 + 1), views: Digest(views.0 + 2) });
+    }
+
+    /// Promise 4: only different views of the same events are a divergence; different events are lag.
+    #[test]
+    fn only_different_views_of_the_same_events_are_a_contradiction() {
+        let digest = |applied, views| ScopeDigest { applied: Digest(applied), views: Digest(views) };
+        let others = [digest(1, 1), digest(1, 2), digest(2, 1), digest(2, 2)];
+        assert_eq!(others.map(|other| digest(1, 1).contradicts(other)), [false, true, false, false]);
+    }
+
+    /// Peers of different versions compare the digests of shards, so a scope never moves to another shard.
+    #[test]
+    fn a_scope_keeps_its_shard() {
+        let shards = [0, 1, 2].map(|n| scope_shard(&Scope::room(RoomId([n; 10]))));
+        assert_eq!(shards, [204, 73, 105]);
     }
 
     #[test]

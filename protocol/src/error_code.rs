@@ -158,3 +158,35 @@ impl PartialSchema for ErrorCode {
 }
 
 impl ToSchema for ErrorCode {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Programs tell refusals apart by these words, and everybody else by the status.
+    #[test]
+    fn each_code_has_a_word_of_its_own_and_the_status_of_an_error() {
+        let words = ErrorCode::ALL.map(ErrorCode::as_str);
+        assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len(), "{words:?}");
+        assert_eq!((words[0], words[words.len() - 1]), ("bad_request", "storage_full"));
+        let snake_case = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        assert!(words.iter().all(|word| !word.is_empty() && snake_case(word)), "{words:?}");
+        let statuses = ErrorCode::ALL.map(ErrorCode::status);
+        assert!(
+            statuses.is_sorted() && statuses.iter().all(|status| (400..600).contains(status)),
+            "{statuses:?}"
+        );
+        assert_eq!((statuses[0], statuses[statuses.len() - 1]), (400, 507));
+    }
+
+    /// The OpenAPI document lists exactly the words that answers contain.
+    #[test]
+    fn the_schema_lists_the_words_that_are_sent() {
+        let sent = ErrorCode::ALL.map(|code| serde_json::to_value(code).unwrap());
+        let schema = serde_json::to_value(ErrorCode::schema()).unwrap();
+        assert_eq!(schema, serde_json::json!({"type": "string", "enum": sent}));
+        assert_eq!(sent[0], "bad_request");
+    }
+}

@@ -103,3 +103,16 @@ pub const PRESENCE_ENTRIES_MAX: usize = 1_000;
 
 /// Milliseconds by which a received stamp may move a node's logical clock ahead of its wall clock, at most.
 pub const CLOCK_LEAD_MS_MAX: u64 = 30_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other nodes, clients and stored logs rely on these: a smaller limit would refuse what is there.
+    #[test]
+    fn limits_in_bytes_never_shrink() {
+        assert_eq!([CLIENT_FRAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX, EVENT_BYTES_MAX], [131_072; 3]);
+        assert_eq!([RECORD_BYTES_MAX, PEER_FRAME_BYTES_MAX], [4_194_304; 2]);
+        assert_eq!(EVENTS_CHUNK_BYTES_MAX, 524_288);
+    }
+}

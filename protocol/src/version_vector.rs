@@ -133,4 +133,34 @@ mod tests {
         vector.limit(origin(1), 0);
         assert_eq!(vector, VersionVector::default());
     }
+
+    /// Promise 3: an event is held only up to the head of its origin; an event that comes twice changes nothing.
+    #[test]
+    fn an_entry_holds_all_up_to_its_number_and_only_rises() {
+        let mut vector = VersionVector::default();
+        let rises = [5, 5, 4, 6].map(|seq| vector.advance(origin(1), seq));
+        assert_eq!(rises, [true, false, false, true]);
+        assert_eq!((vector.get(origin(1)), vector.get(origin(2))), (6, 0));
+        let holds = [(1, 5), (1, 6), (1, 7), (2, 1)].map(|(n, seq)| vector.contains(origin(n), seq));
+        assert_eq!(holds, [true, true, false, false]);
+    }
+
+    #[test]
+    fn an_equal_vector_is_covered_and_nothing_is_beyond_it() {
+        let vector = VersionVector::from_iter([(origin(1), 5), (origin(2), 1)]);
+        assert!(vector.covers(&vector) && vector.beyond(&vector).next().is_none());
+    }
+
+    /// A vector of exactly the limit loses nothing; of a longer one the greatest numbers stay.
+    #[test]
+    fn the_greatest_numbers_are_kept() {
+        let vector = VersionVector::from_iter([(origin(1), 5), (origin(2), 1), (origin(3), 9)]);
+        let kept = |count_max| {
+            let mut vector = vector.clone();
+            vector.keep_greatest(count_max);
+            vector
+        };
+        assert_eq!(kept(3), vector);
+        assert_eq!(kept(2), VersionVector::from_iter([(origin(1), 5), (origin(3), 9)]));
+    }
 }

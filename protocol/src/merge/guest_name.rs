@@ -169,6 +169,23 @@ mod tests {
         prop::collection::vec(claim, 1..12)
     }
 
+    /// Programs reconnect with the name that they were shown, and must not get a second suffix.
+    #[test]
+    fn only_the_own_suffix_is_removed_from_a_shown_name() {
+        let (own, other) = (GuestId([1; 16]), GuestId([2; 16]));
+        let shown = shown_name(&GuestName::parse("ann").unwrap(), own, false);
+        assert_eq!((strip_suffix(&shown, own), strip_suffix(&shown, other)), ("ann", &shown[..]));
+        assert_eq!(strip_suffix("ann", own), "ann");
+    }
+
+    /// Every digit occurs: with fewer of them, two guests of one name would often be shown alike.
+    #[test]
+    fn suffixes_have_all_digits() {
+        let suffixes: String = (0..200).map(|n| suffix(GuestId([n; 16]))).collect();
+        let digits: BTreeSet<_> = suffixes.bytes().filter(|&byte| byte != b'~').collect();
+        assert_eq!(digits, SUFFIX_DIGITS.iter().copied().collect());
+    }
+
     proptest! {
         #[test]
         fn any_order_and_any_repetition_give_one_state_and_the_rule_holds(

@@ -3,6 +3,8 @@
 //! The store keeps the states in its views.
 
 pub mod contact;
+#[cfg(test)]
+mod effect_tests;
 pub mod guest_name;
 pub mod invite;
 pub mod member;

@@ -243,8 +243,30 @@ fn a_common_peer_relays() {
         })
     };
     assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
+    let from_afar = answer(Some(NodeId([4; 16])));
+    assert_eq!(bench.sent(Input::Frame(1, from_afar)), [], "else an answer could circulate forever");
     bench.step(peer_sees_us(false));
     assert_eq!(bench.sent(Input::Frame(2, ask(Some(THEIRS.node)))), []);
+}
+
+/// Each peer learns which nodes this one can relay to, and how long ago these were heard.
+#[test]
+fn a_heartbeat_lists_the_other_peers_in_sync_both_ways() {
+    let mut bench = in_sync();
+    bench.now = 400;
+    for (link, node) in [(2, COMMON), (3, NodeId([4; 16]))] {
+        bench.step(Input::LinkUp { link, peer: node });
+        bench.step(Input::Frame(link, ReplicaFrame::Vector(VersionVector::default())));
+    }
+    let confirm = Confirm { in_sync: true, ..Confirm::default() };
+    bench.step(Input::Frame(2, ReplicaFrame::Confirm(confirm)));
+    bench.now = HEARTBEAT_MS;
+    let lists = bench.sent(Input::Tick).into_iter().filter_map(|frame| match frame {
+        ReplicaFrame::Peers(peers) => Some(peers),
+        _ => None,
+    });
+    let (first, second) = ((THEIRS.node, 1_000), (COMMON, 600));
+    assert_eq!(lists.collect::<Vec<_>>(), [vec![second], vec![first], vec![first, second]]);
 }
 
 /// A node confirms a claim once it is durable, with its whole vector. A node that wouldn't wait for the claimer answers so

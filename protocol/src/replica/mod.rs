@@ -6,6 +6,8 @@
 
 mod barrier;
 #[cfg(test)]
+mod barrier_tests;
+#[cfg(test)]
 mod claim_model;
 #[cfg(test)]
 mod claim_tests;
@@ -16,13 +18,21 @@ mod heartbeat;
 mod io;
 mod link;
 mod pull;
+#[cfg(test)]
+mod pull_tests;
+#[cfg(test)]
+mod push_tests;
 mod queue_sizes;
 mod receive;
 mod recent;
 #[cfg(test)]
 mod refill_tests;
 #[cfg(test)]
+mod report_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiter_tests;
 mod waiters;
 
 use std::collections::BTreeMap;

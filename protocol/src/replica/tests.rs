@@ -6,7 +6,7 @@ use crate::frame::peer::Confirm;
 use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
 
-const PEER: NodeId = NodeId([2; 16]);
+pub(super) const PEER: NodeId = NodeId([2; 16]);
 pub(super) const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 pub(super) const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
 
@@ -19,7 +19,7 @@ pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
-fn in_sync_confirm(new_heads: Vec<(OriginId, u64)>) -> Confirm {
+pub(super) fn in_sync_confirm(new_heads: Vec<(OriginId, u64)>) -> Confirm {
     Confirm { new_heads, in_sync: true, ..Confirm::default() }
 }
 
@@ -60,18 +60,18 @@ impl Bench {
         self.sent(Input::Committed { origin: OWN, first: seq, events: vec![event(OWN, seq)] })
     }
 
-    fn confirm(&mut self, seq: u64) -> Vec<Output> {
+    pub(super) fn confirm(&mut self, seq: u64) -> Vec<Output> {
         let confirm = in_sync_confirm(vec![(OWN, seq)]);
         self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
     }
 
-    fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
+    pub(super) fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
         let waiter = Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms: 10_000 };
         self.step(Input::Await(waiter))
     }
 }
 
-fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
+pub(super) fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
     let settled = outputs.iter().filter_map(|output| match output {
         Output::Settled { token, copies, .. } => Some((*token, *copies)),
         _ => None,

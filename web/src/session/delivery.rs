@@ -90,3 +90,90 @@ impl Marks {
         self.0.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use starling_protocol::Hlc;
+
+    use super::*;
+
+    fn point(number: u64) -> CommitPoint {
+        CommitPoint { number, vector: Arc::default() }
+    }
+
+    fn frame(commit: u64) -> Frame {
+        Frame::new(commit, Hlc::default(), "{}")
+    }
+
+    /// Promise 3: a frame comes once, whether from the store or from a lane. Frames of the moment come always.
+    #[test]
+    fn only_frames_beyond_what_was_sent_are_new() {
+        let mut delivery = Delivery::new(point(5));
+        let is_new = |delivery: &Delivery| [5, 6, 7, Frame::EPHEMERAL].map(|n| delivery.is_new(&frame(n)));
+        assert_eq!(is_new(&delivery), [false, true, true, true]);
+        delivery.catch_up(point(6));
+        assert_eq!(is_new(&delivery), [false, false, true, true]);
+    }
+
+    /// Commits of other rooms don't move a cursor, else each session would seal one for each commit of the cluster.
+    #[test]
+    fn a_cursor_moves_only_over_frames_that_were_sent() {
+        let mut delivery = Delivery::new(point(5));
+        delivery.reach(point(7));
+        assert_eq!(delivery.sent().number, 5, "nothing was sent");
+        delivery.note_frame(&frame(8));
+        delivery.reach(point(8));
+        assert_eq!(delivery.sent().number, 8);
+        delivery.reach(point(9));
+        assert_eq!(delivery.sent().number, 8, "nothing was sent since");
+    }
+
+    #[test]
+    fn a_cursor_is_needed_until_one_covers_all_that_was_sent() {
+        let mut delivery = Delivery::new(point(5));
+        assert!(delivery.needs_cursor(), "the client has none");
+        delivery.note_cursor();
+        assert!(!delivery.needs_cursor());
+        delivery.note_frame(&frame(Frame::EPHEMERAL));
+        assert!(!delivery.needs_cursor(), "no cursor covers frames of the moment");
+        delivery.note_frame(&frame(7));
+        delivery.note_frame(&frame(6));
+        delivery.note_cursor();
+        assert!(delivery.needs_cursor(), "that one was for 5");
+        delivery.reach(point(7));
+        delivery.note_cursor();
+        assert!(!delivery.needs_cursor());
+        delivery.catch_up(point(9));
+        assert!(delivery.needs_cursor());
+    }
+
+    /// Promise 3: a cursor covers a commit only after all frames before its mark were taken.
+    #[test]
+    fn marks_are_reached_in_order_when_their_positions_are_passed() {
+        let (mut delivery, mut marks) = (Delivery::new(point(5)), Marks::default());
+        delivery.note_frame(&frame(1_000));
+        for (position, number) in [(3, 6), (5, 7), (9, 8)] {
+            marks.set(position, point(number));
+        }
+        let sent = [2, 3, 8].map(|position| {
+            marks.pass(position, &mut delivery);
+            delivery.sent().number
+        });
+        assert_eq!(sent, [5, 6, 7]);
+        marks.clear();
+        marks.pass(9, &mut delivery);
+        assert_eq!(delivery.sent().number, 7, "it was removed");
+    }
+
+    /// Promise 8: a session holds 128 marks; the others are left out, which delays its cursor.
+    #[test]
+    fn a_session_holds_128_marks() {
+        let (mut delivery, mut marks) = (Delivery::new(point(0)), Marks::default());
+        delivery.note_frame(&frame(1_000));
+        (1..=200).for_each(|n| marks.set(n, point(n)));
+        marks.pass(200, &mut delivery);
+        assert_eq!(delivery.sent().number, 128);
+    }
+}

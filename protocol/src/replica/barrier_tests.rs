@@ -1,0 +1,98 @@
+//! Tests of barriers: before 'not found', a node must hold what its peers in sync held.
+
+use super::tests::{Bench, THEIRS};
+use super::*;
+
+const OTHER: NodeId = NodeId([3; 16]);
+
+/// A replica with two peers in sync.
+fn with_two_peers() -> Bench {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(Input::LinkUp { link: 2, peer: OTHER });
+    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench
+}
+
+fn probed(link: LinkId, id: u64, held: u64) -> Input {
+    let vector = [(THEIRS, held)].into_iter().filter(|&(_, seq)| seq > 0).collect();
+    Input::Frame(link, ReplicaFrame::Probed(id, vector))
+}
+
+fn passed(outputs: Vec<Output>) -> Vec<(Token, Option<usize>)> {
+    let passed = outputs.into_iter().filter_map(|output| match output {
+        Output::BarrierPassed(token, answered) => Some((token, answered)),
+        _ => None,
+    });
+    passed.collect()
+}
+
+/// Promise 6: the answer counts each peer once, and only answers to this probe.
+#[test]
+fn a_barrier_counts_the_peers_that_answered() {
+    let mut bench = with_two_peers();
+    assert_eq!(bench.sent(Input::Barrier(7)), [ReplicaFrame::Probe(1), ReplicaFrame::Probe(1)]);
+    assert_eq!(passed(bench.step(probed(1, 1, 0))), []);
+    assert_eq!(passed(bench.step(probed(1, 1, 0))), [], "the same peer");
+    assert_eq!(passed(bench.step(probed(2, 9, 0))), [], "another probe");
+    assert_eq!(passed(bench.step(probed(2, 1, 0))), [(7, Some(2))]);
+}
+
+#[test]
+fn a_barrier_needs_nobody_else_without_peers_in_sync() {
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    assert_eq!(passed(bench.step(Input::Barrier(7))), [(7, Some(0))]);
+}
+
+/// A peer whose link is gone will not answer, and is not counted.
+#[test]
+fn a_barrier_does_not_wait_for_a_peer_whose_link_goes_down() {
+    let mut bench = with_two_peers();
+    bench.step(Input::Barrier(7));
+    bench.step(probed(1, 1, 0));
+    assert_eq!(passed(bench.step(Input::LinkDown(2))), [(7, Some(1))]);
+}
+
+/// A peer that comes back on another link was not asked there.
+#[test]
+fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
+    let mut bench = with_two_peers();
+    bench.step(Input::Barrier(7));
+    bench.step(probed(1, 1, 0));
+    assert_eq!(passed(bench.step(Input::LinkUp { link: 3, peer: OTHER })), [(7, Some(1))]);
+}
+
+/// Promise 8: many requests share one exchange, which starts 20 ms after the one before at the earliest.
+#[test]
+fn exchanges_start_at_least_20_ms_apart() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.now = 100;
+    assert_eq!(bench.sent(Input::Barrier(1)), [ReplicaFrame::Probe(1)]);
+    assert!(bench.sent(Input::Barrier(2)).is_empty());
+    assert!(bench.sent(Input::Barrier(3)).is_empty());
+    assert_eq!(bench.replica.queue_sizes().barrier, 3);
+    bench.now = 105;
+    assert_eq!(passed(bench.step(probed(1, 1, 0))), [(1, Some(1))], "the others came after it began");
+    assert_eq!(bench.replica.queue_sizes().barrier, 2);
+    assert_eq!(bench.replica.next_tick(), 120);
+    bench.now = 119;
+    assert!(bench.sent(Input::Tick).is_empty());
+    bench.now = 120;
+    assert_eq!(bench.sent(Input::Tick), [ReplicaFrame::Probe(2)]);
+    assert_eq!(bench.replica.next_tick(), 350, "the first of them came at 100 ms");
+    assert_eq!(passed(bench.step(probed(1, 2, 0))), [(2, Some(1)), (3, Some(1))]);
+    assert_eq!(bench.replica.queue_sizes().barrier, 0);
+}
+
+/// Events that a peer held are waited for 250 ms, and the answer then says that some may be missing.
+#[test]
+fn a_barrier_that_lacks_events_ends_after_250_ms_without_a_count() {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(Input::Barrier(7));
+    assert_eq!(passed(bench.step(probed(1, 1, 5))), []);
+    assert_eq!(bench.replica.next_tick(), 250);
+    bench.now = 249;
+    assert_eq!(passed(bench.step(Input::Tick)), []);
+    bench.now = 250;
+    assert_eq!(passed(bench.step(Input::Tick)), [(7, None)]);
+    assert_eq!(bench.replica.queue_sizes().barrier, 0);
+}

@@ -1,0 +1,107 @@
+//! Tests of waiters for copies: when they are answered, and which answers are upgraded later.
+
+use super::tests::{Bench, OWN, in_sync_confirm};
+use super::*;
+
+const OTHER: NodeId = NodeId([3; 16]);
+
+/// A replica with two peers in sync, and three events of its own.
+fn with_two_peers() -> Bench {
+    let mut bench = Bench::linked(VersionVector::default());
+    bench.step(Input::LinkUp { link: 2, peer: OTHER });
+    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    for seq in 1..=3 {
+        bench.commit(seq);
+    }
+    bench
+}
+
+fn confirm_from(bench: &mut Bench, link: LinkId, seq: u64) -> Vec<(Token, usize, bool)> {
+    let confirm = in_sync_confirm(vec![(OWN, seq)]);
+    answers(bench.step(Input::Frame(link, ReplicaFrame::Confirm(confirm))))
+}
+
+/// The answers: token, copies, whether an upgrade may follow.
+fn answers(outputs: Vec<Output>) -> Vec<(Token, usize, bool)> {
+    let answers = outputs.into_iter().filter_map(|output| match output {
+        Output::Settled { token, copies, may_upgrade } => Some((token, copies, may_upgrade)),
+        _ => None,
+    });
+    answers.collect()
+}
+
+fn wait(token: Token, seq: u64, until: Until, upgrade_ms: Millis) -> Input {
+    Input::Await(Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms })
+}
+
+fn tick(bench: &mut Bench, now: Millis) -> Vec<(Token, usize, bool)> {
+    bench.now = now;
+    answers(bench.step(Input::Tick))
+}
+
+/// Promise 1: an ack comes with exactly the copies that were asked for, as soon as they are there.
+#[test]
+fn a_waiter_is_answered_with_the_copies_that_it_wants() {
+    let mut bench = with_two_peers();
+    for (token, copies) in [(1, 1), (2, 2), (3, 3)] {
+        let at_once = answers(bench.step(wait(token, 2, Until::Copies(copies), 0)));
+        assert_eq!(at_once.len(), usize::from(copies == 1));
+    }
+    assert_eq!(confirm_from(&mut bench, 1, 1), [], "an earlier event");
+    assert_eq!(confirm_from(&mut bench, 1, 2), [(2, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    assert_eq!(bench.replica.waiting(), 0);
+}
+
+/// Promise 1: an answer without enough copies says whether an upgrade may follow. Only waiters for copies get one.
+#[test]
+fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
+    let mut bench = with_two_peers();
+    for (token, until, upgrade_ms) in
+        [(1, Until::Copies(2), 0), (2, Until::Copies(2), 500), (3, Until::InSync, 500)]
+    {
+        assert_eq!(answers(bench.step(wait(token, 1, until, upgrade_ms))), []);
+    }
+    let mut ended = tick(&mut bench, 200);
+    ended.sort_unstable();
+    assert_eq!(ended, [(1, 1, false), (2, 1, true), (3, 1, false)]);
+    assert_eq!(bench.replica.waiting(), 1);
+}
+
+/// Promise 1: each answer is upgraded once as many copies are there as its waiter wanted.
+#[test]
+fn answers_are_upgraded_at_the_copies_that_they_wanted() {
+    let mut bench = with_two_peers();
+    bench.step(wait(1, 1, Until::Copies(2), 10_000));
+    bench.step(wait(2, 1, Until::Copies(3), 10_000));
+    bench.step(wait(3, 3, Until::Copies(3), 10_000));
+    assert_eq!(tick(&mut bench, 200).len(), 3);
+    assert_eq!(confirm_from(&mut bench, 1, 3), [(1, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, 2, 1), [(2, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    assert_eq!(bench.replica.waiting(), 0);
+}
+
+/// A waiter for all peers in sync waits for each of them, and for none that has gone.
+#[test]
+fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
+    let mut bench = with_two_peers();
+    bench.step(wait(1, 1, Until::InSync, 0));
+    bench.step(wait(2, 2, Until::InSync, 0));
+    assert_eq!(confirm_from(&mut bench, 1, 3), []);
+    assert_eq!(confirm_from(&mut bench, 2, 1), [(1, 3, false)]);
+    assert_eq!(answers(bench.step(Input::LinkDown(2))), [(2, 2, false)]);
+}
+
+/// The deadline of each waiter holds, in whatever order they come.
+#[test]
+fn each_waiter_is_answered_at_its_own_deadline() {
+    let mut bench = with_two_peers();
+    bench.step(wait(1, 1, Until::Copies(2), 0));
+    bench.now = 50;
+    bench.step(wait(2, 1, Until::Copies(2), 0));
+    assert_eq!(tick(&mut bench, 199), []);
+    assert_eq!(tick(&mut bench, 200), [(1, 1, false)]);
+    assert_eq!(tick(&mut bench, 249), []);
+    assert_eq!(tick(&mut bench, 250), [(2, 1, false)]);
+}
