@@ -30,6 +30,7 @@ pub use self::{
     membership::Membership,
     presence::{PresenceMap, PresenceNews},
     replication::{
-        Claiming, Driver, DriverHandle, DriverInput, DriverParts, EndRefill, PeerReport, Report, Waiting,
+        CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
+        EndRefill, PeerReport, Report, StartState, WaitFor, Waiting,
     },
 };

@@ -19,11 +19,11 @@ pub use self::{
     accounts::{AccountsService, AccountsStart},
     administration::{AdministrationService, Asker},
     contacts::ContactsService,
-    context::ServiceContext,
+    context::{METADATA_WAIT_MS, ServiceContext},
     live::LiveService,
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
-    rooms::RoomsService,
+    rooms::{CATCH_UP_MS_MAX, RoomsService},
     service_keys::ServiceKeyring,
 };

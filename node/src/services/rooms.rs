@@ -24,7 +24,8 @@ use crate::{
 };
 
 /// How long a resume waits for what a reachable peer has.
-const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+pub const CATCH_UP_MS_MAX: u64 = 2_000;
+const CATCH_UP_MAX: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 
 /// Implements [`Rooms`].
 pub struct RoomsService {

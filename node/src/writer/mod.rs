@@ -3,20 +3,18 @@
 //! knows what the disk holds.
 
 mod fan_out;
+mod order;
 
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, OriginId, Pos,
-    clock_majority::ClockVerdict,
-    limits::EVENTS_CHUNK_BYTES_MAX,
-    replica::{Input, Until},
+    ErrorCode, Event, MessageId, OriginId, Pos, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
@@ -27,6 +25,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use self::order::{STALL, ack_wait, replication_inputs};
 use crate::{
     cluster::{DriverHandle, DriverInput, PresenceMap, Waiting},
     config::DurabilityConfig,
@@ -43,10 +42,6 @@ const QUEUE_MAX: usize = 8_192;
 const BATCH_REQUESTS_MAX: usize = 1_024;
 /// Bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
-/// For how long after an ack of too few copies a better one follows, in milliseconds.
-const RAISE_MS: u64 = 10_000;
-/// A commit that takes longer is a stall: peers no longer wait for this node.
-const STALL: Duration = Duration::from_secs(1);
 
 /// A write, and who waits for it.
 #[derive(Debug)]
@@ -278,18 +273,13 @@ impl Writer {
         if !renamed.is_empty() {
             presence.renamed(renamed);
         }
-        let mut inputs = Vec::new();
-        if let Some(own) = own {
+        if let Some(own) = &own {
             self.metrics.events.inc_by(own.events.len() as u64);
             // Before the commit point: a cursor must know which entry is its own.
             self.own.get_or_init(|| own.origin);
-            inputs.push(Input::Committed { origin: own.origin, first: own.first, events: own.events });
         }
-        if !received.is_empty() {
-            inputs.push(Input::Applied(received));
-        }
+        let inputs = order::replication_inputs(own, received, digests);
         if !inputs.is_empty() {
-            inputs.push(Input::Digests(digests));
             self.metrics.commits.inc();
             self.lanes.publish(CommitPoint { number, vector });
         }
@@ -322,11 +312,7 @@ impl Writer {
     ) -> Waiting {
         let mut again = false;
         Waiting {
-            origin: pos.origin,
-            seq: pos.seq,
-            until: Until::Copies(self.durability.copies),
-            wait_ms: self.durability.wait_ms,
-            raise_ms: RAISE_MS,
+            wait_for: order::ack_wait(pos, self.durability),
             settled: Box::new(move |copies| {
                 let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
                 again = true;

@@ -92,7 +92,7 @@ impl World {
         let mut held =
             run.committer.vector().iter().filter(|&(origin, _)| !too_early || Some(origin) == run.own);
         let is_safe =
-            run.inbox.is_empty() && held.all(|(origin, head)| run.replica.copies(origin, head) >= 2);
+            run.inbox.is_empty() && held.all(|(origin, head)| run.replica().copies(origin, head) >= 2);
         drop(held);
         // Several that leave at once may each rely on the others: the last two stay.
         if is_safe && self.may_lose_disk() && self.members().len() > 2 {

@@ -7,6 +7,7 @@
 
 mod clients;
 mod coverage;
+mod driver;
 mod faults;
 mod invariants;
 mod losses;

@@ -3,14 +3,12 @@
 use std::collections::VecDeque;
 
 use rand::RngExt;
+use starling_node::services::CATCH_UP_MS_MAX;
 use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
 use crate::{invariants, mutants::Mutant, world::World};
-
-/// How long a resume waits for what a reachable peer has.
-const CATCH_UP_MS_MAX: u64 = 2_000;
 
 #[derive(Debug)]
 pub struct Session {
@@ -64,7 +62,7 @@ impl World {
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;
-            } else if run.replica.reachable(vector) {
+            } else if run.replica().reachable(vector) {
                 let since = *client.waits_since.get_or_insert(self.now);
                 if self.now < since + CATCH_UP_MS_MAX {
                     return;
@@ -121,7 +119,7 @@ impl World {
         let (node, greatest) = (session.node, session.greatest);
         let Some(run) = &self.nodes[node].run else { return };
         let mut vector = VersionVector::clone(run.committer.vector());
-        if let Some((own, limit)) = run.own.zip(run.replica.own_limit(self.now))
+        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(self.now))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));

@@ -1,22 +1,27 @@
 //! A node's writer: its queue, its commits, and the acks that it owes, as `node`'s writer thread handles them.
 
 use rand::RngExt;
-use starling_node::store::{Op, OpResult, OwnEvents};
-use starling_protocol::{
-    ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId,
-    replica::{Input, Token, Until, Waiter},
+use starling_node::{
+    config::{DURABILITY_WAIT_MS, DurabilityConfig},
+    store::{Op, OpResult, OwnEvents},
+    writer,
 };
+use starling_protocol::{ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId};
 
 use crate::{
     invariants,
     mutants::Mutant,
     node::Space,
     people::Wish,
+    rooms::Search,
     world::{Event, World},
 };
 
 /// Requests that wait for a writer, at most: small, so that it is full at times.
 pub const INBOX_MAX: usize = 24;
+
+/// The defaults of a node in a cluster.
+const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
 
 /// Who waits for what is written.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ pub struct Session {
 }
 
 /// An answer that is owed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Owed {
     Post {
         to: Session,
@@ -51,8 +56,10 @@ pub enum Owed {
         pos: Pos,
         since: u64,
     },
-    /// To whoever made this attempt to register.
+    /// To the person who made this attempt to register.
     Claim(usize),
+    /// To the client that looks for a room.
+    Search(Search),
 }
 
 impl World {
@@ -114,6 +121,7 @@ impl World {
             self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
         }
         self.note_edits(node, &requests, commit.own.as_ref());
+        let inputs = writer::replication_inputs(commit.own.clone(), commit.received, commit.digests);
         if let Some(own) = commit.own {
             if let Err(violation) = invariants::sequence::written(&mut self.written, &own) {
                 self.violated(violation);
@@ -121,12 +129,10 @@ impl World {
             if let Some(run) = self.nodes[node].run.as_mut() {
                 run.own = Some(own.origin);
             }
-            self.feed(node, Input::Committed { origin: own.origin, first: own.first, events: own.events });
         }
-        if !commit.received.is_empty() {
-            self.feed(node, Input::Applied(commit.received));
+        for input in inputs {
+            self.feed(node, input);
         }
-        self.feed(node, Input::Digests(commit.digests));
         for (request, result) in requests.into_iter().zip(commit.results) {
             match (request, result) {
                 (Request::Post { from, id, .. }, result) => self.posted(node, from, id, result),
@@ -156,13 +162,9 @@ impl World {
     fn posted(&mut self, node: usize, to: Session, id: MessageId, result: OpResult) {
         match result {
             OpResult::Done(pos) => {
-                let Some(run) = self.nodes[node].run.as_mut() else { return };
-                let token = run.token();
-                run.owed.insert(token, Owed::Post { to, id, pos });
-                let Pos { origin, seq, .. } = pos;
-                let until = Until::Copies(2);
-                let waiter = Waiter { token, origin, seq, until, wait_ms: 200, raise_ms: 10_000 };
-                self.feed(node, Input::Await(waiter));
+                let owed = Owed::Post { to, id, pos };
+                let wait_for = writer::ack_wait(pos, DURABILITY);
+                self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
             }
             OpResult::Refused(refusal) if refusal.code == ErrorCode::IdReused => {
                 self.violated(format!("{id} was taken for another message"));
@@ -172,14 +174,14 @@ impl World {
         }
     }
 
-    pub fn settled(&mut self, node: usize, token: Token, mut copies: usize) {
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let (to, id, pos) = match run.owed.get(&token) {
-            Some(&Owed::Post { to, id, pos }) => (to, id, pos),
-            Some(&Owed::Room { room, pos, since }) => return self.room_answered(node, room, pos, since),
-            Some(&Owed::Act { pos, since }) => return self.act_answered(node, pos, copies, since),
-            Some(Owed::Claim(_)) | None => return,
+    pub fn settled(&mut self, node: usize, owed: Owed, mut copies: usize) {
+        let (to, id, pos) = match owed {
+            Owed::Post { to, id, pos } => (to, id, pos),
+            Owed::Room { room, pos, since } => return self.room_answered(node, room, pos, since),
+            Owed::Act { pos, since } => return self.act_answered(node, pos, copies, since),
+            Owed::Claim(_) | Owed::Search(_) => return,
         };
+        let Some(run) = self.nodes[node].run.as_ref() else { return };
         if self.mutant == Some(Mutant::CopiesOfEarlierLink) {
             let holds = run.remembered.values().filter(|vector| vector.contains(pos.origin, pos.seq));
             copies = copies.max(1 + holds.count());
@@ -188,13 +190,6 @@ impl World {
             self.violated(violation);
         }
         self.acked(to, id, pos, copies);
-    }
-
-    /// Nothing more is owed.
-    pub fn nothing_more(&mut self, node: usize, token: Token) {
-        if let Some(run) = self.nodes[node].run.as_mut() {
-            run.owed.remove(&token);
-        }
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::{
     time::Instant,
 };
 
+use super::confirmations::{CommittedClaim, WaitFor};
 use crate::cluster::LinkSender;
 
 /// `own_limit` while no peer is in sync: cursors may go as far as this node has.
@@ -33,16 +34,8 @@ pub type Settled = Box<dyn FnMut(usize) + Send>;
 
 /// Somebody who waits for a durable event to be durable elsewhere.
 pub struct Waiting {
-    /// The event's origin.
-    pub origin: OriginId,
-    /// The event's sequence number.
-    pub seq: u64,
-    /// For what to wait.
-    pub until: Until,
-    /// How long at most.
-    pub wait_ms: Millis,
-    /// For how long after an answer of too few copies a better one is wanted; 0 for not at all.
-    pub raise_ms: Millis,
+    /// The event, and how long to wait.
+    pub wait_for: WaitFor,
     /// What to do then.
     pub settled: Settled,
 }
@@ -68,21 +61,11 @@ pub enum DriverInput {
     Wait(Waiting),
     /// Somebody wants to say 'no'.
     Barrier(oneshot::Sender<Option<usize>>),
-    /// Somebody is about to claim a name: for whom has the claim to wait?
+    /// Somebody is about to claim a name and asks which nodes the claim has to wait for. No answer if this node is not
+    /// ready.
     ClaimPeers(oneshot::Sender<Vec<NodeId>>),
-    /// Somebody claims a name.
-    Claim {
-        /// The event's origin.
-        origin: OriginId,
-        /// The event's sequence number.
-        seq: u64,
-        /// When it began, on the driver's clock.
-        since: Millis,
-        /// The nodes to wait for.
-        waited_for: Vec<NodeId>,
-        /// Where to say what came of it.
-        answer: oneshot::Sender<ClaimOutcome>,
-    },
+    /// A claim on a name was committed, and what came of it is to be sent there.
+    Claim(CommittedClaim, oneshot::Sender<ClaimOutcome>),
     /// Does somebody reachable hold all of this that this node lacks?
     Reachable(VersionVector, oneshot::Sender<bool>),
     /// The store would not take what was handed out.
@@ -212,7 +195,8 @@ impl DriverHandle {
                 let _ = sender.send(copies);
             }
         });
-        self.send(DriverInput::Wait(Waiting { origin, seq, until, wait_ms, raise_ms: 0, settled })).await;
+        let wait_for = WaitFor { origin, seq, until, wait_ms, raise_ms: 0 };
+        self.send(DriverInput::Wait(Waiting { wait_for, settled })).await;
         copies.await.unwrap_or(1)
     }
 
@@ -259,9 +243,8 @@ impl Claiming<'_> {
     /// what that node held then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
     pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
-        self.driver
-            .send(DriverInput::Claim { origin, seq, since: self.since, waited_for: self.waited_for, answer })
-            .await;
+        let claim = CommittedClaim { origin, seq, since: self.since, waited_for: self.waited_for };
+        self.driver.send(DriverInput::Claim(claim, answer)).await;
         // The driver is gone: the process ends.
         outcome.await.unwrap_or(ClaimOutcome::Stalled)
     }

@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use starling_protocol::replica::Input;
-
 use super::Driver;
 use crate::data_dir::DataDirError;
 
@@ -23,7 +21,6 @@ impl Driver {
         let Some(end) = self.refill.take() else { return };
         tracing::info!("the lost store is refilled");
         self.handle.shared.refilling.store(false, Ordering::Relaxed);
-        self.handle(Input::Refilling(false));
         let machine = Arc::clone(&self.machine);
         tokio::spawn(async move {
             // A crash before it is kept is harmless: the next start waits for a peer once more.

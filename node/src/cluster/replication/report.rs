@@ -17,21 +17,21 @@ impl Driver {
             return;
         }
         self.next_report = now + REPORT_EVERY_MS;
-        let agreements = self.replica.agreements();
-        let peers =
-            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_sync), agreement)| PeerReport {
-                peer,
-                lag,
-                in_sync,
-                parts_equal: agreement.equal,
-                parts_diverged: agreement.diverged,
-            });
+        let replica = self.core.replica();
+        let agreements = replica.agreements();
+        let peers = replica.lag(now).zip(agreements).map(|((peer, lag, in_sync), agreement)| PeerReport {
+            peer,
+            lag,
+            in_sync,
+            parts_equal: agreement.equal,
+            parts_diverged: agreement.diverged,
+        });
         let report = Report {
-            clock: self.replica.clock(now),
+            clock: replica.clock(now),
             peers: peers.collect(),
-            missing: self.replica.missing().collect(),
-            waiting: self.replica.waiting(),
-            digest: self.replica.digest().views,
+            missing: replica.missing().collect(),
+            waiting: replica.waiting(),
+            digest: replica.digest().views,
         };
         self.metrics.measure(&report);
         let shared = &self.handle.shared;

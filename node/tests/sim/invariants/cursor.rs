@@ -8,7 +8,7 @@ use crate::world::World;
 /// A node gives a cursor that covers a vector.
 pub fn given(world: &World, node: usize, vector: &VersionVector) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
-    let Some(own) = run.own.filter(|_| run.replica.in_sync_count(world.now) > 0) else { return Ok(()) };
+    let Some(own) = run.own.filter(|_| run.replica().in_sync_count(world.now) > 0) else { return Ok(()) };
     let covered = vector.get(own);
     let elsewhere = |(other, machine): (usize, &crate::node::Node)| {
         other != node && (machine.durable.contains(own, covered) || machine.formerly.contains(own, covered))

@@ -20,7 +20,7 @@ pub fn check(world: &World) -> Result<(), String> {
     let mut told = Vec::new();
     for run in world.nodes.iter().filter_map(|node| node.run.as_ref()) {
         digests.push(run.store.verify().map_err(|error| error.to_string())?.digest);
-        told.push(run.replica.digest());
+        told.push(run.replica().digest());
     }
     if told.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(format!("the digests that nodes tell each other differ: {told:?}"));

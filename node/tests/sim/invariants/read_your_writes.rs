@@ -1,14 +1,11 @@
 //! Promise 6: when a room's maker is answered, every peer in sync has it; and whoever is told that there is no room is
 //! told so by a node that had caught up with its peers in sync.
 
+use starling_node::services::METADATA_WAIT_MS;
 use starling_protocol::Pos;
 
 use super::copies;
-use crate::{
-    network::pair,
-    rooms::{METADATA_WAIT_MS, Search},
-    world::World,
-};
+use crate::{network::pair, rooms::Search, world::World};
 
 /// A node answers that something is made.
 pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), String> {
@@ -17,7 +14,7 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
     if world.now >= since + METADATA_WAIT_MS {
         return Ok(());
     }
-    for (id, _, in_sync) in run.replica.lag(world.now) {
+    for (id, _, in_sync) in run.replica().lag(world.now) {
         let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
         if in_sync && !copies::holds(world, node, peer, pos) {
             return Err(format!("node {node} answers before node {peer}, which is in sync, has it"));

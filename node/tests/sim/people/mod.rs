@@ -6,16 +6,12 @@ mod names;
 
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::{Op, OpResult};
-use starling_protocol::{
-    MessageId, Pos, RoomId, UserId,
-    replica::{Input, Until, Waiter},
-};
+use starling_protocol::{MessageId, Pos, RoomId, UserId, replica::Until};
 
 pub use self::names::{Answer, Attempt};
 use crate::{
     invariants::read_your_writes,
     mutants::Mutant,
-    rooms::METADATA_WAIT_MS,
     world::{Event, World},
     writer::{Owed, Request},
 };
@@ -111,13 +107,7 @@ impl World {
     pub fn wish_committed(&mut self, node: usize, wish: Wish, result: OpResult) {
         match (wish, result) {
             (Wish::Act, OpResult::Done(pos)) => {
-                let Some(run) = self.nodes[node].run.as_mut() else { return };
-                let token = run.token();
-                run.owed.insert(token, Owed::Act { pos, since: self.now });
-                let Pos { origin, seq, .. } = pos;
-                let until = Until::InSync;
-                let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
-                self.feed(node, Input::Await(waiter));
+                self.wait_for_metadata(node, pos, Until::InSync, Owed::Act { pos, since: self.now });
             }
             (Wish::Claim(attempt), OpResult::Done(pos)) => self.claim_committed(node, attempt, pos),
             (Wish::Narrowing(attempt), OpResult::Done(_)) => {

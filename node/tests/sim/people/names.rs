@@ -2,11 +2,14 @@
 //! withdrawn if another's claim wins or nobody can know.
 
 use rand::RngExt;
-use starling_node::store::{Decide, Decision, Op};
+use starling_node::{
+    cluster::{CommittedClaim, DriverCore},
+    store::{Decide, Decision, Op},
+};
 use starling_protocol::{
     ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
-    replica::{Claim, ClaimOutcome, Input},
+    replica::ClaimOutcome,
 };
 
 use super::{Promise, Wish};
@@ -17,8 +20,6 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// How long a claim waits for the nodes in sync both ways.
-const CLAIM_WAIT_MS: u64 = 3_500;
 /// How many ask for one name at once when all is well.
 const RIVALS: usize = 3;
 
@@ -54,16 +55,13 @@ pub enum Answer {
 impl World {
     /// A stranger asks a node for an account; false if it cannot take that now.
     pub fn register(&mut self, node: usize, name: &str) -> bool {
-        let machine = &self.nodes[node];
-        let is_ready = machine.run.as_ref().is_some_and(|run| run.alone_at.is_none());
-        if !is_ready || !machine.serves(self.now) {
+        if !self.nodes[node].serves(self.now) {
             return false;
         }
+        let Some(waited_for) = self.drive(node, DriverCore::claim_peers).flatten() else { return false };
         let (user, name) = (UserId(self.rng.random()), Username::parse(name).unwrap());
         let (number, claimed) = (self.people.attempts.len(), name.clone());
-        let run = machine.run.as_ref();
-        let waited_for = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
-        let (asked, named) = (machine.id, waited_for.clone());
+        let (asked, named) = (self.nodes[node].id, waited_for.clone());
         let decide = Decide::new(move |tables| {
             if tables.records.holder(&claimed)?.is_some() {
                 return Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"));
@@ -106,7 +104,7 @@ impl World {
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
             // Each calls the other in sync.
             let run = machine.run.as_ref();
-            let counted = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
+            let counted = run.map(|run| run.replica().claim_peers(self.now)).unwrap_or_default();
             let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
             let is_linked = members.iter().all(|peer| {
                 *peer == node || in_sync.contains(peer) && counted.contains(&self.nodes[*peer].id)
@@ -130,15 +128,12 @@ impl World {
         let attempt = &mut self.people.attempts[number];
         attempt.claim = Some(claim);
         let (since, waited_for) = (attempt.since, attempt.waited_for.clone());
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
         if self.mutant == Some(Mutant::NameGivenUnconfirmed) {
             return self.claimed(node, number, ClaimOutcome::Held(waited_for));
         }
-        let token = run.token();
-        run.owed.insert(token, Owed::Claim(number));
         let Pos { origin, seq, .. } = claim;
-        let wait_ms = CLAIM_WAIT_MS;
-        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }));
+        let claim = CommittedClaim { origin, seq, since, waited_for };
+        self.drive(node, |core, now, out| core.claim(now, claim, Owed::Claim(number), out));
     }
 
     /// It was confirmed, or was not: whoever asked is answered.
@@ -193,7 +188,7 @@ impl World {
         let claim = attempt.claim.expect("it was committed");
         attempt.answer = Some(answer);
         if let Answer::Made { .. } = answer {
-            let copies = run.replica.copies(claim.origin, claim.seq);
+            let copies = run.replica().copies(claim.origin, claim.seq);
             self.coverage.names += 1;
             self.people.promises.push(Promise { pos: claim, copies, forgiven: false });
         } else if self.mutant != Some(Mutant::ClaimNotWithdrawn) {

@@ -1,0 +1,114 @@
+//! What waits for confirmations by peers: for copies of an event, behind a barrier, for a claim on a name. Each is
+//! known to the replica by a token, and each keeps what to reply to.
+
+use std::collections::BTreeMap;
+
+use starling_protocol::{
+    NodeId, OriginId,
+    replica::{Claim, Input, Millis, Output, Token, Until, Waiter},
+};
+
+use super::driver_core::DriverCore;
+
+/// How long a claim on a name waits for the nodes in sync both ways: one that has fallen silent is out of sync after 3 s.
+/// With the hash and the commit that makes 4 s at most.
+const CLAIM_WAIT_MS: Millis = 3_500;
+
+/// How long to wait until a durable event is durable elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitFor {
+    /// The event's origin.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// Where it should be durable.
+    pub until: Until,
+    /// The longest wait, in milliseconds.
+    pub wait_ms: Millis,
+    /// For how many milliseconds after an answer of too few copies a better one may follow; 0 for none.
+    pub raise_ms: Millis,
+}
+
+/// A committed claim on a name.
+#[derive(Clone, Debug)]
+pub struct CommittedClaim {
+    /// The event's origin: this process's.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// When it began, before the commit, on the driver's clock.
+    pub since: Millis,
+    /// The nodes to wait for, as the event names them.
+    pub waited_for: Vec<NodeId>,
+}
+
+/// Replies that are owed, by the token under which the replica knows them.
+#[derive(Debug)]
+pub(super) struct PendingReplies<R> {
+    replies: BTreeMap<Token, R>,
+    last_token: Token,
+}
+
+impl<R> Default for PendingReplies<R> {
+    fn default() -> Self {
+        Self { replies: BTreeMap::new(), last_token: 0 }
+    }
+}
+
+impl<R> PendingReplies<R> {
+    fn add(&mut self, reply: R) -> Token {
+        self.last_token += 1;
+        self.replies.insert(self.last_token, reply);
+        self.last_token
+    }
+}
+
+impl<R> DriverCore<R> {
+    /// Waits for an event to be durable elsewhere.
+    pub fn wait(&mut self, now: Millis, wait_for: WaitFor, reply: R, out: &mut Vec<Output>) {
+        let WaitFor { origin, seq, until, wait_ms, raise_ms } = wait_for;
+        let token = self.replies.add(reply);
+        self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }), out);
+    }
+
+    /// Waits until this node holds what its peers in sync have now.
+    pub fn barrier(&mut self, now: Millis, reply: R, out: &mut Vec<Output>) {
+        let token = self.replies.add(reply);
+        self.handle(now, Input::Barrier(token), out);
+    }
+
+    /// Returns the nodes that a claim has to wait for; `None` while this node is not ready: it cannot know what its peers
+    /// have.
+    pub fn claim_peers(&mut self, now: Millis, out: &mut Vec<Output>) -> Option<Vec<NodeId>> {
+        self.notice_suspension(now, out);
+        self.is_ready().then(|| self.replica().claim_peers(now))
+    }
+
+    /// Waits for the nodes that a committed claim names.
+    pub fn claim(&mut self, now: Millis, claim: CommittedClaim, reply: R, out: &mut Vec<Output>) {
+        let CommittedClaim { origin, seq, since, waited_for } = claim;
+        let token = self.replies.add(reply);
+        let wait_ms = CLAIM_WAIT_MS;
+        self.handle(now, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }), out);
+    }
+
+    /// Calls `answer` with what waits under a token, if it still does, and forgets it unless `more` answers may follow.
+    pub fn answer<T>(&mut self, token: Token, more: bool, answer: impl FnOnce(&mut R) -> T) -> Option<T> {
+        let replies = &mut self.replies.replies;
+        let answered = replies.get_mut(&token).map(answer);
+        if !more {
+            replies.remove(&token);
+        }
+        answered
+    }
+
+    /// Forgets what waits under a token: no answer follows any more.
+    pub fn forget(&mut self, token: Token) {
+        self.replies.replies.remove(&token);
+    }
+
+    /// The number of replies that are owed.
+    pub fn pending_replies(&self) -> usize {
+        self.replies.replies.len()
+    }
+}
