@@ -1,7 +1,7 @@
 //! What goes wrong, and when. Everything that breaks is mended after a while; at the end all of it is.
 
 use bytes::Bytes;
-use rand::{RngExt, seq::IndexedRandom};
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
     NodeId, OriginId, Scope, Sender,
@@ -21,6 +21,10 @@ pub enum Fault {
     Crash,
     /// Power is lost within a commit.
     CrashInCommit,
+    /// All nodes lose power at one instant.
+    Blackout,
+    /// One sync fails, and those after it succeed: what the first did not write is lost, whatever they say.
+    SyncFailsOnce,
     /// Two nodes do not reach each other.
     CutPair,
     /// What one sends to the other is lost, and not the other way round.
@@ -64,12 +68,18 @@ pub enum Fault {
 }
 
 /// Nodes at once, at most.
-const NODES_MAX: usize = 5;
+pub const NODES_MAX: usize = 9;
+/// Up to so many nodes others may join.
+const NODES_JOINED_MAX: usize = 5;
+/// The chance that a history has a kind of fault at all.
+const KIND_CHANCE: f64 = 0.6;
 
 impl Fault {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::CrashInCommit,
+        Self::Blackout,
+        Self::SyncFailsOnce,
         Self::CutPair,
         Self::CutOneWay,
         Self::NonTransitive,
@@ -92,11 +102,24 @@ impl Fault {
         Self::NewerKind,
     ];
 
+    /// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
+    /// One of them can always be, or the history would have no end.
+    pub fn draw(rng: &mut StdRng) -> Vec<Self> {
+        let mut kinds: Vec<_> = Self::ALL.into_iter().filter(|_| rng.random_bool(KIND_CHANCE)).collect();
+        let always = [Self::Crash, Self::Hang, Self::Stall, Self::ClockJump, Self::Blackout];
+        if !kinds.iter().any(|kind| always.contains(kind)) {
+            kinds.extend(always.choose(rng));
+        }
+        kinds
+    }
+
     /// With how many nodes it can be.
     fn nodes(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::Crash
             | Self::CrashInCommit
+            | Self::Blackout
+            | Self::SyncFailsOnce
             | Self::ClockDrift
             | Self::ClockJump
             | Self::Hang
@@ -105,7 +128,7 @@ impl Fault {
             | Self::DiskRolledBack
             | Self::NewerKind => 1..=NODES_MAX,
             Self::NonTransitive | Self::LostForEver | Self::Leaves => 3..=NODES_MAX,
-            Self::Joins => 2..=NODES_MAX - 1,
+            Self::Joins => 2..=NODES_JOINED_MAX - 1,
             _ => 2..=NODES_MAX,
         }
     }
@@ -117,7 +140,7 @@ impl World {
         self.keep_a_room();
         let mut members = self.members();
         let possible: Vec<_> =
-            Fault::ALL.into_iter().filter(|fault| fault.nodes().contains(&members.len())).collect();
+            self.fault_kinds.iter().copied().filter(|fault| fault.nodes().contains(&members.len())).collect();
         let fault = possible[self.rng.random_range(0..possible.len())];
         let first = self.rng.random_range(0..members.len());
         members.rotate_left(first);
@@ -144,6 +167,8 @@ impl World {
                 let writes = self.rng.random_range(0..30);
                 self.nodes[node].disk.fail_after(writes);
             }
+            Fault::Blackout => nodes.iter().for_each(|&node| self.crash(node)),
+            Fault::SyncFailsOnce => self.nodes[node].disk.fail_next_sync(),
             Fault::CutPair => self.cut([link], mend_after),
             Fault::CutOneWay => {
                 self.network.cut_one_way(nodes[0], nodes[1]);

@@ -10,6 +10,8 @@ pub enum Mutant {
     ConfirmBeforeDurable,
     /// A disk says that it has synced and has not.
     FsyncSkipped,
+    /// A sync that fails is tried again, and what the first lost counts as durable.
+    FailedSyncRetried,
     /// An ack counts what a peer confirmed on an earlier link, before its disk was rolled back or lost.
     CopiesOfEarlierLink,
     /// A process goes on under the origin of the one before it, after a rollback too.
@@ -59,10 +61,11 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
+        Self::FailedSyncRetried,
         Self::CopiesOfEarlierLink,
         Self::OriginContinued,
         Self::ResendListedTwice,

@@ -78,11 +78,20 @@ pub struct Node {
     pub incarnation: Option<u64>,
 }
 
+/// An empty disk, with the planted bug if it is one of disks.
+fn empty_disk(mutant: Option<Mutant>) -> Disk {
+    let disk = Disk::new(mutant == Some(Mutant::FsyncSkipped));
+    if mutant == Some(Mutant::FailedSyncRetried) {
+        disk.retry_syncs();
+    }
+    disk
+}
+
 impl Node {
     pub fn new(id: NodeId, mutant: Option<Mutant>) -> Self {
         Self {
             id,
-            disk: Disk::new(mutant == Some(Mutant::FsyncSkipped)),
+            disk: empty_disk(mutant),
             starts: 0,
             skew_ms: 0,
             run: None,
@@ -118,7 +127,7 @@ impl World {
     }
 
     pub fn start(&mut self, node: usize) {
-        let (wall_ms, count) = (self.wall_ms(node), self.nodes.len());
+        let (wall_ms, count, mutant) = (self.wall_ms(node), self.nodes.len(), self.mutant);
         let machine = &mut self.nodes[node];
         if machine.gone || machine.run.is_some() {
             return;
@@ -131,7 +140,7 @@ impl World {
                 let machine = &mut self.nodes[node];
                 if !machine.has_store {
                     // It was being made under another name; the next start makes it anew.
-                    machine.disk = Disk::new(self.mutant == Some(Mutant::FsyncSkipped));
+                    machine.disk = empty_disk(mutant);
                 }
                 return;
             }

@@ -12,6 +12,7 @@ use starling_protocol::{
 use crate::{
     clients::Client,
     coverage::Coverage,
+    faults::{Fault, NODES_MAX},
     invariants,
     mutants::Mutant,
     network::{Network, Pair},
@@ -67,6 +68,8 @@ pub struct World {
     pub clients: Vec<Client>,
     pub rooms: Vec<RoomId>,
     pub people: People,
+    /// The kinds of fault that this history has.
+    pub fault_kinds: Vec<Fault>,
     pub coverage: Coverage,
     /// When all that was broken was mended.
     pub healed_at: Option<u64>,
@@ -90,8 +93,13 @@ impl World {
 
     pub fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        // Now and then one alone, with its clients.
-        let count = [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)];
+        // Now and then one alone, with its clients, and now and then many.
+        let count = match rng.random_range(0..32) {
+            0 => NODES_MAX,
+            1 => 5,
+            _ => [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)],
+        };
+        let fault_kinds = Fault::draw(&mut rng);
         let nodes: Vec<_> = (0..count).map(|_| Node::new(NodeId(rng.random()), mutant)).collect();
         let rooms: Vec<_> = (0..3).map(|_| RoomId(rng.random())).collect();
         let clients = (0..6).map(|n| Client::new(n, rng.random(), rooms[n % rooms.len()])).collect();
@@ -105,6 +113,7 @@ impl World {
             clients,
             rooms,
             people: People::default(),
+            fault_kinds,
             coverage: Coverage::default(),
             healed_at: None,
             mutant,

@@ -1,5 +1,5 @@
-//! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, and writing can
-//! be made to fail at any point of a commit. An earlier state of it can be put back.
+//! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, writing can be made
+//! to fail at any point of a commit, and one sync can fail. An earlier state of it can be put back.
 
 use std::{
     io,
@@ -20,6 +20,12 @@ struct Contents {
     unsynced: Vec<Range<usize>>,
     /// Writes and syncs that still succeed; `None` is all of them.
     left: Option<u32>,
+    /// The next sync fails.
+    sync_fails: bool,
+    /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
+    dropped: Vec<Range<usize>>,
+    /// A sync that fails is tried again at once: a planted bug.
+    retries: bool,
     /// Syncing does nothing: a planted bug.
     lies: bool,
 }
@@ -38,6 +44,16 @@ impl Disk {
         Self(Arc::new(Mutex::new(Contents { lies, ..Contents::default() })))
     }
 
+    /// A sync that fails is tried again from now on, and then succeeds: a planted bug.
+    pub fn retry_syncs(&self) {
+        self.contents().retries = true;
+    }
+
+    /// Makes the next sync fail; those after it succeed.
+    pub fn fail_next_sync(&self) {
+        self.contents().sync_fails = true;
+    }
+
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap()
     }
@@ -49,12 +65,14 @@ impl Disk {
 
     /// Writing works again.
     pub fn repair(&self) {
-        self.contents().left = None;
+        let mut contents = self.contents();
+        (contents.left, contents.sync_fails) = (None, false);
     }
 
-    /// Whether writing has failed or is about to.
+    /// Whether writing or syncing has failed or is about to.
     pub fn is_failing(&self) -> bool {
-        self.contents().left.is_some()
+        let contents = self.contents();
+        contents.left.is_some() || contents.sync_fails || !contents.dropped.is_empty()
     }
 
     /// What a power cut would leave for certain.
@@ -65,9 +83,9 @@ impl Disk {
     /// A disk that holds what another held earlier.
     #[must_use]
     pub fn restored(&self, image: &Image) -> Self {
-        let lies = self.contents().lies;
+        let (lies, retries) = self.contents().bugs();
         let (durable, visible) = (image.0.clone(), image.0.clone());
-        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, ..Contents::default() })))
+        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, retries, ..Contents::default() })))
     }
 
     /// The machine loses power: of what was not synced, any part may have reached the disk. Gives the disk as the
@@ -79,19 +97,24 @@ impl Disk {
         let mut durable = std::mem::take(&mut contents.durable);
         if rng.random_bool(0.5) && !contents.lies {
             durable.resize(contents.visible.len().max(durable.len()), 0);
-            for range in contents.unsynced.iter().filter(|range| range.end <= contents.visible.len()) {
+            let unsure = contents.unsynced.iter().chain(&contents.dropped);
+            for range in unsure.filter(|range| range.end <= contents.visible.len()) {
                 if rng.random_bool(0.5) {
                     durable[range.clone()].copy_from_slice(&contents.visible[range.clone()]);
                 }
             }
         }
-        let lies = contents.lies;
-        let after = Contents { visible: durable.clone(), durable, lies, ..Contents::default() };
+        let (lies, retries) = contents.bugs();
+        let after = Contents { visible: durable.clone(), durable, lies, retries, ..Contents::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 }
 
 impl Contents {
+    fn bugs(&self) -> (bool, bool) {
+        (self.lies, self.retries)
+    }
+
     fn spend(&mut self) -> Result<(), io::Error> {
         match &mut self.left {
             Some(0) => Err(io::Error::other("the virtual disk fails")),
@@ -129,7 +152,13 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut contents = self.contents();
         contents.spend()?;
-        let Contents { durable, visible, unsynced, lies, .. } = &mut *contents;
+        let Contents { durable, visible, unsynced, sync_fails, dropped, retries, lies, .. } = &mut *contents;
+        if std::mem::take(sync_fails) {
+            dropped.append(unsynced);
+            if !*retries {
+                return Err(io::Error::other("the virtual disk could not sync"));
+            }
+        }
         if *lies {
             return Ok(());
         }
