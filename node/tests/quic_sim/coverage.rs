@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     Kill,
+    /// All machines lose power at one instant.
+    Blackout,
     Pause,
     CutPair,
     CutOneWay,
@@ -20,8 +22,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
+        Self::Blackout,
         Self::Pause,
         Self::CutPair,
         Self::CutOneWay,

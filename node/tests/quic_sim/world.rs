@@ -9,8 +9,8 @@ use starling_web::service::Lease;
 
 use crate::{
     clients::{Client, Making},
-    coverage::Coverage,
-    faults::MTU_BYTES_MIN,
+    coverage::{Coverage, Fault},
+    faults::{self, MTU_BYTES_MIN},
     host::Host,
     invariants,
     mutants::Mutant,
@@ -54,6 +54,8 @@ pub struct World {
     pub rooms: Vec<RoomId>,
     pub making: Vec<Making>,
     pub coverage: Coverage,
+    /// The kinds of fault that this history has.
+    pub fault_kinds: Vec<Fault>,
     pub mutant: Option<Mutant>,
     pub healed_at: Option<u64>,
     pub violation: Option<String>,
@@ -75,6 +77,7 @@ impl World {
             Client::new(number, visits, rng.random(), number % ROOMS)
         });
         let clients = clients.collect();
+        let fault_kinds = faults::draw_kinds(&mut rng);
         let mut world = Self {
             rng,
             now: 0,
@@ -86,6 +89,7 @@ impl World {
             rooms: Vec::new(),
             making: Vec::new(),
             coverage: Coverage::default(),
+            fault_kinds,
             mutant,
             healed_at: None,
             violation: None,

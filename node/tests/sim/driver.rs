@@ -96,12 +96,13 @@ impl World {
             }
             Output::Settled { token, copies, more } => {
                 let run = self.nodes[node].run.as_mut()?;
-                let owed = run.core.answer(token, more, |owed| owed.clone())?;
+                let owed =
+                    if more { run.core.reply_mut(token)?.clone() } else { run.core.take_reply(token)? };
                 self.settled(node, owed, copies);
                 None
             }
             Output::UpgradeExpired(token) => {
-                self.nodes[node].run.as_mut()?.core.forget(token);
+                self.nodes[node].run.as_mut()?.core.take_reply(token);
                 None
             }
             Output::ReadScopes { link, part } => {
@@ -118,14 +119,14 @@ impl World {
             }
             Output::BarrierPassed(token, _) => {
                 let run = self.nodes[node].run.as_mut()?;
-                if let Some(Owed::Search(search)) = run.core.answer(token, false, |owed| owed.clone()) {
+                if let Some(Owed::Search(search)) = run.core.take_reply(token) {
                     self.searched(node, &search);
                 }
                 None
             }
             Output::Claimed(token, outcome) => {
                 let run = self.nodes[node].run.as_mut()?;
-                if let Some(Owed::Claim(attempt)) = run.core.answer(token, false, |owed| owed.clone()) {
+                if let Some(Owed::Claim(attempt)) = run.core.take_reply(token) {
                     self.claimed(node, attempt, outcome);
                 }
                 None

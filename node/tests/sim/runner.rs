@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{coverage::Totals, mutants::Mutant, world::World};
+use crate::{
+    coverage::{Coverage, Totals},
+    mutants::Mutant,
+    world::World,
+};
 
 /// How often a long run says how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(15);
@@ -52,6 +57,15 @@ impl Seeds {
     }
 }
 
+/// Runs one history. A panic fails it as a violation does: a store that reads corrupt records is one.
+fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
+    let run = || World::new(seed, mutant).run();
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map_or("no text", String::as_str);
+        Err(format!("the simulation panicked: {text}"))
+    })
+}
+
 /// Runs seeds; gives what all of them were made of, or the first violation that is met.
 pub fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Totals, (u64, String)> {
     let now = Instant::now();
@@ -59,7 +73,7 @@ pub fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Totals, (u6
     let totals = Mutex::new(Totals::default());
     let work = || {
         while let Some(seed) = seeds.take() {
-            let coverage = World::new(seed, mutant).run().map_err(|violation| {
+            let coverage = simulate(seed, mutant).map_err(|violation| {
                 seeds.stop();
                 (seed, violation)
             })?;

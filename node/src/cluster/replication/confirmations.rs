@@ -92,19 +92,14 @@ impl<R> DriverCore<R> {
         self.handle(now, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }), out);
     }
 
-    /// Calls `answer` with what waits under a token, if it still does, and forgets it unless `more` answers may follow.
-    pub fn answer<T>(&mut self, token: Token, more: bool, answer: impl FnOnce(&mut R) -> T) -> Option<T> {
-        let replies = &mut self.replies.replies;
-        let answered = replies.get_mut(&token).map(answer);
-        if !more {
-            replies.remove(&token);
-        }
-        answered
+    /// Returns what waits under a token, if it still does; more answers may follow.
+    pub fn reply_mut(&mut self, token: Token) -> Option<&mut R> {
+        self.replies.replies.get_mut(&token)
     }
 
-    /// Forgets what waits under a token: no answer follows any more.
-    pub fn forget(&mut self, token: Token) {
-        self.replies.replies.remove(&token);
+    /// Takes out what waits under a token, if it still does: no more answers follow.
+    pub fn take_reply(&mut self, token: Token) -> Option<R> {
+        self.replies.replies.remove(&token)
     }
 
     /// The number of replies that are owed.

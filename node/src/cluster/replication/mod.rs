@@ -59,7 +59,7 @@ enum Reply {
 /// The task.
 pub struct Driver {
     machine: Arc<dyn Environment>,
-    core: DriverCore<Option<Reply>>,
+    core: DriverCore<Reply>,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
     links: HashMap<LinkId, LinkTo>,
@@ -179,7 +179,7 @@ impl Driver {
             }
             DriverInput::Wait(waiting) => self.wait(waiting),
             DriverInput::Barrier(passed) => {
-                self.drive(|core, now, out| core.barrier(now, Some(Reply::Barrier(passed)), out));
+                self.drive(|core, now, out| core.barrier(now, Reply::Barrier(passed), out));
             }
             DriverInput::ClaimPeers(answer) => {
                 // Dropped without an answer if the node is not ready.
@@ -188,7 +188,7 @@ impl Driver {
                 }
             }
             DriverInput::Claim(claim, answer) => {
-                self.drive(|core, now, out| core.claim(now, claim, Some(Reply::Claim(answer)), out));
+                self.drive(|core, now, out| core.claim(now, claim, Reply::Claim(answer), out));
             }
             DriverInput::Reachable(vector, answer) => {
                 let _ = answer.send(self.core.replica().reachable(&vector));
@@ -200,7 +200,7 @@ impl Driver {
 
     fn wait(&mut self, waiting: Waiting) {
         let Waiting { wait_for, settled } = waiting;
-        self.drive(|core, now, out| core.wait(now, wait_for, Some(Reply::Copies(settled)), out));
+        self.drive(|core, now, out| core.wait(now, wait_for, Reply::Copies(settled), out));
     }
 
     fn handle(&mut self, input: Input) {
@@ -208,10 +208,7 @@ impl Driver {
     }
 
     /// Lets the core decide something, and carries it out.
-    fn drive<T>(
-        &mut self,
-        decide: impl FnOnce(&mut DriverCore<Option<Reply>>, Millis, &mut Vec<Output>) -> T,
-    ) -> T {
+    fn drive<T>(&mut self, decide: impl FnOnce(&mut DriverCore<Reply>, Millis, &mut Vec<Output>) -> T) -> T {
         let (now, mut outputs) = (self.now(), Vec::new());
         let decided = decide(&mut self.core, now, &mut outputs);
         if !self.core.is_ready() {
@@ -243,20 +240,21 @@ impl Driver {
                 self.machine.run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
             Output::Settled { token, copies, more } => {
-                self.core.answer(token, more, |reply| {
-                    if let Some(Reply::Copies(settled)) = reply {
-                        settled(copies);
-                    }
-                });
+                if let Some(Reply::Copies(settled)) = self.core.reply_mut(token) {
+                    settled(copies);
+                }
+                if !more {
+                    self.core.take_reply(token);
+                }
             }
-            Output::UpgradeExpired(token) => self.core.forget(token),
+            Output::UpgradeExpired(token) => drop(self.core.take_reply(token)),
             Output::BarrierPassed(token, answered) => {
-                if let Some(Some(Reply::Barrier(passed))) = self.core.answer(token, false, Option::take) {
+                if let Some(Reply::Barrier(passed)) = self.core.take_reply(token) {
                     let _ = passed.send(answered);
                 }
             }
             Output::Claimed(token, outcome) => {
-                if let Some(Some(Reply::Claim(answer))) = self.core.answer(token, false, Option::take) {
+                if let Some(Reply::Claim(answer)) = self.core.take_reply(token) {
                     let _ = answer.send(outcome);
                 }
             }
