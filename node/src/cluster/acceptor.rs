@@ -1,6 +1,6 @@
-//! Accepts connections from other nodes. Whoever sends packets without being a node cannot keep nodes out: under load
-//! an address must first prove that it is its sender's (QUIC's Retry), places for handshakes are reserved for known
-//! addresses, and no stranger's network gets all of the others.
+//! Accepts connections from other nodes. Strangers who send packets cannot keep nodes out: under load an address must
+//! first be proven by QUIC's Retry, some handshakes are reserved for known addresses, and no single network of
+//! strangers gets all of the others.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use crate::supervisor::SupervisedTask;
 /// Handshakes under way at once: with addresses of members and join addresses, and with all others.
 const KNOWN_MAX: usize = 64;
 const STRANGERS_MAX: usize = 192;
-/// With so many under way, an address that has not proved to be its sender's is asked to.
+/// With this many handshakes under way, an address that is not proven must retry.
 const RETRY_ABOVE: usize = 16;
 /// Handshakes under way with strangers of one network, at most: an IPv4 address, or a /64 of IPv6.
 const STRANGERS_PER_NETWORK_MAX: usize = 32;
@@ -34,7 +34,7 @@ pub struct Acceptor {
 /// Handshakes under way with strangers, by network; bounded by their places.
 type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
-/// A place for a handshake, given back when it is dropped.
+/// A permit for a handshake, returned when it is dropped.
 pub struct Handshake {
     _place: OwnedSemaphorePermit,
     _network: Option<Entered>,
@@ -72,7 +72,7 @@ impl Drop for Entered {
     }
 }
 
-/// What one owner of addresses commonly has.
+/// The addresses that commonly belong to one owner.
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,

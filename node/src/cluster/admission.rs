@@ -1,5 +1,5 @@
-//! Which connections become links: both sides say hello, certificates must name who speaks, of two links between a
-//! pair one stays, and a second process with a running node's identity is turned away.
+//! Decides which connections become links: both sides say hello, certificates must name the speaker, of two links
+//! between a pair one stays, and a second process with a running node's identity is turned away.
 
 use std::{
     net::SocketAddr,
@@ -70,7 +70,7 @@ impl CloseCode {
     }
 }
 
-/// Why a connection that this node has opened did not become a link, and who answered.
+/// The reason why a connection that this node opened did not become a link, and the node that answered.
 #[derive(Default)]
 struct Refused {
     code: Option<CloseCode>,
@@ -78,14 +78,14 @@ struct Refused {
     other_secret: bool,
 }
 
-/// What came of dialling an address.
+/// The outcome of dialling an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialled {
     /// This node answered: there is, or was, a link to it.
     Answered(NodeId),
     /// A node under another secret, or one that knows a running process with this node's identity.
     TurnedAway {
-        /// Which of both.
+        /// Whether it has another secret.
         other_secret: bool,
     },
     /// No node answered.
@@ -93,7 +93,7 @@ pub(super) enum Dialled {
 }
 
 impl Links {
-    /// Handles a connection that somebody opens, to its end. `handshake` is given back once it is decided.
+    /// Handles a connection that another node opens, to its end. `handshake` is returned once it is decided.
     pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: Handshake) {
         let from = incoming.remote_address();
         let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
@@ -120,10 +120,10 @@ impl Links {
             }
             return connection.close(code.number(), b"");
         }
-        let (frame, told) = self.hello(&connection);
+        let (frame, known_to_peer) = self.hello(&connection);
         let _ = sender.try_send(frame.encode());
         drop(handshake);
-        self.serve(hello, sender, receiver, told).await;
+        self.serve(hello, sender, receiver, known_to_peer).await;
     }
 
     /// Handles a connection that this node has opened, to its end.
@@ -147,9 +147,9 @@ impl Links {
             }
         });
         match greeted {
-            Ok((hello, sender, receiver, told)) => {
+            Ok((hello, sender, receiver, known_to_peer)) => {
                 let peer = hello.me.node;
-                self.serve(hello, sender, receiver, told).await;
+                self.serve(hello, sender, receiver, known_to_peer).await;
                 Dialled::Answered(peer)
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
@@ -161,7 +161,7 @@ impl Links {
         }
     }
 
-    /// Takes note that a peer knows of an older process with this node's identity.
+    /// Records that a peer knows an older process with this node's identity.
     fn is_copied(&self, by: SocketAddr) {
         self.set_copied(Some(by));
         self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
@@ -195,7 +195,7 @@ impl Links {
             other_secret: self.not_trusted(to, &error),
         })?;
         let sender = LinkSender::start(connection.clone(), send);
-        let (frame, told) = self.hello(&connection);
+        let (frame, known_to_peer) = self.hello(&connection);
         let _ = sender.try_send(frame.encode());
         let mut receiver = LinkReceiver::new(receive);
         let hello = timeout(HELLO_MAX, self.read_hello(&connection, &mut receiver)).await;
@@ -209,7 +209,7 @@ impl Links {
             return Err(Refused { code, peer, other_secret });
         };
         match self.admit(&hello, &sender, self.me()).await {
-            Ok(()) => Ok((hello, sender, receiver, told)),
+            Ok(()) => Ok((hello, sender, receiver, known_to_peer)),
             Err(code) => {
                 connection.close(code.number(), b"");
                 Err(Refused { code: Some(code), peer: named, other_secret: false })
@@ -217,7 +217,7 @@ impl Links {
         }
     }
 
-    /// Takes note if a node that was dialled is of another cluster.
+    /// Records if a node that was dialled is of another cluster.
     fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         let refused = self.log_refusal(peer, error);
         if refused {
@@ -230,17 +230,17 @@ impl Links {
     fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
         self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
         let (members, me) = (self.members.all(), self.members.own());
-        let told = members.iter().chain([&me]).cloned().collect();
+        let known_to_peer = members.iter().chain([&me]).cloned().collect();
         let (process, uptime_ms) = (self.process, self.uptime_ms());
         let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members };
-        (PeerFrame::Hello(hello), told)
+        (PeerFrame::Hello(hello), known_to_peer)
     }
 
     fn uptime_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Reads a hello and checks that the certificate names who says it.
+    /// Reads a hello and checks that the certificate names its sender.
     async fn read_hello(&self, connection: &Connection, receiver: &mut LinkReceiver) -> Option<Hello> {
         match receiver.next().await {
             Ok(PeerFrame::Hello(hello)) if named_by_certificate(connection) == Some(hello.me.node) => {
@@ -299,7 +299,7 @@ impl Links {
         }
     }
 
-    /// Says whether the handshake failed because one side does not trust the other.
+    /// Logs a handshake that failed because one side does not trust the other; returns whether it did.
     fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         if !is_refusal(error) {
             return false;

@@ -1,4 +1,4 @@
-//! Where this node says that it can be reached: what was configured, or the addresses over which its links come up.
+//! The addresses that this node announces: the configured ones, or those over which its links come up.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,26 +12,26 @@ use crate::environment::Environment;
 
 /// Guesses this node's addresses again whenever a link comes up, unless they were configured.
 pub(super) struct AddressGuess {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     members: Arc<Members>,
     /// The port of the socket that listens on all addresses; nothing if there is nothing to guess.
     port: Option<u16>,
 }
 
 impl AddressGuess {
-    pub(super) fn new(machine: Arc<dyn Environment>, members: Arc<Members>, port: Option<u16>) -> Self {
-        Self { machine, members, port }
+    pub(super) fn new(environment: Arc<dyn Environment>, members: Arc<Members>, port: Option<u16>) -> Self {
+        Self { environment, members, port }
     }
 
     /// A link to `remote` comes up; `local` is the address to which the peer sent, if it is known.
     pub(super) fn link_comes_up(&self, remote: SocketAddr, local: Option<IpAddr>) {
         let Some(port) = self.port else { return };
-        let fresh = local.or_else(|| self.machine.source_address(canonical(remote)));
+        let fresh = local.or_else(|| self.environment.source_address(canonical(remote)));
         let Some(fresh) = fresh.map(|ip| ip.to_canonical()) else { return };
         let known = self.members.own().addresses;
         let known: Vec<_> =
             known.iter().filter_map(|address| Some(address.parse::<SocketAddr>().ok()?.ip())).collect();
-        let guessed = guess(&known, fresh, |ip| self.machine.has_address(ip));
+        let guessed = guess(&known, fresh, |ip| self.environment.has_address(ip));
         let addresses = guessed.into_iter().map(|ip| SocketAddr::new(ip, port).to_string());
         self.members.set_addresses(addresses.collect());
     }

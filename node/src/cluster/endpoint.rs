@@ -69,12 +69,12 @@ fn bind_one(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
 
 /// Makes the endpoint on a bound socket.
 pub fn open(
-    machine: &Arc<dyn Environment>,
+    environment: &Arc<dyn Environment>,
     socket: Arc<dyn AsyncUdpSocket>,
     keys: &ClusterKeys,
     node: NodeId,
 ) -> Result<Endpoint, KeyError> {
-    let (server, client) = keys.tls(node, machine.random())?;
+    let (server, client) = keys.tls(node, environment.random())?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);
@@ -86,9 +86,9 @@ pub fn open(
     let own = hmac::sign(&keys.reset_key, &node.0);
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
     let mut endpoint_config = EndpointConfig::new(Arc::new(reset_key));
-    let ids = Arc::clone(machine);
+    let ids = Arc::clone(environment);
     endpoint_config.cid_generator(move || Box::new(RandomIds(Arc::clone(&ids))));
-    endpoint_config.rng_seed(Some(machine.random()));
+    endpoint_config.rng_seed(Some(environment.random()));
     let runtime = Arc::new(TokioRuntime);
     let mut endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server), socket, runtime)
         .expect("a bound UDP socket inside the runtime makes an endpoint");

@@ -1,4 +1,4 @@
-//! An address that is being kept linked: who is said to live there, who answered there, and when to dial it next.
+//! An address to keep linked: the node that is said to be there, the node that answered there, and the next dial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// The longest pause after attempts that were turned away: another secret is not mended within seconds.
 const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// For how long who answered is believed to live there.
+/// How long the node that answered is believed to be there.
 const ANSWER_HOLDS: Duration = Duration::from_mins(1);
 
 /// A node that is said to live at an address, by which of its descriptions.
@@ -25,7 +25,7 @@ pub(super) struct Claim {
 /// An address that is being kept linked.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Who is said to live there, by which description, and since when.
+    /// The node that is said to be there, by which description, and since when.
     claims: BTreeMap<NodeId, (u64, Instant)>,
     answered: Option<Answer>,
     turned_away: Option<Dialled>,
@@ -36,7 +36,7 @@ pub(super) struct Target {
     pub(super) seen_at: Instant,
 }
 
-/// Who answered last: better than a claim, but somebody else may live there by now.
+/// The node that answered last: better than a claim, but another node may be there by now.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     node: NodeId,
@@ -77,7 +77,7 @@ impl Target {
         !self.dialling && self.not_before.is_none_or(|not_before| now >= not_before)
     }
 
-    /// Whether whoever lives here is linked, as far as it is known.
+    /// Whether the node at this address is linked, as far as known.
     pub(super) fn is_needless(&self, links: &Links) -> bool {
         self.needs_no_link(links.me(), |node| links.process_of(node))
     }
@@ -90,7 +90,7 @@ impl Target {
             if !is_linked(node) {
                 return false;
             }
-            // A node that was restarted may be elsewhere now, and whoever moved here since is not linked yet.
+            // A node that was restarted may be elsewhere now, and a node that moved here since is not linked yet.
             let stays = node == me || process_of(node) == process;
             let moved_in =
                 |(&other, &(_, since)): (&NodeId, &(u64, Instant))| since > at && !is_linked(other);
@@ -101,7 +101,7 @@ impl Target {
         !self.claims.is_empty() && self.claims.keys().all(|&node| is_linked(node))
     }
 
-    /// What is known of who lives here.
+    /// The node that is believed to be here.
     pub(super) fn found(&self, links: &Links) -> Found {
         let answered =
             self.answered.is_some_and(|answer| answer.at.elapsed() < ANSWER_HOLDS && self.failures == 0);

@@ -11,7 +11,7 @@ use super::{
     readiness::{CaughtUp, Readiness, StartState},
 };
 
-/// What a driver decides. `R` is what it answers to those who wait.
+/// The decisions of a driver. `R` is the receiver of an answer.
 #[derive(Debug)]
 pub struct DriverCore<R> {
     replica: Replica,

@@ -49,16 +49,16 @@ struct LinkTo {
     sender: LinkSender,
 }
 
-/// What an answer goes to.
+/// The receiver of an answer.
 enum Reply {
     Copies(Settled),
     Barrier(oneshot::Sender<Option<usize>>),
     Claim(oneshot::Sender<ClaimOutcome>),
 }
 
-/// The task.
+/// The task that replicates.
 pub struct Driver {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     core: DriverCore<Reply>,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
@@ -67,19 +67,19 @@ pub struct Driver {
     store: Arc<Store>,
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
-    /// While the store that was lost isn't refilled.
+    /// `Some` while a lost store is not refilled.
     refill: Option<EndRefill>,
     started: Instant,
     next_report: Millis,
 }
 
-/// What a driver is made of.
+/// The parts of a [`Driver`].
 pub struct DriverParts {
     /// Runs reads for peers.
-    pub machine: Arc<dyn Environment>,
-    /// What the store holds.
+    pub environment: Arc<dyn Environment>,
+    /// The events that the store holds.
     pub held: VersionVector,
-    /// Digests of what it shows.
+    /// The digests of its views.
     pub digests: Vec<(u8, ScopeDigest)>,
     /// The driver's inbox, both ends.
     pub inbox: (mpsc::Sender<DriverInput>, mpsc::Receiver<DriverInput>),
@@ -87,18 +87,18 @@ pub struct DriverParts {
     pub writer: WriterHandle,
     /// Where ranges for peers are read.
     pub store: Arc<Store>,
-    /// The links, and whom to tell of new ones; nothing for a node without a cluster.
+    /// The links, and where to announce new ones; `None` for a node without a cluster.
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
-    /// How to keep that the store is refilled, if it was lost and has not been since.
+    /// Ends the refill of a lost store; `None` if no refill is under way.
     pub refill: Option<EndRefill>,
-    /// What is measured.
+    /// Metrics of the cluster.
     pub metrics: ClusterMetrics,
 }
 
 impl Driver {
-    /// Makes the driver; [`Driver::run`] runs it.
+    /// Creates the driver and its handle; [`Driver::run`] runs it.
     pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
         let handle = DriverHandle::new(sender, !parts.knows_peers, parts.refill.is_some());
@@ -108,7 +108,7 @@ impl Driver {
             is_refilling: parts.refill.is_some(),
         };
         let driver = Self {
-            machine: parts.machine,
+            environment: parts.environment,
             core: DriverCore::new(0, parts.held, parts.digests, start),
             inbox,
             handle: handle.clone(),
@@ -148,7 +148,7 @@ impl Driver {
 
     /// The wall clock, and whether this node is stalled: peers don't wait for one that cannot read either.
     fn local_status(&self) -> (u64, bool) {
-        (self.machine.now_ms(), self.writer.is_stalled() || self.store.damage().is_some())
+        (self.environment.now_ms(), self.writer.is_stalled() || self.store.damage().is_some())
     }
 
     fn now(&self) -> Millis {
@@ -212,7 +212,7 @@ impl Driver {
         let (now, mut outputs) = (self.now(), Vec::new());
         let decided = decide(&mut self.core, now, &mut outputs);
         if !self.core.is_ready() {
-            // Before anybody is answered: the process may have been suspended.
+            // Before any answer goes out: the process may have been suspended.
             self.handle.shared.ready.store(false, Ordering::Relaxed);
         }
         let refused: Vec<_> = outputs.into_iter().filter_map(|output| self.carry_out(output)).collect();
@@ -222,7 +222,7 @@ impl Driver {
         decided
     }
 
-    /// Returns what could not be done.
+    /// Carries out an output; returns the refusal if that is not possible.
     fn carry_out(&mut self, output: Output) -> Option<Input> {
         match output {
             Output::Send(link, frame) => return self.send(link, frame),
@@ -237,7 +237,8 @@ impl Driver {
             }
             Output::CompareScopes { peer, scopes } => {
                 let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.handle.shared));
-                self.machine.run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
+                self.environment
+                    .run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
             Output::Settled { token, copies, more } => {
                 if let Some(Reply::Copies(settled)) = self.core.reply_mut(token) {
@@ -273,8 +274,8 @@ impl Driver {
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
         answer: impl FnOnce(T) -> Input + Send + 'static,
     ) {
-        let (machine, store, handle) =
-            (Arc::clone(&self.machine), Arc::clone(&self.store), self.handle.clone());
+        let (environment, store, handle) =
+            (Arc::clone(&self.environment), Arc::clone(&self.store), self.handle.clone());
         let read = move || {
             store.guarded(read).unwrap_or_else(|error| {
                 tracing::error!(%error, "cannot read the store for a peer");
@@ -282,7 +283,7 @@ impl Driver {
             })
         };
         tokio::spawn(async move {
-            let found = machine.blocking(read).await.unwrap_or_default();
+            let found = environment.blocking(read).await.unwrap_or_default();
             handle.send(DriverInput::Read(answer(found))).await;
         });
     }
@@ -296,7 +297,7 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
-    /// Lets others know.
+    /// Publishes the state that others read without asking.
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;

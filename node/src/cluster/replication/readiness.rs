@@ -1,5 +1,5 @@
-//! Whether a node may say that something does not exist: it has caught up with its peers since its start, and since
-//! its process was last suspended.
+//! A node is ready once it has caught up with its peers since its start, and since its process was last suspended.
+//! Only then may it answer that something does not exist.
 
 use starling_protocol::replica::{Millis, Replica};
 

@@ -1,4 +1,4 @@
-//! What operators see of replication: its state once a second, and a warning when the clock's verdict changes.
+//! The report for operators: the state of replication once a second, and a warning when the clock's verdict changes.
 
 use std::sync::PoisonError;
 
@@ -6,11 +6,11 @@ use starling_protocol::{clock_majority::ClockVerdict, replica::Millis};
 
 use super::{Driver, PeerReport, Report};
 
-/// How often its state is reported.
+/// How often the state is reported.
 const REPORT_EVERY_MS: Millis = 1_000;
 
 impl Driver {
-    /// Lets operators know.
+    /// Reports the state if a report is due.
     pub(super) fn report(&mut self) {
         let now = self.now();
         if now < self.next_report {
@@ -48,7 +48,7 @@ impl Driver {
     }
 }
 
-/// Says it when the clock's verdict changes, not every second.
+/// Logs the clock's verdict when it changes.
 fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
     match new {
         _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}

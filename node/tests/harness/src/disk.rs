@@ -22,6 +22,8 @@ struct Contents {
     left: Option<u32>,
     /// The next sync fails.
     sync_fails: bool,
+    /// A sync has failed, and the process knows it.
+    sync_failed: bool,
     /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
     dropped: Vec<Range<usize>>,
     /// A sync that fails is tried again at once: a planted bug.
@@ -72,7 +74,7 @@ impl Disk {
     /// Whether writing or syncing has failed or is about to.
     pub fn is_failing(&self) -> bool {
         let contents = self.contents();
-        contents.left.is_some() || contents.sync_fails || !contents.dropped.is_empty()
+        contents.left.is_some() || contents.sync_fails || contents.sync_failed
     }
 
     /// What a power cut would leave for certain.
@@ -152,10 +154,12 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut contents = self.contents();
         contents.spend()?;
-        let Contents { durable, visible, unsynced, sync_fails, dropped, retries, lies, .. } = &mut *contents;
+        let Contents { durable, visible, unsynced, sync_fails, sync_failed, dropped, retries, lies, .. } =
+            &mut *contents;
         if std::mem::take(sync_fails) {
             dropped.append(unsynced);
             if !*retries {
+                *sync_failed = true;
                 return Err(io::Error::other("the virtual disk could not sync"));
             }
         }

@@ -45,7 +45,7 @@ fn nothing_is_left_behind_when_all_are_gone() {
     assert_eq!(names(rooms.left(&present(3, "Cid", 1), &nothing)), ["-Cid"]);
     assert_eq!(names(rooms.peer_gone(PEER, &nothing)), ["-Bob"]);
     assert_eq!(names(rooms.left(&present(1, "Ann", 1), &nothing)), ["-Ann"]);
-    assert!(rooms.by_id.is_empty() && rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_id.is_empty() && rooms.by_peer.values().all(HashMap::is_empty));
     assert!(rooms.shares.is_empty());
 }
 
@@ -83,7 +83,7 @@ fn a_user_on_two_devices_is_there_once_and_until_the_last_goes() {
     assert!(rooms.taken_over_here(ROOM, GuestId([1; 16])).is_none());
     assert_eq!(names(rooms.left(&user(1), &nothing)), ["-account ann"]);
     assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
-    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_peer.values().all(HashMap::is_empty));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_name_is_held_case_folded_by_one_guest() {
 }
 
 #[test]
-fn of_two_who_come_from_both_sides_of_a_split_the_earlier_is_bare() {
+fn after_a_split_the_earlier_of_two_guests_is_unsuffixed() {
     let mut rooms = Rooms::default();
     rooms.joined(present(1, "Ann", 5), Holder::Here(None), &nothing);
     let met = rooms.joined(present(2, "aNN", 4), Holder::Peer(PEER), &nothing);
@@ -204,5 +204,5 @@ fn a_session_that_seemed_earlier_is_shown_when_the_later_one_ends() {
     assert_eq!(names(rooms.left(&present(1, "Anna", 5), &nothing)), ["-Anna", "+Ann"]);
     assert_eq!(names(rooms.peer_gone(other, &nothing)), ["-Ann"]);
     assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
-    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_peer.values().all(HashMap::is_empty));
 }
