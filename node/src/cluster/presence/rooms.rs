@@ -1,10 +1,9 @@
 //! The entries of presence and their indices: by room and guest, by name within a room, by the peer that holds them.
 //! Pure bookkeeping; each change gives what the people in the room are to see of it.
 //!
-//! Several guests have the same name only after both sides of a split let one in. A guest whom the log shows as `name~xx`
-//! is shown so; of the others, the guest with the earliest claim or session is shown without a suffix. The nodes that
-//! hold the sessions write to the log that the name is shared, so that the answer outlives the sessions: when the
-//! unsuffixed guest leaves, no other guest is renamed.
+//! Guests share a name only after both sides of a split let one in. The log shows some as `name~xx`; of the others, the
+//! guest with the earliest claim or session has no suffix. The nodes that hold the sessions write to the log that the
+//! name is shared: so when the unsuffixed guest leaves, no other guest is renamed.
 
 mod looks;
 
@@ -92,7 +91,6 @@ pub struct Rooms {
 
 impl Rooms {
     /// Whether a guest may have the name: no other guest has it, or the log knows that they share it with all who do.
-    /// (The `name~xx` under which others are shown cannot be typed.)
     pub fn is_free(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return true };
         let holders = room.names.get(&name.folded()).into_iter().flatten();
@@ -273,8 +271,7 @@ impl Rooms {
         entries.guests.insert(guest, new);
     }
 
-    /// Keeps a session of a guest who has a later one. The later one may end first: clocks differ, not every node hears of
-    /// both, and a user with an account has both.
+    /// Keeps a session of a guest who has a later one: clocks differ, so the later one may end first.
     fn supersede(&mut self, present: Present, holder: Holder) {
         let (room, guest, peer) = (present.room, present.guest, holder.peer());
         self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
