@@ -21,11 +21,10 @@ files=$(ulimit -Hn)
   echo "$0: needs 20,000 open files, the hard limit is $files (ulimit -Hn)" >&2
   exit 1
 }
-if [ -z "${STARLING_BIN:-}" ]; then
-  cargo build --release --quiet --workspace
-  STARLING_BIN=${CARGO_TARGET_DIR:-target}/release
-fi
-bin=$STARLING_BIN
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+bin=${STARLING_BIN:-}
+[ -n "$bin" ] || build_programs
 data=$(mktemp -d)
 pids=()
 stop() {

@@ -4,10 +4,12 @@
 # `starling-bench flood`; without any: the limits of the promise (p99 of live messages 50 ms, a right login 5 s).
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --release --quiet --workspace
-bin=${CARGO_TARGET_DIR:-target}/release
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+build_programs
 data=$(mktemp -d)
 port=$((20000 + $$ % 20000))
+# shellcheck disable=SC2317  # The trap calls it.
 stop() {
   kill "$pid" 2>/dev/null || true
   wait

@@ -3,8 +3,9 @@
 # Arguments are passed on to it; without any: 500 messages a second for 60 s to 30 receivers.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --release --quiet --workspace
-bin=${CARGO_TARGET_DIR:-target}/release
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+build_programs
 data=$(mktemp -d)
 pids=()
 stop() {

@@ -19,5 +19,5 @@ case $report in /*) ;; *) report=$PWD/$report ;; esac
 commit=$(git describe --always --dirty 2>/dev/null || true)
 STARLING_CHAOS_SECONDS=$seconds STARLING_CHAOS_NODES=$nodes STARLING_CHAOS_REPORT=$report \
   STARLING_CHAOS_COMMIT=$commit RUST_BACKTRACE=0 \
-  cargo test --release --package starling-node --test chaos long -- --exact --ignored --nocapture
+  cargo test --locked --release --package starling-node --test chaos long -- --exact --ignored --nocapture
 echo "the report is in $report"

@@ -3,5 +3,5 @@
 # Run it by hand after the page has changed; CI does not, so that it rewrites no tracked file.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --release --quiet
+cargo build --locked --release --quiet
 python3 compose/screenshots.py "${CARGO_TARGET_DIR:-target}/release/starling" "${1:-compose/quick-room.png}"

@@ -3,7 +3,7 @@
 # Users reach them at http://127.0.0.1:8081, :8082 and :8083; data is kept in ./three-nodes.
 set -eu
 cd "$(dirname "$0")/.."
-cargo build --release --quiet
+cargo build --locked --release --quiet
 starling=${CARGO_TARGET_DIR:-target}/release/starling
 data=three-nodes
 mkdir -p "$data"

@@ -1,6 +1,6 @@
-//! `attack`: what one machine with one address can do to a node, all at once: connections that say nothing or half a
-//! request, requests, logins, WebSockets that send pings, fragments, empty frames and the largest messages, and packets to
-//! the cluster's port. It judges nothing: others measure meanwhile how the node serves them (`compose/bench-attack.sh`).
+//! `attack`: attacks a node from one address with idle connections, half requests, requests, logins, WebSockets that send
+//! pings, fragments, empty frames and the largest messages, and packets to the cluster's port, all at once. It judges
+//! nothing: `compose/bench-attack.sh` measures meanwhile how the node serves others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,9 +21,9 @@ use crate::options::seconds;
 use crate::process;
 use crate::ws::frame;
 
-/// Connections begun a second that say nothing, or half of a request.
+/// Connections opened a second that send nothing, or half of a request.
 const IDLE_RATE: u64 = 500;
-/// Of these so many are kept.
+/// Idle connections kept open, at most.
 const IDLE_MAX: usize = 15_000;
 /// Requests and logins a second.
 const REQUEST_RATE: u64 = 300;
@@ -31,20 +31,20 @@ const LOGIN_RATE: u64 = 100;
 /// Packets a second to the cluster's port, of the size of a handshake's first.
 const PACKET_RATE: u64 = 600;
 const PACKET_BYTES: usize = 1_200;
-/// Requests under way at a time; beyond it none is begun.
+/// Requests in flight, at most; beyond it none is started.
 const UNDER_WAY_MAX: usize = 500;
-/// WebSockets at a time of each kind but the writers.
+/// WebSockets of each kind but the writers.
 const SOCKETS: usize = 5;
-/// Guests who write.
+/// Guests that write messages.
 const WRITERS: usize = 20;
-/// Between two tries to open a WebSocket.
+/// The pause between two tries to open a WebSocket.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A connection or an answer that takes longer is given up.
+/// The time limit of a connection or an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Bytes written at once to a WebSocket.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// All that one address can do against a node, at once
+/// Attack a node from one address in every way at once
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The node's HTTP address
@@ -53,26 +53,26 @@ pub(crate) struct Options {
     /// The node's cluster address
     #[arg(long, value_name = "ADDR:PORT")]
     cluster: Option<SocketAddr>,
-    /// The address of this machine from which everything comes
+    /// The local address to attack from
     #[arg(long, default_value = "127.0.0.2", value_name = "ADDR")]
     from: IpAddr,
-    /// Seconds
+    /// Seconds of attack
     #[arg(long, default_value = "60", value_name = "S", value_parser = seconds)]
     duration: Duration,
 }
 
-/// What came of it, by what was done.
+/// The results by kind of attack.
 #[derive(Debug, Default)]
 struct Report {
-    /// By what was asked and the status of the answer; 0 is none.
+    /// Requests by path and the status of the answer; 0 is no answer.
     answers: BTreeMap<(&'static str, u16), u64>,
-    /// WebSockets, and the megabytes that were written to them, by what they send.
+    /// WebSockets, and the megabytes written to them, by the kind of frames.
     sockets: BTreeMap<&'static str, (u64, f64)>,
     idle: u64,
     packets: u64,
 }
 
-/// What the tasks share.
+/// The data shared by the tasks.
 struct Attack {
     node: SocketAddr,
     from: IpAddr,
@@ -127,12 +127,7 @@ impl Report {
         let sockets =
             self.sockets.iter().map(|(what, (count, mb))| format!("{count} sockets of {what}: {mb:.1} MB"));
         let all: Vec<_> = answers.chain(sockets).collect();
-        format!(
-            "{} connections that say nothing, {} packets\n  {}",
-            self.idle,
-            self.packets,
-            all.join("\n  ")
-        )
+        format!("{} idle connections, {} packets\n  {}", self.idle, self.packets, all.join("\n  "))
     }
 }
 
@@ -147,7 +142,7 @@ impl Attack {
         timeout(ANSWER_MAX, socket.connect(self.node)).await?
     }
 
-    /// Calls `turn` so many times a second until the end.
+    /// Calls `turn` at a steady rate a second until the end.
     async fn pace(&self, rate: u64, mut turn: impl FnMut()) {
         let begin = Instant::now();
         for number in 0_u64.. {
@@ -214,9 +209,9 @@ impl Attack {
         Ok((head, bytes.split_off(end)))
     }
 
-    /// One WebSocket after the other that sends as much of this kind as the node takes.
+    /// Opens one WebSocket after the other, and sends frames of this kind as fast as the node takes them.
     async fn socket(self: Rc<Self>, kind: &'static str, path: String) {
-        let chunk = chunk_of(kind);
+        let chunk = make_chunk(kind);
         while !self.is_over() {
             match timeout(ANSWER_MAX, self.upgrade(&path)).await {
                 Ok(Ok(mut stream)) => {
@@ -232,9 +227,9 @@ impl Attack {
         }
     }
 
-    /// Writes until the node closes; what it says is thrown away.
+    /// Writes until the node closes the connection, discarding what it sends.
     async fn flood(&self, stream: &mut TcpStream, chunk: &[u8]) -> u64 {
-        let (mut written, mut heard) = (0, vec![0; CHUNK_BYTES]);
+        let (mut written, mut discarded) = (0, vec![0; CHUNK_BYTES]);
         let (mut reader, mut writer) = stream.split();
         let write = async {
             // The first fragment begins a message, which the others never end.
@@ -242,7 +237,7 @@ impl Attack {
                 written += crate::number::count(chunk);
             }
         };
-        let read = async { while reader.read(&mut heard).await.is_ok_and(|bytes| bytes > 0) {} };
+        let read = async { while reader.read(&mut discarded).await.is_ok_and(|bytes| bytes > 0) {} };
         tokio::select! {
             () = write => {}
             () = read => {}
@@ -264,7 +259,7 @@ impl Attack {
         if begin.ends_with(b" 101") { Ok(stream) } else { Err(io::ErrorKind::ConnectionRefused.into()) }
     }
 
-    /// Packets that look like the first of a handshake.
+    /// Sends packets that look like the first of a handshake.
     async fn packets(self: Rc<Self>, cluster: SocketAddr) {
         let Ok(socket) = UdpSocket::bind(SocketAddr::new(self.from, 0)).await else { return };
         let mut packet = vec![0x5a; PACKET_BYTES];
@@ -281,8 +276,8 @@ impl Attack {
     }
 }
 
-/// Frames of one kind, as many as are written at once.
-fn chunk_of(kind: &str) -> Vec<u8> {
+/// Frames of one kind, at least [`CHUNK_BYTES`] of them.
+fn make_chunk(kind: &str) -> Vec<u8> {
     let message = "x".repeat(8_000);
     let mut chunk = Vec::with_capacity(CHUNK_BYTES + 2 * message.len());
     while chunk.len() < CHUNK_BYTES {

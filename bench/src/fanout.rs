@@ -1,5 +1,5 @@
-//! `fanout`: one sender and many readers in one room on one node: what does a delivery cost the server?
-//! With `--saturate`, how many deliveries a second are possible. To be held against the numbers of other servers.
+//! `fanout`: measures the server's cost of a delivery, with one sender and many readers in one room on one node.
+//! With `--saturate`, measures the deliveries a second that are possible. For comparison with other servers.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// The node's process
     #[arg(long, value_name = "PID")]
     pid: u32,
-    /// How many readers
+    /// Number of readers
     #[arg(long, default_value = "500", value_name = "N", value_parser = many)]
     readers: usize,
     /// Messages a second
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Seconds of load before measuring
     #[arg(long, default_value = "2", value_name = "S", value_parser = seconds)]
     warmup: Duration,
-    /// Most seconds to wait at the end for what is still on its way
+    /// Longest wait at the end for outstanding messages, in seconds
     #[arg(long, default_value = "10", value_name = "S", value_parser = seconds)]
     drain: Duration,
     /// Characters per body, 1 to 8,000

@@ -1,6 +1,6 @@
-//! `flood`: wrong logins from many addresses over distinct names, so that the queue for passwords stays full, beside a
-//! room in which people talk. How late are their messages, and how soon does a right login succeed?
-//! The node must take this machine for a proxy: the addresses are those that it is told (`X-Forwarded-For`).
+//! `flood`: floods a node with wrong logins from many addresses over distinct names, so that the queue for passwords stays
+//! full. Measures the latency of messages in a room, and of right logins.
+//! The node must trust this machine as a proxy: the addresses are in `X-Forwarded-For`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -26,18 +26,18 @@ use crate::ws::{self, Outbox, Reader, Scratch, frame};
 
 /// Wrong logins under way at a time; beyond it none is begun, and that is counted.
 const FLOODING_MAX: usize = 2_000;
-/// A right login that has not succeeded by then has failed.
+/// The time within which a right login must succeed.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(15);
-/// Wait at the end of a phase for what is still on its way.
+/// The wait at the end of a phase for outstanding messages.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Wrong logins without end beside people who talk, and some who log in
+/// A flood of wrong logins while people write and log in
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// The node's address; it must trust this machine as a proxy
     #[arg(long, value_name = "URL")]
     node: NodeUrl,
-    /// People who talk in one room, each over a live socket
+    /// People writing in one room, each over a live socket
     #[arg(long, default_value = "20", value_name = "N", value_parser = many)]
     people: usize,
     /// Messages a second, of all together
@@ -46,10 +46,10 @@ pub(crate) struct Options {
     /// Wrong logins a second
     #[arg(long, default_value = "200", value_parser = positive)]
     flood_rate: f64,
-    /// Addresses from which they come
+    /// Addresses of the flood
     #[arg(long, default_value = "1000", value_name = "N", value_parser = many)]
     addresses: usize,
-    /// Seconds without the flood, before it
+    /// Seconds before the flood
     #[arg(long, default_value = "5", value_name = "S", value_parser = seconds)]
     calm: Duration,
     /// Seconds of flood
@@ -72,19 +72,19 @@ struct Report {
     /// Deliveries before the flood, and in it.
     calm: Quantiles,
     flooded: Quantiles,
-    /// Right logins from where they came before, and from new addresses, from the first try to the success.
+    /// Right logins from known addresses, and from new ones, from the first try to the success.
     right_logins: Quantiles,
     right_logins_failed: u64,
     new_address: Quantiles,
     new_address_failed: u64,
-    /// Wrong logins by what they were answered; 0 is no answer.
+    /// Wrong logins by the status of the answer; 0 is no answer.
     wrong_logins: BTreeMap<u16, u64>,
     /// Deliveries that are missing.
     lost: u64,
     passed: bool,
 }
 
-/// What the tasks share.
+/// The data shared by the tasks.
 struct Shared {
     node: NodeUrl,
     origin: Instant,
@@ -123,7 +123,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         wrong: RefCell::default(),
         flooding: Cell::new(0),
     });
-    let people = gather(&options).await?;
+    let people = register_people(&options).await?;
     let room = people[0].make_room(&options.node).await?;
     let mut outboxes = Vec::new();
     for person in &people {
@@ -136,23 +136,23 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
         tokio::task::spawn_local(listen(Rc::clone(&shared), reader, Rc::clone(&outbox)));
         outboxes.push(outbox);
     }
-    let mut talk = Talk { room: &room, ids: IdCodec::new(1, &room), outboxes: &outboxes, sent: 0 };
-    eprintln!("{} people talk; {} s in peace", people.len(), options.calm.as_secs());
-    talk.go_on(&shared, options.rate, options.calm).await;
+    let mut writers = Writers { room: &room, ids: IdCodec::new(1, &room), outboxes: &outboxes, sent: 0 };
+    eprintln!("{} people write; {} s before the flood", people.len(), options.calm.as_secs());
+    writers.send_for(&shared, options.rate, options.calm).await;
     let calm = std::mem::replace(&mut *shared.deliveries.borrow_mut(), Latency::new());
     eprintln!("{} wrong logins a second for {} s", options.flood_rate, options.duration.as_secs());
     let flood = tokio::task::spawn_local(flood(Rc::clone(&shared), options.flood_rate, options.addresses));
     let until = Instant::now() + options.duration;
     let right = [true, false].map(|is_known| {
-        tokio::task::spawn_local(log_in_rightly(options.node.clone(), people.clone(), is_known, until))
+        tokio::task::spawn_local(log_in_correctly(options.node.clone(), people.clone(), is_known, until))
     });
-    talk.go_on(&shared, options.rate, options.duration).await;
-    // Who began in the flood ends in it.
+    writers.send_for(&shared, options.rate, options.duration).await;
+    // The right logins must finish while the flood goes on.
     let [known, new] = right;
     let (known, new) = (known.await.expect("it does not panic"), new.await.expect("it does not panic"));
     flood.abort();
 
-    let expected = talk.sent * u64::try_from(options.people).expect("at most 100,000");
+    let expected = writers.sent * u64::try_from(options.people).expect("at most 100,000");
     let flooded = shared.deliveries.borrow().quantiles();
     let right_logins = known.0.quantiles();
     let lost = expected - shared.delivered.get().min(expected);
@@ -181,10 +181,10 @@ impl Report {
     fn text(&self) -> String {
         let mut table = Table::new(&["", "count", "p50 ms", "p99 ms", "max ms"]);
         for (name, shown) in [
-            ("delivery, in peace", self.calm),
+            ("delivery, before the flood", self.calm),
             ("delivery, in the flood", self.flooded),
-            ("right login, from where he was", self.right_logins),
-            ("right login, from elsewhere", self.new_address),
+            ("right login, known address", self.right_logins),
+            ("right login, new address", self.new_address),
         ] {
             let numbers = [shown.p50_ms, shown.p99_ms, shown.max_ms];
             let numbers = numbers.map(|number| format!("{number:.1}"));
@@ -194,7 +194,7 @@ impl Report {
             self.wrong_logins.iter().map(|(status, count)| format!("{count} with {status}")).collect();
         format!(
             "flood: {} people in one room\n\n{}\n  wrong logins were answered: {}\n  deliveries lost: {}; right \
-             logins failed: {}, from elsewhere {}\n\n{}\n",
+             logins failed: {}, from new addresses {}\n\n{}\n",
             self.people,
             table.render(),
             wrong.join(", "),
@@ -206,26 +206,26 @@ impl Report {
     }
 }
 
-/// Registers all people, each from an address of his own.
-async fn gather(options: &Options) -> Result<Vec<Person>, BenchError> {
+/// Registers all people, each from a different address.
+async fn register_people(options: &Options) -> Result<Vec<Person>, BenchError> {
     let mut people = Vec::with_capacity(options.people);
     for number in 0..options.people {
-        people.push(Person::register(&options.node, format!("person{number}"), &home(number)).await?);
+        people.push(Person::register(&options.node, format!("person{number}"), &home_address(number)).await?);
     }
     Ok(people)
 }
 
-/// What is said, by all in turn.
-struct Talk<'a> {
+/// Sends messages, from all people in turn.
+struct Writers<'a> {
     room: &'a str,
     ids: IdCodec,
     outboxes: &'a [Rc<Outbox>],
     sent: u64,
 }
 
-impl Talk<'_> {
-    /// Sends at a steady rate for so long. A body is the time at which it was due.
-    async fn go_on(&mut self, shared: &Shared, rate: f64, duration: Duration) {
+impl Writers<'_> {
+    /// Sends at a steady rate for `duration`. A body is the time at which the message was due.
+    async fn send_for(&mut self, shared: &Shared, rate: f64, duration: Duration) {
         let begin = Instant::now();
         for turn in 0_u64.. {
             let due = Duration::from_secs_f64(float(turn) / rate);
@@ -238,16 +238,16 @@ impl Talk<'_> {
             let id = std::str::from_utf8(&id).expect("an id is ASCII");
             let frame =
                 json!({"type": "send", "id": id, "room_id": self.room, "body": at.to_string()}).to_string();
-            let who = usize::try_from(self.sent).expect("64 bits") % self.outboxes.len();
-            self.outboxes[who].push(frame::TEXT, frame.as_bytes());
-            self.outboxes[who].flush();
+            let person = usize::try_from(self.sent).expect("64 bits") % self.outboxes.len();
+            self.outboxes[person].push(frame::TEXT, frame.as_bytes());
+            self.outboxes[person].flush();
             self.sent += 1;
         }
         tokio::time::sleep(DRAIN).await;
     }
 }
 
-/// Takes what a socket brings.
+/// Reads the frames of a socket.
 async fn listen(shared: Rc<Shared>, mut reader: Reader, outbox: Rc<Outbox>) {
     let take = |payload: &[u8]| {
         let Ok(incoming) = serde_json::from_slice::<Incoming<'_>>(payload) else { return };
@@ -257,7 +257,7 @@ async fn listen(shared: Rc<Shared>, mut reader: Reader, outbox: Rc<Outbox>) {
             shared.deliveries.borrow_mut().record_ns(now.saturating_sub(due));
             shared.delivered.set(shared.delivered.get() + 1);
         } else if incoming.kind == "error" {
-            eprintln!("a socket was told: {}", String::from_utf8_lossy(payload));
+            eprintln!("a socket got an error: {}", String::from_utf8_lossy(payload));
         }
     };
     loop {
@@ -278,7 +278,7 @@ async fn listen(shared: Rc<Shared>, mut reader: Reader, outbox: Rc<Outbox>) {
     }
 }
 
-/// Begins wrong logins at a steady rate, until it is aborted.
+/// Starts wrong logins at a steady rate, until it is aborted.
 async fn flood(shared: Rc<Shared>, rate: f64, addresses: usize) {
     let begin = Instant::now();
     for turn in 0_u64.. {
@@ -298,9 +298,9 @@ async fn flood(shared: Rc<Shared>, rate: f64, addresses: usize) {
     }
 }
 
-/// One after the other logs in, a second apart, from where he registered or from an address from which nobody came;
-/// who is told to wait tries again then, as a client does. Gives how long it took, and how many failed.
-async fn log_in_rightly(
+/// People log in one after the other, a second apart, from the address of their registration or from a new one. After a
+/// refusal they wait as told and try again, as a client does. Returns the latencies, and the number of failures.
+async fn log_in_correctly(
     node: NodeUrl,
     people: Vec<Person>,
     is_known: bool,
@@ -312,7 +312,8 @@ async fn log_in_rightly(
         if Instant::now() > until {
             break;
         }
-        let from = if is_known { home(turn % people.len()) } else { format!("198.19.0.{}", turn + 1) };
+        let from =
+            if is_known { home_address(turn % people.len()) } else { format!("198.19.0.{}", turn + 1) };
         let begin = Instant::now();
         let succeeded = loop {
             match people::login(&node, &person.username, PASSWORD, &from).await {
@@ -333,7 +334,7 @@ async fn log_in_rightly(
     (took, failed)
 }
 
-/// From where somebody registers.
-fn home(number: usize) -> String {
+/// The address from which a person registers.
+fn home_address(number: usize) -> String {
     format!("198.18.{}.{}", number / 250, number % 250 + 1)
 }

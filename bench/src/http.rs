@@ -16,7 +16,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Largest body of a response: 200 messages of 8,000 four-byte characters, escaped, stay below it.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// A node that limits requests may ask for this much waiting in all before we give up.
+/// The total wait that a node may ask for before we give up.
 pub(crate) const THROTTLE_TOTAL: Duration = Duration::from_mins(5);
 
 /// Why a request got no usable answer.
@@ -25,27 +25,27 @@ pub(crate) enum HttpError {
     /// The node is not there, or closed the connection early.
     #[error("{node}: {source}")]
     Io {
-        /// Who was asked.
+        /// The node.
         node: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// No answer within [`REQUEST_TIMEOUT`].
     #[error("{node}: no answer within 10 s")]
     Timeout {
-        /// Who was asked.
+        /// The node.
         node: String,
     },
-    /// What came back is not HTTP.
-    #[error("{node}: not a HTTP response")]
+    /// The answer is not HTTP.
+    #[error("{node}: not an HTTP response")]
     Malformed {
-        /// Who was asked.
+        /// The node.
         node: String,
     },
     /// The node refused, or answered other than its contract says.
     #[error("{node}: {what} was answered with {status}: {body}")]
     Refused {
-        /// Who was asked.
+        /// The node.
         node: String,
         /// The request line.
         what: String,
@@ -86,7 +86,7 @@ impl Head {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// How long a 429 or 503 asks us to wait; 1 s if it does not say.
+    /// The wait that a 429 or 503 asks for; 1 s if it does not say.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         matches!(self.status, 429 | 503).then(|| {
             Duration::from_secs(self.get("retry-after").and_then(|value| value.parse().ok()).unwrap_or(1))

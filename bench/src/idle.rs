@@ -1,5 +1,5 @@
-//! `idle`: how much memory a connection costs the server that says nothing.
-//! Opens many to small rooms, so that notices of presence stay few, and compares resident memory before and after.
+//! `idle`: measures the server's memory for an idle connection.
+//! Opens many connections to small rooms, so that presence frames stay few, and compares resident memory before and after.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -21,7 +21,7 @@ use crate::rooms;
 use crate::wire::Incoming;
 use crate::ws::{self, Outbox, Reader, Scratch, frame};
 
-/// Most guests in one room: each hears of each, which would be quadratic.
+/// Guests in one room, at most: each hears of all others, which is quadratic.
 const ROOM_GUESTS_MAX: usize = 10;
 /// Handshakes under way at a time.
 const CONNECTING_MAX: usize = 16;
@@ -39,10 +39,10 @@ pub(crate) struct Options {
     /// The node's process
     #[arg(long, value_name = "PID")]
     pid: u32,
-    /// How many connections
+    /// Number of connections
     #[arg(long, default_value = "2000", value_name = "N", value_parser = many)]
     connections: usize,
-    /// How many rooms; more are made if they would hold over ten guests each
+    /// Number of rooms; more are created so that none has over ten guests
     #[arg(long, default_value = "200", value_name = "N", value_parser = many)]
     rooms: usize,
     /// Fail if a connection costs more
@@ -65,7 +65,7 @@ struct Report {
     passed: bool,
 }
 
-/// What the tasks of the connections share.
+/// The data shared by the tasks of the connections.
 struct Shared {
     scratch: RefCell<Scratch>,
     welcomed: Cell<usize>,
@@ -92,9 +92,9 @@ pub(crate) async fn run(options: Options) -> Result<bool, BenchError> {
             std::future::ready(Ok(()))
         })
         .await?;
-    let began = Instant::now();
+    let started = Instant::now();
     while shared.welcomed.get() < options.connections {
-        if began.elapsed() > WELCOME_TIMEOUT {
+        if started.elapsed() > WELCOME_TIMEOUT {
             return Err(BenchError::NoWelcome(options.connections - shared.welcomed.get()));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -143,7 +143,7 @@ async fn open(node: &NodeUrl, room: &str, index: usize) -> Result<(Reader, Outbo
     Ok((reader, outbox))
 }
 
-/// Keeps a connection: counts its welcome, answers pings, says nothing.
+/// Keeps a connection idle: counts its welcome and answers pings.
 async fn rest(shared: Rc<Shared>, mut reader: Reader, outbox: Outbox) {
     loop {
         let turn = poll_fn(|cx| {

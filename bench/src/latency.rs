@@ -13,18 +13,18 @@ const HIGHEST_US: u64 = 600_000_000;
 #[derive(Debug, Clone)]
 pub(crate) struct Latency(Histogram<u64>);
 
-/// What a report shows of a set of latencies, in milliseconds.
+/// Quantiles of a set of latencies, in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Quantiles {
-    /// How many were recorded.
+    /// The number of latencies.
     pub(crate) count: u64,
-    /// Half were faster, in ms.
+    /// The median, in ms.
     pub(crate) p50_ms: f64,
-    /// In ms.
+    /// The 90th percentile, in ms.
     pub(crate) p90_ms: f64,
-    /// In ms.
+    /// The 99th percentile, in ms.
     pub(crate) p99_ms: f64,
-    /// In ms.
+    /// The 99.9th percentile, in ms.
     pub(crate) p999_ms: f64,
     /// The slowest, in ms.
     pub(crate) max_ms: f64,
@@ -59,7 +59,7 @@ impl Latency {
         round3(float(self.0.value_at_quantile(quantile)) / 1_000.0)
     }
 
-    /// What a report shows.
+    /// The quantiles for a report.
     pub(crate) fn quantiles(&self) -> Quantiles {
         Quantiles {
             count: self.0.len(),

@@ -1,4 +1,4 @@
-//! What the subcommands' options have in common, and where their reports go.
+//! Parsers shared by the options of subcommands, and the output of reports.
 //! Values are checked here, on the command line, and nowhere else.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! People with accounts, over `/api/v1`: made before a run, each from an address of his own, as behind a proxy.
+//! People with accounts, over `/api/v1`. They are registered before a run, each from a different address, as behind a proxy.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::http::{self, Head, HttpError};
 use crate::node::NodeUrl;
 
-/// What everybody's password is.
+/// The password of all people.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A login of somebody.
+/// A person who is logged in.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
-    /// His name.
+    /// The username.
     pub(crate) username: String,
     access: String,
 }
@@ -28,7 +28,7 @@ struct Made {
 }
 
 impl Person {
-    /// Registers him from address `from`.
+    /// Registers a person from address `from`.
     pub(crate) async fn register(node: &NodeUrl, username: String, from: &str) -> Result<Self, HttpError> {
         let body = json!({"username": username, "password": PASSWORD});
         let answer = http::post_json(node, "/api/v1/register", &forwarded(from), &body).await?;
@@ -36,12 +36,12 @@ impl Person {
         Ok(Self { username, access: access_token })
     }
 
-    /// The header lines that say who asks.
+    /// The header lines that authenticate requests.
     pub(crate) fn headers(&self) -> String {
         format!("Authorization: Bearer {}\r\n", self.access)
     }
 
-    /// Makes a public room and returns its id.
+    /// Creates a public room and returns its id.
     pub(crate) async fn make_room(&self, node: &NodeUrl) -> Result<String, HttpError> {
         let body = json!({"name": "flood", "visibility": "public"});
         let answer = http::post_json(node, "/api/v1/rooms", &self.headers(), &body).await?;
@@ -56,7 +56,7 @@ impl Person {
     }
 }
 
-/// Tries to log in from an address; gives the head of the answer.
+/// Tries to log in from an address; returns the head of the answer.
 pub(crate) async fn login(
     node: &NodeUrl,
     username: &str,

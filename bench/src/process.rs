@@ -1,4 +1,4 @@
-//! What the kernel knows of a process: CPU time and resident memory, from `/proc`.
+//! CPU time and resident memory of a process, from `/proc`.
 //! Also ends processes by their id, and raises this one's limit of open files.
 
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) enum ProcessError {
     Io {
         /// Its id.
         pid: u32,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The kernel's text was not understood.

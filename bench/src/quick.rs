@@ -33,13 +33,13 @@ pub(crate) struct Options {
     /// Characters per body, 1 to 8,000
     #[arg(long, default_value = "128", value_name = "BYTES", value_parser = body_bytes)]
     size: usize,
-    /// How many rooms
+    /// Number of rooms
     #[arg(long, default_value = "1", value_name = "N", value_parser = many)]
     rooms: usize,
-    /// How many guests send, spread over rooms and nodes; they receive as well
+    /// Guests that send and receive, spread over rooms and nodes
     #[arg(long, default_value = "10", value_name = "N", value_parser = many)]
     senders: usize,
-    /// How many guests only receive, spread over rooms and nodes
+    /// Guests that only receive, spread over rooms and nodes
     #[arg(long, default_value = "30", value_name = "N")]
     receivers: usize,
     /// Fail if the 99th percentile of the delivery latency is above this

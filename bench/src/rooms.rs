@@ -17,17 +17,17 @@ pub(crate) enum RoomError {
     /// The answer is not what the contract says.
     #[error("{node}: the answer to {what} does not read as the contract says: {source}")]
     Contract {
-        /// Who answered.
+        /// The node.
         node: String,
         /// The request.
         what: &'static str,
-        /// Where it departs.
+        /// The parse error.
         source: serde_json::Error,
     },
     /// A page did not move on: following it would never end.
     #[error("{node}: a page of /room-messages before {before} begins at or after it")]
     Stuck {
-        /// Who answered.
+        /// The node.
         node: String,
         /// The place that was asked for.
         before: String,

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// The server
     #[arg(long, value_name = "PATH")]
     binary: PathBuf,
-    /// How often to start it
+    /// Number of starts
     #[arg(long, default_value = "10", value_name = "N", value_parser = many)]
     runs: usize,
     /// Fail if the median is above this
@@ -58,9 +58,9 @@ pub(crate) enum StartError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It ended by itself, or was not ready within 30 s.
-    #[error("{what}; it said:\n{log}")]
+    #[error("{what}; its output ends with:\n{log}")]
     NotReady {
-        /// What happened.
+        /// A description.
         what: String,
         /// The end of what it printed.
         log: String,
@@ -77,7 +77,7 @@ struct Report {
     min_ms: f64,
     max_ms: f64,
     rss_mib: f64,
-    /// From SIGTERM to the end, in ms, at most.
+    /// The longest time from SIGTERM to the end, in ms.
     end_max_ms: f64,
     passed: bool,
 }

@@ -1,4 +1,4 @@
-//! How fast a node that was away catches up while the others serve, and what that costs everybody.
+//! Measures how fast a node that was away catches up while the others serve, and what that costs their users.
 //! `cargo bench -p starling-node --bench catch_up -- --help`
 
 mod common;

@@ -1,4 +1,4 @@
-//! How soon the sessions of a killed node go on at another, and how soon its other users are no longer shown.
+//! Measures how soon the sessions of a killed node go on at another, and how soon its other users go offline.
 //! `cargo bench -p starling-node --bench failover -- --help`
 
 mod common;
@@ -43,7 +43,7 @@ struct Options {
 const RESUMED_S_MAX: f64 = 2.0;
 /// Users of a dead node are gone within this.
 const GONE_S_MAX: f64 = 5.0;
-/// What takes longer has failed.
+/// A step that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! How soon the two sides of a split are one again after healing, and how well each is served meanwhile.
+//! Measures how soon the two sides of a split are one again after healing, and how well each is served meanwhile.
 //! `cargo bench -p starling-node --bench split -- --help`
 
 mod common;
@@ -39,7 +39,7 @@ struct Options {
 const MERGED_S_MAX: f64 = 5.0;
 /// Guests on each side; all of them post and all are delivered everything.
 const GUESTS: u8 = 5;
-/// What takes longer has failed.
+/// A step that takes longer has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {

@@ -1,5 +1,5 @@
-//! Writes to the terminal. A node must not end because nobody reads what it says: its stdout may be a closed pipe or a
-//! file on a full disk. `println!` panics there, so nothing else in this crate prints.
+//! Writes to stdout and stderr without panicking: they may be a closed pipe, or a file on a full disk. `println!` panics
+//! there, so this crate prints only through this module.
 
 use std::{
     fmt::Display,
@@ -8,23 +8,23 @@ use std::{
 
 use thiserror::Error;
 
-/// The result of a command could not be written.
+/// Writing the result of a command has failed.
 #[derive(Debug, Error)]
 #[error("cannot write the result: {0}")]
 pub struct OutputError(#[source] io::Error);
 
-/// Writes a line to stdout. Errors are ignored: the line is a courtesy.
+/// Writes a line to stdout, ignoring errors: the line is only informative.
 pub fn say(line: impl Display) {
     let _ = writeln!(stdout(), "{line}");
 }
 
-/// Writes a line to stderr. Errors are ignored: there is nowhere left to report them.
+/// Writes a line to stderr, ignoring errors: there is nowhere left to report them.
 pub fn complain(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 
-/// Writes what a command was asked for to stdout, with a newline at its end. A reader that has seen enough (`| head -1`)
-/// is no error; a full disk is one, as the caller would take an empty file for the result.
+/// Writes the result of a command to stdout, with a newline at its end. A reader that stops early (`| head -1`) is no error;
+/// a full disk is one, or the caller would take an empty file for the result.
 pub fn print_result(result: impl Display) -> Result<(), OutputError> {
     let text = result.to_string();
     let mut out = stdout().lock();
@@ -35,7 +35,7 @@ pub fn print_result(result: impl Display) -> Result<(), OutputError> {
     }
 }
 
-/// Stderr for log lines: a line that cannot be written is dropped.
+/// Stderr for log lines; lines that cannot be written are dropped.
 #[derive(Clone, Copy, Debug)]
 pub struct LossyStderr;
 

@@ -1,5 +1,5 @@
-//! The data directory: who the node is (`node.json`), whom it knows (`members.json`), the store. Looking at it
-//! changes nothing; it is only made or written once a start can no longer fail for reasons outside of it.
+//! The data directory: the node's identity (`node.json`), the known members (`members.json`), the store. Inspecting it
+//! changes nothing; it is made or written only once no other reason can fail the start.
 
 mod private;
 
@@ -21,39 +21,39 @@ pub use self::private::create_file as create_private_file;
 use crate::key_derivation::RootKey;
 
 const IDENTITY_FILE: &str = "node.json";
-/// Who the node was before it began anew.
+/// The identity before `--fresh`.
 const OLD_IDENTITY_FILE: &str = "node.json.old";
 const MEMBERS_FILE: &str = "members.json";
 const STORE_FILE: &str = "starling.redb";
-/// How files end that are being written.
+/// The suffix of unfinished files.
 const UNFINISHED: &str = ".new";
-/// What file systems put into the root of a volume themselves.
+/// File systems put this folder into the root of a volume.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Why a directory cannot be a node's. Each says what to do, in one line.
+/// Why a directory cannot be a data directory. Each text is one line and says what to do.
 #[derive(Debug, Error)]
 pub enum DataDirError {
-    /// Permissions, a dead disk.
-    #[error("cannot use the data directory {0}: {1}; {advice}", advice = what_to_do(.1))]
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use the data directory {0}: {1}; {advice}", advice = io_advice(.1))]
     Io(PathBuf, #[source] io::Error),
-    /// A file, a socket …
+    /// The path is no directory.
     #[error("{0} is not a directory; give another --data-dir")]
     NotADirectory(PathBuf),
-    /// Somebody else's.
+    /// The directory holds files of another program.
     #[error(
         "{0} holds files that are not Starling's ({1}); give an empty or missing directory with --data-dir"
     )]
     Foreign(PathBuf, String),
-    /// A file of ours that cannot be read as such.
+    /// A file of Starling cannot be parsed.
     #[error("{0} is damaged: {1}; restore it from a backup, or start with an empty --data-dir")]
     Damaged(PathBuf, String),
-    /// Nothing there.
+    /// The directory holds no node.
     #[error("there is no Starling node in {0}; name its directory with --data-dir")]
     Missing(PathBuf),
 }
 
-/// What to do about a file or directory that cannot be used, for the end of a line that says why.
-pub fn what_to_do(error: &io::Error) -> &'static str {
+/// Returns advice on a file or directory that cannot be used, for the end of an error line.
+pub fn io_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "this user may not use it: give it to the user that runs Starling (chown), or run Starling as its owner"
@@ -64,20 +64,20 @@ pub fn what_to_do(error: &io::Error) -> &'static str {
     }
 }
 
-/// Who the node is.
+/// The identity of a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Drawn at random when the directory was made, in hexadecimal.
+    /// The node's id, drawn at random when the directory was made, in hexadecimal.
     node: String,
-    /// Fingerprint of the cluster's key, once the node has been part of one.
+    /// The fingerprint of the cluster's key, once the node has joined one.
     pub cluster: Option<String>,
     /// Seals the cursors of a node without a cluster, in hexadecimal.
     cursor_key: String,
-    /// Whether the store was made: if it is missing then, it was lost. Versions that did not say so made it at once.
+    /// Whether the store was made: if it is missing then, it was lost. Versions without this field made it at once.
     #[serde(default = "yes")]
     store_made: bool,
-    /// Whether the store was lost, and has not been refilled since: what is in it is a part.
+    /// Whether the store was lost and is not refilled yet: it is incomplete.
     #[serde(default, skip_serializing_if = "is_false")]
     refilling: bool,
 }
@@ -92,18 +92,18 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Identity {
-    /// A fresh one from random bytes.
+    /// Makes an identity from random bytes.
     pub fn new(node: NodeId, cursor_key: [u8; 32]) -> Self {
         let cursor_key = blake3::Hash::from_bytes(cursor_key).to_hex().to_string();
         Self { node: node.to_string(), cluster: None, cursor_key, store_made: false, refilling: false }
     }
 
-    /// Whether the node had a store.
+    /// Whether the node ever had a store.
     pub fn had_store(&self) -> bool {
         self.store_made
     }
 
-    /// The same node, which has a store now.
+    /// Returns the same identity, with a store.
     #[must_use]
     pub fn with_store(&self) -> Self {
         Self { store_made: true, ..self.clone() }
@@ -114,13 +114,13 @@ impl Identity {
         self.refilling
     }
 
-    /// The same node, which lost its store.
+    /// Returns the same identity, with a lost store.
     #[must_use]
     pub fn refilling(&self) -> Self {
         Self { refilling: true, ..self.clone() }
     }
 
-    /// The same node as part of a cluster, or of none.
+    /// Returns the same identity as part of a cluster, or of none.
     #[must_use]
     pub fn in_cluster(&self, fingerprint: Option<String>) -> Self {
         Self { cluster: fingerprint, ..self.clone() }
@@ -141,27 +141,27 @@ impl Identity {
         self.check().expect("checked when it was read or made").1
     }
 
-    /// The secret of access tokens of a node without a cluster. Once it joins one, tokens are under the cluster's
-    /// secret and those from before are refused; their holders refresh, which rests on the log alone.
+    /// The secret of access tokens of a node without a cluster. A node that joins one uses the cluster's secret and
+    /// refuses older tokens; clients refresh theirs, which needs the log alone.
     pub fn token_secret(&self) -> [u8; 32] {
         RootKey::new("starling node 1", &self.cursor_key()).expand(b"access tokens")
     }
 
-    /// Seals the service keys of a node without a cluster. Once it joins one, this still opens them, so that they can be
-    /// sealed anew under the cluster's secret.
+    /// The key that seals the service keys of a node without a cluster. After a join it still opens them, so that they
+    /// can be sealed again under the cluster's secret.
     pub fn sealing_key(&self) -> [u8; 32] {
         RootKey::new("starling node 1", &self.cursor_key()).expand(b"service keys")
     }
 }
 
-/// A directory that is a node's, or may become one.
+/// A data directory, or a directory that may become one.
 #[derive(Clone, Debug)]
 pub struct DataDir {
     path: PathBuf,
 }
 
 impl DataDir {
-    /// Looks at a directory without changing anything: gives the identity that it holds, if it holds one.
+    /// Inspects a directory without changing anything; returns the identity in it, if there is one.
     pub fn inspect(path: &Path) -> Result<(Self, Option<Identity>), DataDirError> {
         let dir = Self { path: path.into() };
         let io = |error| DataDirError::Io(path.into(), error);
@@ -177,7 +177,7 @@ impl DataDir {
         let mut names = Vec::new();
         for entry in fs::read_dir(path).map_err(io)? {
             let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-            // A crash may leave a file that was being written.
+            // A crash may leave an unfinished file.
             if name != LOST_AND_FOUND && !name.ends_with(UNFINISHED) {
                 names.push(name);
             }
@@ -206,7 +206,7 @@ impl DataDir {
         private::create_dir(&self.path).map_err(|error| DataDirError::Io(self.path.clone(), error))
     }
 
-    /// Closes the directory and all in it to other users, and warns if it was open.
+    /// Closes the directory and its files to other users, and warns if they were open.
     pub fn tighten(&self) {
         let Tightened { was_open, open, failed } = match private::tighten(&self.path) {
             Ok(found) => found,
@@ -230,12 +230,12 @@ impl DataDir {
         }
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub fn store_file(&self) -> PathBuf {
         self.path.join(STORE_FILE)
     }
 
-    /// Whether there is a store: an empty file is none.
+    /// Whether there is a store; an empty file counts as none.
     pub fn has_store(&self) -> Result<bool, DataDirError> {
         let file = self.store_file();
         match fs::metadata(&file) {
@@ -245,31 +245,31 @@ impl DataDir {
         }
     }
 
-    /// Writes who a node is that begins anew where another has lost its store, whose identity is kept beside it.
+    /// Writes a new identity over that of a node that lost its store, which is kept beside it.
     pub fn replace_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         let old = self.path.join(OLD_IDENTITY_FILE);
         fs::copy(self.path.join(IDENTITY_FILE), &old).map_err(|error| DataDirError::Io(old, error))?;
         self.write_identity(identity)
     }
 
-    /// Writes who a new node is; another process that makes a node here at the same time is not overwritten.
+    /// Writes the identity of a new node; fails if another process makes a node here at the same time.
     pub fn create_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         self.write(IDENTITY_FILE, identity, |from, to| {
             match fs::hard_link(from, to) {
                 Ok(()) => fs::remove_file(from),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-                // A file system without hard links.
+                // The file system has no hard links.
                 Err(_) => fs::rename(from, to),
             }
         })
     }
 
-    /// Writes who the node is now.
+    /// Writes the identity.
     pub fn write_identity(&self, identity: &Identity) -> Result<(), DataDirError> {
         self.write(IDENTITY_FILE, identity, |from, to| fs::rename(from, to))
     }
 
-    /// Writes that the node's store is refilled, if it was lost.
+    /// Records that the refill of a lost store has ended.
     pub fn end_refill(&self) -> Result<(), DataDirError> {
         match self.read(IDENTITY_FILE)? {
             Some(identity @ Identity { refilling: true, .. }) => {
@@ -279,7 +279,7 @@ impl DataDir {
         }
     }
 
-    /// The members that were known when the node last ran.
+    /// Reads the members that the node knew at its last run.
     pub fn read_members(&self) -> Result<Vec<Member>, DataDirError> {
         let members: Vec<KnownMember> = self.read(MEMBERS_FILE)?.unwrap_or_default();
         let parse = |member: KnownMember| {
@@ -292,7 +292,7 @@ impl DataDir {
         Ok(members.into_iter().filter_map(parse).collect())
     }
 
-    /// Keeps the members for the next start.
+    /// Writes the known members for the next start.
     pub fn write_members(&self, members: &[Member]) -> Result<(), DataDirError> {
         let members: Vec<_> = members
             .iter()
@@ -319,7 +319,7 @@ impl DataDir {
             .map_err(|error| DataDirError::Damaged(path, error.to_string()))
     }
 
-    /// Writes a file whole and puts it in `place`: a crash leaves what was there before, or the new one.
+    /// Writes a file under another name and moves it into `place`: a crash leaves the old file or the new one.
     fn write<T: Serialize>(
         &self,
         name: &str,
@@ -332,7 +332,7 @@ impl DataDir {
         let replace = || {
             let mut options = File::options();
             options.write(true).create(true).truncate(true);
-            // It holds a key.
+            // The file holds a key.
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(&temporary)?;
@@ -354,7 +354,7 @@ struct KnownMember {
     address: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     more_addresses: Vec<String>,
-    /// 0 in files from before descriptions had numbers.
+    /// 0 in files from before member descriptions were numbered.
     #[serde(default)]
     number: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -365,7 +365,8 @@ struct KnownMember {
 mod tests {
     use super::*;
 
-    /// Whom a node knows, itself among them, survives a restart; files from before descriptions had numbers are read.
+    /// The known members, the node itself included, survive a restart; files from before descriptions were numbered are
+    /// read.
     #[test]
     fn members_are_kept_and_older_files_are_read() {
         let home = tempfile::tempdir().unwrap();

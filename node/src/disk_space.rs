@@ -1,6 +1,6 @@
-//! How much room is left on the disk. Users' writes stop first, so that there is room for what other nodes send;
-//! then users are sent elsewhere; last, what other nodes send is not taken either. Nothing acked is ever at stake,
-//! and all of it goes back by itself when there is room again.
+//! Free disk space. As it shrinks, the node first refuses users' writes, so that replication has room; then it sends
+//! users to other nodes; last, it refuses replication too. No acked message is at risk, and the node recovers by itself
+//! once there is room.
 
 use std::{
     io,
@@ -10,20 +10,20 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
-use starling_protocol::ErrorCode;
-use starling_web::{drain::Serving, service::Refusal};
+use starling_protocol::{ErrorCode, Refusal};
+use starling_web::drain::Serving;
 use tokio::sync::watch;
 
 use crate::supervisor::SupervisedTask;
 
-/// How often the disk is looked at. A node that writes 100 MiB a second uses 50 MiB meanwhile.
+/// The time between two looks at the disk. A node that writes 100 MiB a second uses 50 MiB meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Below this part of the reserve users are sent elsewhere.
+/// Below the reserve divided by this, users are sent elsewhere.
 const SERVES_PART: u64 = 2;
-/// Below this part of the reserve nothing is written at all: a commit that finds the disk full ends the process.
+/// Below the reserve divided by this, nothing is written: a commit that finds the disk full ends the process.
 const WRITES_PART: u64 = 4;
 
-/// Free room, as it was when last looked at. Cheap to ask, from any thread.
+/// The free space at the last look. Cheap to read, from any thread.
 #[derive(Clone, Debug)]
 pub struct DiskSpace {
     /// Free bytes.
@@ -32,28 +32,29 @@ pub struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// Nothing is known yet: there is room. `reserve` bytes are kept for replication.
+    /// Assumes that there is room until the first look. `reserve` bytes are kept for replication.
     pub fn new(reserve: u64) -> Self {
         let free = Gauge::default();
         free.set(u64::MAX);
         Self { free, reserve }
     }
 
-    /// Refuses what users write once there is no more room than is kept for replication.
+    /// Refuses users' writes if only the reserve is left.
     pub fn admit_users(&self) -> Result<(), Refusal> {
         if self.free.get() >= self.reserve {
             return Ok(());
         }
-        let detail = "the disk of this node is full: nothing was written; try another node, or later";
+        let detail =
+            "the disk of this node is full, so nothing was written; use another node, or try again later";
         Err(Refusal::new(ErrorCode::StorageFull, detail))
     }
 
-    /// Whether there is so much room besides what is kept for replication.
+    /// Whether there is room for `bytes` besides the reserve.
     pub fn has_besides_reserve(&self, bytes: u64) -> bool {
         self.free.get() >= self.reserve.saturating_add(bytes)
     }
 
-    /// Whether events of other nodes are taken.
+    /// Whether events of other nodes are accepted.
     pub fn admits_peers(&self) -> bool {
         self.free.get() >= self.reserve / WRITES_PART
     }
@@ -63,32 +64,32 @@ impl DiskSpace {
     }
 }
 
-/// Free bytes of the disk on which a file or directory is.
+/// Reads the free bytes of the disk that holds a path.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Looks at the disk again and again.
+/// Looks at the disk at regular intervals.
 #[derive(Debug)]
 pub struct DiskWatch {
-    /// What is on that disk.
+    /// A directory on the disk.
     pub data_dir: PathBuf,
-    /// Where the outcome is kept.
+    /// Receives the free space.
     pub space: DiskSpace,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
 }
 
 impl DiskWatch {
-    /// Looks once.
+    /// Looks at the disk once.
     pub fn look(&self) {
         match free_bytes(&self.data_dir) {
             Ok(free) => {
                 self.space.free.set(free);
             }
-            // The commits will tell.
-            Err(error) => tracing::warn!(%error, "cannot see how much room the disk has"),
+            // A commit will find out.
+            Err(error) => tracing::warn!(%error, "cannot read the free space of the disk"),
         }
         let now = self.space.serving();
         let changed = self.serving.send_if_modified(|serving| {
@@ -102,7 +103,7 @@ impl DiskWatch {
         match now {
             _ if !changed => {}
             Serving::DiskFull => tracing::error!(free_mib, "the disk is full: users are sent elsewhere"),
-            _ => tracing::info!(free_mib, "there is room on the disk again: users are served"),
+            _ => tracing::info!(free_mib, "the disk has room again: users are served"),
         }
     }
 }
@@ -125,7 +126,7 @@ impl SupervisedTask for DiskWatch {
 mod tests {
     use super::*;
 
-    /// Promise 10: what stops at which amount of room, at, below and above each bound.
+    /// Promise 10: the node stops users before peers, with the exact limits.
     #[test]
     fn users_stop_before_peers() {
         let space = DiskSpace::new(1600);

@@ -1,5 +1,7 @@
-//! What a node takes from the machine that it runs on: the wall clock, chance, threads that may block, names and the
-//! network. Everything else it takes from `tokio`. Whole nodes run in tests on a machine of virtual time and chance.
+//! The needs of a node from its machine, besides `tokio`: the wall clock, random numbers, threads that may block, name
+//! lookup and the network. Simulations bring an environment with virtual time and seeded random numbers.
+
+mod udp;
 
 use std::{
     fmt::Debug,
@@ -19,54 +21,52 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use crate::cluster;
-
-/// A nice value: a tenth of the share of a thread at 0, so that work goes on when others want every core too.
+/// A nice value: about a tenth of the share of a thread at 0, so that work still goes on while others want every core.
 const LOW_PRIORITY: i32 = 10;
 
-/// The machine under a node. Called inside a `tokio` runtime.
+/// The environment of a node. Its methods are called inside a `tokio` runtime.
 pub trait Environment: Debug + Send + Sync + 'static {
-    /// The wall clock: milliseconds since the Unix epoch; 0 if it stands before it.
+    /// The wall clock, in milliseconds since the Unix epoch; 0 if it is before the epoch.
     fn now_ms(&self) -> u64;
 
-    /// Fills with bytes that nobody can guess.
+    /// Fills a buffer with cryptographically secure random bytes.
     fn fill_random(&self, bytes: &mut [u8]);
 
     /// Runs work that may block its thread for a while, such as a read from disk.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
 
-    /// Runs a part that blocks its thread most of the time on a thread of its own.
-    fn spawn_thread(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()>;
+    /// Runs a task that mostly blocks on a thread of its own.
+    fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> JoinHandle<()>;
 
-    /// Makes the calling thread yield to all others of the machine, for good. Virtual machines have no threads.
+    /// Lowers the priority of the calling thread for good. Does nothing in simulations, which have no threads.
     fn lower_priority(&self) {}
 
-    /// All addresses of a `HOST:PORT`; none if the name is not known now.
+    /// All addresses of a `HOST:PORT`; none if the lookup fails.
     fn resolve(&self, name: String) -> BoxFuture<'static, Vec<SocketAddr>>;
 
     /// Binds a UDP socket.
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>>;
 
-    /// From which of its addresses this machine sends to another; nothing where that is not known.
+    /// The own address from which packets to `to` are sent; `None` if unknown.
     fn source_address(&self, _to: SocketAddr) -> Option<IpAddr> {
         None
     }
 
-    /// Whether this machine has an address now.
+    /// Whether this machine has an address at present.
     fn has_address(&self, _address: IpAddr) -> bool {
         true
     }
 }
 
 impl dyn Environment {
-    /// Bytes that nobody can guess.
+    /// Cryptographically secure random bytes.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.fill_random(&mut bytes);
         bytes
     }
 
-    /// A number that nobody can guess.
+    /// A cryptographically secure random number.
     pub fn random_u64(&self) -> u64 {
         u64::from_le_bytes(self.random())
     }
@@ -81,7 +81,7 @@ impl dyn Environment {
     }
 }
 
-/// The machine of this process.
+/// The real environment of this process.
 #[derive(Debug)]
 pub struct ThisMachine;
 
@@ -99,14 +99,14 @@ impl Environment for ThisMachine {
         spawn_blocking(work);
     }
 
-    fn spawn_thread(&self, name: &'static str, part: BoxFuture<'static, ()>) -> JoinHandle<()> {
+    fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> JoinHandle<()> {
         let runtime = Handle::current();
         let (sender, ended) = oneshot::channel::<()>();
         thread::Builder::new()
             .name(name.into())
             .spawn(move || {
                 let _dropped_at_the_end = sender;
-                runtime.block_on(part);
+                runtime.block_on(task);
             })
             .expect("the system starts a thread");
         tokio::spawn(async move {
@@ -115,7 +115,7 @@ impl Environment for ThisMachine {
     }
 
     fn lower_priority(&self) {
-        // Linux counts it by thread. Where it is refused, work goes on as it was.
+        // On Linux it applies to one thread. If it is refused, the priority stays as it is.
         let _ = rustix::process::setpriority_process(None, LOW_PRIORITY);
     }
 
@@ -124,7 +124,7 @@ impl Environment for ThisMachine {
     }
 
     fn bind_udp(&self, listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(cluster::bind(listen)?)
+        TokioRuntime.wrap_udp_socket(udp::bind(listen)?)
     }
 
     fn source_address(&self, to: SocketAddr) -> Option<IpAddr> {

@@ -1,12 +1,12 @@
-//! Keys for each purpose out of one secret: HKDF (RFC 5869) with SHA-256. Who has one key learns none of the others.
+//! Derives a key for each purpose from one secret: HKDF (RFC 5869) with SHA-256. A key tells nothing about the others.
 
 use ring::hkdf;
 
-/// What is derived from; as secret as the secret that it was made of.
+/// The extracted secret that keys are derived from.
 pub struct RootKey(hkdf::Prk);
 
 impl RootKey {
-    /// Of a secret that is beyond guessing; `salt` names its use and format, such as `starling cluster 1`.
+    /// Extracts from a secret with enough entropy; `salt` names its use and format, such as `starling cluster 1`.
     pub fn new(salt: &str, secret: &[u8]) -> Self {
         Self(hkdf::Salt::new(hkdf::HKDF_SHA256, salt.as_bytes()).extract(secret))
     }
@@ -17,7 +17,7 @@ impl RootKey {
         self.0
             .expand(&[purpose], hkdf::HKDF_SHA256)
             .and_then(|expanded| expanded.fill(&mut key))
-            .expect("32 bytes are within what HKDF gives");
+            .expect("HKDF can give 32 bytes");
         key
     }
 }

@@ -1,5 +1,5 @@
 //! A Starling node: store, writer, cluster, services, configuration, start and stop. `main` only calls it.
-//! It implements `web`'s traits and wires everything in `node`.
+//! It implements `web`'s traits and wires everything in `node`. ARCHITECTURE.md has the layers of the modules.
 
 pub mod auth;
 pub mod cluster;
@@ -9,6 +9,7 @@ pub mod control;
 pub mod data_dir;
 pub mod disk_space;
 pub mod environment;
+pub mod fan_out;
 pub mod key_derivation;
 pub mod logging;
 pub mod metrics;
@@ -20,4 +21,5 @@ pub mod stop_signals;
 pub mod store;
 pub mod supervisor;
 pub mod verify;
+pub mod verify_command;
 pub mod writer;

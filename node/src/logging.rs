@@ -1,5 +1,5 @@
-//! Log lines: for people on a terminal, JSON otherwise. Set up once by `main`. The last warnings and errors are kept
-//! in memory for `starling status`.
+//! Logging to stderr: text on a terminal, JSON otherwise. The last warnings and errors are kept in memory for
+//! `starling status`.
 
 use std::{
     collections::VecDeque,
@@ -25,19 +25,19 @@ use tracing_subscriber::{
 
 use crate::{config::LogFormat, console::LossyStderr};
 
-/// Warnings and errors that are kept, at most.
+/// Warnings and errors kept, at most.
 const KEPT_MAX: usize = 16;
-/// Bytes of each that are kept, at most.
+/// Bytes kept of each, at most.
 const TEXT_BYTES_MAX: usize = 500;
 
 /// A warning or an error of this process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Logged {
-    /// When: RFC 3339 in UTC.
+    /// The time: RFC 3339 in UTC.
     pub at: String,
     /// `WARN` or `ERROR`.
     pub level: String,
-    /// What was said.
+    /// The message and its fields.
     pub text: String,
 }
 
@@ -64,7 +64,7 @@ impl<S: Subscriber> Layer<S> for LastErrors {
         let mut text = Text::default();
         event.record(&mut text);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at = client::at(Hlc::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(0)));
+        let at = client::format_time(Hlc::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(0)));
         let mut kept = kept();
         if kept.len() == KEPT_MAX {
             kept.pop_front();
@@ -92,7 +92,7 @@ impl Visit for Text {
 /// Starts logging to stderr.
 ///
 /// # Errors
-/// The filter cannot be read.
+/// Returns a line for the operator if the filter cannot be parsed.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}' is wrong: {error}"))?;
@@ -108,10 +108,10 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     } else {
         lines.json().flatten_event(true).boxed()
     };
-    // Each layer has its filter: one without would switch on every span of every library.
+    // Each layer has a filter: one without would enable every span of every library.
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
-        // What quinn says of packets that cannot be sent, once a minute, would push out all others.
+        // Quinn's warnings about packets that can't be sent, one a minute, would push out all others.
         .with(LastErrors.with_filter(
             Targets::new().with_default(LevelFilter::WARN).with_target("quinn_udp", LevelFilter::OFF),
         ))

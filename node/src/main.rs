@@ -1,4 +1,4 @@
-//! The binary: reads flags, runs a node until it is told to stop, says in one line why it could not.
+//! The binary: parses flags, then runs a node until a signal, or a command. Reports a failure in one line.
 
 use std::{
     io::{self, Write},
@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use starling_node::{
     config::{
         ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags,
-        environment_warnings, from_elsewhere, is_help, one_line,
+        environment_warnings, is_help, one_line, remote_address,
     },
     console::{complain, print_result, say},
     control::{self, Answer, AskError, Question, UserAct},
@@ -21,16 +21,16 @@ use starling_node::{
     node::{Node, StartError},
     open_files,
     stop_signals::StopSignals,
-    verify,
+    verify_command,
 };
 
-/// Exit code of a command that failed: wrong flags (clap's own code), wrong secret, busy port …
+/// The exit code of a failed command: wrong flags (clap's own code), wrong secret, busy port …
 const REFUSED: u8 = 2;
 
-/// Signals that come within this are one wish to stop.
-const ONE_WISH: Duration = Duration::from_secs(1);
+/// Signals within this time count as one: Ctrl-C may reach a node from the terminal and from a script.
+const SIGNALS_TOGETHER: Duration = Duration::from_secs(1);
 
-/// Permissions that no file has that the program makes: those of everybody but its owner.
+/// No file that the program creates is accessible to other users.
 const UMASK: Mode = Mode::RWXG.union(Mode::RWXO);
 
 fn main() -> ExitCode {
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let result = match command {
         None => run(serve).map_err(Failure::from),
         Some(Command::Serve(serve)) => run(*serve).map_err(Failure::from),
-        Some(Command::Verify(flags)) => verify::run(&flags).map_err(Failure::from),
+        Some(Command::Verify(flags)) => verify_command::run(&flags).map_err(Failure::from),
         Some(Command::Status(flags)) => status(&flags),
         Some(Command::User(command)) => user(command),
         Some(Command::Cluster(ClusterCommand::Secret { out })) => new_secret(out.as_deref()),
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why a command has no result: one line that says what to do.
+/// The error of a command: one line that says what to do.
 type Failure = Box<dyn std::error::Error>;
 
 fn new_secret(out: Option<&Path>) -> Result<(), Failure> {
@@ -76,7 +76,10 @@ fn new_secret(out: Option<&Path>) -> Result<(), Failure> {
     };
     write().map_err(|error: io::Error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            format!("{} is there already: a cluster's secret is not overwritten", out.display())
+            format!(
+                "{} already exists, and a cluster secret is never overwritten; choose another file",
+                out.display()
+            )
         }
         _ => format!("cannot write {}: {error}", out.display()),
     })?;
@@ -110,7 +113,7 @@ fn user(command: UserCommand) -> Result<(), Failure> {
         Answer::Done(text) => print_result(text)?,
         Answer::ResetLink { url, expires_at } => {
             print_result(url)?;
-            complain(format_args!("It works once, until {expires_at}."));
+            complain(format_args!("The link works once, until {expires_at}."));
         }
         _ => return Err(AskError::OtherAnswer.into()),
     }
@@ -129,7 +132,7 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
         .build()
         .expect("the system gives threads and an event queue");
     let result = runtime.block_on(serve(config));
-    // Reads that are still blocked have nobody left to answer.
+    // Don't wait for blocked reads: nobody needs their results.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -137,35 +140,34 @@ fn run(flags: ServeFlags) -> Result<(), StartError> {
 async fn serve(config: Config) -> Result<(), StartError> {
     let mut signals = StopSignals::listen().expect("signals can be received");
     let public_url = config.http.public_url.is_some();
-    // Its own task: a start that derives all views anew keeps a thread busy for long, and can be stopped all the same.
+    // A task of its own: a start that rebuilds all views keeps a thread busy, and can still be stopped.
     let starting = tokio::spawn(Node::start(config));
     let node = tokio::select! {
         node = starting => node.expect("a start does not panic")?,
         () = signals.recv() => return Ok(()),
     };
     say(format_args!("Starling is running: open {}/", node.url));
-    if let Some(address) = from_elsewhere(node.http).filter(|_| !public_url) {
-        say(format_args!("From other machines, unless a firewall is in the way: http://{address}/"));
+    if let Some(address) = remote_address(node.http).filter(|_| !public_url) {
+        say(format_args!("From other machines, unless a firewall blocks it: http://{address}/"));
     }
-    let tell_how_to_set_up = async {
+    let announce_setup = async {
         if let Some(address) = node.setup_address().await {
-            say(format_args!("There is no administrator yet: make the first account at {address}"));
+            say(format_args!("There is no administrator yet: create the first account at {address}"));
         }
         std::future::pending::<()>().await;
     };
     tokio::select! {
         () = signals.recv() => {}
-        () = tell_how_to_set_up => {}
+        () = announce_setup => {}
     }
-    let told_again = async {
-        // Ctrl-C reaches a node from the terminal and from the script that started it: that is one wish.
-        tokio::time::sleep(ONE_WISH).await;
+    let stop_again = async {
+        tokio::time::sleep(SIGNALS_TOGETHER).await;
         signals.clear();
         signals.recv().await;
     };
     tokio::select! {
         () = node.stop() => {}
-        () = told_again => tracing::warn!("told twice: stopping at once"),
+        () = stop_again => tracing::warn!("got a second signal: stopping at once"),
     }
     Ok(())
 }

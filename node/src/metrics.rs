@@ -1,4 +1,4 @@
-//! What a node counts: commits, batch sizes, links, lag. Registered once, served by `web` under `/metrics`.
+//! The metrics of a node: commits, batch sizes, links, lag. `web` serves them under `/metrics`.
 
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
@@ -12,36 +12,32 @@ use prometheus_client::{
     },
     registry::Registry,
 };
-use starling_protocol::clock_majority::ClockVerdict;
 use starling_web::metrics::WebMetrics;
 
-use crate::{
-    cluster::{Links, LinksMetrics, Report},
-    disk_space::DiskSpace,
-};
+use crate::disk_space::DiskSpace;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PeerLabel {
-    peer: String,
+pub(crate) struct PeerLabel {
+    pub(crate) peer: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OriginLabel {
-    origin: String,
+pub(crate) struct OriginLabel {
+    pub(crate) origin: String,
 }
 
-/// What the writer counts.
+/// The metrics of the writer.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
     /// Batches made durable.
     pub commits: Counter,
     /// Events made durable.
     pub events: Counter,
-    /// Requests in a batch.
+    /// Requests in each batch.
     pub batch_requests: Histogram,
-    /// Seconds that a commit takes, fsync included.
+    /// Seconds for each commit, fsync included.
     pub commit_seconds: Histogram,
-    /// Requests that were refused because the queue was full.
+    /// Requests refused because the queue was full.
     pub refused: Counter,
 }
 
@@ -57,25 +53,32 @@ impl Default for StoreMetrics {
     }
 }
 
-/// What is measured of replication.
+/// The metrics of links.
 #[derive(Clone, Debug, Default)]
-pub struct ClusterMetrics {
-    peer_lag: Family<PeerLabel, Gauge>,
-    peer_in_sync: Family<PeerLabel, Gauge>,
-    origin_lag: Family<OriginLabel, Gauge>,
-    parts_equal: Family<PeerLabel, Gauge>,
-    parts_diverged: Family<PeerLabel, Gauge>,
-    clock_ahead_ms: Gauge,
-    waiting: Gauge,
-    peers_known: Gauge,
-    peers_linked: Gauge,
-    peer_linked: Family<PeerLabel, Gauge>,
-    pairs_unlinked: Gauge,
-    join_failing: Gauge,
+pub struct LinksMetrics {
+    /// Links closed because the peer broke the protocol.
+    pub broken: Counter,
+    /// Handshakes refused, here or there: another secret, or no Starling node.
+    pub refused: Counter,
+    /// Connections that were asked to prove their address, because many were opened at once.
+    pub retries: Counter,
 }
 
-fn gauge(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
+/// The metrics of replication.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterMetrics {
+    pub(crate) peer_lag: Family<PeerLabel, Gauge>,
+    pub(crate) peer_in_sync: Family<PeerLabel, Gauge>,
+    pub(crate) origin_lag: Family<OriginLabel, Gauge>,
+    pub(crate) parts_equal: Family<PeerLabel, Gauge>,
+    pub(crate) parts_diverged: Family<PeerLabel, Gauge>,
+    pub(crate) clock_offset_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) pending_replies: Gauge,
+    pub(crate) peers_known: Gauge,
+    pub(crate) peers_linked: Gauge,
+    pub(crate) peer_linked: Family<PeerLabel, Gauge>,
+    pub(crate) pairs_unlinked: Gauge,
+    pub(crate) join_failing: Gauge,
 }
 
 impl ClusterMetrics {
@@ -89,20 +92,24 @@ impl ClusterMetrics {
         );
         registry.register(
             "digest_parts_equal",
-            "Parts of all views, of 256 and without empty ones, that a peer is known to show as this node does",
+            "Non-empty parts of the views, of 256, in which a peer is known to equal this node",
             self.parts_equal.clone(),
         );
         registry.register(
             "digest_parts_diverged",
-            "Parts in which a peer shows something else although the same events were applied",
+            "Parts of the views in which a peer differs although it has applied the same events",
             self.parts_diverged.clone(),
         );
         registry.register(
-            "clock_ahead_milliseconds",
-            "How far this node's clock is ahead of an agreeing majority, if that is too far",
-            self.clock_ahead_ms.clone(),
+            "clock_offset_seconds",
+            "Offset of this node's clock from an agreeing majority, positive if it is ahead; 0 within the tolerance",
+            self.clock_offset_seconds.clone(),
         );
-        registry.register("pending_replies", "Answers that wait for other nodes", self.waiting.clone());
+        registry.register(
+            "pending_replies",
+            "Replies that wait for other nodes",
+            self.pending_replies.clone(),
+        );
         registry.register(
             "peers_known",
             "Other nodes of the cluster that are known",
@@ -116,7 +123,7 @@ impl ClusterMetrics {
         );
         registry.register(
             "pairs_unlinked",
-            "Pairs of running nodes that have no link, as far as this node was told",
+            "Pairs of running nodes without a link, as far as this node knows",
             self.pairs_unlinked.clone(),
         );
         registry.register(
@@ -125,67 +132,24 @@ impl ClusterMetrics {
             self.join_failing.clone(),
         );
     }
-
-    /// Measures the links as they are now.
-    pub fn measure_links(&self, links: &Links) {
-        let known = links.known();
-        let mut linked = 0;
-        for member in &known {
-            let (label, is_linked) = (PeerLabel { peer: member.node.to_string() }, links.has(member.node));
-            linked += u64::from(is_linked);
-            self.peer_linked.get_or_create(&label).set(i64::from(is_linked));
-            if !is_linked {
-                // The driver measures those that are linked; of others it says nothing.
-                self.peer_in_sync.get_or_create(&label).set(0);
-            }
-        }
-        self.peers_known.set(gauge(known.len() as u64));
-        self.peers_linked.set(gauge(linked));
-        self.pairs_unlinked.set(gauge(links.unlinked_pairs().len() as u64));
-        self.join_failing.set(gauge(links.join_problems().len() as u64));
-    }
-
-    /// Replaces what was measured before.
-    pub fn measure(&self, report: &Report) {
-        for family in [&self.peer_lag, &self.peer_in_sync, &self.parts_equal, &self.parts_diverged] {
-            family.clear();
-        }
-        for peer in &report.peers {
-            let label = PeerLabel { peer: peer.peer.to_string() };
-            self.peer_lag.get_or_create(&label).set(gauge(peer.lag));
-            self.peer_in_sync.get_or_create(&label).set(i64::from(peer.in_sync));
-            self.parts_equal.get_or_create(&label).set(gauge(peer.parts_equal as u64));
-            self.parts_diverged.get_or_create(&label).set(gauge(peer.parts_diverged as u64));
-        }
-        self.origin_lag.clear();
-        for (origin, lag) in &report.missing {
-            let label = OriginLabel { origin: origin.to_string() };
-            self.origin_lag.get_or_create(&label).set(gauge(*lag));
-        }
-        self.clock_ahead_ms.set(match report.clock {
-            ClockVerdict::Outside(ms) => ms,
-            ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0,
-        });
-        self.waiting.set(gauge(report.waiting as u64));
-    }
 }
 
-/// All figures of a node.
+/// All metrics of a node.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
-    /// Of the writer.
+    /// The metrics of the writer.
     pub store: StoreMetrics,
-    /// Of replication.
+    /// The metrics of replication.
     pub cluster: ClusterMetrics,
-    /// Of sessions.
+    /// The metrics of sessions and requests.
     pub web: WebMetrics,
-    /// People present, on this node and those it is linked to.
+    /// People present on this node and its linked peers.
     pub present: Gauge,
 }
 
 impl Metrics {
-    /// Registers all figures under the prefix `starling`.
+    /// Registers all metrics, with the prefix `starling`.
     pub fn new(restarts: &Counter, space: &DiskSpace) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
         let (store, cluster, web) =
@@ -197,7 +161,7 @@ impl Metrics {
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
         registry.register("disk_free_bytes", "Free bytes on the disk", space.free.clone());
         cluster.register(&mut registry);
-        registry.register("part_restarts", "Restarts of parts that panicked", restarts.clone());
+        registry.register("part_restarts", "Restarts of tasks that panicked", restarts.clone());
         web.register(&mut registry);
         let build: Family<[(&str, &str); 1], Gauge<u64, AtomicU64>> = Family::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -207,11 +171,19 @@ impl Metrics {
         Arc::new(Self { registry: Mutex::new(registry), store, cluster, web, present })
     }
 
-    /// Adds the figures of links.
+    /// Registers the metrics of links.
     pub fn register_links(&self, links: &LinksMetrics) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register("links_broken", "Links closed for breaking the protocol", links.broken.clone());
-        registry.register("handshakes_refused", "Peers of another secret", links.refused.clone());
+        registry.register(
+            "links_broken",
+            "Links closed because the peer broke the protocol",
+            links.broken.clone(),
+        );
+        registry.register(
+            "handshakes_refused",
+            "Peers refused because they have another secret",
+            links.refused.clone(),
+        );
         registry.register(
             "handshakes_retried",
             "Connections that were asked to prove their address, because many were opened at once",
@@ -219,7 +191,7 @@ impl Metrics {
         );
     }
 
-    /// All figures as text.
+    /// All metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();

@@ -1,5 +1,5 @@
-//! Start and stop of a node, in order, on one screen: look, bind, ask the cluster, open the store, wire, serve.
-//! Nothing is written to disk before everything that could refuse the start has spoken.
+//! Starts and stops a node: inspects the data directory, binds, joins the cluster, opens the store, wires the parts, serves.
+//! Writes nothing to disk before every check that can refuse the start.
 
 mod cluster_start;
 mod core;
@@ -31,67 +31,62 @@ use crate::{
     data_dir::{DataDir, DataDirError, Identity},
     disk_space::{DiskSpace, DiskWatch, free_bytes},
     environment::{Environment, ThisMachine},
-    store::{SCRUB_STEP_BYTES, Store, StoreError},
+    store::{SCRUB_STEP_BYTES, Store, StoreError, UnusableStore},
     supervisor::{SupervisedTask, Supervisor},
 };
 
-/// How long listeners and their sessions may take to end.
+/// The time for listeners and their sessions to end.
 const SERVERS_END_MAX: Duration = Duration::from_secs(6);
-/// How long a start may be delayed by overwriting what was erased before.
+/// The time that overwriting erased text may delay a start.
 const SCRUB_AT_START_MAX: Duration = Duration::from_secs(1);
-/// How often a node that is still catching up looks whether there is an administrator.
+/// The interval at which a node that is catching up looks for an administrator.
 const LOOK_FOR_ADMINISTRATORS: Duration = Duration::from_millis(200);
 
-/// Why a node does not start: one line that says what to do. Nothing was changed on disk.
+/// The reason why a node does not start: one line that says what to do. Nothing was changed on disk.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// Settings.
+    /// The settings are wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The log filter.
+    /// The log filter is wrong.
     #[error("{0}")]
     Log(String),
-    /// The data directory.
+    /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The store in it.
-    #[error("cannot use the store {file}: {error}{advice}", advice = advice(error))]
-    Store {
-        /// Its file.
-        file: String,
-        /// What is wrong.
-        error: Box<StoreError>,
-    },
-    /// The store is gone, and nobody is there from whom it could be refilled.
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] UnusableStore),
+    /// The store is gone, and no other node can refill it.
     #[error(
-        "the store {0} is missing or empty, although this node had one: put the file back, start a node of its cluster \
-         first so that it is refilled, or begin with an empty store by --fresh"
+        "the store {0} is missing or empty, although this node had one: restore the file, start another node of its \
+         cluster first so that it is refilled, or begin with an empty store with --fresh"
     )]
     StoreLost(String),
-    /// Nothing is lost that could begin anew.
+    /// `--fresh` was given, but the store is there.
     #[error(
-        "--fresh is for a node whose store was lost, and {0} is there: leave the flag out, or move that file away"
+        "--fresh is for a node whose store was lost, but {0} exists: omit the flag, or move that file away"
     )]
     NotLost(String),
-    /// A port.
+    /// A port cannot be bound.
     #[error("cannot listen on {0}: {1}; is another process using the port? Choose another with {2}")]
     Bind(SocketAddr, io::Error, &'static str),
-    /// TLS.
+    /// The keys of the cluster cannot be derived.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The join address answers, under another secret.
+    /// A peer has another cluster secret.
     #[error(
         "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
          --cluster-secret as the others"
     )]
     WrongSecret(SocketAddr),
-    /// A copy of a running node's data.
+    /// The data directory is a copy of a running node's.
     #[error(
         "the node at {0} knows a running node with this node's identity: was the data directory copied? \
          Stop the other one, or start this one with an empty --data-dir"
     )]
     NodeIdInUse(SocketAddr),
-    /// The directory belongs to a cluster, and no or another secret was given.
+    /// The data directory belongs to a cluster, but another secret or none was given.
     #[error(
         "the data directory {0} belongs to a cluster with another secret; give that cluster's \
          --cluster-secret, or another --data-dir"
@@ -99,30 +94,18 @@ pub enum StartError {
     OtherCluster(String),
 }
 
-/// What to do about a store that cannot be read.
-fn advice(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Io(_) => "",
-        error if error.is_damage() => {
-            "; put a backup in its place, or move it away: a node of a cluster is then refilled by its peers, and any \
-             node begins with an empty store by --fresh"
-        }
-        _ => "",
-    }
-}
-
 impl StartError {
-    /// The store cannot be used.
+    /// A store that cannot be used.
     pub fn store(file: &Path, error: StoreError) -> Self {
-        Self::Store { file: file.display().to_string(), error: Box::new(error) }
+        UnusableStore::new(file, error).into()
     }
 }
 
 /// A running node.
 pub struct Node {
-    /// Where it listens, now that the ports are known.
+    /// The address of the public listener, with the port that was bound.
     pub http: SocketAddr,
-    /// Under which address users reach the service, without a slash at its end.
+    /// The URL of the service for users, without a slash at its end.
     pub url: String,
     servers: Vec<Task<()>>,
     core: Core,
@@ -132,25 +115,26 @@ impl Node {
     /// Starts a node.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         if let Some(cluster) = &config.cluster {
-            cluster.warn_of_open_secret();
+            cluster.warn_if_secret_is_readable();
         }
         let (dir, found) = DataDir::inspect(&config.data_dir)?;
-        let beginning = Beginning::of(&dir, found.as_ref(), &config)?;
+        let mode = StartMode::choose(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
-        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let old = found.filter(|_| matches!(beginning, Beginning::Again | Beginning::Refilled));
-        let identity = old.unwrap_or_else(|| Identity::new(NodeId(machine.random()), machine.random()));
-        let identity = if let Beginning::Refilled = beginning { identity.refilling() } else { identity };
+        let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
+        let old = found.filter(|_| matches!(mode, StartMode::Resume | StartMode::Refilled));
+        let identity =
+            old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
+        let identity = if let StartMode::Refilled = mode { identity.refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
         let core = Core::start(CoreStart {
-            machine,
+            environment,
             config: &config,
             identity: &identity,
             known: if config.cluster.is_some() { known_members(&dir) } else { Vec::new() },
             space: space.clone(),
             refill: identity.is_refilling().then(|| end_refill(&dir)),
             open_store: Box::new(|joined| {
-                open_store(&dir, beginning, &identity, config.storage_reserve_bytes, joined)
+                open_store(&dir, mode, &identity, config.storage_reserve_bytes, joined)
             }),
             keep_members: {
                 let dir = dir.clone();
@@ -190,25 +174,25 @@ impl Node {
         Ok(Self { http, url, servers, core })
     }
 
-    /// Where the first administrator makes his account, once this node has caught up and knows of none; nothing if there
-    /// is one.
+    /// The address at which the first administrator creates their account; `None` if there is one. Waits until this node
+    /// has caught up.
     pub async fn setup_address(&self) -> Option<String> {
         let mut every = tokio::time::interval(LOOK_FOR_ADMINISTRATORS);
         loop {
             every.tick().await;
-            // Until it has caught up it does not know.
+            // An error means that the node has not caught up yet.
             if let Ok(code) = self.core.administration.setup_code().await {
                 return code.map(|code| format!("{}/setup/{code}", self.url));
             }
         }
     }
 
-    /// Stops: sessions are sent elsewhere, peers get what only this node holds, then everything ends in order.
+    /// Stops: sends sessions to other nodes, waits until peers hold what only this node has, then ends everything in order.
     pub async fn stop(self) {
-        tracing::info!("stopping: sessions are told to resume elsewhere");
+        tracing::info!("stopping: telling sessions to resume on another node");
         self.core.drain();
         for server in self.servers {
-            // It bounds its own end, unless it has just failed and waits to be restarted.
+            // A server ends in bounded time, unless it has just panicked and waits for its restart.
             let _ = tokio::time::timeout(SERVERS_END_MAX, server).await;
         }
         self.core.stop().await;
@@ -216,109 +200,109 @@ impl Node {
     }
 }
 
-/// With what a node begins.
+/// The store and identity with which a node starts.
 #[derive(Clone, Copy, Debug)]
-enum Beginning {
-    /// With nothing, in a new directory.
+enum StartMode {
+    /// None yet: a new directory.
     New,
-    /// With what it had.
-    Again,
-    /// With its identity alone: its store is lost, and its peers refill it. Each start writes under an origin of its own,
-    /// so it may stay the same node.
+    /// Those of the last run.
+    Resume,
+    /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
+    /// start writes under a new origin.
     Refilled,
-    /// With nothing, as another node, where one has lost its store.
+    /// A new identity and an empty store, where another node has lost its store.
     Fresh,
 }
 
-impl Beginning {
-    fn of(dir: &DataDir, found: Option<&Identity>, config: &Config) -> Result<Self, StartError> {
+impl StartMode {
+    fn choose(dir: &DataDir, found: Option<&Identity>, config: &Config) -> Result<Self, StartError> {
         let file = || dir.store_file().display().to_string();
         match found {
             None => Ok(Self::New),
             Some(identity) if dir.has_store()? => match config.fresh {
-                false => Ok(Self::Again),
-                // What is there is a part of what was lost.
+                false => Ok(Self::Resume),
+                // The store is only partly refilled.
                 true if identity.is_refilling() => Ok(Self::Fresh),
                 true => Err(StartError::NotLost(file())),
             },
             Some(_) if config.fresh => Ok(Self::Fresh),
-            Some(identity) if !identity.had_store() => Ok(Self::Again),
+            Some(identity) if !identity.had_store() => Ok(Self::Resume),
             Some(_) if config.cluster.is_some() => Ok(Self::Refilled),
             Some(_) => Err(StartError::StoreLost(file())),
         }
     }
 }
 
-/// Whom the node knew. A file that cannot be read is only a cache.
+/// The nodes known at the last run. The file is only a cache, so one that cannot be read is ignored.
 fn known_members(dir: &DataDir) -> Vec<Member> {
     dir.read_members().unwrap_or_else(|error| {
-        tracing::warn!(%error, "not knowing the other nodes: they are found by --join, or when they dial");
+        tracing::warn!(%error, "cannot read the known nodes; they are found by --join, or when they dial");
         Vec::new()
     })
 }
 
-/// The node may write now: makes the directory, says who the node is, opens the store.
+/// Creates the directory if necessary, writes the identity, and opens the store: the first step that writes.
 fn open_store(
     dir: &DataDir,
-    beginning: Beginning,
+    mode: StartMode,
     identity: &Identity,
     reserve: u64,
     joined: Option<&Joined>,
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
-    if matches!(beginning, Beginning::Refilled)
+    if matches!(mode, StartMode::Refilled)
         && joined.is_none_or(|joined| joined.links.verdicts().borrow().admitted == 0)
     {
         return Err(StartError::StoreLost(file.display().to_string()));
     }
     if identity.is_refilling() {
-        tracing::warn!(file = %file.display(), "the store was lost: it is refilled by the other nodes");
+        tracing::warn!(file = %file.display(), "the store was lost: other nodes are refilling it");
     }
     dir.create()?;
     dir.tighten();
     let fingerprint = joined.map(|joined| joined.keys.fingerprint.clone());
     let new = identity.in_cluster(fingerprint);
-    match beginning {
-        Beginning::New => dir.create_identity(&new)?,
-        Beginning::Fresh => {
+    match mode {
+        StartMode::New => dir.create_identity(&new)?,
+        StartMode::Fresh => {
             if dir.has_store()? {
-                remove_part(&file).map_err(|error| StartError::store(&file, error))?;
+                remove_partial_store(&file).map_err(|error| StartError::store(&file, error))?;
             }
             dir.replace_identity(&new)?;
         }
-        // Before there is a store: whatever ends this start, the next one must not take a part for the whole.
-        Beginning::Refilled => dir.write_identity(&new)?,
-        Beginning::Again => {}
+        // Written before there is a store: if this start is interrupted, the next must not take a partial store for a full one.
+        StartMode::Refilled => dir.write_identity(&new)?,
+        StartMode::Resume => {}
     }
-    // Opening locks it: what follows is not done to a running node.
+    // Opening the store locks it, so that what follows never happens to a running node.
     let store = Store::open_file(&file).map_err(|error| StartError::store(&file, error))?;
     if !identity.had_store() || identity.cluster != new.cluster {
         dir.write_identity(&new.with_store())?;
     }
-    // Without room for it, it is done once there is some.
+    // On a full disk it is left to the erasure task.
     if free_bytes(&file).is_ok_and(|free| free >= reserve.saturating_add(SCRUB_STEP_BYTES)) {
         scrub(&store).map_err(|error| StartError::store(&file, error))?;
     }
     Ok(store)
 }
 
-/// Removes what a refill that has not ended has brought back. Opening it locks it.
-fn remove_part(file: &Path) -> Result<(), StoreError> {
+/// Removes a partly refilled store. Opening it locks it.
+fn remove_partial_store(file: &Path) -> Result<(), StoreError> {
     Store::open_file(file)?.remove()
 }
 
-/// How to keep that the store is refilled.
+/// Returns what records the end of a refill.
 fn end_refill(dir: &DataDir) -> EndRefill {
     let dir = dir.clone();
     Arc::new(move || dir.end_refill())
 }
 
-/// Overwrites what was erased before, as far as that delays the start only a little; the rest is done afterwards.
+/// Overwrites erased text for at most [`SCRUB_AT_START_MAX`]; the erasure task does the rest.
 fn scrub(store: &Store) -> Result<(), StoreError> {
-    let begun = Instant::now();
+    let started = Instant::now();
     store.guarded(|store| {
         if let Some(mut scrub) = store.scrub()? {
-            while store.scrub_step(&mut scrub)? && begun.elapsed() < SCRUB_AT_START_MAX {}
+            while store.scrub_step(&mut scrub)? && started.elapsed() < SCRUB_AT_START_MAX {}
         }
         Ok(())
     })
@@ -351,7 +335,7 @@ impl Listeners {
         };
         let serve = |name, listener, router| {
             let server = Server::new(listener, router, limits.clone(), Arc::clone(web));
-            supervisor.start(Http { name, server })
+            supervisor.start(HttpTask { name, server })
         };
         let public = serve("http", self.public, starling_web::router(Arc::clone(web)));
         let metrics = self
@@ -361,13 +345,13 @@ impl Listeners {
     }
 }
 
-/// A listener of HTTP.
-struct Http {
+/// An HTTP server, supervised.
+struct HttpTask {
     name: &'static str,
     server: Server,
 }
 
-impl SupervisedTask for Http {
+impl SupervisedTask for HttpTask {
     fn name(&self) -> &'static str {
         self.name
     }

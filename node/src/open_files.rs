@@ -1,11 +1,11 @@
-//! The limit of open files. Each connection needs one, and systems commonly give a process 1,024 of them at first.
+//! The limit of open files. Each connection needs a file, and the soft limit is commonly 1,024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that a node needs besides its connections: the store, sockets to peers, name lookups.
 const BESIDES_CONNECTIONS: u64 = 256;
 
-/// Raises the soft limit to the hard limit, and warns if that is too low for so many connections.
+/// Raises the soft limit to the hard limit, and warns if that is too low for `connections_max` connections.
 pub fn raise(connections_max: u32) {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

@@ -1,32 +1,31 @@
-//! Who may do what. Decided once, by the node that commits it, in the light of what holds then: services and the
-//! store's commit ask here, merging never does.
+//! Permissions of users. The node that commits an event checks it once, on the state at that moment: services ask here, and
+//! give commits their checks. Merging never asks.
 
 mod messages;
 pub mod rooms;
 
 use starling_protocol::{
-    ErrorCode, RoomId, UserId,
+    ErrorCode, Refusal, RoomId, Sender, UserId,
     event::{Role, RoomOpened, Stance},
     merge::contact::Relation,
 };
-use starling_web::service::Refusal;
 
 pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
-use crate::store::{Records, Rows, StoreError};
+use crate::store::{Records, Rows, StoreError, Tables};
 
-/// There is no such room, or none that the asker may know of.
+/// Refuses: no such room, or none that the user may know of.
 pub fn no_such_room() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such room")
 }
 
-/// Why a user may not administer the service; nothing if he may.
+/// Returns why a user may not administer the service; `None` if they may.
 pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
     let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
-    let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators may do this");
+    let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators can do this");
     Ok(account.is_none().then(forbidden))
 }
 
-/// Why a user may not stop administering the service; nothing if he may, or does not administer it.
+/// Returns why a user may not stop being an administrator; `None` if they may, or are none.
 pub fn check_demote<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
     if may_administer(records, user)?.is_some() || !records.is_last_administrator(user)? {
         return Ok(None);
@@ -35,17 +34,32 @@ pub fn check_demote<T: Rows>(records: &Records<T>, user: UserId) -> Result<Optio
     Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)))
 }
 
-/// There is no such account, or none that the asker may know of.
+/// Refuses: no such account, or none that the user may know of.
 pub fn no_such_user() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such user")
 }
 
-/// Only contacts write to each other.
+/// Refuses: only contacts may write to each other.
 pub fn not_contacts() -> Refusal {
-    Refusal::new(ErrorCode::NotContacts, "you are not contacts; ask, and wait for a yes")
+    Refusal::new(
+        ErrorCode::NotContacts,
+        "you are not contacts; send a contact request and wait until it is accepted",
+    )
 }
 
-/// Why a user may not post in a room of members; nothing if he may.
+/// Checks, within a commit, whether a sender may post in a room; returns the refusal if not. A quick room needs no
+/// permission but its id.
+pub fn check_post(tables: &Tables<'_>, room: RoomId, sender: &Sender) -> Result<Option<Refusal>, StoreError> {
+    if tables.has_quick_room(room)? {
+        return Ok(None);
+    }
+    match sender.user() {
+        Some(user) => may_post(&tables.records, room, user),
+        None => Ok(Some(no_such_room())),
+    }
+}
+
+/// Returns why a user may not post in a room of members; `None` if they may.
 pub fn may_post<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -57,21 +71,21 @@ pub fn may_post<T: Rows>(
     if let Some(other) = other_side(records, room, user)?
         && records.user(other)?.is_none()
     {
-        let detail = "the other account was deleted: nobody reads what is written here";
+        let detail = "the other account was deleted, so nobody would read this";
         return Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)));
     }
     Ok((!are_in_touch(records, room, user)?).then(not_contacts))
 }
 
-/// Whether a user has put a direct room away: they have removed the contact, and not said yes since. Its two members
-/// stay what they are, and the other keeps the room on their list.
+/// Whether a user has hidden a direct room: they removed the contact and have not accepted it since. Both stay members,
+/// and the other user still lists the room.
 pub fn has_put_away<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
     let Some(other) = other_side(records, room, user)? else { return Ok(false) };
     Ok(records.sides(user, other)?.mine.is_some_and(|mine| mine.stance == Stance::None))
 }
 
-/// Whether those in a room write to each other, and see who is there and types: in all but a direct room of two who are
-/// not contacts any more.
+/// Whether the members of a room may write to each other and see presence and typing: always, but in a direct room only
+/// as long as both are contacts.
 pub fn are_in_touch<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
     match other_side(records, room, user)? {
         Some(other) => Ok(records.relation(user, other)? == Relation::Accepted),
@@ -79,13 +93,13 @@ pub fn are_in_touch<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -
     }
 }
 
-/// Whether messages of somebody are kept from a user: he has blocked him. The other, who is not to know, goes on
-/// seeing what this one writes.
+/// Whether a user doesn't see another's messages, because they blocked them. The other still sees the user's messages,
+/// so that they don't notice the block.
 pub fn hides<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) -> Result<bool, StoreError> {
     Ok(records.sides(viewer, from)?.blocks())
 }
 
-/// Whether presence and typing of somebody are kept from a user: one of them has blocked the other.
+/// Whether a user doesn't see another's presence and typing, because one of them blocked the other.
 pub fn hides_presence<T: Rows>(
     records: &Records<T>,
     viewer: UserId,
@@ -95,7 +109,7 @@ pub fn hides_presence<T: Rows>(
     Ok(sides.blocks() || sides.is_blocked())
 }
 
-/// The other one of a direct room; nothing if it is another kind of room, or none.
+/// Returns the other member of a direct room; `None` for other rooms.
 pub fn other_side<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -108,7 +122,46 @@ pub fn other_side<T: Rows>(
     })
 }
 
-/// Whether a role suffices for an act that a role at least as powerful as `least` may do.
+/// Whether a role is at least as powerful as `least`.
 pub fn at_least(role: Option<Role>, least: Role) -> bool {
     role.is_some_and(|role| role <= least)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use redb::backends::InMemoryBackend;
+    use starling_protocol::{GuestId, GuestName, MessageId, MessagePosted, MessageText, NodeId};
+
+    use super::*;
+    use crate::store::{Committer, Op, OpResult, Store};
+
+    /// Nobody posts in a room that doesn't exist.
+    #[test]
+    fn everybody_may_post_in_a_quick_room_and_nobody_in_a_room_that_does_not_exist() {
+        let store = Arc::new(Store::open_backend(InMemoryBackend::new()).unwrap());
+        let mut committer = Committer::new(store, NodeId([1; 16]), 1_000).unwrap();
+        let (quick, none) = (RoomId([1; 10]), RoomId([2; 10]));
+        let guest = Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("x").unwrap() };
+        let post = |n, room, sender: &Sender| {
+            let text = MessageText::parse("hello").unwrap();
+            let posted = MessagePosted::new(MessageId::from_u128(n), sender.clone(), text);
+            Op::Post { room, posted, min_hlc: None, check: check_post }
+        };
+        let user = Sender::User(UserId([1; 16]));
+        let ops = [
+            Op::CreateRoom { room: quick, name: None },
+            post(1, quick, &guest),
+            post(2, quick, &user),
+            post(3, none, &guest),
+            post(4, none, &user),
+        ];
+        let results = committer.commit(2_000, 1, &ops).unwrap().results;
+        assert!(results[..3].iter().all(|result| matches!(result, OpResult::Done(_))), "{results:?}");
+        assert!(
+            results[3..].iter().all(|result| *result == OpResult::Refused(no_such_room())),
+            "{results:?}"
+        );
+    }
 }

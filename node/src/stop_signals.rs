@@ -10,12 +10,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    /// None if whoever started the process had it ignored, as `nohup` does.
+    /// `None` if the process was started with SIGHUP ignored, as by `nohup`.
     hangup: Option<Signal>,
 }
 
 impl StopSignals {
-    /// Receives them from now on; until now they end the process.
+    /// Starts receiving the signals, which end the process otherwise.
     pub fn listen() -> io::Result<Self> {
         let hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
         Ok(Self {
@@ -25,7 +25,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn recv(&mut self) {
         let Self { terminate, interrupt, hangup } = self;
         let hangup = async {
@@ -41,7 +41,7 @@ impl StopSignals {
         }
     }
 
-    /// Forgets those that have arrived.
+    /// Discards signals that have arrived.
     pub fn clear(&mut self) {
         let Self { terminate, interrupt, hangup } = self;
         for signal in [Some(terminate), Some(interrupt), hangup.as_mut()].into_iter().flatten() {
@@ -50,7 +50,7 @@ impl StopSignals {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored. Only Linux tells; elsewhere it counts as not ignored.
+/// Whether this process was started with SIGHUP ignored. Assumed not, except on Linux.
 fn hangup_is_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }

@@ -1,6 +1,6 @@
-//! Keeps the long-lived parts of a node running: one that panics is restarted with back-off and shows in health and
-//! metrics while it is down; the others go on. The writer and the driver are no such parts: without them no promise
-//! holds, so the process ends with them (see [`EndsProcess`]).
+//! Keeps the long-lived tasks of a node running: one that panics is restarted with back-off, and shows in health and
+//! metrics while it is down. The writer and the driver are not supervised: a node can't keep its promises without them,
+//! so the process ends if one panics (see [`EndsProcess`]).
 
 use std::{
     collections::BTreeSet,
@@ -21,20 +21,20 @@ use tokio::{
 const BACK_OFF_MIN: Duration = Duration::from_millis(100);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
-/// A long-lived part.
+/// A long-lived task.
 pub trait SupervisedTask: Send + 'static {
-    /// What operators call it; no two parts share a name.
+    /// The name that operators see; unique among the tasks.
     fn name(&self) -> &'static str;
 
-    /// Runs until it is done for good. It is called again if it panics, and must find its way from any state.
+    /// Runs until the task is done for good. After a panic it is called again, in whatever state the panic has left.
     fn run(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Which parts are down, and how often any was restarted.
+/// Restarts tasks that panic.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     down: Mutex<BTreeSet<&'static str>>,
-    /// Restarts of any part.
+    /// Restarts so far, of all tasks.
     pub restarts: Counter,
 }
 
@@ -43,25 +43,25 @@ impl Supervisor {
         self.down.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The parts that are down.
-    pub fn parts_down(&self) -> Vec<&'static str> {
+    /// The names of the tasks that are down.
+    pub fn tasks_down(&self) -> Vec<&'static str> {
         self.down().iter().copied().collect()
     }
 
-    /// Runs a part in a task of its own until it is done.
-    pub fn start<P: SupervisedTask>(self: &Arc<Self>, mut part: P) -> JoinHandle<()> {
+    /// Runs a task in the background until it is done.
+    pub fn start<T: SupervisedTask>(self: &Arc<Self>, mut task: T) -> JoinHandle<()> {
         let supervisor = Arc::clone(self);
         tokio::spawn(async move {
-            let (name, mut pause) = (part.name(), BACK_OFF_MIN);
+            let (name, mut pause) = (task.name(), BACK_OFF_MIN);
             loop {
-                let begun = Instant::now();
-                if AssertUnwindSafe(part.run()).catch_unwind().await.is_ok() {
+                let started = Instant::now();
+                if AssertUnwindSafe(task.run()).catch_unwind().await.is_ok() {
                     return;
                 }
-                if begun.elapsed() > BACK_OFF_MAX {
+                if started.elapsed() > BACK_OFF_MAX {
                     pause = BACK_OFF_MIN;
                 }
-                tracing::error!(part = name, restart_in = ?pause, "a part of the node has panicked");
+                tracing::error!(task = name, restart_in = ?pause, "a task of the node has panicked");
                 supervisor.down().insert(name);
                 sleep(pause).await;
                 pause = (pause * 2).min(BACK_OFF_MAX);
@@ -79,7 +79,7 @@ pub struct EndsProcess(pub &'static str);
 impl Drop for EndsProcess {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(part = self.0, "no promise holds without it: the process ends");
+            tracing::error!(task = self.0, "the node cannot run without this task: the process ends");
             std::process::exit(1);
         }
     }
@@ -91,11 +91,11 @@ mod tests {
 
     use super::*;
 
-    /// Panics as often as it is told, and says each time that it runs.
+    /// Panics `panics` times, and reports each run.
     struct Fragile {
         panics: u32,
         runs: mpsc::UnboundedSender<u32>,
-        go_on: Option<oneshot::Receiver<()>>,
+        resume: Option<oneshot::Receiver<()>>,
     }
 
     impl SupervisedTask for Fragile {
@@ -109,21 +109,21 @@ mod tests {
                 self.panics -= 1;
                 panic!("as planned");
             }
-            self.go_on.take().unwrap().await.unwrap();
+            self.resume.take().unwrap().await.unwrap();
         }
     }
 
     #[tokio::test]
-    async fn a_part_that_panics_is_restarted_and_shows_while_it_is_down() {
+    async fn a_task_that_panics_is_restarted_and_shows_while_it_is_down() {
         let supervisor = Arc::new(Supervisor::default());
         let (runs, mut ran) = mpsc::unbounded_channel();
-        let (done, go_on) = oneshot::channel();
-        let task = supervisor.start(Fragile { panics: 2, runs, go_on: Some(go_on) });
+        let (done, resume) = oneshot::channel();
+        let task = supervisor.start(Fragile { panics: 2, runs, resume: Some(resume) });
         for left in [2, 1, 0] {
             assert_eq!(ran.recv().await, Some(left));
         }
         assert_eq!(supervisor.restarts.get(), 2);
-        assert!(supervisor.parts_down().is_empty(), "it is up again");
+        assert!(supervisor.tasks_down().is_empty(), "it is up again");
         done.send(()).unwrap();
         task.await.unwrap();
     }

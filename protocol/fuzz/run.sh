@@ -1,34 +1,29 @@
 #!/usr/bin/env bash
-# Fuzzes what comes from outside, on stable Rust: libFuzzer, with the coverage that rustc's LLVM can count.
-#   run.sh [SECONDS] [TARGET...]   every target (or these) for so long, two at a time; 10 s if not said
-#   run.sh repeat TARGET FILE      one input again, with a backtrace
-#   run.sh keep                    puts what long runs found into the corpora, minimised
-# Needs Rust and a C++ compiler, which it installs on Debian or Ubuntu.
+# Fuzzes inputs from outside on stable Rust, with libFuzzer and the coverage counters of rustc's LLVM.
+#   run.sh [SECONDS] [TARGET...]   fuzzes all targets or these, two at a time, each for 10 s or SECONDS
+#   run.sh repeat TARGET FILE      repeats one input, with a backtrace
+#   run.sh keep                    adds the inputs found by long runs to the corpora, minimized
+# Needs Rust and a C++ compiler. On Debian and Ubuntu it installs the latter.
 set -eu
 cd "$(dirname "$0")/../.."
 
-have() { command -v "$1" >/dev/null 2>&1; }
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-if ! have c++; then
-  have apt-get || { echo "run.sh: please install g++" >&2; exit 1; }
-  export DEBIAN_FRONTEND=noninteractive
-  as_root apt-get update -qq
-  as_root apt-get install -y -qq --no-install-recommends g++ >/dev/null
-fi
+# shellcheck source=.ci/tools.sh
+. .ci/tools.sh
+have c++ || install_packages g++
 
-# With --target the flags reach what is fuzzed, not build scripts and macros, which have no fuzzer to report to.
+# With --target the flags apply to the fuzzed code only, not to build scripts and macros, which run without a fuzzer.
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags="-Cpasses=sancov-module -Cdebug-assertions -Ccodegen-units=1 --cfg fuzzing"
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
   flags+=" -Cllvm-args=-sanitizer-coverage-$option"
 done
-RUSTFLAGS=$flags CARGO_INCREMENTAL=0 cargo build --quiet --release --package starling-fuzz --features libfuzzer \
+RUSTFLAGS=$flags CARGO_INCREMENTAL=0 cargo build --locked --quiet --release --package starling-fuzz --features libfuzzer \
   --target "$host" --target-dir target/fuzz
 fuzzer=target/fuzz/$host/release/starling-fuzz
 corpora=protocol/fuzz/corpus
 found=target/fuzz/found
 
-# Fuzzes one target; what it finds is kept under target/fuzz, what is in the repository is only read.
+# Fuzzes one target. New inputs go to target/fuzz; the corpora in the repository are only read.
 fuzz() {
   mkdir -p "$found/$1" "$corpora/$1" target/fuzz/crashes
   local log=target/fuzz/$1.log
@@ -48,20 +43,24 @@ repeat)
   STARLING_FUZZ_TARGET=$2 RUST_BACKTRACE=1 exec "$fuzzer" "$3"
   ;;
 keep)
-  for target in $(ls "$corpora"); do
+  for corpus in "$corpora"/*/; do
+    target=$(basename "$corpus")
     kept=target/fuzz/kept/$target
     rm -rf "$kept" && mkdir -p "$kept" "$found/$target"
     STARLING_FUZZ_TARGET=$target "$fuzzer" -max_len=4096 -set_cover_merge=1 -use_counters=0 "$kept" \
       "$corpora/$target" "$found/$target" >"target/fuzz/$target.log" 2>&1
-    # What covers most was written first. Inputs with a name of their own were put there by hand.
+    # The inputs with the greatest coverage were written first. Inputs with a readable name were added by hand.
     find "$corpora/$target" -name '????????????????????????????????????????' -delete
+    # shellcheck disable=SC2012  # libFuzzer names its inputs by their hashes.
     ls -tr "$kept" | head -n 40 | while read -r input; do cp "$kept/$input" "$corpora/$target"; done
   done
   ;;
 *)
   seconds=${1:-10}
   targets=("${@:2}")
-  [ ${#targets[@]} -gt 0 ] || targets=($(ls "$corpora"))
+  if [ ${#targets[@]} -eq 0 ]; then
+    for corpus in "$corpora"/*/; do targets+=("$(basename "$corpus")"); done
+  fi
   failed=0
   for ((at = 0; at < ${#targets[@]}; at += 2)); do
     fuzz "${targets[at]}" "$seconds" & first=$!

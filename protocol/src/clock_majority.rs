@@ -1,32 +1,32 @@
-//! Whose wall clock is wrong: a node that is far outside an agreeing majority of the live nodes is, and gets no users
-//! until it agrees again. Without such a majority nobody can tell.
+//! Decides whether this node's wall clock is wrong: it is if it is far from the clocks of an agreeing majority of the
+//! live nodes. Such a node takes no users until it agrees again. Without a majority the clocks are in dispute.
 
-/// Clocks that are no further apart than this agree, in milliseconds.
+/// Clocks agree if they are at most this far apart, in milliseconds.
 pub const AGREE_MS_MAX: i64 = 30_000;
 
-/// What a node may think of its own clock.
+/// The verdict on this node's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockVerdict {
-    /// It agrees with a majority, or nobody else is there.
+    /// It agrees with a majority, or no other node is there.
     Agrees,
-    /// A majority agrees, and this node's clock is so far outside: positive if it is ahead. In milliseconds.
+    /// A majority agrees, and this node's clock differs from it by this many milliseconds: positive if it is ahead.
     Outside(i64),
-    /// The clocks are further apart than that, and no majority says which are right. Their spread in milliseconds.
+    /// No majority agrees, so the right time is unknown. Holds the spread of all clocks in milliseconds.
     Disputed(i64),
 }
 
-/// Judges this node's clock by the others': by how many milliseconds each is ahead of it.
+/// Judges this node's clock by the others. `ahead_ms` says by how many milliseconds each is ahead of this one.
 pub fn judge(ahead_ms: &[i64]) -> ClockVerdict {
     let mut clocks = ahead_ms.to_vec();
     clocks.push(0);
     clocks.sort_unstable();
     let majority = clocks.len() / 2 + 1;
-    // Sorted, a majority that agrees is a run of that length whose ends agree.
+    // In sorted order a majority agrees if its first and its last clock agree.
     let runs =
         clocks.windows(majority).filter(|run| run[majority - 1].saturating_sub(run[0]) <= AGREE_MS_MAX);
     let outside = |run: &[i64]| {
         let (first, last) = (run[0], run[majority - 1]);
-        // How far 0, this node's clock, is outside of first..=last.
+        // This node's clock is 0. How far is it outside of first..=last?
         if first > 0 { -first } else { (-last).max(0) }
     };
     let (first, last) = (clocks[0], clocks[clocks.len() - 1]);
@@ -45,24 +45,20 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    /// Promise 10: a clock an hour off is told from those that are right, at, below and above the bound.
+    /// Promise 10: a clock an hour off is recognized, and the bound is exact.
     #[test]
-    fn only_who_is_far_outside_a_majority_is_wrong() {
+    fn a_clock_is_wrong_only_if_it_is_far_from_a_majority() {
         assert_eq!(judge(&[]), ClockVerdict::Agrees);
         assert_eq!(judge(&[HOUR, HOUR + 9]), ClockVerdict::Outside(-HOUR));
         assert_eq!(judge(&[-HOUR, -HOUR - 9]), ClockVerdict::Outside(HOUR));
         assert_eq!(judge(&[0, HOUR]), ClockVerdict::Agrees);
         assert_eq!(judge(&[30_001, 30_001]), ClockVerdict::Outside(-30_001));
         assert_eq!(judge(&[30_000, 30_000]), ClockVerdict::Agrees);
-        assert_eq!(
-            judge(&[20_000, 40_000]),
-            ClockVerdict::Agrees,
-            "two of three agree with each other and me"
-        );
+        assert_eq!(judge(&[20_000, 40_000]), ClockVerdict::Agrees, "each agrees with this clock");
     }
 
     #[test]
-    fn without_a_majority_nobody_is_wrong() {
+    fn without_a_majority_no_clock_is_wrong() {
         assert_eq!(judge(&[HOUR]), ClockVerdict::Disputed(HOUR));
         assert_eq!(judge(&[HOUR, -HOUR]), ClockVerdict::Disputed(2 * HOUR));
         assert_eq!(judge(&[0, HOUR, HOUR]), ClockVerdict::Disputed(HOUR));

@@ -1,50 +1,50 @@
-//! The one place that knows bincode, so that it can be replaced: encode, and decode with every check.
-//! A record starts with its format version; decoding refuses another version, more than its limit,
-//! over-long fields and trailing bytes. Callers hash and forward the bytes received, never a re-encoding.
+//! Encodes and decodes records. Only this module knows bincode, so that it can be replaced.
+//! A record starts with its format version. Decoding refuses other versions, records over the limit, over-long fields
+//! and trailing bytes. Callers hash and forward the bytes they received, never a re-encoding.
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-/// The format version that leads every record.
+/// The format version: the first byte of every record.
 pub const FORMAT_VERSION: u8 = 1;
 
-/// Why bytes were not accepted.
+/// The reason why bytes were refused.
 #[derive(Debug, Error)]
 pub enum DecodeError {
-    /// No bytes at all.
+    /// There are no bytes.
     #[error("empty record")]
     Empty,
-    /// Written by a version of Starling that this one does not read.
+    /// The record has a format that this version of Starling doesn't read.
     #[error("record of format {0}; this node reads format {FORMAT_VERSION}")]
     Version(u8),
-    /// More bytes than such a record may have.
+    /// The record has more bytes than its limit.
     #[error("record of {0} bytes; at most {1} are allowed")]
     TooLong(usize, usize),
-    /// The bytes do not describe such a record.
+    /// The bytes don't decode as this type.
     #[error("malformed record")]
     Malformed(#[source] bincode::error::DecodeError),
-    /// The record ends before the bytes do.
-    #[error("{0} bytes behind the end of the record")]
+    /// Bytes follow the end of the record.
+    #[error("{0} bytes after the end of the record")]
     Trailing(usize),
 }
 
-/// bincode's own limit guards against length fields that promise more than the input holds.
+/// bincode's own limit guards against length fields greater than the input.
 const DECODE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<DECODE_BYTES_MAX>()
 }
 
-/// Encodes a record behind its version byte.
+/// Encodes a record, preceded by its version byte.
 pub fn encode<T: Serialize>(record: &T) -> Bytes {
-    // bincode writes a `u8` as that one byte, so the version leads.
+    // bincode writes a `u8` as one byte, so the version comes first.
     bincode::serde::encode_to_vec((FORMAT_VERSION, record), bincode::config::standard())
         .expect("plain data of known shape always encodes")
         .into()
 }
 
-/// Decodes a record of at most `bytes_max` bytes.
+/// Decodes a record of at most `bytes_max` bytes, its version byte included.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, DecodeError> {
     if bytes.len() > bytes_max {
         return Err(DecodeError::TooLong(bytes.len(), bytes_max));
@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_survives() {
+    fn a_record_round_trips() {
         let record = (7_u64, "text".to_owned(), vec![Bytes::from_static(b"x")]);
         let bytes = encode(&record);
         assert_eq!(decode::<(u64, String, Vec<Bytes>)>(&bytes, bytes.len()).unwrap(), record);
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn malformed_records_are_refused() {
         let bytes = encode(&"text".to_owned());
         let check = |bytes: &[u8], expected: fn(&DecodeError) -> bool| {
             let error = decode::<String>(bytes, 64).unwrap_err();
@@ -83,7 +83,7 @@ mod tests {
         check(&[FORMAT_VERSION; 65], |e| matches!(e, DecodeError::TooLong(65, 64)));
         check(&bytes[..bytes.len() - 1], |e| matches!(e, DecodeError::Malformed(_)));
         check(&[&bytes[..], &[0]].concat(), |e| matches!(e, DecodeError::Trailing(1)));
-        // A length field that promises 2^64 - 1 bytes must neither panic nor allocate them.
+        // A length field of 2^64 - 1 must neither panic nor allocate.
         check(&[FORMAT_VERSION, 253, 255, 255, 255, 255, 255, 255, 255, 255], |e| {
             matches!(e, DecodeError::Malformed(_))
         });

@@ -1,5 +1,5 @@
-//! Resume cursors: 'I have everything that concerned me up to here', sealed so that only nodes of the
-//! cluster make and read them. Any node that knows the cluster key accepts any node's cursor.
+//! Resume cursors. A cursor says which events a client has received, so that it can resume at any node. It is encrypted
+//! and authenticated: only nodes with the cluster's key can make and read one.
 
 use chacha20poly1305::{
     Key, XChaCha20Poly1305, XNonce,
@@ -11,49 +11,49 @@ use thiserror::Error;
 
 use crate::{GuestId, Hlc, NodeId, OriginId, RoomId, UserId, VersionVector, codec, limits::CURSOR_CHARS_MAX};
 
-/// Length of the nonce that [`CursorKey::seal`] wants: long enough to be drawn at random for ever.
+/// Length of the nonce for [`CursorKey::seal`]: long enough that random nonces never repeat.
 pub const NONCE_BYTES: usize = 24;
 
-/// Whose a cursor is.
+/// The owner of a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CursorOwner {
-    /// Of somebody in a quick room, with an account or without.
+    /// Somebody in a quick room, with or without an account.
     Guest {
-        /// Who.
+        /// The guest's id.
         id: GuestId,
-        /// Where.
+        /// The quick room.
         room: RoomId,
     },
-    /// Of somebody with an account, for all that concerns him.
+    /// Somebody with an account: the cursor covers all of their rooms and contacts.
     User(UserId),
 }
 
-/// What a client holds of the cluster's events, as told to it in a sealed text.
+/// The events that a client has received. Clients hold it as a sealed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Whose it is.
+    /// The client's user or guest.
     pub owner: CursorOwner,
-    /// Everything that concerns him up to here was sent to him.
+    /// All events up to here that concern the owner were sent to them.
     pub vector: VersionVector,
-    /// The greatest stamp among that in a quick room; what he posts there next is stamped above it.
+    /// The greatest stamp among those events of a quick room. The owner's next post there is stamped above it.
     pub greatest: Hlc,
 }
 
-/// Why a text is no cursor here. All of them are answered by a resync.
+/// The reason why a cursor was refused. The client gets a resync in each case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CursorError {
-    /// Not sealed under this cluster's key, or altered, or of another format.
+    /// It was not sealed with this cluster's key, or was altered, or has another format.
     #[error("the cursor cannot be read here")]
     Unreadable,
-    /// More than 4 KB.
+    /// It has more than [`CURSOR_CHARS_MAX`] characters.
     #[error("the cursor is longer than {CURSOR_CHARS_MAX} characters")]
     TooLong,
 }
 
-/// Binds the sealed text to this use of the key and this format.
+/// Binds the sealed text to this purpose and this format.
 const ASSOCIATED_DATA: &[u8] = b"starling cursor 1";
 
-/// Incarnations are grouped by their node: 16 of 24 bytes of an origin need not be repeated.
+/// The sealed content. Incarnations are grouped by node, to write the 16 bytes of each node's id only once.
 #[derive(Serialize, Deserialize)]
 struct Plain {
     owner: CursorOwner,
@@ -66,12 +66,12 @@ struct Plain {
 pub struct CursorKey(XChaCha20Poly1305);
 
 impl CursorKey {
-    /// A key of 32 secret bytes.
+    /// Makes a key of 32 secret bytes.
     pub fn new(key: &[u8; 32]) -> Self {
         Self(XChaCha20Poly1305::new(Key::from_slice(key)))
     }
 
-    /// Seals a cursor with a fresh random nonce; `TooLong` if its vector has too many origins.
+    /// Seals a cursor. Each call needs a fresh random nonce. Fails with `TooLong` if the vector has too many origins.
     pub fn seal(&self, cursor: &Cursor, nonce: [u8; NONCE_BYTES]) -> Result<String, CursorError> {
         let mut vector: Vec<(NodeId, Vec<(u64, u64)>)> = Vec::new();
         for (origin, seq) in cursor.vector.iter() {
@@ -83,15 +83,13 @@ impl CursorKey {
         let Cursor { owner, greatest, .. } = *cursor;
         let plain = codec::encode(&Plain { owner, greatest, vector });
         let payload = Payload { msg: &plain, aad: ASSOCIATED_DATA };
-        let sealed = self
-            .0
-            .encrypt(XNonce::from_slice(&nonce), payload)
-            .expect("a few kilobytes are within what the cipher takes");
+        let sealed =
+            self.0.encrypt(XNonce::from_slice(&nonce), payload).expect("the cipher takes a few kilobytes");
         let text = BASE64URL_NOPAD.encode(&[&nonce[..], &sealed].concat());
         if text.len() > CURSOR_CHARS_MAX { Err(CursorError::TooLong) } else { Ok(text) }
     }
 
-    /// Opens what [`CursorKey::seal`] made, on any node with the same key.
+    /// Opens a text that [`CursorKey::seal`] made on any node with the same key.
     pub fn open(&self, text: &str) -> Result<Cursor, CursorError> {
         if text.len() > CURSOR_CHARS_MAX {
             return Err(CursorError::TooLong);
@@ -127,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_opens_under_its_key_only() {
+    fn a_cursor_opens_with_its_own_key_only() {
         let key = CursorKey::new(&[1; 32]);
-        let of_a_user = Cursor { owner: CursorOwner::User(UserId([1; 16])), ..cursor(9) };
-        for cursor in [cursor(9), of_a_user] {
+        let user_cursor = Cursor { owner: CursorOwner::User(UserId([1; 16])), ..cursor(9) };
+        for cursor in [cursor(9), user_cursor] {
             let text = key.seal(&cursor, [5; NONCE_BYTES]).unwrap();
             assert_eq!(key.open(&text), Ok(cursor));
         }
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hundred_restarts_fit_and_more_than_fit_are_told() {
+    fn a_vector_of_200_origins_fits_and_a_larger_one_is_refused() {
         let key = CursorKey::new(&[1; 32]);
         assert!(key.seal(&cursor(200), [5; NONCE_BYTES]).is_ok());
         assert_eq!(key.seal(&cursor(500), [5; NONCE_BYTES]), Err(CursorError::TooLong));

@@ -1,6 +1,6 @@
-//! Digests of sets that are kept up incrementally: the sum of the hashes of all members (Bellare and Micciancio,
-//! 'A New Paradigm for Collision-Free Hashing', 1997). Equal sets have equal digests in whatever order they came.
-//! They find errors, not forgers: a peer is trusted.
+//! Incremental digests of sets: the sum of the hashes of all members (Bellare and Micciancio, 'A New Paradigm for
+//! Collision-Free Hashing', 1997). Equal sets have equal digests, whatever order their members were added in.
+//! Digests find errors, not forgery: peers are trusted.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Scope, codec};
 
-/// Into how many parts the scopes are divided for exchange between peers.
+/// The number of shards of all scopes. Peers exchange one digest per shard.
 pub const SHARDS: usize = 256;
 
 /// The digest of a set; empty by default.
@@ -16,23 +16,23 @@ pub const SHARDS: usize = 256;
 pub struct Digest(u128);
 
 impl Digest {
-    /// A set of one: what `key` and `value` say in the table `table`.
-    pub fn of(table: &str, key: &[u8], value: &[u8]) -> Self {
+    /// Returns the digest of one row: `key` and `value` in the table `table`.
+    pub fn hash_row(table: &str, key: &[u8], value: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // Lengths go first, so that no two different rows hash alike.
-        for part in [table.as_bytes(), key, value] {
-            hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
+        // Lengths go first, so that different rows never hash the same bytes.
+        for field in [table.as_bytes(), key, value] {
+            hasher.update(&(field.len() as u64).to_be_bytes()).update(field);
         }
         let bytes = hasher.finalize().as_bytes()[..16].try_into().expect("a hash has 32 bytes");
         Self(u128::from_le_bytes(bytes))
     }
 
-    /// With the members of another set that shares none with this one.
+    /// Adds the members of another set. The sets must be disjoint.
     pub fn add(&mut self, other: Self) {
         self.0 = self.0.wrapping_add(other.0);
     }
 
-    /// Without the members of another set, all of which are in this one.
+    /// Removes the members of another set. All of them must be in this one.
     pub fn remove(&mut self, other: Self) {
         self.0 = self.0.wrapping_sub(other.0);
     }
@@ -44,24 +44,24 @@ impl fmt::Display for Digest {
     }
 }
 
-/// What is kept of a scope, or of a part of all scopes. Where two nodes have applied the same and show something
-/// else, they have diverged; where they have not applied the same, nothing can be said yet.
+/// The digest of a scope or of a shard. If two nodes applied the same events and have different views, they have
+/// diverged. If they applied different events, nothing can be said yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeDigest {
-    /// The events that were applied; none of a kind that this version does not know.
+    /// The applied events. Events of kinds that this version doesn't know are left out.
     pub applied: Digest,
-    /// The rows of the views that came of it.
+    /// The resulting rows of the views.
     pub views: Digest,
 }
 
 impl ScopeDigest {
-    /// With what another one has.
+    /// Adds another scope's digest.
     pub fn add(&mut self, other: Self) {
         self.applied.add(other.applied);
         self.views.add(other.views);
     }
 
-    /// As 32 bytes, for a table.
+    /// Returns 32 bytes, for a table.
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[..16].copy_from_slice(&self.applied.0.to_le_bytes());
@@ -75,14 +75,14 @@ impl ScopeDigest {
         Self { applied: Digest(half(0)), views: Digest(half(16)) }
     }
 
-    /// Whether both come of the same events and yet differ.
+    /// Whether the same events led to different views.
     pub fn contradicts(self, other: Self) -> bool {
         self.applied == other.applied && self.views != other.views
     }
 }
 
-/// Which of the [`SHARDS`] a scope belongs to.
-pub fn part_of(scope: &Scope) -> u8 {
+/// Returns the number of a scope's shard, below [`SHARDS`].
+pub fn scope_shard(scope: &Scope) -> u8 {
     blake3::hash(&codec::encode(scope)).as_bytes()[0]
 }
 
@@ -93,27 +93,27 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Promise 4: a digest depends on what is there, not on how it came to be.
+        /// Promise 4: a digest depends on the rows, not on the order of changes.
         #[test]
-        fn a_digest_is_of_a_set(rows in prop::collection::btree_set(any::<(u8, u8)>(), 0..20), gone in any::<(u8, u8)>()) {
-            let of = |&(key, value): &(u8, u8)| Digest::of("t", &[key], &[value]);
-            let mut up = Digest::default();
+        fn equal_sets_have_equal_digests(rows in prop::collection::btree_set(any::<(u8, u8)>(), 0..20), extra in any::<(u8, u8)>()) {
+            let row_digest = |&(key, value): &(u8, u8)| Digest::hash_row("t", &[key], &[value]);
+            let mut ascending = Digest::default();
             for row in &rows {
-                up.add(of(row));
+                ascending.add(row_digest(row));
             }
-            let mut down = of(&gone);
+            let mut descending = row_digest(&extra);
             for row in rows.iter().rev() {
-                down.add(of(row));
+                descending.add(row_digest(row));
             }
-            prop_assert_ne!(up, down);
-            down.remove(of(&gone));
-            prop_assert_eq!(up, down);
+            prop_assert_ne!(ascending, descending);
+            descending.remove(row_digest(&extra));
+            prop_assert_eq!(ascending, descending);
         }
     }
 
     #[test]
-    fn rows_that_only_look_alike_hash_otherwise() {
-        assert_ne!(Digest::of("t", b"ab", b"c"), Digest::of("t", b"a", b"bc"));
-        assert_ne!(Digest::of("ta", b"b", b"c"), Digest::of("t", b"ab", b"c"));
+    fn rows_with_the_same_concatenation_have_different_digests() {
+        assert_ne!(Digest::hash_row("t", b"ab", b"c"), Digest::hash_row("t", b"a", b"bc"));
+        assert_ne!(Digest::hash_row("ta", b"b", b"c"), Digest::hash_row("t", b"ab", b"c"));
     }
 }

@@ -1,63 +1,67 @@
-//! The stable `code` of every refusal, shared by HTTP problems and WebSocket `error` frames.
-//! `web` renders them; programs match on them, so a spelling never changes.
+//! The stable `code` of every refusal, in HTTP problems and in WebSocket `error` frames. Programs match on it, so a
+//! spelling never changes.
 
 use serde::{Serialize, Serializer};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
 
-/// Why something was refused. The words are the public contract.
+/// The reason for a refusal. The spellings are part of the public API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
-    /// The request cannot be read: syntax, a missing or malformed parameter, an unknown field.
+    /// The request can't be parsed: bad syntax, a missing or malformed parameter, an unknown field.
     BadRequest,
-    /// Nobody has logged in, or the session has ended.
+    /// There is no valid session.
     Unauthenticated,
-    /// The access token was good once: refresh it.
+    /// The access token has expired: refresh it.
     TokenExpired,
-    /// No account with this name and password; which of the two is not said.
+    /// No account has this name and password. The answer doesn't say which of the two is wrong.
     BadCredentials,
-    /// The asker may know of the thing, but not do this to it.
+    /// The user may see this, but may not change it in this way.
     Forbidden,
-    /// Only contacts may do this to each other.
+    /// Only contacts may do this.
     NotContacts,
-    /// Accounts are not given to everybody here.
+    /// Registration is not open on this server.
     RegistrationClosed,
-    /// Guests are switched off here.
+    /// This server doesn't allow guests.
     GuestsDisabled,
-    /// No such thing, or none that the asker may know of.
+    /// It doesn't exist, or the user may not know that it does.
     NotFound,
     /// The name belongs to another account.
     UsernameTaken,
-    /// The name is held by somebody else in this room, or by an account.
+    /// Somebody else in this room, or an account, has the name.
     NameInUse,
-    /// The id names another message already.
+    /// The id already belongs to another message.
     IdReused,
-    /// What is to be made is there already.
+    /// It exists already.
     AlreadyExists,
-    /// The upload goes on at another offset.
+    /// The upload must continue at another offset.
     OffsetMismatch,
-    /// The address does not take this method; `Allow` names those that it takes.
+    /// The address doesn't support this method. `Allow` lists those that it does.
     MethodNotAllowed,
-    /// More bytes than the limit.
+    /// The request has more bytes than its limit.
     TooLarge,
-    /// The content is of a type that is not taken here.
+    /// The content has a type that this address doesn't accept.
     UnsupportedMediaType,
-    /// Readable, but a value is out of its limits.
+    /// The request can be parsed, but a value is outside its limits.
     Invalid,
-    /// Somebody else is at it right now.
+    /// Somebody else is changing this right now.
     Locked,
-    /// Too often: try again later, as `Retry-After` says.
+    /// There were too many requests: try again after the time in `Retry-After`.
     RateLimited,
-    /// A queue is full; try again shortly.
+    /// A queue is full: try again soon.
     Overloaded,
-    /// The node is stopping; another one serves.
+    /// The node is shutting down: use another one.
     Draining,
-    /// The node cannot answer now.
+    /// The node can't answer now.
     Unavailable,
-    /// The disk is full up to what is kept for replication.
+    /// The disk is full, except for the space reserved for replication.
     StorageFull,
 }
 
 impl ErrorCode {
-    /// All of them, by status.
+    /// All codes, in the order of their HTTP statuses.
     pub const ALL: [Self; 24] = [
         Self::BadRequest,
         Self::Unauthenticated,
@@ -85,7 +89,7 @@ impl ErrorCode {
         Self::StorageFull,
     ];
 
-    /// The word that clients see.
+    /// Returns the code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -115,7 +119,7 @@ impl ErrorCode {
         }
     }
 
-    /// The HTTP status that goes with it.
+    /// Returns the HTTP status.
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
@@ -144,3 +148,13 @@ impl Serialize for ErrorCode {
         serializer.serialize_str(self.as_str())
     }
 }
+
+/// One of the words of [`ErrorCode::ALL`].
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let words = Self::ALL.map(Self::as_str);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+    }
+}
+
+impl ToSchema for ErrorCode {}

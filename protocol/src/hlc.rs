@@ -1,5 +1,5 @@
 //! Hybrid logical clock (Kulkarni et al., 'Logical Physical Clocks', 2014): wall-clock milliseconds and a counter.
-//! The writer stamps with it; received stamps move it, but never far past the wall clock.
+//! The writer stamps events with it. Received stamps advance it, but never far ahead of the wall clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,43 +12,43 @@ const COUNTER_BITS: u32 = 16;
 pub struct Hlc(pub u64);
 
 impl Hlc {
-    /// The first stamp of a millisecond since the Unix epoch.
+    /// Returns the first stamp of a millisecond since the Unix epoch.
     pub fn from_unix_ms(ms: u64) -> Self {
         Self(ms << COUNTER_BITS)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     pub fn unix_ms(self) -> u64 {
         self.0 >> COUNTER_BITS
     }
 
-    /// The next stamp.
+    /// Returns the next stamp.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// This stamp, but no later than a wall clock of `now_ms` may be pushed.
+    /// Returns this stamp, or the latest stamp that a node accepts at a wall-clock time of `now_ms` if that is earlier.
     #[must_use]
     pub fn capped(self, now_ms: u64) -> Self {
         self.min(Self::from_unix_ms(now_ms.saturating_add(CLOCK_LEAD_MS_MAX)))
     }
 }
 
-/// A node's clock: never goes back, whatever the wall clock does.
+/// A node's clock. It never goes back, even if the wall clock does.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     last: Hlc,
 }
 
 impl Clock {
-    /// Takes note of a stamp that was seen; it moves the clock to 30 s past `now_ms` at most.
+    /// Advances the clock to a received stamp, but at most to 30 s past `now_ms`.
     pub fn observe(&mut self, stamp: Hlc, now_ms: u64) {
         self.last = self.last.max(stamp.capped(now_ms));
     }
 
-    /// A fresh stamp above all earlier ones, and above `min_hlc` (what the event replaces, answers or follows).
-    /// `min_hlc` does not move the clock: one stamp from the future must not drag all others along.
+    /// Returns a new stamp above all earlier ones, and above `min_hlc` (of the event that is replaced or answered).
+    /// `min_hlc` does not advance the clock: one stamp from the future must not affect all others.
     pub fn stamp(&mut self, now_ms: u64, min_hlc: Option<Hlc>) -> Hlc {
         self.last = self.last.next().max(Hlc::from_unix_ms(now_ms));
         min_hlc.map_or(self.last, |min_hlc| self.last.max(min_hlc.next()))
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_lifts_one_stamp_only() {
+    fn min_hlc_affects_one_stamp_only() {
         let mut clock = Clock::default();
         let min_hlc = Hlc::from_unix_ms(9_000_000);
         assert!(clock.stamp(1_000, Some(min_hlc)) > min_hlc);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_received_stamp_moves_the_clock_by_30_s_at_most() {
+    fn a_received_stamp_advances_the_clock_by_at_most_30_s() {
         let mut clock = Clock::default();
         clock.observe(Hlc::from_unix_ms(3_600_000), 1_000);
         assert_eq!(clock.stamp(1_000, None).unix_ms(), 1_000 + CLOCK_LEAD_MS_MAX);

@@ -1,5 +1,5 @@
-//! Identifiers. All are fixed-size random or derived bytes; text forms are URL-safe and at most 64 characters.
-//! Randomness comes from the caller.
+//! Identifiers: fixed-size bytes, random or derived. Their text forms are URL-safe and at most 64 characters.
+//! The caller provides the randomness.
 
 use std::{fmt, str::FromStr, sync::LazyLock};
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{event::Scope, limits::ID_CHARS_MAX};
 
-/// A message's id: the UUID that its client chose, or one derived on a clash.
+/// A message's id: the UUID that the client chose, or a derived one if two senders chose the same.
 pub type MessageId = Uuid;
 
 /// The text is not an id: empty, too long, or not URL-safe.
@@ -18,12 +18,12 @@ pub type MessageId = Uuid;
 #[error("an id is 1 to {ID_CHARS_MAX} characters of A-Z a-z 0-9 - _ . ~")]
 pub struct MalformedId;
 
-/// One node: drawn at random when its data directory is made.
+/// A node's id: random, made with its data directory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub [u8; 16]);
 
 impl NodeId {
-    /// Reads the 32 hexadecimal digits that `Display` writes.
+    /// Parses the 32 hexadecimal digits that `Display` writes.
     pub fn parse(text: &str) -> Result<Self, MalformedId> {
         let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| MalformedId)?;
         bytes.try_into().map(Self).map_err(|_| MalformedId)
@@ -42,21 +42,21 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// The name under which one process writes: its node, and an incarnation drawn at random at the first
-/// write after each start. No other process ever continues it, so a sequence number is never used twice.
+/// The id of one process as a writer: its node, and a random incarnation, drawn at its first write. No other process
+/// continues it, so a sequence number is never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OriginId {
-    /// The node that writes.
+    /// The node.
     pub node: NodeId,
-    /// Which of its starts.
+    /// The random number of the process.
     pub incarnation: u64,
 }
 
 impl OriginId {
-    /// Length of [`OriginId::to_bytes`].
+    /// The length of [`OriginId::to_bytes`].
     pub const BYTES: usize = 24;
 
-    /// Big-endian bytes; they sort as the ids do.
+    /// Returns big-endian bytes. They sort like the ids.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.node.0);
@@ -86,18 +86,18 @@ impl fmt::Debug for OriginId {
     }
 }
 
-/// A room: 80 bits, unguessable when drawn at random, 16 characters in a link.
+/// A room's id: 80 bits, random (and so impossible to guess) or derived; 16 characters in a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoomId(pub [u8; 10]);
 
-/// Crockford's base 32 in lower case: no `i l o u`, so an id can be read aloud.
+/// Crockford's base 32 in lower case. It has no `i l o u`, so people can read an id aloud.
 static TEXT_ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
     specification.encoding().expect("32 distinct symbols make an encoding")
 });
 
-/// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name anything of this length.
+/// Parses an id from a client. Returns `Ok(None)` for a well-formed id of another length or alphabet.
 fn parse_text<const N: usize>(text: &str) -> Result<Option<[u8; N]>, MalformedId> {
     let url_safe = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
     if text.is_empty() || text.len() > ID_CHARS_MAX || !text.bytes().all(url_safe) {
@@ -110,13 +110,13 @@ fn parse_text<const N: usize>(text: &str) -> Result<Option<[u8; N]>, MalformedId
 macro_rules! text_id {
     ($id:ident) => {
         impl $id {
-            /// Reads an id from a client: `Ok(None)` is a well-formed id that cannot name anything of this kind.
+            /// Parses an id from a client. Returns `Ok(None)` for a well-formed id that can't be one of this kind.
             pub fn parse(text: &str) -> Result<Option<Self>, MalformedId> {
                 Ok(parse_text(text)?.map(Self))
             }
         }
 
-        /// As `parse`, where an id of another kind is as good as none.
+        /// Like `parse`, but an id of another kind is an error.
         impl FromStr for $id {
             type Err = MalformedId;
 
@@ -143,32 +143,32 @@ text_id!(UserId);
 text_id!(SessionId);
 text_id!(InviteCode);
 
-/// Somebody with an account: drawn at random at registration, 26 characters.
+/// An account's id: random, made at registration; 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UserId(pub [u8; 16]);
 
-/// A login, or a personal access token: drawn at random; 26 characters.
+/// The id of a login or of a personal access token: random; 26 characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub [u8; 16]);
 
-/// Names an invite to a room in the log: 80 random bits. It lets nobody in; an [`InviteCode`] does.
+/// The id of an invite in the log: 80 random bits. It is not enough to join a room; an [`InviteCode`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InviteId(pub [u8; 10]);
 
 impl InviteId {
-    /// Where it is looked up.
+    /// Returns the scope of the invite's lookup.
     pub fn shard(self) -> Scope {
         Scope::shard(self.0[0])
     }
 }
 
-/// The code of an invite: its id, and a MAC that only the nodes of the service can make; 42 characters. It lets in
-/// whoever has it, so it stands in no event and in no view.
+/// The code of an invite: its id, and a MAC that only the cluster's nodes can make; 42 characters. Everybody who has it
+/// may join, so it is never stored in an event or a view.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InviteCode([u8; 26]);
 
 impl InviteCode {
-    /// Joins an id and the MAC of it.
+    /// Makes a code of an id and its MAC.
     pub fn new(id: InviteId, mac: [u8; 16]) -> Self {
         let mut bytes = [0; 26];
         bytes[..10].copy_from_slice(&id.0);
@@ -176,14 +176,14 @@ impl InviteCode {
         Self(bytes)
     }
 
-    /// The id and the MAC, which nobody has checked yet.
+    /// Returns the id and the MAC. The caller must check the MAC.
     pub fn unverified(self) -> (InviteId, [u8; 16]) {
         let (id, mac) = self.0.split_at(10);
         (InviteId(id.try_into().expect("split at 10")), mac.try_into().expect("16 of 26 remain"))
     }
 }
 
-/// A guest: drawn when he first enters a room, carried by his cursor, never shown.
+/// A guest's id: random, drawn when they first enter a room, kept in their cursor, never shown to others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GuestId(pub [u8; 16]);
 
@@ -198,14 +198,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_id_survives_its_text_form() {
+    fn a_room_id_round_trips_through_text() {
         let room = RoomId([0, 1, 2, 3, 250, 251, 252, 253, 254, 255]);
         assert_eq!(room.to_string().len(), 16);
         assert_eq!(RoomId::parse(&room.to_string()), Ok(Some(room)));
     }
 
     #[test]
-    fn a_code_of_an_invite_survives_its_text_form() {
+    fn an_invite_code_round_trips_through_text() {
         let (id, mac) = (InviteId([250; 10]), [251; 16]);
         let code = InviteCode::new(id, mac);
         assert_eq!(code.to_string().len(), 42);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_sort_as_their_bytes() {
+    fn origins_sort_like_their_bytes() {
         let origin = |node: u8, incarnation| OriginId { node: NodeId([node; 16]), incarnation };
         let mut origins = [origin(2, 1), origin(1, 256), origin(1, 1)];
         origins.sort();

@@ -1,6 +1,6 @@
 //! Starling's pure core: ids, events, merge rules, frames, the codec and the replication state machine.
-//! `web` speaks to clients with it, `node` stores and replicates with it, the simulator drives it.
-//! It never opens a socket, reads a clock or draws randomness: time and random bytes come in as arguments.
+//! `web` uses it to talk to clients, `node` to store and replicate, and the simulator runs it on a virtual network.
+//! It never opens a socket, reads a clock or draws randomness: time and random bytes are arguments.
 
 pub mod clock_majority;
 pub mod codec;
@@ -14,6 +14,7 @@ pub mod id;
 pub mod limits;
 pub mod merge;
 pub mod pos;
+pub mod refusal;
 pub mod replica;
 pub mod settings;
 pub mod text;
@@ -28,6 +29,7 @@ pub use event::{
 pub use hlc::{Clock, Hlc};
 pub use id::{GuestId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};
 pub use pos::Pos;
+pub use refusal::Refusal;
 pub use settings::Settings;
 pub use text::{DisplayName, Emoji, GuestName, MessageText, RoomName, Topic, Username};
 pub use version_vector::VersionVector;

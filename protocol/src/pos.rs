@@ -1,5 +1,5 @@
-//! A message's place in its room: `(hlc, origin, seq)`, the one order in which everybody lists it.
-//! Clients see it as an opaque text that sorts the same way.
+//! Positions: `(hlc, origin, seq)`. All nodes order the events of a scope by them.
+//! Clients see a position as an opaque text that sorts the same way.
 
 use std::{fmt, sync::LazyLock};
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Hlc, OriginId, id::MalformedId};
 
-/// The place of an event in the order of its scope.
+/// The position of an event in the order of its scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Pos {
-    /// The writer's stamp.
+    /// The event's stamp.
     pub hlc: Hlc,
-    /// Breaks ties between writers.
+    /// The event's origin: breaks ties between writers.
     pub origin: OriginId,
-    /// Breaks ties within one writer.
+    /// The event's sequence number: breaks ties of one writer.
     pub seq: u64,
 }
 
-/// URL-safe base 64 with its symbols in ASCII order, so that texts sort as the bytes do.
+/// URL-safe base 64 with its symbols in ASCII order, so that texts sort like the bytes.
 static ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification.symbols.push_str("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz");
@@ -28,13 +28,13 @@ static ENCODING: LazyLock<Encoding> = LazyLock::new(|| {
 });
 
 impl Pos {
-    /// Length of [`Pos::to_bytes`].
+    /// The length of [`Pos::to_bytes`].
     pub const BYTES: usize = 16 + OriginId::BYTES;
-    /// Below every real place.
+    /// A position before every event.
     pub const MIN: Self =
         Self { hlc: Hlc(0), origin: OriginId { node: crate::NodeId([0; 16]), incarnation: 0 }, seq: 0 };
 
-    /// Bytes that sort as the places do.
+    /// Returns bytes that sort like the positions.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.hlc.0.to_be_bytes());
@@ -45,17 +45,17 @@ impl Pos {
 
     /// The inverse of [`Pos::to_bytes`].
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
-        let part = |range: std::ops::Range<usize>| -> [u8; 8] {
+        let bytes_at = |range: std::ops::Range<usize>| -> [u8; 8] {
             bytes[range].try_into().expect("ranges of 8 bytes")
         };
         Self {
-            hlc: Hlc(u64::from_be_bytes(part(0..8))),
+            hlc: Hlc(u64::from_be_bytes(bytes_at(0..8))),
             origin: OriginId::from_bytes(bytes[8..32].try_into().expect("24 bytes")),
-            seq: u64::from_be_bytes(part(32..40)),
+            seq: u64::from_be_bytes(bytes_at(32..40)),
         }
     }
 
-    /// Reads the text form.
+    /// Parses the text form.
     pub fn parse(text: &str) -> Result<Self, MalformedId> {
         let bytes = ENCODING.decode(text.as_bytes()).map_err(|_| MalformedId)?;
         bytes.try_into().map(Self::from_bytes).map_err(|_| MalformedId)
@@ -76,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_sort_as_places(a: [u8; Pos::BYTES], b: [u8; Pos::BYTES]) {
+        fn texts_sort_like_positions(a: [u8; Pos::BYTES], b: [u8; Pos::BYTES]) {
             let (a, b) = (Pos::from_bytes(a), Pos::from_bytes(b));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
             prop_assert_eq!(Pos::parse(&a.to_string()), Ok(a));

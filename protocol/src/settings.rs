@@ -1,13 +1,13 @@
-//! What a user has set for himself, the same wherever he logs in.
+//! A user's settings. They are the same in all of the user's sessions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{event::NotifyLevel, limits::LANGUAGE_CHARS_MAX};
 
-/// How pages look.
+/// The color theme of pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Theme {
-    /// As the system does.
+    /// The system's theme.
     #[default]
     System,
     /// Dark on light.
@@ -16,24 +16,24 @@ pub enum Theme {
     Dark,
 }
 
-/// All settings.
+/// All settings of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// How pages look.
+    /// The color theme.
     pub theme: Theme,
     /// A language tag (BCP 47) of at most 35 characters.
     pub language: Box<str>,
-    /// Of what to be told, where a room says nothing else.
+    /// The notification level of rooms that have none of their own.
     pub notify: NotifyLevel,
-    /// Not to be disturbed until then (Unix milliseconds).
+    /// The end of do-not-disturb (Unix milliseconds).
     pub dnd_until_ms: Option<u64>,
 }
 
-/// A language tag as it is kept; nothing if the text is none.
-pub fn language(text: &str) -> Option<Box<str>> {
-    let is_part =
-        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (text.len() <= LANGUAGE_CHARS_MAX && text.split('-').all(is_part)).then(|| text.into())
+/// Parses a language tag; `None` if it is malformed.
+pub fn parse_language(text: &str) -> Option<Box<str>> {
+    let is_subtag =
+        |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (text.len() <= LANGUAGE_CHARS_MAX && text.split('-').all(is_subtag)).then(|| text.into())
 }
 
 impl Default for Settings {
@@ -47,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_language_is_a_tag_of_short_parts() {
+    fn a_language_tag_consists_of_short_subtags() {
         let longest = "abcdefgh-abcdefgh-abcdefgh-abcdefgh";
         assert_eq!(longest.len(), LANGUAGE_CHARS_MAX);
         for tag in ["en", "de-CH-1901", longest] {
-            assert_eq!(language(tag).as_deref(), Some(tag));
+            assert_eq!(parse_language(tag).as_deref(), Some(tag));
         }
         for other in ["", "-", "en-", "en_US", "abcdefghi", "dé", &format!("{longest}-a"), "en US"] {
-            assert_eq!(language(other), None, "{other}");
+            assert_eq!(parse_language(other), None, "{other}");
         }
     }
 }

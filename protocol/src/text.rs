@@ -1,5 +1,5 @@
-//! Text that users give, parsed once at the edge into types that cannot hold an invalid value.
-//! Frames and events carry these types; nothing behind the edge checks lengths again.
+//! Texts from users, parsed once on arrival into types that can't hold an invalid value.
+//! Frames and events contain these types, so no other code checks lengths again.
 
 mod emoji;
 mod names;
@@ -19,57 +19,57 @@ use crate::{
     },
 };
 
-/// Why a text was not accepted; the words are shown to the user.
+/// The reason why a text was refused. The text of the error is shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// Nothing is left after trimming.
+    /// The text is empty; of names, after trimming.
     #[error("must not be empty")]
     Empty,
-    /// More characters than the limit.
+    /// The text has more characters than the limit.
     #[error("must be at most {0} characters")]
     TooLong(usize),
-    /// Fewer or more characters than may be.
+    /// The text has fewer or more characters than allowed.
     #[error("must be {0} to {1} characters")]
     Length(usize, usize),
-    /// A character that names of users have not.
-    #[error("may have the characters a-z 0-9 _ . - only")]
+    /// A username contains another character.
+    #[error("can contain only the characters a-z 0-9 _ . -")]
     Username,
-    /// A control character.
+    /// The text contains a control character.
     #[error("must not contain control characters")]
     Control,
-    /// A character that shows nothing, where it means nothing.
+    /// The text contains an invisible character in a position where it has no meaning.
     #[error("must not contain invisible characters")]
     Invisible,
-    /// The sign with which the service tells people of one name apart.
-    #[error("must not contain ~, which the service uses itself")]
+    /// The text contains `~`, which Starling puts before the suffixes of names.
+    #[error("must not contain ~, which is reserved")]
     Tilde,
 }
 
-/// Controls, and the invisible characters that turn text around or hide in it.
+/// Whether a character is a control, an invisible character, or one that changes the direction of text.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
-/// Returns the form in which names are compared: Unicode case folding, then NFKC, since folding may part composed
-/// letters (`ᾂ` into `ἂι`). Stored keys and merge rules rest on it.
+/// Returns the form in which names are compared: Unicode case folding, then NFKC, since folding may decompose letters
+/// (`ᾂ` into `ἂι`). Stored keys and merge rules depend on it.
 pub fn folded(name: &str) -> Box<str> {
     names::composed(&UniCase::unicode(name).to_folded_case()).into()
 }
 
-/// Returns a text that is searched for among names in the form in which names are compared.
-pub fn searched(text: &str) -> Box<str> {
+/// Returns a search text in the form in which names are compared.
+pub fn fold_query(text: &str) -> Box<str> {
     folded(&names::composed(text))
 }
 
-/// What is read from peers and from the log keeps the limit too: bounds elsewhere rest on it. Its characters are not
-/// judged again: that rule may become stricter, and must not make a log unreadable.
+/// Deserializes a text of 1 to `CHARS_MAX` characters, from a peer or from the log. Limits elsewhere depend on this one.
+/// The characters are not checked again: if that rule becomes stricter, logs must stay readable.
 fn within<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(text)?;
     check_length(&text, CHARS_MAX).map(|()| text).map_err(D::Error::custom)
 }
 
-/// As [`within`], for what may be empty.
+/// Like [`within`], but the text may be empty.
 fn within_or_empty<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(text)?;
     match check_length(&text, CHARS_MAX) {
@@ -82,7 +82,7 @@ fn check_length(text: &str, chars_max: usize) -> Result<(), TextError> {
     if text.is_empty() {
         return Err(TextError::Empty);
     }
-    // Most texts are shorter in bytes than the limit in characters.
+    // Most texts have fewer bytes than the limit in characters.
     if text.len() > chars_max && text.chars().nth(chars_max).is_some() {
         return Err(TextError::TooLong(chars_max));
     }
@@ -96,17 +96,17 @@ macro_rules! name {
         pub struct $name(#[serde(deserialize_with = $within)] Box<str>);
 
         impl $name {
-            /// Parses what a user typed.
+            /// Parses the user's input.
             pub fn parse(text: &str) -> Result<Self, TextError> {
                 names::parse(text, $max).map(Self)
             }
 
-            /// As it is shown.
+            /// Returns the name as it is shown.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The form in which names are compared.
+            /// Returns the form in which names are compared.
             pub fn folded(&self) -> Box<str> {
                 folded(&self.0)
             }
@@ -129,27 +129,27 @@ name!(
     RoomName, ROOM_NAME_CHARS_MAX, "within::<_, ROOM_NAME_CHARS_MAX>"
 );
 name!(
-    /// What a user is shown as: 1 to 64 characters.
+    /// A user's display name: 1 to 64 characters.
     DisplayName, DISPLAY_NAME_CHARS_MAX, "within::<_, DISPLAY_NAME_CHARS_MAX>"
 );
 
 impl GuestName {
-    /// The name under which somebody with an account appears beside guests: as the service made it, `name~xxxx` too.
-    /// It is cut to the length of a guest's name; of `name~xxxx` the end stays, for the beginning alone is another's.
-    pub fn of_account(username: &str) -> Self {
+    /// Makes the name of somebody with an account among guests, from their username or a suffixed `name~xxxx`.
+    /// It is cut to the length of a guest's name. The suffix is never cut, since the rest alone is another account's name.
+    pub fn from_username(username: &str) -> Self {
         let (name, suffix) = username.split_at(username.find('~').unwrap_or(username.len()));
-        let most = GUEST_NAME_CHARS_MAX.saturating_sub(suffix.chars().count());
-        let chars = name.chars().take(most).chain(suffix.chars()).take(GUEST_NAME_CHARS_MAX);
+        let name_chars_max = GUEST_NAME_CHARS_MAX.saturating_sub(suffix.chars().count());
+        let chars = name.chars().take(name_chars_max).chain(suffix.chars()).take(GUEST_NAME_CHARS_MAX);
         Self(chars.collect::<String>().into())
     }
 }
 
-/// A user's name: 3 to 32 of `a-z 0-9 _ . -`; capitals are taken for small letters.
+/// A username: 3 to 32 of the characters `a-z 0-9 _ . -`. Capital letters are converted to small ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Username(#[serde(deserialize_with = "within::<_, GUEST_NAME_CHARS_MAX>")] Box<str>);
 
 impl Username {
-    /// Parses what a user typed.
+    /// Parses the user's input.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let text = text.trim().to_ascii_lowercase();
         if !USERNAME_CHARS.contains(&text.chars().count()) {
@@ -162,12 +162,12 @@ impl Username {
         Ok(Self(text.into()))
     }
 
-    /// The name.
+    /// Returns the username.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Where claims to it are kept: by its first character, so that names which begin alike lie together.
+    /// Returns the scope of claims to it. The shard is its first character, so that similar usernames share one.
     pub fn shard(&self) -> Scope {
         Scope::shard(self.0.as_bytes().first().copied().unwrap_or_default())
     }
@@ -179,12 +179,12 @@ impl fmt::Display for Username {
     }
 }
 
-/// What a room is about: up to 250 characters without controls, trimmed; may be empty.
+/// A room's topic: up to 250 characters without controls, trimmed; may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topic(#[serde(deserialize_with = "within_or_empty::<_, TOPIC_CHARS_MAX>")] Box<str>);
 
 impl Topic {
-    /// Parses what a user typed.
+    /// Parses the user's input.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let text = text.trim();
         match check_length(text, TOPIC_CHARS_MAX) {
@@ -195,26 +195,26 @@ impl Topic {
         }
     }
 
-    /// As it is shown.
+    /// Returns the text as it is shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An emoji, or another short sign, that is put on a message: up to 64 bytes without spaces and controls. With and
-/// without U+FE0F it is the same one ([`Emoji::normal`]).
+/// A reaction: an emoji or another short text of up to 64 bytes, without spaces and controls. With and without U+FE0F
+/// it is the same one ([`Emoji::normal`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Emoji(#[serde(deserialize_with = "within::<_, EMOJI_BYTES_MAX>")] Box<str>);
 
 impl Emoji {
-    /// Parses what a client sent.
+    /// Parses the client's input and normalizes it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
-        // A zero-width joiner holds families together; other invisible characters have no place here.
-        let unfit = |c: char| c.is_whitespace() || (is_control(c) && c != '\u{200D}');
+        // A zero-width joiner connects the parts of an emoji. Other invisible characters are refused.
+        let forbidden = |c: char| c.is_whitespace() || (is_control(c) && c != '\u{200D}');
         match text {
             "" => Err(TextError::Empty),
             text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
-            text if text.chars().any(unfit) => Err(TextError::Control),
+            text if text.chars().any(forbidden) => Err(TextError::Control),
             text => match emoji::normal(text) {
                 text if text.is_empty() => Err(TextError::Empty),
                 text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
@@ -223,13 +223,13 @@ impl Emoji {
         }
     }
 
-    /// In the form in which emoji are compared and counted: those that were stored may be in another.
+    /// Returns the form in which emoji are compared and counted. Stored emoji may have another form.
     #[must_use]
     pub fn normal(&self) -> Self {
         Self(emoji::normal(&self.0))
     }
 
-    /// As it is shown.
+    /// Returns the text as it is shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -240,13 +240,13 @@ impl Emoji {
 pub struct MessageText(#[serde(deserialize_with = "within::<_, MESSAGE_CHARS_MAX>")] Box<str>);
 
 impl MessageText {
-    /// Parses a body.
+    /// Parses the user's input.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         check_length(text, MESSAGE_CHARS_MAX)?;
         Ok(Self(text.into()))
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_account_is_not_shown_as_the_one_who_has_its_name() {
+    fn the_suffix_of_a_username_is_never_cut() {
         let longest = "a".repeat(32);
         for (username, shown) in [
             ("ann", "ann".to_owned()),
@@ -281,18 +281,18 @@ mod tests {
             (&longest, longest.clone()),
             (&format!("{longest}~x1y2"), format!("{}~x1y2", "a".repeat(27))),
         ] {
-            assert_eq!(GuestName::of_account(username).as_str(), shown);
+            assert_eq!(GuestName::from_username(username).as_str(), shown);
         }
     }
 
     #[test]
-    fn what_is_read_keeps_the_limit_but_is_not_judged_again() {
-        let read = |text: &str| {
+    fn decoding_checks_the_length_but_not_the_characters() {
+        let decodes = |text: &str| {
             let bytes = crate::codec::encode(&text);
             crate::codec::decode::<GuestName>(&bytes, bytes.len()).is_ok()
         };
-        assert!(read(&"ß".repeat(GUEST_NAME_CHARS_MAX)) && read("a\u{202E}"));
-        assert!(!read(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)) && !read(""));
+        assert!(decodes(&"ß".repeat(GUEST_NAME_CHARS_MAX)) && decodes("a\u{202E}"));
+        assert!(!decodes(&"ß".repeat(GUEST_NAME_CHARS_MAX + 1)) && !decodes(""));
     }
 
     #[test]
@@ -304,12 +304,12 @@ mod tests {
         assert_eq!(
             folded("\u{1F82}\u{313}"),
             folded("\u{1F02}\u{1F30}"),
-            "folding parts a letter, which composes anew"
+            "folding decomposes a letter, and NFKC composes it again"
         );
     }
 
     #[test]
-    fn a_body_is_measured_in_characters_at_its_limit() {
+    fn the_limit_of_a_body_counts_characters() {
         for unit in ["x", "é", "🐦"] {
             assert!(MessageText::parse(&unit.repeat(MESSAGE_CHARS_MAX - 1)).is_ok());
             assert!(MessageText::parse(&unit.repeat(MESSAGE_CHARS_MAX)).is_ok());

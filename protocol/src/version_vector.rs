@@ -1,5 +1,5 @@
-//! Version vectors (Parker et al., 1983): `origin → highest seq held`; what a node or a client has.
-//! Only gap-free prefixes are ever held, so one number per origin says everything.
+//! Version vectors (Parker et al., 1983): `origin → highest seq held`, for a node or a client.
+//! Each log is held from its start without gaps, so one number per origin is enough.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::OriginId;
 
-/// What is held: per origin, everything up to and including a sequence number.
+/// The events held: per origin, all up to and including a sequence number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionVector(BTreeMap<OriginId, u64>);
 
 impl VersionVector {
-    /// The highest sequence number held of an origin; 0 if none.
+    /// Returns the highest sequence number held of an origin; 0 if none.
     pub fn get(&self, origin: OriginId) -> u64 {
         self.0.get(&origin).copied().unwrap_or(0)
     }
@@ -22,7 +22,7 @@ impl VersionVector {
         seq <= self.get(origin)
     }
 
-    /// Raises an entry to `seq`; lower values change nothing. Says whether it rose.
+    /// Raises an entry to `seq`; lower values change nothing. Returns whether it rose.
     pub fn advance(&mut self, origin: OriginId, seq: u64) -> bool {
         if seq <= self.get(origin) {
             return false;
@@ -31,7 +31,7 @@ impl VersionVector {
         true
     }
 
-    /// Lowers an entry to `seq` at most; 0 removes it.
+    /// Lowers an entry to at most `seq`; 0 removes it.
     pub fn limit(&mut self, origin: OriginId, seq: u64) {
         if seq == 0 {
             self.0.remove(&origin);
@@ -47,27 +47,27 @@ impl VersionVector {
         }
     }
 
-    /// Keeps the entries with the greatest numbers, so many at most. However it alternates with [`VersionVector::merge`],
-    /// the same entries are kept: an entry only rises.
-    pub fn keep_greatest(&mut self, most: usize) {
-        if self.0.len() > most {
+    /// Keeps at most `count_max` entries: those with the greatest numbers. The result of merges and calls of this doesn't
+    /// depend on their order, since entries only rise.
+    pub fn keep_greatest(&mut self, count_max: usize) {
+        if self.0.len() > count_max {
             let mut entries: Vec<_> = self.iter().map(|(origin, seq)| (seq, origin)).collect();
             entries.sort_unstable_by(|a, b| b.cmp(a));
-            self.0 = entries.into_iter().take(most).map(|(seq, origin)| (origin, seq)).collect();
+            self.0 = entries.into_iter().take(count_max).map(|(seq, origin)| (origin, seq)).collect();
         }
     }
 
-    /// Whether everything in `other` is held here too.
+    /// Whether this vector holds everything in `other`.
     pub fn covers(&self, other: &Self) -> bool {
         other.beyond(self).next().is_none()
     }
 
-    /// The entries of this vector that exceed `other`'s: `(origin, highest seq here)`.
+    /// Returns the entries of this vector that exceed `other`'s: `(origin, highest seq here)`.
     pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (OriginId, u64)> + 'a {
         self.iter().filter(|&(origin, seq)| seq > other.get(origin))
     }
 
-    /// All entries, in the order of their origins.
+    /// Returns all entries in the order of their origins.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (OriginId, u64)> + '_ {
         self.0.iter().map(|(&origin, &seq)| (origin, seq))
     }
@@ -103,15 +103,15 @@ mod tests {
         assert_eq!(both, a);
     }
 
-    /// A read mark that lost entries must be the same on every node.
+    /// A truncated read mark must be the same on every node.
     #[test]
-    fn keeping_the_greatest_does_not_care_for_order() {
-        let parts: Vec<_> =
+    fn keeping_the_greatest_is_independent_of_order() {
+        let vectors: Vec<_> =
             (0_u8..6).map(|n| [(origin(n % 4), u64::from(n) * 5 % 7), (origin(n % 3 + 3), 3)]).collect();
         let merged = |order: &[usize]| {
             let mut vector = VersionVector::default();
             for &n in order {
-                vector.merge(&parts[n].into_iter().collect());
+                vector.merge(&vectors[n].into_iter().collect());
                 vector.keep_greatest(3);
             }
             vector

@@ -74,13 +74,13 @@ function resume() {
   link.open();
 }
 
-function frame(frame) {
-  if (frame.type === "welcome" && document.body.dataset.view === "gate") {
+function frame(received) {
+  if (received.type === "welcome" && document.body.dataset.view === "gate") {
     show("chat");
     composer.focus();
   }
-  if (frame.type === "welcome") remember(room, name ?? `Quick room ${room.slice(0, 4)}…`);
-  hear(frame);
+  if (received.type === "welcome") remember(room, name ?? `Quick room ${room.slice(0, 4)}…`);
+  hear(received);
 }
 
 function write(body) {

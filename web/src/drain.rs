@@ -1,37 +1,38 @@
-//! Whether users are served here. `node` decides; listeners and sessions watch it and send their users elsewhere.
+//! Whether this node serves users. `node` decides it; listeners and sessions watch it and send users elsewhere.
 
 use starling_protocol::ErrorCode;
 use tokio::sync::watch;
 
 use crate::service::Refusal;
 
-/// Whether users are served here, and if not, why.
+/// Whether this node serves users, and if not, the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serving {
-    /// They are.
+    /// It serves users.
     #[default]
     Yes,
-    /// Not until there is room on the disk again: there is hardly enough for what other nodes send.
+    /// Not until there is room on the disk again: what is left is for the events of other nodes.
     DiskFull,
-    /// Never again: the process ends.
+    /// Not any more: the process ends.
     Stopping,
 }
 
 impl Serving {
-    /// What a user who comes now is told.
+    /// Returns the refusal of new requests, if users are not served.
     pub fn refusal(self) -> Option<Refusal> {
         let (code, detail) = match self {
             Self::Yes => return None,
-            Self::DiskFull => {
-                (ErrorCode::StorageFull, "the disk of this node is full; use another, or come back later")
-            }
-            Self::Stopping => (ErrorCode::Draining, "this node is stopping, use another"),
+            Self::DiskFull => (
+                ErrorCode::StorageFull,
+                "the disk of this node is full; use another node, or try again later",
+            ),
+            Self::Stopping => (ErrorCode::Draining, "this node is stopping; use another node"),
         };
         Some(Refusal::new(code, detail))
     }
 
-    /// Why a session is sent elsewhere.
-    pub fn goodbye(self) -> &'static str {
+    /// Returns the reason in the close frame of a session.
+    pub fn close_reason(self) -> &'static str {
         match self {
             Self::Yes | Self::Stopping => "this node is stopping, resume elsewhere",
             Self::DiskFull => "the disk of this node is full, resume elsewhere",
@@ -39,33 +40,33 @@ impl Serving {
     }
 }
 
-/// Watches whether users are served here.
+/// Watches whether this node serves users.
 #[derive(Clone, Debug)]
 pub struct Drain(watch::Receiver<Serving>);
 
 impl Drain {
-    /// A watcher, and the means to tell it.
+    /// Creates a watcher, and the sender that sets its value.
     pub fn new() -> (watch::Sender<Serving>, Self) {
         let (sender, receiver) = watch::channel(Serving::Yes);
         (sender, Self(receiver))
     }
 
-    /// Whether users are served now.
+    /// Returns whether this node serves users now.
     pub fn serving(&self) -> Serving {
         *self.0.borrow()
     }
 
-    /// Waits until the process is to end.
+    /// Waits until the process has to end.
     ///
-    /// Cancellation safety: the sign is not missed when the future is dropped.
+    /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn stopping(&mut self) {
-        // The sender is gone when the node is.
+        // Fails when the sender is dropped, which happens when the node ends.
         let _ = self.0.wait_for(|serving| *serving == Serving::Stopping).await;
     }
 
-    /// Waits until users are to go elsewhere, for whatever reason.
+    /// Waits until users have to go elsewhere, for any reason.
     ///
-    /// Cancellation safety: the sign is not missed when the future is dropped.
+    /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn begun(&mut self) {
         let _ = self.0.wait_for(|serving| *serving != Serving::Yes).await;
     }

@@ -1,5 +1,8 @@
-//! Lanes: a room's live tail in memory. A lane is a numbered ring of frames encoded once and shared by all; a
-//! session is a position in it. The writer pushes and never waits; who falls behind the ring is told so.
+//! Lanes: the live tail of a room or a user, in memory. A lane is a numbered ring of frames, encoded once and shared by
+//! its sessions; a session holds a position in it. A push never waits: a session that is slower than the ring gets
+//! [`Lagged`].
+//!
+//! `web/interleavings` model-checks this file, [`ReadySet`] and the account session's lane set.
 
 mod ready_set;
 #[cfg(test)]
@@ -7,39 +10,38 @@ mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
 
 pub use axum::extract::ws::Utf8Bytes;
-use starling_protocol::{Hlc, RoomId, UserId, VersionVector};
-use tokio::sync::watch;
+use starling_protocol::{Hlc, OriginId, RoomId, UserId, VersionVector};
 
 pub use self::ready_set::ReadySet;
+use crate::sync::{
+    AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, watch,
+};
 
-/// Frames in a lane, at most, besides those of the newest push. Bytes are the tighter bound for most messages: some
-/// seconds of a room at 500 messages a second.
+/// The most frames in a lane, besides those of the newest push. For most messages [`BYTES_MAX`] is the tighter bound: it
+/// holds some seconds of a room with 500 messages a second.
 const FRAMES_MAX: usize = 8_192;
-/// Bytes of frames in a lane, at most, besides those of the newest push.
+/// The most bytes of frames in a lane, besides those of the newest push.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// The state of the log after a commit.
 #[derive(Clone, Debug)]
 pub struct CommitPoint {
-    /// Counts the commits of this process.
+    /// The number of the commit: 1 for the first of this process.
     pub number: u64,
-    /// What the log held then.
+    /// The events in the log after it.
     pub vector: Arc<VersionVector>,
 }
 
-/// What a lane is of.
+/// Names a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LaneKey {
-    /// A room: what happens in it.
+    /// The lane of a room, followed by its members.
     Room(RoomId),
-    /// A user: what concerns him alone.
+    /// The lane of a user: changes that only their own sessions see.
     User(UserId),
 }
 
@@ -55,52 +57,52 @@ impl From<UserId> for LaneKey {
     }
 }
 
-/// A frame on its way to every session of a room.
+/// A frame for every session that follows a lane.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// The commit that it comes from; [`Frame::EPHEMERAL`] if it was never logged.
+    /// The number of its commit; [`Frame::EPHEMERAL`] if it was never logged.
     pub commit: u64,
-    /// The stamp of the message that it shows, or of what was done to it.
+    /// The stamp of the message, or of the change to a message.
     pub hlc: Hlc,
-    /// The JSON text, shared. Empty if there is nothing to be sent: see [`Frame::invalidate`].
+    /// The JSON text, shared. Empty for [`Frame::invalidate`].
     pub text: Utf8Bytes,
-    /// Whose doing it shows: sessions of those who have blocked him leave it out.
+    /// The user who acted: sessions of users who blocked them leave the frame out.
     pub from: Option<UserId>,
 }
 
 impl Frame {
-    /// The commit of frames that are no part of any: a replay never covers them.
+    /// The commit number of frames outside of the log (typing, presence): no replay brings them back.
     pub const EPHEMERAL: u64 = u64::MAX;
 
-    /// A frame that everybody in its lane is sent.
+    /// A frame that every session in its lane sends.
     pub fn new(commit: u64, hlc: Hlc, text: impl Into<Utf8Bytes>) -> Self {
         Self { commit, hlc, text: text.into(), from: None }
     }
 
-    /// A frame that is not sent: what its lane is about has changed otherwise for everybody, so each session looks for
-    /// itself. In the lane of a user: at his account and session, his rooms, whom he has blocked, how he is shown. In
-    /// the lane of a room: at the room, which its members see each in their own way (`room` frames).
+    /// A frame that isn't sent: it makes each session read again what it knows of the lane's subject. In the lane of a
+    /// user: the account and its session, the user's rooms, blocks and profile. In the lane of a room: the room, which
+    /// differs for each member (`room` frames).
     pub fn invalidate(commit: u64) -> Self {
         Self::new(commit, Hlc::default(), "")
     }
 
-    /// Whether it is one of [`Frame::invalidate`].
-    pub fn is_look_again(&self) -> bool {
+    /// Whether this is a frame of [`Frame::invalidate`].
+    pub fn is_invalidation(&self) -> bool {
         self.text.is_empty()
     }
 }
 
-/// The session has fallen further behind than the lane reaches.
+/// The lane no longer holds the frame at the session's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lagged;
 
 #[derive(Debug, Default)]
 struct Ring {
     frames: VecDeque<Frame>,
-    /// The number of the first frame that is still there.
+    /// The number of the oldest frame that the ring still holds.
     first: u64,
     bytes: usize,
-    /// The number behind the newest ephemeral frame, whether it is still there or not.
+    /// One more than the number of the newest ephemeral frame, whether the ring still holds it or not.
     ephemeral_end: u64,
 }
 
@@ -111,17 +113,17 @@ impl Ring {
     }
 }
 
-/// One room's live tail.
+/// The live tail of a room or a user.
 #[derive(Debug)]
 pub struct Lane {
     ring: RwLock<Ring>,
-    /// The number of the next frame; sessions sleep on it.
+    /// The number of the next frame; sessions that follow one lane wait for it to grow.
     next: watch::Sender<u64>,
-    /// Those of sessions that follow other lanes, too.
-    bells: RwLock<HashMap<usize, (ReadySet, LaneKey)>>,
+    /// The ready sets of sessions that follow several lanes, by their ids.
+    ready_sets: RwLock<HashMap<usize, (ReadySet, LaneKey)>>,
 }
 
-// A panic while a lock is held cannot leave these half-changed in a way that matters more than going on.
+// A poisoned lock is used all the same: no panic can leave this data in a worse state than a stopped session.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -132,11 +134,11 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 impl Lane {
     fn new() -> Self {
-        Self { ring: RwLock::default(), next: watch::Sender::new(0), bells: RwLock::default() }
+        Self { ring: RwLock::default(), next: watch::Sender::new(0), ready_sets: RwLock::default() }
     }
 
-    /// Appends frames and wakes the sessions once. What is pushed together is never cut: a session that has taken
-    /// all before it is not behind, however large the push.
+    /// Appends frames and wakes the sessions once. The frames of one push stay in the ring together: a session that has
+    /// taken all earlier frames doesn't lag, however large the push.
     pub fn push(&self, frames: impl IntoIterator<Item = Frame>) {
         let next = {
             let mut ring = write(&self.ring);
@@ -157,9 +159,14 @@ impl Lane {
             }
             ring.end()
         };
-        self.next.send_replace(next);
-        for (ready_set, key) in read(&self.bells).values() {
-            ready_set.ring(*key);
+        // Pushes may overlap, so the end of an earlier one may come later: the number never goes back.
+        self.next.send_if_modified(|current| {
+            let grows = next > *current;
+            *current = next.max(*current);
+            grows
+        });
+        for (ready_set, key) in read(&self.ready_sets).values() {
+            ready_set.mark(*key);
         }
     }
 }
@@ -170,48 +177,77 @@ struct Entry {
     subscriptions: usize,
 }
 
-/// The lanes of all rooms that somebody here is in, and the last commit.
+/// The lanes that sessions of this process follow, and the last commit.
 #[derive(Debug)]
 pub struct Lanes {
     by_key: Mutex<HashMap<LaneKey, Entry>>,
-    /// The commit whose frames are being pushed, or were pushed last.
+    /// The last commit whose frames the writer began to push.
     begun: AtomicU64,
+    /// The origin under which this process writes, once it has written.
+    own_origin: OnceLock<OriginId>,
     commit_point: watch::Sender<CommitPoint>,
 }
 
 impl Lanes {
-    /// No lanes yet; the log is at `commit_point`.
+    /// Starts without lanes, with the log at `commit_point`.
     pub fn new(commit_point: CommitPoint) -> Self {
         let begun = AtomicU64::new(commit_point.number);
-        Self { by_key: Mutex::default(), begun, commit_point: watch::Sender::new(commit_point) }
+        let commit_point = watch::Sender::new(commit_point);
+        Self { by_key: Mutex::default(), begun, own_origin: OnceLock::new(), commit_point }
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<LaneKey, Entry>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lane of a room or a user, if any session here follows it.
+    /// Returns the lane of a room or a user, if any session here follows it.
     pub fn get(&self, key: impl Into<LaneKey>) -> Option<Arc<Lane>> {
         self.lanes().get(&key.into()).map(|entry| Arc::clone(&entry.lane))
     }
 
-    /// Says that a commit's frames are about to be pushed: called before any lane is looked up for it.
-    pub fn begin(&self, commit: u64) {
-        self.begun.store(commit, Ordering::SeqCst);
+    /// Makes a commit visible. The order matters: a session that sees the commit point finds the frames in their lanes,
+    /// and a cursor for it knows which of its entries is this node's own. `push_frames` looks lanes up and pushes into
+    /// them; `own_origin` is the origin of the events that this process wrote in the commit.
+    pub fn publish_commit(
+        &self,
+        point: CommitPoint,
+        own_origin: Option<OriginId>,
+        push_frames: impl FnOnce(&Self),
+    ) {
+        let logged = self.begin(point.number);
+        push_frames(self);
+        if let Some(origin) = own_origin {
+            self.own_origin.get_or_init(|| origin);
+        }
+        if logged {
+            self.publish(point);
+        }
     }
 
-    /// Says that a commit's frames are in their lanes. The order matters: a session that sees the commit finds them.
+    /// Notes that a commit's frames are about to be pushed, before any lane is looked up for it. Returns whether the
+    /// number is new: a commit that added nothing to the log repeats the last one.
+    pub(crate) fn begin(&self, commit: u64) -> bool {
+        self.begun.swap(commit, Ordering::SeqCst) < commit
+    }
+
+    /// Sets the commit point, once the frames are in their lanes.
     pub fn publish(&self, commit_point: CommitPoint) {
         self.commit_point.send_replace(commit_point);
     }
 
-    /// The last commit whose frames are all in their lanes.
+    /// Returns the origin under which this process writes, once it has written.
+    pub fn own_origin(&self) -> Option<OriginId> {
+        self.own_origin.get().copied()
+    }
+
+    /// Returns the last commit whose frames are all in their lanes.
     pub fn commit_point(&self) -> CommitPoint {
         self.commit_point.borrow().clone()
     }
 
-    /// The last commit, once it covers every one whose frames were pushed before the caller subscribed: what a replay
-    /// must reach up to. Frames of all later commits come in the lane behind the subscription's position.
+    /// Waits until every commit whose push had begun is published, and returns the last commit. A session that
+    /// subscribed before the call finds the frames of all later commits behind its position, so a replay from the store
+    /// has to reach this commit.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn settled(&self) -> CommitPoint {
@@ -221,7 +257,7 @@ impl Lanes {
         settled.expect("the sender is in self").clone()
     }
 
-    /// Follows the commits.
+    /// Watches the commit point.
     pub fn watch_commits(&self) -> watch::Receiver<CommitPoint> {
         self.commit_point.subscribe()
     }
@@ -240,18 +276,20 @@ impl Lanes {
         Subscription { lanes: Arc::clone(self), key, lane, next, position, ready_set: None }
     }
 
-    /// Takes a position at the end of a lane, which marks it in this set from now on.
+    /// Takes a position at the end of a lane, and has later pushes mark the lane in `ready_set`.
     pub fn follow(self: &Arc<Self>, key: impl Into<LaneKey>, ready_set: &ReadySet) -> Subscription {
         let mut subscription = self.subscribe(key);
-        write(&subscription.lane.bells).insert(ready_set.id(), (ready_set.clone(), subscription.key));
+        write(&subscription.lane.ready_sets).insert(ready_set.id(), (ready_set.clone(), subscription.key));
         subscription.ready_set = Some(ready_set.id());
-        // What was pushed since has marked nothing in a ready set.
-        ready_set.ring(subscription.key);
+        // Checked after the insertion: a push between the two lines above and this one has marked nothing.
+        if subscription.end() > subscription.position {
+            ready_set.mark(subscription.key);
+        }
         subscription
     }
 }
 
-/// A session's position in a lane. Dropping it gives it up; the last one takes the lane with it.
+/// A session's position in a lane. The lane goes when its last subscription is dropped.
 #[derive(Debug)]
 pub struct Subscription {
     lanes: Arc<Lanes>,
@@ -259,7 +297,7 @@ pub struct Subscription {
     lane: Arc<Lane>,
     next: watch::Receiver<u64>,
     position: u64,
-    /// The set in which the lane marks it as ready.
+    /// The id of the set in which pushes mark the lane.
     ready_set: Option<usize>,
 }
 
@@ -273,17 +311,17 @@ impl Subscription {
         let _ = self.next.wait_for(|next| *next > position).await;
     }
 
-    /// Which frame is the next to be taken: counts those of the lane.
+    /// Returns the number of the next frame to take.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Where the lane ends now.
+    /// Returns the number of the next frame to be pushed.
     pub fn end(&self) -> u64 {
         *self.next.borrow()
     }
 
-    /// Moves up to `max` frames into `into` and the position behind them. Returns where the lane ends now.
+    /// Appends up to `max` frames to `into` and moves the position behind them. Returns the lane's end.
     pub fn take(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<u64, Lagged> {
         let ring = read(&self.lane.ring);
         let behind = self.position.checked_sub(ring.first).ok_or(Lagged)?;
@@ -294,9 +332,20 @@ impl Subscription {
         Ok(ring.end())
     }
 
-    /// Moves the position to the lane's end. Says whether that skips frames which were never logged, so that nothing
-    /// else brings them back.
-    pub fn skip(&mut self) -> bool {
+    /// As [`Subscription::take`]; returns with the lane's end a commit whose frames all lie before it.
+    pub fn take_with_commit(
+        &mut self,
+        max: usize,
+        into: &mut Vec<Frame>,
+    ) -> Result<(u64, CommitPoint), Lagged> {
+        // Read before the lane's end: the frames of this commit are in the lane by now.
+        let point = self.lanes.commit_point();
+        let end = self.take(max, into)?;
+        Ok((end, point))
+    }
+
+    /// Moves the position to the lane's end. Returns whether that skips ephemeral frames, which no replay brings back.
+    pub fn skip_to_end(&mut self) -> bool {
         let ring = read(&self.lane.ring);
         let skips_ephemeral = ring.ephemeral_end > self.position;
         self.position = ring.end();
@@ -307,7 +356,7 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         if let Some(ready_set) = self.ready_set {
-            write(&self.lane.bells).remove(&ready_set);
+            write(&self.lane.ready_sets).remove(&ready_set);
         }
         let mut lanes = self.lanes.lanes();
         if let Some(entry) = lanes.get_mut(&self.key) {

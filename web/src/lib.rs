@@ -3,6 +3,8 @@
 //! committed frames into lanes. It never sees the store or a peer.
 
 pub mod assets;
+mod asyncapi;
+mod documents;
 pub mod drain;
 pub mod guard;
 pub mod lane;
@@ -18,5 +20,6 @@ pub mod security_log;
 pub mod server;
 pub mod service;
 mod session;
+mod sync;
 
-pub use routes::{AppState, WebSettings, metrics_router, router};
+pub use routes::{AppState, WebSettings, describe_pages, metrics_router, router};

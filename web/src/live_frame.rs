@@ -1,104 +1,102 @@
-//! The frames of the live socket, `GET /api/v1/live`, besides those that it has in common with `/ws` (`ack`, `cursor`,
-//! `error`, `resync`). What is logged, the writer encodes once for all who are sent it, and a replay for one.
+//! The frames of the live socket, `GET /api/v1/live`, except those that it shares with `/ws` (`ack`, `cursor`, `error`,
+//! `resync`). The writer encodes the frame of a logged change once for all sessions; a replay encodes it for one.
 
 use serde::Serialize;
+pub use starling_protocol::frame::live::RoomChange;
+use utoipa::ToSchema;
 
 use crate::objects::{Contact, Message, PresenceState, Room, User};
 
-/// What has changed.
-#[derive(Debug, Serialize)]
+/// A frame from the server to the client.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LiveFrame<'a> {
-    /// A message is listed, or listed otherwise than before: clients replace by id.
+    /// A message was posted. A resume sends it again: replace by id.
     Message {
-        /// It.
+        /// The message.
         message: &'a Message,
     },
-    /// A message was edited, or has other reactions.
+    /// A message was edited, or its reactions changed.
     MessageUpdated {
-        /// As it is now.
+        /// The message as it is now.
         message: &'a Message,
     },
     /// A message was deleted.
     MessageDeleted {
-        /// Where it was.
+        /// The id of its room.
+        #[schema(format = "id")]
         room_id: String,
-        /// Which.
+        /// The message's id.
+        #[schema(format = "uuid")]
         id: String,
     },
-    /// Somebody has read on: the client's own user, or the other side of a direct room.
+    /// You have read on in another session, or the other person in a direct room has read on.
     Read {
-        /// Where.
+        /// The room's id.
+        #[schema(format = "id")]
         room_id: String,
-        /// Who.
+        /// The id of the user who read.
+        #[schema(format = "id")]
         user_id: String,
-        /// The last message that he has read.
+        /// The id of the last message that they have read.
+        #[schema(format = "uuid")]
         message_id: String,
     },
-    /// The client's user came into a room, left it, or it is another than before.
+    /// You joined a room or left it, or the room changed.
     Room {
-        /// As it is now.
+        /// The room as it is now.
         room: &'a Room,
-        /// What has become of it.
+        /// What happened to it.
         change: RoomChange,
     },
-    /// Somebody stands otherwise to the client's user.
+    /// A contact, a request or a block changed.
     Contact {
-        /// As he stands now.
+        /// The contact as it is now.
         contact: &'a Contact,
     },
-    /// First on every connection, and again if comings and goings were lost, or the user is called otherwise: by his own
-    /// doing, or because another had his name first.
+    /// The first frame of every connection. It comes again if the server lost track of who is online, and when your name
+    /// changed: replace what you know.
     Welcome {
-        /// The client's user.
+        /// Your user.
         user: &'a User,
-        /// Which node serves it.
+        /// The name of the node that serves you.
         node: &'a str,
-        /// What to reconnect with until a `cursor` frame brings a better one.
+        /// The cursor to reconnect with until a `cursor` frame brings the next one.
         cursor: &'a str,
-        /// A client that has sent nothing for so long is pinged, and given up after as long again.
+        /// The seconds of silence after which the server pings you. After as many seconds again without a frame or a pong
+        /// it gives the connection up.
         heartbeat_s: u64,
-        /// Who of his contacts and room-mates is online.
+        /// The contacts and room-mates who are online.
         presence: Vec<Available>,
-        /// Where programs may reconnect.
+        /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
     },
-    /// Somebody is typing; lapses after 5 s.
+    /// Somebody is typing. It lapses after 5 s.
     Typing {
-        /// Where.
+        /// The room's id.
+        #[schema(format = "id")]
         room_id: String,
-        /// Who.
+        /// The user who is typing.
         user: &'a User,
     },
-    /// A contact or room-mate has come or gone.
+    /// A contact or room-mate came online or went offline.
     Presence(Available),
-    /// Answers a `ping`.
+    /// The reply to a `ping`.
     Pong,
 }
 
-/// Whether somebody is online.
-#[derive(Debug, Serialize)]
+/// Whether a user is online.
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Available {
-    /// Who.
+    /// The user's id.
+    #[schema(format = "id")]
     pub user_id: String,
-    /// Whether he is.
+    /// Whether they are online.
     pub state: PresenceState,
 }
 
-/// What has become of a room, for one of its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RoomChange {
-    /// He is in it now: the client loads it by pages.
-    Joined,
-    /// It is another than before, or he is somebody else in it.
-    Updated,
-    /// He is not in it any more, or it is gone.
-    Removed,
-}
-
 impl LiveFrame<'_> {
-    /// As a frame.
+    /// Encodes the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and maps with string keys always encode")
     }

@@ -1,5 +1,5 @@
 //! The objects of the public contract, as `/api/v1` and the live socket show them. Services fill them, routes and
-//! sessions write them out; nothing else renders a user, a room or a message.
+//! sessions write them out; nothing else renders a user, a room or a message. Ids have the format `uuid` or `id`.
 
 mod accounts;
 mod rooms;
@@ -7,122 +7,143 @@ mod rooms;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, SchemaFormat, Type, schema::Schema},
+};
 
 pub use self::accounts::*;
 pub use self::rooms::*;
 
-/// Somebody with an account.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct User {
-    /// His id.
+    /// The user's id.
+    #[schema(format = "id")]
     pub id: String,
-    /// His name: `name~xxxx` if another had it first. Empty if the account is gone.
+    /// The user's name: `name~xxxx` if somebody else had it first. Empty if the account was deleted.
     pub username: String,
-    /// What he is shown as.
+    /// The name to show.
     pub display_name: String,
-    /// Whether he is here: in the lists of contacts and of members, to those who may know.
+    /// Whether the user is online: in the lists of contacts and of members, if you may know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<PresenceState>,
 }
 
-/// An account, as those who administer the service see it.
+/// An account, as administrators see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ManagedUser {
-    /// Its id.
+    /// The user's id.
+    #[schema(format = "id")]
     pub id: String,
-    /// Its name: `name~xxxx` if another had it first.
+    /// The user's name: `name~xxxx` if somebody else had it first.
     pub username: String,
-    /// What it is shown as.
+    /// The name to show.
     pub display_name: String,
-    /// When it was registered.
+    /// The time of registration.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// Whether it administers the service.
+    /// Whether the user is an administrator.
     pub admin: bool,
-    /// Whether it is shut out.
+    /// Whether the account is disabled.
     pub disabled: bool,
 }
 
-/// Whether somebody is here.
+/// Whether a user is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
-    /// At least one session of his is live.
+    /// At least one session of the user is live.
     Online,
-    /// None is.
+    /// No session of the user is live.
     Offline,
 }
 
-/// Who wrote a message.
+/// The sender of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageSender {
-    /// His id.
+    /// The user's id. Empty if the sender has no account.
+    #[schema(format = "id")]
     pub id: String,
-    /// His name.
+    /// The sender's name.
     pub username: String,
-    /// What he is shown as.
+    /// The name to show.
     pub display_name: String,
-    /// Whether he has no account.
+    /// Whether the sender has no account.
     pub guest: bool,
-    /// Whether a program wrote it.
+    /// Whether a program sent the message.
     pub bot: bool,
 }
 
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Message {
-    /// Its id.
+    /// The message's id.
+    #[schema(format = "uuid")]
     pub id: String,
-    /// Where it is.
+    /// The id of its room.
+    #[schema(format = "id")]
     pub room_id: String,
-    /// Who wrote it.
+    /// The sender.
     pub sender: MessageSender,
-    /// What it says; empty if it was deleted.
+    /// The text, in Markdown. Empty if the message was deleted.
     pub body: String,
-    /// When it was posted.
+    /// The time at which it was posted.
+    #[schema(format = DateTime)]
     pub at: String,
-    /// Where it stands in its room; sorts as text.
+    /// The position in its room: the messages of a room sort by it as text.
     pub pos: String,
-    /// When it was edited last.
+    /// The time of the last edit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub edited_at: Option<String>,
-    /// Whether it was deleted.
+    /// Whether it was deleted. Left out if it was not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     pub deleted: bool,
-    /// The id of the message that it answers.
+    /// The id of the message that this one answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uuid")]
     pub reply_to: Option<String>,
-    /// What is attached.
+    /// The attached files.
     pub files: Vec<File>,
-    /// Who put which emoji on it.
+    /// The reactions: for each emoji, the ids of the users who reacted with it.
+    #[schema(schema_with = reactions)]
     pub reactions: BTreeMap<String, Vec<String>>,
+}
+
+fn reactions() -> Schema {
+    let user_id =
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("id".to_owned())));
+    let users = ArrayBuilder::new().items(user_id);
+    ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(Schema::from(users))).into()
 }
 
 /// A file that is attached to a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct File {
-    /// Its id.
+    /// The file's id.
+    #[schema(format = "id")]
     pub id: String,
-    /// Its name.
+    /// The file's name.
     pub name: String,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub size: u64,
-    /// Its media type.
+    /// The media type.
     pub media_type: String,
-    /// Where it is.
+    /// The address of the content.
     pub url: String,
 }
 
-/// What kind of room it is.
+/// The kind of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
-    /// Of two people.
+    /// A room of two people.
     Direct,
-    /// Of members.
+    /// A room of members.
     Room,
-    /// Of whoever has its link.
+    /// A room of everybody who has its link.
     Quick,
 }
 
@@ -132,75 +153,78 @@ pub enum RoomKind {
 pub enum Visibility {
     /// Everybody with an account.
     Public,
-    /// Whom a member invites.
+    /// People with an invite.
     Private,
 }
 
-/// What a member may do.
+/// The role of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Owner,
-    /// Remove members and their messages, invite.
+    /// May also invite, and remove members and their messages.
     Moderator,
-    /// Read and write.
+    /// May read and write.
     Member,
 }
 
-/// A room, as one of its members sees it.
+/// A room, as you see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Room {
-    /// Its id.
+    /// The room's id.
+    #[schema(format = "id")]
     pub id: String,
-    /// What kind of room it is.
+    /// The kind of the room.
     pub kind: RoomKind,
-    /// Who may find it.
+    /// Who may find the room and join it.
     pub visibility: Visibility,
-    /// What it is called; empty for a direct room.
+    /// The name; empty for a direct room.
     pub name: String,
-    /// What it is about.
+    /// The topic.
     pub topic: String,
-    /// What the asker may do in it; nothing if he is no member.
+    /// Your role; null if you are not a member.
     pub role: Option<Role>,
-    /// How many members it has.
+    /// The number of members.
     pub member_count: u64,
-    /// Messages that the asker has not read, counted up to 1,000.
+    /// The number of messages that you have not read, counted up to 1,000.
     pub unread: u64,
-    /// Those among them that name him.
+    /// The number of unread messages that mention you.
     pub mentions: u64,
-    /// The last message that he has read.
+    /// The id of the last message that you have read.
+    #[schema(format = "uuid")]
     pub read_up_to: Option<String>,
     /// The last message.
     pub last_message: Option<Message>,
-    /// The other one of a direct room.
+    /// The other person in a direct room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<User>,
 }
 
-/// How the asker stands to somebody.
+/// How you and somebody else stand to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ContactState {
-    /// They are contacts.
+    /// You are contacts.
     Accepted,
-    /// The other asks.
+    /// They sent you a request.
     Incoming,
-    /// The asker asks.
+    /// You sent them a request.
     Outgoing,
-    /// The asker has blocked the other.
+    /// You blocked them.
     Blocked,
-    /// Nothing, any more: declined, removed, unblocked. Never in a list.
+    /// Nothing any more: declined, removed or unblocked. Never in a list.
     None,
 }
 
-/// A contact of the asker, or somebody who asks to be one.
+/// A contact, a request, or somebody whom you blocked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Contact {
-    /// Who.
+    /// The other person.
     pub user: User,
-    /// How they stand.
+    /// How you stand to each other.
     pub state: ContactState,
-    /// Since when.
+    /// The time since when.
+    #[schema(format = DateTime)]
     pub since: String,
 }

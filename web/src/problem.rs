@@ -11,7 +11,7 @@ use serde::Serialize;
 use starling_protocol::ErrorCode;
 use utoipa::ToSchema;
 
-use crate::{openapi::refuses::code_schema, service::Refusal};
+use crate::service::Refusal;
 
 /// Seconds after which a refused client may try again, if nothing better is known.
 const RETRY_AFTER_S: u32 = 1;
@@ -94,40 +94,33 @@ impl From<Invalid> for Problem {
     }
 }
 
-/// What is wrong with one field of the body.
+/// An invalid field of the body.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Its name.
+    /// The name of the field.
     field: &'static str,
-    /// What it must be.
+    /// What the value must be.
     detail: String,
 }
 
-/// A refusal, as RFC 9457 wants it.
+/// An error, as RFC 9457 says.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Body<'a> {
     /// Always `about:blank`: `code` says which problem it is.
     r#type: &'a str,
-    /// What the status means.
+    /// The meaning of the status.
     title: &'a str,
     /// The HTTP status.
     status: u16,
     /// What is wrong and what to do about it, for the person who reads it.
     detail: &'a str,
-    /// The stable word that programs match on.
-    #[schema(schema_with = code_schema)]
+    /// The stable code that programs match on.
     code: ErrorCode,
-    /// With `invalid`: each field that is out of its limits.
+    /// The invalid fields, if the code is `invalid`.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     #[schema(value_type = Vec<FieldError>, required = false)]
     errors: &'a [FieldError],
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        Problem::from(self).into_response()
-    }
 }
 
 impl IntoResponse for Problem {

@@ -6,14 +6,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 /// A `pos` as the check keeps it: a 64-bit hash, never 0.
 pub(crate) type PosHash = u64;
 
-/// How far a message has come.
+/// The state of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Its time has come, but its sender has no connection.
     Due,
     /// Sent, and not answered yet.
     Sent,
-    /// Acked.
+    /// It was acknowledged.
     Acked,
     /// Answered by an error.
     Refused,
@@ -24,7 +24,7 @@ pub(crate) enum State {
 pub(crate) struct Message {
     /// The intended send time, in ns since the run began.
     pub(crate) due_ns: u64,
-    /// The first `pos` that anybody saw for it; 0 while nobody did.
+    /// The first `pos` that any receiver saw; 0 before.
     pub(crate) pos: PosHash,
     /// The `pos` of its latest ack; 0 without.
     pub(crate) ack_pos: PosHash,
@@ -32,7 +32,7 @@ pub(crate) struct Message {
     pub(crate) room: u32,
     /// Index of its sender.
     pub(crate) sender: u32,
-    /// How far it has come.
+    /// Its state.
     pub(crate) state: State,
     /// Whether it was sent more than once, under the same id.
     pub(crate) resent: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Message {
     pub(crate) copies_last: u8,
 }
 
-/// What an ack meant.
+/// The meaning of an ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AckOutcome {
     /// The first for its message.
@@ -149,27 +149,27 @@ impl Ledger {
         (0..).zip(&self.messages)
     }
 
-    /// How many were entered.
+    /// The number of messages.
     pub(crate) fn len(&self) -> u64 {
         crate::number::count(&self.messages)
     }
 
-    /// How many wait for an answer.
+    /// The number of messages without an answer.
     pub(crate) fn open(&self) -> u64 {
         self.open
     }
 
-    /// How many were answered by an error.
+    /// The number of messages answered by an error.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// How many of `room` were acked.
+    /// The number of acked messages in `room`.
     pub(crate) fn acked_in(&self, room: u32) -> u64 {
         self.acked[usize::try_from(room).expect("32 bits fit an address")]
     }
 
-    /// How many were acked.
+    /// The number of acked messages.
     pub(crate) fn acked(&self) -> u64 {
         self.acked.iter().sum()
     }

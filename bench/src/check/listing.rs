@@ -14,7 +14,7 @@ use crate::wire::ListedMessage;
 pub(crate) struct Listing {
     /// The node's address, for the report.
     pub(crate) node: String,
-    /// What it lists.
+    /// The messages, newest first.
     pub(crate) messages: Vec<ListedMessage>,
 }
 

@@ -1,5 +1,5 @@
-//! Whether what happened is what was promised: nothing lost, nothing twice, one order.
-//! Pure: it is told what was sent, acked, received and listed, and knows no sockets and no clock.
+//! Checks what was promised: nothing lost, nothing twice, one order.
+//! Pure: it gets what was sent, acked, received and listed, and uses no sockets and no clock.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub(crate) use verdict::{Unacked, judge};
 /// Examples kept of each kind of failure.
 const EXAMPLES: usize = 3;
 
-/// Something that a run must show. Each is a line of the report.
+/// A promise that a run checks. Each is a line of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Check {
@@ -43,7 +43,7 @@ pub(crate) enum Check {
     Listed,
     /// The 99th percentile of the delivery latency is within its limit.
     Fast,
-    /// As many first acks as demanded told two copies or more.
+    /// The demanded share of first acks says two copies or more.
     Copied,
 }
 
@@ -64,7 +64,7 @@ impl Check {
         Self::Copied,
     ];
 
-    /// What it says, for the report.
+    /// The text in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Received => "every acked message came to every connection of its room",
@@ -73,12 +73,12 @@ impl Check {
             Self::Answered => "every sent message was answered",
             Self::Acks => "acks agree with messages and never lower copies",
             Self::NoErrors => "no error frames",
-            Self::Intact => "frames and bodies are intact, and all are ours",
+            Self::Intact => "frames and bodies are intact, and all were sent by this run",
             Self::Connected => "no connection was lost",
             Self::ListsAgree => "all nodes list the same messages in the same order",
             Self::Listed => "every acked message is listed once on every node",
             Self::Fast => "the 99th percentile of delivery is within its limit",
-            Self::Copied => "as many first acks as demanded say 2 copies or more",
+            Self::Copied => "the demanded share of first acks says 2 copies or more",
         }
     }
 }
@@ -89,12 +89,12 @@ pub(crate) struct Findings {
     found: [Found; Check::ALL.len()],
 }
 
-/// How often one check failed.
+/// The failures of one check.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Found {
-    /// How often.
+    /// The number of failures.
     pub(crate) count: u64,
-    /// The first few.
+    /// The first few failures.
     pub(crate) examples: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Findings {
         }
     }
 
-    /// What was found of `check`.
+    /// The failures of `check`.
     pub(crate) fn of(&self, check: Check) -> &Found {
         &self.found[check as usize]
     }

@@ -1,12 +1,12 @@
-//! What one connection received: a bit per message, and the few whose `pos` was not the one first seen.
-//! A connection that is resumed elsewhere keeps its receipts; what comes again across the break is no duplicate.
+//! The receipts of one receiver: a bit per message, and each `pos` that differs from the one first seen.
+//! A connection resumed on another node keeps its receipts; messages repeated across the break are no duplicates.
 
 use std::collections::HashMap;
 
 use super::bits::Bits;
 use super::ledger::PosHash;
 
-/// Where a connection belongs.
+/// The room and node of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Index of the room.
@@ -15,7 +15,7 @@ pub(crate) struct Place {
     pub(crate) node: usize,
 }
 
-/// What an arriving message was to its receiver.
+/// How an arriving message relates to earlier ones of its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// Not seen before.
@@ -28,15 +28,15 @@ pub(crate) enum Delivery {
     Duplicate,
 }
 
-/// What one receiver, over all its connections, has received.
+/// All that one receiver has received, over all its connections.
 #[derive(Debug)]
 pub(crate) struct Receipts {
-    /// Where it belongs.
+    /// The room and node.
     pub(crate) place: Place,
     /// Its guest name.
     pub(crate) name: String,
     seen: Bits,
-    /// What came over the present connection; `None` while that is all of `seen`.
+    /// The messages of the present connection; `None` while these are all of `seen`.
     since_connect: Option<Bits>,
     /// The latest `pos`, where it is not the one first seen by anybody.
     moved: HashMap<u32, PosHash>,
@@ -98,7 +98,7 @@ impl Receipts {
         if self.moved.is_empty() { first_pos } else { self.moved.get(&number).copied().unwrap_or(first_pos) }
     }
 
-    /// How many different messages were received.
+    /// The number of different messages received.
     pub(crate) fn unique(&self) -> u64 {
         self.unique
     }

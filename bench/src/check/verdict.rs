@@ -5,12 +5,12 @@ use super::ledger::{Ledger, Message, State};
 use super::receipts::Receipts;
 use super::{Check, Findings};
 
-/// What is worth knowing without being a failure.
+/// Messages without an ack.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unacked {
     /// Sent and never answered.
     pub(crate) unanswered: u64,
-    /// Received by somebody though never acked.
+    /// Received by some guest, but never acked.
     pub(crate) received: u64,
 }
 

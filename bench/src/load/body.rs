@@ -1,5 +1,5 @@
-//! What messages say: their number, then filler, of the length that was asked for.
-//! So a body that was cut, changed or swapped with another is noticed.
+//! Message bodies: the number of the message, then filler up to the configured length.
+//! A body that was cut, changed or swapped is noticed.
 
 use crate::ids::ID_BYTES;
 

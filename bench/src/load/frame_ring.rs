@@ -1,11 +1,11 @@
-//! The message frames that one node lately sent to one room, each read and checked once.
-//! Every connection of the room gets the same bytes, so that for all but the first a comparison is enough.
+//! The latest message frames from one node to one room, each parsed and checked once.
+//! Every connection of the room gets the same bytes, so all but the first only compare them.
 
 use std::collections::HashMap;
 
 use crate::check::PosHash;
 
-/// A place in a room's order, as text that sorts.
+/// A `pos`: a position in the order of a room, as sortable text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pos {
     // Unused bytes are 0 and no text holds one, so that the derived order is the order of the texts.
@@ -14,7 +14,7 @@ pub(crate) struct Pos {
 }
 
 impl Pos {
-    /// Longest `pos` that is taken.
+    /// Bytes in a `pos`, at most.
     const BYTES_MAX: usize = 79;
     /// Before all others.
     pub(crate) const NONE: Self = Self { bytes: [0; Self::BYTES_MAX], length: 0 };
@@ -33,14 +33,14 @@ impl Pos {
     }
 }
 
-/// What a frame says.
+/// The parsed content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Read {
-    /// Number of the message.
+    /// The number of the message.
     pub(crate) number: u32,
-    /// Its place.
+    /// The `pos` of the message.
     pub(crate) pos: Pos,
-    /// The same for the ledger.
+    /// The hash of `pos`, for the ledger.
     pub(crate) pos_hash: PosHash,
 }
 
@@ -48,11 +48,11 @@ pub(crate) struct Read {
 #[derive(Debug)]
 pub(crate) struct FrameRing {
     slots: Vec<(Vec<u8>, Read)>,
-    /// Where each message that is kept was put last.
+    /// The latest position in the ring of each message.
     places: HashMap<u32, u64>,
     /// A power of two.
     capacity: u64,
-    /// How many frames were ever put in.
+    /// The number of frames ever pushed.
     head: u64,
 }
 
@@ -63,7 +63,7 @@ impl FrameRing {
     const CAPACITY_MIN: u64 = 16;
 
     /// A ring that shares the memory with `rings` others. `wanted` frames should cover the distance between the
-    /// first and the last reader of a room; who lags further costs the generator a full look at each frame.
+    /// first and the last reader of a room; frames of a reader that lags further are parsed again.
     pub(crate) fn new(rings: u64, wanted: u64) -> Self {
         let share = (Self::TOTAL / rings.max(1)).max(Self::CAPACITY_MIN);
         Self {
@@ -74,29 +74,29 @@ impl FrameRing {
         }
     }
 
-    /// Where a new connection begins: after everything that is here.
+    /// The position at which a new connection begins: after all frames.
     pub(crate) fn head(&self) -> u64 {
         self.head
     }
 
-    /// What `frame` says, if it is the one at `at`.
+    /// The content of `frame`, if it is the one at `at`.
     pub(crate) fn matches(&self, at: u64, frame: &[u8]) -> Option<&Read> {
         let (bytes, read) = self.at(at)?;
         (bytes == frame).then_some(read)
     }
 
-    /// Where message `number` is.
+    /// The position of message `number`.
     pub(crate) fn find(&self, number: u32) -> Option<u64> {
         self.places.get(&number).copied()
     }
 
-    /// Puts a frame at the head. Reuses the memory of the one that it replaces.
+    /// Adds a frame at the head. Reuses the memory of the one that it replaces.
     pub(crate) fn push(&mut self, frame: &[u8], read: Read) {
         let index = self.index(self.head);
         if let Some((bytes, old)) = self.slots.get_mut(index) {
             bytes.clear();
             bytes.extend_from_slice(frame);
-            // The same message may have been put in again since: then its later place stays.
+            // The same message may have been pushed again since: its later position stays.
             if self.places.get(&old.number).is_some_and(|&at| at + self.capacity == self.head) {
                 self.places.remove(&old.number);
             }

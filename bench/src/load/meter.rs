@@ -1,21 +1,21 @@
-//! Looks at counters and at the observed processes when the measured window begins and ends.
-//! The figures per delivery are the differences.
+//! Samples counters and the observed processes at the begin and the end of the measured window.
+//! Figures per delivery are the differences.
 
 use std::time::Duration;
 
-use super::run::Run;
+use super::shared::Shared;
 use crate::process::Process;
 
 /// All counters at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// When, in ns since the run began.
+    /// The time, in ns since the run began.
     pub(super) at_ns: u64,
     /// Messages entered.
     pub(super) sent: u64,
     /// Messages acked.
     pub(super) acked: u64,
-    /// Deliveries.
+    /// The number of deliveries.
     pub(super) delivered: u64,
     /// CPU time and resident KiB of each observed process; `None` if it is gone.
     pub(super) processes: Vec<Option<(Duration, u64)>>,
@@ -25,10 +25,10 @@ pub(super) struct Sample {
 
 impl Sample {
     /// Takes all counters now.
-    pub(super) fn take(run: &Run, processes: &[Process]) -> Self {
-        let state = run.state.borrow();
+    pub(super) fn take(shared: &Shared, processes: &[Process]) -> Self {
+        let state = shared.state.borrow();
         Self {
-            at_ns: run.now_ns(),
+            at_ns: shared.now_ns(),
             sent: state.ledger.len(),
             acked: state.ledger.acked(),
             delivered: state.delivered,

@@ -9,28 +9,28 @@ use std::time::Duration;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use tokio::io::unix::AsyncFd;
 
-use super::run::Run;
 use super::schedule::Schedule;
+use super::shared::Shared;
 
 /// Plays the schedule to its end.
 ///
 /// Cancellation safety: dropping the future ends the sending between two messages.
-pub(super) async fn pace(run: Rc<Run>, mut schedule: Schedule) -> io::Result<()> {
+pub(super) async fn pace(shared: Rc<Shared>, mut schedule: Schedule) -> io::Result<()> {
     let alarm = Alarm::new()?;
-    let mut touched = vec![false; run.senders()];
+    let mut touched = vec![false; shared.senders()];
     while let Some(next) = schedule.peek() {
-        let now_ns = run.now_ns();
+        let now_ns = shared.now_ns();
         if next.due_ns > now_ns {
             alarm.wait(Duration::from_nanos(next.due_ns - now_ns)).await?;
         }
         // All that is due goes out in one write per sender.
-        while let Some(due) = schedule.take_due(run.now_ns()) {
-            run.post(due.sender, due.due_ns);
+        while let Some(due) = schedule.take_due(shared.now_ns()) {
+            shared.post(due.sender, due.due_ns);
             touched[due.sender] = true;
         }
         for (sender, touched) in touched.iter_mut().enumerate() {
             if std::mem::take(touched) {
-                run.outbox(sender).flush();
+                shared.outbox(sender).flush();
             }
         }
         // Even when always late, the sessions get their turn.

@@ -1,5 +1,5 @@
-//! What a run is to do, as the subcommands put it together from their options.
-//! Also says which guest sits where: every sender and receiver has a room and a node.
+//! The plan of a run, which the subcommands make from their options.
+//! It also assigns a room and a node to each guest.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ pub(crate) enum Pace {
     Window(u64),
 }
 
-/// A run.
+/// The plan of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// The subcommand, for the report.
     pub(crate) title: &'static str,
     /// The nodes; rooms are made on the first.
     pub(crate) nodes: Vec<NodeUrl>,
-    /// How many rooms.
+    /// The number of rooms.
     pub(crate) rooms: usize,
-    /// How many guests send; they also receive.
+    /// Guests that send; they also receive.
     pub(crate) senders: usize,
-    /// How many guests only receive.
+    /// Guests that only receive.
     pub(crate) receivers: usize,
     /// How messages are sent.
     pub(crate) pace: Pace,

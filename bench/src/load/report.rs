@@ -29,7 +29,7 @@ pub(crate) struct Report {
     ack: Quantiles,
     /// From the intended send time to arrival, over all receivers.
     delivery: Quantiles,
-    /// How late the generator sent; large values say that the generator, not the node, was short of time.
+    /// Delays of the generator; if they are large, the generator was short of CPU time, not the node.
     sent_late: Quantiles,
     nodes: Vec<NodeReport>,
     /// First acks by the number of copies that they told.

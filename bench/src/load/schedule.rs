@@ -1,11 +1,11 @@
-//! When each message is due: fixed before the run begins, whatever the nodes do (open loop).
+//! The schedule of messages: fixed before the run begins, whatever the nodes do (open loop).
 //! Pure; the pacer asks it what is due by now, and latencies count from what it says.
 
 use std::time::Duration;
 
 use crate::number::{count, float, nanos, splitmix};
 
-/// A message whose time has come.
+/// A message that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Due {
     /// Index of the sender.
@@ -68,7 +68,7 @@ mod tests {
         Schedule::new(500.0, 10, 7, Duration::from_secs(4), 1)
     }
 
-    /// What is sent, and when it was meant to be, if the pacer wakes at these times only.
+    /// The messages sent, with their intended times, if the pacer wakes only at these times.
     fn taken(wakes: impl IntoIterator<Item = u64>) -> Vec<Due> {
         let mut schedule = schedule();
         let mut taken = Vec::new();

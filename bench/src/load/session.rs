@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::run::Run;
+use super::shared::Shared;
 use crate::check::{Check, pos_hash};
 use crate::http::query_escaped;
 use crate::node::NodeUrl;
@@ -17,18 +17,18 @@ use crate::ws::{self, ConnectError, Ended, Reader, frame};
 /// Pause between attempts to reconnect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens session `who` for the first time, waiting as long as a limiting node asks.
-pub(super) async fn open(run: &Rc<Run>, who: usize) -> Result<Session, ConnectError> {
-    let (node, path) = address(run, who);
+/// Opens the session of `guest` for the first time, waiting as long as a limiting node asks.
+pub(super) async fn open(shared: &Rc<Shared>, guest: usize) -> Result<Session, ConnectError> {
+    let (node, path) = address(shared, guest);
     let (reader, write) = ws::connect_patiently(node, &path).await?;
-    begin(run, who, write);
-    Ok(Session { run: Rc::clone(run), who, reader })
+    begin(shared, guest, write);
+    Ok(Session { shared: Rc::clone(shared), guest, reader })
 }
 
 /// A guest with a connection.
 pub(super) struct Session {
-    run: Rc<Run>,
-    who: usize,
+    shared: Rc<Shared>,
+    guest: usize,
     reader: Reader,
 }
 
@@ -37,12 +37,12 @@ impl Session {
     pub(super) async fn live(mut self) {
         loop {
             let ended = self.read_on().await;
-            self.run.outbox(self.who).detach();
-            if self.run.closing.get() {
+            self.shared.outbox(self.guest).detach();
+            if self.shared.closing.get() {
                 return;
             }
             self.note_loss(&ended);
-            if !self.run.resume {
+            if !self.shared.resume {
                 return;
             }
             self.reconnect().await;
@@ -55,8 +55,8 @@ impl Session {
                 Ok(more) => more,
                 Err(ended) => return ended,
             };
-            if self.who < self.run.senders() {
-                self.run.top_up(self.who);
+            if self.guest < self.shared.senders() {
+                self.shared.top_up(self.guest);
             }
             self.follow_resync().await;
             if more {
@@ -67,16 +67,18 @@ impl Session {
 
     /// Takes what one read brings; true if there is probably more.
     async fn turn(&mut self) -> Result<bool, Ended> {
-        let Self { run, who, reader } = self;
-        let (who, outbox) = (*who, run.outbox(*who));
+        let Self { shared, guest, reader } = self;
+        let (guest, outbox) = (*guest, shared.outbox(*guest));
         let mut pinged = false;
         let result = poll_fn(|cx| {
             outbox.poll_flush(cx);
-            let mut state = run.state.borrow_mut();
+            let mut state = shared.state.borrow_mut();
             // One look at the clock per read: its frames arrived together.
             let mut now_ns = None;
-            reader.poll_frames(cx, &mut run.scratch.borrow_mut(), |frame| match frame.opcode {
-                frame::TEXT => state.take(who, frame.payload, *now_ns.get_or_insert_with(|| run.now_ns())),
+            reader.poll_frames(cx, &mut shared.scratch.borrow_mut(), |frame| match frame.opcode {
+                frame::TEXT => {
+                    state.take(guest, frame.payload, *now_ns.get_or_insert_with(|| shared.now_ns()));
+                }
                 frame::PING => {
                     outbox.push(frame::PONG, frame.payload);
                     pinged = true;
@@ -94,29 +96,29 @@ impl Session {
     /// After `resync`: loads the room from the node afresh, then goes on from the new cursor.
     async fn follow_resync(&mut self) {
         let (node, cursor) = {
-            let mut state = self.run.state.borrow_mut();
-            let live = &mut state.live[self.who];
+            let mut state = self.shared.state.borrow_mut();
+            let live = &mut state.live[self.guest];
             let Some(cursor) = live.resync.take() else { return };
-            (self.run.nodes[live.node].clone(), cursor)
+            (self.shared.nodes[live.node].clone(), cursor)
         };
         let room = self.room();
         // If the node dies now, the old cursor stands and the next node says `resync` again.
-        let Ok(list) = rooms::list(&node, &self.run.rooms[room]).await else { return };
-        let mut state = self.run.state.borrow_mut();
+        let Ok(list) = rooms::list(&node, &self.shared.rooms[room]).await else { return };
+        let mut state = self.shared.state.borrow_mut();
         for listed in &list {
-            if let Some(number) = self.run.ids.decode(listed.id.as_bytes()) {
-                state.load(self.who, number, pos_hash(&listed.pos));
+            if let Some(number) = self.shared.ids.decode(listed.id.as_bytes()) {
+                state.load(self.guest, number, pos_hash(&listed.pos));
             }
         }
-        state.live[self.who].cursor = Some(cursor);
+        state.live[self.guest].cursor = Some(cursor);
     }
 
     fn note_loss(&self, ended: &Ended) {
-        let mut state = self.run.state.borrow_mut();
+        let mut state = self.shared.state.borrow_mut();
         *state.notes.lost.entry(ended.to_string()).or_default() += 1;
-        if !self.run.resume {
-            let name = state.receipts[self.who].name.clone();
-            let node = &self.run.nodes[state.live[self.who].node];
+        if !self.shared.resume {
+            let name = state.receipts[self.guest].name.clone();
+            let node = &self.shared.nodes[state.live[self.guest].node];
             state.findings.add(Check::Connected, || format!("{name} at {node}: {ended}"));
         }
     }
@@ -125,54 +127,58 @@ impl Session {
     async fn reconnect(&mut self) {
         loop {
             {
-                let mut state = self.run.state.borrow_mut();
-                let live = &mut state.live[self.who];
-                live.node = (live.node + 1) % self.run.nodes.len();
+                let mut state = self.shared.state.borrow_mut();
+                let live = &mut state.live[self.guest];
+                live.node = (live.node + 1) % self.shared.nodes.len();
                 live.welcomed = false;
             }
-            let (node, path) = address(&self.run, self.who);
+            let (node, path) = address(&self.shared, self.guest);
             if let Ok((reader, write)) = ws::connect(node, &path).await {
                 self.reader = reader;
-                begin(&self.run, self.who, write);
+                begin(&self.shared, self.guest, write);
                 break;
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
         {
-            let mut state = self.run.state.borrow_mut();
+            let mut state = self.shared.state.borrow_mut();
             state.notes.reconnects += 1;
-            state.receipts[self.who].reconnected();
+            state.receipts[self.guest].reconnected();
         }
-        if self.who < self.run.senders() {
-            self.run.post_again(self.who);
+        if self.guest < self.shared.senders() {
+            self.shared.post_again(self.guest);
         }
     }
 
     fn room(&self) -> usize {
-        usize::try_from(self.run.state.borrow().receipts[self.who].place.room).expect("the index of a room")
+        usize::try_from(self.shared.state.borrow().receipts[self.guest].place.room)
+            .expect("the index of a room")
     }
 }
 
-/// Where session `who` connects now, with its cursor if it has one.
-fn address(run: &Run, who: usize) -> (&NodeUrl, String) {
-    let state = run.state.borrow();
-    let (live, receipts) = (&state.live[who], &state.receipts[who]);
+/// Where the session of `guest` connects now, with its cursor if it has one.
+fn address(shared: &Shared, guest: usize) -> (&NodeUrl, String) {
+    let state = shared.state.borrow();
+    let (live, receipts) = (&state.live[guest], &state.receipts[guest]);
     let room = usize::try_from(receipts.place.room).expect("the index of a room");
-    let mut path =
-        format!("/ws?roomID={}&username={}", query_escaped(&run.rooms[room]), query_escaped(&receipts.name));
+    let mut path = format!(
+        "/ws?roomID={}&username={}",
+        query_escaped(&shared.rooms[room]),
+        query_escaped(&receipts.name)
+    );
     if let Some(cursor) = &live.cursor {
         path = format!("{path}&cursor={}", query_escaped(cursor));
         if !live.greatest.as_str().is_empty() {
             path = format!("{path}&after={}", query_escaped(live.greatest.as_str()));
         }
     }
-    (&run.nodes[live.node], path)
+    (&shared.nodes[live.node], path)
 }
 
-/// Begins a connection of session `who`: what arrives from now on belongs to it.
-fn begin(run: &Run, who: usize, write: OwnedWriteHalf) {
-    run.outbox(who).attach(write);
-    let mut state = run.state.borrow_mut();
-    let ring = state.ring_of(who);
-    state.live[who].ring_at = state.rings[ring].head();
+/// Begins a connection of the session of `guest`: what arrives from now on belongs to it.
+fn begin(shared: &Shared, guest: usize, write: OwnedWriteHalf) {
+    shared.outbox(guest).attach(write);
+    let mut state = shared.state.borrow_mut();
+    let ring = state.ring_of(guest);
+    state.live[guest].ring_at = state.rings[ring].head();
 }

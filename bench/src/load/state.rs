@@ -1,5 +1,5 @@
-//! All that a run knows, changed by every frame that arrives; one thread, so no locks.
-//! A message's way: ring comparison, receipts, histogram. Everything else is read with serde, as it is rare.
+//! The state of a run, which every arriving frame changes; one thread, so no locks.
+//! A message passes the ring comparison, the receipts and the histogram. Other frames are rare, and parsed with serde.
 
 #[cfg(test)]
 mod tests;
@@ -17,11 +17,11 @@ use crate::wire::Incoming;
 /// Copies counted one by one in the report; more are counted as this many.
 pub(crate) const COPIES_MAX: usize = 15;
 
-/// Where one session is with its present connection.
+/// The state of the present connection of one guest.
 pub(crate) struct Live {
     /// The node it is connected to.
     pub(crate) node: usize,
-    /// Its place in that node's ring of the room.
+    /// Its position in that node's ring of the room.
     pub(crate) ring_at: u64,
     /// The greatest `pos` that was received or acked.
     pub(crate) greatest: Pos,
@@ -33,7 +33,7 @@ pub(crate) struct Live {
     pub(crate) resync: Option<String>,
 }
 
-/// What was measured at one node.
+/// The latencies measured at one node.
 pub(crate) struct NodeFigures {
     /// From intended send to arrival, of live messages due in the measured window.
     pub(crate) delivery: Latency,
@@ -41,7 +41,7 @@ pub(crate) struct NodeFigures {
     pub(crate) ack: Latency,
 }
 
-/// What is reported without being a failure.
+/// Events that are reported, but are no failures.
 #[derive(Debug, Default, Clone, serde::Serialize)]
 pub(crate) struct Notes {
     /// Connections made again after a loss.
@@ -68,9 +68,9 @@ pub(crate) struct Notes {
 pub(crate) struct State {
     /// All messages.
     pub(crate) ledger: Ledger,
-    /// What each session received; senders first.
+    /// The receipts of each guest; senders first.
     pub(crate) receipts: Vec<Receipts>,
-    /// Where each session is.
+    /// The connection of each guest.
     pub(crate) live: Vec<Live>,
     /// Figures by node.
     pub(crate) nodes: Vec<NodeFigures>,
@@ -80,9 +80,9 @@ pub(crate) struct State {
     pub(crate) delivered: u64,
     /// How late messages went out, in the measured window.
     pub(crate) lag: Latency,
-    /// What failed.
+    /// Failed checks.
     pub(crate) findings: Findings,
-    /// What is worth knowing.
+    /// Events that are no failures.
     pub(crate) notes: Notes,
     /// First acks by their `copies`.
     pub(crate) copies: [u64; COPIES_MAX + 1],
@@ -96,23 +96,23 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Takes a text frame of session `who` that arrived at `now_ns`.
-    pub(crate) fn take(&mut self, who: usize, frame: &[u8], now_ns: u64) {
-        let ring = self.ring_of(who);
-        if let Some(&read) = self.rings[ring].matches(self.live[who].ring_at, frame) {
-            self.live[who].ring_at += 1;
-            self.deliver(who, &read, true, now_ns);
+    /// Takes a text frame of the session of `guest` that arrived at `now_ns`.
+    pub(crate) fn take(&mut self, guest: usize, frame: &[u8], now_ns: u64) {
+        let ring = self.ring_of(guest);
+        if let Some(&read) = self.rings[ring].matches(self.live[guest].ring_at, frame) {
+            self.live[guest].ring_at += 1;
+            self.deliver(guest, &read, true, now_ns);
             return;
         }
         match serde_json::from_slice::<Incoming<'_>>(frame) {
-            Ok(incoming) => self.take_read(who, frame, &incoming, now_ns),
-            Err(error) => self.malformed(who, &error.to_string(), frame),
+            Ok(incoming) => self.take_read(guest, frame, &incoming, now_ns),
+            Err(error) => self.malformed(guest, &error.to_string(), frame),
         }
     }
 
-    /// Index of the ring that session `who` reads from.
-    pub(super) fn ring_of(&self, who: usize) -> usize {
-        self.room_of(who) * self.nodes.len() + self.live[who].node
+    /// Index of the ring that the session of `guest` reads from.
+    pub(super) fn ring_of(&self, guest: usize) -> usize {
+        self.room_of(guest) * self.nodes.len() + self.live[guest].node
     }
 
     /// Whether every message was answered and every acked one came to all.
@@ -121,42 +121,42 @@ impl State {
         self.ledger.open() == 0 && self.receipts.iter().all(complete)
     }
 
-    fn room_of(&self, who: usize) -> usize {
-        usize::try_from(self.receipts[who].place.room).expect("the index of a room")
+    fn room_of(&self, guest: usize) -> usize {
+        usize::try_from(self.receipts[guest].place.room).expect("the index of a room")
     }
 
-    fn take_read(&mut self, who: usize, frame: &[u8], incoming: &Incoming<'_>, now_ns: u64) {
+    fn take_read(&mut self, guest: usize, frame: &[u8], incoming: &Incoming<'_>, now_ns: u64) {
         let kind = incoming.kind.as_str();
-        if !self.live[who].welcomed && kind != "welcome" {
-            self.malformed(who, "before the welcome", frame);
+        if !self.live[guest].welcomed && kind != "welcome" {
+            self.malformed(guest, "before the welcome", frame);
         }
         let cursor = || incoming.cursor.as_ref().map(|cursor| cursor.as_str().to_owned());
         match kind {
-            "message" => match self.read_message(who, incoming) {
+            "message" => match self.read_message(guest, incoming) {
                 Ok(read) => {
                     if incoming.history {
                         self.notes.history += 1;
                     } else {
-                        self.follow(who, frame, read);
+                        self.follow(guest, frame, read);
                     }
-                    self.deliver(who, &read, !incoming.history, now_ns);
+                    self.deliver(guest, &read, !incoming.history, now_ns);
                 }
-                Err(why) => self.malformed(who, why, frame),
+                Err(why) => self.malformed(guest, why, frame),
             },
-            "ack" => self.take_ack(who, frame, incoming, now_ns),
+            "ack" => self.take_ack(guest, frame, incoming, now_ns),
             "welcome" => {
-                self.live[who].welcomed = true;
-                if self.live[who].cursor.is_none() {
-                    self.live[who].cursor = cursor();
+                self.live[guest].welcomed = true;
+                if self.live[guest].cursor.is_none() {
+                    self.live[guest].cursor = cursor();
                 }
             }
             "cursor" => match cursor() {
-                Some(cursor) => self.live[who].cursor = Some(cursor),
-                None => self.malformed(who, "no cursor in it", frame),
+                Some(cursor) => self.live[guest].cursor = Some(cursor),
+                None => self.malformed(guest, "no cursor in it", frame),
             },
             "resync" => {
                 self.notes.resyncs += 1;
-                self.live[who].resync = cursor();
+                self.live[guest].resync = cursor();
             }
             "error" => self.take_error(frame, incoming),
             // Presence is not checked here, and kinds to come are passed over as clients do.
@@ -165,11 +165,11 @@ impl State {
     }
 
     /// Checks a message in full: this happens once per room and node.
-    fn read_message(&self, who: usize, incoming: &Incoming<'_>) -> Result<Read, &'static str> {
+    fn read_message(&self, guest: usize, incoming: &Incoming<'_>) -> Result<Read, &'static str> {
         let id = incoming.id.as_ref().ok_or("a message without id")?;
         let number = self.ids.decode(id.as_str().as_bytes()).ok_or("a message that nobody sent")?;
         let message = self.ledger.get(number).ok_or("a message that was not sent yet")?;
-        let room = self.room_of(who);
+        let room = self.room_of(guest);
         let said = incoming.room.as_ref().ok_or("a message without roomID")?;
         if usize::try_from(message.room) != Ok(room) || said.as_str() != self.room_ids[room] {
             return Err("a message of another room");
@@ -186,9 +186,9 @@ impl State {
     }
 
     /// Finds the place of a frame that was not the next, or makes it the head of the ring.
-    fn follow(&mut self, who: usize, frame: &[u8], read: Read) {
-        let ring = self.ring_of(who);
-        let (ring, live) = (&mut self.rings[ring], &mut self.live[who]);
+    fn follow(&mut self, guest: usize, frame: &[u8], read: Read) {
+        let ring = self.ring_of(guest);
+        let (ring, live) = (&mut self.rings[ring], &mut self.live[guest]);
         if let Some(at) = ring.find(read.number) {
             live.ring_at = at + 1;
         } else if live.ring_at == ring.head() {
@@ -197,42 +197,42 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, who: usize, read: &Read, live: bool, now_ns: u64) {
+    fn deliver(&mut self, guest: usize, read: &Read, live: bool, now_ns: u64) {
         let Some(message) = self.ledger.get_mut(read.number) else { return };
         if message.pos == 0 {
             message.pos = read.pos_hash;
         }
-        match self.receipts[who].deliver(read.number, read.pos_hash, message.pos) {
+        match self.receipts[guest].deliver(read.number, read.pos_hash, message.pos) {
             Delivery::New => {
                 self.delivered += 1;
                 if live && self.window.contains(&message.due_ns) {
-                    let figures = &mut self.nodes[self.live[who].node];
+                    let figures = &mut self.nodes[self.live[guest].node];
                     figures.delivery.record_ns(now_ns.saturating_sub(message.due_ns));
                 }
-                if read.pos < self.live[who].greatest {
+                if read.pos < self.live[guest].greatest {
                     self.notes.inversions += 1;
                 }
             }
             Delivery::Repeat => self.notes.repeats += 1,
             Delivery::Moved if message.resent => self.notes.moved += 1,
             Delivery::Moved | Delivery::Duplicate => {
-                let name = &self.receipts[who].name;
+                let name = &self.receipts[guest].name;
                 self.findings.add(Check::Once, || format!("message {} came twice to {name}", read.number));
             }
         }
-        self.raise(who, read.pos);
+        self.raise(guest, read.pos);
     }
 
-    fn take_ack(&mut self, who: usize, frame: &[u8], incoming: &Incoming<'_>, now_ns: u64) {
+    fn take_ack(&mut self, guest: usize, frame: &[u8], incoming: &Incoming<'_>, now_ns: u64) {
         let number = incoming.id.as_ref().and_then(|id| self.ids.decode(id.as_str().as_bytes()));
         let pos = incoming.pos.as_ref().map(crate::wire::Text::as_str);
         let (Some(number), Some(pos), Some(copies)) = (number, pos, incoming.copies) else {
-            return self.malformed(who, "an ack without our id, pos or copies", frame);
+            return self.malformed(guest, "an ack without our id, pos or copies", frame);
         };
         let Some(message) = self.ledger.get(number).copied() else {
-            return self.malformed(who, "an ack for what was not sent", frame);
+            return self.malformed(guest, "an ack for what was not sent", frame);
         };
-        if usize::try_from(message.sender) != Ok(who) {
+        if usize::try_from(message.sender) != Ok(guest) {
             self.findings
                 .add(Check::Acks, || format!("message {number} was acked to another than its sender"));
         }
@@ -242,7 +242,7 @@ impl State {
             AckOutcome::First => {
                 self.copies[usize::from(copies).min(COPIES_MAX)] += 1;
                 if self.window.contains(&message.due_ns) {
-                    let figures = &mut self.nodes[self.live[who].node];
+                    let figures = &mut self.nodes[self.live[guest].node];
                     figures.ack.record_ns(now_ns.saturating_sub(message.due_ns));
                 }
             }
@@ -252,7 +252,7 @@ impl State {
             }),
         }
         if let Some(pos) = Pos::new(pos) {
-            self.raise(who, pos);
+            self.raise(guest, pos);
         }
     }
 
@@ -277,25 +277,25 @@ impl State {
     }
 
     /// Enters a message that was found in a list after `resync`.
-    pub(super) fn load(&mut self, who: usize, number: u32, pos: PosHash) {
+    pub(super) fn load(&mut self, guest: usize, number: u32, pos: PosHash) {
         let Some(message) = self.ledger.get_mut(number) else { return };
         if message.pos == 0 {
             message.pos = pos;
         }
-        if self.receipts[who].load(number, pos, message.pos) == Delivery::New {
+        if self.receipts[guest].load(number, pos, message.pos) == Delivery::New {
             self.delivered += 1;
         }
     }
 
-    fn raise(&mut self, who: usize, pos: Pos) {
-        let greatest = &mut self.live[who].greatest;
+    fn raise(&mut self, guest: usize, pos: Pos) {
+        let greatest = &mut self.live[guest].greatest;
         if *greatest < pos {
             *greatest = pos;
         }
     }
 
-    fn malformed(&mut self, who: usize, why: &str, frame: &[u8]) {
-        let name = &self.receipts[who].name;
+    fn malformed(&mut self, guest: usize, why: &str, frame: &[u8]) {
+        let name = &self.receipts[guest].name;
         self.findings.add(Check::Intact, || format!("{why}, at {name}: {}", shown(frame)));
     }
 }

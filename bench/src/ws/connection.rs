@@ -25,7 +25,7 @@ impl Scratch {
     }
 }
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
     /// The connection broke.

@@ -20,13 +20,13 @@ const LENGTH_64: u8 = 127;
 /// A whole frame, still in the read buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
-    /// What kind of frame: [`TEXT`], [`CLOSE`], …
+    /// The kind of frame: [`TEXT`], [`CLOSE`], …
     pub(crate) opcode: u8,
-    /// What it carries.
+    /// The payload.
     pub(crate) payload: &'a [u8],
 }
 
-/// What a server must not send.
+/// A violation of the WebSocket protocol by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     /// Reserved bits: an extension that was not agreed on.

@@ -36,7 +36,7 @@ pub(crate) enum ConnectError {
     Refused {
         /// The status.
         status: u16,
-        /// What the node asks us to wait, if it is only busy or limiting.
+        /// The wait that the node asks for, if it is only busy or limiting.
         retry_after: Option<Duration>,
         /// The beginning of the answer.
         body: String,

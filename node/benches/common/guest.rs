@@ -1,5 +1,5 @@
-//! Guests who post at a steady rate, whatever happens, and note what reached them and when. One who loses his
-//! connection comes back as the page does: after the same back-off, with his cursor, and resends what was not acked.
+//! Guests who post at a steady rate, whatever happens, and note what reached them and when. One who loses their
+//! connection comes back as the page does: after the same back-off, with their cursor, and resends what was not acked.
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -20,15 +20,15 @@ use harness::{Client, Frame, Posted, Refused};
 const BACKOFF_FIRST_MS: u64 = 200;
 const BACKOFF_MAX_MS: u64 = 5_000;
 
-/// A message: who posted it, and his how manieth it is.
+/// A message: who posted it, and its number among theirs.
 pub type Number = (u32, u32);
 
 #[derive(Debug, Clone)]
 pub struct Guest {
     pub name: String,
     pub room: String,
-    /// Where he goes, beginning with the first; after a lost connection or a failed attempt to the next, as a
-    /// balancer would send him.
+    /// The nodes to connect to, beginning with the first; after a lost connection or a failed attempt the next, as a
+    /// balancer would choose.
     pub nodes: Vec<SocketAddr>,
     /// Messages a second; `None` for one who only reads.
     pub rate_hz: Option<f64>,
@@ -38,7 +38,7 @@ pub struct Guest {
 #[derive(Debug, Clone, Copy)]
 pub struct Receipt {
     pub from: u32,
-    /// When it was to be posted.
+    /// The planned time of its post.
     pub due: Duration,
     pub latency_ms: f64,
 }
@@ -47,27 +47,27 @@ pub struct Receipt {
 #[derive(Debug, Clone)]
 pub struct Return {
     pub welcomed: Instant,
-    /// When he had all that he missed.
+    /// The time at which they had received all that they missed.
     pub caught_up: Instant,
-    /// The name under which he is shown.
+    /// The name under which they are shown.
     pub name: String,
     pub resync: bool,
 }
 
-/// What one guest has noted.
+/// The record of one guest.
 #[derive(Debug, Default)]
 pub struct Noted {
     pub receipts: Vec<Receipt>,
-    /// All that he was shown, live or after a return.
+    /// All messages that they received, live or after a return.
     pub shown: HashSet<Number>,
     /// Shown more than once on one connection.
     pub doubled: usize,
-    /// How many he has posted.
+    /// The number of messages that they have posted.
     pub posted: u32,
-    /// His own, by number: `pos` and copies of the first ack.
+    /// Their own, by number: `pos` and copies of the first ack.
     pub acked: BTreeMap<u32, (String, u32)>,
     pub returns: Vec<Return>,
-    /// Who left, and when.
+    /// The guests who left, with the time.
     pub left: Vec<(String, Instant)>,
 }
 
@@ -81,7 +81,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Lets them in, and begins to post once all are there. A guest's number is his place in `guests`.
+    /// Lets them in, and begins to post once all are there. A guest's number is their place in `guests`.
     pub async fn start(guests: Vec<Guest>) -> Self {
         let (posting, phase) = watch::channel(true);
         let mut clients = Vec::new();
@@ -153,7 +153,7 @@ impl Load {
         }
     }
 
-    /// How many of these, each in its room, have not been shown to somebody there.
+    /// Counts those of these messages, each in its room, that somebody there has not received.
     pub fn lacking(&self, acked: &BTreeMap<Number, (String, u32)>) -> usize {
         let lacks = |(guest, notes): (&Guest, &Arc<Mutex<Noted>>)| {
             let notes = locked(notes);
@@ -163,7 +163,7 @@ impl Load {
         self.guests.iter().zip(&self.notes).map(lacks).sum()
     }
 
-    /// What was posted and not acked, or acked and not shown to somebody in its room.
+    /// Lists messages that were posted and not acked, or acked and not received by somebody in their room.
     fn missing(&self) -> String {
         let acked = self.acked();
         let posted: u32 = self.notes.iter().map(|notes| locked(notes).posted).sum();
@@ -187,7 +187,7 @@ pub fn locked(notes: &Mutex<Noted>) -> MutexGuard<'_, Noted> {
     notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whose message it is, if it is a guest's: its body begins with that.
+/// Returns the guest whose message it is, if any: its body begins with their number.
 pub fn number_of(posted: &Posted) -> Option<(Number, Duration)> {
     let mut words = posted.body.split(' ');
     let mut word = || words.next()?.parse::<u64>().ok();
@@ -195,7 +195,7 @@ pub fn number_of(posted: &Posted) -> Option<(Number, Duration)> {
     Some(((from.try_into().ok()?, number.try_into().ok()?), Duration::from_micros(due)))
 }
 
-/// What a guest keeps over connections.
+/// The state that a guest keeps over connections.
 struct Memory {
     number: u32,
     next: u32,

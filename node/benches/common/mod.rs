@@ -1,4 +1,4 @@
-//! What the benchmarks share: nodes linked without proxies, load, what the kernel knows of a process, and the report.
+//! The parts that benchmarks share: nodes linked without proxies, load, what the kernel knows of a process, and the report.
 //! Each benchmark measures a promise that has a number, over real processes, and fails if any round misses it.
 #![allow(dead_code, unused_imports, reason = "each benchmark is a crate of its own and uses a part of this")]
 #![allow(unreachable_pub, reason = "`pub` marks what the benchmarks use")]

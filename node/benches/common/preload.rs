@@ -10,7 +10,7 @@ use harness::client::post_frame;
 use harness::http::{create_room, page};
 use harness::{Client, Frame};
 
-/// Guests that post, each in a room of his own: nobody is delivered what others post.
+/// Guests that post, each in a room of their own: nobody is delivered what others post.
 const GUESTS: usize = 12;
 /// Posts of one session that are not acked yet; a node reads no more from it.
 const IN_FLIGHT: usize = 64;

@@ -1,4 +1,4 @@
-//! What the kernel knows of a node's process: CPU time and resident memory, from `/proc`.
+//! Reads what the kernel knows of a node's process: CPU time and resident memory, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Usage {
     pub peak_mib: f64,
 }
 
-/// What a running node has used up to now.
+/// The resources that a running node has used up to now.
 pub fn usage(node: &Node) -> Usage {
     let pid = node.pid();
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the node runs");

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// What a promise says of a figure.
+/// The limit that a promise sets to a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Limit {
     AtMost(f64),

@@ -1,4 +1,5 @@
-//! HS256 by ring for `jsonwebtoken`, which has no cryptography of its own here: no other algorithm can be asked of it.
+//! Provides HS256 by ring to `jsonwebtoken`, which is built without cryptography of its own, so that no other algorithm
+//! works.
 
 use jsonwebtoken::{
     Algorithm,
@@ -14,9 +15,9 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// To be called before the first token is made or verified; further calls do nothing.
+/// Installs the provider. Called before the first token is made or verified; further calls do nothing.
 pub fn install() {
-    // It is refused only where it is installed already.
+    // It fails only if a provider is already installed.
     let _ = PROVIDER.install_default();
 }
 

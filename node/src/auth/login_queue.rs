@@ -1,10 +1,10 @@
-//! Who is next where passwords are hashed, while more come than can be served. Callers who have asked least lately go
-//! first, of equals those who logged in from there before, of equals the newest: an old one may have given up. A flood
-//! from a thousand addresses then delays itself: after one try each, whoever comes from elsewhere is ahead of it, also
-//! when he comes again because he was told to.
+//! The order in which passwords are hashed while there are more than can be served. Callers with the fewest recent tries go
+//! first; among equals, callers who have logged in from the same address before; among equals, the newest, as older ones
+//! may have given up. So a flood from a thousand addresses delays itself: after one try each, callers from other addresses
+//! are ahead of it, also when they try again after a refusal.
 //!
-//! Everything here is bounded, whoever asks: a short queue, a sketch of counts, two generations of known pairs. Cells
-//! and pairs are found by a keyed hash, so that nobody can aim at another's.
+//! All memory is bounded: a short queue, a sketch of counts, two generations of known pairs. Cells and pairs are found by a
+//! keyed hash, so that an attacker can't aim at those of others.
 
 use std::{
     cmp::Reverse,
@@ -16,52 +16,52 @@ use std::{
 use starling_protocol::UserId;
 use tokio::time::Instant;
 
-/// Passwords that wait, at most. Beyond it the last in line is refused; 64 take 2.6 s at 40 ms each.
+/// Waiting passwords, at most. Beyond it, the last in line is refused; 64 take 2.6 s at 40 ms each.
 pub const QUEUE_MAX: usize = 64;
-/// How long one waits, at most: shorter than the 5 s in which a right login succeeds.
+/// The longest wait: shorter than the 5 s in which a correct login must succeed.
 pub const WAIT_MAX: Duration = Duration::from_secs(4);
-/// Seconds after which who was refused may ask again (`Retry-After`).
+/// Seconds after which a refused caller may try again (`Retry-After`).
 pub const RETRY_AFTER_S: u64 = 1;
 
-/// Counts of tries are halved that often: a minute later nothing is left of a few tries.
+/// The interval at which counts of tries are halved: a few tries are forgotten after a minute.
 const HALVE_EVERY: Duration = Duration::from_secs(10);
-/// Tries that are not held against a known pair, or who is logged in: a person who mistypes.
+/// Tries that don't count for a known pair or a logged-in user: people mistype.
 const KNOWN_TRIES_FREE: u8 = 8;
-/// Cells of the sketch in each of two rows: of 1,000 addresses one in 4,000 seems busier than it is.
+/// Cells in each of the two rows of the sketch: with 1,000 addresses, one in 4,000 seems busier than it is.
 const CELLS: usize = 1 << 16;
-/// Pairs in each of two generations; the older is forgotten when the newer is full (about 1 MB in all).
+/// Pairs in each of two generations, at most. The older is dropped when the newer is full (about 1 MB in all).
 const PAIRS_MAX: usize = 1 << 15;
 
-/// Who wants a password hashed.
+/// A caller that wants a password hashed.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
-    /// Runs the node.
+    /// The operator of the node.
     Operator,
-    /// Has a session, and changes a password or confirms an act by it.
+    /// A user with a session, who changes their password or confirms an action with it.
     LoggedIn(UserId),
-    /// Logs in or registers.
+    /// A client that logs in or registers.
     Stranger {
-        /// Where from: the client's own address, not a proxy's.
+        /// The client's address, not a proxy's.
         address: IpAddr,
-        /// The account, by whatever spelling is one for the account service.
+        /// The account, as the account service spells it.
         account: &'a str,
     },
 }
 
-/// How soon one is served: recent tries, then whether one is unknown, then how old.
-type Place = (u8, bool, Reverse<u64>);
+/// The priority of a job, the least first: recent tries, whether the pair is unknown, and the age.
+type Priority = (u8, bool, Reverse<u64>);
 
-/// What waits.
+/// A waiting job.
 struct Waiting<J> {
     since: Instant,
-    /// The unknown pair that asks: should it not be served, its next try is the same one.
+    /// The unknown pair that asks. If it is not served, its next try does not count again.
     pair: Option<u64>,
     job: J,
 }
 
-/// Jobs that wait, each with the time of its arrival.
+/// The queue of waiting jobs.
 pub struct LoginQueue<J> {
-    waiting: BTreeMap<Place, Waiting<J>>,
+    waiting: BTreeMap<Priority, Waiting<J>>,
     arrivals: u64,
     key: [u8; 32],
     tries: Tries,
@@ -70,16 +70,16 @@ pub struct LoginQueue<J> {
 }
 
 impl<J> LoginQueue<J> {
-    /// An empty one; `key` is random.
+    /// Makes an empty queue; `key` is random.
     pub fn new(key: [u8; 32], now: Instant) -> Self {
         let tries = Tries { counts: vec![0; 2 * CELLS], halved: now };
         let (known, unserved) = Default::default();
         Self { waiting: BTreeMap::new(), arrivals: 0, key, tries, known, unserved }
     }
 
-    /// Puts a job in line; gives back the one that has no place any more, which may be the same.
+    /// Adds a job; returns the one that is refused if the queue is full, which may be the new one.
     pub fn push(&mut self, caller: Caller<'_>, now: Instant, job: J) -> Option<J> {
-        // Whoever waited so long was told so.
+        // Callers that have waited this long were refused by the pool.
         let unserved = &mut self.unserved;
         self.waiting.retain(|_, waiting| {
             let stays = now.saturating_duration_since(waiting.since) < WAIT_MAX;
@@ -99,11 +99,11 @@ impl<J> LoginQueue<J> {
                     (self.tries.count(pair, now, true).saturating_sub(KNOWN_TRIES_FREE), false)
                 } else {
                     unknown_pair = Some(pair);
-                    // Who is told to come again is not held back for coming; a flood over distinct names never does.
-                    let comes_again = self.unserved.remove(pair);
+                    // A retry after a refusal does not count; a flood over distinct names never retries.
+                    let is_retry = self.unserved.remove(pair);
                     let address = self.hash(&[&network(address)]);
-                    let tries = self.tries.count(address, now, !comes_again);
-                    (tries.saturating_sub(u8::from(comes_again)), true)
+                    let tries = self.tries.count(address, now, !is_retry);
+                    (tries.saturating_sub(u8::from(is_retry)), true)
                 }
             }
         };
@@ -116,22 +116,22 @@ impl<J> LoginQueue<J> {
         Some(last.job)
     }
 
-    /// Who is next.
+    /// Removes the next job.
     pub fn pop(&mut self) -> Option<J> {
         self.waiting.pop_first().map(|(_, waiting)| waiting.job)
     }
 
-    /// Whether nobody waits.
+    /// Whether no job waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// From there the account's password was right (or the account was made).
+    /// Remembers that the account has logged in, or was created, from the address.
     pub fn remember(&mut self, address: IpAddr, account: &str) {
         self.known.insert(self.pair(address, account));
     }
 
-    /// Whether it was, as far as that is remembered.
+    /// Whether the account is remembered to have logged in from the address.
     pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
         self.known.contains(self.pair(address, account))
     }
@@ -150,7 +150,7 @@ impl<J> LoginQueue<J> {
     }
 }
 
-/// What one client can hardly have many of: an IPv4 address, or an IPv6 network of 64 bits.
+/// The network of one client: an IPv4 address, or an IPv6 network of 64 bits.
 fn network(address: IpAddr) -> [u8; 16] {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
@@ -158,7 +158,7 @@ fn network(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// Pairs of an address and an account: the newer of two generations, and the older.
+/// Pairs of an address and an account, hashed: the newer generation and the older.
 #[derive(Default)]
 struct Pairs(HashSet<u64>, HashSet<u64>);
 
@@ -179,15 +179,15 @@ impl Pairs {
     }
 }
 
-/// How often each has tried lately (a count-min sketch): never too little, seldom too much.
+/// Recent tries of each caller, in a count-min sketch: never too few, seldom too many.
 struct Tries {
     counts: Vec<u8>,
     halved: Instant,
 }
 
 impl Tries {
-    /// Gives how many there were before, and counts one more if it is one.
-    fn count(&mut self, who: u64, now: Instant, is_one: bool) -> u8 {
+    /// Returns the tries so far, and counts one more if `counts`.
+    fn count(&mut self, caller: u64, now: Instant, counts: bool) -> u8 {
         let passed = now.saturating_duration_since(self.halved).as_secs() / HALVE_EVERY.as_secs();
         if passed > 0 {
             self.halved = now;
@@ -197,9 +197,9 @@ impl Tries {
             }
         }
         let cell = |bits: u64| usize::try_from(bits & 0xffff).expect("16 bits");
-        let cells = [cell(who), CELLS + cell(who >> 16)];
+        let cells = [cell(caller), CELLS + cell(caller >> 16)];
         let before = cells.map(|cell| self.counts[cell]).into_iter().min().expect("two cells");
-        for cell in cells.into_iter().filter(|_| is_one) {
+        for cell in cells.into_iter().filter(|_| counts) {
             self.counts[cell] = self.counts[cell].max(before.saturating_add(1));
         }
         before
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn who_tried_least_goes_first_then_the_known_then_the_newest() {
+    fn callers_with_the_fewest_tries_go_first_then_known_ones_then_the_newest() {
         let now = Instant::now();
         let mut queue = LoginQueue::new([1; 32], now);
         queue.remember(Ipv4Addr::from(4).into(), "known");
@@ -252,12 +252,12 @@ mod tests {
         let later = now + 4 * HALVE_EVERY;
         queue.push(stranger(5, "other"), later, "wrong once");
         queue.push(stranger(6, "new"), later, "new");
-        assert_eq!(all(&mut queue), ["new", "wrong once"], "all are new again, the newest first");
+        assert_eq!(all(&mut queue), ["new", "wrong once"], "all tries are forgotten, the newest goes first");
     }
 
-    /// Promise: a few accounts that change their passwords all the time keep nobody from logging in.
+    /// Promise: a few accounts that keep changing their passwords don't keep others from logging in.
     #[test]
-    fn tries_of_who_is_logged_in_count_late_too() {
+    fn tries_of_logged_in_users_count_late_too() {
         let now = Instant::now();
         let mut queue = LoginQueue::new([1; 32], now);
         for _ in 0..=KNOWN_TRIES_FREE {
@@ -280,9 +280,8 @@ mod tests {
         assert_eq!(one("10.0.0.1"), one("::ffff:10.0.0.1"));
     }
 
-    /// When a right login gets through, in ms from its begin, if it comes `begins` ms into a flood of `per_s` wrong
-    /// logins a second from 1,000 addresses over distinct names, one hash takes `hash` ms, and it asks again a second
-    /// after each refusal.
+    /// The ms until a correct login succeeds that starts `begins` ms into a flood of `per_s` wrong logins a second from 1,000
+    /// addresses over distinct names. One hash takes `hash` ms, and the login is tried again a second after each refusal.
     fn right_login_in_flood(per_s: u64, hash: u64, begins: u64, known: bool) -> Option<u64> {
         const RIGHT: u64 = 0;
         let zero = Instant::now();
@@ -313,7 +312,7 @@ mod tests {
         None
     }
 
-    /// Promise: a right login succeeds within 5 s while a flood keeps the queue full.
+    /// Promise: a correct login succeeds within 5 s while a flood keeps the queue full.
     #[test]
     fn a_right_login_gets_through_a_flood() {
         for hash in [25, 100, 250] {
@@ -321,7 +320,7 @@ mod tests {
                 for begins in [100, 1_000, 5_000, 15_000] {
                     let took = right_login_in_flood(per_s, hash, begins, true);
                     assert!(took.is_some_and(|ms| ms <= 2 * hash), "known: {took:?} at {per_s}/s, {hash} ms");
-                    // From elsewhere, once each address of the flood has tried.
+                    // From an unknown address, once each address of the flood has tried.
                     if begins * per_s > 1_100_000 {
                         let took = right_login_in_flood(per_s, hash, begins, false);
                         assert!(
@@ -334,14 +333,14 @@ mod tests {
         }
     }
 
-    /// Promise: who is told to come again is not held back for having come.
+    /// Promise: trying again after a refusal does not lower the priority.
     #[test]
-    fn a_right_login_from_elsewhere_gets_through_by_coming_again() {
+    fn a_right_login_from_an_unknown_address_gets_through_by_retrying() {
         for (per_s, begins) in
             [(200, 100), (200, 3_000), (500, 100), (500, 1_500), (1_000, 500), (5_000, 100)]
         {
             let took = right_login_in_flood(per_s, 100, begins, false);
-            // When each address of the flood has tried, it is behind.
+            // Once each address of the flood has tried, the flood is behind.
             let tried = 1_000_000 / per_s;
             assert!(took.is_some_and(|ms| begins + ms <= tried.max(begins) + 2_500), "{took:?} at {per_s}/s");
         }

@@ -1,4 +1,4 @@
-//! What authentication is made of: no store, no sockets. The account service puts it together.
+//! The building blocks of authentication, without store and sockets. The account service combines them.
 
 mod jwt_provider;
 mod login_queue;

@@ -1,63 +1,63 @@
-//! Secrets that are shown once and kept as hashes: personal access tokens of scripts, the codes of reset links and of
-//! `/setup`. A hash without salt is enough, for nobody guesses 128 random bits.
+//! Secrets that are shown once and stored as hashes: personal access tokens, and the codes of reset links and of `/setup`.
+//! An unsalted hash is enough for 128 random bits.
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::refresh::parts;
+use super::refresh::split_dots;
 
 const PERSONAL: &str = "starling_pat_";
 const CODE_BYTES: usize = 16;
 
-/// A random code; written without padding in 22 URL-safe characters.
+/// A random code, written in 22 URL-safe characters.
 #[derive(Clone, Debug)]
 pub struct Code([u8; CODE_BYTES]);
 
 impl Code {
-    /// Of random bytes.
+    /// Makes a code of random bytes.
     pub fn new(random: [u8; CODE_BYTES]) -> Self {
         Self(random)
     }
 
-    /// Reads one.
+    /// Parses a code.
     pub fn parse(text: &str) -> Option<Self> {
         BASE64URL_NOPAD.decode(text.as_bytes()).ok()?.try_into().ok().map(Self)
     }
 
-    /// What its owner is shown.
+    /// The text for its owner.
     pub fn text(&self) -> String {
         BASE64URL_NOPAD.encode(&self.0)
     }
 
-    /// What is stored, and looked up.
+    /// The hash that is stored.
     pub fn hash(&self) -> [u8; 32] {
         *blake3::hash(&self.0).as_bytes()
     }
 
-    /// Whether it is the code of a stored hash, in constant time.
+    /// Whether this is the code of a stored hash, compared in constant time.
     pub fn is(&self, stored: &[u8; 32]) -> bool {
         blake3::hash(&self.0) == *stored
     }
 }
 
-/// A personal access token as its owner holds it. Nothing in it is to be believed before its code was compared.
+/// A personal access token as a client presents it. Its contents are untrusted until its code was compared.
 #[derive(Clone, Debug)]
 pub struct PersonalToken {
-    /// The user that it names.
+    /// The id of the user.
     pub user: String,
-    /// The token's own id.
+    /// The id of the token.
     pub id: String,
     /// The secret.
     pub code: Code,
 }
 
 impl PersonalToken {
-    /// Reads one.
+    /// Parses a token.
     pub fn parse(token: &str) -> Option<Self> {
-        let [user, id, code] = parts(token.strip_prefix(PERSONAL)?)?;
+        let [user, id, code] = split_dots(token.strip_prefix(PERSONAL)?)?;
         Some(Self { user, id, code: Code::parse(&code)? })
     }
 
-    /// What its owner is shown, once. The prefix lets scanners of leaked secrets know it. Ids must be free of dots.
+    /// The text for its owner. Scanners for leaked secrets recognise the prefix. Ids must not contain dots.
     pub fn text(&self) -> String {
         format!("{PERSONAL}{}.{}.{}", self.user, self.id, self.code.text())
     }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_and_a_token_survive_their_text_and_nothing_else_is_one() {
+    fn codes_and_tokens_survive_their_text_and_other_texts_are_refused() {
         let code = Code::new([250; 16]);
         assert_eq!(code.text().len(), 22);
         assert!(Code::parse(&code.text()).unwrap().is(&code.hash()));

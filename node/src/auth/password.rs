@@ -1,5 +1,5 @@
-//! Argon2id over passwords, as PHC strings (`$argon2id$v=19$m=19456,t=2,p=1$…`). They are hashed and compared in NFC, so
-//! that it does not matter which keyboard composes an `ä`.
+//! Hashes passwords with Argon2id, as PHC strings (`$argon2id$v=19$m=19456,t=2,p=1$…`). Passwords are hashed and compared in
+//! NFC, so that it does not matter how a keyboard composes an `ä`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,30 +16,30 @@ use super::{
 };
 use crate::environment::Environment;
 
-/// Memory of one hash, at most, in KiB: what a stored hash may ask of this node, too.
+/// Memory of one hash, at most, in KiB. It also limits what a stored hash may demand of this node.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
-/// Passes of one hash, at most, likewise.
+/// Passes of one hash, at most, also of stored ones.
 const PASSES_MAX: u32 = 64;
-/// Lanes of one hash, at most, likewise.
+/// Lanes of one hash, at most, also of stored ones.
 const LANES_MAX: u32 = 64;
 
-/// What one guess costs. All nodes of a cluster should have the same: a node spends its own cost on unknown users, so
-/// the time of a login would tell them from those whose password was hashed at another.
+/// The cost of one hash, and so of one guess. All nodes of a cluster should have the same: a node spends its own cost on
+/// unknown users, so with different costs the time of a login would tell whether a user exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Memory in KiB.
     pub memory_kib: u32,
-    /// Passes over it.
+    /// Passes over the memory.
     pub passes: u32,
-    /// Lanes, which are worked through one after the other.
+    /// Lanes, computed one after the other.
     pub lanes: u32,
 }
 
 impl Cost {
-    /// The least that is sane for real passwords (19 MiB, 2 passes, 1 lane), and the default.
+    /// The minimum for real passwords, and the default: 19 MiB, 2 passes, 1 lane.
     pub const MIN: Self = Self { memory_kib: 19 * 1024, passes: 2, lanes: 1 };
 
-    /// Whether argon2 and this node can bear it.
+    /// Refuses a cost beyond the limits of argon2 or of this node.
     pub fn check(self) -> Result<(), InvalidCost> {
         self.params().map(|_| ())
     }
@@ -53,44 +53,56 @@ impl Cost {
     }
 }
 
-/// Out of what argon2 or this node can bear.
+/// The cost is beyond the limits of argon2 or of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
-    "a password's cost is 8 KiB a lane to {MEMORY_KIB_MAX} KiB, 1 to {PASSES_MAX} passes, 1 to {LANES_MAX} lanes"
+    "the cost of a password hash must be 8 KiB per lane to {MEMORY_KIB_MAX} KiB, 1 to {PASSES_MAX} passes, and 1 to \
+     {LANES_MAX} lanes"
 )]
 pub struct InvalidCost;
 
-/// What came of a password at login.
+/// The result of verifying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// It is right.
+    /// Whether the password is right.
     pub ok: bool,
-    /// It is right, and was hashed at less than today's cost, or not in NFC: hash it again.
+    /// Whether to hash it again: it is right, but was hashed at less than today's cost, or not in NFC.
     pub needs_rehash: bool,
 }
 
-/// Hashes and verifies, in turn.
+/// Hashes and verifies passwords, on the threads of a pool.
 pub struct Passwords {
     pool: PasswordPool,
     hasher: Arc<Hasher>,
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
 }
 
 impl Passwords {
-    /// Starts the pool; one hash is made here and now.
-    pub fn start(machine: &Arc<dyn Environment>, cost: Cost, workers: usize) -> Result<Self, InvalidCost> {
-        let hasher =
-            Arc::new(Hasher::new(cost, &BASE64URL_NOPAD.encode(&machine.random::<32>()), &machine.random())?);
-        Ok(Self { pool: PasswordPool::start(machine, workers), hasher, machine: Arc::clone(machine) })
+    /// Starts the pool, and computes one hash in the caller's thread.
+    pub fn start(
+        environment: &Arc<dyn Environment>,
+        cost: Cost,
+        workers: usize,
+    ) -> Result<Self, InvalidCost> {
+        let hasher = Arc::new(Hasher::new(
+            cost,
+            &BASE64URL_NOPAD.encode(&environment.random::<32>()),
+            &environment.random(),
+        )?);
+        Ok(Self {
+            pool: PasswordPool::start(environment, workers),
+            hasher,
+            environment: Arc::clone(environment),
+        })
     }
 
-    /// The PHC string of a password that was checked.
+    /// Hashes a new password; returns a PHC string. `Overloaded` if its turn does not come within 4 s.
     pub async fn hash(&self, caller: Caller<'_>, password: String) -> Result<String, Overloaded> {
-        let (hasher, salt) = (Arc::clone(&self.hasher), self.machine.random());
+        let (hasher, salt) = (Arc::clone(&self.hasher), self.environment.random());
         self.pool.run(caller, move || hasher.hash(&password, &salt)).await
     }
 
-    /// Whether the password is the one of this PHC string; `None` is an unknown user's, which takes as long and is wrong.
+    /// Verifies a password against a PHC string. `None` stands for an unknown user: it takes as long, and is wrong.
     pub async fn verify(
         &self,
         caller: Caller<'_>,
@@ -101,29 +113,29 @@ impl Passwords {
         self.pool.run(caller, move || hasher.verify(phc.as_deref(), &password)).await
     }
 
-    /// An account was made or entered from there: it goes ahead of strangers from now on, on this node until it ends.
+    /// Remembers, until this process ends, that an account has logged in from an address: it goes ahead of strangers there.
     pub fn remember(&self, address: IpAddr, account: &str) {
         self.pool.remember(address, account);
     }
 
-    /// Whether that is so.
+    /// Whether the account is remembered to have logged in from the address.
     pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
         self.pool.is_known(address, account)
     }
 }
 
-/// The work itself.
+/// Hashes and verifies on the calling thread.
 struct Hasher {
     argon2: Argon2<'static>,
-    /// Of a password that nobody knows.
-    nobody: String,
+    /// The hash of a random password, for unknown users.
+    unknown: String,
 }
 
 impl Hasher {
     fn new(cost: Cost, unknown_password: &str, salt: &[u8; 16]) -> Result<Self, InvalidCost> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
-        let mut hasher = Self { argon2, nobody: String::new() };
-        hasher.nobody = hasher.hash(unknown_password, salt);
+        let mut hasher = Self { argon2, unknown: String::new() };
+        hasher.unknown = hasher.hash(unknown_password, salt);
         Ok(hasher)
     }
 
@@ -136,11 +148,11 @@ impl Hasher {
     }
 
     fn verify(&self, phc: Option<&str>, password: &str) -> Verified {
-        let known = phc.and_then(readable);
+        let known = phc.and_then(parse_phc);
         let (phc, params) =
-            known.clone().unwrap_or_else(|| readable(&self.nobody).expect("it was made here"));
+            known.clone().unwrap_or_else(|| parse_phc(&self.unknown).expect("it was made here"));
         let is_right = |password: &String| self.argon2.verify_password(password.as_bytes(), &phc).is_ok();
-        // A wrong password costs the same whoever's it is: how many forms it has is its own matter.
+        // The number of forms depends only on the typed password, so that the time does not tell whether the user exists.
         let right = forms(password).iter().position(is_right).filter(|_| known.is_some());
         let ok = right.is_some();
         let today = self.argon2.params();
@@ -153,8 +165,8 @@ impl Hasher {
     }
 }
 
-/// A password in NFC, then as hashes of earlier versions may have been made from it: as it was typed, and decomposed, as
-/// some keyboards type it. One form, of what is ASCII.
+/// The forms of a password to try: in NFC; then, for hashes of earlier versions, as it was typed, and decomposed, as some
+/// keyboards type it. An ASCII password has one form.
 fn forms(password: &str) -> Vec<String> {
     let mut forms = vec![password.nfc().collect::<String>()];
     for form in [password.to_owned(), password.nfd().collect()] {
@@ -165,8 +177,8 @@ fn forms(password: &str) -> Vec<String> {
     forms
 }
 
-/// An argon2id hash within this node's limits. Any other is nobody's.
-fn readable(phc: &str) -> Option<(PasswordHash, Params)> {
+/// Parses an argon2id hash within the limits of this node; `None` for any other.
+fn parse_phc(phc: &str) -> Option<(PasswordHash, Params)> {
     let phc = PasswordHash::new(phc).ok().filter(|phc| phc.algorithm == Algorithm::Argon2id.ident())?;
     let params = Params::try_from(&phc).ok()?;
     let cost = Cost { memory_kib: params.m_cost(), passes: params.t_cost(), lanes: params.p_cost() };
@@ -183,9 +195,9 @@ mod tests {
     const CALLER: Caller<'static> = Caller::Operator;
 
     #[test]
-    fn the_default_cost_is_what_is_promised_and_limits_hold() {
+    fn the_default_cost_and_the_limits_hold() {
         let hasher = Hasher::new(Cost::MIN, "nobody", &[1; 16]).unwrap();
-        assert!(hasher.nobody.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hasher.nobody);
+        assert!(hasher.unknown.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hasher.unknown);
         for cost in [
             Cost { memory_kib: 7, ..CHEAP },
             Cost { passes: 0, ..CHEAP },
@@ -199,8 +211,8 @@ mod tests {
 
     #[tokio::test]
     async fn right_wrong_unknown_and_outdated() {
-        let machine: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let passwords = Passwords::start(&machine, CHEAP, 1).unwrap();
+        let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
+        let passwords = Passwords::start(&environment, CHEAP, 1).unwrap();
         let verify = async |phc: &str, password: &str| {
             passwords.verify(CALLER, Some(phc.into()), password.into()).await.unwrap()
         };
@@ -214,15 +226,15 @@ mod tests {
         for unreadable in ["", "$argon2id$", &right[..right.len() - 1], &huge] {
             assert_eq!(verify(unreadable, "a right one").await, wrong, "{unreadable}");
         }
-        let dearer = Passwords::start(&machine, Cost { passes: 2, ..CHEAP }, 1).unwrap();
+        let dearer = Passwords::start(&environment, Cost { passes: 2, ..CHEAP }, 1).unwrap();
         let outdated = dearer.verify(CALLER, Some(right), "a right one".into()).await.unwrap();
         assert_eq!(outdated, Verified { ok: true, needs_rehash: true });
     }
 
-    /// Promise: a password is the same however its characters are composed, also where it was hashed by a version that did
-    /// not care, which is mended at the next login.
+    /// Promise: a password works however its characters are composed, also with a hash of an earlier version that did not
+    /// normalise; such a hash is replaced at the next login.
     #[test]
-    fn passwords_are_compared_in_nfc_and_hashes_of_other_forms_are_good() {
+    fn passwords_are_compared_in_nfc_and_old_hashes_of_other_forms_work() {
         let hasher = Hasher::new(CHEAP, "nobody", &[1; 16]).unwrap();
         let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter", "pa\u{308}sswo\u{308}rter");
         let mixed = "p\u{e4}sswo\u{308}rter";
@@ -243,14 +255,14 @@ mod tests {
         assert!(!hasher.verify(Some(&new), "passworter").ok, "an umlaut is no plain letter");
     }
 
-    /// Promise: nothing tells an unknown user from a wrong password. Nobody's hash is one that nobody's password opens.
+    /// Promise: an unknown user looks like a wrong password. No password opens the hash for unknown users.
     #[test]
-    fn nobody_is_verified_at_the_same_cost_and_never_right() {
+    fn unknown_users_are_verified_at_the_same_cost_and_never_right() {
         let hasher = Hasher::new(CHEAP, "nobody", &[1; 16]).unwrap();
-        let (_, params) = readable(&hasher.nobody).unwrap();
-        let (_, of_user) = readable(&hasher.hash("a right one", &[2; 16])).unwrap();
-        assert_eq!(params, of_user);
-        assert!(hasher.verify(Some(&hasher.nobody), "nobody").ok, "the hash is a real one");
-        assert!(!hasher.verify(None, "nobody").ok, "yet no user is behind it");
+        let (_, params) = parse_phc(&hasher.unknown).unwrap();
+        let (_, user_params) = parse_phc(&hasher.hash("a right one", &[2; 16])).unwrap();
+        assert_eq!(params, user_params);
+        assert!(hasher.verify(Some(&hasher.unknown), "nobody").ok, "the hash is a real one");
+        assert!(!hasher.verify(None, "nobody").ok, "but it belongs to no user");
     }
 }

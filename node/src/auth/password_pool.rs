@@ -1,5 +1,5 @@
-//! Few threads of low priority that hash passwords, so that a flood of logins takes what live chat leaves over, and a
-//! queue of bounded length and wait in front of them.
+//! A pool of low-priority threads that hash passwords, so that live chat goes first in a flood of logins, behind a queue of
+//! bounded length and wait.
 
 use std::{
     net::IpAddr,
@@ -17,14 +17,14 @@ use tokio::{
 use super::login_queue::{Caller, LoginQueue, WAIT_MAX};
 use crate::environment::Environment;
 
-/// More logins than this node can check: ask again after [`RETRY_AFTER_S`](super::RETRY_AFTER_S).
+/// There are more logins than this node can check; try again after [`RETRY_AFTER_S`](super::RETRY_AFTER_S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("too many logins at once; try again shortly")]
 pub struct Overloaded;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads end when it is dropped.
+/// A pool of threads, which end when it is dropped.
 pub struct PasswordPool(Arc<Shared>);
 
 struct Shared {
@@ -37,29 +37,29 @@ struct Line {
     closed: bool,
 }
 
-/// Half of the cores: the other half is for chat. At least one.
+/// The default number of threads: half of the cores, at least one. The other half is for chat.
 pub fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 impl PasswordPool {
     /// Starts the threads, at least one. Called inside a `tokio` runtime.
-    pub fn start(machine: &Arc<dyn Environment>, workers: usize) -> Self {
-        let queue = LoginQueue::new(machine.random(), Instant::now());
+    pub fn start(environment: &Arc<dyn Environment>, workers: usize) -> Self {
+        let queue = LoginQueue::new(environment.random(), Instant::now());
         let line = Mutex::new(Line { queue, closed: false });
         let shared = Arc::new(Shared { line, more: Notify::new() });
         for _ in 0..workers.max(1) {
-            let (machine_of_worker, shared) = (Arc::clone(machine), Arc::clone(&shared));
+            let (worker_environment, shared) = (Arc::clone(environment), Arc::clone(&shared));
             let work = async move {
-                machine_of_worker.lower_priority();
+                worker_environment.lower_priority();
                 shared.work().await;
             };
-            machine.spawn_thread("passwords", Box::pin(work));
+            environment.spawn_thread("passwords", Box::pin(work));
         }
         Self(shared)
     }
 
-    /// Does the work when it is its turn; refused if that does not come in time.
+    /// Does the work when its turn comes. `Overloaded` if it does not come within 4 s.
     pub async fn run<T: Send + 'static>(
         &self,
         caller: Caller<'_>,
@@ -76,24 +76,24 @@ impl PasswordPool {
     ) -> oneshot::Receiver<T> {
         let (reply, done) = oneshot::channel();
         let job: Job = Box::new(move || {
-            // Who has gone, or was told to come again, costs nothing.
+            // Skip the work if its caller has gone or was refused.
             if !reply.is_closed() {
                 let _ = reply.send(work());
             }
         });
         let refused = self.0.line().queue.push(caller, Instant::now(), job);
-        // Its caller hears of it by the channel that ends here.
+        // Dropping it closes the channel of its caller, which is refused by that.
         drop(refused);
         self.0.more.notify_one();
         done
     }
 
-    /// From there the account's password was right (or the account was made): goes ahead of strangers.
+    /// Remembers that the account has logged in, or was created, from the address: it goes ahead of strangers.
     pub fn remember(&self, address: IpAddr, account: &str) {
         self.0.line().queue.remember(address, account);
     }
 
-    /// Whether that is so, as far as it is remembered.
+    /// Whether the account is remembered to have logged in from the address.
     pub fn is_known(&self, address: IpAddr, account: &str) -> bool {
         self.0.line().queue.is_known(address, account)
     }
@@ -118,13 +118,13 @@ impl Shared {
                 let next = line.queue.pop();
                 (next, !line.queue.is_empty(), line.closed)
             };
-            // A sign that comes while none waits is kept, but only one: pass it on.
+            // Of several notifications without a waiting thread only one is kept: pass it on.
             if more || closed {
                 self.more.notify_one();
             }
             match next {
                 _ if closed => return,
-                // A panic fails its caller, not the pool.
+                // A panic fails the caller of the job, not the pool.
                 Some(job) => drop(catch_unwind(AssertUnwindSafe(job))),
                 None => self.more.notified().await,
             }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::environment::ThisMachine;
 
-    /// A pool whose only worker is busy until the gate is opened.
+    /// A pool with one worker, which is busy until the gate is opened.
     async fn held() -> (PasswordPool, mpsc::Sender<()>) {
         let pool = PasswordPool::start(&(Arc::new(ThisMachine) as Arc<dyn Environment>), 1);
         let (open, gate) = mpsc::channel::<()>();
@@ -158,15 +158,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_beyond_the_queue_is_refused_at_once_and_the_rest_is_served() {
+    async fn jobs_beyond_the_queue_are_refused_at_once_and_the_rest_is_served() {
         let (pool, open) = held().await;
         let waiting: Vec<_> = (0..80).map(|host| pool.submit(stranger(host), move || host)).collect();
         drop(open);
         let mut served = 0;
         for (host, done) in (0..).zip(waiting) {
             match done.await {
-                Ok(whose) => served += usize::from(whose == host),
-                Err(_) => assert!(host < 16, "the oldest go, not {host}"),
+                Ok(result) => served += usize::from(result == host),
+                Err(_) => assert!(host < 16, "the oldest are refused, not {host}"),
             }
         }
         assert_eq!(served, super::super::login_queue::QUEUE_MAX);

@@ -1,45 +1,45 @@
-//! What a session is kept by: refresh tokens, each good for one step, and the cookie of a browser. Both are MACs under
-//! the session's own key (its 'family'), which is derived from the service key and random bytes in its event: any node
-//! makes and judges them, and nothing more is stored.
+//! The tokens of sessions: refresh tokens, each good for one step, and the cookie of a browser. Both are MACs under the
+//! session's own key (the family key), which is derived from the service key and random bytes in the session's event. Any
+//! node can make and verify them, and nothing more is stored.
 //!
-//! `RT(n)` is `HMAC(family key, n)` rather than a chain from `RT(n-1)`. What a chain gives, this gives: the successor is
-//! the same wherever it is asked for, and who has one token learns nothing of the next. It takes one step for any n.
+//! `RT(n)` is `HMAC(family key, n)` rather than a chain from `RT(n-1)`, with the same properties: the successor is the same
+//! on every node, and a token tells nothing about the next. It takes one step for any n.
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::hmac;
 
 const REFRESH: &str = "starling_rt_";
 const BROWSER: &str = "starling_bs_";
-/// Length of a token's MAC.
+/// Bytes in the MAC of a token.
 const MAC_BYTES: usize = 32;
 
 /// The key of one session.
 pub struct FamilyKey(hmac::Key);
 
 impl FamilyKey {
-    /// Of 32 secret bytes; see [`super::ServiceKey::family`].
+    /// Makes a key of 32 secret bytes; see [`super::ServiceKey::family`].
     pub fn new(bytes: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    /// The n-th refresh token of a session; the first is 0. Ids must be free of dots.
+    /// The n-th refresh token of a session; the first is 0. Ids must not contain dots.
     pub fn refresh_token(&self, session: &str, user: &str, n: u64) -> String {
         self.seal(format!("{REFRESH}{session}.{user}.{n}"))
     }
 
-    /// The cookie of a browser's session: the same for the whole session. Ids must be free of dots.
+    /// The cookie of a browser, the same for the whole session. Ids must not contain dots.
     pub fn browser_token(&self, session: &str, user: &str) -> String {
         self.seal(format!("{BROWSER}{session}.{user}"))
     }
 
-    /// The MAC is over the whole text before it, with what kind it is.
+    /// Appends a MAC over the whole text, which begins with the kind of token.
     fn seal(&self, text: String) -> String {
         let mac = hmac::sign(&self.0, text.as_bytes());
         text + "." + &BASE64URL_NOPAD.encode(mac.as_ref())
     }
 }
 
-/// A text with a MAC that was not checked yet.
+/// A text with a MAC that is not verified yet.
 #[derive(Clone, Debug)]
 struct Sealed {
     text: String,
@@ -58,49 +58,49 @@ impl Sealed {
     }
 }
 
-/// What to do with a refresh token.
+/// The verdict on a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// First use: record `used` as used, then answer the successor.
+    /// First use: record `used`, then answer with the successor.
     Rotate {
-        /// The n of the token.
+        /// The number of the token.
         used: u64,
         /// The next token.
         successor: String,
     },
-    /// Used before, its successor never (a lost response, the other side of a split): answer the same successor.
+    /// Used before, but its successor was not (a lost response, or a split): answer with the same successor.
     Repeat {
         /// The next token.
         successor: String,
     },
-    /// Its successor was used: one of two holders is a thief. Revoke the session.
+    /// Its successor was used, so one of two holders is a thief: revoke the session.
     Reuse,
-    /// Issued by a node that knows more: 503, not revocation.
+    /// Issued by a node that knows more: answer 503, don't revoke.
     Unknown,
     /// Not made under the session's key.
     Forged,
 }
 
-/// A refresh token as a client presents it. Nothing in it is to be believed before it was judged.
+/// A refresh token as a client presents it. Its contents are untrusted until it was judged.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
-    /// The session that it names.
+    /// The id of the session.
     pub session: String,
-    /// The user that it names.
+    /// The id of the user.
     pub user: String,
     n: u64,
     sealed: Sealed,
 }
 
 impl RefreshToken {
-    /// Reads one.
+    /// Parses a token.
     pub fn parse(token: &str) -> Option<Self> {
         let sealed = Sealed::parse(token)?;
-        let [session, user, n] = parts(sealed.text.strip_prefix(REFRESH)?)?;
+        let [session, user, n] = split_dots(sealed.text.strip_prefix(REFRESH)?)?;
         Some(Self { session, user, n: n.parse().ok()?, sealed })
     }
 
-    /// Judges it by the key of the session that it names, and the greatest n that is known to be used there.
+    /// Judges the token by the key of its session, and the greatest number known to be used there.
     pub fn judge(&self, family: &FamilyKey, greatest_used: Option<u64>) -> Verdict {
         if !self.sealed.is_authentic(family) {
             return Verdict::Forged;
@@ -120,32 +120,32 @@ impl RefreshToken {
     }
 }
 
-/// The cookie of a browser as it comes. Nothing in it is to be believed before it was found authentic.
+/// The cookie that a browser presents. Its contents are untrusted until it is verified.
 #[derive(Clone, Debug)]
 pub struct BrowserToken {
-    /// The session that it names.
+    /// The id of the session.
     pub session: String,
-    /// The user that it names.
+    /// The id of the user.
     pub user: String,
     sealed: Sealed,
 }
 
 impl BrowserToken {
-    /// Reads one.
+    /// Parses a token.
     pub fn parse(token: &str) -> Option<Self> {
         let sealed = Sealed::parse(token)?;
-        let [session, user] = parts(sealed.text.strip_prefix(BROWSER)?)?;
+        let [session, user] = split_dots(sealed.text.strip_prefix(BROWSER)?)?;
         Some(Self { session, user, sealed })
     }
 
-    /// Whether it was made under the key of the session that it names. How old the session is, is for the caller.
+    /// Whether the cookie was made under the key of its session. The caller checks that the session is alive.
     pub fn is_authentic(&self, family: &FamilyKey) -> bool {
         self.sealed.is_authentic(family)
     }
 }
 
-/// The parts of a text between dots, if there are as many.
-pub(super) fn parts<const N: usize>(text: &str) -> Option<[String; N]> {
+/// Splits a text at its dots, if it has exactly N parts.
+pub(super) fn split_dots<const N: usize>(text: &str) -> Option<[String; N]> {
     let parts: Vec<_> = text.split('.').take(N + 1).map(str::to_owned).collect();
     parts.try_into().ok()
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn each_token_is_good_for_one_step_and_once_more_until_its_successor_is_used() {
+    fn each_token_works_for_one_step_and_repeats_until_its_successor_is_used() {
         let successor = |n| family().refresh_token("s1", "ada", n);
         assert_eq!(judge(0, None), Verdict::Rotate { used: 0, successor: successor(1) });
         assert_eq!(judge(1, None), Verdict::Unknown, "another node knows more");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_no_refresh_token_and_neither_fits_another_session() {
+    fn a_cookie_is_no_refresh_token_and_neither_works_for_another_session() {
         let (cookie, token) = (family().browser_token("s1", "ada"), family().refresh_token("s1", "ada", 0));
         assert!(BrowserToken::parse(&cookie).unwrap().is_authentic(&family()));
         assert!(BrowserToken::parse(&token).is_none() && RefreshToken::parse(&cookie).is_none());
@@ -191,9 +191,9 @@ mod tests {
         assert!(!BrowserToken::parse(&cookie).unwrap().is_authentic(&other));
         assert_eq!(RefreshToken::parse(&token).unwrap().judge(&other, None), Verdict::Forged);
         // A cookie's MAC under a token's prefix.
-        let dressed = cookie.replace(BROWSER, REFRESH).replace("ada", "ada.0");
-        assert_eq!(RefreshToken::parse(&dressed).unwrap().judge(&family(), None), Verdict::Forged);
-        // What a Set-Cookie header and a bearer token may hold.
+        let disguised = cookie.replace(BROWSER, REFRESH).replace("ada", "ada.0");
+        assert_eq!(RefreshToken::parse(&disguised).unwrap().judge(&family(), None), Verdict::Forged);
+        // The characters allowed in a Set-Cookie header and a bearer token.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         assert!(cookie.chars().chain(token.chars()).all(plain));
     }
@@ -212,8 +212,8 @@ mod tests {
             }
         }
 
-        /// However often and wherever two holders of one session's tokens refresh, as long as the node knows all uses:
-        /// a thief's and the owner's steps end in a revocation once both have gone on, and never before.
+        /// If a node knows all uses, two holders of a session's tokens end in a revocation once both have refreshed, and
+        /// never before.
         #[test]
         fn reuse_is_found_when_a_used_token_returns_after_its_successor(steps in prop::collection::vec(0u64..6, 1..30)) {
             let mut used = None;

@@ -1,5 +1,5 @@
-//! The service key, of which sessions' family keys and the codes of invites are derived, and its seal: who has the log has not yet the key, which is
-//! encrypted under a secret that no log holds (the cluster's, or a lone node's own).
+//! Service keys, from which the family keys of sessions and the codes of invites are derived. The log holds them only
+//! sealed: encrypted under a secret that is not in the log (the cluster's, or a lone node's own).
 
 use std::sync::Arc;
 
@@ -13,25 +13,25 @@ use starling_protocol::{
 use super::{Code, FamilyKey};
 use crate::key_derivation::RootKey;
 
-/// Binds a seal to this use of the secret and this format.
+/// Binds a seal to this use and format.
 const ASSOCIATED_DATA: &[u8] = b"starling service key 1";
 
-/// A service key that was opened.
+/// An opened service key.
 pub struct ServiceKey {
     root: RootKey,
-    /// Names it.
+    /// The id of the key.
     pub id: ServiceKeyId,
 }
 
 impl ServiceKey {
-    /// Of 32 random bytes.
+    /// Makes a key of 32 random bytes.
     pub fn new(bytes: &[u8; 32]) -> Self {
         let root = RootKey::new("starling service key 1", bytes);
         let id = ServiceKeyId(first_half(&root.expand(b"id")));
         Self { root, id }
     }
 
-    /// The family key of a session, of the random bytes in its event.
+    /// The family key of a session, derived from the random bytes in its event.
     pub fn family(&self, session_bytes: &[u8; 32]) -> FamilyKey {
         FamilyKey::new(&self.root.expand(&[&b"session family "[..], session_bytes].concat()))
     }
@@ -52,22 +52,21 @@ impl ServiceKey {
     }
 }
 
-/// A secret that opens and seals.
+/// A secret that seals and opens.
 struct Sealing {
     id: SecretId,
     key: LessSafeKey,
 }
 
-/// Seals and opens service keys, under the secrets that this node has.
+/// Seals and opens service keys with the secrets of this node.
 #[derive(Clone)]
 pub struct ServiceKeys {
-    /// The first seals; all open.
+    /// The first one seals; all of them open.
     secrets: Arc<[Sealing]>,
 }
 
 impl ServiceKeys {
-    /// Of the sealing keys that were derived from the node's secrets: the one under which it seals, then others that open
-    /// what was sealed before.
+    /// `sealing` is the key under which new seals are made; `others` open what was sealed before.
     pub fn new(sealing: [u8; 32], others: &[[u8; 32]]) -> Self {
         let secret = |bytes: &[u8; 32]| {
             let root = RootKey::new("starling seal of service keys 1", bytes);
@@ -78,7 +77,7 @@ impl ServiceKeys {
         Self { secrets: std::iter::once(&sealing).chain(others).map(secret).collect() }
     }
 
-    /// Seals a key under the first secret; `nonce` is drawn at random.
+    /// Seals a key under the first secret; `nonce` is random.
     pub fn seal(&self, key: &[u8; 32], nonce: [u8; 12]) -> ServiceKeySealed {
         let id = ServiceKey::new(key).id;
         let Sealing { id: secret, key: sealing } = &self.secrets[0];
@@ -94,13 +93,13 @@ impl ServiceKeys {
         self.secrets.iter().any(|secret| state.seals.contains_key(&secret.id))
     }
 
-    /// Opens a key; nothing if it is sealed under none of the secrets.
+    /// Opens a key; `None` if it is sealed under none of the secrets.
     pub fn open(&self, id: ServiceKeyId, state: &ServiceKeyState) -> Option<ServiceKey> {
         self.open_bytes(id, state).map(|bytes| ServiceKey::new(&bytes))
     }
 
-    /// Seals a key under the first secret that another opens; nothing if that is done, or cannot be.
-    pub fn sealed_anew(
+    /// Seals a key under the first secret; `None` if it is already, or if no secret opens it.
+    pub fn reseal(
         &self,
         id: ServiceKeyId,
         state: &ServiceKeyState,
@@ -134,7 +133,7 @@ fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use starling_protocol::{Pos, merge::service_key::sealed};
+    use starling_protocol::{Pos, merge::service_key};
 
     use super::*;
     use crate::auth::BrowserToken;
@@ -147,7 +146,7 @@ mod tests {
 
     /// Promise: a session survives that a lone node joins a cluster, on all of its nodes.
     #[test]
-    fn what_a_lone_node_sealed_opens_in_the_cluster_once_it_is_sealed_anew() {
+    fn a_key_of_a_lone_node_opens_in_the_cluster_once_it_is_resealed() {
         let (lone, elsewhere) = (ServiceKeys::new([1; 32], &[]), ServiceKeys::new([2; 32], &[[3; 32]]));
         let joined = ServiceKeys::new([2; 32], &[[1; 32]]);
         let cookie = ServiceKey::new(&KEY).family(&[5; 32]).browser_token("s1", "ada");
@@ -157,22 +156,22 @@ mod tests {
             assert!(!BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[6; 32])));
             Some(())
         };
-        let state = sealed(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
-        assert_eq!(lone.sealed_anew(id(), &state, [8; 12]), None);
-        assert_eq!(elsewhere.sealed_anew(id(), &state, [8; 12]), None, "it cannot open it");
+        let state = service_key::apply(None, Pos::MIN, &lone.seal(&KEY, [9; 12]));
+        assert_eq!(lone.reseal(id(), &state, [8; 12]), None);
+        assert_eq!(elsewhere.reseal(id(), &state, [8; 12]), None, "it cannot open it");
         assert_eq!(
             (opens(&lone, &state), opens(&joined, &state), opens(&elsewhere, &state)),
             (Some(()), Some(()), None)
         );
-        let anew = joined.sealed_anew(id(), &state, [8; 12]).unwrap();
-        let state = sealed(Some(state), Pos::MIN, &anew);
-        assert_eq!(joined.sealed_anew(id(), &state, [7; 12]), None, "that is done");
+        let anew = joined.reseal(id(), &state, [8; 12]).unwrap();
+        let state = service_key::apply(Some(state), Pos::MIN, &anew);
+        assert_eq!(joined.reseal(id(), &state, [7; 12]), None, "that is done");
         assert_eq!((opens(&joined, &state), opens(&elsewhere, &state)), (Some(()), Some(())));
     }
 
-    /// Promise: only who has the service key makes codes of invites.
+    /// Promise: nobody without the service key can make invite codes.
     #[test]
-    fn a_code_of_an_invite_is_good_under_its_own_key_only_and_as_it_was_made() {
+    fn an_invite_code_is_valid_only_under_its_key_and_unaltered() {
         let (key, id) = (ServiceKey::new(&KEY), InviteId([3; 10]));
         let code = key.invite_code(id);
         assert_eq!(key.verify_invite(code), Some(id));
@@ -187,10 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_that_was_altered_or_is_of_another_key_does_not_open() {
+    fn an_altered_seal_or_one_of_another_key_does_not_open() {
         let keys = ServiceKeys::new([1; 32], &[]);
         let right = keys.seal(&KEY, [9; 12]);
-        let opens = |id, event: &ServiceKeySealed| keys.open(id, &sealed(None, Pos::MIN, event)).is_some();
+        let opens = |id, event: &ServiceKeySealed| {
+            keys.open(id, &service_key::apply(None, Pos::MIN, event)).is_some()
+        };
         assert!(opens(id(), &right));
         assert!(!opens(ServiceKeyId([0; 16]), &right));
         assert!(!opens(id(), &ServiceKeySealed { nonce: [8; 12], ..right.clone() }));

@@ -1,5 +1,5 @@
-//! Access tokens: JWTs of 15 minutes that every node verifies by itself. Keys are derived from the token secret and the
-//! week in which a token was issued, so they change with nothing said between nodes and nobody logged out.
+//! Access tokens: JWTs of 15 minutes that every node verifies on its own. Keys are derived from the token secret and the week
+//! in which a token was issued, so they rotate without communication and without logging anybody out.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
@@ -8,34 +8,34 @@ use thiserror::Error;
 use super::jwt_provider;
 use crate::key_derivation::RootKey;
 
-/// Seconds for which a token is good (`expires_in`).
+/// The lifetime of a token in seconds (`expires_in`).
 pub const ACCESS_S: u64 = 15 * 60;
-/// Seconds for which it is accepted beyond that, as clocks of nodes differ.
+/// Seconds for which a token is accepted after that, as the clocks of nodes differ.
 const LEEWAY_S: u64 = 30;
-/// Seconds for which one key signs.
+/// Seconds for which a key signs.
 const EPOCH_S: u64 = 7 * 24 * 3600;
-/// Characters in a token, at most: ids of 64 characters and a long issuer fit.
+/// Characters in a token, at most: enough for ids of 64 characters and a long issuer.
 const TOKEN_CHARS_MAX: usize = 1_024;
-/// Whom tokens are for: only the API, so that no token of another kind is taken for one.
+/// The audience of tokens, so that no token of another kind is accepted.
 const AUDIENCE: &str = "starling-api";
 
-/// Why a token opens nothing.
+/// The reason why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// It was good once, or will be: refresh (`token_expired`).
+    /// It has expired, or is not valid yet: refresh (`token_expired`).
     #[error("the access token has expired")]
     Expired,
-    /// Not one of ours (`unauthenticated`).
+    /// It is not a token of this service (`unauthenticated`).
     #[error("not an access token of this service")]
     Invalid,
 }
 
-/// Whose a token is.
+/// The holder of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The user's id.
+    /// The id of the user.
     pub user: String,
-    /// The session's id. Whether it still runs is for the store to say.
+    /// The id of the session. The caller checks that it is alive.
     pub session: String,
 }
 
@@ -52,28 +52,28 @@ struct Claims {
 /// Issues and verifies access tokens.
 pub struct AccessTokens {
     issuer: String,
-    /// The first signs.
+    /// The first one signs; all of them verify.
     secrets: Vec<RootKey>,
     validation: Validation,
 }
 
 impl AccessTokens {
-    /// All nodes of a cluster have the same issuer and token secret; `also` are secrets that other nodes may sign under
-    /// while the cluster's secret is rotated.
+    /// All nodes of a cluster have the same issuer and token secret. `also` are secrets under which other nodes may sign while
+    /// the secret of the cluster is being rotated.
     pub fn new(issuer: &str, secret: &[u8; 32], also: &[[u8; 32]]) -> Self {
         jwt_provider::install();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        // Below, by the clock of the machine.
+        // `verify` checks it, by the clock of the environment.
         validation.validate_exp = false;
         let root = |secret: &[u8; 32]| RootKey::new("starling access tokens 1", secret);
         let secrets = std::iter::once(secret).chain(also).map(root).collect();
         Self { issuer: issuer.to_owned(), secrets, validation }
     }
 
-    /// A token that is good for [`ACCESS_S`] from now (milliseconds since the Unix epoch).
+    /// Issues a token that is valid for [`ACCESS_S`] from `now_ms`, in Unix milliseconds.
     pub fn issue(&self, holder: &Holder, now_ms: u64) -> String {
         let iat = now_ms / 1_000;
         let Holder { user, session } = holder.clone();
@@ -85,16 +85,16 @@ impl AccessTokens {
         encode(&header, &claims, &key).expect("texts and numbers are JSON, and HS256 signs anything")
     }
 
-    /// Whose the token is, if it is good now.
+    /// The holder of a token that is valid at `now_ms`, in Unix milliseconds.
     pub fn verify(&self, token: &str, now_ms: u64) -> Result<Holder, TokenError> {
         let (claims, epoch) = self.authentic(token).ok_or(TokenError::Invalid)?;
         let now = now_ms / 1_000;
         let Claims { sub: user, sid: session, iat, exp, .. } = claims;
-        // A key that leaked is of no use after its week: it cannot sign for another.
+        // A leaked key must not sign for another week.
         if iat / EPOCH_S != epoch || exp != iat.saturating_add(ACCESS_S) {
             Err(TokenError::Invalid)
         } else if now >= exp.saturating_add(LEEWAY_S) || iat > now.saturating_add(ACCESS_S) {
-            // Of the future is what was issued before a clock was set back: its session goes on all the same.
+            // A token from the future was issued before a clock was set back: a refresh gives another.
             Err(TokenError::Expired)
         } else {
             Ok(Holder { user, session })
@@ -113,7 +113,7 @@ impl AccessTokens {
     }
 }
 
-/// Derived for each token: some microseconds, and nothing to keep.
+/// The key of a week. Deriving it for each token takes microseconds.
 fn key(secret: &RootKey, epoch: u64) -> [u8; 32] {
     secret.expand(&[&b"epoch "[..], &epoch.to_be_bytes()].concat())
 }
@@ -143,7 +143,7 @@ mod tests {
         json!({"iss": "starling", "aud": AUDIENCE, "sub": "ada", "sid": "s1", "iat": iat, "exp": iat + ACCESS_S})
     }
 
-    /// A token under the right key, whatever it says.
+    /// A token with any content, under the right key.
     fn signed(header: &Value, claims: &Value) -> String {
         let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
         let text = format!("{}.{}", part(header), part(claims));
@@ -161,7 +161,7 @@ mod tests {
     fn a_token_is_good_for_15_minutes_and_the_leeway_then_expired() {
         let token = tokens().issue(&holder(), NOW);
         let end = NOW + (ACCESS_S + LEEWAY_S) * 1_000;
-        // A node whose clock is behind the issuer's takes it too.
+        // Nodes with a clock behind the issuer's accept it, too.
         for now in [NOW, NOW - 60_000, end - 1] {
             assert_eq!(tokens().verify(&token, now), Ok(holder()));
         }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_under_two_secrets_are_good_while_one_is_replaced() {
+    fn tokens_under_two_secrets_are_valid_while_one_is_replaced() {
         let new = AccessTokens::new("starling", &[8; 32], &[SECRET]);
         assert_eq!(new.verify(&tokens().issue(&holder(), NOW), NOW), Ok(holder()));
         assert_eq!(tokens().verify(&new.issue(&holder(), NOW), NOW), Err(TokenError::Invalid));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wholly_right_is_taken() {
+    fn only_entirely_valid_tokens_are_accepted() {
         let refused = |header: &Value, claims: &Value| {
             assert_eq!(
                 tokens().verify(&signed(header, claims), NOW),
@@ -232,7 +232,7 @@ mod tests {
             ("exp", json!("soon")),
             ("iat", json!(u64::MAX)),
             ("iat", json!(-1)),
-            // As somebody would who found the key of that week, and was late.
+            // As an attacker would with a leaked key of an earlier week.
             ("iat", json!(iat + EPOCH_S)),
         ] {
             let mut altered = claims();

@@ -1,5 +1,5 @@
-//! Which new passwords are refused: too short or long, among the commonest, or made of names that whoever guesses tries
-//! first. Passwords that are set already are not judged again.
+//! Refuses weak new passwords: too short or too long, among the most common, or made of names that attackers try first.
+//! Existing passwords are not checked again.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -8,20 +8,20 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Characters in a password, at least.
 pub const PASSWORD_CHARS_MIN: usize = 8;
-/// Bytes in a password, at most: beyond any that is remembered or made by a password manager.
+/// Bytes in a password, at most: more than people remember or password managers make.
 pub const PASSWORD_BYTES_MAX: usize = 256;
-/// What this service is called, whoever runs it.
+/// The name of this service.
 const SERVICE: &str = "starling";
-/// Letters that a password must have besides the names it holds, at least.
+/// Letters that a password must have besides names, at least.
 const OWN_LETTERS_MIN: usize = 4;
 
-/// Refused whatever else they are; see the file for where they come from.
+/// The most common passwords; the file says where they come from.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let file = include_str!("common_passwords.txt");
     file.lines().filter(|line| !line.starts_with('#')).collect()
 });
 
-/// Why a new password is refused.
+/// The reason why a new password is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WeakPassword {
     /// Fewer than 8 characters.
@@ -30,16 +30,16 @@ pub enum WeakPassword {
     /// More than 256 bytes.
     #[error("must have at most {PASSWORD_BYTES_MAX} bytes")]
     TooLong,
-    /// Among those that are tried first, in whatever case.
-    #[error("is among the commonest; choose another")]
+    /// Among the most common, in any case.
+    #[error("is one of the most common passwords; choose another")]
     TooCommon,
-    /// Little more than the name of its user or of the service.
+    /// Little more than the username or the name of the service.
     #[error("is made of your username or the name of this service; choose another")]
     MadeOfNames,
 }
 
 impl WeakPassword {
-    /// Judges a new password of this user, as it is compared: in NFC.
+    /// Checks a new password of a user, in NFC.
     pub fn check(password: &str, username: &str) -> Result<(), Self> {
         let password = password.nfc().collect::<String>();
         if password.chars().count() < PASSWORD_CHARS_MIN {
@@ -56,23 +56,23 @@ impl WeakPassword {
     }
 }
 
-/// Whether little is left without the names, forwards or backwards: a few digits and signs, at most a few letters. A
-/// phrase in which a name occurs is something else.
+/// Whether a password without the names, forwards and backwards, is only a few digits, signs and letters. A longer phrase
+/// may contain a name.
 fn is_made_of_names(password: &str, username: &str) -> bool {
-    // A name with digits or full-width letters in it is the same name.
+    // Full-width letters count as plain ones.
     let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
-    // Of `name~xxxx` the name is what is guessed.
+    // Attackers guess only the name of `name~xxxx`.
     let username = folded(username.split('~').next().unwrap_or_default());
     let letters_of_name = username.chars().filter(|c| c.is_alphabetic()).collect::<String>();
     let mut names = vec![SERVICE.to_owned(), username, letters_of_name];
     names.retain(|name| name.chars().count() >= 3);
     names.extend(names.clone().into_iter().map(|name| name.chars().rev().collect()));
-    // The longest first: of `anna` not only `ann` is taken away.
+    // The longest first, so that `anna` is removed as a whole, and not only `ann`.
     names.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
     let password = folded(password);
     let mut rest = password.clone();
     for name in &names {
-        // What is on both sides of a name does not make another.
+        // A space, so that the text around a name does not form another name.
         rest = rest.replace(name.as_str(), " ");
     }
     let own_letters = rest.chars().filter(|c| c.is_alphabetic()).count();
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_has_8_characters_to_256_bytes_and_is_not_among_the_commonest() {
+    fn a_password_has_8_characters_to_256_bytes_and_is_not_a_common_one() {
         let check = |password: &str| WeakPassword::check(password, "ann");
         let longest = "x".repeat(PASSWORD_BYTES_MAX);
         for fine in ["xkcd 936", "ääääüüüü", longest.as_str()] {
@@ -101,9 +101,9 @@ mod tests {
         assert!(COMMON.iter().all(|common| common.chars().count() >= PASSWORD_CHARS_MIN));
     }
 
-    /// Promise: nobody has a password that whoever knows their name and the service guesses at once.
+    /// Promise: no password can be guessed from the username and the name of the service.
     #[test]
-    fn a_password_is_not_made_of_the_names_that_everybody_knows() {
+    fn a_password_is_not_made_of_known_names() {
         for (username, password) in [
             ("ann", "starling"),
             ("ann", "Starling1!"),
@@ -120,7 +120,7 @@ mod tests {
             ("chris2000", "chris2000"),
             ("chris2000", "Chris1999"),
         ] {
-            // Some are among the commonest as well.
+            // Some are common passwords as well.
             assert!(WeakPassword::check(password, username).is_err(), "{username}: {password}");
             assert!(is_made_of_names(password, username), "{username}: {password}");
         }

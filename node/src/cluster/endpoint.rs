@@ -1,18 +1,12 @@
 //! The QUIC endpoint: one UDP socket for all links, with every buffer and wait bounded.
 
-use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use quinn::{
     AsyncUdpSocket, ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, IdleTimeout,
     ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use ring::hmac;
-use socket2::{Domain, Protocol, Socket, Type};
 use starling_protocol::NodeId;
 
 use super::keys::{ClusterKeys, KeyError};
@@ -32,40 +26,6 @@ const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
 const INCOMING_MAX: usize = 256;
 /// Length of connection ids: enough that they never meet.
 const CONNECTION_ID_BYTES: usize = 8;
-/// Kernel buffers of the socket.
-const SOCKET_BUFFER_BYTES: usize = 2 * 1024 * 1024;
-
-/// Binds the UDP socket. One for all IPv6 addresses is for all IPv4 addresses, too; where IPv6 is disabled, for these
-/// alone.
-pub fn bind(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let all_ipv6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, listen.port()));
-    match bind_one(listen) {
-        Err(error) if listen == all_ipv6 && is_without_ipv6(&error) => {
-            tracing::info!("IPv6 is disabled here: the cluster's listener is for IPv4 alone");
-            bind_one(SocketAddr::from((Ipv4Addr::UNSPECIFIED, listen.port())))
-        }
-        bound => bound,
-    }
-}
-
-/// Whether a socket could not be bound because this machine has no IPv6.
-fn is_without_ipv6(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
-}
-
-fn bind_one(listen: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = Socket::new(Domain::for_address(listen), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_nonblocking(true)?;
-    // The kernel may give less; that only costs speed.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-    if listen.is_ipv6() {
-        socket.set_only_v6(!listen.ip().is_unspecified())?;
-    }
-    socket.bind(&listen.into())?;
-    Ok(socket.into())
-}
 
 /// Makes the endpoint on a bound socket.
 pub fn open(

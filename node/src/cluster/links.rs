@@ -14,7 +14,6 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use prometheus_client::metrics::counter::Counter;
 use quinn::{Connection, ConnectionError};
 use starling_protocol::{
     NodeId,
@@ -37,7 +36,7 @@ use super::{
     refusal_log::RefusalLog,
     replication::DriverInput,
 };
-use crate::environment::Environment;
+use crate::{environment::Environment, metrics::LinksMetrics};
 
 /// How often links are checked for silence.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -56,17 +55,6 @@ pub struct Verdicts {
     pub node_id_in_use: Option<SocketAddr>,
     /// Peers that have answered and not decided yet.
     pub deciding: usize,
-}
-
-/// Metrics of links.
-#[derive(Clone, Debug, Default)]
-pub struct LinksMetrics {
-    /// Links closed because the peer broke the protocol.
-    pub broken: Counter,
-    /// Handshakes refused, here or there: another secret, or no Starling node.
-    pub refused: Counter,
-    /// Connections that were asked to prove their address, because many were opened at once.
-    pub retries: Counter,
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod links;
 mod members;
 mod membership;
 mod mesh;
+mod metrics;
 mod presence;
 mod refusal_log;
 mod replication;
@@ -21,16 +22,16 @@ mod targets;
 pub use self::{
     acceptor::Acceptor,
     dialer::Dialer,
-    endpoint::{bind, open},
+    endpoint::open,
     join_addresses::{JoinProblem, JoinReason},
     keys::{ClusterKeys, KeyError},
     link::{LinkSender, NotSent},
-    links::{Links, LinksMetrics, Verdicts},
+    links::{Links, Verdicts},
     members::{KeepMembers, Members},
     membership::Membership,
     presence::{PresenceMap, PresenceNews},
     replication::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
-        EndRefill, PeerReport, Report, StartState, WaitFor, Waiting,
+        EndRefill, PeerReport, Report, StartState,
     },
 };

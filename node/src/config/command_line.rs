@@ -1,4 +1,4 @@
-//! Parses the command line and the environment, and says in one line what is wrong with them.
+//! Parses the command line and the environment, and reports mistakes in one line.
 
 use std::env;
 
@@ -17,35 +17,35 @@ impl Flags {
     }
 }
 
-/// Whether what clap says is an answer for people in many lines: a help text or the version.
+/// Whether the error is a help text or the version, which have many lines.
 pub fn is_help(error: &clap::Error) -> bool {
     !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
-/// What is wrong, and where to read more; clap says it in several lines.
+/// The error in one line, with the help to read; clap uses several lines.
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let said = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let said = said.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let mut said = said
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let mut message = lines
         .map(|line| line.trim_start_matches("error: "))
         .collect::<Vec<_>>()
         .join("; ")
         .replace(":; ", ": ");
     if let Some(variable) = wrong_variable(error) {
-        said = format!("{variable}: {said}");
+        message = format!("{variable}: {message}");
     }
-    format!("{said}; see '{} --help'", command(&text))
+    format!("{message}; see '{} --help'", command(&text))
 }
 
-/// The command that was given, from the usage that clap shows: the words before the first argument.
+/// The command in the usage that clap shows: the words before the first argument.
 fn command(text: &str) -> String {
     let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage:")).unwrap_or("starling");
     let words = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<', '-']));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The environment variable that holds the refused value, if no flag on the command line does.
+/// The environment variable with the refused value, unless a flag on the command line has it.
 fn wrong_variable(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
     let flag = arg.split_whitespace().next()?;
@@ -66,11 +66,11 @@ mod tests {
 
     use super::*;
 
-    fn said(words: &[&str]) -> String {
+    fn message(words: &[&str]) -> String {
         one_line(&Flags::try_parse_from(words).unwrap_err())
     }
 
-    /// Each mistake is told in one line that names the help of the command that was given.
+    /// Each mistake is one line that names the help of the command.
     #[test]
     fn a_mistake_is_one_line_with_the_right_help() {
         for (words, help) in [
@@ -80,14 +80,14 @@ mod tests {
             (&["starling", "--no-such-flag"], "'starling --help'"),
             (&["starling", "cluster", "secrets"], "'starling cluster --help'"),
         ] {
-            let said = said(words);
-            assert!(said.contains(help) && !said.contains('\n'), "{said}");
+            let message = message(words);
+            assert!(message.contains(help) && !message.contains('\n'), "{message}");
         }
     }
 
     /// A command without its subcommand shows its own help.
     #[test]
-    fn a_group_of_commands_alone_is_answered_with_its_help() {
+    fn a_command_without_its_subcommand_shows_its_help() {
         for group in ["user", "cluster"] {
             let error = Flags::try_parse_from(["starling", group]).unwrap_err();
             assert!(is_help(&error));

@@ -1,4 +1,4 @@
-//! Environment variables: an empty one counts as unset, and a `STARLING_…` one that is no setting draws a warning.
+//! Environment variables: empty ones count as unset, and unknown ones that begin with `STARLING_` give a warning.
 
 use std::{collections::BTreeMap, env};
 
@@ -7,12 +7,12 @@ use clap::{Arg, Command, CommandFactory, builder::Resettable};
 use super::Flags;
 
 const PREFIX: &str = "STARLING_";
-/// From this similarity on (1 is equal) a name is taken for a misspelling of another.
+/// The similarity (1 is equal) from which a name counts as a misspelling of another.
 const SIMILAR_FROM: f64 = 0.5;
-/// Variables that are warned of, at most.
+/// Warnings, at most.
 const WARNINGS_MAX: usize = 20;
 
-/// Lets empty variables count as unset: Compose passes each that is named in its file and not set outside.
+/// Makes empty variables count as unset: Compose sets variables that are named in its file but not set outside.
 pub fn without_empty(command: Command) -> Command {
     let unset = |arg: Arg| {
         let is_empty =
@@ -22,21 +22,21 @@ pub fn without_empty(command: Command) -> Command {
     command.mut_args(unset).mut_subcommands(without_empty)
 }
 
-/// The settings that the environment can hold, each with its flag.
+/// The environment variables of all settings, each with its flag.
 pub fn settings() -> BTreeMap<String, String> {
     let command = Flags::command();
     let named = |arg: &Arg| Some((arg.get_env()?.to_str()?.to_owned(), arg.get_long()?.to_owned()));
     command.get_arguments().filter_map(named).collect()
 }
 
-/// A sentence for each variable of this process that begins like a setting and is none.
+/// A warning for each variable of this process that looks like a setting but is none.
 pub fn warnings() -> Vec<String> {
     let given = env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
-    warn_of(given, &settings())
+    unknown_variables(given, &settings())
 }
 
-fn warn_of(
+fn unknown_variables(
     given: impl Iterator<Item = (String, String)>,
     settings: &BTreeMap<String, String>,
 ) -> Vec<String> {
@@ -53,7 +53,7 @@ fn warn_of(
     unknown.map(warning).take(WARNINGS_MAX).collect()
 }
 
-/// Whether Kubernetes has set it for a service whose name begins with `starling`.
+/// Whether Kubernetes has set the variable for a service called `starling…`.
 fn is_from_kubernetes(name: &str, value: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
@@ -65,7 +65,7 @@ fn is_from_kubernetes(name: &str, value: &str) -> bool {
         })
 }
 
-/// The setting that was probably meant; people also write a flag's name behind the prefix.
+/// The setting that was probably meant. People also write the name of a flag after the prefix.
 fn nearest<'a>(name: &str, settings: &'a BTreeMap<String, String>) -> Option<&'a str> {
     let written = name.trim_start_matches(PREFIX);
     let similarity = |(setting, flag): (&'a String, &String)| {
@@ -82,10 +82,10 @@ mod tests {
     use super::*;
 
     fn warned(name: &str, value: &str) -> Option<String> {
-        warn_of(std::iter::once((name.to_owned(), value.to_owned())), &settings()).pop()
+        unknown_variables(std::iter::once((name.to_owned(), value.to_owned())), &settings()).pop()
     }
 
-    /// A misspelt setting is named with the one that was meant.
+    /// The warning names the setting that was meant.
     #[test]
     fn a_misspelt_variable_is_named_with_the_nearest() {
         for (written, meant) in [
@@ -105,9 +105,9 @@ mod tests {
         assert_eq!(warned("PATH", "/bin"), None);
     }
 
-    /// Kubernetes' own variables are no mistakes of the operator.
+    /// Variables of Kubernetes are no mistakes of the operator.
     #[test]
-    fn variables_of_kubernetes_are_passed_over() {
+    fn variables_of_kubernetes_are_ignored() {
         for (name, value) in [
             ("STARLING_PORT", "tcp://10.0.0.1:8080"),
             ("STARLING_HTTP_PORT", "tcp://10.0.0.1:8080"),

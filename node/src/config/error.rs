@@ -1,4 +1,4 @@
-//! Why the configuration cannot be used.
+//! The errors of the configuration.
 
 use std::path::PathBuf;
 
@@ -7,77 +7,77 @@ use thiserror::Error;
 use super::SECRET_CHARS_MIN;
 use crate::auth::InvalidCost;
 
-/// Why the configuration cannot be used. Each says what to do, in one line.
+/// The reason why the configuration cannot be used: one line that says what to do.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file named by `--config`.
+    /// The configuration file cannot be read.
     #[error("cannot read the configuration file {0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// Its contents.
+    /// The configuration file is not valid.
     #[error("the configuration file {0} is wrong: {1}")]
     Toml(PathBuf, String),
-    /// A secret's file.
+    /// The secret file cannot be read.
     #[error("cannot read the secret file {0}: {1}")]
     SecretFile(PathBuf, std::io::Error),
-    /// The same secret twice.
-    #[error("give the cluster secret or the file that holds it, not both")]
+    /// The secret was given as a value and as a file.
+    #[error("set the cluster secret or its file, not both")]
     SecretTwice,
-    /// Guessable.
+    /// The secret is too short.
     #[error(
         "the cluster secret is too short: it needs at least {SECRET_CHARS_MIN} characters; \
-         'starling cluster secret' makes a good one"
+         'starling cluster secret' prints a good one"
     )]
     SecretShort,
-    /// Long, and guessable all the same.
+    /// The secret is long enough, but can be guessed.
     #[error(
         "the cluster secret can be guessed: it repeats itself or has few different characters; \
-         'starling cluster secret' makes a good one"
+         'starling cluster secret' prints a good one"
     )]
     SecretWeak,
-    /// Cluster settings without one.
+    /// There are settings of a cluster, but no secret.
     #[error(
-        "a cluster needs a secret that all its nodes share: make one with 'starling cluster secret' \
-         and give it with --cluster-secret-file"
+        "a cluster needs a secret that all its nodes share: create one with 'starling cluster secret' \
+         and pass it with --cluster-secret-file"
     )]
     SecretMissing,
-    /// Not an address.
+    /// A setting is not an address.
     #[error("{setting} is '{value}': expected HOST:PORT, for example node1.example:7946")]
     Address {
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What it was.
+        /// The value that was given.
         value: String,
     },
-    /// A number out of its range.
+    /// A number is out of its range.
     #[error("{setting} is {value}: expected {expected}")]
     Number {
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What it was.
+        /// The value that was given.
         value: u64,
-        /// What it may be.
+        /// The values that are allowed.
         expected: &'static str,
     },
-    /// A text that cannot be read.
+    /// A text cannot be parsed.
     #[error("{setting} is '{value}': {expected}")]
     Text {
-        /// Which setting.
+        /// The name of the setting.
         setting: &'static str,
-        /// What it was.
+        /// The value that was given.
         value: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: String,
     },
-    /// What a password costs.
+    /// The cost of password hashes is out of its limits.
     #[error("auth: {0}")]
     Cost(#[from] InvalidCost),
-    /// Cheap to guess.
+    /// The cost of password hashes is below the minimum.
     #[error(
-        "auth.memory_kib and auth.passes are below 19456 and 2: passwords would be cheap to guess; tests may, \
-         with auth.weak_hashes"
+        "auth.memory_kib must be at least 19456 and auth.passes at least 2, or passwords are cheap to guess; tests can \
+         set auth.weak_hashes"
     )]
     WeakHashes,
-    /// Not a URL that users can open.
+    /// The public URL is not valid.
     #[error("http.public_url is '{0}': {1}; expected an address such as https://chat.example")]
     PublicUrl(String, &'static str),
 }

@@ -1,4 +1,4 @@
-//! The TOML file, as it is written. Unknown keys are refused: a misspelt setting must not be silently default.
+//! The TOML file. Unknown keys are refused, so that a misspelt setting does not silently keep its default.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The section `[limits]`: flags and environment, made from `web`'s table of limits, and the file's.
+//! The section `[limits]`: flags and environment variables from `web`'s table of limits, and the section of the file.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -12,14 +12,14 @@ use starling_web::guard::{
     limits::{LIMITS, Limit},
 };
 
-/// The one limit that is no rate, in the file.
+/// The only limit in the file that is not a rate.
 const CONNECTIONS: &str = "connections_per_address";
 
-/// The limits that were given; for the others the file or the default holds.
+/// The limits in flags and environment.
 #[derive(Debug, Default)]
 pub struct LimitFlags(pub BTreeMap<Quota, Rate>);
 
-/// The file's section.
+/// The section in the file.
 #[derive(Debug, Default)]
 pub struct LimitsFile {
     pub rates: BTreeMap<Quota, Rate>,
@@ -32,7 +32,7 @@ impl<'de> Deserialize<'de> for LimitsFile {
     }
 }
 
-/// What a line of the section sets.
+/// The setting of one line of the section.
 enum Line {
     Connections,
     Rate(Quota),
@@ -81,7 +81,7 @@ fn arg(limit: &Limit) -> Arg {
         .value_name("COUNT/WINDOW")
         .value_parser(str::parse::<Rate>)
         .help(format!(
-            "How many {}: so many at once and again over each window, 0 for no limit [default: {}]",
+            "How many {}: COUNT at once, and as many again over each WINDOW; 0 for no limit [default: {}]",
             limit.what, limit.default
         ))
 }

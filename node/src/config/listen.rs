@@ -1,11 +1,11 @@
-//! Where to listen, as people write it, and how a listener is reached.
+//! Parses addresses to listen on, and finds the addresses under which a listener is reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use thiserror::Error;
 
-/// Not an address to listen on.
+/// The text is not an address to listen on.
 #[derive(Debug, Error)]
 #[error(
     "expected an address of this machine and a port, for example 127.0.0.1:{0}, [::1]:{0}, or 0.0.0.0:{0} for all addresses"
@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<SocketAddr, ListenError> {
     }
 }
 
-/// Parses `ADDRESS:PORT` or `localhost:PORT`. A port alone is refused: 127.0.0.1 would be of no use to a cluster.
+/// Parses `ADDRESS:PORT` or `localhost:PORT`. A port alone is refused, as 127.0.0.1 is useless for a cluster.
 pub fn parse_cluster(text: &str) -> Result<SocketAddr, ListenError> {
     address_and_port(text.trim()).ok_or(ListenError(super::CLUSTER_PORT))
 }
@@ -60,8 +60,8 @@ pub fn openable(listener: SocketAddr) -> SocketAddr {
 }
 
 /// The address under which other machines probably reach a listener on all addresses: the one from which packets
-/// leave this machine. None for other listeners, and if the machine has no way out.
-pub fn from_elsewhere(listener: SocketAddr) -> Option<SocketAddr> {
+/// leave this machine. `None` for other listeners, and without a route to the network.
+pub fn remote_address(listener: SocketAddr) -> Option<SocketAddr> {
     if !listener.ip().is_unspecified() {
         return None;
     }
@@ -82,9 +82,9 @@ pub fn from_elsewhere(listener: SocketAddr) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// What people write is understood, and what is not understood is refused with an example.
+    /// Common forms are understood, and others are refused with an example.
     #[test]
-    fn addresses_are_read_as_people_write_them() {
+    fn common_forms_of_addresses_are_parsed() {
         for (text, expected) in [
             ("8080", "127.0.0.1:8080"),
             ("localhost:8080", "127.0.0.1:8080"),
@@ -101,13 +101,13 @@ mod tests {
         assert!(parse_cluster("7946").unwrap_err().to_string().contains("0.0.0.0:7946"));
     }
 
-    /// What is printed can be opened.
+    /// The printed address can be opened.
     #[test]
     fn a_listener_on_all_addresses_is_opened_on_this_machine() {
         let opened = |listener: &str| openable(listener.parse().unwrap()).to_string();
         assert_eq!(opened("0.0.0.0:8080"), "127.0.0.1:8080");
         assert_eq!(opened("[::]:8080"), "[::1]:8080");
         assert_eq!(opened("10.1.2.3:8080"), "10.1.2.3:8080");
-        assert_eq!(from_elsewhere("127.0.0.1:8080".parse().unwrap()), None);
+        assert_eq!(remote_address("127.0.0.1:8080".parse().unwrap()), None);
     }
 }

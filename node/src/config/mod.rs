@@ -1,5 +1,5 @@
-//! Configuration in two stages: raw input (`flags`, `file`), then a validated [`Config`] that holds no choice left
-//! open. Defaults < TOML file < `STARLING_…` environment < flags. `main` reads it once; nobody else reads any.
+//! Configuration in two stages: raw input (`flags`, `file`), then a validated [`Config`] with every value resolved.
+//! Precedence: defaults < TOML file < `STARLING_…` environment < flags. Only `main` reads it, once.
 
 mod auth;
 mod command_line;
@@ -34,119 +34,125 @@ pub use self::{
     environment::warnings as environment_warnings,
     error::ConfigError,
     flags::{ClusterCommand, Command, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags, VerifyFlags},
-    listen::{from_elsewhere, openable},
+    listen::{openable, remote_address},
     secret::{ClusterSecret, SECRET_CHARS_MIN},
 };
 
-/// Where UDP of the cluster listens unless told otherwise.
+/// Default UDP port of the cluster.
 const CLUSTER_PORT: u16 = 7946;
-/// Connections of an unconfigured node: below the 20,000 files that systems commonly allow a process.
+/// Default of `http.connections_max`: below the 20,000 files that systems commonly allow a process.
 const CONNECTIONS_MAX: usize = 15_000;
-/// An address may have this part of all connections unless told otherwise: 5,000 of them.
+/// Default of `limits.connections_per_address` is this fraction of all connections: a third, 5,000.
 const CONNECTIONS_SHARE: u64 = 3;
-/// Default of `http.header_timeout_ms`: longer than browsers idle on a spare connection is not needed.
+/// Default of `http.header_timeout_ms`: about as long as browsers keep a spare connection idle.
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
 pub const DURABILITY_WAIT_MS: u64 = 200;
 /// Default of `storage.reserve_mib`.
 const RESERVE_MIB: u64 = 256;
-/// Default of `storage.scrub_after_s`: deleted text is to be gone within 24 hours.
+/// Default of `storage.scrub_after_s`: deleted text is gone within 24 hours.
 const SCRUB_AFTER_S: u64 = 43_200;
 
-/// What a node is to do. Every value is valid.
+/// The settings of a node, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the node keeps everything.
+    /// The directory for all data of the node.
     pub data_dir: PathBuf,
     /// Log filter, as `tracing` reads it (`info`, `starling_node=debug`, …).
     pub log_filter: String,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
     /// The public listener.
     pub http: HttpConfig,
-    /// How often anybody may do anything, where the default does not hold.
+    /// Rate limits that differ from their defaults.
     pub limits: BTreeMap<Quota, Rate>,
     /// Connections of one client network at once; `u32::MAX` is no limit.
     pub connections_per_address: u32,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// Who may make an account.
+    /// The people who may register.
     pub registration: RegistrationMode,
     /// How passwords are hashed.
     pub auth: AuthConfig,
-    /// A listener for `/metrics` alone.
+    /// The address of a listener for `/metrics` alone.
     pub metrics_listen: Option<SocketAddr>,
-    /// When a post is acked.
+    /// When posts are acknowledged.
     pub durability: DurabilityConfig,
-    /// Free bytes of the disk that are kept for replication; users' writes are refused below it.
+    /// Free bytes of the disk reserved for replication, erasure and revocation; other writes are refused below.
     pub storage_reserve_bytes: u64,
     /// How long deleted text may stay in free pages of the store's file.
     pub scrub_after: Duration,
-    /// Whether to begin with an empty store where it was lost.
+    /// Whether to begin with an empty store if the old one was lost.
     pub fresh: bool,
-    /// The cluster, if the node is to be part of one.
+    /// The cluster; `None` for a lone node.
     pub cluster: Option<ClusterConfig>,
 }
 
 /// The public listener.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// Address and port.
+    /// The address and port.
     pub listen: SocketAddr,
-    /// Where users reach this node, without a slash at its end.
+    /// The URL under which users reach this node, without a slash at its end.
     pub public_url: Option<String>,
-    /// The proxies that are believed whom they serve.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// The sites whose pages may use this server beside its own, with bearer tokens.
+    /// Other sites whose pages may use this server, with bearer tokens.
     pub allowed_origins: Vec<Origin>,
-    /// The names under which this server is asked beside that of its public address.
+    /// Host names under which this server answers, besides that of its public address.
     pub allowed_hosts: Vec<HostName>,
-    /// How long the head of a request may take, and how long a connection may idle.
+    /// The time for the head of a request to arrive, and for a connection to idle.
     pub header_timeout: Duration,
-    /// Connections at once.
+    /// Concurrent connections, at most.
     pub connections_max: u32,
 }
 
-/// When a post is acked.
+/// When posts are acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub struct DurabilityConfig {
-    /// On how many nodes it should be durable, this one counted.
+    /// Nodes on which a post should be durable first, this one included.
     pub copies: usize,
-    /// How long to wait for that, in milliseconds; then the ack says how many it are.
+    /// The time to wait for that, in milliseconds. The acknowledgement then says how many have it.
     pub wait_ms: u64,
 }
 
-/// The node's part in the cluster.
+/// The settings of the cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
-    /// UDP address and port.
+    /// The UDP address and port.
     pub listen: SocketAddr,
-    /// Where other nodes reach this one; found out as links come up if missing.
+    /// The address that other nodes are told; if missing, it is found out as links come up.
     pub advertise: Option<String>,
-    /// Where to find nodes of the cluster.
+    /// Addresses of nodes to join.
     pub join: Vec<String>,
-    /// Whether the node is not ready before it has reached another one.
+    /// Whether the node is ready only after it has reached another one.
     pub expect_peers: bool,
-    /// What all nodes share.
+    /// The secret that all nodes share.
     pub secret: ClusterSecret,
     /// The file from which the secret was read.
     pub secret_from: Option<PathBuf>,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people on a terminal, JSON otherwise.
+    /// `Human` on a terminal, `Json` otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// Text for people.
     Human,
     /// One JSON object a line.
     Json,
 }
 
 impl Config {
+    /// Whether the public listener serves `/metrics`: not if they have a listener of their own, and not under a public
+    /// address, where everybody could read them.
+    pub fn serves_metrics_to_users(&self) -> bool {
+        self.metrics_listen.is_none() && self.http.public_url.is_none()
+    }
+
     /// Resolves flags and environment (which clap has merged) over the file over the defaults.
     pub fn resolve(flags: ServeFlags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::File::read).transpose()?.unwrap_or_default();
@@ -154,7 +160,7 @@ impl Config {
         let secret_file = flags.cluster_secret_file.or(file.cluster.secret_file);
         let secret_from = secret_file.as_ref().or(secret_from).cloned();
         let secret = secret::resolve(flags.cluster_secret.or(file.cluster.secret), secret_file)?;
-        let join = given_or(flags.join, file.cluster.join);
+        let join = list_or(flags.join, file.cluster.join);
         let join =
             join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
         let advertise = flags.cluster_advertise.or(file.cluster.advertise);
@@ -175,13 +181,14 @@ impl Config {
         let copies = copies.unwrap_or(if cluster.is_some() { 2 } else { 1 });
         let public_url = flags.public_url.or(file.http.public_url);
         let public_url = public_url.map(|url| public_url::parse(&url)).transpose()?;
-        let trusted_proxies = parsed("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
+        let trusted_proxies =
+            parse_list("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
         let allowed_origins =
-            parsed("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
-        let allowed_hosts = parsed("http.allowed_hosts", flags.allowed_host, file.http.allowed_hosts)?;
+            parse_list("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
+        let allowed_hosts = parse_list("http.allowed_hosts", flags.allowed_host, file.http.allowed_hosts)?;
         let mut limits = file.limits.rates;
         limits.extend(flags.limits.0);
-        let header_timeout_ms = within(
+        let header_timeout_ms = in_range(
             "http.header_timeout_ms",
             flags.http_header_timeout_ms.or(file.http.header_timeout_ms).unwrap_or(HEADER_TIMEOUT_MS),
             100..=3_600_000,
@@ -189,18 +196,23 @@ impl Config {
         )?;
         let connections_max =
             flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
-        let connections_max = within("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+        let connections_max =
+            in_range("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
         let connections_per_address = flags
             .limit_connections_per_address
             .or(file.limits.connections_per_address)
             .unwrap_or(connections_max.div_ceil(CONNECTIONS_SHARE));
-        let connections_per_address =
-            within("limits.connections_per_address", connections_per_address, 0..=1_000_000, "0 to 1000000")?;
+        let connections_per_address = in_range(
+            "limits.connections_per_address",
+            connections_per_address,
+            0..=1_000_000,
+            "0 to 1000000",
+        )?;
         let reserve_mib = flags.storage_reserve_mib.or(file.storage.reserve_mib).unwrap_or(RESERVE_MIB);
-        let reserve_mib = within("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
+        let reserve_mib = in_range("storage.reserve_mib", reserve_mib, 0..=1_048_576, "0 to 1048576")?;
         let scrub_after_s =
             flags.storage_scrub_after_s.or(file.storage.scrub_after_s).unwrap_or(SCRUB_AFTER_S);
-        let scrub_after_s = within("storage.scrub_after_s", scrub_after_s, 1..=82_800, "1 to 82800")?;
+        let scrub_after_s = in_range("storage.scrub_after_s", scrub_after_s, 1..=82_800, "1 to 82800")?;
         let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(DURABILITY_WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
@@ -218,16 +230,16 @@ impl Config {
             limits,
             connections_per_address: match u32::try_from(connections_per_address) {
                 Ok(0) | Err(_) => u32::MAX,
-                Ok(most) => most,
+                Ok(max) => max,
             },
             guests_enabled: flags.guests_enabled.or(file.guests.enabled).unwrap_or(true),
             auth: AuthConfig::resolve(&flags.auth, &file.auth)?,
             registration: flags.registration_mode.or(file.registration.mode).unwrap_or_default(),
             metrics_listen: flags.metrics_listen.or(file.metrics.listen),
             durability: DurabilityConfig {
-                copies: usize::try_from(within("durability.copies", copies, 1..=100, "1 to 100")?)
+                copies: usize::try_from(in_range("durability.copies", copies, 1..=100, "1 to 100")?)
                     .unwrap_or(1),
-                wait_ms: within("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
+                wait_ms: in_range("durability.wait_ms", wait_ms, 0..=60_000, "0 to 60000")?,
             },
             storage_reserve_bytes: reserve_mib * 1024 * 1024,
             scrub_after: Duration::from_secs(scrub_after_s),
@@ -237,7 +249,7 @@ impl Config {
     }
 }
 
-fn within(
+fn in_range(
     setting: &'static str,
     value: u64,
     range: std::ops::RangeInclusive<u64>,
@@ -246,13 +258,13 @@ fn within(
     if range.contains(&value) { Ok(value) } else { Err(ConfigError::Number { setting, value, expected }) }
 }
 
-/// The list that was given, else the file's.
-fn parsed<T: FromStr<Err: Display>>(
+/// Parses a list of flags and environment if there is one, otherwise that of the file.
+fn parse_list<T: FromStr<Err: Display>>(
     setting: &'static str,
     given: Vec<String>,
     file: Vec<String>,
 ) -> Result<Vec<T>, ConfigError> {
-    let list = given_or(given, file);
+    let list = list_or(given, file);
     let parse = |value: String| {
         value.parse().map_err(|error: T::Err| ConfigError::Text {
             setting,
@@ -263,8 +275,9 @@ fn parsed<T: FromStr<Err: Display>>(
     list.into_iter().map(parse).collect()
 }
 
-/// The list that was given, without the blanks and empty items that a trailing comma leaves, else the file's.
-fn given_or(given: Vec<String>, file: Vec<String>) -> Vec<String> {
+/// The list of flags and environment, without blanks and the empty item after a trailing comma; if it is empty, that of the
+/// file.
+fn list_or(given: Vec<String>, file: Vec<String>) -> Vec<String> {
     let given = given.into_iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty());
     let given: Vec<_> = given.collect();
     if given.is_empty() { file } else { given }

@@ -1,27 +1,27 @@
-//! The address under which users see the service. Pages and links are made from it, always at its root.
+//! The public URL of the service, from which pages and links are made. It is always a root.
 
 use starling_web::guard::Origin;
 
 use super::ConfigError;
 
-/// Checks the setting, and takes the slash from its end.
+/// Checks the setting, and removes the slash at its end.
 pub fn parse(url: &str) -> Result<String, ConfigError> {
     let refused = |why| ConfigError::PublicUrl(url.to_owned(), why);
     let rest = ["http://", "https://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     let rest = rest.ok_or(refused("it does not begin with http:// or https://"))?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at(end);
-    if !matches!(behind, "" | "/") {
-        return Err(refused("Starling can't be served under a path, and nothing may follow host and port"));
+    let (authority, path) = rest.split_at(end);
+    if !matches!(path, "" | "/") {
+        return Err(refused("Starling can't be served under a path, so nothing may follow host and port"));
     }
     if authority.contains('@') {
-        return Err(refused("it must not hold a user or a password"));
+        return Err(refused("it must not contain a user or a password"));
     }
     // A colon within brackets is part of an IPv6 address.
     let port = authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
-    let port_is_good = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let port_is_valid = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let host = authority.strip_suffix(port.unwrap_or_default()).unwrap_or(authority);
-    if host.trim_end_matches(':').is_empty() || !port_is_good || Origin::of_url(url).is_none() {
+    if host.trim_end_matches(':').is_empty() || !port_is_valid || Origin::of_url(url).is_none() {
         return Err(refused("it has no valid host and port"));
     }
     Ok(url.trim_end_matches('/').to_owned())
@@ -31,9 +31,9 @@ pub fn parse(url: &str) -> Result<String, ConfigError> {
 mod tests {
     use super::*;
 
-    /// An address that would break pages or links is refused with a reason.
+    /// URLs that would break pages or links are refused with a reason.
     #[test]
-    fn only_the_address_of_a_root_is_taken() {
+    fn only_root_urls_are_accepted() {
         for (url, kept) in [
             ("https://chat.example", "https://chat.example"),
             ("https://chat.example/", "https://chat.example"),

@@ -1,4 +1,4 @@
-//! Secrets: given as a value or as a file that holds it, resolved in one place, never printed.
+//! The secret of the cluster, given as a value or in a file, and never printed.
 
 use std::{
     fmt, fs,
@@ -8,16 +8,16 @@ use std::{
 
 use super::{ClusterConfig, ConfigError, secret_strength::is_guessable};
 
-/// Characters that a cluster secret must have: 128 bits in hexadecimal. A leaf certificate can be tested against
-/// guesses offline, so the secret must be beyond guessing.
+/// Characters in a cluster secret, at least: 128 bits in hexadecimal. Guesses can be tested offline against a leaf
+/// certificate, so the secret must be unguessable.
 pub const SECRET_CHARS_MIN: usize = 32;
 
-/// What all nodes of a cluster share.
+/// The secret that all nodes of a cluster share.
 #[derive(Clone)]
 pub struct ClusterSecret(String);
 
 impl ClusterSecret {
-    /// Its bytes, for deriving keys.
+    /// The bytes, for deriving keys.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
@@ -30,21 +30,21 @@ impl fmt::Debug for ClusterSecret {
 }
 
 impl ClusterConfig {
-    /// Warns if other users of this machine can read the file in which the secret stands.
-    pub fn warn_of_open_secret(&self) {
+    /// Warns if other users of this machine can read the file with the secret.
+    pub fn warn_if_secret_is_readable(&self) {
         let Some(file) = &self.secret_from else { return };
-        let Some(mode) = open_to_others(file) else { return };
+        let Some(mode) = mode_if_readable_by_others(file) else { return };
         tracing::warn!(
             file = %file.display(),
             mode = format!("{mode:04o}"),
-            "other users of this machine can read the cluster secret, with which they can do anything: close the file to \
-             them (chmod 600), and if they are not to be trusted make a new secret"
+            "other users of this machine can read the cluster secret, which gives full control: protect the file (chmod 600), \
+             and create a new secret if you don't trust these users"
         );
     }
 }
 
 /// The permissions of a file, if others than its owner can read it.
-fn open_to_others(file: &Path) -> Option<u32> {
+fn mode_if_readable_by_others(file: &Path) -> Option<u32> {
     let mode = fs::metadata(file).ok()?.permissions().mode() & 0o7777;
     (mode & 0o044 != 0).then_some(mode)
 }
@@ -58,7 +58,7 @@ pub fn resolve(value: Option<String>, file: Option<PathBuf>) -> Result<Option<Cl
             fs::read_to_string(&path).map_err(|error| ConfigError::SecretFile(path, error))?
         }
     };
-    // Some editors put a byte order mark in front, which nobody sees.
+    // Some editors add an invisible byte order mark.
     let secret = secret.trim_start_matches('\u{feff}').trim();
     if secret.chars().count() < SECRET_CHARS_MIN {
         return Err(ConfigError::SecretShort);
@@ -84,7 +84,7 @@ mod tests {
         resolve(None, Some(path)).map(|secret| secret.expect("it was given"))
     }
 
-    /// Promise: what an editor adds that nobody sees makes no other secret.
+    /// Promise: invisible characters that an editor adds don't change the secret.
     #[test]
     fn a_byte_order_mark_and_blanks_are_no_part_of_a_secret() {
         for content in [
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// Promise: a secret that is long but can be guessed is refused, with the way to a good one.
+    /// Promise: a long but guessable secret is refused, and the error says how to get a good one.
     #[test]
     fn a_long_secret_that_repeats_itself_is_refused() {
         for weak in ["a".repeat(64), "0123456789abcdef".repeat(4), "changeme".repeat(8)] {
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// Promise: a secret that others can read is noticed, wherever it stands.
+    /// Promise: a file with the secret that others can read is noticed.
     #[test]
     fn the_file_that_others_can_read_is_found() {
         let dir = tempfile::tempdir().unwrap();
@@ -115,8 +115,8 @@ mod tests {
         fs::write(&path, SECRET).unwrap();
         for (mode, open) in [(0o600, false), (0o400, false), (0o711, false), (0o640, true), (0o604, true)] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(open_to_others(&path).is_some(), open, "{mode:o}");
+            assert_eq!(mode_if_readable_by_others(&path).is_some(), open, "{mode:o}");
         }
-        assert_eq!(open_to_others(&dir.path().join("absent")), None);
+        assert_eq!(mode_if_readable_by_others(&dir.path().join("absent")), None);
     }
 }

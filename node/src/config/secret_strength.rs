@@ -1,18 +1,18 @@
-//! Whether a secret is beyond guessing, as far as its looks tell. It cannot be known: this finds what people type when they
-//! are asked for many characters.
+//! Estimates whether a secret can be guessed. It finds what people type when they are asked for many characters; it can't
+//! prove that a secret is random.
 
 use std::collections::BTreeSet;
 
-/// Bits that a secret must seem to have. A random one has 128 or more; it seems to have less if characters happen to repeat,
-/// and below this one in a million does.
+/// Estimated bits of a secret, at least. A random one has 128 or more; characters that happen to repeat lower the estimate,
+/// below this for one in a million.
 const BITS_MIN: f64 = 100.0;
-/// What is worth guessing as a whole: repeating an earlier piece of the secret, or typing one of [`KNOWN`].
+/// Bits of a piece that is guessed as a whole: a repetition of an earlier piece, or a part of [`KNOWN`].
 const PIECE_BITS: f64 = 12.0;
-/// Characters of such a piece, at least.
+/// Characters in such a piece, at least.
 const PIECE_CHARS_MIN: usize = 4;
-/// Up to so many different characters they are counted; beyond, their kinds are.
+/// Up to this many different characters, the alphabet is these characters; beyond, it is all characters of their kinds.
 const FEW: usize = 10;
-/// What people type.
+/// Texts that people type.
 const KNOWN: &str = "0123456789012345678909876543210 abcdefghijklmnopqrstuvwxyz 1234567890qwertyuiop asdfghjkl zxcvbnm \
                      1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/ password passwort secret geheim changeme change-me starling \
                      cluster example letmein welcome admin default correct horse battery staple deadbeef cafebabe";
@@ -41,13 +41,13 @@ fn bits(secret: &str) -> f64 {
     bits
 }
 
-/// How many of the characters from `at` on stand together somewhere before, forwards.
+/// The length of the longest piece at `at` that also occurs before.
 fn longest_piece(seen: &[char], at: usize) -> usize {
     let length = |from: usize| seen[at..].iter().zip(&seen[from..]).take_while(|(a, b)| a == b).count();
     (0..at).map(length).max().unwrap_or_default()
 }
 
-/// How much one character tells, if they are drawn at random of their kinds.
+/// The bits of one character, if characters are random within their kinds.
 fn bits_of_a_character(secret: &str) -> f64 {
     let different = secret.chars().collect::<BTreeSet<_>>().len();
     let has = |is: fn(&char) -> bool| secret.chars().any(|c| is(&c));
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_type_is_found() {
+    fn typed_secrets_are_refused() {
         for typed in [
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             "0123456789abcdef0123456789abcdef",
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_were_drawn_are_taken() {
+    fn random_secrets_are_accepted() {
         for drawn in [
             "92f1c07ae86b435dd9a01e6f72c4b853",
             // 50 dice, and a UUID 4.
@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn random_bytes_are_taken_in_every_writing(bytes: [u8; 16], more: [u8; 32]) {
+        fn random_bytes_are_accepted_in_every_encoding(bytes: [u8; 16], more: [u8; 32]) {
             // Other random bytes than proptest likes to shrink to.
             let (bytes, more) = (blake3::hash(&bytes), blake3::hash(&more));
             let bytes = &bytes.as_bytes()[..16];

@@ -1,4 +1,4 @@
-//! How flags, environment and file become one configuration, and what is refused.
+//! Tests how flags, environment and file are resolved into one configuration, and which values are refused.
 
 use clap::Parser;
 
@@ -40,7 +40,7 @@ fn a_cluster_needs_a_good_secret_and_defaults_to_two_copies() {
 
 /// The default listener serves IPv4 and IPv6; expecting peers is a setting of a cluster, in file and flags.
 #[test]
-fn the_cluster_listens_on_both_families_and_expects_peers_if_told() {
+fn the_cluster_listens_on_both_families_and_expects_peers_if_configured() {
     let cluster = |flags: &[&str], toml: &str| {
         let secret = ["--cluster-secret", SECRET];
         resolve(&[&secret, flags].concat(), toml).unwrap().cluster.unwrap()
@@ -54,7 +54,7 @@ fn the_cluster_listens_on_both_families_and_expects_peers_if_told() {
 }
 
 #[test]
-fn limits_and_lists_are_taken_from_the_file_unless_given() {
+fn flags_win_over_the_file_for_limits_and_lists() {
     let toml = "[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nallowed_origins = [\"https://a.example\"]\n\
                 allowed_hosts = [\"a.example\"]\n\
                 [limits]\nrooms_per_address = \"5/m\"\nlogins_per_address = \"0\"";
@@ -79,14 +79,14 @@ fn limits_and_lists_are_taken_from_the_file_unless_given() {
 
 /// Items of a list may be separated by a comma and blanks, and end with a comma.
 #[test]
-fn lists_are_read_as_people_write_them() {
+fn lists_may_contain_blanks_and_a_trailing_comma() {
     let flags = ["--cluster-secret", SECRET, "--join", "a.example:1, b.example:2,"];
     assert_eq!(resolve(&flags, "").unwrap().cluster.unwrap().join, ["a.example:1", "b.example:2"]);
 }
 
-/// The line that is named is the one with the mistake.
+/// The error names the line of the mistake.
 #[test]
-fn mistakes_in_the_file_are_told_with_their_line() {
+fn mistakes_in_the_file_are_reported_with_their_line() {
     for (toml, line) in [
         ("data_dir = 7", 1),
         ("data_dir = \"/a\"\n[http]\nlitsen = \"127.0.0.1:1\"\n", 3),
@@ -102,7 +102,7 @@ fn mistakes_in_the_file_are_told_with_their_line() {
 }
 
 #[test]
-fn the_mode_of_registration_is_open_unless_told() {
+fn registration_is_open_by_default() {
     let mode = |flags: &[&str], toml| resolve(flags, toml).unwrap().registration;
     assert_eq!(mode(&[], ""), RegistrationMode::Open);
     let file = "[registration]\nmode = \"invite\"";
@@ -111,7 +111,7 @@ fn the_mode_of_registration_is_open_unless_told() {
 }
 
 #[test]
-fn what_a_password_costs_is_told_by_file_and_flags() {
+fn the_cost_of_passwords_comes_from_file_and_flags() {
     let auth = resolve(&["--auth-lanes", "2"], "[auth]\nmemory_kib = 65536\nworkers = 3").unwrap().auth;
     assert_eq!((auth.cost.memory_kib, auth.cost.passes, auth.cost.lanes, auth.workers), (65_536, 2, 2, 3));
     let weak = ["--auth-weak-hashes", "true", "--auth-memory-kib", "8", "--auth-passes", "1"];
@@ -119,7 +119,7 @@ fn what_a_password_costs_is_told_by_file_and_flags() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_their_setting() {
+fn wrong_values_are_refused_in_one_line() {
     for (flags, toml) in [
         (&["--cluster-secret", SECRET, "--join", "nowhere"][..], ""),
         (&["--cluster-secret", SECRET, "--join", "host:0"], ""),

@@ -1,4 +1,4 @@
-//! The asking side: a command speaks with the node that runs on a data directory.
+//! The client side of the control socket: sends a command to the node that runs on a data directory.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -12,39 +12,39 @@ use thiserror::Error;
 
 use super::{Answer, Question, SOCKET, socket_path::SocketPath};
 
-/// How long a node may say nothing. One that works on an answer says so every two seconds.
+/// How long a node may be silent. While it works on an answer, it sends a line every two seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Why there is no answer. Each says what to do, in one line.
+/// The reason why a command has no answer: one line that says what to do.
 #[derive(Debug, Error)]
 pub enum AskError {
-    /// Nobody listens.
-    #[error("no node runs on {0}; start it, or name its directory with --data-dir")]
+    /// No node listens.
+    #[error("no node runs on {0}; start it, or give its directory with --data-dir")]
     NotRunning(PathBuf),
-    /// It is stopped, or hangs.
+    /// The node is suspended, or hangs.
     #[error(
-        "the node that runs on {0} has not answered for {secs} s: it hangs or was suspended; look into its log, and \
-         continue (kill -CONT) or restart it",
+        "the node that runs on {0} has not answered for {secs} s: it hangs or was suspended; check its log, then resume \
+         (kill -CONT) or restart it",
         secs = SILENCE_MAX.as_secs()
     )]
     Silent(PathBuf),
-    /// The socket is its owner's alone.
+    /// The caller is another user than the owner of the socket.
     #[error(
-        "only the user that the node on {0} runs as may speak with it: run this command as that user, or as root"
+        "only the user who runs the node on {0} can use its control socket: run this command as that user, or as root"
     )]
     Denied(PathBuf),
     /// The socket cannot be used.
-    #[error("cannot speak with the node over {0}: {1}")]
+    #[error("cannot use the control socket {0}: {1}")]
     Io(PathBuf, #[source] io::Error),
-    /// The node says why.
+    /// The node has refused the command, and says why.
     #[error("{0}")]
     Refused(String),
-    /// It is of another version, perhaps.
-    #[error("the node gave an answer that this command does not know: use the binary that the node runs")]
+    /// The node is perhaps of another version.
+    #[error("the node sent an answer that this command does not understand: use the same binary as the node")]
     OtherAnswer,
 }
 
-/// Asks the node that runs on a data directory, and shows its progress to `progress`.
+/// Sends a question to the node that runs on a data directory, and calls `progress` with lines about the work.
 pub fn ask(data_dir: &Path, question: &Question, mut progress: impl FnMut(&str)) -> Result<Answer, AskError> {
     let broken = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => AskError::NotRunning(data_dir.into()),
@@ -69,7 +69,7 @@ pub fn ask(data_dir: &Path, question: &Question, mut progress: impl FnMut(&str))
 fn connect(data_dir: &Path) -> io::Result<UnixStream> {
     let path = SocketPath::new(data_dir, SOCKET)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Also bounds how long the kernel waits for a node that accepts nobody.
+    // Also bounds the wait for a node that accepts no connections.
     socket.set_write_timeout(Some(SILENCE_MAX))?;
     socket.set_read_timeout(Some(SILENCE_MAX))?;
     socket.connect(&SockAddr::unix(&path)?)?;

@@ -1,5 +1,5 @@
-//! The control socket, `DATA/control.sock` (mode 0600): how commands of this binary speak with a running node. One
-//! JSON line asks; JSON lines answer: progress, then a result or an error.
+//! The control socket, `DATA/control.sock` (mode 0600), over which commands of this binary use a running node. A question is
+//! one JSON line; an answer is JSON lines: progress, then a result or an error.
 
 mod client;
 mod password_prompt;
@@ -7,6 +7,7 @@ mod server;
 mod socket_path;
 mod status;
 mod users;
+mod verify;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,27 +20,27 @@ pub use self::{
 };
 use crate::verify::Findings;
 
-/// The socket's name in the data directory.
+/// The name of the socket in the data directory.
 pub const SOCKET: &str = "control.sock";
 /// Bytes in a question, at most.
 const QUESTION_BYTES_MAX: u64 = 64 * 1024;
 
-/// What may be asked.
+/// A command to a running node.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Question {
-    /// How is the node?
+    /// Report the status.
     Status,
     /// Check the log, and the views against a rebuild.
     Verify {
-        /// With the digest of each scope.
+        /// Whether to report the digest of each scope.
         scopes: bool,
     },
-    /// Do something to an account.
+    /// Act on an account.
     User {
-        /// Its name, as it is shown.
+        /// The name of the account, as it is shown.
         name: String,
-        /// What.
+        /// The action.
         act: UserAct,
     },
 }
@@ -48,21 +49,21 @@ pub enum Question {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// How far it has come.
+    /// A line about the progress; more lines follow.
     Progress(String),
-    /// How the node is.
+    /// The status of the node.
     Status(Box<Status>),
-    /// What the check has found.
+    /// The result of a check.
     Verified(Findings),
-    /// What was done.
+    /// The command is done; a line for the operator.
     Done(String),
-    /// A link with which a password can be chosen.
+    /// A link for choosing a new password.
     ResetLink {
-        /// Its address.
+        /// The address of the link.
         url: String,
-        /// Until when.
+        /// When the link expires: RFC 3339 in UTC.
         expires_at: String,
     },
-    /// Why there is no result.
+    /// The command has failed; a line that says why.
     Error(String),
 }

@@ -1,4 +1,4 @@
-//! The answering side: a part of the node that listens on the socket.
+//! The server side of the control socket: a task of the node.
 
 use std::{
     fs::{self, Permissions},
@@ -19,16 +19,17 @@ use tokio::{
 
 use super::{
     Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource, UserCommands, socket_path::SocketPath,
+    verify::verify_running,
 };
-use crate::{supervisor::SupervisedTask, verify};
+use crate::supervisor::SupervisedTask;
 
-/// Questions that are answered at once, at most.
+/// Questions answered at once, at most.
 const CONNECTIONS_MAX: usize = 8;
-/// How long a question may take to arrive, and an answer to be taken.
+/// The time for a question to arrive, and for an answer to be written.
 const IO_MAX: Duration = Duration::from_secs(10);
-/// How often a caller hears that its answer is being worked on; it waits 10 s at most without a word.
+/// The interval of signs of life while an answer is being worked on; a caller gives up after 10 s of silence.
 const ALIVE_EVERY: Duration = Duration::from_secs(2);
-/// Lines of progress that wait to be sent, at most; progress that comes faster is left out.
+/// Lines of progress waiting to be sent, at most; further ones are dropped.
 const PROGRESS_MAX: usize = 4;
 
 /// The control socket of a running node.
@@ -40,7 +41,7 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Listens in a data directory, whose store this process holds: a socket that lies there is a dead process's.
+    /// Listens in a data directory. This process holds the store's lock, so an old socket there belongs to a dead process.
     pub fn new(data_dir: &Path, source: Arc<StatusSource>, users: Arc<UserCommands>) -> Self {
         let listener = bind(data_dir);
         if let Err(error) = &listener {
@@ -50,7 +51,7 @@ impl ControlServer {
     }
 }
 
-/// Makes the socket so that nobody else can use it even for a moment.
+/// Creates the socket under another name first, so that other users can't connect before its mode is set.
 fn bind(data_dir: &Path) -> io::Result<UnixListener> {
     const UNFINISHED: &str = "control.new";
     let (path, unfinished) = (data_dir.join(SOCKET), data_dir.join(UNFINISHED));
@@ -87,7 +88,7 @@ impl SupervisedTask for ControlServer {
             let (source, data_dir) = (Arc::clone(&self.source), self.data_dir.clone());
             let (users, checks) = (Arc::clone(&self.users), Arc::clone(&checks));
             tokio::spawn(async move {
-                // Who asked has gone; there is nobody to tell.
+                // An error means that the caller has gone.
                 let _ = answer(stream, &source, users, &data_dir, &checks).await;
                 drop(permit);
             });
@@ -109,36 +110,40 @@ async fn answer(
     let answer = match serde_json::from_str(&line) {
         Ok(Question::Status) => Answer::Status(Box::new(source.status())),
         Ok(Question::User { name, act }) => {
-            // On its own: what was begun is finished, though nobody may wait for it any more.
+            // A task of its own: it finishes even if the caller goes.
             let acting = tokio::spawn(async move { users.act(name, act).await });
-            let (_none, told) = mpsc::channel(1);
-            match report(&mut writer, told, acting).await? {
+            let (_none, lines) = mpsc::channel(1);
+            match report(&mut writer, lines, acting).await? {
                 Ok(answer) => answer,
-                Err(_) => Answer::Error("the command ended early; see the log of the node".to_owned()),
+                Err(_) => {
+                    Answer::Error("the command failed unexpectedly; see the log of the node".to_owned())
+                }
             }
         }
         Ok(Question::Verify { scopes }) => {
-            // The check goes on for a moment if who asked has gone: another must not begin meanwhile.
+            // The check may go on for a moment after its caller has gone: no other may start meanwhile.
             let Ok(alone) = Arc::clone(checks).try_acquire_owned() else {
-                let running = "a check is running already; wait until it is done";
+                let running = "a check is already running; wait until it is done";
                 return send(&mut writer, &Answer::Error(running.to_owned())).await;
             };
-            let (progress, told) = mpsc::channel(PROGRESS_MAX);
+            let (progress, lines) = mpsc::channel(PROGRESS_MAX);
             let (source, data_dir) = (Arc::clone(source), data_dir.to_owned());
             let check = tokio::task::spawn_blocking(move || {
                 let _alone = alone;
-                verify::running(&source, &data_dir, scopes, |text| {
+                verify_running(&source, &data_dir, scopes, |text| {
                     let _ = progress.try_send(text);
                     !progress.is_closed()
                 })
             });
-            match report(&mut writer, told, check).await? {
+            match report(&mut writer, lines, check).await? {
                 Ok(Ok(findings)) => Answer::Verified(findings),
                 Ok(Err(error)) => Answer::Error(error.to_string()),
-                Err(_) => Answer::Error("the check ended early; see the log of the node".to_owned()),
+                Err(_) => Answer::Error("the check failed unexpectedly; see the log of the node".to_owned()),
             }
         }
-        Err(error) => Answer::Error(format!("this node does not know the question: {error}")),
+        Err(error) => Answer::Error(format!(
+            "this node does not understand the command: {error}; use the same binary as the node"
+        )),
     };
     send(&mut writer, &answer).await
 }
@@ -149,10 +154,10 @@ async fn send(writer: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io:
     timeout(IO_MAX, writer.write_all(&line)).await?
 }
 
-/// Waits for a result. Meanwhile sends the progress that is told, and a sign of life if there is none for a while.
+/// Waits for a result. Meanwhile sends lines of progress, and repeats the last one as a sign of life.
 async fn report<T>(
     writer: &mut (impl AsyncWriteExt + Unpin),
-    mut told: mpsc::Receiver<String>,
+    mut lines: mpsc::Receiver<String>,
     work: impl Future<Output = T>,
 ) -> io::Result<T> {
     let mut work = pin!(work);
@@ -161,7 +166,7 @@ async fn report<T>(
         tokio::select! {
             biased;
             result = &mut work => return Ok(result),
-            Some(text) = told.recv() => last = text,
+            Some(text) = lines.recv() => last = text,
             () = sleep(ALIVE_EVERY) => {}
         }
         send(writer, &Answer::Progress(last.clone())).await?;
@@ -172,27 +177,27 @@ async fn report<T>(
 mod tests {
     use super::*;
 
-    /// A caller gives up after 10 s of silence: one who waits for long work hears something before.
+    /// A caller gives up after 10 s of silence, so a node at work must send something before.
     #[tokio::test(start_paused = true)]
     async fn a_caller_hears_that_the_node_is_alive() {
         let (mut writer, reader) = tokio::io::duplex(4_096);
-        let (progress, told) = mpsc::channel(PROGRESS_MAX);
+        let (progress, lines) = mpsc::channel(PROGRESS_MAX);
         progress.try_send("checking: 7 events".to_owned()).expect("there is room");
-        let work = async move { report(&mut writer, told, sleep(Duration::from_secs(25))).await };
+        let work = async move { report(&mut writer, lines, sleep(Duration::from_secs(25))).await };
         let listen = async {
-            let (mut lines, mut heard) = (BufReader::new(reader).lines(), 0);
+            let (mut lines, mut received) = (BufReader::new(reader).lines(), 0);
             while let Some(line) = timeout(Duration::from_secs(9), lines.next_line())
                 .await
                 .expect("not silent")
                 .expect("no error")
             {
                 assert_eq!(line, r#"{"progress":"checking: 7 events"}"#);
-                heard += 1;
+                received += 1;
             }
-            heard
+            received
         };
-        let (result, heard) = tokio::join!(work, listen);
+        let (result, received) = tokio::join!(work, listen);
         result.expect("the caller is there");
-        assert!(heard > 10, "{heard}");
+        assert!(received > 10, "{received}");
     }
 }

@@ -1,5 +1,5 @@
-//! How a socket in the data directory is named to the kernel, which takes about 100 bytes: a directory may have a longer
-//! path.
+//! Short paths for sockets in the data directory: the kernel takes about 100 bytes, and the path of a directory may be
+//! longer.
 
 use std::{
     ffi::OsStr,
@@ -9,14 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Bytes that the kernel takes, at most: `sun_path` has 108 on Linux and 104 on BSD, with a zero at its end.
+/// Bytes in a path of a socket, at most: `sun_path` has 108 on Linux and 104 on BSD, with a zero at its end.
 const BYTES_MAX: usize = 103;
 
-/// A path that is short enough; it is valid as long as this lives.
+/// A path that is short enough, valid until this is dropped.
 #[derive(Debug)]
 pub(super) struct SocketPath {
     path: PathBuf,
-    /// The directory, through which a long path is shortened.
+    /// The open directory through which a long path is shortened.
     _dir: Option<File>,
 }
 
@@ -29,7 +29,7 @@ impl SocketPath {
         }
         let dir = File::open(dir)?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd()));
-        // Only Linux has it. Elsewhere the kernel would only say that the path is wrong.
+        // Only Linux has it. Elsewhere the kernel's own error would not say what is wrong.
         if !path.exists() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidFilename,

@@ -1,4 +1,4 @@
-//! How the node is, gathered where it is known, and as people read it.
+//! The status of a node: collected from its parts, and formatted for people.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -17,68 +17,68 @@ use crate::{
     writer::WriterHandle,
 };
 
-/// Where it is known.
+/// The parts of a node that its status comes from.
 pub struct StatusSource {
-    /// Who the node is.
+    /// The id of the node.
     pub node: String,
-    /// Where users reach it.
+    /// The address of the public listener.
     pub http: String,
-    /// Its store's file.
+    /// The file of the store.
     pub store_file: PathBuf,
     /// The log and its views.
     pub store: Arc<Store>,
-    /// The disk that they are on.
+    /// The free space of the disk, and its reserve.
     pub space: DiskSpace,
-    /// The writer's queue.
+    /// The queue of the writer.
     pub writer: WriterHandle,
-    /// Replication.
+    /// The replication driver.
     pub driver: DriverHandle,
     /// The other nodes, if there is a cluster.
     pub links: Option<Arc<Links>>,
-    /// Who is present.
+    /// Counts the people present.
     pub presence: Arc<PresenceMap>,
-    /// Health.
+    /// The health of the node.
     pub operations: Arc<dyn Operations>,
     /// Whether users are served.
     pub drain: Drain,
-    /// Sessions.
+    /// Counts the sessions.
     pub web: WebMetrics,
 }
 
-/// How a node is.
+/// The status of a node, as `starling status --json` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// Its id.
+    /// The id of the node.
     pub node: String,
-    /// The version that runs.
+    /// The version of Starling.
     pub version: String,
-    /// Its process.
+    /// The id of the process.
     pub pid: u32,
-    /// Where users reach it.
+    /// The address of the public listener.
     pub http: String,
     /// `ready`, `not ready` or `stopping`.
     pub state: String,
-    /// Why it is not ready.
+    /// The reasons why the node is not ready.
     pub reasons: Vec<String>,
-    /// What is wrong without keeping it from serving.
+    /// Problems that don't keep the node from serving.
     pub troubles: Vec<String>,
-    /// The other nodes that it knows, linked or not.
+    /// The other known nodes, linked or not.
     pub peers: Vec<PeerStatus>,
-    /// Pairs of running nodes that have no link, as far as this node was told: until then it is a split.
+    /// Pairs of running nodes without a link, as far as this node knows: a split.
     #[serde(default)]
     pub unlinked_pairs: Vec<(String, String)>,
-    /// Join addresses at which no node was found for more than 5 s, and why.
+    /// Join addresses at which no node was found for more than 5 s, each with the reason.
     #[serde(default)]
     pub join_problems: Vec<(String, String)>,
-    /// Per origin that it lacks events of: how many.
+    /// Origins with events that this node lacks, and the number of these events.
     pub missing: Vec<(String, u64)>,
-    /// What waits.
+    /// The lengths of queues.
     pub queues: Queues,
-    /// WebSockets.
+    /// Open WebSockets.
     pub sessions: i64,
-    /// People on all linked nodes.
+    /// People present on all linked nodes.
     pub people_present: usize,
-    /// The store.
+    /// The size and digest of the store.
     pub store: StoreStatus,
     /// The last warnings and errors of this process, newest last.
     pub last_errors: Vec<Logged>,
@@ -87,54 +87,54 @@ pub struct Status {
 /// Another node, as this one sees it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerStatus {
-    /// Its id.
+    /// The id of the node.
     pub node: String,
-    /// Where it says that it is; several addresses are separated by commas.
+    /// The addresses that the node gives, separated by commas.
     pub address: String,
-    /// From where it was heard, newest first.
+    /// The addresses that its packets came from, newest first.
     #[serde(default)]
     pub heard_at: Vec<String>,
-    /// Whether there is a link to it.
+    /// Whether this node has a link to it.
     pub linked: bool,
     /// Whether it is in sync.
     pub in_sync: bool,
-    /// Events that it is known to lack.
+    /// Events that the node is known to lack.
     pub lag_events: u64,
-    /// Of 256 parts of all views: those that it is known to show as this node does.
+    /// Parts of the views, of 256, in which the node is known to equal this one.
     pub parts_equal: usize,
-    /// Those in which it shows something else although the same events were applied.
+    /// Parts in which the node differs although it has applied the same events.
     pub parts_diverged: usize,
 }
 
-/// What waits.
+/// The lengths of queues.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Queues {
-    /// Requests to the writer.
+    /// Requests waiting for the writer.
     pub writer: usize,
-    /// Inputs to the replication driver.
+    /// Inputs waiting for the replication driver.
     pub driver: usize,
-    /// Answers that wait for other nodes.
+    /// Replies that wait for other nodes.
     pub pending_replies: usize,
 }
 
-/// The store.
+/// The size and digest of the store.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoreStatus {
-    /// Bytes of its file.
+    /// Bytes in the file of the store.
     pub bytes: u64,
-    /// Free bytes on its disk.
+    /// Free bytes on the disk.
     pub free_bytes: u64,
-    /// Digest of all views.
+    /// The digest of all views.
     pub digest: String,
 }
 
 impl StatusSource {
-    /// Bytes of the store's file.
+    /// Bytes in the file of the store.
     pub fn store_bytes(&self) -> u64 {
         std::fs::metadata(&self.store_file).map_or(0, |file| file.len())
     }
 
-    /// How the node is now.
+    /// Collects the status of the node.
     pub fn status(&self) -> Status {
         let report = self.driver.report();
         let reasons = self.operations.not_ready();
@@ -204,23 +204,23 @@ impl fmt::Display for Status {
         let Queues { writer, driver, pending_replies } = &self.queues;
         writeln!(
             f,
-            "waiting   {writer} for the writer, {driver} for replication, {pending_replies} for other nodes"
+            "queued    {writer} for the writer, {driver} for replication, {pending_replies} replies for other nodes"
         )?;
         let StoreStatus { bytes, free_bytes, digest } = &self.store;
         writeln!(f, "store     {} MiB, {} MiB free, digest {digest}", mib(*bytes), mib(*free_bytes))?;
         for peer in &self.peers {
-            let link = match peer {
+            let state = match peer {
                 PeerStatus { in_sync: true, .. } => "in sync",
                 PeerStatus { linked: true, .. } => "catching up or silent",
                 _ => "not linked",
             };
-            write!(f, "peer      {} at {}: {link}", peer.node, peer.address)?;
+            write!(f, "peer      {} at {}: {state}", peer.node, peer.address)?;
             if !peer.linked && !peer.heard_at.is_empty() {
                 write!(f, ", last heard at {}", peer.heard_at.join(", "))?;
             }
             if peer.linked {
                 let PeerStatus { lag_events, parts_equal, parts_diverged, .. } = peer;
-                write!(f, ", lacks {lag_events} events, {parts_equal} parts alike")?;
+                write!(f, ", lacks {lag_events} events, {parts_equal} of 256 parts equal")?;
                 if *parts_diverged > 0 {
                     write!(f, ", {parts_diverged} DIVERGED")?;
                 }
@@ -228,7 +228,7 @@ impl fmt::Display for Status {
             writeln!(f)?;
         }
         for (a, b) in &self.unlinked_pairs {
-            writeln!(f, "no link   between {a} and {b}, although both run")?;
+            writeln!(f, "no link   between {a} and {b}, although both are running")?;
         }
         for (address, reason) in &self.join_problems {
             writeln!(f, "join      {address}: {reason}")?;

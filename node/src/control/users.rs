@@ -1,4 +1,4 @@
-//! Commands about accounts, as the operator of a node gives them.
+//! The commands of an operator on accounts (`starling user`).
 
 use std::sync::Arc;
 
@@ -9,40 +9,40 @@ use starling_web::service::{Accounts, Refusal, Registration, RegistrationSource,
 use super::Answer;
 use crate::services::{AccountsService, AdministrationService, Asker};
 
-/// What is to be done to an account.
+/// An action on an account.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserAct {
-    /// Make it.
+    /// Create the account.
     Add {
-        /// With this password.
+        /// The password.
         password: String,
-        /// Whether it is to administer the service.
+        /// Whether the account administers the service.
         admin: bool,
     },
-    /// Set its password.
+    /// Set the password, and log the account out everywhere.
     Password {
-        /// To this.
+        /// The new password.
         password: String,
     },
-    /// Let it administer the service.
+    /// Make the account an administrator.
     Promote,
-    /// Make a link with which its owner chooses a password.
+    /// Create a link with which the owner chooses a new password.
     Reset,
 }
 
-/// What commands about accounts are done with.
+/// Carries out commands on accounts.
 pub struct UserCommands {
-    /// Makes accounts.
+    /// Creates accounts.
     pub accounts: Arc<AccountsService>,
-    /// Changes them.
+    /// Changes accounts.
     pub administration: Arc<AdministrationService>,
-    /// Under which address users reach the service, without a slash at its end.
+    /// The URL of the service for users, without a slash at its end.
     pub url: String,
 }
 
 impl UserCommands {
-    /// Does it.
+    /// Carries out a command.
     pub async fn act(&self, name: String, act: UserAct) -> Answer {
         match self.try_act(name, act).await {
             Ok(answer) => answer,
@@ -51,43 +51,43 @@ impl UserCommands {
     }
 
     async fn try_act(&self, name: String, act: UserAct) -> Result<Answer, String> {
-        let said = |refusal: Refusal| refusal.detail.into_owned();
-        let named = async || self.administration.named(name.clone()).await.map_err(said);
+        let detail = |refusal: Refusal| refusal.detail.into_owned();
+        let named = async || self.administration.named(name.clone()).await.map_err(detail);
         match act {
             UserAct::Add { password, admin } => {
                 let username = Username::parse(&name).map_err(|error| format!("the name {error}"))?;
-                self.judge(&password, username.as_str())?;
-                let door = RegistrationSource::Operator { admin };
+                self.check_password(&password, username.as_str())?;
+                let source = RegistrationSource::Operator { admin };
                 let password = Secret(password);
                 let registration =
-                    Registration { username: username.clone(), password, display_name: None, door };
-                self.accounts.add(registration).await.map_err(said)?;
+                    Registration { username: username.clone(), password, display_name: None, source };
+                self.accounts.add(registration).await.map_err(detail)?;
                 let role = if admin { " as an administrator" } else { "" };
                 Ok(Answer::Done(format!("added {username}{role}")))
             }
             UserAct::Password { password } => {
                 let user = named().await?;
-                self.judge(&password, &name)?;
-                self.administration.set_password(user, Secret(password)).await.map_err(said)?;
+                self.check_password(&password, &name)?;
+                self.administration.set_password(user, Secret(password)).await.map_err(detail)?;
                 Ok(Answer::Done(format!("{name} has a new password, and is logged out everywhere")))
             }
             UserAct::Promote => {
                 let flags = UserFlags { admin: Some(true), disabled: None };
                 let user = named().await?;
-                let changed = self.administration.flag(Asker::Operator, user, flags).await.map_err(said)?;
+                let changed = self.administration.flag(Asker::Operator, user, flags).await.map_err(detail)?;
                 let since = if changed { "now" } else { "already" };
                 Ok(Answer::Done(format!("{name} is an administrator {since}")))
             }
             UserAct::Reset => {
                 let user = named().await?;
-                let link = self.administration.reset_link(Asker::Operator, user).await.map_err(said)?;
+                let link = self.administration.reset_link(Asker::Operator, user).await.map_err(detail)?;
                 let url = format!("{}/reset/{}", self.url, link.code);
                 Ok(Answer::ResetLink { url, expires_at: link.expires_at })
             }
         }
     }
 
-    fn judge(&self, password: &str, username: &str) -> Result<(), String> {
+    fn check_password(&self, password: &str, username: &str) -> Result<(), String> {
         self.accounts
             .judge_password(password, username)
             .map_err(|weak| format!("the password {weak}; nothing was changed"))

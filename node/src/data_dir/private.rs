@@ -1,4 +1,4 @@
-//! Files that nobody but the node's own user can open, whatever the umask is.
+//! Files that only the node's own user can open, whatever the umask is.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, Permissions},
@@ -7,15 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Permissions of everybody but the owner.
+/// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
-/// What is named of the files that were open, at most.
+/// The most open files that a log line names.
 const NAMED_MAX: usize = 5;
 
-/// Makes a file that only its owner can open, to be read and written. It must not be there yet.
+/// Makes a file that only its owner can open, for reading and writing. Fails if it exists.
 pub fn create_file(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-    // The umask may have taken more than it should.
+    // The umask may have removed too much.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
@@ -32,19 +32,19 @@ pub(super) fn create_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// What was found when a directory was closed to other users.
+/// The findings of closing a directory to other users.
 #[derive(Debug, Default)]
 pub struct Tightened {
-    /// Whether others could enter or list the directory itself: if not, nothing in it was within their reach.
+    /// Whether others could enter or list the directory itself; if not, they could reach nothing in it.
     pub was_open: bool,
-    /// What others could use, with its permissions in octal, as `starling.redb (0644)`.
+    /// Files that others could use, with their permissions in octal, such as `starling.redb (0644)`.
     pub open: Vec<String>,
-    /// What could not be closed, and why.
+    /// Files that could not be closed, and why.
     pub failed: Vec<String>,
 }
 
 impl Tightened {
-    /// A list for a log line, cut if it is long.
+    /// Joins names for a log line; shortens a long list.
     pub fn list(names: &[String]) -> String {
         let more = names.len().saturating_sub(NAMED_MAX);
         let list = names[..names.len() - more].join(", ");
@@ -52,11 +52,11 @@ impl Tightened {
     }
 }
 
-/// Closes a directory and all in it to other users. What links lead to is left alone: it may be anybody's.
+/// Closes a directory and all in it to other users. Doesn't follow links: their targets may belong to anybody.
 pub(super) fn tighten(dir: &Path) -> io::Result<Tightened> {
     let mut found = Tightened::default();
     let metadata = fs::symlink_metadata(dir)?;
-    // The directory itself may be reached by a link.
+    // The directory itself may be a link.
     let metadata = if metadata.is_symlink() { fs::metadata(dir)? } else { metadata };
     found.was_open = metadata.permissions().mode() & OTHERS != 0;
     close(dir, dir, &metadata, &mut found);
@@ -71,9 +71,9 @@ pub(super) fn tighten(dir: &Path) -> io::Result<Tightened> {
         };
         for entry in entries {
             let path = entry?.path();
-            // A temporary file may go at any time.
+            // A temporary file may vanish at any time.
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            // What file systems put into the root of a volume is root's.
+            // File systems put this folder into the root of a volume; it belongs to root.
             if metadata.is_symlink() || path.ends_with(super::LOST_AND_FOUND) {
                 continue;
             }
@@ -92,7 +92,7 @@ fn close(dir: &Path, path: &Path, metadata: &Metadata, found: &mut Tightened) {
         return;
     }
     let named = format!("{} ({:04o})", name(dir, path), mode & 0o7777);
-    // Files are not run.
+    // Files are never executed.
     let closed = if metadata.is_dir() { mode & !OTHERS } else { mode & 0o600 };
     if let Err(error) = fs::set_permissions(path, Permissions::from_mode(closed)) {
         found.failed.push(format!("{} ({error})", name(dir, path)));
@@ -100,7 +100,7 @@ fn close(dir: &Path, path: &Path, metadata: &Metadata, found: &mut Tightened) {
     found.open.push(named);
 }
 
-/// How a path is named to the operator: as it lies in the directory.
+/// Names a path for the operator, relative to the directory.
 fn name(dir: &Path, path: &Path) -> String {
     let within: PathBuf = path.strip_prefix(dir).unwrap_or(path).into();
     if within.as_os_str().is_empty() { dir.display().to_string() } else { within.display().to_string() }

@@ -1,5 +1,5 @@
-//! The cluster's part of a start: bind, make the links, and wait until the first peers have spoken. Reads the data
-//! directory, never writes it.
+//! Joins the cluster at the start: binds the socket, starts the links, and waits for the verdict of the first peers. Never
+//! writes to the data directory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,45 +21,45 @@ use crate::{
     supervisor::Supervisor,
 };
 
-/// How long to wait for anybody to answer before the node starts alone; dialling goes on for ever.
+/// How long to wait for an answer before the node starts alone. It keeps dialling afterwards.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
-/// How long one who has answered may take to decide; he may have to ping another node for a second.
+/// How long a peer that has answered may take to decide: it may have to ping another node for a second.
 const VERDICT_MAX: Duration = Duration::from_secs(4);
-/// Gossip packets and news of links that wait, at most.
+/// Gossip packets, and reports of new links, that wait, at most.
 const QUEUE_MAX: usize = 1_024;
 
-/// What it starts from.
+/// The inputs for joining a cluster.
 pub struct ClusterStart<'a> {
-    machine: &'a Arc<dyn Environment>,
+    environment: &'a Arc<dyn Environment>,
     config: &'a Config,
     cluster: &'a ClusterConfig,
     identity: &'a Identity,
-    /// Whom it knew when it last ran.
+    /// The nodes it knew when it last ran.
     known: Vec<Member>,
 }
 
-/// A part of the cluster.
+/// A node's links to its cluster.
 pub struct Joined {
-    /// What it derives from the secret.
+    /// The keys derived from the cluster's secret.
     pub keys: ClusterKeys,
-    /// Who is linked.
+    /// The links to other nodes.
     pub links: Arc<Links>,
-    /// Who is known.
+    /// The known nodes.
     pub members: Arc<Members>,
-    /// The one UDP socket.
+    /// The QUIC endpoint on the UDP socket.
     pub endpoint: quinn::Endpoint,
-    /// Whom to tell of new links.
+    /// Takes the members to which a new link has come up.
     pub linked: mpsc::Sender<Member>,
-    /// What keeps it going.
+    /// The background tasks.
     pub tasks: Vec<JoinHandle<()>>,
-    /// Whether there was anybody to catch up with at the start.
+    /// Whether there were other nodes to catch up with at the start.
     pub knows_peers: bool,
 }
 
 impl<'a> ClusterStart<'a> {
-    /// What a node needs to join its cluster; `None` if the configuration has none. Fails if the node belongs to one.
+    /// Gathers the inputs for joining the cluster; `None` if none is configured. Fails if the node belongs to one all the same.
     pub fn new(
-        machine: &'a Arc<dyn Environment>,
+        environment: &'a Arc<dyn Environment>,
         config: &'a Config,
         identity: &'a Identity,
         known: Vec<Member>,
@@ -68,7 +68,7 @@ impl<'a> ClusterStart<'a> {
             let other = || StartError::OtherCluster(config.data_dir.display().to_string());
             return identity.cluster.as_ref().map_or(Ok(None), |_| Err(other()));
         };
-        Ok(Some(Self { machine, config, cluster, identity, known }))
+        Ok(Some(Self { environment, config, cluster, identity, known }))
     }
 
     pub async fn join(
@@ -77,19 +77,20 @@ impl<'a> ClusterStart<'a> {
         presence: Arc<PresenceMap>,
         driver: mpsc::Sender<DriverInput>,
     ) -> Result<Joined, StartError> {
-        let (machine, node) = (self.machine, self.identity.node());
+        let (environment, node) = (self.environment, self.identity.node());
         let keys = ClusterKeys::derive(&self.cluster.secret)?;
         if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
             return Err(StartError::OtherCluster(self.config.data_dir.display().to_string()));
         }
         let listen = self.cluster.listen;
-        let socket =
-            machine.bind_udp(listen).map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
-        let endpoint = cluster::open(machine, socket, &keys, node)?;
+        let socket = environment
+            .bind_udp(listen)
+            .map_err(|error| StartError::Bind(listen, error, "--cluster-listen"))?;
+        let endpoint = cluster::open(environment, socket, &keys, node)?;
         let others = self.known.iter().any(|member| member.node != node);
         let knows_peers = others || !self.cluster.join.is_empty() || self.cluster.expect_peers;
         let bound = endpoint.local_addr().unwrap_or(listen);
-        // Where this node is reached on a socket for all addresses is found out as links come up.
+        // The address of a socket for all addresses is found out as links come up.
         let guessed = self.cluster.advertise.is_none() && bound.ip().is_unspecified();
         let addresses = match &self.cluster.advertise {
             Some(advertise) => vec![advertise.clone()],
@@ -99,21 +100,28 @@ impl<'a> ClusterStart<'a> {
         tracing::info!(%node, listen = %bound, ?addresses, "joining the cluster");
         let public_url = self.config.http.public_url.clone();
         let me = Member { node, number: 0, addresses, public_url, heard_at: Vec::new() };
-        let members = Arc::new(Members::new(Arc::clone(machine), me, self.known));
+        let members = Arc::new(Members::new(Arc::clone(environment), me, self.known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (linked, news) = mpsc::channel(QUEUE_MAX);
-        let process = machine.random_u64();
+        let process = environment.random_u64();
         let port = guessed.then_some(bound.port());
-        let links =
-            Links::new(Arc::clone(machine), port, process, Arc::clone(&members), presence, driver, gossip);
+        let links = Links::new(
+            Arc::clone(environment),
+            port,
+            process,
+            Arc::clone(&members),
+            presence,
+            driver,
+            gossip,
+        );
         let links = Arc::new(links);
         if self.cluster.expect_peers {
             links.expect_peer();
         }
         let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
-        let membership = Membership::new(Arc::clone(machine), to_links, to_members, packets, news);
+        let membership = Membership::new(Arc::clone(environment), to_links, to_members, packets, news);
         let dialer = Dialer::new(
-            Arc::clone(machine),
+            Arc::clone(environment),
             endpoint.clone(),
             Arc::clone(&links),
             Arc::clone(&members),
@@ -134,26 +142,26 @@ impl<'a> ClusterStart<'a> {
     }
 }
 
-/// Waits until somebody lets this node in, or turns it away, or nobody answers.
+/// Waits until a peer admits or refuses this node, or the time for an answer is over.
 async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
     let mut verdicts = links.verdicts();
-    let begun = Instant::now();
+    let started = Instant::now();
     let spoken = |verdicts: &Verdicts| verdicts.admitted > 0 || verdicts.node_id_in_use.is_some();
-    let mut deadline = begun + ANSWER_MAX;
+    let mut deadline = started + ANSWER_MAX;
     loop {
         let changed = timeout_at(deadline, verdicts.wait_for(spoken)).await.is_ok();
         let verdicts = verdicts.borrow().clone();
         if let Some(address) = verdicts.node_id_in_use {
             return Err(StartError::NodeIdInUse(address));
         }
-        // One stranger among friends is a stale address; strangers alone are another cluster.
+        // If some peer admits the node, one with another secret is a stale address; if none does, it is another cluster.
         if changed {
             return Ok(());
         }
         if let Some(address) = verdicts.wrong_secret {
             return Err(StartError::WrongSecret(address));
         }
-        let latest = begun + VERDICT_MAX;
+        let latest = started + VERDICT_MAX;
         if verdicts.deciding == 0 || deadline >= latest {
             return Ok(());
         }

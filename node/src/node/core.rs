@@ -1,5 +1,5 @@
-//! A node without its listeners: asks the cluster, opens the store, wires writer, driver and services. It reaches
-//! the outside only through its [`Environment`] and what it is given to start from, so it runs in a simulation as it is.
+//! A node without its listeners: joins the cluster, opens the store, and wires writer, driver and services. It reaches the
+//! outside only through its [`Environment`] and [`CoreStart`], so simulations run it unchanged.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -22,63 +22,64 @@ use super::{
 };
 use crate::{
     auth::{Passwords, ServiceKeys},
-    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNews},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, Links, PresenceMap, PresenceNews},
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
     environment::Environment,
+    fan_out::FanOut,
     metrics::Metrics,
     services::{
         AccountsService, AccountsStart, AdministrationService, ContactsService, Erasure, LiveService,
-        MemberRoomsService, MessagesService, OperationsService, RoomsService, Scrubbing, ServiceContext,
+        MemberRoomsService, MessagesService, OperationsService, QuickRoomsService, Scrubbing, ServiceContext,
     },
     store::{Committer, Store},
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
 };
 
-/// Inputs that wait for the driver, at most.
+/// Inputs waiting for the driver, at most.
 const DRIVER_INBOX: usize = 1_024;
-/// How long a stopping node waits for its peers to hold its log.
+/// How long a stopping node waits until its peers hold its log.
 const HAND_OVER_MS: u64 = 20_000;
 
-/// Opens a store.
+/// Opens the store, for a node that has joined a cluster, or for a lone one.
 pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>;
 
-/// What a core starts from.
+/// The inputs of [`Core::start`].
 pub struct CoreStart<'a> {
-    /// What it runs on.
-    pub machine: Arc<dyn Environment>,
-    /// What it is to do.
+    /// The clock, random numbers, threads and network.
+    pub environment: Arc<dyn Environment>,
+    /// The settings.
     pub config: &'a Config,
-    /// Who it is.
+    /// The identity of the node.
     pub identity: &'a Identity,
-    /// Whom it knew when it last ran.
+    /// The nodes it knew when it last ran.
     pub known: Vec<Member>,
-    /// How much room there is for what it keeps.
+    /// The free space of the disk, and its reserve.
     pub space: DiskSpace,
-    /// How to keep that the store is refilled, if it was lost and has not been since.
+    /// Records the end of a refill, if the store was lost and is not refilled yet.
     pub refill: Option<EndRefill>,
-    /// Opens the store of a node in this cluster, or in none. Called once: when nobody has refused the node.
+    /// Opens the store. Called once, after no peer has refused the node.
     pub open_store: OpenStore<'a>,
-    /// Keeps whom it knows for the next start.
+    /// Saves the known nodes for the next start.
     pub keep_members: KeepMembers,
 }
 
 /// A node without its listeners.
 pub struct Core {
-    /// What users touch.
+    /// The state of the HTTP server.
     pub web: Arc<AppState>,
-    /// Accounts, also for commands.
+    /// The accounts, also for commands.
     pub accounts: Arc<AccountsService>,
-    /// Their administration, also for commands.
+    /// The administration of accounts, also for commands.
     pub administration: Arc<AdministrationService>,
     /// The log and its views.
     pub store: Arc<Store>,
-    /// Its part in the cluster.
+    /// The links to the cluster, if there is one.
     pub cluster: Option<Joined>,
-    /// Runs its parts.
+    /// Restarts tasks that panic.
     pub supervisor: Arc<Supervisor>,
     /// Whether users are served.
     pub serving: watch::Sender<Serving>,
@@ -91,34 +92,31 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts it.
+    /// Starts the node. Writes nothing before every peer could refuse it.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
-        let CoreStart { machine, config, identity, known, space, refill, open_store, keep_members } = start;
+        let CoreStart { environment, config, identity, known, space, refill, open_store, keep_members } =
+            start;
         let lanes = Arc::new(Lanes::new(CommitPoint { number: 0, vector: Arc::default() }));
-        let presence = PresenceMap::new(Arc::clone(&machine), Arc::clone(&lanes));
+        let presence = PresenceMap::new(Arc::clone(&environment), Arc::clone(&lanes));
         let supervisor = Arc::new(Supervisor::default());
         let inbox = mpsc::channel(DRIVER_INBOX);
 
-        // Ask the cluster before anything is written: it may know better than to let this node in.
-        let mut cluster = match ClusterStart::new(&machine, config, identity, known)? {
+        // Join the cluster before anything is written: a peer may refuse this node.
+        let mut cluster = match ClusterStart::new(&environment, config, identity, known)? {
             Some(start) => Some(start.join(&supervisor, Arc::clone(&presence), inbox.0.clone()).await?),
             None => None,
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        let committer = committer(&store, identity, config, machine.now_ms())?;
+        let committer = committer(&store, identity, config, environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
         let metrics = Metrics::new(&supervisor.restarts, &space);
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
-        let (writer_start, writer) =
-            Writer::new(committer, Arc::clone(&lanes), config.durability, space, metrics.store.clone());
+        let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let (cursor_key, token_secret) = match &cluster {
-            Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
-            None => (identity.cursor_key(), identity.token_secret()),
-        };
+        let (cursor_key, token_secret) = shared_keys(identity, cluster.as_ref());
         let mut background = Vec::new();
         if let Some(joined) = &mut cluster {
             joined.members.keep(keep_members);
@@ -126,7 +124,7 @@ impl Core {
             background.append(&mut joined.tasks);
         }
         let (driver_task, driver) = Driver::new(DriverParts {
-            environment: Arc::clone(&machine),
+            environment: Arc::clone(&environment),
             held,
             digests,
             inbox,
@@ -137,43 +135,40 @@ impl Core {
             refill,
             metrics: metrics.cluster.clone(),
         });
-        let writer_thread = writer_start.start(Arc::clone(&machine), driver.clone(), Arc::clone(&presence));
+        let fan_out = FanOut::new(&lanes, &store, &presence, &driver);
+        let writer_thread = writer_start.start(Arc::clone(&environment), fan_out);
         background.push(tokio::spawn(driver_task.run()));
         background.extend(start_presence(&supervisor, &presence));
 
-        let base = ServiceContext {
-            machine,
+        let context = ServiceContext {
+            environment,
             store: Arc::clone(&store),
             writer: writer.clone(),
             driver: driver.clone(),
         };
         let (serving, drain) = Drain::new();
-        let (accounts, administration) = accounts(config, identity, &base, token_secret, cluster.as_ref())?;
-        let erasure = Erasure::new(base.clone(), Arc::clone(&lanes), scrub);
-        background.extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().seal_anew())]);
+        let links = cluster.as_ref().map(|joined| Arc::clone(&joined.links));
+        let public_url = config.http.public_url.clone();
+        let operations = operations(&context, &metrics, &presence, &supervisor, links, public_url);
+        let (accounts, administration) =
+            accounts(config, identity, &context, token_secret, cluster.as_ref())?;
+        let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
+        background
+            .extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().reseal_task())]);
         let web = Arc::new(AppState {
             authentication: accounts.clone(),
             accounts: accounts.clone(),
-            member_rooms: Arc::new(MemberRoomsService::new(base.clone(), accounts.service_keys().clone())),
-            messages: Arc::new(MessagesService { base: base.clone() }),
+            member_rooms: Arc::new(MemberRoomsService::new(context.clone(), accounts.service_keys().clone())),
+            messages: Arc::new(MessagesService { context: context.clone() }),
             administration: administration.clone(),
-            contacts: Arc::new(ContactsService { base: base.clone() }),
-            rooms: Arc::new(RoomsService {
-                base: base.clone(),
+            contacts: Arc::new(ContactsService { context: context.clone() }),
+            rooms: Arc::new(QuickRoomsService {
+                context: context.clone(),
                 lanes: Arc::clone(&lanes),
                 cursor_key: CursorKey::new(&cursor_key),
             }),
-            operations: Arc::new(OperationsService {
-                driver: driver.clone(),
-                writer: writer.clone(),
-                store: Arc::clone(&store),
-                metrics: Arc::clone(&metrics),
-                presence: Arc::clone(&presence),
-                links: cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
-                public_url: config.http.public_url.clone(),
-                supervisor: Arc::clone(&supervisor),
-            }),
-            live: Arc::new(LiveService { base: base.clone(), presence: Arc::clone(&presence) }),
+            operations: Arc::new(operations),
+            live: Arc::new(LiveService { context: context.clone(), presence: Arc::clone(&presence) }),
             presence: presence.clone(),
             lanes,
             guard: guard(config, &metrics),
@@ -198,7 +193,7 @@ impl Core {
         })
     }
 
-    /// What operators ask for over the control socket.
+    /// The source of `starling status`.
     pub fn status_source(
         &self,
         node: String,
@@ -222,15 +217,15 @@ impl Core {
         }
     }
 
-    /// Tells sessions to resume elsewhere.
+    /// Tells sessions to resume on another node.
     pub fn drain(&self) {
         self.serving.send_replace(Serving::Stopping);
     }
 
-    /// Stops: peers get what only this node holds, then everything ends in order.
+    /// Stops: waits until peers hold what only this node has, then ends everything in order.
     pub async fn stop(self) {
         if self.cluster.is_some() {
-            // All that is here, not only what this process wrote: one before it may have ended too early for its peers.
+            // The whole log, not only what this process wrote: an earlier one may have ended before its peers had it all.
             let vector = self.web.lanes.commit_point().vector;
             let handed_over =
                 |(origin, head)| self.driver.wait(origin, head, Until::Copies(self.copies), HAND_OVER_MS);
@@ -239,7 +234,7 @@ impl Core {
                 tracing::warn!(
                     copies,
                     wanted = self.copies,
-                    "stopping although fewer nodes hold the newest messages"
+                    "stopping before enough nodes hold the newest messages"
                 );
             }
         }
@@ -254,17 +249,25 @@ impl Core {
         for task in self.background {
             let _ = task.await;
         }
-        let ended = async {
+        let end = async {
             self.writer.end().await;
             self.writer_thread.await
         };
-        if tokio::time::timeout(Duration::from_secs(5), ended).await.is_err() {
-            tracing::warn!("the writer did not end in time; everything acked is durable all the same");
+        if tokio::time::timeout(Duration::from_secs(5), end).await.is_err() {
+            tracing::warn!("the writer did not end in time; everything acknowledged is durable");
         }
     }
 }
 
-/// The writer's part of a store, the first to read most of it.
+/// The cursor key and the token secret: the cluster's, or those of a lone node.
+fn shared_keys(identity: &Identity, cluster: Option<&Joined>) -> ([u8; 32], [u8; 32]) {
+    match cluster {
+        Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
+        None => (identity.cursor_key(), identity.token_secret()),
+    }
+}
+
+/// Makes the committer. It reads most of the store, so damage shows here first.
 fn committer(
     store: &Arc<Store>,
     identity: &Identity,
@@ -279,14 +282,14 @@ fn committer(
 fn accounts(
     config: &Config,
     identity: &Identity,
-    base: &ServiceContext,
+    context: &ServiceContext,
     token_secret: [u8; 32],
     cluster: Option<&Joined>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
-    let passwords = Arc::new(Passwords::start(&base.machine, config.auth.cost, config.auth.workers)?);
-    let administration = AdministrationService::new(base.clone(), Arc::clone(&passwords), &token_secret);
+    let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
     let accounts = AccountsService::new(AccountsStart {
-        base: base.clone(),
+        context: context.clone(),
         token_secret,
         service_keys: service_keys(identity, cluster),
         passwords,
@@ -296,11 +299,31 @@ fn accounts(
     Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
-/// Seals under the cluster's secret, if there is one. What the node sealed while it was alone opens by its own.
+/// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
 fn service_keys(identity: &Identity, cluster: Option<&Joined>) -> ServiceKeys {
     match cluster {
         Some(joined) => ServiceKeys::new(joined.keys.sealing_key, &[identity.sealing_key()]),
         None => ServiceKeys::new(identity.sealing_key(), &[]),
+    }
+}
+
+fn operations(
+    context: &ServiceContext,
+    metrics: &Arc<Metrics>,
+    presence: &Arc<PresenceMap>,
+    supervisor: &Arc<Supervisor>,
+    links: Option<Arc<Links>>,
+    public_url: Option<String>,
+) -> OperationsService {
+    OperationsService {
+        driver: context.driver.clone(),
+        writer: context.writer.clone(),
+        store: Arc::clone(&context.store),
+        metrics: Arc::clone(metrics),
+        presence: Arc::clone(presence),
+        links,
+        public_url,
+        supervisor: Arc::clone(supervisor),
     }
 }
 
@@ -310,12 +333,11 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
         guests_enabled: config.guests_enabled,
         registration: config.registration,
         public_url: config.http.public_url.clone(),
-        // Without a token, figures are not for everybody whom a public address lets in.
-        metrics: config.metrics_listen.is_none() && config.http.public_url.is_none(),
+        metrics: config.serves_metrics_to_users(),
     }
 }
 
-/// What keeps presence the same on all nodes.
+/// Starts the tasks that keep presence the same on all nodes.
 fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> [Task<()>; 2] {
     [
         supervisor.start(PresenceRepair(Arc::clone(presence))),
@@ -334,7 +356,7 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
     }
 }
 
-/// Tells links whose queue was full all of presence afresh.
+/// Sends all of presence again to links whose queue was full.
 struct PresenceRepair(Arc<PresenceMap>);
 
 impl SupervisedTask for PresenceRepair {

@@ -1,17 +1,16 @@
-//! What may be done to messages of rooms of members.
+//! Permissions for messages in rooms of members.
 
-use starling_protocol::{ErrorCode, RoomId, Sender, UserId, event::Role};
-use starling_web::service::Refusal;
+use starling_protocol::{ErrorCode, Refusal, RoomId, Sender, UserId, event::Role};
 
 use super::{at_least, hides, may_post};
 use crate::store::{Records, Rows, StoreError};
 
-/// There is no such message, or none that the asker may know of.
+/// Refuses: no such message, or none that the user may know of.
 pub fn no_such_message() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such message")
 }
 
-/// Whether a user may see a message: he is in its room, and has not blocked its author.
+/// Whether a user may see a message: they are a member of its room and have not blocked its author.
 pub fn may_see<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -24,7 +23,7 @@ pub fn may_see<T: Rows>(
     author.user().map_or(Ok(true), |author| Ok(!hides(records, user, author)?))
 }
 
-/// Why a user may not give a message that he sees another text; nothing if he may.
+/// Returns why a user may not edit a message that they see; `None` if they may.
 pub fn may_edit<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -32,12 +31,12 @@ pub fn may_edit<T: Rows>(
     author: &Sender,
 ) -> Result<Option<Refusal>, StoreError> {
     if author.user() != Some(user) {
-        return Ok(Some(Refusal::new(ErrorCode::Forbidden, "only its author edits a message")));
+        return Ok(Some(Refusal::new(ErrorCode::Forbidden, "only its author can edit a message")));
     }
     may_post(records, room, user)
 }
 
-/// Why a user may not delete a message that he sees; nothing if he may.
+/// Returns why a user may not delete a message that they see; `None` if they may.
 pub fn may_delete<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -45,6 +44,7 @@ pub fn may_delete<T: Rows>(
     author: &Sender,
 ) -> Result<Option<Refusal>, StoreError> {
     let may = author.user() == Some(user) || at_least(records.role(room, user)?, Role::Moderator);
-    let refusal = || Refusal::new(ErrorCode::Forbidden, "only its author and moderators delete a message");
+    let refusal =
+        || Refusal::new(ErrorCode::Forbidden, "only its author and moderators can delete a message");
     Ok((!may).then(refusal))
 }

@@ -1,19 +1,18 @@
-//! Who may do what in rooms of members.
+//! Permissions in rooms of members.
 
 use starling_protocol::{
-    ErrorCode, RoomId, UserId,
+    ErrorCode, Refusal, RoomId, UserId,
     event::{Membership, Role, Visibility},
     merge::room::MemberRoom,
 };
-use starling_web::service::Refusal;
 
 use super::no_such_room;
 use crate::store::{Records, Rows, StoreError};
 
-/// Why something is not done.
+/// A check that did not pass.
 #[derive(Debug)]
 pub enum Denied {
-    /// It may not be.
+    /// The user may not do this.
     Refused(Refusal),
     /// The store could not be read.
     Failed(StoreError),
@@ -31,12 +30,12 @@ impl From<Refusal> for Denied {
     }
 }
 
-/// The asker may know of the thing, but not do that.
+/// Refuses an act on a thing that the user may know of.
 pub fn forbidden(detail: &'static str) -> Denied {
     Refusal::new(ErrorCode::Forbidden, detail).into()
 }
 
-/// A room of members, if a user may know of it: he is in it, or it is public.
+/// Returns a room of members that a user may know of: they are a member, or it is public.
 pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<MemberRoom, Denied> {
     let Some(state) = records.member_room(room)? else { return Err(no_such_room().into()) };
     if state.visibility() == Visibility::Private && records.role(room, user)?.is_none() {
@@ -45,13 +44,14 @@ pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> 
     Ok(state)
 }
 
-/// What a member of a room may do in it.
+/// Returns the role of a member; refuses users who are none.
 pub fn role_of_member<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<Role, Denied> {
     known_room(records, room, user)?;
-    records.role(room, user)?.ok_or_else(|| forbidden("only members of the room may do that: join it first"))
+    records.role(room, user)?.ok_or_else(|| forbidden("only members of the room can do that; join it first"))
 }
 
-/// A member's role, if it is at least as powerful as `least` and the room is no direct one: there, all is as it is.
+/// Returns a member's role if it is at least as powerful as `least`. Refuses direct rooms: nothing in them can be
+/// changed.
 pub fn role_at_least<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -60,33 +60,33 @@ pub fn role_at_least<T: Rows>(
 ) -> Result<Role, Denied> {
     let role = role_of_member(records, room, user)?;
     if super::other_side(records, room, user)?.is_some() {
-        return Err(forbidden("the room of two people stays as it is"));
+        return Err(forbidden("a direct room can't be changed"));
     }
     match (role <= least, least) {
         (true, _) => Ok(role),
-        (false, Role::Owner) => Err(forbidden("only an owner of the room may do that")),
-        (false, _) => Err(forbidden("only an owner or a moderator of the room may do that")),
+        (false, Role::Owner) => Err(forbidden("only an owner of the room can do that")),
+        (false, _) => Err(forbidden("only an owner or a moderator of the room can do that")),
     }
 }
 
-/// Refuses unless somebody with the role `own` may make of one who is `before` (nothing: no member) one who is `after`.
-/// Nobody gives more than he has, and moderators have no power over owners and other moderators.
+/// Checks whether a user with the role `own` may change another's role from `before` to `after` (`None`: no member).
+/// Nobody gives a role above their own, and moderators have no power over owners and other moderators.
 pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), Denied> {
     if after.is_some_and(|after| after < own) {
-        return Err(forbidden("nobody may give a role above his own"));
+        return Err(forbidden("you can't assign a role above your own"));
     }
     if own != Role::Owner && before.is_some_and(|before| before < Role::Member) {
-        return Err(forbidden("only an owner may do that to an owner or a moderator"));
+        return Err(forbidden("only an owner can do that to an owner or a moderator"));
     }
     Ok(())
 }
 
-/// Whether somebody who wants to join a public room is a member already; refuses if he may not join.
+/// Checks whether a user may join a public room; returns whether they are a member already.
 pub fn check_join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, Denied> {
     known_room(records, room, user)?;
-    let membership = records.standing_in(room, user)?.map(|member| member.membership);
+    let membership = records.membership_of(room, user)?.map(|member| member.membership);
     match membership {
-        Some(Membership::Banned) => Err(forbidden("you were banned from this room")),
+        Some(Membership::Banned) => Err(forbidden("you are banned from this room")),
         Some(Membership::Member(_)) => Ok(true),
         Some(Membership::None | Membership::Invited) | None => Ok(false),
     }

@@ -1,5 +1,5 @@
-//! What every service stands on: reads from the store on threads that may block, decisions through the writer, and
-//! the wait until peers have a write. Services hold a clone each and never call one another's tables.
+//! The context that all services share: they read the store on threads that may block, decide through the writer, and wait until
+//! peers have a write. Each service holds a clone.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use starling_web::service::Refusal;
 use crate::{
     cluster::DriverHandle,
     environment::Environment,
+    permissions::rooms::Denied,
     store::{Decide, Decision, Op, OpResult, RecordsReader, Store, StoreError, Tables},
     writer::WriterHandle,
 };
@@ -16,25 +17,25 @@ use crate::{
 /// How long a metadata write waits for the peers in sync.
 pub const METADATA_WAIT_MS: u64 = 250;
 
-/// Which part of the disk a write may use.
+/// The part of the disk that a write may use.
 #[derive(Clone, Copy, Debug)]
-enum Space {
-    /// What is left for users.
-    OfUsers,
-    /// Also what is kept for replication, erasure and revocation.
-    Reserved,
+enum DiskShare {
+    /// All but the reserve.
+    Users,
+    /// Also the reserve for replication, erasure and revocation.
+    WithReserve,
 }
 
 /// The parts of a node that services use.
 #[derive(Clone)]
 pub struct ServiceContext {
-    /// Clock, chance, and threads to read on.
-    pub machine: Arc<dyn Environment>,
-    /// Read only here.
+    /// The clock, random numbers, and threads to read on.
+    pub environment: Arc<dyn Environment>,
+    /// Services only read it.
     pub store: Arc<Store>,
-    /// Everything that is written goes through it.
+    /// Takes all writes.
     pub writer: WriterHandle,
-    /// What peers have.
+    /// Knows what peers have.
     pub driver: DriverHandle,
 }
 
@@ -45,16 +46,17 @@ impl ServiceContext {
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
         let store = Arc::clone(&self.store);
-        let result = self.machine.blocking(move || store.guarded(read)).await;
-        let unavailable =
-            || Refusal::new(ErrorCode::Unavailable, "the node cannot read its store now; use another");
+        let result = self.environment.blocking(move || store.guarded(read)).await;
+        let unavailable = || {
+            Refusal::new(ErrorCode::Unavailable, "this node can't read its store right now; use another node")
+        };
         result.ok_or_else(unavailable)?.map_err(|error| {
             tracing::error!(%error, "cannot read the store");
             unavailable()
         })
     }
 
-    /// Reads the views of people and rooms of members, as of one moment.
+    /// Reads the views of users and member rooms, as of one moment.
     pub async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&RecordsReader) -> Result<T, StoreError> + Send + 'static,
@@ -62,76 +64,84 @@ impl ServiceContext {
         self.read(move |store| look(&store.records()?)).await
     }
 
-    /// Looks something up, and if it is not there again after catching up with the peers in sync: 'no' is only said
-    /// then.
+    /// Looks something up, and if it is missing, once more after catching up with the peers in sync: the node says "not
+    /// found" only then.
     pub async fn find<T: Send + 'static>(
         &self,
         look: impl Fn(&RecordsReader) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<T>, Refusal> {
         let look = Arc::new(look);
-        let again = Arc::clone(&look);
-        // Asked first: who becomes ready while this looks has not looked with all that there is.
-        let ready = self.driver.is_ready();
+        let look_again = Arc::clone(&look);
+        // Taken first: a node that becomes ready during the look has not looked at everything.
+        let was_ready = self.driver.is_ready();
         if let Some(found) = self.look(move |records| look(records)).await? {
             return Ok(Some(found));
         }
-        let ready = self.catch_up().await && ready;
-        let found = self.look(move |records| again(records)).await?;
+        let ready = self.catch_up().await && was_ready;
+        let found = self.look(move |records| look_again(records)).await?;
         if found.is_none() && !ready {
             return Err(catching_up());
         }
         Ok(found)
     }
 
-    /// Asks the store. A refusal that may rest on something missing is only given after catching up with the peers in
-    /// step.
+    /// Asks the store. A refusal that may be due to missing data is given only after catching up with the peers in sync.
     pub async fn ask<T: Send + 'static>(
         &self,
-        ask: impl Fn(&Store) -> Result<Result<T, Refusal>, StoreError> + Send + Sync + 'static,
+        ask: impl Fn(&Store) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
         let ask = Arc::new(ask);
-        let again = Arc::clone(&ask);
-        let ready = self.driver.is_ready();
-        match self.read(move |store| ask(store)).await? {
-            Err(refusal) if may_rest_on_something_missing(refusal.code) => {
-                let ready = self.catch_up().await && ready;
-                let answer = self.read(move |store| again(store)).await?;
-                answer.map_err(|refusal| {
-                    let missing = !ready && may_rest_on_something_missing(refusal.code);
-                    if missing { catching_up() } else { refusal }
+        let ask_again = Arc::clone(&ask);
+        let was_ready = self.driver.is_ready();
+        match self.ask_once(move |store| ask(store)).await {
+            Err(refusal) if may_lack_data(refusal.code) => {
+                let ready = self.catch_up().await && was_ready;
+                self.ask_once(move |store| ask_again(store)).await.map_err(|refusal| {
+                    if !ready && may_lack_data(refusal.code) { catching_up() } else { refusal }
                 })
             }
             answer => answer,
         }
     }
 
-    /// Decides within a commit and makes durable what comes of it; returns when every peer in sync has it, or after
-    /// 250 ms. Gives the place of the last event; nothing if all was as it was wanted. A refusal that may rest on
-    /// something missing is only given after catching up with the peers in sync.
+    /// Asks the store, and gives a refusal without catching up first.
+    pub async fn ask_once<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Store) -> Result<T, Denied> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let answer = self.read(move |store| match ask(store) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Denied::Refused(refusal)) => Ok(Err(refusal)),
+            Err(Denied::Failed(error)) => Err(error),
+        });
+        answer.await?
+    }
+
+    /// Decides within a commit, and waits until every peer in sync has the result, for 250 ms at most. Returns the
+    /// position of the last event, or `None` if there was nothing to change. A refusal that may be due to missing data
+    /// is given only after catching up with the peers in sync.
     pub async fn decide(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
-        self.decide_with(Space::OfUsers, Decide::new(decide)).await
+        self.decide_with(DiskShare::Users, Decide::new(decide)).await
     }
 
-    /// As [`ServiceContext::decide`], for what takes something away: also when the disk is full for users.
+    /// As [`ServiceContext::decide`], for decisions that remove something: they may use the reserve of a full disk.
     pub async fn commit_reclaiming(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
-        self.decide_with(Space::Reserved, Decide::new(decide)).await
+        self.decide_with(DiskShare::WithReserve, Decide::new(decide)).await
     }
 
-    async fn decide_with(&self, space: Space, decide: Decide) -> Result<Option<Pos>, Refusal> {
-        let ready = self.driver.is_ready();
-        let decided = match self.commit_with(space, decide.clone()).await {
-            Err(refusal) if may_rest_on_something_missing(refusal.code) => {
-                let ready = self.catch_up().await && ready;
-                match self.commit_with(space, decide).await {
-                    Err(refusal) if !ready && may_rest_on_something_missing(refusal.code) => {
-                        Err(catching_up())
-                    }
+    async fn decide_with(&self, share: DiskShare, decide: Decide) -> Result<Option<Pos>, Refusal> {
+        let was_ready = self.driver.is_ready();
+        let decided = match self.commit_with(share, decide.clone()).await {
+            Err(refusal) if may_lack_data(refusal.code) => {
+                let ready = self.catch_up().await && was_ready;
+                match self.commit_with(share, decide).await {
+                    Err(refusal) if !ready && may_lack_data(refusal.code) => Err(catching_up()),
                     decided => decided,
                 }
             }
@@ -143,29 +153,29 @@ impl ServiceContext {
         Ok(decided)
     }
 
-    /// Catches up with the peers in sync, and says whether there could be any: a node that slept finds out by being
-    /// asked, and has nobody in sync then.
+    /// Catches up with the peers in sync. Returns whether the node is ready afterwards: one that was suspended learns of
+    /// that here, and has no peer in sync then.
     pub async fn catch_up(&self) -> bool {
         self.driver.barrier().await;
         self.driver.is_ready()
     }
 
-    /// Decides within a commit, without waiting for anybody else.
+    /// Decides within a commit, without waiting for peers.
     pub async fn commit(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
-        self.commit_with(Space::OfUsers, decide).await
+        self.commit_with(DiskShare::Users, decide).await
     }
 
-    async fn commit_with(&self, space: Space, decide: Decide) -> Result<Option<Pos>, Refusal> {
+    async fn commit_with(&self, share: DiskShare, decide: Decide) -> Result<Option<Pos>, Refusal> {
         let op = Op::Decide(decide);
-        decided(match space {
-            Space::OfUsers => self.writer.commit(op).await,
-            Space::Reserved => self.writer.commit_reserved(op).await,
+        decided(match share {
+            DiskShare::Users => self.writer.commit(op).await,
+            DiskShare::WithReserve => self.writer.commit_reserved(op).await,
         }?)
     }
 
-    /// As [`ServiceContext::commit_reclaiming`], where a refusal needs no catching up.
+    /// As [`ServiceContext::commit_reclaiming`], but gives a refusal without catching up first.
     pub async fn revoke(&self, decide: Decide) -> Result<(), Refusal> {
-        if let Some(pos) = self.commit_with(Space::Reserved, decide).await? {
+        if let Some(pos) = self.commit_with(DiskShare::WithReserve, decide).await? {
             self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
         }
         Ok(())
@@ -178,19 +188,18 @@ fn decided(result: OpResult) -> Result<Option<Pos>, Refusal> {
         OpResult::Nothing => Ok(None),
         OpResult::Refused(refusal) => Err(refusal),
         OpResult::Erased { .. } | OpResult::Received => {
-            Err(Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"))
+            Err(Refusal::new(ErrorCode::Unavailable, "this node could not do that; try again"))
         }
     }
 }
 
-/// Nothing can be denied here yet.
+/// The refusal of a node that is not ready: with no peer in sync, it cannot know that something does not exist.
 pub fn catching_up() -> Refusal {
-    // No peer is in sync yet, so the barrier has asked nobody.
-    Refusal::new(ErrorCode::Unavailable, "this node is still catching up, use another")
+    Refusal::new(ErrorCode::Unavailable, "this node is still catching up; try again, or use another node")
 }
 
-/// Whether what another node knows could make it a yes.
-fn may_rest_on_something_missing(code: ErrorCode) -> bool {
+/// Whether data from another node could turn the refusal into a yes.
+fn may_lack_data(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::NotFound | ErrorCode::Forbidden | ErrorCode::NotContacts | ErrorCode::RegistrationClosed

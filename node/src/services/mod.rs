@@ -1,5 +1,4 @@
-//! The services that `web` asks, implemented over the store, the writer and the cluster. They call these, never
-//! each other's tables.
+//! The services behind `web`'s traits, implemented over the store, the writer and the cluster.
 
 mod accounts;
 mod administration;
@@ -9,8 +8,8 @@ mod live;
 pub mod member_rooms;
 pub mod messages;
 mod operations;
+mod quick_rooms;
 pub mod render;
-mod rooms;
 mod service_keys;
 #[cfg(test)]
 pub(crate) mod test_node;
@@ -24,6 +23,6 @@ pub use self::{
     member_rooms::MemberRoomsService,
     messages::{Erasure, MessagesService, Scrubbing},
     operations::OperationsService,
-    rooms::{CATCH_UP_MS_MAX, RoomsService},
+    quick_rooms::{CATCH_UP_MS_MAX, QuickRoomsService},
     service_keys::ServiceKeyring,
 };

@@ -1,4 +1,4 @@
-//! Health and figures, for balancers and operators.
+//! Health and metrics, for load balancers and operators.
 
 use std::sync::Arc;
 
@@ -15,31 +15,32 @@ use crate::{
 
 /// Implements [`Operations`].
 pub struct OperationsService {
-    /// Whether the node has caught up.
+    /// Knows whether the node has caught up.
     pub driver: DriverHandle,
-    /// Whether it can write.
+    /// Knows whether the disk keeps up.
     pub writer: WriterHandle,
-    /// Whether it can read.
+    /// Knows whether the store is damaged.
     pub store: Arc<Store>,
-    /// All figures.
+    /// All metrics of the node.
     pub metrics: Arc<Metrics>,
-    /// Who is where.
+    /// Counts the people present.
     pub presence: Arc<PresenceMap>,
     /// The linked nodes, if there is a cluster.
     pub links: Option<Arc<Links>>,
-    /// Where users reach this node, if it was told.
+    /// The configured public address of this node.
     pub public_url: Option<String>,
-    /// Which parts of the node are down.
+    /// Knows the tasks that are down.
     pub supervisor: Arc<Supervisor>,
 }
 
 impl Operations for OperationsService {
     fn not_ready(&self) -> Vec<String> {
-        let down = self.supervisor.parts_down();
-        let mut reasons: Vec<_> = down.iter().map(|part| format!("{part} has failed and restarts")).collect();
+        let down = self.supervisor.tasks_down();
+        let mut reasons: Vec<_> =
+            down.iter().map(|task| format!("{task} has failed and is being restarted")).collect();
         if let Some(by) = self.links.as_ref().and_then(|links| links.copied()) {
             reasons.push(format!(
-                "another running node has this node's identity, says the node at {by}: was the data directory copied? \
+                "the node at {by} knows another running node with this node's identity: was the data directory copied? \
                  Stop one of the two, and start it with an empty --data-dir"
             ));
         }
@@ -47,8 +48,8 @@ impl Operations for OperationsService {
             reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
         } else if self.driver.is_refilling() {
             reasons.push(
-                "the store was lost, and the other nodes refill it; if none that holds the data answers, start one, or \
-                 stop this node and start it with --fresh to begin with an empty store"
+                "the store was lost, and the other nodes are refilling it; if no node with the data is running, start \
+                 one, or restart this node with --fresh to begin with an empty store"
                     .to_owned(),
             );
         } else if !self.driver.is_ready() {
@@ -56,16 +57,18 @@ impl Operations for OperationsService {
         }
         if let Some(damage) = self.store.damage() {
             reasons.push(format!(
-                "the store cannot be read: {damage}; stop the node, see what 'starling verify' says, and put a backup in \
-                 its place or move it away, so that the peers refill it"
+                "the store cannot be read: {damage}; stop the node, run 'starling verify', then restore a backup, or move \
+                 the store away so that the peers refill it"
             ));
         }
         if self.writer.is_stalled() {
-            reasons.push("the disk has been busy with one commit for more than a second".to_owned());
+            reasons.push("one commit has kept the disk busy for more than a second".to_owned());
         }
         if let ClockVerdict::Outside(ms) = self.driver.report().clock {
             let (seconds, side) = (ms.unsigned_abs() / 1_000, if ms > 0 { "ahead of" } else { "behind" });
-            reasons.push(format!("the clock is {seconds} s {side} those of most other nodes; set it right"));
+            reasons.push(format!(
+                "this node's clock is {seconds} s {side} the clocks of most other nodes; correct it"
+            ));
         }
         reasons
     }
@@ -74,14 +77,14 @@ impl Operations for OperationsService {
         let mut troubles = Vec::new();
         let report = self.driver.report();
         if let ClockVerdict::Disputed(ms) = report.clock {
-            troubles.push(format!("the clocks of the nodes are {} s apart; set them right", ms / 1_000));
+            troubles.push(format!("the clocks of the nodes differ by {} s; correct them", ms / 1_000));
         }
         for peer in report.peers.iter().filter(|peer| peer.parts_diverged > 0) {
-            let named = self.driver.differences().into_iter().filter(|(node, _)| *node == peer.peer);
-            let named = named.map(|(_, scopes)| scopes).collect::<Vec<_>>().join(", ");
+            let scopes = self.driver.differences().into_iter().filter(|(node, _)| *node == peer.peer);
+            let scopes = scopes.map(|(_, scopes)| scopes).collect::<Vec<_>>().join(", ");
             let (peer, parts) = (peer.peer, peer.parts_diverged);
             troubles.push(format!(
-                "this node and {peer} show something else in {parts} of 256 parts ({named}); run 'starling verify' on both"
+                "this node and {peer} differ in {parts} of 256 digest parts ({scopes}); run 'starling verify' on both"
             ));
         }
         troubles

@@ -1,4 +1,4 @@
-//! Users, messages and contacts as the public contract shows them, made from what the store holds.
+//! Makes the objects of the public API (users, messages, contacts) from what the store holds.
 
 mod message;
 mod room;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
     event::RoomOpened,
-    frame::client::{ListedMessage, at},
+    frame::client::{ListedMessage, format_time},
     merge::contact::{Relation, Sides},
 };
 use starling_web::objects::{self, Contact, ContactState, MessageSender, User};
@@ -19,23 +19,23 @@ pub use self::{
 };
 use crate::store::{Person, Records, Rows, StoreError};
 
-/// A time of a stamp.
+/// The wall-clock time of a stamp, as the API writes it.
 pub fn time(hlc: Hlc) -> String {
-    at(hlc)
+    format_time(hlc)
 }
 
-/// A time in Unix milliseconds.
+/// A time in Unix milliseconds, as the API writes it.
 pub fn time_ms(ms: u64) -> String {
-    at(Hlc::from_unix_ms(ms))
+    format_time(Hlc::from_unix_ms(ms))
 }
 
-/// A user, without his presence.
+/// A user, without their presence.
 pub fn user<T: Rows>(records: &Records<T>, id: UserId) -> Result<User, StoreError> {
     let Person { id, username, display_name } = records.person(id)?;
     Ok(User { id: id.to_string(), username, display_name, presence: None })
 }
 
-/// A relation in the words of the contract.
+/// A relation, as the API names it.
 pub fn contact_state(relation: Relation) -> ContactState {
     match relation {
         Relation::Accepted => ContactState::Accepted,
@@ -46,18 +46,18 @@ pub fn contact_state(relation: Relation) -> ContactState {
     }
 }
 
-/// How somebody stands to a user, in the user's eyes.
+/// The contact `other` of a user.
 pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Contact, StoreError> {
     contact_of(records, other, records.sides(user, other)?)
 }
 
-/// How somebody stands to the one from whom the sides are seen.
+/// The contact `other` of the user whose side is `sides.mine`.
 pub fn contact_of<T: Rows>(records: &Records<T>, other: UserId, sides: Sides) -> Result<Contact, StoreError> {
     let since = time(sides.decided_at().map_or(Hlc::default(), |place| place.hlc));
     Ok(Contact { user: user(records, other)?, state: contact_state(sides.relation()), since })
 }
 
-/// Who wrote a message.
+/// The author of a message.
 pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<MessageSender, StoreError> {
     match &message.posted.sender {
         Sender::User(id) => {
@@ -74,7 +74,7 @@ pub fn sender<T: Rows>(records: &Records<T>, message: &ListedMessage) -> Result<
     }
 }
 
-/// What reactions are on a message.
+/// The reactions to a message: for each emoji, the ids of the users.
 pub fn reactions<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -90,7 +90,7 @@ pub fn reactions<T: Rows>(
     Ok(shown)
 }
 
-/// Which kind of room of members it is.
+/// The kind of a member room.
 pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
     match opened {
         RoomOpened::Direct { .. } => objects::RoomKind::Direct,

@@ -1,5 +1,5 @@
-//! Which service key serves new sessions and the codes of invites, how one is made, which codes are good, and how the keys
-//! of a lone node are sealed anew once it is part of a cluster.
+//! Service keys, which new sessions and invite codes are derived from: creates the first one, verifies codes, and reseals the
+//! keys of a lone node once it has joined a cluster.
 
 use std::time::Duration;
 
@@ -14,36 +14,36 @@ use crate::{
     supervisor::SupervisedTask,
 };
 
-/// How long to wait before service keys are sealed anew again, after that failed; doubles up to the maximum.
+/// The wait before a failed resealing is tried again; it doubles up to the maximum.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);
 
-/// The service keys that this node can open.
+/// Finds and creates service keys.
 #[derive(Clone)]
 pub struct ServiceKeyring {
-    base: ServiceContext,
+    context: ServiceContext,
     keys: ServiceKeys,
 }
 
 impl ServiceKeyring {
-    /// `keys` opens and seals them.
-    pub fn new(base: ServiceContext, keys: ServiceKeys) -> Self {
-        Self { base, keys }
+    /// Makes a keyring that opens and seals with `keys`.
+    pub fn new(context: ServiceContext, keys: ServiceKeys) -> Self {
+        Self { context, keys }
     }
 
-    /// Opens and seals service keys.
+    /// The keys that open and seal the service keys.
     pub fn keys(&self) -> &ServiceKeys {
         &self.keys
     }
 
-    /// The service key of new sessions, and of invite codes that are shown now. The first one to be needed is made.
+    /// The service key for new sessions and invite codes. Creates the first one when it is needed.
     pub async fn current(&self) -> Result<ServiceKey, Refusal> {
         if let Some(key) = self.find_current().await? {
             return Ok(key);
         }
-        // Others may have made one.
-        self.base.driver.barrier().await;
-        let first = self.keys.seal(&self.base.machine.random(), self.base.machine.random());
+        // Another node may have created one.
+        self.context.driver.barrier().await;
+        let first = self.keys.seal(&self.context.environment.random(), self.context.environment.random());
         let keys = self.keys.clone();
         let make = move |tables: &Tables<'_>| {
             Ok(match current(&keys, &tables.records)? {
@@ -51,27 +51,27 @@ impl ServiceKeyring {
                 None => Decision::one(Scope::cluster(), first.clone()),
             })
         };
-        self.base.decide(make).await?;
+        self.context.decide(make).await?;
         self.find_current().await?.ok_or_else(no_key_yet)
     }
 
-    /// The part that seals anew what this node sealed while it was alone.
-    pub fn seal_anew(&self) -> SealAnew {
-        SealAnew { base: self.base.clone(), service_keys: self.keys.clone() }
+    /// The task that reseals what this node sealed before it joined a cluster.
+    pub fn reseal_task(&self) -> ResealTask {
+        ResealTask { context: self.context.clone(), service_keys: self.keys.clone() }
     }
 
     async fn find_current(&self) -> Result<Option<ServiceKey>, Refusal> {
         let keys = self.keys.clone();
-        self.base.look(move |records| current(&keys, records)).await
+        self.context.look(move |records| current(&keys, records)).await
     }
 }
 
 fn no_key_yet() -> Refusal {
-    Refusal::new(ErrorCode::Unavailable, "this node has no service key yet; use another, or try again")
+    Refusal::new(ErrorCode::Unavailable, "this node has no service key yet; try again, or use another node")
 }
 
-/// The id of an invite whose code was made under a service key that this node can open: each of them verifies, for the
-/// code may be older than the current key.
+/// The id of an invite, if its code was made under any service key that this node can open: the code may be older than
+/// the current key.
 pub fn verify_invite<T: Rows>(
     keys: &ServiceKeys,
     records: &Records<T>,
@@ -81,61 +81,62 @@ pub fn verify_invite<T: Rows>(
     Ok(service_keys.iter().find_map(|(id, state)| keys.open(*id, state)?.verify_invite(code)))
 }
 
-/// The earliest key that this node can open.
+/// The oldest key that this node can open.
 fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<ServiceKey>, StoreError> {
     Ok(records.service_keys()?.iter().find_map(|(id, state)| keys.open(*id, state)))
 }
 
-/// Seals the service keys of a node that was alone under the secret of its cluster, once, so that all nodes can open them.
-pub struct SealAnew {
-    base: ServiceContext,
+/// Reseals the service keys of a node that was alone under the secret of its cluster, so that all nodes can open them.
+/// Ends when that is done.
+pub struct ResealTask {
+    context: ServiceContext,
     service_keys: ServiceKeys,
 }
 
-impl SealAnew {
-    async fn seal(&self) -> Result<(), Refusal> {
+impl ResealTask {
+    async fn reseal(&self) -> Result<(), Refusal> {
         loop {
-            let (keys, nonce) = (self.service_keys.clone(), self.base.machine.random());
-            if self.base.look(move |records| due(&keys, records, nonce)).await?.is_none() {
+            let (keys, nonce) = (self.service_keys.clone(), self.context.environment.random());
+            if self.context.look(move |records| next_reseal(&keys, records, nonce)).await?.is_none() {
                 return Ok(());
             }
             let keys = self.service_keys.clone();
-            // One in each commit, so that no nonce is used twice.
+            // One key in each commit, so that no nonce is used twice.
             let seal = move |tables: &Tables<'_>| {
-                let due = due(&keys, &tables.records, nonce)?;
-                Ok(due.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
+                let draft = next_reseal(&keys, &tables.records, nonce)?;
+                Ok(draft.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.base.commit_reclaiming(seal).await?;
+            self.context.commit_reclaiming(seal).await?;
             tracing::info!(
-                "a service key is sealed under the cluster's secret: its sessions go on, on all nodes"
+                "resealed a service key under the cluster's secret: its sessions now work on all nodes"
             );
         }
     }
 }
 
-impl SupervisedTask for SealAnew {
+impl SupervisedTask for ResealTask {
     fn name(&self) -> &'static str {
         "service keys"
     }
 
     async fn run(&mut self) {
         let mut pause = RETRY_MIN;
-        while let Err(refusal) = self.seal().await {
-            tracing::warn!(reason = %refusal.detail, "cannot seal the service keys under the cluster's secret yet");
+        while let Err(refusal) = self.reseal().await {
+            tracing::warn!(reason = %refusal.detail, "cannot reseal the service keys under the cluster's secret yet; trying again");
             sleep(pause).await;
             pause = RETRY_MAX.min(pause * 2);
         }
     }
 }
 
-/// The next key that is to be sealed under the secret of this node's cluster, sealed.
-fn due<T: Rows>(
+/// The event that reseals the next key; `None` if all are sealed under the cluster's secret.
+fn next_reseal<T: Rows>(
     keys: &ServiceKeys,
     records: &Records<T>,
     nonce: [u8; 12],
 ) -> Result<Option<EventDraft>, StoreError> {
     Ok(records.service_keys()?.into_iter().find_map(|(id, state)| {
-        let sealed = keys.sealed_anew(id, &state, nonce)?;
+        let sealed = keys.reseal(id, &state, nonce)?;
         Some(EventDraft::new(Scope::cluster(), sealed).above(state.first.hlc))
     }))
 }

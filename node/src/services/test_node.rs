@@ -1,5 +1,5 @@
-//! For tests: a node's store in memory, with people, rooms and what they do, and no cluster around it. It is handed
-//! another's events when the test says so.
+//! For tests: a node with a store in memory, users and rooms, but no cluster. It takes events of another node when the
+//! test says so.
 
 use std::sync::Arc;
 
@@ -18,7 +18,10 @@ use super::{
     messages::{change, pages, post},
     render,
 };
-use crate::store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables};
+use crate::{
+    permissions::{check_post, rooms::Denied},
+    store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables},
+};
 
 pub const ROOM: RoomId = RoomId([1; 10]);
 pub const OTHER_ROOM: RoomId = RoomId([2; 10]);
@@ -27,13 +30,13 @@ pub const BOB: UserId = UserId([2; 16]);
 pub const EVE: UserId = UserId([3; 16]);
 pub const STRANGER: UserId = UserId([4; 16]);
 
-/// A node's store and its writer.
+/// A store and its committer.
 pub struct Node {
     pub store: Arc<Store>,
     committer: Committer,
-    /// Its wall clock.
+    /// The wall clock, in Unix milliseconds.
     pub now_ms: u64,
-    /// What was committed.
+    /// All commits so far.
     pub commits: Vec<Commit>,
 }
 
@@ -59,6 +62,14 @@ pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
     EventDraft::new(Scope::room(room), set)
 }
 
+/// The refusal, if that is why something was denied; panics if the store could not be read.
+pub fn refusal_of<T>(result: Result<T, Denied>) -> Result<T, Refusal> {
+    result.map_err(|denied| match denied {
+        Denied::Refused(refusal) => refusal,
+        Denied::Failed(error) => panic!("{error}"),
+    })
+}
+
 impl Node {
     pub fn new(n: u8) -> Self {
         let store = empty();
@@ -66,7 +77,7 @@ impl Node {
         Self { store, committer, now_ms: 1_000, commits: Vec::new() }
     }
 
-    /// Ann owns two rooms in which Bob is a member and Eve a moderator; somebody else is in none.
+    /// Ann owns two rooms in which Bob is a member and Eve a moderator; `STRANGER` is in none.
     pub fn with_rooms() -> Self {
         let mut node = Self::new(1);
         for (user, name) in [(ANN, "ann"), (BOB, "bob"), (EVE, "eve"), (STRANGER, "stranger")] {
@@ -118,14 +129,14 @@ impl Node {
         }
     }
 
-    /// Whether it was there already.
+    /// Posts a message; returns whether it was posted before.
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
-        let prepared = post::prepare(&self.store, user, room, message).unwrap()?;
+        let prepared = refusal_of(post::prepare(&self.store, user, room, message))?;
         let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
-        let op = Op::Post { room, posted: prepared.post.message, min_hlc };
+        let op = Op::Post { room, posted: prepared.post.message, min_hlc, check: check_post };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
-            _ => Ok(prepared.known),
+            _ => Ok(prepared.already_posted),
         }
     }
 
@@ -147,7 +158,7 @@ impl Node {
         self.decide(move |tables| change::react(tables, user, id(n), &emoji, on))
     }
 
-    /// Takes all that the other has and this one lacks, the other's own last.
+    /// Takes all events of the other node that this one lacks.
     pub fn take_from(&mut self, other: &Self) {
         let (has, theirs) = (self.store.vector().unwrap(), other.store.vector().unwrap());
         for (origin, head) in theirs.beyond(&has) {
@@ -162,7 +173,7 @@ impl Node {
     }
 
     pub fn page(&self, user: UserId, wanted: Wanted, limit: usize) -> Result<MessagePage, Refusal> {
-        pages::page(&self.store, user, ROOM, wanted, limit).unwrap()
+        refusal_of(pages::page(&self.store, user, ROOM, wanted, limit))
     }
 
     pub fn numbers(&self, wanted: Wanted, limit: usize) -> (Vec<u128>, Option<PageEnd>) {
@@ -170,7 +181,7 @@ impl Node {
         (items.iter().map(|message| MessageId::try_parse(&message.id).unwrap().as_u128()).collect(), next)
     }
 
-    /// Where a message stands.
+    /// The position of a message.
     pub fn pos(&self, n: u128) -> Pos {
         self.store.messages().unwrap().listed_as(id(n)).unwrap().unwrap().1.pos
     }
@@ -181,7 +192,7 @@ impl Node {
         render::message_object(&reader, room, &message).unwrap()
     }
 
-    /// Whether the log holds this text in any of its events.
+    /// Whether any event of the log contains the text.
     pub fn holds(&self, text: &str) -> bool {
         let finds = |event: &bytes::Bytes| event.windows(text.len()).any(|part| part == text.as_bytes());
         self.store.vector().unwrap().iter().any(|(origin, head)| {
@@ -189,7 +200,7 @@ impl Node {
         })
     }
 
-    /// Erases until nothing is left; gives the number of commits.
+    /// Erases until nothing is left to erase; returns the number of commits.
     pub fn erase(&mut self) -> usize {
         let mut commits = 1;
         while self.commit(Op::Erase) == (OpResult::Erased { more: true }) {
@@ -199,7 +210,7 @@ impl Node {
         commits
     }
 
-    /// Views and log agree, and a rebuild from the log as it is now gives the same views.
+    /// Checks that a rebuild from the log gives the same views.
     pub fn verify(&self) {
         let digest = self.store.verify().unwrap().digest;
         assert_eq!(self.store.verify_against_rebuild(&empty(), |_| Ok(())).unwrap().digest, digest);

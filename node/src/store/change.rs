@@ -1,27 +1,31 @@
-//! What a commit changes for those who look on: the writer tells it to the lanes of rooms and users.
+//! The changes of a commit that live sessions may have to show; `fan_out` renders them into the lanes of rooms and users.
 
-use starling_protocol::{RoomId, UserId, event::MessageKey, frame::client::ListedMessage};
-use starling_web::live_frame::RoomChange;
+use starling_protocol::{
+    RoomId, UserId,
+    event::MessageKey,
+    frame::{client::ListedMessage, live::RoomChange},
+};
 
-/// Something that somebody may want to be told.
+/// A change that a session may have to show.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A message of a room of members is listed now, or listed otherwise than before.
+    /// A message of a room of members was posted, or its place in the list has changed.
     Posted(RoomId, ListedMessage),
-    /// A message was edited, or has other reactions.
+    /// A message was edited, or its reactions have changed.
     Updated(RoomId, MessageKey),
     /// A message was deleted.
     Deleted(RoomId, MessageKey),
-    /// Somebody has read on.
+    /// A user has read further in a room.
     Read(RoomId, UserId),
-    /// A room was opened, is called otherwise, or is gone.
+    /// A room was opened, changed or deleted.
     Room(RoomId, RoomChange),
-    /// Somebody stands otherwise to a room.
+    /// A user's membership of a room has changed.
     Member(RoomId, UserId, RoomChange),
-    /// The second stands otherwise to the first, in the first's eyes. Whoever blocks or unblocks is the first of one.
+    /// The relation of the first user to the second has changed, as the first sees it. A block or unblock names its author
+    /// first.
     Contact(UserId, UserId),
-    /// Somebody's account or sessions have changed: who is served by one of them is looked at again.
+    /// A user's account or sessions have changed: their live sessions are checked again.
     Account(UserId),
-    /// Somebody is called or shown otherwise.
+    /// A user's name or display name has changed.
     Profile(UserId),
 }

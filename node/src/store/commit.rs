@@ -1,6 +1,6 @@
-//! Group commit: takes a batch of what waits, stamps it, checks again what must still hold, and applies all of
-//! it to the log and the views in one transaction with one fsync. Synchronous: the writer thread and the
-//! simulator call it. Nothing is told to anybody before it returns.
+//! Group commit: stamps a batch of operations, checks each against the current state, and applies all of them to the log
+//! and the views in one transaction with one fsync. Synchronous: the writer thread and the simulator call it. Nobody is
+//! notified before it returns.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,120 +11,128 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector, limits::EVENT_BYTES_MAX,
+    OriginId, Pos, Refusal, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
+    limits::EVENT_BYTES_MAX,
 };
-use starling_web::service::Refusal;
 
 use super::{
-    Change, Decide, Decision, Store, StoreError,
+    Change, Decide, Decision, PostCheck, Store, StoreError,
     apply::{Listed, Tables},
-    digests::Parts,
+    digests::ShardDigests,
 };
-use crate::permissions;
 
-/// What can be asked of a commit.
+/// An operation of a commit.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// Make a room.
+    /// Make a quick room.
     CreateRoom {
-        /// Under this id, drawn at random.
+        /// The room's id, drawn at random.
         room: RoomId,
-        /// What it is called.
+        /// The room's name.
         name: Option<RoomName>,
     },
     /// Post a message.
     Post {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// What.
+        /// The message.
         posted: MessagePosted,
-        /// Its stamp is to be above this.
+        /// The event's stamp must be above this one.
         min_hlc: Option<Hlc>,
+        /// Whether the sender may post there.
+        check: PostCheck,
     },
-    /// Put down that a guest of this node has a name that another has too.
+    /// Record that a guest of this node shares a name with another guest.
     ShareName {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Who, under which name, since when.
+        /// The guest, the name, and the start of their session.
         shared: NameShared,
-        /// Its stamp is to be above this: the beginning of the other's session.
+        /// The event's stamp must be above this one: the start of the other guest's session.
         min_hlc: Hlc,
     },
-    /// Whatever is decided at the commit.
+    /// Write what a function decides at the commit.
     Decide(Decide),
-    /// Put stubs in the place of some events of what was deleted as a whole.
+    /// Replace some events of deleted messages, rooms and accounts by stubs.
     Erase,
-    /// Events of other origins, in order per origin.
+    /// Apply events of other origins, in order per origin.
     Received(Vec<Event>),
 }
 
-/// What became of an [`Op`], once its batch is durable.
+/// The result of an [`Op`], once its batch is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpResult {
-    /// It is durable at this place, by this commit or, for a message that was sent again, by an earlier one.
+    /// The event is durable at this position. A message that was sent again has the position of its first post.
     Done(Pos),
-    /// All was as it was wanted.
+    /// Nothing was written: the state already was as requested.
     Nothing,
-    /// It may not be.
+    /// The operation is not allowed.
     Refused(Refusal),
-    /// Some events were erased; whether there are more.
+    /// Some events were erased.
     Erased {
-        /// Whether to go on.
+        /// Whether more events wait to be erased.
         more: bool,
     },
-    /// Events of others: those that were next in their origins' logs are durable.
+    /// The events of other origins that continue their logs are durable.
     Received,
 }
 
 /// The events of this process in a commit.
 #[derive(Clone, Debug)]
 pub struct OwnEvents {
-    /// Under which origin.
+    /// The origin of this process.
     pub origin: OriginId,
-    /// The first's sequence number; the others follow.
+    /// The sequence number of the first event; the others follow without gaps.
     pub first: u64,
-    /// Encoded.
+    /// The encoded events.
     pub events: Vec<Bytes>,
 }
 
-/// A batch that is durable now.
+/// A durable batch.
 #[derive(Debug)]
 pub struct Commit {
-    /// Counts the commits of this process, from 1.
+    /// The number of this commit, counted from 1 for each process.
     pub number: u64,
-    /// What the log holds as of this commit.
+    /// The log's vector after this commit.
     pub vector: Arc<VersionVector>,
-    /// What became of each op, in order.
+    /// The result of each operation, in order.
     pub results: Vec<OpResult>,
-    /// Fresh events of this process.
+    /// New events of this process.
     pub own: Option<OwnEvents>,
-    /// Origins of others that rose, with their new heads.
+    /// Other origins with new events, and their new heads.
     pub received: Vec<(OriginId, u64)>,
-    /// Messages that are listed now in quick rooms, in the order of their events.
+    /// New messages of quick rooms, in the order of their events.
     pub listed: Vec<Listed>,
-    /// What else has changed, in the order of the events.
+    /// All other changes, in the order of their events.
     pub changes: Vec<Change>,
-    /// Digests of the parts that have changed.
+    /// The new digests of the shards that have changed.
     pub digests: Vec<(u8, ScopeDigest)>,
-    /// Guests who are shown under another name than before, with the rooms in which they are.
+    /// Guests whose shown name has changed, with their rooms.
     pub renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
-/// The one writer: knows the clock, and the origin under which this process writes.
+impl Commit {
+    /// Whether it added events to the log.
+    pub fn has_events(&self) -> bool {
+        self.own.is_some() || !self.received.is_empty()
+    }
+}
+
+/// The only writer of a store: holds the clock, and the origin of this process.
 #[derive(Debug)]
 pub struct Committer {
     store: Arc<Store>,
     node: NodeId,
     clock: Clock,
-    /// Opened by the first write, never continued by another process.
+    /// Opened by the first write; no other process continues it.
     own: Option<OriginId>,
     vector: Arc<VersionVector>,
     number: u64,
-    parts: Parts,
+    shards: ShardDigests,
 }
 
-/// What a transaction has come to.
-struct Gathered {
+/// The outcome of a transaction so far.
+struct BatchOutcome {
     results: Vec<OpResult>,
     vector: VersionVector,
     own: Option<OwnEvents>,
@@ -136,14 +144,14 @@ struct Gathered {
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
-/// A transaction under way.
+/// An open transaction and its outcome so far.
 struct Batch<'txn> {
     tables: Tables<'txn>,
-    gathered: Gathered,
+    outcome: BatchOutcome,
 }
 
 impl Committer {
-    /// Goes on from what the store holds, under a fresh origin.
+    /// Continues from the store's state, under a new origin.
     ///
     /// `now_ms` is the wall clock (Unix milliseconds): a clock that was set back while the node was down still
     /// stamps above what it stamped before.
@@ -152,31 +160,30 @@ impl Committer {
         let greatest = store.greatest(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
-        let parts = store.parts()?;
-        Ok(Self { store, node, clock, own: None, vector, number: 0, parts })
+        let shards = store.shard_digests()?;
+        Ok(Self { store, node, clock, own: None, vector, number: 0, shards })
     }
 
-    /// Digests of all parts of what is shown.
+    /// The digests of all shards that are not empty.
     pub fn digests(&self) -> Vec<(u8, ScopeDigest)> {
-        self.parts.all()
+        self.shards.all()
     }
 
-    /// What it commits to.
+    /// The store that receives the commits.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// What the log holds.
+    /// The log's vector.
     pub fn vector(&self) -> &Arc<VersionVector> {
         &self.vector
     }
 
-    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds); `fresh` names the origin if this is
-    /// the first write: drawn at random by the caller.
+    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `fresh` is a random number: the incarnation
+    /// of this process's origin if this is its first write.
     ///
     /// # Errors
-    /// After an error nothing of the batch is durable and it is not known whether the disk still works: the
-    /// process is to end.
+    /// After an error nothing of the batch is durable, and the disk may no longer work: end the process.
     pub fn commit(&mut self, now_ms: u64, fresh: u64, ops: &[Op]) -> Result<Commit, StoreError> {
         let store = Arc::clone(&self.store);
         store.guarded(|store| self.commit_to(store, now_ms, fresh, ops))
@@ -193,8 +200,8 @@ impl Committer {
         let mut transaction = store.db.begin_write()?;
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
-        let gathered = self.gather(&transaction, own, now_ms, ops)?;
-        let Gathered {
+        let outcome = self.apply_all(&transaction, own, now_ms, ops)?;
+        let BatchOutcome {
             results,
             vector,
             own: own_events,
@@ -204,11 +211,11 @@ impl Committer {
             changes,
             digests,
             renamed,
-        } = gathered;
+        } = outcome;
         let mut changed = Vec::new();
         if own_events.is_some() || !received.is_empty() {
             transaction.commit()?;
-            changed = self.parts.add(digests);
+            changed = self.shards.add(digests);
             self.number += 1;
             self.vector = Arc::new(vector);
             self.own = self.own.or(own_events.as_ref().map(|own| own.origin));
@@ -230,17 +237,17 @@ impl Committer {
         })
     }
 
-    /// Applies the ops within the transaction.
-    fn gather(
+    /// Applies the operations within the transaction.
+    fn apply_all(
         &mut self,
         transaction: &WriteTransaction,
         own: OriginId,
         now_ms: u64,
         ops: &[Op],
-    ) -> Result<Gathered, StoreError> {
+    ) -> Result<BatchOutcome, StoreError> {
         let mut batch = Batch {
             tables: Tables::open(transaction)?,
-            gathered: Gathered {
+            outcome: BatchOutcome {
                 results: Vec::with_capacity(ops.len()),
                 vector: VersionVector::clone(&self.vector),
                 own: None,
@@ -254,18 +261,18 @@ impl Committer {
         };
         for op in ops {
             let result = batch.op(own, &mut self.clock, now_ms, op)?;
-            batch.gathered.results.push(result);
+            batch.outcome.results.push(result);
         }
-        batch.gathered.digests = batch.tables.flush()?;
-        batch.gathered.changes = std::mem::take(&mut batch.tables.changes);
-        batch.gathered.renamed.clone_from(batch.tables.names.renamed());
-        if !batch.gathered.renamed.is_empty() {
-            // Who was renamed by a later event of the batch is shown so in all of it.
-            for (room, message) in &mut batch.gathered.listed {
+        batch.outcome.digests = batch.tables.flush()?;
+        batch.outcome.changes = std::mem::take(&mut batch.tables.changes);
+        batch.outcome.renamed.clone_from(batch.tables.names.renamed());
+        if !batch.outcome.renamed.is_empty() {
+            // A later event of the batch may have renamed the sender of an earlier one.
+            for (room, message) in &mut batch.outcome.listed {
                 message.shown = batch.tables.shown(*room, &message.posted.sender)?;
             }
         }
-        Ok(batch.gathered)
+        Ok(batch.outcome)
     }
 }
 
@@ -277,7 +284,9 @@ impl Batch<'_> {
                 let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
             }
-            Op::Post { room, posted, min_hlc } => self.post(own, clock, now_ms, (*room, posted, *min_hlc)),
+            Op::Post { room, posted, min_hlc, check } => {
+                self.post(own, clock, now_ms, (*room, posted, *min_hlc), *check)
+            }
             Op::Decide(decide) => match decide.decide(&self.tables)? {
                 Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
                 Decision::Nothing => Ok(OpResult::Nothing),
@@ -285,7 +294,7 @@ impl Batch<'_> {
             },
             Op::Erase => {
                 let more = self.tables.erase_some()?;
-                self.gathered.erased = true;
+                self.outcome.erased = true;
                 Ok(OpResult::Erased { more })
             }
             Op::ShareName { room, shared, min_hlc } => {
@@ -295,11 +304,11 @@ impl Batch<'_> {
             }
             Op::Received(events) => {
                 for event in events {
-                    // What came twice, or behind a gap after a refusal, is not next: the pull brings it again.
-                    if event.seq == self.gathered.vector.get(event.origin) + 1 && event.origin != own {
+                    // Skip duplicates and events behind a gap: the pull brings the missing ones.
+                    if event.seq == self.outcome.vector.get(event.origin) + 1 && event.origin != own {
                         clock.observe(event.hlc, now_ms);
-                        self.take(event)?;
-                        self.gathered.received.insert(event.origin, event.seq);
+                        self.apply(event)?;
+                        self.outcome.received.insert(event.origin, event.seq);
                     }
                 }
                 Ok(OpResult::Received)
@@ -313,22 +322,17 @@ impl Batch<'_> {
         clock: &mut Clock,
         now_ms: u64,
         (room, posted, min_hlc): (RoomId, &MessagePosted, Option<Hlc>),
+        check: PostCheck,
     ) -> Result<OpResult, StoreError> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
             let pos = state.pos();
             let first = self.tables.posted_at(pos.origin, pos.seq)?;
             let same_content = first.text == posted.text && first.reply_to == posted.reply_to;
-            // What was deleted meanwhile is not told from what is sent again.
+            // A deleted message has no text left to compare.
             let same = state.room == room && (same_content || first.text.is_none());
             return Ok(if same { OpResult::Done(pos) } else { OpResult::Refused(id_reused()) });
         }
-        let refused = match posted.sender.user() {
-            // Whoever may be in a quick room has its id.
-            _ if self.tables.has_quick_room(room)? => None,
-            Some(user) => permissions::may_post(&self.tables.records, room, user)?,
-            None => Some(permissions::no_such_room()),
-        };
-        if let Some(refusal) = refused {
+        if let Some(refusal) = check(&self.tables, room, &posted.sender)? {
             return Ok(OpResult::Refused(refusal));
         }
         let body = EventBody::MessagePosted(posted.clone());
@@ -336,8 +340,7 @@ impl Batch<'_> {
         self.write(own, clock, now_ms, vec![draft])
     }
 
-    /// Writes all of them, or none if one is longer than an event may be: no peer would take it, nor this node at its
-    /// next start.
+    /// Writes all events, or none if one is too long: neither peers nor the next start of this node would accept it.
     fn write(
         &mut self,
         own: OriginId,
@@ -345,7 +348,7 @@ impl Batch<'_> {
         now_ms: u64,
         drafts: Vec<EventDraft>,
     ) -> Result<OpResult, StoreError> {
-        let first = self.gathered.vector.get(own) + 1;
+        let first = self.outcome.vector.get(own) + 1;
         let stamped =
             |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
         let events: Vec<_> = (first..).zip(drafts).map(stamped).collect();
@@ -353,19 +356,19 @@ impl Batch<'_> {
             return Ok(OpResult::Refused(too_long()));
         }
         for event in &events {
-            self.take(event)?;
+            self.apply(event)?;
             let own_events =
-                self.gathered.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
+                self.outcome.own.get_or_insert_with(|| OwnEvents { origin: own, first, events: Vec::new() });
             own_events.events.push(event.encoded().clone());
         }
         Ok(events.last().map_or(OpResult::Nothing, |last| OpResult::Done(last.pos())))
     }
 
-    fn take(&mut self, event: &Event) -> Result<(), StoreError> {
+    fn apply(&mut self, event: &Event) -> Result<(), StoreError> {
         let kept = self.tables.kept(event)?;
         self.tables.append(&kept)?;
-        self.gathered.listed.extend(self.tables.apply(&kept)?);
-        self.gathered.vector.advance(event.origin, event.seq);
+        self.outcome.listed.extend(self.tables.apply(&kept)?);
+        self.outcome.vector.advance(event.origin, event.seq);
         Ok(())
     }
 }

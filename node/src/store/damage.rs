@@ -1,5 +1,5 @@
-//! A damaged file: what redb and the decoders say of it, panics among that, is an error like any other, and what a
-//! running node could not read is remembered, so that it does not go on as ready.
+//! Damaged files: turns panics of redb into errors, and remembers the first damage that a running node found, so that
+//! the node is no longer ready.
 
 use std::{
     any::Any,
@@ -17,13 +17,13 @@ use redb::{Database, DatabaseError, StorageError};
 use super::{Store, StoreError};
 
 thread_local! {
-    /// Whether a panic of this thread is caught and told as an error.
+    /// Whether a panic of this thread is caught and returned as an error.
     static GUARDED: Cell<bool> = const { Cell::new(false) };
-    /// What the last such panic said, and where.
+    /// The message of the last such panic, and its place in the source.
     static PANIC: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// Does work on a file that may be damaged: a plain open of redb panics over some damage, and so may reads.
+/// Runs work on a file that may be damaged and turns its panics into errors: redb panics over some damage, even at open.
 pub fn without_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     quiet_guarded_panics();
     let outer = GUARDED.replace(true);
@@ -31,7 +31,7 @@ pub fn without_panic<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<
     GUARDED.set(outer);
     done.unwrap_or_else(|payload| {
         let said = PANIC.take().unwrap_or_else(|| text_of(&*payload));
-        // One line, whatever was said.
+        // Errors are one line.
         Err(StoreError::Damaged(said.split_whitespace().collect::<Vec<_>>().join(" ")))
     })
 }
@@ -63,7 +63,7 @@ fn text_of(payload: &(dyn Any + Send)) -> String {
     text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// A database that may be damaged: closing it does not panic either.
+/// A database that may be damaged. Closing it doesn't panic.
 #[derive(Debug)]
 pub(super) struct GuardedDatabase(Option<Database>);
 
@@ -92,20 +92,20 @@ impl Drop for GuardedDatabase {
 }
 
 impl StoreError {
-    /// Why a file could not be opened.
-    pub(super) fn of_open(error: DatabaseError) -> Self {
+    /// Converts the error of opening a file.
+    pub(super) fn from_open(error: DatabaseError) -> Self {
         match error {
             DatabaseError::DatabaseAlreadyOpen => Self::InUse,
             DatabaseError::UpgradeRequired(format) => Self::OtherFormat(format),
-            DatabaseError::Storage(StorageError::Io(error)) => Self::of_io(error),
+            DatabaseError::Storage(StorageError::Io(error)) => Self::from_io(error),
             error => Self::Open(error.to_string()),
         }
     }
 
-    /// Why a file could not be read or written.
-    pub(super) fn of_io(error: io::Error) -> Self {
+    /// Converts the error of reading or writing a file.
+    pub(super) fn from_io(error: io::Error) -> Self {
         match error.kind() {
-            // What redb says of bytes that are no database, or of one that was cut short.
+            // redb's errors for a file that is no database, or a truncated one.
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
                 Self::Open(error.to_string())
             }
@@ -113,7 +113,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the file cannot be read as what it was written: it is damaged, or its disk is.
+    /// Whether the file or its disk is damaged.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Open(_)
@@ -129,22 +129,22 @@ impl StoreError {
 }
 
 impl Store {
-    /// Reads. What cannot be read for damage is remembered: see [`Store::damage`].
+    /// Runs a read and remembers an error that shows damage: see [`Store::damage`].
     pub fn guarded<T>(&self, read: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        // In memory nothing is damaged, and a panic there is a bug that a simulation must see.
+        // A store in memory is never damaged: its panic is a bug, and a simulation must see it.
         let done = if self.file.is_some() { without_panic(|| read(self)) } else { read(self) };
         if let Err(error) = &done
             && error.is_damage()
         {
             let first = self.damage.set(error.to_string()).is_ok();
             if first {
-                tracing::error!(%error, "cannot read the store: this node is not ready until it is restarted with a sound one");
+                tracing::error!(%error, "the store is damaged: this node is not ready until it is restarted with a sound one");
             }
         }
         done
     }
 
-    /// What could not be read since the store was opened, if something could not.
+    /// The first error since the store was opened that showed damage.
     pub fn damage(&self) -> Option<&str> {
         self.damage.get().map(String::as_str)
     }

@@ -1,54 +1,57 @@
-//! Decisions that are taken within a commit, in the light of what holds then: so no other write comes between.
+//! Decisions made within a commit, on the state at that moment: no other write can come between check and write.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Scope};
-use starling_web::service::Refusal;
+use starling_protocol::{ErrorCode, EventBody, EventDraft, Hlc, Refusal, RoomId, Scope, Sender};
 
 use super::{StoreError, apply::Tables};
 
-/// What a decision within a commit comes to.
+/// The outcome of a decision within a commit.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    /// These are to be events, in this order.
+    /// Write these events, in this order.
     Write(Vec<EventDraft>),
-    /// All is as it is wanted.
+    /// Write nothing: the state is already as requested.
     Nothing,
-    /// It may not be.
+    /// Refuse the request.
     Refuse(Refusal),
 }
 
 impl Decision {
-    /// One event.
+    /// Writes one event.
     pub fn one(scope: Scope, body: impl Into<EventBody>) -> Self {
         Self::Write(vec![EventDraft::new(scope, body)])
     }
 
-    /// One event, stamped above what it replaces.
+    /// Writes one event with a stamp above `min_hlc`, that of the event that it replaces.
     pub fn one_above(min_hlc: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
         Self::Write(vec![EventDraft::new(scope, body).above(min_hlc)])
     }
 
-    /// A refusal.
+    /// Refuses with a code and a text for the user.
     pub fn refuse(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Refuse(Refusal::new(code, detail))
     }
 }
 
+/// Decides, at the commit, whether a sender may post in a room; returns the refusal if not. The store asks only about a
+/// message that it doesn't hold yet.
+pub type PostCheck = fn(&Tables<'_>, RoomId, &Sender) -> Result<Option<Refusal>, StoreError>;
+
 type DecideFn = dyn Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync;
 
-/// Decides, in the light of what holds at the commit, what is to be written. Called once, by the writer, which waits:
-/// it looks a few records up and does nothing else.
+/// A function that decides at the commit what to write. The writer calls it once and waits for it, so it must only look
+/// up a few records.
 #[derive(Clone)]
 pub struct Decide(Arc<DecideFn>);
 
 impl Decide {
-    /// A decision.
+    /// Wraps the function.
     pub fn new(decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Self {
         Self(Arc::new(decide))
     }
 
-    /// Decides.
+    /// Calls the function.
     pub(super) fn decide(&self, tables: &Tables<'_>) -> Result<Decision, StoreError> {
         (self.0)(tables)
     }

@@ -1,12 +1,12 @@
-//! Digests of what was applied and of the views that came of it, per scope, kept up with every commit. Equal events
-//! give equal digests on every node; `verify` derives them again from the tables.
+//! Digests of the applied events and of the views, per scope; every commit updates them. Equal events give equal digests
+//! on every node. `verify` derives them again from the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
     Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
-    digest::{SHARDS, part_of},
+    digest::{SHARDS, scope_shard},
     event::id_shard,
     merge::message::MessageState,
 };
@@ -14,102 +14,102 @@ use starling_protocol::{
 use super::{Store, StoreError, tables};
 use crate::store::apply::parse;
 
-/// What a transaction changes: per scope, what is to be added to its digest.
+/// The changes of a transaction: per scope, the value to add to its digest.
 #[derive(Debug, Default)]
 pub struct DigestBook(BTreeMap<Scope, ScopeDigest>);
 
 impl DigestBook {
-    fn of(&mut self, scope: &Scope) -> &mut ScopeDigest {
+    fn digest_of(&mut self, scope: &Scope) -> &mut ScopeDigest {
         if !self.0.contains_key(scope) {
             self.0.insert(scope.clone(), ScopeDigest::default());
         }
         self.0.get_mut(scope).expect("just inserted")
     }
 
-    /// An event was applied. Kinds that this version does not know are not: a newer one shows what they mean. Their
-    /// place in their scope is not counted either, or who lacks them yet would seem to show something else.
+    /// Adds an applied event. An event of an unknown kind doesn't count, and neither does its row in `scopes`: a node that
+    /// still lacks it would seem to differ.
     pub fn applied(&mut self, event: &Event, touched: &BTreeSet<Scope>) {
         let key = tables::log_key(event.origin, event.seq);
-        let digest = Digest::of("events", &key, &event.hlc.0.to_be_bytes());
+        let digest = Digest::hash_row("events", &key, &event.hlc.0.to_be_bytes());
         if matches!(event.body, EventBody::Unknown { .. }) {
             let row = tables::scope_key(&event.scope, event.origin, event.seq);
             return self.removed(&event.scope, "scopes", &row, &event.hlc.0.to_be_bytes());
         }
         for scope in touched {
-            self.of(scope).applied.add(digest);
+            self.digest_of(scope).applied.add(digest);
         }
         if !touched.contains(&event.scope) {
-            self.of(&event.scope).applied.add(digest);
+            self.digest_of(&event.scope).applied.add(digest);
         }
     }
 
-    /// An event that was applied does not touch a scope any more: it is a stub now.
+    /// Removes an applied event from a scope: it is a stub now.
     pub fn unapplied(&mut self, scope: &Scope, pos: Pos) {
         let key = tables::log_key(pos.origin, pos.seq);
-        let digest = Digest::of("events", &key, &pos.hlc.0.to_be_bytes());
-        self.of(scope).applied.remove(digest);
+        let digest = Digest::hash_row("events", &key, &pos.hlc.0.to_be_bytes());
+        self.digest_of(scope).applied.remove(digest);
     }
 
-    /// A view has another row.
+    /// Adds a row of a view.
     pub fn added(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.add(Digest::of(table, key, value));
+        self.digest_of(scope).views.add(Digest::hash_row(table, key, value));
     }
 
-    /// A view has a row less.
+    /// Removes a row of a view.
     pub fn removed(&mut self, scope: &Scope, table: &str, key: &[u8], value: &[u8]) {
-        self.of(scope).views.remove(Digest::of(table, key, value));
+        self.digest_of(scope).views.remove(Digest::hash_row(table, key, value));
     }
 
-    /// Writes the changes down; gives what they add to each part.
+    /// Writes the changes; returns the value that they add to each shard.
     pub fn flush(
         &mut self,
         table: &mut Table<'_, &'static [u8], &'static [u8; 32]>,
     ) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
-        let mut parts: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
+        let mut shards: BTreeMap<u8, ScopeDigest> = BTreeMap::new();
         for (scope, change) in std::mem::take(&mut self.0) {
-            let part = part_of(&scope);
-            parts.entry(part).or_default().add(change);
-            let key = tables::digest_key(part, &scope);
+            let shard = scope_shard(&scope);
+            shards.entry(shard).or_default().add(change);
+            let key = tables::digest_key(shard, &scope);
             let mut digest =
                 table.get(&key[..])?.map(|row| ScopeDigest::from_bytes(row.value())).unwrap_or_default();
             digest.add(change);
-            // A scope in which nothing is left is as one that never was.
+            // An empty scope leaves no trace.
             if digest == ScopeDigest::default() {
                 table.remove(&key[..])?;
             } else {
                 table.insert(&key[..], &digest.to_bytes())?;
             }
         }
-        Ok(parts)
+        Ok(shards)
     }
 }
 
-/// Digests of the parts of all scopes, in memory.
+/// The digests of the shards of all scopes, in memory.
 #[derive(Clone, Debug)]
-pub struct Parts(Box<[ScopeDigest; SHARDS]>);
+pub struct ShardDigests(Box<[ScopeDigest; SHARDS]>);
 
-impl Parts {
-    /// Adds what a transaction has changed; gives the parts as they are now.
+impl ShardDigests {
+    /// Adds the changes of a transaction; returns the new digests of the changed shards.
     pub fn add(&mut self, changes: BTreeMap<u8, ScopeDigest>) -> Vec<(u8, ScopeDigest)> {
-        let parts = &mut self.0;
-        let add = |(part, change)| {
-            let digest = &mut parts[usize::from(part)];
+        let shards = &mut self.0;
+        let add = |(shard, change)| {
+            let digest = &mut shards[usize::from(shard)];
             digest.add(change);
-            (part, *digest)
+            (shard, *digest)
         };
         changes.into_iter().map(add).collect()
     }
 
-    /// All that are not empty.
+    /// The digests of all shards that are not empty.
     pub fn all(&self) -> Vec<(u8, ScopeDigest)> {
         (0..=u8::MAX).zip(*self.0).filter(|(_, digest)| *digest != ScopeDigest::default()).collect()
     }
 }
 
-/// What a store shows, as of one commit.
+/// The digests of a store as of one commit.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What the log held.
+    /// The log's vector.
     pub vector: VersionVector,
     /// The digest of each scope.
     pub scopes: BTreeMap<Scope, ScopeDigest>,
@@ -125,7 +125,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// The digests of all scopes and the vector that they belong to.
+    /// Reads the digests of all scopes, and the vector that they belong to.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let transaction = self.db.begin_read()?;
         let vector = vector_in(&transaction)?;
@@ -143,12 +143,12 @@ impl Store {
         Ok(self.snapshot()?.digest())
     }
 
-    /// The digests of the scopes of a part, so many at most.
-    pub fn scopes_of(&self, part: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
+    /// Reads the digests of the scopes of a shard, at most `most` of them.
+    pub fn scopes_of(&self, shard: u8, most: usize) -> Result<Vec<(Scope, ScopeDigest)>, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
-        let rows = table.range::<&[u8]>(&[part][..]..)?;
+        let rows = table.range::<&[u8]>(&[shard][..]..)?;
         let rows =
-            rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.value().first() == Some(&part)));
+            rows.take_while(|row| row.as_ref().map_or(true, |(key, _)| key.value().first() == Some(&shard)));
         rows.take(most)
             .map(|row| {
                 let (key, digest) = row?;
@@ -157,23 +157,23 @@ impl Store {
             .collect()
     }
 
-    /// The digest of one scope; of nothing, if nothing was ever in it.
+    /// Reads the digest of one scope; the empty digest if the scope is empty.
     pub fn scope_digest(&self, scope: &Scope) -> Result<ScopeDigest, StoreError> {
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
-        let digest = table.get(&tables::digest_key(part_of(scope), scope)[..])?;
+        let digest = table.get(&tables::digest_key(scope_shard(scope), scope)[..])?;
         Ok(digest.map(|digest| ScopeDigest::from_bytes(digest.value())).unwrap_or_default())
     }
 
-    /// The digests of all parts.
-    pub(super) fn parts(&self) -> Result<Parts, StoreError> {
-        let mut parts = Box::new([ScopeDigest::default(); SHARDS]);
+    /// Reads the digests of all shards.
+    pub(super) fn shard_digests(&self) -> Result<ShardDigests, StoreError> {
+        let mut shards = Box::new([ScopeDigest::default(); SHARDS]);
         let table = self.db.begin_read()?.open_table(tables::DIGESTS)?;
         for row in table.iter()? {
             let (key, digest) = row?;
-            let part = key.value().first().copied().unwrap_or_default();
-            parts[usize::from(part)].add(ScopeDigest::from_bytes(digest.value()));
+            let shard = key.value().first().copied().unwrap_or_default();
+            shards[usize::from(shard)].add(ScopeDigest::from_bytes(digest.value()));
         }
-        Ok(Parts(parts))
+        Ok(ShardDigests(shards))
     }
 
     /// Derives the digest of the views of each scope from their rows, which [`DigestBook`] followed one by one.
@@ -230,7 +230,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether what a book has gathered is what the store says of itself; gives a scope of which it is not.
+    /// Compares the digests of a book with those of the store; returns a scope with another digest.
     pub(super) fn differs_from(&self, book: DigestBook) -> Result<Option<Scope>, StoreError> {
         let mut kept = self.snapshot()?.scopes;
         for (scope, derived) in book.0 {
@@ -242,7 +242,7 @@ impl Store {
     }
 }
 
-/// What the log holds, within a transaction.
+/// Reads the log's vector within a transaction.
 pub(super) fn vector_in(transaction: &ReadTransaction) -> Result<VersionVector, StoreError> {
     let heads = transaction.open_table(tables::HEADS)?;
     let mut vector = VersionVector::default();

@@ -1,4 +1,4 @@
-//! Messages as they are listed: by place, by id, by page; with what was done to them since. As of one read transaction.
+//! Reads messages by position, by id and by page, with their edits, as of one read transaction.
 
 use std::ops::Bound;
 
@@ -18,10 +18,10 @@ use super::{
     tables,
 };
 
-/// Messages that are passed over for one page, at most: it is shorter then.
+/// A page is cut short after this many hidden messages.
 const PASSED_OVER_MAX: usize = 2_000;
 
-/// The tables in which messages are found. Not to be held across an await, as no transaction is.
+/// Reads messages within one transaction. Never hold it across an await.
 pub struct MessagesReader {
     pub(super) log: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
     pub(super) timeline: ReadOnlyTable<&'static [u8; 50], ()>,
@@ -29,22 +29,22 @@ pub struct MessagesReader {
     messages: ReadOnlyTable<&'static [u8; 33], &'static [u8]>,
     pub(super) scopes: ReadOnlyTable<&'static [u8], u64>,
     names: NamesReader,
-    /// People and rooms of members, as of the same moment.
+    /// Users and their rooms, in the same transaction.
     pub records: RecordsReader,
-    /// The names found so far: one look-up for each guest and name, however many messages.
+    /// Cache of shown names: one look-up per sender, not per message.
     shown: Vec<(RoomId, Sender, String)>,
 }
 
 /// A part of a room's timeline.
 #[derive(Debug)]
 pub struct Stretch {
-    /// Its messages, in the order in which they were looked for.
+    /// Its messages, in the direction of the read.
     pub messages: Vec<ListedMessage>,
-    /// Behind which place to go on, if there may be more.
+    /// The position after which to continue, if there may be more.
     pub next: Option<Pos>,
 }
 
-/// Which way a timeline is read.
+/// The direction in which a timeline is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the newest to the oldest.
@@ -53,7 +53,8 @@ pub enum Direction {
     Forth,
 }
 
-/// The key of the message that is listed under an id: its holder's, or that of a later sender's.
+/// Returns the key of the message that is listed under an id. Of several senders that used one id, the first holds it;
+/// the others are listed under derived ids.
 pub fn key_of<T: Rows>(
     ids: &impl ReadableTable<&'static [u8; 16], &'static [u8]>,
     records: &Records<T>,
@@ -80,13 +81,13 @@ impl MessagesReader {
         })
     }
 
-    /// The event that the log holds at a place.
+    /// Reads the event at a position of the log.
     pub fn event(&self, pos: Pos) -> Result<Option<Event>, StoreError> {
         let Some(bytes) = self.log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(None) };
         Ok(Some(Event::decode(Bytes::copy_from_slice(bytes.value()))?))
     }
 
-    /// The message listed at a place; `None` if the event there is no message, or one that an earlier post replaced.
+    /// Reads the message at a position; `None` if the event there is no message, or an earlier post replaced it.
     pub fn at(&mut self, pos: Pos) -> Result<Option<ListedMessage>, StoreError> {
         let Some(EventBody::MessagePosted(posted)) = self.event(pos)?.map(|event| event.body) else {
             return Ok(None);
@@ -97,27 +98,27 @@ impl MessagesReader {
         }
     }
 
-    /// The message at a place of the timeline: a list is never shorter because one cannot be found.
+    /// Reads the message at a position of the timeline; fails if it isn't in the log, so that no list silently lacks one.
     pub(super) fn listed_at(&mut self, pos: Pos) -> Result<ListedMessage, StoreError> {
         let missing = || StoreError::Corrupt("a listed message is not in the log".into());
         self.at(pos)?.ok_or_else(missing)
     }
 
-    /// A message, with its room.
-    pub fn of(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
+    /// Reads a message and its room.
+    pub fn message(&mut self, key: MessageKey) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         let Some(state) = self.state(key)? else { return Ok(None) };
         Ok(self.at(state.pos())?.map(|message| (state.room, message)))
     }
 
-    /// The message that is listed under an id, with its room.
+    /// Reads the message that is listed under an id, and its room.
     pub fn listed_as(&mut self, id: MessageId) -> Result<Option<(RoomId, ListedMessage)>, StoreError> {
         match key_of(&self.ids, &self.records, id)? {
-            Some(key) => self.of(key),
+            Some(key) => self.message(key),
             None => Ok(None),
         }
     }
 
-    /// Where a message stands, if it was posted.
+    /// Reads the state of a message, if it was posted.
     pub fn state(&self, key: MessageKey) -> Result<Option<MessageState>, StoreError> {
         apply::get(&self.messages, &key.to_bytes())
     }
@@ -128,7 +129,7 @@ impl MessagesReader {
         Ok(ListedMessage { listed_id, pos, shown, posted })
     }
 
-    /// The id under which a message is listed.
+    /// Returns the id under which a message is listed.
     pub fn listed_id(&self, key: MessageKey) -> Result<MessageId, StoreError> {
         let holder: Option<IdHolder> = apply::get(&self.ids, key.id.as_bytes())?;
         Ok(holder.map_or(key.id, |holder| message::listed_id(&holder, key.sender, key.id)))
@@ -146,7 +147,7 @@ impl MessagesReader {
         Ok(shown)
     }
 
-    /// What a message says since its last edit, and when that was; nothing if it was never edited, or is erased.
+    /// Reads the text and time of a message's last edit; `None` if it was never edited, or is erased.
     pub fn edited(&self, room: RoomId, key: MessageKey) -> Result<Option<(String, Hlc)>, StoreError> {
         let Some(pos) = self.records.last_edit(room, key)? else { return Ok(None) };
         let Some(EventBody::MessageEdited(edited)) = self.event(pos)?.map(|event| event.body) else {
@@ -155,7 +156,7 @@ impl MessagesReader {
         Ok(edited.text.map(|text| (text.as_str().to_owned(), pos.hlc)))
     }
 
-    /// Whether a message names a user: as its last edit says, or else as it was posted.
+    /// Whether a message mentions a user. The last edit that has mentions counts, otherwise the post.
     pub fn names(&self, room: RoomId, posted: &MessagePosted, user: UserId) -> Result<bool, StoreError> {
         let edit = self.records.last_edit(room, posted.key())?;
         let edited = edit.map_or(Ok(None), |pos| self.event(pos))?;
@@ -167,14 +168,14 @@ impl MessagesReader {
         })
     }
 
-    /// The place of the last message of a room.
+    /// Returns the position of the last message of a room.
     pub fn last_place(&self, room: RoomId) -> Result<Option<Pos>, StoreError> {
         let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_end(room));
         let last = self.timeline.range::<&[u8; 50]>(&first..&last)?.next_back().transpose()?;
         Ok(last.map(|(key, _)| tables::timeline_pos(key.value())))
     }
 
-    /// So many messages of a room between two places, in one direction, without those that `hides` tells.
+    /// Reads up to `limit` messages of a room between two positions, without those that `hides` selects.
     pub fn stretch(
         &mut self,
         room: RoomId,
@@ -211,7 +212,7 @@ impl MessagesReader {
         Ok(stretch)
     }
 
-    /// Of what a vector covers, the place of the last event of each origin that wrote in a room.
+    /// Returns the position of the last event in a room of each origin, as far as a vector covers it.
     pub fn written_in(&self, room: RoomId, vector: &VersionVector) -> Result<Vec<Pos>, StoreError> {
         let scope = Scope::room(room);
         let mut written = Vec::new();

@@ -32,7 +32,7 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)
 }
 
-/// 2: digests are kept with the views, which are derived anew for them.
+/// 2: the views have digests; a rebuild makes them.
 fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
     if transaction.open_table(tables::LOG)?.is_empty()? {
         return Ok(());
@@ -40,36 +40,37 @@ fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::verify::begin_rebuild(transaction)
 }
 
-/// 3: who is shown under a guest name that several have is derived with the views, too.
+/// 3: the views tell guests of one name apart.
 fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    // A store that nothing was written to is not derived anew; its tables may be of any earlier version.
+    // An empty store gets no rebuild; its tables may be of any earlier version.
     super::apply::create_views(transaction)?;
     keep_digests(transaction)
 }
 
-/// 4: people and rooms of members have views.
+/// 4: users and their rooms have views.
 fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)?;
     keep_digests(transaction)
 }
 
-/// 5: account names are found by how they look, and emoji are counted in one form.
+/// 5: account names have an index by their looks, and emoji are counted in one form.
 fn compare_looks(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 
-/// 6: accounts know up to where their sessions have ended: being disabled ends them for good, a new password ends tokens.
+/// 6: accounts record up to which point their sessions have ended: disabling ends them for good, a new password ends
+/// tokens.
 fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 
-/// 7: service keys have a view, and sessions say under which they were opened.
+/// 7: service keys have a view, and sessions name the key that they were opened under.
 fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 
-/// 8: stubs keep nothing that was written, and no event is longer than one may be. The views are derived anew: on the
-/// way every stub of the log becomes what it is to be.
+/// 8: stubs keep no content, and no event is longer than the limit. The rebuild of the views also rewrites every stub of
+/// the log.
 fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let mut log = transaction.open_table(tables::LOG)?;
     let mut too_long = Vec::new();
@@ -89,7 +90,7 @@ fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
         log.insert(&key, &shortened.encoded()[..])?;
     }
     if !log.is_empty()? {
-        // Earlier versions left what they had erased in free pages.
+        // Earlier versions left erased content in free pages.
         transaction.open_table(tables::META)?.insert(scrub::ERASED, 1)?;
     }
     drop(log);
@@ -97,7 +98,7 @@ fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
     keep_digests(transaction)
 }
 
-/// The version of a store; 0 if it is empty.
+/// Reads the version of a store; 0 if it is empty.
 fn version(db: &Database) -> Result<u64, StoreError> {
     match db.begin_read()?.open_table(tables::META) {
         Ok(meta) => Ok(meta.get(KEY)?.map_or(0, |version| version.value())),

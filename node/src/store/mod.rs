@@ -1,6 +1,6 @@
 //! The embedded store: the log, and the views derived from it, in one redb file. Synchronous, over redb's
 //! `StorageBackend`, so that the simulator drives the real one on a virtual disk.
-//! Services read it, the writer thread commits to it; nothing above `node` knows that it exists.
+//! Services read it, the writer thread commits to it; `web` doesn't know it.
 
 mod apply;
 mod change;
@@ -20,6 +20,7 @@ mod scrub;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod unusable;
 mod verify;
 mod views;
 
@@ -34,7 +35,7 @@ use redb::{Database, DatabaseError, ReadableDatabase, StorageBackend, StorageErr
 use starling_protocol::{VersionVector, codec::DecodeError, event::EventError};
 use thiserror::Error;
 
-use crate::data_dir::what_to_do;
+use crate::data_dir::io_advice;
 
 use self::damage::GuardedDatabase;
 pub use self::{
@@ -42,7 +43,7 @@ pub use self::{
     change::Change,
     commit::{Commit, Committer, Op, OpResult, OwnEvents},
     damage::without_panic,
-    decide::{Decide, Decision},
+    decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
     messages::{Direction, MessagesReader, Stretch},
     migrations::SCHEMA_VERSION,
@@ -51,6 +52,7 @@ pub use self::{
     records::{Records, RecordsReader, RecordsWriter, Rows},
     room_reader::{RoomReader, Unread},
     scrub::{SCRUB_STEP_BYTES, Scrub},
+    unusable::UnusableStore,
     verify::Report,
 };
 
@@ -59,7 +61,7 @@ use crate::data_dir::create_private_file;
 /// Bytes of pages that redb keeps in memory. Hot pages of a busy node fit; its default is 1 GiB.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Why the store did not do what it was asked.
+/// Why a store cannot be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Another process has it open.
@@ -68,11 +70,11 @@ pub enum StoreError {
     /// The file is not a store, or is damaged beyond what redb repairs.
     #[error("it is damaged or no Starling store ({0})")]
     Open(String),
-    /// What was read makes no sense.
+    /// A page or record makes no sense.
     #[error("it is damaged ({0})")]
     Damaged(String),
     /// The file cannot be opened, read or written.
-    #[error("{0}; {advice}", advice = what_to_do(.0))]
+    #[error("{0}; {advice}", advice = io_advice(.0))]
     Io(io::Error),
     /// Written by another version of redb.
     #[error("its file format is version {0}, which this Starling does not read; run the one that wrote it")]
@@ -94,7 +96,7 @@ pub enum StoreError {
     /// An event does not decode.
     #[error("an event of the log does not decode: {0}")]
     Event(#[from] EventError),
-    /// Somebody ended what takes long.
+    /// A long operation was ended early.
     #[error("given up: {0}")]
     Stopped(&'static str),
     /// The store contradicts itself.
@@ -113,7 +115,7 @@ macro_rules! from_redb {
 }
 from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
 
-/// Changes a store in one transaction; what a crash leaves is repaired quickly.
+/// Changes a store in one transaction, so that a repair after a crash is quick.
 fn change<T>(
     db: &Database,
     change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
@@ -129,43 +131,46 @@ fn change<T>(
 #[derive(Debug)]
 pub struct Store {
     db: GuardedDatabase,
-    /// Where it is, if it is in a file.
+    /// The store's file, unless it is in memory.
     file: Option<PathBuf>,
-    /// What could not be read.
+    /// The first error that showed damage.
     damage: OnceLock<String>,
 }
 
 impl Store {
-    /// Opens the store in a file, or makes it. An empty file is none: it is what is left of one that was never written.
+    /// Opens the store in a file, or makes it. An empty file counts as missing: it is left of a store that was never
+    /// written.
     pub fn open_file(path: &Path) -> Result<Self, StoreError> {
         without_panic(|| {
             match fs::metadata(path) {
                 Ok(metadata) if metadata.len() > 0 => {}
                 Ok(_) => {
-                    fs::remove_file(path).and_then(|()| Self::make_file(path)).map_err(StoreError::of_io)?;
+                    fs::remove_file(path)
+                        .and_then(|()| Self::make_file(path))
+                        .map_err(StoreError::from_io)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Self::make_file(path).map_err(StoreError::of_io)?;
+                    Self::make_file(path).map_err(StoreError::from_io)?;
                 }
-                Err(error) => return Err(StoreError::of_io(error)),
+                Err(error) => return Err(StoreError::from_io(error)),
             }
             let database = Database::builder().set_cache_size(CACHE_BYTES).open(path);
             Self::opened(database, Some(path.to_owned()))
         })
     }
 
-    /// Makes an empty store under another name and puts it in its place whole: one whose making was cut short by a
-    /// power cut could never be opened again.
+    /// Makes an empty store under another name, then moves it into place: redb cannot open a file whose creation was cut
+    /// short by a power failure.
     fn make_file(path: &Path) -> io::Result<()> {
         let unfinished = path.with_extension(format!("{}.new", std::process::id()));
         let _ = fs::remove_file(&unfinished);
-        // redb would let others read it. An empty file is to it as none.
+        // redb would make a file that others can read; it accepts an empty one.
         create_private_file(&unfinished)?;
         drop(Database::create(&unfinished).map_err(|error| match error {
             DatabaseError::Storage(StorageError::Io(error)) => error,
             error => io::Error::other(error),
         })?);
-        // Another process may have been faster, and has it open.
+        // Another process may have made the file meanwhile, and have it open.
         match fs::hard_link(&unfinished, path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&unfinished, path)?,
             _ => fs::remove_file(&unfinished)?,
@@ -173,31 +178,42 @@ impl Store {
         path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
 
-    /// Opens the store on any backend, or makes it there.
+    /// Opens or makes a store on any backend.
     pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
         Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend), None)
     }
 
     fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {
-        let db = GuardedDatabase::new(db.map_err(StoreError::of_open)?);
+        let db = GuardedDatabase::new(db.map_err(StoreError::from_open)?);
+        Self::read_list_of_tables(&db)?;
         migrations::migrate(&db)?;
         let store = Self { db, file, damage: OnceLock::new() };
         store.resume_rebuild()?;
         Ok(store)
     }
 
-    /// Removes the store's file, which stays locked until it is gone: never that of a running node.
-    pub fn remove(self) -> Result<(), StoreError> {
-        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::of_io)
+    /// Reads the definition of each table, so that a damaged one is found here: redb aborts the process when it finds it
+    /// while it opens tables for writing, because the tables that are open already cannot be closed.
+    fn read_list_of_tables(db: &Database) -> Result<(), StoreError> {
+        let transaction = db.begin_read()?;
+        for table in transaction.list_tables()? {
+            transaction.open_untyped_table(table)?;
+        }
+        Ok(())
     }
 
-    /// The views of people and rooms of members, as they are now. Not to be held across an await: while it is, the
-    /// store keeps every page that is changed meanwhile.
+    /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
+    pub fn remove(self) -> Result<(), StoreError> {
+        self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::from_io)
+    }
+
+    /// Reads the views of users and their rooms in one snapshot. Never hold it across an await: the store keeps all pages
+    /// that change meanwhile.
     pub fn records(&self) -> Result<RecordsReader, StoreError> {
         RecordsReader::read(&self.db.begin_read()?)
     }
 
-    /// What the log holds.
+    /// The log's vector.
     pub fn vector(&self) -> Result<VersionVector, StoreError> {
         digests::vector_in(&self.db.begin_read()?)
     }

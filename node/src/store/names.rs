@@ -1,5 +1,5 @@
-//! The views of guest names: who claimed a name first, and which guests shared it. The rule is
-//! `protocol`'s `merge::guest_name`; this keeps its state, two rows for a guest and name at most.
+//! The views of guest names: the first claims, and the guests that shared a name. The rule is `protocol`'s
+//! `merge::guest_name`; this stores its state, at most two rows per guest and name.
 
 use std::collections::BTreeSet;
 
@@ -16,21 +16,21 @@ use super::{
     tables::{self, NAME_CLAIMS, NAME_RUNS, NameKey},
 };
 
-/// Both tables, to be written or only read.
+/// Both tables, writable or read-only.
 #[derive(Debug)]
 pub struct Names<C, R> {
     claims: C,
     runs: R,
-    /// Guests who are shown otherwise than before this transaction, with the rooms in which they are.
+    /// Guests whose shown name has changed in this transaction, with their rooms.
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
 type Claims<'txn> = Table<'txn, &'static [u8; 42], &'static [u8]>;
 type Runs<'txn> = Table<'txn, &'static [u8; 34], &'static [u8]>;
 
-/// Names within a write transaction.
+/// Names in a write transaction.
 pub type NamesWriter<'txn> = Names<Claims<'txn>, Runs<'txn>>;
-/// Names as of a read transaction.
+/// Names in a read transaction.
 pub type NamesReader =
     Names<ReadOnlyTable<&'static [u8; 42], &'static [u8]>, ReadOnlyTable<&'static [u8; 34], &'static [u8]>>;
 
@@ -46,8 +46,8 @@ where
     C: ReadableTable<&'static [u8; 42], &'static [u8]>,
     R: ReadableTable<&'static [u8; 34], &'static [u8]>,
 {
-    /// How a guest stands under a name; `None` if he never claimed it.
-    pub fn standing(
+    /// Reads a guest's claim to a name; `None` if they never claimed it.
+    pub fn name_claim(
         &self,
         room: RoomId,
         name: &GuestName,
@@ -59,16 +59,16 @@ where
         };
         let run = self.runs_up_to(key, first)?.next().transpose()?;
         let run = run.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no run".into()))?;
-        Ok(Some(NameClaim { first, run }))
+        Ok(Some(NameClaim { first, group: run }))
     }
 
-    /// The name under which a guest is shown in a room.
+    /// Returns the shown name of a guest in a room.
     pub fn shown(&self, room: RoomId, guest: GuestId, name: &GuestName) -> Result<String, StoreError> {
-        let standing = self.standing(room, name, guest)?;
-        Ok(guest_name::shown(name, guest, standing.is_none_or(|standing| standing.run.holder == guest)))
+        let claim = self.name_claim(room, name, guest)?;
+        Ok(guest_name::shown_name(name, guest, claim.is_none_or(|claim| claim.group.holder == guest)))
     }
 
-    /// The runs of a name that start at `end` or before, the latest first.
+    /// Returns the overlap groups of a name that start at `end` or earlier, the latest first.
     fn runs_up_to(
         &self,
         key: NameKey,
@@ -86,7 +86,8 @@ impl<'txn> NamesWriter<'txn> {
         Ok(Self { claims, runs, renamed: BTreeSet::new() })
     }
 
-    /// Applies the claim of a guest between two stamps, which `book` follows; gives the name under which he is shown now.
+    /// Applies a guest's claim between two stamps and updates the digests in `book`; returns the shown name of the
+    /// guest.
     pub fn claim(
         &mut self,
         book: &mut DigestBook,
@@ -99,31 +100,31 @@ impl<'txn> NamesWriter<'txn> {
         let claim_key = tables::name_claim_key(key, guest);
         let first: Option<Hlc> = get(&self.claims, &claim_key)?;
         let span = OverlapGroup::span(guest, first, one, other);
-        let claimed = guest_name::claimed(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
+        let claimed = guest_name::apply_claim(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
         if first != Some(span.start) {
             put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;
         }
-        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.run.start) {
+        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.group.start) {
             let gone = tables::name_run_key(key, run.start);
             let name = self.runs.name().to_owned();
             if let Some(record) = self.runs.remove(&gone)? {
                 book.removed(&scope, &name, &gone, record.value());
             }
         }
-        if claimed.absorbed != [claimed.run] {
+        if claimed.absorbed != [claimed.group] {
             put(
                 &mut self.runs,
                 book,
                 [&scope; 2],
-                &tables::name_run_key(key, claimed.run.start),
-                &claimed.run,
+                &tables::name_run_key(key, claimed.group.start),
+                &claimed.group,
             )?;
         }
         self.renamed.extend(claimed.renamed.into_iter().map(|guest| (room, guest)));
-        Ok(guest_name::shown(name, guest, claimed.run.holder == guest))
+        Ok(guest_name::shown_name(name, guest, claimed.group.holder == guest))
     }
 
-    /// Those who were renamed since this was opened.
+    /// The guests that were renamed in this transaction.
     pub fn renamed(&self) -> &BTreeSet<(RoomId, GuestId)> {
         &self.renamed
     }

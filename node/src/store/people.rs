@@ -1,4 +1,4 @@
-//! What the views say of people. For reads and for decisions within a commit alike.
+//! Reads the views of users, for services and for decisions within a commit.
 
 use std::iter;
 
@@ -27,29 +27,29 @@ use super::{
     },
 };
 
-/// Somebody as others see him.
+/// A user as others see them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Person {
-    /// Who.
+    /// The user's id.
     pub id: UserId,
-    /// The name under which he is shown: `name~xxxx` if another had it first. Empty if he is gone.
+    /// The shown name: `name~xxxx` if another claimed it first. Empty if the account was deleted.
     pub username: String,
-    /// What he is shown as.
+    /// The display name.
     pub display_name: String,
 }
 
-/// An id at the end of a key.
+/// Reads an id at the end of a key.
 fn id_of<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
     key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
 }
 
 impl<T: Rows> Records<T> {
-    /// What is known of an account, be it deleted or not there yet.
+    /// Reads an account, even if it was deleted or isn't here yet.
     pub fn account(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
         self.get::<User>(&Scope::user(user), &[])
     }
 
-    /// The account, if it exists: registered, its claim not withdrawn, not deleted. It may be disabled.
+    /// Reads an account that exists: registered, its claim not withdrawn, not deleted. It may be disabled.
     pub fn user(&self, user: UserId) -> Result<Option<UserState>, StoreError> {
         let account = self.account(user)?.filter(|account| account.registered.is_some() && !account.deleted);
         if account.is_none() || self.claim_of(user)?.is_none() {
@@ -58,7 +58,7 @@ impl<T: Rows> Records<T> {
         Ok(account)
     }
 
-    /// The user's claim to the name that is his, or was before somebody else's earlier claim came.
+    /// Returns the user's last claim to a name that was not withdrawn; another user's earlier claim may hold the name.
     pub fn claim_of(&self, user: UserId) -> Result<Option<(Pos, Username)>, StoreError> {
         let scope = Scope::user(user);
         for row in self.scan::<Claim>(&scope, &[])?.rev() {
@@ -70,7 +70,7 @@ impl<T: Rows> Records<T> {
         Ok(None)
     }
 
-    /// Whose claims to a name count, the holder first.
+    /// Returns the valid claims to a name, that of the holder first.
     pub fn claims(&self, name: &Username) -> Result<Vec<(Pos, UserId)>, StoreError> {
         let mut claims = Vec::new();
         for row in self.scan::<Name>(&name.shard(), &name_key(name, None))? {
@@ -82,7 +82,7 @@ impl<T: Rows> Records<T> {
         Ok(claims)
     }
 
-    /// Whether a node's claim gets the name, by what is known here.
+    /// Whether a node's claim wins the name, as far as this node knows.
     pub fn claim_wins(&self, name: &Username, claim: Pos) -> Result<bool, StoreError> {
         let claims = self.claims(name)?;
         let others = claims.iter().filter(|&&(other, _)| other != claim);
@@ -90,8 +90,8 @@ impl<T: Rows> Records<T> {
         Ok(others.len() < claims.len() && self.wins_over(claim, &others)?)
     }
 
-    /// Whether a node's claim makes its user the first administrator, by what is known here: those of all others who
-    /// administer the service yield to it, as claims to one name do.
+    /// Whether a node's claim makes its user the first administrator, as far as this node knows: the claims of all
+    /// other administrators must yield to it, as claims to one name do.
     pub fn makes_first_administrator(&self, user: UserId, claim: Pos) -> Result<bool, StoreError> {
         let mut others = Vec::new();
         for other in self.administrators()? {
@@ -112,12 +112,12 @@ impl<T: Rows> Records<T> {
         Ok(user::claim_wins(claim, claim.origin.node, others))
     }
 
-    /// Who holds a name. A deleted account's name is held for ever.
+    /// Returns the holder of a name. A deleted account holds its name for ever.
     pub fn holder(&self, name: &Username) -> Result<Option<UserId>, StoreError> {
         Ok(self.claims(name)?.first().map(|&(_, user)| user))
     }
 
-    /// Whether a name is an account's, or looks like one that is held. Nobody types a name as renamed accounts have it
+    /// Whether a name belongs to an account, or looks like a held name. Nobody types the names of renamed accounts
     /// (`name~xxxx`).
     pub fn is_account_name(&self, name: &str) -> Result<bool, StoreError> {
         for (form, looks) in text::lookalike_forms(name).iter().enumerate() {
@@ -132,19 +132,19 @@ impl<T: Rows> Records<T> {
         Ok(false)
     }
 
-    /// The name under which an account is shown; nothing if it has none.
+    /// Returns the shown name of an account; `None` if it has none.
     pub fn username(&self, user: UserId) -> Result<Option<String>, StoreError> {
         let Some((claim, name)) = self.claim_of(user)? else { return Ok(None) };
         let holds = self.claims(&name)?.first().is_some_and(|&(first, _)| first == claim);
-        Ok(Some(if holds { name.to_string() } else { user::renamed(&name, user) }))
+        Ok(Some(if holds { name.to_string() } else { user::suffixed_username(&name, user) }))
     }
 
-    /// Whether somebody else's claim to the user's name came before his: he may choose another, once.
+    /// Whether another user's earlier claim renamed this user: they may choose another name, once.
     pub fn is_renamed(&self, user: UserId) -> Result<bool, StoreError> {
         Ok(self.username(user)?.is_some_and(|name| name.contains('~')))
     }
 
-    /// Somebody as others see him; a deleted account is nobody any more.
+    /// Returns a user as others see them; a deleted account has no name.
     pub fn person(&self, user: UserId) -> Result<Person, StoreError> {
         let Some(account) = self.user(user)? else {
             return Ok(Person { id: user, username: String::new(), display_name: "Deleted account".into() });
@@ -154,7 +154,7 @@ impl<T: Rows> Records<T> {
         Ok(Person { id: user, username, display_name })
     }
 
-    /// Who is shown under a name, in any case of letters: `name~xxxx` if another had it first.
+    /// Finds a user by their shown name, in any case of letters: `name~xxxx` if another claimed it first.
     pub fn user_called(&self, shown: &str) -> Result<Option<UserId>, StoreError> {
         let shown = shown.trim().to_ascii_lowercase();
         let Ok(claimed) = Username::parse(shown.split('~').next().unwrap_or_default()) else {
@@ -168,8 +168,8 @@ impl<T: Rows> Records<T> {
         Ok(None)
     }
 
-    /// Whose claims to names that begin with `text` (lower case, not empty) count: in the order of the names. The names
-    /// may not be theirs any more.
+    /// Returns the users with valid claims to names that begin with `text` (lower case, not empty), in the order of the
+    /// names. They may have other names by now.
     pub fn users_named<'a>(
         &'a self,
         text: &str,
@@ -182,7 +182,7 @@ impl<T: Rows> Records<T> {
         }))
     }
 
-    /// Users whose display name begins with `folded`.
+    /// Returns the users whose display names begin with `folded`.
     pub fn users_shown_as<'a>(
         &'a self,
         folded: &str,
@@ -191,23 +191,23 @@ impl<T: Rows> Records<T> {
         Ok(rows.map(|row| Ok(UserId(id_of(&row?.0)?))))
     }
 
-    /// Who administers the service now: neither deleted nor disabled.
+    /// Returns the administrators whose accounts are neither deleted nor disabled.
     pub fn administrators(&self) -> Result<impl Iterator<Item = Result<UserId, StoreError>>, StoreError> {
         let rows = self.scan_index(views::ADMINISTRATORS, &[])?;
         let user = |row: Row<Vec<u8>>| row.and_then(|(user, _)| Ok(UserId(id_of(&user)?)));
-        // Of an account whose claim was withdrawn the index knows nothing.
+        // The index doesn't know of withdrawn claims.
         let exists = |user: UserId| Ok(self.user(user)?.map(|_| user));
         Ok(rows.map(user).filter_map(move |user| user.and_then(exists).transpose()))
     }
 
-    /// Whether nobody would administer the service without this user.
+    /// Whether the service would have no administrator without this user.
     pub fn is_last_administrator(&self, user: UserId) -> Result<bool, StoreError> {
         let mut others = self.administrators()?.filter(|other| !matches!(other, Ok(other) if *other == user));
         Ok(others.next().transpose()?.is_none())
     }
 
-    /// Up to `most` accounts that exist, in the order of the names that they claim, of those that begin with `prefix`
-    /// (lower case); behind a claim, if one is given.
+    /// Returns up to `most` accounts that exist and claim names with the prefix `prefix` (lower case), in the order of
+    /// these names; after a claim, if one is given.
     pub fn accounts(
         &self,
         prefix: &str,
@@ -218,7 +218,7 @@ impl<T: Rows> Records<T> {
         let behind = behind.unwrap_or_default();
         let mut found = Vec::new();
         let first = prefix.bytes().next();
-        // Names are kept by their first character.
+        // Names are sharded by their first character.
         for byte in (0..=u8::MAX).filter(|byte| first.is_none_or(|first| first == *byte)) {
             let from = match behind.first() {
                 Some(shard) if byte < *shard => continue,
@@ -228,9 +228,9 @@ impl<T: Rows> Records<T> {
             for row in self.scan_from::<Name>(&Scope::shard(byte), prefix.as_bytes(), from)? {
                 let (key, (user, withdrawn)) = row?;
                 let claim = Pos::from_bytes(id_of(&key)?);
-                // Who chose another name later is found there.
-                let is_his = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
-                if is_his && self.user(user)?.is_some() {
+                // A user who chose another name later is found under that one.
+                let is_current = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
+                if is_current && self.user(user)?.is_some() {
                     found.push(user);
                 }
                 if found.len() >= most {
@@ -241,7 +241,7 @@ impl<T: Rows> Records<T> {
         Ok(found)
     }
 
-    /// The account that is shown under a name: `name~xxxx` is one whose claim was too late.
+    /// Finds an account by its shown name: `name~xxxx` if its claim was too late.
     pub fn shown_as(&self, name: &str) -> Result<Option<UserId>, StoreError> {
         let name = name.trim().to_ascii_lowercase();
         let claimed = name.split_once('~').map_or(&name[..], |(claimed, _)| claimed);
@@ -254,12 +254,12 @@ impl<T: Rows> Records<T> {
         Ok(None)
     }
 
-    /// What is known of a service key.
+    /// Reads a service key.
     pub fn service_key(&self, key: ServiceKeyId) -> Result<Option<ServiceKeyState>, StoreError> {
         self.get::<ServiceKey>(&Scope::cluster(), &key.0)
     }
 
-    /// All service keys, the earliest first. There are few: one of each node that was alone once.
+    /// Returns all service keys, the earliest first. There are few: one for each node that was once alone.
     pub fn service_keys(&self) -> Result<Vec<(ServiceKeyId, ServiceKeyState)>, StoreError> {
         let rows = self.scan::<ServiceKey>(&Scope::cluster(), &[])?;
         let keys = rows.map(|row| row.and_then(|(id, state)| Ok((ServiceKeyId(id_of(&id)?), state))));
@@ -268,19 +268,19 @@ impl<T: Rows> Records<T> {
         Ok(keys)
     }
 
-    /// What is known of a session.
+    /// Reads a session.
     pub fn session(&self, user: UserId, session: SessionId) -> Result<Option<SessionState>, StoreError> {
         self.get::<Session>(&Scope::user(user), &session.0)
     }
 
-    /// All sessions of a user, be they alive or not.
+    /// Returns all sessions of a user, ended or not.
     pub fn sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
         let rows = self.scan::<Session>(&Scope::user(user), &[])?;
         rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
     }
 
-    /// The sessions of a user that were opened and not ended. Some may have ended by themselves: by time, or by a change
-    /// of the password.
+    /// Returns the sessions of a user that were opened and not ended by an event. Some may have expired, or ended with
+    /// a change of the password.
     pub fn open_sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
         let mut open = Vec::new();
         for row in self.scan_index(&views::open_session_index(user, &[]), &[])? {
@@ -290,20 +290,20 @@ impl<T: Rows> Records<T> {
         Ok(open)
     }
 
-    /// What two people said last of each other, seen from the first.
+    /// Returns the last stances of two users on each other, seen from the first.
     pub fn sides(&self, one: UserId, other: UserId) -> Result<Sides, StoreError> {
         let scope = Scope::user(one);
         let mine = self.get::<ContactMine>(&scope, &other.0)?;
         Ok(Sides { mine, theirs: self.get::<ContactTheirs>(&scope, &other.0)? })
     }
 
-    /// How two people stand, seen from the first.
+    /// Returns the relation of two users, seen from the first.
     pub fn relation(&self, one: UserId, other: UserId) -> Result<Relation, StoreError> {
         Ok(self.sides(one, other)?.relation())
     }
 
-    /// All of whom a user has said something, or who have of him, with what was said last; each once, in the order of
-    /// their ids, from one on.
+    /// Returns all users that took a stance on a user, or that the user took one on, with both stances; each once, in
+    /// the order of their ids, from one on.
     pub fn acquaintances(
         &self,
         user: UserId,
@@ -313,7 +313,7 @@ impl<T: Rows> Records<T> {
         let scope = Scope::user(user);
         let mut mine = self.scan_from::<ContactMine>(&scope, &[], &from.0)?.map(said).peekable();
         let mut theirs = self.scan_from::<ContactTheirs>(&scope, &[], &from.0)?.map(said).peekable();
-        // What cannot be read comes at once.
+        // Errors come first.
         let id = |said: &Result<(UserId, Side), _>| said.as_ref().map_or(UserId([0; 16]), |&(id, _)| id);
         Ok(iter::from_fn(move || {
             let first = mine.peek().map(id).into_iter().chain(theirs.peek().map(id)).min()?;
@@ -326,13 +326,13 @@ impl<T: Rows> Records<T> {
         }))
     }
 
-    /// All rooms of which a user is a member, and how he is.
+    /// Returns all rooms of a user, with their membership.
     pub fn rooms_of(&self, user: UserId) -> Result<Vec<(RoomId, Member)>, StoreError> {
         let rows = self.scan_index(&views::member_of_prefix(user), &[])?;
         rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(id_of(&room)?), parse(&member)?)))).collect()
     }
 
-    /// The rooms that were deleted while a user was in them, or before that was heard of here.
+    /// Returns the deleted rooms that still list a user as a member.
     pub fn deleted_rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         let rows = self.scan_index(&views::member_of_deleted_prefix(user), &[])?;
         rows.map(|row| Ok(RoomId(id_of(&row?.0)?))).collect()
@@ -343,17 +343,17 @@ impl<T: Rows> Records<T> {
         Ok(self.indexed::<()>(&views::was_member_index(user, room))?.is_some())
     }
 
-    /// Whether a user was ever asked, or agreed to, by another.
+    /// Whether another user ever asked a user to be contacts, or accepted them.
     pub fn was_asked(&self, user: UserId, by: UserId) -> Result<bool, StoreError> {
         Ok(self.indexed::<()>(&views::was_asked_index(user, by))?.is_some())
     }
 
-    /// How far a user has read a room.
+    /// Reads a user's read mark in a room.
     pub fn read_mark(&self, user: UserId, room: RoomId) -> Result<Option<ReadMark>, StoreError> {
         self.get::<Read>(&Scope::user(user), &room.0)
     }
 
-    /// Of what in a room a user wants to be told; nothing if he has not chosen.
+    /// Reads a user's notification level in a room; `None` if they never chose one.
     pub fn notify_register(
         &self,
         user: UserId,
@@ -362,7 +362,7 @@ impl<T: Rows> Records<T> {
         self.get::<Notify>(&Scope::user(user), &room.0)
     }
 
-    /// The places of messages in a room that name a user, the newest first.
+    /// Returns the positions of messages in a room that mention a user, the newest first.
     pub fn mentions(
         &self,
         user: UserId,

@@ -1,5 +1,5 @@
-//! What services read: pages of a room, what lies beyond a cursor, ranges of the log for peers.
-//! Each call is one short read transaction; none is held across an await.
+//! Reads for services and peers: pages of a room, the events beyond a cursor, ranges of the log. Each call is one short
+//! read transaction; none is held across an await.
 
 use bytes::Bytes;
 use redb::ReadableDatabase;
@@ -17,29 +17,29 @@ use super::{MessagesReader, Store, StoreError, apply, names::NamesReader, tables
 pub struct Page {
     /// The messages.
     pub messages: Vec<ListedMessage>,
-    /// Whether there are earlier ones.
+    /// Whether there are earlier messages.
     pub more: bool,
 }
 
 impl Store {
-    /// The room, if it exists.
+    /// Reads a quick room, if it exists.
     pub fn room(&self, room: RoomId) -> Result<Option<RoomState>, StoreError> {
         apply::get(&self.db.begin_read()?.open_table(tables::ROOMS)?, &room.0)
     }
 
-    /// Whether the log holds the event at a place.
+    /// Whether the log holds the event at a position.
     pub fn holds(&self, pos: Pos) -> Result<bool, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let Some(bytes) = log.get(&tables::log_key(pos.origin, pos.seq))? else { return Ok(false) };
         Ok(Event::decode(Bytes::copy_from_slice(bytes.value()))?.hlc == pos.hlc)
     }
 
-    /// Messages and all that is said of them, as they are now. Not to be held across an await.
+    /// Opens a reader of messages in a new read transaction. Never hold it across an await.
     pub fn messages(&self) -> Result<MessagesReader, StoreError> {
         MessagesReader::read(&self.db.begin_read()?)
     }
 
-    /// Messages of a room before a place, newest first; only those of commits up to `within`, if given.
+    /// Reads the messages of a room before a position, newest first; only those of commits up to `within`, if given.
     pub fn page(
         &self,
         room: RoomId,
@@ -68,8 +68,8 @@ impl Store {
         Ok(page)
     }
 
-    /// The places of a scope's events that are within `to` and beyond `from`, in order. Places of messages that were
-    /// listed elsewhere since are among them. `None` if there are more than `limit`.
+    /// Returns the positions of a scope's events beyond `from` and up to `to`, in order; some may belong to messages
+    /// that moved in the list since. `None` if there are more than `limit`.
     pub fn beyond(
         &self,
         scope: &Scope,
@@ -96,23 +96,23 @@ impl Store {
         Ok(Some(places))
     }
 
-    /// The listed messages at these places; places at which none is listed give nothing.
+    /// Reads the listed messages at these positions; leaves out positions without one.
     pub fn messages_at(&self, places: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
         let mut listing = self.messages()?;
         places.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
     }
 
-    /// How a guest stands under a name, if he ever claimed it.
-    pub fn standing(
+    /// Reads a guest's claim to a name, if they ever claimed it.
+    pub fn name_claim(
         &self,
         room: RoomId,
         name: &GuestName,
         guest: GuestId,
     ) -> Result<Option<NameClaim>, StoreError> {
-        NamesReader::read(&self.db.begin_read()?)?.standing(room, name, guest)
+        NamesReader::read(&self.db.begin_read()?)?.name_claim(room, name, guest)
     }
 
-    /// Encoded events of an origin, from `from` to `to` at most, as many as fit a chunk.
+    /// Reads encoded events of an origin from `from` to `to`, as many as fit a chunk.
     pub fn range(&self, origin: OriginId, from: u64, to: u64) -> Result<Vec<Bytes>, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let (first, last) = (tables::log_key(origin, from), tables::log_key(origin, to.max(from)));
@@ -129,8 +129,8 @@ impl Store {
         Ok(events)
     }
 
-    /// The greatest stamp among the heads of the log. (Stamps within an origin need not rise, so this is a lower
-    /// bound; it only ever moves a clock forward.)
+    /// Returns the greatest stamp among the heads of the log. Stamps within an origin need not rise, so this is a lower
+    /// bound; it only ever moves a clock forward.
     pub(super) fn greatest(&self, vector: &VersionVector) -> Result<Hlc, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let mut greatest = Hlc::default();

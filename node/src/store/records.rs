@@ -1,6 +1,6 @@
-//! The views of people and rooms, in one table: scope, view and key → record. So digests, rebuilds and ranges are the
-//! same for all of them. `views` says what each is; beside it lies an index that no digest covers, for look-ups whose
-//! rows belong to no scope.
+//! The views of users and rooms, in one table: scope, view and key → record, so that digests, rebuilds and ranges work
+//! the same way for all of them. `views` documents each. A second table is an index without a digest, for look-ups of
+//! rows that belong to no scope.
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,15 +14,15 @@ use super::{
     views::TO_ERASE,
 };
 
-/// A view: its number, never used for anything else, and what a record of it is.
+/// A view: its number, which is never reused, and the type of its records.
 pub trait View {
-    /// Its place among the views of a scope.
+    /// The view's number within a scope.
     const TAG: u8;
-    /// Its record.
+    /// The type of a record.
     type Record: Serialize + DeserializeOwned;
 }
 
-/// Rows of bytes, to be written or only read.
+/// A table of byte rows, writable or read-only.
 pub trait Rows: ReadableTable<&'static [u8], &'static [u8]> {}
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Rows for T {}
 
@@ -38,7 +38,7 @@ pub type RecordsWriter<'txn> = Records<Table<'txn, &'static [u8], &'static [u8]>
 /// Records as of a read transaction.
 pub type RecordsReader = Records<ReadOnlyTable<&'static [u8], &'static [u8]>>;
 
-/// A row: what of its key comes behind the prefix that was asked for, and its record.
+/// A row: the rest of its key after the prefix of the scan, and its record.
 pub type Row<R> = Result<(Vec<u8>, R), StoreError>;
 
 fn key<V: View>(scope: &Scope, key: &[u8]) -> Vec<u8> {
@@ -48,7 +48,7 @@ fn key<V: View>(scope: &Scope, key: &[u8]) -> Vec<u8> {
     full
 }
 
-/// The first bytes that do not begin with `prefix` any more; nothing if there are none.
+/// Returns the first key after all keys that begin with `prefix`; `None` if there is none.
 fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -60,7 +60,7 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// All rows whose keys begin with `prefix` and lie at `from` (which begins with it, too) or behind it.
+/// Returns the rows whose keys begin with `prefix`, from `from` on; `from` begins with the prefix, too.
 fn scan_rows<'a, T: Rows>(
     rows: &'a T,
     prefix: &[u8],
@@ -78,24 +78,24 @@ fn scan_rows<'a, T: Rows>(
 }
 
 impl RecordsReader {
-    /// As of a transaction.
+    /// Opens the tables of a read transaction.
     pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
         Ok(Self { rows: transaction.open_table(RECORDS)?, index: transaction.open_table(INDEX)? })
     }
 }
 
 impl<T: Rows> Records<T> {
-    /// A record.
+    /// Reads a record.
     pub fn get<V: View>(&self, scope: &Scope, sub: &[u8]) -> Result<Option<V::Record>, StoreError> {
         self.rows.get(&key::<V>(scope, sub)[..])?.map(|record| parse(record.value())).transpose()
     }
 
-    /// Whether there is a record.
+    /// Whether a record exists.
     pub fn has<V: View>(&self, scope: &Scope, sub: &[u8]) -> Result<bool, StoreError> {
         Ok(self.rows.get(&key::<V>(scope, sub)[..])?.is_some())
     }
 
-    /// All records of a view whose keys begin with `prefix`, in the order of their keys.
+    /// Reads all records of a view whose keys begin with `prefix`, in the order of their keys.
     pub fn scan<'a, V: View + 'a>(
         &'a self,
         scope: &Scope,
@@ -104,7 +104,7 @@ impl<T: Rows> Records<T> {
         self.scan_from::<V>(scope, prefix, &[])
     }
 
-    /// As [`Records::scan`], from the key that `from` makes behind the prefix.
+    /// Works as [`Records::scan`], but starts at the key `from` after the prefix.
     pub fn scan_from<'a, V: View + 'a>(
         &'a self,
         scope: &Scope,
@@ -116,12 +116,12 @@ impl<T: Rows> Records<T> {
         Ok(rows.map(|row| row.and_then(|(key, record)| Ok((key, parse(&record)?)))))
     }
 
-    /// What the index holds under a key.
+    /// Reads the index at a key.
     pub fn indexed<R: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<R>, StoreError> {
         self.index.get(key)?.map(|record| parse(record.value())).transpose()
     }
 
-    /// What of the index begins with `prefix`, from the key that `from` makes behind it.
+    /// Reads the rows of the index that begin with `prefix`, from the key `from` after it.
     pub fn scan_index<'a>(
         &'a self,
         prefix: &[u8],
@@ -130,19 +130,19 @@ impl<T: Rows> Records<T> {
         scan_rows(&self.index, prefix, &[prefix, from].concat())
     }
 
-    /// Whether there is something to be erased.
+    /// Whether events wait to be erased.
     pub fn has_to_erase(&self) -> Result<bool, StoreError> {
         Ok(self.scan_index(TO_ERASE, &[])?.next().is_some())
     }
 }
 
 impl<'txn> RecordsWriter<'txn> {
-    /// Within a transaction.
+    /// Opens the tables of a write transaction.
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self { rows: transaction.open_table(RECORDS)?, index: transaction.open_table(INDEX)? })
     }
 
-    /// Writes a record, which `book` follows.
+    /// Writes a record and updates its digest in `book`.
     pub fn put<V: View>(
         &mut self,
         book: &mut DigestBook,
@@ -159,7 +159,7 @@ impl<'txn> RecordsWriter<'txn> {
         Ok(())
     }
 
-    /// Removes a record, which `book` follows.
+    /// Removes a record and updates its digest in `book`.
     pub fn remove<V: View>(
         &mut self,
         book: &mut DigestBook,
@@ -174,7 +174,7 @@ impl<'txn> RecordsWriter<'txn> {
         Ok(())
     }
 
-    /// Changes a record by a merge rule; says what it was and what it is now.
+    /// Changes a record by a merge rule; returns the old and the new record.
     pub fn merge<V: View>(
         &mut self,
         book: &mut DigestBook,
@@ -193,13 +193,13 @@ impl<'txn> RecordsWriter<'txn> {
         Ok((before, after))
     }
 
-    /// Writes into the index.
+    /// Writes a row of the index.
     pub fn put_index<R: Serialize>(&mut self, key: &[u8], record: &R) -> Result<(), StoreError> {
         self.index.insert(key, &codec::encode(record)[..])?;
         Ok(())
     }
 
-    /// Removes from the index.
+    /// Removes a row of the index.
     pub fn remove_index(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.index.remove(key)?;
         Ok(())

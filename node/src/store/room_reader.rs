@@ -1,5 +1,5 @@
-//! Rooms as somebody finds them who comes back: what he has not read, what was said last, when something last
-//! happened. All of it as of one moment.
+//! Reads rooms for a user's list: unread counts, the last message, the time of the last activity. One reader is one
+//! read transaction.
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 use starling_protocol::{
     Event, EventBody, Hlc, MessageId, MessagePosted, NodeId, OriginId, Pos, RoomId, RoomName, Scope, UserId,
-    event::user_of,
+    event::sender_user,
     frame::client::ListedMessage,
     limits::UNREAD_COUNT_MAX,
     merge::{contact::Relation, member::Member, room::RoomState},
@@ -15,47 +15,47 @@ use starling_protocol::{
 
 use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
 
-/// Messages that do not count (one's own, deleted ones) and that are passed over for the unread of one room, at most; it
-/// is what was counted by then. As many again of other events are passed over for what came late.
+/// The most uncounted messages (the reader's own, deleted ones) that the count of one room skips; the count ends there.
+/// The same limit holds for other events that are skipped on the way to messages that arrived late.
 const PASSED_OVER_MAX: usize = UNREAD_COUNT_MAX;
-/// Messages that are looked at for the unread of all rooms of a reader, at most: ten rooms in which nothing was read for
-/// long. What is left of a page of such rooms counts unseen.
+/// The most messages that one reader looks at for the unread counts of all its rooms: enough for ten rooms with nothing
+/// read. In the rooms beyond it, messages count without a look at them.
 const UNREAD_LOOKS_MAX: usize = 20 * UNREAD_COUNT_MAX;
-/// Messages that are looked at for each room all the same: those of most rooms.
+/// The number of messages that are looked at in each room even beyond that limit: enough for most rooms.
 const UNREAD_LOOKS_LEAST: usize = 50;
-/// Messages of blocked people that are passed over to find the last one to show.
+/// Messages of blocked users to skip while looking for the last message to show.
 const HIDDEN_MAX: usize = 50;
-/// Above every origin.
+/// An upper bound of all origins.
 const LAST_ORIGIN: OriginId = OriginId { node: NodeId([u8::MAX; 16]), incarnation: u64::MAX };
 
-/// Above every place.
+/// An upper bound of all positions.
 const LAST: Pos = Pos { hlc: Hlc(u64::MAX), origin: LAST_ORIGIN, seq: u64::MAX };
 
-/// What somebody has not read.
+/// A user's unread messages of a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unread {
-    /// Messages, counted up to [`UNREAD_COUNT_MAX`].
+    /// The number of messages, up to [`UNREAD_COUNT_MAX`].
     pub messages: usize,
-    /// Those among them that name him.
+    /// The number of those that mention the user.
     pub mentions: usize,
 }
 
-/// Reads rooms. Not to be held across an await.
+/// Reads rooms in one transaction. Never hold it across an await.
 pub struct RoomReader {
-    /// Messages, and the views of people and rooms, as of the same moment.
+    /// Messages, users and rooms, in the same transaction.
     pub messages: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
-    /// How many messages may still be looked at to count the unread of rooms.
+    /// The number of messages that unread counts may still look at.
     looks: usize,
 }
 
-/// Somebody, and whom he has blocked, as far as that was asked.
+/// A user, and a cache of the users that they have blocked.
 struct Reader {
     user: UserId,
     blocked: BTreeMap<UserId, bool>,
 }
 
-/// Unread messages as they are counted.
+/// A count of unread messages in progress.
 struct Count {
     unread: Unread,
     reader: Reader,
@@ -70,7 +70,7 @@ impl Count {
 }
 
 impl Store {
-    /// Rooms as they are now.
+    /// Opens a reader of rooms in a new read transaction.
     pub fn room_reader(&self) -> Result<RoomReader, StoreError> {
         let transaction = self.db.begin_read()?;
         Ok(RoomReader {
@@ -82,23 +82,23 @@ impl Store {
 }
 
 impl RoomReader {
-    /// The views of people and rooms, as of the same moment.
+    /// The views of users and rooms, in the same transaction.
     pub fn records(&self) -> &RecordsReader {
         &self.messages.records
     }
 
-    /// A quick room, if it exists: its name, if it has one.
+    /// Reads a quick room if it exists, with its name if it has one.
     pub fn quick_room(&self, room: RoomId) -> Result<Option<Option<RoomName>>, StoreError> {
         let state: Option<RoomState> = apply::get(&self.quick, &room.0)?;
         Ok(state.map(|state| state.name))
     }
 
-    /// The place of the last message of a room that is stamped `as_of` or before.
+    /// Returns the position of the last message of a room with the stamp `as_of` or an earlier one.
     pub fn last_place(&self, room: RoomId, as_of: Hlc) -> Result<Option<Pos>, StoreError> {
         self.before(room, Pos { hlc: as_of, ..LAST })?.next().transpose()
     }
 
-    /// The last message of a room that a user is shown: not one of somebody whom he has blocked.
+    /// Reads the last message of a room that a user sees: not one of a user that they have blocked.
     pub fn last_message(&mut self, room: RoomId, user: UserId) -> Result<Option<ListedMessage>, StoreError> {
         let mut reader = Reader { user, blocked: BTreeMap::new() };
         let mut shown = None;
@@ -114,7 +114,7 @@ impl RoomReader {
         shown.map(|place| self.messages.listed_at(place)).transpose()
     }
 
-    /// The id of the last message at or before a place.
+    /// Returns the id of the last message at or before a position.
     pub fn message_at_or_before(
         &mut self,
         room: RoomId,
@@ -125,10 +125,10 @@ impl RoomReader {
         Ok(message.map(|message| message.listed_id))
     }
 
-    /// What a member has not read: what stands behind his mark, and what has come before it since. Without a mark, what
-    /// came since he joined. Not his own messages, nor those that were deleted, nor those of people whom he has blocked.
-    /// Costs as much as there is unread, whatever there was before, and no more than a bound; the bound of all rooms
-    /// that one reader is asked for leaves the rest of theirs unseen, where each message counts.
+    /// Counts a member's unread messages: those after their mark, and earlier ones that arrived since. Without a mark,
+    /// it counts what arrived since they joined. Their own messages, deleted ones and those of users that they have
+    /// blocked don't count. The cost grows with the unread messages alone, up to a limit for all rooms of this reader;
+    /// beyond it, each message counts without a look at it.
     pub fn unread(&mut self, room: RoomId, user: UserId, member: &Member) -> Result<Unread, StoreError> {
         let looks = self.looks.max(UNREAD_LOOKS_LEAST);
         let reader = Reader { user, blocked: BTreeMap::new() };
@@ -155,7 +155,7 @@ impl RoomReader {
         let scope = Scope::room(room);
         let end = tables::scope_key(&scope, LAST_ORIGIN, u64::MAX);
         let mut from = tables::scope_beginning(&scope);
-        // From each origin that has written here to the next: what was seen of it is skipped.
+        // Jump from origin to origin, past what was seen of each.
         while let Some(row) = self.messages.scopes.range::<&[u8]>(&from[..]..=&end[..])?.next().transpose()? {
             let (origin, _) = scope_row(row.0.value())?;
             let first = tables::scope_key(&scope, origin, mark.seen.get(origin).saturating_add(1));
@@ -163,7 +163,7 @@ impl RoomReader {
             for row in self.messages.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
                 let (key, hlc) = row?;
                 let place = Pos { hlc: Hlc(hlc.value()), origin, seq: scope_row(key.value())?.1 };
-                // What was marked was read, even if the vector was given before it came.
+                // The marked message was read, even if the mark's vector lacks it.
                 let late = joined < place && place < mark.pos;
                 if late && self.messages.timeline.get(&tables::timeline_key(room, place))?.is_some() {
                     self.count(count, room, place)?;
@@ -178,7 +178,7 @@ impl RoomReader {
         Ok(())
     }
 
-    /// Counts a listed message, if it counts.
+    /// Counts a listed message, unless it is the reader's own, deleted, or from a blocked user.
     fn count(&self, count: &mut Count, room: RoomId, place: Pos) -> Result<(), StoreError> {
         let Count { unread, reader, passed_over, looks } = count;
         if *looks == 0 {
@@ -198,7 +198,7 @@ impl RoomReader {
         Ok(())
     }
 
-    /// Places of listed messages, from one on back in time.
+    /// Returns the positions of listed messages, from one on back in time.
     fn before(
         &self,
         room: RoomId,
@@ -222,7 +222,7 @@ impl RoomReader {
 
 impl Reader {
     fn has_blocked(&mut self, records: &RecordsReader, posted: &MessagePosted) -> Result<bool, StoreError> {
-        let Some(sender) = user_of(posted.sender.key()) else { return Ok(false) };
+        let Some(sender) = sender_user(posted.sender.key()) else { return Ok(false) };
         if let Some(&blocked) = self.blocked.get(&sender) {
             return Ok(blocked);
         }

@@ -1,4 +1,4 @@
-//! What the views say of rooms of members and their messages. For reads and for decisions within a commit alike.
+//! Reads the views of rooms and their messages, for services and for decisions within a commit.
 
 use starling_protocol::{
     Emoji, InviteId, MessageId, Pos, RoomId, Scope, UserId,
@@ -16,23 +16,23 @@ use super::{
     },
 };
 
-/// An id at the end of a key.
+/// Reads an id at the end of a key.
 fn fixed<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
     key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
 }
 
 impl<T: Rows> Records<T> {
-    /// A room of members, if it exists.
+    /// Reads a room of members, if it exists.
     pub fn member_room(&self, room: RoomId) -> Result<Option<MemberRoom>, StoreError> {
         Ok(self.get::<Room>(&Scope::room(room), &[])?.filter(MemberRoom::exists))
     }
 
-    /// How somebody stands to a room; nothing if nothing was ever said of him there.
-    pub fn standing_in(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
+    /// Reads a user's membership of a room; `None` if no event names them there.
+    pub fn membership_of(&self, room: RoomId, user: UserId) -> Result<Option<MemberState>, StoreError> {
         Ok(self.member_register(room, user)?.map(|register| register.value))
     }
 
-    /// How somebody stands to a room, and since which event.
+    /// Reads a user's membership of a room, and the event that set it.
     pub fn member_register(
         &self,
         room: RoomId,
@@ -41,14 +41,14 @@ impl<T: Rows> Records<T> {
         self.get::<Member>(&Scope::room(room), &user.0)
     }
 
-    /// What a member may do in a room that exists; nothing if he is none. Whoever comes first in the succession and is
-    /// not shut out owns it.
+    /// Returns a member's role in a room that exists; `None` if they are no member. The first in the succession who is
+    /// not banned owns the room.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
         let Some(state) = self.member_room(room)? else { return Ok(None) };
-        let Some(role) = self.standing_in(room, user)?.and_then(|member| member.role()) else {
+        let Some(role) = self.membership_of(room, user)?.and_then(|member| member.role()) else {
             return Ok(None);
         };
-        // A direct room has no owner, and its two people stay.
+        // A direct room has no owner, and its two members stay.
         if state.name().is_none() {
             return Ok(Some(role));
         }
@@ -58,8 +58,8 @@ impl<T: Rows> Records<T> {
         Ok(Some(if self.heir(room)? == Some(user) { Role::Owner } else { role }))
     }
 
-    /// Who owns a room whatever their written role: the first in its succession who is not shut out, or else the first.
-    /// An owner who is let in again owns it again.
+    /// Returns the owner of a room, whatever their written role: the first in its succession who is not banned, or else
+    /// the first. An owner whose ban ends owns the room again.
     fn heir(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
         for member in self.members(room, &[])? {
             let (user, _) = member?;
@@ -71,8 +71,8 @@ impl<T: Rows> Records<T> {
         self.first_member(room, None)
     }
 
-    /// Who comes first in the succession of a room, besides one. Whose account was deleted is passed over: across a
-    /// split he may have been made a member all the same.
+    /// Returns the first in the succession of a room, besides one user. Deleted accounts are skipped: during a split,
+    /// the other side may have made one a member.
     pub fn first_member(&self, room: RoomId, besides: Option<UserId>) -> Result<Option<UserId>, StoreError> {
         for member in self.members(room, &[])? {
             let (user, _) = member?;
@@ -87,7 +87,8 @@ impl<T: Rows> Records<T> {
         Ok(self.account(user)?.is_some_and(|account| account.deleted))
     }
 
-    /// The members of a room in the order of succession, from a key on (that of the last one, and a zero): user, key.
+    /// Returns the members of a room in the order of succession, from a key on (the last member's key and a zero):
+    /// user, key.
     pub fn members<'a>(
         &'a self,
         room: RoomId,
@@ -100,12 +101,12 @@ impl<T: Rows> Records<T> {
         }))
     }
 
-    /// How many members and bans a room has.
+    /// Returns the number of members and bans of a room.
     pub fn room_counts(&self, room: RoomId) -> Result<Counts, StoreError> {
         Ok(self.get::<RoomCounts>(&Scope::room(room), &[])?.unwrap_or_default())
     }
 
-    /// Who is banned from a room, in the order of their ids, from one on.
+    /// Returns the banned users of a room in the order of their ids, from one on.
     pub fn bans<'a>(
         &'a self,
         room: RoomId,
@@ -115,13 +116,13 @@ impl<T: Rows> Records<T> {
         Ok(rows.map(|row| Ok(UserId(fixed(&row?.0)?))))
     }
 
-    /// What is known of an invite, and to which room it invites.
+    /// Reads an invite and its room.
     pub fn invite(&self, id: InviteId) -> Result<Option<(RoomId, InviteState)>, StoreError> {
         let Some(room) = self.get::<InviteRoom>(&id.shard(), &id.0)? else { return Ok(None) };
         Ok(self.get::<Invite>(&Scope::room(room), &id.0)?.map(|invite| (room, invite)))
     }
 
-    /// An invite that lets somebody in at `now_ms` (Unix milliseconds), and to which room.
+    /// Reads an invite that is valid at `now_ms` (Unix milliseconds), and its room.
     pub fn open_invite(&self, id: InviteId, now_ms: u64) -> Result<Option<(RoomId, InviteMade)>, StoreError> {
         let Some((room, InviteState { made: Some(made), revoked: false })) = self.invite(id)? else {
             return Ok(None);
@@ -135,7 +136,7 @@ impl<T: Rows> Records<T> {
         Ok(open.then_some((room, made)))
     }
 
-    /// The invites of a room that were not withdrawn, in the order of their ids, from one on.
+    /// Returns the invites of a room that were not withdrawn, in the order of their ids, from one on.
     pub fn invites<'a>(
         &'a self,
         room: RoomId,
@@ -150,12 +151,13 @@ impl<T: Rows> Records<T> {
         Ok(rows.map(invite))
     }
 
-    /// How many came with an invite.
+    /// Returns the number of users who joined by an invite.
     pub fn invite_uses(&self, room: RoomId, id: InviteId) -> Result<u32, StoreError> {
         Ok(self.get::<InviteUses>(&Scope::room(room), &id.0)?.unwrap_or(0))
     }
 
-    /// Public rooms whose name begins with `folded`, in the order of their names; behind the key `from`, if given.
+    /// Returns the public rooms whose names begin with `folded`, in the order of their names; after the key `from`, if
+    /// given.
     pub fn public_rooms<'a>(
         &'a self,
         folded: &str,
@@ -169,19 +171,19 @@ impl<T: Rows> Records<T> {
         }))
     }
 
-    /// The key of the message that is listed under a derived id.
+    /// Returns the key of the message that is listed under a derived id.
     pub fn derived(&self, listed_id: MessageId) -> Result<Option<MessageKey>, StoreError> {
         self.indexed(&views::derived_id_index(listed_id))
     }
 
-    /// The place of the edit that shows, if there is one.
+    /// Returns the position of the last edit of a message, if it has one.
     pub fn last_edit(&self, room: RoomId, message: MessageKey) -> Result<Option<Pos>, StoreError> {
         let mut edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
         let last = edits.next_back().transpose()?;
         Ok(last.and_then(|(key, ())| Some(Pos::from_bytes(key.try_into().ok()?))))
     }
 
-    /// How many edits a message has; as many as it takes, at most.
+    /// Counts the edits of a message, up to the limit.
     pub fn edits(&self, room: RoomId, message: MessageKey) -> Result<usize, StoreError> {
         let edits = self.scan::<Edit>(&Scope::room(room), &message.to_bytes())?;
         Ok(edits.take(EDITS_PER_MESSAGE_MAX).count())
@@ -192,7 +194,7 @@ impl<T: Rows> Records<T> {
         self.has::<Deleted>(&Scope::room(room), &message.to_bytes())
     }
 
-    /// What somebody did last with an emoji on a message.
+    /// Reads a user's last reaction with an emoji to a message.
     pub fn reaction(
         &self,
         room: RoomId,
@@ -203,8 +205,8 @@ impl<T: Rows> Records<T> {
         self.get::<Reaction>(&Scope::room(room), &views::reaction_key(message, user, emoji))
     }
 
-    /// What users did last with emoji on a message: who, which, whether it is on it. Of as many as a message takes, in
-    /// the order of users and emoji: two sides of a split may have put more on it.
+    /// Reads the reactions to a message: user, emoji, whether it is set. Returns at most as many as a message may have,
+    /// in the order of users and emoji: the sides of a split may have added more.
     pub fn reactions(
         &self,
         room: RoomId,

@@ -1,6 +1,6 @@
-//! What was erased leaves the file, too. redb never writes over a page in its place, so the text of a deleted message
-//! stays in pages that are free now. Zeros are written into a scratch table until the file has to grow for them: then
-//! they have taken every free page. It goes in small commits, so that posts hardly wait behind it.
+//! Removes erased content from the file, too. redb never overwrites a page in place, so the text of a deleted message
+//! stays in free pages. A scrub writes zeros into a scratch table until the file has to grow for them: then they have
+//! taken every free page. It works in small commits, so that posts hardly wait.
 
 use std::fs;
 
@@ -10,21 +10,21 @@ use super::{Store, StoreError, tables};
 
 /// Counts the commits that erased something.
 pub(super) const ERASED: &str = "erased";
-/// What [`ERASED`] was when the file was last scrubbed.
+/// The value of [`ERASED`] at the end of the last scrub.
 const SCRUBBED: &str = "scrubbed";
 
-/// Zeros that fill one page, so that the smallest free page is taken as well as parts of large ones.
+/// Zeros that fill one page, so that the smallest free page is used as well as parts of large ones.
 const ZEROS: [u8; 4_000] = [0; 4_000];
 /// Pages that one commit writes or frees.
 const STEP_PAGES: u64 = 256;
-/// What a page takes of the file.
+/// The size of a page in the file.
 const PAGE_BYTES: u64 = 4_096;
-/// Bytes that one step may add to the disk, at most.
+/// The most bytes that one step may add to the file.
 pub const SCRUB_STEP_BYTES: u64 = 2 * 1024 * 1024;
-/// How often the free pages are filled: pages that a commit has just freed are only taken by the second round.
+/// The number of rounds that fill the free pages: only the second reaches pages that the first round's commits freed.
 const ROUNDS: u8 = 2;
 
-/// A scrub under way.
+/// A scrub in progress.
 #[derive(Clone, Debug)]
 pub struct Scrub {
     as_of: u64,
@@ -34,17 +34,17 @@ pub struct Scrub {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Rows go, those of an interrupted scrub first.
+    /// Removing rows, those of an interrupted scrub first.
     Empty,
-    /// Rows are written, from this key on.
+    /// Writing rows, from this key on.
     Fill(u64),
     Done,
 }
 
 impl Store {
-    /// A scrub to be done, if something was erased since the last one ended.
+    /// Begins a scrub, if anything was erased since the end of the last one.
     pub fn scrub(&self) -> Result<Option<Scrub>, StoreError> {
-        // Only a file keeps what was erased.
+        // A store in memory leaves nothing behind.
         if self.file.is_none() {
             return Ok(None);
         }
@@ -55,7 +55,7 @@ impl Store {
         Ok(needed.then_some(Scrub { as_of, rounds_left: ROUNDS, phase: Phase::Empty }))
     }
 
-    /// Does a little of a scrub, in one commit; says whether there is more to be done.
+    /// Does one step of a scrub in one commit; returns whether more steps remain.
     pub fn scrub_step(&self, scrub: &mut Scrub) -> Result<bool, StoreError> {
         scrub.phase = match scrub.phase {
             Phase::Empty if !self.empty()? => Phase::Empty,
@@ -79,7 +79,7 @@ impl Store {
     fn fill(&self, next: u64) -> Result<Phase, StoreError> {
         let end = next + STEP_PAGES;
         super::change(&self.db, |transaction| {
-            // Nobody else makes the file grow while this transaction is open.
+            // Nothing else makes the file grow while this transaction is open.
             let before = self.file_bytes()?;
             let mut scratch = transaction.open_table(tables::SCRATCH)?;
             for key in next..end {
@@ -90,7 +90,7 @@ impl Store {
         })
     }
 
-    /// Takes some rows out; says whether none is left.
+    /// Removes some rows; returns whether none is left.
     fn empty(&self) -> Result<bool, StoreError> {
         super::change(&self.db, |transaction| {
             let mut scratch = transaction.open_table(tables::SCRATCH)?;

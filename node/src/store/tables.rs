@@ -1,5 +1,5 @@
-//! Every table of the store: what its keys and values are, and which are views that can be rebuilt.
-//! Only `store` opens them. Records are encoded by `protocol`'s codec, keys are bytes that sort.
+//! Every table of the store, with its keys and values; views can be rebuilt. Only `store` opens them. Records are
+//! encoded by `protocol`'s codec; keys are bytes that sort.
 
 use redb::TableDefinition;
 use starling_protocol::{
@@ -11,7 +11,7 @@ use starling_protocol::{
 /// `scrubbed` (what `erased` was when free pages were last overwritten).
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Zeros that take every free page of the file, so that nothing that was erased stays there; empty otherwise.
+/// Zeros of a scrub, which take every free page of the file; empty otherwise.
 pub const SCRATCH: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("scratch");
 
 /// The log, the only source of truth: origin and seq (big-endian) → the event as its writer encoded it.
@@ -20,13 +20,13 @@ pub const LOG: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("log
 /// The version vector: origin → its highest seq in the log.
 pub const HEADS: TableDefinition<'_, &[u8; 24], u64> = TableDefinition::new("heads");
 
-/// View: scope, origin, seq → the event's stamp. What a resume reads: the events of a scope beyond a vector.
+/// View: scope, origin, seq → the event's stamp. A resume reads it: the events of a scope beyond a vector.
 pub const SCOPES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("scopes");
 
 /// View: room → `merge::room::RoomState`.
 pub const ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::new("rooms");
 
-/// View: room and place (big-endian) of each listed message; its text is in the log.
+/// View: room and position (big-endian) of each listed message; its text is in the log.
 pub const TIMELINE: TableDefinition<'_, &[u8; 50], ()> = TableDefinition::new("timeline");
 
 /// View: sender key and message id → `merge::message::MessageState`.
@@ -35,7 +35,7 @@ pub const MESSAGES: TableDefinition<'_, &[u8; 33], &[u8]> = TableDefinition::new
 /// View: message id → `merge::message::IdHolder`.
 pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("message_ids");
 
-/// View: room, name and guest → the stamp of his first claim of the name there (`merge::guest_name`).
+/// View: room, name and guest → the stamp of their first claim of the name there (`merge::guest_name`).
 pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
 
 /// View: room, name and the run's start (big-endian) → `merge::guest_name::OverlapGroup`.
@@ -44,10 +44,10 @@ pub const NAME_RUNS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::ne
 /// View: scope, view and key → record: see `views`.
 pub const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 
-/// View without a digest: look-ups of rows that belong to no scope: see `views`.
+/// View without a digest: an index of rows that belong to no scope: see `views`.
 pub const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
 
-/// View: part and scope → `ScopeDigest` of what was applied and of the rows of the views above.
+/// View: shard and scope → `ScopeDigest` of the applied events and of the rows of the views above.
 pub const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
 
 /// Key in [`LOG`].
@@ -65,14 +65,14 @@ pub fn parse_log_key(key: &[u8; 32]) -> (OriginId, u64) {
     (origin, u64::from_be_bytes(seq.try_into().expect("8 of 32 remain")))
 }
 
-/// Key in [`SCOPES`]. The length of the scope's id keeps one scope's keys from lying among another's.
+/// Key in [`SCOPES`]. It holds the length of the scope's id, so that no scope's keys lie among another's.
 pub fn scope_key(scope: &Scope, origin: OriginId, seq: u64) -> Vec<u8> {
     let mut key = scope_beginning(scope);
     key.extend_from_slice(&log_key(origin, seq));
     key
 }
 
-/// What keys of [`SCOPES`] and [`RECORDS`] that belong to a scope begin with.
+/// The prefix of a scope's keys in [`SCOPES`] and [`RECORDS`].
 pub fn scope_beginning(scope: &Scope) -> Vec<u8> {
     let length = u8::try_from(scope.id.len()).unwrap_or(u8::MAX);
     let mut key = Vec::with_capacity(2 + scope.id.len() + 32);
@@ -100,14 +100,14 @@ pub fn timeline_key(room: RoomId, pos: Pos) -> [u8; 50] {
     key
 }
 
-/// Behind the last message of a room in [`TIMELINE`].
+/// The end of a room's keys in [`TIMELINE`].
 pub fn timeline_end(room: RoomId) -> [u8; 50] {
     let mut key = [u8::MAX; 50];
     key[..10].copy_from_slice(&room.0);
     key
 }
 
-/// The place in a key of [`TIMELINE`].
+/// The position in a key of [`TIMELINE`].
 pub fn timeline_pos(key: &[u8; 50]) -> Pos {
     Pos::from_bytes(key[10..].try_into().expect("40 of 50 remain"))
 }
@@ -133,10 +133,10 @@ pub fn message_key(sender: SenderKey, id: MessageId) -> [u8; 33] {
     MessageKey { sender, id }.to_bytes()
 }
 
-/// A room and a guest name as names compare: its hash, for keys of one length.
+/// A room and the folded form of a guest name, hashed: keys have one length.
 pub type NameKey = [u8; 26];
 
-/// The beginning of keys in [`NAME_CLAIMS`] and [`NAME_RUNS`].
+/// The prefix of a name's keys in [`NAME_CLAIMS`] and [`NAME_RUNS`].
 pub fn name_key(room: RoomId, name: &GuestName) -> NameKey {
     let hash = blake3::derive_key("starling 2026 guest name in a key", name.folded().as_bytes());
     let mut key = [0; 26];

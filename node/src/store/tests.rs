@@ -1,5 +1,5 @@
-//! The store on a disk in memory: what a commit does with posts sent again, with what others wrote, with kinds of a
-//! newer version. Whole histories are the simulator's (`node/tests/sim`).
+//! Tests of the store on a disk in memory: posts sent again, events of other nodes, kinds of a newer version. The
+//! simulator (`node/tests/sim`) tests whole histories.
 
 mod any_order;
 mod facts;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NameShared, NodeId, OriginId, RoomCreated, RoomId, Scope, Sender, VersionVector,
+    NameShared, NodeId, OriginId, Refusal, RoomCreated, RoomId, Scope, Sender, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -30,7 +30,13 @@ fn message(by: u8, id: u128, text: &str) -> MessagePosted {
 }
 
 fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
-    Op::Post { room, posted: message(by, id, text), min_hlc: None }
+    Op::Post { room, posted: message(by, id, text), min_hlc: None, check: in_quick_rooms }
+}
+
+/// Lets everybody post in quick rooms alone.
+fn in_quick_rooms(tables: &Tables<'_>, room: RoomId, _: &Sender) -> Result<Option<Refusal>, StoreError> {
+    let refusal = || Refusal::new(ErrorCode::NotFound, "there is no such room");
+    Ok((!tables.has_quick_room(room)?).then(refusal))
 }
 
 fn refused(result: &OpResult) -> Option<ErrorCode> {
@@ -40,13 +46,13 @@ fn refused(result: &OpResult) -> Option<ErrorCode> {
     }
 }
 
-/// What another node wrote, at a stamp of its own.
+/// An event of another node, with its own stamp.
 fn foreign(seq: u64, hlc: Hlc, body: EventBody) -> Op {
     let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
     Op::Received(vec![Event::new(ELSEWHERE, seq, hlc, draft)])
 }
 
-/// A store with one room, and its writer.
+/// A store with two rooms, and its writer.
 fn with_room() -> (Arc<Store>, Committer) {
     let store = store();
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
@@ -73,20 +79,20 @@ fn a_post_sent_again_is_the_same_message_and_a_reused_id_is_refused() {
     assert_eq!(refused(&first.results[2]), Some(ErrorCode::IdReused));
     let again = committer.commit(3_000, 1, &[post(ROOM, 1, 5, "a"), post(OTHER_ROOM, 1, 5, "a")]).unwrap();
     assert_eq!(again.results, [first.results[0].clone(), first.results[2].clone()]);
-    // Nothing new was written: there is nothing to tell anybody.
+    // Nothing new was written, so nobody is notified.
     assert!(again.own.is_none() && again.number == first.number);
     assert_eq!(listed(&store), [(5, "a".to_owned())]);
 }
 
 #[test]
-fn a_room_that_is_not_there_takes_no_post() {
+fn a_post_is_refused_if_its_check_refuses() {
     let (_, mut committer) = with_room();
     let commit = committer.commit(2_000, 1, &[post(RoomId([7; 10]), 1, 5, "a")]).unwrap();
     assert_eq!(refused(&commit.results[0]), Some(ErrorCode::NotFound));
 }
 
 #[test]
-fn an_earlier_duplicate_from_elsewhere_takes_the_place() {
+fn an_earlier_duplicate_of_another_node_moves_the_message() {
     let (store, mut committer) = with_room();
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a"), post(ROOM, 1, 6, "b")]).unwrap();
     let earlier = EventBody::MessagePosted(message(1, 6, "b"));
@@ -100,7 +106,7 @@ fn an_earlier_duplicate_from_elsewhere_takes_the_place() {
 }
 
 #[test]
-fn of_two_senders_of_one_id_the_earlier_shows_it() {
+fn the_earlier_of_two_senders_keeps_a_shared_id() {
     let (store, mut committer) = with_room();
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "late")]).unwrap();
     let earlier = EventBody::MessagePosted(message(2, 5, "early"));
@@ -125,7 +131,7 @@ fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
 }
 
 #[test]
-fn only_the_next_event_of_an_origin_is_taken() {
+fn only_the_next_event_of_an_origin_is_applied() {
     let (store, mut committer) = with_room();
     let created = || EventBody::RoomCreated(RoomCreated { name: None });
     let batch = [foreign(2, Hlc(8), created()), foreign(1, Hlc(7), created()), foreign(1, Hlc(7), created())];
@@ -174,7 +180,7 @@ fn a_store_of_a_newer_version_is_refused() {
     assert!(matches!(refused, Err(StoreError::Newer { found: 99, .. })), "{refused:?}");
 }
 
-/// Promise 4: whatever part of the views is not what the log says, a check finds it, and a rebuild mends it.
+/// Promise 4: a check finds any part of the views that differs from the log, and a rebuild mends it.
 #[test]
 fn every_falsified_view_is_found_and_mended() {
     type Falsify = fn(&redb::WriteTransaction) -> Result<(), StoreError>;
@@ -214,7 +220,7 @@ fn every_falsified_view_is_found_and_mended() {
     }
 }
 
-/// What a wrong merge rule would leave behind agrees with itself, so only deriving it anew shows it.
+/// The result of a wrong merge rule agrees with itself: only deriving it again shows the mistake.
 #[test]
 fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     let (wrong, mut committer) = with_room();
@@ -231,7 +237,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     assert!(matches!(wrong.verify_against_rebuild(&store(), |_| Ok(())), Err(StoreError::Corrupt(_))));
 }
 
-/// What a node wrote of its own guest, under a name that a guest of another node has too.
+/// The record of a node that its guest shares a name with a guest of another node.
 fn side(node: u8, bodies: impl IntoIterator<Item = (u64, EventBody)>) -> Vec<Event> {
     let origin = OriginId { node: NodeId([node; 16]), incarnation: 1 };
     let event = |(seq, (hlc, body))| {
@@ -257,8 +263,8 @@ fn suffixed(store: &Store) -> Vec<u128> {
     suffixed.map(|message| message.listed_id.as_u128()).collect()
 }
 
-/// Section 4, guest names: every order in which the sides of a split can reach a node, in commits of one event and
-/// of all, and a rebuild, give the same names and the same views.
+/// Section 4, guest names: every order in which the sides of a split can reach a node, in commits of one event and of
+/// all, and a rebuild, give the same names and the same views.
 #[test]
 fn any_order_gives_the_same_names_and_the_same_digest() {
     // Guest 1 had the name first and posts last; 2 came on the other side and posted meanwhile; 3 took the name
@@ -295,19 +301,19 @@ fn any_order_gives_the_same_names_and_the_same_digest() {
 }
 
 #[test]
-fn those_whose_names_change_are_told_of() {
+fn a_commit_lists_the_guests_that_it_renames() {
     let (store, mut committer) = with_room();
     let commit = committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a")]).unwrap();
     assert!(commit.renamed.is_empty());
-    // He came before, on the other side of a split, and wrote again after.
+    // They came before, on the other side of a split, and wrote again after.
     let [before, after] = [1_500, 2_500].map(Hlc::from_unix_ms);
     let commit = committer.commit(3_000, 1, &[foreign(1, before, says(2, 6))]).unwrap();
-    assert!(commit.renamed.is_empty(), "he might have been gone when the other came");
+    assert!(commit.renamed.is_empty(), "they might have left before the other joined");
     let commit = committer.commit(3_000, 1, &[foreign(2, after, says(2, 7))]).unwrap();
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);
-    let standing = store.standing(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
-    assert_eq!(standing.run.holder, GuestId([2; 16]), "names compare case-folded");
+    let claim = store.name_claim(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
+    assert_eq!(claim.group.holder, GuestId([2; 16]), "names compare case-folded");
 }
 
 #[test]
@@ -333,9 +339,9 @@ fn a_store_of_an_earlier_version_learns_names_from_its_log() {
     assert_eq!((store.digest().unwrap(), suffixed(&store)), (digest, vec![6]));
 }
 
-/// Promise 10: a power cut while the store is made for the first time leaves nothing that stops the next start.
+/// Promise 10: a power failure during the creation of a store doesn't stop the next start.
 #[test]
-fn a_store_whose_making_was_cut_short_is_made_anew() {
+fn an_unfinished_store_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("starling.redb");
     let unfinished = path.with_extension(format!("{}.new", std::process::id()));
@@ -346,9 +352,9 @@ fn a_store_whose_making_was_cut_short_is_made_anew() {
     assert_eq!(Store::open_file(&path).unwrap().vector().unwrap(), VersionVector::default());
 }
 
-/// Promise 12: a node that has not got a kind of the future yet lags; it shows nothing else than one that has.
+/// Promise 12: a node that lacks an event of an unknown kind lags, but doesn't differ from a node that has it.
 #[test]
-fn who_lacks_an_unknown_kind_does_not_contradict_who_has_it() {
+fn a_node_without_an_unknown_event_does_not_differ_from_one_with_it() {
     let created = || EventBody::RoomCreated(RoomCreated { name: None });
     let unknown = EventBody::Unknown { kind: 999, payload: bytes::Bytes::from_static(b"of the future") };
     let digest = |ops: &[Op]| {

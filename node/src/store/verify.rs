@@ -1,5 +1,5 @@
-//! Checks a store against itself, and rebuilds its views from the log. Behind `starling verify`; a rebuild that
-//! was interrupted is begun again when the store is opened.
+//! Checks a store against itself, and rebuilds its views from the log, for `starling verify`. An interrupted rebuild
+//! begins again at the next open.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use super::{
     views::Room,
 };
 
-/// Events applied in one transaction while rebuilding: bounds the memory that a transaction takes.
+/// The number of events applied in one transaction of a rebuild: limits the transaction's memory.
 const REBUILD_BATCH_EVENTS: usize = 5_000;
-/// How often progress is told.
+/// The number of events between two progress reports.
 const PROGRESS_EVENTS: u64 = 10_000;
 const REBUILDING: &str = "rebuilding";
 
-/// What [`Store::verify`] found in a sound store.
+/// The findings of a check of a sound store.
 #[derive(Debug)]
 pub struct Report {
     /// Events in the log.
@@ -30,7 +30,7 @@ pub struct Report {
     pub origins: usize,
     /// The digest of all views: equal on two nodes if and only if they show the same.
     pub digest: Digest,
-    /// That of each scope.
+    /// The digests of each scope.
     pub scopes: BTreeMap<Scope, ScopeDigest>,
 }
 
@@ -41,15 +41,15 @@ impl Report {
 }
 
 impl Store {
-    /// Reads everything: each event decodes, stands where it says, each origin's log is free of gaps, and the digests
-    /// that were kept are those of the tables. Nobody may write meanwhile.
+    /// Reads everything: each event decodes and has the right key, each origin's log has no gaps, and the stored
+    /// digests match the tables. Nobody may write meanwhile.
     pub fn verify(&self) -> Result<Report, StoreError> {
         let shown = self.snapshot()?;
         let mut book = DigestBook::default();
         let records = self.records()?;
         let see = |event: &Event| {
             let mut touched = event.body.touches();
-            // Whom messages of a deleted room named is forgotten at once, while their text goes a little at a time.
+            // Mentions in a deleted room go at once, while its text is erased in steps.
             if event.scope.as_room().is_some()
                 && touched.iter().any(|scope| scope.as_user().is_some())
                 && records.get::<Room>(&event.scope, &[])?.is_some_and(|room| room.deleted)
@@ -72,7 +72,8 @@ impl Store {
         Ok(Report::new(events, shown))
     }
 
-    /// Checks the log up to `to`, which others may be adding to, and shows each event to `see`; gives how many.
+    /// Checks the log up to `to`, while others may append to it; passes each event to `see`, and returns the number of
+    /// events.
     fn verify_log(
         &self,
         to: &VersionVector,
@@ -103,9 +104,8 @@ impl Store {
         Ok(events)
     }
 
-    /// Checks the log, and derives all views from it once more in `scratch`, an empty store: they must be those that
-    /// this store shows. Others may write to this store meanwhile. `progress` is told how many events are done, and
-    /// ends the check with its error.
+    /// Checks the log, and compares the views with those that it derives in `scratch`, an empty store. Others may write
+    /// to this store meanwhile. `progress` receives the number of finished events; its error ends the check.
     pub fn verify_against_rebuild(
         &self,
         scratch: &Self,
@@ -158,7 +158,7 @@ impl Store {
         })
     }
 
-    /// Drops all views and derives them from the log again, telling `progress` how many events are done.
+    /// Drops all views and derives them from the log again; `progress` receives the number of finished events.
     pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
         super::change(&self.db, begin_rebuild)?;
         let mut done = 0;
@@ -200,7 +200,8 @@ impl Store {
             .collect()
     }
 
-    /// Shows every event of the log with its key, in order. Pages: a read transaction held for long grows the file.
+    /// Passes every event of the log with its key to a function, in order. It reads in pages: a long read transaction
+    /// grows the file.
     fn each_page(
         &self,
         mut see: impl FnMut(&[([u8; 32], Event)]) -> Result<(), StoreError>,
@@ -215,14 +216,14 @@ impl Store {
     }
 }
 
-/// Empties the views; they are filled again when the store is opened, if not before.
+/// Empties the views; they are filled again at the next open at the latest.
 pub(super) fn begin_rebuild(transaction: &WriteTransaction) -> Result<(), StoreError> {
     apply::clear_views(transaction)?;
     transaction.open_table(tables::META)?.insert(REBUILDING, 1)?;
     Ok(())
 }
 
-/// The key right behind another.
+/// Returns the key right after another.
 fn successor(mut key: [u8; 32]) -> [u8; 32] {
     for byte in key.iter_mut().rev() {
         *byte = byte.wrapping_add(1);

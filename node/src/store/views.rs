@@ -1,5 +1,5 @@
-//! What the views of people and rooms are: the scope that each belongs to, its key, its record. Keys are bytes that
-//! sort; ids as they are, places as [`starling_protocol::Pos::to_bytes`].
+//! The views of users and rooms: for each its scope, its key and its record. Keys are bytes that sort: ids as they are,
+//! positions as [`starling_protocol::Pos::to_bytes`].
 
 use serde::{Deserialize, Serialize};
 #[cfg(doc)]
@@ -38,58 +38,58 @@ macro_rules! views {
 views! {
     /// User → the account.
     1 User: UserState;
-    /// User; place → a claim of his to a name. The last that counts is his.
+    /// User; position → their claim to a name. The last valid claim counts.
     2 Claim: ClaimState;
     /// User; session → the session.
     3 Session: SessionState;
-    /// User; other → what he said last of the other.
+    /// User; other → the user's last stance on the other.
     4 ContactMine: Side;
-    /// User; other → what the other said last of him.
+    /// User; other → the other's last stance on the user.
     5 ContactTheirs: Side;
-    /// User; room → how far he has read it.
+    /// User; room → their read mark.
     7 Read: ReadMark;
-    /// User; room → of what he wants to be told.
+    /// User; room → their notification level.
     8 Notify: Register<NotifyLevel>;
-    /// User; room, place → a message that named him when it was posted; edits may say otherwise since.
+    /// User; room, position → a message that mentioned them when it was posted; a later edit may have changed that.
     9 Mention: ();
-    /// Shard of a name; the name, 0, place → a claim to it: by whom, and whether it was withdrawn. The first that
-    /// counts holds the name.
+    /// Shard of a name; the name, 0, position → a claim to it: the user, and whether it was withdrawn. The first valid
+    /// claim holds the name.
     10 Name: (UserId, bool);
-    /// Shard of an invite's id; the id → the room to which it invites.
+    /// Shard of an invite's id; the id → the invite's room.
     11 InviteRoom: RoomId;
     /// Room → the room, if it is one of members.
     12 Room: MemberRoom;
-    /// Room; user → how he stands to it.
+    /// Room; user → their membership.
     13 Member: Register<MemberState>;
     /// Room; `succession` → a member. The first owns the room.
     14 Succession: ();
     /// Room; id of an invite → the invite.
     15 Invite: InviteState;
-    /// Room; id of an invite, user → somebody who came with it.
+    /// Room; id of an invite, user → a user who joined by it.
     16 InviteUse: ();
-    /// Room; message key, place → an edit. The last shows.
+    /// Room; message key, position → an edit. The last one shows.
     17 Edit: ();
     /// Room; message key → the deletion of a message, the first if there are several.
     18 Deleted: (Pos, UserId);
     /// Room; message key, user, emoji → whether it is on the message.
     19 Reaction: Register<bool>;
-    /// Room; message key, place → a post of a message of which an earlier one is listed.
+    /// Room; message key, position → a duplicate post of a message; an earlier post is listed.
     20 Duplicate: ();
-    /// Room → how many members and bans it has.
+    /// Room → its numbers of members and bans.
     21 RoomCounts: Counts;
-    /// Room; user → a ban. What `Member` says, to be listed.
+    /// Room; user → a ban: those of `Member`, to be listed.
     22 Ban: ();
     /// Room; id → an invite that was not withdrawn.
     23 OpenInvite: ();
-    /// Room; id of an invite → how many came with it.
+    /// Room; id of an invite → the number of users who joined by it.
     24 InviteUses: u32;
     /// Cluster; service key → its seals.
     34 ServiceKey: ServiceKeyState;
-    /// Shard of a name; the name, 0, place → the nodes that a claim to it waited for, as far as it names them.
+    /// Shard of a name; the name, 0, position → the nodes that a claim to it waited for, if its event names them.
     25 Waited: Vec<NodeId>;
 }
 
-/// How many stand to a room in some way.
+/// Counts of a room's users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// As members.
@@ -98,14 +98,14 @@ pub struct Counts {
     pub banned: u32,
 }
 
-/// Key in [`Name`], or the beginning of all claims to a name.
+/// Key in [`Name`], or the prefix of all claims to a name.
 pub fn name_key(name: &Username, place: Option<Pos>) -> Vec<u8> {
     let mut key = [name.as_str().as_bytes(), &[0]].concat();
     key.extend(place.iter().flat_map(|place| place.to_bytes()));
     key
 }
 
-/// Key in [`Mention`], or the beginning of all of a room.
+/// Key in [`Mention`], or the prefix of a room's mentions.
 pub fn mention_key(room: RoomId, place: Option<Pos>) -> Vec<u8> {
     let mut key = room.0.to_vec();
     key.extend(place.iter().flat_map(|place| place.to_bytes()));
@@ -127,7 +127,7 @@ pub fn display_name_index(name: &DisplayName, user: UserId) -> Vec<u8> {
     [b"n", name.folded().as_bytes(), &[0], &user.0].concat()
 }
 
-/// Index: what all display names that begin so have.
+/// Index: the prefix of display names.
 pub fn display_name_prefix(folded: &str) -> Vec<u8> {
     [b"n", folded.as_bytes()].concat()
 }
@@ -137,12 +137,12 @@ pub fn derived_id_index(id: MessageId) -> Vec<u8> {
     [&b"i"[..], id.as_bytes()].concat()
 }
 
-/// Index: one of the forms in which an account's name looks like another, 0, the name. See [`lookalike_forms`].
+/// Index: a form in which an account's name looks like another, 0, the name. See [`lookalike_forms`].
 pub fn lookalike_index(form: usize, looks: &str, name: &str) -> Vec<u8> {
     [&lookalike_prefix(form, looks)[..], name.as_bytes()].concat()
 }
 
-/// Index: the beginning of all names that look so in one of the forms.
+/// Index: the prefix of all names with these looks in one form.
 pub fn lookalike_prefix(form: usize, looks: &str) -> Vec<u8> {
     [if form == 0 { b"k" } else { b"K" }, looks.as_bytes(), &[0]].concat()
 }
@@ -152,7 +152,7 @@ pub fn public_room_index(name: &RoomName, room: RoomId) -> Vec<u8> {
     [b"p", name.folded().as_bytes(), &[0], &room.0].concat()
 }
 
-/// Index: the beginning of all public rooms.
+/// Index: the prefix of all public rooms.
 pub const PUBLIC_ROOMS: &[u8] = b"p";
 
 /// Index: an account that administers the service.
@@ -160,61 +160,61 @@ pub fn administrator_index(user: UserId) -> Vec<u8> {
     [ADMINISTRATORS, &user.0].concat()
 }
 
-/// Index: the beginning of all administrators.
+/// Index: the prefix of all administrators.
 pub const ADMINISTRATORS: &[u8] = b"a";
 
-/// Index: user, room → how he is a member of it. What [`Member`] says, the other way round, while there is a room: its
-/// deletion is no matter of the user's scope.
+/// Index: user, room → their membership. It mirrors [`Member`] while the room exists: the deletion of a room doesn't
+/// belong to the user's scope.
 pub fn member_of_index(user: UserId, room: RoomId) -> Vec<u8> {
     [&member_of_prefix(user)[..], &room.0].concat()
 }
 
-/// Index: the beginning of all rooms of a user.
+/// Index: the prefix of a user's rooms.
 pub fn member_of_prefix(user: UserId) -> Vec<u8> {
     [&b"m"[..], &user.0].concat()
 }
 
-/// Index: user, room that was deleted: he is a member of it as far as its members go, and may have to be told.
+/// Index: user, deleted room with the user among its members: their sessions may have to show the deletion.
 pub fn member_of_deleted_index(user: UserId, room: RoomId) -> Vec<u8> {
     [&member_of_deleted_prefix(user)[..], &room.0].concat()
 }
 
-/// Index: the beginning of all rooms of a user that were deleted.
+/// Index: the prefix of a user's deleted rooms.
 pub fn member_of_deleted_prefix(user: UserId) -> Vec<u8> {
     [&b"d"[..], &user.0].concat()
 }
 
-/// Index: user, room of which he was a member at some time, as far as is known: he may be told more of it than others.
+/// Index: user, room that they were ever a member of, as far as known: they may learn more of it than others.
 pub fn was_member_index(user: UserId, room: RoomId) -> Vec<u8> {
     [&b"w"[..], &user.0, &room.0].concat()
 }
 
-/// Index: user, another who said yes to him at some time, as far as is known: he may have seen that.
+/// Index: user, another who ever asked or accepted them, as far as known: the user may have seen that.
 pub fn was_asked_index(user: UserId, by: UserId) -> Vec<u8> {
     [&b"q"[..], &user.0, &by.0].concat()
 }
 
-/// Index: user; a session of his that was not ended, or the beginning of all of them.
+/// Index: user, open session; or the prefix of the user's open sessions.
 pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
     [b"s", &user.0[..], session].concat()
 }
 
-/// Index: room, place of an event there that names a user, the user. What [`Mention`] and the user's own scope say, by
-/// room: with the event they go.
+/// Index: room, position of an event that mentions a user, the user. It mirrors [`Mention`] by room, so that mentions
+/// go with the event.
 pub fn named_index(room: RoomId, place: Pos, user: UserId) -> Vec<u8> {
     [&named_prefix(room)[..], &place.to_bytes(), &user.0].concat()
 }
 
-/// Index: the beginning of all users whom events of a room name.
+/// Index: the prefix of all mentions in a room.
 pub fn named_prefix(room: RoomId) -> Vec<u8> {
     [&b"@"[..], &room.0].concat()
 }
 
-/// The place and the user behind [`named_prefix`].
+/// The position and the user after [`named_prefix`].
 pub fn parse_named(key: &[u8]) -> Option<(Pos, UserId)> {
     let (place, user) = key.split_at_checked(Pos::BYTES)?;
     Some((Pos::from_bytes(place.try_into().ok()?), UserId(user.try_into().ok()?)))
 }
 
-/// Index: scopes whose events are still to be erased → up to which key of the scope that is done.
+/// Index: scope with events to erase → the key of the scope up to which they are erased.
 pub const TO_ERASE: &[u8] = b"e";

@@ -1,49 +1,48 @@
-//! The writer: drains its queue, commits the batch, and only then tells lanes, peers and those who wait.
-//! A thin wrapper around `store::Committer`. A commit that fails ends the process: after a failed fsync nobody
-//! knows what the disk holds.
+//! The writer: drains its queue, commits the batch, and only then notifies sessions, peers and callers. A thin wrapper
+//! around `store::Committer`. A failed commit ends the process: after a failed fsync, the state of the disk is unknown.
 
-mod fan_out;
+mod listener;
 mod order;
 
 use std::{
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Instant,
 };
 
 use starling_protocol::{
-    ErrorCode, Event, MessageId, OriginId, Pos, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
+    ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
 };
-use starling_web::{
-    lane::{CommitPoint, Lanes},
-    service::{Post, PostOutcome, Posted, Refusal},
-};
+use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
-pub use self::order::{STALL, ack_wait, replication_inputs};
+pub use self::{
+    listener::{CommitListener, Settled, WaitFor, Waiting},
+    order::{STALL, ack_wait, replication_inputs},
+};
 use crate::{
-    cluster::{DriverHandle, DriverInput, PresenceMap, Waiting},
     config::DurabilityConfig,
     disk_space::DiskSpace,
     environment::Environment,
     metrics::StoreMetrics,
+    permissions::check_post,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
 };
 
-/// Requests that wait, at most; beyond it writes are refused.
+/// The most requests in the queue; beyond it, writes are refused.
 const QUEUE_MAX: usize = 8_192;
-/// Requests in one commit, at most: bounds how long the last waits.
+/// The most requests in one commit: limits the wait of the last one.
 const BATCH_REQUESTS_MAX: usize = 1_024;
-/// Bytes of text in one commit, about: its push should be one frame.
+/// The bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
 
-/// A write, and who waits for it.
+/// A write, and the receiver of its result.
 #[derive(Debug)]
 enum Request {
     Post {
@@ -55,23 +54,22 @@ enum Request {
         done: oneshot::Sender<OpResult>,
     },
     Apply(Vec<Event>),
-    /// Commit what came before and end: sessions that do not end themselves hold handles for ever.
+    /// Commit the earlier requests and end: sessions that don't end themselves would hold handles for ever.
     End,
 }
 
-/// How to reach the writer.
+/// A handle to the writer.
 #[derive(Clone, Debug)]
 pub struct WriterHandle {
     queue: mpsc::Sender<Request>,
-    own: Arc<OnceLock<OriginId>>,
     space: DiskSpace,
     busy: Arc<Busy>,
-    /// By how many milliseconds the clock is outside an agreeing majority of the nodes; 0 if it is not.
+    /// Milliseconds by which the clock is outside an agreeing majority of the nodes; 0 if it isn't.
     clock_outside_ms: Arc<AtomicI64>,
     refused: prometheus_client::metrics::counter::Counter,
 }
 
-/// Since when the writer has been busy with one commit.
+/// The start of the commit in progress.
 #[derive(Debug, Default)]
 struct Busy(Mutex<Option<Instant>>);
 
@@ -86,23 +84,18 @@ impl Busy {
 }
 
 impl WriterHandle {
-    /// Under which origin this process writes, once it has written.
-    pub fn own_origin(&self) -> Option<OriginId> {
-        self.own.get().copied()
-    }
-
-    /// Requests that wait.
+    /// The number of requests in the queue.
     pub fn queued(&self) -> usize {
         self.queue.max_capacity() - self.queue.capacity()
     }
 
-    /// Whether one commit has been going on for more than 1 s.
+    /// Whether the commit in progress has taken more than 1 s.
     pub fn is_stalled(&self) -> bool {
         self.busy.since().is_some_and(|since| since.elapsed() > STALL)
     }
 
-    /// Takes the verdict on this node's clock: while a majority of the nodes agrees on another time, users write nothing
-    /// here, or it would date what others write after it.
+    /// Sets the verdict on this node's clock. While a majority of the nodes agrees on another time, users cannot write
+    /// here: later messages of others would be dated by the wrong clock.
     pub fn set_clock(&self, verdict: ClockVerdict) {
         let outside_ms = if let ClockVerdict::Outside(ms) = verdict { ms } else { 0 };
         self.clock_outside_ms.store(outside_ms, Ordering::Relaxed);
@@ -122,31 +115,32 @@ impl WriterHandle {
         Err(Refusal::new(ErrorCode::Unavailable, detail))
     }
 
-    /// Ends the writer once all that was handed over before is durable.
+    /// Ends the writer once all earlier requests are durable.
     pub async fn end(&self) {
         let _ = self.queue.send(Request::End).await;
     }
 
-    /// Hands over a post without waiting.
+    /// Queues a post without waiting.
     pub fn try_post(&self, post: Post, outcomes: mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         self.enqueue_user(Request::Post { post, outcomes })
     }
 
-    /// Commits one thing and waits until it is durable here.
+    /// Commits an operation and waits until it is durable here.
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         self.enqueue_user(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
-    /// As [`WriterHandle::commit`], for what may use the room that is kept for replication, erasure and revocation.
+    /// Works as [`WriterHandle::commit`], for erasure and revocation: they may use the disk space that is reserved for
+    /// replication.
     pub async fn commit_reserved(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         if !self.space.admits_peers() {
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
     }
 
     fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {
@@ -158,21 +152,22 @@ impl WriterHandle {
     fn enqueue(&self, request: Request) -> Result<(), Refusal> {
         self.queue.try_send(request).map_err(|_| {
             self.refused.inc();
-            Refusal::new(ErrorCode::Overloaded, "the node has too much to write; try again in a second")
+            Refusal::new(ErrorCode::Overloaded, "the node has too many writes waiting; try again in a second")
         })
     }
 
-    /// Without waiting; says whether there was room for it, in the queue and on disk.
+    /// Queues a request without waiting; returns whether the queue and the disk had room.
     fn enqueue_internal(&self, request: Request) -> bool {
         self.space.admits_peers() && self.queue.try_send(request).is_ok()
     }
 
-    /// Hands over something that nobody waits for; says whether there was room for it, in the queue and on disk.
+    /// Queues an operation that nobody waits for; returns whether the queue and the disk had room.
     pub fn try_op(&self, op: Op) -> bool {
         self.enqueue_internal(Request::Op { op, done: oneshot::channel().0 })
     }
 
-    /// Commits one thing that no user asked for and waits until it is durable here; nothing if there was no room for it.
+    /// Commits an operation of the node itself and waits until it is durable here; `None` if the queue or the disk had
+    /// no room.
     pub async fn commit_internal(&self, op: Op) -> Option<OpResult> {
         let (done, result) = oneshot::channel();
         if !self.enqueue_internal(Request::Op { op, done }) {
@@ -181,59 +176,49 @@ impl WriterHandle {
         result.await.ok()
     }
 
-    /// Hands over events of others without waiting; says whether there was room for them, in the queue and on disk.
+    /// Queues events of other nodes without waiting; returns whether the queue and the disk had room.
     pub fn try_apply(&self, events: Vec<Event>) -> bool {
         self.enqueue_internal(Request::Apply(events))
     }
 }
 
-/// A writer that is to be started once the driver is there.
+/// A writer that has not started.
 pub struct Writer {
     committer: Committer,
     queue: mpsc::Receiver<Request>,
-    own: Arc<OnceLock<OriginId>>,
-    lanes: Arc<Lanes>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
     metrics: StoreMetrics,
 }
 
 impl Writer {
-    /// Makes the writer, and the handle with which it is reached.
+    /// Makes the writer and its handle.
     pub fn new(
         committer: Committer,
-        lanes: Arc<Lanes>,
         durability: DurabilityConfig,
         space: DiskSpace,
         metrics: StoreMetrics,
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
-        let own = Arc::new(OnceLock::new());
         let refused = metrics.refused.clone();
         let busy = Arc::<Busy>::default();
         let handle = WriterHandle {
             queue: sender,
-            own: Arc::clone(&own),
             space,
             busy: Arc::clone(&busy),
             clock_outside_ms: Arc::default(),
             refused,
         };
-        (Self { committer, queue, own, lanes, durability, busy, metrics }, handle)
+        (Self { committer, queue, durability, busy, metrics }, handle)
     }
 
-    /// Runs on a thread of its own until all handles are gone.
-    pub fn start(
-        self,
-        machine: Arc<dyn Environment>,
-        driver: DriverHandle,
-        presence: Arc<PresenceMap>,
-    ) -> JoinHandle<()> {
-        Arc::clone(&machine).spawn_thread("writer", Box::pin(self.run(machine, driver, presence)))
+    /// Runs on a thread of its own until all handles are gone. The listener receives each commit.
+    pub fn start(self, environment: Arc<dyn Environment>, listener: impl CommitListener) -> JoinHandle<()> {
+        Arc::clone(&environment).spawn_thread("writer", Box::pin(self.run(environment, listener)))
     }
 
-    async fn run(mut self, machine: Arc<dyn Environment>, driver: DriverHandle, presence: Arc<PresenceMap>) {
-        let _without_it = EndsProcess("writer");
+    async fn run(mut self, environment: Arc<dyn Environment>, mut listener: impl CommitListener) {
+        let _ends_process = EndsProcess("writer");
         let mut ending = false;
         while !ending && let Some(first) = self.queue.recv().await {
             let mut batch = Vec::new();
@@ -251,38 +236,30 @@ impl Writer {
             let (ops, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
             let begun = Instant::now();
             self.busy.set(Some(begun));
-            let commit = match self.committer.commit(machine.now_ms(), machine.random_u64(), &ops) {
+            let commit = match self.committer.commit(environment.now_ms(), environment.random_u64(), &ops) {
                 Ok(commit) => commit,
                 Err(error) => {
-                    tracing::error!(%error, "cannot write to the store: ending before anything is lost");
+                    tracing::error!(%error, "cannot write to the store: the process ends, so that nothing acked is lost");
                     std::process::exit(1);
                 }
             };
             self.busy.set(None);
             self.metrics.batch_requests.observe(as_f64(ops.len()));
             self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-            self.tell(commit, replies, &driver, &presence).await;
+            self.pass_on(commit, replies, &mut listener).await;
         }
     }
 
-    /// The batch is durable: lanes first, then the commit point, then peers and those who wait.
-    async fn tell(&self, commit: Commit, replies: Vec<Reply>, driver: &DriverHandle, presence: &PresenceMap) {
-        self.lanes.begin(commit.number);
-        fan_out::fan_out(&self.lanes, self.committer.store(), &commit);
-        let Commit { number, vector, results, own, received, digests, renamed, .. } = commit;
-        if !renamed.is_empty() {
-            presence.renamed(renamed);
-        }
-        if let Some(own) = &own {
+    /// Passes a durable batch on: to sessions first, then to callers here, then to peers.
+    async fn pass_on(&self, mut commit: Commit, replies: Vec<Reply>, listener: &mut impl CommitListener) {
+        if let Some(own) = &commit.own {
             self.metrics.events.inc_by(own.events.len() as u64);
-            // Before the commit point: a cursor must know which entry is its own.
-            self.own.get_or_init(|| own.origin);
         }
-        let inputs = order::replication_inputs(own, received, digests);
-        if !inputs.is_empty() {
+        if commit.has_events() {
             self.metrics.commits.inc();
-            self.lanes.publish(CommitPoint { number, vector });
         }
+        listener.publish(&commit);
+        let results = std::mem::take(&mut commit.results);
         let mut waiting = Vec::new();
         for (reply, result) in replies.into_iter().zip(results) {
             match reply {
@@ -299,9 +276,7 @@ impl Writer {
                 Reply::None => {}
             }
         }
-        if !inputs.is_empty() || !waiting.is_empty() {
-            driver.send(DriverInput::Committed(inputs, waiting)).await;
-        }
+        listener.replicate(commit, waiting).await;
     }
 
     fn ack_when_durable(
@@ -321,20 +296,20 @@ impl Writer {
     }
 }
 
-/// Who is to be told of a request's result.
+/// The receiver of a request's result.
 enum Reply {
     Post { id: MessageId, outcomes: mpsc::UnboundedSender<PostOutcome> },
     Op(oneshot::Sender<OpResult>),
     None,
 }
 
-/// What to commit and whom to tell; `None` if the writer is to end.
+/// Splits a request into operation and receiver; `None` if the writer has to end.
 fn split(request: Request) -> Option<(Op, Reply)> {
     Some(match request {
         Request::Post { post, outcomes } => {
             let Post { room, message: posted, min_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, min_hlc }, Reply::Post { id, outcomes })
+            (Op::Post { room, posted, min_hlc, check: check_post }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),

@@ -1,5 +1,5 @@
-//! What follows a commit, without IO: what replication is told and in which order, and how long an ack waits. The writer
-//! runs it, and so does the simulator.
+//! The order of what follows a commit, without IO: the inputs of replication, and the wait for an ack. The writer and the
+//! simulator both use it.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use starling_protocol::{
     replica::{Input, Millis, Until},
 };
 
-use crate::{cluster::WaitFor, config::DurabilityConfig, store::OwnEvents};
+use super::listener::WaitFor;
+use crate::{config::DurabilityConfig, store::OwnEvents};
 
-/// For how long after an ack of too few copies a better one may follow.
-const RAISE_MS: Millis = 10_000;
-/// A commit that takes longer is a stall: peers no longer wait for this node.
+/// Milliseconds after an ack of too few copies in which a better one is sent.
+const UPGRADE_MS: Millis = 10_000;
+/// A longer commit is a stall: peers no longer wait for this node.
 pub const STALL: Duration = Duration::from_secs(1);
 
-/// Returns what a commit changed, as replication is to be told in this order; nothing if it wrote no event.
+/// Returns the inputs of replication after a commit, in order; none if it wrote no event.
 pub fn replication_inputs(
     own: Option<OwnEvents>,
     received: Vec<(OriginId, u64)>,
@@ -31,19 +32,19 @@ pub fn replication_inputs(
         inputs.push(Input::Applied(received));
     }
     if !inputs.is_empty() {
-        // Last: a peer that hears of new digests has been sent the events.
+        // Last: a peer receives events before the digests that count them.
         inputs.push(Input::Digests(digests));
     }
     inputs
 }
 
-/// Returns what the ack of a post waits for.
+/// Returns the wait before the ack of a post.
 pub fn ack_wait(pos: Pos, durability: DurabilityConfig) -> WaitFor {
     WaitFor {
         origin: pos.origin,
         seq: pos.seq,
         until: Until::Copies(durability.copies),
         wait_ms: durability.wait_ms,
-        raise_ms: RAISE_MS,
+        upgrade_ms: UPGRADE_MS,
     }
 }

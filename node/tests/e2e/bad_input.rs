@@ -1,4 +1,4 @@
-//! What a server must bear from outside: malformed frames, requests, half-sent heads and foreign datagrams.
+//! A server bears everything from outside: malformed frames, requests, half-sent heads and foreign datagrams.
 //! Each gets a clear answer; the connection, or at least the node, goes on.
 
 use std::io::ErrorKind;
@@ -231,7 +231,7 @@ async fn what_proxies_and_links_do_to_requests_is_borne_or_explained() {
     assert_eq!((elsewhere.status, elsewhere.header("location")), (404, None));
 }
 
-/// Who says goodbye hears it back (RFC 6455, 5.5.1), on both sockets: else every browser sees a broken connection.
+/// Promise: a Close frame is answered (RFC 6455, 5.5.1), on both sockets: else browsers see a broken connection.
 #[tokio::test]
 async fn a_close_frame_is_answered() {
     let node = Node::lone(&harness::account::CHEAP_HASHES).await;

@@ -158,7 +158,7 @@ async fn fits(browser: &mut Browser, window: &Window, width: u32, what: &str) {
     assert_eq!(seen, serde_json::json!([width, width]), "{what} at {width} px");
 }
 
-/// What is made into links of texts, as JSON, and how long a text took that was made to take long: 7,990 characters, of which
+/// A script that returns the links found in texts, as JSON, and the time for the worst text: 7,990 characters, of which
 /// thousands are trimmed from an address by two rules in turn.
 const LINKS: &str = r#"(async () => {
     const { linkify } = await import(

@@ -31,7 +31,7 @@ async fn below_the_reserve_nothing_is_taken_from_users_and_everything_is_readabl
     assert_eq!(list_all(node.http, &room).await, [acked]);
 }
 
-/// Promise: what is kept of the disk is for erasure and revocation, too: nobody has to keep what he wants gone.
+/// Promise: the reserve of the disk is for erasure and revocation, too: nobody has to keep what they want gone.
 #[tokio::test]
 async fn below_the_reserve_users_still_take_away() {
     let mut node = Node::lone(&CHEAP_HASHES).await;

@@ -1,4 +1,4 @@
-//! What the users of a node keep when it is killed, with or without its disk. How soon they go on is measured by
+//! The users of a node keep their messages and places when it is killed, with or without its disk. How soon they go on is measured by
 //! `benches/failover.rs`; each test is named after the promise that it guards.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,16 +45,20 @@ async fn guests_of_any_killed_node_go_on_elsewhere_under_their_own_names() {
             let (mut guest, opening) = guest.resume(cluster[others[number % 2]].http).await;
             assert!(!opening.resync);
             let name = format!("Guest {number}");
-            assert_eq!(guest.name, name, "shown under his own name");
-            // What others settled with after him, and what those said who are back already, is new to him too.
+            assert_eq!(guest.name, name, "shown under their own name");
+            // What others posted after them, and what those posted who are back already, is new to them too.
             let new: Vec<_> =
                 opening.messages.iter().filter(|posted| missed.contains(&posted.body)).collect();
             assert_eq!(new.len(), missed.len(), "exactly once each: {new:?}");
             let again = opening.messages.iter().filter(|posted| shown.contains(&posted.id)).count();
-            assert!(again <= 1, "all but his last marker was covered by his cursor: {:?}", opening.bodies());
+            assert!(
+                again <= 1,
+                "all but their last marker was covered by their cursor: {:?}",
+                opening.bodies()
+            );
             let (posted, _) = guest.post(&format!("{name} goes on")).await;
             assert_eq!((&posted.username, posted.guest), (&name, true));
-            assert!(posted.pos > before.pos, "his own order is kept");
+            assert!(posted.pos > before.pos, "their own order is kept");
             said.extend([before.body, posted.body]);
             back.push(guest);
         }
@@ -95,7 +99,7 @@ async fn users_of_a_killed_node_who_stay_away_are_gone_on_all_others_within_5_s(
     for number in 0..GUESTS {
         let ghost = Client::join(cluster[2].http, &room, &format!("Ghost {number}")).await;
         for witness in &mut witnesses {
-            witness.until("his coming", |frame| joined(frame, &ghost.name)).await;
+            witness.until("that they joined", |frame| joined(frame, &ghost.name)).await;
         }
         ghosts.push(ghost);
     }
@@ -146,7 +150,7 @@ async fn what_was_acked_with_2_copies_outlives_a_node_and_its_disk() {
     all_list(&cluster, &room, &[0, 1, 2], &safe).await;
 }
 
-/// Posts without waiting for acks one by one until his node dies; gives the copies that each first ack told.
+/// Posts without waiting for acks until the node dies; returns the copies that each first ack told.
 async fn post_until_closed(mut client: Client, count: watch::Sender<usize>) -> BTreeMap<String, u32> {
     const IN_FLIGHT: usize = 16;
     let mut sent = 0;

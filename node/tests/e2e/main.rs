@@ -22,6 +22,7 @@ mod process;
 mod resume;
 mod resync;
 mod rooms;
+mod scripts;
 mod shared_names;
 mod single;
 mod stalls;

@@ -1,4 +1,4 @@
-//! What operators see: `starling status` and `verify` against running and stopped nodes, and a node whose views are
+//! Operators see the truth: `starling status` and `verify` against running and stopped nodes, and a node whose views are
 //! wrong is found out by its peers; what a node says that has no files for more connections.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
@@ -106,7 +106,7 @@ async fn views_that_differ_are_found_and_named() {
     .await;
 }
 
-/// What a bug in a merge rule would do: the views of the one room come out otherwise.
+/// Does what a bug in a merge rule would do: the views of one room differ.
 fn falsify_digest(store: &Path) {
     const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
     const ROOM: u8 = 1;

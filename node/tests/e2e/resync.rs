@@ -1,4 +1,4 @@
-//! When nobody can know what a client lacked, it is told so and loads afresh: never a silent gap.
+//! Promise 3: a client whose gap can't be known is told `resync` and loads afresh: never a silent gap.
 //! Also the reader that is slow, who goes on from the store, and the one that is too slow.
 
 use std::collections::BTreeSet;
@@ -48,11 +48,11 @@ async fn a_slow_reader_gets_everything_without_a_reconnect() {
 
     let mut got = BTreeSet::new();
     let ended = timeout(PATIENCE, read_until_closed(&mut slow, &sent, &mut got)).await;
-    assert_eq!(ended.expect("he gets all"), None, "he has {} of {}", got.len(), sent.len());
+    assert_eq!(ended.expect("they get all"), None, "they have {} of {}", got.len(), sent.len());
     let repeats = slow.messages.len() - got.len();
     assert!(repeats <= LARGE_MESSAGES / 10, "{repeats} came twice");
     assert_ne!(figure(cluster[0].http, "starling_catch_ups_total").await, "0");
-    // He goes on live, and who came meanwhile is no news to him.
+    // They go on live, and those who came meanwhile are no news to them.
     let (next, _) = bob.post("next").await;
     assert_eq!(slow.next_message().await, next);
     assert!(slow.users.contains(&"Bob".to_owned()), "{:?}", slow.users);
@@ -176,7 +176,7 @@ async fn a_lone_node_whose_disk_was_rolled_back_says_so() {
     assert!(opening.messages[0].history);
     let (new, _) = ann.post("on the disk of now").await;
     assert_eq!(list_all(node.http, &room).await, [old, new]);
-    // The cursor that he was given after the `resync` is good again.
+    // The cursor given after the `resync` is good again.
     let marker = ann.settle(1).await;
     let (_, opening) = ann.resume(node.http).await;
     assert!(!opening.resync && opening.bodies().iter().all(|body| *body == marker), "{opening:?}");

@@ -43,7 +43,7 @@ async fn who_is_in_a_room_and_what_he_may_there_is_known_on_all_nodes_when_it_is
     ann.expect(a, "PATCH", &room, json!({"visibility": "private"}), 200).await;
     assert_eq!(eve.expect(b, "GET", "/rooms/public?q=ours", NONE, 200).await["items"], json!([]));
 
-    // Removed, he comes back with an invite; banned, he does not.
+    // Removed, they come back with an invite; banned, they don't.
     let bob_there = format!("{members}/{}", bob.id);
     let made = eve.expect(c, "POST", &format!("{room}/invites"), json!({}), 201).await;
     let follow = format!("/invites/{}", text(&made["code"]));
@@ -78,7 +78,7 @@ async fn an_invite_lets_in_as_many_as_it_says_over_all_nodes() {
     let made = ann.expect(b, "POST", &invites, json!({"max_uses": 1, "expires_in": 3_600}), 201).await;
     let follow = format!("/invites/{}", text(&made["code"]));
     assert_eq!(bob.expect(a, "POST", &follow, NONE, 200).await["role"], "member");
-    // Whoever has used it may ask again: his answer may have been lost.
+    // Who has used it may use it again: the answer may have been lost.
     assert_eq!(bob.expect(b, "POST", &follow, NONE, 200).await["member_count"], 2);
     assert_eq!(eve.expect(b, "POST", &follow, NONE, 404).await["code"], "not_found");
     let listed = ann.expect(b, "GET", &invites, NONE, 200).await["items"][0].clone();
@@ -206,7 +206,7 @@ async fn an_emoji_counts_once_in_either_form() {
     assert_eq!(ann.expect(node, "GET", &message, NONE, 200).await["reactions"], json!({}));
 }
 
-/// Who writes to a deleted account is told so, and can take its room off their list; the other's list is their own.
+/// Promise: a message to a deleted account is refused, and its room can be taken off one's own list, not the other's.
 #[tokio::test]
 async fn a_room_with_somebody_who_is_gone_is_closed_and_leaves_the_list() {
     let (cluster, [ann, bob, eve]) = with_people(1, ["ann", "bob", "eve"]).await;

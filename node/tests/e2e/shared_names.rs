@@ -81,7 +81,7 @@ impl Watcher {
     }
 }
 
-/// What follows is stamped later than what was before. Of two stamps that nodes which do not hear of each other give
+/// Waits until new stamps are later than all earlier ones. Of two stamps that nodes which do not hear of each other give
 /// in one millisecond either may be the greater.
 async fn next_millisecond() {
     let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis());
@@ -119,7 +119,7 @@ async fn name_above(cluster: &Cluster, room: &str, body: &str) -> String {
     .await
 }
 
-/// Who else is in the room, as a node tells a visitor.
+/// The others in the room, as a node lists them to a visitor.
 async fn people(node: SocketAddr, room: &str) -> Result<Vec<String>, String> {
     // The visitor before may not have left on this node yet.
     let visitor = Client::connect(node, room, "Visitor", None, None).await;
@@ -240,7 +240,7 @@ async fn history_tells_guests_apart_who_were_gone_when_the_split_healed() {
     is_shown_everywhere(&cluster, &room, &["Ann", "Bob"], &shown).await;
 }
 
-/// The page of the one who is renamed: his messages stay his own, and the list marks him under the new name.
+/// The page of the guest who is renamed: their messages stay their own, and the list marks them under the new name.
 #[tokio::test]
 async fn the_page_of_a_renamed_guest_knows_that_it_is_he() {
     let deadline = Instant::now() + BROWSER_DEADLINE;

@@ -71,7 +71,7 @@ async fn a_newcomer_gets_fifty_earlier_messages_oldest_first() {
         for next in ann.messages.len()..number {
             ann.post(&next.to_string()).await;
         }
-        let mut late = Client::connect(node.http, &room, "Late", None, None).await.expect("he is let in");
+        let mut late = Client::connect(node.http, &room, "Late", None, None).await.expect("they are let in");
         let opening = late.opening().await;
         let expected: Vec<_> = expected.map(|number| number.to_string()).collect();
         assert_eq!(opening.bodies(), expected);

@@ -107,7 +107,7 @@ impl Host {
         let clock = VirtualClock::new(now);
         let (name, skew) = ((self.number, self.starts), Arc::clone(&self.skew_ms));
         let machine = SimMachine::new(name, self.machines, clock, skew, seed, network.clone());
-        let machine: Arc<dyn Environment> = Arc::new(machine);
+        let environment: Arc<dyn Environment> = Arc::new(machine);
         let core = Arc::new(OnceLock::new());
         let (slot, identity, members) = (Arc::clone(&core), self.identity.clone(), Arc::clone(&self.members));
         let (disk, space, config, mutant) =
@@ -119,7 +119,7 @@ impl Host {
         runtime.spawn(async move {
             let known = members.lock().unwrap().clone();
             let started = Core::start(CoreStart {
-                machine,
+                environment,
                 config: &config,
                 identity: &identity,
                 known,

@@ -94,10 +94,13 @@ impl World {
                 self.schedule(after, Event::Feed { node, start, input });
                 None
             }
-            Output::Settled { token, copies, more } => {
+            Output::Settled { token, copies, may_upgrade } => {
                 let run = self.nodes[node].run.as_mut()?;
-                let owed =
-                    if more { run.core.reply_mut(token)?.clone() } else { run.core.take_reply(token)? };
+                let owed = if may_upgrade {
+                    run.core.reply_mut(token)?.clone()
+                } else {
+                    run.core.take_reply(token)?
+                };
                 self.settled(node, owed, copies);
                 None
             }
@@ -105,10 +108,10 @@ impl World {
                 self.nodes[node].run.as_mut()?.core.take_reply(token);
                 None
             }
-            Output::ReadScopes { link, part } => {
+            Output::ReadScopes { link, shard } => {
                 let run = self.nodes[node].run.as_ref()?;
-                let scopes = run.store.scopes_of(part, SCOPES_MAX).expect("the store reads");
-                Some(Input::ScopesRead { link, part, scopes })
+                let scopes = run.store.scopes_of(shard, SCOPES_MAX).expect("the store reads");
+                Some(Input::ScopesRead { link, shard, scopes })
             }
             Output::CompareScopes { peer, scopes } => {
                 let run = self.nodes[node].run.as_ref()?;
@@ -179,8 +182,8 @@ impl World {
         let remembered = run.remembered.entry(peer).or_default();
         match frame {
             ReplicaFrame::Vector(vector) => remembered.merge(vector),
-            ReplicaFrame::Confirm(Confirm { rose, own_head, .. }) => {
-                for &(origin, seq) in rose.iter().chain(own_head) {
+            ReplicaFrame::Confirm(Confirm { new_heads, own_head, .. }) => {
+                for &(origin, seq) in new_heads.iter().chain(own_head) {
                     remembered.advance(origin, seq);
                 }
             }

@@ -1,7 +1,7 @@
 //! Rooms that clients make and look for. The answer to the first comes when every peer in sync has it; 'no such room' is
 //! only said after catching up with them.
 
-use starling_node::{cluster::WaitFor, services::METADATA_WAIT_MS};
+use starling_node::{services::METADATA_WAIT_MS, writer::WaitFor};
 use starling_protocol::{
     Pos, RoomId, VersionVector,
     replica::{LinkId, Until},
@@ -63,7 +63,7 @@ impl World {
 
     /// Waits as `node` does for metadata: until every peer in sync has it.
     pub fn wait_for_metadata(&mut self, node: usize, Pos { origin, seq, .. }: Pos, until: Until, owed: Owed) {
-        let wait_for = WaitFor { origin, seq, until, wait_ms: METADATA_WAIT_MS, raise_ms: 0 };
+        let wait_for = WaitFor { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
         self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
     }
 

@@ -1,10 +1,12 @@
 //! Keeps the house tidy: every file opens by saying what it is for, none outgrows its room, the arrows between the
-//! crates point one way, and what the papers name exists.
+//! crates and between the modules of `node` point one way, and what the papers name exists.
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+mod modules;
 mod papers;
+mod words;
 
 use std::{
     fs,

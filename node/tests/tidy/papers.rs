@@ -1,4 +1,4 @@
-//! What the papers say is so: crates and their arrows, the store's version, every setting, every file that is named.
+//! The papers tell the truth: crates and their arrows, the store's version, every setting, every file that is named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,8 @@ use super::root;
 const FLAGS_ALONE: [&str; 3] = ["help", "version", "fresh"];
 /// Settings that the file cannot hold.
 const NOT_IN_FILE: [&str; 1] = ["config"];
-const PAPERS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const PAPERS: [&str; 6] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "DECISIONS.md", "SECURITY.md"];
 /// Between these lines README.md has the tables that this test makes.
 const SETTINGS: [&str; 2] = [
     "<!-- settings: written by STARLING_WRITE_PAPERS=1 cargo test -p starling-node --test tidy settings -->\n",
@@ -33,7 +34,7 @@ fn members() -> Vec<String> {
     quoted(line, '"').into_iter().map(str::to_owned).collect()
 }
 
-/// What stands between pairs of this sign.
+/// The texts between pairs of this sign.
 fn quoted(text: &str, sign: char) -> Vec<&str> {
     text.split(sign).skip(1).step_by(2).collect()
 }
@@ -190,7 +191,7 @@ fn keys_of_the_file() -> BTreeSet<String> {
     keys
 }
 
-/// What the refusal of an unknown key says that it could be; nothing if another mistake comes first.
+/// The keys that the refusal of an unknown key offers; `None` if another mistake comes first.
 fn expected(toml: &str) -> Option<Vec<String>> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), toml).unwrap();

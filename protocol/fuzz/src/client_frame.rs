@@ -1,4 +1,4 @@
-//! A text frame from a client of `/ws`, or of the live socket.
+//! Fuzzes text frames from clients, of `/ws` and of the live socket.
 
 use serde_json::{Value, json};
 use starling_protocol::{
@@ -26,7 +26,7 @@ pub fn run(bytes: &[u8]) {
                 assert_eq!(
                     object["body"],
                     post.text.as_str(),
-                    "of an object its body is posted, nothing else"
+                    "the body of an object is posted, nothing else"
                 );
             }
             let again =

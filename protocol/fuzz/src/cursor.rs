@@ -1,4 +1,4 @@
-//! A cursor that a client brings: any text, or any plain bytes sealed under the right key.
+//! Fuzzes cursors from clients: any text, or any bytes sealed with the right key.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -12,14 +12,14 @@ const NONCE: [u8; NONCE_BYTES] = [5; NONCE_BYTES];
 
 pub fn run(bytes: &[u8]) {
     let key = CursorKey::new(&KEY);
-    let Some((&how, rest)) = bytes.split_first() else { return };
-    if how % 2 == 0 {
+    let Some((&choice, rest)) = bytes.split_first() else { return };
+    if choice % 2 == 0 {
         let opened = str::from_utf8(rest).map(|text| key.open(text));
-        assert!(!matches!(opened, Ok(Ok(_))), "opened what nobody sealed");
+        assert!(!matches!(opened, Ok(Ok(_))), "opened a cursor that nobody sealed");
         return;
     }
     let text = seal(rest);
-    assert!(CursorKey::new(&[8; 32]).open(&text).is_err(), "opened under another key");
+    assert!(CursorKey::new(&[8; 32]).open(&text).is_err(), "opened with another key");
     let Ok(cursor) = key.open(&text) else { return };
     assert!(text.len() <= CURSOR_CHARS_MAX, "opened beyond the limit");
     let ours = match key.seal(&cursor, NONCE) {
@@ -28,14 +28,14 @@ pub fn run(bytes: &[u8]) {
     };
     assert!(ours.len() <= text.len(), "our own encoding is the shortest");
     assert_eq!(key.open(&ours), Ok(cursor));
-    // One bit turned over anywhere: `how` chooses where.
+    // Flips one bit; `choice` says which.
     let mut altered = BASE64URL_NOPAD.decode(ours.as_bytes()).expect("a cursor is base 64");
-    let at = usize::from(how) * 8 % altered.len();
+    let at = usize::from(choice) * 8 % altered.len();
     altered[at] ^= 1;
     assert_eq!(key.open(&BASE64URL_NOPAD.encode(&altered)), Err(CursorError::Unreadable));
 }
 
-/// Seals any plain bytes as `CursorKey::seal` does, so that what lies behind the seal is tried too.
+/// Seals any bytes as `CursorKey::seal` does, to fuzz the decoding of the content.
 fn seal(plain: &[u8]) -> String {
     let payload = Payload { msg: plain, aad: b"starling cursor 1" };
     let sealed = XChaCha20Poly1305::new(&KEY.into()).encrypt(&NONCE.into(), payload);

@@ -1,4 +1,4 @@
-//! An event as a peer sends it and the log holds it.
+//! Fuzzes events, as peers send them and as the log holds them.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -14,18 +14,17 @@ pub fn run(bytes: &[u8]) {
     let received = Bytes::copy_from_slice(bytes);
     let Ok(event) = Event::decode(received.clone()) else { return };
     assert!(bytes.len() <= EVENT_BYTES_MAX, "decoded beyond the limit");
-    assert_eq!(event.encoded(), &received, "what is logged, forwarded and hashed is what was received");
+    assert_eq!(event.encoded(), &received, "the received bytes are kept");
     let draft = EventDraft { scope: event.scope.clone(), body: event.body.clone(), min_hlc: None };
     let ours = Event::new(event.origin, event.seq, event.hlc, draft);
     assert!(ours.encoded().len() <= bytes.len(), "our own encoding is the shortest");
     let again = Event::decode(ours.encoded().clone()).expect("our own encoding decodes");
     assert_eq!((again.pos(), &again.scope, &again.body), (event.pos(), &event.scope, &event.body));
     assert_eq!(Pos::parse(&event.pos().to_string()), Ok(event.pos()));
-    let stub =
-        Event::decode(event.erased().encoded().clone()).expect("a stub takes an event's place anywhere");
+    let stub = Event::decode(event.erased().encoded().clone()).expect("a stub decodes");
     assert_eq!((stub.pos(), &stub.scope), (event.pos(), &event.scope));
-    assert_eq!(stub.erased().encoded(), stub.encoded(), "of a stub nothing more is taken");
-    assert_eq!(stub.body.touches(), event.body.touches(), "views are kept in the same scopes");
+    assert_eq!(stub.erased().encoded(), stub.encoded(), "erasing a stub changes nothing");
+    assert_eq!(stub.body.touches(), event.body.touches(), "a stub touches the same scopes");
     match event.body {
         EventBody::RoomCreated(created) => {
             if let Some(name) = created.name {

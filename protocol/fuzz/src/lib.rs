@@ -1,5 +1,5 @@
-//! What must hold of any bytes that come from outside, one target a file. `run.sh` lets libFuzzer look for bytes of
-//! which it does not hold; `tests/corpora.rs` repeats what it has found worth keeping.
+//! Fuzz targets, one per file: each asserts the invariants of one kind of input from outside. `run.sh` lets libFuzzer
+//! look for inputs that break them; `tests/corpora.rs` repeats the inputs in the corpora.
 
 mod client_frame;
 mod cursor;
@@ -8,7 +8,7 @@ mod peer_frame;
 mod replica;
 mod text;
 
-/// Asserts what must hold of these bytes.
+/// Asserts the invariants of an input.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; `corpus/NAME` holds the inputs of each.

@@ -1,4 +1,4 @@
-//! The bytes of a frame from a peer, behind its length.
+//! Fuzzes frames from peers, without their lengths.
 
 use starling_protocol::{
     frame::peer::{PeerFrame, Presence},

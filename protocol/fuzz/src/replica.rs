@@ -1,5 +1,5 @@
-//! A `Replica` among peers that say anything, over links that come and go, on a store that is slow or full. The bytes
-//! are a program: which input comes next. What the node promises the state machine is kept; what peers say is not.
+//! Fuzzes a `Replica` with peers that send anything, links that come and go, and a store that is slow or full. The bytes
+//! are a program that chooses the inputs. The driver of the replica is correct; the peers are not.
 
 mod program;
 
@@ -12,19 +12,19 @@ use starling_protocol::{
     Event, NodeId, OriginId, VersionVector,
     frame::peer::{PeerFrame, ReplicaFrame},
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
-    replica::{BEAT_MS, Claim, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
+    replica::{Claim, HEARTBEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
 };
 
-use self::program::{Program, event, named, origin};
+use self::program::{Program, event, named_origins, origin};
 
 const OWN: OriginId = origin(1);
-/// Reads for one link that are under way, at most.
+/// Concurrent reads for one link, at most.
 const READS_MAX: usize = 16;
 /// Steps of a program, at most.
 const STEPS_MAX: usize = 400;
-/// No waiter waits longer: 255 ms and as long for more copies, or two exchanges of a barrier.
+/// The longest wait: 255 ms and as long for an upgrade, or two exchanges of a barrier.
 const WAIT_MS_MAX: Millis = 1_000;
-/// What its wall clock shows when the monotonic one shows 0.
+/// The wall clock at the monotonic time 0.
 const WALL_MS: u64 = 1_700_000_000_000;
 
 pub fn run(bytes: &[u8]) {
@@ -39,25 +39,25 @@ pub fn run(bytes: &[u8]) {
     world.end();
 }
 
-/// A node around its state machine, with nothing else in it.
+/// The driver of the replica.
 struct World {
     replica: Replica,
     now: Millis,
-    /// What the store holds.
+    /// The events in the store.
     stored: VersionVector,
-    /// What was handed out to be stored, all before it included.
-    handed: VersionVector,
+    /// The events in the store or on their way to it.
+    accepted: VersionVector,
     applies: VecDeque<Vec<Event>>,
     reads: VecDeque<(LinkId, OriginId, u64, u64)>,
     scope_reads: VecDeque<(LinkId, u8)>,
     links: BTreeMap<LinkId, NodeId>,
     last_link: LinkId,
     waiting: BTreeSet<Token>,
-    /// Those who were told of too few copies and may hear better.
-    hoping: BTreeSet<Token>,
-    barred: BTreeSet<Token>,
+    /// Waiters that got too few copies and may get an upgrade.
+    upgradable: BTreeSet<Token>,
+    at_barrier: BTreeSet<Token>,
     last_token: Token,
-    /// Whether it has written, and so has an origin.
+    /// Whether the node has written, and so has an origin.
     has_written: bool,
     last_frame: Option<(LinkId, ReplicaFrame)>,
 }
@@ -68,15 +68,15 @@ impl Default for World {
             replica: Replica::new(VersionVector::default(), 0),
             now: 0,
             stored: VersionVector::default(),
-            handed: VersionVector::default(),
+            accepted: VersionVector::default(),
             applies: VecDeque::new(),
             reads: VecDeque::new(),
             scope_reads: VecDeque::new(),
             links: BTreeMap::new(),
             last_link: 0,
             waiting: BTreeSet::new(),
-            hoping: BTreeSet::new(),
-            barred: BTreeSet::new(),
+            upgradable: BTreeSet::new(),
+            at_barrier: BTreeSet::new(),
             last_token: 0,
             has_written: false,
             last_frame: None,
@@ -85,7 +85,7 @@ impl Default for World {
 }
 
 impl World {
-    /// One choice of the program; `None` at its end.
+    /// Runs one step of the program; `None` at its end.
     fn step(&mut self, program: &mut Program) -> Option<()> {
         let input = match program.byte()? % 16 {
             0 => {
@@ -103,10 +103,10 @@ impl World {
             2 => self.commit(u64::from(program.byte()? % 4) + 1),
             3 => self.apply(),
             4 => {
-                // The newest is refused: a queue takes what came before.
+                // The newest is refused: the queue has accepted the earlier ones.
                 let Some(refused) = self.applies.pop_back() else { return Some(()) };
                 drop(refused);
-                self.handed = self.stored.clone();
+                self.accepted = self.stored.clone();
                 Input::ApplyRefused
             }
             5 => {
@@ -116,27 +116,10 @@ impl World {
                 Input::ReadDone { link, origin, from, events }
             }
             6 => Input::SendRefused(self.link(program)?),
-            7 => {
-                let (origin, seq) = (program.origin()?, program.number()?);
-                let until = match program.byte()? % 5 {
-                    0 => Some(Until::InSync),
-                    4 => None,
-                    copies => Some(Until::Copies(copies.into())),
-                };
-                let (wait_ms, raise_ms) = (program.byte()?.into(), program.byte()?.into());
-                self.last_token += 1;
-                self.waiting.insert(self.last_token);
-                let (token, since) = (self.last_token, self.now);
-                if let Some(until) = until {
-                    Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms })
-                } else {
-                    let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
-                    Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
-                }
-            }
+            7 => self.add_waiter(program)?,
             8 => {
                 self.last_token += 1;
-                self.barred.insert(self.last_token);
+                self.at_barrier.insert(self.last_token);
                 Input::Barrier(self.last_token)
             }
             9 | 10 => {
@@ -149,15 +132,15 @@ impl World {
                 0 => Input::Resumed,
                 4 | 5 => Input::Refilling(program.byte()? % 2 == 0),
                 1 => {
-                    let Some((link, part)) = self.scope_reads.pop_front() else { return Some(()) };
-                    Input::ScopesRead { link, part, scopes: program.scopes()? }
+                    let Some((link, shard)) = self.scope_reads.pop_front() else { return Some(()) };
+                    Input::ScopesRead { link, shard, scopes: program.scopes()? }
                 }
                 _ => Input::Digests(program.digests()?),
             },
             _ => {
                 let (link, frame) = (self.link(program)?, program.frame()?);
-                if !self.has_written && named(&frame).contains(&OWN) {
-                    // Its name is drawn at its first write: nobody can have said it before.
+                if !self.has_written && named_origins(&frame).contains(&OWN) {
+                    // The origin is drawn at the first write: no peer can know it before.
                     return Some(());
                 }
                 self.last_frame = Some((link, frame.clone()));
@@ -169,8 +152,28 @@ impl World {
     }
 
     fn link(&self, program: &mut Program) -> Option<LinkId> {
-        // One that is gone, too.
+        // It may be a link that is gone.
         Some(LinkId::from(program.byte()?) % (self.last_link + 1))
+    }
+
+    /// Makes a waiter for durability, or a claim.
+    fn add_waiter(&mut self, program: &mut Program) -> Option<Input> {
+        let (origin, seq) = (program.origin()?, program.number()?);
+        let until = match program.byte()? % 5 {
+            0 => Some(Until::InSync),
+            4 => None,
+            copies => Some(Until::Copies(copies.into())),
+        };
+        let (wait_ms, upgrade_ms) = (program.byte()?.into(), program.byte()?.into());
+        self.last_token += 1;
+        self.waiting.insert(self.last_token);
+        let (token, since) = (self.last_token, self.now);
+        Some(if let Some(until) = until {
+            Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms })
+        } else {
+            let waited_for = vec![NodeId([2; 16]), NodeId([4; 16])];
+            Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for })
+        })
     }
 
     fn commit(&mut self, count: u64) -> Input {
@@ -178,21 +181,21 @@ impl World {
         let first = self.stored.get(OWN) + 1;
         let last = first + count - 1;
         self.stored.advance(OWN, last);
-        self.handed.advance(OWN, last);
+        self.accepted.advance(OWN, last);
         Input::Committed { origin: OWN, first, events: (first..=last).map(|seq| event(OWN, seq)).collect() }
     }
 
-    /// The store makes durable what waits longest.
+    /// The store makes the oldest waiting events durable.
     fn apply(&mut self) -> Input {
-        let mut rose = BTreeMap::new();
+        let mut new_heads = BTreeMap::new();
         for event in self.applies.pop_front().unwrap_or_default() {
-            assert!(event.seq <= self.stored.get(event.origin) + 1, "the store is given a gap");
+            assert!(event.seq <= self.stored.get(event.origin) + 1, "the events have a gap");
             if self.stored.advance(event.origin, event.seq) {
-                self.handed.advance(event.origin, event.seq);
-                rose.insert(event.origin, event.seq);
+                self.accepted.advance(event.origin, event.seq);
+                new_heads.insert(event.origin, event.seq);
             }
         }
-        Input::Applied(rose.into_iter().collect())
+        Input::Applied(new_heads.into_iter().collect())
     }
 
     fn handle(&mut self, input: Input) {
@@ -205,14 +208,14 @@ impl World {
                 Output::Send(link, bytes) => {
                     assert!(self.links.contains_key(&link), "a frame for a link that is gone");
                     assert!(bytes.len() <= PEER_FRAME_BYTES_MAX);
-                    let frame = PeerFrame::decode(&bytes).expect("what is sent can be read");
+                    let frame = PeerFrame::decode(&bytes).expect("sent frames decode");
                     assert!(matches!(frame, PeerFrame::Replica(_)));
                 }
                 Output::Apply(events) => {
                     for event in &events {
-                        assert_eq!(event.seq, self.handed.get(event.origin) + 1, "handed out with a gap");
+                        assert_eq!(event.seq, self.accepted.get(event.origin) + 1, "the events have a gap");
                         assert!(!self.has_written || event.origin != OWN, "its own event came back");
-                        self.handed.advance(event.origin, event.seq);
+                        self.accepted.advance(event.origin, event.seq);
                     }
                     self.applies.push_back(events);
                 }
@@ -222,39 +225,42 @@ impl World {
                     self.reads.push_back((link, origin, from, to));
                     self.assert_reads_bounded(link);
                 }
-                Output::ReadScopes { link, part } => {
-                    self.scope_reads.push_back((link, part));
+                Output::ReadScopes { link, shard } => {
+                    self.scope_reads.push_back((link, shard));
                     self.assert_reads_bounded(link);
                 }
                 Output::CompareScopes { peer, .. } => {
                     assert!(self.links.values().any(|linked| *linked == peer));
                 }
-                Output::Settled { token, copies, more } => {
-                    assert!(self.waiting.remove(&token) || self.hoping.remove(&token) && !more, "told twice");
+                Output::Settled { token, copies, may_upgrade } => {
+                    assert!(
+                        self.waiting.remove(&token) || self.upgradable.remove(&token) && !may_upgrade,
+                        "answered twice"
+                    );
                     assert!((1..=self.links.len() + 1).contains(&copies));
-                    if more {
-                        self.hoping.insert(token);
+                    if may_upgrade {
+                        self.upgradable.insert(token);
                     }
                 }
-                Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "told twice"),
-                Output::UpgradeExpired(token) => assert!(self.hoping.remove(&token), "told twice"),
-                Output::BarrierPassed(token, _) => assert!(self.barred.remove(&token), "passed twice"),
+                Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "answered twice"),
+                Output::UpgradeExpired(token) => assert!(self.upgradable.remove(&token), "answered twice"),
+                Output::BarrierPassed(token, _) => assert!(self.at_barrier.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),
             }
         }
         assert_eq!(self.replica.held(), &self.stored);
-        assert!(!is_tick || self.replica.next_tick() > self.now, "after a tick the next one is due at once");
+        assert!(!is_tick || self.replica.next_tick() > self.now, "the next tick is already due after a tick");
         for link in closed {
             if self.links.remove(&link).is_some() {
                 self.handle(Input::LinkDown(link));
             }
         }
-        // What the node asks for its figures and its cursors.
+        // Calls the functions for metrics and cursors.
         self.replica.lag(self.now).for_each(drop);
-        let _ = (self.replica.own_limit(self.now), self.replica.called_in_sync(self.now));
+        let _ = (self.replica.own_limit(self.now), self.replica.peers_see_us_in_sync(self.now));
         self.replica.claim_peers(self.now).into_iter().for_each(drop);
         let _ = (self.replica.clock(self.now), self.replica.agreements().count());
-        assert_eq!(self.replica.waiting(), self.waiting.len() + self.hoping.len());
+        assert_eq!(self.replica.waiting(), self.waiting.len() + self.upgradable.len());
         assert!(self.replica.reachable(&self.stored));
     }
 
@@ -263,7 +269,7 @@ impl World {
         assert!(self.reads.iter().filter(|read| read.0 == link).count() + scopes <= READS_MAX);
     }
 
-    /// What a peer says again and again is kept once: memory grows with what there is, not with what is said of it.
+    /// Asserts that memory doesn't grow if a peer repeats a frame.
     fn assert_bounded(&mut self) {
         let Some((link, frame)) = self.last_frame.take() else { return };
         let mut sizes = [0, 0];
@@ -278,23 +284,23 @@ impl World {
         assert!(sizes[1] <= sizes[0] + 150, "grew from {} to {} by {frame:?}", sizes[0], sizes[1]);
     }
 
-    /// All links go down: nobody is left waiting.
+    /// Takes all links down and asserts that no waiter remains.
     fn end(mut self) {
         while let Some((link, _)) = self.links.pop_first() {
             self.handle(Input::LinkDown(link));
         }
-        let end = self.now + BEAT_MS + WAIT_MS_MAX;
+        let end = self.now + HEARTBEAT_MS + WAIT_MS_MAX;
         while self.now < end {
             self.now = self.replica.next_tick().max(self.now + 1);
             self.handle(Input::Tick);
         }
-        let owed = [&self.waiting, &self.hoping, &self.barred];
-        assert!(owed.iter().all(|tokens| tokens.is_empty()), "answers are owed: {owed:?}");
-        assert_eq!(self.replica.missing().count(), 0, "nobody is left to ask");
+        let pending = [&self.waiting, &self.upgradable, &self.at_barrier];
+        assert!(pending.iter().all(|tokens| tokens.is_empty()), "pending answers: {pending:?}");
+        assert_eq!(self.replica.missing().count(), 0, "no peer is left to ask");
     }
 }
 
-/// Counts what would be written: a measure of everything that a value holds.
+/// Counts written bytes. The debug text of a value measures everything in it.
 struct Size(usize);
 
 impl Write for Size {

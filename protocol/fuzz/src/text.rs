@@ -1,4 +1,4 @@
-//! Ids, places and names as texts from requests.
+//! Fuzzes the texts of requests: ids, positions and names.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use starling_protocol::{
     },
 };
 
-/// The limit that text types keep, however they came to be.
+/// Asserts the length limit of a text type.
 #[track_caller]
 pub fn assert_chars(text: &str, chars_max: usize) {
     let chars = text.chars().count();
@@ -34,26 +34,26 @@ pub fn run(bytes: &[u8]) {
     if let Ok(name) = GuestName::parse(text) {
         assert_name(name.as_str(), GUEST_NAME_CHARS_MAX);
         assert_eq!(GuestName::parse(name.as_str()).as_ref(), Ok(&name));
-        assert_survives(&name);
-        // A name that is compared equal to another must be so whichever of the two was folded first.
+        assert_round_trips(&name);
+        // Folding must be idempotent, or equality of names would depend on the order of folding.
         if let Ok(folded) = GuestName::parse(&name.folded()) {
             assert_eq!(folded.folded(), name.folded());
         }
     }
     if let Ok(name) = RoomName::parse(text) {
         assert_name(name.as_str(), ROOM_NAME_CHARS_MAX);
-        assert_survives(&name);
+        assert_round_trips(&name);
     }
     if let Ok(body) = MessageText::parse(text) {
         assert_chars(body.as_str(), MESSAGE_CHARS_MAX);
         assert_eq!(body.as_str(), text);
-        assert_survives(&body);
+        assert_round_trips(&body);
     }
-    of_people(text);
+    check_accounts(text);
 }
 
-/// What came in with accounts.
-fn of_people(text: &str) {
+/// Fuzzes the texts of requests about accounts.
+fn check_accounts(text: &str) {
     if let Ok(Some(user)) = UserId::parse(text) {
         assert_eq!(user.to_string(), text);
     }
@@ -66,27 +66,27 @@ fn of_people(text: &str) {
         assert!(InviteCode::new(id, mac) == code);
     }
     if let Ok(name) = Username::parse(text) {
-        assert!(USERNAME_CHARS.contains(&name.as_str().len()), "ASCII of a length that is allowed");
-        // `~` and 0 part it from what stands behind it in `name~xxxx` and in keys.
+        assert!(USERNAME_CHARS.contains(&name.as_str().len()), "ASCII within the limits");
+        // `~` and 0 are separators in `name~xxxx` and in keys.
         assert!(!name.as_str().contains(|c: char| "~\0".contains(c) || c.is_uppercase()));
         assert_eq!(Username::parse(name.as_str()).as_ref(), Ok(&name));
-        assert_survives(&name);
+        assert_round_trips(&name);
     }
     if let Ok(name) = DisplayName::parse(text) {
         assert_name(name.as_str(), DISPLAY_NAME_CHARS_MAX);
-        assert!(!name.folded().contains('\0'), "0 parts it from what stands behind it in keys");
-        assert_survives(&name);
+        assert!(!name.folded().contains('\0'), "0 is a separator in keys");
+        assert_round_trips(&name);
     }
     if let Ok(topic) = Topic::parse(text) {
         if !topic.as_str().is_empty() {
             assert_name(topic.as_str(), TOPIC_CHARS_MAX);
         }
-        assert_survives(&topic);
+        assert_round_trips(&topic);
     }
     if let Ok(emoji) = Emoji::parse(text) {
         assert!((1..=EMOJI_BYTES_MAX).contains(&emoji.as_str().len()));
-        assert_eq!(Emoji::parse(emoji.as_str()).as_ref(), Ok(&emoji), "in its one form it stays");
-        assert_survives(&emoji);
+        assert_eq!(Emoji::parse(emoji.as_str()).as_ref(), Ok(&emoji), "normalization is idempotent");
+        assert_round_trips(&emoji);
     }
 }
 
@@ -96,7 +96,7 @@ fn assert_name(name: &str, chars_max: usize) {
     assert!(!name.contains(char::is_control));
 }
 
-fn assert_survives<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug>(value: &T) {
+fn assert_round_trips<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug>(value: &T) {
     let bytes = encode(value);
     assert_eq!(&decode::<T>(&bytes, bytes.len()).expect("our own encoding decodes"), value);
 }

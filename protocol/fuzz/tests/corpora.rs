@@ -1,14 +1,14 @@
-//! Repeats every input that was worth keeping through its target: regression tests that need no fuzzer.
+//! Runs all inputs of the corpora through their targets: regression tests without a fuzzer.
 
 use std::{fs, path::Path};
 
 use starling_fuzz::TARGETS;
 
-/// Bytes in a target's corpus, at most: it is kept minimised (`run.sh keep`).
+/// Bytes in a target's corpus, at most: `run.sh keep` minimizes it.
 const CORPUS_BYTES_MAX: usize = 64 * 1024;
 
 #[test]
-fn what_was_found_once_holds() {
+fn all_corpus_inputs_pass() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for (name, target) in TARGETS {
         let mut bytes = 0;

@@ -1,5 +1,5 @@
-//! Every kind of event, its number and its encoding. A number is never used for anything else, a layout never changed:
-//! what must change becomes another kind. Nodes keep kinds that they do not know as they are.
+//! All kinds of events, with their numbers and encodings. A number is never reused and a layout never changes: a change
+//! needs a new kind. Nodes store kinds that they don't know unchanged.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::{
         ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged,
         PasswordRehashed, ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened,
         SessionsEnded, SettingsChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged, UserRegistered,
-        UserRegisteredAlone, UsernameChosen, UsernameChosenAlone,
+        UserRegisteredV1, UsernameChosen, UsernameChosenV1,
     },
     service_key::ServiceKeySealed,
 };
@@ -22,34 +22,34 @@ use crate::{
     codec::{self, DecodeError},
 };
 
-/// Kind 2: messages that guests can write; others are of kind 4.
+/// Kind 2: messages from guests without replies or mentions; all others have kind 4.
 const GUEST_POSTED: u16 = 2;
-/// Kind 27: edits that leave it open whom the message names; others are of kind 40.
+/// Kind 27: edits that keep the mentions of the message; others have kind 40.
 const TEXT_EDITED: u16 = 27;
-/// Kind 9: changes of a password that keep personal access tokens.
+/// Kind 9: password changes that keep personal access tokens.
 const PASSWORD_CHANGED_KEEPING_TOKENS: u16 = 9;
-/// Kind 42: changes of a password that end them.
+/// Kind 42: password changes that end personal access tokens.
 const PASSWORD_CHANGED: u16 = 42;
-/// Kind 12: sessions without a service key; others are of kind 35.
+/// Kind 12: sessions without a service key; others have kind 35.
 const UNKEYED_SESSION_OPENED: u16 = 12;
-/// Kind 5: registrations that don't name the nodes for which the claim waits; others are of kind 30.
-const USER_REGISTERED_ALONE: u16 = 5;
-/// Kind 6: choices of a name that don't name them; others are of kind 31.
-const USERNAME_CHOSEN_ALONE: u16 = 6;
+/// Kind 5: registrations that don't list the nodes that the claim waits for; others have kind 30.
+const USER_REGISTERED_V1: u16 = 5;
+/// Kind 6: chosen usernames that don't list these nodes; others have kind 31.
+const USERNAME_CHOSEN_V1: u16 = 6;
 
 macro_rules! kinds {
     ($($number:literal => $kind:ident),+ $(,)?) => {
-        /// What happened.
+        /// The content of an event, by its kind.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "each kind's type says what it is")]
+        #[expect(missing_docs, reason = "each variant's type has docs")]
         pub enum EventBody {
             $($kind($kind),)+
             PasswordChanged(PasswordChanged),
-            /// A kind of a newer version: stored and forwarded as it is, applied after an upgrade.
+            /// An event of a newer version: stored and forwarded unchanged, applied after an upgrade.
             Unknown {
-                /// Its number.
+                /// The number of the kind.
                 kind: u16,
-                /// Its bytes.
+                /// The encoded body.
                 payload: Bytes,
             },
         }
@@ -57,25 +57,25 @@ macro_rules! kinds {
         impl EventBody {
             pub(super) fn encode(&self) -> (u16, Bytes) {
                 match self {
-                    Self::MessagePosted(body) if let Some(posted) = GuestPosted::of(body) => {
+                    Self::MessagePosted(body) if let Some(posted) = GuestPosted::from_event(body) => {
                         (GUEST_POSTED, codec::encode(&posted))
                     }
-                    Self::MessageEdited(body) if let Some(edited) = TextEdited::of(body) => {
+                    Self::MessageEdited(body) if let Some(edited) = TextEdited::from_event(body) => {
                         (TEXT_EDITED, codec::encode(&edited))
                     }
                     Self::PasswordChanged(body) => {
                         let kind =
                             if body.keep_tokens { PASSWORD_CHANGED_KEEPING_TOKENS } else { PASSWORD_CHANGED };
-                        (kind, codec::encode(&PasswordChange::of(body)))
+                        (kind, codec::encode(&PasswordChange::from_event(body)))
                     }
-                    Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::of(body) => {
+                    Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::from_event(body) => {
                         (UNKEYED_SESSION_OPENED, codec::encode(&opened))
                     }
-                    Self::UserRegistered(body) if let Some(alone) = UserRegisteredAlone::of(body) => {
-                        (USER_REGISTERED_ALONE, codec::encode(&alone))
+                    Self::UserRegistered(body) if let Some(v1) = UserRegisteredV1::from_event(body) => {
+                        (USER_REGISTERED_V1, codec::encode(&v1))
                     }
-                    Self::UsernameChosen(body) if let Some(alone) = UsernameChosenAlone::of(body) => {
-                        (USERNAME_CHOSEN_ALONE, codec::encode(&alone))
+                    Self::UsernameChosen(body) if let Some(v1) = UsernameChosenV1::from_event(body) => {
+                        (USERNAME_CHOSEN_V1, codec::encode(&v1))
                     }
                     $(Self::$kind(body) => ($number, codec::encode(body)),)+
                     Self::Unknown { kind, payload } => (*kind, payload.clone()),
@@ -95,9 +95,9 @@ macro_rules! kinds {
                     }
                     UNKEYED_SESSION_OPENED => codec::decode::<UnkeyedSessionOpened>(&payload, bytes_max)
                         .map(|opened| Self::SessionOpened(opened.into())),
-                    USER_REGISTERED_ALONE => codec::decode::<UserRegisteredAlone>(&payload, bytes_max)
+                    USER_REGISTERED_V1 => codec::decode::<UserRegisteredV1>(&payload, bytes_max)
                         .map(|registered| Self::UserRegistered(registered.into())),
-                    USERNAME_CHOSEN_ALONE => codec::decode::<UsernameChosenAlone>(&payload, bytes_max)
+                    USERNAME_CHOSEN_V1 => codec::decode::<UsernameChosenV1>(&payload, bytes_max)
                         .map(|chosen| Self::UsernameChosen(chosen.into())),
                     $($number => codec::decode(&payload, bytes_max).map(Self::$kind),)+
                     _ => Ok(Self::Unknown { kind, payload }),
@@ -152,8 +152,8 @@ kinds! {
 }
 
 impl EventBody {
-    /// The scopes, besides the event's own, of which views it changes: its digests are kept there too, and a resume of
-    /// a user finds it there.
+    /// Returns the other scopes in which the event changes views, besides its own. Its digests are kept there too, and
+    /// resuming sessions of users find it there.
     pub fn touches(&self) -> BTreeSet<Scope> {
         match self {
             Self::MessagePosted(posted) => [id_shard(posted.id)]
@@ -176,8 +176,8 @@ impl EventBody {
         }
     }
 
-    /// Without what its author wrote or must keep secret: the stub that takes the place of an erased event, the same
-    /// on every node. Only what all nodes need to make the same views of it stays: ids, senders, stamps.
+    /// Returns the stub that replaces an erased event, without anything that its author wrote or must keep secret. It is
+    /// the same on every node. It keeps what all nodes need to build the same views: ids, senders, stamps.
     #[must_use]
     pub fn erased(mut self) -> Self {
         match &mut self {
@@ -187,7 +187,7 @@ impl EventBody {
             }
             Self::MessageEdited(MessageEdited { text, mentions, .. }) => {
                 *text = None;
-                // An edit of kind 27 stays one: it has none.
+                // An edit of kind 27 has no mentions, and must keep its kind.
                 if let Some(mentions) = mentions {
                     mentions.clear();
                 }
@@ -213,7 +213,7 @@ impl EventBody {
         self
     }
 
-    /// Whether a message's event is a stub, be it one that an earlier version left more in.
+    /// Whether this is the stub of a message. Stubs of earlier versions may hold more than today's.
     pub fn is_message_stub(&self) -> bool {
         match self {
             Self::MessagePosted(posted) => posted.text.is_none(),

@@ -1,32 +1,31 @@
-//! Events of messages; their scope is the room. A message is named by its key, which never changes, whatever id it
-//! is listed under.
+//! Events of messages. Their scope is the room. A message's key never changes; the id under which it is listed may.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{Emoji, GuestId, GuestName, Hlc, MessageId, MessageText, Scope, UserId};
 
-/// Who wrote a message.
+/// The sender of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sender {
-    /// Somebody without an account, under the name he had then.
+    /// Somebody without an account.
     Guest {
-        /// Who it is.
+        /// The guest's id.
         id: GuestId,
-        /// What he called himself.
+        /// The name that they had when they posted.
         name: GuestName,
     },
     /// Somebody with an account.
     User(UserId),
 }
 
-/// Bytes that identify a sender whatever he calls himself: a tag and his id.
+/// Identifies a sender under any name: a tag and the sender's id.
 pub type SenderKey = [u8; 17];
 
 impl Sender {
     const GUEST: u8 = 1;
     const USER: u8 = 2;
 
-    /// What identifies the sender.
+    /// Returns the bytes that identify the sender.
     pub fn key(&self) -> SenderKey {
         let (tag, id) = match self {
             Self::Guest { id, .. } => (Self::GUEST, id.0),
@@ -37,7 +36,7 @@ impl Sender {
         key
     }
 
-    /// The user, if he has an account.
+    /// Returns the user; `None` for a guest.
     pub fn user(&self) -> Option<UserId> {
         match self {
             Self::Guest { .. } => None,
@@ -46,23 +45,23 @@ impl Sender {
     }
 }
 
-/// The user behind a [`SenderKey`], if it is one's.
-pub fn user_of(key: SenderKey) -> Option<UserId> {
+/// Returns the user of a [`SenderKey`]; `None` for a guest's.
+pub fn sender_user(key: SenderKey) -> Option<UserId> {
     let (&tag, id) = key.split_first()?;
     (tag == Sender::USER).then(|| <[u8; 16]>::try_from(id).ok().map(UserId))?
 }
 
-/// Names a message: its sender and the id that he gave it.
+/// Identifies a message: its sender and the id that the sender gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MessageKey {
-    /// [`Sender::key`].
+    /// The result of [`Sender::key`].
     pub sender: SenderKey,
-    /// His id for it.
+    /// The sender's id for the message.
     pub id: MessageId,
 }
 
 impl MessageKey {
-    /// As bytes, for a table.
+    /// Returns the bytes for a table.
     pub fn to_bytes(self) -> [u8; 33] {
         let mut bytes = [0; 33];
         bytes[..17].copy_from_slice(&self.sender);
@@ -83,56 +82,56 @@ impl MessageKey {
 pub struct MessagePosted {
     /// The id that its sender gave it.
     pub id: MessageId,
-    /// Who wrote it.
+    /// The sender.
     pub sender: Sender,
-    /// What he wrote; nothing once it is erased.
+    /// The text; `None` once it is erased.
     pub text: Option<MessageText>,
-    /// The id, as it was listed, of the message that it answers.
+    /// The listed id of the message that this one replies to.
     pub reply_to: Option<MessageId>,
-    /// The members whom it names, as its writer knew them.
+    /// The mentioned members, as the writing node knew them.
     pub mentions: Vec<UserId>,
 }
 
 impl MessagePosted {
-    /// A message that answers nothing and names nobody.
+    /// Makes a message without a reply and without mentions.
     pub fn new(id: MessageId, sender: Sender, text: MessageText) -> Self {
         Self { id, sender, text: Some(text), reply_to: None, mentions: Vec::new() }
     }
 
-    /// Names it.
+    /// Returns the message's key.
     pub fn key(&self) -> MessageKey {
         MessageKey { sender: self.sender.key(), id: self.id }
     }
 
-    /// What was written; empty once it is erased.
+    /// Returns the text; empty once it is erased.
     pub fn body(&self) -> &str {
         self.text.as_ref().map(MessageText::as_str).unwrap_or_default()
     }
 }
 
-/// Kind 2: what guests posted before there were accounts, and still do.
+/// Kind 2: messages of guests, without replies and mentions.
 #[derive(Serialize, Deserialize)]
 pub(super) struct GuestPosted {
     id: MessageId,
-    #[serde(deserialize_with = "guest")]
+    #[serde(deserialize_with = "only_guest")]
     sender: Sender,
     text: MessageText,
 }
 
 impl GuestPosted {
-    pub(super) fn of(posted: &MessagePosted) -> Option<Self> {
+    pub(super) fn from_event(posted: &MessagePosted) -> Option<Self> {
         let MessagePosted { id, sender, text: Some(text), reply_to: None, mentions } = posted else {
             return None;
         };
-        let plain = sender.user().is_none() && mentions.is_empty();
-        plain.then(|| Self { id: *id, sender: sender.clone(), text: text.clone() })
+        let fits = sender.user().is_none() && mentions.is_empty();
+        fits.then(|| Self { id: *id, sender: sender.clone(), text: text.clone() })
     }
 }
 
-/// Users post by kind 4: each message has one kind.
-fn guest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sender, D::Error> {
+/// Refuses users: they post with kind 4, and each message must have only one possible kind.
+fn only_guest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sender, D::Error> {
     let sender = Sender::deserialize(deserializer)?;
-    if sender.user().is_none() { Ok(sender) } else { Err(D::Error::custom("a user among guests")) }
+    if sender.user().is_none() { Ok(sender) } else { Err(D::Error::custom("a user's message of kind 2")) }
 }
 
 impl From<GuestPosted> for MessagePosted {
@@ -141,42 +140,41 @@ impl From<GuestPosted> for MessagePosted {
     }
 }
 
-/// A guest had a name in the room while another guest had it too, which only the sides of a split let happen: written
-/// by the node that held his session, once it saw the other's.
+/// Two guests had the same name in the room at the same time, which only a network partition makes possible. Each
+/// guest's node writes this event once it sees the other guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameShared {
-    /// Who.
+    /// One of the two guests.
     pub guest: GuestId,
-    /// The name, as he typed it.
+    /// The name, as the guest typed it.
     pub name: GuestName,
-    /// When his session began. He had the name from then to the event.
+    /// The start of the guest's session. They had the name from then until this event.
     pub since: Hlc,
 }
 
-/// The author gave a message another text. The last edit shows.
+/// The author changed a message's text. The last edit is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageEdited {
-    /// Which message.
+    /// The edited message.
     pub message: MessageKey,
-    /// What it says now; nothing once it is erased.
+    /// The new text; `None` once it is erased.
     pub text: Option<MessageText>,
-    /// The members whom it names now, as its writer knew them; nothing in edits of kind 27, which leave them as they
-    /// were.
-    #[serde(serialize_with = "some", deserialize_with = "to_some")]
+    /// The mentioned members, as the writing node knew them; `None` in edits of kind 27, which keep the mentions.
+    #[serde(serialize_with = "serialize_inner", deserialize_with = "deserialize_some")]
     pub mentions: Option<Vec<UserId>>,
 }
 
-/// Kind 40 always says whom the message names.
-#[expect(clippy::ref_option, reason = "serde hands a reference")]
-fn some<S: Serializer>(mentions: &Option<Vec<UserId>>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Kind 40 always has mentions, so its layout has no `Option`.
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn serialize_inner<S: Serializer>(mentions: &Option<Vec<UserId>>, serializer: S) -> Result<S::Ok, S::Error> {
     mentions.as_deref().unwrap_or_default().serialize(serializer)
 }
 
-fn to_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>>, D::Error> {
+fn deserialize_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<UserId>>, D::Error> {
     Vec::deserialize(deserializer).map(Some)
 }
 
-/// Kind 27: an edit that says nothing of whom the message names.
+/// Kind 27: an edit without mentions.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TextEdited {
     message: MessageKey,
@@ -184,7 +182,7 @@ pub(super) struct TextEdited {
 }
 
 impl TextEdited {
-    pub(super) fn of(edited: &MessageEdited) -> Option<Self> {
+    pub(super) fn from_event(edited: &MessageEdited) -> Option<Self> {
         let MessageEdited { message, text, mentions: None } = edited else { return None };
         Some(Self { message: *message, text: text.clone() })
     }
@@ -196,29 +194,29 @@ impl From<TextEdited> for MessageEdited {
     }
 }
 
-/// A message was deleted, for good.
+/// A message was deleted permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageDeleted {
-    /// Which message.
+    /// The deleted message.
     pub message: MessageKey,
-    /// By whom.
+    /// The user who deleted it.
     pub by: UserId,
 }
 
-/// A member put an emoji on a message, or took it away. The last of each member, message and emoji holds.
+/// A member added a reaction to a message or removed it. Per member, message and emoji the last event wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReactionSet {
-    /// On which message.
+    /// The message.
     pub message: MessageKey,
-    /// Who.
+    /// The member.
     pub user: UserId,
-    /// Which.
+    /// The reaction.
     pub emoji: Emoji,
-    /// Whether it is there.
+    /// Whether it was added.
     pub on: bool,
 }
 
-/// Where the use of a message id belongs: who used it first is no matter of a single room.
+/// Returns the scope of a message id: its first use is decided across all rooms.
 pub fn id_shard(id: MessageId) -> Scope {
     Scope::shard(id.as_bytes()[0])
 }

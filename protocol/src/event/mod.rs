@@ -1,5 +1,5 @@
-//! Events: the durable facts of which everything else is derived. `store` logs them, peers exchange them.
-//! An event travels as the bytes its writer encoded; kinds that this version does not know are kept as they are.
+//! Events: the durable facts from which everything else is derived. The store logs them, and peers exchange them.
+//! An event always travels as the bytes that its writer encoded. Kinds that this version doesn't know are kept.
 
 mod body;
 mod messages;
@@ -19,51 +19,51 @@ use crate::{
     limits::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
 
-/// What is to become an event once the writer has stamped it.
+/// An event before the writer has given it an origin, a sequence number and a stamp.
 #[derive(Clone, Debug)]
 pub struct EventDraft {
-    /// What it will belong to.
+    /// The scope.
     pub scope: Scope,
-    /// What happened.
+    /// The content.
     pub body: EventBody,
-    /// The stamp must be above this: of what it replaces or answers, of its sender's last.
+    /// The event must be stamped above this: the stamp of the event it replaces or answers, or of its sender's last.
     pub min_hlc: Option<Hlc>,
 }
 
 impl EventDraft {
-    /// An event that replaces and answers nothing.
+    /// Makes a draft that replaces and answers nothing.
     pub fn new(scope: Scope, body: impl Into<EventBody>) -> Self {
         Self { scope, body: body.into(), min_hlc: None }
     }
 
-    /// Stamped above what it replaces or answers.
+    /// Requires a stamp above `min_hlc`, that of an event which this one replaces or answers.
     #[must_use]
     pub fn above(self, min_hlc: impl Into<Option<Hlc>>) -> Self {
         Self { min_hlc: self.min_hlc.max(min_hlc.into()), ..self }
     }
 }
 
-/// One durable fact, never changed once committed, except that an erasure replaces its body by a stub.
+/// One durable fact. It never changes once committed, except that an erasure replaces its body by a stub.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Who wrote it.
+    /// The process that wrote it.
     pub origin: OriginId,
-    /// Its place in its origin's log, from 1 without gaps.
+    /// The sequence number in its origin's log, from 1 without gaps.
     pub seq: u64,
-    /// When, by the writer's clock.
+    /// The stamp from the writer's clock.
     pub hlc: Hlc,
-    /// What it belongs to.
+    /// The room, user or shard that it belongs to.
     pub scope: Scope,
-    /// What happened.
+    /// The content.
     pub body: EventBody,
-    /// The bytes as its writer encoded them: what the log holds and peers are sent.
+    /// The bytes as its writer encoded them, for the log and for peers.
     encoded: Bytes,
 }
 
-/// Why bytes are not an event.
+/// The reason why bytes are not an event.
 #[derive(Debug, Error)]
 pub enum EventError {
-    /// The bytes do not decode.
+    /// The bytes don't decode.
     #[error("event does not decode")]
     Decode(#[from] DecodeError),
     /// Sequence numbers start at 1.
@@ -82,7 +82,7 @@ struct Envelope {
 }
 
 impl Event {
-    /// Makes the event that `draft` becomes.
+    /// Makes an event of a draft.
     pub fn new(origin: OriginId, seq: u64, hlc: Hlc, draft: EventDraft) -> Self {
         let EventDraft { scope, body, .. } = draft;
         let (kind, payload) = body.encode();
@@ -90,7 +90,7 @@ impl Event {
         Self { origin, seq, hlc, scope, body, encoded }
     }
 
-    /// Reads what [`Event::encoded`] gave.
+    /// Decodes the bytes of [`Event::encoded`].
     pub fn decode(encoded: Bytes) -> Result<Self, EventError> {
         Self::decode_within(encoded, EVENT_BYTES_MAX)
     }
@@ -104,8 +104,8 @@ impl Event {
         Ok(Self { origin, seq, hlc, scope, body, encoded })
     }
 
-    /// Reads an event that an earlier version wrote although it was longer than an event may be, and shortens it: a read
-    /// mark of very many origins. No other node has it, for none takes it.
+    /// Decodes and shortens an over-long event of an earlier version: a read mark of very many origins. No other node has
+    /// the event, since all refuse over-long events.
     pub fn shortened(encoded: Bytes) -> Result<Self, EventError> {
         let long = Self::decode_within(encoded, RECORD_BYTES_MAX)?;
         let body = match long.body {
@@ -115,19 +115,19 @@ impl Event {
         Ok(Self::new(long.origin, long.seq, long.hlc, EventDraft::new(long.scope, body)))
     }
 
-    /// The event with its body erased: same place, same scope. See [`EventBody::erased`].
+    /// Returns the event with an erased body ([`EventBody::erased`]), at the same position and in the same scope.
     #[must_use]
     pub fn erased(&self) -> Self {
         let draft = EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), min_hlc: None };
         Self::new(self.origin, self.seq, self.hlc, draft)
     }
 
-    /// The bytes for the log and for peers.
+    /// Returns the encoded event, as its writer encoded it.
     pub fn encoded(&self) -> &Bytes {
         &self.encoded
     }
 
-    /// Its place in the order of its scope.
+    /// Returns the position of the event in the order of its scope.
     pub fn pos(&self) -> Pos {
         Pos { hlc: self.hlc, origin: self.origin, seq: self.seq }
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn events_survive_their_encoding() {
+    fn events_round_trip() {
         let (guest, name) = (GuestId([1; 16]), GuestName::parse("Ann").unwrap());
         let sender = Sender::Guest { id: guest, name: name.clone() };
         let text = MessageText::parse("hello").unwrap();
@@ -170,9 +170,9 @@ mod tests {
         MessageEdited { message, text: Some(MessageText::parse("@ann").unwrap()), mentions }.into()
     }
 
-    /// Edits of the first layout are read, forwarded and erased as they are; a stub keeps nothing that its author wrote.
+    /// Edits of the first layout keep it when they are read, forwarded and erased. A stub keeps nothing of the author's.
     #[test]
-    fn an_edit_of_either_kind_keeps_its_kind_and_its_stub_keeps_nothing() {
+    fn an_edit_keeps_its_kind_and_its_stub_keeps_no_text() {
         let old = codec::encode(&(
             MessageKey { sender: Sender::User(UserId([2; 16])).key(), id: MessageId::from_u128(1) },
             Some(MessageText::parse("@ann").unwrap()),
@@ -190,7 +190,7 @@ mod tests {
         }
     }
 
-    /// A change of the password that was logged before tokens ended with one keeps them for ever, as it did then.
+    /// Password changes of earlier versions kept personal access tokens, and must always do so.
     #[test]
     fn a_password_change_of_kind_9_keeps_tokens_and_one_of_kind_42_ends_them() {
         for (keep_tokens, number) in [(true, 9), (false, 42)] {
@@ -202,9 +202,9 @@ mod tests {
         }
     }
 
-    /// Promise: sessions that an earlier version logged, and personal tokens, keep their kind and their bytes.
+    /// Promise: sessions of earlier versions, and personal access tokens, keep their kind and their bytes.
     #[test]
-    fn a_session_has_the_kind_that_its_service_key_says() {
+    fn a_session_without_a_service_key_has_kind_12_and_others_kind_35() {
         let opened = |service_key| SessionOpened {
             session: crate::SessionId([1; 16]),
             kind: SessionKind::Cookie,
@@ -214,7 +214,7 @@ mod tests {
             expires_ms: None,
             service_key,
         };
-        // What the first version to have sessions wrote for this one.
+        // The bytes that the first version with sessions wrote for this session.
         let old = [&[1][..], &[1; 16], &[1], &[0; 19], &[2; 32], &[0, 0]].concat();
         assert_eq!(EventBody::from(opened(None)).encode(), (12, Bytes::from(old.clone())));
         assert_eq!(EventBody::decode(12, old.into(), EVENT_BYTES_MAX).unwrap(), opened(None).into());

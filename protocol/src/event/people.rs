@@ -1,4 +1,4 @@
-//! Events of people: accounts, their sessions, contacts and marks. Their scope is the user whom they are about.
+//! Events of accounts: registration, sessions, contacts, read marks. Their scope is the user.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,54 +8,54 @@ use crate::{
     limits::READ_MARK_EVENT_ORIGINS_MAX,
 };
 
-/// An account was registered under a name, to which this is its claim.
+/// An account was registered. The event also claims its username.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserRegistered {
-    /// The name that it claims.
+    /// The claimed username.
     pub username: Username,
-    /// What it is shown as; its name, if nothing else.
+    /// The display name; without one, the username is shown.
     pub display_name: Option<DisplayName>,
-    /// The password's hash (a PHC string); nothing once it is erased.
+    /// The password's hash (a PHC string); `None` once it is erased.
     pub password: Option<Box<str>>,
-    /// Whether it administers the service.
+    /// Whether the account is an administrator.
     pub admin: bool,
-    /// The nodes for which the claim waits; nothing in events of kind 5, which are from before claims named them.
-    #[serde(with = "named")]
+    /// The nodes that the claim waits for; `None` in events of kind 5, from before claims listed them.
+    #[serde(with = "always_some")]
     pub waited_for: Option<Vec<NodeId>>,
 }
 
-/// A renamed account chose a new name, to which this is its claim.
+/// An account that lost its username chose a new one. The event claims it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsernameChosen {
-    /// The name that it claims.
+    /// The claimed username.
     pub username: Username,
-    /// The nodes for which the claim waits; nothing in events of kind 6, which are from before claims named them.
-    #[serde(with = "named")]
+    /// The nodes that the claim waits for; `None` in events of kind 6, from before claims listed them.
+    #[serde(with = "always_some")]
     pub waited_for: Option<Vec<NodeId>>,
 }
 
-/// A claim was decided without some nodes for which it was to wait, because they fell out of sync.
+/// A claim was decided without some of the nodes that it had to wait for, because they fell out of sync.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimNarrowed {
-    /// The name that is claimed.
+    /// The claimed username.
     pub username: Username,
-    /// The event that claims it.
+    /// The position of the event that claims it.
     pub claim: Pos,
     /// The nodes that confirmed it.
     pub waited_for: Vec<NodeId>,
 }
 
-/// Kind 5: registrations from before claims named those they wait for.
+/// Kind 5: registrations from before claims listed the nodes that they wait for.
 #[derive(Serialize, Deserialize)]
-pub(super) struct UserRegisteredAlone {
+pub(super) struct UserRegisteredV1 {
     username: Username,
     display_name: Option<DisplayName>,
     password: Option<Box<str>>,
     admin: bool,
 }
 
-impl UserRegisteredAlone {
-    pub(super) fn of(registered: &UserRegistered) -> Option<Self> {
+impl UserRegisteredV1 {
+    pub(super) fn from_event(registered: &UserRegistered) -> Option<Self> {
         let UserRegistered { username, display_name, password, admin, waited_for: None } = registered else {
             return None;
         };
@@ -64,38 +64,38 @@ impl UserRegisteredAlone {
     }
 }
 
-impl From<UserRegisteredAlone> for UserRegistered {
-    fn from(old: UserRegisteredAlone) -> Self {
-        let UserRegisteredAlone { username, display_name, password, admin } = old;
+impl From<UserRegisteredV1> for UserRegistered {
+    fn from(old: UserRegisteredV1) -> Self {
+        let UserRegisteredV1 { username, display_name, password, admin } = old;
         Self { username, display_name, password, admin, waited_for: None }
     }
 }
 
-/// Kind 6: choices of a name from before claims named those they wait for.
+/// Kind 6: chosen usernames from before claims listed the nodes that they wait for.
 #[derive(Serialize, Deserialize)]
-pub(super) struct UsernameChosenAlone {
+pub(super) struct UsernameChosenV1 {
     username: Username,
 }
 
-impl UsernameChosenAlone {
-    pub(super) fn of(chosen: &UsernameChosen) -> Option<Self> {
+impl UsernameChosenV1 {
+    pub(super) fn from_event(chosen: &UsernameChosen) -> Option<Self> {
         chosen.waited_for.is_none().then(|| Self { username: chosen.username.clone() })
     }
 }
 
-impl From<UsernameChosenAlone> for UsernameChosen {
-    fn from(old: UsernameChosenAlone) -> Self {
+impl From<UsernameChosenV1> for UsernameChosen {
+    fn from(old: UsernameChosenV1) -> Self {
         Self { username: old.username, waited_for: None }
     }
 }
 
-/// Kinds 30 and 31 always name the nodes; without them it is kind 5 or 6.
-mod named {
+/// Kinds 30 and 31 always list the nodes, so their layout has no `Option`. Events without them have kind 5 or 6.
+mod always_some {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::NodeId;
 
-    #[expect(clippy::ref_option, reason = "serde gives the field")]
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
     pub(super) fn serialize<S: Serializer>(
         nodes: &Option<Vec<NodeId>>,
         serializer: S,
@@ -110,35 +110,35 @@ mod named {
     }
 }
 
-/// A claim was too late, or nobody knows whether it was: it never counted. An account without any other claim never
+/// A claim was too late, or its node couldn't find out: it never counted. An account without another claim never
 /// existed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimWithdrawn {
-    /// The name that was claimed.
+    /// The claimed username.
     pub username: Username,
-    /// The event that claimed it.
+    /// The position of the event that claimed it.
     pub claim: Pos,
 }
 
-/// An account is shown otherwise; the last change holds.
+/// The display name was changed; the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileChanged {
-    /// What it is shown as; nothing once it is erased, or to be shown by its name.
+    /// The display name; `None` shows the username. Erasure also leaves `None`.
     pub display_name: Option<DisplayName>,
 }
 
-/// The password was changed; the last change holds, and sessions checked against another end.
+/// The password was changed; the last change wins. It ends all logins made with earlier passwords.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChanged {
-    /// Its hash (a PHC string); nothing once it is erased.
+    /// The new password's hash (a PHC string); `None` once it is erased.
     pub password: Option<Box<str>>,
-    /// The session in which it was changed: it goes on as one of this change.
+    /// The session in which it was changed: the change doesn't end it.
     pub keeps: Option<SessionId>,
-    /// Whether personal access tokens stay good (kind 9); otherwise those made under earlier passwords end (kind 42).
+    /// Whether personal access tokens stay valid (kind 9); otherwise those made with earlier passwords end (kind 42).
     pub keep_tokens: bool,
 }
 
-/// How [`PasswordChanged`] is encoded, under kind 9 as under kind 42.
+/// The encoding of [`PasswordChanged`], for kinds 9 and 42.
 #[derive(Serialize, Deserialize)]
 pub(super) struct PasswordChange {
     password: Option<Box<str>>,
@@ -146,7 +146,7 @@ pub(super) struct PasswordChange {
 }
 
 impl PasswordChange {
-    pub(super) fn of(PasswordChanged { password, keeps, .. }: &PasswordChanged) -> Self {
+    pub(super) fn from_event(PasswordChanged { password, keeps, .. }: &PasswordChanged) -> Self {
         Self { password: password.clone(), keeps: *keeps }
     }
 
@@ -155,53 +155,53 @@ impl PasswordChange {
     }
 }
 
-/// A password was hashed again with stronger parameters: no change of it.
+/// A password was hashed again with stronger parameters. The password itself stays.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordRehashed {
-    /// The change (or registration) whose password it is.
+    /// The position of the change or registration that set the password.
     pub change: Pos,
-    /// Its hash (a PHC string); nothing once it is erased.
+    /// The new hash (a PHC string); `None` once it is erased.
     pub password: Option<Box<str>>,
 }
 
-/// A link with which a password can be chosen was made. It ends with the next change of the password.
+/// A password reset link was made. It is valid until the next change of the password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetLinkMade {
-    /// BLAKE3 of its code.
+    /// The BLAKE3 hash of the link's code.
     pub code_hash: [u8; 32],
-    /// Until when (Unix milliseconds).
+    /// The end of its validity (Unix milliseconds).
     pub expires_ms: u64,
 }
 
-/// How a session's holder proves that it is his.
+/// The kind of credentials of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionKind {
-    /// A program or an app: access and refresh tokens.
+    /// Access and refresh tokens, for programs and apps.
     Tokens,
-    /// A browser: a cookie.
+    /// A cookie, for browsers.
     Cookie,
-    /// A personal access token, with its name. It ends with a change of the password, unless that keeps tokens.
+    /// A personal access token, with its name. A change of the password ends it, unless that keeps tokens.
     Personal(Box<str>),
 }
 
-/// Somebody logged in, or made a personal access token.
+/// A user logged in or made a personal access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionOpened {
-    /// Names the session.
+    /// The session's id.
     pub session: SessionId,
-    /// How its holder proves himself.
+    /// The kind of its credentials.
     pub kind: SessionKind,
-    /// The password change that was checked.
+    /// The position of the change that set the password used to log in.
     pub password: Pos,
-    /// The random bytes from which, with the service key, the session's family key is derived; or a personal token's
-    /// hash. Zero once it is erased.
+    /// For a login: random bytes. The session's family key is derived from them and the service key. For a personal
+    /// access token: its hash. Zero once it is erased.
     pub key: [u8; 32],
-    /// What the client says that it is, cut to 200 characters.
+    /// The client's user agent, cut to 200 characters.
     pub user_agent: Box<str>,
-    /// When it ends unless it is renewed (Unix milliseconds); `None` for a personal token without an end.
+    /// The session's end unless it is renewed (Unix milliseconds); `None` for a personal access token that never expires.
     pub expires_ms: Option<u64>,
-    /// The service key under which its tokens are made. `None` for a personal token, and for sessions of kind 12, which
-    /// were opened when the event held the family key itself: these have ended.
+    /// The service key of its tokens. `None` for personal access tokens and for sessions of kind 12. The latter have
+    /// ended, because their events held the family key itself.
     pub service_key: Option<ServiceKeyId>,
 }
 
@@ -217,7 +217,7 @@ pub(super) struct UnkeyedSessionOpened {
 }
 
 impl UnkeyedSessionOpened {
-    pub(super) fn of(opened: &SessionOpened) -> Option<Self> {
+    pub(super) fn from_event(opened: &SessionOpened) -> Option<Self> {
         let SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key: None } =
             opened.clone()
         else {
@@ -234,110 +234,110 @@ impl From<UnkeyedSessionOpened> for SessionOpened {
     }
 }
 
-/// Sessions ended, for good.
+/// Sessions were ended permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionsEnded {
-    /// Which.
+    /// The sessions.
     pub sessions: Vec<SessionId>,
-    /// Whether all for which its user logged in before this event did: also those that nobody knew of here.
+    /// Whether all logins before this event ended, including those that the writing node didn't know of.
     pub all_logins: bool,
 }
 
-/// A refresh token was used for the first time: earlier ones are spent. Also that a browser's session is in use, which
-/// has none and ends when it would have.
+/// A refresh token was used for the first time, which invalidates earlier ones. Also written while a browser's session
+/// is in use; it has no refresh tokens, and its end stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshUsed {
-    /// Whose.
+    /// The session.
     pub session: SessionId,
-    /// Its number in its family, from 0.
+    /// The number of the token in its family, from 0.
     pub n: u64,
-    /// When the session ends now unless it is renewed again (Unix milliseconds).
+    /// The session's new end unless it is renewed again (Unix milliseconds).
     pub expires_ms: u64,
 }
 
-/// An account's settings are these; the last change holds.
+/// An account's settings were changed; the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsChanged {
-    /// All of them.
+    /// All settings.
     pub settings: Settings,
 }
 
-/// An administrator changed what an account may; of each flag the last change holds.
+/// An administrator changed an account's flags. Per flag the last change wins; `None` leaves it as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserFlagged {
-    /// Whether it administers the service.
+    /// Whether the account is an administrator.
     pub admin: Option<bool>,
-    /// Whether it is shut out.
+    /// Whether the account is disabled.
     pub disabled: Option<bool>,
 }
 
-/// An account was deleted, for good. Its name is not given away again.
+/// An account was deleted permanently. Its username stays taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserDeleted {}
 
-/// How one side stands to the other.
+/// One user's stance towards another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stance {
-    /// Not at all: declined, removed, unblocked.
+    /// No relation: declined, removed or unblocked.
     None,
-    /// He asks, or agrees.
+    /// Requested or accepted.
     Yes,
-    /// He wants nothing of the other.
+    /// They have blocked the other.
     Blocked,
 }
 
-/// One side's word on a contact, in a round. The word of the newest round holds.
+/// A user's stance towards another, in a round. The stance of the newest round wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactSet {
-    /// The other side.
+    /// The other user.
     pub to: UserId,
-    /// The round: decline, remove, block and unblock begin a new one.
+    /// The round. Declining, removing, blocking and unblocking begin a new one.
     pub round: u64,
-    /// How this side stands.
+    /// The stance.
     pub stance: Stance,
 }
 
-/// Somebody has read a room up to a place. Marks are merged by maximum.
+/// A user has read a room up to a position. Marks are merged by maximum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadMarked {
-    /// Which room.
+    /// The room.
     pub room: RoomId,
-    /// The greatest message that was read.
+    /// The position of the last message that was read.
     pub pos: Pos,
-    /// What the reader had been sent, of the origins that have written in the room and of which earlier marks said less:
-    /// what lies beyond is unread wherever it sorts.
+    /// The events that the reader had been sent. Only origins that have written in the room and that rose since the
+    /// last mark are listed. Later events are unread, wherever they sort.
     pub seen: VersionVector,
 }
 
 impl ReadMarked {
-    /// The mark as events that are no longer than an event may be; together they say the same.
+    /// Splits the mark into events within the size limit. Together they mean the same.
     pub fn split(self) -> Vec<Self> {
         let Self { room, pos, seen } = self;
         let entries: Vec<_> = seen.iter().collect();
         if entries.len() <= READ_MARK_EVENT_ORIGINS_MAX {
             return vec![Self { room, pos, seen }];
         }
-        let part = |entries: &[(OriginId, u64)]| Self { room, pos, seen: entries.iter().copied().collect() };
-        entries.chunks(READ_MARK_EVENT_ORIGINS_MAX).map(part).collect()
+        let mark = |entries: &[(OriginId, u64)]| Self { room, pos, seen: entries.iter().copied().collect() };
+        entries.chunks(READ_MARK_EVENT_ORIGINS_MAX).map(mark).collect()
     }
 }
 
-/// Of what in a room its member wants to be told.
+/// The messages of a room about which a member is notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotifyLevel {
-    /// Everything.
+    /// All messages.
     All,
-    /// Where he is named.
+    /// Only messages that mention the member.
     Mentions,
-    /// Nothing.
+    /// No messages.
     None,
 }
 
-/// A member chose of what he wants to be told in a room; the last choice holds.
+/// A member changed the notification level of a room; the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifySet {
-    /// In which room.
+    /// The room.
     pub room: RoomId,
-    /// What he chose.
+    /// The chosen level.
     pub level: NotifyLevel,
 }

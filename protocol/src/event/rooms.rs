@@ -1,136 +1,136 @@
-//! Events of rooms and their members; their scope is the room.
+//! Events of rooms and their members. Their scope is the room.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Hlc, InviteId, RoomId, RoomName, Topic, UserId};
 
-/// A quick room was made.
+/// A quick room was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomCreated {
-    /// What it is called, if anything.
+    /// The name, if it has one.
     pub name: Option<RoomName>,
 }
 
-/// Who may find a room and join it.
+/// The group of people who may find and join a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Visibility {
     /// Everybody with an account.
     Public,
-    /// Whom a member invites.
+    /// Only invited people.
     Private,
 }
 
-/// A room of members was opened.
+/// A room with members was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RoomOpened {
-    /// One with a name; its maker becomes its owner by an event of his own.
+    /// A named room. A [`MemberSet`] event makes its creator the owner.
     Named {
-        /// What it is called.
+        /// The name.
         name: RoomName,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
-        /// Who may find it.
+        /// The visibility.
         visibility: Visibility,
     },
-    /// The room of two people, who are its members for ever: its id is derived from theirs.
+    /// The direct room of two people, who are always its members. Its id is derived from theirs.
     Direct {
-        /// The one whose id is smaller.
+        /// The user with the smaller id.
         one: UserId,
-        /// The other.
+        /// The other user.
         other: UserId,
     },
 }
 
 impl RoomOpened {
-    /// Takes out what its author wrote, once the room is deleted.
+    /// Erases the texts that the author wrote, once the room is deleted.
     pub(crate) fn erase(&mut self) {
         if let Self::Named { name, topic, .. } = self {
-            *name = RoomName::parse("deleted room").expect("it is short and has no controls");
+            *name = RoomName::parse("deleted room").expect("a valid name");
             *topic = Topic::default();
         }
     }
 }
 
-/// The id of the room of two people, whoever of them opens it and wherever.
+/// Returns the id of the direct room of two people. It doesn't depend on who opens the room, or on which node.
 pub fn direct_room(a: UserId, b: UserId) -> RoomId {
     let (one, other) = (a.min(b), a.max(b));
     let hash = blake3::derive_key("starling 2026 direct room of two users", &[one.0, other.0].concat());
     RoomId(hash[..10].try_into().expect("a hash has 32 bytes"))
 }
 
-/// Attributes of a room were changed; of each the last change holds.
+/// Attributes of a room were changed. Per attribute the last change wins; `None` leaves it as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomChanged {
-    /// What it is called now.
+    /// The new name.
     pub name: Option<RoomName>,
-    /// What it is about now.
+    /// The new topic.
     pub topic: Option<Topic>,
-    /// Who may find it now.
+    /// The new visibility.
     pub visibility: Option<Visibility>,
 }
 
-/// A room was deleted with all that is in it, for good.
+/// A room was deleted permanently, with all of its messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomDeleted {
-    /// By whom.
+    /// The user who deleted it.
     pub by: UserId,
 }
 
-/// What a member may do. They sort by power, the most powerful first.
+/// A member's role. Roles sort by power, the most powerful first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Owner,
-    /// Remove members and their messages, invite.
+    /// May invite people, and remove members and their messages.
     Moderator,
-    /// Read and write.
+    /// May read and write.
     Member,
 }
 
-/// How somebody stands to a room.
+/// A user's membership of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Membership {
-    /// He is no member (any more).
+    /// Not a member, or not any more.
     None,
-    /// He may join.
+    /// Invited: may join.
     Invited,
-    /// He is a member.
+    /// A member.
     Member(Role),
-    /// He may not join.
+    /// Banned: may not join.
     Banned,
 }
 
-/// How somebody stands to the room; the last of each user holds.
+/// A user's membership of the room was changed. Per user the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSet {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// How he stands now.
+    /// The new membership.
     pub membership: Membership,
-    /// When he became a member, if that was before this event.
+    /// The time when they became a member, if that was before this event.
     pub since: Option<Hlc>,
-    /// The invite with which he came.
+    /// The invite that they used to join.
     pub invite: Option<InviteId>,
-    /// Who did it.
+    /// The user who made the change.
     pub by: UserId,
 }
 
-/// An invite was made: whoever has its code may join. The code is made of the id and a key that no event holds.
+/// An invite was made: everybody with its code may join. The code is derived from the id and a key that no event holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteMade {
-    /// The id of the invite.
+    /// The invite's id.
     pub id: InviteId,
-    /// Who made it.
+    /// The user who made it.
     pub by: UserId,
-    /// How many may come with it.
+    /// The number of people who may join with it; `None` for no limit.
     pub max_uses: Option<u32>,
-    /// Until when (Unix milliseconds).
+    /// The end of its validity (Unix milliseconds); `None` for no end.
     pub expires_ms: Option<u64>,
 }
 
-/// An invite was withdrawn, for good.
+/// An invite was revoked permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRevoked {
-    /// The id of the invite.
+    /// The invite's id.
     pub id: InviteId,
 }

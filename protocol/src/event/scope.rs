@@ -1,4 +1,4 @@
-//! What an event belongs to.
+//! Scopes: the room, the user or the shard of cluster-wide data that an event belongs to.
 
 use std::fmt;
 
@@ -7,49 +7,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RoomId, UserId};
 
-/// What an event belongs to; the key by which logs can later be split over nodes.
+/// The room, user or shard that an event belongs to. Logs could later be split over nodes by scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
-    /// What kind of thing `id` names.
+    /// The kind of `id`: 0 for the cluster, 1 for a room, 2 for a user.
     pub kind: u8,
-    /// The thing; empty for the cluster.
+    /// The id of the room or user, or the number of the shard; empty for unsharded data of the cluster.
     pub id: Box<[u8]>,
 }
 
 impl Scope {
-    /// `kind` of what belongs to the whole cluster.
+    /// The `kind` of the cluster's scopes.
     const CLUSTER: u8 = 0;
-    /// `kind` of a room's scope.
+    /// The `kind` of a room's scope.
     const ROOM: u8 = 1;
-    /// `kind` of a user's scope.
+    /// The `kind` of a user's scope.
     const USER: u8 = 2;
 
-    /// What belongs to the whole cluster and is one heap, for it is little.
+    /// Returns the scope of cluster-wide data that is small enough not to be sharded.
     pub fn cluster() -> Self {
         Self { kind: Self::CLUSTER, id: Box::new([]) }
     }
 
-    /// A share of what belongs to the whole cluster: by the first byte of a key, so that it is not one heap.
+    /// Returns the scope of one shard of cluster-wide data. The shard is the first byte of the data's key.
     pub fn shard(byte: u8) -> Self {
         Self { kind: Self::CLUSTER, id: Box::new([byte]) }
     }
 
-    /// The scope of a room.
+    /// Returns the scope of a room.
     pub fn room(room: RoomId) -> Self {
         Self { kind: Self::ROOM, id: room.0.into() }
     }
 
-    /// The scope of a user.
+    /// Returns the scope of a user.
     pub fn user(user: UserId) -> Self {
         Self { kind: Self::USER, id: user.0.into() }
     }
 
-    /// The room, if it is the scope of one.
+    /// Returns the room, if this is a room's scope.
     pub fn as_room(&self) -> Option<RoomId> {
         (self.kind == Self::ROOM).then(|| <[u8; 10]>::try_from(&*self.id).ok().map(RoomId))?
     }
 
-    /// The user, if it is the scope of one.
+    /// Returns the user, if this is a user's scope.
     pub fn as_user(&self) -> Option<UserId> {
         (self.kind == Self::USER).then(|| <[u8; 16]>::try_from(&*self.id).ok().map(UserId))?
     }

@@ -1,22 +1,21 @@
-//! The service key: random, and sealed, so that a copy of the log is not enough to make anybody's tokens.
+//! The service key: a random key, sealed so that a copy of the log is not enough to forge tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// Names a service key. Derived from it, so that no other has the same.
+/// The id of a service key: derived from the key, so that no two keys have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceKeyId(pub [u8; 16]);
 
-/// Names the secret under which a service key is sealed: the cluster's, or a lone node's own.
+/// The id of the secret that seals a service key: the cluster's secret, or that of a node without a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SecretId(pub [u8; 16]);
 
-/// A service key was made, or sealed under another secret. Its scope is the cluster. Of a key's events the first says how
-/// old it is.
+/// A service key was made, or sealed with another secret. Its scope is the cluster. The key is as old as its first event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceKeySealed {
-    /// Which key it is.
+    /// The key's id.
     pub key: ServiceKeyId,
-    /// The secret that opens it.
+    /// The secret that unseals it.
     pub secret: SecretId,
     /// The nonce of the cipher.
     pub nonce: [u8; 12],

@@ -1,4 +1,4 @@
-//! The frames of `/ws`, as `api.md` fixes them. `web` sends and reads them; nothing else renders a message as JSON.
+//! The JSON frames of `/ws`, the socket of quick rooms, as the API defines them. `web` sends and reads them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,58 +9,84 @@ use time::{
     macros::format_description,
 };
 
+use utoipa::{
+    PartialSchema as _, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
+};
+
 use crate::{
     ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, limits::ID_CHARS_MAX, text::TextError,
 };
 
 /// RFC 3339 in UTC with milliseconds.
-const AT_FORMAT: &[BorrowedFormatItem<'_>] =
+const TIME_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The time of a stamp, as clients see it.
-pub fn at(hlc: Hlc) -> String {
+/// Formats the time of a stamp for clients.
+pub fn format_time(hlc: Hlc) -> String {
     let nanos = i128::from(hlc.unix_ms()) * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()
-        .and_then(|time| time.format(AT_FORMAT).ok())
-        // 48 bits of milliseconds reach the year 10889, which RFC 3339 cannot write.
+        .and_then(|time| time.format(TIME_FORMAT).ok())
+        // 48 bits of milliseconds reach the year 10889, beyond the range of RFC 3339.
         .unwrap_or_else(|| "9999-12-31T23:59:59.999Z".to_owned())
 }
 
-/// The time in a text as RFC 3339 writes it, in Unix milliseconds; nothing if it is none, or before 1970.
-pub fn parse_at(text: &str) -> Option<u64> {
+/// Parses an RFC 3339 time and returns Unix milliseconds; `None` if it is malformed or before 1970.
+pub fn parse_time(text: &str) -> Option<u64> {
     let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
     u64::try_from(nanos / 1_000_000).ok()
 }
 
-/// A message as it is listed: the event that posted it, and the id under which it is shown.
+/// A message as clients see it: the event that posted it, and its listed id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedMessage {
-    /// The id that clients see; the sender's own unless another sender used it earlier.
+    /// The id that clients see: the sender's own, unless another sender used it earlier.
     pub listed_id: MessageId,
-    /// Where it stands in its room.
+    /// The position in its room.
     pub pos: Pos,
-    /// The name under which its sender is shown; `posted` has it as he typed it.
+    /// The shown name of the sender; `posted` has the name that they typed.
     pub shown: String,
-    /// What was posted.
+    /// The post.
     pub posted: MessagePosted,
 }
 
-/// A message object, in a frame and in a list.
-#[derive(Serialize)]
+/// A message of a quick room.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QuickMessage)]
 pub struct MessageObject<'a> {
+    /// Always `message`.
     #[serde(rename = "type")]
+    #[schema(schema_with = message_kind)]
     kind: &'static str,
+    /// The message's id, which its sender may have chosen.
+    #[schema(value_type = String, format = "uuid")]
     id: MessageId,
+    /// The room's id.
     #[serde(rename = "roomID")]
+    #[schema(format = "id")]
     room: String,
+    /// The sender's name.
     username: &'a str,
+    /// Whether the sender has no account.
     guest: bool,
+    /// The text: 1 to 8,000 characters.
+    #[schema(min_length = 1, max_length = 8000)]
     body: &'a str,
+    /// The time at which the message was stamped.
+    #[schema(format = DateTime)]
     at: String,
+    /// The message's position: the messages of a room sort by it as text.
+    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pos: String,
+    /// Whether the message is from before the client's first connection. Left out if it is not.
     #[serde(skip_serializing_if = "is_false")]
+    #[schema(required = false)]
     history: bool,
+}
+
+fn message_kind() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["message"])).into()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -69,7 +95,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl<'a> MessageObject<'a> {
-    /// The one rendering of a message; `history` marks those from before a first connection.
+    /// Renders a message. `history` marks messages from before the client's first connection.
     pub fn new(room: RoomId, message: &'a ListedMessage, history: bool) -> Self {
         Self {
             kind: "message",
@@ -78,138 +104,149 @@ impl<'a> MessageObject<'a> {
             username: &message.shown,
             guest: message.posted.sender.user().is_none(),
             body: message.posted.body(),
-            at: at(message.pos.hlc),
+            at: format_time(message.pos.hlc),
             pos: message.pos.to_string(),
             history,
         }
     }
 
-    /// As a frame.
+    /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and booleans always encode")
     }
 }
 
-/// What a node tells a client, besides messages.
-#[derive(Serialize)]
+/// The frames of `/ws` besides messages. The account socket sends some of them too ([`ServerFrame::ACCOUNT_KINDS`]).
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame<'a> {
-    /// First on every connection.
+    /// The first frame of every connection. On a first connection its cursor covers nothing until the history has arrived
+    /// and a `cursor` frame follows; on a resume it is the one that you sent.
     Welcome {
-        /// The room.
+        /// The room's id.
         #[serde(rename = "roomID")]
+        #[schema(format = "id")]
         room: String,
-        /// Under which name the client appears.
+        /// The name under which you appear.
         username: &'a str,
-        /// Which node serves it.
+        /// The name of the node that serves you.
         node: String,
-        /// What to reconnect with until a `cursor` frame brings a better one.
+        /// The cursor to reconnect with until a `cursor` frame brings the next one.
         cursor: &'a str,
-        /// Who is in the room.
+        /// The names of the people in the room, 10,000 at most.
         users: Vec<String>,
-        /// Where programs may reconnect.
+        /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
     },
-    /// Somebody came.
+    /// Somebody joined the room.
     Joined {
-        /// His name.
+        /// The person's name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether the person has no account.
         guest: bool,
-        /// When.
+        /// The time at which they joined.
+        #[schema(format = DateTime)]
         at: String,
     },
-    /// Somebody left.
+    /// Somebody left the room.
     Left {
-        /// His name.
+        /// The person's name.
         username: &'a str,
-        /// Whether he has no account.
+        /// Whether the person has no account.
         guest: bool,
-        /// When.
+        /// The time at which they left.
+        #[schema(format = DateTime)]
         at: String,
     },
-    /// A post is durable.
+    /// Your post is durable. A later ack for the same id may raise `copies`. Your own message may arrive before its ack.
     Ack {
-        /// The id as the client gave it, or else the one that it was given.
+        /// The id as you gave it, or else the one that the server gave.
+        #[schema(max_length = 64, format = "id")]
         id: &'a str,
-        /// When it was stamped.
+        /// The time at which the message was stamped.
+        #[schema(format = DateTime)]
         at: String,
-        /// Where it stands.
+        /// The message's position in its room.
+        #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
         pos: String,
-        /// On how many nodes it is durable.
+        /// The number of nodes that have the message on disk.
         copies: usize,
     },
-    /// What to reconnect with from now on.
+    /// Everything up to here has arrived: reconnect with this cursor from now on.
     Cursor {
-        /// The sealed cursor.
+        /// The cursor, an opaque text.
         cursor: &'a str,
     },
-    /// A frame was refused.
+    /// The server refused a frame. The connection stays open.
     Error {
-        /// The stable word.
+        /// The stable code.
         code: ErrorCode,
-        /// What to do about it.
+        /// The problem, and how to solve it.
         detail: &'a str,
-        /// The id in the frame that it answers, as it was given, if there was one ([`echoed`]).
+        /// The id in the frame that this answers, as it was given. Left out if there was none.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(max_length = 64, format = "id", nullable = false)]
         id: Option<String>,
     },
-    /// The cursor could not be continued: load afresh.
+    /// The server could not continue from your cursor: drop what you show and load it again.
     Resync {
-        /// What to reconnect with meanwhile.
+        /// The cursor to reconnect with meanwhile.
         cursor: &'a str,
     },
 }
 
 impl ServerFrame<'_> {
+    /// The kinds that `/api/v1/live` sends too.
+    pub const ACCOUNT_KINDS: [&'static str; 4] = ["ack", "cursor", "error", "resync"];
+
     /// As a frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers always encode")
     }
 }
 
-/// A message's id as a client gave it: what answers its frame carries it in the same letters.
+/// A message id as the client wrote it. Answers repeat it in the same spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenId {
-    /// What it says.
+    /// The id.
     pub id: MessageId,
-    /// How it was written.
+    /// The client's spelling.
     pub text: Box<str>,
 }
 
 impl GivenId {
-    /// Reads a UUID in any of its forms.
+    /// Parses a UUID in any of its text forms.
     pub fn parse(text: &str) -> Option<Self> {
         MessageId::try_parse(text).ok().map(|id| Self { id, text: text.into() })
     }
 
-    /// As an `error` frame carries it.
-    pub fn echoed(&self) -> String {
+    /// Returns the id as the client wrote it.
+    pub fn to_text(&self) -> String {
         self.text.as_ref().into()
     }
 }
 
-/// An `id` as an `error` frame repeats it: text of a length that ids may have. Nothing else is an id.
-pub fn echoed(id: Option<Value>) -> Option<String> {
+/// Returns the `id` that an `error` frame repeats. Values that are no text or too long are not repeated.
+pub fn echo_id(id: Option<Value>) -> Option<String> {
     match id {
         Some(Value::String(id)) => Some(id).filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()),
         _ => None,
     }
 }
 
-/// A post that a client sent.
+/// A post from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientPost {
-    /// Its id, if the client gave one.
+    /// The id, if the client gave one.
     pub id: Option<GivenId>,
-    /// Its body.
+    /// The body.
     pub text: MessageText,
 }
 
-/// Why a client's frame was refused; the words are shown to the user.
+/// The reason why a client's frame was refused. The text is shown to the user.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ClientFrameError {
-    /// A JSON object without a string `body`.
+    /// The JSON object has no string `body`.
     #[error("a JSON object needs a string \"body\"")]
     NoBody {
         /// The id in the frame.
@@ -220,22 +257,22 @@ pub enum ClientFrameError {
     Body {
         /// The id in the frame.
         id: Option<String>,
-        /// What is wrong.
+        /// The error in the body.
         reason: TextError,
     },
-    /// `id` is there, but is no UUID.
+    /// The `id` is not a UUID.
     #[error("the id must be a UUID")]
     Id {
         /// The id in the frame.
         id: Option<String>,
     },
-    /// A binary frame.
+    /// The frame is binary.
     #[error("frames must be text")]
     Binary,
 }
 
 impl ClientFrameError {
-    /// The code for the `error` frame.
+    /// Returns the code for the `error` frame.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NoBody { .. } | Self::Binary => ErrorCode::BadRequest,
@@ -243,7 +280,7 @@ impl ClientFrameError {
         }
     }
 
-    /// The id that the `error` frame repeats.
+    /// Returns the id for the `error` frame.
     pub fn id(&self) -> Option<String> {
         match self {
             Self::NoBody { id } | Self::Body { id, .. } | Self::Id { id } => id.clone(),
@@ -252,22 +289,33 @@ impl ClientFrameError {
     }
 }
 
-#[derive(Deserialize)]
+/// A post. Unknown fields are ignored. Any text that is not a JSON object is a post too: the text is the body.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = QuickPost)]
 struct RawPost {
+    /// The text.
+    #[schema(value_type = String, required = true, min_length = 1, max_length = 8000)]
     body: Option<Value>,
+    /// Your own id for the message. Send the post again with the same id after a reconnect: it is posted once.
+    #[schema(value_type = Option<String>, format = "uuid")]
     id: Option<Value>,
+}
+
+/// The schema of the JSON object that [`parse_post`] reads.
+pub fn post_schema() -> RefOr<Schema> {
+    RawPost::schema()
 }
 
 /// Reads a text frame: a JSON object with a `body`, or else any text, which is the body itself.
 pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
     let parse = |text: &str, id: Option<GivenId>| match MessageText::parse(text) {
         Ok(text) => Ok(ClientPost { id, text }),
-        Err(reason) => Err(ClientFrameError::Body { id: id.map(|id| id.echoed()), reason }),
+        Err(reason) => Err(ClientFrameError::Body { id: id.map(|id| id.to_text()), reason }),
     };
-    // serde would also read an array as a struct; only an object is one here.
+    // serde would also read an array as a struct. Here only an object is one.
     let is_object = text.trim_start().starts_with('{');
     let Some(raw) = is_object.then(|| serde_json::from_str::<RawPost>(text).ok()).flatten() else {
-        // An object that serde refused for a duplicate key is still an object.
+        // An object with a duplicate key is refused by serde, but it is still an object.
         let refused = is_object && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
         return if refused { Err(ClientFrameError::NoBody { id: None }) } else { parse(text, None) };
     };
@@ -275,12 +323,12 @@ pub fn parse_post(text: &str) -> Result<ClientPost, ClientFrameError> {
         None | Some(Value::Null) => None,
         Some(raw) => match raw.as_str().and_then(GivenId::parse) {
             Some(id) => Some(id),
-            None => return Err(ClientFrameError::Id { id: echoed(Some(raw)) }),
+            None => return Err(ClientFrameError::Id { id: echo_id(Some(raw)) }),
         },
     };
     match raw.body {
         Some(Value::String(body)) => parse(&body, id),
-        _ => Err(ClientFrameError::NoBody { id: id.map(|id| id.echoed()) }),
+        _ => Err(ClientFrameError::NoBody { id: id.map(|id| id.to_text()) }),
     }
 }
 
@@ -291,9 +339,9 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339_in_utc_with_milliseconds() {
-        assert_eq!(at(Hlc::from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(at(Hlc::from_unix_ms(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
-        assert_eq!(at(Hlc(u64::MAX)), "9999-12-31T23:59:59.999Z");
+        assert_eq!(format_time(Hlc::from_unix_ms(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(format_time(Hlc::from_unix_ms(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(format_time(Hlc(u64::MAX)), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]
@@ -316,14 +364,14 @@ mod tests {
         check("{}", no_body(None));
         check(&format!(r#"{{"body":1,"id":"{id}"}}"#), no_body(Some(id.to_string())));
         check(r#"{"body":"a","body":"b"}"#, no_body(None));
-        // What is no id comes back as it was given; what could not be one does not.
-        let no_id = |id: Option<String>| Err(ClientFrameError::Id { id });
-        check(r#"{"body":"a","id":"x"}"#, no_id(Some("x".into())));
-        check(r#"{"body":"a","id":7}"#, no_id(None));
-        check(r#"{"body":"a","id":[7]}"#, no_id(None));
+        // A malformed id is repeated, unless it is no text or too long.
+        let bad_id = |id: Option<String>| Err(ClientFrameError::Id { id });
+        check(r#"{"body":"a","id":"x"}"#, bad_id(Some("x".into())));
+        check(r#"{"body":"a","id":7}"#, bad_id(None));
+        check(r#"{"body":"a","id":[7]}"#, bad_id(None));
         let most = "x".repeat(ID_CHARS_MAX);
-        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), no_id(Some(most.clone())));
-        check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), no_id(None));
+        check(&format!(r#"{{"body":"a","id":"{most}"}}"#), bad_id(Some(most.clone())));
+        check(&format!(r#"{{"body":"a","id":"{most}x"}}"#), bad_id(None));
         let upper = r#"{"body":"a","id":"ABCDEF00-0000-0000-0000-000000001234"}"#;
         let given = parse_post(upper).unwrap().id.unwrap();
         assert_eq!(&*given.text, "ABCDEF00-0000-0000-0000-000000001234");

@@ -1,77 +1,118 @@
-//! What clients of the live socket, `GET /api/v1/live`, send. What they are sent is made of the contract's objects, so
-//! `web` writes it.
+//! The requests of clients of the live socket, `GET /api/v1/live`. The frames that they receive hold the contract's
+//! objects, so `web` writes them.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{
+    PartialSchema as _, ToSchema,
+    openapi::{RefOr, schema::Schema},
+};
 
-use super::client::{GivenId, echoed};
+use super::client::{GivenId, echo_id};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
-/// What a client wants.
+/// How a room changed for one of its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomChange {
+    /// You are a member now: load its messages by pages.
+    Joined,
+    /// The room changed, or your role in it.
+    Updated,
+    /// You are no longer a member, or the room was deleted.
+    Removed,
+}
+
+/// A request from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LiveRequest {
     /// Post a message.
     Send {
-        /// Under this id.
+        /// The new message's id.
         id: GivenId,
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// What it says.
+        /// The text.
         text: MessageText,
-        /// What it answers.
+        /// The message that it replies to.
         reply_to: Option<MessageId>,
     },
-    /// Tell the others that he is typing.
+    /// Show the other members that the user is typing.
     Typing {
-        /// Where.
+        /// The room.
         room: RoomId,
     },
-    /// Note how far he has read.
+    /// Mark a room as read.
     Read {
-        /// Where.
+        /// The room.
         room: RoomId,
-        /// Up to which message.
+        /// The last message that was read.
         message: MessageId,
     },
-    /// Hear a `pong`.
+    /// Answer with a `pong`.
     Ping,
 }
 
-/// Why a client's frame was refused.
+/// The reason why a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveRequestError {
-    /// The stable word.
+    /// The stable code.
     pub code: ErrorCode,
-    /// For the person who reads it.
+    /// An explanation for people.
     pub detail: Cow<'static, str>,
-    /// The id in the frame, as it was given.
+    /// The id in the frame, as the client wrote it.
     pub id: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Raw {
+    /// Posts a message. An `ack` or an `error` with the same id answers.
     Send {
+        /// Your own id for the message. Send it again with the same id after a reconnect: it is posted once.
+        #[schema(format = "uuid")]
         id: String,
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
+        /// The text, in Markdown.
+        #[schema(min_length = 1, max_length = 8000)]
         body: String,
+        /// The id of the message of this room that this one answers.
+        #[schema(format = "uuid")]
         reply_to: Option<String>,
+        /// Files cannot be attached yet.
+        #[schema(max_items = 0)]
         file_ids: Option<Vec<String>>,
     },
+    /// Says that you are typing. It lapses after 5 s: send it again while you go on.
     Typing {
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
     },
+    /// Marks a room as read up to a message.
     Read {
+        /// The room's id.
+        #[schema(max_length = 64, format = "id")]
         room_id: String,
+        /// The id of the last message that you have read.
+        #[schema(format = "uuid")]
         message_id: String,
     },
+    /// Asks for a `pong`.
     Ping {},
 }
 
+/// The schema of the frames that [`parse`] reads: one object a kind.
+pub fn request_schema() -> RefOr<Schema> {
+    Raw::schema()
+}
+
 #[derive(Deserialize)]
-struct Named {
+struct OnlyId {
     id: Option<Value>,
 }
 
@@ -88,16 +129,16 @@ fn message(text: &str) -> Result<MessageId, LiveRequestError> {
     MessageId::try_parse(text).map_err(|_| refused(ErrorCode::NotFound, "there is no such message"))
 }
 
-/// Reads a text frame.
+/// Parses a text frame.
 pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
     let raw = serde_json::from_str::<Raw>(text).map_err(|error| {
-        let id = serde_json::from_str::<Named>(text).ok().and_then(|named| echoed(named.id));
+        let id = serde_json::from_str::<OnlyId>(text).ok().and_then(|frame| echo_id(frame.id));
         LiveRequestError { id, ..refused(ErrorCode::BadRequest, format!("the frame: {error}")) }
     })?;
     match raw {
         Raw::Send { id, room_id, body, reply_to, file_ids } => {
             let Some(given) = GivenId::parse(&id) else {
-                let id = echoed(Some(Value::String(id)));
+                let id = echo_id(Some(Value::String(id)));
                 return Err(LiveRequestError { id, ..refused(ErrorCode::Invalid, "the id must be a UUID") });
             };
             let request = || {
@@ -110,7 +151,7 @@ pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
                 }
                 Ok(LiveRequest::Send { id: given.clone(), room, text, reply_to })
             };
-            request().map_err(|error| LiveRequestError { id: Some(given.echoed()), ..error })
+            request().map_err(|error| LiveRequestError { id: Some(given.to_text()), ..error })
         }
         Raw::Typing { room_id } => Ok(LiveRequest::Typing { room: room(&room_id)? }),
         Raw::Read { room_id, message_id } => {
@@ -127,7 +168,7 @@ mod tests {
     const ID: &str = "00000000-0000-0000-0000-000000001234";
 
     #[test]
-    fn requests_are_read_and_nothing_else_is() {
+    fn requests_are_parsed_and_other_frames_are_refused() {
         let (message, room) = (MessageId::from_u128(0x1234), RoomId([7; 10]));
         let id = GivenId { id: message, text: ID.into() };
         let text = MessageText::parse("hi").unwrap();
@@ -142,7 +183,7 @@ mod tests {
         );
         let read = format!(r#"{{"type":"read","room_id":"{room}","message_id":"{ID}"}}"#);
         assert_eq!(parse(&read), Ok(LiveRequest::Read { room, message }));
-        for (frame, code, named) in [
+        for (frame, code, has_id) in [
             (frame(""), ErrorCode::BadRequest, true),
             (frame(r#","body":"hi","more":1"#), ErrorCode::BadRequest, true),
             (frame(r#","body":"""#), ErrorCode::Invalid, true),
@@ -157,7 +198,7 @@ mod tests {
             ("hi".into(), ErrorCode::BadRequest, false),
         ] {
             let refused = parse(&frame).unwrap_err();
-            assert_eq!((refused.code, refused.id.is_some()), (code, named), "{frame}: {}", refused.detail);
+            assert_eq!((refused.code, refused.id.is_some()), (code, has_id), "{frame}: {}", refused.detail);
         }
     }
 }

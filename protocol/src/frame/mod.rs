@@ -1,6 +1,5 @@
-//! What goes over wires: `client` frames of quick rooms and requests of the `live` socket (JSON), `peer` frames between
-//! nodes (bincode).
-//! Pure text and bytes; who may send what is decided elsewhere.
+//! Frames: `client` for quick rooms (JSON), `live` for requests of logged-in clients (JSON), `peer` between nodes
+//! (bincode). This module only encodes and decodes; permissions are checked elsewhere.
 
 pub mod client;
 pub mod live;

@@ -1,5 +1,5 @@
-//! The frames between nodes, on the one ordered stream of a link: a length, then a record of [`crate::codec`].
-//! Links read and write them; [`crate::replica`] makes and answers those that carry the log.
+//! The frames between nodes. A link is one ordered stream; each frame on it is a length and a record of
+//! [`crate::codec`]. [`crate::replica`] makes and answers the frames that replicate the log.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,206 +10,204 @@ use crate::{
     limits::PEER_FRAME_BYTES_MAX,
 };
 
-/// The version of this protocol that this build speaks.
+/// The protocol version of this build.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// A member of the cluster, as lists of members name it: its description of itself, whoever carries it, and where
-/// others have heard it.
+/// A member of the cluster: its own description of itself, and the addresses where others saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Its id.
+    /// The node's id.
     pub node: NodeId,
-    /// Rises with each description that the node gives of itself: of two descriptions the one with the greater number
-    /// is the newer.
+    /// The version of the description. The one with the greater number is newer.
     pub number: u64,
-    /// Where it says that it can be reached: hosts with ports.
+    /// The advertised addresses: hosts with ports.
     pub addresses: Vec<String>,
-    /// Where users reach it, if it was told.
+    /// The URL for users, if one is configured.
     pub public_url: Option<String>,
-    /// From where nodes have heard it: not part of its description.
+    /// The source addresses of its connections, as other nodes saw them. Not part of its description.
     pub heard_at: Vec<HeardAt>,
 }
 
-/// An address from which a node was heard. It may work where what the node says of itself does not.
+/// A source address of a node's connection. It may work if none of the advertised addresses does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeardAt {
-    /// When, by the clock of the node that heard it: Unix milliseconds.
+    /// The time by the clock of the node that saw it (Unix milliseconds).
     pub at_ms: u64,
-    /// IP address and port.
+    /// The IP address and port.
     pub address: String,
 }
 
-/// What a node knows of the cluster and has not said on this link before.
+/// Changes in the cluster that the sender has not yet sent on this link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeshNews {
     /// All nodes to which the sender has a link.
     pub linked: Vec<NodeId>,
-    /// Members of which it knows something new, perhaps itself.
+    /// Members with news; the sender may be one of them.
     pub members: Vec<Member>,
 }
 
-/// The first frame of both sides.
+/// The first frame on a link, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The highest protocol version that the sender speaks.
+    /// The highest protocol version that the sender supports.
     pub protocol_version: u16,
-    /// Drawn at random by each process: tells a restart from a second process with the same data.
+    /// A random number of the sender's process. It distinguishes a restart from a second process with the same data.
     pub process: u64,
-    /// For how long the process has run, in milliseconds: of two with one `NodeId` the younger is the copy.
+    /// The uptime of the process in milliseconds. Of two processes with one `NodeId`, the younger is the copy.
     pub uptime_ms: u64,
-    /// The sender, and where it can be reached.
+    /// The sender.
     pub me: Member,
     /// All members that the sender knows.
     pub members: Vec<Member>,
 }
 
-/// Somebody present in a room: a lease that ends with the link to the node that holds his session.
+/// A person present in a quick room: a lease that ends with the link to the node of their session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present {
-    /// Where he is.
+    /// The room.
     pub room: RoomId,
-    /// Who he is.
+    /// The person's id in this room.
     pub guest: GuestId,
-    /// What he calls himself.
+    /// The name, as they typed it.
     pub name: GuestName,
-    /// Whether it is the name of his account.
+    /// Whether it is the username of an account.
     pub account: bool,
-    /// When his session began; of two sessions of one guest the later stays.
+    /// The start of the session. Of two sessions of one guest, the later one stays.
     pub since: Hlc,
 }
 
-/// Changes of presence on the sender's node. Best effort: a link that lost some starts afresh with `Reset`.
+/// Changes of presence on the sender's node. Best effort: after a lost frame the sender starts over with `Reset`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
-    /// Forget all that this node said before; entries follow.
+    /// Forget all earlier presence of this node; new entries follow.
     Reset,
-    /// These are present.
+    /// These people are present.
     Joined(Vec<Present>),
-    /// This session is over.
+    /// This session has ended.
     Left(Present),
-    /// These have a live session.
+    /// These users have a session.
     Online(Vec<UserId>),
-    /// He has none any more.
+    /// This user's last session has ended.
     Offline(UserId),
-    /// The members of a room are shown something of the moment: that somebody is typing, or there.
-    Shown {
-        /// Where.
+    /// Send a frame of short-lived news to the members of a room: somebody is typing, or online.
+    Broadcast {
+        /// The room.
         room: RoomId,
-        /// Whose doing it is.
+        /// The user whom the frame is about.
         user: UserId,
-        /// The frame that tells it.
+        /// The JSON frame.
         frame: Box<str>,
     },
 }
 
-/// What a node has made durable, beyond what it said before on this link.
+/// Events that the sender has made durable since its last confirmation on this link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
-    /// Origins that rose, with their new heads.
-    pub rose: Vec<(OriginId, u64)>,
-    /// The head of the sender's own log; nothing if it has not written yet.
+    /// The new heads of origins with new durable events.
+    pub new_heads: Vec<(OriginId, u64)>,
+    /// The head of the sender's own log; `None` if it has not written yet.
     pub own_head: Option<(OriginId, u64)>,
-    /// Whether the receiver is in sync, as the sender sees it.
+    /// Whether the sender sees the receiver in sync.
     pub in_sync: bool,
     /// Whether the sender's writer has been busy with one commit for more than 1 s.
     pub stalled: bool,
-    /// Whether the sender lost its store and has not got all of it back: that it takes the receiver for in sync proves
-    /// nothing to another that lost its own.
+    /// Whether the sender lost its store and is still refilling it. If both nodes are refilling, `in_sync` proves
+    /// nothing.
     pub refilling: bool,
-    /// The sender's wall clock: Unix milliseconds.
+    /// The sender's wall clock (Unix milliseconds).
     pub wall_ms: u64,
 }
 
-/// What a node says of another's claim on a name.
+/// A node's answer about another node's claim to a username.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimAnswer {
-    /// The event's origin; its node claims the name.
+    /// The origin of the claiming event.
     pub origin: OriginId,
-    /// The event's sequence number.
+    /// The sequence number of the claiming event.
     pub seq: u64,
-    /// The node that answered, if the sender only passes its answer on.
-    pub passed_from: Option<NodeId>,
-    /// All that was durable on the answering node as it answered, the claim included; nothing while it lacks the claim.
+    /// The node that answered, if the sender relays its answer; otherwise `None`.
+    pub answered_by: Option<NodeId>,
+    /// All that was durable on the answering node when it answered, including the claim; `None` if it lacks the claim.
     pub held: Option<VersionVector>,
-    /// Whether the answering node would wait for the claimer if it claimed a name itself.
-    pub counts_claimer: bool,
+    /// Whether the answering node would wait for the claimer if it claimed a username itself.
+    pub would_wait_for_claimer: bool,
 }
 
 /// A frame of the replication protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicaFrame {
-    /// Fresh events of the sender's own origin, at once after their commit.
+    /// New events of the sender's own origin, sent right after their commit.
     Push(Vec<Bytes>),
-    /// All that the sender has made durable: on connect, and every second while vectors differ.
+    /// All that is durable on the sender: sent on connect, and every second while vectors differ.
     Vector(VersionVector),
-    /// What it made durable since; also the heartbeat, every second.
+    /// New durable events; also the heartbeat, every second.
     Confirm(Confirm),
-    /// Asks for `from..=to` of an origin.
+    /// Asks for the events `from..=to` of an origin.
     Pull {
-        /// Whose events.
+        /// The origin.
         origin: OriginId,
-        /// The first wanted.
+        /// The first sequence number.
         from: u64,
-        /// The last wanted.
+        /// The last sequence number.
         to: u64,
     },
-    /// Answers a pull with the events from its `from` on, as many as fit a chunk; none if the asked node lacks them.
+    /// Answers a pull with the events from its `from` on, as many as fit in a chunk; none if the node lacks them.
     Pulled {
-        /// Whose events.
+        /// The origin.
         origin: OriginId,
-        /// Encoded events, in order, without gaps.
+        /// The encoded events, in order and without gaps.
         events: Vec<Bytes>,
     },
-    /// Digests of parts that have changed; of all parts on a new link.
+    /// The digests of changed shards; on a new link, of all shards.
     Digests(Vec<(u8, ScopeDigest)>),
-    /// The receiver shows something else in this part: in which scopes?
+    /// Asks for the digests of the scopes in this shard, because the views differ.
     AskScopes(u8),
-    /// The scopes of a part and their digests, as many as fit.
+    /// The scopes of a shard and their digests, as many as fit.
     Scopes(u8, Vec<(Scope, ScopeDigest)>),
-    /// Asks for the receiver's vector, for a refusal that rests on something missing.
+    /// Asks for the receiver's vector, for example before a 'not found'.
     Probe(u64),
-    /// Answers a probe.
+    /// Answers a probe with the sender's vector.
     Probed(u64, VersionVector),
-    /// The sender's other peers that are in sync both ways, each with the milliseconds since it was heard; with each
-    /// beat.
+    /// The sender's other peers that are in sync both ways, each with the milliseconds since its last frame. Sent with
+    /// each heartbeat.
     Peers(Vec<(NodeId, u32)>),
-    /// Asks for a confirmation of a claim on a name, or to pass the question on.
+    /// Asks the receiver to confirm a claim to a username, or to relay the question.
     AskClaim {
-        /// The event's origin; its node claims the name.
+        /// The origin of the claiming event.
         origin: OriginId,
-        /// The event's sequence number.
+        /// The sequence number of the claiming event.
         seq: u64,
-        /// The peer of the receiver to whom the question is to be passed on; nothing if the receiver is asked.
-        pass_on: Option<NodeId>,
+        /// The receiver's peer to which it must relay the question; `None` if the question is for the receiver.
+        relay_to: Option<NodeId>,
     },
-    /// Answers that question.
+    /// Answers `AskClaim`.
     ClaimAnswer(ClaimAnswer),
 }
 
 /// Any frame between nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeerFrame {
-    /// Who the sender is.
+    /// Introduces the sender.
     Hello(Hello),
-    /// Is anybody there? Decides between two processes with one `NodeId`.
+    /// Asks for a pong, to find out which of two processes with one `NodeId` is alive.
     Ping(u64),
-    /// Yes.
+    /// Answers a ping.
     Pong(u64),
-    /// Replication.
+    /// Replicates the log.
     Replica(ReplicaFrame),
-    /// Presence.
+    /// Changes of presence.
     Presence(Presence),
-    /// Who is known, and who is linked.
+    /// Changes of members and links.
     Mesh(MeshNews),
 }
 
 impl PeerFrame {
-    /// The bytes behind the length.
+    /// Encodes the frame, without the length before it.
     pub fn encode(&self) -> Bytes {
         codec::encode(self)
     }
 
-    /// Reads the bytes behind the length.
+    /// Decodes a frame, without the length before it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(bytes, PEER_FRAME_BYTES_MAX)
     }
@@ -222,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_survive() {
+    fn frames_round_trip() {
         let origin = OriginId { node: NodeId([1; 16]), incarnation: 2 };
         for frame in [
             PeerFrame::Ping(7),
@@ -237,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
+        fn decoding_never_panics(bytes: Vec<u8>) {
             let _ = PeerFrame::decode(&bytes);
             let _ = PeerFrame::decode(&[&[codec::FORMAT_VERSION], &bytes[..]].concat());
         }

@@ -1,6 +1,6 @@
-//! Contacts: two registers, one a side, each a round and a stance. Decline, remove, block and unblock begin a new
-//! round; saying yes joins the newest. Two are contacts when both say yes in the same round. To the one who is blocked
-//! a block looks like a decline, and the end of it like nothing: he is not to know.
+//! Contacts: each of two users has a register with a round and a stance. Declining, removing, blocking and unblocking
+//! begin a new round; requesting and accepting join the newest. Two users are contacts if both say yes in the same
+//! round. Blocked users must not find out: a block looks to them like a decline, and unblocking like nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,56 +9,56 @@ use crate::{
     event::{ContactSet, Stance},
 };
 
-/// What one side said last: of the greatest round, the last word.
+/// One user's stance: the last one of the greatest round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// The round.
     pub round: u64,
-    /// The place of the event that said it.
-    pub place: Pos,
-    /// What it said.
+    /// The position of the event.
+    pub pos: Pos,
+    /// The stance.
     pub stance: Stance,
 }
 
-/// How two people stand, seen from one of them.
+/// The relation between two users, from the viewpoint of one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relation {
-    /// Strangers.
+    /// No relation.
     None,
-    /// The other asks.
+    /// The other user sent a request.
     Incoming,
-    /// This one asks.
+    /// This user sent a request.
     Outgoing,
-    /// Contacts.
+    /// The two are contacts.
     Accepted,
-    /// This one has blocked the other.
+    /// This user has blocked the other.
     Blocked,
 }
 
-/// What the two sides said last of each other: the one from whom it is seen, and the other.
+/// The stances of two users, from the viewpoint of one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
-    /// What this one said of the other.
+    /// This user's stance towards the other.
     pub mine: Option<Side>,
-    /// What the other said of this one.
+    /// The other user's stance towards this one.
     pub theirs: Option<Side>,
 }
 
-/// Applies what a side says at `place`.
-pub fn said(state: Option<Side>, place: Pos, event: &ContactSet) -> Side {
+/// Applies a stance at `pos`.
+pub fn apply(state: Option<Side>, pos: Pos, event: &ContactSet) -> Side {
     match state {
-        Some(state) if (state.round, state.place) >= (event.round, place) => state,
-        _ => Side { round: event.round, place, stance: event.stance },
+        Some(state) if (state.round, state.pos) >= (event.round, pos) => state,
+        _ => Side { round: event.round, pos, stance: event.stance },
     }
 }
 
 impl Sides {
-    /// The newest round.
+    /// Returns the newest round; 0 before the first.
     pub fn round(self) -> u64 {
         [self.mine, self.theirs].into_iter().flatten().map(|side| side.round).max().unwrap_or(0)
     }
 
-    /// How they stand. A block holds until who blocked says otherwise, whatever the other does meanwhile.
+    /// Returns the relation. A block lasts until the blocking user ends it, whatever the other does meanwhile.
     pub fn relation(self) -> Relation {
         let yes = |side: Option<Side>| {
             side.is_some_and(|side| side.stance == Stance::Yes && side.round == self.round())
@@ -72,36 +72,36 @@ impl Sides {
         }
     }
 
-    /// The place of the event that made it so; nothing if neither ever said anything.
+    /// Returns the position of the event that led to the relation; `None` if there never was one.
     pub fn decided_at(self) -> Option<Pos> {
-        let place = |side: Option<Side>| side.map(|side| side.place);
+        let pos = |side: Option<Side>| side.map(|side| side.pos);
         match self.relation() {
-            Relation::Incoming => place(self.theirs),
-            // What the other says meanwhile changes nothing, or is not to be known.
-            Relation::Outgoing | Relation::Blocked => place(self.mine),
-            Relation::Accepted | Relation::None => self.last(),
+            Relation::Incoming => pos(self.theirs),
+            // The other user's later stances change nothing, or must stay hidden.
+            Relation::Outgoing | Relation::Blocked => pos(self.mine),
+            Relation::Accepted | Relation::None => self.last_pos(),
         }
     }
 
-    /// Whether this one has blocked the other.
+    /// Whether this user has blocked the other.
     pub fn blocks(self) -> bool {
         has_blocked(self.mine)
     }
 
-    /// Whether the other has blocked this one.
+    /// Whether the other user has blocked this one.
     pub fn is_blocked(self) -> bool {
         has_blocked(self.theirs)
     }
 
-    /// What this one writes to take a stance: a yes joins the newest round, all else begins a new one.
+    /// Returns the event by which this user takes a stance: `Yes` joins the newest round, all others begin a new one.
     pub fn saying(self, to: UserId, stance: Stance) -> ContactSet {
         let round = if stance == Stance::Yes { self.round() } else { self.round().saturating_add(1) };
         ContactSet { to, round, stance }
     }
 
-    /// The places of what both said last: what is said now is stamped above them.
-    pub fn last(self) -> Option<Pos> {
-        [self.mine, self.theirs].into_iter().flatten().map(|side| side.place).max()
+    /// Returns the position of the last event of both users. A new event must be stamped above it.
+    pub fn last_pos(self) -> Option<Pos> {
+        [self.mine, self.theirs].into_iter().flatten().map(|side| side.pos).max()
     }
 }
 

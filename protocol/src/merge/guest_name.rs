@@ -1,94 +1,95 @@
-//! Of the guests who had one name in a room at the same time, the one who had it first is shown under it and the
-//! others as `name~xx`. Who takes a name that nobody has any more is shown under it as well.
+//! Guest names. If several guests have one name in a room at the same time, the first one is shown with the plain name
+//! and the others as `name~xx`. A guest who takes a name that nobody uses any more is also shown with the plain name.
 //!
-//! A guest's span under a name goes from his first claim to his last: a message, or a session during which somebody
-//! else had the name too ([`crate::event::NameShared`]). Guests whose spans overlap, be it through others between
-//! them, form one run. Of each run the guest whose span begins first (of equal ones the smallest id) is shown unsuffixed:
-//! he is unsuffixed if and only if no span that begins before his reaches it. So the runs of a name are the union of its
-//! spans, and who is unsuffixed depends on the set of claims alone.
+//! A guest's span with a name reaches from their first claim to their last. A claim is a message, or a session during
+//! which another guest had the name too ([`crate::event::NameShared`]). Guests whose spans overlap, directly or through
+//! others, form one group. The guest of a group whose span begins first (on a tie the smallest id) is unsuffixed. In other
+//! words: a guest is unsuffixed if no span that begins earlier reaches theirs. So the groups of a name are the union of
+//! its spans, and the result depends only on the set of claims.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{GuestId, GuestName, Hlc};
 
-/// Digits and letters that are not mistaken for one another.
+/// Digits and letters that people don't confuse.
 const SUFFIX_DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Guests whose spans overlap. The runs of a name are disjoint.
+/// A group of guests with overlapping spans. The groups of a name are disjoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverlapGroup {
-    /// The first claim.
+    /// The stamp of the first claim.
     pub start: Hlc,
-    /// Who made it: shown unsuffixed.
+    /// The guest who made the first claim: shown unsuffixed.
     pub holder: GuestId,
-    /// The last claim.
+    /// The stamp of the last claim.
     pub end: Hlc,
 }
 
-/// What a claim leads to.
+/// The effects of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// His run now.
-    pub run: OverlapGroup,
-    /// The runs that it replaces.
+    /// The new group of the claiming guest.
+    pub group: OverlapGroup,
+    /// The groups that it replaces.
     pub absorbed: Vec<OverlapGroup>,
-    /// The guests who are shown otherwise than before; who had not claimed the name was shown unsuffixed.
+    /// The guests whose shown name changes. Guests without a claim to the name are shown unsuffixed.
     pub renamed: Vec<GuestId>,
 }
 
-/// A guest as the log knows him under a name.
+/// A guest's claim to a name, as known from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameClaim {
-    /// His first claim.
+    /// The stamp of the guest's first claim.
     pub first: Hlc,
-    /// The run that he belongs to.
-    pub run: OverlapGroup,
+    /// The guest's group.
+    pub group: OverlapGroup,
 }
 
 impl OverlapGroup {
-    /// The part of a guest's span that is known from a claim between two stamps, and from his first claim before.
+    /// Returns a guest's span as far as it follows from their first claim and from a claim between two stamps.
     pub fn span(guest: GuestId, first: Option<Hlc>, one: Hlc, other: Hlc) -> Self {
         let first = first.unwrap_or(one);
         Self { start: first.min(one).min(other), holder: guest, end: first.max(one).max(other) }
     }
 }
 
-/// Applies a claim to a name. `span` is [`OverlapGroup::span`] of it; `known` says whether its guest claimed the name before;
-/// `earlier` gives the name's runs that start at `span.end` or before, the latest first, and is read no further than
-/// the span reaches.
-pub fn claimed<E>(
+/// Applies a claim to a name. `span` is its [`OverlapGroup::span`]. `known` says whether the guest claimed the name
+/// before. `earlier` yields the name's groups that start at `span.end` or before, the latest first; it is read only as
+/// far as the span reaches.
+pub fn apply_claim<E>(
     span: OverlapGroup,
     known: bool,
     earlier: impl IntoIterator<Item = Result<OverlapGroup, E>>,
 ) -> Result<Claimed, E> {
-    let (guest, mut run) = (span.holder, span);
+    let (guest, mut group) = (span.holder, span);
     let mut absorbed = Vec::new();
-    for touched in earlier {
-        let touched = touched?;
-        if touched.end < run.start {
+    for other in earlier {
+        let other = other?;
+        if other.end < group.start {
             break;
         }
-        (run.start, run.holder) = (run.start, run.holder).min((touched.start, touched.holder));
-        run.end = run.end.max(touched.end);
-        absorbed.push(touched);
+        (group.start, group.holder) = (group.start, group.holder).min((other.start, other.holder));
+        group.end = group.end.max(other.end);
+        absorbed.push(other);
     }
-    let was_bare = !known || absorbed.iter().any(|before| before.holder == guest);
+    let was_unsuffixed = !known || absorbed.iter().any(|before| before.holder == guest);
     let mut renamed: Vec<_> = absorbed.iter().map(|before| before.holder).collect();
-    renamed.retain(|&holder| holder != run.holder && holder != guest);
-    if was_bare != (run.holder == guest) {
+    renamed.retain(|&holder| holder != group.holder && holder != guest);
+    if was_unsuffixed != (group.holder == guest) {
         renamed.push(guest);
     }
-    Ok(Claimed { run, absorbed, renamed })
+    Ok(Claimed { group, absorbed, renamed })
 }
 
-/// The name under which a guest is shown: `name~xx` unless he is `unsuffixed`. The suffix is the same everywhere and says
-/// nothing else of his id. A name of the greatest length gets it too.
-pub fn shown(name: &GuestName, guest: GuestId, unsuffixed: bool) -> String {
+/// Returns a guest's shown name: `name~xx` unless they are `unsuffixed`. The suffix is the same on every node and reveals
+/// nothing else about the id. Names of the greatest length get it too.
+pub fn shown_name(name: &GuestName, guest: GuestId, unsuffixed: bool) -> String {
     if unsuffixed { name.to_string() } else { format!("{name}{}", suffix(guest)) }
 }
 
-/// The name that a guest typed who says under which one they are shown: programs come back with what `welcome` said.
-pub fn typed(shown: &str, guest: GuestId) -> &str {
+/// Returns the name that a guest typed. Programs reconnect with the shown name from `welcome`, so their own suffix is
+/// removed.
+pub fn strip_suffix(shown: &str, guest: GuestId) -> &str {
     shown.strip_suffix(&suffix(guest)).unwrap_or(shown)
 }
 
@@ -109,14 +110,14 @@ mod tests {
 
     use super::*;
 
-    /// A claim: guest, from, to.
+    /// A claim: (guest, from, to).
     type Claim = (u8, u64, u64);
 
-    /// What a store keeps of one name.
+    /// The stored state of one name.
     #[derive(Debug, Default, PartialEq)]
     struct Name {
         firsts: BTreeMap<GuestId, Hlc>,
-        runs: BTreeMap<Hlc, OverlapGroup>,
+        groups: BTreeMap<Hlc, OverlapGroup>,
     }
 
     impl Name {
@@ -124,17 +125,17 @@ mod tests {
             let (guest, from, to) = (GuestId([guest; 16]), Hlc(from), Hlc(to));
             let first = self.firsts.get(&guest).copied();
             let span = OverlapGroup::span(guest, first, from, to);
-            let earlier = self.runs.range(..=span.end).rev().map(|(_, &run)| Ok::<_, Infallible>(run));
-            let Ok(claimed) = claimed(span, first.is_some(), earlier);
-            for run in claimed.absorbed {
-                self.runs.remove(&run.start);
+            let earlier = self.groups.range(..=span.end).rev().map(|(_, &group)| Ok::<_, Infallible>(group));
+            let Ok(claimed) = apply_claim(span, first.is_some(), earlier);
+            for group in claimed.absorbed {
+                self.groups.remove(&group.start);
             }
             self.firsts.insert(guest, span.start);
-            self.runs.insert(claimed.run.start, claimed.run);
+            self.groups.insert(claimed.group.start, claimed.group);
             claimed.renamed
         }
 
-        fn of(claims: &[Claim]) -> Self {
+        fn from_claims(claims: &[Claim]) -> Self {
             let mut name = Self::default();
             for &claim in claims {
                 name.apply(claim);
@@ -143,12 +144,12 @@ mod tests {
         }
 
         fn unsuffixed(&self) -> BTreeSet<GuestId> {
-            self.runs.values().map(|run| run.holder).collect()
+            self.groups.values().map(|group| group.holder).collect()
         }
     }
 
-    /// The rule as it is told: nobody whose span begins before his reaches it.
-    fn bare_by_the_rule(claims: &[Claim]) -> BTreeSet<GuestId> {
+    /// The rule as the module's documentation defines it: no span that begins earlier reaches theirs.
+    fn unsuffixed_by_definition(claims: &[Claim]) -> BTreeSet<GuestId> {
         let mut spans = BTreeMap::new();
         for &(guest, from, to) in claims {
             let span = spans.entry(guest).or_insert((from, to));
@@ -180,16 +181,16 @@ mod tests {
                 (Just(all), order.prop_shuffle())
             }),
         ) {
-            let name = Name::of(&all);
-            prop_assert_eq!(&name, &Name::of(&order));
-            prop_assert_eq!(name.unsuffixed(), bare_by_the_rule(&all));
+            let name = Name::from_claims(&all);
+            prop_assert_eq!(&name, &Name::from_claims(&order));
+            prop_assert_eq!(name.unsuffixed(), unsuffixed_by_definition(&all));
         }
 
         #[test]
-        fn exactly_those_who_are_shown_otherwise_are_told(all in claims()) {
+        fn renamed_lists_exactly_the_guests_whose_shown_name_changes(all in claims()) {
             let mut name = Name::default();
             for claim in all {
-                // Who has not claimed the name yet is shown unsuffixed.
+                // A guest without a claim is shown unsuffixed.
                 let shown_suffixed = |name: &Name| {
                     let unsuffixed = name.unsuffixed();
                     name.firsts.keys().copied().filter(|guest| !unsuffixed.contains(guest)).collect::<BTreeSet<_>>()
@@ -203,20 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_a_name_that_nobody_has_any_more_is_bare() {
-        let name = Name::of(&[(1, 1, 5), (2, 6, 9)]);
+    fn a_guest_who_takes_an_unused_name_is_unsuffixed() {
+        let name = Name::from_claims(&[(1, 1, 5), (2, 6, 9)]);
         assert_eq!(name.unsuffixed().len(), 2);
-        let name = Name::of(&[(1, 1, 6), (2, 6, 9)]);
+        let name = Name::from_claims(&[(1, 1, 6), (2, 6, 9)]);
         assert_eq!(name.unsuffixed(), [GuestId([1; 16])].into());
     }
 
     #[test]
-    fn the_suffix_is_stable_and_fits_behind_the_longest_name() {
+    fn the_suffix_depends_on_the_guest_only_and_fits_the_longest_name() {
         let name = GuestName::parse(&"ß".repeat(crate::limits::GUEST_NAME_CHARS_MAX)).unwrap();
-        assert_eq!(shown(&name, GuestId([7; 16]), true), name.as_str());
-        let suffixed = shown(&name, GuestId([7; 16]), false);
+        assert_eq!(shown_name(&name, GuestId([7; 16]), true), name.as_str());
+        let suffixed = shown_name(&name, GuestId([7; 16]), false);
         assert_eq!(suffixed, format!("{name}~{}", &suffixed[suffixed.len() - 2..]));
-        let ann = shown(&GuestName::parse("Ann").unwrap(), GuestId([7; 16]), false);
+        let ann = shown_name(&GuestName::parse("Ann").unwrap(), GuestId([7; 16]), false);
         assert_eq!(ann[ann.len() - 2..], suffixed[suffixed.len() - 2..]);
     }
 }

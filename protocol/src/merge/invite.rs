@@ -1,23 +1,23 @@
-//! Invites: made once; revoking wins. Uses are counted by those who came with it.
+//! Invites: made once; revoking wins. Uses are the members who joined with the invite.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::InviteMade;
 
-/// What is known of an invite.
+/// The state of an invite.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteState {
-    /// How it was made; nothing while that event is not here.
+    /// The event that made it; `None` until that arrives.
     pub made: Option<InviteMade>,
-    /// Whether it was withdrawn.
+    /// Whether it was revoked.
     pub revoked: bool,
 }
 
-/// Applies its making, or (with nothing) its withdrawal.
-pub fn applied(state: Option<InviteState>, made: Option<&InviteMade>) -> InviteState {
+/// Applies the making of the invite, or with `None` its revocation.
+pub fn apply(state: Option<InviteState>, made: Option<&InviteMade>) -> InviteState {
     let mut state = state.unwrap_or_default();
     match made {
-        // Ids are drawn at random: there is one event that makes it.
+        // Ids are random, so only one event makes the invite.
         Some(made) => state.made = state.made.or_else(|| Some(made.clone())),
         None => state.revoked = true,
     }

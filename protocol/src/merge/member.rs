@@ -1,5 +1,5 @@
-//! Room membership: one register a room and user. A room that is left without owner belongs to its longest-standing
-//! moderator, else member.
+//! Room membership: one register per room and user. A room without an owner passes to its longest-standing moderator,
+//! or else to its longest-standing member.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,19 +9,19 @@ use crate::{
     event::{MemberSet, Membership, Role},
 };
 
-/// How somebody stands to a room.
+/// A user's membership of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// How.
+    /// The membership.
     pub membership: Membership,
-    /// Since when he has been a member.
+    /// The time when they became a member.
     pub since: Hlc,
-    /// The invite with which he came.
+    /// The invite that they used to join.
     pub invite: Option<InviteId>,
 }
 
 impl Member {
-    /// His role, if he is a member.
+    /// Returns the role of a member; `None` if they are not one.
     pub fn role(&self) -> Option<Role> {
         match self.membership {
             Membership::Member(role) => Some(role),
@@ -30,15 +30,16 @@ impl Member {
     }
 }
 
-/// Applies what an event says of its user at `place`.
-pub fn set(state: Option<Register<Member>>, place: Pos, event: &MemberSet) -> Register<Member> {
-    let since = event.since.unwrap_or(place.hlc);
+/// Applies a membership event at `pos`.
+pub fn apply(state: Option<Register<Member>>, pos: Pos, event: &MemberSet) -> Register<Member> {
+    let since = event.since.unwrap_or(pos.hlc);
     let member = Member { membership: event.membership, since, invite: event.invite };
-    register::written(state, place, member)
+    register::apply(state, pos, member)
 }
 
-/// Members in the order in which a room passes to them: who comes first owns it, whatever his role.
-pub fn succession(member: &Member, user: UserId) -> Option<[u8; 25]> {
+/// Returns the member's key in the order of succession; `None` if they are not a member. The first member in this order
+/// owns the room, whatever their role.
+pub fn succession_key(member: &Member, user: UserId) -> Option<[u8; 25]> {
     let role = member.role()?;
     let mut key = [0; 25];
     key[0] = match role {

@@ -1,52 +1,50 @@
-//! Messages are keyed by (sender, id): the smallest `(hlc, origin, seq)` wins with its room and body.
-//! Should two senders use one id, the earlier shows it; the other's is listed under a derived id.
+//! Messages are keyed by (sender, id): the post with the smallest position wins with its room and body.
+//! If two senders use one id, the earlier keeps it, and the other's message is listed under a derived id.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hlc, MessageId, OriginId, Pos, RoomId, Sender, event::SenderKey};
+use crate::{MessageId, Pos, RoomId, Sender, event::SenderKey};
 
-/// Where the message of a (sender, id) stands.
+/// The winning post of a (sender, id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageState {
     /// The room of the winning post.
     pub room: RoomId,
-    place: (Hlc, OriginId, u64),
+    pos: Pos,
 }
 
 impl MessageState {
-    /// The place of the winning post.
+    /// Returns the position of the winning post.
     pub fn pos(&self) -> Pos {
-        let (hlc, origin, seq) = self.place;
-        Pos { hlc, origin, seq }
+        self.pos
     }
 }
 
-/// Applies a post into `room` at `pos`.
-pub fn posted(state: Option<MessageState>, room: RoomId, pos: Pos) -> MessageState {
+/// Applies a post in `room` at `pos`.
+pub fn apply_post(state: Option<MessageState>, room: RoomId, pos: Pos) -> MessageState {
     match state {
-        Some(state) if state.pos() <= pos => state,
-        _ => MessageState { room, place: (pos.hlc, pos.origin, pos.seq) },
+        Some(state) if state.pos <= pos => state,
+        _ => MessageState { room, pos },
     }
 }
 
-/// Who shows an id as it is: the sender of the earliest post under it.
+/// The holder of an id: the sender of the earliest post with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdHolder {
-    /// [`Sender::key`] of the holder.
+    /// The holder's [`Sender::key`].
     pub sender: SenderKey,
-    place: (Hlc, OriginId, u64),
+    pos: Pos,
 }
 
-/// Applies a post by `sender` at `pos` to the id that it uses.
-pub fn id_used(state: Option<IdHolder>, sender: &Sender, pos: Pos) -> IdHolder {
-    let place = (pos.hlc, pos.origin, pos.seq);
+/// Applies the use of an id by `sender` at `pos`.
+pub fn apply_id_use(state: Option<IdHolder>, sender: &Sender, pos: Pos) -> IdHolder {
     match state {
-        Some(state) if state.place <= place => state,
-        _ => IdHolder { sender: sender.key(), place },
+        Some(state) if state.pos <= pos => state,
+        _ => IdHolder { sender: sender.key(), pos },
     }
 }
 
-/// The id under which a message is listed.
+/// Returns the id under which a message is listed.
 pub fn listed_id(holder: &IdHolder, sender_key: SenderKey, id: MessageId) -> MessageId {
     if holder.sender == sender_key {
         return id;
@@ -62,7 +60,7 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
-    use crate::{GuestId, GuestName, NodeId, RoomCreated, merge::room};
+    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, RoomCreated, merge::room};
 
     fn sender(n: u8) -> Sender {
         Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("x").unwrap() }
@@ -72,7 +70,7 @@ mod tests {
         Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq: 1 }
     }
 
-    /// All posts of one id: (stamp, node, room, sender).
+    /// Generates posts with one id: (stamp, node, room, sender).
     fn posts() -> impl Strategy<Value = Vec<(u64, u8, u8, u8)>> {
         prop::collection::vec((1_u64..4, 0_u8..3, 0_u8..2, 0_u8..2), 1..6)
     }
@@ -85,7 +83,7 @@ mod tests {
                 (Just(posts.clone()), (Just(repeated).prop_shuffle(), subsequence(posts.clone(), 0..=posts.len())))
             }).prop_map(|(all, (repeated, extra))| (all, [repeated, extra].concat())),
         ) {
-            // One place is one event: posts that share it must be the same post.
+            // A position identifies an event, so posts at one position must be the same post.
             let once = |posts: &[(u64, u8, u8, u8)]| {
                 posts.iter().map(|&(hlc, node, ..)| {
                     *all.iter().find(|post| (post.0, post.1) == (hlc, node)).unwrap()
@@ -96,10 +94,10 @@ mod tests {
                 let mut messages = [None, None];
                 for &(hlc, node, room, by) in posts {
                     let message = &mut messages[usize::from(by)];
-                    *message = Some(posted(*message, RoomId([room; 10]), pos(hlc, node)));
-                    holder = Some(id_used(holder, &sender(by), pos(hlc, node)));
+                    *message = Some(apply_post(*message, RoomId([room; 10]), pos(hlc, node)));
+                    holder = Some(apply_id_use(holder, &sender(by), pos(hlc, node)));
                     let name = crate::RoomName::parse(&format!("{room}")).unwrap();
-                    rooms = Some(room::created(rooms, pos(hlc, node), &RoomCreated { name: Some(name) }));
+                    rooms = Some(room::apply_creation(rooms, pos(hlc, node), &RoomCreated { name: Some(name) }));
                 }
                 (holder, messages, rooms)
             };
@@ -110,7 +108,7 @@ mod tests {
     #[test]
     fn the_later_sender_is_listed_under_a_derived_id() {
         let id = MessageId::from_u128(5);
-        let holder = id_used(Some(id_used(None, &sender(2), pos(9, 0))), &sender(1), pos(3, 0));
+        let holder = apply_id_use(Some(apply_id_use(None, &sender(2), pos(9, 0))), &sender(1), pos(3, 0));
         assert_eq!(listed_id(&holder, sender(1).key(), id), id);
         let derived = listed_id(&holder, sender(2).key(), id);
         assert_ne!(derived, id);

@@ -1,6 +1,6 @@
-//! Merge rules: pure functions from a state and an event to the next state. Applying the same events in any
-//! order, any number of times, gives the same states; each rule's test permutes and repeats.
-//! `store` keeps the states in its views and asks no other question about merging.
+//! Merge rules: pure functions from a state and an event to the next state. The same events lead to the same states in
+//! any order and with any repetitions; tests permute and repeat them for each rule.
+//! The store keeps the states in its views.
 
 pub mod contact;
 pub mod guest_name;

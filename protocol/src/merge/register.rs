@@ -1,32 +1,32 @@
-//! A register whose last write wins, by the writes' places: most attributes of people and rooms are one.
+//! Last-write-wins registers, ordered by position. Most attributes of users and rooms are registers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Pos;
 
-/// What was written last.
+/// The last write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register<T> {
-    /// The place of the event that wrote it.
-    pub place: Pos,
-    /// What it wrote.
+    /// The position of the event.
+    pub pos: Pos,
+    /// The written value.
     pub value: T,
 }
 
-/// Applies a write at `place`.
-pub fn written<T>(state: Option<Register<T>>, place: Pos, value: T) -> Register<T> {
+/// Applies a write at `pos` and returns the register.
+pub fn apply<T>(state: Option<Register<T>>, pos: Pos, value: T) -> Register<T> {
     match state {
-        Some(state) if state.place >= place => state,
-        _ => Register { place, value },
+        Some(state) if state.pos >= pos => state,
+        _ => Register { pos, value },
     }
 }
 
-/// Applies a write at `place` in a register.
-pub fn write<T>(register: &mut Option<Register<T>>, place: Pos, value: T) {
-    *register = Some(written(register.take(), place, value));
+/// Applies a write at `pos` to a register in place.
+pub fn write<T>(register: &mut Option<Register<T>>, pos: Pos, value: T) {
+    *register = Some(apply(register.take(), pos, value));
 }
 
-/// What a register holds; nothing if nothing was ever written.
+/// Returns the value of a register; `None` before the first write.
 pub fn value<T: Clone>(register: Option<&Register<T>>) -> Option<T> {
     register.map(|register| register.value.clone())
 }

@@ -1,36 +1,35 @@
-//! A room exists from its creation on. Should a room ever be created twice, the earliest creation holds.
+//! Rooms. If a room is ever created twice, the earliest creation wins.
 
 use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register};
 use crate::{
-    EventBody, Hlc, OriginId, Pos, RoomCreated, RoomName, Topic,
+    EventBody, Hlc, Pos, RoomCreated, RoomName, Topic,
     event::{RoomOpened, Visibility},
 };
 
-/// What is known of a room.
+/// The state of a quick room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomState {
-    /// What it is called.
+    /// The name, if it has one.
     pub name: Option<RoomName>,
-    created: (Hlc, OriginId, u64),
+    created: Pos,
 }
 
-/// Applies a creation at `pos`.
-pub fn created(state: Option<RoomState>, pos: Pos, event: &RoomCreated) -> RoomState {
-    let created = (pos.hlc, pos.origin, pos.seq);
+/// Applies the creation of a quick room at `pos`.
+pub fn apply_creation(state: Option<RoomState>, pos: Pos, event: &RoomCreated) -> RoomState {
     match state {
-        Some(state) if state.created <= created => state,
-        _ => RoomState { name: event.name.clone(), created },
+        Some(state) if state.created <= pos => state,
+        _ => RoomState { name: event.name.clone(), created: pos },
     }
 }
 
-/// What is known of a room of members: its attributes are registers, deletion wins.
+/// The state of a room with members: its attributes are registers, and deletion wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRoom {
-    /// The first opening; nothing while that event is not here.
+    /// The first event that created it; `None` until that arrives.
     pub opened: Option<(Pos, RoomOpened)>,
-    /// Whether it was deleted, for good.
+    /// Whether it was deleted, which is permanent.
     pub deleted: bool,
     name: Option<Register<RoomName>>,
     topic: Option<Register<Topic>>,
@@ -38,68 +37,68 @@ pub struct MemberRoom {
 }
 
 impl MemberRoom {
-    /// What it is called; nothing for a direct room.
+    /// Returns the name; `None` for a direct room.
     pub fn name(&self) -> Option<&RoomName> {
         self.name.as_ref().map(|name| &name.value)
     }
 
-    /// What it is about.
+    /// Returns the topic; empty by default.
     pub fn topic(&self) -> Topic {
         register::value(self.topic.as_ref()).unwrap_or_default()
     }
 
-    /// Who may find it.
+    /// Returns the visibility; private by default.
     pub fn visibility(&self) -> Visibility {
         register::value(self.visibility.as_ref()).unwrap_or(Visibility::Private)
     }
 
-    /// The stamp of the last of its events whose attributes hold: what changes them is stamped above it.
+    /// Returns the stamp of the last change to any attribute. A further change must be stamped above it.
     pub fn changed_at(&self) -> Hlc {
-        let places = [
-            self.opened.as_ref().map(|(place, _)| *place),
-            self.name.as_ref().map(|name| name.place),
-            self.topic.as_ref().map(|topic| topic.place),
-            self.visibility.as_ref().map(|visibility| visibility.place),
+        let positions = [
+            self.opened.as_ref().map(|(pos, _)| *pos),
+            self.name.as_ref().map(|name| name.pos),
+            self.topic.as_ref().map(|topic| topic.pos),
+            self.visibility.as_ref().map(|visibility| visibility.pos),
         ];
-        places.into_iter().flatten().map(|place| place.hlc).max().unwrap_or_default()
+        positions.into_iter().flatten().map(|pos| pos.hlc).max().unwrap_or_default()
     }
 
-    /// Whether it is there.
+    /// Whether it was created and not deleted.
     pub fn exists(&self) -> bool {
         self.opened.is_some() && !self.deleted
     }
 }
 
-/// Applies an event of the room's scope at `place`; kinds that are no matter of the room itself change nothing.
-pub fn applied(state: Option<MemberRoom>, place: Pos, body: &EventBody) -> MemberRoom {
+/// Applies an event of the room's scope at `pos`. Kinds that don't concern the room itself change nothing.
+pub fn apply(state: Option<MemberRoom>, pos: Pos, body: &EventBody) -> MemberRoom {
     let mut state = state.unwrap_or_default();
     match body {
         EventBody::RoomOpened(opened) => {
             if let RoomOpened::Named { name, topic, visibility } = opened {
-                register::write(&mut state.name, place, name.clone());
-                register::write(&mut state.topic, place, topic.clone());
-                register::write(&mut state.visibility, place, *visibility);
+                register::write(&mut state.name, pos, name.clone());
+                register::write(&mut state.topic, pos, topic.clone());
+                register::write(&mut state.visibility, pos, *visibility);
             }
-            if state.opened.as_ref().is_none_or(|(first, _)| place < *first) {
-                state.opened = Some((place, opened.clone()));
+            if state.opened.as_ref().is_none_or(|(first, _)| pos < *first) {
+                state.opened = Some((pos, opened.clone()));
             }
         }
         EventBody::RoomChanged(changed) => {
             if let Some(name) = &changed.name {
-                register::write(&mut state.name, place, name.clone());
+                register::write(&mut state.name, pos, name.clone());
             }
             if let Some(topic) = &changed.topic {
-                register::write(&mut state.topic, place, topic.clone());
+                register::write(&mut state.topic, pos, topic.clone());
             }
             if let Some(visibility) = changed.visibility {
-                register::write(&mut state.visibility, place, visibility);
+                register::write(&mut state.visibility, pos, visibility);
             }
         }
         EventBody::RoomDeleted(_) => state.deleted = true,
         _ => {}
     }
     if state.deleted {
-        // As if only stubs had come.
+        // The same state as if all events had been erased before.
         (state.name, state.topic) = (None, None);
         if let Some((_, opened)) = &mut state.opened {
             opened.erase();

@@ -1,5 +1,5 @@
-//! Service keys: each is as old as its first event; under each secret the first seal counts, so that it is the same on
-//! every node. All of them open to the same key.
+//! Service keys: each is as old as its first event. Per secret the first seal is kept, so that all nodes keep the same
+//! one. All seals of a key hold the same key.
 
 use std::collections::BTreeMap;
 
@@ -10,33 +10,33 @@ use crate::{
     event::{SecretId, ServiceKeySealed},
 };
 
-/// A service key as it is sealed under one secret.
+/// A service key, sealed with one secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
-    /// The place of the event that holds it.
-    pub place: Pos,
+    /// The position of the event that holds it.
+    pub pos: Pos,
     /// The nonce of the cipher.
     pub nonce: [u8; 12],
     /// The key, encrypted and authenticated.
     pub sealed: Box<[u8]>,
 }
 
-/// What is known of a service key.
+/// The state of a service key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceKeyState {
-    /// The place of its first event: the key with the smallest serves new sessions.
+    /// The position of its first event. New sessions use the key with the smallest.
     pub first: Pos,
-    /// Its seals, by the secrets that open them.
+    /// The seals, by the secrets that unseal them.
     pub seals: BTreeMap<SecretId, Seal>,
 }
 
-/// Applies a seal at `place`.
-pub fn sealed(state: Option<ServiceKeyState>, place: Pos, event: &ServiceKeySealed) -> ServiceKeyState {
+/// Applies a seal at `pos`.
+pub fn apply(state: Option<ServiceKeyState>, pos: Pos, event: &ServiceKeySealed) -> ServiceKeyState {
     let ServiceKeySealed { secret, nonce, sealed, .. } = event;
-    let mut state = state.unwrap_or_else(|| ServiceKeyState { first: place, seals: BTreeMap::new() });
-    state.first = state.first.min(place);
-    if state.seals.get(secret).is_none_or(|seal| place < seal.place) {
-        state.seals.insert(*secret, Seal { place, nonce: *nonce, sealed: sealed.clone() });
+    let mut state = state.unwrap_or_else(|| ServiceKeyState { first: pos, seals: BTreeMap::new() });
+    state.first = state.first.min(pos);
+    if state.seals.get(secret).is_none_or(|seal| pos < seal.pos) {
+        state.seals.insert(*secret, Seal { pos, nonce: *nonce, sealed: sealed.clone() });
     }
     state
 }
@@ -57,15 +57,15 @@ mod tests {
         ServiceKeySealed { key, secret, nonce: [text; 12], sealed: [text; 48].into() }
     }
 
-    fn after(events: &[(Pos, ServiceKeySealed)]) -> ServiceKeyState {
-        events.iter().fold(None, |state, (place, event)| Some(sealed(state, *place, event))).unwrap()
+    fn state_after(events: &[(Pos, ServiceKeySealed)]) -> ServiceKeyState {
+        events.iter().fold(None, |state, (pos, event)| Some(apply(state, *pos, event))).unwrap()
     }
 
     #[test]
-    fn a_key_is_as_old_as_its_first_seal_and_opens_under_each_secret() {
-        let state = after(&[(at(3), event(2, 3)), (at(1), event(1, 1)), (at(2), event(1, 2))]);
+    fn a_key_is_as_old_as_its_first_seal_and_keeps_one_seal_per_secret() {
+        let state = state_after(&[(at(3), event(2, 3)), (at(1), event(1, 1)), (at(2), event(1, 2))]);
         assert_eq!(state.first, at(1));
-        let seals: Vec<_> = state.seals.values().map(|seal| (seal.place, seal.nonce[0])).collect();
+        let seals: Vec<_> = state.seals.values().map(|seal| (seal.pos, seal.nonce[0])).collect();
         assert_eq!(seals, [(at(1), 1), (at(3), 3)]);
     }
 
@@ -76,7 +76,7 @@ mod tests {
         ) {
             let events = [(at(1), event(1, 1)), (at(2), event(1, 2)), (at(3), event(2, 3)), (at(4), event(3, 4))];
             let ordered: Vec<_> = order.iter().map(|&at| events[at].clone()).collect();
-            prop_assert_eq!(after(&ordered), after(&events));
+            prop_assert_eq!(state_after(&ordered), state_after(&events));
         }
     }
 }

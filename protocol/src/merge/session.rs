@@ -1,84 +1,84 @@
-//! Sessions: opened once; ending wins; of the refresh tokens used, the greatest number counts; a change of the password
-//! that was made in one keeps it. Of its user's changes the last holds, so of those that kept it only the last matters.
+//! Sessions: opened once; ending wins; of the used refresh tokens the greatest number counts. A password change made in
+//! a session keeps it. Only the user's last password change counts, so only the last change made in it matters.
 
 use serde::{Deserialize, Serialize};
 
 use super::user::SessionEnds;
 use crate::{EventBody, Hlc, Pos, event::SessionKind, event::SessionOpened};
 
-/// What is known of a session.
+/// The state of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState {
-    /// How it was opened; nothing while that event is not here.
+    /// The event that opened it, and its position; `None` until that arrives.
     pub opened: Option<(Pos, SessionOpened)>,
     /// Whether it was ended.
     pub ended: bool,
-    /// The greatest number of a refresh token that was used.
+    /// The greatest number of a used refresh token.
     pub used: Option<u64>,
-    /// When one was used last.
+    /// The last use of a refresh token.
     pub used_at: Hlc,
-    /// The latest end that was granted (Unix milliseconds).
+    /// The latest end of all renewals (Unix milliseconds).
     renewed_ms: u64,
-    /// The last change of the password that was made in it.
+    /// The position of the last password change made in it.
     kept: Option<Pos>,
 }
 
 impl SessionState {
-    /// Whether it lives at `now_ms` (Unix milliseconds), if `password` is the change of its user's password that holds,
-    /// and sessions of the account have ended up to `ends`. Whether its user may be here at all is another question.
+    /// Whether the session is valid at `now_ms` (Unix milliseconds). `password` is the position of its user's current
+    /// password; `ends` says which of the account's sessions have ended. Doesn't check whether the account is disabled.
     pub fn is_alive(&self, now_ms: u64, password: Pos, ends: SessionEnds) -> bool {
-        let Some((place, opened)) = &self.opened else { return false };
+        let Some((pos, opened)) = &self.opened else { return false };
         let personal = matches!(opened.kind, SessionKind::Personal(_));
-        // The log held its family key, for whoever can read it.
+        // The log holds its family key, so everybody who can read the log could forge its tokens.
         if !personal && opened.service_key.is_none() {
             return false;
         }
-        let of_password = opened.password == password || self.kept == Some(password);
-        let right = if personal {
+        let has_password = opened.password == password || self.kept == Some(password);
+        let counts = if personal {
             ends.tokens <= Some(opened.password)
         } else {
-            of_password && ends.logins < Some(*place)
+            has_password && ends.logins < Some(*pos)
         };
-        !self.ended && right && ends.all < Some(*place) && self.expires_ms().is_none_or(|end| now_ms < end)
+        !self.ended && counts && ends.all < Some(*pos) && self.expires_ms().is_none_or(|end| now_ms < end)
     }
 
-    /// When it ends unless it is renewed (Unix milliseconds).
+    /// Returns its end unless it is renewed (Unix milliseconds); `None` if it never expires.
     pub fn expires_ms(&self) -> Option<u64> {
         let (_, opened) = self.opened.as_ref()?;
         Some(opened.expires_ms?.max(self.renewed_ms))
     }
 
-    /// When its user was seen last: as it was opened, or renewed.
+    /// Returns the time of its last use: when it was opened or last renewed.
     pub fn seen_at(&self) -> Hlc {
-        self.opened.as_ref().map_or(self.used_at, |(place, _)| place.hlc.max(self.used_at))
+        self.opened.as_ref().map_or(self.used_at, |(pos, _)| pos.hlc.max(self.used_at))
     }
 }
 
-/// Applies an event of the session's user at `place` that is about this session.
-pub fn applied(state: Option<SessionState>, place: Pos, body: &EventBody) -> SessionState {
+/// Applies an event about this session at `pos`.
+pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> SessionState {
     let mut state = state.unwrap_or_default();
     match body {
-        EventBody::SessionOpened(opened) if state.opened.as_ref().is_none_or(|(first, _)| place < *first) => {
-            state.opened = Some((place, opened.clone()));
+        EventBody::SessionOpened(opened) if state.opened.as_ref().is_none_or(|(first, _)| pos < *first) => {
+            state.opened = Some((pos, opened.clone()));
         }
         EventBody::SessionsEnded(_) => state.ended = true,
         EventBody::RefreshUsed(used) => {
             state.used = state.used.max(Some(used.n));
-            state.used_at = state.used_at.max(place.hlc);
+            state.used_at = state.used_at.max(pos.hlc);
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
         }
-        EventBody::PasswordChanged(_) => state.kept = state.kept.max(Some(place)),
+        EventBody::PasswordChanged(_) => state.kept = state.kept.max(Some(pos)),
         _ => {}
     }
     state
 }
 
-/// A session of a deleted user, of which nothing secret stays. One that comes later comes as a stub.
-pub fn erased(mut state: SessionState) -> SessionState {
-    if let Some((place, opened)) = state.opened.take()
+/// Erases the secrets of a deleted user's session. Sessions that arrive later arrive as stubs.
+pub fn erase(mut state: SessionState) -> SessionState {
+    if let Some((pos, opened)) = state.opened.take()
         && let EventBody::SessionOpened(erased) = EventBody::from(opened).erased()
     {
-        state.opened = Some((place, erased));
+        state.opened = Some((pos, erased));
     }
     state
 }
@@ -119,62 +119,62 @@ mod tests {
         SessionEnds { logins: Some(up_to), ..NONE }
     }
 
-    fn after(events: &[(Pos, EventBody)]) -> SessionState {
-        events.iter().fold(None, |state, (place, body)| Some(applied(state, *place, body))).unwrap()
+    fn state_after(events: &[(Pos, EventBody)]) -> SessionState {
+        events.iter().fold(None, |state, (pos, body)| Some(apply(state, *pos, body))).unwrap()
     }
 
     #[test]
-    fn a_session_lives_under_the_password_it_was_opened_or_kept_with_until_its_end() {
+    fn a_session_is_valid_with_its_password_until_its_end() {
         let open = (OPENED, opened(SessionKind::Tokens));
-        let state = after(std::slice::from_ref(&open));
+        let state = state_after(std::slice::from_ref(&open));
         assert!(state.is_alive(999, OPENED, NONE) && !state.is_alive(1_000, OPENED, NONE));
         assert!(!state.is_alive(1, at(2), NONE), "another password");
-        let state = after(&[(at(3), kept()), open.clone(), (at(2), kept()), (at(4), used(0, 2_000))]);
+        let state = state_after(&[(at(3), kept()), open.clone(), (at(2), kept()), (at(4), used(0, 2_000))]);
         assert!(state.is_alive(1_999, at(3), NONE) && !state.is_alive(2_000, at(3), NONE));
-        assert!(!state.is_alive(1, at(2), NONE), "that change was changed again");
-        let personal = after(&[(OPENED, opened(SessionKind::Personal("script".into())))]);
+        assert!(!state.is_alive(1, at(2), NONE), "that password was changed again");
+        let personal = state_after(&[(OPENED, opened(SessionKind::Personal("script".into())))]);
         assert!(personal.is_alive(1, at(2), NONE));
         assert!(personal.is_alive(1, OPENED, logins(at(2))), "only logins were ended");
         let ended = event::SessionsEnded { sessions: vec![SessionId([1; 16])], all_logins: false }.into();
-        assert!(!after(&[(at(9), ended), open.clone()]).is_alive(1, OPENED, NONE));
-        let state = after(&[open]);
+        assert!(!state_after(&[(at(9), ended), open.clone()]).is_alive(1, OPENED, NONE));
+        let state = state_after(&[open]);
         assert!(!state.is_alive(1, OPENED, logins(at(2))), "all logins were ended later");
         assert!(state.is_alive(1, OPENED, logins(Pos::MIN)), "it was opened after that");
     }
 
-    /// Promise: a personal token ends with a change of the password, unless that keeps tokens, and with a login it shares
-    /// that being disabled ends it for good.
+    /// Promise: a password change ends personal access tokens, unless it keeps them. Disabling the account ends logins and
+    /// tokens permanently.
     #[test]
-    fn a_token_ends_with_its_password_and_everything_ends_where_the_account_was_shut_out() {
-        let token = after(&[(at(2), opened(SessionKind::Personal("script".into())))]);
+    fn a_password_change_ends_tokens_and_disabling_the_account_ends_all_sessions() {
+        let token = state_after(&[(at(2), opened(SessionKind::Personal("script".into())))]);
         assert!(token.is_alive(1, at(5), SessionEnds { tokens: Some(OPENED), ..NONE }), "its own password");
         assert!(!token.is_alive(1, at(5), SessionEnds { tokens: Some(at(2)), ..NONE }), "a later one");
         for kind in [SessionKind::Personal("script".into()), SessionKind::Tokens, SessionKind::Cookie] {
-            let session = after(&[(at(4), opened(kind))]);
-            let shut_out = |at: Pos| SessionEnds { all: Some(at), ..NONE };
-            assert!(session.is_alive(1, OPENED, shut_out(at(3))), "it was opened afterwards");
-            assert!(!session.is_alive(1, OPENED, shut_out(at(5))));
+            let session = state_after(&[(at(4), opened(kind))]);
+            let disabled = |at: Pos| SessionEnds { all: Some(at), ..NONE };
+            assert!(session.is_alive(1, OPENED, disabled(at(3))), "it was opened afterwards");
+            assert!(!session.is_alive(1, OPENED, disabled(at(5))));
         }
     }
 
     #[test]
-    fn a_browsers_session_that_is_used_is_seen_later_but_ends_no_later() {
-        let state = after(&[(OPENED, opened(SessionKind::Cookie)), (at(500), used(0, 1_000))]);
+    fn using_a_browsers_session_does_not_prolong_it() {
+        let state = state_after(&[(OPENED, opened(SessionKind::Cookie)), (at(500), used(0, 1_000))]);
         assert_eq!(state.seen_at(), at(500).hlc);
         assert!(state.is_alive(999, OPENED, NONE) && !state.is_alive(1_000, OPENED, NONE));
     }
 
-    /// Promise: the family keys that the log of an earlier version holds open nothing; personal tokens, of which it holds
-    /// hashes, go on.
+    /// Promise: family keys in the log of an earlier version are useless. Personal access tokens stay valid, since the log
+    /// holds only their hashes.
     #[test]
     fn a_session_without_a_service_key_has_ended() {
-        for (kind, lives) in [
+        for (kind, is_alive) in [
             (SessionKind::Tokens, false),
             (SessionKind::Cookie, false),
             (SessionKind::Personal("script".into()), true),
         ] {
-            let state = after(&[(OPENED, keyed(kind.clone(), None))]);
-            assert_eq!(state.is_alive(1, OPENED, SessionEnds::default()), lives, "{kind:?}");
+            let state = state_after(&[(OPENED, keyed(kind.clone(), None))]);
+            assert_eq!(state.is_alive(1, OPENED, SessionEnds::default()), is_alive, "{kind:?}");
         }
     }
 
@@ -194,7 +194,7 @@ mod tests {
                 (at(7), ended.into()),
             ];
             let ordered: Vec<_> = order.iter().map(|&at| events[at].clone()).collect();
-            prop_assert_eq!(after(&ordered), after(&events));
+            prop_assert_eq!(state_after(&ordered), state_after(&events));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Accounts: each attribute is a register. A password is of the last change; a rehash only encodes it otherwise.
-//! Deletion wins and leaves nothing that its owner wrote.
+//! Accounts: each attribute is a register. The last change sets the password; a rehash only replaces its hash.
+//! Deletion wins and erases everything that the owner wrote.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::register::{self, Register, write};
 use crate::{DisplayName, EventBody, Hlc, NodeId, Pos, Settings, Username};
 
-/// What is known of an account.
+/// The state of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserState {
-    /// When it was registered; events that were held before this one say nothing yet.
+    /// The position of its registration. Until that arrives, its other events don't count.
     pub registered: Option<Pos>,
-    /// Whether it was deleted, for good.
+    /// Whether it was deleted, which is permanent.
     pub deleted: bool,
-    /// Up to where all sessions for which its user logged in have ended.
+    /// Logins before this position have ended.
     logins_ended: Option<Pos>,
-    /// The last change of the password that ended personal access tokens.
+    /// The position of the last password change that ended personal access tokens.
     tokens_ended: Option<Pos>,
-    /// When it was last disabled, or enabled again.
-    shut_out: Option<Pos>,
+    /// The position of the last event that disabled or enabled it.
+    disabled_changed: Option<Pos>,
     display_name: Option<Register<Option<DisplayName>>>,
     password: Option<Register<Option<Box<str>>>>,
     rehash: Option<Rehash>,
@@ -30,96 +30,96 @@ pub struct UserState {
     settings: Option<Register<Settings>>,
 }
 
-/// Up to where an account's sessions have ended, whatever each of them says.
+/// The positions up to which an account's sessions have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionEnds {
-    /// Logins that were opened before it have ended.
+    /// Logins opened before this have ended.
     pub logins: Option<Pos>,
-    /// Personal access tokens that were made under an earlier password than this one have ended.
+    /// Personal access tokens made with a password older than this have ended.
     pub tokens: Option<Pos>,
-    /// Logins and tokens alike that were opened before it have ended: the account was disabled then, or enabled again,
-    /// which ends what was opened where the disabling was not known yet.
+    /// Logins and tokens opened before this have ended, because the account was disabled or enabled then. (Enabling also
+    /// ends sessions that were opened on nodes which didn't know yet that the account was disabled.)
     pub all: Option<Pos>,
 }
 
-/// Of the last change that was rehashed, the last rehash.
+/// The last rehash of the last rehashed password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rehash {
     change: Pos,
-    place: Pos,
+    pos: Pos,
     password: Option<Box<str>>,
 }
 
-/// A link with which a password can be chosen.
+/// A password reset link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetLink {
-    /// BLAKE3 of its code.
+    /// The BLAKE3 hash of its code.
     pub code_hash: [u8; 32],
-    /// Until when (Unix milliseconds).
+    /// The end of its validity (Unix milliseconds).
     pub expires_ms: u64,
 }
 
-/// A password as it is checked.
+/// The current password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Password<'a> {
-    /// The change that set it.
+    /// The position of the change that set it.
     pub change: Pos,
-    /// Its hash, a PHC string.
+    /// The hash (a PHC string).
     pub hash: &'a str,
 }
 
 impl UserState {
-    /// What it is to be shown as, if not by its name.
+    /// Returns the display name; `None` if the username is shown.
     pub fn display_name(&self) -> Option<&DisplayName> {
         self.display_name.as_ref()?.value.as_ref()
     }
 
-    /// The password that holds.
+    /// Returns the current password; `None` once it is erased.
     pub fn password(&self) -> Option<Password<'_>> {
         let changed = self.password.as_ref()?;
-        let rehash = self.rehash.as_ref().filter(|rehash| rehash.change == changed.place);
+        let rehash = self.rehash.as_ref().filter(|rehash| rehash.change == changed.pos);
         let hash = rehash.map_or(&changed.value, |rehash| &rehash.password).as_deref()?;
-        Some(Password { change: changed.place, hash })
+        Some(Password { change: changed.pos, hash })
     }
 
-    /// The link that can be used: the last one, unless the password was changed since.
+    /// Returns the last reset link, unless the password was changed since.
     pub fn reset_link(&self) -> Option<&ResetLink> {
         let link = self.reset.as_ref()?;
-        let changed = self.password.as_ref().map(|password| password.place);
-        (changed < Some(link.place) && link.value.code_hash != [0; 32]).then_some(&link.value)
+        let changed = self.password.as_ref().map(|password| password.pos);
+        (changed < Some(link.pos) && link.value.code_hash != [0; 32]).then_some(&link.value)
     }
 
-    /// Whether it administers the service.
+    /// Whether the account is an administrator.
     pub fn is_admin(&self) -> bool {
         self.admin.as_ref().is_some_and(|admin| admin.value)
     }
 
-    /// Whether it is shut out.
+    /// Whether the account is disabled.
     pub fn is_disabled(&self) -> bool {
         self.disabled.as_ref().is_some_and(|disabled| disabled.value)
     }
 
-    /// Up to where its sessions have ended.
+    /// Returns the positions up to which its sessions have ended.
     pub fn session_ends(&self) -> SessionEnds {
-        SessionEnds { logins: self.logins_ended, tokens: self.tokens_ended, all: self.shut_out }
+        SessionEnds { logins: self.logins_ended, tokens: self.tokens_ended, all: self.disabled_changed }
     }
 
-    /// What its owner has set.
+    /// Returns the owner's settings.
     pub fn settings(&self) -> Settings {
         register::value(self.settings.as_ref()).unwrap_or_default()
     }
 
-    /// The stamp of the last change to any attribute: a change that replaces one is stamped above it.
+    /// Returns the stamp of the last change to any attribute. A further change must be stamped above it.
     pub fn changed_at(&self) -> Hlc {
-        let places = [
-            place(self.display_name.as_ref()),
-            place(self.password.as_ref()),
-            place(self.reset.as_ref()),
-            place(self.admin.as_ref()),
-            place(self.disabled.as_ref()),
-            place(self.settings.as_ref()),
+        let positions = [
+            stamp(self.display_name.as_ref()),
+            stamp(self.password.as_ref()),
+            stamp(self.reset.as_ref()),
+            stamp(self.admin.as_ref()),
+            stamp(self.disabled.as_ref()),
+            stamp(self.settings.as_ref()),
         ];
-        places.into_iter().flatten().max().unwrap_or_default()
+        positions.into_iter().flatten().max().unwrap_or_default()
     }
 
     fn erase(&mut self) {
@@ -141,53 +141,53 @@ impl UserState {
     }
 }
 
-fn place<T>(register: Option<&Register<T>>) -> Option<Hlc> {
-    register.map(|register| register.place.hlc)
+fn stamp<T>(register: Option<&Register<T>>) -> Option<Hlc> {
+    register.map(|register| register.pos.hlc)
 }
 
-/// Applies an event of the account's scope at `place`; kinds that are no matter of the account itself change nothing.
-pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserState {
+/// Applies an event of the account's scope at `pos`. Kinds that don't concern the account itself change nothing.
+pub fn apply(state: Option<UserState>, pos: Pos, body: &EventBody) -> UserState {
     let mut state = state.unwrap_or_default();
     match body {
         EventBody::UserRegistered(registered) => {
-            state.registered = Some(state.registered.map_or(place, |first| first.min(place)));
-            // Without a name of its own, a later profile change decides all the same.
-            write(&mut state.display_name, place, registered.display_name.clone());
-            write(&mut state.password, place, registered.password.clone());
-            write(&mut state.admin, place, registered.admin);
+            state.registered = Some(state.registered.map_or(pos, |first| first.min(pos)));
+            // Even without a display name this is a write: only a later profile change replaces it.
+            write(&mut state.display_name, pos, registered.display_name.clone());
+            write(&mut state.password, pos, registered.password.clone());
+            write(&mut state.admin, pos, registered.admin);
         }
         EventBody::ProfileChanged(changed) => {
-            write(&mut state.display_name, place, changed.display_name.clone());
+            write(&mut state.display_name, pos, changed.display_name.clone());
         }
         EventBody::PasswordChanged(changed) => {
-            write(&mut state.password, place, changed.password.clone());
+            write(&mut state.password, pos, changed.password.clone());
             if !changed.keep_tokens {
-                state.tokens_ended = state.tokens_ended.max(Some(place));
+                state.tokens_ended = state.tokens_ended.max(Some(pos));
             }
         }
         EventBody::PasswordRehashed(rehashed) => {
-            let last = state.rehash.as_ref().map(|rehash| (rehash.change, rehash.place));
-            if last < Some((rehashed.change, place)) {
+            let last = state.rehash.as_ref().map(|rehash| (rehash.change, rehash.pos));
+            if last < Some((rehashed.change, pos)) {
                 let password = rehashed.password.clone();
-                state.rehash = Some(Rehash { change: rehashed.change, place, password });
+                state.rehash = Some(Rehash { change: rehashed.change, pos, password });
             }
         }
         EventBody::ResetLinkMade(made) => {
             let link = ResetLink { code_hash: made.code_hash, expires_ms: made.expires_ms };
-            write(&mut state.reset, place, link);
+            write(&mut state.reset, pos, link);
         }
         EventBody::UserFlagged(flagged) => {
             if let Some(admin) = flagged.admin {
-                write(&mut state.admin, place, admin);
+                write(&mut state.admin, pos, admin);
             }
             if let Some(disabled) = flagged.disabled {
-                write(&mut state.disabled, place, disabled);
-                state.shut_out = state.shut_out.max(Some(place));
+                write(&mut state.disabled, pos, disabled);
+                state.disabled_changed = state.disabled_changed.max(Some(pos));
             }
         }
-        EventBody::SettingsChanged(changed) => write(&mut state.settings, place, changed.settings.clone()),
+        EventBody::SettingsChanged(changed) => write(&mut state.settings, pos, changed.settings.clone()),
         EventBody::SessionsEnded(ended) if ended.all_logins => {
-            state.logins_ended = state.logins_ended.max(Some(place));
+            state.logins_ended = state.logins_ended.max(Some(pos));
         }
         EventBody::UserDeleted(_) => state.deleted = true,
         _ => {}
@@ -198,37 +198,38 @@ pub fn applied(state: Option<UserState>, place: Pos, body: &EventBody) -> UserSt
     state
 }
 
-/// A claim to a name; it counts unless it was withdrawn. Of those that count, the one with the smallest place holds
-/// the name, and of a user's claims the one with the greatest place is his.
+/// A claim to a username. It counts unless it was withdrawn. Of all claims to a username that count, the one with the
+/// smallest position gets it. Of a user's claims, the one with the greatest position is their username.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimState {
-    /// The name.
+    /// The username.
     pub username: Username,
-    /// Whether it never counted.
+    /// Whether the claim was withdrawn: then it never counted.
     pub withdrawn: bool,
 }
 
-/// Applies a claim, or its withdrawal.
-pub fn claimed(state: Option<ClaimState>, username: &Username, withdrawn: bool) -> ClaimState {
+/// Applies a claim to a username, or its withdrawal.
+pub fn apply_claim(state: Option<ClaimState>, username: &Username, withdrawn: bool) -> ClaimState {
     let before = state.is_some_and(|state| state.withdrawn);
     ClaimState { username: username.clone(), withdrawn: before || withdrawn }
 }
 
-/// Keeps for whom a claim waited to its end: those whom all its events name. (`None` as a state: no event yet.)
-pub fn waited(state: Option<Vec<NodeId>>, named: &[NodeId]) -> Vec<NodeId> {
+/// Narrows the nodes that a claim waited for to those that all of its events list. The state is `None` before the first
+/// event.
+pub fn narrow_waited_for(state: Option<Vec<NodeId>>, listed: &[NodeId]) -> Vec<NodeId> {
     match state {
         Some(mut nodes) => {
-            nodes.retain(|node| named.contains(node));
+            nodes.retain(|node| listed.contains(node));
             nodes
         }
-        // In one order and each once, whichever event comes first.
-        None => named.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
+        // Sorted and without duplicates, so that the order of events doesn't matter.
+        None => listed.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
     }
 }
 
-/// Whether a node's claim gets the name, once all that the nodes it waited for knew of is here; `others` are the other
-/// claims that count, each with those it waits for, as far as it names them. An earlier claim wins; and so does a later
-/// one whose maker did not wait for this node: it may have been given the name already.
+/// Whether a node's claim gets the username. Everything that was known to the nodes it waited for must be here. `others`
+/// are the other claims that count, each with the nodes that it waits for, if it lists them. An earlier claim wins. So
+/// does a later one that did not wait for this node: it may already have been granted.
 pub fn claim_wins<'a>(
     claim: Pos,
     node: NodeId,
@@ -240,8 +241,9 @@ pub fn claim_wins<'a>(
     others.into_iter().all(yields)
 }
 
-/// The name of a user whose claim to it came later than another's: nobody can register it, since `~` is in no name.
-pub fn renamed(username: &Username, user: crate::UserId) -> String {
+/// Returns the name of a user who lost their username to an earlier claim. Nobody can register it, since usernames
+/// contain no `~`.
+pub fn suffixed_username(username: &Username, user: crate::UserId) -> String {
     let hash = blake3::derive_key("starling 2026 suffix of a renamed user", &user.0);
     let suffix = &crate::RoomId(hash[..10].try_into().expect("a hash has 32 bytes")).to_string()[..4];
     format!("{username}~{suffix}")
@@ -252,10 +254,10 @@ mod tests {
     use super::*;
     use crate::OriginId;
 
-    /// Promise: of two claims at most one gets the name unless neither waited for the other: an earlier one wins, and
-    /// a later one whose maker did not wait, or does not say so.
+    /// Promise: of two claims at most one gets the username, unless neither waited for the other. A claim loses to an
+    /// earlier one, and to a later one that did not wait for its node, or doesn't list the nodes.
     #[test]
-    fn a_claim_yields_to_earlier_ones_and_to_those_that_did_not_wait_for_it() {
+    fn a_claim_loses_to_earlier_ones_and_to_those_that_did_not_wait_for_it() {
         let at =
             |hlc| Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([2; 16]), incarnation: 1 }, seq: 1 };
         let (own, all) = (NodeId([1; 16]), [NodeId([1; 16]), NodeId([3; 16])]);
@@ -263,27 +265,29 @@ mod tests {
         assert!(claim_wins(at(5), own, []));
         assert!(wins(6, Some(&all[..])));
         assert!(!wins(4, Some(&all[..])), "it was earlier");
-        assert!(!wins(6, Some(&all[1..])) && !wins(6, None), "it may have been given the name");
+        assert!(!wins(6, Some(&all[1..])) && !wins(6, None), "it may have been granted");
         assert!(!claim_wins(at(5), own, [(at(6), Some(&all[..])), (at(7), Some(&all[1..]))]));
     }
 
-    /// Whatever order its events come in: a claim waited only for those whom all of them name.
+    /// In any order of its events, a claim waited only for the nodes that all of them list.
     #[test]
-    fn what_a_claim_waited_for_only_shrinks() {
+    fn the_nodes_that_a_claim_waited_for_only_shrink() {
         let nodes = [1, 2, 3].map(|number| NodeId([number; 16]));
-        let named = [&nodes[..], &nodes[1..], &nodes[1..2]];
+        let listed = [&nodes[..], &nodes[1..], &nodes[1..2]];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
-            let state = order.into_iter().fold(None, |state, at| Some(waited(state, named[at])));
+            let state = order.into_iter().fold(None, |state, at| Some(narrow_waited_for(state, listed[at])));
             assert_eq!(state.as_deref(), Some(&nodes[1..2]));
         }
     }
 
-    /// Promise: any order gives the same, whatever a peer has written into its events.
+    /// Promise: the result doesn't depend on the order of events, even if a peer lists nodes twice or unsorted.
     #[test]
-    fn whom_a_claim_waited_for_is_a_set() {
+    fn the_nodes_that_a_claim_waited_for_are_a_sorted_set() {
         let [a, b] = [1, 2].map(|n| NodeId([n; 16]));
         let (claimed, narrowed) = ([b, a, a], [a, b]);
-        let after = |first: &[NodeId], second: &[NodeId]| waited(Some(waited(None, first)), second);
+        let after = |first: &[NodeId], second: &[NodeId]| {
+            narrow_waited_for(Some(narrow_waited_for(None, first)), second)
+        };
         assert_eq!(after(&claimed, &narrowed), after(&narrowed, &claimed));
         assert_eq!(after(&claimed, &[a]), [a]);
     }

@@ -1,4 +1,4 @@
-//! Claims on names, each promise of `claims.rs` in single steps. Whole histories are the model's (`claim_model.rs`).
+//! Tests of claims to usernames in single steps: each promise of `claims.rs`. `claim_model` tests whole histories.
 
 use super::tests::{Bench, OWN, THEIRS, event};
 use super::*;
@@ -11,8 +11,8 @@ fn claim(token: Token, seq: u64, since: Millis) -> Input {
     Input::Claim(Claim { token, origin: OWN, seq, since, wait_ms: WAIT_MS, waited_for })
 }
 
-/// Who waits hears that this node confirmed, or nobody.
-fn held(token: Token, confirmed: bool) -> Vec<(Token, ClaimOutcome)> {
+/// The outcome of a granted claim, confirmed by the peer or by nobody.
+fn granted(token: Token, confirmed: bool) -> Vec<(Token, ClaimOutcome)> {
     vec![(token, ClaimOutcome::Held(confirmed.then_some(THEIRS.node).into_iter().collect()))]
 }
 
@@ -26,25 +26,25 @@ fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
 
 fn answer(seq: u64, held: &[(OriginId, u64)]) -> Input {
     let held = Some(held.iter().copied().collect());
-    let answer = ClaimAnswer { origin: OWN, seq, passed_from: None, held, counts_claimer: true };
+    let answer = ClaimAnswer { origin: OWN, seq, answered_by: None, held, would_wait_for_claimer: true };
     Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
 }
 
-/// The peer confirms the first claim while it holds so much of its own.
+/// The peer confirms the first claim, while it holds its own log up to `own_head`.
 fn confirmed(own_head: u64) -> Input {
     let mut held = vec![(OWN, 1)];
     held.extend((own_head > 0).then_some((THEIRS, own_head)));
     answer(1, &held)
 }
 
-fn calls_us(in_sync: bool) -> Input {
+fn peer_sees_us(in_sync: bool) -> Input {
     Input::Frame(1, ReplicaFrame::Confirm(Confirm { in_sync, ..Confirm::default() }))
 }
 
 /// A replica with a peer in sync both ways.
 fn in_sync() -> Bench {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(calls_us(true));
+    bench.step(peer_sees_us(true));
     bench
 }
 
@@ -61,43 +61,43 @@ fn claiming() -> Bench {
 }
 
 #[test]
-fn who_is_alone_holds_his_claim_at_once() {
+fn a_node_without_peers_is_granted_its_claim_at_once() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.step(Input::LocalStatus { wall_ms: 0, stalled: true });
     bench.commit(1);
     let waited_for = bench.replica.claim_peers(0);
     let claim = Claim { token: 7, origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
-    assert_eq!(outcomes(&bench.step(Input::Claim(claim))), held(7, false));
+    assert_eq!(outcomes(&bench.step(Input::Claim(claim))), granted(7, false));
 }
 
-/// What was only received is in no view yet: an earlier claim among it would not be seen.
+/// Received events are not in the views yet: an earlier claim among them would be missed.
 #[test]
-fn a_confirmation_counts_once_what_it_names_is_durable_here() {
+fn a_confirmation_counts_once_all_of_its_vector_is_durable_here() {
     let mut bench = claiming();
     bench.step(push(1));
     assert_eq!(outcomes(&bench.step(confirmed(1))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), held(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(7, true));
 }
 
-/// The peer's queue was full: neither its own events nor its confirmation came, and it pulls the claim.
+/// The peer's queue was full: its events and its confirmation were dropped, and it must pull the claim.
 #[test]
-fn a_claim_waits_for_what_a_full_queue_has_swallowed() {
+fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     let mut bench = in_sync();
     bench.step(Input::SendRefused(1));
     assert_eq!(bench.commit(1), [], "nothing is pushed to it");
-    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "and it is waited for all the same");
+    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "but the claim waits for it");
     bench.step(Input::SendRefused(1));
-    bench.now = BEAT_MS;
-    let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on: None };
+    bench.now = HEARTBEAT_MS;
+    let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to: None };
     assert!(bench.sent(Input::Tick).contains(&question), "it is asked again");
     bench.step(Input::Frame(1, ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
     bench.step(Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] });
-    // Its answer names all that was lost.
+    // Its answer lists all that was dropped.
     assert_eq!(outcomes(&bench.step(confirmed(2))), []);
     let events = vec![event(THEIRS, 1), event(THEIRS, 2)];
     bench.step(Input::Frame(1, ReplicaFrame::Pulled { origin: THEIRS, events }));
     assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), held(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), granted(7, true));
 }
 
 #[test]
@@ -107,26 +107,26 @@ fn a_peer_that_goes_on_writing_does_not_hold_up_a_claim() {
     bench.step(confirmed(1));
     bench.step(push(2));
     bench.step(confirmed(2));
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), held(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(7, true));
 }
 
 #[test]
-fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_step() {
+fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
     let ends: [(fn() -> Input, Millis); 4] = [
         (|| Input::Tick, SILENCE_MS_MAX + 1),
         (|| Input::LinkDown(1), 0),
-        (|| calls_us(false), 0),
+        (|| peer_sees_us(false), 0),
         (|| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled: true, ..Confirm::default() })), 0),
     ];
     for (end, now) in ends {
-        // It owes its confirmation, or what that named.
+        // Either its confirmation is missing, or the events that this lists.
         for owes_events in [false, true] {
             let mut bench = claiming();
             if owes_events {
                 assert_eq!(outcomes(&bench.step(confirmed(9))), []);
             }
             bench.now = now;
-            assert_eq!(outcomes(&bench.step(end())), held(7, false), "{:?}", end());
+            assert_eq!(outcomes(&bench.step(end())), granted(7, false), "{:?}", end());
         }
     }
 }
@@ -136,7 +136,7 @@ fn a_claim_that_is_not_confirmed_in_time_ends() {
     let mut bench = claiming();
     for now in [1_000, 2_000, 3_000] {
         bench.now = now;
-        assert_eq!(outcomes(&bench.step(calls_us(true))), []);
+        assert_eq!(outcomes(&bench.step(peer_sees_us(true))), []);
     }
     assert!(bench.replica.next_tick() <= WAIT_MS && bench.replica.waiting() == 1);
     bench.now = WAIT_MS;
@@ -144,15 +144,15 @@ fn a_claim_that_is_not_confirmed_in_time_ends() {
     assert_eq!((outcomes(&bench.step(confirmed(0))), bench.replica.waiting()), (vec![], 0));
 }
 
-/// Peers that were told of a stall, or heard nothing for long, do not wait for this node: they may have decided.
+/// Peers that know of a stall, or have heard nothing for long, don't wait for this node: they may have decided already.
 #[test]
-fn who_stalled_since_the_claim_began_does_not_hold_it() {
+fn a_node_that_stalled_during_a_claim_is_not_granted_it() {
     let stalled = |stalled| Input::LocalStatus { wall_ms: 0, stalled };
     for input in [stalled(true), Input::Resumed] {
         let mut bench = claiming();
         assert_eq!(outcomes(&bench.step(input)), [(7, ClaimOutcome::Stalled)]);
     }
-    // It was over when the claim came, or just before it began.
+    // The stall was over when the claim came, or just before it began.
     let mut bench = in_sync();
     bench.now = 5_000;
     bench.step(stalled(true));
@@ -160,21 +160,21 @@ fn who_stalled_since_the_claim_began_does_not_hold_it() {
     bench.step(stalled(false));
     bench.commit(1);
     bench.now = 8_000;
-    bench.step(calls_us(true));
+    bench.step(peer_sees_us(true));
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [(7, ClaimOutcome::Stalled)]);
     assert_eq!(outcomes(&bench.step(claim(8, 1, 7_499))), [(8, ClaimOutcome::Stalled)]);
     assert_eq!(outcomes(&bench.step(claim(9, 1, 7_500))), []);
-    assert_eq!(outcomes(&bench.step(confirmed(0))), held(9, true));
+    assert_eq!(outcomes(&bench.step(confirmed(0))), granted(9, true));
 }
 
 const COMMON: NodeId = NodeId([3; 16]);
 
-/// A node that has no link to this one is waited for through a peer in sync with both, for 3 s since that heard it.
+/// A claim waits for a node without a link through a common peer, until 3 s after that peer heard it last.
 #[test]
 fn a_claim_waits_for_a_node_behind_a_peer() {
     let mut bench = in_sync();
     bench.now = 5_000;
-    bench.step(calls_us(true));
+    bench.step(peer_sees_us(true));
     bench.step(Input::Frame(1, ReplicaFrame::Peers(vec![(COMMON, 1_000)])));
     assert_eq!(bench.replica.claim_peers(5_000), [THEIRS.node, COMMON]);
     bench.commit(1);
@@ -189,86 +189,88 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
             waited_for: waited_for.clone(),
         })
     };
-    let ask = |pass_on| ReplicaFrame::AskClaim { origin: OWN, seq: 1, pass_on };
+    let ask = |relay_to| ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to };
     assert_eq!(bench.sent(claim(7)), [ask(None), ask(Some(COMMON))]);
     bench.step(claim(8));
     assert_eq!(outcomes(&bench.step(confirmed(0))), []);
-    // It knows of an event that this node lacks.
+    // It holds an event that this node lacks.
     let vector: VersionVector = [(OWN, 1), (THEIRS, 1)].into_iter().collect();
-    let passed = |held, counts_claimer| {
-        let passed_from = Some(COMMON);
-        let answer = ClaimAnswer { origin: OWN, seq: 1, passed_from, held, counts_claimer };
+    let relayed = |held, would_wait_for_claimer| {
+        let answered_by = Some(COMMON);
+        let answer = ClaimAnswer { origin: OWN, seq: 1, answered_by, held, would_wait_for_claimer };
         Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
     };
-    assert_eq!(outcomes(&bench.step(passed(Some(vector), true))), []);
+    assert_eq!(outcomes(&bench.step(relayed(Some(vector), true))), []);
     bench.step(push(1));
     let out = bench.step(Input::Applied(vec![(THEIRS, 1)]));
     let both = ClaimOutcome::Held(waited_for.clone());
     assert_eq!(outcomes(&out), [(7, both.clone()), (8, both)]);
-    // One that does not count this node is another side of a split; so is one that was not heard for long.
+    // A node that doesn't wait for this one is on the other side of a partition. So is a node that was silent for long.
     bench.step(claim(9));
     bench.step(confirmed(0));
-    assert_eq!(outcomes(&bench.step(passed(None, false))), held(9, true));
+    assert_eq!(outcomes(&bench.step(relayed(None, false))), granted(9, true));
     bench.step(claim(10));
     bench.step(confirmed(0));
     bench.step(Input::Tick);
     assert!(bench.replica.next_tick() <= 6_000);
     bench.now = 6_900;
     bench.step(Input::Tick);
-    bench.step(calls_us(true));
-    assert_eq!(bench.replica.next_tick(), 7_001, "it looks as soon as that is so");
+    bench.step(peer_sees_us(true));
+    assert_eq!(bench.replica.next_tick(), 7_001, "it checks as soon as the silence is too long");
     bench.now = 7_001;
-    assert_eq!(outcomes(&bench.step(Input::Tick)), held(10, true));
+    assert_eq!(outcomes(&bench.step(Input::Tick)), granted(10, true));
     assert_eq!(bench.replica.claim_peers(7_001), [THEIRS.node]);
 }
 
-/// Between two that have no link to each other questions and answers are passed on, if both are in sync.
+/// A common peer relays questions and answers between two nodes without a link, if it is in sync with both.
 #[test]
-fn a_common_peer_passes_on() {
+fn a_common_peer_relays() {
     let mut bench = in_sync();
     let claimer = OriginId { node: COMMON, incarnation: 1 };
     bench.step(Input::LinkUp { link: 2, peer: COMMON });
     bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
-    let ask = |pass_on| ReplicaFrame::AskClaim { origin: claimer, seq: 1, pass_on };
-    let passed_on = Input::Frame(2, ask(Some(THEIRS.node)));
-    assert_eq!(bench.sent(passed_on), [ask(None)]);
-    let answer = |passed_from| {
+    let ask = |relay_to| ReplicaFrame::AskClaim { origin: claimer, seq: 1, relay_to };
+    let relayed = Input::Frame(2, ask(Some(THEIRS.node)));
+    assert_eq!(bench.sent(relayed), [ask(None)]);
+    let answer = |answered_by| {
         let held = Some(VersionVector::default());
         ReplicaFrame::ClaimAnswer(ClaimAnswer {
             origin: claimer,
             seq: 1,
-            passed_from,
+            answered_by,
             held,
-            counts_claimer: true,
+            would_wait_for_claimer: true,
         })
     };
     assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
-    bench.step(calls_us(false));
+    bench.step(peer_sees_us(false));
     assert_eq!(bench.sent(Input::Frame(2, ask(Some(THEIRS.node)))), []);
 }
 
-/// A node confirms once the claim is durable here, with all that it holds then; one that does not count the claimer
-/// says so at once.
+/// A node confirms a claim once it is durable, with its whole vector. A node that wouldn't wait for the claimer answers so
+/// at once.
 #[test]
-fn a_confirmation_names_all_that_is_held() {
+fn a_confirmation_has_the_whole_vector() {
     let mut bench = in_sync();
     bench.commit(1);
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, pass_on: None });
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, relay_to: None });
     assert_eq!(bench.sent(ask), []);
     bench.step(push(1));
     let held = Some([(OWN, 1), (THEIRS, 1)].into_iter().collect());
-    let answer = ClaimAnswer { origin: THEIRS, seq: 1, passed_from: None, held, counts_claimer: true };
+    let answer =
+        ClaimAnswer { origin: THEIRS, seq: 1, answered_by: None, held, would_wait_for_claimer: true };
     let sent = bench.sent(Input::Applied(vec![(THEIRS, 1)]));
     assert!(sent.contains(&ReplicaFrame::ClaimAnswer(answer)), "{sent:?}");
-    bench.step(calls_us(false));
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, pass_on: None });
-    let no = ClaimAnswer { origin: THEIRS, seq: 2, passed_from: None, held: None, counts_claimer: false };
+    bench.step(peer_sees_us(false));
+    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, relay_to: None });
+    let no =
+        ClaimAnswer { origin: THEIRS, seq: 2, answered_by: None, held: None, would_wait_for_claimer: false };
     assert_eq!(bench.sent(ask), [ReplicaFrame::ClaimAnswer(no)]);
 }
 
-/// Promise 8.
+/// Promise 8: the number of waiting claims is bounded.
 #[test]
-fn claims_that_wait_are_bounded() {
+fn waiting_claims_are_bounded() {
     let mut bench = claiming();
     for token in 8..2_000 {
         bench.step(claim(token, 1, 0));

@@ -1,11 +1,11 @@
-//! Claims on names: who may be told that a name is theirs. A claim waits for every node where each calls the other in
-//! sync, directly or through a peer that is in sync with both. A node confirms a claim by its whole vector, and the
-//! confirmation counts only once all of that is here: so each of two claimers sees the other's claim before it decides,
-//! whoever of them waited for whom. Who commits a claim after it has seen another sees that the name is taken.
+//! Claims to usernames: decides whether a username is granted. A claim waits for every node that is in
+//! sync both ways with the claimer, directly or through a common peer. A node confirms a claim with its whole vector, and
+//! the confirmation counts only once this node holds all of it. So a claimer sees the claims of all nodes that it waits
+//! for before it decides. A node that has seen a claim before its own commit refuses the name.
 //!
-//! The event of a claim names those it waits for. That makes the rule of [`crate::merge::user::claim_wins`] sound: of
-//! two claims at most one is given the name, unless neither waited to its end for the other's maker. Links, silence and
-//! delays decide only who is waited for, never what a confirmation means.
+//! The event of a claim lists the nodes that it waits for. That makes [`crate::merge::user::claim_wins`] correct: at most
+//! one of two claims is granted, unless neither waited to the end for the other's node. Links, silence and delays affect
+//! only the nodes that a claim waits for, never the meaning of a confirmation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,27 +15,27 @@ use crate::{
     frame::peer::{ClaimAnswer, ReplicaFrame},
 };
 
-/// Claims that wait, at most: all are looked at whenever something happens. Those beyond it are not confirmed.
+/// Waiting claims, at most: every input checks all of them. Further claims are not confirmed.
 const CLAIMS_MAX: usize = 1_024;
-/// Claims of others, per link, whose confirmation is owed, at most; the claimer asks again.
+/// Unanswered claims of other nodes per link, at most. The claimers ask again.
 const ASKED_MAX: usize = 1_024;
-/// Peers through which a node without a link is asked at once.
+/// Peers that relay a question to a node without a link at a time, at most.
 const RELAYS_MAX: usize = 2;
 
 #[derive(Debug)]
 struct Waiting {
     claim: Claim,
     deadline: Millis,
-    /// What each node held when it first said that it holds the claim.
+    /// The vector of each confirming node's first confirmation.
     confirmed: BTreeMap<NodeId, VersionVector>,
-    /// Nodes that do not count this one: for them it is another side of a split.
-    not_counting: BTreeSet<NodeId>,
+    /// Nodes that would not wait for this one: they see it on the other side of a partition.
+    excluding_us: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     waiting: BTreeMap<Token, Waiting>,
-    /// When the next node that was heard will have been silent for too long.
+    /// The next time when a node will have been silent for too long.
     next_silence: Option<Millis>,
 }
 
@@ -51,8 +51,8 @@ impl Claims {
 }
 
 impl Replica {
-    /// The nodes for which a claim has to wait: with each, this node is in sync both ways, or has a peer that is in sync
-    /// both ways with both.
+    /// Returns the nodes that a claim has to wait for: those that are in sync both ways with this node, directly or
+    /// through a common peer.
     pub fn claim_peers(&self, now: Millis) -> Vec<NodeId> {
         let links = self.links.values().filter(|link| link.is_in_sync_both_ways(now));
         let reached = |link: &super::Link| -> Vec<NodeId> {
@@ -63,26 +63,26 @@ impl Replica {
     }
 
     /// Whether a claim would have to wait for a node.
-    fn counts(&self, now: Millis, node: NodeId) -> bool {
-        let counts = |link: &super::Link| {
+    fn must_wait_for(&self, now: Millis, node: NodeId) -> bool {
+        let connects = |link: &super::Link| {
             link.peer == node && link.is_in_sync_both_ways(now) || link.reaches(now, node)
         };
-        self.links.values().any(counts)
+        self.links.values().any(connects)
     }
 
-    pub(super) fn claim(&mut self, now: Millis, claim: Claim, out: &mut Vec<Output>) {
+    pub(super) fn add_claim(&mut self, now: Millis, claim: Claim, out: &mut Vec<Output>) {
         let token = claim.token;
         if self.claims.len() >= CLAIMS_MAX {
             return out.push(Output::Claimed(token, ClaimOutcome::NotConfirmed));
         }
         let deadline = now + claim.wait_ms;
-        let (confirmed, not_counting) = (BTreeMap::new(), BTreeSet::new());
-        let waiting = Waiting { claim, deadline, confirmed, not_counting };
+        let (confirmed, excluding_us) = (BTreeMap::new(), BTreeSet::new());
+        let waiting = Waiting { claim, deadline, confirmed, excluding_us };
         self.ask(now, &waiting, out);
         self.claims.waiting.insert(token, waiting);
     }
 
-    /// Asks again whoever has not confirmed: a question or its answer may have found a full queue.
+    /// Asks the nodes without a confirmation again: a full queue may have dropped the question or the answer.
     pub(super) fn ask_again(&self, now: Millis, out: &mut Vec<Output>) {
         for waiting in self.claims.waiting.values() {
             self.ask(now, waiting, out);
@@ -95,57 +95,58 @@ impl Replica {
         for &node in asked {
             let direct = self.links.iter().find(|(_, link)| link.peer == node);
             if let Some((&id, _)) = direct {
-                out.push(send(id, ReplicaFrame::AskClaim { origin, seq, pass_on: None }));
+                out.push(send(id, ReplicaFrame::AskClaim { origin, seq, relay_to: None }));
             }
             if direct.is_none_or(|(_, link)| !link.is_in_sync_both_ways(now)) {
                 let relays = self.links.iter().filter(|(_, link)| link.reaches(now, node));
-                let question = ReplicaFrame::AskClaim { origin, seq, pass_on: Some(node) };
+                let question = ReplicaFrame::AskClaim { origin, seq, relay_to: Some(node) };
                 out.extend(relays.take(RELAYS_MAX).map(|(&id, _)| send(id, question.clone())));
             }
         }
     }
 
-    /// A node asks for a confirmation of its claim, or its question is passed on to another.
-    pub(super) fn claim_asked(
+    /// Handles the question of a node that claims a username, or relays it to another peer.
+    pub(super) fn receive_ask_claim(
         &mut self,
         now: Millis,
         link_id: LinkId,
         (origin, seq): (OriginId, u64),
-        pass_on: Option<NodeId>,
+        relay_to: Option<NodeId>,
         out: &mut Vec<Output>,
     ) {
-        if let Some(node) = pass_on {
+        if let Some(node) = relay_to {
             let linked = self.links.iter().find(|(_, to)| to.peer == node && to.is_in_sync_both_ways(now));
-            let question = ReplicaFrame::AskClaim { origin, seq, pass_on: None };
+            let question = ReplicaFrame::AskClaim { origin, seq, relay_to: None };
             return out.extend(linked.map(|(&to, _)| send(to, question)));
         }
-        let counts_claimer = self.counts(now, origin.node);
+        let would_wait_for_claimer = self.must_wait_for(now, origin.node);
         let Some(link) = self.links.get_mut(&link_id) else { return };
         if link.asked.len() < ASKED_MAX {
             link.asked.insert((origin, seq));
         }
-        if !counts_claimer && !self.held.contains(origin, seq) {
-            let answer = ClaimAnswer { origin, seq, passed_from: None, held: None, counts_claimer };
+        if !would_wait_for_claimer && !self.held.contains(origin, seq) {
+            let answer = ClaimAnswer { origin, seq, answered_by: None, held: None, would_wait_for_claimer };
             out.push(send(link_id, ReplicaFrame::ClaimAnswer(answer)));
         }
     }
 
-    /// Confirms the claims of others that have become durable here.
+    /// Confirms the claims of other nodes that have become durable here.
     fn confirm_claims(&mut self, now: Millis, out: &mut Vec<Output>) {
-        let mut held = Vec::new();
+        let mut confirmed = Vec::new();
         for (&id, link) in &mut self.links {
             let durable = link.asked.extract_if(.., |&(origin, seq)| self.held.contains(origin, seq));
-            held.extend(durable.map(|claim| (id, claim)));
+            confirmed.extend(durable.map(|claim| (id, claim)));
         }
-        for (id, (origin, seq)) in held {
-            let (vector, counts_claimer) = (self.held.clone(), self.counts(now, origin.node));
-            let answer = ClaimAnswer { origin, seq, passed_from: None, held: Some(vector), counts_claimer };
+        for (id, (origin, seq)) in confirmed {
+            let (vector, would_wait_for_claimer) = (self.held.clone(), self.must_wait_for(now, origin.node));
+            let answer =
+                ClaimAnswer { origin, seq, answered_by: None, held: Some(vector), would_wait_for_claimer };
             out.push(send(id, ReplicaFrame::ClaimAnswer(answer)));
         }
     }
 
-    /// A node answers for a claim of this one, or of a peer to which its answer is passed on.
-    pub(super) fn claim_answered(
+    /// Handles an answer about a claim of this node, or relays it to the claiming peer.
+    pub(super) fn receive_claim_answer(
         &mut self,
         now: Millis,
         link_id: LinkId,
@@ -153,31 +154,31 @@ impl Replica {
         out: &mut Vec<Output>,
     ) {
         let Some(peer) = self.links.get(&link_id).map(|link| link.peer) else { return };
-        let ClaimAnswer { origin, seq, passed_from, .. } = answer;
-        if Some(origin) != self.own {
-            // Only an answer that comes from its giver: no endless echo.
-            let claimer = self.links.iter().find(|(_, to)| to.peer == origin.node && passed_from.is_none());
-            let passed_on = ClaimAnswer { passed_from: Some(peer), ..answer };
-            return out.extend(claimer.map(|(&to, _)| send(to, ReplicaFrame::ClaimAnswer(passed_on))));
+        let ClaimAnswer { origin, seq, answered_by, .. } = answer;
+        if Some(origin) != self.own_origin {
+            // Only answers directly from the answering node are relayed, so that none circulates forever.
+            let claimer = self.links.iter().find(|(_, to)| to.peer == origin.node && answered_by.is_none());
+            let relayed = ClaimAnswer { answered_by: Some(peer), ..answer };
+            return out.extend(claimer.map(|(&to, _)| send(to, ReplicaFrame::ClaimAnswer(relayed))));
         }
-        let from = passed_from.unwrap_or(peer);
+        let from = answered_by.unwrap_or(peer);
         let asked = self.claims.waiting.values_mut().filter(|waiting| waiting.claim.seq == seq);
         for waiting in asked.filter(|waiting| waiting.claim.origin == origin) {
             match &answer.held {
-                // Not what it held later: a node that goes on writing would never be caught up with.
+                // Only its first vector counts: a node that keeps writing could not be caught up with.
                 Some(held) => drop(waiting.confirmed.entry(from).or_insert_with(|| held.clone())),
-                None if !answer.counts_claimer => drop(waiting.not_counting.insert(from)),
+                None if !answer.would_wait_for_claimer => drop(waiting.excluding_us.insert(from)),
                 None => {}
             }
         }
-        if let (None, Some(held)) = (passed_from, answer.held) {
+        if let (None, Some(held)) = (answered_by, answer.held) {
             let held: Vec<_> = held.iter().collect();
-            self.peer_has(now, link_id, &held, out);
+            self.note_heads(now, link_id, &held, out);
         }
     }
 
-    /// Tells every peer through whom it may ask whom.
-    pub(super) fn tell_peers(&self, now: Millis, out: &mut Vec<Output>) {
+    /// Sends every peer the list of peers that this node can relay questions to.
+    pub(super) fn send_peers(&self, now: Millis, out: &mut Vec<Output>) {
         let in_sync = self.links.values().filter(|link| link.is_in_sync_both_ways(now));
         let age = |heard| u32::try_from(now.saturating_sub(heard)).unwrap_or(u32::MAX);
         let peers: Vec<_> = in_sync.map(|link| (link.peer, age(link.last_heard))).collect();
@@ -187,7 +188,7 @@ impl Replica {
         }
     }
 
-    /// Answers the claims that are decided; to be called after whatever happens, so that no confirmation is missed.
+    /// Answers the claims that are decided. Called after every input, so that no confirmation is missed.
     pub(super) fn settle_claims(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.confirm_claims(now, out);
         let mut claims = std::mem::take(&mut self.claims);
@@ -207,14 +208,15 @@ impl Replica {
     }
 
     fn outcome(&self, now: Millis, waiting: &Waiting) -> Option<ClaimOutcome> {
-        let Waiting { claim, deadline, confirmed, not_counting } = waiting;
-        if self.own_state.may_have_been_passed_over(claim.since) {
+        let Waiting { claim, deadline, confirmed, excluding_us } = waiting;
+        if self.local_status.may_be_excluded_since(claim.since) {
             return Some(ClaimOutcome::Stalled);
         }
-        let is_heard = |node: &NodeId| confirmed.get(node).is_some_and(|held| self.held.covers(held));
-        let (heard, missing): (Vec<_>, Vec<_>) = claim.waited_for.iter().copied().partition(is_heard);
-        let is_over = |node| not_counting.contains(node) || !self.counts(now, *node);
+        let has_confirmed = |node: &NodeId| confirmed.get(node).is_some_and(|held| self.held.covers(held));
+        let (confirming, missing): (Vec<_>, Vec<_>) =
+            claim.waited_for.iter().copied().partition(has_confirmed);
+        let is_excluded = |node| excluding_us.contains(node) || !self.must_wait_for(now, *node);
         let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
-        if missing.iter().all(is_over) { Some(ClaimOutcome::Held(heard)) } else { expired }
+        if missing.iter().all(is_excluded) { Some(ClaimOutcome::Held(confirming)) } else { expired }
     }
 }

@@ -1,6 +1,7 @@
-//! Whether the peers show the same. Every node tells the digests of its parts as they change; where the same events
-//! give other views for longer than replication lags, one of the two is wrong, and the scopes in which they differ are
-//! asked for. (For a moment they may: an event can change what another scope shows, if one id is used in two rooms.)
+//! Checks whether all nodes have the same views. Every node sends the digests of its shards when they change. If two
+//! nodes have applied the same events but have different views for longer than replication lags, one of them is wrong,
+//! and the node asks for the scopes that differ. (A short difference is possible, since an event can change views of
+//! another scope: one id may be used in two rooms.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,158 +13,159 @@ use crate::{
     limits::SCOPES_MAX,
 };
 
-/// A contradiction that lasts for so long is no lag.
-const LASTS_MS: Millis = 10_000;
+/// A contradiction that lasts this long is not just lag.
+const CONTRADICTION_MS: Millis = 10_000;
 
 /// This node's digests.
 #[derive(Debug)]
 pub(super) struct Digests {
-    parts: Box<[ScopeDigest; SHARDS]>,
-    /// Since the last beat.
+    shards: Box<[ScopeDigest; SHARDS]>,
+    /// The shards that changed since the last heartbeat.
     changed: BTreeSet<u8>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { parts: Box::new([ScopeDigest::default(); SHARDS]), changed: BTreeSet::new() }
+        Self { shards: Box::new([ScopeDigest::default(); SHARDS]), changed: BTreeSet::new() }
     }
 }
 
 impl Digests {
     pub(super) fn set(&mut self, changed: Vec<(u8, ScopeDigest)>) {
-        for (part, digest) in changed {
-            self.parts[usize::from(part)] = digest;
-            self.changed.insert(part);
+        for (shard, digest) in changed {
+            self.shards[usize::from(shard)] = digest;
+            self.changed.insert(shard);
         }
     }
 }
 
-/// What a peer has told.
+/// A peer's digests.
 #[derive(Debug, Default)]
 pub(super) struct PeerDigests {
-    parts: BTreeMap<u8, ScopeDigest>,
-    /// What it has told since the last beat.
+    shards: BTreeMap<u8, ScopeDigest>,
+    /// The shards that it sent since the last heartbeat.
     fresh: BTreeSet<u8>,
-    /// Where it contradicts this node, since when.
+    /// The shards that contradict this node's, each with the time when this was first seen.
     contradicts: BTreeMap<u8, Millis>,
-    /// Where it has done so for too long. Only a comparison that finds the same clears it.
+    /// The shards that have contradicted this node's for too long. Only equal digests clear one.
     diverged: BTreeSet<u8>,
-    /// It has been told all parts; only changes follow.
-    told: bool,
+    /// Whether the peer was sent all shards, so that only changes follow.
+    sent_all: bool,
 }
 
 impl PeerDigests {
-    /// Something that was told may not have come.
+    /// Makes the next heartbeat send all shards, because one may have been lost.
     pub(super) fn resend_all(&mut self) {
-        self.told = false;
+        self.sent_all = false;
     }
 
-    /// Says whether the part has just been found to have diverged.
-    fn compare(&mut self, now: Millis, part: u8, own: ScopeDigest) -> bool {
-        let Some(theirs) = self.parts.get(&part) else { return false };
+    /// Compares a shard and returns whether it has just been found to have diverged.
+    fn compare(&mut self, now: Millis, shard: u8, own: ScopeDigest) -> bool {
+        let Some(theirs) = self.shards.get(&shard) else { return false };
         if own == *theirs {
-            self.diverged.remove(&part);
+            self.diverged.remove(&shard);
         }
         if !own.contradicts(*theirs) {
-            self.contradicts.remove(&part);
+            self.contradicts.remove(&shard);
             return false;
         }
-        let since = *self.contradicts.entry(part).or_insert(now);
-        now >= since + LASTS_MS && self.diverged.insert(part)
+        let since = *self.contradicts.entry(shard).or_insert(now);
+        now >= since + CONTRADICTION_MS && self.diverged.insert(shard)
     }
 }
 
-/// How a peer's views compare with this node's.
+/// The comparison of a peer's views with this node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// The peer.
     pub peer: NodeId,
-    /// Parts that both show alike.
+    /// The number of shards with equal digests.
     pub equal: usize,
-    /// Parts that the same events led to differ.
+    /// The number of shards with different views of the same events.
     pub diverged: usize,
 }
 
 impl Replica {
-    /// The digest of everything that this node shows.
+    /// Returns the digest of all shards.
     pub fn digest(&self) -> ScopeDigest {
         let mut all = ScopeDigest::default();
-        self.digests.parts.iter().for_each(|part| all.add(*part));
+        self.digests.shards.iter().for_each(|shard| all.add(*shard));
         all
     }
 
-    /// How the peers' views compare with this node's. Parts that have not been told, or not applied alike, count
-    /// neither as equal nor as diverged.
+    /// Compares the peers' views with this node's. Shards that a peer has not sent, or for which it has applied other
+    /// events, count neither as equal nor as diverged.
     pub fn agreements(&self) -> impl Iterator<Item = Agreement> + '_ {
         self.links.values().map(|link| {
-            let told = link.digests.parts.iter();
-            let equal =
-                told.filter(|(part, digest)| self.digests.parts[usize::from(**part)] == **digest).count();
+            let theirs = link.digests.shards.iter();
+            let equal = theirs
+                .filter(|(shard, digest)| self.digests.shards[usize::from(**shard)] == **digest)
+                .count();
             Agreement { peer: link.peer, equal, diverged: link.digests.diverged.len() }
         })
     }
 
-    /// Every beat: tells what has changed, and compares it with what the peers have told.
-    pub(super) fn tell_digests(&mut self, now: Millis, out: &mut Vec<Output>) {
-        let parts = *self.digests.parts;
-        let with = |part: u8| (part, parts[usize::from(part)]);
+    /// Sends the changed digests and compares them with those of the peers. Called with every heartbeat.
+    pub(super) fn send_digests(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let shards = *self.digests.shards;
+        let with = |shard: u8| (shard, shards[usize::from(shard)]);
         let changed = std::mem::take(&mut self.digests.changed);
         for (&id, link) in &mut self.links {
-            let told: Vec<_> = if link.digests.told {
+            let updates: Vec<_> = if link.digests.sent_all {
                 changed.iter().copied().map(with).collect()
             } else {
                 (0..=u8::MAX).map(with).filter(|(_, digest)| *digest != ScopeDigest::default()).collect()
             };
-            link.digests.told = true;
-            if !told.is_empty() {
-                out.push(send(id, ReplicaFrame::Digests(told)));
+            link.digests.sent_all = true;
+            if !updates.is_empty() {
+                out.push(send(id, ReplicaFrame::Digests(updates)));
             }
             let mut suspects = std::mem::take(&mut link.digests.fresh);
             suspects.extend(changed.iter().chain(link.digests.contradicts.keys()));
-            for (part, own) in suspects.into_iter().map(with) {
-                if link.digests.compare(now, part, own) {
-                    out.push(send(id, ReplicaFrame::AskScopes(part)));
+            for (shard, own) in suspects.into_iter().map(with) {
+                if link.digests.compare(now, shard, own) {
+                    out.push(send(id, ReplicaFrame::AskScopes(shard)));
                 }
             }
         }
     }
 
-    /// A peer has told some of its digests; the next beat compares them.
-    pub(super) fn digests_told(&mut self, id: LinkId, told: Vec<(u8, ScopeDigest)>) {
+    /// Stores digests from a peer. The next heartbeat compares them.
+    pub(super) fn receive_digests(&mut self, id: LinkId, received: Vec<(u8, ScopeDigest)>) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.digests.fresh.extend(told.iter().map(|&(part, _)| part));
-            link.digests.parts.extend(told);
+            link.digests.fresh.extend(received.iter().map(|&(shard, _)| shard));
+            link.digests.shards.extend(received);
         }
     }
 
-    pub(super) fn scopes_asked(&mut self, id: LinkId, part: u8, out: &mut Vec<Output>) {
+    pub(super) fn read_scopes(&mut self, id: LinkId, shard: u8, out: &mut Vec<Output>) {
         if self.links.get_mut(&id).is_some_and(Link::begin_read) {
-            out.push(Output::ReadScopes { link: id, part });
+            out.push(Output::ReadScopes { link: id, shard });
         }
     }
 
-    pub(super) fn scopes_read(
+    pub(super) fn send_scopes(
         &mut self,
         id: LinkId,
-        part: u8,
+        shard: u8,
         mut scopes: Vec<(Scope, ScopeDigest)>,
         out: &mut Vec<Output>,
     ) {
         if let Some(link) = self.links.get_mut(&id) {
             link.end_read();
             scopes.truncate(SCOPES_MAX);
-            out.push(send(id, ReplicaFrame::Scopes(part, scopes)));
+            out.push(send(id, ReplicaFrame::Scopes(shard, scopes)));
         }
     }
 
-    pub(super) fn scopes_told(
+    pub(super) fn compare_scopes(
         &self,
         id: LinkId,
-        part: u8,
+        shard: u8,
         scopes: Vec<(Scope, ScopeDigest)>,
         out: &mut Vec<Output>,
     ) {
-        if let Some(link) = self.links.get(&id).filter(|link| link.digests.diverged.contains(&part)) {
+        if let Some(link) = self.links.get(&id).filter(|link| link.digests.diverged.contains(&shard)) {
             out.push(Output::CompareScopes { peer: link.peer, scopes });
         }
     }

@@ -1,192 +1,192 @@
-//! What the state machine is told and what it asks for. Whoever drives it handles every [`Output`].
+//! Inputs and outputs of the state machine. Its driver carries out every [`Output`].
 
 use bytes::Bytes;
 
 use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, frame::peer::ReplicaFrame};
 
-/// Monotonic milliseconds since some start.
+/// Milliseconds of a monotonic clock.
 pub type Millis = u64;
-/// Names one link; never used for another.
+/// The id of a link. It is never reused.
 pub type LinkId = u64;
-/// Names one waiter; chosen by whoever waits, never used twice.
+/// The id of a waiter. The driver chooses it and never reuses it.
 pub type Token = u64;
 
-/// For what a waiter waits.
+/// The goal of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// So many nodes hold the event, this one counted.
+    /// This many nodes, including this one, hold the event.
     Copies(usize),
     /// Every peer in sync holds it.
     InSync,
 }
 
-/// Somebody who waits until a durable event of this node is durable elsewhere.
+/// A request for an answer once an event of this node is durable on other nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiter {
-    /// Who.
+    /// The id for the answer.
     pub token: Token,
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
     pub seq: u64,
-    /// For what he waits.
+    /// The goal.
     pub until: Until,
-    /// How long at most.
+    /// The longest wait in milliseconds.
     pub wait_ms: Millis,
-    /// For how long after an answer of too few copies he is told once more when they are reached; 0 for not at all.
-    pub raise_ms: Millis,
+    /// For how many milliseconds after an answer with too few copies one upgrade may follow; 0 for never.
+    pub upgrade_ms: Millis,
 }
 
-/// A durable claim of this node on a name, on which its peers are to be heard before anybody is told that it holds.
+/// A durable claim of this node to a username. Its peers must confirm it before the user is told that it succeeded.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who waits.
+    /// The id for the answer.
     pub token: Token,
-    /// The event's origin: this process's.
+    /// The claiming event's origin, which is this process.
     pub origin: OriginId,
-    /// The event's sequence number.
+    /// The claiming event's sequence number.
     pub seq: u64,
-    /// When it began, before the commit: from then on this node must not have stalled.
+    /// The start of the claim, before the commit. This node must not have stalled since.
     pub since: Millis,
-    /// How long to wait at most.
+    /// The longest wait in milliseconds.
     pub wait_ms: Millis,
-    /// The nodes to wait for: [`super::Replica::claim_peers`] before the commit, as the event names them.
+    /// The nodes to wait for, as the event lists them: the result of [`super::Replica::claim_peers`] before the commit.
     pub waited_for: Vec<NodeId>,
 }
 
-/// How the wait for a [`Claim`] ended.
+/// The outcome of a [`Claim`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {
-    /// These of the nodes to wait for hold the claim, and all that each held as it said so is durable and applied here:
-    /// any claim that they knew of is known, and none of them accepts another one. The others fell out of sync.
+    /// These nodes confirmed the claim, and everything that they held then is durable and applied here. So this node
+    /// knows all claims that they knew, and none of them accepts another one. The other nodes fell out of sync.
     Held(Vec<NodeId>),
-    /// Some node that is in sync both ways did not confirm it in time, or what that node held did not come.
+    /// A node that is in sync both ways did not confirm it in time, or the events that it held did not arrive.
     NotConfirmed,
-    /// This node stalled meanwhile, or just before: peers may have decided without it.
+    /// This node stalled during the claim or just before it: peers may have decided without it.
     Stalled,
 }
 
-/// What happened.
+/// An input of the state machine.
 #[derive(Debug)]
 pub enum Input {
-    /// A link to a peer is up; an earlier one to the same peer is over.
+    /// A link to a peer is up. It replaces an earlier one to the same peer.
     LinkUp {
         /// The link.
         link: LinkId,
-        /// Who is at its other end.
+        /// The peer.
         peer: NodeId,
     },
-    /// A link is over.
+    /// A link is down.
     LinkDown(LinkId),
-    /// A frame came in.
+    /// A frame arrived.
     Frame(LinkId, ReplicaFrame),
-    /// This node made its own fresh events durable.
+    /// This node made new events of its own durable.
     Committed {
         /// The origin of this process.
         origin: OriginId,
-        /// Sequence number of the first.
+        /// The sequence number of the first event.
         first: u64,
-        /// The events, encoded.
+        /// The encoded events.
         events: Vec<Bytes>,
     },
-    /// This node made events of others durable: origins with their new heads.
+    /// This node made events of other origins durable. Lists the origins with their new heads.
     Applied(Vec<(OriginId, u64)>),
-    /// The store's queue would not take an [`Output::Apply`]: what it held is not on its way.
+    /// The store's queue refused an [`Output::Apply`]: its events will not become durable.
     ApplyRefused,
-    /// The answer to an [`Output::Read`]: events from `from` on without gaps; none if they are not there.
+    /// The answer to an [`Output::Read`]: the events from `from` on without gaps; none if the store lacks them.
     ReadDone {
-        /// For whom.
+        /// The link of the request.
         link: LinkId,
-        /// Whose events.
+        /// The origin.
         origin: OriginId,
-        /// The first that was asked for.
+        /// The requested first sequence number.
         from: u64,
-        /// The events, encoded.
+        /// The encoded events.
         events: Vec<Bytes>,
     },
-    /// The link's queue is full: a frame was not sent. The peer will catch up by pulling.
+    /// The link's queue is full, and a frame was dropped. The peer will catch up by pulling.
     SendRefused(LinkId),
-    /// Somebody waits.
+    /// Adds a waiter.
     Await(Waiter),
-    /// Somebody claims a name.
+    /// Adds a claim.
     Claim(Claim),
-    /// Digests of this node's parts, as the last commit left them.
+    /// The digests of shards that the last commit changed.
     Digests(Vec<(u8, ScopeDigest)>),
     /// The answer to an [`Output::ReadScopes`].
     ScopesRead {
-        /// For whom.
+        /// The link of the request.
         link: LinkId,
-        /// Which part.
-        part: u8,
+        /// The shard.
+        shard: u8,
         /// Its scopes and their digests.
         scopes: Vec<(Scope, ScopeDigest)>,
     },
-    /// What the node knows of itself; to be told before every [`Input::Tick`].
+    /// The node's status, given before every [`Input::Tick`].
     LocalStatus {
-        /// Its wall clock: Unix milliseconds.
+        /// The wall clock (Unix milliseconds).
         wall_ms: u64,
-        /// Whether its writer has been busy with one commit for more than 1 s.
+        /// Whether the writer has been busy with one commit for more than 1 s.
         stalled: bool,
     },
-    /// Whether this node lost its store and has not got all of it back. The store is refilled once
-    /// [`super::Replica::called_in_sync`] says so.
+    /// Whether this node lost its store and is still refilling it. The refill ends when
+    /// [`super::Replica::peers_see_us_in_sync`] returns `Some(true)`.
     Refilling(bool),
-    /// The process has not run for more than 1 s (a pause, a debugger, a machine out of memory).
+    /// The process did not run for more than 1 s (it was suspended, debugged, or short of memory).
     Resumed,
-    /// Somebody wants to say 'no': first learn what the peers in sync have.
+    /// Adds a waiter for a barrier: before a 'not found', this node must hold everything that the peers in sync hold.
     Barrier(Token),
-    /// Time has passed.
+    /// Time has passed. Due at [`super::Replica::next_tick`].
     Tick,
 }
 
-/// What is to be done.
+/// A request to the driver.
 #[derive(Debug)]
 pub enum Output {
-    /// Send an encoded [`PeerFrame`], without waiting; answer [`Input::SendRefused`] if that cannot be.
+    /// Send an encoded [`PeerFrame`](crate::frame::peer::PeerFrame) without blocking. If the queue is full, answer with [`Input::SendRefused`].
     Send(LinkId, Bytes),
-    /// Make these events durable: in order per origin, following what was handed out before.
+    /// Make these events durable, in order. Per origin they directly follow those of earlier outputs.
     Apply(Vec<Event>),
-    /// Read `from..=to` of an origin, a chunk's worth at most, and answer with [`Input::ReadDone`].
+    /// Read the events `from..=to` of an origin, at most a chunk, and answer with [`Input::ReadDone`].
     Read {
-        /// For whom.
+        /// The link of the request.
         link: LinkId,
-        /// Whose events.
+        /// The origin.
         origin: OriginId,
-        /// The first.
+        /// The first sequence number.
         from: u64,
-        /// The last.
+        /// The last sequence number.
         to: u64,
     },
-    /// The wait is over; on so many nodes the event is durable, this one counted.
+    /// A [`Waiter`] is answered.
     Settled {
-        /// Who waited.
+        /// The waiter.
         token: Token,
-        /// The truth.
+        /// The number of nodes with the durable event, including this one.
         copies: usize,
-        /// There may be one more answer, or [`Output::UpgradeExpired`].
-        more: bool,
+        /// Whether an upgrade or [`Output::UpgradeExpired`] will follow.
+        may_upgrade: bool,
     },
-    /// The hope for a better answer is over.
+    /// No upgrade follows for this waiter.
     UpgradeExpired(Token),
-    /// What came of a claim.
+    /// A [`Claim`] is decided.
     Claimed(Token, ClaimOutcome),
-    /// Read the scopes of a part and their digests, and answer with [`Input::ScopesRead`].
+    /// Read the scopes of a shard with their digests, and answer with [`Input::ScopesRead`].
     ReadScopes {
-        /// For whom.
+        /// The link of the request.
         link: LinkId,
-        /// Which.
-        part: u8,
+        /// The shard.
+        shard: u8,
     },
-    /// A peer shows something else than this node somewhere among these: find out where, and say so.
+    /// A peer's views differ from this node's in some of these scopes: find out which, and log it.
     CompareScopes {
-        /// Who.
+        /// The peer.
         peer: NodeId,
-        /// What it shows.
+        /// The peer's digests.
         scopes: Vec<(Scope, ScopeDigest)>,
     },
-    /// The barrier is passed: this node holds what its peers in sync had, and so many have answered; or 250 ms are over
-    /// and nobody knows.
+    /// A waiter has passed its barrier. `Some(n)`: this node holds everything that its peers in sync held, and `n` of them
+    /// answered. `None`: 250 ms have passed, and it may lack something.
     BarrierPassed(Token, Option<usize>),
-    /// The peer breaks the protocol: close the link, count and log it.
+    /// The peer broke the protocol: close the link, and log and count it.
     Close(LinkId, EventError),
 }

@@ -1,52 +1,52 @@
-//! What a node knows of one peer over the present link. All of it is forgotten with the link.
+//! The state of one link to a peer. It is dropped with the link.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
 use crate::{NodeId, OriginId, VersionVector};
 
-/// Pulls of one peer that are being read at once, at most; a peer asks for fewer.
+/// Concurrent reads for one peer, at most. A correct peer asks for fewer.
 const READS_MAX: usize = 16;
-/// Other nodes that a peer may say it is in sync with.
+/// Nodes in a peer's list of its own peers, at most.
 const PEERS_MAX: usize = 1_024;
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and all combinations occur")]
 pub(super) struct Link {
     pub(super) peer: NodeId,
-    /// What the peer has made durable, as it said on this link.
+    /// The events that the peer has confirmed as durable on this link.
     pub(super) confirmed: VersionVector,
-    /// When its last frame came.
+    /// The time of its last frame.
     pub(super) last_heard: Millis,
-    /// Its first vector has come: until then nothing is known of what it lacks.
+    /// Whether its first vector has arrived. Until then this node doesn't know what the peer lacks.
     pub(super) vector_received: bool,
-    /// It says that this node is in sync.
+    /// Whether the peer sees this node in sync.
     pub(super) peer_sees_us_in_sync: bool,
-    /// Fresh commits are pushed to it; off while it catches up by pulling.
+    /// Whether new commits are pushed to it. Off while it catches up by pulling.
     pub(super) pushing: bool,
-    /// Pushing may begin again; after a full queue not before the next beat or pull, or every frame that comes in
-    /// would fill the queue afresh.
+    /// Whether pushing may start. After a full queue it must wait for the next heartbeat or read; otherwise every received
+    /// frame would fill the queue again.
     pub(super) may_push: bool,
-    /// Up to where it was sent the log of this process in answers to pulls.
+    /// The last event of this process's log that was sent to it in answers to pulls.
     pub(super) served: u64,
-    /// Pulls of that log which are being read for it.
+    /// The number of running reads of that log for it.
     pub(super) own_reads: usize,
-    /// Something that it should know was not sent: tell it the whole vector at the next beat.
+    /// Whether a frame was dropped, so that the next heartbeat must send the whole vector.
     pub(super) needs_full_vector: bool,
-    /// What was held here when the link came up; `None` once the peer has had all of it.
+    /// The events held here when the link came up; `None` once the peer has confirmed all of them.
     catching_up_to: Option<VersionVector>,
-    /// Until this probe is answered, nothing that comes was surely sent after this process woke.
-    proving: Option<u64>,
-    /// Its writer has been busy with one commit for too long.
+    /// After a suspension of this process: until the peer answers this probe, received frames may be from before it.
+    sync_probe: Option<u64>,
+    /// Whether its writer has been busy with one commit for too long.
     pub(super) stalled: bool,
-    /// It lost its store and has not got all of it back.
+    /// Whether it lost its store and is still refilling it.
     pub(super) refilling: bool,
-    /// How far its wall clock is ahead of this node's, when it last told.
+    /// How far its wall clock was ahead of this node's, at its last confirmation.
     pub(super) clock_ahead_ms: Option<i64>,
     pub(super) digests: PeerDigests,
-    /// Other nodes that are in sync both ways with the peer, and when it heard them last.
+    /// Other nodes that are in sync both ways with the peer, with the times of their last frames to it.
     pub(super) peers: BTreeMap<NodeId, Millis>,
-    /// Claims on names that came over this link to be confirmed, and are not durable here yet.
+    /// Claims that the peer asked this node to confirm and that are not durable here yet.
     pub(super) asked: BTreeSet<(OriginId, u64)>,
     reads: usize,
 }
@@ -65,7 +65,7 @@ impl Link {
             own_reads: 0,
             needs_full_vector: false,
             catching_up_to: Some(held),
-            proving: None,
+            sync_probe: None,
             stalled: false,
             refilling: false,
             clock_ahead_ms: None,
@@ -80,64 +80,64 @@ impl Link {
         now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
     }
 
-    /// Heard lately, caught up once since the link came up, and writing.
+    /// Whether the peer was heard recently, has caught up once since the link came up, and is not stalled.
     pub(super) fn is_in_sync(&self, now: Millis) -> bool {
         self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
     }
 
-    /// Whether each end calls the other in sync, as far as this one knows.
+    /// Whether both nodes see each other in sync.
     pub(super) fn is_in_sync_both_ways(&self, now: Millis) -> bool {
         self.is_in_sync(now) && self.peer_sees_us_in_sync
     }
 
-    /// Whether the peer said that it is in sync both ways with another node, which it heard lately.
+    /// Whether the peer is in sync both ways with another node, which it heard recently.
     pub(super) fn reaches(&self, now: Millis, node: NodeId) -> bool {
         self.is_in_sync_both_ways(now)
             && self.peers.get(&node).is_some_and(|&heard| now.saturating_sub(heard) <= SILENCE_MS_MAX)
     }
 
-    /// The peer says with whom it is in sync both ways, and how long ago it heard each.
-    pub(super) fn note_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
-        // What was under way while this process slept says nothing.
-        if self.proving.is_none() {
+    /// Stores the peer's list of nodes that are in sync both ways with it, with the ages of their last frames.
+    pub(super) fn set_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
+        // Frames from before the suspension are outdated.
+        if self.sync_probe.is_none() {
             let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
             self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
     }
 
-    /// As if the link had just come up: what this node was told before it slept may be stale, and frames from then may
-    /// still come. Only what follows the answer to this probe counts.
+    /// Resets the link as if it had just come up, after a suspension of this process. Frames from before it may still
+    /// arrive, so only frames after the answer to this probe count.
     pub(super) fn reset(&mut self, held: VersionVector, probe: u64) {
         self.catching_up_to = Some(held);
         self.vector_received = false;
         self.peer_sees_us_in_sync = false;
         self.peers.clear();
-        self.proving = Some(probe);
+        self.sync_probe = Some(probe);
     }
 
-    /// The probe that is to be answered before anything counts.
-    pub(super) fn proving(&self) -> Option<u64> {
-        self.proving
+    /// Returns the probe that must be answered first after a suspension.
+    pub(super) fn sync_probe(&self) -> Option<u64> {
+        self.sync_probe
     }
 
-    /// A probe is answered.
-    pub(super) fn probed(&mut self, probe: u64) {
-        if self.proving == Some(probe) {
-            self.proving = None;
+    /// Handles the answer to a probe.
+    pub(super) fn on_probed(&mut self, probe: u64) {
+        if self.sync_probe == Some(probe) {
+            self.sync_probe = None;
             // The answer is the peer's whole vector.
             self.vector_received = true;
         }
     }
 
-    /// The peer says whether it takes this node for in sync.
-    pub(super) fn calls_us(&mut self, in_sync: bool) {
-        self.peer_sees_us_in_sync = in_sync && self.proving.is_none();
+    /// Stores whether the peer sees this node in sync.
+    pub(super) fn set_peer_sees_us_in_sync(&mut self, in_sync: bool) {
+        self.peer_sees_us_in_sync = in_sync && self.sync_probe.is_none();
     }
 
-    /// Says whether the peer has just caught up.
+    /// Updates whether the peer has caught up. Returns whether it just did.
     pub(super) fn update_caught_up(&mut self) -> bool {
         let caught_up = self.vector_received
-            && self.proving.is_none()
+            && self.sync_probe.is_none()
             && self.catching_up_to.as_ref().is_some_and(|target| self.confirmed.covers(target));
         if caught_up {
             self.catching_up_to = None;
@@ -145,26 +145,26 @@ impl Link {
         caught_up
     }
 
-    /// More is held here than when the link came up: the peer is in sync once it has that, too.
-    pub(super) fn measure_by(&mut self, held: VersionVector) {
+    /// Requires the peer to catch up to `held` before it is in sync.
+    pub(super) fn catch_up_to(&mut self, held: VersionVector) {
         self.catching_up_to = Some(held);
         self.update_caught_up();
     }
 
-    pub(super) fn sending_failed(&mut self) {
+    pub(super) fn on_send_refused(&mut self) {
         self.pushing = false;
         self.may_push = false;
         self.needs_full_vector = true;
         self.digests.resend_all();
-        // What was sent last in answer to a pull may be what was lost.
+        // The dropped frame may be the last answer to a pull.
         self.served = 0;
     }
 
-    /// Says whether one more read may run.
+    /// Starts a read if fewer than the limit are running. Returns whether it may run.
     pub(super) fn begin_read(&mut self) -> bool {
-        let may = self.reads < READS_MAX;
-        self.reads += usize::from(may);
-        may
+        let may_run = self.reads < READS_MAX;
+        self.reads += usize::from(may_run);
+        may_run
     }
 
     pub(super) fn end_read(&mut self) {

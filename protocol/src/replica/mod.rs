@@ -1,18 +1,18 @@
-//! The replication state machine: `(now, input) → outputs`, nothing else. `node` feeds it frames, commits and
-//! time and carries out what it asks for; the simulator does the same on a virtual network.
+//! The replication state machine: a pure function `(now, input) → outputs`. `node` feeds it frames, commits and time,
+//! and carries out its outputs. The simulator does the same on a virtual network.
 //!
-//! A committed batch is pushed at once to every connected peer; that is an optimisation. The truth is the pull:
-//! peers tell each other what they have made durable, and whoever lacks a range asks any peer that has it.
+//! Each commit is pushed to every connected peer at once, as an optimization. Correctness depends only on pulls: peers
+//! confirm to each other what they have made durable, and a node that lacks a range asks any peer that has it.
 
 mod barrier;
-mod beat;
 #[cfg(test)]
 mod claim_model;
 #[cfg(test)]
 mod claim_tests;
 mod claims;
 mod digests;
-mod durability;
+mod heartbeat;
+
 mod io;
 mod link;
 mod pull;
@@ -23,14 +23,15 @@ mod recent;
 mod refill_tests;
 #[cfg(test)]
 mod tests;
+mod waiters;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use self::{
-    barrier::Barrier, beat::LocalStatus, claims::Claims, digests::Digests, durability::Awaits, link::Link,
-    pull::PullPlanner, recent::RecentEvents,
+    barrier::Barrier, claims::Claims, digests::Digests, heartbeat::LocalStatus, link::Link,
+    pull::PullPlanner, recent::RecentEvents, waiters::Waiters,
 };
 pub use self::{
     digests::Agreement,
@@ -43,97 +44,97 @@ use crate::{
     limits::EVENTS_CHUNK_BYTES_MAX,
 };
 
-/// Heartbeats, and vectors while they differ, go out this often.
-pub const BEAT_MS: Millis = 1_000;
-/// A peer not heard for longer is out of sync.
+/// The interval of heartbeats, and of vectors while they differ.
+pub const HEARTBEAT_MS: Millis = 1_000;
+/// A peer that was silent for longer is out of sync.
 pub const SILENCE_MS_MAX: Millis = 3_000;
 
-/// Pulled ranges that wait for the writer, at most, before more is asked for: one that it writes, and the next.
+/// Pulled ranges that wait for the writer, at most: the one that it writes, and the next.
 const APPLYING_MAX: usize = 2;
 
-/// Replication as seen from one node.
+/// The replication state of one node.
 #[derive(Debug)]
 pub struct Replica {
     /// The origin of this process, once it has written.
-    own: Option<OriginId>,
-    /// Durable here.
+    own_origin: Option<OriginId>,
+    /// The events that are durable here.
     held: VersionVector,
-    /// Durable or handed out to be made durable.
+    /// The events that are durable here or on their way to the store.
     accepted: VersionVector,
     links: BTreeMap<LinkId, Link>,
-    wants: PullPlanner,
-    /// The ends of pulled ranges that were handed out and are not durable yet.
+    pulls: PullPlanner,
+    /// The ends of pulled ranges that were given to the store and are not durable yet.
     applying: Vec<(OriginId, u64)>,
-    /// How often in a row the store has refused what was handed out.
+    /// The number of consecutive refusals by the store.
     refusals: u32,
     recent: RecentEvents,
-    awaits: Awaits,
+    waiters: Waiters,
     claims: Claims,
     barrier: Barrier,
-    own_state: LocalStatus,
+    local_status: LocalStatus,
     digests: Digests,
-    next_beat: Millis,
+    next_heartbeat: Millis,
 }
 
 impl Replica {
-    /// Starts with what the store holds.
+    /// Makes a replica of a store that holds `held`.
     pub fn new(held: VersionVector, now: Millis) -> Self {
         Self {
-            own: None,
+            own_origin: None,
             accepted: held.clone(),
             held,
             links: BTreeMap::new(),
-            wants: PullPlanner::default(),
+            pulls: PullPlanner::default(),
             applying: Vec::new(),
             refusals: 0,
             recent: RecentEvents::default(),
-            awaits: Awaits::default(),
+            waiters: Waiters::default(),
             claims: Claims::default(),
             barrier: Barrier::default(),
-            own_state: LocalStatus::default(),
+            local_status: LocalStatus::default(),
             digests: Digests::default(),
-            next_beat: now + BEAT_MS,
+            next_heartbeat: now + HEARTBEAT_MS,
         }
     }
 
-    /// What is durable here.
+    /// Returns the events that are durable here.
     pub fn held(&self) -> &VersionVector {
         &self.held
     }
 
-    /// Whether somebody reachable reports to hold all of `wanted` that this node lacks.
+    /// Whether this node and the linked peers together hold all of `wanted`.
     pub fn reachable(&self, wanted: &VersionVector) -> bool {
         wanted
             .beyond(&self.held)
             .all(|(origin, seq)| self.links.values().any(|link| link.confirmed.contains(origin, seq)))
     }
 
-    /// On how many nodes an event is durable: this one and the connected peers that say so.
+    /// Returns the number of nodes with a durable event: this one and the linked peers that confirmed it.
     pub fn copies(&self, origin: OriginId, seq: u64) -> usize {
         1 + self.links.values().filter(|link| link.confirmed.contains(origin, seq)).count()
     }
 
-    /// Up to where cursors may go in the log of this process: what a peer in sync has confirmed.
-    /// `None` while no peer is in sync: then there is nobody to outlive this node.
+    /// Returns the last event of this process's log that cursors may include: one that a peer in sync has confirmed.
+    /// `None` while no peer is in sync: then no other node serves clients if this one fails.
     pub fn own_limit(&self, now: Millis) -> Option<u64> {
-        let confirmed = |link: &Link| self.own.map_or(0, |own| link.confirmed.get(own));
+        let confirmed = |link: &Link| self.own_origin.map_or(0, |own| link.confirmed.get(own));
         self.in_sync(now).map(confirmed).max()
     }
 
-    /// How many peers are in sync.
+    /// Returns the number of peers in sync.
     pub fn in_sync_count(&self, now: Millis) -> usize {
         self.in_sync(now).count()
     }
 
-    /// Whether every peer that is heard calls this node in sync; `None` if none is heard. While this node refills its
-    /// store, others that refill theirs may lack the same: `None` if only such are heard.
-    pub fn called_in_sync(&self, now: Millis) -> Option<bool> {
+    /// Whether all recently heard peers see this node in sync; `None` without such peers. While this node refills its
+    /// store, also `None` if all of them are refilling theirs, since they may lack the same events.
+    pub fn peers_see_us_in_sync(&self, now: Millis) -> Option<bool> {
         let heard = || self.links.values().filter(move |link| link.is_heard(now));
-        let counts = |link: &Link| !(self.own_state.refilling && link.refilling);
-        heard().any(counts).then(|| heard().all(|link| link.peer_sees_us_in_sync))
+        let is_proof = |link: &Link| !(self.local_status.refilling && link.refilling);
+        heard().any(is_proof).then(|| heard().all(|link| link.peer_sees_us_in_sync))
     }
 
-    /// Per peer: how many events it is known to lack of what is held here, and whether it is in sync.
+    /// Returns per peer the number of events held here that it lacks, and whether it is in sync.
     pub fn lag(&self, now: Millis) -> impl Iterator<Item = (NodeId, u64, bool)> + '_ {
         self.links.values().map(move |link| {
             let lag = |(origin, seq)| seq - link.confirmed.get(origin);
@@ -141,52 +142,54 @@ impl Replica {
         })
     }
 
-    /// Per origin that this node lacks events of: how many, as far as its peers have told.
+    /// Returns the origins of which this node lacks events that peers have, with the number of missing events.
     pub fn missing(&self) -> impl Iterator<Item = (OriginId, u64)> + '_ {
-        self.wants.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
+        self.pulls.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
     }
 
-    /// How many answers are owed: bounded by whoever waits, and by a limit for hopes of better ones.
+    /// Returns the number of pending answers to waiters and claims. Requests bound it, and a limit on upgrades.
     pub fn waiting(&self) -> usize {
-        self.awaits.len() + self.claims.len()
+        self.waiters.len() + self.claims.len()
     }
 
-    /// When [`Input::Tick`] is due at the latest.
+    /// Returns the time when the next [`Input::Tick`] is due.
     pub fn next_tick(&self) -> Millis {
-        let pull = if self.may_pull() { self.wants.next_deadline() } else { None };
-        [self.awaits.next_deadline(), self.claims.next_tick(), pull, self.barrier.next_deadline()]
+        let pull = if self.may_pull() { self.pulls.next_deadline() } else { None };
+        [self.waiters.next_deadline(), self.claims.next_tick(), pull, self.barrier.next_deadline()]
             .into_iter()
             .flatten()
-            .fold(self.next_beat, Millis::min)
+            .fold(self.next_heartbeat, Millis::min)
     }
 
-    /// The one entrance. `now` never goes back.
+    /// Handles an input and appends the outputs to `out`. `now` must never go back.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::LinkUp { link, peer } => self.link_up(now, link, peer, out),
-            Input::LinkDown(link) => self.link_down(now, link, out),
-            Input::Frame(link, frame) => self.frame(now, link, frame, out),
-            Input::Committed { origin, first, events } => self.committed(origin, first, &events, out),
-            Input::Applied(rose) => self.applied(now, &rose, out),
-            Input::ApplyRefused => self.apply_refused(now),
-            Input::ReadDone { link, origin, from, events } => self.read_done(link, origin, from, events, out),
+            Input::LinkUp { link, peer } => self.on_link_up(now, link, peer, out),
+            Input::LinkDown(link) => self.on_link_down(now, link, out),
+            Input::Frame(link, frame) => self.on_frame(now, link, frame, out),
+            Input::Committed { origin, first, events } => self.on_committed(origin, first, &events, out),
+            Input::Applied(new_heads) => self.on_applied(now, &new_heads, out),
+            Input::ApplyRefused => self.on_apply_refused(now),
+            Input::ReadDone { link, origin, from, events } => {
+                self.on_read_done(link, origin, from, events, out);
+            }
             Input::SendRefused(link) => {
                 if let Some(link) = self.links.get_mut(&link) {
-                    link.sending_failed();
+                    link.on_send_refused();
                 }
             }
-            Input::Await(waiter) => self.wait(now, waiter, out),
-            Input::Claim(claim) => self.claim(now, claim, out),
+            Input::Await(waiter) => self.add_waiter(now, waiter, out),
+            Input::Claim(claim) => self.add_claim(now, claim, out),
             Input::Digests(changed) => self.digests.set(changed),
-            Input::ScopesRead { link, part, scopes } => self.scopes_read(link, part, scopes, out),
+            Input::ScopesRead { link, shard, scopes } => self.send_scopes(link, shard, scopes, out),
             Input::LocalStatus { wall_ms, stalled } => self.set_local_status(now, wall_ms, stalled, out),
             Input::Refilling(refilling) => self.set_refilling(now, refilling, out),
-            Input::Resumed => self.resumed(now, out),
+            Input::Resumed => self.on_resumed(now, out),
             Input::Barrier(token) => {
-                self.barrier.wait(now, token);
+                self.barrier.add(now, token);
                 self.drive_barrier(now, out);
             }
-            Input::Tick => self.tick(now, out),
+            Input::Tick => self.on_tick(now, out),
         }
         self.settle_claims(now, out);
     }
@@ -196,19 +199,19 @@ impl Replica {
     }
 
     fn own_head(&self) -> Option<(OriginId, u64)> {
-        self.own.map(|own| (own, self.held.get(own)))
+        self.own_origin.map(|own| (own, self.held.get(own)))
     }
 
     fn best_head(&self, origin: OriginId) -> u64 {
         self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(0)
     }
 
-    fn link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
+    fn on_link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
         let replaced: Vec<_> =
             self.links.iter().filter(|(_, old)| old.peer == peer).map(|(&id, _)| id).collect();
         for old in replaced {
             self.links.remove(&old);
-            self.barrier.link_gone(old);
+            self.barrier.remove_link(old);
         }
         self.links.insert(link, Link::new(peer, now, self.held.clone()));
         out.push(send(link, ReplicaFrame::Vector(self.held.clone())));
@@ -216,17 +219,17 @@ impl Replica {
         self.drive_barrier(now, out);
     }
 
-    fn link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
+    fn on_link_down(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
         if self.links.remove(&link).is_some() {
-            self.barrier.link_gone(link);
+            self.barrier.remove_link(link);
             self.settle_all(now, out);
             self.drive_barrier(now, out);
             self.pull(now, out);
         }
     }
 
-    fn committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
-        self.own = Some(origin);
+    fn on_committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
+        self.own_origin = Some(origin);
         let mut first = first;
         for chunk in chunks(events) {
             let last = first + chunk.len() as u64 - 1;
@@ -241,32 +244,32 @@ impl Replica {
         self.recent.push(events);
     }
 
-    fn applied(&mut self, now: Millis, rose: &[(OriginId, u64)], out: &mut Vec<Output>) {
-        for &(origin, seq) in rose {
+    fn on_applied(&mut self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        for &(origin, seq) in new_heads {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
         }
         self.refusals = 0;
         self.applying.retain(|&(origin, seq)| !self.held.contains(origin, seq));
-        self.tell_all(now, rose, out);
+        self.confirm_to_all(now, new_heads, out);
         self.drive_barrier(now, out);
         self.pull(now, out);
     }
 
-    fn apply_refused(&mut self, now: Millis) {
+    fn on_apply_refused(&mut self, now: Millis) {
         self.accepted = self.held.clone();
         self.applying.clear();
         for link in self.links.values() {
             for (origin, seq) in link.confirmed.beyond(&self.held) {
-                self.wants.note(origin, seq, self.held.get(origin), now);
+                self.pulls.note(origin, seq, self.held.get(origin), now);
             }
         }
-        // What was asked for meanwhile would now come with a gap; ask again when the store has caught its breath.
-        self.wants.pause(now, self.refusals);
+        // Answers to running pulls would now leave a gap. Ask again after a pause.
+        self.pulls.pause(now, self.refusals);
         self.refusals = self.refusals.saturating_add(1);
     }
 
-    fn read_done(
+    fn on_read_done(
         &mut self,
         link_id: LinkId,
         origin: OriginId,
@@ -277,7 +280,7 @@ impl Replica {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.end_read();
         link.may_push = true;
-        if Some(origin) == self.own {
+        if Some(origin) == self.own_origin {
             link.own_reads = link.own_reads.saturating_sub(1);
             link.served = link.served.max((from + events.len() as u64).saturating_sub(1));
         }
@@ -285,22 +288,22 @@ impl Replica {
         self.resume_push(link_id, out);
     }
 
-    /// Goes (back) to pushing once the recent pushes reach back to what the peer has or was sent.
+    /// Starts pushing again once the recent events close the gap to what the peer has or was sent.
     fn resume_push(&mut self, link_id: LinkId, out: &mut Vec<Output>) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         if link.pushing || !link.may_push || link.own_reads > 0 || !link.vector_received {
             return;
         }
         let (own_confirmed, head) =
-            self.own.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
-        let has = own_confirmed.max(link.served);
-        if let Some(events) = self.recent.last(head.saturating_sub(has)) {
+            self.own_origin.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
+        let peer_head = own_confirmed.max(link.served);
+        if let Some(events) = self.recent.last(head.saturating_sub(peer_head)) {
             link.pushing = true;
             out.extend(chunks(&events).map(|chunk| send(link_id, ReplicaFrame::Push(chunk.to_vec()))));
         }
     }
 
-    /// Pulling goes no further ahead of the writer: what waits for it takes memory, and users' posts wait behind it.
+    /// Whether another range may be pulled. Ranges that wait for the writer use memory and delay users' posts.
     fn may_pull(&self) -> bool {
         self.applying.len() < APPLYING_MAX
     }
@@ -309,7 +312,7 @@ impl Replica {
         if !self.may_pull() {
             return;
         }
-        for (link, origin, from, to) in self.wants.plan(now, &self.accepted, &self.links) {
+        for (link, origin, from, to) in self.pulls.plan(now, &self.accepted, &self.links) {
             out.push(send(link, ReplicaFrame::Pull { origin, from, to }));
         }
     }
@@ -328,7 +331,7 @@ fn send(link: LinkId, frame: ReplicaFrame) -> Output {
     Output::Send(link, PeerFrame::Replica(frame).encode())
 }
 
-/// Splits events into runs of at most a chunk's bytes each.
+/// Splits events into chunks within the limit in bytes.
 fn chunks(events: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
     let mut rest = events;
     std::iter::from_fn(move || {
@@ -337,7 +340,7 @@ fn chunks(events: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
             bytes += event.len();
             bytes <= EVENTS_CHUNK_BYTES_MAX
         });
-        // One event alone is always within the limit of a frame.
+        // A single event always fits in a frame.
         let count = fits.count().max(1).min(rest.len());
         let (chunk, after) = rest.split_at(count);
         rest = after;

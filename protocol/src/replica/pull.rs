@@ -1,65 +1,64 @@
-//! Anti-entropy: which ranges to ask of whom. One range per origin is asked for at a time, of the node that
-//! wrote it if it is linked, otherwise of any that has it.
+//! Anti-entropy: plans which ranges to pull from which peers. One range per origin is pulled at a time, preferably from
+//! the node that wrote it, otherwise from any peer that has it.
 
 use std::collections::BTreeMap;
 
 use super::{LinkId, Millis, link::Link};
 use crate::{OriginId, VersionVector, limits::PULL_EVENTS_MAX};
 
-/// While the writer itself is linked, its push is probably on its way: others are asked only after this.
+/// While the writer itself is linked, its push is probably on its way. Other peers are asked only after this time.
 const PUSH_GRACE_MS: Millis = 100;
-/// An answer that takes longer is not waited for. It comes on an ordered stream, so it is late rather than lost (unless
-/// the peer's queue was full): asking another for the same while this node is busy would only make it busier, and the
-/// next answer later still.
+/// The longest wait for an answer. Links are ordered streams, so an answer is late rather than lost (unless the peer's
+/// queue was full). A shorter wait would make a busy node pull the same range twice, which delays answers further.
 const ANSWER_MS_MAX: Millis = 5_000;
-/// How soon to ask again after an empty answer, or when the store's queue was full.
+/// The time before asking again after an empty answer or a refusal by the store.
 const RETRY_MS: Millis = 200;
-/// How long to ask for nothing while the store takes nothing: its disk is full.
+/// The longest pause while the store refuses everything, for example because the disk is full.
 const PAUSE_MS_MAX: Millis = 5_000;
-/// Ranges asked of one peer at once, at most: one that it reads, and the next. More would only wait here.
+/// Concurrent pulls from one peer, at most: the one that it reads, and the next.
 const ASKED_PER_LINK_MAX: usize = 2;
 
 #[derive(Debug)]
-struct Want {
-    /// Since when something is missing.
+struct MissingRange {
+    /// The time when events were first missing.
     since: Millis,
     asked: Option<Asked>,
-    /// Turns from peer to peer with each attempt.
+    /// The number of failed attempts. Each goes to the next peer.
     attempts: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    /// Nobody, while pausing.
+    /// The asked peer; `None` during a pause.
     link: Option<LinkId>,
     deadline: Millis,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PullPlanner(BTreeMap<OriginId, Want>);
+pub(super) struct PullPlanner(BTreeMap<OriginId, MissingRange>);
 
 impl PullPlanner {
-    /// A peer has `seq` of an origin of which `accepted` is here.
+    /// Notes that a peer has an origin's events up to `seq`, while this node has them up to `accepted`.
     pub(super) fn note(&mut self, origin: OriginId, seq: u64, accepted: u64, now: Millis) {
         if seq > accepted {
-            self.0.entry(origin).or_insert(Want { since: now, asked: None, attempts: 0 });
+            self.0.entry(origin).or_insert(MissingRange { since: now, asked: None, attempts: 0 });
         }
     }
 
-    /// An answer has come.
-    pub(super) fn answered(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
-        let Some(want) = self.0.get_mut(&origin) else { return };
-        if want.asked.is_some_and(|asked| asked.link == Some(link)) {
-            want.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
-            want.attempts += usize::from(empty);
+    /// Handles the answer to a pull.
+    pub(super) fn on_answer(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
+        let Some(range) = self.0.get_mut(&origin) else { return };
+        if range.asked.is_some_and(|asked| asked.link == Some(link)) {
+            range.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
+            range.attempts += usize::from(empty);
         }
     }
 
-    /// Asks for nothing for a moment: the longer, the more often the store has refused what came.
+    /// Pauses all pulls, exponentially longer with each consecutive refusal by the store.
     pub(super) fn pause(&mut self, now: Millis, refusals: u32) {
         let pause = (RETRY_MS << refusals.min(5)).min(PAUSE_MS_MAX);
-        for want in self.0.values_mut() {
-            want.asked = Some(Asked { link: None, deadline: now + pause });
+        for range in self.0.values_mut() {
+            range.asked = Some(Asked { link: None, deadline: now + pause });
         }
     }
 
@@ -70,11 +69,11 @@ impl PullPlanner {
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         self.0
             .values()
-            .map(|want| want.asked.map_or(want.since + PUSH_GRACE_MS, |asked| asked.deadline))
+            .map(|range| range.asked.map_or(range.since + PUSH_GRACE_MS, |asked| asked.deadline))
             .min()
     }
 
-    /// The pulls to send now: `(link, origin, from, to)`. Forgets what is no longer missing.
+    /// Returns the pulls to send now: `(link, origin, from, to)`. Drops the ranges that are no longer missing.
     pub(super) fn plan(
         &mut self,
         now: Millis,
@@ -85,45 +84,45 @@ impl PullPlanner {
             return Vec::new();
         }
         let mut load: BTreeMap<LinkId, usize> = BTreeMap::new();
-        for asked in self.0.values().filter_map(|want| want.asked) {
+        for asked in self.0.values().filter_map(|range| range.asked) {
             if let Some(link) = asked.link {
                 *load.entry(link).or_default() += 1;
             }
         }
         let mut pulls = Vec::new();
-        self.0.retain(|&origin, want| {
-            let have = accepted.get(origin);
+        self.0.retain(|&origin, range| {
+            let head = accepted.get(origin);
             let holders: Vec<_> =
-                links.iter().filter(|(_, link)| link.confirmed.get(origin) > have).collect();
+                links.iter().filter(|(_, link)| link.confirmed.get(origin) > head).collect();
             if holders.is_empty() {
                 return false;
             }
-            if let Some(asked) = want.asked {
+            if let Some(asked) = range.asked {
                 let lost = asked.link.is_some_and(|link| !links.contains_key(&link));
                 if now < asked.deadline && !lost {
                     return true;
                 }
-                want.asked = None;
-                want.attempts += 1;
+                range.asked = None;
+                range.attempts += 1;
             }
             let writer = holders.iter().find(|(_, link)| link.peer == origin.node);
             let writer_linked = links.values().any(|link| link.peer == origin.node);
-            if writer.is_none() && writer_linked && now < want.since + PUSH_GRACE_MS {
+            if writer.is_none() && writer_linked && now < range.since + PUSH_GRACE_MS {
                 return true;
             }
             let (&link_id, link) = match writer {
-                Some(writer) if want.attempts == 0 => *writer,
-                _ => holders[want.attempts % holders.len()],
+                Some(writer) if range.attempts == 0 => *writer,
+                _ => holders[range.attempts % holders.len()],
             };
             let load = load.entry(link_id).or_default();
             if *load >= ASKED_PER_LINK_MAX {
-                want.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
+                range.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
                 return true;
             }
             *load += 1;
-            let to = link.confirmed.get(origin).min(have + PULL_EVENTS_MAX);
-            want.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
-            pulls.push((link_id, origin, have + 1, to));
+            let to = link.confirmed.get(origin).min(head + PULL_EVENTS_MAX);
+            range.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
+            pulls.push((link_id, origin, head + 1, to));
             true
         });
         pulls

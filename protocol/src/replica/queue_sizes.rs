@@ -1,26 +1,26 @@
-//! How much a replica keeps, for those who watch that it is bounded (and [`Replica::waiting`]).
+//! The sizes of a replica's queues, for tests of its limits. See also [`Replica::waiting`].
 
 use super::Replica;
 
-/// What a [`Replica`] keeps at one moment.
+/// The sizes of a [`Replica`]'s queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueSizes {
-    /// Links.
+    /// The number of links.
     pub links: usize,
-    /// Origins of which something is missing here that a peer has.
-    pub wants: usize,
-    /// Waits for a barrier.
+    /// The number of origins of which a peer has events that are missing here.
+    pub missing_origins: usize,
+    /// The number of waiters for a barrier.
     pub barrier: usize,
-    /// Bytes of pushes that are kept for peers which have just caught up.
+    /// The bytes of own events kept for peers that have just caught up.
     pub recent_bytes: usize,
 }
 
 impl Replica {
-    /// Counts it.
-    pub fn kept(&self) -> QueueSizes {
+    /// Returns the current sizes.
+    pub fn queue_sizes(&self) -> QueueSizes {
         QueueSizes {
             links: self.links.len(),
-            wants: self.wants.iter().count(),
+            missing_origins: self.pulls.iter().count(),
             barrier: self.barrier.len(),
             recent_bytes: self.recent.bytes(),
         }

@@ -1,4 +1,4 @@
-//! What a frame from a peer does to the state machine.
+//! Handles frames from peers.
 
 use std::collections::BTreeMap;
 
@@ -12,88 +12,101 @@ use crate::{
 };
 
 impl Replica {
-    pub(super) fn frame(&mut self, now: Millis, link_id: LinkId, frame: ReplicaFrame, out: &mut Vec<Output>) {
+    pub(super) fn on_frame(
+        &mut self,
+        now: Millis,
+        link_id: LinkId,
+        frame: ReplicaFrame,
+        out: &mut Vec<Output>,
+    ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
         link.last_heard = now;
         match frame {
-            ReplicaFrame::Push(events) => self.received(now, link_id, None, events, out),
+            ReplicaFrame::Push(events) => self.receive_events(now, link_id, None, events, out),
             ReplicaFrame::Pulled { origin, events } => {
-                self.received(now, link_id, Some(origin), events, out);
+                self.receive_events(now, link_id, Some(origin), events, out);
             }
             ReplicaFrame::Vector(vector) => {
                 link.vector_received = true;
-                let rose: Vec<_> = vector.iter().collect();
-                self.peer_has(now, link_id, &rose, out);
-                // Its knowledge of this node may be what differs. (A confirmation is not answered: no endless echo.)
-                self.confirm_all(now, link_id, out);
+                let new_heads: Vec<_> = vector.iter().collect();
+                self.note_heads(now, link_id, &new_heads, out);
+                // The peer may lack this node's confirmations. (Confirmations are not answered, to avoid endless echoes.)
+                self.confirm_everything_to(now, link_id, out);
             }
-            ReplicaFrame::Confirm(Confirm { mut rose, own_head, in_sync, stalled, refilling, wall_ms }) => {
-                link.calls_us(in_sync);
+            ReplicaFrame::Confirm(Confirm {
+                mut new_heads,
+                own_head,
+                in_sync,
+                stalled,
+                refilling,
+                wall_ms,
+            }) => {
+                link.set_peer_sees_us_in_sync(in_sync);
                 link.stalled = stalled;
                 link.refilling = refilling;
-                link.clock_ahead_ms = Some(self.own_state.clock_ahead_ms(now, wall_ms));
-                rose.extend(own_head);
-                self.peer_has(now, link_id, &rose, out);
+                link.clock_ahead_ms = Some(self.local_status.clock_ahead_ms(now, wall_ms));
+                new_heads.extend(own_head);
+                self.note_heads(now, link_id, &new_heads, out);
             }
             ReplicaFrame::Pull { origin, from, to } => {
                 let to = to.min(from.saturating_add(PULL_EVENTS_MAX - 1));
                 if from > 0 && link.begin_read() {
-                    if Some(origin) == self.own {
-                        // It has missed pushes; those to come would only widen the gap.
+                    if Some(origin) == self.own_origin {
+                        // It has missed pushes; further ones would leave a gap.
                         link.pushing = false;
                         link.own_reads += 1;
                     }
                     out.push(Output::Read { link: link_id, origin, from, to });
                 }
             }
-            ReplicaFrame::Digests(told) => self.digests_told(link_id, told),
-            ReplicaFrame::AskScopes(part) => self.scopes_asked(link_id, part, out),
-            ReplicaFrame::Scopes(part, scopes) => self.scopes_told(link_id, part, scopes, out),
+            ReplicaFrame::Digests(digests) => self.receive_digests(link_id, digests),
+            ReplicaFrame::AskScopes(shard) => self.read_scopes(link_id, shard, out),
+            ReplicaFrame::Scopes(shard, scopes) => self.compare_scopes(link_id, shard, scopes, out),
             ReplicaFrame::Probe(id) => {
                 out.push(send(link_id, ReplicaFrame::Probed(id, self.held.clone())));
             }
-            ReplicaFrame::Peers(peers) => link.note_peers(now, &peers),
-            ReplicaFrame::AskClaim { origin, seq, pass_on } => {
-                self.claim_asked(now, link_id, (origin, seq), pass_on, out);
+            ReplicaFrame::Peers(peers) => link.set_peers(now, &peers),
+            ReplicaFrame::AskClaim { origin, seq, relay_to } => {
+                self.receive_ask_claim(now, link_id, (origin, seq), relay_to, out);
             }
-            ReplicaFrame::ClaimAnswer(answer) => self.claim_answered(now, link_id, answer, out),
+            ReplicaFrame::ClaimAnswer(answer) => self.receive_claim_answer(now, link_id, answer, out),
             ReplicaFrame::Probed(id, vector) => {
-                let rose: Vec<_> = vector.iter().collect();
-                link.probed(id);
-                self.barrier.probed(id, link_id, &vector);
-                self.peer_has(now, link_id, &rose, out);
+                let new_heads: Vec<_> = vector.iter().collect();
+                link.on_probed(id);
+                self.barrier.on_probed(id, link_id, &vector);
+                self.note_heads(now, link_id, &new_heads, out);
                 self.drive_barrier(now, out);
             }
         }
     }
 
-    /// A peer has told that it holds these.
-    pub(super) fn peer_has(
+    /// Notes the heads of origins that a peer holds.
+    pub(super) fn note_heads(
         &mut self,
         now: Millis,
         link_id: LinkId,
-        rose: &[(OriginId, u64)],
+        new_heads: &[(OriginId, u64)],
         out: &mut Vec<Output>,
     ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
-        for &(origin, seq) in rose {
-            if link.confirmed.advance(origin, seq) && Some(origin) != self.own {
-                self.wants.note(origin, seq, self.accepted.get(origin), now);
+        for &(origin, seq) in new_heads {
+            if link.confirmed.advance(origin, seq) && Some(origin) != self.own_origin {
+                self.pulls.note(origin, seq, self.accepted.get(origin), now);
             }
         }
         if link.update_caught_up() {
-            self.tell_in_sync(now, link_id, out);
+            self.confirm_in_sync(now, link_id, out);
             self.settle_all(now, out);
         }
-        for &(origin, seq) in rose {
+        for &(origin, seq) in new_heads {
             self.settle_through(now, origin, seq, out);
         }
         self.resume_push(link_id, out);
         self.pull(now, out);
     }
 
-    /// Events came in, as a push or as the answer to a pull.
-    fn received(
+    /// Handles received events: a push, or the answer to a pull of the origin `pulled`.
+    fn receive_events(
         &mut self,
         now: Millis,
         link_id: LinkId,
@@ -113,7 +126,7 @@ impl Replica {
                 }
             };
             heads.insert(event.origin, event.seq);
-            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own {
+            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own_origin {
                 self.accepted.advance(event.origin, event.seq);
                 fresh.push(event);
             }
@@ -125,10 +138,10 @@ impl Replica {
             out.push(Output::Apply(fresh));
         }
         if let Some(origin) = pulled {
-            self.wants.answered(origin, link_id, empty, now);
+            self.pulls.on_answer(origin, link_id, empty, now);
         }
-        // Who sends an event has made it durable, and all before it.
+        // The sender has made these events durable, and all before them.
         let heads: Vec<_> = heads.into_iter().collect();
-        self.peer_has(now, link_id, &heads, out);
+        self.note_heads(now, link_id, &heads, out);
     }
 }

@@ -1,18 +1,17 @@
-//! The last events of this process's own log, kept to close the gap between a peer that has caught up by pulling and
-//! the next push.
+//! The last events of this process's log. They close the gap between the last pull of a peer and the next push.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Bytes kept, at most: some seconds of a busy node.
+/// Bytes kept, at most: enough for some seconds of a busy node.
 const BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A ring of encoded events. They are kept one by one, not as the pushes that they were: thousands of small pushes at
-/// once, as after a split, would fill the queue of the peer's writer, and its users would be refused.
+/// A queue of encoded events. They are kept one by one and sent in large pushes: after a partition, thousands of small
+/// pushes at once would fill the queue of the peer's writer, and it would refuse its users' posts.
 #[derive(Debug, Default)]
 pub(super) struct RecentEvents {
-    /// In order without gaps, up to the head of the log.
+    /// In order and without gaps, up to the head of the log.
     events: VecDeque<Bytes>,
     bytes: usize,
 }
@@ -27,13 +26,13 @@ impl RecentEvents {
         }
     }
 
-    /// The last `count` events; `None` if they don't reach back so far.
+    /// Returns the last `count` events; `None` if fewer are kept.
     pub(super) fn last(&self, count: u64) -> Option<Vec<Bytes>> {
         let skip = self.events.len().checked_sub(usize::try_from(count).ok()?)?;
         Some(self.events.range(skip..).cloned().collect())
     }
 
-    /// Bytes kept.
+    /// Returns the number of bytes kept.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,4 +1,4 @@
-//! Nodes that lost their stores, and when they may take what came back for all of it. Frames arrive in order, at once.
+//! Tests of nodes that lost their stores: when a refill is complete. Frames arrive in order and without delay.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,12 +7,12 @@ use bytes::Bytes;
 use super::tests::event;
 use super::*;
 
-/// Events of the node that has kept its store.
+/// The number of events of the node that kept its store.
 const EVENTS: u64 = 5;
-/// The nodes, by their numbers: two that lost their stores, and one that holds all.
+/// The numbers of the nodes: two that lost their stores, and one that holds everything.
 const FIRST: usize = 0;
 const SECOND: usize = 1;
-const WHOLE: usize = 2;
+const INTACT: usize = 2;
 
 fn origin(node: usize) -> OriginId {
     OriginId { node: NodeId([u8::try_from(node).unwrap(); 16]), incarnation: 1 }
@@ -21,9 +21,9 @@ fn origin(node: usize) -> OriginId {
 struct World {
     nodes: Vec<(Replica, BTreeMap<OriginId, Vec<Bytes>>)>,
     linked: Vec<[usize; 2]>,
-    /// From whom to whom.
+    /// Frames on their way: sender, receiver, frame.
     frames: VecDeque<(usize, usize, ReplicaFrame)>,
-    /// To whom no events come.
+    /// A node that receives no events.
     starved: Option<usize>,
     now: Millis,
 }
@@ -36,9 +36,9 @@ impl World {
         for lost in [FIRST, SECOND] {
             world.step(lost, Input::Refilling(true));
         }
-        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(WHOLE), seq)).collect();
-        world.nodes[WHOLE].1.insert(origin(WHOLE), events.clone());
-        world.step(WHOLE, Input::Committed { origin: origin(WHOLE), first: 1, events });
+        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(INTACT), seq)).collect();
+        world.nodes[INTACT].1.insert(origin(INTACT), events.clone());
+        world.step(INTACT, Input::Committed { origin: origin(INTACT), first: 1, events });
         world
     }
 
@@ -88,10 +88,10 @@ impl World {
         }
     }
 
-    /// Lets some seconds pass.
+    /// Lets 10 s pass.
     fn pass(&mut self) {
         for _ in 0..10 {
-            self.now += BEAT_MS;
+            self.now += HEARTBEAT_MS;
             for node in 0..self.nodes.len() {
                 self.step(node, Input::Tick);
             }
@@ -105,45 +105,45 @@ impl World {
         }
     }
 
-    fn called_in_sync(&self, node: usize) -> Option<bool> {
-        self.nodes[node].0.called_in_sync(self.now)
+    fn peers_see_us_in_sync(&self, node: usize) -> Option<bool> {
+        self.nodes[node].0.peers_see_us_in_sync(self.now)
     }
 
     fn held(&self, node: usize) -> u64 {
-        self.nodes[node].0.held().get(origin(WHOLE))
+        self.nodes[node].0.held().get(origin(INTACT))
     }
 }
 
-/// Two nodes that lost their stores are in sync with each other while both hold nothing: neither is refilled by that,
-/// but by the third, which holds the data.
+/// Two nodes that lost their stores are in sync with each other while both hold nothing. That must not end their refill;
+/// only the third node, which holds the data, may.
 #[test]
 fn nodes_that_refill_their_stores_prove_nothing_to_each_other() {
     let mut world = World::new();
     world.link(FIRST, SECOND);
     world.pass();
-    assert_eq!([FIRST, SECOND].map(|node| world.called_in_sync(node)), [None, None]);
-    world.link(FIRST, WHOLE);
-    world.link(SECOND, WHOLE);
+    assert_eq!([FIRST, SECOND].map(|node| world.peers_see_us_in_sync(node)), [None, None]);
+    world.link(FIRST, INTACT);
+    world.link(SECOND, INTACT);
     world.pass();
-    assert_eq!([FIRST, SECOND].map(|node| world.called_in_sync(node)), [Some(true); 2]);
+    assert_eq!([FIRST, SECOND].map(|node| world.peers_see_us_in_sync(node)), [Some(true); 2]);
     assert_eq!([FIRST, SECOND].map(|node| world.held(node)), [EVENTS; 2]);
 }
 
-/// A node whose refill has ended calls another in sync by what it holds now. When they were linked it held nothing.
+/// When two refilling nodes were linked, both held nothing. Once one is refilled, the other must catch up with all of it.
 #[test]
-fn a_refilled_node_measures_others_by_all_that_came_back() {
+fn a_refilled_node_requires_others_to_catch_up_with_all_that_came_back() {
     let mut world = World::new();
     world.link(FIRST, SECOND);
     world.pass();
     world.starved = Some(SECOND);
-    world.link(FIRST, WHOLE);
+    world.link(FIRST, INTACT);
     world.pass();
-    assert_eq!((world.called_in_sync(FIRST), world.held(FIRST)), (Some(true), EVENTS));
+    assert_eq!((world.peers_see_us_in_sync(FIRST), world.held(FIRST)), (Some(true), EVENTS));
     world.step(FIRST, Input::Refilling(false));
-    world.cut(FIRST, WHOLE);
+    world.cut(FIRST, INTACT);
     world.pass();
-    assert_eq!((world.called_in_sync(SECOND), world.held(SECOND)), (Some(false), 0));
+    assert_eq!((world.peers_see_us_in_sync(SECOND), world.held(SECOND)), (Some(false), 0));
     world.starved = None;
     world.pass();
-    assert_eq!((world.called_in_sync(SECOND), world.held(SECOND)), (Some(true), EVENTS));
+    assert_eq!((world.peers_see_us_in_sync(SECOND), world.held(SECOND)), (Some(true), EVENTS));
 }

@@ -1,4 +1,4 @@
-//! Single steps of the state machine. Whole histories are the simulator's (`node/tests/sim`).
+//! Tests of single steps of the state machine. The simulator (`node/tests/sim`) tests whole histories.
 
 use super::*;
 use crate::digest::{Digest, ScopeDigest};
@@ -19,11 +19,11 @@ pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
-fn confirm_of(rose: Vec<(OriginId, u64)>) -> Confirm {
-    Confirm { rose, in_sync: true, ..Confirm::default() }
+fn in_sync_confirm(new_heads: Vec<(OriginId, u64)>) -> Confirm {
+    Confirm { new_heads, in_sync: true, ..Confirm::default() }
 }
 
-/// A replica with one link on which the peer has told that it has `theirs`.
+/// A replica with one link to a peer that has confirmed `theirs`.
 pub(super) struct Bench {
     pub(super) replica: Replica,
     pub(super) now: Millis,
@@ -51,7 +51,7 @@ impl Bench {
         frames
             .map(|frame| match frame {
                 PeerFrame::Replica(frame) => frame,
-                other => panic!("{other:?} is not the replica's to send"),
+                other => panic!("a replica must not send {other:?}"),
             })
             .collect()
     }
@@ -61,12 +61,12 @@ impl Bench {
     }
 
     fn confirm(&mut self, seq: u64) -> Vec<Output> {
-        let confirm = confirm_of(vec![(OWN, seq)]);
+        let confirm = in_sync_confirm(vec![(OWN, seq)]);
         self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
     }
 
     fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
-        let waiter = Waiter { token, origin: OWN, seq, until, wait_ms: 200, raise_ms: 10_000 };
+        let waiter = Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms: 10_000 };
         self.step(Input::Await(waiter))
     }
 }
@@ -80,7 +80,7 @@ fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
 }
 
 #[test]
-fn a_commit_is_pushed_at_once_and_copies_count_what_was_confirmed() {
+fn a_commit_is_pushed_at_once_and_copies_count_confirmations() {
     let mut bench = Bench::linked(VersionVector::default());
     assert_eq!(bench.commit(1), [ReplicaFrame::Push(vec![event(OWN, 1)])]);
     assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), []);
@@ -88,7 +88,7 @@ fn a_commit_is_pushed_at_once_and_copies_count_what_was_confirmed() {
 }
 
 #[test]
-fn a_wait_ends_with_the_truth() {
+fn a_wait_ends_at_its_deadline_with_the_present_number_of_copies() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     bench.wait(7, 1, Until::Copies(2));
@@ -99,7 +99,7 @@ fn a_wait_ends_with_the_truth() {
 }
 
 #[test]
-fn nobody_waits_for_peers_out_of_step() {
+fn waiters_do_not_wait_for_peers_out_of_sync() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     bench.now = SILENCE_MS_MAX + 1;
@@ -108,14 +108,14 @@ fn nobody_waits_for_peers_out_of_step() {
 }
 
 #[test]
-fn what_a_push_missed_is_pulled_and_pushing_goes_on_behind_it() {
+fn a_missed_push_is_pulled_and_pushing_continues_after_it() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::SendRefused(1));
     assert_eq!(bench.commit(1), []);
     let pull = ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 };
     let read = bench.step(Input::Frame(1, pull));
     assert!(matches!(read[..], [Output::Read { link: 1, from: 1, to: 1, .. }]), "{read:?}");
-    // Another commit while the answer is being read: it follows the answer, and later ones follow it.
+    // A commit during the read follows the answer, and later commits follow that.
     assert_eq!(bench.commit(2), []);
     let answer = Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] };
     let pulled = ReplicaFrame::Pulled { origin: OWN, events: vec![event(OWN, 1)] };
@@ -124,7 +124,7 @@ fn what_a_push_missed_is_pulled_and_pushing_goes_on_behind_it() {
 }
 
 #[test]
-fn only_gap_free_events_are_handed_out() {
+fn only_gap_free_events_are_applied() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = |seqs: &[u64]| {
         Input::Frame(1, ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, seq)).collect()))
@@ -142,7 +142,7 @@ fn only_gap_free_events_are_handed_out() {
 }
 
 #[test]
-fn events_of_a_dead_writer_are_pulled_from_whoever_has_them() {
+fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.step(Input::LinkUp { link: 1, peer: PEER });
@@ -152,7 +152,7 @@ fn events_of_a_dead_writer_are_pulled_from_whoever_has_them() {
 }
 
 #[test]
-fn a_barrier_waits_for_what_peers_in_sync_have() {
+fn a_barrier_waits_for_the_events_of_peers_in_sync() {
     let mut bench = Bench::linked(VersionVector::default());
     let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
     assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
@@ -162,9 +162,9 @@ fn a_barrier_waits_for_what_peers_in_sync_have() {
 }
 
 #[test]
-fn cursors_stay_behind_what_a_peer_in_sync_has_confirmed() {
+fn cursors_include_only_events_that_a_peer_in_sync_has_confirmed() {
     let mut bench = Bench::linked(VersionVector::default());
-    // The first commit is in no cursor before it is told to this state machine.
+    // Cursors don't include the first commit before the replica knows of it.
     assert_eq!(bench.replica.own_limit(0), Some(0));
     bench.commit(1);
     assert_eq!(bench.replica.own_limit(0), Some(0));
@@ -174,15 +174,15 @@ fn cursors_stay_behind_what_a_peer_in_sync_has_confirmed() {
 }
 
 #[test]
-fn a_frame_that_is_no_event_closes_the_link() {
+fn a_malformed_event_closes_the_link() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = ReplicaFrame::Push(vec![Bytes::from_static(b"\x01nonsense")]);
     assert!(matches!(bench.step(Input::Frame(1, push))[..], [Output::Close(1, _), ..]));
 }
 
-/// Promise 1: an ack tells the truth, and at most one later ack raises it, within 10 s.
+/// Promise 1: an ack has the true number of copies. At most one later ack upgrades it, within 10 s.
 #[test]
-fn who_was_told_too_little_hears_better_once() {
+fn an_answer_with_too_few_copies_is_upgraded_once() {
     let mut bench = Bench::linked(VersionVector::default());
     for seq in 1..=3 {
         bench.commit(seq);
@@ -197,9 +197,9 @@ fn who_was_told_too_little_hears_better_once() {
     assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
 }
 
-/// Promise 8: hopes are bounded, however long no peer is there.
+/// Promise 8: the number of waiters for an upgrade is bounded, even without peers.
 #[test]
-fn hopes_of_better_answers_are_bounded() {
+fn waiters_for_an_upgrade_are_bounded() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     for seq in 1..=70_000 {
         bench.commit(seq);
@@ -209,81 +209,82 @@ fn hopes_of_better_answers_are_bounded() {
 }
 
 #[test]
-fn a_peer_that_cannot_write_is_not_waited_for() {
+fn waiters_do_not_wait_for_a_stalled_peer() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
-    let stalled = |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..confirm_of(vec![]) }));
+    let stalled =
+        |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }));
     bench.step(stalled(true));
     assert_eq!(settled(&bench.wait(7, 1, Until::InSync)), [(7, 1)]);
     bench.step(stalled(false));
     assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), []);
 }
 
-/// A node that slept asks for everything again before it takes anybody for in sync, or itself.
 #[test]
-fn whoever_is_not_called_in_sync_tells_his_vector_again() {
+fn a_node_that_is_not_seen_in_sync_sends_its_vector_again() {
     let mut bench = Bench::linked(VersionVector::default());
-    let tells = |bench: &mut Bench, now| {
+    let sends_vector = |bench: &mut Bench, now| {
         bench.now = now;
         bench.sent(Input::Tick).iter().any(|frame| matches!(frame, ReplicaFrame::Vector(_)))
     };
-    assert!(tells(&mut bench, BEAT_MS), "the first may not have come");
-    bench.step(Input::Frame(1, ReplicaFrame::Confirm(confirm_of(Vec::new()))));
-    assert!(!tells(&mut bench, 2 * BEAT_MS));
+    assert!(sends_vector(&mut bench, HEARTBEAT_MS), "the first may be lost");
+    bench.step(Input::Frame(1, ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
+    assert!(!sends_vector(&mut bench, 2 * HEARTBEAT_MS));
 }
 
+/// After a suspension a node exchanges vectors before it sees itself or anybody else in sync.
 #[test]
-fn who_wakes_exchanges_vectors_first() {
+fn a_resumed_node_exchanges_vectors_first() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_sync(bench.now), Some(true));
+    assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(true));
     let sent = bench.sent(Input::Resumed);
     assert!(matches!(sent[..], [ReplicaFrame::Vector(_), ReplicaFrame::Probe(1)]), "{sent:?}");
-    // These may have been sent while it slept.
+    // The peer may have sent these during the suspension.
     bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_sync(bench.now), Some(false));
+    assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(false));
     assert_eq!(bench.replica.in_sync_count(bench.now), 0);
     bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
     bench.confirm(0);
-    assert_eq!(bench.replica.called_in_sync(bench.now), Some(true));
+    assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(true));
     assert_eq!(bench.replica.in_sync_count(bench.now), 1);
 }
 
-/// Promise 4: views that differ although they come of the same events are found, named, and cleared when mended.
+/// Promise 4: different views of the same events are found and reported, and cleared once they are equal.
 #[test]
-fn divergence_is_found_where_the_same_events_led_to_other_views() {
+fn different_views_of_the_same_events_are_found() {
     let digest = |applied: u8, views: u8| ScopeDigest {
-        applied: Digest::of("events", &[applied], &[]),
-        views: Digest::of("rows", &[views], &[]),
+        applied: Digest::hash_row("events", &[applied], &[]),
+        views: Digest::hash_row("rows", &[views], &[]),
     };
     let mut bench = Bench::linked(VersionVector::default());
-    let told = |digest| Input::Frame(1, ReplicaFrame::Digests(vec![(9, digest)]));
+    let received = |digest| Input::Frame(1, ReplicaFrame::Digests(vec![(9, digest)]));
     let diverged = |bench: &Bench| bench.replica.agreements().map(|peer| peer.diverged).sum::<usize>();
     let asked = |bench: &mut Bench, now| {
         bench.now = now;
         bench.sent(Input::Tick).contains(&ReplicaFrame::AskScopes(9))
     };
     bench.step(Input::Digests(vec![(9, digest(1, 1))]));
-    bench.step(told(digest(2, 2)));
-    assert!(!asked(&mut bench, 20_000), "it has applied other events: lag, nothing more");
-    bench.step(told(digest(1, 2)));
+    bench.step(received(digest(2, 2)));
+    assert!(!asked(&mut bench, 20_000), "it has applied other events: that is only lag");
+    bench.step(received(digest(1, 2)));
     assert!(
         !asked(&mut bench, 21_000) && !asked(&mut bench, 30_000) && diverged(&bench) == 0,
-        "that may pass"
+        "it may be temporary"
     );
     assert!(asked(&mut bench, 31_000) && diverged(&bench) == 1);
     assert!(!asked(&mut bench, 40_000), "asked once");
-    bench.step(told(digest(2, 1)));
-    assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag does not clear it");
+    bench.step(received(digest(2, 1)));
+    assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag doesn't clear it");
     let scopes = vec![(Scope::room(RoomId([0; 10])), digest(1, 2))];
     let compare = bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, scopes)));
     assert!(matches!(compare[..], [Output::CompareScopes { peer: PEER, .. }]), "{compare:?}");
-    bench.step(told(digest(1, 1)));
+    bench.step(received(digest(1, 1)));
     assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
 }
 
-/// Promise 8: what is pulled waits for the writer, so no more is asked for than it writes and the next.
+/// Promise 8: pulled ranges wait for the writer, so at most two are pulled: the one that it writes, and the next.
 #[test]
 fn pulls_stay_two_ranges_ahead_of_the_writer() {
     let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, 9)]));
@@ -293,14 +294,14 @@ fn pulls_stay_two_ranges_ahead_of_the_writer() {
         let pulls = |frame: ReplicaFrame| matches!(frame, ReplicaFrame::Pull { .. }).then_some(seq);
         asked.extend(bench.sent(Input::Frame(1, answer)).into_iter().filter_map(pulls));
     }
-    assert_eq!(asked, [1], "two ranges wait: nothing more is asked for");
+    assert_eq!(asked, [1], "two ranges wait");
     let sent = bench.sent(Input::Applied(vec![(THEIRS, 2)]));
     assert!(sent.iter().any(|frame| matches!(frame, ReplicaFrame::Pull { from: 4, .. })), "{sent:?}");
 }
 
 /// Thousands of small pushes at once would fill the queue of the peer's writer.
 #[test]
-fn what_a_peer_missed_of_many_small_pushes_travels_as_one() {
+fn many_missed_small_pushes_are_sent_as_one() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     for seq in 1..=100 {
         bench.commit(seq);
@@ -315,9 +316,9 @@ fn what_a_peer_missed_of_many_small_pushes_travels_as_one() {
     );
 }
 
-/// 'One exchange runs and one waits, 250 ms at most': also for who comes while one runs.
+/// The limit of 250 ms also holds for a waiter that comes while an exchange runs.
 #[test]
-fn nobody_waits_for_a_barrier_longer_than_250_ms() {
+fn a_barrier_takes_at_most_250_ms() {
     let mut bench = Bench::linked(VersionVector::default());
     let passed =
         |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2, _)));
@@ -330,9 +331,9 @@ fn nobody_waits_for_a_barrier_longer_than_250_ms() {
     assert!(passed(bench.step(Input::Tick)));
 }
 
-/// Promise 1: the confirmation that brings a peer into step raises acks, too; no other may follow it.
+/// Promise 1: the confirmation that brings a peer into sync upgrades acks, too. It may be the peer's last.
 #[test]
-fn a_peer_that_catches_up_raises_what_was_acked_without_it() {
+fn a_peer_that_catches_up_upgrades_earlier_acks() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.commit(1);
     assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
@@ -341,15 +342,15 @@ fn a_peer_that_catches_up_raises_what_was_acked_without_it() {
     assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
 }
 
-/// A question that a full queue has swallowed is asked again: the node would never be in sync otherwise.
+/// A probe that a full queue dropped is sent again. Otherwise the node would never be in sync.
 #[test]
-fn who_woke_asks_until_it_is_answered() {
+fn a_resumed_node_probes_until_it_is_answered() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Resumed);
     bench.step(Input::SendRefused(1));
-    bench.now = BEAT_MS;
+    bench.now = HEARTBEAT_MS;
     assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
     bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
-    bench.now = 2 * BEAT_MS;
+    bench.now = 2 * HEARTBEAT_MS;
     assert!(!bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
 }

@@ -1,31 +1,31 @@
-//! One form for each emoji: keyboards send `❤️` with and without U+FE0F, which asks for its colours.
+//! Normalizes emoji: keyboards send `❤️` with or without U+FE0F, which asks for the colored picture.
 
 use unicode_properties::{EmojiStatus, UnicodeEmoji};
 
-/// Asks for the picture, or for the plain sign, where a character may be either.
+/// Variation selectors: the first asks for the plain sign, the second for the picture.
 const FORMS: [char; 2] = ['\u{FE0E}', '\u{FE0F}'];
 const PICTURE: char = '\u{FE0F}';
-/// Makes a key of what stands before it.
+/// Shows the character before it as a key of a keyboard.
 const KEYCAP: char = '\u{20E3}';
 
-/// A text with U+FE0F behind each character that would be shown as a plain sign without it, as UTS 51 calls fully
-/// qualified, and nowhere else.
+/// Returns the text in fully qualified form (UTS 51): with U+FE0F after each character that would be shown as a plain
+/// sign without it, and nowhere else.
 pub(super) fn normal(text: &str) -> Box<str> {
     let chars: Vec<char> = text.chars().filter(|c| !FORMS.contains(c)).collect();
     let mut kept = String::with_capacity(text.len() + PICTURE.len_utf8());
     for (at, &c) in chars.iter().enumerate() {
         kept.push(c);
         let next = chars.get(at + 1);
-        let is_coloured = next.is_some_and(|next| matches!(next, '\u{1F3FB}'..='\u{1F3FF}'));
+        let has_skin_tone = next.is_some_and(|next| matches!(next, '\u{1F3FB}'..='\u{1F3FF}'));
         let is_sign = if c.is_ascii() { c.is_emoji_char() && next == Some(&KEYCAP) } else { is_plain(c) };
-        if is_sign && !is_coloured {
+        if is_sign && !has_skin_tone {
             kept.push(PICTURE);
         }
     }
     kept.into()
 }
 
-/// Whether a character is an emoji that is shown as a plain sign unless asked otherwise.
+/// Whether a character is an emoji that is shown as a plain sign by default.
 fn is_plain(c: char) -> bool {
     let shown_as_picture = matches!(
         c.emoji_status(),
@@ -41,10 +41,10 @@ fn is_plain(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// The same emoji is the same text, whichever keyboard sent it; it is shown in its colours.
+    /// The same emoji has the same text from every keyboard, and is shown as a picture.
     #[test]
     fn an_emoji_has_one_form() {
-        for (given, kept) in [
+        for (given, normalized) in [
             ("❤", "❤\u{FE0F}"),
             ("❤\u{FE0F}", "❤\u{FE0F}"),
             ("❤\u{FE0E}", "❤\u{FE0F}"),
@@ -60,8 +60,8 @@ mod tests {
             ("👩‍💻", "👩‍💻"),
             ("ok", "ok"),
         ] {
-            assert_eq!(&*normal(given), kept, "{given:?}");
-            assert_eq!(&*normal(kept), kept);
+            assert_eq!(&*normal(given), normalized, "{given:?}");
+            assert_eq!(&*normal(normalized), normalized);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The rule for names that people type: what they may contain, the form in which they are kept, and which two look alike.
-//! Account names have a narrower alphabet of their own.
+//! Names that people type: their characters, their normal form, and names that look alike.
+//! Usernames have a smaller alphabet of their own.
 
 use unicode_joining_type::{JoiningType, get_joining_type};
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class, is_nfkc};
@@ -9,14 +9,14 @@ use super::{TextError, check_length, folded};
 
 const ZWNJ: char = '\u{200C}';
 const ZWJ: char = '\u{200D}';
-/// Asks for the emoji form of the character before it.
+/// Asks for the emoji form of the character before it (a variation selector).
 const EMOJI_FORM: char = '\u{FE0F}';
-/// Makes a key of a digit, `#` or `*`: 1️⃣.
+/// Shows a digit, `#` or `*` as a key: 1️⃣.
 const KEYCAP: char = '\u{20E3}';
 /// The canonical combining class of a virama, which joins consonants in Indic scripts.
 const VIRAMA: u8 = 9;
 
-/// The form in which a name is kept: NFKC, trimmed, runs of blanks as one. Fails if it may not be a name.
+/// Parses a name and returns its normal form: NFKC, trimmed, each run of whitespace as one space.
 pub(super) fn parse(text: &str, chars_max: usize) -> Result<Box<str>, TextError> {
     let text = normalized(text.trim());
     check_length(&text, chars_max)?;
@@ -27,19 +27,20 @@ pub(super) fn parse(text: &str, chars_max: usize) -> Result<Box<str>, TextError>
     Ok(text)
 }
 
-/// NFKC, as names are kept.
+/// Returns the NFKC form.
 pub(super) fn composed(text: &str) -> String {
     text.nfkc().collect()
 }
 
-/// NFKC with blanks as single spaces, none at the ends.
+/// Returns the NFKC form, with each run of whitespace as one space and none at the ends.
 fn normalized(text: &str) -> Box<str> {
     let mut kept = String::with_capacity(text.len());
     let mut before = None;
     let chars = text.chars().filter(|&c| {
-        // Where NFKC makes letters of an emoji (™, ㊙), its emoji form goes with it.
-        let ends_letters = |before: char| before.is_emoji_char() && !is_nfkc(before.encode_utf8(&mut [0; 4]));
-        let dropped = c == EMOJI_FORM && before.is_some_and(ends_letters);
+        // NFKC converts some emoji (™, ㊙) to letters. Then their variation selector must go, too.
+        let becomes_letters =
+            |before: char| before.is_emoji_char() && !is_nfkc(before.encode_utf8(&mut [0; 4]));
+        let dropped = c == EMOJI_FORM && before.is_some_and(becomes_letters);
         before = Some(c);
         !dropped
     });
@@ -57,20 +58,21 @@ fn check_char(chars: &[char], at: usize, c: char) -> Result<(), TextError> {
     match c {
         '~' => Err(TextError::Tilde),
         _ if is_control(c) => Err(TextError::Control),
-        ZWJ if is_behind_virama(chars, at) || joins_emoji(chars, at) => Ok(()),
-        ZWNJ if is_behind_virama(chars, at) || parts_joined_letters(chars, at) => Ok(()),
+        ZWJ if follows_virama(chars, at) || joins_emoji(chars, at) => Ok(()),
+        ZWNJ if follows_virama(chars, at) || separates_joined_letters(chars, at) => Ok(()),
         EMOJI_FORM if has_emoji_form(chars, at) => Ok(()),
         _ if is_default_ignorable(c) || is_blank(c) => Err(TextError::Invisible),
         _ => Ok(()),
     }
 }
 
-/// Controls, among them those of lines, paragraphs and annotations.
+/// Whether a character is a control, including those of lines, paragraphs and annotations.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
-/// The property `Default_Ignorable_Code_Point`, which later versions of Unicode do not widen beyond these ranges.
+/// Whether a character has the property `Default_Ignorable_Code_Point`. Later versions of Unicode stay within these
+/// ranges.
 fn is_default_ignorable(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
@@ -80,34 +82,34 @@ fn is_default_ignorable(c: char) -> bool {
         | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Letters and signs that show nothing: Braille without dots, an empty notehead, blanks of old scripts, what stands
-/// for an object.
+/// Whether a character is a letter or sign that shows nothing: Braille without dots, an empty notehead, blanks of
+/// ancient scripts, the object replacement character.
 fn is_blank(c: char) -> bool {
     matches!(c, '\u{2800}' | '\u{FFFC}' | '\u{13441}'..='\u{13442}' | '\u{16FE4}' | '\u{1D159}')
 }
 
-/// RFC 5892, appendices A.1 and A.2: behind a virama.
-fn is_behind_virama(chars: &[char], at: usize) -> bool {
+/// Whether the character follows a virama (RFC 5892, appendices A.1 and A.2).
+fn follows_virama(chars: &[char], at: usize) -> bool {
     at > 0 && canonical_combining_class(chars[at - 1]) == VIRAMA
 }
 
-/// RFC 5892, appendix A.1: between letters that would join, as the half-space of Persian.
-fn parts_joined_letters(chars: &[char], at: usize) -> bool {
+/// Whether the character separates letters that would join, like the half-space of Persian (RFC 5892, appendix A.1).
+fn separates_joined_letters(chars: &[char], at: usize) -> bool {
     let joining = |c: &&char| get_joining_type(**c) != JoiningType::Transparent;
     let before = chars[..at].iter().rev().find(joining).map(|&c| get_joining_type(c));
-    let behind = chars[at + 1..].iter().find(joining).map(|&c| get_joining_type(c));
+    let after = chars[at + 1..].iter().find(joining).map(|&c| get_joining_type(c));
     matches!(before, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
-        && matches!(behind, Some(JoiningType::RightJoining | JoiningType::DualJoining))
+        && matches!(after, Some(JoiningType::RightJoining | JoiningType::DualJoining))
 }
 
-/// UTS 51: between two emoji, of which the first may have its form or a skin colour.
+/// Whether the character joins two emoji (UTS 51). The first may have a variation selector or a skin tone.
 fn joins_emoji(chars: &[char], at: usize) -> bool {
     let is_picture = |c: &char| c.is_emoji_char() && !c.is_ascii();
     let before = chars[..at].iter().rev().find(|&&c| c != EMOJI_FORM);
     before.is_some_and(is_picture) && chars.get(at + 1).is_some_and(is_picture)
 }
 
-/// UTS 51: behind an emoji; behind a digit only where it becomes a key.
+/// Whether the character follows an emoji (UTS 51), or a digit that becomes a key.
 fn has_emoji_form(chars: &[char], at: usize) -> bool {
     match at.checked_sub(1).map(|before| chars[before]) {
         Some(before) if before.is_ascii() => before.is_emoji_char() && chars.get(at + 1) == Some(&KEYCAP),
@@ -116,14 +118,15 @@ fn has_emoji_form(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// What two names have in common that collide: of the two forms, one is equal. UTS 39's skeleton says what looks alike;
-/// both orders are needed, for folding and the skeleton do not commute (`I` looks like `l`, `i` does not).
+/// Returns the two forms by which names collide: two names look alike if one of their forms is equal. Both combine case
+/// folding with the skeleton of UTS 39. They differ in the order, since the two operations don't commute (`I` looks like
+/// `l`, but `i` does not).
 pub fn lookalike_forms(name: &str) -> [Box<str>; 2] {
     let skeleton = |text: &str| unicode_security::skeleton(text).collect::<String>();
     [skeleton(&folded(name)).into(), folded(&skeleton(name))]
 }
 
-/// Whether two names are too alike for two people in one room.
+/// Whether two names look too similar for two people in one room.
 pub fn collide(one: &str, other: &str) -> bool {
     let (one, other) = (lookalike_forms(one), lookalike_forms(other));
     one[0] == other[0] || one[1] == other[1]

@@ -31,7 +31,7 @@ pub use self::{
     share::{Share, Shares},
     written::Written,
 };
-use crate::{routes::AppState, server::HealthOnly, service::Refusal};
+use crate::{problem::Problem, routes::AppState, server::HealthOnly, service::Refusal};
 
 /// What health checks and Prometheus ask: answered even where nothing else is.
 const HEALTH: [&str; 4] = ["/healthz", "/livez", "/metrics", "/readyz"];
@@ -83,7 +83,7 @@ pub async fn admit(
         return crowded("this node has no connection to spare for your network now; try again later");
     }
     if let Err(refusal) = web.guard.hosts.check(request.uri(), request.headers()) {
-        return refusal.into_response();
+        return Problem::from(refusal).into_response();
     }
     // Connections of a proxy are not counted: what its clients do over them is.
     let share = if is_health || !web.guard.proxies.is_forwarded(&request, client) {
@@ -98,7 +98,7 @@ pub async fn admit(
     if is_counted(request.uri().path())
         && let Err(refusal) = web.guard.rates.check(Quota::CallsPerAddress, &client.network())
     {
-        return refusal.into_response();
+        return Problem::from(refusal).into_response();
     }
     let response = next.run(request).await;
     drop(share);
@@ -106,7 +106,7 @@ pub async fn admit(
 }
 
 fn crowded(detail: &'static str) -> Response {
-    Refusal::new(ErrorCode::Overloaded, detail).retry_after(CROWDED_RETRY_S).into_response()
+    Problem::from(Refusal::new(ErrorCode::Overloaded, detail).retry_after(CROWDED_RETRY_S)).into_response()
 }
 
 #[cfg(test)]

@@ -1,24 +1,23 @@
-//! What a session that follows many lanes sleeps on: each of them rings it, so that the session need not look at all.
-//! A lane rings after its frames are there, and a commit is published after its lanes have ready: whoever reads the
-//! commit point first and then takes the keys knows of every frame up to that commit.
+//! The set of lanes with news, for a session that follows several: each push marks its lane, so the session looks only
+//! at those. A lane is marked after its frames are in, and a commit is published after its lanes were marked. So a
+//! session that reads the commit point first and takes the set after that knows of every frame up to that commit.
 
 use std::{
     collections::HashSet,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
-use tokio::sync::Notify;
-
 use super::LaneKey;
+use crate::sync::{Mutex, MutexGuard, Notify};
 
-/// Rung by the lanes that one session follows.
+/// The lanes of one session that have frames beyond its positions.
 #[derive(Clone, Debug, Default)]
-pub struct ReadySet(Arc<Rung>);
+pub struct ReadySet(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Rung {
-    /// The lanes that have ready: each once, however often, so no more than are followed.
+struct Shared {
+    /// Bounded by the number of lanes that the session follows.
     keys: Mutex<HashSet<LaneKey>>,
     notify: Notify,
 }
@@ -28,18 +27,19 @@ impl ReadySet {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells it from others while it exists.
+    /// Returns an id that is unique while the set exists.
     pub(super) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 
-    pub(super) fn ring(&self, key: LaneKey) {
+    /// Marks a lane as ready.
+    pub(super) fn mark(&self, key: LaneKey) {
         if self.keys().insert(key) {
             self.0.notify.notify_one();
         }
     }
 
-    /// Waits until a lane has ready.
+    /// Waits until a lane is ready.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn ready(&self) {
@@ -48,7 +48,7 @@ impl ReadySet {
         }
     }
 
-    /// The lanes that have ready since they were taken last.
+    /// Removes and returns the lanes that were marked since the last call.
     pub fn take(&self) -> HashSet<LaneKey> {
         mem::take(&mut *self.keys())
     }

@@ -68,14 +68,14 @@ fn who_skips_to_the_end_is_told_whether_that_loses_what_was_never_logged() {
     let mut session = lanes.subscribe(ROOM);
     let lane = lanes.get(ROOM).unwrap();
     lane.push([frame(1)]);
-    assert!(!session.skip());
+    assert!(!session.skip_to_end());
     lane.push([Frame { commit: Frame::EPHEMERAL, ..frame(0) }]);
     lane.push((0..=FRAMES_MAX).map(frame));
     assert_eq!(taken(&mut session, 1), Err(Lagged));
-    assert!(session.skip());
+    assert!(session.skip_to_end());
     lane.push([frame(2)]);
     assert_eq!(taken(&mut session, 9), Ok(vec![2]));
-    assert!(!session.skip());
+    assert!(!session.skip_to_end());
 }
 
 #[test]

@@ -1,40 +1,41 @@
-//! What somebody sees of his own account: himself, his settings, his sessions, his tokens.
+//! One's own account: profile, settings, sessions and tokens.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Somebody, as he sees himself.
+/// Your own account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Me {
-    /// His id.
+    /// Your id.
+    #[schema(format = "id")]
     pub id: String,
-    /// His name: `name~xxxx` if another had it first.
+    /// Your name: `name~xxxx` if somebody else had it first.
     pub username: String,
-    /// What he is shown as.
+    /// The name to show.
     pub display_name: String,
-    /// Whether he administers the service.
+    /// Whether you are an administrator.
     pub admin: bool,
-    /// Whether another had his name first: he may choose a new one, once.
+    /// Whether somebody else had your name first: you may choose a new one, once.
     pub renamed: bool,
-    /// When he registered.
+    /// The time of registration.
     #[schema(format = DateTime)]
     pub created_at: String,
 }
 
-/// What a program proves itself with, for a while. Not shown again.
+/// The tokens of a session. They are not shown again.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct LoggedIn {
-    /// Who.
+    /// Your account.
     pub user: Me,
     /// For `Authorization: Bearer`.
     pub access_token: String,
     /// How the access token is sent.
     pub token_type: TokenType,
-    /// Seconds for which the access token is good.
+    /// The seconds for which the access token is good.
     pub expires_in: u64,
-    /// Gets the next access token, and its own successor. Good for 30 days.
+    /// The token to refresh the session with. It is good for 30 days and works until the next one is used.
     pub refresh_token: String,
 }
 
@@ -63,75 +64,78 @@ pub enum Theme {
     Dark,
 }
 
-/// Of what in a room somebody wants to be told.
+/// What to notify about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyLevel {
-    /// Everything.
+    /// Every message.
     All,
-    /// Where he is named.
+    /// Messages that mention you.
     Mentions,
     /// Nothing.
     None,
 }
 
-/// What somebody has set, the same wherever he logs in.
+/// Your settings, the same wherever you log in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Settings {
     /// How pages look.
     pub theme: Theme,
     /// A language tag (BCP 47).
     pub language: String,
-    /// Of what to be told, where a room says nothing else.
+    /// What to notify about, unless a room's own level says otherwise.
     pub notify: NotifyLevel,
-    /// Not to be disturbed until then.
+    /// The time until which not to disturb; null if you may be disturbed.
     #[schema(format = DateTime, required = true)]
     pub dnd_until: Option<String>,
 }
 
-/// A login that lives.
+/// A live session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Session {
-    /// Its id.
+    /// The id.
+    #[schema(format = "id")]
     pub id: String,
-    /// When it began.
+    /// The time at which it began.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it was last begun or refreshed.
+    /// The time of the last login or refresh.
     #[schema(format = DateTime)]
     pub last_seen_at: String,
-    /// What the client said that it is.
+    /// The `User-Agent` of the client.
     pub user_agent: String,
-    /// Whether it is the one that asks.
+    /// Whether this request belongs to it.
     pub current: bool,
 }
 
-/// A personal access token, without what it is proven by.
+/// A personal access token, without the token itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PersonalToken {
-    /// Its id.
+    /// The id.
+    #[schema(format = "id")]
     pub id: String,
-    /// What its owner called it.
+    /// The name that you gave it.
     pub name: String,
-    /// When it was made.
+    /// The time at which it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it ends by itself.
+    /// The time at which it expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }
 
-/// A personal access token that was just made.
+/// A new personal access token.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct NewPersonalToken {
-    /// Its id.
+    /// The id.
+    #[schema(format = "id")]
     pub id: String,
-    /// What its owner called it.
+    /// The name that you gave it.
     pub name: String,
-    /// When it was made.
+    /// The time at which it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When it ends by itself.
+    /// The time at which it expires.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
     /// For `Authorization: Bearer`. Not shown again.

@@ -1,4 +1,4 @@
-//! What belongs to a room of members: its members, bans and invites, and what one wants to be told of it.
+//! What belongs to a room of members: members, bans and invites.
 
 use serde::Serialize;
 use starling_protocol::event;
@@ -9,38 +9,38 @@ use super::{NotifyLevel, Role, User, Visibility};
 /// A member of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Member {
-    /// Who.
+    /// The user.
     pub user: User,
-    /// What he may do.
+    /// The member's role.
     pub role: Role,
-    /// When he became a member; when the room was made, if it is a direct one.
+    /// The time at which they became a member; for a direct room, the time at which it was made.
     #[schema(format = DateTime)]
     pub since: String,
 }
 
-/// Somebody who may not join a room.
+/// A ban from a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ban {
-    /// Who.
+    /// The user.
     pub user: User,
-    /// Since when.
+    /// The time of the ban.
     #[schema(format = DateTime)]
     pub since: String,
 }
 
-/// An invite: whoever has its code may become a member.
+/// An invite: everybody who has its code may join.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Invite {
-    /// Its code.
+    /// The code.
     pub code: String,
-    /// What to send to whom one invites. A path if the node was not told its address.
+    /// The link to send. A path if the node does not know its public address.
     pub url: String,
-    /// How many have come with it.
+    /// The number of people who joined with it.
     pub uses: u32,
-    /// How many may; nothing if there is no limit.
+    /// The number of people who may join with it; null if there is no limit.
     #[schema(required = true)]
     pub max_uses: Option<u32>,
-    /// Until when it holds; nothing if for ever.
+    /// The time at which it expires; null if never.
     #[schema(format = DateTime, required = true)]
     pub expires_at: Option<String>,
 }

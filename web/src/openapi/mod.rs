@@ -1,28 +1,26 @@
-//! The OpenAPI document: written by each handler about itself, put together by the router, and completed here with
-//! what holds for every operation, so that no handler has to say it.
+//! The OpenAPI document: each handler describes itself, the router collects the descriptions, and this module adds what
+//! holds for every operation. Pages for people are not in it ([`tag::PAGES`]).
 
-pub mod refuses;
+mod components;
+pub mod errors;
 
-use std::{
-    collections::BTreeMap,
-    hash::{DefaultHasher, Hasher},
-};
+use std::collections::BTreeMap;
 
-use axum::{body::Bytes, http::HeaderValue};
 use starling_protocol::ErrorCode;
 use utoipa::{
-    IntoParams, PartialSchema,
+    PartialSchema,
     openapi::{
-        Header, HeaderBuilder, InfoBuilder, Object, ObjectBuilder, OpenApi, OpenApiBuilder, Ref, RefOr,
-        Required, Type,
-        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        Info, InfoBuilder, LicenseBuilder, Object, OpenApi, OpenApiBuilder, Ref, RefOr, SecurityRequirement,
+        Server, ServerBuilder, Type,
+        path::{Operation, Parameter, ParameterIn},
         schema::{ArrayItems, Schema, SchemaType},
-        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::TagBuilder,
     },
 };
 
-use crate::{guard, pages, problem, routes::api::caller};
+pub use self::components::{BEARER, CursorHeader, bearer_scheme};
+use self::components::{CURSOR, REQUEST_ID};
+use crate::{guard, problem};
 
 /// Where the strict rules hold: unknown fields are refused, and answers carry `x-starling-cursor`.
 const API: &str = "/api/v1/";
@@ -43,45 +41,68 @@ pub mod tag {
     pub const ACCOUNTS: &str = "Accounts";
     /// Accounts, for those who administer the service.
     pub const ADMINISTRATION: &str = "Administration";
-    /// What a browser opens.
+    /// What a browser opens: in a document of its own, which nobody is served.
     pub const PAGES: &str = "Pages";
     /// Health, figures and this document.
     pub const OPERATIONS: &str = "Operations";
 }
 
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 8] = [
     (tag::QUICK, "Rooms that need no account: make one, send its link, talk."),
-    (tag::LIVE, "What happens, as it happens: one WebSocket for all rooms and contacts."),
-    (tag::CONTACTS, "Who knows whom: search, requests and their answers, blocks, the rooms of two."),
-    (tag::ROOMS, "Rooms of members: who may find them, come in, stay, and lead them."),
-    (tag::MESSAGES, "What is said in rooms of members, and what is done to it."),
+    (tag::LIVE, "One WebSocket for everything that concerns you."),
+    (tag::CONTACTS, "Search, requests and their answers, blocks, direct rooms."),
+    (tag::ROOMS, "Rooms of members: find, join and manage them; members, invites and bans."),
+    (tag::MESSAGES, "Messages in rooms of members: post, edit, delete, react, mark as read."),
     (
         tag::ACCOUNTS,
-        "Register, log in, stay logged in; one's profile, settings, sessions and personal access tokens.",
+        "Register, log in, stay logged in; your profile, settings, sessions and personal access tokens.",
     ),
-    (tag::ADMINISTRATION, "All accounts, for those who administer the service."),
-    (tag::PAGES, "What a browser opens, and what it loads for that."),
+    (tag::ADMINISTRATION, "All accounts, for administrators."),
     (tag::OPERATIONS, "For balancers, monitoring and programs."),
 ];
 
 const DESCRIPTION: &str = "\
-A self-hosted chat server. Every node answers all of this alike.
+A self-hosted chat server. Every node answers alike.
 
-JSON in UTF-8, `snake_case`; times are RFC 3339 in UTC with milliseconds; ids are opaque URL-safe strings of at most 64 \
-characters. Lists are `{\"items\": […], \"next\": …}`; `next` is the `cursor` of the next page, or null.
+JSON in UTF-8, `snake_case`. Times are RFC 3339 in UTC with milliseconds (`format: date-time`). Ids are opaque URL-safe \
+strings of at most 64 characters (`format: uuid` or `id`). Lists are `{\"items\": […], \"next\": …}`; `next` is the \
+`cursor` of the next page, or null.
 
-Every refusal is an RFC 9457 problem with a stable `code`. An address that does not take a method answers 400, one that \
-does not exist 404.";
+Programs authenticate with `Authorization: Bearer TOKEN`: register or log in to get a token. Every operation requires it \
+unless it says otherwise. The pages of this server use a session cookie instead, together with a check of `Origin`.
 
-/// What a document begins with.
-pub fn base() -> OpenApi {
-    let tags = TAGS.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
-    let info = InfoBuilder::new()
+Every refusal is an RFC 9457 problem with a stable `code`. An address answers 405 to a method that it does not take, and \
+404 if it does not exist.
+
+The frames of the two WebSockets are in the AsyncAPI document, `/api/asyncapi.json`.";
+
+fn info() -> Info {
+    let spdx = "MIT OR Apache-2.0";
+    InfoBuilder::new()
         .title("Starling")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(DESCRIPTION))
-        .build();
-    OpenApiBuilder::new().info(info).tags(Some(tags)).build()
+        .license(Some(LicenseBuilder::new().name(spdx).identifier(Some(spdx)).build()))
+        .build()
+}
+
+/// The servers: the public address if there is one, and the node that served the document.
+fn servers(public_url: Option<&str>) -> Vec<Server> {
+    let server = |url: &str, what: &str| ServerBuilder::new().url(url).description(Some(what)).build();
+    let public = public_url.map(|url| server(url.trim_end_matches('/'), "The service."));
+    let this = server("/", "The node that served this document.");
+    public.into_iter().chain([this]).collect()
+}
+
+/// The beginning of the document. Every operation requires a bearer token unless it says `security(())`.
+pub fn base(public_url: Option<&str>) -> OpenApi {
+    let tags = TAGS.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    OpenApiBuilder::new()
+        .info(info())
+        .tags(Some(tags))
+        .servers(Some(servers(public_url)))
+        .security(Some([SecurityRequirement::new(BEARER, [""; 0])]))
+        .build()
 }
 
 /// Adds what the machinery of the routes does for every operation, and all that is referred to.
@@ -90,11 +111,10 @@ pub fn complete(document: &mut OpenApi) {
     refer_to_items(&mut components.schemas);
     components.schemas.insert("Problem".to_owned(), problem::Body::schema());
     components.schemas.insert("FieldError".to_owned(), problem::FieldError::schema());
-    components.headers.extend(headers().map(|(name, header)| (name.to_owned(), header.into())));
-    components.parameters.insert(CURSOR.to_owned(), cursor_parameter().into());
-    components
-        .security_schemes
-        .extend(security_schemes().map(|(name, scheme)| (name.to_owned(), scheme.into())));
+    components.schemas.insert("ErrorCode".to_owned(), errors::code_schema());
+    components.headers.extend(components::headers().map(|(name, header)| (name.to_owned(), header.into())));
+    components.parameters.insert(CURSOR.to_owned(), components::cursor_parameter().into());
+    components.security_schemes.insert(BEARER.to_owned(), bearer_scheme().into());
     for (path, item) in &mut document.paths.paths {
         let reads = item.get.as_mut().map(|operation| (operation, false));
         let writes = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
@@ -102,7 +122,7 @@ pub fn complete(document: &mut OpenApi) {
         for (operation, writes) in reads.into_iter().chain(writes) {
             complete_operation(path, operation, writes);
             let shared = operation.responses.responses.values().filter_map(|response| match response {
-                RefOr::Ref(reference) => refuses::shared(reference),
+                RefOr::Ref(reference) => errors::shared(reference),
                 RefOr::T(_) => None,
             });
             components.responses.extend(shared.map(|(name, response)| (name, response.into())));
@@ -144,8 +164,24 @@ fn never_null(parameter: &mut Parameter) {
     }
 }
 
+/// `get_room` is `getRoom`: the name of a handler is a verb and its object.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut id, word| {
+        let mut letters = word.chars();
+        id.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        id + letters.as_str()
+    })
+}
+
 fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     let strict = path.starts_with(API);
+    operation.operation_id = operation.operation_id.as_deref().map(camel_case);
+    // utoipa writes `security(())` as one empty requirement: nothing is required.
+    if operation.security.as_deref() == Some(&[SecurityRequirement::default()]) {
+        operation.security = Some(Vec::new());
+    }
     if strict {
         let cursor = Ref::new(format!("#/components/parameters/{CURSOR}"));
         operation.parameters.get_or_insert_default().push(RefOr::Ref(cursor));
@@ -159,29 +195,30 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     for response in responses.values_mut() {
         if let RefOr::T(response) = response {
             let names = if strict { &[REQUEST_ID, CURSOR][..] } else { &[REQUEST_ID] };
-            response
-                .headers
-                .extend(names.iter().map(|&name| (name.to_owned(), RefOr::Ref(header_ref(name)))));
+            response.headers.extend(
+                names.iter().map(|&name| (name.to_owned(), RefOr::Ref(components::header_ref(name)))),
+            );
         }
     }
     // What the layers around all routes answer.
-    refuses::add(responses, ErrorCode::Unavailable);
+    errors::add(responses, ErrorCode::Unavailable);
     if guard::is_counted(path) {
-        refuses::add(responses, ErrorCode::RateLimited);
+        errors::add(responses, ErrorCode::RateLimited);
     }
     if !guard::is_health(path) {
-        refuses::add(responses, ErrorCode::Overloaded);
+        // By a name that is not the service's, and while all connections are taken.
+        for code in [ErrorCode::BadRequest, ErrorCode::Overloaded] {
+            errors::add(responses, code);
+        }
     }
     if writes {
         for code in [ErrorCode::Draining, ErrorCode::StorageFull] {
-            refuses::add(responses, code);
+            errors::add(responses, code);
         }
     }
     if !strict {
         return;
     }
-    // What it does not take.
-    refuses::add(responses, ErrorCode::BadRequest);
     // What the extractors of `/api/v1` answer.
     let given = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
         RefOr::T(parameter) => Some(&parameter.parameter_in),
@@ -189,115 +226,33 @@ fn complete_operation(path: &str, operation: &mut Operation, writes: bool) {
     });
     for place in given {
         let code = if *place == ParameterIn::Path { ErrorCode::NotFound } else { ErrorCode::BadRequest };
-        refuses::add(responses, code);
+        errors::add(responses, code);
     }
     if operation.request_body.is_some() {
         for code in [ErrorCode::BadRequest, ErrorCode::TooLarge, ErrorCode::UnsupportedMediaType] {
-            refuses::add(responses, code);
+            errors::add(responses, code);
         }
     }
-    if operation.security.as_ref().is_some_and(|security| !security.is_empty()) {
+    if operation.security.is_none() {
         for code in [ErrorCode::Unauthenticated, ErrorCode::TokenExpired] {
-            refuses::add(responses, code);
+            errors::add(responses, code);
         }
         if writes {
             // Another site's page made the browser ask, with the cookie.
-            refuses::add(responses, ErrorCode::Forbidden);
+            errors::add(responses, ErrorCode::Forbidden);
         }
     }
 }
 
-/// How a caller proves who he is.
-fn security_schemes() -> [(&'static str, SecurityScheme); 2] {
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("JWT, or a personal access token")
-        .description(Some("An access token of a login, or a personal access token."))
-        .build();
-    let cookie = ApiKeyValue::with_description(
-        caller::COOKIE,
-        "The session of a browser; `__Host-starling_session` where users speak TLS. Requests that change something must \
-         come from this server's own pages.",
-    );
-    [("bearer", SecurityScheme::Http(bearer)), ("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))]
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const REQUEST_ID: &str = "x-request-id";
-const CURSOR: &str = "x-starling-cursor";
-const RETRY_AFTER: &str = "retry-after";
-
-fn header_ref(name: &str) -> Ref {
-    Ref::new(format!("#/components/headers/{name}"))
-}
-
-fn headers() -> [(&'static str, Header); 3] {
-    let header = |what: &str, of: Type| {
-        HeaderBuilder::new()
-            .description(Some(what))
-            .schema(Some(ObjectBuilder::new().schema_type(of)))
-            .build()
-    };
-    [
-        (
-            REQUEST_ID,
-            header(
-                "Names this request in the logs. One that a trusted proxy sent along is kept.",
-                Type::String,
-            ),
-        ),
-        (
-            CURSOR,
-            header(
-                "Sent back with a request, it is answered from no earlier state, on any node.",
-                Type::String,
-            ),
-        ),
-        (RETRY_AFTER, header("Seconds after which to try again.", Type::Integer)),
-    ]
-}
-
-/// `x-starling-cursor` in a request.
-fn cursor_parameter() -> Parameter {
-    let schema = ObjectBuilder::new().schema_type(Type::String);
-    ParameterBuilder::new()
-        .name(CURSOR)
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "The last one received: what it covers is waited for, 2 s at most, where another node that is reached has it \
-             (503 if it takes longer). What none of them has, and what cannot be read, is ignored.",
-        ))
-        .schema(Some(schema))
-        .build()
-}
-
-/// `params(CursorHeader)`: an operation outside of `/api/v1` that takes the cursor all the same.
-pub struct CursorHeader;
-
-impl IntoParams for CursorHeader {
-    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        vec![cursor_parameter()]
-    }
-}
-
-/// The document and its page, ready to be sent. Made once, at start.
-pub struct Served {
-    /// The document.
-    pub json: Bytes,
-    /// Its `ETag`: a hash of it.
-    pub etag: HeaderValue,
-    /// The page that shows it.
-    pub page: Bytes,
-}
-
-impl Served {
-    /// Encodes and renders a complete document.
-    pub fn new(document: &OpenApi) -> Self {
-        let value = serde_json::to_value(document).expect("a document is made of strings and maps");
-        let json = Bytes::from(value.to_string());
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&json);
-        let etag = HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish())).expect("digits in quotes");
-        Self { json, etag, page: pages::docs(&value).into_string().into() }
+    /// Promise: a generated client finds the public address first, and the node itself where there is none.
+    #[test]
+    fn the_public_address_is_the_first_server() {
+        let urls = |public| servers(public).into_iter().map(|server| server.url).collect::<Vec<_>>();
+        assert_eq!(urls(Some("https://chat.example/")), ["https://chat.example", "/"]);
+        assert_eq!(urls(None), ["/"]);
     }
 }

@@ -79,6 +79,10 @@ mod tests {
             "tags": [{ "name": "Tea", "description": "<b>&" }],
             "paths": { "/tea/{id}": { "get": { "tags": ["Tea"], "responses": { "200": { "description": "`<i>`" } } } } },
         });
+        let sockets = serde_json::json!({
+            "channels": { "tea": { "address": "/tea", "title": "Tea <b>" } },
+            "components": { "messages": { "tea.server.pour": { "examples": [{ "payload": "<u>" }] } } },
+        });
         let lost = not_found("No such room", "It may have expired.");
         let ann = Me {
             id: "ann".into(),
@@ -94,7 +98,7 @@ mod tests {
             home(None, true),
             room("a1b2", Some("Tea <b>&"), Some("ann")),
             lost,
-            docs(&described),
+            docs(&described, &sockets),
             home(Some(&ann), false),
             login(filled, true, true),
             register(filled, true),
@@ -134,6 +138,10 @@ mod tests {
     #[test]
     fn names_are_escaped() {
         assert!(all()[1].contains("Tea &lt;b&gt;&amp;"));
-        assert!(all()[3].contains("<code>&lt;i&gt;</code>") && all()[3].contains("<p>&lt;b&gt;&amp;</p>"));
+        for escaped in
+            ["<code>&lt;i&gt;</code>", "<p>&lt;b&gt;&amp;</p>", "Tea &lt;b&gt;", "<code>&lt;u&gt;</code>"]
+        {
+            assert!(all()[3].contains(escaped), "{escaped}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The OpenAPI document, and the page that shows it.
+//! The OpenAPI and the AsyncAPI document, and the page that shows both.
 
 use std::sync::Arc;
 
@@ -10,41 +10,79 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{AppState, pages::page};
-use crate::openapi::{Served, tag};
+use crate::{
+    documents::{Document, Documents},
+    openapi::tag,
+};
 
-/// Both.
+/// The documents.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::default().routes(routes!(openapi_json)).routes(routes!(docs))
+    OpenApiRouter::default().routes(routes!(get_openapi_document)).routes(routes!(get_asyncapi_document))
 }
 
-/// This document
+/// Their page.
+pub fn page_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::default().routes(routes!(docs_page))
+}
+
+/// Get this document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = tag::OPERATIONS,
-    params(("if-none-match" = Option<String>, Header, description = "The `etag` of the one at hand.")),
+    params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
     responses(
         (status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json",
             headers(("etag" = String, description = "Changes with the document."))),
-        (status = 304, description = "The one at hand is current.",
+        (status = 304, description = "Your copy is current.",
             headers(("etag" = String, description = "Changes with the document."))),
     ),
+    security(()),
 )]
-async fn openapi_json(Extension(served): Extension<Arc<Served>>, headers: HeaderMap) -> Response {
-    let cached =
-        [(header::ETAG, served.etag.clone()), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-    let at_hand = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let current = |tag: &str| tag.trim() == "*" || served.etag == tag.trim().trim_start_matches("W/");
-    if at_hand.is_some_and(|tags| tags.split(',').any(current)) {
+async fn get_openapi_document(
+    Extension(documents): Extension<Arc<Documents>>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&documents.openapi, &headers)
+}
+
+/// Get the document of the two WebSockets
+#[utoipa::path(
+    get, path = "/api/asyncapi.json", tag = tag::OPERATIONS,
+    params(("if-none-match" = Option<String>, Header, description = "The `etag` of your copy.")),
+    responses(
+        (status = 200, description = "AsyncAPI 3.0.", body = Object, content_type = "application/json",
+            headers(("etag" = String, description = "Changes with the document."))),
+        (status = 304, description = "Your copy is current.",
+            headers(("etag" = String, description = "Changes with the document."))),
+    ),
+    security(()),
+)]
+async fn get_asyncapi_document(
+    Extension(documents): Extension<Arc<Documents>>,
+    headers: HeaderMap,
+) -> Response {
+    answer(&documents.asyncapi, &headers)
+}
+
+fn answer(document: &Document, headers: &HeaderMap) -> Response {
+    let cached = [
+        (header::ETAG, document.etag.clone()),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    let given = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let is_current = |tag: &str| tag.trim() == "*" || document.etag == tag.trim().trim_start_matches("W/");
+    if given.is_some_and(|tags| tags.split(',').any(is_current)) {
         return (StatusCode::NOT_MODIFIED, cached).into_response();
     }
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (cached, json, served.json.clone()).into_response()
+    (cached, json, document.json.clone()).into_response()
 }
 
-/// This documentation, to read
+/// The documentation, to read
 #[utoipa::path(
-    get, path = "/api/docs", tag = tag::OPERATIONS,
+    get, path = "/api/docs", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
+    security(()),
 )]
-async fn docs(Extension(served): Extension<Arc<Served>>) -> Response {
-    page(StatusCode::OK, Html(served.page.clone()))
+async fn docs_page(Extension(documents): Extension<Arc<Documents>>) -> Response {
+    page(StatusCode::OK, Html(documents.page.clone()))
 }

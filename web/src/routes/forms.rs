@@ -33,9 +33,9 @@ use super::{
 use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
-        refuses::{
-            BadCredentials, BadRequest, Forbidden, Invalid, NotFound, RateLimited, Refuses,
-            RegistrationClosed, Shown, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
+        errors::{
+            BadCredentials, BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, NotFound,
+            RateLimited, RegistrationClosed, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
         },
         tag,
     },
@@ -96,8 +96,9 @@ const NEXT_CHARS_MAX: usize = 2_000;
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
-        Refuses<BadRequest>,
+        ErrorResponses<BadRequest>,
     ),
+    security(()),
 )]
 async fn login_page(
     State(web): State<Arc<AppState>>,
@@ -130,9 +131,10 @@ struct LoginForm {
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "Logged in.", headers(("location" = String), ("set-cookie" = String))),
-        Shown<(BadCredentials, Forbidden, RateLimited, Unavailable)>,
-        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
+        HtmlErrorResponses<(BadCredentials, Forbidden, RateLimited, Unavailable)>,
+        ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
+    security(()),
 )]
 async fn log_in(
     State(web): State<Arc<AppState>>,
@@ -158,9 +160,10 @@ async fn log_in(
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
         (status = 303, description = "You are logged in already.", headers(("location" = String))),
-        Shown<RegistrationClosed>,
-        Refuses<BadRequest>,
+        HtmlErrorResponses<RegistrationClosed>,
+        ErrorResponses<BadRequest>,
     ),
+    security(()),
 )]
 async fn register_page(
     State(web): State<Arc<AppState>>,
@@ -208,9 +211,10 @@ impl RegisterForm {
     request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "Registered.", headers(("location" = String), ("set-cookie" = String))),
-        Shown<(Forbidden, RegistrationClosed, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
+        HtmlErrorResponses<(Forbidden, RegistrationClosed, UsernameTaken, Invalid, RateLimited, Unavailable)>,
+        ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
+    security(()),
 )]
 async fn register_by_form(
     State(web): State<Arc<AppState>>,
@@ -237,11 +241,11 @@ async fn make_account(
     site: &Site,
     headers: &HeaderMap,
     wanted: Register,
-    door: Option<RegistrationSource>,
+    source: Option<RegistrationSource>,
     next: &str,
 ) -> Result<Response, Problem> {
     let mut registration = parse_registration(web, wanted)?;
-    registration.door = door.unwrap_or(registration.door);
+    registration.source = source.unwrap_or(registration.source);
     web.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = web.accounts.register_browser(client(address, headers), registration).await?;
     Ok(entered(web, site, headers, &session, next).await)
@@ -255,8 +259,9 @@ async fn make_account(
     params(("code" = String, Path, description = "As it was printed.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        Shown<(NotFound, Unavailable)>,
+        HtmlErrorResponses<(NotFound, Unavailable)>,
     ),
+    security(()),
 )]
 async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
     match setup_code(&web, code).await {
@@ -272,9 +277,10 @@ async fn setup_page(State(web): State<Arc<AppState>>, code: Result<Path<String>,
     request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "Made.", headers(("location" = String), ("set-cookie" = String))),
-        Shown<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
+        HtmlErrorResponses<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
+        ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
+    security(()),
 )]
 async fn set_up(
     State(web): State<Arc<AppState>>,
@@ -323,8 +329,9 @@ fn shown_setup(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Respons
     post, path = "/logout", tag = tag::PAGES,
     responses(
         (status = 303, description = "Logged out.", headers(("location" = String), ("set-cookie" = String))),
-        Shown<(Forbidden, Unavailable)>,
+        HtmlErrorResponses<(Forbidden, Unavailable)>,
     ),
+    security(()),
 )]
 async fn log_out(State(web): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let ended = async {

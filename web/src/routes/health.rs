@@ -16,19 +16,22 @@ use crate::{drain::Serving, openapi::tag};
 
 /// For balancers.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::default().routes(routes!(livez)).routes(routes!(healthz)).routes(routes!(readyz))
+    OpenApiRouter::default()
+        .routes(routes!(check_liveness))
+        .routes(routes!(check_health))
+        .routes(routes!(check_readiness))
 }
 
 /// For Prometheus, on a listener of its own or beside the rest.
 pub fn metrics_routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::default().routes(routes!(metrics))
+    OpenApiRouter::default().routes(routes!(get_metrics))
 }
 
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// `alive` or `ready`.
     status: &'static str,
-    /// What is wrong without keeping the node from serving.
+    /// What is wrong although the node serves.
     errors: Vec<String>,
 }
 
@@ -40,35 +43,38 @@ struct NotReady {
     reasons: Vec<String>,
 }
 
-/// Whether the process runs
+/// Check whether the process runs
 #[utoipa::path(
     get, path = "/livez", tag = tag::OPERATIONS,
-    responses((status = 200, description = "It does; `errors` says what is wrong with it all the same.", body = Health)),
+    responses((status = 200, description = "It runs. `errors` says what is wrong with it nevertheless.", body = Health)),
+    security(()),
 )]
-async fn livez(State(web): State<Arc<AppState>>) -> Json<Health> {
+async fn check_liveness(State(web): State<Arc<AppState>>) -> Json<Health> {
     Json(Health { status: "alive", errors: web.operations.troubles() })
 }
 
-/// The same as `/livez`
+/// Check whether the process runs, as `/livez` does
 #[utoipa::path(
     get, path = "/healthz", tag = tag::OPERATIONS,
-    responses((status = 200, description = "The process runs.", body = Health)),
+    responses((status = 200, description = "It runs.", body = Health)),
+    security(()),
 )]
-async fn healthz(web: State<Arc<AppState>>) -> Json<Health> {
-    livez(web).await
+async fn check_health(web: State<Arc<AppState>>) -> Json<Health> {
+    check_liveness(web).await
 }
 
-/// Whether the node wants traffic
+/// Check whether the node takes traffic
 #[utoipa::path(
     get, path = "/readyz", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "It does.", body = Health),
-        (status = 503, description = "It does not, and says why.", body = NotReady, headers(
+        (status = 200, description = "It takes traffic.", body = Health),
+        (status = 503, description = "It does not, for these reasons.", body = NotReady, headers(
             ("retry-after" = u64, description = "Seconds after which to ask again."),
         )),
     ),
+    security(()),
 )]
-async fn readyz(State(web): State<Arc<AppState>>) -> Response {
+async fn check_readiness(State(web): State<Arc<AppState>>) -> Response {
     let mut reasons = web.operations.not_ready();
     match web.drain.serving() {
         Serving::Yes => {}
@@ -82,16 +88,17 @@ async fn readyz(State(web): State<Arc<AppState>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], reasons).into_response()
 }
 
-/// Figures for Prometheus
+/// Get the metrics, for Prometheus
 ///
 /// As text in `OpenMetrics`.
 #[utoipa::path(
     get, path = "/metrics", tag = tag::OPERATIONS,
     responses(
-        (status = 200, description = "All of them.", body = String, content_type = "application/openmetrics-text"),
+        (status = 200, description = "All metrics.", body = String, content_type = "application/openmetrics-text"),
     ),
+    security(()),
 )]
-async fn metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {
+async fn get_metrics(State(web): State<Arc<AppState>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         web.operations.metrics(),

@@ -26,18 +26,22 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::api::allowed_inputs;
 use crate::{
+    documents::Documents,
     drain::Drain,
     guard::{self, Guard},
     lane::Lanes,
     metrics::WebMetrics,
-    openapi::{self, Served},
+    openapi,
+    problem::Problem,
     request_log::{self, REQUEST_ID},
     service::{
         Accounts, Administration, Authentication, Contacts, LiveEvents, MemberRooms, Messages, Operations,
-        Presence, Refusal, RegistrationMode, Rooms,
+        Presence, RegistrationMode, Rooms,
     },
 };
 
@@ -99,21 +103,34 @@ pub fn router(web: Arc<AppState>) -> Router {
     let cursors = middleware::from_fn_with_state(Arc::clone(&web), api::cursor::carry);
     let callers = middleware::from_fn_with_state(Arc::clone(&web), api::caller::recognise);
     let api = api::routes();
-    let takes = middleware::from_fn_with_state(api::takes::Takes::of(api.get_openapi()), api::takes::check);
-    let mut described = OpenApiRouter::with_openapi(openapi::base())
+    let allowed = allowed_inputs::AllowedInputs::from_document(api.get_openapi());
+    let inputs = middleware::from_fn_with_state(allowed, allowed_inputs::check);
+    let public_url = web.settings.public_url.as_deref();
+    let mut described = OpenApiRouter::with_openapi(openapi::base(public_url))
         .merge(quick::routes())
-        .merge(pages::routes())
-        .merge(forms::routes())
         .merge(health::routes())
         .merge(documentation::routes())
-        .merge(api.layer(takes).layer(cursors).layer(callers));
+        .merge(api.layer(inputs).layer(cursors).layer(callers));
     if web.settings.metrics {
         described = described.merge(health::metrics_routes());
     }
     let (served, mut document) = described.split_for_parts();
     openapi::complete(&mut document);
-    let served = served.layer(Extension(Arc::new(Served::new(&document))));
+    let documents = Arc::new(Documents::new(&document, public_url));
+    let served = served.merge(page_routes()).layer(Extension(documents));
     finish(served.fallback(pages::not_found), web)
+}
+
+/// The pages for people. They are not in the document that programs read.
+fn page_routes() -> OpenApiRouter<Arc<AppState>> {
+    OpenApiRouter::default().merge(pages::routes()).merge(forms::routes()).merge(documentation::page_routes())
+}
+
+/// A document of the pages, for tests: programs are not served one.
+pub fn describe_pages() -> OpenApi {
+    let (_, mut document) = page_routes().split_for_parts();
+    openapi::complete(&mut document);
+    document
 }
 
 /// The router of a listener for metrics alone.
@@ -138,9 +155,9 @@ fn finish(router: Router<Arc<AppState>>, web: Arc<AppState>) -> Router {
         .layer(middleware::from_fn_with_state(web, request_log::forget_foreign_ids))
 }
 
-async fn method_not_allowed() -> Refusal {
+async fn method_not_allowed() -> Problem {
     // axum adds `Allow`.
-    Refusal::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
+    Problem::new(ErrorCode::MethodNotAllowed, "this address does not take that method; see the documentation")
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
@@ -150,5 +167,5 @@ async fn limit_time(request: Request, next: Next) -> Response {
 }
 
 fn unavailable(detail: &'static str) -> Response {
-    Refusal::new(ErrorCode::Unavailable, detail).into_response()
+    Problem::new(ErrorCode::Unavailable, detail).into_response()
 }

@@ -14,7 +14,7 @@ use super::{AppState, api::Path, forms::Visitor};
 use crate::{
     assets,
     openapi::{
-        refuses::{NotFound, Refuses},
+        errors::{ErrorResponses, NotFound},
         tag,
     },
     pages,
@@ -43,6 +43,7 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[utoipa::path(
     get, path = "/", tag = tag::PAGES,
     responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
+    security(()),
 )]
 async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
     let may_register = web.settings.registration != RegistrationMode::Closed;
@@ -61,6 +62,7 @@ async fn home(State(web): State<Arc<AppState>>, visitor: Visitor) -> Response {
             content_type = "text/html"),
         (status = 404, description = "A page: there is no such room.", body = String, content_type = "text/html"),
     ),
+    security(()),
 )]
 async fn room(
     State(web): State<Arc<AppState>>,
@@ -86,7 +88,7 @@ async fn room(
             let detail = "Check the link: the room may have expired, or a character is missing.";
             page(StatusCode::NOT_FOUND, pages::not_found("No such room", detail))
         }
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => Problem::from(refusal).into_response(),
     }
 }
 
@@ -104,8 +106,9 @@ async fn room(
             (String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"),
             (String = "application/manifest+json"),
         )),
-        Refuses<NotFound>,
+        ErrorResponses<NotFound>,
     ),
+    security(()),
 )]
 async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
     match assets::serve(&version, &name) {
@@ -114,7 +117,7 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
-        None => Refusal::new(ErrorCode::NotFound, "no such asset").into_response(),
+        None => Problem::new(ErrorCode::NotFound, "no such asset").into_response(),
     }
 }
 
@@ -131,7 +134,7 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
         let detail = "There is nothing at this address.";
         return page(StatusCode::NOT_FOUND, pages::not_found("Not found", detail));
     }
-    Refusal::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
+    Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }
 
 /// The address of a page without the slash at its end; nothing if it has none. `//host/` would lead elsewhere.

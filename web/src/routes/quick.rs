@@ -27,8 +27,8 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         CursorHeader,
-        refuses::{
-            BadRequest, Draining, Forbidden, GuestsDisabled, Invalid, NameInUse, NotFound, Refuses,
+        errors::{
+            BadRequest, Draining, ErrorResponses, Forbidden, GuestsDisabled, Invalid, NameInUse, NotFound,
             StorageFull, TokenExpired, TooLarge, Unauthenticated,
         },
         tag,
@@ -41,10 +41,10 @@ use crate::{
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(create_room))
-        .routes(routes!(room_exists))
-        .routes(routes!(room_messages))
-        .routes(routes!(ws))
+        .routes(routes!(create_quick_room))
+        .routes(routes!(check_quick_room))
+        .routes(routes!(list_quick_messages))
+        .routes(routes!(open_quick_socket))
 }
 
 fn no_such_room() -> Refusal {
@@ -65,35 +65,36 @@ fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateRoom {
-    /// Shown above the room; kept as guests' names are.
+    /// The name above the room; kept as guests' names are.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct RoomMade {
-    /// Its id, and its key: whoever knows it may come in.
+    /// The room's id. Everybody who knows it may join.
     #[serde(rename = "roomID")]
+    #[schema(format = "id")]
     room: String,
 }
 
-/// Make a room
+/// Create a quick room
 ///
-/// The body may be empty. When the answer arrives, the room is there on every reachable node.
+/// The body may be empty. When the answer arrives, the room exists on every reachable node.
 #[utoipa::path(
     post, path = "/create-room", tag = tag::QUICK,
     request_body = Option<CreateRoom>,
     responses(
-        (status = 201, description = "The room is made.", body = RoomMade, links(
-            ("exists" = (operation_id = "room_exists", parameters(("roomID" = "$response.body#/roomID")))),
-            ("messages" = (operation_id = "room_messages", parameters(("roomID" = "$response.body#/roomID")))),
-            ("talk" = (operation_id = "ws", parameters(("roomID" = "$response.body#/roomID")))),
-            ("page" = (operation_id = "room", parameters(("room" = "$response.body#/roomID")))),
+        (status = 201, description = "The room was created.", body = RoomMade, links(
+            ("exists" = (operation_id = "checkQuickRoom", parameters(("roomID" = "$response.body#/roomID")))),
+            ("messages" = (operation_id = "listQuickMessages", parameters(("roomID" = "$response.body#/roomID")))),
+            ("talk" = (operation_id = "openQuickSocket", parameters(("roomID" = "$response.body#/roomID")))),
         )),
-        Refuses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
+        ErrorResponses<(BadRequest, GuestsDisabled, TooLarge, Invalid)>,
     ),
+    security(()),
 )]
-async fn create_room(
+async fn create_quick_room(
     State(web): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     body: Result<Bytes, BytesRejection>,
@@ -117,37 +118,38 @@ async fn create_room(
 struct RoomExists {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Exists {
-    /// Whether it does.
+    /// Whether the room exists.
     exists: bool,
 }
 
-/// Whether there is such a room
+/// Check whether a quick room exists
 ///
-/// 'No' is only said after asking the reachable nodes.
+/// The node asks all reachable nodes before it answers no.
 #[utoipa::path(
     get, path = "/room-exists", tag = tag::QUICK, params(RoomExists),
     responses(
-        (status = 200, description = "Yes or no.", body = Exists),
-        Refuses<(BadRequest, GuestsDisabled)>,
+        (status = 200, description = "Whether it exists.", body = Exists),
+        ErrorResponses<(BadRequest, GuestsDisabled)>,
     ),
+    security(()),
 )]
-async fn room_exists(
+async fn check_quick_room(
     State(web): State<Arc<AppState>>,
     Query(query): Query<RoomExists>,
-) -> Result<Json<Exists>, Refusal> {
+) -> Result<Json<Exists>, Problem> {
     guests_allowed(&web)?;
     let exists = match room_parameter(&query.room)? {
         None => false,
         Some(room) => match web.rooms.find(room).await {
             Ok(_) => true,
             Err(refusal) if refusal.code == ErrorCode::NotFound => false,
-            Err(refusal) => return Err(refusal),
+            Err(refusal) => return Err(refusal.into()),
         },
     };
     Ok(Json(Exists { exists }))
@@ -158,64 +160,40 @@ async fn room_exists(
 struct RoomMessages {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The `pos` of a message: those before it.
+    /// The `pos` of a message: list those before it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     before: Option<String>,
     /// The `next` of a page; the same as `before`, which wins.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
-    /// Messages on a page.
+    /// The most messages on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
 }
 
-/// A message of a quick room.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what `MessageObject` writes; protocol knows no OpenAPI")]
-struct QuickMessage {
-    /// Always `message`.
-    #[schema(pattern = "^message$")]
-    r#type: String,
-    /// Its id, which its sender may have chosen.
-    #[schema(format = "uuid")]
-    id: String,
-    /// In which room.
-    #[serde(rename = "roomID")]
-    room: String,
-    /// Under which name its sender is shown.
-    username: String,
-    /// Whether the sender has no account.
-    guest: bool,
-    /// What was said.
-    #[schema(min_length = 1, max_length = 8000)]
-    body: String,
-    /// When it was stamped.
-    #[schema(format = DateTime)]
-    at: String,
-    /// Its place: the messages of a room sort by it as text.
-    #[schema(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
-    pos: String,
-}
+/// What [`List`] lists here, under the name that the document has for it.
+type QuickMessage = MessageObject<'static>;
 
-/// Earlier messages
+/// List the messages of a quick room
 ///
 /// Newest first.
 #[utoipa::path(
     get, path = "/room-messages", tag = tag::QUICK,
     params(RoomMessages, CursorHeader),
     responses(
-        (status = 200, description = "A page of them.", body = List<QuickMessage>),
-        Refuses<(BadRequest, GuestsDisabled, NotFound)>,
+        (status = 200, description = "A page of messages.", body = List<QuickMessage>),
+        ErrorResponses<(BadRequest, GuestsDisabled, NotFound)>,
     ),
+    security(()),
 )]
-async fn room_messages(
+async fn list_quick_messages(
     State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<RoomMessages>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     let room = room_parameter(&query.room)?.ok_or_else(no_such_room)?;
     // `cursor` is the page mark that every list takes; here it is a place, as `before` is.
@@ -232,43 +210,40 @@ async fn room_messages(
 struct Ws {
     /// The room's id.
     #[serde(rename = "roomID")]
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     room: String,
-    /// The guest's name, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
+    /// Your name as a guest, kept in NFKC, trimmed, with runs of blanks as one; without `~`, controls and invisible
     /// characters. It must not look like the name of an account or of somebody in the room. If you are logged in, leave it
-    /// out to appear under your own name; with it, credentials are not looked at.
+    /// out to appear under your own name; with it, your credentials are ignored.
     #[param(min_length = 1, max_length = 32)]
     username: Option<String>,
-    /// The last cursor received: brings what was missed, and takes the name over from the guest's dead session.
+    /// The last cursor received: the server sends what you missed, and gives you the name of your dead session.
     cursor: Option<String>,
-    /// The `pos` of the last message shown or acked: posts are stamped above it.
+    /// The `pos` of the last message that you have shown or that was acked: the server stamps your posts above it.
     #[param(max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 
-/// Talk in a room: a WebSocket
+/// Open the WebSocket of a room
 ///
-/// Client to server: a JSON object with `body` (1 to 8,000 characters) and optionally `id` (a UUID); any text that is
-/// not a JSON object is the body itself. A frame over 128 KiB closes with 1009.
-///
-/// Server to client, JSON objects with a `type`: `welcome` first, then up to 50 earlier messages with
-/// `"history": true`, then live: `message`, `joined`, `left`, `ack`, `cursor`, `error`, `resync`.
+/// Its frames, its close codes and how to resume are in the AsyncAPI document, `/api/asyncapi.json`.
 #[utoipa::path(
     get, path = "/ws", tag = tag::QUICK, params(Ws),
     responses(
-        (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(
+        (status = 101, description = "The connection is a WebSocket now."),
+        ErrorResponses<(
             BadRequest, Unauthenticated, TokenExpired, Forbidden, GuestsDisabled, NotFound, NameInUse, Draining,
             StorageFull,
         )>,
     ),
+    security((), ("bearer" = [])),
 )]
-async fn ws(
+async fn open_quick_socket(
     State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<Ws>,
     upgrade: Upgrade,
-) -> Result<Response, Refusal> {
+) -> Result<Response, Problem> {
     guests_allowed(&web)?;
     web.guard.origins.check(&headers)?;
     let room = room_parameter(&query.room)?;
@@ -284,7 +259,7 @@ async fn ws(
     };
     let username = query.username.as_deref().map(|username| match &resume_point {
         ResumePoint::Cursor(Cursor { owner: CursorOwner::Guest { id, .. }, .. }, _) => {
-            guest_name::typed(username.trim(), *id)
+            guest_name::strip_suffix(username.trim(), *id)
         }
         _ => username,
     });
@@ -296,7 +271,7 @@ async fn ws(
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
-            return Err(Refusal::new(
+            return Err(Problem::new(
                 ErrorCode::Unavailable,
                 "this node has yet to hear of the room; use another",
             ));
@@ -316,7 +291,7 @@ async fn ws(
         }
     };
     let name_in_use = || {
-        Refusal::new(
+        Problem::new(
             ErrorCode::NameInUse,
             format!("somebody in this room is called {name}, or looks like it"),
         )
@@ -360,5 +335,5 @@ async fn somebody(web: &AppState, headers: &HeaderMap, username: Option<&str>) -
     if user.username.is_empty() {
         return Err(Refusal::new(ErrorCode::Unavailable, "the account is gone"));
     }
-    Ok(Joiner::User(identity, GuestName::of_account(&user.username)))
+    Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

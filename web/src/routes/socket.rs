@@ -16,6 +16,7 @@ use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
 use super::AppState;
 use crate::{
     guard::{ClientAddress, Quota, Share},
+    problem::Problem,
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
     session::ClientEnd,
@@ -77,20 +78,19 @@ impl Upgrade {
                 "this is the address of a WebSocket: ask for an upgrade; a proxy in between must pass on the headers \
                  Upgrade and Connection"
             };
-            let refusal = bad_request(detail);
-            return Err((version, refusal).into_response().into());
+            let problem = Problem::from(bad_request(detail));
+            return Err((version, problem).into_response().into());
         };
         if let Some(refusal) = web.drain.serving().refusal() {
-            return Err(refusal.into_response().into());
+            return Err(Problem::from(refusal).into_response().into());
         }
         if self.closed_early {
             // Nobody reads this. A session would take the place of the one that its guest has meanwhile elsewhere.
-            return Err(bad_request("a WebSocket wants both halves of its connection")
-                .into_response()
-                .into());
+            let refusal = bad_request("a WebSocket wants both halves of its connection");
+            return Err(Problem::from(refusal).into_response().into());
         }
         if let Err(refusal) = web.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
-            return Err(refusal.into_response().into());
+            return Err(Problem::from(refusal).into_response().into());
         }
         Ok(Admitted { upgrade, held: (self.permit, self.share), client: self.client })
     }

@@ -10,14 +10,14 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use starling_protocol::limits::PAGE_MARK_CHARS_MAX;
+use starling_protocol::limits::PAGE_TOKEN_CHARS_MAX;
 use tower::ServiceExt as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     api::{Json, Limit, List, PageMark, Path, Query},
-    router,
+    describe_pages, router,
 };
 use crate::{
     drain::Drain,
@@ -25,7 +25,7 @@ use crate::{
     metrics::WebMetrics,
     openapi::{
         self,
-        refuses::{AlreadyExists, Invalid, NotContacts, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Invalid, NotContacts},
     },
     problem::{self, Problem},
     session::tests::support,
@@ -33,7 +33,7 @@ use crate::{
 
 fn served() -> Router {
     let lanes = Arc::new(Lanes::new(support::point(0)));
-    router(support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1))
+    router(support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1))
 }
 
 /// Methods and addresses of a router. axum tells them to its `Debug` alone: `RouteId(1): MethodRouter(…)` for the one,
@@ -73,9 +73,13 @@ fn get(path: &str) -> Request<Body> {
 async fn the_document_lists_what_the_router_serves() {
     let router = served();
     let (_, document) = ask(router.clone(), get("/api/openapi.json")).await;
-    assert_eq!(routes_in(&document), routes_of(&router));
+    let (described, pages) =
+        (routes_in(&document), routes_in(&serde_json::to_value(describe_pages()).unwrap()));
+    assert!(described.is_disjoint(&pages), "a page is in the document");
+    let all: BTreeSet<_> = described.union(&pages).cloned().collect();
+    assert_eq!(all, routes_of(&router));
     let beside = router.route("/beside", axum::routing::put(|| async {}));
-    assert_ne!(routes_in(&document), routes_of(&beside), "a route beside the documented ones is not seen");
+    assert_ne!(all, routes_of(&beside), "a route beside the documented ones is not seen");
 }
 
 #[tokio::test]
@@ -121,6 +125,8 @@ async fn the_document_is_whole() {
 async fn the_document_is_sent_once() {
     let (head, _) = ask(served(), get("/api/openapi.json")).await;
     let etag = head.headers()[header::ETAG].clone();
+    let (head, asyncapi) = ask(served(), get("/api/asyncapi.json")).await;
+    assert!(asyncapi["asyncapi"] == "3.0.0" && head.headers()[header::ETAG] != etag, "{asyncapi}");
     for (tags, status) in
         [(etag.to_str().unwrap(), 304), ("\"other\", *", 304), ("\"other\"", 200), ("", 200)]
     {
@@ -158,8 +164,7 @@ struct Thing {
 /// A thing
 #[utoipa::path(
     post, path = "/api/v1/things/{kind}", params(Things),
-    responses((status = 200, description = "Yes.", body = List<Thing>), Refuses<(AlreadyExists, NotContacts, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "Yes.", body = List<Thing>), ErrorResponses<(AlreadyExists, NotContacts, Invalid)>),
 )]
 async fn make_thing(
     Path(kind): Path<String>,
@@ -214,7 +219,7 @@ fn an_operation_says_only_what_is_its_own() {
         operation["parameters"].as_array().unwrap()[..4].iter().map(|given| &given["schema"]).collect();
     assert_eq!(schemas[0], &json!({ "type": "string" }));
     assert_eq!(schemas[1], &json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }));
-    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": PAGE_MARK_CHARS_MAX }));
+    assert_eq!(schemas[2], &json!({ "type": "string", "minLength": 1, "maxLength": PAGE_TOKEN_CHARS_MAX }));
     assert_eq!(operation["parameters"][0]["description"], "Only those of this colour.");
     let body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
     assert_eq!(body, Some("#/components/schemas/NewThing"));

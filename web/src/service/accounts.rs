@@ -37,7 +37,7 @@ pub struct Registration {
     /// What he wants to be shown as, if not as his name.
     pub display_name: Option<DisplayName>,
     /// On whose word he comes.
-    pub door: RegistrationSource,
+    pub source: RegistrationSource,
 }
 
 /// What of a profile is to be otherwise.

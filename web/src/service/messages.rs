@@ -36,7 +36,7 @@ pub enum Wanted {
     /// The oldest of those after this one.
     After(MessageId),
     /// This one, and as many on either side.
-    UserContext(MessageId),
+    Around(MessageId),
     /// Those where a page before has ended.
     From(PageEnd),
 }

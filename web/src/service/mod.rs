@@ -12,14 +12,14 @@ mod messages;
 pub mod nobody;
 mod registration;
 
-use std::borrow::Cow;
-
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, CursorOwner, ErrorCode, GuestId, GuestName, Hlc, MessageId, MessagePosted, Pos, RoomId, RoomName,
+    Cursor, CursorOwner, GuestId, GuestName, Hlc, MessageId, MessagePosted, Pos, RoomId, RoomName,
     VersionVector, cursor::CursorError, frame::client::ListedMessage,
 };
 use tokio::sync::{mpsc, oneshot};
+
+pub use starling_protocol::Refusal;
 
 pub use self::{
     accounts::*,
@@ -32,37 +32,6 @@ pub use self::{
     registration::{RegistrationMode, RegistrationSource},
 };
 use crate::lane::CommitPoint;
-
-/// A refusal: the stable code, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The stable code.
-    pub code: ErrorCode,
-    /// For the person who reads it.
-    pub detail: Cow<'static, str>,
-    /// Seconds after which it is worth trying again, where that is known.
-    pub retry_after: Option<u32>,
-    /// With `Invalid`: which field is out of its limits.
-    pub field: Option<&'static str>,
-}
-
-impl Refusal {
-    /// A refusal with its text.
-    pub fn new(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, field: None }
-    }
-
-    /// A field is out of its limits.
-    pub fn invalid(field: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: Some(field), ..Self::new(ErrorCode::Invalid, detail) }
-    }
-
-    /// The same, with the seconds after which it is worth trying again.
-    #[must_use]
-    pub fn retry_after(self, seconds: u32) -> Self {
-        Self { retry_after: Some(seconds), ..self }
-    }
-}
 
 /// A message to be posted.
 #[derive(Clone, Debug)]

@@ -1,25 +1,25 @@
-//! Whether a session that falls behind again and again gets on all the same.
+//! Decides whether a session that lags again and again still gets closer to its lane.
 
-/// Catch-ups in a row that are no smaller than an earlier one, after which the session is too slow.
-const WITHOUT_HEADWAY_MAX: u32 = 3;
+/// The session is too slow after this many catch-ups in a row without a smaller backlog.
+const NO_PROGRESS_MAX: u32 = 3;
 
-/// How a session gets on that falls behind again before it has caught up: whether it lacks less each time.
+/// The progress of a session that lags again before it has caught up: whether its backlog shrinks.
 #[derive(Default)]
 pub struct CatchUpProgress {
-    /// The fewest things that it lacked in this row.
+    /// The smallest backlog in this row.
     least: Option<usize>,
-    /// Catch-ups since, none of which was smaller.
+    /// Catch-ups since then.
     without: u32,
 }
 
 impl CatchUpProgress {
-    /// Notes that it lacks so many things; says whether there is hope.
-    pub fn made(&mut self, backlog: usize) -> bool {
+    /// Notes the size of the backlog. Returns whether to go on.
+    pub fn note(&mut self, backlog: usize) -> bool {
         if self.least.is_none_or(|least| backlog < least) {
             *self = Self { least: Some(backlog), without: 0 };
         } else {
             self.without += 1;
         }
-        self.without < WITHOUT_HEADWAY_MAX
+        self.without < NO_PROGRESS_MAX
     }
 }

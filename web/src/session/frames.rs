@@ -1,4 +1,5 @@
-//! Counts the frames of a session's client, of whatever kind: pings and pongs cost as much as messages.
+//! Limits how many frames a client may send in one session. Every kind counts: pings and pongs cost as much as
+//! messages.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -11,25 +12,25 @@ use crate::{
     server::Intake,
 };
 
-/// A session that sends no more than this goes on even where its network sends too much: it may be a neighbour of whoever
+/// A session within this limit continues even while its network sends too much: it may be a neighbour of the one that
 /// floods. People who talk and type stay far below.
 const CALM_FRAMES_MAX: u32 = 50;
 const CALM_WINDOW: Duration = Duration::from_secs(5);
 
-/// The client's end of a session, as limits count it.
+/// The client's end of a session, for the limits.
 #[derive(Clone, Debug)]
 pub struct ClientEnd {
-    /// The network from which the client comes.
+    /// The client's network.
     pub network: IpAddr,
-    /// What its connection receives.
+    /// Counts the bytes that the connection receives.
     pub intake: Intake,
 }
 
-/// The frames of one session.
+/// The frame limit of one session.
 pub struct Frames {
     client: ClientEnd,
     own: Bucket,
-    /// How many have come since the present window began.
+    /// The start of the current window, and the frames in it.
     recent: (Instant, u32),
 }
 
@@ -39,7 +40,7 @@ impl Frames {
         Self { client, own: rates.bucket(Quota::FramesPerSession), recent: (Instant::now(), 0) }
     }
 
-    /// Counts one more in the present window; says whether there are few.
+    /// Counts a frame in the current window. Returns whether there are few.
     fn is_calm(&mut self) -> bool {
         let (begun, count) = &mut self.recent;
         if begun.elapsed() >= CALM_WINDOW {
@@ -49,7 +50,7 @@ impl Frames {
         *count <= CALM_FRAMES_MAX
     }
 
-    /// Counts what has come. A client that sends too much is not argued with: its session ends.
+    /// Counts what the client sent. A session over the limit ends without a warning.
     pub fn count(
         &mut self,
         rates: &Rates,
@@ -58,7 +59,7 @@ impl Frames {
         match message {
             Some(Ok(message)) => {
                 self.client.intake.saw(length(message));
-                // Its own first: who floods alone uses up nothing of its neighbours'.
+                // The session's own limit first: a single flooder then uses up nothing of its neighbours' limit.
                 rates.fill(&mut self.own).map_err(|_| End::Flooding)?;
                 let is_calm = self.is_calm();
                 match rates.check(Quota::FramesPerAddress, &self.client.network) {

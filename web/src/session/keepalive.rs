@@ -1,4 +1,4 @@
-//! Whether the client is still there: a silent one is asked, and given up if it does not answer.
+//! Finds out whether the client is still there: pings a silent one, and ends the session if it doesn't answer.
 
 use std::time::Duration;
 
@@ -9,23 +9,21 @@ use tokio_tungstenite::tungstenite;
 use super::{ClientEnd, End, Outbox, Socket, frames::Frames};
 use crate::guard::Rates;
 
-/// A silent client is asked whether it is there after this, and given up after twice as long.
+/// A client that is silent for this long is pinged, and its session ends after twice as long.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 
-/// When the client was heard last.
+/// When the client sent its last frame, and the limit on its frames.
 pub struct Keepalive {
     heard_at: Instant,
     pinged: bool,
     frames: Frames,
 }
 
-/// What has come from the client.
-pub enum Heard {
-    /// A text frame.
+/// A frame from the client.
+pub enum Received {
     Text(axum::extract::ws::Utf8Bytes),
-    /// A binary frame.
     Binary,
-    /// It is there.
+    /// A ping or a pong: the client is there.
     Nothing,
 }
 
@@ -34,33 +32,33 @@ impl Keepalive {
         Self { heard_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
     }
 
-    /// When [`Keepalive::beat`] is to be called next.
+    /// Returns when to call [`Keepalive::on_timer`] next.
     pub fn due(&self) -> Instant {
         self.heard_at + if self.pinged { 2 * PING_AFTER } else { PING_AFTER }
     }
 
-    /// Notes that the client is there, and says what has come.
-    pub fn heard(
+    /// Notes that the client is there, and sorts what it sent.
+    pub fn on_frame(
         &mut self,
         rates: &Rates,
         message: Option<Result<Message, axum::Error>>,
-    ) -> Result<Heard, End> {
+    ) -> Result<Received, End> {
         self.frames.count(rates, message.as_ref())?;
         self.heard_at = Instant::now();
         self.pinged = false;
         match message {
-            Some(Ok(Message::Text(text))) => Ok(Heard::Text(text)),
-            Some(Ok(Message::Binary(_))) => Ok(Heard::Binary),
+            Some(Ok(Message::Text(text))) => Ok(Received::Text(text)),
+            Some(Ok(Message::Binary(_))) => Ok(Received::Binary),
             // axum answers pings itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Heard::Nothing),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(Received::Nothing),
             Some(Ok(Message::Close(_))) => Err(End::Closed),
             None => Err(End::Gone),
             Some(Err(error)) => Err(end_of(error)),
         }
     }
 
-    /// Asks a silent client, or gives it up.
-    pub async fn beat<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    /// Pings a silent client, or ends the session.
+    pub async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         match self.heard_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
             silent if silent >= PING_AFTER && !self.pinged => {
@@ -72,7 +70,7 @@ impl Keepalive {
     }
 }
 
-/// What a failed read means for the session.
+/// Returns the end of the session for a failed read.
 fn end_of(error: axum::Error) -> End {
     use tungstenite::Error;
     match error.into_inner().downcast_ref::<Error>() {

@@ -1,8 +1,8 @@
-//! The live part of a session: the lane out, posts in, acks and cursors between them.
+//! The live part of a session: sends the lane's frames, acks and cursors, and takes posts.
 
 mod catch_up;
 
-use std::{collections::VecDeque, future::ready, time::Duration};
+use std::{future::ready, time::Duration};
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -14,44 +14,37 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     End, Never, Outbox, Participant, Posts, Socket, account,
     catch_up_progress::CatchUpProgress,
-    keepalive::{Heard, Keepalive},
+    delivery::{Delivery, Marks},
+    keepalive::{Keepalive, Received},
     posts::refuse,
-    replay::{Backlog, Shown},
+    replay::{Backlog, Replayed},
 };
 use crate::{
     guard::{Quota, Written},
-    lane::{CommitPoint, Frame, Subscription},
+    lane::{Frame, Subscription},
     routes::AppState,
     service::{Post, PostOutcome, Refusal},
 };
 
-/// A cursor follows the last frame after this at the latest; while frames flow, one travels with them this often.
+/// The most time between the last frame and its cursor. While frames flow, a cursor follows this often.
 pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
-/// Frames taken from the lane at once.
+/// The most frames that are taken from the lane at once.
 pub const TAKE_FRAMES: usize = 64;
-/// Marks kept, at most: as many as a slow session sets on its way through a full lane.
-const MARKS_MAX: usize = 128;
 
 pub struct QuickSession<'a> {
-    web: &'a AppState,
+    app: &'a AppState,
     participant: &'a mut Participant,
     lane: Subscription,
-    /// All commits up to here have been sent.
-    sent: CommitPoint,
-    /// Places in the lane, in order, each with a commit whose frames lie before it: `sent` once it is reached.
-    marks: VecDeque<(u64, CommitPoint)>,
-    /// What the lane no longer has of what the session lacks.
+    delivery: Delivery,
+    marks: Marks,
+    /// Messages that the lane no longer holds and the client lacks.
     backlog: Option<Backlog>,
     catch_up_progress: CatchUpProgress,
-    /// The greatest commit of a frame that was sent; its point may not have been published yet.
-    shown: u64,
-    /// Up to which commit the client has been given a complete cursor.
-    cursor_number: Option<u64>,
     cursor_at: Instant,
     /// When the last frame was sent.
     frame_at: Instant,
     keepalive: Keepalive,
-    /// The greatest stamp that the client was shown or acked in this room; its posts are stamped above it.
+    /// The greatest stamp that the client was shown or acked in this room. Its posts get greater ones.
     greatest: Hlc,
     posts: Posts,
     frames: Vec<Frame>,
@@ -59,44 +52,42 @@ pub struct QuickSession<'a> {
 
 impl<'a> QuickSession<'a> {
     pub fn new(
-        web: &'a AppState,
+        app: &'a AppState,
         participant: &'a mut Participant,
         lane: Subscription,
-        replayed: Shown,
+        replayed: Replayed,
         after: Option<Hlc>,
     ) -> Self {
         let now = Instant::now();
         let client = participant.client.clone();
         Self {
-            web,
+            app,
             participant,
             lane,
-            shown: replayed.point.number,
-            sent: replayed.point,
-            marks: VecDeque::new(),
+            delivery: Delivery::new(replayed.point),
+            marks: Marks::default(),
             backlog: None,
             catch_up_progress: CatchUpProgress::default(),
             greatest: replayed.greatest.max(after.unwrap_or_default()),
-            cursor_number: None,
             cursor_at: now,
             frame_at: now,
-            keepalive: Keepalive::new(&web.guard.rates, client),
+            keepalive: Keepalive::new(&app.guard.rates, client),
             posts: Posts::new(),
             frames: Vec::new(),
         }
     }
 
     pub async fn run<S: Socket>(mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let mut drain = self.web.drain.clone();
-        // The cursor as of the replay, then what the lane has gathered meanwhile.
+        let mut drain = self.app.drain.clone();
+        // First the cursor for the replay, then the frames that the lane has gathered since.
         self.send_cursor(outbox).await?;
         self.deliver(outbox, CURSOR_EVERY).await?;
         let timer = sleep_until(Instant::now());
-        let over = account::over(self.web, self.participant.identity);
+        let over = account::wait_for_end(self.app, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
             let due = self.next_due();
-            // A timer that fires too early costs less than one that is moved with every frame.
+            // A timer that fires too early costs less than moving it with every frame.
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
@@ -104,7 +95,7 @@ impl<'a> QuickSession<'a> {
                 () = self.lane.changed(), if self.backlog.is_none() => {
                     self.deliver(outbox, CURSOR_EVERY).await?;
                 }
-                () = ready(()), if self.backlog.is_some() => self.send_missed(outbox).await?,
+                () = ready(()), if self.backlog.is_some() => self.send_backlog(outbox).await?,
                 outcome = self.posts.next() => self.acknowledge(outcome, outbox).await?,
                 message = outbox.next(), if self.posts.has_room() => {
                     self.incoming(message, outbox).await?;
@@ -117,66 +108,51 @@ impl<'a> QuickSession<'a> {
         }
     }
 
-    /// Users go elsewhere: acks that are owed and frames that are there still go out first.
+    /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
+    /// session.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.posts.tell_owed(self.web, outbox).await?;
+        self.posts.notify_pending(self.app, outbox).await?;
         while !self.deliver(outbox, CURSOR_EVERY).await? {}
-        Err(End::Elsewhere(self.web.drain.serving()))
+        Err(End::Elsewhere(self.app.drain.serving()))
     }
 
     fn next_due(&self) -> Instant {
         let ping_due = self.keepalive.due();
-        if self.cursor_is_due() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
+        if self.delivery.needs_cursor() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
     }
 
-    /// Whether a frame was sent that no complete cursor covers.
-    fn cursor_is_due(&self) -> bool {
-        self.cursor_number.is_none_or(|number| number < self.shown)
-    }
-
-    /// Sends what the lane has, as much as is taken at once, and a cursor if one is due that is so old. Says whether that
-    /// was all.
+    /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is at least `cursor_age` old.
+    /// Returns whether the lane is drained.
     async fn deliver<S: Socket>(
         &mut self,
         outbox: &mut Outbox<S>,
         cursor_age: Duration,
     ) -> Result<bool, End> {
         if self.backlog.is_some() {
-            // That comes first; who is sent elsewhere meanwhile gets it there.
+            // The backlog goes first. A client that has to leave meanwhile gets it from the next node.
             return outbox.flush().await.map(|()| true);
         }
-        // Read before the lane's end: all frames of this commit are before that.
-        let point = self.web.lanes.commit_point();
         self.frames.clear();
-        let Ok(end) = self.lane.take(TAKE_FRAMES, &mut self.frames) else {
+        let Ok((end, point)) = self.lane.take_with_commit(TAKE_FRAMES, &mut self.frames) else {
             self.start_catch_up(outbox).await?;
             return Ok(false);
         };
-        if self.marks.len() < MARKS_MAX {
-            self.marks.push_back((end, point));
-        }
+        self.marks.set(end, point);
         let mut delivered = 0;
         for frame in self.frames.drain(..) {
-            // The replay has covered earlier commits.
-            if frame.commit > self.sent.number {
+            if self.delivery.is_new(&frame) {
                 self.greatest = self.greatest.max(frame.hlc);
+                self.delivery.note_frame(&frame);
                 outbox.feed(frame.text).await?;
                 delivered += 1;
-                if frame.commit != Frame::EPHEMERAL {
-                    self.shown = self.shown.max(frame.commit);
-                }
             }
         }
         if delivered > 0 {
             self.frame_at = Instant::now();
-            self.web.metrics.deliveries.inc_by(delivered);
+            self.app.metrics.deliveries.inc_by(delivered);
         }
-        while let Some((_, point)) = self.marks.pop_front_if(|(end, _)| *end <= self.lane.position()) {
-            if self.sent.number < self.shown {
-                self.sent = point;
-            }
-        }
-        if self.cursor_is_due() && self.cursor_at.elapsed() >= cursor_age {
+        self.marks.pass(self.lane.position(), &mut self.delivery);
+        if self.delivery.needs_cursor() && self.cursor_at.elapsed() >= cursor_age {
             self.send_cursor(outbox).await?;
         }
         let drained = end == self.lane.position();
@@ -189,20 +165,20 @@ impl<'a> QuickSession<'a> {
 
     async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
+        let sealed = self.app.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
         if sealed.complete {
-            self.cursor_number = Some(self.sent.number);
+            self.delivery.note_cursor();
         }
         outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
-            // If it cannot be complete yet, the next follows as late.
+        if self.delivery.needs_cursor() && self.frame_at.elapsed() >= CURSOR_EVERY {
+            // If the cursor can't be complete yet, the next try follows as much later.
             self.frame_at = Instant::now();
             self.deliver(outbox, Duration::ZERO).await?;
         }
-        self.keepalive.beat(outbox).await
+        self.keepalive.on_timer(outbox).await
     }
 
     async fn incoming<S: Socket>(
@@ -210,21 +186,21 @@ impl<'a> QuickSession<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        match self.keepalive.heard(&self.web.guard.rates, message)? {
-            Heard::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
-            Heard::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
-            Heard::Nothing => Ok(()),
+        match self.keepalive.on_frame(&self.app.guard.rates, message)? {
+            Received::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
+            Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
+            Received::Nothing => Ok(()),
         }
     }
 
-    /// A frame counts, whether it can be read or not.
+    /// Counts a frame, readable or not, and serves it.
     async fn frame<S: Socket>(
         &mut self,
         post: Result<client::ClientPost, ClientFrameError>,
         bytes: usize,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (rates, guest) = (&self.web.guard.rates, self.participant.guest);
+        let (rates, guest) = (&self.app.guard.rates, self.participant.guest);
         let written = Written {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
@@ -233,32 +209,32 @@ impl<'a> QuickSession<'a> {
         };
         let counted = rates.check(Quota::MessagesPerSession, &guest);
         if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
-            let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::echoed);
+            let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
-            refuse(self.web, outbox, &refusal, id).await?;
+            refuse(self.app, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
         match post {
             Ok(post) => self.post(post, outbox).await,
             Err(error) => {
                 let refusal = Refusal::new(error.code(), error.to_string());
-                refuse(self.web, outbox, &refusal, error.id()).await
+                refuse(self.app, outbox, &refusal, error.id()).await
             }
         }
     }
 
     async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.web.metrics.posts.inc();
+        self.app.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
             self.posts.note(given);
         }
-        let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::echoed);
+        let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
         let post = Post { room: self.participant.room, message, min_hlc: Some(self.greatest) };
-        match self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)) {
+        match self.posts.submit(|outcomes| self.app.rooms.post(post, outcomes)) {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.web, outbox, &refusal, Some(echoed)).await,
+            Err(refusal) => refuse(self.app, outbox, &refusal, Some(echoed)).await,
         }
     }
 
@@ -268,6 +244,6 @@ impl<'a> QuickSession<'a> {
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
         let greatest = &mut self.greatest;
-        self.posts.tell(self.web, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
+        self.posts.notify(self.app, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }
 }

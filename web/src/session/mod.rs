@@ -1,9 +1,11 @@
-//! One WebSocket of a quick room: welcome, what it lacks, then the live lane, until either side ends it. `account` is
-//! one of somebody with an account, who follows all his rooms.
-//! Routes start it after all checks; it is generic over the socket, so it is tested over channels.
+//! One WebSocket of a quick room: a welcome, what the client lacks, then the live lane, until either side ends it.
+//! `account` has the socket of an account, which follows all rooms of its user. Routes start a session after all
+//! checks. It is generic over the socket, so tests run it over channels.
 
 pub mod account;
 mod catch_up_progress;
+pub mod close;
+mod delivery;
 mod frames;
 mod keepalive;
 mod live;
@@ -15,19 +17,19 @@ pub mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::ws::{CloseCode, Message, close_code};
+use axum::extract::ws::Message;
 use futures_util::{Sink, Stream};
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
-pub use self::frames::ClientEnd;
-use self::{live::QuickSession, outbox::Outbox, posts::Posts};
+use self::{close::Closing, live::QuickSession, outbox::Outbox, posts::Posts};
+pub use self::{frames::ClientEnd, keepalive::PING_AFTER};
 use crate::{
     drain::Serving,
     routes::AppState,
     service::{Identity, Lease, Refusal},
 };
 
-/// What a session needs of its socket.
+/// The socket under a session.
 pub trait Socket:
     Stream<Item = Result<Message, axum::Error>> + Sink<Message, Error = axum::Error> + Unpin + Send
 {
@@ -38,25 +40,25 @@ impl<T> Socket for T where
 {
 }
 
-/// Who sits down, with what he brings from an earlier session.
+/// The person in a session, and what the client brought from an earlier one.
 pub struct Participant {
-    /// Where.
+    /// The room.
     pub room: RoomId,
-    /// Who: of somebody with an account, his user id.
+    /// The guest's id; of a user with an account, their user id.
     pub guest: GuestId,
-    /// Under which name.
+    /// The name that they asked for.
     pub name: GuestName,
-    /// As whom he posts.
+    /// The sender of their messages.
     pub sender: Sender,
-    /// The session of his account, if he has one.
+    /// The session of their account, if they have one.
     pub identity: Option<Identity>,
-    /// Their end of the socket.
+    /// The client's end of the socket.
     pub client: ClientEnd,
-    /// His presence.
+    /// Keeps them present in the room.
     pub lease: Lease,
     /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
-    /// The greatest place that he has shown or that was acked to him.
+    /// The greatest position that the client presented or was acked.
     pub after: Option<Pos>,
 }
 
@@ -66,73 +68,73 @@ impl Participant {
     }
 }
 
-/// The cursor from which a client resumes.
+/// The point from which a client resumes.
 pub enum ResumePoint {
-    /// None: it is here for the first time.
+    /// The client is here for the first time.
     Nothing,
-    /// One to go on from, and its text.
+    /// A readable cursor, and its text.
     Cursor(Cursor, String),
-    /// One that cannot be read here, or that belongs to another room.
+    /// A cursor that this node cannot read, or that belongs to another room.
     Unreadable(CursorError),
 }
 
-/// Why a session ends.
+/// The reason for the end of a session.
 #[derive(Debug)]
 enum End {
-    /// The client has said goodbye and is owed an answer (RFC 6455, section 5.5.1).
+    /// The client closed the socket and waits for the close frame in reply (RFC 6455, section 5.5.1).
     Closed,
-    /// The connection is gone, or nobody is at its other end.
+    /// The connection is gone, or the client no longer answers.
     Gone,
-    /// Users are not served here any longer: resume elsewhere now.
+    /// This node no longer serves users: the client should resume elsewhere.
     Elsewhere(Serving),
-    /// A later session of the same guest goes on.
+    /// A later session of the same guest takes over.
     TakenOver,
-    /// The session of the account has ended: a logout, another password.
+    /// The session of the account ended: a logout, or a new password.
     LoggedOut,
-    /// The lane has moved on beyond it: resume.
+    /// The session was too slow for its lane: the client should resume.
     Lagged,
-    /// It goes on posting although it is refused.
+    /// The client kept sending although it was refused.
     Flooding,
-    /// A frame beyond the hard limit.
+    /// The client sent a frame beyond the hard limit.
     TooBig,
-    /// A frame that breaks the WebSocket protocol or is not UTF-8.
+    /// The client sent a frame that breaks the WebSocket protocol or isn't UTF-8.
     Malformed,
-    /// Something that the session needs cannot be had.
+    /// A service that the session needs refused.
     Refused(Refusal),
 }
 
 impl End {
-    fn close(&self) -> Option<(CloseCode, &'static str)> {
+    fn close(&self) -> Option<(Closing, &'static str)> {
         Some(match self {
             Self::Closed | Self::Gone => return None,
-            Self::Elsewhere(serving) => (close_code::AWAY, serving.goodbye()),
-            Self::TakenOver => (4001, "a later connection of this guest goes on"),
-            Self::LoggedOut => (4001, "the session has ended, log in again"),
-            Self::Lagged => (4002, "too slow, resume with the last cursor"),
-            Self::Flooding => (4003, "too many messages or other frames"),
-            Self::TooBig => (close_code::SIZE, "a frame may have 128 KiB"),
-            Self::Malformed => (close_code::POLICY, "not a valid WebSocket frame"),
-            Self::Refused(_) => (close_code::AWAY, "this node cannot go on now, resume elsewhere"),
+            Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
+            Self::TakenOver => (Closing::SessionEnded, "a later connection of this guest goes on"),
+            Self::LoggedOut => (Closing::SessionEnded, "the session has ended, log in again"),
+            Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
+            Self::Flooding => (Closing::Rate, "too many messages or other frames"),
+            Self::TooBig => (Closing::TooBig, "a frame may have 128 KiB"),
+            Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
+            Self::Refused(_) => (Closing::GoingAway, "this node cannot go on now, resume elsewhere"),
         })
     }
 }
 
-/// Runs a session to its end and says goodbye.
-pub async fn run<S: Socket>(web: Arc<AppState>, participant: Participant, socket: S) {
-    web.metrics.sessions.inc();
+/// Runs a session to its end and closes the socket.
+pub async fn run<S: Socket>(app: Arc<AppState>, participant: Participant, socket: S) {
+    app.metrics.sessions.inc();
     let mut outbox = Outbox::new(socket);
-    let ended = serve(&web, participant, &mut outbox).await;
-    finish(&web, ended, outbox).await;
+    let ended = serve(&app, participant, &mut outbox).await;
+    finish(&app, ended, outbox).await;
 }
 
-/// Says goodbye.
-async fn finish<S: Socket>(web: &AppState, ended: Result<Never, End>, outbox: Outbox<S>) {
+/// Closes the socket with the reason.
+async fn finish<S: Socket>(app: &AppState, ended: Result<Never, End>, outbox: Outbox<S>) {
     let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
     };
     if matches!(end, End::Lagged) {
-        web.metrics.lagged_sessions.inc();
+        app.metrics.lagged_sessions.inc();
     }
     match &end {
         End::Refused(refusal) => {
@@ -140,27 +142,27 @@ async fn finish<S: Socket>(web: &AppState, ended: Result<Never, End>, outbox: Ou
         }
         end => tracing::debug!(?end, "session over"),
     }
-    if let Some((code, reason)) = end.close() {
-        outbox.close(code, reason).await;
+    if let Some((closing, reason)) = end.close() {
+        outbox.close(closing.code(), reason).await;
     } else if matches!(end, End::Closed) {
         outbox.answer_close().await;
     }
-    web.metrics.sessions.dec();
+    app.metrics.sessions.dec();
 }
 
 enum Never {}
 
 async fn serve<S: Socket>(
-    web: &Arc<AppState>,
+    app: &Arc<AppState>,
     mut participant: Participant,
     outbox: &mut Outbox<S>,
 ) -> Result<Never, End> {
-    // Subscribed first: what is committed from here on is in the lane, whatever the replay reads.
-    let subscription = web.lanes.subscribe(participant.room);
-    let replayed = replay::run(web, &participant, outbox).await?;
+    // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
+    let subscription = app.lanes.subscribe(participant.room);
+    let replayed = replay::run(app, &participant, outbox).await?;
     let after = match participant.after {
-        Some(after) => Some(web.rooms.floor(after).await.map_err(End::Refused)?),
+        Some(after) => Some(app.rooms.floor(after).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(web, &mut participant, subscription, replayed, after).run(outbox).await
+    QuickSession::new(app, &mut participant, subscription, replayed, after).run(outbox).await
 }

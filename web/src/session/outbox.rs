@@ -1,4 +1,5 @@
-//! The writing half of a session: feeds what is ready, flushes once, and gives up on who does not read.
+//! The writing half of a session: buffers frames, flushes them together, and ends the session of a client that
+//! doesn't read.
 
 use std::{pin::Pin, time::Duration};
 
@@ -8,13 +9,13 @@ use tokio::time::timeout;
 
 use super::{End, Socket};
 
-/// How long a client may take nothing before the connection is dropped.
+/// A connection is dropped when the client reads nothing for this long.
 const STALLED_MAX: Duration = Duration::from_secs(30);
-/// How long a goodbye may take.
+/// The time limit for the closing handshake.
 const CLOSE_MAX: Duration = Duration::from_secs(3);
-/// Frames that are read after a goodbye, at most: who floods does not stop because of it.
+/// The most frames that are read after a close frame: a flooder doesn't stop because of it.
 const CLOSE_FRAMES_MAX: usize = 100;
-/// Bytes fed before a flush; keeps the write buffer of a fast session small.
+/// A flush follows after this many bytes, which keeps the write buffer of a fast session small.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 
 pub struct Outbox<S> {
@@ -27,7 +28,7 @@ impl<S: Socket> Outbox<S> {
         Self { socket, fed_bytes: 0 }
     }
 
-    /// Queues a frame; flushes only when enough has gathered.
+    /// Buffers a frame, and flushes if enough has gathered.
     pub async fn feed(&mut self, text: impl Into<Utf8Bytes>) -> Result<(), End> {
         let text = text.into();
         self.fed_bytes += text.len();
@@ -36,31 +37,32 @@ impl<S: Socket> Outbox<S> {
         if self.fed_bytes >= FLUSH_BYTES { self.flush().await } else { Ok(()) }
     }
 
-    /// Writes what was fed.
+    /// Writes the buffered frames.
     pub async fn flush(&mut self) -> Result<(), End> {
         self.fed_bytes = 0;
         timeout(STALLED_MAX, self.socket.flush()).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
     }
 
-    /// Asks the client's machine whether it is still there.
+    /// Sends a ping, which the client's WebSocket library answers.
     pub async fn ping(&mut self) -> Result<(), End> {
         let ping = Message::Ping(bytes::Bytes::new());
         timeout(STALLED_MAX, self.socket.send(ping)).await.map_err(|_| End::Gone)?.map_err(|_| End::Gone)
     }
 
-    /// The next message from the client.
+    /// Returns the next message from the client.
     ///
     /// Cancellation safety: no message is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Result<Message, axum::Error>> {
         Pin::new(&mut self.socket).next().await
     }
 
-    /// Answers the client's goodbye: the WebSocket has queued the answer itself, and writes it with the next flush.
+    /// Answers the client's close frame: the WebSocket has queued the answer itself, and writes it with this flush.
     pub async fn answer_close(mut self) {
         let _ = timeout(CLOSE_MAX, self.socket.flush()).await;
     }
 
-    /// Says goodbye and waits a moment for the client's answer, so that the reason is not lost in a reset.
+    /// Sends a close frame and waits briefly for the client's, so that a reset of the connection doesn't lose the
+    /// reason.
     pub async fn close(mut self, code: CloseCode, reason: &'static str) {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         let goodbye = async {

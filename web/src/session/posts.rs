@@ -1,5 +1,4 @@
-//! The posts of a session on their way to being durable, and what is told of them: acks, refusals, and what is refused
-//! before it gets so far.
+//! The posts of a session until they are durable, and the replies to them: acks and refusals.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,12 +14,12 @@ use crate::{
     service::{PostOutcome, Refusal},
 };
 
-/// Posts of one session that are not acked yet; beyond it nothing more is read from it.
+/// The most posts of one session without an ack. Beyond it the session reads nothing from its client.
 const IN_FLIGHT_MAX: usize = 64;
-/// Ids whose spelling by the client is kept for their acks, at most: of the posts in flight, and of those of which a
-/// later ack may tell of more copies.
+/// The most ids that are kept in the client's spelling: those of the posts in flight, and of posts whose ack may be
+/// followed by one with more copies.
 const SPELLINGS_MAX: usize = 2 * IN_FLIGHT_MAX;
-/// How long a stopping node waits for the acks that it owes a session.
+/// A stopping node waits this long for the acks of a session's posts.
 const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 
 /// The posts of one session that wait for their outcomes.
@@ -28,30 +27,30 @@ pub struct Posts {
     outcomes: mpsc::UnboundedReceiver<PostOutcome>,
     sender: mpsc::UnboundedSender<PostOutcome>,
     in_flight: usize,
-    /// Ids that clients did not write as the service does, the latest last.
-    spelled: VecDeque<GivenId>,
+    /// Ids that the client wrote in another way than the service does, oldest first.
+    spellings: VecDeque<GivenId>,
 }
 
 impl Posts {
     pub fn new() -> Self {
         let (sender, outcomes) = mpsc::unbounded_channel();
-        Self { outcomes, sender, in_flight: 0, spelled: VecDeque::new() }
+        Self { outcomes, sender, in_flight: 0, spellings: VecDeque::new() }
     }
 
-    /// Notes how the client has written an id: acks and refusals of it carry it so.
+    /// Notes the client's spelling of an id, for acks and refusals.
     pub fn note(&mut self, given: &GivenId) {
-        self.spelled.retain(|known| known.id != given.id);
+        self.spellings.retain(|known| known.id != given.id);
         if *given.text != given.id.to_string() {
-            if self.spelled.len() == SPELLINGS_MAX {
-                self.spelled.pop_front();
+            if self.spellings.len() == SPELLINGS_MAX {
+                self.spellings.pop_front();
             }
-            self.spelled.push_back(given.clone());
+            self.spellings.push_back(given.clone());
         }
     }
 
-    /// An id as the client has written it.
+    /// Returns an id in the client's spelling.
     fn spelling(&self, id: MessageId) -> String {
-        let given = self.spelled.iter().rev().find(|given| given.id == id);
+        let given = self.spellings.iter().rev().find(|given| given.id == id);
         given.map_or_else(|| id.to_string(), |given| given.text.as_ref().into())
     }
 
@@ -60,8 +59,8 @@ impl Posts {
         self.in_flight < IN_FLIGHT_MAX
     }
 
-    /// Hands a post over, whose outcomes are to go to the sender.
-    pub fn hand_over(
+    /// Submits a post with `post`, which gets the sender for its outcomes.
+    pub fn submit(
         &mut self,
         post: impl FnOnce(&mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
@@ -70,17 +69,18 @@ impl Posts {
         Ok(())
     }
 
-    /// The next outcome.
+    /// Returns the next outcome.
     ///
     /// Cancellation safety: no outcome is lost when the future is dropped.
     pub async fn next(&mut self) -> PostOutcome {
         self.outcomes.recv().await.expect("this holds a sender")
     }
 
-    /// Tells the client of an outcome and of all that are there behind it; `acked` is told the place of each.
-    pub async fn tell<S: Socket>(
+    /// Sends the client an outcome and all that wait behind it. Calls `acked` with the position of each posted
+    /// message.
+    pub async fn notify<S: Socket>(
         &mut self,
-        web: &AppState,
+        app: &AppState,
         outcome: PostOutcome,
         outbox: &mut Outbox<S>,
         mut acked: impl FnMut(MessageId, Pos),
@@ -94,40 +94,44 @@ impl Posts {
                     acked(id, posted.pos);
                     let ack = ServerFrame::Ack {
                         id: &spelling,
-                        at: client::at(posted.pos.hlc),
+                        at: client::format_time(posted.pos.hlc),
                         pos: posted.pos.to_string(),
                         copies: posted.copies,
                     };
                     outbox.feed(ack.to_json()).await?;
                 }
-                Err(refusal) => refuse(web, outbox, &refusal, Some(spelling)).await?,
+                Err(refusal) => refuse(app, outbox, &refusal, Some(spelling)).await?,
             }
             next = self.outcomes.try_recv().ok();
         }
         outbox.flush().await
     }
 
-    /// Tells what is owed, of a session that is to end.
-    pub async fn tell_owed<S: Socket>(&mut self, web: &AppState, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let owed = async {
+    /// Sends the outcomes of the posts in flight before the session ends.
+    pub async fn notify_pending<S: Socket>(
+        &mut self,
+        app: &AppState,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        let pending = async {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
-                self.tell(web, outcome, outbox, |_, _| {}).await?;
+                self.notify(app, outcome, outbox, |_, _| {}).await?;
             }
             Ok(())
         };
-        timeout(HAND_OVER_MAX, owed).await.unwrap_or(Ok(()))
+        timeout(HAND_OVER_MAX, pending).await.unwrap_or(Ok(()))
     }
 }
 
-/// Tells the client that it may not; `id` is what its frame had.
+/// Sends the client a refusal; `id` is the one in its frame.
 pub async fn refuse<S: Socket>(
-    web: &AppState,
+    app: &AppState,
     outbox: &mut Outbox<S>,
     refusal: &Refusal,
     id: Option<String>,
 ) -> Result<(), End> {
-    web.metrics.refused_frames.inc();
+    app.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
     outbox.feed(frame.to_json()).await?;
     outbox.flush().await

@@ -29,10 +29,10 @@ fn state() -> State {
         copied_percent_min: None,
         processes: vec![],
     };
-    let mut state = super::super::fresh_state(&plan, &["room".to_owned()]);
+    let mut state = crate::load::phases::new_state(&plan, &["room".to_owned()]);
     state.window = 0..u64::MAX;
-    for who in 0..3 {
-        state.take(who, br#"{"type":"welcome","roomID":"room","cursor":"c0"}"#, 0);
+    for guest in 0..3 {
+        state.take(guest, br#"{"type":"welcome","roomID":"room","cursor":"c0"}"#, 0);
     }
     for number in 0..MESSAGES {
         state.ledger.enter(0, 0, u64::from(number) * 1_000_000, check::State::Sent);
@@ -59,8 +59,8 @@ fn ack(state: &State, number: u32, copies: u32) -> String {
     format!(r#"{{"type":"ack","id":"{id}","at":"t","pos":"p{number}","copies":{copies}}}"#)
 }
 
-fn take(state: &mut State, who: usize, frame: &str) {
-    state.take(who, frame.as_bytes(), 9_000_000);
+fn take(state: &mut State, guest: usize, frame: &str) {
+    state.take(guest, frame.as_bytes(), 9_000_000);
 }
 
 /// Sends everything to everybody, except what `change` leaves out or puts in its stead, and judges.
@@ -69,9 +69,9 @@ fn check(change: impl Fn(&State, usize, u32) -> Vec<String>) -> (State, Vec<Chec
     for number in 0..MESSAGES {
         let frame = ack(&state, number, 2);
         take(&mut state, SENDER, &frame);
-        for who in 0..3 {
-            for frame in change(&state, who, number) {
-                take(&mut state, who, &frame);
+        for guest in 0..3 {
+            for frame in change(&state, guest, number) {
+                take(&mut state, guest, &frame);
             }
         }
     }
@@ -98,8 +98,8 @@ fn loss_is_found_at_any_reader() {
     for victim in 0..3 {
         let (state, failed) =
             check(
-                |state, who, number| {
-                    if (who, number) == (victim, 3) { vec![] } else { vec![message(state, number)] }
+                |state, guest, number| {
+                    if (guest, number) == (victim, 3) { vec![] } else { vec![message(state, number)] }
                 },
             );
         assert_eq!(failed, [Check::Received], "at {victim}");
@@ -110,8 +110,8 @@ fn loss_is_found_at_any_reader() {
 #[test]
 fn a_duplicate_is_found_at_any_reader() {
     for victim in 0..3 {
-        let (_, failed) = check(|state, who, number| {
-            vec![message(state, number); if (who, number) == (victim, 3) { 2 } else { 1 }]
+        let (_, failed) = check(|state, guest, number| {
+            vec![message(state, number); if (guest, number) == (victim, 3) { 2 } else { 1 }]
         });
         assert_eq!(failed, [Check::Once], "at {victim}");
     }
@@ -119,8 +119,8 @@ fn a_duplicate_is_found_at_any_reader() {
 
 #[test]
 fn another_live_order_is_noted_and_loses_nothing() {
-    let (state, failed) = check(|state, who, number| {
-        let swapped = if who == 1 { number ^ 1 } else { number };
+    let (state, failed) = check(|state, guest, number| {
+        let swapped = if guest == 1 { number ^ 1 } else { number };
         vec![message(state, swapped)]
     });
     assert_eq!(failed, []);
@@ -131,9 +131,9 @@ fn another_live_order_is_noted_and_loses_nothing() {
 fn a_changed_pos_or_body_is_found_at_any_reader() {
     for victim in 0..3 {
         let with = |from: &'static str, to: &'static str| {
-            move |state: &State, who: usize, number: u32| {
+            move |state: &State, guest: usize, number: u32| {
                 let frame = message(state, number);
-                vec![if (who, number) == (victim, 3) { frame.replace(from, to) } else { frame }]
+                vec![if (guest, number) == (victim, 3) { frame.replace(from, to) } else { frame }]
             }
         };
         let (_, failed) = check(with("\"p3\"", "\"p9\""));

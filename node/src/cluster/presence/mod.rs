@@ -106,7 +106,7 @@ impl PresenceMap {
 
     fn name_claim(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
         let (store, _) = self.log.get()?;
-        store.standing(room, name, guest).unwrap_or_else(|error| {
+        store.name_claim(room, name, guest).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read a guest's name");
             None
         })
@@ -165,7 +165,7 @@ impl PresenceMap {
                 state.people.set_at_peer(peer, user, false);
                 Vec::new()
             }
-            Presence::Shown { room, user, frame } => {
+            Presence::Broadcast { room, user, frame } => {
                 self.broadcast(room, user, String::from(frame));
                 Vec::new()
             }
@@ -189,7 +189,7 @@ impl PresenceMap {
     fn notify(&self, notices: Vec<(RoomId, Notice)>) {
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, notice) in notices {
-            let at = client::at(Hlc::from_unix_ms(self.environment.now_ms()));
+            let at = client::format_time(Hlc::from_unix_ms(self.environment.now_ms()));
             let frame = match &notice {
                 Notice::Joined(name, guest) => ServerFrame::Joined { username: name, guest: *guest, at },
                 Notice::Left(name, guest) => ServerFrame::Left { username: name, guest: *guest, at },

@@ -48,7 +48,7 @@ impl PresenceMap {
 
     /// Broadcasts a passing event of a user, such as typing, to a room on all linked nodes.
     pub fn broadcast_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        self.state().send_transient(&Presence::Shown { room, user, frame: frame.as_str().into() });
+        self.state().send_transient(&Presence::Broadcast { room, user, frame: frame.as_str().into() });
         self.broadcast(room, user, frame);
     }
 

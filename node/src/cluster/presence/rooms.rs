@@ -64,7 +64,7 @@ struct Entry {
     /// The name that the room sees; `None` before [`Rooms::settle`] ran.
     shown: Option<String>,
     /// Whether the log was given that the guest shares their name.
-    is_share_recorded: bool,
+    is_persisted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -166,7 +166,7 @@ impl Rooms {
             }
             return Vec::new();
         }
-        let new = Entry { present, holder, shown: None, is_share_recorded: false };
+        let new = Entry { present, holder, shown: None, is_persisted: false };
         let (mut notices, mut names) = (Vec::new(), BTreeSet::from([folded]));
         let old = self.remove(room, guest);
         if let Some(old) = &old {
@@ -293,7 +293,7 @@ impl Rooms {
         if let Some(peer) = holder.peer() {
             self.count(peer, room, false);
         }
-        Some(Entry { present, holder, shown: None, is_share_recorded: false })
+        Some(Entry { present, holder, shown: None, is_persisted: false })
     }
 
     fn drop_superseded(
@@ -335,7 +335,7 @@ impl Rooms {
         let holders: Vec<_> = guests.iter().map(claim).collect();
         let begun = |&(guest, since, claim): &(GuestId, Hlc, Option<NameClaim>)| match claim {
             None => Some((since, guest)),
-            Some(NameClaim { first, run }) => (run.holder == guest).then_some((first.min(since), guest)),
+            Some(NameClaim { first, group }) => (group.holder == guest).then_some((first.min(since), guest)),
         };
         let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
         let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
@@ -345,13 +345,13 @@ impl Rooms {
             let name = &entry.present.name;
             let unknown = || holders.iter().any(|other| other.0 != guest && !share(claim, other.2));
             let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
-            if guest_here && !entry.is_share_recorded && unknown() {
-                entry.is_share_recorded = true;
+            if guest_here && !entry.is_persisted && unknown() {
+                entry.is_persisted = true;
                 let shared = NameShared { guest, name: name.clone(), since };
                 self.shares.push(Share { room: id, shared, min_hlc });
             }
             let is_unsuffixed = unsuffixed == Some(guest);
-            let shown = guest_name::shown(name, guest, is_unsuffixed);
+            let shown = guest_name::shown_name(name, guest, is_unsuffixed);
             if entry.shown.as_ref() != Some(&shown) {
                 changes.push((
                     is_unsuffixed,
@@ -393,7 +393,7 @@ impl Rooms {
 
 /// Whether the log knows that two guests share a name.
 fn share(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| one.run == other.run)
+    one.zip(other).is_some_and(|(one, other)| one.group == other.group)
 }
 
 #[cfg(test)]

@@ -5,29 +5,15 @@ use std::collections::BTreeMap;
 
 use starling_protocol::{
     NodeId, OriginId,
-    replica::{Claim, Input, Millis, Output, Token, Until, Waiter},
+    replica::{Claim, Input, Millis, Output, Token, Waiter},
 };
 
 use super::driver_core::DriverCore;
+use crate::writer::WaitFor;
 
 /// How long a claim on a name waits for the nodes in sync both ways: one that has fallen silent is out of sync after 3 s.
 /// With the hash and the commit that makes 4 s at most.
 const CLAIM_WAIT_MS: Millis = 3_500;
-
-/// How long to wait until a durable event is durable elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct WaitFor {
-    /// The event's origin.
-    pub origin: OriginId,
-    /// The event's sequence number.
-    pub seq: u64,
-    /// Where it should be durable.
-    pub until: Until,
-    /// The longest wait, in milliseconds.
-    pub wait_ms: Millis,
-    /// For how many milliseconds after an answer of too few copies a better one may follow; 0 for none.
-    pub raise_ms: Millis,
-}
 
 /// A committed claim on a name.
 #[derive(Clone, Debug)]
@@ -66,9 +52,9 @@ impl<R> PendingReplies<R> {
 impl<R> DriverCore<R> {
     /// Waits for an event to be durable elsewhere.
     pub fn wait(&mut self, now: Millis, wait_for: WaitFor, reply: R, out: &mut Vec<Output>) {
-        let WaitFor { origin, seq, until, wait_ms, raise_ms } = wait_for;
+        let WaitFor { origin, seq, until, wait_ms, upgrade_ms } = wait_for;
         let token = self.replies.add(reply);
-        self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, raise_ms }), out);
+        self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }), out);
     }
 
     /// Waits until this node holds what its peers in sync have now.

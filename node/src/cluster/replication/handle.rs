@@ -19,26 +19,17 @@ use tokio::{
     time::Instant,
 };
 
-use super::confirmations::{CommittedClaim, WaitFor};
-use crate::cluster::LinkSender;
+use super::confirmations::CommittedClaim;
+use crate::{
+    cluster::LinkSender,
+    writer::{WaitFor, Waiting},
+};
 
 /// `own_limit` while no peer is in sync: cursors may go as far as this node has.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
 /// A driver ticks every second; one that has not run for this long knows nothing of its peers.
 const DRIVER_SILENCE_MAX: Duration = Duration::from_millis(2_500);
-
-/// Called with the number of nodes on which an event is durable, and once more if more nodes hold it soon after an answer
-/// of too few.
-pub type Settled = Box<dyn FnMut(usize) + Send>;
-
-/// A wait until an event that is durable here is durable elsewhere.
-pub struct Waiting {
-    /// The event, and how long to wait.
-    pub wait_for: WaitFor,
-    /// Called at the end of the wait.
-    pub settled: Settled,
-}
 
 /// An input of the driver.
 pub enum DriverInput {
@@ -195,7 +186,7 @@ impl DriverHandle {
                 let _ = sender.send(copies);
             }
         });
-        let wait_for = WaitFor { origin, seq, until, wait_ms, raise_ms: 0 };
+        let wait_for = WaitFor { origin, seq, until, wait_ms, upgrade_ms: 0 };
         self.send(DriverInput::Wait(Waiting { wait_for, settled })).await;
         copies.await.unwrap_or(1)
     }

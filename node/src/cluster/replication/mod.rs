@@ -29,9 +29,9 @@ use tokio::{
 
 use self::handle::NO_LIMIT;
 pub use self::{
-    confirmations::{CommittedClaim, WaitFor},
+    confirmations::CommittedClaim,
     driver_core::DriverCore,
-    handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report, Settled, Waiting},
+    handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report},
     readiness::{CaughtUp, StartState},
     refill::EndRefill,
 };
@@ -41,7 +41,7 @@ use crate::{
     metrics::ClusterMetrics,
     store::{Store, StoreError},
     supervisor::EndsProcess,
-    writer::WriterHandle,
+    writer::{Settled, Waiting, WriterHandle},
 };
 
 struct LinkTo {
@@ -231,20 +231,20 @@ impl Driver {
                 let events = move |store: &Store| store.range(origin, from, to);
                 self.read(events, move |events| Input::ReadDone { link, origin, from, events });
             }
-            Output::ReadScopes { link, part } => {
-                let scopes = move |store: &Store| store.scopes_of(part, SCOPES_MAX);
-                self.read(scopes, move |scopes| Input::ScopesRead { link, part, scopes });
+            Output::ReadScopes { link, shard } => {
+                let scopes = move |store: &Store| store.scopes_of(shard, SCOPES_MAX);
+                self.read(scopes, move |scopes| Input::ScopesRead { link, shard, scopes });
             }
             Output::CompareScopes { peer, scopes } => {
                 let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.handle.shared));
                 self.environment
                     .run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
-            Output::Settled { token, copies, more } => {
+            Output::Settled { token, copies, may_upgrade } => {
                 if let Some(Reply::Copies(settled)) = self.core.reply_mut(token) {
                     settled(copies);
                 }
-                if !more {
+                if !may_upgrade {
                     self.core.take_reply(token);
                 }
             }

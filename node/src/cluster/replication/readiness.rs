@@ -87,7 +87,7 @@ impl Readiness {
     /// Becomes ready once every peer that is heard calls this node in sync, or once it may serve alone.
     pub(super) fn update(&mut self, now: Millis, replica: &Replica) -> Option<CaughtUp> {
         let may_serve_alone = !self.is_refilling && !self.expects_peer && now >= self.alone_at;
-        if self.is_ready || !replica.called_in_sync(now).unwrap_or(may_serve_alone) {
+        if self.is_ready || !replica.peers_see_us_in_sync(now).unwrap_or(may_serve_alone) {
             return None;
         }
         self.is_ready = true;

@@ -1,32 +1,34 @@
-//! Who may have an account. Asked within the commit that registers it, so that no two come through a door for one.
+//! Decides who may register. The commit that registers an account asks again, so that two applicants can't both use the
+//! last use of an invite or both become the first administrator.
 
-use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, UserId};
+use starling_protocol::{ErrorCode, InviteCode, InviteId, UserId};
 use starling_web::service::{Refusal, RegistrationMode, RegistrationSource};
 
 use crate::{
     auth::ServiceKeys,
+    permissions::rooms::Denied,
     services::{
-        member_rooms::decisions::{answer, join_with},
+        member_rooms::decisions::{Drafts, join_with},
         service_keys::verify_invite,
     },
     store::{Records, Rows, StoreError},
 };
 
-/// Somebody who wants an account.
+/// A person who wants an account.
 #[derive(Clone)]
 pub struct Applicant {
-    /// How they come.
-    pub door: RegistrationSource,
-    /// Who may make an account here.
+    /// How they register.
+    pub source: RegistrationSource,
+    /// The people who may register on this server.
     pub mode: RegistrationMode,
-    /// Verify the code of an invite.
+    /// Verifies the codes of invites.
     pub service_keys: ServiceKeys,
-    /// Unix milliseconds.
+    /// The time of the registration, in Unix milliseconds.
     pub now_ms: u64,
 }
 
 impl Applicant {
-    /// The invite with which they come; nothing if its code is not good.
+    /// The invite of a code; `None` if the code is wrong, or the invite is used up or expired.
     fn invite<T: Rows>(
         &self,
         records: &Records<T>,
@@ -37,59 +39,51 @@ impl Applicant {
     }
 }
 
-/// Whether somebody may register, and if they do, whether they administer the service.
-pub fn admit<T: Rows>(
-    records: &Records<T>,
-    applicant: &Applicant,
-) -> Result<Result<bool, Refusal>, StoreError> {
-    let refuse = |code, detail| Ok(Err(Refusal::new(code, detail)));
-    match (applicant.door, applicant.mode) {
-        (RegistrationSource::Operator { admin }, _) => Ok(Ok(admin)),
-        (RegistrationSource::Setup, _) if records.administrators()?.next().transpose()?.is_none() => {
-            Ok(Ok(true))
-        }
-        (RegistrationSource::Setup, _) => Ok(Err(not_the_first())),
-        (RegistrationSource::Public(_), RegistrationMode::Open) => Ok(Ok(false)),
+/// Whether the new account administers the service. Refuses an applicant who may not register.
+pub fn admit<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<bool, Denied> {
+    let closed = |detail| Err(Refusal::new(ErrorCode::RegistrationClosed, detail).into());
+    match (applicant.source, applicant.mode) {
+        (RegistrationSource::Operator { admin }, _) => Ok(admin),
+        (RegistrationSource::Setup, _) if records.administrators()?.next().transpose()?.is_none() => Ok(true),
+        (RegistrationSource::Setup, _) => Err(not_the_first().into()),
+        (RegistrationSource::Public(_), RegistrationMode::Open) => Ok(false),
         (RegistrationSource::Public(_), RegistrationMode::Closed) => {
-            refuse(ErrorCode::RegistrationClosed, "accounts are made by the operators of this server")
+            closed("only the operators of this server create accounts; ask them for one")
         }
-        (RegistrationSource::Public(None), RegistrationMode::Invite) => refuse(
-            ErrorCode::RegistrationClosed,
-            "accounts are made with an invite here; ask a member for one",
-        ),
+        (RegistrationSource::Public(None), RegistrationMode::Invite) => {
+            closed("you need an invite to create an account here; ask a member for one")
+        }
         (RegistrationSource::Public(Some(code)), RegistrationMode::Invite)
             if applicant.invite(records, code)?.is_some() =>
         {
-            Ok(Ok(false))
+            Ok(false)
         }
-        (RegistrationSource::Public(Some(_)), RegistrationMode::Invite) => Ok(Err(invite_not_good())),
+        (RegistrationSource::Public(Some(_)), RegistrationMode::Invite) => Err(invalid_invite().into()),
     }
 }
 
-/// Somebody else became the first administrator.
+/// The refusal of a setup after somebody else became the first administrator.
 pub fn not_the_first() -> Refusal {
-    let detail = "there is an administrator already, and this address was for the first; log in instead";
+    let detail = "there is an administrator already; log in instead";
     Refusal::new(ErrorCode::NotFound, detail)
 }
 
-fn invite_not_good() -> Refusal {
-    let detail = "this invite is not good, or not any more; ask for another";
+fn invalid_invite() -> Refusal {
+    let detail = "this invite is invalid, used up or expired; ask for another one";
     Refusal::new(ErrorCode::RegistrationClosed, detail)
 }
 
-/// What makes somebody who registers with an invite a member of its room, which counts as a use of it.
-pub fn invited<T: Rows>(
-    records: &Records<T>,
-    applicant: &Applicant,
-    user: UserId,
-) -> Result<Result<Vec<EventDraft>, Refusal>, StoreError> {
-    match (applicant.door, applicant.mode) {
-        (RegistrationSource::Public(Some(code)), RegistrationMode::Invite) => {
-            let Some(invite) = applicant.invite(records, code)? else { return Ok(Err(invite_not_good())) };
-            // The room may be full.
-            let closed = |refusal: Refusal| Refusal::new(ErrorCode::RegistrationClosed, refusal.detail);
-            Ok(answer(join_with(records, invite, user, applicant.now_ms))?.map_err(closed))
-        }
-        _ => Ok(Ok(Vec::new())),
-    }
+/// The events that make an applicant with an invite a member of its room, which count as a use of the invite.
+pub fn membership_drafts<T: Rows>(records: &Records<T>, applicant: &Applicant, user: UserId) -> Drafts {
+    let (RegistrationSource::Public(Some(code)), RegistrationMode::Invite) =
+        (applicant.source, applicant.mode)
+    else {
+        return Ok(Vec::new());
+    };
+    let invite = applicant.invite(records, code)?.ok_or_else(invalid_invite)?;
+    join_with(records, invite, user, applicant.now_ms).map_err(|denied| match denied {
+        // The room may be full.
+        Denied::Refused(refusal) => Refusal::new(ErrorCode::RegistrationClosed, refusal.detail).into(),
+        Denied::Failed(_) => denied,
+    })
 }

@@ -1,4 +1,4 @@
-//! Whose credentials these are: read, looked up, compared, in this order.
+//! Identifies the user and the session behind credentials: parses them, looks the session up, and compares.
 
 use async_trait::async_trait;
 use starling_protocol::{
@@ -9,21 +9,21 @@ use starling_protocol::{
 use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
 use super::{
-    AccountsService,
-    known::{Known, known},
-    not_known_yet, unauthenticated,
+    AccountsService, not_known_yet,
+    session_lookup::{KnownSession, find_session},
+    unauthenticated,
 };
 use crate::{
     auth::{BrowserToken, Code, PersonalToken, TokenError},
     store::{Decide, Decision, Tables},
 };
 
-/// How often it is noted, at most, that a browser's session is used.
+/// The least time between two records that a browser's session is used.
 const SEEN_EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
-/// How credentials of a named session are proven.
+/// The proof that credentials belong to the session that they name.
 enum Proof {
-    /// By the signature that was verified already.
+    /// The signature of an access token, which was verified already.
     Signed,
     Cookie(BrowserToken),
     Personal(Code),
@@ -32,23 +32,23 @@ enum Proof {
 #[async_trait]
 impl Authentication for AccountsService {
     async fn identify(&self, credentials: Credentials<'_>) -> Result<Identity, Refusal> {
-        let (user, session, proof) = self.read(credentials)?;
-        let known = self.known(user, session).await?;
-        let opened = known.state.opened.as_ref().map(|(_, opened)| opened).filter(|_| known.lives);
+        let (user, session, proof) = self.parse(credentials)?;
+        let known = self.look_up_session(user, session).await?;
+        let opened = known.state.opened.as_ref().map(|(_, opened)| opened).filter(|_| known.is_alive);
         let opened = opened.ok_or_else(unauthenticated)?;
         let proven = match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
             Proof::Cookie(token) if opened.kind == SessionKind::Cookie => {
-                token.is_authentic(&known.family(self.service_keys.keys()).ok_or_else(not_known_yet)?)
+                token.is_authentic(&known.family_key(self.service_keys.keys()).ok_or_else(not_known_yet)?)
             }
             Proof::Cookie(_) => false,
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),
         };
-        let Known { state, admin, .. } = known;
+        let KnownSession { state, admin, .. } = known;
         if !proven {
             return Err(unauthenticated());
         }
-        if matches!(proof, Proof::Cookie(_)) && self.is_seen_anew(&state) {
+        if matches!(proof, Proof::Cookie(_)) && self.should_note_use(&state) {
             tokio::spawn(self.clone().note_use(user, session));
         }
         let personal = matches!(proof, Proof::Personal(_));
@@ -56,36 +56,37 @@ impl Authentication for AccountsService {
     }
 
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {
-        let now_ms = self.base.machine.now_ms();
+        let now_ms = self.context.environment.now_ms();
         let Identity { user, session, .. } = identity;
-        let known = self.base.look(move |records| known(records, user, session, now_ms)).await?;
-        Ok(known.is_some_and(|known| known.lives))
+        let known = self.context.look(move |records| find_session(records, user, session, now_ms)).await?;
+        Ok(known.is_some_and(|known| known.is_alive))
     }
 }
 
 impl AccountsService {
-    /// Whether it is a day since it was noted that a browser's session is used.
-    fn is_seen_anew(&self, state: &SessionState) -> bool {
-        self.base.machine.now_ms() >= state.seen_at().unix_ms() + SEEN_EVERY_MS
+    /// Whether the last recorded use of a browser's session is a day old.
+    fn should_note_use(&self, state: &SessionState) -> bool {
+        self.context.environment.now_ms() >= state.seen_at().unix_ms() + SEEN_EVERY_MS
     }
 
-    /// Notes that a browser's session is used. It ends when it would have.
+    /// Records that a browser's session is used. That doesn't extend it.
     async fn note_use(self, user: UserId, session: SessionId) {
         let accounts = self.clone();
         let decide = Decide::new(move |tables: &Tables<'_>| {
-            // Of many requests at once the first has noted it.
-            let state = tables.records.session(user, session)?.filter(|state| accounts.is_seen_anew(state));
+            // One of several concurrent requests may have recorded it.
+            let state =
+                tables.records.session(user, session)?.filter(|state| accounts.should_note_use(state));
             let expires_ms = state.and_then(|state| state.expires_ms());
             let noted =
                 |expires_ms| Decision::one(Scope::user(user), RefreshUsed { session, n: 0, expires_ms });
             Ok(expires_ms.map_or(Decision::Nothing, noted))
         });
-        // If it cannot be now, the next request brings it again.
-        let _ = self.base.commit(decide).await;
+        // If it fails, the next request tries again.
+        let _ = self.context.commit(decide).await;
     }
 
-    /// Which session the credentials name, and what is still to be proven.
-    fn read(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
+    /// The session that credentials name, and what is still to be proven.
+    fn parse(&self, credentials: Credentials<'_>) -> Result<(UserId, SessionId, Proof), Refusal> {
         let named = |user: &str, session: &str, proof| {
             let user = UserId::parse(user).ok().flatten().ok_or_else(unauthenticated)?;
             let session = SessionId::parse(session).ok().flatten().ok_or_else(unauthenticated)?;
@@ -100,13 +101,14 @@ impl AccountsService {
                 if let Some(token) = PersonalToken::parse(text) {
                     return named(&token.user, &token.id, Proof::Personal(token.code));
                 }
-                let holder =
-                    self.tokens.verify(text, self.base.machine.now_ms()).map_err(|error| match error {
+                let holder = self.tokens.verify(text, self.context.environment.now_ms()).map_err(
+                    |error| match error {
                         TokenError::Expired => {
                             Refusal::new(ErrorCode::TokenExpired, "the access token has expired; refresh it")
                         }
                         TokenError::Invalid => unauthenticated(),
-                    })?;
+                    },
+                )?;
                 named(&holder.user, &holder.session, Proof::Signed)
             }
         }

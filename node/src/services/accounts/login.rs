@@ -1,4 +1,4 @@
-//! Login: who has a name and this password. What is answered, and when, tells nobody whether the name exists.
+//! Login by name and password. Neither the answer nor its time tells whether the name exists.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use crate::{
     store::{Decide, Decision, Records, Rows, StoreError, Tables},
 };
 
-/// Accounts of one name that are tried, at most: its holder, and those that were renamed from it in as many splits.
+/// Accounts tried for one name, at most: its holder, and those that lost the name after a split.
 const CANDIDATES_MAX: usize = 8;
 
-/// An account whose password may be meant.
+/// An account that the typed name may mean.
 struct Candidate {
     user: UserId,
     password: Pos,
     hash: String,
-    /// Whether the name as it was typed is his, and not another's from whom he was renamed.
-    is_his: bool,
+    /// Whether the typed name is the account's current one, and not one that it lost after a split.
+    is_own_name: bool,
 }
 
 impl AccountsService {
@@ -37,11 +37,11 @@ impl AccountsService {
     ) -> Result<Checked, Refusal> {
         let account = name.trim().to_ascii_lowercase();
         let caller = Caller::Stranger { address: client.address, account: &account };
-        let ready = self.base.driver.is_ready();
-        self.base.driver.barrier().await;
-        let of = account.clone();
-        let candidates = self.base.look(move |records| candidates(records, &of)).await?;
-        // Whose password is guessed, if it is wrong.
+        let ready = self.context.driver.is_ready();
+        self.context.driver.barrier().await;
+        let typed = account.clone();
+        let candidates = self.context.look(move |records| candidates(records, &typed)).await?;
+        // The account whose password is being guessed, for the security log.
         let meant = candidates.first().map(|candidate| candidate.user);
         let failed = || {
             SecurityEvent::LoginFailed.by(meant).record();
@@ -51,11 +51,11 @@ impl AccountsService {
             self.passwords.verify(caller, None, password).await.map_err(overloaded)?;
             return Err(failed());
         }
-        for Candidate { user, password: change, hash, is_his } in candidates {
+        for Candidate { user, password: change, hash, is_own_name } in candidates {
             let verified = self.passwords.verify(caller, Some(hash), password.clone());
             let verified = verified.await.map_err(overloaded)?;
             if verified.ok {
-                if is_his {
+                if is_own_name {
                     self.passwords.remember(client.address, &account);
                 }
                 let checked = Checked { user, password: change };
@@ -68,9 +68,9 @@ impl AccountsService {
         Err(failed())
     }
 
-    /// Encodes a password anew, at today's cost.
+    /// Hashes a password again, at today's cost.
     async fn rehash(self, Checked { user, password: change }: Checked, password: String) {
-        // If there is too much to do, the next login brings it again.
+        // Under load it is left to the next login.
         let Ok(hash) = self.passwords.hash(Caller::LoggedIn(user), password).await else { return };
         let hash: Box<str> = hash.into();
         let decide = Decide::new(move |tables: &Tables<'_>| {
@@ -80,27 +80,27 @@ impl AccountsService {
             let rehashed = PasswordRehashed { change, password: Some(hash.clone()) };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), rehashed).above(change.hlc)]))
         });
-        let _ = self.base.commit(decide).await;
+        let _ = self.context.commit(decide).await;
     }
 }
 
-/// Whose password may be meant by a name as it was typed: the holder's, then those of accounts renamed from it; or, if
-/// it is such an account's new name, that one's.
+/// The accounts that a typed name may mean: its holder, then the accounts that lost the name after a split; or the one
+/// account whose new name (`name~xxxx`) it is.
 fn candidates<T: Rows>(records: &Records<T>, typed: &str) -> Result<Vec<Candidate>, StoreError> {
     let base = typed.split_once('~').map_or(typed, |(base, _)| base);
     let Ok(name) = Username::parse(base) else { return Ok(Vec::new()) };
     let mut candidates = Vec::new();
     let mut seen = HashSet::new();
     for (claim, user) in records.claims(&name)? {
-        // Who has chosen another name since has that one.
+        // Accounts that have chosen another name since are found under that one.
         let current = records.claim_of(user)?.is_some_and(|(current, _)| current == claim);
-        let is_his = records.username(user)?.is_some_and(|shown| shown == typed);
-        let meant = base == typed || is_his;
+        let is_own_name = records.username(user)?.is_some_and(|shown| shown == typed);
+        let meant = base == typed || is_own_name;
         if !current || !meant || !seen.insert(user) || candidates.len() == CANDIDATES_MAX {
             continue;
         }
         let password = password_of(records, user, |password| (password.change, password.hash.to_owned()))?;
-        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_his }));
+        candidates.extend(password.map(|(password, hash)| Candidate { user, password, hash, is_own_name }));
     }
     Ok(candidates)
 }

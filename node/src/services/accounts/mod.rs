@@ -1,10 +1,9 @@
-//! Accounts: who somebody is, and what he may change of himself. Login on one node is good on all: sessions are events,
-//! and access tokens are verified by keys that all nodes derive.
+//! Accounts: registration, login, sessions, profile and settings. A login on one node works on all: sessions are events,
+//! and all nodes derive the same keys for access tokens.
 
 mod admission;
 mod claim;
 mod identify;
-mod known;
 mod login;
 mod password;
 mod personal_tokens;
@@ -12,6 +11,7 @@ mod profile;
 mod refresh;
 mod registration;
 mod service;
+mod session_lookup;
 mod sessions;
 mod settings;
 
@@ -27,61 +27,61 @@ use crate::{
     store::{Records, Rows, StoreError},
 };
 
-/// Implements what `web` asks of accounts.
+/// Implements `web`'s traits for accounts and authentication.
 #[derive(Clone)]
 pub struct AccountsService {
-    base: ServiceContext,
+    context: ServiceContext,
     tokens: Arc<AccessTokens>,
     service_keys: ServiceKeyring,
     passwords: Arc<Passwords>,
     mode: RegistrationMode,
-    /// Nobody, if there is no cluster.
+    /// `None` without a cluster.
     members: Option<Arc<Members>>,
 }
 
-/// What the service is made of.
+/// The inputs of [`AccountsService::new`].
 pub struct AccountsStart {
-    /// What it stands on.
-    pub base: ServiceContext,
-    /// From which keys of access tokens are derived; all nodes of a cluster have the same.
+    /// The store, the writer and the driver.
+    pub context: ServiceContext,
+    /// Access token keys are derived from it; the same on all nodes of a cluster.
     pub token_secret: [u8; 32],
-    /// Opens and seals the keys of which those of sessions are derived.
+    /// Opens and seals service keys.
     pub service_keys: ServiceKeys,
-    /// Hashes passwords; one for the whole node.
+    /// Hashes passwords; shared by the whole node.
     pub passwords: Arc<Passwords>,
-    /// Who may make an account.
+    /// The people who may register.
     pub mode: RegistrationMode,
     /// The nodes of the cluster, if there is one.
     pub members: Option<Arc<Members>>,
 }
 
-/// Who issues access tokens: the service, whichever node.
+/// The issuer in access tokens: the service, not the node.
 const ISSUER: &str = "starling";
 
-/// Somebody whose password was checked.
+/// A user whose password was checked.
 #[derive(Clone, Copy, Debug)]
 struct Checked {
     user: UserId,
-    /// The change of the password that was checked.
+    /// The event that set the password.
     password: Pos,
 }
 
 impl AccountsService {
-    /// Ready to serve.
+    /// Makes the service.
     pub fn new(start: AccountsStart) -> Self {
-        let AccountsStart { base, token_secret, service_keys, passwords, mode, members } = start;
+        let AccountsStart { context, token_secret, service_keys, passwords, mode, members } = start;
         let tokens = Arc::new(AccessTokens::new(ISSUER, &token_secret, &[]));
-        let service_keys = ServiceKeyring::new(base.clone(), service_keys);
-        Self { base, tokens, service_keys, passwords, mode, members }
+        let service_keys = ServiceKeyring::new(context.clone(), service_keys);
+        Self { context, tokens, service_keys, passwords, mode, members }
     }
 
-    /// The service keys, which other services share.
+    /// The keyring, which other services share.
     pub fn service_keys(&self) -> &ServiceKeyring {
         &self.service_keys
     }
 }
 
-/// The password of somebody who may be here: he exists, and is not shut out.
+/// Reads the password of an account that exists and is enabled.
 fn password_of<T: Rows, R>(
     records: &Records<T>,
     user: UserId,
@@ -91,37 +91,37 @@ fn password_of<T: Rows, R>(
     Ok(account.and_then(|account| account.password().map(read)))
 }
 
-/// Refuses a personal access token what only a login may do: one that leaked makes no others, and logs nobody out.
+/// Refuses personal access tokens, for what needs a login: a leaked token must not create others or log anybody out.
 fn require_login(who: Identity, act: &str) -> Result<(), Refusal> {
     if who.personal {
-        return Err(Refusal::new(ErrorCode::Forbidden, format!("log in to {act}: a token may not")));
+        return Err(Refusal::new(
+            ErrorCode::Forbidden,
+            format!("log in to {act}: a personal access token is not enough"),
+        ));
     }
     Ok(())
 }
 
 fn unauthenticated() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unauthenticated,
-        "log in first: the token is not good here, or its session has ended",
-    )
+    Refusal::new(ErrorCode::Unauthenticated, "log in first: the token is invalid, or its session has ended")
 }
 
 fn not_known_yet() -> Refusal {
     Refusal::new(
         ErrorCode::Unavailable,
-        "this node does not know the session, and cannot ask all others now; use another, or try again",
+        "this node doesn't know the session, and can't reach all other nodes right now; try again, or use another node",
     )
 }
 
 fn bad_credentials() -> Refusal {
-    Refusal::new(ErrorCode::BadCredentials, "there is no account with this name and password")
+    Refusal::new(ErrorCode::BadCredentials, "the username or the password is wrong")
 }
 
 fn wrong_password() -> Refusal {
     Refusal::new(ErrorCode::BadCredentials, "the password is wrong")
 }
 
-/// Too many passwords wait.
+/// The refusal while too many passwords wait to be hashed.
 pub fn overloaded(error: Overloaded) -> Refusal {
     let seconds = u32::try_from(RETRY_AFTER_S).unwrap_or(1);
     Refusal::new(ErrorCode::Overloaded, error.to_string()).retry_after(seconds)

@@ -1,4 +1,4 @@
-//! The password of somebody who is logged in: confirming an act by it, changing it.
+//! The password of a user who is logged in: confirms actions with it, and changes it.
 
 use starling_protocol::{EventDraft, Scope, event::PasswordChanged};
 use starling_web::{
@@ -15,9 +15,9 @@ use crate::{
 };
 
 impl AccountsService {
-    /// Whether somebody who is logged in knows his password, too.
+    /// Checks the password of a user who is logged in.
     pub(super) async fn confirm(&self, who: Identity, Secret(password): Secret) -> Result<Checked, Refusal> {
-        let present = self.base.look(move |records| {
+        let present = self.context.look(move |records| {
             password_of(records, who.user, |password| (password.change, password.hash.to_owned()))
         });
         let (change, hash) = present.await?.ok_or_else(unauthenticated)?;
@@ -30,7 +30,7 @@ impl AccountsService {
         }
     }
 
-    pub(super) async fn renew_password(
+    pub(super) async fn replace_own_password(
         &self,
         who: Identity,
         present: Secret,
@@ -49,7 +49,7 @@ impl AccountsService {
             let changed = PasswordChanged { password, keeps, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.base.commit_reclaiming(decide).await?;
+        self.context.commit_reclaiming(decide).await?;
         let changed = SecurityEvent::PasswordChanged.by(user).session(who.session);
         changed.detail(if keep_tokens { "tokens are kept" } else { "tokens end" }).record();
         Ok(())

@@ -1,5 +1,5 @@
-//! Personal access tokens, for scripts: sessions without a login. They end with a change of the password that does not
-//! keep them, make no further tokens, and end no other session.
+//! Personal access tokens, for scripts: sessions without a login. They end with a password change, unless the user keeps
+//! them. They can't create further tokens or end other sessions.
 
 use starling_protocol::{
     DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState,
@@ -10,7 +10,7 @@ use starling_web::{
     service::{Identity, Listed, Refusal, Secret},
 };
 
-use super::{AccountsService, require_login, sessions::living};
+use super::{AccountsService, require_login, sessions::live_sessions};
 use crate::{
     auth::{self, Code},
     services::render,
@@ -18,9 +18,10 @@ use crate::{
 
 impl AccountsService {
     pub(super) async fn list_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
-        let now_ms = self.base.machine.now_ms();
-        let living = self.base.look(move |records| living(records, who.user, now_ms)).await?;
-        Ok(living.into_iter().filter_map(listed).collect())
+        let now_ms = self.context.environment.now_ms();
+        let live_sessions =
+            self.context.look(move |records| live_sessions(records, who.user, now_ms)).await?;
+        Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 
     pub(super) async fn make_token(
@@ -30,12 +31,12 @@ impl AccountsService {
         password: Secret,
         expires_in_s: u64,
     ) -> Result<NewPersonalToken, Refusal> {
-        // One that leaked would live on in others.
+        // A leaked token must not create others.
         require_login(who, "make a token")?;
-        // Nor would one that is made by whoever found a browser open.
+        // Asks for the password, so that nobody creates a token in a browser left open.
         let checked = self.confirm(who, password).await?;
-        let code = Code::new(self.base.machine.random());
-        let now_ms = self.base.machine.now_ms();
+        let code = Code::new(self.context.environment.random());
+        let now_ms = self.context.environment.now_ms();
         let expires_ms = Some(now_ms.saturating_add(expires_in_s.saturating_mul(1_000)));
         let kind = SessionKind::Personal(name.as_str().into());
         let id = self.open(checked, kind, (code.hash(), None), "", expires_ms).await?;
@@ -53,19 +54,19 @@ impl AccountsService {
 
 fn listed((id, state): (SessionId, SessionState)) -> Option<Listed<PersonalToken>> {
     let expires_at = state.expires_ms().map(render::time_ms);
-    let (place, opened) = state.opened?;
+    let (pos, opened) = state.opened?;
     let SessionKind::Personal(name) = opened.kind else { return None };
-    let (id, created_at) = (id.to_string(), render::time(place.hlc));
+    let (id, created_at) = (id.to_string(), render::time(pos.hlc));
     let item = PersonalToken { id, name: name.into(), created_at, expires_at };
-    Some(Listed { mark: place.to_string(), item })
+    Some(Listed { mark: pos.to_string(), item })
 }
 
-/// Whether it is a personal access token.
+/// Whether a session is a personal access token.
 pub fn is_token(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| matches!(opened.kind, SessionKind::Personal(_)))
 }
 
-/// What a token that is not there is answered with.
+/// The refusal of an unknown token.
 pub fn no_such_token() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no such token")
+    Refusal::new(ErrorCode::NotFound, "you have no token with this id")
 }

@@ -1,4 +1,4 @@
-//! What somebody is to others, and that he may cease to be it.
+//! The profile of a user, and the deletion of their account.
 
 use starling_protocol::{
     DisplayName, ErrorCode, EventDraft, NodeId, Scope, UserId, Username,
@@ -13,17 +13,20 @@ use starling_web::{
 use super::{AccountsService, claim, password_of, require_login, unauthenticated, wrong_password};
 use crate::{
     permissions,
-    services::{member_rooms::decisions::leaves, render},
+    services::{
+        member_rooms::decisions::{decision, leave_drafts},
+        render,
+    },
     store::{Decide, Decision, Person, Records, Rows, StoreError, Tables},
 };
 
-/// Rooms that somebody leaves in one commit as his account is deleted: bounds how long posts wait behind it.
+/// Rooms that a deleted account leaves in one commit, at most: bounds how long posts wait behind the commit.
 const LEAVE_ROOMS: usize = 200;
 
 impl AccountsService {
-    /// A user as he sees himself.
-    pub(super) async fn myself(&self, user: UserId) -> Result<Me, Refusal> {
-        self.base.look(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
+    /// The account of the user who asks.
+    pub(super) async fn load_me(&self, user: UserId) -> Result<Me, Refusal> {
+        self.context.look(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
     }
 
     pub(super) async fn change_me(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal> {
@@ -31,16 +34,18 @@ impl AccountsService {
             self.choose_name(who.user, username).await?;
         }
         if let Some(display_name) = change.display_name {
-            self.base.decide(move |tables| show_as(tables, who.user, display_name.as_ref())).await?;
+            self.context
+                .decide(move |tables| set_display_name(tables, who.user, display_name.as_ref()))
+                .await?;
         }
-        self.myself(who.user).await
+        self.load_me(who.user).await
     }
 
     /// Gives a renamed account a name of its choice, once.
     async fn choose_name(&self, user: UserId, username: Username) -> Result<(), Refusal> {
         let (name, wanted) = (username.clone(), username.clone());
-        self.base.driver.barrier().await;
-        let present = self.base.look(move |records| records.username(user)).await?;
+        self.context.driver.barrier().await;
+        let present = self.context.look(move |records| records.username(user)).await?;
         if present.as_deref() == Some(wanted.as_str()) {
             return Ok(());
         }
@@ -51,22 +56,22 @@ impl AccountsService {
                     return Ok(Decision::Refuse(unauthenticated()));
                 };
                 if !records.is_renamed(user)? {
-                    let detail = "only an account that was renamed after a split may choose a name, once";
+                    let detail =
+                        "you can only choose a new name, once, if your account was renamed after a split";
                     return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
                 }
-                if let Some(refusal) = claim::refuse_taken(records, &username)? {
-                    return Ok(Decision::Refuse(refusal));
-                }
+                let free = claim::check_free(records, &username);
                 let chosen =
                     UsernameChosen { username: username.clone(), waited_for: Some(waited_for.clone()) };
-                Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), chosen).above(before.hlc)]))
+                let draft = EventDraft::new(Scope::user(user), chosen).above(before.hlc);
+                decision(free.map(|()| vec![draft]))
             })
         };
         let claimant = claim::Claimant { user, name, is_setup: false };
-        claim::claim(&self.base, claimant, decide).await.map(|_| ())
+        claim::claim(&self.context, claimant, decide).await.map(|_| ())
     }
 
-    /// Deletes an account: it leaves its rooms, a few at a time, and is gone.
+    /// Deletes an account, after it has left its rooms, a few in each commit.
     pub(super) async fn delete_me(&self, who: Identity, password: Secret) -> Result<(), Refusal> {
         require_login(who, "delete the account")?;
         let checked = self.confirm(who, password).await?;
@@ -85,23 +90,23 @@ impl AccountsService {
                         None => leave_or_delete(records, checked.user),
                     }
                 };
-                deleting.base.commit_reclaiming(decide).await?;
+                deleting.context.commit_reclaiming(decide).await?;
                 let gone =
                     move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
-                if deleting.base.look(gone).await? {
+                if deleting.context.look(gone).await? {
                     return Ok(());
                 }
             }
         });
         deleted.await.unwrap_or_else(|_| {
-            Err(Refusal::new(ErrorCode::Unavailable, "the account may not be deleted yet; try again"))
+            Err(Refusal::new(ErrorCode::Unavailable, "your account may not be deleted yet; try again"))
         })?;
         SecurityEvent::AccountDeleted.by(who.user).session(who.session).record();
         Ok(())
     }
 }
 
-/// A user as he sees himself; nothing if he is gone.
+/// The account of the user who asks; `None` if it was deleted.
 fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreError> {
     let Some(account) = records.user(user)? else { return Ok(None) };
     let Person { username, display_name, .. } = records.person(user)?;
@@ -111,11 +116,11 @@ fn me<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Me>, StoreEr
         display_name,
         admin: account.is_admin(),
         renamed: records.is_renamed(user)?,
-        created_at: account.registered.map_or_else(String::new, |place| render::time(place.hlc)),
+        created_at: account.registered.map_or_else(String::new, |pos| render::time(pos.hlc)),
     }))
 }
 
-fn show_as(
+fn set_display_name(
     tables: &Tables<'_>,
     user: UserId,
     display_name: Option<&DisplayName>,
@@ -128,16 +133,16 @@ fn show_as(
     Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(account.changed_at())]))
 }
 
-/// The next events on the way to a deletion, which is the last.
+/// The next events of a deletion: departures from rooms, then the deletion itself.
 fn leave_or_delete<T: Rows>(records: &Records<T>, user: UserId) -> Result<Decision, StoreError> {
     let mut drafts = Vec::new();
     let mut left = 0;
     for (room, _) in records.rooms_of(user)? {
-        // The members of a direct room are its two people, for ever.
+        // A direct room keeps its two members forever.
         if records.member_room(room)?.is_none_or(|room| room.name().is_none()) {
             continue;
         }
-        drafts.extend(leaves(records, room, user)?);
+        drafts.extend(leave_drafts(records, room, user)?);
         left += 1;
         if left == LEAVE_ROOMS {
             return Ok(Decision::Write(drafts));

@@ -1,4 +1,4 @@
-//! Refresh: a token is good for one step. Its successor is derived, so any node gives the same one.
+//! Refreshes sessions. A refresh token works for one step; its successor is derived, so any node gives the same one.
 
 use std::cmp::Ordering;
 
@@ -9,10 +9,9 @@ use starling_protocol::{
 use starling_web::{objects::LoggedIn, security_log::SecurityEvent, service::Refusal};
 
 use super::{
-    AccountsService,
-    known::{Known, known},
-    not_known_yet,
-    sessions::{SESSION_MS, ended},
+    AccountsService, not_known_yet,
+    session_lookup::{KnownSession, find_session},
+    sessions::{SESSION_MS, end_events},
     unauthenticated,
 };
 use crate::{
@@ -21,34 +20,34 @@ use crate::{
 };
 
 impl AccountsService {
-    pub(super) async fn go_on(&self, token: &str) -> Result<LoggedIn, Refusal> {
+    pub(super) async fn refresh_session(&self, token: &str) -> Result<LoggedIn, Refusal> {
         let token = RefreshToken::parse(token).ok_or_else(unauthenticated)?;
         let user = UserId::parse(&token.user).ok().flatten().ok_or_else(unauthenticated)?;
         let session = SessionId::parse(&token.session).ok().flatten().ok_or_else(unauthenticated)?;
-        let now_ms = self.base.machine.now_ms();
+        let now_ms = self.context.environment.now_ms();
         let judge = async || {
-            let known = self.known(user, session).await?;
+            let known = self.look_up_session(user, session).await?;
             let opened = known.state.opened.as_ref();
-            if !opened.is_some_and(|(_, opened)| known.lives && opened.kind == SessionKind::Tokens) {
+            if !opened.is_some_and(|(_, opened)| known.is_alive && opened.kind == SessionKind::Tokens) {
                 return Err(unauthenticated());
             }
-            let family = known.family(self.service_keys.keys()).ok_or_else(not_known_yet)?;
+            let family = known.family_key(self.service_keys.keys()).ok_or_else(not_known_yet)?;
             Ok::<_, Refusal>(token.judge(&family, known.state.used))
         };
         let mut verdict = judge().await?;
         if verdict == Verdict::Unknown {
-            self.base.driver.barrier().await;
+            self.context.driver.barrier().await;
             verdict = judge().await?;
         }
         let successor = match verdict {
             Verdict::Repeat { successor } => successor,
             Verdict::Rotate { used, successor } => {
-                self.base.decide(move |tables| use_token(tables, user, session, used, now_ms)).await?;
+                self.context.decide(move |tables| use_token(tables, user, session, used, now_ms)).await?;
                 successor
             }
             Verdict::Reuse => {
-                let decide = move |_: &Tables<'_>| Ok(Decision::Write(ended(user, vec![session])));
-                self.base.revoke(Decide::new(decide)).await?;
+                let decide = move |_: &Tables<'_>| Ok(Decision::Write(end_events(user, vec![session])));
+                self.context.revoke(Decide::new(decide)).await?;
                 SecurityEvent::RefreshReused.by(user).session(session).record();
                 return Err(unauthenticated());
             }
@@ -66,14 +65,14 @@ fn use_token(
     n: u64,
     now_ms: u64,
 ) -> Result<Decision, StoreError> {
-    let known = known(&tables.records, user, session, now_ms)?.filter(|known| known.lives);
-    let Some(Known { state, .. }) = known else { return Ok(Decision::Refuse(unauthenticated())) };
+    let known = find_session(&tables.records, user, session, now_ms)?.filter(|known| known.is_alive);
+    let Some(KnownSession { state, .. }) = known else { return Ok(Decision::Refuse(unauthenticated())) };
     Ok(match state.used.cmp(&Some(n)) {
         Ordering::Less => {
             let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
             Decision::one(Scope::user(user), body)
         }
-        // Two at once: both are answered with the same successor.
+        // Of two concurrent requests, both get the same successor.
         Ordering::Equal => Decision::Nothing,
         // The successor was used meanwhile.
         Ordering::Greater => Decision::Refuse(unauthenticated()),
@@ -94,7 +93,7 @@ mod tests {
     };
 
     #[test]
-    fn a_token_is_refused_whose_successor_was_used_since_it_was_judged() {
+    fn a_token_is_refused_if_its_successor_was_used_meanwhile() {
         let mut node = Node::with_rooms();
         let account = node.store.records().unwrap().user(ANN).unwrap().unwrap();
         let password = account.password().unwrap().change;
@@ -104,7 +103,7 @@ mod tests {
         let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         node.write(EventDraft::new(Scope::user(ANN), opened));
         for (n, expected) in [(0, "used"), (0, "the same"), (1, "used"), (0, "refused")] {
-            let came_of_it = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {
+            let outcome = match node.decide(move |tables| use_token(tables, ANN, session, n, 1_000)) {
                 Ok(OpResult::Nothing) => "the same",
                 Ok(_) => "used",
                 Err(refusal) => {
@@ -112,7 +111,7 @@ mod tests {
                     "refused"
                 }
             };
-            assert_eq!(came_of_it, expected, "token {n}");
+            assert_eq!(outcome, expected, "token {n}");
         }
     }
 }

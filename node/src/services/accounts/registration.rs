@@ -1,4 +1,4 @@
-//! Registration: the password is hashed, the name claimed, and the first session opened, in this order.
+//! Registration: hashes the password, claims the name, and opens the first session, in this order.
 
 use starling_protocol::{EventDraft, NodeId, Scope, UserId, event::UserRegistered};
 use starling_web::{
@@ -8,27 +8,28 @@ use starling_web::{
 
 use super::{
     AccountsService, Checked,
-    admission::{Applicant, admit, invited},
+    admission::{Applicant, admit, membership_drafts},
     claim::{self, Claimant},
     overloaded,
 };
 use crate::{
     auth::Caller,
-    store::{Decide, Decision, Tables},
+    services::member_rooms::decisions::decision,
+    store::{Decide, Store, Tables},
 };
 
 impl AccountsService {
-    /// Makes an account for a stranger.
-    pub(super) async fn enrol(
+    /// Creates the account of a visitor, or of the first administrator.
+    pub(super) async fn register_stranger(
         &self,
         client: Client<'_>,
         registration: Registration,
     ) -> Result<Checked, Refusal> {
         let account = registration.username.to_string();
         let caller = Caller::Stranger { address: client.address, account: &account };
-        let door = registration.door;
+        let source = registration.source;
         let checked = self.make_account(caller, registration).await?;
-        let event = match door {
+        let event = match source {
             RegistrationSource::Setup => SecurityEvent::SetupCompleted,
             _ => SecurityEvent::AccountRegistered,
         };
@@ -37,62 +38,56 @@ impl AccountsService {
         Ok(checked)
     }
 
-    /// Makes an account as the operator says.
+    /// Creates an account for the operator.
     pub async fn add(&self, registration: Registration) -> Result<(), Refusal> {
         let Checked { user, .. } = self.make_account(Caller::Operator, registration).await?;
         SecurityEvent::AccountAdded.by_operator().to(user).record();
         Ok(())
     }
 
-    /// Makes an account. The name is certain when it returns.
+    /// Creates an account. When it returns, no other account can get the name.
     pub(super) async fn make_account(
         &self,
         caller: Caller<'_>,
         registration: Registration,
     ) -> Result<Checked, Refusal> {
-        let Registration { username, password, display_name, door } = registration;
+        let Registration { username, password, display_name, source } = registration;
         let applicant = Applicant {
-            door,
+            source,
             mode: self.mode,
             service_keys: self.service_keys.keys().clone(),
-            now_ms: self.base.machine.now_ms(),
+            now_ms: self.context.environment.now_ms(),
         };
-        let (name, asking) = (username.clone(), applicant.clone());
-        let refuse = move |records: &crate::store::RecordsReader| {
-            let refused = claim::refuse_taken(records, &name)?;
-            Ok(refused.or(admit(records, &asking)?.err()))
+        let (name, early) = (username.clone(), applicant.clone());
+        let check = move |store: &Store| {
+            let records = store.records()?;
+            claim::check_free(&records, &name)?;
+            admit(&records, &early)
         };
-        // Before a hash is spent on it, and a claim made that is withdrawn again.
-        self.base.driver.barrier().await;
-        if let Some(refusal) = self.base.look(refuse).await? {
-            return Err(refusal);
-        }
+        // Checked early: a refused registration costs no hash, and no claim that has to be withdrawn.
+        self.context.driver.barrier().await;
+        self.context.ask_once(check).await?;
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
-        let user = UserId(self.base.machine.random());
+        let user = UserId(self.context.environment.random());
         let name = username.clone();
-        let claimant = Claimant { user, name, is_setup: door == RegistrationSource::Setup };
+        let claimant = Claimant { user, name, is_setup: source == RegistrationSource::Setup };
         let decide = move |waited_for: Vec<NodeId>| {
             Decide::new(move |tables: &Tables<'_>| {
-                if let Some(refusal) = claim::refuse_taken(&tables.records, &username)? {
-                    return Ok(Decision::Refuse(refusal));
-                }
-                let admin = match admit(&tables.records, &applicant)? {
-                    Ok(admin) => admin,
-                    Err(refusal) => return Ok(Decision::Refuse(refusal)),
+                let drafts = || {
+                    claim::check_free(&tables.records, &username)?;
+                    let admin = admit(&tables.records, &applicant)?;
+                    let (username, display_name) = (username.clone(), display_name.clone());
+                    let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
+                    let registered = UserRegistered { username, display_name, password, admin, waited_for };
+                    let mut drafts = membership_drafts(&tables.records, &applicant, user)?;
+                    // The claim comes last: peers confirm the position of the last event.
+                    drafts.push(EventDraft::new(Scope::user(user), registered));
+                    Ok(drafts)
                 };
-                let (username, display_name) = (username.clone(), display_name.clone());
-                let (password, waited_for) = (Some(hash.clone()), Some(waited_for.clone()));
-                let registered = UserRegistered { username, display_name, password, admin, waited_for };
-                // The claim is the last: its place is what is confirmed.
-                let mut drafts = match invited(&tables.records, &applicant, user)? {
-                    Ok(drafts) => drafts,
-                    Err(refusal) => return Ok(Decision::Refuse(refusal)),
-                };
-                drafts.push(EventDraft::new(Scope::user(user), registered));
-                Ok(Decision::Write(drafts))
+                decision(drafts())
             })
         };
-        let password = claim::claim(&self.base, claimant, decide).await?;
+        let password = claim::claim(&self.context, claimant, decide).await?;
         Ok(Checked { user, password })
     }
 }

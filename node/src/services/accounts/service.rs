@@ -1,4 +1,4 @@
-//! What `web` asks of accounts, and which room of this house answers it.
+//! Implements `web`'s `Accounts` by the functions of the other modules.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ impl Accounts for AccountsService {
     }
 
     async fn register(&self, client: Client<'_>, registration: Registration) -> Result<LoggedIn, Refusal> {
-        let checked = self.enrol(client, registration).await?;
+        let checked = self.register_stranger(client, registration).await?;
         self.open_tokens(checked, client.user_agent).await
     }
 
@@ -41,7 +41,7 @@ impl Accounts for AccountsService {
         client: Client<'_>,
         registration: Registration,
     ) -> Result<BrowserSession, Refusal> {
-        let checked = self.enrol(client, registration).await?;
+        let checked = self.register_stranger(client, registration).await?;
         self.open_browser(checked, client.user_agent).await
     }
 
@@ -61,7 +61,7 @@ impl Accounts for AccountsService {
     }
 
     async fn refresh(&self, token: &str) -> Result<LoggedIn, Refusal> {
-        self.go_on(token).await
+        self.refresh_session(token).await
     }
 
     async fn logout(&self, who: Identity, all: bool) -> Result<(), Refusal> {
@@ -69,7 +69,7 @@ impl Accounts for AccountsService {
     }
 
     async fn me(&self, who: Identity) -> Result<Me, Refusal> {
-        self.myself(who.user).await
+        self.load_me(who.user).await
     }
 
     async fn change_profile(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal> {
@@ -87,15 +87,15 @@ impl Accounts for AccountsService {
         new: Secret,
         keep_tokens: bool,
     ) -> Result<(), Refusal> {
-        self.renew_password(who, present, new, keep_tokens).await
+        self.replace_own_password(who, present, new, keep_tokens).await
     }
 
     async fn settings(&self, who: Identity) -> Result<Settings, Refusal> {
-        self.settings_of(who).await
+        self.load_settings(who).await
     }
 
     async fn change_settings(&self, who: Identity, change: SettingsChange) -> Result<Settings, Refusal> {
-        self.set(who, change).await
+        self.update_settings(who, change).await
     }
 
     async fn sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {

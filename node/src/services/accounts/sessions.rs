@@ -1,4 +1,4 @@
-//! Sessions: opening one (which may end others), listing them, ending them.
+//! Opens, lists and ends sessions. Opening one may end others.
 
 use starling_protocol::{
     ErrorCode, EventDraft, Scope, SessionId, UserId,
@@ -19,26 +19,25 @@ use crate::{
     store::{Decide, Decision, Records, Rows, StoreError, Tables},
 };
 
-/// How long a session lives after its last refresh, and a browser's at all.
+/// How long a session lives after its last refresh; a browser's, after it was opened.
 pub const SESSION_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
 /// A session that was just opened.
 pub struct Opened {
-    /// Its id.
     pub id: SessionId,
-    /// What its tokens are derived from.
+    /// The key of its tokens.
     pub family: FamilyKey,
 }
 
 impl AccountsService {
-    /// Opens a session of a program.
+    /// Opens a session for a program.
     pub(super) async fn open_tokens(&self, checked: Checked, user_agent: &str) -> Result<LoggedIn, Refusal> {
         let Opened { id, family } = self.open_login(checked, SessionKind::Tokens, user_agent).await?;
         let refresh_token = family.refresh_token(&id.to_string(), &checked.user.to_string(), 0);
         self.logged_in(checked.user, id, refresh_token).await
     }
 
-    /// Opens a session of a browser.
+    /// Opens a session for a browser.
     pub(super) async fn open_browser(
         &self,
         checked: Checked,
@@ -46,7 +45,7 @@ impl AccountsService {
     ) -> Result<BrowserSession, Refusal> {
         let Opened { id, family } = self.open_login(checked, SessionKind::Cookie, user_agent).await?;
         let cookie = Secret(family.browser_token(&id.to_string(), &checked.user.to_string()));
-        Ok(BrowserSession { me: self.myself(checked.user).await?, cookie })
+        Ok(BrowserSession { me: self.load_me(checked.user).await?, cookie })
     }
 
     async fn open_login(
@@ -56,15 +55,15 @@ impl AccountsService {
         user_agent: &str,
     ) -> Result<Opened, Refusal> {
         let service_key = self.service_keys.current().await?;
-        let key = self.base.machine.random();
-        let expires_ms = Some(self.base.machine.now_ms() + SESSION_MS);
+        let key = self.context.environment.random();
+        let expires_ms = Some(self.context.environment.now_ms() + SESSION_MS);
         let id = self.open(checked, kind, (key, Some(service_key.id)), user_agent, expires_ms).await?;
         SecurityEvent::LoginSucceeded.by(checked.user).session(id).record();
         Ok(Opened { id, family: service_key.family(&key) })
     }
 
-    /// Opens a session, if what was checked still holds. Ends those that are over, and if there are too many logins the
-    /// one that was seen least lately.
+    /// Opens a session, if the password that was checked is still the current one. Ends expired sessions, and the least
+    /// recently used login if there are too many.
     pub(super) async fn open(
         &self,
         Checked { user, password }: Checked,
@@ -73,8 +72,8 @@ impl AccountsService {
         user_agent: &str,
         expires_ms: Option<u64>,
     ) -> Result<SessionId, Refusal> {
-        let session = SessionId(self.base.machine.random());
-        let now_ms = self.base.machine.now_ms();
+        let session = SessionId(self.context.environment.random());
+        let now_ms = self.context.environment.now_ms();
         let user_agent = user_agent.chars().take(USER_AGENT_CHARS_MAX).collect::<String>().into();
         let opened = SessionOpened { session, kind, password, key, user_agent, expires_ms, service_key };
         let decide = move |tables: &Tables<'_>| {
@@ -83,7 +82,7 @@ impl AccountsService {
                 return Ok(Decision::Refuse(bad_credentials()));
             }
             let ends = session_ends(records, user)?;
-            let (personal, mut logins, mut over) = (is_personal(&opened.kind), Vec::new(), Vec::new());
+            let (personal, mut logins, mut ended) = (is_personal(&opened.kind), Vec::new(), Vec::new());
             let mut tokens = 0;
             for (id, state) in records.open_sessions(user)? {
                 match &state.opened {
@@ -94,7 +93,7 @@ impl AccountsService {
                             logins.push((state.seen_at(), id));
                         }
                     }
-                    _ => over.push(id),
+                    _ => ended.push(id),
                 }
             }
             if personal && tokens >= PERSONAL_TOKENS_MAX {
@@ -103,18 +102,18 @@ impl AccountsService {
             }
             if !personal && logins.len() >= SESSIONS_MAX {
                 logins.sort_unstable();
-                over.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
+                ended.extend(logins.drain(..=logins.len() - SESSIONS_MAX).map(|(_, id)| id));
             }
             let draft = EventDraft::new(Scope::user(user), opened.clone())
                 .above(password.hlc)
-                .above(ends.logins.max(ends.all).map(|place| place.hlc));
-            Ok(Decision::Write(ended(user, over).into_iter().chain([draft]).collect()))
+                .above(ends.logins.max(ends.all).map(|pos| pos.hlc));
+            Ok(Decision::Write(end_events(user, ended).into_iter().chain([draft]).collect()))
         };
-        self.base.decide(decide).await?;
+        self.context.decide(decide).await?;
         Ok(session)
     }
 
-    /// What a program is given for a session.
+    /// The answer to the login or refresh of a program.
     pub(super) async fn logged_in(
         &self,
         user: UserId,
@@ -123,8 +122,8 @@ impl AccountsService {
     ) -> Result<LoggedIn, Refusal> {
         let holder = Holder { user: user.to_string(), session: session.to_string() };
         Ok(LoggedIn {
-            user: self.myself(user).await?,
-            access_token: self.tokens.issue(&holder, self.base.machine.now_ms()),
+            user: self.load_me(user).await?,
+            access_token: self.tokens.issue(&holder, self.context.environment.now_ms()),
             token_type: TokenType::Bearer,
             expires_in: ACCESS_S,
             refresh_token,
@@ -143,55 +142,56 @@ impl AccountsService {
                 sessions.sort_unstable();
                 sessions.dedup();
             }
-            // Also those that were opened on the other side of a split, which are not known here.
+            // `all_logins` also ends those that were opened on the other side of a split, which are unknown here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
-        self.base.revoke(decide).await?;
+        self.context.revoke(decide).await?;
         let logged_out = SecurityEvent::LoggedOut.by(who.user).session(who.session);
         if all { logged_out.detail("all logins") } else { logged_out }.record();
         Ok(())
     }
 
     pub(super) async fn list_sessions(&self, who: Identity) -> Result<Vec<Listed<Session>>, Refusal> {
-        let now_ms = self.base.machine.now_ms();
-        let of_place = move |(id, state): (SessionId, SessionState)| {
+        let now_ms = self.context.environment.now_ms();
+        let listed = move |(id, state): (SessionId, SessionState)| {
             let seen_at = state.seen_at();
-            let (place, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
+            let (pos, opened) = state.opened.filter(|(_, opened)| !is_personal(&opened.kind))?;
             Some(Listed {
-                mark: place.to_string(),
+                mark: pos.to_string(),
                 item: Session {
                     id: id.to_string(),
-                    created_at: render::time(place.hlc),
+                    created_at: render::time(pos.hlc),
                     last_seen_at: render::time(seen_at),
                     user_agent: opened.user_agent.into(),
                     current: id == who.session,
                 },
             })
         };
-        let living = self.base.look(move |records| living(records, who.user, now_ms)).await?;
-        Ok(living.into_iter().filter_map(of_place).collect())
+        let live_sessions =
+            self.context.look(move |records| live_sessions(records, who.user, now_ms)).await?;
+        Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 
-    /// Ends one session, if it lives and is of the kind.
+    /// Ends one session, if it is alive and of the kind.
     pub(super) async fn end_one(
         &self,
         user: UserId,
         session: SessionId,
-        is_meant: fn(&SessionState) -> bool,
+        is_of_kind: fn(&SessionState) -> bool,
         not_found: fn() -> Refusal,
     ) -> Result<(), Refusal> {
-        let now_ms = self.base.machine.now_ms();
+        let now_ms = self.context.environment.now_ms();
         let is_there = move |records: &crate::store::RecordsReader| {
-            let living = living(records, user, now_ms)?.into_iter();
-            Ok(living.filter(|(id, state)| *id == session && is_meant(state)).map(|_| ()).next())
+            let live_sessions = live_sessions(records, user, now_ms)?.into_iter();
+            Ok(live_sessions.filter(|(id, state)| *id == session && is_of_kind(state)).map(|_| ()).next())
         };
-        self.base.find(is_there).await?.ok_or_else(not_found)?;
-        self.base.revoke(Decide::new(move |_| Ok(Decision::Write(ended(user, vec![session]))))).await
+        self.context.find(is_there).await?.ok_or_else(not_found)?;
+        self.context.revoke(Decide::new(move |_| Ok(Decision::Write(end_events(user, vec![session]))))).await
     }
 }
 
-/// The sessions of a user that live.
-pub fn living<T: Rows>(
+/// The sessions of a user that are alive.
+pub fn live_sessions<T: Rows>(
     records: &Records<T>,
     user: UserId,
     now_ms: u64,
@@ -205,30 +205,30 @@ pub fn living<T: Rows>(
     Ok(sessions)
 }
 
-/// The event that ends these; none if there are none.
-pub fn ended(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
+/// The event that ends these sessions; empty if there are none.
+pub fn end_events(user: UserId, sessions: Vec<SessionId>) -> Vec<EventDraft> {
     let some = !sessions.is_empty();
     some.then(|| EventDraft::new(Scope::user(user), SessionsEnded { sessions, all_logins: false }))
         .into_iter()
         .collect()
 }
 
-/// Up to where sessions of a user have ended.
+/// The points up to which all sessions of a user have ended.
 fn session_ends<T: Rows>(records: &Records<T>, user: UserId) -> Result<SessionEnds, StoreError> {
     Ok(records.account(user)?.map(|account| account.session_ends()).unwrap_or_default())
 }
 
-/// Whether somebody logged in for it.
+/// Whether the session comes from a login.
 pub fn is_login(state: &SessionState) -> bool {
     state.opened.as_ref().is_some_and(|(_, opened)| !is_personal(&opened.kind))
 }
 
-/// Whether it is a personal access token.
+/// Whether the kind is a personal access token.
 pub fn is_personal(kind: &SessionKind) -> bool {
     matches!(kind, SessionKind::Personal(_))
 }
 
-/// What a session that is not there is answered with.
+/// The refusal of an unknown session.
 pub fn no_such_session() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no such session")
+    Refusal::new(ErrorCode::NotFound, "you have no session with this id")
 }

@@ -1,4 +1,4 @@
-//! What somebody has set, the same wherever he logs in.
+//! The settings of an account, the same on every device.
 
 use starling_protocol::{EventDraft, Scope, event::SettingsChanged, settings};
 use starling_web::{
@@ -13,30 +13,34 @@ use crate::{
 };
 
 impl AccountsService {
-    pub(super) async fn settings_of(&self, who: Identity) -> Result<Settings, Refusal> {
-        let account = self.base.look(move |records| records.user(who.user)).await?;
-        Ok(shown(&account.ok_or_else(unauthenticated)?.settings()))
+    pub(super) async fn load_settings(&self, who: Identity) -> Result<Settings, Refusal> {
+        let account = self.context.look(move |records| records.user(who.user)).await?;
+        Ok(settings_object(&account.ok_or_else(unauthenticated)?.settings()))
     }
 
-    pub(super) async fn set(&self, who: Identity, change: SettingsChange) -> Result<Settings, Refusal> {
+    pub(super) async fn update_settings(
+        &self,
+        who: Identity,
+        change: SettingsChange,
+    ) -> Result<Settings, Refusal> {
         let decide = move |tables: &Tables<'_>| {
             let Some(account) = tables.records.user(who.user)? else {
                 return Ok(Decision::Refuse(unauthenticated()));
             };
             let before = account.settings();
-            let settings = changed(before.clone(), &change);
+            let settings = apply_change(before.clone(), &change);
             if settings == before {
                 return Ok(Decision::Nothing);
             }
             let draft = EventDraft::new(Scope::user(who.user), SettingsChanged { settings });
             Ok(Decision::Write(vec![draft.above(account.changed_at())]))
         };
-        self.base.decide(decide).await?;
-        self.settings_of(who).await
+        self.context.decide(decide).await?;
+        self.load_settings(who).await
     }
 }
 
-fn changed(before: settings::Settings, change: &SettingsChange) -> settings::Settings {
+fn apply_change(before: settings::Settings, change: &SettingsChange) -> settings::Settings {
     settings::Settings {
         theme: change.theme.unwrap_or(before.theme),
         language: change.language.clone().unwrap_or(before.language),
@@ -45,7 +49,7 @@ fn changed(before: settings::Settings, change: &SettingsChange) -> settings::Set
     }
 }
 
-fn shown(settings: &settings::Settings) -> Settings {
+fn settings_object(settings: &settings::Settings) -> Settings {
     Settings {
         theme: match settings.theme {
             settings::Theme::System => Theme::System,

@@ -1,5 +1,5 @@
-//! What administrators and operators do with accounts: look at them, let them administer the service, shut them out,
-//! and make links with which their owners choose new passwords.
+//! Administration of accounts, by administrators and operators: lists accounts, grants and revokes administration, disables
+//! accounts, and creates links for choosing a new password.
 
 mod reset;
 
@@ -23,37 +23,37 @@ use super::{
 use crate::{
     auth::{Code, Passwords},
     key_derivation::RootKey,
-    permissions,
+    permissions::{self, rooms::Denied},
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
-/// Who asks for it.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Asker {
-    /// Whoever runs the node, over the control socket.
+    /// The operator of the node, over the control socket.
     Operator,
-    /// A user, who is refused unless he administers the service.
+    /// A user, who must be an administrator.
     User(UserId),
 }
 
 impl Asker {
-    /// Somebody who has logged in: his personal token, which may leak, is not worth his account.
+    /// A user with a login. A personal access token, which may leak, is refused.
     fn logged_in(who: Identity) -> Result<Self, Refusal> {
         if who.personal {
-            let detail = "log in to do this: a token only looks at accounts";
+            let detail = "log in to do this: with a personal access token you can only list accounts";
             return Err(Refusal::new(ErrorCode::Forbidden, detail));
         }
         Ok(Self::User(who.user))
     }
 
-    fn did(self, event: SecurityEvent) -> Entry {
+    fn log_entry(self, event: SecurityEvent) -> Entry {
         match self {
             Self::Operator => event.by_operator(),
             Self::User(user) => event.by(user),
         }
     }
 
-    fn refused<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
+    fn check_admin<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
         match self {
             Self::Operator => Ok(None),
             Self::User(user) => permissions::may_administer(records, user),
@@ -61,10 +61,10 @@ impl Asker {
     }
 }
 
-/// Implements what `web` asks of administration, and what commands ask.
+/// Implements `web`'s trait of administration, and the commands on the control socket.
 #[derive(Clone)]
 pub struct AdministrationService {
-    base: ServiceContext,
+    context: ServiceContext,
     passwords: Arc<Passwords>,
     setup: Code,
 }
@@ -75,17 +75,16 @@ impl Administration for AdministrationService {
         &self,
         by: UserId,
         prefix: String,
-        behind: Option<UserId>,
-        most: usize,
+        after: Option<UserId>,
+        limit: usize,
     ) -> Result<Vec<ManagedUser>, Refusal> {
         let prefix = prefix.to_ascii_lowercase();
-        let users = move |records: &_| list(records, by, &prefix, behind, most);
-        self.base.look(users).await?
+        self.context.ask_once(move |store| list(&store.records()?, by, &prefix, after, limit)).await
     }
 
     async fn change(&self, by: Identity, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal> {
         self.flag(Asker::logged_in(by)?, user, flags).await?;
-        let found = self.base.look(move |records| managed(records, user)).await?;
+        let found = self.context.look(move |records| managed_user(records, user)).await?;
         found.ok_or_else(permissions::no_such_user)
     }
 
@@ -95,11 +94,11 @@ impl Administration for AdministrationService {
 
     async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal> {
         let asker = Asker::logged_in(by)?;
-        let decide = move |tables: &Tables<'_>| match asker.refused(&tables.records)? {
+        let decide = move |tables: &Tables<'_>| match asker.check_admin(&tables.records)? {
             Some(refusal) => Ok(Decision::Refuse(refusal)),
             None => decision(decisions::make_owner(&tables.records, room, by.user, user)),
         };
-        self.base.decide(decide).await.map(drop)
+        self.context.decide(decide).await.map(drop)
     }
 
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {
@@ -108,7 +107,7 @@ impl Administration for AdministrationService {
     }
 
     async fn reset_for(&self, code: &str) -> Result<String, Refusal> {
-        Ok(self.linked(code).await?.1)
+        Ok(self.find_reset_link(code).await?.1)
     }
 
     async fn reset_password(
@@ -122,28 +121,28 @@ impl Administration for AdministrationService {
 }
 
 impl AdministrationService {
-    /// All nodes of a cluster have the same token secret, so that `/setup/…` works on each of them.
-    pub fn new(base: ServiceContext, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
+    /// Makes the service. All nodes of a cluster have the same token secret, so `/setup/…` works on each of them.
+    pub fn new(context: ServiceContext, passwords: Arc<Passwords>, token_secret: &[u8; 32]) -> Self {
         let key = RootKey::new("starling setup 1", token_secret).expand(b"the first administrator");
         let code = key.first_chunk().expect("a key is longer than a code");
-        Self { base, passwords, setup: Code::new(*code) }
+        Self { context, passwords, setup: Code::new(*code) }
     }
 
-    /// The account that is shown under a name, also as `name~xxxx`.
+    /// The account with a name as it is shown, which may be `name~xxxx`.
     pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
         let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
-        self.base.find(move |records| records.shown_as(&name)).await?.ok_or(unknown)
+        self.context.find(move |records| records.shown_as(&name)).await?.ok_or(unknown)
     }
 
-    /// Changes what an account may; says whether anything was to be changed.
+    /// Changes the flags of an account; returns whether anything has changed.
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
-        let decide = move |tables: &Tables<'_>| flagged(&tables.records, by, user, flags);
+        let decide = move |tables: &Tables<'_>| decide_flags(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
-        let before = self.base.look(move |records| records.user(user)).await?.unwrap_or_default();
+        let before = self.context.look(move |records| records.user(user)).await?.unwrap_or_default();
         let decided = if takes_away {
-            self.base.commit_reclaiming(decide).await
+            self.context.commit_reclaiming(decide).await
         } else {
-            self.base.decide(decide).await
+            self.context.decide(decide).await
         }?;
         if decided.is_some() {
             record(by, user, flags, &before);
@@ -151,17 +150,17 @@ impl AdministrationService {
         Ok(decided.is_some())
     }
 
-    /// What opens `/setup/…` on every node, while there is no administrator; nothing if there is one.
+    /// The code for `/setup/…`, the same on every node; `None` once there is an administrator.
     pub async fn setup_code(&self) -> Result<Option<String>, Refusal> {
         Ok(self.first_administrator().await?.is_none().then(|| self.setup.text()))
     }
 
     async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
-        self.base.find(|records| records.administrators()?.next().transpose()).await
+        self.context.find(|records| records.administrators()?.next().transpose()).await
     }
 }
 
-/// Records what has changed.
+/// Writes the changes into the security log.
 fn record(by: Asker, user: UserId, UserFlags { admin, disabled }: UserFlags, before: &UserState) {
     use SecurityEvent::{AccountDisabled, AccountEnabled, AdminGranted, AdminRevoked};
 
@@ -170,17 +169,17 @@ fn record(by: Asker, user: UserId, UserFlags { admin, disabled }: UserFlags, bef
     let disabled = disabled.filter(|disabled| *disabled != before.is_disabled());
     let disabled = disabled.map(|disabled| if disabled { AccountDisabled } else { AccountEnabled });
     for event in admin.into_iter().chain(disabled) {
-        by.did(event).to(user).record();
+        by.log_entry(event).to(user).record();
     }
 }
 
-fn flagged<T: Rows>(
+fn decide_flags<T: Rows>(
     records: &Records<T>,
     by: Asker,
     user: UserId,
     flags: UserFlags,
 ) -> Result<Decision, StoreError> {
-    if let Some(refusal) = by.refused(records)? {
+    if let Some(refusal) = by.check_admin(records)? {
         return Ok(Decision::Refuse(refusal));
     }
     let Some(account) = records.user(user)? else {
@@ -195,7 +194,7 @@ fn flagged<T: Rows>(
     if steps_down && let Some(refusal) = permissions::check_demote(records, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    // Above all sessions that are known here, too: what a disabling did not know of ends as the account is enabled again.
+    // Stamped above all known sessions, too: sessions that a disabling did not know end when the account is enabled again.
     let sessions = records.open_sessions(user)?.into_iter();
     let opened = sessions.filter_map(|(_, state)| state.opened.map(|(place, _)| place.hlc)).max();
     let above = opened.filter(|_| disabled.is_some()).max(Some(account.changed_at()));
@@ -206,19 +205,19 @@ fn list<T: Rows>(
     records: &Records<T>,
     by: UserId,
     prefix: &str,
-    behind: Option<UserId>,
-    most: usize,
-) -> Result<Result<Vec<ManagedUser>, Refusal>, StoreError> {
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<ManagedUser>, Denied> {
     if let Some(refusal) = permissions::may_administer(records, by)? {
-        return Ok(Err(refusal));
+        return Err(refusal.into());
     }
-    let behind = behind.map(|user| records.claim_of(user)).transpose()?.flatten();
-    let users = records.accounts(prefix, behind.as_ref(), most)?;
-    let shown = users.into_iter().map(|user| managed(records, user)).filter_map(Result::transpose);
-    shown.collect::<Result<Vec<_>, _>>().map(Ok)
+    let after = after.map(|user| records.claim_of(user)).transpose()?.flatten();
+    let users = records.accounts(prefix, after.as_ref(), limit)?;
+    let shown = users.into_iter().map(|user| managed_user(records, user)).filter_map(Result::transpose);
+    Ok(shown.collect::<Result<_, _>>()?)
 }
 
-fn managed<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<ManagedUser>, StoreError> {
+fn managed_user<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<ManagedUser>, StoreError> {
     let Some(account) = records.user(user)? else { return Ok(None) };
     let person = records.person(user)?;
     let created = account.registered.map_or(Hlc::default(), |Pos { hlc, .. }| hlc);

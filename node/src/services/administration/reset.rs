@@ -1,4 +1,4 @@
-//! Choosing a password without the present one: through a reset link, or as the operator.
+//! Replaces a password without the present one: through a reset link, or by the operator.
 
 use starling_protocol::{
     ErrorCode, Scope, UserId,
@@ -18,25 +18,25 @@ use crate::{
     store::{Decision, Records, Rows, StoreError, Tables},
 };
 
-/// How long a reset link can be used.
+/// The lifetime of a reset link.
 const RESET_LINK_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// On whose word a password is replaced.
+/// The permission to replace a password.
 #[derive(Clone)]
-enum Word {
+enum Authority {
     Operator,
     Link(Code),
 }
 
 impl AdministrationService {
-    /// Makes a link with which the account's owner chooses a new password.
+    /// Creates a link with which the owner of an account chooses a new password.
     pub async fn reset_link(&self, by: Asker, user: UserId) -> Result<ResetLink, Refusal> {
-        let code = Code::new(self.base.machine.random());
-        let expires_ms = self.base.machine.now_ms() + RESET_LINK_MS;
+        let code = Code::new(self.context.environment.random());
+        let expires_ms = self.context.environment.now_ms() + RESET_LINK_MS;
         let made = ResetLinkMade { code_hash: code.hash(), expires_ms };
-        self.base
+        self.context
             .decide(move |tables| {
-                if let Some(refusal) = by.refused(&tables.records)? {
+                if let Some(refusal) = by.check_admin(&tables.records)? {
                     return Ok(Decision::Refuse(refusal));
                 }
                 let Some(account) = tables.records.user(user)? else {
@@ -45,21 +45,21 @@ impl AdministrationService {
                 Ok(Decision::one_above(account.changed_at(), Scope::user(user), made.clone()))
             })
             .await?;
-        by.did(SecurityEvent::ResetLinkMade).to(user).record();
+        by.log_entry(SecurityEvent::ResetLinkMade).to(user).record();
         Ok(ResetLink { code: format!("{user}.{}", code.text()), expires_at: render::time_ms(expires_ms) })
     }
 
-    /// Sets a password, which was found good, for an account's owner.
+    /// Sets a password, which was checked already, for the operator.
     pub async fn set_password(&self, user: UserId, password: Secret) -> Result<(), Refusal> {
-        self.replace_password(Caller::Operator, user, Word::Operator, password).await
+        self.replace_password(Caller::Operator, user, Authority::Operator, password).await
     }
 
-    /// Whose password a link lets choose.
-    pub(super) async fn linked(&self, text: &str) -> Result<(UserId, String), Refusal> {
-        let (user, code) = read(text).ok_or_else(no_such_link)?;
-        let now_ms = self.base.machine.now_ms();
-        let found = self.base.find(move |records| {
-            if !records.user(user)?.is_some_and(|account| is_good(&account, &code, now_ms)) {
+    /// The user and the username of a valid link.
+    pub(super) async fn find_reset_link(&self, text: &str) -> Result<(UserId, String), Refusal> {
+        let (user, code) = parse_link(text).ok_or_else(no_such_link)?;
+        let now_ms = self.context.environment.now_ms();
+        let found = self.context.find(move |records| {
+            if !records.user(user)?.is_some_and(|account| is_valid(&account, &code, now_ms)) {
                 return Ok(None);
             }
             records.username(user)
@@ -67,17 +67,17 @@ impl AdministrationService {
         Ok((user, found.await?.ok_or_else(no_such_link)?))
     }
 
-    /// Chooses a password through a link.
+    /// Replaces a password through a link; returns the username.
     pub(super) async fn reset(
         &self,
         client: Client<'_>,
         text: &str,
         password: Secret,
     ) -> Result<String, Refusal> {
-        let (user, username) = self.linked(text).await?;
-        let (_, code) = read(text).ok_or_else(no_such_link)?;
+        let (user, username) = self.find_reset_link(text).await?;
+        let (_, code) = parse_link(text).ok_or_else(no_such_link)?;
         let caller = Caller::Stranger { address: client.address, account: &username };
-        self.replace_password(caller, user, Word::Link(code), password).await?;
+        self.replace_password(caller, user, Authority::Link(code), password).await?;
         Ok(username)
     }
 
@@ -85,13 +85,13 @@ impl AdministrationService {
         &self,
         caller: Caller<'_>,
         user: UserId,
-        word: Word,
+        authority: Authority,
         Secret(password): Secret,
     ) -> Result<(), Refusal> {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
-        let now_ms = self.base.machine.now_ms();
-        let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &word, &hash, now_ms);
-        self.base.commit_reclaiming(decide).await?;
+        let now_ms = self.context.environment.now_ms();
+        let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &authority, &hash, now_ms);
+        self.context.commit_reclaiming(decide).await?;
         match &caller {
             Caller::Operator => SecurityEvent::PasswordReset.by_operator().to(user),
             _ => SecurityEvent::PasswordReset.by(user).detail("by a reset link"),
@@ -104,32 +104,32 @@ impl AdministrationService {
 fn decide<T: Rows>(
     records: &Records<T>,
     user: UserId,
-    word: &Word,
+    authority: &Authority,
     hash: &str,
     now_ms: u64,
 ) -> Result<Decision, StoreError> {
     let account = records.user(user)?;
-    let Some(account) = account.filter(|account| match word {
-        Word::Operator => true,
-        Word::Link(code) => is_good(account, code, now_ms),
+    let Some(account) = account.filter(|account| match authority {
+        Authority::Operator => true,
+        Authority::Link(code) => is_valid(account, code, now_ms),
     }) else {
-        return Ok(Decision::Refuse(match word {
-            Word::Operator => permissions::no_such_user(),
-            Word::Link(_) => no_such_link(),
+        return Ok(Decision::Refuse(match authority {
+            Authority::Operator => permissions::no_such_user(),
+            Authority::Link(_) => no_such_link(),
         }));
     };
-    // Whoever lost their account may have lost their tokens as well.
+    // Somebody else may have the personal access tokens, too: they end.
     let changed = PasswordChanged { password: Some(hash.into()), keeps: None, keep_tokens: false };
-    // Above the link, too, which ends by it.
+    // Stamped above the link, which this uses up.
     Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
 }
 
-fn is_good(account: &UserState, code: &Code, now_ms: u64) -> bool {
+fn is_valid(account: &UserState, code: &Code, now_ms: u64) -> bool {
     account.reset_link().is_some_and(|link| code.is(&link.code_hash) && now_ms < link.expires_ms)
 }
 
-/// A link names its user: nobody else's has to be looked at.
-fn read(text: &str) -> Option<(UserId, Code)> {
+/// The user and the code in a link. It names its user, so that only their link is compared.
+fn parse_link(text: &str) -> Option<(UserId, Code)> {
     let (user, code) = text.split_once('.')?;
     Some((UserId::parse(user).ok().flatten()?, Code::parse(code)?))
 }
@@ -137,6 +137,6 @@ fn read(text: &str) -> Option<(UserId, Code)> {
 fn no_such_link() -> Refusal {
     Refusal::new(
         ErrorCode::NotFound,
-        "this link was used, replaced or is older than a day; ask an administrator for another",
+        "this link was used or replaced, or is older than a day; ask an administrator for a new one",
     )
 }

@@ -1,5 +1,5 @@
-//! What becomes of what somebody wants of somebody else, in the light of what holds at the commit. A block is not told
-//! to the one who is blocked: what he wants is decided as if the other had declined.
+//! Decides contact requests, answers, removals and blocks, within the commit. A block is kept from the blocked user:
+//! their requests are treated as if the other had declined.
 
 use starling_protocol::{
     ErrorCode, EventDraft, Scope, UserId,
@@ -13,7 +13,7 @@ use crate::{
     store::{Decision, Records, Rows, StoreError},
 };
 
-/// Requests, answers, removals, blocks.
+/// Decides one action of a user on their contact with another.
 pub fn act<T: Rows>(
     records: &Records<T>,
     user: UserId,
@@ -21,13 +21,13 @@ pub fn act<T: Rows>(
     other: UserId,
 ) -> Result<Decision, StoreError> {
     let sides = records.sides(user, other)?;
-    // What one has said of an account that was deleted can still be taken back: its room leaves one's list by that.
+    // A user can still remove or unblock a deleted account, which takes its direct room off their list.
     let takes_back = matches!(act, ContactAct::Remove | ContactAct::Unblock) && sides.mine.is_some();
     if !takes_back && records.user(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     }
     let stance = match (act, sides.relation()) {
-        // The other has removed this one, whose yes keeps the room of the two on the list.
+        // The other has removed this user, whose own yes still keeps the direct room on their list.
         (ContactAct::Remove, Relation::None)
             if sides.mine.is_some_and(|mine| mine.stance == Stance::Yes)
                 && records.member_room(direct_room(user, other))?.is_some() =>
@@ -47,29 +47,33 @@ pub fn act<T: Rows>(
         (refused, relation) => return Ok(refuse(refused, relation)),
     };
     let draft = EventDraft::new(Scope::user(user), sides.saying(other, stance));
-    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+    Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }
 
 fn refuse(act: ContactAct, relation: Relation) -> Decision {
     let (code, detail) = match (act, relation) {
         (ContactAct::Ask, Relation::Blocked) => {
-            (ErrorCode::AlreadyExists, "you have blocked this user; unblock first")
+            (ErrorCode::AlreadyExists, "you have blocked this user; unblock them first")
         }
-        (ContactAct::Ask, Relation::Accepted) => (ErrorCode::AlreadyExists, "you are contacts already"),
-        (ContactAct::Ask, _) => (ErrorCode::AlreadyExists, "you have asked already; wait for a yes"),
+        (ContactAct::Ask, Relation::Accepted) => {
+            (ErrorCode::AlreadyExists, "this user is already your contact")
+        }
+        (ContactAct::Ask, _) => {
+            (ErrorCode::AlreadyExists, "you have already asked this user; wait for their answer")
+        }
         (ContactAct::Accept | ContactAct::Decline, _) => {
-            (ErrorCode::NotFound, "this user does not ask to be your contact")
+            (ErrorCode::NotFound, "this user has not asked to be your contact")
         }
         (ContactAct::Unblock, _) => (ErrorCode::NotFound, "you have not blocked this user"),
         (ContactAct::Remove, Relation::Blocked) => {
-            (ErrorCode::NotFound, "this user is no contact; you have blocked him, which /unblock ends")
+            (ErrorCode::NotFound, "this user is not your contact; you have blocked them, which /unblock ends")
         }
-        (ContactAct::Remove | ContactAct::Block, _) => (ErrorCode::NotFound, "this user is no contact"),
+        (ContactAct::Remove | ContactAct::Block, _) => (ErrorCode::NotFound, "this user is not your contact"),
     };
     Decision::refuse(code, detail)
 }
 
-/// The room of two contacts.
+/// Opens the direct room of two contacts.
 pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Result<Decision, StoreError> {
     if records.user(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
@@ -84,5 +88,5 @@ pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Res
     }
     let opened = RoomOpened::Direct { one: user.min(other), other: user.max(other) };
     let draft = EventDraft::new(Scope::room(room), opened);
-    Ok(Decision::Write(vec![draft.above(sides.last().map(|last| last.hlc))]))
+    Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }

@@ -18,8 +18,7 @@ use crate::{
 
 /// Implements [`Contacts`].
 pub struct ContactsService {
-    /// What it stands on.
-    pub base: ServiceContext,
+    pub(crate) context: ServiceContext,
 }
 
 #[async_trait]
@@ -31,11 +30,11 @@ impl Contacts for ContactsService {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<Contact>, Refusal> {
-        self.base.look(move |records| list(records, user, &states, after, limit)).await
+        self.context.look(move |records| list(records, user, &states, after, limit)).await
     }
 
     async fn named(&self, username: String) -> Result<UserId, Refusal> {
-        let found = self.base.find(move |records| records.user_called(&username)).await?;
+        let found = self.context.find(move |records| records.user_called(&username)).await?;
         found.ok_or_else(permissions::no_such_user)
     }
 
@@ -43,22 +42,22 @@ impl Contacts for ContactsService {
         let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
         match act {
             ContactAct::Block | ContactAct::Decline | ContactAct::Remove => {
-                self.base.commit_reclaiming(decide).await
+                self.context.commit_reclaiming(decide).await
             }
-            ContactAct::Ask | ContactAct::Accept | ContactAct::Unblock => self.base.decide(decide).await,
+            ContactAct::Ask | ContactAct::Accept | ContactAct::Unblock => self.context.decide(decide).await,
         }?;
-        self.base.look(move |records| render::contact(records, user, other)).await
+        self.context.look(move |records| render::contact(records, user, other)).await
     }
 
     async fn search(&self, user: UserId, text: String, limit: usize) -> Result<Vec<User>, Refusal> {
-        self.base.look(move |records| search::people(records, user, &text, limit)).await
+        self.context.look(move |records| search::people(records, user, &text, limit)).await
     }
 
     async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
-        let made = self.base.decide(move |tables| decide::direct(&tables.records, user, other)).await?;
+        let made = self.context.decide(move |tables| decide::direct(&tables.records, user, other)).await?;
         let id = direct_room(user, other);
         let room =
-            self.base.read(move |store| render::room_object(&mut store.room_reader()?, id, user)).await?;
+            self.context.read(move |store| render::room_object(&mut store.room_reader()?, id, user)).await?;
         Ok((room.ok_or_else(permissions::no_such_room)?, made.is_some()))
     }
 }
@@ -74,7 +73,7 @@ fn list(
     for acquaintance in records.acquaintances(user, after.unwrap_or(UserId([0; 16])))? {
         let (other, sides) = acquaintance?;
         let wanted = Some(other) != after && states.contains(&render::contact_state(sides.relation()));
-        // Whose account is gone stands to nobody in any way.
+        // Deleted accounts are left out.
         if wanted && records.user(other)?.is_some() {
             contacts.push(render::contact_of(records, other, sides)?);
         }

@@ -1,10 +1,10 @@
-//! The search for people: a few of those whose names begin so, never all.
+//! The search for people by the beginning of a name. It gives a few, never all.
 
 use std::collections::BTreeSet;
 
 use starling_protocol::{
     UserId,
-    text::{folded, searched},
+    text::{fold_query, folded},
 };
 use starling_web::objects::User;
 
@@ -13,20 +13,20 @@ use crate::{
     store::{Records, Rows, StoreError},
 };
 
-/// Names that are looked at, of either kind: enough to find some where most are of no account that is to be found.
+/// Names examined of either kind, at most: enough to find some even if most belong to hidden accounts.
 const NAMES_MAX: usize = 500;
 
-/// People whose names, or else display names, begin with a text, in any case of letters. None who has blocked the
-/// viewer, who is shut out or gone; and not the viewer.
+/// People whose username or display name begins with a text, ignoring case. Leaves out the viewer, users who have blocked
+/// them, and disabled and deleted accounts.
 pub fn people<T: Rows>(
     records: &Records<T>,
     viewer: UserId,
     text: &str,
     limit: usize,
 ) -> Result<Vec<User>, StoreError> {
-    let folded_text = searched(text);
+    let folded_text = fold_query(text);
     let name = text.to_ascii_lowercase();
-    // Who is shown as `name~xxxx` has claimed `name`.
+    // An account shown as `name~xxxx` has claimed `name`.
     let claimed = name.split('~').next().unwrap_or_default();
     let named = records.users_named(claimed)?.take(NAMES_MAX);
     let shown = records.users_shown_as(&folded_text)?.take(NAMES_MAX);
@@ -37,7 +37,7 @@ pub fn people<T: Rows>(
             continue;
         }
         let user = render::user(records, user)?;
-        // His name may be another by now.
+        // The name may have changed since it was indexed.
         if user.username.starts_with(&name) || folded(&user.display_name).starts_with(&*folded_text) {
             found.push(user);
         }

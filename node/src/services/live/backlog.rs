@@ -1,5 +1,5 @@
-//! What a client lacks: the events of its user's scope and of his rooms beyond a vector, as the things that they
-//! changed, each once. How these things are now is found out when they are told.
+//! Collects what a client has missed: the objects changed by events beyond a vector, in the user's scope and their rooms,
+//! each once. Their present state is read when they are rendered.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,15 +16,16 @@ use crate::{
     store::{MessagesReader, Store, StoreError},
 };
 
-/// All that changed for a user within `to` beyond `from`, in the order of the last changes; `None` if it is too much.
-pub fn missed(
+/// All changes for a user within `to` and beyond `from`, in the order of each object's last change; `None` if there are
+/// more than [`REPLAY_EVENTS_MAX`] events.
+pub fn collect_changes(
     store: &Store,
     user: UserId,
     from: &VersionVector,
     to: &VersionVector,
 ) -> Result<Option<Vec<Change>>, StoreError> {
     let reader = store.messages()?;
-    let mut found = Found { reader, user, due: HashMap::new(), joined: HashSet::new() };
+    let mut collector = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
     let mut beyond = |scope: &Scope| -> Result<_, StoreError> {
         let places = store.beyond(scope, from, to, left)?;
@@ -33,47 +34,47 @@ pub fn missed(
     };
     let Some(places) = beyond(&Scope::user(user))? else { return Ok(None) };
     for pos in places {
-        found.own(pos)?;
+        collector.add_own_event(pos)?;
     }
     let (rooms, deleted) =
-        (rooms(&found.reader.records, user)?, found.reader.records.deleted_rooms_of(user)?);
+        (rooms(&collector.reader.records, user)?, collector.reader.records.deleted_rooms_of(user)?);
     for room in rooms.into_iter().chain(deleted) {
-        // What he came into is loaded by pages.
-        if found.joined.contains(&room) {
+        // The client loads rooms that the user has joined by pages.
+        if collector.joined.contains(&room) {
             continue;
         }
         let Some(places) = beyond(&Scope::room(room))? else { return Ok(None) };
         for pos in places {
-            found.of_room(room, pos)?;
+            collector.add_room_event(room, pos)?;
         }
-        found.other_side(room)?;
+        collector.add_read_mark_of_other(room)?;
     }
-    let mut due: Vec<_> = found.due.into_values().collect();
-    due.sort_unstable_by_key(|(pos, _)| *pos);
-    Ok(Some(due.into_iter().map(|(_, due)| due).collect()))
+    let mut changes: Vec<_> = collector.changes.into_values().collect();
+    changes.sort_unstable_by_key(|(pos, _)| *pos);
+    Ok(Some(changes.into_iter().map(|(_, change)| change).collect()))
 }
 
-struct Found {
+struct ChangeCollector {
     reader: MessagesReader,
     user: UserId,
-    /// By what it is about: where that was changed last, and how.
-    due: HashMap<Change, (Pos, Change)>,
-    /// Rooms in which he was not.
+    /// For each object: the position of its last change, and the change.
+    changes: HashMap<Change, (Pos, Change)>,
+    /// Rooms that the user has joined.
     joined: HashSet<RoomId>,
 }
 
-impl Found {
-    fn add(&mut self, pos: Pos, due: Change) {
-        let about = match due {
+impl ChangeCollector {
+    fn add(&mut self, pos: Pos, change: Change) {
+        let object = match change {
             Change::Message { room, key, .. } => Change::Message { room, key, fresh: false },
             Change::Room { room, .. } => Change::Room { room, change: RoomChange::Updated },
-            Change::Read { .. } | Change::Contact(_) => due,
+            Change::Read { .. } | Change::Contact(_) => change,
         };
-        let (last, known) = self.due.entry(about).or_insert((pos, due));
+        let (last, known) = self.changes.entry(object).or_insert((pos, change));
         *last = pos.max(*last);
-        match (known, due) {
+        match (known, change) {
             (Change::Message { fresh, .. }, Change::Message { fresh: true, .. }) => *fresh = true,
-            // That he came is told, whatever came of it then; if he is gone, it is that.
+            // A join outweighs later changes of the room.
             (Change::Room { change, .. }, Change::Room { change: then, .. })
                 if *change != RoomChange::Joined =>
             {
@@ -83,16 +84,16 @@ impl Found {
         }
     }
 
-    /// An event of the user's own scope, or one that is indexed there.
-    fn own(&mut self, pos: Pos) -> Result<(), StoreError> {
+    /// Adds an event of the user's own scope, or one that is indexed there.
+    fn add_own_event(&mut self, pos: Pos) -> Result<(), StoreError> {
         let Some(event) = self.reader.event(pos)? else { return Ok(()) };
         match (event.body, event.scope.as_room(), event.scope.as_user()) {
-            (EventBody::MemberSet(set), Some(room), _) => self.stands(pos, room, &set)?,
-            (EventBody::RoomOpened(RoomOpened::Direct { .. }), Some(room), _) => self.joined(pos, room),
+            (EventBody::MemberSet(set), Some(room), _) => self.add_membership(pos, room, &set)?,
+            (EventBody::RoomOpened(RoomOpened::Direct { .. }), Some(room), _) => self.add_joined(pos, room),
             (EventBody::ContactSet(ContactSet { to, .. }), _, Some(by)) => {
                 let other = if by == self.user { to } else { by };
                 let records = &self.reader.records;
-                // Of a stranger's block one is not to know, nor that it was lifted.
+                // A stranger's block, and its end, are kept from the user.
                 if records.sides(self.user, other)?.mine.is_some() || records.was_asked(self.user, other)? {
                     self.add(pos, Change::Contact(other));
                 }
@@ -105,36 +106,36 @@ impl Found {
         Ok(())
     }
 
-    fn stands(&mut self, pos: Pos, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
+    fn add_membership(&mut self, pos: Pos, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         match set.membership {
-            // Whether he was a member when he was told last, his cursor does not say: a role that was given elsewhere
-            // may have undone that he was removed. A client that loads the room once more lacks nothing.
-            Membership::Member(_) => self.joined(pos, room),
+            // The cursor doesn't tell whether the user was a member before: a role given on another node may have undone
+            // their removal. Loading the room once more is always right.
+            Membership::Member(_) => self.add_joined(pos, room),
             Membership::None | Membership::Banned if self.reader.records.was_member(self.user, room)? => {
                 self.add(pos, Change::Room { room, change: RoomChange::Removed });
             }
-            // That does not concern him yet: he may not even know of the room.
+            // The user was never a member, and may not even know of the room.
             Membership::Invited | Membership::None | Membership::Banned => {}
         }
         Ok(())
     }
 
-    fn joined(&mut self, pos: Pos, room: RoomId) {
+    fn add_joined(&mut self, pos: Pos, room: RoomId) {
         self.joined.insert(room);
         self.add(pos, Change::Room { room, change: RoomChange::Joined });
     }
 
-    /// An event of a room in which the user is.
-    fn of_room(&mut self, room: RoomId, pos: Pos) -> Result<(), StoreError> {
+    /// Adds an event of a room that the user is in.
+    fn add_room_event(&mut self, room: RoomId, pos: Pos) -> Result<(), StoreError> {
         let Some(event) = self.reader.event(pos)? else { return Ok(()) };
         let (key, fresh) = match event.body {
             EventBody::MessagePosted(posted) => (posted.key(), true),
             EventBody::MessageEdited(MessageEdited { message, .. })
             | EventBody::MessageDeleted(MessageDeleted { message, .. })
             | EventBody::ReactionSet(ReactionSet { message, .. }) => (message, false),
-            // That he is a member of it may have been known before.
+            // The membership may have been known before the room.
             EventBody::RoomOpened(_) => {
-                self.joined(pos, room);
+                self.add_joined(pos, room);
                 return Ok(());
             }
             EventBody::RoomChanged(_) => {
@@ -151,9 +152,9 @@ impl Found {
         Ok(())
     }
 
-    /// How far the other side of a direct room has read. His mark is in his own scope, and when he made it is not known:
-    /// it is told in any case.
-    fn other_side(&mut self, room: RoomId) -> Result<(), StoreError> {
+    /// Adds the read mark of the other user of a direct room. It is in their scope, so it is not known whether it is new:
+    /// it is always added.
+    fn add_read_mark_of_other(&mut self, room: RoomId) -> Result<(), StoreError> {
         let Some(other) = permissions::other_side(&self.reader.records, room, self.user)? else {
             return Ok(());
         };

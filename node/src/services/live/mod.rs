@@ -1,7 +1,7 @@
-//! What live sockets stand on, in terms of the store and of presence.
+//! Live sockets: the rooms and contacts of a user, changes to catch up with, and presence.
 
 mod backlog;
-mod tell;
+mod render_changes;
 #[cfg(test)]
 mod tests;
 
@@ -22,26 +22,25 @@ use crate::{
     store::{Records, RecordsReader, Rows, StoreError},
 };
 
-/// Contacts and room-mates who are looked at for whether they are online, at most.
+/// Contacts and room members who are checked for being online, at most.
 const LOOKED_AT_MAX: usize = 10_000;
 
 /// Implements [`LiveEvents`].
 pub struct LiveService {
-    /// What it stands on.
-    pub base: ServiceContext,
-    /// Who is online.
+    pub(crate) context: ServiceContext,
+    /// Knows who is online.
     pub presence: Arc<PresenceMap>,
 }
 
 #[async_trait]
 impl LiveEvents for LiveService {
     async fn around(&self, user: UserId) -> Result<UserContext, Refusal> {
-        self.base.look(move |records| around(records, user)).await
+        self.context.look(move |records| user_context(records, user)).await
     }
 
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
-        let mates = self.base.look(move |records| mates(records, user)).await?;
-        Ok(self.presence.online(mates))
+        let visible_users = self.context.look(move |records| visible_users(records, user)).await?;
+        Ok(self.presence.online(visible_users))
     }
 
     async fn online_among(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
@@ -55,11 +54,11 @@ impl LiveEvents for LiveService {
             }
             Ok(seen)
         };
-        Ok(self.presence.online(self.base.look(seen).await?))
+        Ok(self.presence.online(self.context.look(seen).await?))
     }
 
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        self.base.look(move |records| known(records, user, others)).await
+        self.context.look(move |records| known_users(records, user, others)).await
     }
 
     async fn beyond(
@@ -68,22 +67,24 @@ impl LiveEvents for LiveService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Change>>, Refusal> {
-        self.base.read(move |store| backlog::missed(store, user, &from, &to.vector)).await
+        self.context.read(move |store| backlog::collect_changes(store, user, &from, &to.vector)).await
     }
 
-    async fn tell(&self, user: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
-        self.base.read(move |store| tell::frames(store, user, &due)).await
+    async fn tell(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+        self.context.read(move |store| render_changes::frames(store, user, &changes)).await
     }
 
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal> {
-        self.base
-            .read(move |store| tell::room(&mut store.room_reader()?, user, room, RoomChange::Updated))
+        self.context
+            .read(move |store| {
+                render_changes::room(&mut store.room_reader()?, user, room, RoomChange::Updated)
+            })
             .await
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
-        let held = self.base.read(move |store| store.holds(after)).await?;
-        Ok(if held { Hlc::default() } else { after.hlc.capped(self.base.machine.now_ms()) })
+        let held = self.context.read(move |store| store.holds(after)).await?;
+        Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }
 
     fn come(&self, user: UserId) -> Online {
@@ -95,8 +96,8 @@ impl LiveEvents for LiveService {
     }
 }
 
-fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
-    let mut around = UserContext {
+fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, StoreError> {
+    let mut context = UserContext {
         user: render::user(records, user)?,
         rooms: HashSet::new(),
         severed_rooms: HashSet::new(),
@@ -106,28 +107,28 @@ fn around<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserContext, St
     };
     for room in rooms(records, user)? {
         if records.member_room(room)?.is_some() {
-            around.rooms.insert(room);
+            context.rooms.insert(room);
             if !are_in_touch(records, room, user)? {
-                around.severed_rooms.insert(room);
+                context.severed_rooms.insert(room);
             }
         }
     }
     for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
         let (other, sides) = acquaintance?;
         if sides.relation() == Relation::Accepted {
-            around.contacts.insert(other);
+            context.contacts.insert(other);
         }
         if sides.blocks() {
-            around.blocked.insert(other);
+            context.blocked.insert(other);
         }
         if sides.is_blocked() {
-            around.blocked_by.insert(other);
+            context.blocked_by.insert(other);
         }
     }
-    Ok(around)
+    Ok(context)
 }
 
-fn known<T: Rows>(
+fn known_users<T: Rows>(
     records: &Records<T>,
     user: UserId,
     others: Vec<UserId>,
@@ -146,24 +147,25 @@ fn known<T: Rows>(
     Ok(known)
 }
 
-/// The rooms of members in which a user is.
+/// The member rooms of a user.
 fn rooms<T: Rows>(records: &Records<T>, user: UserId) -> Result<Vec<RoomId>, StoreError> {
     let rooms = records.rooms_of(user)?.into_iter();
     Ok(rooms.filter(|(_, member)| member.role().is_some()).map(|(room, _)| room).collect())
 }
 
-/// A user's contacts, and those who share a room with him that is not quiet; nobody between whom and him there is a block.
-fn mates<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
-    let UserContext { rooms, severed_rooms, contacts: mut mates, blocked, blocked_by, .. } =
-        around(records, user)?;
+/// A user's contacts, and the members of their rooms except severed ones; without users who have blocked them or whom they
+/// have blocked.
+fn visible_users<T: Rows>(records: &Records<T>, user: UserId) -> Result<HashSet<UserId>, StoreError> {
+    let UserContext { rooms, severed_rooms, contacts: mut visible_users, blocked, blocked_by, .. } =
+        user_context(records, user)?;
     for &room in rooms.difference(&severed_rooms) {
         for member in records.members(room, &[])? {
-            if mates.len() >= LOOKED_AT_MAX {
+            if visible_users.len() >= LOOKED_AT_MAX {
                 break;
             }
-            mates.insert(member?.0);
+            visible_users.insert(member?.0);
         }
     }
-    mates.retain(|mate| *mate != user && !blocked.contains(mate) && !blocked_by.contains(mate));
-    Ok(mates)
+    visible_users.retain(|other| *other != user && !blocked.contains(other) && !blocked_by.contains(other));
+    Ok(visible_users)
 }

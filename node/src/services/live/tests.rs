@@ -1,4 +1,4 @@
-//! Whoever resumes, wherever and whenever, ends up with what he would load afresh.
+//! Tests that a client that resumes, on any node and at any time, shows what it would load afresh.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use super::*;
 use crate::services::{
     contacts::decide,
     messages::pages,
-    test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+    test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
 };
 
 const ROOMS: [RoomId; 2] = [ROOM, OTHER_ROOM];
 
-/// Ann's client: what it shows, and up to where it was told.
+/// Ann's client: what it shows, and its cursor.
 #[derive(Default)]
 struct Client {
     rooms: BTreeMap<String, BTreeMap<String, Value>>,
@@ -33,33 +33,33 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// A message as far as it is shown.
+/// A message, as the client shows it.
 fn shown(message: &Value) -> Value {
     if message["deleted"] == true { Value::Null } else { message.clone() }
 }
 
-/// What a client loads of a room; nothing if Ann is not in it.
+/// The messages that a client loads of a room; `None` if Ann is not in it.
 fn load(node: &Node, room: RoomId) -> Option<BTreeMap<String, Value>> {
-    let page = pages::page(&node.store, ANN, room, Wanted::Newest, 200).unwrap().ok()?;
+    let page = refusal_of(pages::page(&node.store, ANN, room, Wanted::Newest, 200)).ok()?;
     let messages = page.items.iter().map(|message| serde_json::to_value(message).unwrap());
     Some(messages.map(|message| (text(&message["id"]), shown(&message))).collect())
 }
 
-fn due(node: &Node, from: &VersionVector) -> Vec<Change> {
+fn changes(node: &Node, from: &VersionVector) -> Vec<Change> {
     let to = node.store.vector().unwrap();
-    backlog::missed(&node.store, ANN, from, &to).unwrap().unwrap()
+    backlog::collect_changes(&node.store, ANN, from, &to).unwrap().unwrap()
 }
 
-fn frames(node: &Node, due: &[Change]) -> Vec<Value> {
-    let frames = tell::frames(&node.store, ANN, due).unwrap();
+fn frames(node: &Node, changes: &[Change]) -> Vec<Value> {
+    let frames = render_changes::frames(&node.store, ANN, changes).unwrap();
     frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
 }
 
 impl Client {
     fn resume(&mut self, node: &Node) {
-        let due = due(node, &self.cursor);
-        assert_eq!(due.iter().collect::<HashSet<_>>().len(), due.len(), "each once");
-        for frame in frames(node, &due) {
+        let changes = changes(node, &self.cursor);
+        assert_eq!(changes.iter().collect::<HashSet<_>>().len(), changes.len(), "each once");
+        for frame in frames(node, &changes) {
             self.take(node, &frame);
         }
         self.cursor = node.store.vector().unwrap();
@@ -69,11 +69,11 @@ impl Client {
         match frame["type"].as_str().unwrap() {
             "message" | "message_updated" => {
                 let message = &frame["message"];
-                let room = self.rooms.get_mut(&text(&message["room_id"])).expect("he is in the room");
+                let room = self.rooms.get_mut(&text(&message["room_id"])).expect("she is in the room");
                 room.insert(text(&message["id"]), shown(message));
             }
             "message_deleted" => {
-                let room = self.rooms.get_mut(&text(&frame["room_id"])).expect("he is in the room");
+                let room = self.rooms.get_mut(&text(&frame["room_id"])).expect("she is in the room");
                 room.insert(text(&frame["id"]), Value::Null);
             }
             "room" => {
@@ -84,7 +84,7 @@ impl Client {
                         self.names.insert(room.clone(), frame["room"]["name"].clone());
                         if change == "joined" {
                             let id = RoomId::parse(&room).unwrap().unwrap();
-                            self.rooms.insert(room, load(node, id).expect("he is in the room"));
+                            self.rooms.insert(room, load(node, id).expect("she is in the room"));
                         }
                     }
                 }
@@ -94,7 +94,7 @@ impl Client {
                 let state = contact["state"].clone();
                 let before = self.contacts.insert(text(&contact["user"]["id"]), state.clone());
                 if before.is_some_and(|before| before == "blocked") || state == "blocked" {
-                    // What a block hides, and what it hid, is loaded again.
+                    // A block has changed which messages are hidden: load them again.
                     for (room, messages) in &mut self.rooms {
                         let id = RoomId::parse(room).unwrap().unwrap();
                         *messages = load(node, id).unwrap_or_default();
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    /// What he shows is what he would load.
+    /// The client shows what it would load.
     fn check(&self, node: &Node) {
         let records = node.store.records().unwrap();
         for room in ROOMS {
@@ -126,20 +126,20 @@ impl Client {
     }
 }
 
-/// Something that somebody does on one of two nodes, if he may.
+/// An action of a user on one of two nodes, if it is allowed.
 fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
     let node = &mut nodes[on];
     let n = u128::from(which % 12) + 1;
     let room = ROOMS[usize::from(which % 2)];
     let by = [ANN, BOB, EVE][usize::from(which % 3)];
     match what {
-        // Also on both nodes, and again after it was deleted.
+        // The same message may be posted on both nodes, and again after its deletion.
         0..=4 => drop(node.post(by, room, &new(n, "a"))),
         5 => drop(node.edit(by, n, &format!("edited {which}"))),
         6 => drop(node.delete(by, n)),
         7 => drop(node.react(by, n, "👍", which % 5 < 3)),
         8 => {
-            let standing = node.store.records().unwrap().standing_in(room, ANN).unwrap();
+            let standing = node.store.records().unwrap().membership_of(room, ANN).unwrap();
             let since = standing.filter(|member| member.role().is_some()).map(|member| member.since);
             let membership = match which % 4 {
                 0 => Membership::None,
@@ -177,7 +177,7 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// Promise 3. A gap that this finds is a message that a client never shows.
+    /// Promise 3: a client that resumes misses no message.
     #[test]
     fn a_client_that_resumes_anywhere_shows_what_it_would_load(
         acts in proptest::collection::vec((0..2_usize, 0..14_u8, any::<u8>(), any::<bool>()), 0..60),
@@ -192,7 +192,7 @@ proptest! {
             if resumes {
                 let [one, two] = &mut nodes;
                 let (here, there) = if which % 2 == 0 { (one, two) } else { (two, one) };
-                // A node that is behind the cursor waits for what it lacks.
+                // A node that is behind the cursor catches up first.
                 if !here.store.vector().unwrap().covers(&client.cursor) {
                     here.take_from(there);
                 }
@@ -211,7 +211,7 @@ proptest! {
 }
 
 #[test]
-fn what_has_changed_often_is_told_once_and_what_is_new_as_new() {
+fn an_object_changed_often_is_sent_once_and_a_new_one_as_new() {
     let mut node = Node::with_rooms();
     node.say(BOB, 1, "old");
     let from = node.store.vector().unwrap();
@@ -220,38 +220,41 @@ fn what_has_changed_often_is_told_once_and_what_is_new_as_new() {
     node.react(EVE, 1, "👍", true).unwrap();
     node.say(BOB, 3, "gone");
     node.delete(BOB, 3).unwrap();
-    let frames = frames(&node, &due(&node, &from));
-    let told: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
-    assert_eq!(told, ["message", "message_updated", "message_deleted"]);
+    let frames = frames(&node, &changes(&node, &from));
+    let rendered: Vec<_> = frames.iter().map(|frame| frame["type"].as_str().unwrap()).collect();
+    assert_eq!(rendered, ["message", "message_updated", "message_deleted"]);
     assert_eq!(frames[0]["message"]["body"], "newer");
     assert_eq!(frames[2]["id"], id(3).to_string());
 }
 
 #[test]
-fn a_room_that_was_deleted_is_told_as_removed() {
+fn a_deleted_room_is_sent_as_removed() {
     let mut node = Node::with_rooms();
     node.say(BOB, 1, "a");
     let from = node.store.vector().unwrap();
     node.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
-    let frames = frames(&node, &due(&node, &from));
+    let frames = frames(&node, &changes(&node, &from));
     let last = frames.last().unwrap();
     assert_eq!((&last["change"], &last["room"]["id"]), (&"removed".into(), &ROOM.to_string().into()));
 }
 
 #[test]
-fn more_than_is_replayed_is_told_as_too_much() {
+fn too_many_events_are_not_replayed() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     for n in 0..=u128::try_from(REPLAY_EVENTS_MAX).unwrap() {
         node.say(BOB, n, "x");
     }
     let to = node.store.vector().unwrap();
-    assert_eq!(backlog::missed(&node.store, ANN, &from, &to).unwrap(), None);
-    assert!(backlog::missed(&node.store, STRANGER, &from, &to).unwrap().is_some(), "it is not his");
+    assert_eq!(backlog::collect_changes(&node.store, ANN, &from, &to).unwrap(), None);
+    assert!(
+        backlog::collect_changes(&node.store, STRANGER, &from, &to).unwrap().is_some(),
+        "the stranger is not in the room"
+    );
 }
 
 #[test]
-fn a_block_is_known_to_none_but_those_who_knew_each_other() {
+fn a_block_by_a_stranger_stays_unknown() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let block = |of| {
@@ -259,18 +262,22 @@ fn a_block_is_known_to_none_but_those_who_knew_each_other() {
     };
     node.decide(block(STRANGER)).unwrap();
     node.decide(block(BOB)).unwrap();
-    assert!(due(&node, &from).is_empty(), "neither is told to her");
+    assert!(changes(&node, &from).is_empty(), "she learns of neither");
     let records = node.store.records().unwrap();
-    let around = around(&records, ANN).unwrap();
-    assert_eq!(around.blocked_by, HashSet::from([STRANGER, BOB]));
-    assert_eq!(known(&records, ANN, vec![STRANGER, BOB]).unwrap(), [BOB], "a room-mate is seen to go");
-    let mates = mates(&records, ANN).unwrap();
-    assert_eq!(mates, HashSet::from([EVE]));
+    let context = user_context(&records, ANN).unwrap();
+    assert_eq!(context.blocked_by, HashSet::from([STRANGER, BOB]));
+    assert_eq!(
+        known_users(&records, ANN, vec![STRANGER, BOB]).unwrap(),
+        [BOB],
+        "a room member is seen to go offline"
+    );
+    let visible = visible_users(&records, ANN).unwrap();
+    assert_eq!(visible, HashSet::from([EVE]));
 }
 
-/// Promise: of a private room only those who were in it hear on a resume, and once they are gone no more than its id.
+/// Promise: only former members of a private room learn of it on a resume, and only its id.
 #[test]
-fn a_private_room_is_told_to_nobody_who_may_not_know_of_it() {
+fn a_private_room_is_hidden_from_outsiders() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let stands = |user, membership| {
@@ -287,36 +294,36 @@ fn a_private_room_is_told_to_nobody_who_may_not_know_of_it() {
     let name = Some(RoomName::parse("a secret").unwrap());
     node.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic: None, visibility: None }));
     let to = node.store.vector().unwrap();
-    let told = |user| {
-        let due = backlog::missed(&node.store, user, &from, &to).unwrap().unwrap();
-        tell::frames(&node.store, user, &due).unwrap()
+    let rendered = |user| {
+        let changes = backlog::collect_changes(&node.store, user, &from, &to).unwrap().unwrap();
+        render_changes::frames(&node.store, user, &changes).unwrap()
     };
-    assert_eq!(told(STRANGER), Vec::<String>::new(), "he was never in");
-    let [removed] = &told(BOB)[..] else { panic!("{:?}", told(BOB)) };
+    assert_eq!(rendered(STRANGER), Vec::<String>::new(), "they were never in the room");
+    let [removed] = &rendered(BOB)[..] else { panic!("{:?}", rendered(BOB)) };
     let removed: Value = serde_json::from_str(removed).unwrap();
     let room = &removed["room"];
     assert_eq!((&removed["change"], &room["id"]), (&"removed".into(), &ROOM.to_string().into()));
     assert_eq!((&room["name"], &room["member_count"]), (&"".into(), &0.into()), "{room}");
 }
 
-/// Promise: nobody learns of a stranger's block, be it lifted or not; who was asked learns that it holds no more.
+/// Promise: nobody learns of a stranger's block or its end; a user whom the stranger has asked learns that the request is gone.
 #[test]
-fn a_strangers_block_is_not_told_once_it_is_lifted() {
+fn the_end_of_a_strangers_block_stays_unknown() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let does = |of, act| move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, act, ANN);
     node.decide(does(STRANGER, ContactAct::Block)).unwrap();
     node.decide(does(STRANGER, ContactAct::Unblock)).unwrap();
-    assert!(due(&node, &from).is_empty());
+    assert!(changes(&node, &from).is_empty());
     node.decide(does(EVE, ContactAct::Ask)).unwrap();
     let from = node.store.vector().unwrap();
     node.decide(does(EVE, ContactAct::Block)).unwrap();
-    let told = frames(&node, &due(&node, &from));
-    assert_eq!((told.len(), &told[0]["contact"]["state"]), (1, &"none".into()), "{told:?}");
+    let rendered = frames(&node, &changes(&node, &from));
+    assert_eq!((rendered.len(), &rendered[0]["contact"]["state"]), (1, &"none".into()), "{rendered:?}");
 }
 
 #[test]
-fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment() {
+fn the_direct_room_of_former_contacts_shows_no_presence() {
     let mut node = Node::with_rooms();
     let act = |user, what, other| {
         move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, user, what, other)
@@ -327,8 +334,8 @@ fn a_direct_room_of_two_who_are_no_contacts_any_more_shows_nothing_of_the_moment
     node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
         let records = node.store.records().unwrap();
-        let severed_rooms = around(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
-        (mates(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
+        let severed_rooms = user_context(&records, STRANGER).unwrap().severed_rooms.contains(&direct);
+        (visible_users(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
     };
     assert_eq!(see(&node), (true, false));
     node.decide(act(ANN, ContactAct::Remove, STRANGER)).unwrap();

@@ -1,5 +1,5 @@
-//! What becomes of what people do with rooms of members: functions of what holds at the commit, that give the events
-//! which are to be written. None, if all is as it is wanted.
+//! Decisions on member rooms. Each function runs within the commit and returns the events to be written; none, if there
+//! is nothing to change.
 
 use starling_protocol::{
     ErrorCode, EventDraft, InviteId, RoomId, Scope, UserId,
@@ -20,37 +20,29 @@ use crate::{
     store::{Decision, Records, Rows, StoreError},
 };
 
-/// Events to be written, or why not.
+/// The events to be written, or why they are denied.
 pub type Drafts = Result<Vec<EventDraft>, Denied>;
 
-/// As `ServiceContext::ask` wants it.
-pub fn answer<T>(answer: Result<T, Denied>) -> Result<Result<T, Refusal>, StoreError> {
-    match answer {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(Denied::Refused(refusal)) => Ok(Err(refusal)),
+/// Turns drafts into the decision of a commit.
+pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
+    match drafts {
+        Ok(drafts) if drafts.is_empty() => Ok(Decision::Nothing),
+        Ok(drafts) => Ok(Decision::Write(drafts)),
+        Err(Denied::Refused(refusal)) => Ok(Decision::Refuse(refusal)),
         Err(Denied::Failed(error)) => Err(error),
     }
 }
 
-/// As the commit wants it.
-pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
-    Ok(match answer(drafts)? {
-        Ok(drafts) if drafts.is_empty() => Decision::Nothing,
-        Ok(drafts) => Decision::Write(drafts),
-        Err(refusal) => Decision::Refuse(refusal),
-    })
-}
-
-/// Makes a room under a fresh id.
+/// Opens a room under a fresh id.
 pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
-    has_room_for_one_more(records, by, "you are in too many rooms; leave one first")?;
+    check_rooms_of_user(records, by, "you are in too many rooms; leave one first")?;
     let NewRoom { name, topic, visibility } = new.clone();
     let opened = RoomOpened::Named { name, topic, visibility };
     let opened = EventDraft::new(Scope::room(room), opened);
-    Ok(vec![opened, set(records, room, by, Membership::Member(Role::Owner), by)?])
+    Ok(vec![opened, set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
-/// Changes attributes of a room. Who may find it, and with it all that was said there, is the owner's to decide.
+/// Changes attributes of a room. Only an owner may change the visibility, which exposes all earlier messages.
 pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &RoomChange) -> Drafts {
     let role = may::role_at_least(records, room, by, Role::Moderator)?;
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
@@ -60,7 +52,7 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
         visibility: change.visibility.filter(|visibility| state.visibility() != *visibility),
     };
     if changed.visibility.is_some() && role != Role::Owner {
-        return Err(forbidden("only an owner of the room decides who may find it"));
+        return Err(forbidden("only an owner of the room can change its visibility"));
     }
     if changed == RoomChanged::default() {
         return Ok(Vec::new());
@@ -68,13 +60,13 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
     Ok(vec![EventDraft::new(Scope::room(room), changed).above(state.changed_at())])
 }
 
-/// Deletes a room.
+/// Deletes a room, as its owner.
 pub fn delete<T: Rows>(records: &Records<T>, room: RoomId, by: UserId) -> Drafts {
     may::role_at_least(records, room, by, Role::Owner)?;
     Ok(vec![EventDraft::new(Scope::room(room), RoomDeleted { by })])
 }
 
-/// Becomes a member of a public room.
+/// Joins a public room.
 pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
     if may::check_join(records, room, user)? {
         return Ok(Vec::new());
@@ -82,15 +74,15 @@ pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts
     Ok(vec![enter(records, room, user, None)?])
 }
 
-/// Becomes a member of a room by an invite to it: nothing changes for who is one, also if the invite is good no more,
-/// for it may have been he who used it up. Who is banned learns no more than of an invite that never was.
+/// Joins a room by an invite. Nothing changes for a member, even if the invite is used up: they may have been the last
+/// to use it. A banned user gets the same answer as for an unknown invite.
 pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, now_ms: u64) -> Drafts {
     let (room, _) = records.invite(invite)?.ok_or_else(no_such_invite)?;
     if records.role(room, user)?.is_some() {
         return Ok(Vec::new());
     }
     let banned =
-        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+        records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if banned || records.open_invite(invite, now_ms)?.is_none() {
         return Err(no_such_invite().into());
     }
@@ -100,51 +92,50 @@ pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, 
 /// Leaves a room.
 pub fn leave<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
     may::role_at_least(records, room, user, Role::Member)?;
-    Ok(leaves(records, room, user)?)
+    Ok(leave_drafts(records, room, user)?)
 }
 
-/// What becomes of a room when a member leaves it. One that nobody is in could not be deleted by anybody: it goes with
-/// its last member.
-pub fn leaves<T: Rows>(
+/// The events of a departure. The last member takes the room along, as nobody else could delete it.
+pub fn leave_drafts<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
 ) -> Result<Vec<EventDraft>, StoreError> {
-    let mut drafts = vec![set(records, room, user, Membership::None, user)?];
+    let mut drafts = vec![set_membership(records, room, user, Membership::None, user)?];
     if records.first_member(room, Some(user))?.is_none() {
         drafts.push(EventDraft::new(Scope::room(room), RoomDeleted { by: user }));
     }
     Ok(drafts)
 }
 
-/// Makes a contact of one's own a member.
+/// Adds a contact of the acting user as a member.
 pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, role: Role) -> Drafts {
     let own = may::role_at_least(records, room, by, Role::Moderator)?;
-    let before = records.standing_in(room, user)?.map(|member| member.membership);
+    let before = records.membership_of(room, user)?.map(|member| member.membership);
     if let Some(Membership::Member(_)) = before {
-        return Err(Refusal::new(ErrorCode::AlreadyExists, "he is a member already").into());
+        return Err(Refusal::new(ErrorCode::AlreadyExists, "this user is already a member").into());
     }
-    // Who is not there is no contact either: of strangers one learns nothing.
+    // Unknown accounts get the same answer: it must not tell which accounts exist.
     if records.user(user)?.is_none() || records.relation(by, user)? != Relation::Accepted {
-        let detail = "only contacts are added directly; send others an invite";
+        let detail = "you can only add your contacts; send an invite to others";
         return Err(Refusal::new(ErrorCode::NotContacts, detail).into());
     }
     if before == Some(Membership::Banned) {
-        return Err(forbidden("he is banned from this room; lift the ban first"));
+        return Err(forbidden("this user is banned from this room; lift the ban first"));
     }
     may::may_set_role(own, None, Some(role))?;
-    is_not_full(records, room)?;
-    has_room_for_one_more(records, user, "he is in too many rooms")?;
-    let mut drafts = keep_own_role(records, room, by, role)?;
-    drafts.push(set(records, room, user, Membership::Member(role), by)?);
+    check_members_of_room(records, room)?;
+    check_rooms_of_user(records, user, "this user is in too many rooms")?;
+    let mut drafts = write_inherited_role(records, room, by, role)?;
+    drafts.push(set_membership(records, room, user, Membership::Member(role), by)?);
     Ok(drafts)
 }
 
-/// Gives a member another role.
+/// Changes the role of a member.
 pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, role: Role) -> Drafts {
     let own = may::role_at_least(records, room, by, Role::Member)?;
     let before = records.role(room, user)?.ok_or_else(no_such_member)?;
-    // Everybody may step down.
+    // Every member may take a lower role.
     if by != user || role < own {
         may::role_at_least(records, room, by, Role::Moderator)?;
         may::may_set_role(own, Some(before), Some(role))?;
@@ -152,59 +143,63 @@ pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
     if before == role {
         return Ok(Vec::new());
     }
-    let mut drafts = if by == user { Vec::new() } else { keep_own_role(records, room, by, role)? };
-    drafts.push(set(records, room, user, Membership::Member(role), by)?);
+    let mut drafts = if by == user { Vec::new() } else { write_inherited_role(records, room, by, role)? };
+    drafts.push(set_membership(records, room, user, Membership::Member(role), by)?);
     Ok(drafts)
 }
 
-/// Makes a member an owner, as administrators of the service may whose room it is not.
+/// Makes a member an owner. For administrators of the service, who need not be members.
 pub fn make_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
     // A direct room has no owner.
     state.name().ok_or_else(no_such_room)?;
     records.role(room, user)?.ok_or_else(no_such_member)?;
-    let member = records.standing_in(room, user)?.ok_or_else(no_such_member)?;
+    let member = records.membership_of(room, user)?.ok_or_else(no_such_member)?;
     if member.role() == Some(Role::Owner) {
         return Ok(Vec::new());
     }
-    Ok(vec![set(records, room, user, Membership::Member(Role::Owner), by)?])
+    Ok(vec![set_membership(records, room, user, Membership::Member(Role::Owner), by)?])
 }
 
-/// Removes a member; with `ban` also whoever may become one.
+/// Removes a member; with `ban`, keeps the user from joining again. A user may be banned before they join.
 pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, ban: bool) -> Drafts {
     if by == user {
         let drafts = leave(records, room, user)?;
-        return if ban { Err(forbidden("nobody bans himself; leave the room")) } else { Ok(drafts) };
+        return if ban {
+            Err(forbidden("you can't ban yourself; leave the room instead"))
+        } else {
+            Ok(drafts)
+        };
     }
     let own = may::role_at_least(records, room, by, Role::Moderator)?;
     let before = records.role(room, user)?;
     may::may_set_role(own, before, None)?;
     if !ban {
         before.ok_or_else(no_such_member)?;
-        return Ok(vec![set(records, room, user, Membership::None, by)?]);
+        return Ok(vec![set_membership(records, room, user, Membership::None, by)?]);
     }
     records.user(user)?.ok_or_else(no_such_member)?;
-    if records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
+    if records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned) {
         return Ok(Vec::new());
     }
     if records.room_counts(room)?.banned >= ROOM_BANS_MAX {
-        return Err(forbidden("too many are banned from this room; lift a ban first"));
+        return Err(forbidden("this room has too many bans; lift one first"));
     }
-    Ok(vec![set(records, room, user, Membership::Banned, by)?])
+    Ok(vec![set_membership(records, room, user, Membership::Banned, by)?])
 }
 
-/// Lets somebody join again.
+/// Lifts a ban.
 pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let banned =
-        records.standing_in(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
+        records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if !banned {
-        return Err(Refusal::new(ErrorCode::NotFound, "he is not banned from this room").into());
+        return Err(Refusal::new(ErrorCode::NotFound, "this user is not banned from this room").into());
     }
-    Ok(vec![set(records, room, user, Membership::None, by)?])
+    Ok(vec![set_membership(records, room, user, Membership::None, by)?])
 }
 
-/// Makes an invite at `now_ms` (Unix milliseconds). Those that let nobody in any more give way to it.
+/// Creates an invite at `now_ms` (Unix milliseconds). If there are too many, revokes those that are used up or expired.
 pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMade, now_ms: u64) -> Drafts {
     may::role_at_least(records, room, made.by, Role::Moderator)?;
     let scope = Scope::room(room);
@@ -217,14 +212,14 @@ pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMad
             }
         }
         if drafts.is_empty() {
-            return Err(forbidden("this room has too many invites; withdraw one first"));
+            return Err(forbidden("this room has too many invites; revoke one first"));
         }
     }
     drafts.push(EventDraft::new(scope, made.clone()));
     Ok(drafts)
 }
 
-/// Withdraws an invite; nothing is an invite whose code is not good.
+/// Revokes an invite; `None` stands for an invalid code.
 pub fn revoke_invite<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -241,7 +236,7 @@ pub fn revoke_invite<T: Rows>(
     }
 }
 
-/// Sets of what in a room a member wants to be told.
+/// Sets the notification level of a member in a room.
 pub fn set_notify_level<T: Rows>(
     records: &Records<T>,
     room: RoomId,
@@ -254,11 +249,11 @@ pub fn set_notify_level<T: Rows>(
         return Ok(Vec::new());
     }
     let draft = EventDraft::new(Scope::user(user), NotifySet { room, level });
-    Ok(vec![draft.above(before.map(|before| before.place.hlc))])
+    Ok(vec![draft.above(before.map(|before| before.pos.hlc))])
 }
 
-/// How somebody is to stand to a room, stamped above how he stands. A member's time begins when he becomes one.
-fn set<T: Rows>(
+/// The event that sets a membership, stamped above the present one. A member who changes roles keeps their joining time.
+fn set_membership<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
@@ -272,7 +267,7 @@ fn set<T: Rows>(
         .filter(|before| is_member && before.value.role().is_some())
         .map(|before| before.value.since);
     let set = MemberSet { user, membership, since, invite: None, by };
-    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
+    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 
 fn enter<T: Rows>(
@@ -281,35 +276,35 @@ fn enter<T: Rows>(
     user: UserId,
     invite: Option<InviteId>,
 ) -> Result<EventDraft, Denied> {
-    is_not_full(records, room)?;
-    has_room_for_one_more(records, user, "you are in too many rooms; leave one first")?;
+    check_members_of_room(records, room)?;
+    check_rooms_of_user(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
     let set = MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
-    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.place.hlc)))
+    Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 
-/// Who owns a room only because nobody else does goes on owning it when he makes somebody else its owner.
-fn keep_own_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, given: Role) -> Drafts {
-    let written = records.standing_in(room, by)?.and_then(|member| member.role());
+/// Writes the ownership of a user who owns a room only as its heir, so that they keep it when they add another owner.
+fn write_inherited_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, given: Role) -> Drafts {
+    let written = records.membership_of(room, by)?.and_then(|member| member.role());
     if given != Role::Owner || written == Some(Role::Owner) {
         return Ok(Vec::new());
     }
-    Ok(vec![set(records, room, by, Membership::Member(Role::Owner), by)?])
+    Ok(vec![set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
 
-fn is_not_full<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), Denied> {
+fn check_members_of_room<T: Rows>(records: &Records<T>, room: RoomId) -> Result<(), Denied> {
     if records.room_counts(room)?.members < ROOM_MEMBERS_MAX {
         return Ok(());
     }
-    Err(forbidden("this room has as many members as it can"))
+    Err(forbidden("this room is full"))
 }
 
-fn has_room_for_one_more<T: Rows>(
+fn check_rooms_of_user<T: Rows>(
     records: &Records<T>,
     user: UserId,
     detail: &'static str,
 ) -> Result<(), Denied> {
-    // Members of direct rooms are so from the beginning of time.
+    // Direct rooms don't count; their members are since time 0.
     let named = records.rooms_of(user)?.into_iter().filter(|(_, member)| member.since.0 > 0);
     if named.count() < ROOMS_PER_USER_MAX {
         return Ok(());
@@ -321,7 +316,7 @@ fn no_such_member() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such member of this room")
 }
 
-/// There is no such invite, or none that lets this one in any more.
+/// The refusal of an invite that is unknown, used up or expired, or that a banned user follows.
 pub fn no_such_invite() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such invite, or it is good no more")
+    Refusal::new(ErrorCode::NotFound, "this invite doesn't exist, or is no longer valid")
 }

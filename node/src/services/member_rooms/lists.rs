@@ -1,11 +1,11 @@
-//! Lists of rooms, and of what belongs to one, by pages. A page's mark is the key of what stands behind it, or says as
-//! of when the list is shown.
+//! Paged lists of rooms, members, bans and invites. A page's token is the key of the next item; for the rooms of a user,
+//! it also holds the time as of which the list is sorted.
 
 use starling_protocol::{
     ErrorCode, Hlc, RoomId, UserId,
     event::{InviteMade, Membership, Role},
     limits::PAGE_ITEMS_MAX,
-    text::searched,
+    text::fold_query,
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
@@ -22,14 +22,14 @@ use crate::{
     store::{Records, RecordsReader, RoomReader, Rows, StoreError},
 };
 
-/// Rooms that are passed over for one page of public rooms, at most: it is shorter then.
+/// Public rooms examined for one page, at most. A page may be shorter because of it.
 const PASSED_OVER_MAX: usize = 5 * PAGE_ITEMS_MAX;
 
-/// The rooms of a user, where something last happened first, as of the first page: a room in which something happens
-/// meanwhile keeps its place, one that he joins meanwhile is not listed.
-pub fn mine(reader: &mut RoomReader, user: UserId, part: &PageRequest) -> Result<Page<Room>, Denied> {
-    let behind = part.from.as_ref().map(parse_mine).transpose()?;
-    let as_of = behind.map_or(Hlc(u64::MAX), |(as_of, ..)| as_of);
+/// The rooms of a user, the most recently active first, as of the first page: new activity doesn't move a room between
+/// pages, and rooms that the user joins meanwhile are not listed.
+pub fn my_rooms(reader: &mut RoomReader, user: UserId, request: &PageRequest) -> Result<Page<Room>, Denied> {
+    let after = request.from.as_ref().map(parse_my_rooms_token).transpose()?;
+    let as_of = after.map_or(Hlc(u64::MAX), |(as_of, ..)| as_of);
     let mut rooms = Vec::new();
     for (room, member) in reader.records().rooms_of(user)? {
         let Some(state) = reader.records().member_room(room)? else { continue };
@@ -41,11 +41,11 @@ pub fn mine(reader: &mut RoomReader, user: UserId, part: &PageRequest) -> Result
         rooms.push((member.since.max(opened).max(last), room));
     }
     rooms.sort_unstable_by(|one, other| other.cmp(one));
-    let as_of = behind.map(|(as_of, ..)| as_of).or(rooms.first().map(|(last, _)| *last)).unwrap_or_default();
-    rooms.retain(|&place| behind.is_none_or(|(_, last, room)| place < (last, room)));
-    let more = rooms.len() > part.limit;
-    rooms.truncate(part.limit);
-    let next = rooms.last().filter(|_| more).map(|&(last, room)| mark_mine(as_of, last, room));
+    let as_of = after.map(|(as_of, ..)| as_of).or(rooms.first().map(|(last, _)| *last)).unwrap_or_default();
+    rooms.retain(|&place| after.is_none_or(|(_, last, room)| place < (last, room)));
+    let more = rooms.len() > request.limit;
+    rooms.truncate(request.limit);
+    let next = rooms.last().filter(|_| more).map(|&(last, room)| my_rooms_token(as_of, last, room));
     let mut items = Vec::new();
     for (_, room) in rooms {
         items.extend(room_object(reader, room, user)?);
@@ -53,11 +53,11 @@ pub fn mine(reader: &mut RoomReader, user: UserId, part: &PageRequest) -> Result
     Ok(Page { items, next })
 }
 
-fn mark_mine(as_of: Hlc, last: Hlc, room: RoomId) -> PageToken {
+fn my_rooms_token(as_of: Hlc, last: Hlc, room: RoomId) -> PageToken {
     PageToken([&as_of.0.to_be_bytes()[..], &last.0.to_be_bytes(), &room.0].concat())
 }
 
-fn parse_mine(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
+fn parse_my_rooms_token(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
     let parse = |bytes: &[u8]| {
         let (as_of, rest) = bytes.split_first_chunk()?;
         let (last, room) = rest.split_first_chunk()?;
@@ -65,27 +65,27 @@ fn parse_mine(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
         Some((hlc(as_of), hlc(last), RoomId(room.try_into().ok()?)))
     };
     parse(&mark.0).ok_or_else(|| {
-        Refusal::new(ErrorCode::BadRequest, "cursor is not the next of a page of this list").into()
+        Refusal::new(ErrorCode::BadRequest, "this cursor is not from a page of this list").into()
     })
 }
 
-/// Public rooms whose names begin with a text; not those in which the user is, or from which he is banned.
-pub fn public(
+/// Public rooms whose names begin with a text, without those that the user is in or banned from.
+pub fn public_rooms(
     reader: &mut RoomReader,
     user: UserId,
     beginning: &str,
-    part: &PageRequest,
+    request: &PageRequest,
 ) -> Result<Page<Room>, StoreError> {
     let mut found = Vec::new();
     let mut next = None;
-    let rooms = reader.records().public_rooms(&searched(beginning), from(part))?;
+    let rooms = reader.records().public_rooms(&fold_query(beginning), from(request))?;
     for (passed, row) in rooms.enumerate() {
         let (room, key) = row?;
-        if found.len() == part.limit || passed == PASSED_OVER_MAX {
+        if found.len() == request.limit || passed == PASSED_OVER_MAX {
             next = Some(PageToken(key));
             break;
         }
-        let standing = reader.records().standing_in(room, user)?;
+        let standing = reader.records().membership_of(room, user)?;
         let may_join = |membership| !matches!(membership, Membership::Member(_) | Membership::Banned);
         if standing.is_none_or(|member| may_join(member.membership)) {
             found.push(room);
@@ -98,58 +98,58 @@ pub fn public(
     Ok(Page { items, next })
 }
 
-/// The members of a room, as they would inherit it.
+/// The members of a room, in the order in which they would inherit it.
 pub fn members(
     records: &RecordsReader,
     by: UserId,
     room: RoomId,
-    part: &PageRequest,
+    request: &PageRequest,
 ) -> Result<Page<Member>, Denied> {
     may::role_of_member(records, room, by)?;
     let keyed = |row: Result<(UserId, Vec<u8>), StoreError>| -> Result<_, StoreError> {
         let (user, key) = row?;
         Ok((key, member(records, room, user)?))
     };
-    Ok(page(records.members(room, from(part))?.map(keyed), part.limit)?)
+    Ok(page(records.members(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// A member of a room; nothing if he is none.
+/// A member of a room; `None` if the user isn't one.
 pub fn member<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
 ) -> Result<Option<Member>, StoreError> {
     let Some(role) = records.role(room, user)? else { return Ok(None) };
-    let Some(member) = records.standing_in(room, user)? else { return Ok(None) };
+    let Some(member) = records.membership_of(room, user)? else { return Ok(None) };
     let opened =
         records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(place, _)| place.hlc);
     let since = render::time(member.since.max(opened));
     Ok(Some(Member { user: render::user(records, user)?, role: role.into(), since }))
 }
 
-/// Who is banned from a room.
+/// The users banned from a room.
 pub fn bans(
     records: &RecordsReader,
     by: UserId,
     room: RoomId,
-    part: &PageRequest,
+    request: &PageRequest,
 ) -> Result<Page<Ban>, Denied> {
     may::role_at_least(records, room, by, Role::Moderator)?;
     let keyed = |row: Result<UserId, StoreError>| -> Result<_, StoreError> {
         let user = row?;
-        let banned = records.standing_in(room, user)?;
+        let banned = records.membership_of(room, user)?;
         let ban = |since| Ok::<_, StoreError>(Ban { user: render::user(records, user)?, since });
         Ok((user.0.to_vec(), banned.map(|banned| ban(render::time(banned.since))).transpose()?))
     };
-    Ok(page(records.bans(room, from(part))?.map(keyed), part.limit)?)
+    Ok(page(records.bans(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// The invites of a room, with codes that are made under a service key.
+/// The invites of a room, with codes made under `key`.
 pub fn invites(
     records: &RecordsReader,
     by: UserId,
     room: RoomId,
-    part: &PageRequest,
+    request: &PageRequest,
     key: &ServiceKey,
 ) -> Result<Page<Invite>, Denied> {
     may::role_at_least(records, room, by, Role::Moderator)?;
@@ -158,10 +158,10 @@ pub fn invites(
         let uses = records.invite_uses(room, made.id)?;
         Ok((made.id.0.to_vec(), Some(invite(&made, uses, key))))
     };
-    Ok(page(records.invites(room, from(part))?.map(keyed), part.limit)?)
+    Ok(page(records.invites(room, from(request))?.map(keyed), request.limit)?)
 }
 
-/// An invite that so many have used, with its code under a service key.
+/// An invite that was used `uses` times, with a code made under `key`.
 pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
     let code = key.invite_code(made.id);
     Invite {
@@ -173,12 +173,12 @@ pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
     }
 }
 
-/// Where a list by keys begins.
-fn from(part: &PageRequest) -> &[u8] {
-    part.from.as_ref().map_or(&[], |mark| &mark.0)
+/// The key at which a page begins.
+fn from(request: &PageRequest) -> &[u8] {
+    request.from.as_ref().map_or(&[], |mark| &mark.0)
 }
 
-/// A page of a list by keys; its mark is the key of what would come next.
+/// A page of a keyed list; its token is the key of the next row.
 fn page<T>(
     rows: impl Iterator<Item = Result<(Vec<u8>, Option<T>), StoreError>>,
     limit: usize,

@@ -1,4 +1,4 @@
-//! Rooms of members, in terms of the store and the writer.
+//! Member rooms: membership, roles, invites and bans.
 
 pub mod decisions;
 mod lists;
@@ -18,7 +18,7 @@ use starling_web::{
     service::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, Refusal, RoomChange},
 };
 
-use self::decisions::{Drafts, answer, decision, no_such_invite};
+use self::decisions::{Drafts, decision, no_such_invite};
 use super::{
     context::ServiceContext,
     render,
@@ -34,43 +34,43 @@ use crate::{
 
 /// Implements [`MemberRooms`].
 pub struct MemberRoomsService {
-    base: ServiceContext,
+    context: ServiceContext,
     service_keys: ServiceKeyring,
 }
 
 impl MemberRoomsService {
-    /// `service_keys` make and verify the codes of invites.
-    pub fn new(base: ServiceContext, service_keys: ServiceKeyring) -> Self {
-        Self { base, service_keys }
+    /// `service_keys` creates and verifies the codes of invites.
+    pub fn new(context: ServiceContext, service_keys: ServiceKeyring) -> Self {
+        Self { context, service_keys }
     }
 
     async fn ask<T: Send + 'static>(
         &self,
         ask: impl Fn(&mut RoomReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
-        self.base.ask(move |store: &Store| answer(ask(&mut store.room_reader()?))).await
+        self.context.ask(move |store: &Store| ask(&mut store.room_reader()?)).await
     }
 
     async fn look<T: Send + 'static>(
         &self,
         look: impl Fn(&RecordsReader) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
-        self.base.ask(move |store: &Store| answer(look(&store.records()?))).await
+        self.context.ask(move |store: &Store| look(&store.records()?)).await
     }
 
     async fn decide(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
-        self.base.decide(move |tables| decision(decide(&tables.records))).await.map(drop)
+        self.context.decide(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
-    /// Also when the disk is full for users.
+    /// As `decide`, for decisions that remove something: they may use the reserve of a full disk.
     async fn commit_reclaiming(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
-        self.base.commit_reclaiming(move |tables| decision(decide(&tables.records))).await.map(drop)
+        self.context.commit_reclaiming(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
@@ -90,22 +90,22 @@ fn role_name(role: Role) -> &'static str {
 #[async_trait]
 impl MemberRooms for MemberRoomsService {
     async fn open(&self, by: UserId, new: NewRoom) -> Result<Room, Refusal> {
-        let room = RoomId(self.base.machine.random());
+        let room = RoomId(self.context.environment.random());
         self.decide(move |records| decisions::open(records, room, by, &new)).await?;
         self.room(by, room).await
     }
 
-    async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal> {
-        self.ask(move |reader| lists::mine(reader, user, &part)).await
+    async fn mine(&self, user: UserId, request: PageRequest) -> Result<Page<Room>, Refusal> {
+        self.ask(move |reader| lists::my_rooms(reader, user, &request)).await
     }
 
     async fn public(
         &self,
         user: UserId,
         beginning: String,
-        part: PageRequest,
+        request: PageRequest,
     ) -> Result<Page<Room>, Refusal> {
-        self.ask(move |reader| Ok(lists::public(reader, user, &beginning, &part)?)).await
+        self.ask(move |reader| Ok(lists::public_rooms(reader, user, &beginning, &request)?)).await
     }
 
     async fn room(&self, user: UserId, room: RoomId) -> Result<Room, Refusal> {
@@ -133,7 +133,7 @@ impl MemberRooms for MemberRoomsService {
     }
 
     async fn join_with(&self, user: UserId, code: InviteCode) -> Result<Room, Refusal> {
-        let now_ms = self.base.machine.now_ms();
+        let now_ms = self.context.environment.now_ms();
         let keys = self.service_keys.keys().clone();
         let join = move |records: &RecordsWriter<'_>| {
             let invite = verify_invite(&keys, records, code)?.ok_or_else(no_such_invite)?;
@@ -166,8 +166,8 @@ impl MemberRooms for MemberRoomsService {
         self.decide(move |records| decisions::set_notify_level(records, room, user, level)).await
     }
 
-    async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal> {
-        self.look(move |records| lists::members(records, by, room, &part)).await
+    async fn members(&self, by: UserId, room: RoomId, request: PageRequest) -> Result<Page<Member>, Refusal> {
+        self.look(move |records| lists::members(records, by, room, &request)).await
     }
 
     async fn add_member(
@@ -197,8 +197,8 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal> {
-        self.look(move |records| lists::bans(records, by, room, &part)).await
+    async fn bans(&self, by: UserId, room: RoomId, request: PageRequest) -> Result<Page<Ban>, Refusal> {
+        self.look(move |records| lists::bans(records, by, room, &request)).await
     }
 
     async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal> {
@@ -207,15 +207,15 @@ impl MemberRooms for MemberRoomsService {
         Ok(())
     }
 
-    async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal> {
+    async fn invites(&self, by: UserId, room: RoomId, request: PageRequest) -> Result<Page<Invite>, Refusal> {
         let key = self.service_keys.current().await?;
-        self.look(move |records| lists::invites(records, by, room, &part, &key)).await
+        self.look(move |records| lists::invites(records, by, room, &request, &key)).await
     }
 
     async fn make_invite(&self, by: UserId, room: RoomId, new: NewInvite) -> Result<Invite, Refusal> {
         let key = self.service_keys.current().await?;
-        let id = InviteId(self.base.machine.random());
-        let now_ms = self.base.machine.now_ms();
+        let id = InviteId(self.context.environment.random());
+        let now_ms = self.context.environment.now_ms();
         let expires_ms = new.expires_in_s.map(|s| now_ms.saturating_add(s.saturating_mul(1_000)));
         let made = InviteMade { id, by, max_uses: new.max_uses, expires_ms };
         let invite = lists::invite(&made, 0, &key);

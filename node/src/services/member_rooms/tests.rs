@@ -1,5 +1,4 @@
-//! Rooms of members on a store in memory: what is unread, lists, what ends with a room, limits. Who may do what is in
-//! `permission_tests`.
+//! Member rooms on a store in memory: unread counts, lists, deletion, limits. `permission_tests` tests who may do what.
 
 use starling_protocol::{
     ErrorCode, EventDraft, InviteId, RoomId, RoomName, Scope, Sender, Topic, UserId, VersionVector,
@@ -15,14 +14,14 @@ use starling_web::{
 };
 
 use super::{
-    decisions::{self, Drafts, answer, decision},
+    decisions::{self, Drafts, decision},
     lists,
 };
 use crate::{
     auth::ServiceKey,
     services::{
         render::room_object,
-        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, member, new, text},
+        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, member, new, refusal_of, text},
     },
     store::{OpResult, RecordsWriter},
 };
@@ -55,8 +54,8 @@ impl Node {
         self.write(EventDraft::new(Scope::user(user), ReadMarked { room: ROOM, pos, seen }));
     }
 
-    fn mine(&self, user: UserId, part: &PageRequest) -> Page<Room> {
-        answer(lists::mine(&mut self.store.room_reader().unwrap(), user, part)).unwrap().unwrap()
+    fn mine(&self, user: UserId, request: &PageRequest) -> Page<Room> {
+        lists::my_rooms(&mut self.store.room_reader().unwrap(), user, request).unwrap()
     }
 
     fn ids(&self, user: UserId) -> Vec<String> {
@@ -65,13 +64,13 @@ impl Node {
 
     fn public(&self, user: UserId, beginning: &str, limit: usize) -> Vec<String> {
         let mut reader = self.store.room_reader().unwrap();
-        let mut part = PageRequest { from: None, limit };
+        let mut request = PageRequest { from: None, limit };
         let mut names = Vec::new();
         loop {
-            let page = lists::public(&mut reader, user, beginning, &part).unwrap();
+            let page = lists::public_rooms(&mut reader, user, beginning, &request).unwrap();
             names.extend(page.items.into_iter().map(|room| room.name));
             match page.next {
-                Some(next) => part.from = Some(next),
+                Some(next) => request.from = Some(next),
                 None => return names,
             }
         }
@@ -98,22 +97,22 @@ fn code_of<T>(result: Result<T, Refusal>) -> Option<ErrorCode> {
 }
 
 #[test]
-fn without_a_mark_all_since_one_joined_is_unread_but_ones_own() {
+fn without_a_read_mark_all_messages_of_others_since_joining_are_unread() {
     let mut node = Node::with_rooms();
     node.say(ANN, 1, "before");
     node.act(|records| decisions::leave(records, ROOM, BOB)).unwrap();
-    node.say(ANN, 2, "while he was away");
+    node.say(ANN, 2, "while they were away");
     node.write(member(BOB, ROOM, Role::Member));
     assert_eq!(node.unread(BOB), (0, 0));
-    node.say(ANN, 3, "since he is back, @bob");
-    node.say(BOB, 4, "his own");
+    node.say(ANN, 3, "since they are back, @bob");
+    node.say(BOB, 4, "their own");
     assert_eq!(node.unread(BOB), (1, 1));
     assert_eq!(node.room(BOB, ROOM).read_up_to, None);
     assert_eq!(node.room(BOB, ROOM).last_message.unwrap().id, id(4).to_string());
 }
 
 #[test]
-fn what_was_deleted_or_comes_from_somebody_blocked_is_not_unread() {
+fn deleted_messages_and_those_of_blocked_users_are_not_unread() {
     let mut node = Node::with_rooms();
     node.say(ANN, 1, "stays");
     node.say(ANN, 2, "goes");
@@ -130,7 +129,7 @@ fn what_was_deleted_or_comes_from_somebody_blocked_is_not_unread() {
     assert_eq!(node.room(BOB, ROOM).read_up_to, Some(id(1).to_string()));
 }
 
-/// Promise 3, for what one has read: a message that arrives late is unread wherever it sorts, until it is read.
+/// Promise 3, for read marks: a message that arrives late is unread wherever it sorts, until it is read.
 #[test]
 fn a_late_arrival_is_unread_although_it_sorts_before_the_mark() {
     let (mut one, mut two) = Node::with_rooms_twice();
@@ -159,7 +158,7 @@ fn a_late_arrival_is_unread_although_it_sorts_before_the_mark() {
 }
 
 #[test]
-fn a_message_that_was_marked_is_read_even_if_the_cursor_lagged_behind_it() {
+fn a_marked_message_is_read_even_if_the_cursor_lagged_behind_it() {
     let mut node = Node::with_rooms();
     let before = node.store.vector().unwrap();
     node.say(ANN, 1, "a");
@@ -181,9 +180,9 @@ fn unread_is_counted_up_to_its_limit() {
     assert_eq!(node.unread(BOB), (999, 0));
 }
 
-/// No request costs more the longer nobody has read: what does not count is passed over so far, and rooms share a bound.
+/// A request must not cost more the longer a user has read nothing: it skips a bounded number of messages, over all rooms.
 #[test]
-fn unread_is_looked_for_so_far_and_no_further() {
+fn counting_unread_messages_has_a_bound() {
     let mut node = Node::with_rooms();
     let posts = |by: UserId, first: u128, how_many: u128| {
         let post = move |n| MessagePosted::new(id(first + n), Sender::User(by), text("x"));
@@ -193,10 +192,10 @@ fn unread_is_looked_for_so_far_and_no_further() {
     let (one, own, last) = (posts(ANN, 1, 1), posts(BOB, 10, most - 1), posts(BOB, 2 * most, 1));
     node.act(move |_| Ok(one.clone())).unwrap();
     node.act(move |_| Ok(own.clone())).unwrap();
-    assert_eq!(node.unread(BOB), (1, 0), "behind as many as are passed over");
+    assert_eq!(node.unread(BOB), (1, 0), "just within the bound");
     node.act(move |_| Ok(last.clone())).unwrap();
     assert_eq!(node.unread(BOB), (0, 0));
-    // Where there is too much in other rooms of the page, what is left of this one counts unseen.
+    // When other rooms of the page have used up the bound, the rest of this room counts unexamined.
     let mut reader = node.store.room_reader().unwrap();
     let rooms: Vec<_> =
         (0..30).map(|_| room_object(&mut reader, ROOM, BOB).unwrap().unwrap().unread).collect();
@@ -204,7 +203,7 @@ fn unread_is_looked_for_so_far_and_no_further() {
 }
 
 #[test]
-fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
+fn rooms_are_listed_by_activity_and_keep_their_places_over_pages() {
     let mut node = Node::with_rooms();
     let third = node.open(ANN, 9, "third", Visibility::Private);
     let [room, other, third] = [ROOM, OTHER_ROOM, third].map(|room| room.to_string());
@@ -213,7 +212,7 @@ fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
     assert_eq!(node.ids(ANN), [room.clone(), third.clone(), other.clone()]);
     let first = node.mine(ANN, &PageRequest { from: None, limit: 1 });
     assert_eq!(first.items[0].id, room);
-    // The last becomes the first, and one more is there: who turns the page misses nothing, and sees nothing twice.
+    // The last room becomes the first, and a new one appears: the next pages neither skip nor repeat a room.
     node.post(ANN, OTHER_ROOM, &new(2, "x")).unwrap();
     node.open(ANN, 10, "fourth", Visibility::Private);
     let second = node.mine(ANN, &PageRequest { from: first.next, limit: 1 });
@@ -221,7 +220,7 @@ fn rooms_are_listed_by_what_happened_last_and_keep_their_places_over_pages() {
     let last = node.mine(ANN, &PageRequest { from: second.next, limit: 1 });
     assert_eq!((last.items[0].id.clone(), last.next), (other, None));
     let foreign = PageRequest { from: Some(starling_web::service::PageToken(vec![1, 2, 3])), limit: 1 };
-    let refused = answer(lists::mine(&mut node.store.room_reader().unwrap(), ANN, &foreign)).unwrap();
+    let refused = refusal_of(lists::my_rooms(&mut node.store.room_reader().unwrap(), ANN, &foreign));
     assert_eq!(code_of(refused), Some(ErrorCode::BadRequest));
 }
 
@@ -250,12 +249,12 @@ fn public_rooms_are_found_by_the_beginning_of_their_names_but_not_by_the_banned(
 }
 
 #[test]
-fn a_room_passes_on_and_goes_with_its_last_member() {
+fn a_room_is_inherited_and_deleted_with_its_last_member() {
     let mut node = Node::with_rooms();
     let role = |node: &Node, user| node.store.records().unwrap().role(ROOM, user).unwrap();
     node.act(|records| decisions::leave(records, ROOM, ANN)).unwrap();
     assert_eq!((role(&node, EVE), role(&node, BOB)), (Some(Role::Owner), Some(Role::Member)));
-    // Who makes somebody else its owner goes on owning it, although it was never said that he does.
+    // An heir who adds another owner keeps the ownership that was never written.
     node.act(|records| decisions::set_role(records, ROOM, EVE, BOB, Role::Owner)).unwrap();
     assert_eq!((role(&node, EVE), role(&node, BOB)), (Some(Role::Owner), Some(Role::Owner)));
     node.act(|records| decisions::leave(records, ROOM, EVE)).unwrap();
@@ -270,7 +269,7 @@ fn a_room_passes_on_and_goes_with_its_last_member() {
 
 /// Section 4: deletion wins, and ends memberships, whenever it comes.
 #[test]
-fn a_deleted_room_is_nobodys_in_whatever_order_it_is_heard_of() {
+fn a_deleted_room_has_no_members_in_whatever_order_events_arrive() {
     let (mut one, mut two) = Node::with_rooms_twice();
     one.act(|records| decisions::delete(records, ROOM, ANN)).unwrap();
     two.write(member(STRANGER, ROOM, Role::Member));
@@ -288,7 +287,7 @@ fn a_deleted_room_is_nobodys_in_whatever_order_it_is_heard_of() {
 }
 
 #[test]
-fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
+fn invites_have_a_number_of_uses_and_an_expiry() {
     let mut node = Node::with_rooms();
     let until = node.now_ms + 1_000;
     for made in [made(1, Some(1), None), made(2, None, Some(until)), made(3, None, None)] {
@@ -298,7 +297,7 @@ fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
         let invite = InviteId([n; 10]);
         code_of(node.act(move |records| decisions::join_with(records, invite, user, now_ms)))
     };
-    // Bob is in already: he uses nothing.
+    // Bob is a member already: that uses nothing.
     assert_eq!(follow(&mut node, 1, BOB, 0), None);
     assert_eq!(follow(&mut node, 2, STRANGER, until), Some(ErrorCode::NotFound));
     assert_eq!(follow(&mut node, 2, STRANGER, until - 1), None);
@@ -307,22 +306,21 @@ fn invites_let_in_as_many_as_they_say_for_as_long_as_they_say() {
     let somebody = UserId([77; 16]);
     assert_eq!(follow(&mut node, 1, somebody, 0), Some(ErrorCode::NotFound));
     node.act(|records| decisions::remove(records, ROOM, ANN, STRANGER, true)).unwrap();
-    assert_eq!(follow(&mut node, 3, STRANGER, 0), Some(ErrorCode::NotFound), "he is banned");
+    assert_eq!(follow(&mut node, 3, STRANGER, 0), Some(ErrorCode::NotFound), "they are banned");
     node.act(|records| decisions::revoke_invite(records, ROOM, EVE, Some(InviteId([3; 10])))).unwrap();
     assert_eq!(follow(&mut node, 3, somebody, 0), Some(ErrorCode::NotFound));
     let other =
         node.act(|records| decisions::revoke_invite(records, OTHER_ROOM, ANN, Some(InviteId([1; 10]))));
     assert_eq!(code_of(other), Some(ErrorCode::NotFound), "it is another room's");
     let records = node.store.records().unwrap();
-    let page =
-        answer(lists::invites(&records, ANN, ROOM, &all(), &ServiceKey::new(&[9; 32]))).unwrap().unwrap();
+    let page = lists::invites(&records, ANN, ROOM, &all(), &ServiceKey::new(&[9; 32])).unwrap();
     let uses: Vec<_> = page.items.iter().map(|invite| (invite.uses, invite.max_uses)).collect();
     assert_eq!(uses, [(1, Some(1)), (1, None)]);
     drop(records);
     node.verify();
 }
 
-/// Nothing grows without a bound; what lets nobody in any more does not stand in the way.
+/// Nothing grows without a bound; used up and expired invites make room for new ones.
 #[test]
 fn rooms_and_invites_have_their_limits() {
     let mut node = Node::with_rooms();
@@ -358,14 +356,14 @@ fn rooms_and_invites_have_their_limits() {
     node.act(join).unwrap();
 }
 
-/// Promise: whoever was made a member across a split, while his account was deleted, is none, and inherits nothing.
+/// Promise: an account that is added on one side of a split and deleted on the other is no member, and inherits nothing.
 #[test]
 fn a_deleted_account_is_no_member_and_owns_no_room() {
     let mut node = Node::with_rooms();
     node.write(EventDraft::new(Scope::user(EVE), UserDeleted {}));
     let shown = |node: &Node| {
         let records = node.store.records().unwrap();
-        let page = answer(lists::members(&records, BOB, ROOM, &all())).unwrap().unwrap();
+        let page = lists::members(&records, BOB, ROOM, &all()).unwrap();
         page.items.into_iter().map(|member| member.user.id).collect::<Vec<_>>()
     };
     assert_eq!(shown(&node), [ANN, BOB].map(|user| user.to_string()));
@@ -373,7 +371,7 @@ fn a_deleted_account_is_no_member_and_owns_no_room() {
     node.act(|records| decisions::leave(records, ROOM, ANN)).unwrap();
     let role = |node: &Node, user| node.store.records().unwrap().role(ROOM, user).unwrap();
     assert_eq!((role(&node, EVE), role(&node, BOB)), (None, Some(Role::Owner)));
-    // The last who is there takes the room with him.
+    // The room goes with its last member.
     node.act(|records| decisions::leave(records, ROOM, BOB)).unwrap();
     assert!(node.store.records().unwrap().member_room(ROOM).unwrap().is_none());
     node.verify();

@@ -1,4 +1,4 @@
-//! What is done to messages afterwards, decided within the commit.
+//! Decides edits, deletions and reactions, within the commit.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     store::{Decision, StoreError, Tables},
 };
 
-/// A message that somebody wants to change.
+/// A message to be changed.
 struct Target {
     room: RoomId,
     key: MessageKey,
@@ -32,8 +32,8 @@ impl Target {
         Ok(Some(Self { room, key, pos, posted }))
     }
 
-    /// The message, if its text is there and the user sees it.
-    fn find_whole(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
+    /// The message, if it is not deleted and the user sees it.
+    fn find_visible(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
         let Some(target) = Self::find(tables, id)?.filter(|target| target.posted.text.is_some()) else {
             return Ok(None);
         };
@@ -41,8 +41,8 @@ impl Target {
         Ok(sees.then_some(target))
     }
 
-    /// The message, if the user sees it, or moderates its room: what he does not want to see he may still take from
-    /// others.
+    /// The message, if the user sees it or moderates its room: moderators can also delete messages of users they have
+    /// blocked.
     fn find_to_delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Option<Self>, StoreError> {
         let Some(target) = Self::find(tables, id)? else { return Ok(None) };
         let moderates = at_least(tables.records.role(target.room, user)?, Role::Moderator);
@@ -50,37 +50,37 @@ impl Target {
         Ok(knows.then_some(target))
     }
 
-    /// The stamp of the message as it is: of its last edit, if there is one.
+    /// The stamp of the last edit, or of the message if it was never edited.
     fn stamp(&self, tables: &Tables<'_>) -> Result<Hlc, StoreError> {
         let edit = tables.records.last_edit(self.room, self.key)?;
         Ok(edit.map_or(self.pos.hlc, |edit| edit.hlc.max(self.pos.hlc)))
     }
 }
 
-/// Another text for a message: by its author, while he may post there.
+/// Edits a message. Only its author can, while they may post in its room.
 pub fn edit(
     tables: &Tables<'_>,
     user: UserId,
     id: MessageId,
     text: &MessageText,
 ) -> Result<Decision, StoreError> {
-    let Some(target) = Target::find_whole(tables, user, id)? else {
+    let Some(target) = Target::find_visible(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
     if let Some(refusal) = may_edit(&tables.records, target.room, user, &target.posted.sender)? {
         return Ok(Decision::Refuse(refusal));
     }
     if tables.records.edits(target.room, target.key)? >= EDITS_PER_MESSAGE_MAX {
-        let detail = format!("a message is edited {EDITS_PER_MESSAGE_MAX} times at most");
+        let detail = format!("you can edit a message at most {EDITS_PER_MESSAGE_MAX} times");
         return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
     }
-    let mentions = mentions::named(&tables.records, target.room, user, text.as_str())?;
+    let mentions = mentions::mentioned_members(&tables.records, target.room, user, text.as_str())?;
     let body = MessageEdited { message: target.key, text: Some(text.clone()), mentions: Some(mentions) };
     let draft = EventDraft::new(Scope::room(target.room), body).above(target.stamp(tables)?);
     Ok(Decision::Write(vec![draft]))
 }
 
-/// The deletion of a message, by its author or a moderator.
+/// Deletes a message, by its author or a moderator.
 pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decision, StoreError> {
     let Some(target) = Target::find_to_delete(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
@@ -96,7 +96,7 @@ pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decisi
     Ok(Decision::Write(vec![draft]))
 }
 
-/// An emoji put on a message, or taken off it.
+/// Adds a reaction to a message, or removes it.
 pub fn react(
     tables: &Tables<'_>,
     user: UserId,
@@ -104,50 +104,50 @@ pub fn react(
     emoji: &Emoji,
     on: bool,
 ) -> Result<Decision, StoreError> {
-    let Some(Target { room, key, pos, .. }) = Target::find_whole(tables, user, id)? else {
+    let Some(Target { room, key, pos, .. }) = Target::find_visible(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
     let last = tables.records.reaction(room, key, user, emoji)?;
     if last.as_ref().is_some_and(|last| last.value) == on {
         return Ok(Decision::Nothing);
     }
-    // Who has left a conversation may still take back what he put there.
+    // A user who may no longer post can still remove their reactions.
     if on && let Some(refusal) = may_post(&tables.records, room, user)? {
         return Ok(Decision::Refuse(refusal));
     }
-    if on && let Some(detail) = has_no_place(tables, room, key, (user, emoji, last.is_none()))? {
+    if on && let Some(detail) = reaction_limit_reached(tables, room, key, (user, emoji, last.is_none()))? {
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
-    let min_hlc = last.map_or(pos.hlc, |last| last.place.hlc.max(pos.hlc));
+    let min_hlc = last.map_or(pos.hlc, |last| last.pos.hlc.max(pos.hlc));
     let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
     Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(min_hlc)]))
 }
 
-/// Why a message does not take another reaction, if it does not. What was taken back counts where a reaction is new, for
-/// it stays noted: else the notes would grow with every emoji that comes and goes.
-fn has_no_place(
+/// The reason if a message can't take another reaction. Removed reactions count too, as their records stay: otherwise the
+/// records would grow with every emoji that is added and removed.
+fn reaction_limit_reached(
     tables: &Tables<'_>,
     room: RoomId,
     message: MessageKey,
     (user, emoji, is_new): (UserId, &Emoji, bool),
 ) -> Result<Option<String>, StoreError> {
-    let (mut noted, mut his, mut shown) = (0, 0, BTreeSet::new());
+    let (mut recorded, mut own, mut shown) = (0, 0, BTreeSet::new());
     for reaction in tables.records.reactions(room, message)? {
         let (who, emoji, on) = reaction?;
-        noted += 1;
-        his += usize::from(who == user);
+        recorded += 1;
+        own += usize::from(who == user);
         if on {
             shown.insert(emoji);
         }
     }
     Ok(if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains(emoji.as_str()) {
-        Some(format!("a message takes {EMOJI_PER_MESSAGE_MAX} different emoji at most"))
-    } else if is_new && his >= EMOJI_PER_USER_MAX {
+        Some(format!("a message can have at most {EMOJI_PER_MESSAGE_MAX} different emoji"))
+    } else if is_new && own >= EMOJI_PER_USER_MAX {
         Some(format!(
-            "you have tried {EMOJI_PER_USER_MAX} different emoji on this message, which is the most"
+            "you have used {EMOJI_PER_USER_MAX} different emoji on this message, which is the limit"
         ))
-    } else if is_new && noted >= REACTIONS_PER_MESSAGE_MAX {
-        Some(format!("a message takes {REACTIONS_PER_MESSAGE_MAX} reactions at most"))
+    } else if is_new && recorded >= REACTIONS_PER_MESSAGE_MAX {
+        Some(format!("a message can have at most {REACTIONS_PER_MESSAGE_MAX} reactions"))
     } else {
         None
     })

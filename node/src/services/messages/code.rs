@@ -1,50 +1,49 @@
-//! Which parts of a message's Markdown are code, as `CommonMark` says it: blocks between fences, and spans between equal
-//! runs of backticks within a paragraph.
+//! Removes code from the Markdown of a message, after `CommonMark`: fenced blocks, and spans between equal runs of
+//! backticks within a paragraph.
 
-/// A text with its code taken out, so that nothing in it is read as anything else.
-pub fn without_code(text: &str) -> String {
+/// Returns a text without its code, so that a name within code is no mention.
+pub fn strip_code(text: &str) -> String {
     let (mut kept, mut paragraph) = (String::with_capacity(text.len()), String::new());
     let mut fence: Option<(char, usize)> = None;
     for line in text.split_inclusive('\n') {
-        let opened = fence_of(line);
+        let opened = parse_fence(line);
         match (fence, opened) {
             (Some((sign, length)), Some((other, longer, true))) if other == sign && longer >= length => {
                 fence = None;
             }
             (Some(_), _) => {}
             (None, Some((sign, length, _))) => {
-                without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                strip_spans(&std::mem::take(&mut paragraph), &mut kept);
                 kept.push('\n');
                 fence = Some((sign, length));
             }
             (None, None) => {
                 paragraph.push_str(line);
                 if line.trim().is_empty() {
-                    without_spans(&std::mem::take(&mut paragraph), &mut kept);
+                    strip_spans(&std::mem::take(&mut paragraph), &mut kept);
                 }
             }
         }
     }
-    without_spans(&paragraph, &mut kept);
+    strip_spans(&paragraph, &mut kept);
     kept
 }
 
-/// The fence that a line is, also within a quote or an item of a list: its sign, how long it is, and whether it may end a
-/// block.
-fn fence_of(line: &str) -> Option<(char, usize, bool)> {
+/// Parses a fence line, also within a quote or a list item: its character, its length, and whether it may end a block.
+fn parse_fence(line: &str) -> Option<(char, usize, bool)> {
     let line = line.trim_start_matches([' ', '\t', '>']);
     let sign = line.chars().next().filter(|sign| "`~".contains(*sign))?;
     let info = line.trim_start_matches(sign);
     let length = line.len() - info.len();
-    // Backticks on the same line make it a span.
+    // More backticks on the same line make it a span.
     let is_fence = length >= 3 && !(sign == '`' && info.contains('`'));
     is_fence.then(|| (sign, length, info.trim().is_empty()))
 }
 
 /// Appends a paragraph without its code spans; a space stands for each.
-fn without_spans(paragraph: &str, kept: &mut String) {
+fn strip_spans(paragraph: &str, kept: &mut String) {
     let runs = runs(paragraph);
-    // For each length the places of its runs, so that the end of a span is found without looking at all between.
+    // The runs of each length, so that the end of a span is found without scanning all runs between.
     let (mut from, mut at) = (0, 0);
     let mut ends = std::collections::HashMap::<usize, Vec<usize>>::new();
     for (index, run) in runs.iter().enumerate().rev() {
@@ -70,8 +69,8 @@ fn without_spans(paragraph: &str, kept: &mut String) {
     kept.push_str(&paragraph[from..]);
 }
 
-/// The runs of backticks: where each begins, its length, and whether a backslash stands before it, which takes the first
-/// from it where a span would begin.
+/// The runs of backticks: the start and length of each, and whether a backslash escapes its first backtick, which counts
+/// only where a span would begin.
 fn runs(text: &str) -> Vec<(usize, usize, bool)> {
     let (mut runs, mut at) = (Vec::new(), 0);
     while let Some(found) = text[at..].find('`') {
@@ -88,9 +87,9 @@ fn runs(text: &str) -> Vec<(usize, usize, bool)> {
 mod tests {
     use super::*;
 
-    /// What is code is no text, and nothing else is taken for code.
+    /// All code is removed, and nothing else.
     #[test]
-    fn code_is_taken_out_and_text_is_not() {
+    fn code_is_removed_and_text_is_kept() {
         for (text, kept) in [
             ("a `b` c", "a   c"),
             ("a ``b ` c`` d", "a   d"),
@@ -107,16 +106,16 @@ mod tests {
             ("```\nb", "\n"),
             ("``` b ``` c", "  c"),
         ] {
-            assert_eq!(without_code(text), kept, "{text:?}");
+            assert_eq!(strip_code(text), kept, "{text:?}");
         }
     }
 
-    /// A text of nothing but backticks costs no more than another of its length.
+    /// A text of nothing but backticks takes linear time.
     #[test]
-    fn many_runs_are_looked_at_once() {
+    fn many_runs_take_linear_time() {
         let text = (1..=120).map(|length| "`".repeat(length)).collect::<Vec<_>>().join(" ");
-        assert_eq!(without_code(&text), text);
+        assert_eq!(strip_code(&text), text);
         let pairs = "` ".repeat(4_000);
-        assert_eq!(without_code(&pairs).trim(), "");
+        assert_eq!(strip_code(&pairs).trim(), "");
     }
 }

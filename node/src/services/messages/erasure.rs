@@ -1,5 +1,5 @@
-//! Takes what was deleted as a whole, rooms and accounts, out of the log, a few events in each commit, so that nobody
-//! waits behind it; and all that was erased out of the free pages of the store's file.
+//! Erases deleted rooms and accounts from the log, a few events in each commit so that posts don't wait, and overwrites
+//! erased text in the free pages of the store's file.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,64 +13,64 @@ use crate::{
     supervisor::SupervisedTask,
 };
 
-/// How often it looks whether there is something, while there are commits; after a refusal, when it tries again.
+/// The wait between two checks for something to erase, while there are commits; also the wait after a refusal.
 const EVERY: Duration = Duration::from_secs(1);
-/// Between two steps of a scrub, so that posts have the disk most of the time.
+/// The pause between two steps of a scrub, so that posts have the disk most of the time.
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
-/// How long reads take, at most, that hold back pages of before a scrub.
+/// The time that reads may hold back pages from before a scrub.
 const READS_END: Duration = Duration::from_secs(1);
-/// When a scrub that could not go on is tried again.
+/// The wait before a failed scrub is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
-/// How the store's file is scrubbed.
+/// Settings of scrubbing the store's file.
 #[derive(Debug)]
 pub struct Scrubbing {
-    /// What may be used of the disk.
+    /// The free space of the disk, and its reserve.
     pub space: DiskSpace,
-    /// How long what was erased may stay in free pages of a running node.
+    /// How long erased text may stay in free pages while the node runs.
     pub after: Duration,
 }
 
-/// The part that erases.
+/// The task that erases.
 pub struct Erasure {
-    base: ServiceContext,
+    context: ServiceContext,
     lanes: Arc<Lanes>,
     scrubbing: Scrubbing,
-    /// When to scrub, if something was erased.
-    due: Option<Instant>,
+    /// The time of the next scrub, if something was erased.
+    scrub_at: Option<Instant>,
 }
 
 impl Erasure {
-    /// What a start could not finish goes on at once.
-    pub fn new(base: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
-        Self { base, lanes, scrubbing, due: Some(Instant::now()) }
+    /// Makes the task. What the start could not scrub is scrubbed at once.
+    pub fn new(context: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
+        Self { context, lanes, scrubbing, scrub_at: Some(Instant::now()) }
     }
 
-    /// Overwrites what is free in the file, if something was erased and it is time.
+    /// Overwrites the free pages of the file, if something was erased and the time has come.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.base.read(Store::scrub).await else {
-            self.due = Some(Instant::now() + TRY_AGAIN);
+        let Ok(needed) = self.context.read(Store::scrub).await else {
+            self.scrub_at = Some(Instant::now() + TRY_AGAIN);
             return;
         };
         let Some(needed) = needed else {
-            self.due = None;
+            self.scrub_at = None;
             return;
         };
-        if *self.due.get_or_insert_with(|| Instant::now() + self.scrubbing.after) > Instant::now() {
+        if *self.scrub_at.get_or_insert_with(|| Instant::now() + self.scrubbing.after) > Instant::now() {
             return;
         }
         let (mut scrub, mut again) = (needed.clone(), Some(needed));
         loop {
             if !self.scrubbing.space.has_besides_reserve(SCRUB_STEP_BYTES) {
-                tracing::warn!("no room on the disk to overwrite what was erased: it is tried again");
-                self.due = Some(Instant::now() + self.scrubbing.after.min(TRY_AGAIN));
+                tracing::warn!("the disk is too full to overwrite erased text; trying again later");
+                self.scrub_at = Some(Instant::now() + self.scrubbing.after.min(TRY_AGAIN));
                 return;
             }
-            let step = self.base.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
+            let step = self.context.read(move |store| store.scrub_step(&mut scrub).map(|more| (scrub, more)));
             match step.await {
                 Ok((same, true)) => scrub = same,
-                // A read that was slow may have held pages back: once more, when it has ended.
+                // A slow read may have held pages back: scrub once more when it has ended.
                 Ok((_, false)) => match again.take() {
                     Some(needed) => {
                         scrub = needed;
@@ -79,14 +79,14 @@ impl Erasure {
                     None => break,
                 },
                 Err(_) => {
-                    self.due = Some(Instant::now() + TRY_AGAIN);
+                    self.scrub_at = Some(Instant::now() + TRY_AGAIN);
                     return;
                 }
             }
             sleep(BETWEEN_STEPS).await;
         }
-        tracing::info!("what was erased is gone from the store's file, too");
-        self.due = None;
+        tracing::info!("overwrote erased text in the store's file");
+        self.scrub_at = None;
     }
 }
 
@@ -99,15 +99,17 @@ impl SupervisedTask for Erasure {
         let mut commits = self.lanes.watch_commits();
         loop {
             commits.mark_unchanged();
-            if self.base.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
-                while self.base.writer.commit_internal(Op::Erase).await
+            if self.context.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
+                while self.context.writer.commit_internal(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}
             } else {
                 self.scrub().await;
                 let changed = commits.changed();
-                let ended = match self.due {
-                    Some(due) => timeout_at(due, changed).await.is_ok_and(|changed| changed.is_err()),
+                let ended = match self.scrub_at {
+                    Some(scrub_at) => {
+                        timeout_at(scrub_at, changed).await.is_ok_and(|changed| changed.is_err())
+                    }
                     None => changed.await.is_err(),
                 };
                 if ended {

@@ -1,4 +1,4 @@
-//! Read marks and lists stay usable however many starts of nodes have written in a room.
+//! Tests read marks and lists of rooms in which very many origins have written.
 
 use starling_protocol::{
     Event, EventDraft, MessagePosted, NodeId, OriginId, Scope, Sender,
@@ -14,15 +14,15 @@ use crate::{
     store::{Committer, Op, OpResult},
 };
 
-/// More than fit one event twice over.
+/// More than twice as many as fit one event.
 const ORIGINS: u64 = 6_500;
 const FIRST: u128 = 1_000;
 
-/// As many starts of nodes as a service has in years, each of which wrote one message.
+/// A room with messages of as many origins as a service has in years, one message each.
 fn written_by_many() -> Node {
     let mut node = Node::with_rooms();
     let event = |n: u64| {
-        // Random, as incarnations are: they do not get short by being small.
+        // Random, as incarnations are: small numbers would encode shorter.
         let incarnation =
             blake3::hash(&n.to_be_bytes()).as_bytes()[..8].try_into().map_or(0, u64::from_be_bytes);
         let origin = OriginId { node: NodeId([9; 16]), incarnation };
@@ -35,7 +35,7 @@ fn written_by_many() -> Node {
 }
 
 fn read(node: &mut Node, n: u128) -> OpResult {
-    let mark = read::mark(&node.store, ANN, ROOM, id(n), None).unwrap().unwrap();
+    let mark = read::mark(&node.store, ANN, ROOM, id(n), None).unwrap();
     node.decide(move |tables| read::decide(tables, ANN, &mark)).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn unread(node: &Node) -> u64 {
     room_object(&mut node.store.room_reader().unwrap(), ROOM, ANN).unwrap().unwrap().unread
 }
 
-/// Section 6 of promises' 13: marks are written, read and merged, and the node starts again.
+/// Promise 13, section 6: marks are written, read and merged, and the node starts again.
 #[test]
 fn a_room_of_thousands_of_origins_is_read_listed_and_started_with() {
     let mut node = written_by_many();
@@ -55,7 +55,7 @@ fn a_room_of_thousands_of_origins_is_read_listed_and_started_with() {
     assert_eq!(own.events.len(), parts, "none is left out");
     assert!(own.events.iter().all(|event| event.len() <= EVENT_BYTES_MAX));
     assert_eq!(unread(&node), 0);
-    // What is known is not said again.
+    // The next mark holds only what is new.
     node.say(BOB, 1, "y");
     assert_eq!(unread(&node), 1);
     assert!(matches!(read(&mut node, 1), OpResult::Done(_)));

@@ -1,5 +1,4 @@
-//! Whom a message names: `@name` of members of its room, as they are shown when it is written. Names within code are
-//! none.
+//! Finds the mentions in a message: `@name` of members of its room, by their names at that time. Code has no mentions.
 
 use std::borrow::Cow;
 
@@ -8,24 +7,24 @@ use starling_protocol::{
     limits::{MENTIONS_MAX, USERNAME_CHARS},
 };
 
-use super::code::without_code;
+use super::code::strip_code;
 use crate::store::{Records, Rows, StoreError};
 
-/// What may belong to a name, or stand behind it as punctuation.
+/// Characters that may be part of a name, or punctuation after it.
 const SEPARATORS: [char; 4] = ['.', '-', '_', '~'];
-/// Characters of the longest name: of one that another had first, with its suffix `~xxxx`.
+/// Characters in the longest name, which has the suffix `~xxxx` of a renamed account.
 const NAME_CHARS_MAX: usize = *USERNAME_CHARS.end() + 5;
 
-/// The members whom a text names, besides its author.
-pub fn named<T: Rows>(
+/// The members mentioned in a text, except its author.
+pub fn mentioned_members<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     author: UserId,
     text: &str,
 ) -> Result<Vec<UserId>, StoreError> {
     let mut users = Vec::new();
-    for written in names(&without_code(text)) {
-        // 'Ask @ann.' names the member ann, whoever else is called 'ann.' elsewhere: the longest name of a member.
+    for written in names(&strip_code(text)) {
+        // The longest name of a member wins: 'Ask @ann.' mentions ann, unless a member is called 'ann.'.
         for name in candidates(&written) {
             if let Some(user) = records.user_called(name)?
                 && records.role(room, user)?.is_some()
@@ -40,14 +39,13 @@ pub fn named<T: Rows>(
     Ok(users)
 }
 
-/// The names that may be meant by what stands behind an `@`, the longest first: with fewer and fewer of the separators
-/// at its end.
+/// The names that the text after an `@` may mean, the longest first: each has one separator less at its end.
 fn candidates(written: &str) -> impl Iterator<Item = &str> {
     let shortest = written.trim_end_matches(SEPARATORS).len().max(1);
     (shortest..=written.len().min(NAME_CHARS_MAX)).rev().map(|length| &written[..length])
 }
 
-/// What stands behind each `@` that begins a word; each once, so many at most as one message may name.
+/// The text after each `@` that begins a word, without repetitions, up to the limit of mentions in a message.
 fn names(text: &str) -> Vec<Cow<'_, str>> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || SEPARATORS.contains(&c);
     let continues_a_word = |c: char| c.is_alphanumeric() && !is_written_without_spaces(c);
@@ -55,7 +53,7 @@ fn names(text: &str) -> Vec<Cow<'_, str>> {
     for (at, sign) in text.match_indices(['@', '＠', '﹫']) {
         let (before, behind) = (&text[..at], &text[at + sign.len()..]);
         let (name, rest) = behind.split_at(behind.find(|c| !is_part(c)).unwrap_or(behind.len()));
-        // me@example.org names nobody, and neither does what goes on as another word.
+        // me@example.org is no mention, nor is a name that runs into another word.
         let is_inside = before.chars().next_back().is_some_and(continues_a_word)
             || !name.ends_with(SEPARATORS) && rest.starts_with(continues_a_word);
         if !is_inside && !name.is_empty() && !names.iter().any(|known| known == name) {
@@ -68,8 +66,8 @@ fn names(text: &str) -> Vec<Cow<'_, str>> {
     names
 }
 
-/// Whether words of a character's script stand side by side without spaces, or take particles directly behind a name: a
-/// name may begin or end anywhere. Chinese, Japanese, Korean; Thai, Lao, Khmer, Burmese.
+/// Whether the script of a character writes words without spaces, or particles directly after a name, so that a name may
+/// begin or end anywhere: Chinese, Japanese, Korean, Thai, Lao, Khmer, Burmese.
 fn is_written_without_spaces(c: char) -> bool {
     matches!(c,
         '\u{E00}'..='\u{EFF}' | '\u{1000}'..='\u{109F}' | '\u{1100}'..='\u{11FF}' | '\u{1780}'..='\u{17FF}'
@@ -83,7 +81,7 @@ fn is_written_without_spaces(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// A name is what stands behind an `@`, where that begins a word: not in an address.
+    /// A mention begins a word: an email address is none.
     #[test]
     fn names_begin_words_and_are_counted_once() {
         assert_eq!(names("@ann, (@bob~x1y2) and @ann: mail me@example.org. ä@no @"), ["ann", "bob~x1y2"]);
@@ -92,7 +90,7 @@ mod tests {
         assert_eq!(names(&many).len(), MENTIONS_MAX);
     }
 
-    /// Neither punctuation, nor a script without spaces, nor a wide `＠` keeps a name from being one.
+    /// Mentions are found beside punctuation, in scripts without spaces, and after a full-width `＠`.
     #[test]
     fn names_stand_beside_any_script_and_punctuation() {
         for text in [
@@ -121,7 +119,7 @@ mod tests {
         }
     }
 
-    /// However much punctuation stands behind a name, it is found, and the longest is tried first.
+    /// A name is found however much punctuation follows it, and the longest is tried first.
     #[test]
     fn the_longest_name_is_tried_first() {
         assert_eq!(candidates("ann._").collect::<Vec<_>>(), ["ann._", "ann.", "ann"]);

@@ -1,4 +1,4 @@
-//! Messages of rooms of members, in terms of the store and the writer.
+//! Messages of member rooms: posts, pages, edits, deletions, reactions and read marks.
 
 pub mod change;
 mod code;
@@ -30,15 +30,14 @@ use crate::{
 
 /// Implements [`Messages`].
 pub struct MessagesService {
-    /// What it stands on.
-    pub base: ServiceContext,
+    pub(crate) context: ServiceContext,
 }
 
 #[async_trait]
 impl Messages for MessagesService {
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal> {
         let ask = move |store: &Store| post::prepare(store, user, room, &message);
-        Ok(self.base.ask(ask).await?.post)
+        Ok(self.context.ask(ask).await?.post)
     }
 
     async fn post(
@@ -48,7 +47,7 @@ impl Messages for MessagesService {
         message: NewMessage,
         count: Count<'_>,
     ) -> Result<(Message, bool), Refusal> {
-        post::post(&self.base, user, room, message, count).await
+        post::post(&self.context, user, room, message, count).await
     }
 
     async fn page(
@@ -58,33 +57,33 @@ impl Messages for MessagesService {
         wanted: Wanted,
         limit: usize,
     ) -> Result<MessagePage, Refusal> {
-        self.base.ask(move |store| pages::page(store, user, room, wanted, limit)).await
+        self.context.ask(move |store| pages::page(store, user, room, wanted, limit)).await
     }
 
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {
         let ask = move |store: &Store| {
             let mut reader = store.messages()?;
-            let Some((room, message)) = reader.listed_as(id)? else { return Ok(Err(no_such_message())) };
+            let (room, message) = reader.listed_as(id)?.ok_or_else(no_such_message)?;
             if !may_see(&reader.records, room, user, &message.posted.sender)? {
-                return Ok(Err(no_such_message()));
+                return Err(no_such_message().into());
             }
-            render::message_object(&reader, room, &message).map(Ok)
+            Ok(render::message_object(&reader, room, &message)?)
         };
-        self.base.ask(ask).await
+        self.context.ask(ask).await
     }
 
     async fn edit(&self, user: UserId, id: MessageId, text: MessageText) -> Result<Message, Refusal> {
-        self.base.decide(move |tables| change::edit(tables, user, id, &text)).await?;
+        self.context.decide(move |tables| change::edit(tables, user, id, &text)).await?;
         self.message(user, id).await
     }
 
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
-        self.base.commit_reclaiming(move |tables| change::delete(tables, user, id)).await?;
+        self.context.commit_reclaiming(move |tables| change::delete(tables, user, id)).await?;
         Ok(())
     }
 
     async fn react(&self, user: UserId, id: MessageId, emoji: Emoji, on: bool) -> Result<(), Refusal> {
-        self.base.decide(move |tables| change::react(tables, user, id, &emoji, on)).await?;
+        self.context.decide(move |tables| change::react(tables, user, id, &emoji, on)).await?;
         Ok(())
     }
 
@@ -96,8 +95,8 @@ impl Messages for MessagesService {
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal> {
         let ask = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
-        let mark = self.base.ask(ask).await?;
-        self.base.decide(move |tables| read::decide(tables, user, &mark)).await?;
+        let mark = self.context.ask(ask).await?;
+        self.context.decide(move |tables| read::decide(tables, user, &mark)).await?;
         Ok(())
     }
 }

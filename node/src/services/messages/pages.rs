@@ -1,38 +1,35 @@
-//! Messages by pages.
+//! Pages of messages.
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use starling_protocol::{MessageId, Pos, RoomId, UserId, frame::client::ListedMessage};
-use starling_web::service::{MessagePage, PageEnd, Refusal, Wanted};
+use starling_web::service::{MessagePage, PageEnd, Wanted};
 
 use crate::{
-    permissions::{hides, no_such_message, no_such_room},
+    permissions::{hides, no_such_message, no_such_room, rooms::Denied},
     services::render,
     store::{Direction, MessagesReader, RecordsReader, Store, StoreError, Stretch},
 };
 
-/// So many messages of a room, as one of its members sees them.
+/// A page of at most `limit` messages of a room, the newest first, as one of its members sees them.
 pub fn page(
     store: &Store,
     user: UserId,
     room: RoomId,
     wanted: Wanted,
     limit: usize,
-) -> Result<Result<MessagePage, Refusal>, StoreError> {
+) -> Result<MessagePage, Denied> {
     let mut reader = store.messages()?;
     if reader.records.role(room, user)?.is_none() {
-        return Ok(Err(no_such_room()));
+        return Err(no_such_room().into());
     }
     let hidden = |records: &RecordsReader, message: &ListedMessage| match message.posted.sender.user() {
         Some(author) => hides(records, user, author),
         None => Ok(false),
     };
     let named = match wanted {
-        Wanted::Before(id) | Wanted::After(id) | Wanted::UserContext(id) => {
-            match place(&mut reader, room, id)? {
-                Some(place) => place,
-                None => return Ok(Err(no_such_message())),
-            }
+        Wanted::Before(id) | Wanted::After(id) | Wanted::Around(id) => {
+            find_pos(&mut reader, room, id)?.ok_or_else(no_such_message)?
         }
         Wanted::From(PageEnd::Before(place) | PageEnd::After(place)) => place,
         Wanted::Newest => Pos::MIN,
@@ -47,7 +44,7 @@ pub fn page(
             let stretch = reader.stretch(room, (Excluded(named), Unbounded), forth, limit, hidden)?;
             (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageEnd::After))
         }
-        Wanted::UserContext(_) => {
+        Wanted::Around(_) => {
             let after = (Excluded(named), Unbounded);
             let mut messages = reader.stretch(room, after, forth, (limit - 1) / 2, hidden)?.messages;
             messages.reverse();
@@ -59,15 +56,15 @@ pub fn page(
         }
     };
     let items = messages.iter().map(|message| render::message_object(&reader, room, message));
-    Ok(Ok(MessagePage { items: items.collect::<Result<_, _>>()?, next }))
+    Ok(MessagePage { items: items.collect::<Result<_, _>>()?, next })
 }
 
 fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageEnd>) {
     (stretch.messages, stretch.next.map(PageEnd::Before))
 }
 
-/// Where a message of a room stands.
-fn place(reader: &mut MessagesReader, room: RoomId, id: MessageId) -> Result<Option<Pos>, StoreError> {
+/// The position of a message, if it is in the room.
+fn find_pos(reader: &mut MessagesReader, room: RoomId, id: MessageId) -> Result<Option<Pos>, StoreError> {
     let found = reader.listed_as(id)?.filter(|(listed_in, _)| *listed_in == room);
     Ok(found.map(|(_, message)| message.pos))
 }

@@ -1,4 +1,4 @@
-//! A post: what it says of others is found out before, whether it may be is decided when it is committed.
+//! Posts messages. Mentions and the reply are resolved before the commit, which decides again whether the user may post.
 
 use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
 use starling_web::{
@@ -9,68 +9,72 @@ use tokio::sync::mpsc;
 
 use super::mentions;
 use crate::{
-    permissions::{may_post, no_such_message},
+    permissions::{may_post, no_such_message, rooms::Denied},
     services::{context::ServiceContext, render},
     store::{Store, StoreError},
 };
 
-/// A post that may be committed.
-pub struct Prepared {
+/// A post that is ready to be committed.
+pub struct PreparedPost {
     pub post: Post,
     key: MessageKey,
-    /// A message of this sender and id is here already.
-    pub known: bool,
+    /// Whether this sender has already posted a message with this id.
+    pub already_posted: bool,
 }
 
-/// Whom it names, what it answers, and above what it is stamped: everything that this node holds in the room, for
-/// whoever posts may have seen that. (His cursor was waited for.)
+/// Resolves the mentions and the reply of a message, and stamps it above everything that this node holds in the room, as
+/// its author may have seen that. (The session has waited for their cursor.)
 pub fn prepare(
     store: &Store,
     user: UserId,
     room: RoomId,
     message: &NewMessage,
-) -> Result<Result<Prepared, Refusal>, StoreError> {
+) -> Result<PreparedPost, Denied> {
     let mut reader = store.messages()?;
     if let Some(refusal) = may_post(&reader.records, room, user)? {
-        return Ok(Err(refusal));
+        return Err(refusal.into());
     }
     let sender = Sender::User(user);
     let key = MessageKey { sender: sender.key(), id: message.id };
     if let Some(reply_to) = message.reply_to
         && reader.listed_as(reply_to)?.is_none_or(|(answered_in, _)| answered_in != room)
     {
-        return Ok(Err(no_such_message()));
+        return Err(no_such_message().into());
     }
     let last = reader.last_place(room)?.map(|place| place.hlc);
     let posted = MessagePosted {
-        mentions: mentions::named(&reader.records, room, user, message.text.as_str())?,
+        mentions: mentions::mentioned_members(&reader.records, room, user, message.text.as_str())?,
         reply_to: message.reply_to,
         ..MessagePosted::new(message.id, sender, message.text.clone())
     };
     let post = Post { room, message: posted, min_hlc: last.max(Some(message.after)) };
-    Ok(Ok(Prepared { post, key, known: reader.state(key)?.is_some() }))
+    Ok(PreparedPost { post, key, already_posted: reader.state(key)?.is_some() })
 }
 
-/// Posts what may be and counts it, waits for the outcome, and shows what came of it.
+/// Posts a message, waits for the commit, and returns the message and whether it was posted before. `count` charges the
+/// rate limit, and is called once the user is known to be allowed to post.
 pub async fn post(
-    base: &ServiceContext,
+    context: &ServiceContext,
     user: UserId,
     room: RoomId,
     message: NewMessage,
     count: Count<'_>,
 ) -> Result<(Message, bool), Refusal> {
-    let Prepared { post, key, known } = base.ask(move |store| prepare(store, user, room, &message)).await?;
+    let PreparedPost { post, key, already_posted } =
+        context.ask(move |store| prepare(store, user, room, &message)).await?;
     count()?;
     let (sender, mut outcomes) = mpsc::unbounded_channel();
-    base.writer.try_post(post, sender)?;
+    context.writer.try_post(post, sender)?;
     let outcome = outcomes.recv().await;
-    outcome.ok_or_else(|| Refusal::new(ErrorCode::Draining, "this node is stopping, use another"))?.result?;
+    outcome
+        .ok_or_else(|| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))?
+        .result?;
     let show = move |store: &Store| {
         let mut reader = store.messages()?;
         let (room, message) = reader
-            .of(key)?
+            .message(key)?
             .ok_or_else(|| StoreError::Corrupt("a message that was just posted is not there".into()))?;
         render::message_object(&reader, room, &message)
     };
-    Ok((base.read(show).await?, known))
+    Ok((context.read(show).await?, already_posted))
 }

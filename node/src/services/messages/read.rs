@@ -1,41 +1,40 @@
-//! How far somebody has read.
+//! Read marks: how far a user has read a room.
 
 use starling_protocol::{
     EventDraft, MessageId, RoomId, Scope, UserId, VersionVector,
     event::ReadMarked,
     limits::{READ_MARK_EVENT_ORIGINS_MAX, READ_MARK_EVENTS_MAX},
 };
-use starling_web::service::Refusal;
 
 use crate::{
-    permissions::{no_such_message, no_such_room},
+    permissions::{no_such_message, no_such_room, rooms::Denied},
     store::{Decision, Store, StoreError, Tables},
 };
 
-/// Origins of which one mark says something, at most; of more, those that wrote last, and the next mark says the rest.
-/// One less than fits, for the origin of the message itself.
+/// Origins in one mark, at most: if there are more, the most recent, and the next mark holds the rest. One less than fits,
+/// for the origin of the message itself.
 const ORIGINS_MAX: usize = READ_MARK_EVENTS_MAX * READ_MARK_EVENT_ORIGINS_MAX - 1;
 
-/// The mark of a member who has read a room up to a message when he had been sent what `seen` covers, or all that is
-/// here.
+/// The mark of a member who has read a room up to a message, after they were sent what `seen` covers; without `seen`, all
+/// that is here.
 pub fn mark(
     store: &Store,
     user: UserId,
     room: RoomId,
     message: MessageId,
     seen: Option<&VersionVector>,
-) -> Result<Result<ReadMarked, Refusal>, StoreError> {
+) -> Result<ReadMarked, Denied> {
     let held = if seen.is_none() { store.vector()? } else { VersionVector::default() };
     let mut reader = store.messages()?;
     if reader.records.role(room, user)?.is_none() {
-        return Ok(Err(no_such_room()));
+        return Err(no_such_room().into());
     }
     let Some((_, message)) = reader.listed_as(message)?.filter(|(listed_in, _)| *listed_in == room) else {
-        return Ok(Err(no_such_message()));
+        return Err(no_such_message().into());
     };
     let pos = message.pos;
     let mut written = reader.written_in(room, seen.unwrap_or(&held))?;
-    // Marks are merged: what an earlier one said is not said again.
+    // Marks are merged: this one needs only what earlier ones don't have.
     if let Some(known) = reader.records.read_mark(user, room)? {
         written.retain(|last| !known.seen.contains(last.origin, last.seq));
     }
@@ -44,12 +43,12 @@ pub fn mark(
         written.truncate(ORIGINS_MAX);
     }
     let mut seen: VersionVector = written.into_iter().map(|last| (last.origin, last.seq)).collect();
-    // He has seen this one, so what its origin wrote before it was there, too; cursors lag behind what was sent.
+    // The user has seen this message, and so all that its origin wrote before; the cursor may lag behind.
     seen.advance(pos.origin, pos.seq);
-    Ok(Ok(ReadMarked { room, pos, seen }))
+    Ok(ReadMarked { room, pos, seen })
 }
 
-/// Marks are merged by maximum: one that adds nothing is not written.
+/// Writes a mark, unless it adds nothing to the present one.
 pub fn decide(tables: &Tables<'_>, user: UserId, mark: &ReadMarked) -> Result<Decision, StoreError> {
     if tables.records.role(mark.room, user)?.is_none() {
         return Ok(Decision::Refuse(no_such_room()));

@@ -1,5 +1,5 @@
-//! What a deletion leaves behind: a stub that keeps nothing that its author wrote, in the log and in the views of whomever
-//! it named, on every node and whichever came first.
+//! Tests that a deletion leaves a stub without anything that its author wrote, in the log and in the views of mentioned
+//! users, on every node and in any order of arrival.
 
 use starling_protocol::{
     Event, EventBody, EventDraft, RoomName, Scope, Topic, VersionVector,
@@ -15,14 +15,14 @@ use crate::{
     store::Op,
 };
 
-/// Mentions that are kept of Bob in the room, and those that he has not read.
+/// The stored mentions of Bob in the room, and the unread ones.
 fn named(node: &Node) -> (usize, u64) {
     let kept = node.store.records().unwrap().mentions(BOB, ROOM).unwrap().count();
     let room = room_object(&mut node.store.room_reader().unwrap(), ROOM, BOB).unwrap();
     (kept, room.map_or(0, |room| room.mentions))
 }
 
-/// Events of others that a resume of Bob would find.
+/// Posts of others that a resume of Bob would find.
 fn concerning(node: &Node) -> usize {
     let all = node.store.vector().unwrap();
     let scope = Scope::user(BOB);
@@ -40,7 +40,7 @@ fn same(one: &Node, two: &Node) {
     assert_eq!(one.store.snapshot().unwrap().scopes, two.store.snapshot().unwrap().scopes);
 }
 
-/// All that one node has in one commit on another, which has nothing yet, with the newest first where that can be.
+/// A new node that takes all events of another in one commit.
 fn in_one_commit(one: &Node) -> Node {
     let mut two = Node::new(2);
     let vector = one.store.vector().unwrap();
@@ -53,7 +53,7 @@ fn in_one_commit(one: &Node) -> Node {
 }
 
 #[test]
-fn a_deleted_message_names_nobody_and_answers_nothing() {
+fn a_deleted_message_has_no_mentions_and_no_reply() {
     let (mut one, mut two) = Node::with_rooms_twice();
     one.say(BOB, 1, "question");
     let answer = NewMessage { reply_to: Some(id(1)), ..new(2, "@bob and @eve") };
@@ -79,7 +79,7 @@ fn a_deleted_message_names_nobody_and_answers_nothing() {
 }
 
 #[test]
-fn a_deleted_room_keeps_neither_its_name_nor_whom_its_messages_named() {
+fn a_deleted_room_keeps_neither_its_name_nor_mentions() {
     let (mut one, mut two) = Node::with_rooms_twice();
     let name = Some(RoomName::parse("the secret den").unwrap());
     let topic = Some(Topic::parse("what nobody may know").unwrap());
@@ -90,7 +90,7 @@ fn a_deleted_room_keeps_neither_its_name_nor_whom_its_messages_named() {
     two.take_from(&one);
     assert_eq!((named(&one), concerning(&one)), ((5, 5), 5));
     one.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
-    // Before anything is erased from the log, those who have it show the same as those to whom it comes later.
+    // Before the erasure, nodes with the events show the same as nodes that get them later.
     two.take_from(&one);
     same(&one, &two);
     one.erase();

@@ -1,5 +1,4 @@
-//! Messages on stores in memory, two nodes where it matters: pages, what is done afterwards, erasure and late arrivals.
-//!
+//! Tests messages on stores in memory, with two nodes where it matters: pages, changes, erasure, late arrivals.
 
 use starling_protocol::{
     Emoji, ErrorCode, EventDraft, MessageKey, Scope, Sender, UserId, VersionVector,
@@ -10,11 +9,11 @@ use starling_web::service::{NewMessage, Refusal, Wanted};
 
 use super::read;
 use crate::{
-    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+    services::test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
     store::{Decision, OpResult},
 };
 
-/// So far ahead that what is stamped there pushes no other node's clock as far.
+/// Farther ahead than other nodes' clocks follow.
 const FAR_AHEAD_MS: u64 = 3_600_000;
 
 fn same(one: &Node, two: &Node) {
@@ -38,17 +37,17 @@ fn pages_go_both_ways_from_any_message() {
     let (after, next) = node.numbers(Wanted::After(id(3)), 4);
     assert_eq!(after, [7, 6, 5, 4]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 4), (vec![9, 8], None));
-    let (around, next) = node.numbers(Wanted::UserContext(id(5)), 5);
+    let (around, next) = node.numbers(Wanted::Around(id(5)), 5);
     assert_eq!(around, [7, 6, 5, 4, 3]);
     assert_eq!(node.numbers(Wanted::From(next.unwrap()), 5), (vec![2, 1], None));
-    assert_eq!(node.numbers(Wanted::UserContext(id(9)), 3).0, [9, 8, 7]);
-    assert_eq!(node.numbers(Wanted::UserContext(id(1)), 1).0, [1]);
+    assert_eq!(node.numbers(Wanted::Around(id(9)), 3).0, [9, 8, 7]);
+    assert_eq!(node.numbers(Wanted::Around(id(1)), 1).0, [1]);
     assert_eq!(code(node.page(ANN, Wanted::Before(id(99)), 1)), Some(ErrorCode::NotFound));
     assert_eq!(code(node.page(STRANGER, Wanted::Newest, 1)), Some(ErrorCode::NotFound));
 }
 
 #[test]
-fn pages_are_stable_whatever_comes_between_them() {
+fn pages_are_stable_while_messages_arrive() {
     let (mut one, mut two) = Node::with_rooms_twice();
     two.now_ms = one.now_ms;
     for n in 1..=20 {
@@ -72,7 +71,7 @@ fn pages_are_stable_whatever_comes_between_them() {
 }
 
 #[test]
-fn what_a_blocked_member_says_is_not_listed() {
+fn messages_of_a_blocked_member_are_not_listed() {
     let mut node = Node::with_rooms();
     for n in 1..=6 {
         node.say(if n % 2 == 0 { BOB } else { EVE }, n, "x");
@@ -85,7 +84,7 @@ fn what_a_blocked_member_says_is_not_listed() {
 }
 
 #[test]
-fn a_moderator_deletes_also_what_he_does_not_want_to_see() {
+fn a_moderator_can_delete_messages_of_a_blocked_member() {
     let mut node = Node::with_rooms();
     (1..=2).for_each(|n| node.say(BOB, n, "x"));
     for user in [EVE, STRANGER] {
@@ -107,7 +106,7 @@ fn a_post_sent_again_is_the_same_message_and_another_under_its_id_is_refused() {
     assert_eq!(code(one.post(BOB, ROOM, &new(1, "b"))), Some(ErrorCode::IdReused));
     assert_eq!(code(one.post(BOB, OTHER_ROOM, &new(1, "a"))), Some(ErrorCode::IdReused));
     assert_eq!(code(one.post(STRANGER, ROOM, &new(2, "a"))), Some(ErrorCode::NotFound));
-    // Once deleted it is not posted again by a client that has not heard of it.
+    // A client that missed the deletion does not post it again.
     two.say(BOB, 1, "a");
     one.delete(BOB, 1).unwrap();
     assert_eq!(one.post(BOB, ROOM, &new(1, "a")), Ok(true));
@@ -118,7 +117,7 @@ fn a_post_sent_again_is_the_same_message_and_another_under_its_id_is_refused() {
 }
 
 #[test]
-fn an_answer_stands_below_what_it_answers_and_names_members() {
+fn a_reply_is_listed_after_its_message_and_mentions_members() {
     let (mut one, mut two) = Node::with_rooms_twice();
     one.now_ms += FAR_AHEAD_MS;
     one.say(BOB, 1, "question");
@@ -129,7 +128,7 @@ fn an_answer_stands_below_what_it_answers_and_names_members() {
     assert_eq!(two.shown(2).reply_to, Some(id(1).to_string()));
     let named = |user| two.store.records().unwrap().mentions(user, ROOM).unwrap().count();
     assert_eq!([named(ANN), named(BOB), named(EVE), named(STRANGER)], [0, 1, 1, 0]);
-    // What it answers must be in the same room.
+    // The message must be in the same room.
     let elsewhere = NewMessage { reply_to: Some(id(1)), ..new(3, "x") };
     assert_eq!(code(two.post(ANN, OTHER_ROOM, &elsewhere)), Some(ErrorCode::NotFound));
 }
@@ -142,7 +141,7 @@ fn the_last_edit_shows_on_every_node_whichever_came_first() {
     one.now_ms += FAR_AHEAD_MS;
     one.edit(BOB, 1, "b").unwrap();
     two.take_from(&one);
-    // However far the clock lies behind, an edit is stamped above what it changes.
+    // An edit is stamped above its message even if the clock is far behind.
     two.edit(BOB, 1, "c").unwrap();
     one.take_from(&two);
     for node in [&one, &two] {
@@ -192,9 +191,9 @@ fn reactions_are_set_and_taken_back_and_bounded() {
     one.react(BOB, 1, "🎉", true).unwrap();
 }
 
-/// What comes and goes leaves a note of itself, which is looked at whenever something is done to the message.
+/// Removed reactions leave records, which are read at each change of the message.
 #[test]
-fn reactions_that_come_and_go_are_bounded_and_those_that_were_there_may_come_again() {
+fn removed_reactions_count_and_can_be_added_again() {
     let mut node = Node::with_rooms();
     node.say(BOB, 1, "a");
     for n in 0..EMOJI_PER_USER_MAX {
@@ -204,7 +203,7 @@ fn reactions_that_come_and_go_are_bounded_and_those_that_were_there_may_come_aga
     assert_eq!(code(node.react(BOB, 1, "another", true)), Some(ErrorCode::Invalid));
     node.react(BOB, 1, "e7", true).unwrap();
     node.react(EVE, 1, "another", true).unwrap();
-    // As nodes that did not know of each other's reactions may come to.
+    // As after a split in which both sides added reactions.
     let message = MessageKey { sender: Sender::User(BOB).key(), id: id(1) };
     let drafts: Vec<_> = (0..=REACTIONS_PER_MESSAGE_MAX as u128)
         .map(|n| {
@@ -221,7 +220,7 @@ fn reactions_that_come_and_go_are_bounded_and_those_that_were_there_may_come_aga
 }
 
 #[test]
-fn a_message_is_edited_so_often_and_no_more() {
+fn edits_of_a_message_are_limited() {
     let mut node = Node::with_rooms();
     node.say(BOB, 1, "a");
     for n in 0..EDITS_PER_MESSAGE_MAX {
@@ -235,7 +234,7 @@ fn a_message_is_edited_so_often_and_no_more() {
 
 /// Section 4: removal wins; a body is erased from the log, also one that arrives later.
 #[test]
-fn after_a_deletion_no_node_holds_what_was_said() {
+fn after_a_deletion_no_node_holds_the_text() {
     let (mut one, mut two) = Node::with_rooms_twice();
     // Cut off from each other: sent here and there, edited here and there.
     one.say(BOB, 1, "secret");
@@ -278,7 +277,7 @@ fn a_deleted_room_leaves_the_log_in_small_steps_on_every_node() {
     assert!(one.erase() > 2, "posts elsewhere would wait for all of it");
     assert!(!one.holds("secret"));
     one.take_from(&two);
-    assert!(!one.holds("secret"), "what comes later is a stub at once");
+    assert!(!one.holds("secret"), "late messages become stubs at once");
     two.take_from(&one);
     two.erase();
     assert!(!two.holds("secret"));
@@ -311,7 +310,7 @@ fn a_read_mark_covers_what_was_sent_in_the_room_and_is_written_once() {
     one.post(BOB, OTHER_ROOM, &new(3, "elsewhere")).unwrap();
     let sent = one.store.vector().unwrap();
     let read = |node: &mut Node, n, seen: Option<&VersionVector>| {
-        let mark = read::mark(&node.store, ANN, ROOM, id(n), seen).unwrap()?;
+        let mark = refusal_of(read::mark(&node.store, ANN, ROOM, id(n), seen))?;
         node.decide(move |tables| read::decide(tables, ANN, &mark))
     };
     assert!(matches!(read(&mut one, 2, None), Ok(OpResult::Done(_))));

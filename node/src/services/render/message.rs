@@ -1,4 +1,4 @@
-//! A message, as `/api/v1` and the live socket show it: the one place that makes the object.
+//! Makes the message object of `/api/v1` and of the live socket.
 
 use starling_protocol::{RoomId, frame::client::ListedMessage};
 use starling_web::objects::Message;
@@ -6,7 +6,7 @@ use starling_web::objects::Message;
 use super::{reactions, sender, time};
 use crate::store::{MessagesReader, StoreError};
 
-/// A message with what was done to it since it was posted. One that was deleted is a stub.
+/// A message with its edits and reactions. A deleted one is a stub.
 pub fn message_object(
     reader: &MessagesReader,
     room: RoomId,

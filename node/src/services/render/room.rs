@@ -1,4 +1,4 @@
-//! A room, as somebody sees it: the one place that makes the object.
+//! Makes the room object, as one user sees the room.
 
 use starling_protocol::{
     RoomId, UserId,
@@ -10,8 +10,8 @@ use starling_web::objects::{Room, RoomKind};
 use super::{message_object, room_kind, user};
 use crate::store::{RoomReader, StoreError, Unread};
 
-/// A room as a user sees it; nothing if there is none. Who may know of it is for the caller to ask
-/// (`permissions::rooms::known_room`). To whom is no member of a room of members it shows what invites him to become one.
+/// A room as a user sees it; `None` if it doesn't exist. The caller checks whether the user may know of it
+/// (`permissions::rooms::known_room`). Users who aren't members see no messages and no counts of unread ones.
 pub fn room_object(
     reader: &mut RoomReader,
     room: RoomId,
@@ -49,7 +49,7 @@ fn member_room(
         last_message: None,
         peer: peer.map(|peer| user(records, peer)).transpose()?,
     };
-    let Some(member) = records.standing_in(id, viewer)?.filter(|_| room.role.is_some()) else {
+    let Some(member) = records.membership_of(id, viewer)?.filter(|_| room.role.is_some()) else {
         return Ok(room);
     };
     let mark = records.read_mark(viewer, id)?;
@@ -62,12 +62,12 @@ fn member_room(
     Ok(room)
 }
 
-/// A room of which nothing more can be said: it was deleted.
+/// A room that was deleted: nothing is left but its id.
 pub fn gone_room(id: RoomId) -> Room {
-    bare(id, RoomKind::Room)
+    empty_room(id, RoomKind::Room)
 }
 
-fn bare(id: RoomId, kind: RoomKind) -> Room {
+fn empty_room(id: RoomId, kind: RoomKind) -> Room {
     Room {
         id: id.to_string(),
         kind,
@@ -84,10 +84,10 @@ fn bare(id: RoomId, kind: RoomKind) -> Room {
     }
 }
 
-/// Whoever knows its id may be in it.
+/// A quick room, which anybody may enter who knows its id.
 fn quick_room(reader: &mut RoomReader, id: RoomId, viewer: UserId) -> Result<Option<Room>, StoreError> {
     let Some(name) = reader.quick_room(id)? else { return Ok(None) };
-    let mut room = bare(id, RoomKind::Quick);
+    let mut room = empty_room(id, RoomKind::Quick);
     room.name = name.map(|name| name.to_string()).unwrap_or_default();
     add_last_message(reader, id, viewer, &mut room)?;
     Ok(Some(room))

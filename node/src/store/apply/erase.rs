@@ -1,5 +1,5 @@
-//! Erasure: what was deleted leaves the log, too. A stub takes its place, the same on every node, from which the same
-//! views are made; what comes later than its deletion is kept as a stub at once.
+//! Erasure removes deleted content from the log, too. A stub takes the event's place, the same on every node, and gives
+//! the same views. An event that arrives after its deletion is stored as a stub at once.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,11 @@ use crate::store::{
     views::{self, Deleted, Duplicate, Edit, Mention, Room},
 };
 
-/// Events of a deleted scope that are erased in one commit: bounds how long posts wait behind it.
+/// The number of events of a deleted scope that one commit erases: limits how long posts wait.
 const ERASE_EVENTS: usize = if cfg!(test) { 3 } else { 200 };
 
 impl Tables<'_> {
-    /// An event as it is kept and applied: as a stub if what it says was deleted before it came.
+    /// Returns the event to store and apply: a stub if its content was deleted before it arrived.
     pub fn kept<'event>(&self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
         Ok(if self.is_erased(event)? { Cow::Owned(event.erased()) } else { Cow::Borrowed(event) })
     }
@@ -25,7 +25,7 @@ impl Tables<'_> {
         if let Some(user) = event.scope.as_user() {
             return Ok(self.records.account(user)?.is_some_and(|account| account.deleted));
         }
-        // The deletion may be here before the room is.
+        // The deletion may arrive before the room does.
         let room = self.records.get::<Room>(&event.scope, &[])?;
         if room.is_some_and(|room| room.deleted) || event.body.is_message_stub() {
             return Ok(true);
@@ -38,8 +38,8 @@ impl Tables<'_> {
         self.records.has::<Deleted>(&event.scope, &message.to_bytes())
     }
 
-    /// An event as [`Tables::kept`] of the log while its views are derived anew: what is still to be erased does not come
-    /// back, nor does what an earlier version left in its stubs.
+    /// Works as [`Tables::kept`] for an event of the log during a rebuild: erased content doesn't come back, nor does
+    /// content that an earlier version left in its stubs.
     pub fn kept_in_log<'event>(&mut self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
         let kept = self.kept(event)?;
         if kept.encoded() != event.encoded() {
@@ -49,7 +49,7 @@ impl Tables<'_> {
         Ok(kept)
     }
 
-    /// Notes by room that an event there names a user, so that this goes with the event.
+    /// Indexes a mention by room, so that it goes with its event.
     pub(super) fn note_named(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
         let is_message = matches!(event.body, EventBody::MessagePosted(_) | EventBody::MessageEdited(_));
         match (event.scope.as_room(), scope.as_user()) {
@@ -60,18 +60,18 @@ impl Tables<'_> {
         }
     }
 
-    /// A room was deleted: none of its events names anybody any more.
+    /// Removes all mentions of a deleted room.
     pub(super) fn forget_named(&mut self, room: RoomId) -> Result<(), StoreError> {
         let rows = self.records.scan_index(&views::named_prefix(room), &[])?;
         let named: Vec<_> = rows.map(|row| Ok(row?.0)).collect::<Result<_, StoreError>>()?;
         for (pos, user) in named.iter().filter_map(|key| views::parse_named(key)) {
-            self.unname(room, pos, user)?;
+            self.remove_mention(room, pos, user)?;
         }
         Ok(())
     }
 
-    /// An event of a room does not name a user any more: it is a stub now.
-    fn unname(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
+    /// Removes the mentions of an event that became a stub.
+    fn remove_mention(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
         self.records.remove_index(&views::named_index(room, pos, user))?;
         let scope = Scope::user(user);
         self.records.remove::<Mention>(&mut self.book, &scope, &views::mention_key(room, Some(pos)))?;
@@ -107,12 +107,12 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Puts a stub in the place of an event of the log, if it belongs to a scope.
+    /// Replaces an event of the log by a stub, if it belongs to a scope.
     fn erase_at(&mut self, origin: OriginId, seq: u64, scope: &Scope) -> Result<(), StoreError> {
         let key = tables::log_key(origin, seq);
         let Some(bytes) = self.log.get(&key)?.map(|bytes| bytes.value().to_vec()) else { return Ok(()) };
         let event = Event::decode(bytes.into())?;
-        // What others wrote about a user is theirs.
+        // Events of other users about a user belong to those.
         if event.scope != *scope {
             return Ok(());
         }
@@ -124,19 +124,19 @@ impl Tables<'_> {
             let gone = event.body.touches().into_iter().filter(|touched| !stays.contains(touched));
             if let Some(room) = scope.as_room() {
                 let users: Vec<_> = gone.filter_map(|touched| touched.as_user()).collect();
-                users.into_iter().try_for_each(|user| self.unname(room, event.pos(), user))?;
+                users.into_iter().try_for_each(|user| self.remove_mention(room, event.pos(), user))?;
             }
         }
         Ok(())
     }
 
-    /// Has all of a scope's events erased, a few at a time: there may be many.
+    /// Schedules the events of a scope to be erased in steps: there may be many.
     pub(super) fn erase_later(&mut self, scope: &Scope) -> Result<(), StoreError> {
         let key = [views::TO_ERASE, &[scope.kind], &scope.id].concat();
         self.records.put_index(&key, &(scope, Vec::<u8>::new()))
     }
 
-    /// Erases some events of a scope that was deleted; says whether there is more to be done.
+    /// Erases some events of a deleted scope; returns whether more remain.
     pub fn erase_some(&mut self) -> Result<bool, StoreError> {
         let next = self.records.scan_index(views::TO_ERASE, &[])?.next().transpose()?;
         let Some((key, record)) = next else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Applies events of messages to their views: where they are listed, edits, reactions, deletion, erasure.
+//! Applies events of messages to their views: position, edits, reactions, deletion, erasure.
 
 use redb::ReadableTable;
 use starling_protocol::{
@@ -43,7 +43,7 @@ impl Tables<'_> {
                 self.erase_message(scope, deleted.message)
             }
             EventBody::ReactionSet(ReactionSet { message, user, emoji, on }) => {
-                let rule = |state| register::written(state, pos, *on);
+                let rule = |state| register::apply(state, pos, *on);
                 // Events of earlier versions have the same emoji with and without U+FE0F.
                 let key = reaction_key(*message, *user, &emoji.normal());
                 self.records.merge::<Reaction>(&mut self.book, scope, &key, rule)?;
@@ -54,7 +54,7 @@ impl Tables<'_> {
         }
     }
 
-    /// Applies a post; gives what is listed now in quick rooms that was not before.
+    /// Applies a post; returns the messages that are now listed in quick rooms and were not before.
     pub(super) fn posted(
         &mut self,
         room: RoomId,
@@ -68,19 +68,19 @@ impl Tables<'_> {
         let mut listed = Vec::new();
 
         let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
-        let holder = message::id_used(holder_before, &posted.sender, pos);
+        let holder = message::apply_id_use(holder_before, &posted.sender, pos);
         if holder_before != Some(holder) {
             let shard = id_shard(posted.id);
             put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
             if let Some(before) = holder_before {
-                // Who shows the id from now on may have been listed under another until now.
+                // The sender that gets the id may have been listed under another one until now.
                 let id_before = message::listed_id(&before, sender, posted.id);
                 self.records.remove_index(&derived_id_index(id_before))?;
             }
         }
 
         let before = self.message(sender, posted.id)?;
-        let state = message::posted(before, room, pos);
+        let state = message::apply_post(before, room, pos);
         if before != Some(state) {
             self.list(before, state, posted)?;
             listed.push((room, self.listed(&holder, pos, room, posted.clone())?));
@@ -88,7 +88,7 @@ impl Tables<'_> {
             self.duplicate(room, pos, posted.key())?;
         }
 
-        // Somebody else showed this id until now: his message goes on under another.
+        // Another sender had this id until now: their message moves to another id.
         if let Some(loser) = holder_before.filter(|before| before.sender != holder.sender)
             && let Some(state) = self.message(loser.sender, posted.id)?
         {
@@ -107,7 +107,7 @@ impl Tables<'_> {
         Ok(quick)
     }
 
-    /// Lists a message at its place, and no longer where it was before.
+    /// Lists a message at its position, and removes its earlier one.
     fn list(
         &mut self,
         before: Option<MessageState>,
@@ -140,7 +140,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Remembers a post that is not listed, so that it is erased with the one that is.
+    /// Remembers a post that is not listed, so that it is erased with the listed one.
     fn duplicate(&mut self, room: RoomId, pos: Pos, message: MessageKey) -> Result<(), StoreError> {
         let key = message_place_key(message, pos);
         self.records.put::<Duplicate>(&mut self.book, &Scope::room(room), &key, &())
@@ -162,7 +162,7 @@ impl Tables<'_> {
         Ok(ListedMessage { listed_id, pos, shown, posted })
     }
 
-    /// The name under which a sender is shown in a room.
+    /// Returns the shown name of a sender in a room.
     pub fn shown(&self, room: RoomId, sender: &Sender) -> Result<String, StoreError> {
         match sender {
             Sender::Guest { id, name } => self.names.shown(room, *id, name),
@@ -175,17 +175,17 @@ impl Tables<'_> {
         self.records.has::<Room>(&Scope::room(room), &[])
     }
 
-    /// The key of the message that is listed under an id.
+    /// Returns the key of the message that is listed under an id.
     pub fn key_of(&self, listed_id: MessageId) -> Result<Option<MessageKey>, StoreError> {
         key_of(&self.message_ids, &self.records, listed_id)
     }
 
-    /// Where the message of a (sender, id) stands, if it was posted.
+    /// Reads the state of a message, if it was posted.
     pub fn message(&self, sender: SenderKey, id: MessageId) -> Result<Option<MessageState>, StoreError> {
         get(&self.messages, &tables::message_key(sender, id))
     }
 
-    /// The message that the log holds at a place.
+    /// Reads the message at a position of the log.
     pub fn posted_at(&self, origin: OriginId, seq: u64) -> Result<MessagePosted, StoreError> {
         let bytes = self.log.get(&tables::log_key(origin, seq))?;
         super::posted_in(bytes.as_ref().map(redb::AccessGuard::value))

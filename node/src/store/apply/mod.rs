@@ -25,7 +25,7 @@ use super::{
     views::ServiceKey,
 };
 
-/// A message of a quick room that is listed now, or listed otherwise than before: its room and rendering input.
+/// A message of a quick room that was posted, or has moved: its room and the message.
 pub type Listed = (RoomId, ListedMessage);
 
 /// All tables that events change, open in one transaction.
@@ -38,15 +38,15 @@ pub struct Tables<'txn> {
     timeline: Table<'txn, &'static [u8; 50], ()>,
     messages: Table<'txn, &'static [u8; 33], &'static [u8]>,
     message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
-    /// Who is shown under which guest name.
+    /// The shown names of guests.
     pub names: NamesWriter<'txn>,
-    /// People and rooms of members.
+    /// Users and rooms of members.
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
     /// Whether something was erased that free pages of the file still hold.
     pub(super) erased: bool,
-    /// What was changed for those who look on.
+    /// The changes for live sessions.
     pub changes: Vec<Change>,
 }
 
@@ -65,7 +65,7 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops the views and makes them anew.
+/// Drops the views and makes them again, empty.
 pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::SCOPES)?;
     transaction.delete_table(tables::ROOMS)?;
@@ -101,7 +101,7 @@ impl<'txn> Tables<'txn> {
         })
     }
 
-    /// Writes the digests down, before the transaction is committed; gives what it adds to each part.
+    /// Writes the digests, before the transaction is committed; returns the value that it adds to each shard.
     pub fn flush(&mut self) -> Result<BTreeMap<u8, ScopeDigest>, StoreError> {
         if std::mem::take(&mut self.erased) {
             let before = self.meta.get(scrub::ERASED)?.map_or(0, |count| count.value());
@@ -110,7 +110,7 @@ impl<'txn> Tables<'txn> {
         self.book.flush(&mut self.digests)
     }
 
-    /// Appends an event to the log, whose next it must be.
+    /// Appends an event to the log; it must be the next of its origin.
     pub fn append(&mut self, event: &Event) -> Result<(), StoreError> {
         let key = tables::log_key(event.origin, event.seq);
         if self.log.insert(&key, &event.encoded()[..])?.is_some() {
@@ -120,10 +120,11 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Applies an event of the log to the views; gives what is listed now in quick rooms that was not before.
+    /// Applies an event of the log to the views; returns the messages that are now listed in quick rooms and were not
+    /// before.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Listed>, StoreError> {
         self.index_scope(&event.scope, event)?;
-        // A resume of a user reads his own scope: what others write about him is found there, too.
+        // A resume reads the user's own scope, so it must also find what others write about them.
         let touched = event.body.touches();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
             self.index_scope(scope, event)?;
@@ -136,7 +137,7 @@ impl<'txn> Tables<'txn> {
         if let EventBody::ServiceKeySealed(sealed) = &event.body
             && event.scope == Scope::cluster()
         {
-            let rule = |state| service_key::sealed(state, event.pos(), sealed);
+            let rule = |state| service_key::apply(state, event.pos(), sealed);
             self.records.merge::<ServiceKey>(&mut self.book, &event.scope, &sealed.key.0, rule)?;
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
@@ -169,11 +170,11 @@ impl<'txn> Tables<'txn> {
     fn room_created(&mut self, room: RoomId, pos: Pos, created: &RoomCreated) -> Result<(), StoreError> {
         let state: Option<RoomState> = get(&self.rooms, &room.0)?;
         let scope = Scope::room(room);
-        put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::created(state, pos, created))
+        put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::apply_creation(state, pos, created))
     }
 }
 
-/// The message in the bytes of a log entry, where the views say that there is one.
+/// Decodes the message in a log entry that the views call a message.
 pub fn posted_in(bytes: Option<&[u8]>) -> Result<MessagePosted, StoreError> {
     let bytes = bytes.ok_or_else(|| StoreError::Corrupt("a listed message is not in the log".into()))?;
     match Event::decode(bytes.to_vec().into())?.body {
@@ -195,7 +196,7 @@ pub fn parse<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
     Ok(codec::decode(record, RECORD_BYTES_MAX)?)
 }
 
-/// Writes a record, which belonged to the first scope and belongs to the second now.
+/// Writes a record; its digest moves from the first scope to the second.
 pub fn put<const N: usize, T: Serialize>(
     table: &mut Table<'_, &'static [u8; N], &'static [u8]>,
     book: &mut DigestBook,

@@ -3,10 +3,10 @@
 use starling_protocol::{
     Event, EventBody, NodeId, Pos, Scope, UserId, Username,
     event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
+    frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 impl Tables<'_> {
-    /// Applies an event of a user's scope; kinds that do not belong there change nothing.
+    /// Applies an event of a user's scope; ignores kinds that don't belong there.
     pub(super) fn apply_person(&mut self, user: UserId, event: &Event) -> Result<(), StoreError> {
         let (pos, body) = (event.pos(), &event.body);
         match body {
@@ -61,7 +61,7 @@ impl Tables<'_> {
             EventBody::ReadMarked(marked) => self.read_marked(user, marked),
             EventBody::NotifySet(NotifySet { room, level }) => {
                 let scope = Scope::user(user);
-                let rule = |state| register::written(state, pos, *level);
+                let rule = |state| register::apply(state, pos, *level);
                 self.records.merge::<Notify>(&mut self.book, &scope, &room.0, rule)?;
                 self.changes.push(Change::Member(*room, user, RoomChange::Updated));
                 Ok(())
@@ -71,7 +71,7 @@ impl Tables<'_> {
     }
 
     fn account(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
-        let rule = |state| user::applied(state, pos, body);
+        let rule = |state| user::apply(state, pos, body);
         let (before, after) = self.records.merge::<User>(&mut self.book, &Scope::user(user), &[], rule)?;
         let name_before = before.as_ref().and_then(|before| before.display_name());
         if name_before != after.display_name() {
@@ -100,7 +100,7 @@ impl Tables<'_> {
         withdrawn: bool,
     ) -> Result<(), StoreError> {
         let holder_before = self.records.holder(name)?;
-        let rule = |state| user::claimed(state, name, withdrawn);
+        let rule = |state| user::apply_claim(state, name, withdrawn);
         let (_, claimed) =
             self.records.merge::<Claim>(&mut self.book, &Scope::user(user), &claim.to_bytes(), rule)?;
         for (form, looks) in text::lookalike_forms(name.as_str()).iter().enumerate() {
@@ -108,7 +108,7 @@ impl Tables<'_> {
         }
         let row = (user, claimed.withdrawn);
         self.records.put::<Name>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), &row)?;
-        // An earlier claim that arrives later renames who held the name until now.
+        // An earlier claim that arrives later renames the present holder.
         let holder = self.records.holder(name)?;
         let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
         self.changes.extend(renamed.flat_map(|user| [Change::Profile(user), Change::Account(user)]));
@@ -122,7 +122,7 @@ impl Tables<'_> {
         nodes: Option<&[NodeId]>,
     ) -> Result<(), StoreError> {
         let Some(nodes) = nodes else { return Ok(()) };
-        let rule = |state| user::waited(state, nodes);
+        let rule = |state| user::narrow_waited_for(state, nodes);
         self.records.merge::<Waited>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), rule)?;
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Tables<'_> {
         self.account(user, pos, body)?;
         let scope = Scope::user(user);
         for (session, state) in self.records.sessions(user)? {
-            self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erased(state))?;
+            self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erase(state))?;
             self.records.remove_index(&open_session_index(user, &session.0))?;
         }
         self.changes.push(Change::Profile(user));
@@ -139,7 +139,7 @@ impl Tables<'_> {
     }
 
     fn session(&mut self, user: UserId, id: &[u8], pos: Pos, body: &EventBody) -> Result<(), StoreError> {
-        let rule = |state| session::applied(state, pos, body);
+        let rule = |state| session::apply(state, pos, body);
         let (_, after) = self.records.merge::<Session>(&mut self.book, &Scope::user(user), id, rule)?;
         let open = after.opened.as_ref().is_some_and(|(_, opened)| opened.key != [0; 32]) && !after.ended;
         if open {
@@ -159,21 +159,21 @@ impl Tables<'_> {
             Ok([mine?, theirs?])
         };
         let before = relations(&self.records)?;
-        let rule = |state| contact::said(state, pos, said);
+        let rule = |state| contact::apply(state, pos, said);
         if said.stance == Stance::Yes {
             self.records.put_index(&was_asked_index(said.to, from), &())?;
         }
         let (_, side) = self.records.merge::<ContactMine>(&mut self.book, &mine, &said.to.0, rule)?;
         self.records.put::<ContactTheirs>(&mut self.book, &theirs, &from.0, &side)?;
         let after = relations(&self.records)?;
-        // Who is blocked by a stranger sees nothing of it.
+        // A user doesn't see a stranger's block.
         let changed = ways.into_iter().zip(before.into_iter().zip(after)).filter(|(_, (a, b))| a != b);
         self.changes.extend(changed.map(|((one, other), _)| Change::Contact(one, other)));
         Ok(())
     }
 
     fn read_marked(&mut self, user: UserId, marked: &ReadMarked) -> Result<(), StoreError> {
-        let rule = |state| read_mark::marked(state, marked);
+        let rule = |state| read_mark::apply(state, marked);
         let (before, after) =
             self.records.merge::<Read>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;
         if before.as_ref() != Some(&after) {

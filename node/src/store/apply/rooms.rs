@@ -3,9 +3,9 @@
 use starling_protocol::{
     Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
+    frame::live::RoomChange,
     merge::{invite, member, room, room::MemberRoom},
 };
-use starling_web::live_frame::RoomChange;
 
 use super::Tables;
 use crate::store::{
@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 impl Tables<'_> {
-    /// Applies an event of a room's scope that is about the room itself; other kinds change nothing.
+    /// Applies an event of a room's scope that is about the room itself; ignores other kinds.
     pub(super) fn apply_room(&mut self, room: RoomId, event: &Event) -> Result<(), StoreError> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
@@ -25,7 +25,7 @@ impl Tables<'_> {
                 self.member_room(room, pos, &event.body)?;
                 if let RoomOpened::Direct { one, other } = opened {
                     for user in [*one, *other] {
-                        // As of the beginning of time: both sides of a split may open the room.
+                        // Stamped with the beginning of time: both sides of a split may open the room.
                         let set = MemberSet {
                             user,
                             membership: Membership::Member(Role::Member),
@@ -55,7 +55,7 @@ impl Tables<'_> {
     }
 
     fn member_room(&mut self, id: RoomId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
-        let rule = |state| room::applied(state, pos, body);
+        let rule = |state| room::apply(state, pos, body);
         let (before, after) = self.records.merge::<Room>(&mut self.book, &Scope::room(id), &[], rule)?;
         let index = |room: &MemberRoom| {
             let is_public = room.exists() && room.visibility() == Visibility::Public;
@@ -83,7 +83,7 @@ impl Tables<'_> {
     }
 
     fn invite(&mut self, scope: &Scope, id: InviteId, made: Option<&InviteMade>) -> Result<(), StoreError> {
-        let rule = |state| invite::applied(state, made);
+        let rule = |state| invite::apply(state, made);
         let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &id.0, rule)?;
         if invite.revoked {
             self.records.remove::<OpenInvite>(&mut self.book, scope, &id.0)
@@ -97,14 +97,14 @@ impl Tables<'_> {
         if let Membership::Member(_) = set.membership {
             self.records.put_index(&was_member_index(user, room), &())?;
         }
-        let rule = |state| member::set(state, pos, set);
+        let rule = |state| member::apply(state, pos, set);
         let (before, after) = self.records.merge::<Member>(&mut self.book, &scope, &user.0, rule)?;
         if before.as_ref() == Some(&after) {
             return self.invite_used(room, set);
         }
         let membership_before = before.as_ref().map_or(Membership::None, |before| before.value.membership);
-        let place_before = before.and_then(|before| member::succession(&before.value, user));
-        let place = member::succession(&after.value, user);
+        let place_before = before.and_then(|before| member::succession_key(&before.value, user));
+        let place = member::succession_key(&after.value, user);
         if place_before != place {
             if let Some(gone) = place_before {
                 self.records.remove::<Succession>(&mut self.book, &scope, &gone)?;
@@ -125,7 +125,7 @@ impl Tables<'_> {
         self.invite_used(room, set)
     }
 
-    /// Keeps the list of bans and the counts with what was and is said of somebody.
+    /// Updates the list of bans and the counts after a change of a membership.
     fn count(
         &mut self,
         scope: &Scope,
@@ -151,7 +151,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Whoever came with an invite has used it, whatever became of him.
+    /// A member uses up an invite, even if they leave later.
     fn invite_used(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         let Some(invite) = set.invite else { return Ok(()) };
         let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());
@@ -165,7 +165,7 @@ impl Tables<'_> {
     }
 }
 
-/// What has become of what was there or not.
+/// Returns the change of a room that exists now, or doesn't.
 fn room_change(before: bool, now: bool) -> RoomChange {
     match (before, now) {
         (false, true) => RoomChange::Joined,

@@ -1,5 +1,5 @@
-//! Section 4: the same set of events gives the same views, index and log, whatever the order in which they came, in
-//! whatever commits, how often, as they were written or as stubs, with erasures and rebuilds between.
+//! Section 4: a set of events gives the same views, index and log in any order, in any commits, with duplicates, as
+//! events or as stubs, with erasures and rebuilds in between.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,12 +13,12 @@ use super::{
     *,
 };
 
-/// What happens to a node.
+/// A step in a node's history.
 #[derive(Clone, Debug)]
 enum Step {
-    /// One commit: of each origin so many events, as stubs where they are erased in the end, if it says so.
+    /// One commit: origin, number of events, whether erased events arrive as stubs.
     Commit(Vec<(u8, usize, bool)>),
-    /// Erasure goes on a little, or to its end.
+    /// Some erasure, or all that is left.
     Erase {
         all: bool,
     },
@@ -40,7 +40,7 @@ fn erase(committer: &mut Committer, all: bool) {
     }
 }
 
-/// A node to which this happens, and then whatever it lacks comes.
+/// A node after these steps and a last commit of all events that it lacks.
 fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>, steps: &[Step]) -> (Arc<Store>, Committer) {
     let store = store();
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 0).unwrap();
@@ -51,7 +51,7 @@ fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>, steps: &[Step])
             Step::Commit(takes) => {
                 let batch = takes.iter().map(|&(by, count, stubs)| {
                     let (log, head) = (&logs[usize::from(by)], &mut heads[usize::from(by)]);
-                    // The one before comes once more.
+                    // The last event before them arrives again.
                     let first = usize::saturating_sub(*head, 1);
                     *head = head.saturating_add(count).min(log.len());
                     let is_stub = |event: &Event| stubs && gone.contains(&(event.origin, event.seq));
@@ -73,7 +73,7 @@ fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>, steps: &[Step])
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What is compared: the digests (of all views), and as rows the records, the index, the log.
+/// The compared state: the digests of all views, and the rows of the records and the index.
 #[derive(Debug, PartialEq)]
 struct Shown {
     scopes: Vec<(Scope, ScopeDigest)>,
@@ -91,7 +91,7 @@ fn rows(table: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Rows {
 
 fn shown(store: &Store) -> Shown {
     let transaction = store.db.begin_read().unwrap();
-    // What is still to be erased is a matter of each node.
+    // Each node has its own progress of erasure.
     let mut index = rows(&transaction.open_table(tables::INDEX).unwrap());
     index.retain(|(key, _)| !key.starts_with(views::TO_ERASE));
     Shown {
@@ -101,7 +101,7 @@ fn shown(store: &Store) -> Shown {
     }
 }
 
-/// The log as it must be in the end.
+/// The log at the end.
 fn logged(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>) -> Vec<bytes::Bytes> {
     let all = logs.iter().flatten();
     all.map(|event| if gone.contains(&(event.origin, event.seq)) { event.erased() } else { event.clone() })
@@ -114,7 +114,7 @@ fn log(store: &Store) -> Result<Vec<bytes::Bytes>, StoreError> {
     log.iter()?.map(|row| Ok(bytes::Bytes::copy_from_slice(row?.1.value()))).collect()
 }
 
-/// What is left in the views of a deleted account or its index that its owner wrote or that is secret.
+/// The content of a deleted account that its views or index still hold.
 fn leaks(shown: &Shown, logs: &[Vec<Event>]) -> Vec<String> {
     let deleted = logs.iter().flatten().filter(|event| matches!(event.body, EventBody::UserDeleted(_)));
     let of = |event: &Event| {

@@ -1,5 +1,5 @@
-//! Random sets of events of every kind, as a few nodes might have written them: people, rooms and messages that meet
-//! often. Everything that an erasure must take has 'secret' in it.
+//! Random sets of events of every kind, as a few nodes might have written them, with users, rooms and messages that
+//! often meet. All content that erasure must remove contains 'secret'.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use starling_protocol::{
     Sender, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
 
-/// How many nodes wrote.
+/// The number of nodes.
 pub const ORIGINS: u8 = 3;
-/// Users, of whom the first two have a direct room.
+/// The users; the first two have a direct room.
 const USERS: u8 = 3;
 
 type Fact = (Scope, EventBody);
@@ -27,7 +27,7 @@ pub fn origin(n: u8) -> OriginId {
     OriginId { node: NodeId([n + 2; 16]), incarnation: 1 }
 }
 
-/// Gives each fact its place, and what points at another's place a place that exists.
+/// Gives each fact its position, and makes references to other positions valid.
 fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
     let mut heads = [0; ORIGINS as usize];
     let place = |(by, hlc, fact): (u8, u64, Fact)| {
@@ -77,7 +77,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
     logs
 }
 
-/// What must be a stub in the end, whatever came first: said once more, from the events alone.
+/// The events that must end as stubs, whatever came first: derived again from the events alone.
 pub fn erased(logs: &[Vec<Event>]) -> BTreeSet<(OriginId, u64)> {
     let all = || logs.iter().flatten();
     let is_gone = |event: &&Event| {
@@ -103,12 +103,12 @@ fn direct() -> RoomId {
     direct_room(UserId([0; 16]), UserId([1; 16]))
 }
 
-/// Two rooms with names, a direct one, a quick one.
+/// Two named rooms, a direct one, a quick one.
 fn room() -> impl Strategy<Value = RoomId> {
     select(vec![RoomId([1; 10]), RoomId([2; 10]), direct(), RoomId([4; 10])])
 }
 
-/// A place that [`written`] puts right, or one where nothing was written.
+/// A position that [`written`] makes valid, or one without an event.
 fn place() -> impl Strategy<Value = Pos> {
     (0_u64..16, 0..ORIGINS, 0_u64..9).prop_map(|(hlc, by, seq)| Pos {
         hlc: Hlc(hlc),
@@ -122,7 +122,7 @@ fn secret() -> impl Strategy<Value = Option<Box<str>>> {
 }
 
 fn display_name() -> impl Strategy<Value = Option<DisplayName>> {
-    // Two of them are the same to a search.
+    // A search finds two of them by the same text.
     option::of(
         select(vec!["secret Ann", "Secret ann", "secret Bo"]).prop_map(|n| DisplayName::parse(n).unwrap()),
     )
@@ -213,7 +213,7 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
         Membership::Member(Role::Moderator),
         Membership::Member(Role::Member),
     ]);
-    // An id is of one room, and made once.
+    // An id belongs to one room and is used once.
     let id = |room: RoomId, n: u8| InviteId([room.0[0] * 4 + n; 10]);
     let invite = move || option::of(0_u8..2);
     let set = (named(), user(), membership, option::of(0_u64..9), invite(), user());
@@ -250,7 +250,7 @@ fn sender() -> impl Strategy<Value = Sender> {
     prop_oneof![3 => user().prop_map(Sender::User), 1 => (1_u8..3).prop_map(guest)]
 }
 
-/// As the log of an earlier version has it: not in its one form.
+/// An emoji of an earlier version's log, not in its normal form.
 fn stored_emoji(emoji: &str) -> Emoji {
     let bytes = starling_protocol::codec::encode(&emoji);
     starling_protocol::codec::decode(&bytes, bytes.len()).unwrap()

@@ -1,5 +1,4 @@
-//! Stores that an earlier version wrote are brought to what this one relies on: stubs that keep nothing, no event that is
-//! longer than one may be.
+//! Migrations of old stores: stubs keep no content, and no event is longer than the limit.
 
 use bytes::Bytes;
 use starling_protocol::{
@@ -12,7 +11,7 @@ use super::{super::StoreError, *};
 
 const BOB: UserId = UserId([2; 16]);
 
-/// Puts an event into the log as it is, as an earlier version left it, and gives the store that version.
+/// Puts an event into the log in the form of an earlier version, and sets the store to that version.
 fn as_left_by_version_4(store: &Store, event: &Event) {
     let transaction = store.db.begin_write().unwrap();
     let key = tables::log_key(event.origin, event.seq);
@@ -31,7 +30,7 @@ fn logged(store: &Store, origin: OriginId, seq: u64) -> Bytes {
     store.range(origin, seq, seq).unwrap().remove(0)
 }
 
-/// Section 4: a node that has an old stub shows the same as one to which the message came after its deletion.
+/// Section 4: a node with an old stub shows the same as a node that received the message after its deletion.
 #[test]
 fn old_stubs_lose_what_was_left_in_them() {
     let posted =
@@ -48,7 +47,7 @@ fn old_stubs_lose_what_was_left_in_them() {
     let old = EventBody::MessagePosted(MessagePosted { text: None, ..posted.clone() });
     let draft = EventDraft { scope: Scope::room(ROOM), body: old, min_hlc: None };
     as_left_by_version_4(&store, &Event::new(ELSEWHERE, 1, Hlc(20), draft.clone()));
-    // The head is the deletion, as before.
+    // The head still is the deletion.
     let transaction = store.db.begin_write().unwrap();
     transaction.open_table(tables::HEADS).unwrap().insert(&ELSEWHERE.to_bytes(), 2).unwrap();
     transaction.commit().unwrap();
@@ -56,7 +55,7 @@ fn old_stubs_lose_what_was_left_in_them() {
     assert_eq!(logged(&store, ELSEWHERE, 1), stub);
     assert_eq!(store.snapshot().unwrap().scopes, digest);
     store.verify().unwrap();
-    // A peer that was not brought up to date sends its stub.
+    // A peer of the earlier version sends its stub.
     let (late, mut committer) = with_room();
     let Op::Received(deleted) = foreign(2, Hlc(30), deletion.clone()) else { unreachable!() };
     let old = Event::new(ELSEWHERE, 1, Hlc(20), draft);
@@ -65,8 +64,7 @@ fn old_stubs_lose_what_was_left_in_them() {
     late.verify().unwrap();
 }
 
-/// Promise 13: a read mark that grew with the number of starts until it was no event any more kept the node from starting
-/// for ever.
+/// Promise 13: read marks grew with the number of starts; one that was too long kept the node from starting.
 #[test]
 fn a_store_whose_last_event_is_too_long_starts_again() {
     let (store, committer) = with_room();
@@ -85,8 +83,8 @@ fn a_store_whose_last_event_is_too_long_starts_again() {
     store.verify().unwrap();
 }
 
-/// Whatever is asked for: an event that no peer would take, nor this node at its next start, is refused with its whole
-/// commit's op, and the node goes on.
+/// An operation with an event over the limit is refused as a whole, since neither peers nor the next start would accept
+/// it; the node goes on.
 #[test]
 fn no_own_event_over_the_limit_is_committed() {
     let (store, mut committer) = with_room();

@@ -1,4 +1,4 @@
-//! What was deleted leaves the store's file, also its free pages.
+//! Tests that deleted text leaves the store's file, free pages included.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ fn text(n: u128) -> String {
     format!("secret number {n:05} {}", "of some length ".repeat(usize::try_from(n % 40).unwrap()))
 }
 
-/// How many of the texts are somewhere in the file.
+/// Counts the texts that are still in the file.
 fn found(path: &Path) -> usize {
     let bytes = fs::read(path).unwrap();
     let secrets = bytes.windows(14).filter(|part| *part == b"secret number ");
@@ -42,11 +42,11 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     assert!(store.scrub().unwrap().is_none(), "nothing was erased yet");
     for n in 0..MESSAGES {
         let stays = message(2, n, &format!("what stays {n:05}"));
-        let stays = Op::Post { room: ROOM, posted: stays, min_hlc: None };
+        let stays = Op::Post { room: ROOM, posted: stays, min_hlc: None, check: in_quick_rooms };
         committer.commit(2_000, 1, &[post(ROOM, 1, n, &text(n)), stays]).unwrap();
     }
     for n in 0..MESSAGES {
-        // Some alone, some together, some in the commit in which they came.
+        // Deletes some alone, some together, some in the commit of their posts.
         let mut ops = vec![delete(n)];
         if n % 10 == 0 {
             ops.extend([post(ROOM, 1, 1_000 + n, &text(n)), delete(1_000 + n)]);
@@ -65,7 +65,7 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     let stays = messages.iter().filter(|message| message.posted.body().starts_with("what stays"));
     assert_eq!(stays.count() as u128, MESSAGES);
     store.verify().unwrap();
-    // A scrub that a crash ends is begun again.
+    // A scrub that a crash ended begins again.
     committer.commit(4_000, 1, &[post(ROOM, 1, 5_000, &text(7)), delete(5_000)]).unwrap();
     let mut begun = store.scrub().unwrap().unwrap();
     for _ in 0..3 {

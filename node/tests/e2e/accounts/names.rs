@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use starling_protocol::{UserId, Username, merge::user::renamed};
+use starling_protocol::{UserId, Username, merge::user::suffixed_username};
 
 use harness::account::{CHEAP_HASHES, PASSWORD, call, login};
 use harness::http::Answer;
 use harness::{Account, Cluster, Live, eventually, same};
 
-/// What is asked so often as one address does in the test alone.
+/// Lifts the limits that one address, which makes all requests of a test, would exceed.
 const UNLIMITED: [&str; 4] = ["--limit-registrations-per-address", "0", "--limit-logins-per-address", "0"];
 
 /// For how long names are contested once both nodes are linked again: what is looked at, not waited for.
@@ -167,10 +167,10 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     let (winner_shown, loser_shown) = if loser == 1 { (&first, &second) } else { (&second, &first) };
     let new_name = loser_shown["username"].as_str().expect("it has a name").to_owned();
     let told = sockets[loser].until_type("welcome").await;
-    assert_eq!(told["user"]["username"], new_name.as_str(), "he is told where he is: {told}");
+    assert_eq!(told["user"]["username"], new_name.as_str(), "they are told their name: {told}");
     assert_eq!(winner_shown["username"], "ann");
     assert!(new_name.starts_with("ann~") && new_name.len() == 8, "{new_name}");
-    // Both log in under the old name, each with his own password; the renamed one under his new name, too.
+    // Both log in under the old name, each with their own password; the renamed one under the new name, too.
     for node in nodes {
         for (at, password) in passwords.into_iter().enumerate() {
             let account = Account::of(&login(node, "ann", password).await, 200);
@@ -181,7 +181,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
         // Who has the name is not meant by any other.
         let winner = &people[1 - loser];
         let id = UserId::parse(&winner.id).expect("an id").expect("of a user");
-        let nobodys = renamed(&Username::parse("ann").expect("a name"), id);
+        let nobodys = suffixed_username(&Username::parse("ann").expect("a name"), id);
         assert_eq!(login(node, &nobodys, passwords[1 - loser]).await.status, 401, "{nobodys}");
         assert_eq!(register(node, "ann", "of a third").await.code(), "username_taken");
     }
@@ -189,7 +189,7 @@ async fn both_sides_of_a_split_register_a_name_and_afterwards_it_is_one_ones() {
     chooses(&people[loser], &people[1 - loser], nodes, passwords[loser]).await;
 }
 
-/// What each said before they knew of each other is shown as his, under the name that he has now.
+/// Promise: what each posted before they knew of each other is shown as theirs, under the name that they have now.
 async fn are_attributed(people: &[Account], room: &str, nodes: [SocketAddr; 2], names: [&Value; 2]) {
     for node in nodes {
         let page = people[0].call(node, "GET", &format!("/rooms/{room}/messages"), None).await.json();
@@ -216,10 +216,10 @@ async fn chooses(loser: &Account, winner: &Account, nodes: [SocketAddr; 2], pass
     assert_eq!((chosen.status, &chosen.json()["username"]), (200, &json!("ann2")), "{}", chosen.text());
     assert_eq!(chosen.json()["renamed"], Value::Bool(false));
     assert_eq!(choose(loser, 0, "ann3").await.code(), "forbidden");
-    assert_eq!(choose(loser, 0, "ann2").await.status, 200, "what he has he may ask for");
+    assert_eq!(choose(loser, 0, "ann2").await.status, 200, "they may ask for the name that they have");
     for node in nodes {
         assert_eq!(Account::of(&login(node, "ann2", password).await, 200).id, loser.id);
-        assert_eq!(login(node, "ann", password).await.status, 401, "he has another name now");
+        assert_eq!(login(node, "ann", password).await.status, 401, "they have another name now");
         assert_eq!(register(node, "ann2", "of a third").await.code(), "username_taken");
     }
 }

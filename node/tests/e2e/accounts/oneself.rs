@@ -1,4 +1,4 @@
-//! What somebody sees and changes of himself, and that nobody learns from a login more than that it failed.
+//! Users see and change their own account, and a failed login tells nothing else.
 
 use std::time::Instant;
 

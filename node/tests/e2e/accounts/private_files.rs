@@ -143,7 +143,7 @@ async fn a_cluster_secret_is_written_for_its_owner_alone_and_one_that_others_can
     assert_eq!((mode(&secret), written.trim().len()), (0o600, 64));
     let again = make().await;
     assert_eq!(again.code, Some(2), "{again:?}");
-    assert!(again.stderr.contains("is there already"), "{again:?}");
+    assert!(again.stderr.contains("already exists"), "{again:?}");
     assert_eq!(fs::read_to_string(&secret).expect("it is there"), written, "it is not overwritten");
 
     let file = secret.display().to_string();

@@ -1,4 +1,4 @@
-//! Promise: in a quick room somebody with an account is himself, on as many devices as he likes; and who cannot be
+//! Promise: in a quick room a user has their own name, on as many devices as they like; and who cannot be
 //! is told why.
 
 use harness::account::{CHEAP_HASHES, call};
@@ -15,7 +15,7 @@ async fn a_user_on_two_devices_is_there_once_until_the_last_goes() {
     let mut guest = Client::join(a, &room, "Gus").await;
     let mut devices = Vec::new();
     for node in [a, a, b] {
-        let mut device = Client::connect_as(node, &room, &ann.access).await.expect("she is let in");
+        let mut device = Client::connect_as(node, &room, &ann.access).await.expect("sthey are let in");
         assert_eq!(device.users.iter().filter(|&name| name == "ann").count(), 1, "she is there once");
         device.opening().await;
         devices.push(device);
@@ -63,7 +63,7 @@ async fn who_brings_credentials_that_are_no_good_is_told_what_is_wrong_with_them
     let cookie = ("cookie", "starling_session=nonsense");
     assert_eq!(asked(&[cookie], &target).await, (401, "unauthenticated".to_owned()));
     assert_eq!(asked(&[], &target).await, (400, "bad_request".to_owned()));
-    // A name makes a guest of him, whatever cookie his browser sends along.
+    // A name in the request makes them a guest, whatever cookie the browser sends.
     let mut guest = Client::join(node.http, &room, "Gus").await;
     guest.post("hello").await;
     let with_a_name = format!("{target}&username=Gus");
@@ -88,6 +88,6 @@ async fn a_guest_has_no_name_that_looks_like_another() {
     // An account comes in whoever looks like it.
     Client::join(node.http, &room, "Bi11").await.post("hello").await;
     let bill = Account::register(node.http, "bill").await;
-    Client::connect_as(node.http, &room, &bill.access).await.expect("she is let in");
+    Client::connect_as(node.http, &room, &bill.access).await.expect("sthey are let in");
     Client::join(node.http, &room, "Anna").await;
 }

@@ -87,9 +87,9 @@ async fn what_is_no_refresh_token_is_refused() {
     let ann = Account::register(node, "ann").await;
     let bob = Account::register(node, "bob").await;
     let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
-    let (mine, his) = (parts(&ann.refresh), parts(&bob.refresh));
-    let later = format!("{}.{}.1.{}", mine[0], mine[1], mine[3]);
-    let mixed = format!("{}.{}.0.{}", mine[0], mine[1], his[3]);
+    let (anns, bobs) = (parts(&ann.refresh), parts(&bob.refresh));
+    let later = format!("{}.{}.1.{}", anns[0], anns[1], anns[3]);
+    let mixed = format!("{}.{}.0.{}", anns[0], anns[1], bobs[3]);
     for token in ["", "x", "starling_rt_", &ann.access, &later, &mixed, &ann.refresh[..ann.refresh.len() - 1]]
     {
         let answer = refresh(node, token).await;

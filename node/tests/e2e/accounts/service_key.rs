@@ -46,7 +46,7 @@ async fn invite(node: &Node, account: &Account) -> [String; 2] {
     [format!("/invites/{}", made["code"].as_str().expect("an invite has a code")), list]
 }
 
-/// Whoever has an invite is let in by a node.
+/// Promise: a node lets in everybody who has an invite.
 async fn lets_in(node: &Node, account: &Account, follow: &str) {
     let answer = account.call(node.http, "POST", follow, None).await;
     assert_eq!(answer.status, 200, "{} at {}: {}", account.username, node.name, answer.text());

@@ -31,13 +31,13 @@ enum Credential {
     Access(String),
     Refresh(String),
     Personal(String),
-    /// Of a link with which a password is chosen.
+    /// The code of a link that sets a password.
     Reset(String),
-    /// Of the page that makes the first administrator.
+    /// The code of the page that makes the first administrator.
     Setup(String),
-    /// Of an invite, with the access token of an outsider who follows it into the room.
+    /// The code of an invite, with the access token of an outsider who uses it to join the room.
     Invite(String, String),
-    /// Of an invite, with which somebody makes an account.
+    /// The code of an invite, used to register.
     Registration(String),
 }
 
@@ -165,7 +165,7 @@ async fn stolen(nodes: &mut [&mut Node]) -> Vec<PathBuf> {
     copies
 }
 
-/// What can be made of a store: found in it as it is, or signed by a key that is found in it. `sessions` are the random
+/// Finds what can be made of a store: found in it as it is, or signed by a key that is found in it. `sessions` are the random
 /// bytes in the events of sessions, by the sessions' ids.
 fn found(thief: &Thief, sessions: &BTreeMap<String, Key>, credential: &Credential) -> Option<String> {
     let text = credential.text();
@@ -223,7 +223,7 @@ fn invites(store: &Store, users: &[UserId]) -> Vec<InviteId> {
     ids.collect()
 }
 
-/// What somebody makes of the id of an invite and of what may be keys.
+/// Invite codes that can be made of an invite's id and of what may be keys.
 fn forged_invites(id: InviteId, keys: &[Key], outsider: &str) -> Vec<Credential> {
     let mut codes = vec![RoomId(id.0).to_string(), InviteCode::new(id, [0; 16]).to_string()];
     for key in keys {
@@ -237,7 +237,7 @@ fn forged_invites(id: InviteId, keys: &[Key], outsider: &str) -> Vec<Credential>
     codes.into_iter().flat_map(credentials).collect()
 }
 
-/// What somebody tries who reads the views of a store: every secret that stands beside a session or an account, as if it
+/// Credentials that a thief who reads the views of a store tries: every secret that stands beside a session or an account, as if it
 /// were what each kind of credential is made of.
 fn forged(store: &Store, users: &[UserId], outsider: &str) -> Vec<Credential> {
     let records = store.records().expect("views");

@@ -20,7 +20,7 @@ const DIFFERENT_BYTES_MIN: usize = 19;
 /// Something that may be a key.
 pub(crate) type Key = [u8; KEY_BYTES];
 
-/// What somebody has who got hold of a store.
+/// A thief who has a copy of a store.
 pub(crate) struct Thief {
     raw: Vec<u8>,
     /// Every string in it that may be a key, as bytes or as text.

@@ -139,7 +139,7 @@ async fn a_personal_token_is_good_on_every_node_until_it_is_revoked_or_ends() {
         call(nodes[1], "POST", "/tokens", Some(token), Some(json!({"name": "child", "password": PASSWORD})))
             .await;
     assert_eq!(another.code(), "forbidden", "a token makes no others");
-    assert_eq!(bob.call(nodes[1], "DELETE", &format!("/tokens/{id}"), None).await.status, 404, "not his");
+    assert_eq!(bob.call(nodes[1], "DELETE", &format!("/tokens/{id}"), None).await.status, 404, "not theirs");
     assert_eq!(ann.call(nodes[1], "DELETE", &format!("/sessions/{id}"), None).await.status, 404, "no login");
     assert_eq!(ann.call(nodes[1], "DELETE", &format!("/tokens/{id}"), None).await.status, 204);
     for node in nodes {

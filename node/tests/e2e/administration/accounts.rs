@@ -38,7 +38,7 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     let next = first["next"].as_str().expect("there are more");
     assert_eq!(names(&page_of(&format!("?limit=1&cursor={next}")).await), ["root"]);
 
-    // Shut out: at once, everywhere, with whatever he holds.
+    // They are shut out: at once, everywhere, with whatever token.
     let mut window = Visitor::at(b);
     let form = [("username", "bob"), ("password", PASSWORD)];
     sent_to(&window.submit("/login", &form).await);
@@ -79,7 +79,7 @@ async fn administrators_see_promote_and_shut_out_on_every_node() {
     assert_eq!(flag(&bob, b, &bob, json!({"admin": false})).await.code(), "forbidden");
     let delete =
         async |who: &Account| who.call(a, "DELETE", "/me", Some(json!({"password": PASSWORD}))).await;
-    assert_eq!(delete(&bob).await.code(), "forbidden", "nor by deleting himself");
+    assert_eq!(delete(&bob).await.code(), "forbidden", "nor by deleting themselves");
     assert_eq!(delete(&admin).await.status, 204);
 }
 

@@ -74,7 +74,7 @@ async fn a_command_that_cannot_be_done_changes_nothing_and_says_why() {
         (&["add", "ab", stdin], PASSWORD, "the name"),
         (&["add", "cat", stdin], "short", "8 characters"),
         (&["add", "cat", stdin], "", "8 characters"),
-        (&["add", "cat", stdin], "12345678", "the password is among the commonest"),
+        (&["add", "cat", stdin], "12345678", "the password is one of the most common"),
         (&["add", "cat"], PASSWORD, "--password-stdin"),
         (&["password", "cat", stdin], PASSWORD, "no account named cat"),
         (&["password", "bob", stdin], "short", "8 characters"),

@@ -37,7 +37,7 @@ async fn no_form_is_taken_from_another_site() {
             assert_eq!(answer.header("set-cookie"), None, "{target} {headers:?}");
             page(&answer, 403);
         }
-        assert_eq!(bob.me().await.0, 200, "he is still in: {headers:?}");
+        assert_eq!(bob.me().await.0, 200, "they are still logged in: {headers:?}");
     }
     // What no browser sends, and what each kind of browser sends from the node's own page.
     for headers in [

@@ -21,10 +21,10 @@ async fn a_browser_registers_is_known_on_every_node_and_logs_out() {
         let (status, me) = ann.me().await;
         assert_eq!((status, &me["username"], &me["admin"]), (200, &json!("ann"), &json!(false)), "{me}");
         let front = ann.get("/").await;
-        assert_eq!(front.header("cache-control"), Some("private, no-store"), "it shows who he is");
+        assert_eq!(front.header("cache-control"), Some("private, no-store"), "it shows who is logged in");
         assert!(page(&front, 200).contains("Ann &lt;b&gt;"));
         for form in ["/login", "/register", "/login?next=/r/x"] {
-            assert!(["/", "/r/x"].contains(&sent_to(&ann.get(form).await)), "he is in already");
+            assert!(["/", "/r/x"].contains(&sent_to(&ann.get(form).await)), "they are logged in already");
         }
     }
     // What the cookie lets do is done from the node's own pages, and listed as a login.
@@ -187,7 +187,7 @@ async fn cookies_are_for_tls_alone_where_users_speak_it_and_forms_know_limits() 
     for (proto, secure) in [("https", true), ("http", false)] {
         let headers = [("x-forwarded-proto", proto), ("x-forwarded-for", "203.0.113.7")];
         let answer = Visitor::at(node.http).submit_with("/login", &form, &headers).await;
-        let set = answer.header("set-cookie").expect("he is in");
+        let set = answer.header("set-cookie").expect("they are logged in");
         assert_eq!(set.contains("; Secure"), secure, "{proto}: {set}");
         assert_eq!(set.starts_with("__Host-starling_session="), secure, "{proto}: {set}");
     }
@@ -215,7 +215,7 @@ async fn who_may_register_is_as_the_operator_has_set() {
             "registration_closed"
         );
 
-        // The first administrator comes all the same, and whom he asks to a room.
+        // The first administrator can register all the same, and so can those they invite to a room.
         let address = crate::administration::setup::printed(&node).await;
         sent_to(&visitor.submit(&address, &form).await);
         if mode == "invite" {

@@ -102,7 +102,7 @@ async fn links_are_made_by_administrators_for_accounts_that_are() {
     let bob = Account::register(node.http, "bob").await;
     let target = |id: &str| format!("/admin/users/{id}/reset-link");
     let by_bob = bob.call(node.http, "POST", &target(&bob.id), None).await;
-    assert_eq!(by_bob.code(), "forbidden", "not even his own");
+    assert_eq!(by_bob.code(), "forbidden", "not even their own");
     for nobody in ["zzzz", "%00", "00000000000000000000000000", &"0".repeat(64)] {
         let answer = admin.call(node.http, "POST", &target(nobody), None).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{nobody}");

@@ -12,9 +12,9 @@ use harness::http::{Answer, request};
 use harness::visitor::{Visitor, sent_to};
 use harness::{Account, Node, PATIENCE, eventually};
 
-/// What everybody seems to come from.
+/// The address from which all requests seem to come.
 const FROM: &str = "203.0.113.9";
-/// What the proxy calls requests whose line is looked for.
+/// The request id that the proxy sets where the test looks for the log line.
 const REQUEST: &str = "request-of-the-test";
 
 /// All lines of a node's log so far.
@@ -52,7 +52,7 @@ fn text(answer: &Answer, name: &str) -> String {
     answer.json()[name].as_str().unwrap_or_else(|| unreachable!("no {name}: {}", answer.text())).to_owned()
 }
 
-/// What was done at a node: the events that its log must tell, with who did each, and the secrets that it must not.
+/// Acts at a node: the events that its log must tell, each with its user, and the secrets that it must not.
 struct Acts<'a> {
     node: &'a Node,
     expected: Vec<(&'static str, String)>,

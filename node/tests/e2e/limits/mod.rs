@@ -1,4 +1,4 @@
-//! What keeps one from taking it all: limits per real client, told by trusted proxies alone; refusal of foreign pages;
+//! Keeps one client from taking everything: limits per real client, told by trusted proxies alone; refusal of foreign pages;
 //! the end of a session that floods; a place for health where all connections are taken.
 
 mod one_client;
@@ -18,7 +18,7 @@ async fn create_for(node: SocketAddr, forwarded: &str) -> Answer {
     request(node, "POST", "/create-room", &headers, b"").await.expect("create-room is answered")
 }
 
-/// So many pass and the next is refused as the contract says.
+/// Checks that exactly this number passes, and the next is refused as the contract says.
 async fn check_exactly(node: SocketAddr, passes: usize, forwarded: &str) {
     for _ in 0..passes {
         assert_eq!(create_for(node, forwarded).await.status, 201, "{forwarded}");

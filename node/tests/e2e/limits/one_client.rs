@@ -14,7 +14,7 @@ use harness::account::{Account, CHEAP_HASHES};
 use harness::http::{Answer, create_room, head, read_answer, request};
 use harness::{Client, Live, Node, PATIENCE, eventually};
 
-/// How many of four messages of 4,000 bytes are taken; the others are refused as the contract says.
+/// Counts how many of four messages of 4,000 bytes are taken; the others must be refused as the contract says.
 async fn taken_of_four(guest: &mut Client) -> usize {
     let mut taken = 0;
     for _ in 0..4 {
@@ -67,7 +67,7 @@ async fn an_account_writes_only_so_many_bytes() {
     }
 }
 
-/// Who isn't in a room uses up nothing of what its members may write there, although everybody may see that it is.
+/// Promise: strangers use up nothing of what the members of a public room may write.
 #[tokio::test]
 async fn strangers_do_not_use_up_what_a_room_may_take() {
     let node = Node::lone(&[&CHEAP_HASHES[..], &["--limit-messages-per-room", "2/h"]].concat()).await;

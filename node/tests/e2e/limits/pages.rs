@@ -1,4 +1,4 @@
-//! What pages of other sites, and names of other servers, may do here.
+//! Pages of other sites and requests for other host names are refused.
 
 use tokio::io::AsyncWriteExt as _;
 

@@ -1,4 +1,4 @@
-//! What is refused, and how: who is not logged in, what cannot be read, what is too much.
+//! Refusals of the live socket: who is not logged in, what cannot be read, what is too much.
 
 use std::net::SocketAddr;
 

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::live::does;
 use harness::account::{CHEAP_HASHES, PASSWORD};
 use harness::{Account, Client, Cluster, Frame, Live, Refused, http};
 
@@ -35,32 +34,32 @@ async fn what_ends_a_session_closes_its_sockets_on_all_nodes_within_a_second() {
 
     let other = Account::login(b, "ann").await;
     let mut sockets = everywhere(&other.access).await;
-    does(&other, c, "POST", "/logout", Value::Null, 204).await;
+    other.expect(c, "POST", "/logout", Value::Null, 204).await;
     all_close(&mut sockets).await;
 
     let other = Account::login(c, "ann").await;
     let mut sockets = everywhere(&other.access).await;
-    let sessions = does(&ann, a, "GET", "/sessions", Value::Null, 200).await;
+    let sessions = ann.expect(a, "GET", "/sessions", Value::Null, 200).await;
     let items = sessions["items"].as_array().expect("it is a list");
     let id = items.iter().find(|session| session["current"] == false).expect("there are two")["id"].clone();
-    does(&ann, b, "DELETE", &format!("/sessions/{}", id.as_str().expect("it is a text")), Value::Null, 204)
+    ann.expect(b, "DELETE", &format!("/sessions/{}", id.as_str().expect("it is a text")), Value::Null, 204)
         .await;
     all_close(&mut sockets).await;
 
-    let token = does(&ann, a, "POST", "/tokens", json!({"name": "script", "password": PASSWORD}), 201).await;
+    let token = ann.expect(a, "POST", "/tokens", json!({"name": "script", "password": PASSWORD}), 201).await;
     let text = |name: &str| token[name].as_str().expect("it is a text").to_owned();
     let mut sockets = everywhere(&text("token")).await;
-    does(&ann, b, "DELETE", &format!("/tokens/{}", text("id")), Value::Null, 204).await;
+    ann.expect(b, "DELETE", &format!("/tokens/{}", text("id")), Value::Null, 204).await;
     all_close(&mut sockets).await;
 
     let other = Account::login(a, "ann").await;
     let mut sockets = everywhere(&other.access).await;
     let passwords = json!({"current_password": PASSWORD, "new_password": "better horse"});
-    does(&ann, c, "POST", "/me/password", passwords, 204).await;
+    ann.expect(c, "POST", "/me/password", passwords, 204).await;
     all_close(&mut sockets).await;
 
     lives(&mut stays).await;
-    does(&ann, c, "POST", "/logout?all=true", Value::Null, 204).await;
+    ann.expect(c, "POST", "/logout?all=true", Value::Null, 204).await;
     all_close(&mut [stays]).await;
     let refused = Live::connect(b, &ann.access, None).await.err();
     assert_eq!(refused, Some(Refused { status: 401, code: "unauthenticated".to_owned() }));
@@ -81,7 +80,7 @@ async fn in_a_quick_room_who_is_logged_in_appears_as_himself_until_he_logs_out()
             "{name} has an account"
         );
     }
-    let mut socket = Client::connect_as(a, &room, &ann.access).await.expect("she is let in");
+    let mut socket = Client::connect_as(a, &room, &ann.access).await.expect("sthey are let in");
     assert_eq!(socket.name, "ann");
     guest
         .until("that she is here", |frame| {
@@ -94,7 +93,7 @@ async fn in_a_quick_room_who_is_logged_in_appears_as_himself_until_he_logs_out()
     assert_eq!((shown.username.as_str(), shown.guest), ("ann", false));
     let listed = http::list_all(b, &room).await;
     assert_eq!((listed[0].username.as_str(), listed[0].guest), ("ann", false));
-    does(&ann, b, "POST", "/logout", Value::Null, 204).await;
+    ann.expect(b, "POST", "/logout", Value::Null, 204).await;
     let closed = tokio::time::timeout(ENDS_WITHIN, socket.until_closed()).await;
     assert_eq!(closed.expect("within a second"), Some(4001));
     let refused = Client::connect_as(a, &room, &ann.access).await.err();

@@ -1,10 +1,9 @@
-//! What the members of a room are told: who comes and goes, what is said, and what is unread wherever one asks.
+//! Members of a room learn who joins and leaves, what is posted, and what is unread, on any node.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::live::does;
 use harness::account::CHEAP_HASHES;
 use harness::{Account, Cluster, Live, PATIENCE, eventually, same};
 
@@ -27,7 +26,7 @@ async fn sees(live: &mut Live, who: &Account) {
 async fn unread(who: &Account, nodes: &[SocketAddr], room: &str, expected: u64) {
     for &node in nodes {
         eventually(PATIENCE, "what is unread", async || {
-            let room = does(who, node, "GET", &format!("/rooms/{room}"), Value::Null, 200).await;
+            let room = who.expect(node, "GET", &format!("/rooms/{room}"), Value::Null, 200).await;
             same(&room["unread"], &json!(expected))
         })
         .await;
@@ -44,15 +43,15 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     let mut of_ann = Live::join(a, &ann.access).await;
     let mut of_bob = Live::join(b, &bob.access).await;
     let mut of_eve = Live::join(c, &eve.access).await;
-    let room = does(&ann, b, "POST", "/rooms", json!({"name": "Garden", "visibility": "public"}), 201).await;
+    let room = ann.expect(b, "POST", "/rooms", json!({"name": "Garden", "visibility": "public"}), 201).await;
     let room = room["id"].as_str().expect("it has an id").to_owned();
     assert_eq!(room_is(&mut of_ann, &room, "joined").await["role"], "owner");
     let join = format!("/rooms/{room}/join");
-    does(&bob, c, "POST", &join, Value::Null, 200).await;
+    bob.expect(c, "POST", &join, Value::Null, 200).await;
     assert_eq!(room_is(&mut of_bob, &room, "joined").await["name"], "Garden");
     sees(&mut of_bob, &ann).await;
     sees(&mut of_ann, &bob).await;
-    does(&eve, a, "POST", &join, Value::Null, 200).await;
+    eve.expect(a, "POST", &join, Value::Null, 200).await;
     room_is(&mut of_eve, &room, "joined").await;
     sees(&mut of_ann, &eve).await;
     sees(&mut of_bob, &eve).await;
@@ -69,7 +68,7 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     let last_of_eve = of_eve.post(&room, "the last").await;
     let cursor = of_bob.cursor.clone();
     drop(of_bob);
-    let mut of_bob = Live::connect(c, &bob.access, Some(&cursor)).await.expect("he is let in");
+    let mut of_bob = Live::connect(c, &bob.access, Some(&cursor)).await.expect("they are let in");
     of_bob.until_message("the last").await;
     of_bob.until_type("cursor").await;
     of_bob.send(json!({"type": "read", "room_id": room, "message_id": last_of_eve})).await;
@@ -78,16 +77,16 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     unread(&bob, &nodes, &room, 0).await;
     unread(&ann, &nodes, &room, 4).await;
 
-    does(&ann, a, "PATCH", &format!("/rooms/{room}"), json!({"name": "Orchard"}), 200).await;
+    ann.expect(a, "PATCH", &format!("/rooms/{room}"), json!({"name": "Orchard"}), 200).await;
     for live in [&mut of_ann, &mut of_bob, &mut of_eve] {
         assert_eq!(room_is(live, &room, "updated").await["name"], "Orchard");
     }
-    does(&ann, b, "DELETE", &format!("/rooms/{room}/members/{}", bob.id), Value::Null, 204).await;
+    ann.expect(b, "DELETE", &format!("/rooms/{room}/members/{}", bob.id), Value::Null, 204).await;
     room_is(&mut of_bob, &room, "removed").await;
     of_ann.post(&room, "without Bob").await;
     of_bob.send(json!({"type": "send", "id": last, "room_id": room, "body": "x"})).await;
     let frame = |frame: &Value| {
-        assert!(frame["type"] != "message", "he is not in the room any more: {frame}");
+        assert!(frame["type"] != "message", "they are not in the room any more: {frame}");
         (frame["type"] == "error").then(|| frame["code"].clone())
     };
     assert_eq!(of_bob.until("the refusal", frame).await, "not_found");
@@ -97,9 +96,9 @@ async fn members_see_each_other_come_talk_and_go_wherever_they_are() {
     of_eve.until_type("cursor").await;
     let cursor = of_eve.cursor.clone();
     drop(of_eve);
-    does(&ann, c, "DELETE", &format!("/rooms/{room}"), Value::Null, 204).await;
+    ann.expect(c, "DELETE", &format!("/rooms/{room}"), Value::Null, 204).await;
     room_is(&mut of_ann, &room, "removed").await;
-    let mut of_eve = Live::connect(b, &eve.access, Some(&cursor)).await.expect("she is let in");
+    let mut of_eve = Live::connect(b, &eve.access, Some(&cursor)).await.expect("sthey are let in");
     room_is(&mut of_eve, &room, "removed").await;
     assert_eq!(of_eve.welcome["presence"], json!([]), "they have nothing in common any more");
 }

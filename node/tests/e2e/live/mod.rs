@@ -13,24 +13,10 @@ use std::net::SocketAddr;
 use harness::Account;
 use serde_json::{Value, json};
 
-/// Two people become contacts, each on a node of his own; gives the room that they share.
+/// Makes two people contacts, each on a node of their own; returns the room that they share.
 async fn befriend((ann, a): (&Account, SocketAddr), (bob, b): (&Account, SocketAddr)) -> String {
-    does(ann, a, "POST", "/contacts", json!({"username": bob.username}), 201).await;
-    does(bob, b, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
-    let room = does(ann, a, "POST", "/direct", json!({"user_id": bob.id}), 201).await;
+    ann.expect(a, "POST", "/contacts", json!({"username": bob.username}), 201).await;
+    bob.expect(b, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
+    let room = ann.expect(a, "POST", "/direct", json!({"user_id": bob.id}), 201).await;
     room["id"].as_str().expect("it has an id").to_owned()
-}
-
-/// Asks, and expects this status.
-async fn does(
-    who: &Account,
-    node: SocketAddr,
-    method: &str,
-    target: &str,
-    body: Value,
-    status: u16,
-) -> Value {
-    let answer = who.call(node, method, target, Some(body).filter(|body| !body.is_null())).await;
-    assert_eq!(answer.status, status, "{method} {target}: {}", answer.text());
-    answer.json()
 }

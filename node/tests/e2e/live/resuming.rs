@@ -1,8 +1,8 @@
-//! Promise 3: who comes back on any node gets exactly what he lacked, or is told so.
+//! Promise 3: a client that returns to any node gets exactly what it lacked, or is told to load afresh.
 
 use serde_json::{Value, json};
 
-use crate::live::{befriend, does};
+use crate::live::befriend;
 use harness::account::CHEAP_HASHES;
 use harness::{Account, Cluster, Live};
 
@@ -45,10 +45,10 @@ async fn who_comes_back_elsewhere_gets_what_he_lacked_of_every_kind() {
     drop(at_b);
 
     at_a.post(&room, "one").await;
-    does(&ann, b, "PATCH", &format!("/messages/{old}"), json!({"body": "edited"}), 200).await;
-    does(&ann, c, "DELETE", &format!("/messages/{older}"), Value::Null, 204).await;
-    does(&ann, a, "PUT", &format!("/rooms/{room}/read"), json!({"message_id": seen}), 204).await;
-    does(&eve, a, "POST", "/contacts", json!({"username": "bob"}), 201).await;
+    ann.expect(b, "PATCH", &format!("/messages/{old}"), json!({"body": "edited"}), 200).await;
+    ann.expect(c, "DELETE", &format!("/messages/{older}"), Value::Null, 204).await;
+    ann.expect(a, "PUT", &format!("/rooms/{room}/read"), json!({"message_id": seen}), 204).await;
+    eve.expect(a, "POST", "/contacts", json!({"username": "bob"}), 201).await;
     at_a.post(&room, "two").await;
     let mut due = [
         "contact incoming".to_owned(),
@@ -60,19 +60,19 @@ async fn who_comes_back_elsewhere_gets_what_he_lacked_of_every_kind() {
     ];
     due.sort_unstable();
     for node in [c, a] {
-        let mut live = Live::connect(node, &bob.access, Some(&cursor)).await.expect("he is let in");
+        let mut live = Live::connect(node, &bob.access, Some(&cursor)).await.expect("they are let in");
         assert_eq!(live.welcome["cursor"], cursor.as_str(), "the old one stands until all of it was sent");
         let replayed = live.replay().await;
-        // His cursor lags behind what was sent: what he saw last may come again.
+        // The cursor lags behind what was sent: the last frames may come again.
         let mut told = sorted(&replayed);
         told.retain(|frame| !frame.starts_with("message seen"));
         assert_eq!(told, due, "{replayed:?}");
         let place = |body: &str| replayed.iter().position(|frame| short(frame) == format!("message {body}"));
         assert!(place("one") < place("two"), "in their order");
     }
-    // And then he lacks nothing, wherever he goes. How far the other has read is told every time.
+    // And then nothing is missing on any node. How far the other has read is told every time.
     let (mut live, _) =
-        Live::connect(c, &bob.access, Some(&cursor)).await.expect("he is let in").resume(b).await;
+        Live::connect(c, &bob.access, Some(&cursor)).await.expect("they are let in").resume(b).await;
     at_a.post(&room, "after").await;
     live.until_message("after").await;
     live.until_type("cursor").await;
@@ -112,9 +112,10 @@ async fn a_cursor_of_somebody_else_or_of_nobody_leads_to_a_resync() {
     let node = cluster[0].http;
     let (ann, bob) = (Account::register(node, "ann").await, Account::register(node, "bob").await);
     befriend((&ann, node), (&bob, node)).await;
-    let of_ann = Live::join(node, &ann.access).await.cursor;
-    for cursor in [of_ann.as_str(), "x", &"A".repeat(5_000), ""] {
-        let mut live = Live::connect(node, &bob.access, Some(cursor)).await.expect("he is let in");
+    // Stays open: the news that Ann went offline would come between the frames below.
+    let anns = Live::join(node, &ann.access).await;
+    for cursor in [anns.cursor.as_str(), "x", &"A".repeat(5_000), ""] {
+        let mut live = Live::connect(node, &bob.access, Some(cursor)).await.expect("they are let in");
         let replayed = live.replay().await;
         let kinds: Vec<_> = replayed.iter().map(|frame| frame["type"].as_str().unwrap_or_default()).collect();
         assert_eq!(kinds, ["resync"], "{cursor}");
@@ -123,6 +124,6 @@ async fn a_cursor_of_somebody_else_or_of_nobody_leads_to_a_resync() {
     // What a REST answer carries is a cursor like any other, of whoever asked.
     let answer = bob.call(node, "GET", "/me", None).await;
     let cursor = answer.header("x-starling-cursor").expect("it is carried").to_owned();
-    let mut live = Live::connect(node, &bob.access, Some(&cursor)).await.expect("he is let in");
+    let mut live = Live::connect(node, &bob.access, Some(&cursor)).await.expect("they are let in");
     assert_eq!(live.replay().await, Vec::<Value>::new());
 }

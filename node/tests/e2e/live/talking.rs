@@ -1,10 +1,10 @@
-//! What two people are told of each other.
+//! Two people see each other's messages, presence and typing.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::live::{befriend, does};
+use crate::live::befriend;
 use harness::account::CHEAP_HASHES;
 use harness::{Account, Cluster, Live};
 
@@ -31,14 +31,14 @@ async fn two_people_meet_and_talk_each_on_another_node() {
         "they are strangers"
     );
 
-    does(&ann, c, "POST", "/contacts", json!({"username": "bob"}), 201).await;
+    ann.expect(c, "POST", "/contacts", json!({"username": "bob"}), 201).await;
     let contact = |frame: &Value, state: &str| {
         (frame["type"] == "contact" && frame["contact"]["state"] == state)
             .then(|| frame["contact"]["user"]["username"].clone())
     };
     assert_eq!(at_b.until("the request", |frame| contact(frame, "incoming")).await, "ann");
     assert_eq!(at_a.until("that it was sent", |frame| contact(frame, "outgoing")).await, "bob");
-    does(&bob, a, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
+    bob.expect(a, "POST", &format!("/contacts/{}/accept", ann.id), Value::Null, 200).await;
     for (live, other) in [(&mut at_a, &bob), (&mut at_b, &ann)] {
         live.until("that they are contacts", |frame| contact(frame, "accepted")).await;
         let online = |frame: &Value| {
@@ -46,7 +46,7 @@ async fn two_people_meet_and_talk_each_on_another_node() {
         };
         live.until("that the other is here", online).await;
     }
-    let room = does(&ann, b, "POST", "/direct", json!({"user_id": bob.id}), 201).await;
+    let room = ann.expect(b, "POST", "/direct", json!({"user_id": bob.id}), 201).await;
     let room = room["id"].as_str().expect("it has an id").to_owned();
     for (live, other) in [(&mut at_a, &bob), (&mut at_b, &ann)] {
         let joined = live.until_type("room").await;
@@ -67,10 +67,10 @@ async fn two_people_meet_and_talk_each_on_another_node() {
         assert_eq!((&read["user_id"], &read["message_id"]), (&json!(ann.id), &json!(id)));
     }
     // What is done over REST, anywhere, is told like the rest.
-    does(&bob, c, "PATCH", &format!("/messages/{id}"), json!({"body": "Hello!"}), 200).await;
+    bob.expect(c, "PATCH", &format!("/messages/{id}"), json!({"body": "Hello!"}), 200).await;
     let updated = at_a.until_type("message_updated").await;
     assert_eq!((&updated["message"]["id"], &updated["message"]["body"]), (&json!(id), &json!("Hello!")));
-    does(&bob, a, "DELETE", &format!("/messages/{id}"), Value::Null, 204).await;
+    bob.expect(a, "DELETE", &format!("/messages/{id}"), Value::Null, 204).await;
     let deleted = at_a.until_type("message_deleted").await;
     assert_eq!(deleted, json!({"type": "message_deleted", "room_id": room, "id": id}));
 }
@@ -95,7 +95,7 @@ async fn an_ack_tells_the_copies_and_a_post_sent_again_is_the_same() {
     at_b.send(send("y")).await;
     let refused = at_b.until_type("error").await;
     assert_eq!((&refused["code"], &refused["id"]), (&json!("id_reused"), &json!(id)));
-    let page = does(&bob, a, "GET", &format!("/rooms/{room}/messages"), Value::Null, 200).await;
+    let page = bob.expect(a, "GET", &format!("/rooms/{room}/messages"), Value::Null, 200).await;
     assert_eq!(page["items"].as_array().map(Vec::len), Some(1), "{page}");
 }
 
@@ -119,7 +119,7 @@ async fn presence_follows_people_over_nodes_and_ends_with_theirs() {
     let _at_b = Live::join(b, &bob.access).await;
     at_a.until("that Bob is back", state("online")).await;
     cluster[1].kill9().await;
-    at_a.until_within(GHOSTS_END, "that Bob has gone with his node", state("offline")).await;
+    at_a.until_within(GHOSTS_END, "that Bob went offline with the node", state("offline")).await;
     let _at_c = Live::join(c, &bob.access).await;
     at_a.until("that Bob is elsewhere", state("online")).await;
 }
@@ -131,7 +131,7 @@ async fn who_is_no_contact_any_more_is_seen_neither_coming_nor_typing() {
     let (ann, bob) = (Account::register(a, "ann").await, Account::register(b, "bob").await);
     let room = befriend((&ann, a), (&bob, b)).await;
     let mut at_a = Live::join(a, &ann.access).await;
-    does(&ann, a, "DELETE", &format!("/contacts/{}", bob.id), Value::Null, 204).await;
+    ann.expect(a, "DELETE", &format!("/contacts/{}", bob.id), Value::Null, 204).await;
     at_a.until("that it is over", |frame| (frame["contact"]["state"] == "none").then_some(())).await;
     assert_eq!(Live::join(b, &bob.access).await.welcome["presence"], json!([]));
     let mut at_b = Live::join(b, &bob.access).await;
@@ -140,12 +140,12 @@ async fn who_is_no_contact_any_more_is_seen_neither_coming_nor_typing() {
     at_a.until_type("pong").await;
     drop(at_a);
     Live::join(a, &ann.access).await;
-    does(&bob, a, "POST", "/rooms", json!({"name": "hall", "visibility": "private"}), 201).await;
+    bob.expect(a, "POST", "/rooms", json!({"name": "hall", "visibility": "private"}), 201).await;
     let unasked = |frame: &Value| {
         assert!(!["typing", "presence"].iter().any(|kind| frame["type"] == *kind), "{frame}");
         (frame["room"]["name"] == "hall").then_some(())
     };
-    at_b.until("what he did himself after all that", unasked).await;
+    at_b.until("what they did themselves after all that", unasked).await;
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_block_hides_both_from_each_other_and_ends_what_they_say() {
     let (ann, bob) = (Account::register(a, "ann").await, Account::register(b, "bob").await);
     let room = befriend((&ann, a), (&bob, b)).await;
     let (mut at_a, mut at_b) = (Live::join(a, &ann.access).await, Live::join(b, &bob.access).await);
-    does(&bob, a, "POST", &format!("/contacts/{}/block", ann.id), Value::Null, 200).await;
+    bob.expect(a, "POST", &format!("/contacts/{}/block", ann.id), Value::Null, 200).await;
     for (live, other) in [(&mut at_a, &bob.id), (&mut at_b, &ann.id)] {
         let gone =
             |frame: &Value| (of_user(frame, "presence", other) && frame["state"] == "offline").then_some(());
@@ -168,7 +168,7 @@ async fn a_block_hides_both_from_each_other_and_ends_what_they_say() {
     .await;
     assert_eq!(at_a.until_type("error").await["code"], "not_contacts");
     assert_eq!(Live::join(a, &bob.access).await.welcome["presence"], json!([]));
-    // Bob was told nothing of it: what comes next is his own.
+    // Bob was sent nothing of it: the next frame is about Bob's own message.
     at_b.send(json!({"type": "ping"})).await;
     let unasked = |frame: &Value| {
         assert!(!["typing", "message"].iter().any(|kind| frame["type"] == *kind), "{frame}");

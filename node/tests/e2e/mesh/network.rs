@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// Which address families a machine has.
+/// The address families of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Families {
     pub ipv4: bool,

@@ -1,6 +1,6 @@
 //! One `starling` process on a machine of its own, and what `starling status` says of it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -11,13 +11,12 @@ use tempfile::TempDir;
 
 use crate::mesh::network::Machines;
 use harness::account::CHEAP_HASHES;
-use harness::process::{binary, starling};
+use harness::process::{binary, print_tail, starling};
 
-/// Where its users reach a node, on its machine.
+/// The address of a node for users, on its machine.
 pub const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 /// A stopping node waits 20 s for others to hold its log.
 const STOP_MAX: Duration = Duration::from_secs(30);
-const TAIL_LINES: usize = 40;
 
 pub struct Node {
     at: usize,
@@ -67,7 +66,7 @@ impl Node {
         }
     }
 
-    /// What `starling status --json` says; why it says nothing.
+    /// Returns the output of `starling status --json`, or the reason why there is none.
     pub fn status(&self) -> Result<Value, String> {
         let mut command = starling(&["status", "--json", "--data-dir"]);
         let ended = command.arg(self.data_dir()).output().expect("the starling binary can be run");
@@ -83,10 +82,7 @@ impl Drop for Node {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            let text = fs::read_to_string(self.home.path().join("stderr")).unwrap_or_default();
-            let skipped = text.lines().count().saturating_sub(TAIL_LINES);
-            let tail: Vec<_> = text.lines().skip(skipped).collect();
-            eprintln!("--- node {}:\n{}", self.at, tail.join("\n"));
+            print_tail(&format!("node {}", self.at), &self.home.path().join("stderr"));
         }
     }
 }

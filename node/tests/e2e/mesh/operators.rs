@@ -1,23 +1,14 @@
-//! What operators see of links: join addresses that fail, a node that waits for its peers, peers that are down, strangers
+//! Operators see the state of links: join addresses that fail, a node that waits for its peers, peers that are down, strangers
 //! and copies.
 
 use std::fs;
 use std::net::SocketAddr;
 
-use serde_json::Value;
-
 use harness::cluster::new_secret;
 use harness::folder::copy;
-use harness::process::{free_port, run, starling};
+use harness::process::free_port;
 use harness::proxy::{Network, Rule};
 use harness::{Cluster, Node, PATIENCE, eventually, http, same};
-
-async fn status(node: &Node) -> Result<Value, String> {
-    let mut command = starling(&["status", "--json", "--data-dir"]);
-    command.arg(node.data_dir());
-    let ended = run(command).await;
-    serde_json::from_str(&ended.stdout).map_err(|_| ended.stderr)
-}
 
 /// The log lines of a node that have a word.
 fn logged(node: &Node, word: &str) -> Vec<String> {
@@ -65,7 +56,7 @@ async fn join_addresses_that_fail_are_named_with_the_reason() {
         ("[::1]:7946", "IPv6 addresses only"),
     ];
     eventually(PATIENCE * 2, "each failing address is named", async || {
-        let problems = status(&node).await?["join_problems"].clone();
+        let problems = node.status().await?["join_problems"].clone();
         for (address, reason) in wanted {
             let found = problems.as_array().into_iter().flatten().find(|problem| problem[0] == address);
             if !found.is_some_and(|found| found[1].as_str().is_some_and(|said| said.contains(reason))) {
@@ -101,7 +92,7 @@ async fn a_node_that_expects_peers_waits_for_one() {
     eventually(PATIENCE * 2, "it says for whom it waits", async || {
         let (code, said) = readiness(&node).await?;
         assert_eq!(code, 503, "{said}");
-        let named = status(&node).await?["join_problems"].as_array().is_some_and(|all| !all.is_empty());
+        let named = node.status().await?["join_problems"].as_array().is_some_and(|all| !all.is_empty());
         if said.contains("expect_peers") && named { Ok(()) } else { Err(said) }
     })
     .await;

@@ -27,12 +27,12 @@ pub struct Scenario {
     pub machines: Machines,
     pub nodes: Vec<Node>,
     families: Vec<Families>,
-    /// Of each machine: the number of its address.
+    /// The number of each machine's address.
     numbers: Vec<u8>,
     next_number: u8,
     secret: String,
     joins: Vec<Vec<String>>,
-    /// What happened, for whoever reads of a failure.
+    /// A record of what happened, printed with a failure.
     story: Vec<String>,
 }
 
@@ -80,7 +80,7 @@ impl Scenario {
         self.story.push(what);
     }
 
-    /// Of what a node is told to join, one name at least leads to a node before it, in time.
+    /// Join addresses for a node: at least one leads, in time, to a node that was started before.
     fn draw_join(&mut self, at: usize, (ipv4, ipv6): (bool, bool)) -> Vec<String> {
         let mut join = Vec::new();
         if at > 0 {

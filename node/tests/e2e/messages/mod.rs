@@ -54,7 +54,7 @@ async fn send(node: SocketAddr, method: &str, target: &str, token: Option<&str>,
     http::request(node, method, target, &headers, body.as_bytes()).await.unwrap()
 }
 
-/// So many nodes, all of which have heard of the people.
+/// Starts this number of nodes, all of which know the people.
 async fn with_people(count: usize, names: &[&str]) -> (Cluster, Seed) {
     let mut cluster = Cluster::start(count).await;
     cluster[0].stop().await;

@@ -1,22 +1,26 @@
-//! The document of a node: its operations, what they may answer, and values that fit its schemas.
+//! A document of a node, OpenAPI or AsyncAPI: its operations, what they may answer, and values that fit its schemas.
 
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use harness::http::Answer;
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The document, as the node serves it.
-pub(crate) struct Document(Value);
+pub(crate) struct Document(pub(crate) Value);
 
 /// One operation of it.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     pub(crate) path: String,
+    pub(crate) id: String,
+    /// Whether it requires a bearer token.
+    pub(crate) is_secured: bool,
     pub(crate) parameters: Vec<Parameter>,
     /// The schema of its JSON body, if it has one.
     pub(crate) body: Option<Value>,
-    responses: Map<String, Value>,
+    pub(crate) responses: Map<String, Value>,
 }
 
 /// One parameter of an operation.
@@ -40,6 +44,8 @@ impl Document {
             .map(|(path, method, operation)| Operation {
                 method,
                 path: path.clone(),
+                id: operation["operationId"].as_str().expect("it has a name").to_owned(),
+                is_secured: operation.get("security").is_none(),
                 parameters: self.parameters(operation),
                 body: operation.pointer("/requestBody/content/application~1json/schema").cloned(),
                 responses: operation["responses"].as_object().expect("it answers something").clone(),
@@ -59,7 +65,7 @@ impl Document {
             .collect()
     }
 
-    /// What a reference leads to, or the value itself.
+    /// Resolves a reference; returns other values as they are.
     pub(crate) fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         let Some(reference) = value["$ref"].as_str() else { return value };
         self.0.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"))
@@ -67,6 +73,15 @@ impl Document {
 
     pub(crate) fn response<'a>(&'a self, operation: &'a Operation, status: u16) -> Option<&'a Value> {
         operation.responses.get(&status.to_string()).map(|response| self.resolve(response))
+    }
+
+    /// Whether an error code is one of those that an operation lists under a status: the name of a shared response has them.
+    pub(crate) fn lists_code(operation: &Operation, status: u16, code: &str) -> bool {
+        let shared =
+            operation.responses.get(&status.to_string()).and_then(|response| response["$ref"].as_str());
+        shared.is_none_or(|name| {
+            name.rsplit('/').next().unwrap_or_default().split('.').any(|word| word == code)
+        })
     }
 
     /// Whether an answer is what the document says: its content type, its headers, its JSON.
@@ -84,8 +99,8 @@ impl Document {
         if kind.ends_with("json") { self.fits(&content["schema"], &answer.json(), "") } else { Ok(()) }
     }
 
-    /// Whether a value fits a schema, as far as this document uses them.
-    fn fits(&self, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+    /// Whether a value fits a schema, as far as these documents use them.
+    pub(crate) fn fits(&self, schema: &Value, value: &Value, place: &str) -> Result<(), String> {
         let schema = self.resolve(schema);
         for part in schema["allOf"].as_array().into_iter().flatten() {
             self.fits(part, value, place)?;
@@ -105,14 +120,22 @@ impl Document {
         if !types.is_empty() && !types.iter().any(|name| is_of(value, name)) {
             return Err(format!("{place} is {value}, no {types:?}"));
         }
+        if let Some(text) = value.as_str().filter(|_| types.contains(&"string")) {
+            check_format(schema["format"].as_str(), text)
+                .map_err(|what| format!("{place} is {text}: {what}"))?;
+        }
         for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if value.get(required).is_none() {
                 return Err(format!("{place} has no {required}"));
             }
         }
         for (name, of) in value.as_object().into_iter().flatten() {
-            if let Some(known) = schema["properties"].get(name) {
-                self.fits(known, of, &format!("{place}.{name}"))?;
+            match (schema["properties"].get(name), &schema["additionalProperties"]) {
+                (Some(known), _) | (None, known @ Value::Object(_)) => {
+                    self.fits(known, of, &format!("{place}.{name}"))?;
+                }
+                (None, Value::Bool(false)) => return Err(format!("{place} has an unknown field {name}")),
+                _ => {}
             }
         }
         for (at, item) in value.as_array().into_iter().flatten().enumerate() {
@@ -143,6 +166,23 @@ impl Document {
             Some("boolean") => json!(true),
             _ => Value::Null,
         }
+    }
+}
+
+/// Promise: each time and id has a format, and the format says the truth.
+fn check_format(format: Option<&str>, text: &str) -> Result<(), &'static str> {
+    let shape = |byte: u8| if byte.is_ascii_digit() { '0' } else { char::from(byte) };
+    let is_time = text.bytes().map(shape).eq("0000-00-00T00:00:00.000Z".chars());
+    let is_uuid = text.len() == 36 && Uuid::try_parse(text).is_ok();
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    match format {
+        Some("date-time") if !is_time => Err("no time in UTC with milliseconds"),
+        Some("uuid") if !is_uuid => Err("no UUID"),
+        Some("id") if text.len() > 64 || !text.bytes().all(is_safe) => Err("no id"),
+        Some("date-time" | "uuid" | "id") => Ok(()),
+        _ if is_time => Err("a time without a format"),
+        _ if is_uuid => Err("an id without a format"),
+        _ => Ok(()),
     }
 }
 

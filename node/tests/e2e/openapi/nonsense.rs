@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::openapi::document::{Document, Operation, Parameter, is_of, types};
 use harness::http::encode;
 
-/// Where unknown fields and content types are refused.
+/// The addresses under which unknown fields and content types are refused.
 const STRICT: &str = "/api/v1/";
 /// The limit of a body.
 const BODY_BYTES_MAX: usize = 128 * 1_024;
-/// What no parameter of any operation can be, or what few can: each as it stands in the address.
+/// Values that no parameter of any operation can have, or that few can: each as it stands in the address.
 const GARBAGE: [&str; 12] = [
     "",
     "%00",
@@ -27,7 +27,7 @@ const GARBAGE: [&str; 12] = [
     "%E2%80%AE",
 ];
 
-/// What must come of an asking, beyond what the document lists.
+/// The expected answer to a request, beyond what the document lists.
 #[derive(Clone, Copy)]
 pub(crate) enum Expected {
     /// Anything listed.

@@ -36,7 +36,7 @@ async fn listeners_are_written_as_people_write_them() {
     }
 }
 
-/// What is printed can be opened, and says how other machines come here; the log has one line about the start.
+/// Promise: the printed address can be opened, and says how other machines reach it; the log has one start line.
 #[tokio::test]
 async fn a_node_on_all_addresses_prints_one_that_can_be_opened() {
     let mut node = Running::new();

@@ -35,7 +35,7 @@ async fn the_soft_limit_is_raised_to_the_hard_one() {
     assert_eq!(node.stop().await, Some(0));
 }
 
-/// Who gives enough is not warned.
+/// Promise: an operator who allows enough open files is not warned.
 #[tokio::test]
 async fn a_high_limit_draws_no_warning() {
     let mut node = under("ulimit -Sn 300").await;

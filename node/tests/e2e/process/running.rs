@@ -33,7 +33,7 @@ impl Running {
         File::create(self.home.path().join(name)).expect("a file can be made").into()
     }
 
-    /// What the process has said into `file(name)`.
+    /// Reads what the process has written to `file(name)`.
     pub fn said(&self, name: &str) -> String {
         fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
     }
@@ -82,7 +82,7 @@ impl Running {
         kill_process(Pid::from_child(child), signal).expect("a child takes signals");
     }
 
-    /// What the kernel says of it in `/proc/PID/FILE`.
+    /// Reads `/proc/PID/FILE` of the process.
     pub fn kernel(&self, file: &str) -> String {
         let pid = self.child.as_ref().expect("it was started").id();
         fs::read_to_string(Path::new("/proc").join(pid.to_string()).join(file)).unwrap_or_default()

@@ -20,7 +20,7 @@ const CASES: u64 = 40;
 const AT_ONCE: usize = 3;
 const CHUNK: usize = 64 * 1024;
 
-/// What a case came to.
+/// The outcome of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Refused,
@@ -120,6 +120,10 @@ async fn look(template: &Template, node: &mut Node) -> Result<Outcome, String> {
     node.start();
     let ready = until_ready_or_ended(node).await?;
     no_panic("the start", &said(node))?;
+    // A node writes soon after its start, with what it needs for it unread until then.
+    if ready == Some(Some(1)) && ended_at_a_write(node) {
+        return Ok(Outcome::Ended);
+    }
     if let Some(code) = ready {
         let ended = Ended { code, stdout: String::new(), stderr: said(node) };
         return check_refusal(&ended, &["store"]).map(|()| Outcome::Refused);
@@ -127,6 +131,11 @@ async fn look(template: &Template, node: &mut Node) -> Result<Outcome, String> {
     let served = use_it(template, node).await;
     no_panic("the node", &said(node))?;
     served
+}
+
+/// A write that fails ends a node: what the disk holds then is unknown.
+fn ended_at_a_write(node: &Node) -> bool {
+    said(node).contains("cannot write to the store")
 }
 
 /// The exit code, if it ended instead of becoming ready.
@@ -198,15 +207,17 @@ async fn use_it(template: &Template, node: &mut Node) -> Result<Outcome, String>
         harness::account::try_call(node.http, "POST", &target, Some(&template.ann.access), Some(body));
     let status = posted.await.map(|answer| answer.status);
     if !matches!(status, Ok(201 | 401 | 403 | 404 | 503)) {
-        // A write that fails ends the process: nobody knows then what the disk holds.
         let ended = node.wait_exit().await;
-        let words = said(node).contains("cannot write to the store");
-        return if ended.code() == Some(1) && words { Ok(Outcome::Ended) } else { Err(format!("{ended}")) };
+        return if ended.code() == Some(1) && ended_at_a_write(node) {
+            Ok(Outcome::Ended)
+        } else {
+            Err(format!("{ended}"))
+        };
     }
     match node.stop().await {
         Some(0) if not_ready => Ok(Outcome::NotReady),
         Some(0) => Ok(Outcome::Served(listed)),
-        Some(1) if said(node).contains("cannot write to the store") => Ok(Outcome::Ended),
+        Some(1) if ended_at_a_write(node) => Ok(Outcome::Ended),
         code => Err(format!("it stopped with {code:?}; it said {}", said(node))),
     }
 }

@@ -1,4 +1,4 @@
-//! What was deleted is gone from the file, too: at the next start, and on a node that runs on within the time that is set.
+//! Deleted text is gone from the file, too: at the next start, and on a node that runs on within the time that is set.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use harness::{Account, Node, PATIENCE, eventually};
 
 const DELETED: usize = 200;
 
-/// How often a text is anywhere in a file.
+/// Counts the places of a text in a file.
 fn copies(file: &Path, text: &str) -> usize {
     let bytes = fs::read(file).expect("there is a store");
     bytes.windows(text.len()).filter(|part| *part == text.as_bytes()).count()

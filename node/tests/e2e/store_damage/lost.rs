@@ -21,7 +21,7 @@ async fn a_lost_store_is_only_begun_anew_when_told_to() {
     let mut node = template.copy("lost");
     let store = node.data_dir().join("starling.redb");
     let sound = fs::read(&store).expect("there is a store");
-    let words = ["starling.redb", "missing or empty", "put the file back", "--fresh"];
+    let words = ["starling.redb", "missing or empty", "restore the file", "--fresh"];
     for empty in [false, true] {
         if empty {
             fs::write(&store, "").expect("a file can be written");
@@ -40,7 +40,7 @@ async fn a_lost_store_is_only_begun_anew_when_told_to() {
     assert_eq!(node.stop().await, Some(0));
     let mut fresh = node.command();
     fresh.arg("--fresh");
-    check_refusal(&run(fresh).await, &["--fresh", "is there"]).expect("nothing is lost");
+    check_refusal(&run(fresh).await, &["--fresh", "exists"]).expect("nothing is lost");
     // Or another node begins with nothing.
     let before = node_id(&node);
     fs::remove_file(&store).expect("it can be removed");
@@ -85,7 +85,7 @@ async fn a_lost_store_is_refilled_by_peers_and_a_damaged_list_of_members_is_a_wa
     fs::remove_file(cluster[1].data_dir().join("starling.redb")).expect("it can be removed");
     fs::write(cluster[1].data_dir().join("members.json"), "no list {").expect("it can be written");
     cluster[1].restart().await;
-    assert!(super::said(&cluster[1]).contains("not knowing the other nodes"), "it says so");
+    assert!(super::said(&cluster[1]).contains("cannot read the known nodes"), "it says so");
     assert_eq!(node_id(&cluster[1]), before);
     let node = cluster[1].http;
     eventually(PATIENCE, "all messages are there again", async || {
@@ -98,6 +98,6 @@ async fn a_lost_store_is_refilled_by_peers_and_a_damaged_list_of_members_is_a_wa
     assert_eq!(cluster[1].stop().await, Some(0));
     assert_eq!(cluster[0].stop().await, Some(0));
     fs::remove_file(cluster[1].data_dir().join("starling.redb")).expect("it can be removed");
-    let words = ["missing or empty", "start a node of its cluster", "--fresh"];
+    let words = ["missing or empty", "start another node of its cluster", "--fresh"];
     check_refusal(&run(cluster[1].command()).await, &words).expect("it is refused");
 }

@@ -15,6 +15,7 @@ use harness::account::CHEAP_HASHES;
 use harness::process::Ended;
 use harness::{Account, Node};
 use serde_json::json;
+use starling_node::permissions::check_post;
 use starling_node::store::{Committer, Op, OpResult, Store};
 use starling_protocol::event::Sender;
 use starling_protocol::{MessageId, MessagePosted, MessageText, NodeId, RoomId, UserId};
@@ -43,7 +44,7 @@ impl Template {
         template
     }
 
-    /// Where its store is.
+    /// The path of its store.
     fn store(&self) -> PathBuf {
         self.node.data_dir().join("starling.redb")
     }
@@ -67,7 +68,7 @@ fn fill(store: &Path, author: &Account, room: &str, messages: u128) {
         let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
         let id = MessageId::from_u128(n + 1);
         let posted = MessagePosted::new(id, Sender::User(user), text.expect("a text"));
-        Op::Post { room, posted, min_hlc: None }
+        Op::Post { room, posted, min_hlc: None, check: check_post }
     };
     for begin in (0..messages).step_by(250) {
         let posts: Vec<_> = (begin..messages.min(begin + 250)).map(post).collect();
@@ -76,7 +77,7 @@ fn fill(store: &Path, author: &Account, room: &str, messages: u128) {
     }
 }
 
-/// What a node has said so far that is meant for a human; log lines are JSON.
+/// The lines that a node has printed for people so far; log lines are JSON.
 fn said(node: &Node) -> String {
     fs::read_to_string(node.beside("stderr")).unwrap_or_default()
 }

@@ -16,13 +16,6 @@ const MESSAGES: u128 = 20_000;
 /// With so much to and fro between chunks a refill takes far longer than to see that it has begun.
 const SLOW: Rule = Rule { cut: false, loss: 0.0, delay: Duration::from_millis(50) };
 
-async fn status(node: &Node) -> Result<Value, String> {
-    let mut command = starling(&["status", "--json", "--data-dir"]);
-    command.arg(node.data_dir());
-    let ended = run(command).await;
-    serde_json::from_str(&ended.stdout).map_err(|_| ended.stderr)
-}
-
 fn identity(node: &Node) -> Value {
     let text = fs::read_to_string(node.data_dir().join("node.json")).expect("there is an identity");
     serde_json::from_str(&text).expect("it is JSON")
@@ -57,7 +50,7 @@ async fn waits_for_a_peer(node: &Node) {
     eventually(PATIENCE * 2, "it says that it waits for one that holds the data", async || {
         let ready = http::get(node.http, "/readyz").await.map_err(|error| error.to_string())?;
         assert_eq!(ready.status, 503, "{}", ready.text());
-        let status = status(node).await?;
+        let status = node.status().await?;
         let problems = status["join_problems"].as_array().map_or(0, Vec::len);
         let said = status["reasons"].to_string();
         let alone = problems > 0
@@ -85,7 +78,7 @@ async fn a_refill_that_was_cut_short_goes_on_when_a_peer_returns() {
     cluster[0].restart().await;
     cluster[1].wait_ready_within(PATIENCE * 3).await;
     eventually(PATIENCE, "both show the same", async || {
-        let (first, second) = (status(&cluster[0]).await?, status(&cluster[1]).await?);
+        let (first, second) = (cluster[0].status().await?, cluster[1].status().await?);
         same(&first["store"]["digest"], &second["store"]["digest"])
     })
     .await;

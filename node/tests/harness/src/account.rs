@@ -1,4 +1,4 @@
-//! Somebody with an account, over `/api/v1`: how a test registers him, logs him in, and asks in his name.
+//! A user with an account, over `/api/v1`: registers, logs in, and sends requests in their name.
 
 use std::net::SocketAddr;
 
@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 
 use super::http::{Answer, request};
 
+/// No body.
+pub const NONE: Value = Value::Null;
+
 /// Arguments of a node whose passwords cost little, for tests that check many.
 pub const CHEAP_HASHES: [&str; 6] =
     ["--auth-weak-hashes", "true", "--auth-memory-kib", "64", "--auth-passes", "1"];
-/// What everybody's password is, unless told otherwise.
+/// The password of all accounts, unless a test gives another.
 pub const PASSWORD: &str = "correct horse";
 
 /// A login of somebody.
@@ -64,7 +67,7 @@ impl Account {
         Self::of(&login(node, username, PASSWORD).await, 200)
     }
 
-    /// What an answer that logs in says.
+    /// The body of an answer to a login.
     pub fn of(answer: &Answer, status: u16) -> Self {
         assert_eq!(answer.status, status, "{}", answer.text());
         let json = answer.json();
@@ -78,22 +81,17 @@ impl Account {
         }
     }
 
-    /// Asks in his name.
+    /// Sends a request with their access token.
     pub async fn call(&self, node: SocketAddr, method: &str, target: &str, body: Option<Value>) -> Answer {
         call(node, method, target, Some(&self.access), body).await
     }
 
-    /// The status of `GET /me` with his access token.
+    /// The status of `GET /me` with their access token.
     pub async fn status(&self, node: SocketAddr) -> u16 {
         self.call(node, "GET", "/me", None).await.status
     }
-}
 
-/// No body.
-pub const NONE: Value = Value::Null;
-
-impl Account {
-    /// Asks, and expects this status.
+    /// Sends a request, and expects this status.
     pub async fn expect(
         &self,
         node: SocketAddr,
@@ -118,7 +116,7 @@ impl Account {
         text(&self.expect(node, "POST", &target, json!({"body": body}), 201).await["id"])
     }
 
-    /// How many messages and mentions a room has for them on a node.
+    /// The numbers of unread messages and mentions that a node shows them for a room.
     pub async fn unread(&self, node: SocketAddr, room: &str) -> (u64, u64) {
         let room = self.expect(node, "GET", &format!("/rooms/{room}"), NONE, 200).await;
         (

@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungsten
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 const FLAGS: &str = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
     --disable-component-update --disable-sync --remote-debugging-port=0";
-/// How often a file is looked for that the browser writes when it is ready.
+/// The pause between looks for the file that the browser writes when it is ready.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// One headless browser. All that it is asked must be answered before the deadline given at the start.
@@ -98,7 +98,7 @@ impl Browser {
         }
     }
 
-    /// What the consoles of all windows complained about so far.
+    /// The errors in the consoles of all windows so far.
     pub fn errors(&self) -> &[String] {
         &self.errors
     }
@@ -160,7 +160,7 @@ fn spawn(home: &TempDir) -> Child {
         .expect("this test drives a real browser: install Chromium, for example with `apt install chromium`")
 }
 
-/// What an event tells that should not happen: an exception, or an error in the console.
+/// Returns the text of an event that should not happen: an exception, or an error in the console.
 fn complaint(event: &Value) -> Option<String> {
     let details = &event["params"];
     match event["method"].as_str()? {

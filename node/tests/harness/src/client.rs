@@ -20,7 +20,7 @@ use super::{PATIENCE, http};
 pub struct Client {
     pub room: String,
     pub name: String,
-    /// Who was here at the last `welcome`.
+    /// The users present at the last `welcome`.
     pub users: Vec<String>,
     /// The last cursor received.
     pub cursor: String,
@@ -43,7 +43,7 @@ impl Client {
         Self::dial(node, room, name, cursor, after, None).await
     }
 
-    /// As a newcomer, who must be let in; returns when the history has been read.
+    /// Joins as a newcomer, who must be let in; returns when the history has been read.
     pub async fn join(node: SocketAddr, room: &str, name: &str) -> Self {
         let mut client = Self::connect(node, room, name, None, None).await.expect("a newcomer is let in");
         client.opening().await;
@@ -63,12 +63,12 @@ impl Client {
         let Self { room, name, cursor, after, socket, .. } = self;
         drop(socket);
         let resumed = Self::connect(node, &room, &name, Some(&cursor), after.as_deref()).await;
-        let mut client = resumed.expect("a guest with his cursor is let in");
+        let mut client = resumed.expect("a guest with a cursor is let in");
         let opening = client.opening().await;
         (client, opening)
     }
 
-    /// As somebody with an account, by his token.
+    /// Joins as a user, by token.
     pub async fn connect_as(node: SocketAddr, room: &str, token: &str) -> Result<Self, Refused> {
         let bearer = format!("Bearer {token}");
         let target = format!("/ws?roomID={room}");
@@ -76,7 +76,7 @@ impl Client {
         Self::welcomed(socket, None).await
     }
 
-    /// As a newcomer with this address, behind a proxy that the node trusts.
+    /// Joins as a newcomer with this address, behind a proxy that the node trusts.
     pub async fn join_from(node: SocketAddr, room: &str, name: &str, address: &str) -> Result<Self, Refused> {
         let target = format!("/ws?roomID={room}&username={}", http::encode(name));
         let (socket, _) = upgrade_with(node, &target, &[("x-forwarded-for", address)], None).await?;

@@ -12,9 +12,9 @@ use redb::StorageBackend;
 
 #[derive(Debug, Default)]
 struct Contents {
-    /// What survives a crash.
+    /// The bytes that survive a crash.
     durable: Vec<u8>,
-    /// What the process reads.
+    /// The bytes that the process reads.
     visible: Vec<u8>,
     /// Written since the last sync.
     unsynced: Vec<Range<usize>>,
@@ -36,7 +36,7 @@ struct Contents {
 #[derive(Clone, Debug, Default)]
 pub struct Disk(Arc<Mutex<Contents>>);
 
-/// What a disk held at some moment.
+/// A copy of a disk at some moment.
 #[derive(Debug)]
 pub struct Image(Vec<u8>);
 
@@ -77,7 +77,7 @@ impl Disk {
         contents.left.is_some() || contents.sync_fails || contents.sync_failed
     }
 
-    /// What a power cut would leave for certain.
+    /// The part that a power cut would leave for certain.
     pub fn image(&self) -> Image {
         Image(self.contents().durable.clone())
     }

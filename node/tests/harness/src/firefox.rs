@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 const PROGRAMS: [&str; 2] = ["firefox-esr", "firefox"];
-/// What it writes before the address of its socket.
+/// The text before the address of its socket in its output.
 const LISTENS: &str = "WebDriver BiDi listening on ";
-/// How often a starting browser is looked at.
+/// The pause between looks at a starting browser.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One headless browser with one page. All that it is asked must be answered before the deadline given at the start.

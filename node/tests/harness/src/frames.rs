@@ -18,7 +18,7 @@ pub struct Posted {
     pub history: bool,
 }
 
-/// What the server sends.
+/// A frame from the server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Frame {
@@ -67,7 +67,7 @@ pub struct Refused {
     pub code: String,
 }
 
-/// What came between `welcome` and the first cursor after it.
+/// The frames between `welcome` and the first cursor after it.
 #[derive(Debug)]
 pub struct Opening {
     pub messages: Vec<Posted>,

@@ -1,4 +1,4 @@
-//! What every end-to-end test stands on: real processes, UDP proxies between them, and clients.
+//! The ground of every end-to-end test: real processes, UDP proxies between them, and clients.
 //! Used by the test programs beside this folder. It knows the public contract only, never the server's code.
 
 pub mod account;
@@ -28,7 +28,7 @@ pub use process::Node;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that a healthy server does at once.
+/// The longest wait for something that a healthy server does at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Polls `probe` until it answers `Ok`. After the deadline it fails the test with `what` and the last answer.

@@ -39,9 +39,9 @@ impl Live {
         Ok(live)
     }
 
-    /// As one who comes for the first time; returns when he has his cursor.
+    /// Connects for the first time; returns once the cursor has come.
     pub async fn join(node: SocketAddr, token: &str) -> Self {
-        let mut live = Self::connect(node, token, None).await.expect("he is let in");
+        let mut live = Self::connect(node, token, None).await.expect("they are let in");
         let marks = live.replay().await;
         // Who comes meanwhile is told as it happens.
         let of_now = |frame: &Value| frame["type"] == "read" || frame["type"] == "presence";
@@ -53,12 +53,12 @@ impl Live {
     pub async fn resume(self, node: SocketAddr) -> (Self, Vec<Value>) {
         let Self { cursor, token, socket, .. } = self;
         drop(socket);
-        let mut live = Self::connect(node, &token, Some(&cursor)).await.expect("he is let in");
+        let mut live = Self::connect(node, &token, Some(&cursor)).await.expect("they are let in");
         let replayed = live.replay().await;
         (live, replayed)
     }
 
-    /// What comes before the first cursor.
+    /// The frames before the first cursor.
     pub async fn replay(&mut self) -> Vec<Value> {
         let mut frames = Vec::new();
         self.until("the cursor that ends the replay", |frame| {

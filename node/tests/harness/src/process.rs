@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::small_disk::SmallDisk;
@@ -19,7 +20,7 @@ use crate::permit::Permit;
 
 /// A node may wait 20 s for its peers before it leaves.
 const LEAVE: Duration = Duration::from_secs(30);
-/// How much of a node's output a failing test shows.
+/// Lines of a node's output that a failing test shows.
 const TAIL_LINES: usize = 60;
 
 /// Arguments of a node to which one address may say as much as it likes.
@@ -44,7 +45,7 @@ pub const NO_MESSAGE_LIMITS: [&str; 14] = [
 pub struct Node {
     pub name: String,
     pub http: SocketAddr,
-    /// Where the data lie, if not on the machine's disk; unmounted before `home` is removed.
+    /// The disk that holds the data, if not the machine's; unmounted before `home` is removed.
     pub small_disk: Option<SmallDisk>,
     home: TempDir,
     args: Vec<String>,
@@ -82,6 +83,14 @@ impl Node {
 
     pub fn data_dir(&self) -> PathBuf {
         self.small_disk.as_ref().map_or(self.home.path(), SmallDisk::path).join("data")
+    }
+
+    /// Returns the output of `starling status --json`, or the reason why there is none.
+    pub async fn status(&self) -> Result<Value, String> {
+        let mut command = starling(&["status", "--json", "--data-dir"]);
+        command.arg(self.data_dir());
+        let ended = run(command).await;
+        serde_json::from_str(&ended.stdout).map_err(|_| ended.stderr)
     }
 
     /// A place beside the data directory, for copies and configuration files.
@@ -224,13 +233,19 @@ impl Drop for Node {
         if std::thread::panicking() {
             say_how_to_repeat();
             for stream in ["stdout", "stderr"] {
-                let text = fs::read_to_string(self.home.path().join(stream)).unwrap_or_default();
-                let skipped = text.lines().count().saturating_sub(TAIL_LINES);
-                let tail: Vec<_> = text.lines().skip(skipped).collect();
-                eprintln!("--- {} {}, {stream}:\n{}", self.name, self.http, tail.join("\n"));
+                let label = format!("{} {}, {stream}", self.name, self.http);
+                print_tail(&label, &self.home.path().join(stream));
             }
         }
     }
+}
+
+/// Shows the end of a node's output under a label, for a test that fails.
+pub fn print_tail(label: &str, output: &Path) {
+    let text = fs::read_to_string(output).unwrap_or_default();
+    let skipped = text.lines().count().saturating_sub(TAIL_LINES);
+    let tail: Vec<_> = text.lines().skip(skipped).collect();
+    eprintln!("--- {label}:\n{}", tail.join("\n"));
 }
 
 fn say_how_to_repeat() {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 const PACKET_BYTES_MAX: usize = 65_536;
 
-/// What happens to packets in one direction between two nodes.
+/// The fate of packets in one direction between two nodes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rule {
     pub cut: bool,
@@ -68,7 +68,7 @@ impl Network {
         [(a, b), (b, a)].iter().any(|pair| rules.get(pair).is_some_and(|rule| rule.cut))
     }
 
-    /// How many packets the rules have swallowed up to now.
+    /// The number of packets that the rules have dropped so far.
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
@@ -84,7 +84,7 @@ impl Shared {
         self.nodes.iter().position(|&node| node == address)
     }
 
-    /// How long a packet is on its way, or `None` if it is lost. Strangers' packets always pass.
+    /// The delay of a packet, or `None` if it is lost. Strangers' packets always pass.
     fn fate(&self, from: Option<usize>, to: Option<usize>) -> Option<Duration> {
         let (Some(from), Some(to)) = (from, to) else { return Some(Duration::ZERO) };
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);

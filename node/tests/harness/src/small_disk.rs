@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-/// What fills the disk, beside the node's data.
+/// The file that fills the disk, beside the node's data.
 const FILLER: &str = "filler";
 
 pub struct SmallDisk {

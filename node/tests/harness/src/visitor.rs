@@ -67,14 +67,14 @@ impl Visitor {
         answer
     }
 
-    /// Who he is to the API, by his cookie alone: the status, and his profile.
+    /// Asks `GET /me` with the cookie alone; returns the status and the profile.
     pub async fn me(&mut self) -> (u16, serde_json::Value) {
         let answer = self.get("/api/v1/me").await;
         (answer.status, answer.json())
     }
 }
 
-/// Where an answer sends a browser.
+/// The address to which an answer redirects.
 pub fn sent_to(answer: &Answer) -> &str {
     assert_eq!(answer.status, 303, "{}", answer.text());
     answer.header("location").expect("it says where to")

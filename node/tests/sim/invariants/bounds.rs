@@ -9,12 +9,12 @@ const RECENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub fn check(world: &World, node: usize) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
-    let QueueSizes { links, wants, barrier, recent_bytes } = run.replica().kept();
+    let QueueSizes { links, missing_origins, barrier, recent_bytes } = run.replica().queue_sizes();
     let too_many = [
         ("requests", run.inbox.len(), INBOX_MAX),
         ("links", links, world.nodes.len() - 1),
         // Each process opens one, and each newer node that wrote here.
-        ("origins that are asked for", wants, world.origins),
+        ("origins that are asked for", missing_origins, world.origins),
         // Nobody else waits.
         ("waits for peers", run.replica().waiting() + barrier, run.core.pending_replies()),
         ("bytes of recent pushes", recent_bytes, RECENT_BYTES_MAX),

@@ -101,12 +101,12 @@ impl Meaning {
         let records = &reader.records;
         for (&(user, to), &((round, place), stance)) in &self.stances {
             let both = [records.sides(user, to).unwrap().mine, records.sides(to, user).unwrap().theirs];
-            if both != [Some(Side { round, place, stance }); 2] {
+            if both != [Some(Side { round, pos: place, stance }); 2] {
                 return Some(format!("{user} said {stance:?} of {to}"));
             }
         }
         for (&(room, user), &(_, membership)) in &self.members {
-            let shown = records.standing_in(room, user).unwrap().map(|member| member.membership);
+            let shown = records.membership_of(room, user).unwrap().map(|member| member.membership);
             if shown != Some(membership) {
                 return Some(format!("{user} is {membership:?} in {room}, and not {shown:?}"));
             }

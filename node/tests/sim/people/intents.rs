@@ -3,6 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_node::{
+    permissions::{check_post, rooms::Denied},
     services::{
         contacts::decide as contacts,
         member_rooms::decisions::{self as rooms, Drafts},
@@ -33,7 +34,7 @@ fn of_rooms(f: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static) ->
 }
 
 impl World {
-    /// What somebody with an account intents to do on a node; nothing if that is senseless there.
+    /// Draws what a user does on a node next; `None` if it makes no sense there.
     pub fn wish(&mut self, node: usize) -> Option<Op> {
         let accounts = self.people.accounts();
         let (user, other) = (*accounts.choose(&mut self.rng)?, *accounts.choose(&mut self.rng)?);
@@ -100,7 +101,7 @@ impl World {
             self.people.posts.push((user, room, id));
             let posted =
                 MessagePosted { mentions: vec![other], ..MessagePosted::new(id, Sender::User(user), text) };
-            return Some(Op::Post { room, posted, min_hlc: None });
+            return Some(Op::Post { room, posted, min_hlc: None, check: check_post });
         }
         let recent = self.people.posts.len().saturating_sub(RECENT);
         let (author, room, id) = *self.people.posts[recent..].choose(&mut self.rng)?;
@@ -113,7 +114,9 @@ impl World {
             16..17 => decide(move |tables| change::delete(tables, author, id)),
             _ => {
                 let store = &self.nodes[node].run.as_ref()?.store;
-                let mark = read::mark(store, user, room, id, None).expect("the store reads").ok()?;
+                let mark = read::mark(store, user, room, id, None);
+                assert!(!matches!(mark, Err(Denied::Failed(_))), "the store reads");
+                let mark = mark.ok()?;
                 decide(move |tables| read::decide(tables, user, &mark))
             }
         })

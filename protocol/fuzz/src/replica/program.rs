@@ -1,4 +1,4 @@
-//! The bytes of an input as a program: numbers that matter, and frames that a peer may send.
+//! Reads the bytes of an input as a program: interesting numbers, and frames from peers.
 
 use bytes::Bytes;
 use starling_protocol::{
@@ -18,7 +18,7 @@ pub fn event(origin: OriginId, seq: u64) -> Bytes {
     Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
 }
 
-/// Bytes read as choices.
+/// A program: each byte is a choice.
 pub struct Program<'a>(pub &'a [u8]);
 
 impl Program<'_> {
@@ -28,13 +28,13 @@ impl Program<'_> {
         Some(first)
     }
 
-    /// A small number, or one at the end of the range.
+    /// Reads a small number, or one near the end of the range.
     pub fn number(&mut self) -> Option<u64> {
         let byte = u64::from(self.byte()?);
         Some(if byte < 250 { byte } else { u64::MAX - (255 - byte) })
     }
 
-    /// An origin of this node or of one of three peers.
+    /// Reads an origin of this node or of one of three peers.
     pub fn origin(&mut self) -> Option<OriginId> {
         self.byte().map(|byte| origin(byte % 4 + 1))
     }
@@ -43,7 +43,7 @@ impl Program<'_> {
         (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.number()?))).collect()
     }
 
-    /// One of the digests that may contradict one another.
+    /// Reads one of a few digests, so that contradictions are frequent.
     fn digest(&mut self) -> Option<ScopeDigest> {
         let byte = self.byte()?;
         let mut bytes = [0; 32];
@@ -60,18 +60,18 @@ impl Program<'_> {
         Some(digests.map(|(id, digest)| (Scope { kind: 0, id: [id].into() }, digest)).collect())
     }
 
-    /// Events in a row, or any that follow nothing, or what is none.
+    /// Reads consecutive events, or unrelated ones, or a malformed one.
     fn events(&mut self) -> Option<Vec<Bytes>> {
-        let (origin, first, how) = (self.origin()?, self.number()?, self.byte()?);
-        let count = u64::from(how % 4);
-        Some(match how / 64 {
+        let (origin, first, choice) = (self.origin()?, self.number()?, self.byte()?);
+        let count = u64::from(choice % 4);
+        Some(match choice / 64 {
             0 => vec![Bytes::from_static(b"\x01no event")],
             1 => vec![event(origin, first), event(self.origin()?, self.number()?)],
             _ => (0..count).map(|n| event(origin, first.saturating_add(n))).collect(),
         })
     }
 
-    /// One of those about claims on names.
+    /// Reads a frame about claims to usernames.
     fn claim_frame(&mut self, kind: u8) -> Option<ReplicaFrame> {
         Some(match kind {
             253 => {
@@ -84,15 +84,21 @@ impl Program<'_> {
             }
             254 => {
                 let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
-                let pass_on = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
-                ReplicaFrame::AskClaim { origin, seq, pass_on }
+                let relay_to = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                ReplicaFrame::AskClaim { origin, seq, relay_to }
             }
             _ => {
                 let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
-                let passed_from = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
+                let answered_by = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
                 let held = if flags & 2 == 0 { None } else { Some(self.entries()?.into_iter().collect()) };
-                let counts_claimer = flags & 4 != 0;
-                ReplicaFrame::ClaimAnswer(ClaimAnswer { origin, seq, passed_from, held, counts_claimer })
+                let would_wait_for_claimer = flags & 4 != 0;
+                ReplicaFrame::ClaimAnswer(ClaimAnswer {
+                    origin,
+                    seq,
+                    answered_by,
+                    held,
+                    would_wait_for_claimer,
+                })
             }
         })
     }
@@ -105,11 +111,11 @@ impl Program<'_> {
         Some(match kind % 11 {
             0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
             1 => {
-                let (rose, flags) = (self.entries()?, self.byte()?);
+                let (new_heads, flags) = (self.entries()?, self.byte()?);
                 let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
                 let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
                 let (in_sync, stalled, refilling) = (flags & 1 != 0, flags & 8 != 0, flags & 16 != 0);
-                ReplicaFrame::Confirm(Confirm { rose, own_head, in_sync, stalled, refilling, wall_ms })
+                ReplicaFrame::Confirm(Confirm { new_heads, own_head, in_sync, stalled, refilling, wall_ms })
             }
             2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
             3 => ReplicaFrame::Push(self.events()?),
@@ -132,19 +138,19 @@ impl Program<'_> {
     }
 }
 
-/// The origins that a frame names.
-pub fn named(frame: &ReplicaFrame) -> Vec<OriginId> {
-    let of_event = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
+/// Returns the origins in a frame.
+pub fn named_origins(frame: &ReplicaFrame) -> Vec<OriginId> {
+    let event_origin = |bytes: &Bytes| Event::decode(bytes.clone()).ok().map(|event| event.origin);
     match frame {
-        ReplicaFrame::Push(events) => events.iter().filter_map(of_event).collect(),
+        ReplicaFrame::Push(events) => events.iter().filter_map(event_origin).collect(),
         ReplicaFrame::Pulled { origin, events } => {
-            events.iter().filter_map(of_event).chain([*origin]).collect()
+            events.iter().filter_map(event_origin).chain([*origin]).collect()
         }
         ReplicaFrame::Vector(vector) | ReplicaFrame::Probed(_, vector) => {
             vector.iter().map(|(origin, _)| origin).collect()
         }
         ReplicaFrame::Confirm(confirm) => {
-            confirm.rose.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
+            confirm.new_heads.iter().chain(&confirm.own_head).map(|(origin, _)| *origin).collect()
         }
         ReplicaFrame::Pull { origin, .. } | ReplicaFrame::AskClaim { origin, .. } => vec![*origin],
         ReplicaFrame::ClaimAnswer(answer) => {

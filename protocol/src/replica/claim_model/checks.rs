@@ -1,32 +1,32 @@
-//! What must hold in every schedule, and that each planted bug breaks it in some.
+//! The invariants of every schedule. Each planted bug must break one of them in some schedule.
 
 use super::{Model, Mutant, WAIT_MS, node::Answer};
 use crate::replica::Millis;
 
-/// What commit and decision take besides the wait.
-const BESIDES_MS: Millis = 200;
+/// The time for commit and decision, besides the wait.
+const OVERHEAD_MS: Millis = 200;
 
-/// For so long a pull is not repeated.
-const PULL_MS: Millis = 5_000;
+/// The time before a pull is repeated.
+const PULL_RETRY_MS: Millis = 5_000;
 
-/// What came of all the attempts of many schedules.
+/// The outcomes of the attempts of many schedules.
 #[derive(Debug, Default)]
 struct Counts {
     granted: u64,
     taken: u64,
     unknown: u64,
-    /// Names that were given twice by the sides of a split.
-    split: u64,
+    /// Names that were granted twice, on both sides of a partition.
+    granted_twice: u64,
 }
 
 impl Model {
     fn check(&self, counts: &mut Counts) -> Result<(), String> {
-        let mut last = 0;
+        let mut last_granted = 0;
         for attempt in &self.attempts {
             let Some((at, answer)) = &attempt.answer else {
                 return Err(format!("{attempt:?} was never answered"));
             };
-            if at - attempt.since > WAIT_MS + BESIDES_MS {
+            if at - attempt.since > WAIT_MS + OVERHEAD_MS {
                 return Err(format!("{attempt:?} was answered after {} ms", at - attempt.since));
             }
             match answer {
@@ -34,33 +34,33 @@ impl Model {
                 Answer::Taken => counts.taken += 1,
                 Answer::Unknown { .. } => counts.unknown += 1,
             }
-            last += u64::from(attempt.is_last && matches!(answer, Answer::Granted(_)));
-            // Whoever does not count the claimer for so long is not to be waited for. (A slow node may lack what others
-            // hold, and be right to wait for them.)
-            let never =
-                |node| attempt.not_counting.contains(node) && attempt.not_counting_at_end.contains(node);
-            // An answer to a pull that a full queue has swallowed is waited for.
-            let swallowed = self.full_at.is_some_and(|full| full + PULL_MS > attempt.since && full < *at);
-            // Whoever is cut off late in the wait is silent for too long only after it.
+            last_granted += u64::from(attempt.is_last && matches!(answer, Answer::Granted(_)));
+            // A claim must not wait for a node that would never wait for the claimer. (A slow node may lack events of
+            // others, and rightly wait for them.)
+            let never_waiting =
+                |node| attempt.not_waiting.contains(node) && attempt.not_waiting_at_end.contains(node);
+            // The claim may wait for an answer to a pull that a full queue dropped.
+            let dropped = self.full_at.is_some_and(|full| full + PULL_RETRY_MS > attempt.since && full < *at);
+            // A node that is cut off late in the wait counts as silent only after it.
             let cut_off = self.cut_at.iter().any(|cut| (attempt.since..*at).contains(cut));
-            if swallowed || cut_off {
+            if dropped || cut_off {
                 continue;
             }
             let unknown = *answer == (Answer::Unknown { stalled: false });
-            // What was missing may have come just after the wait.
-            if unknown && !attempt.missing.is_empty() && attempt.missing.iter().all(never) {
-                return Err(format!("{attempt:?} waited for nodes that did not count it"));
+            // Missing events may have arrived just after the wait.
+            if unknown && !attempt.missing.is_empty() && attempt.missing.iter().all(never_waiting) {
+                return Err(format!("{attempt:?} waited for nodes that would not wait for it"));
             }
         }
-        // Some node is linked with all: through it everybody waits for everybody.
-        if last != 1 {
-            return Err(format!("{last} got the name for which they asked while all was well"));
+        // One node is linked with all others: through it all claims wait for all nodes.
+        if last_granted != 1 {
+            return Err(format!("{last_granted} attempts got the last name, while all nodes were in sync"));
         }
         self.check_pairs(counts)
     }
 
-    /// One name, one owner, unless neither waited for the other, nor both for one that knew of both. (Who gave up
-    /// waiting for the other meanwhile may have had the answer of a common one before.)
+    /// A name has one owner, unless neither claimer waited for the other, nor both for a common node. (A claimer that gave
+    /// up waiting for the other may have had the common node's answer before.)
     fn check_pairs(&self, counts: &mut Counts) -> Result<(), String> {
         let granted = self.attempts.iter().filter_map(|attempt| match &attempt.answer {
             Some((_, Answer::Granted(waited_for))) => Some((attempt, waited_for)),
@@ -77,7 +77,7 @@ impl Model {
                 if nodes[0] == nodes[1] || linked || common {
                     return Err(format!("both got the name: {one:?} and {other:?}"));
                 }
-                counts.split += 1;
+                counts.granted_twice += 1;
             }
         }
         Ok(())
@@ -94,10 +94,10 @@ fn play(schedule: u64, mutant: Option<Mutant>, counts: &mut Counts) -> Result<()
     model.check(counts)
 }
 
-/// Promise: a name has one owner, unless two sides of a split gave it away; no claim waits longer than 4 s, also with
-/// missing links and nodes that lag; and while all is well one of several gets the name.
+/// Promise: a name has one owner, unless two sides of a partition granted it. No claim takes longer than 4 s, even with
+/// missing links and slow nodes. While all nodes are in sync, one of several claimers gets the name.
 #[test]
-fn no_schedule_gives_a_name_twice() {
+fn no_schedule_grants_a_name_twice() {
     let mut counts = Counts::default();
     let first = from_environment("STARLING_CLAIM_FIRST", 0);
     let count = from_environment("STARLING_CLAIM_SCHEDULES", 20_000);
@@ -107,7 +107,10 @@ fn no_schedule_gives_a_name_twice() {
         }
     }
     eprintln!("{count} schedules: {counts:?}");
-    assert!(count < 1_000 || counts.split > 0 && counts.taken > 0, "the sides of a split go on: {counts:?}");
+    assert!(
+        count < 1_000 || counts.granted_twice > 0 && counts.taken > 0,
+        "both sides of a partition must go on: {counts:?}"
+    );
 }
 
 /// The model finds each planted bug.

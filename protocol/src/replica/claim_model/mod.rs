@@ -1,6 +1,6 @@
-//! A model of contested names: several replicas with clocks askew, of which some have no link to each other, are cut
-//! off and linked again while people claim the same names. The rules are the product's own; `checks.rs` says what must
-//! hold. Schedules: `STARLING_CLAIM_SCHEDULES` (200,000 for a release) from `STARLING_CLAIM_FIRST` on.
+//! A model of contested usernames. Several replicas with skewed clocks, some without a link to each other, are cut off and
+//! linked again while people claim the same names. The model runs the real rules; `checks.rs` has the invariants.
+//! It runs `STARLING_CLAIM_SCHEDULES` schedules (200,000 for a release), from number `STARLING_CLAIM_FIRST` on.
 
 mod checks;
 mod node;
@@ -10,30 +10,30 @@ use std::collections::BTreeMap;
 
 use self::node::{Attempt, Node};
 use super::{ClaimOutcome, Input, LinkId, Millis};
-use crate::{Event, Pos, VersionVector, frame::peer::ReplicaFrame};
+use crate::{VersionVector, frame::peer::ReplicaFrame};
 
-/// How long a claim waits, as in `node`.
+/// The longest wait of a claim, as in `node`.
 const WAIT_MS: Millis = 3_500;
 
-/// Bugs that the model must find. Each stands where the model drives the rules, which have no hooks.
+/// Bugs that the model must find. They are planted in the model's driver code, since the rules have no hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mutant {
-    /// A peer in sync is waited for, whether it counts the claimer or not.
+    /// A claim waits for a peer in sync even if the peer wouldn't wait for the claimer.
     OneSided,
-    /// A confirmation names only what its node wrote itself.
+    /// A confirmation lists only the events that its node wrote itself.
     OwnHeadOnly,
-    /// Nodes without a link don't hear of each other.
+    /// Nodes without a link don't learn of each other.
     NoRelay,
     /// A claim is withdrawn only if an earlier one is known.
     OnlyEarlier,
-    /// A claim is given the name before anybody confirmed it.
+    /// A claim is granted before anybody confirmed it.
     Unconfirmed,
-    /// A claim that was decided without some whom it names goes on naming them.
+    /// A claim that was decided without some of its listed nodes keeps listing them.
     NotNarrowed,
 }
 
 #[derive(Debug)]
-enum Happening {
+enum Step {
     Frame {
         to: usize,
         link: LinkId,
@@ -53,7 +53,7 @@ enum Happening {
     Heal(usize, usize),
     QueueFull(usize, bool),
     Stall(usize, bool),
-    /// Posts that the others lack: so many.
+    /// A node writes this many posts that the others lack.
     Posts(usize, usize),
     Begin {
         node: usize,
@@ -65,16 +65,16 @@ enum Happening {
     Decide(usize, ClaimOutcome),
 }
 
-/// What lies between two nodes.
+/// The connection between two nodes.
 #[derive(Debug, Default)]
 struct Pair {
     link: LinkId,
     is_cut: bool,
     /// Frames that wait for the end of a cut.
-    held_back: Vec<(usize, ReplicaFrame)>,
-    /// When the last frame to either end arrives: none overtakes another.
-    last: [Millis; 2],
-    /// When each end takes the link for up.
+    delayed: Vec<(usize, ReplicaFrame)>,
+    /// The arrival time of the last frame at each end. No frame overtakes another.
+    last_arrival: [Millis; 2],
+    /// The time when each end sees the link as up.
     up_at: [Millis; 2],
 }
 
@@ -83,22 +83,22 @@ struct Model {
     random: u64,
     mutant: Option<Mutant>,
     nodes: Vec<Node>,
-    /// Those that are ever linked.
+    /// The pairs of nodes that are ever linked.
     pairs: BTreeMap<(usize, usize), Pair>,
-    queue: BTreeMap<(Millis, u64), Happening>,
+    queue: BTreeMap<(Millis, u64), Step>,
     number: u64,
     attempts: Vec<Attempt>,
     last_link: LinkId,
-    /// When a queue was full last.
+    /// The last time when a queue was full.
     full_at: Option<Millis>,
-    /// When nodes were cut off from each other.
+    /// The times when nodes were cut off from each other.
     cut_at: Vec<Millis>,
-    /// When a node is cut off from which others, and for how long.
+    /// Planned cuts: time, node, the nodes that it is cut off from, duration.
     cuts: Vec<(Millis, usize, Vec<usize>, Millis)>,
 }
 
 impl Model {
-    /// A number below `end`, by `SplitMix64`.
+    /// Returns a pseudorandom number below `end` (`SplitMix64`).
     fn below(&mut self, end: u64) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -114,63 +114,63 @@ impl Model {
         self.mutant == Some(mutant)
     }
 
-    fn after(&mut self, ms: Millis, happening: Happening) {
-        self.at(self.now + ms, happening);
+    fn after(&mut self, ms: Millis, step: Step) {
+        self.at(self.now + ms, step);
     }
 
-    fn at(&mut self, at: Millis, happening: Happening) {
+    fn at(&mut self, at: Millis, step: Step) {
         self.number += 1;
-        self.queue.insert((at.max(self.now), self.number), happening);
+        self.queue.insert((at.max(self.now), self.number), step);
     }
 
     fn run(&mut self, until: Millis) {
         while let Some(entry) = self.queue.first_entry()
             && entry.key().0 <= until
         {
-            let ((at, _), happening) = entry.remove_entry();
+            let ((at, _), step) = entry.remove_entry();
             self.now = at;
-            self.happen(happening);
+            self.execute(step);
         }
         self.now = until;
     }
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Frame { to, link, frame } => self.arrived(to, link, *frame),
-            Happening::Tick(node) => {
+    fn execute(&mut self, step: Step) {
+        match step {
+            Step::Frame { to, link, frame } => self.receive(to, link, *frame),
+            Step::Tick(node) => {
                 if self.nodes[node].tick_at <= self.now {
                     self.feed(node, Input::Tick);
                 }
             }
-            Happening::Apply(node) => self.apply(node),
-            Happening::LinkUp { node, peer, link } => {
+            Step::Apply(node) => self.apply(node),
+            Step::LinkUp { node, peer, link } => {
                 self.nodes[node].links.retain(|_, old| *old != peer);
                 self.nodes[node].links.insert(link, peer);
                 let peer = self.nodes[peer].origin.node;
                 self.feed(node, Input::LinkUp { link, peer });
             }
-            Happening::LinkDown { node, link } => {
+            Step::LinkDown { node, link } => {
                 if self.nodes[node].links.remove(&link).is_some() {
                     self.feed(node, Input::LinkDown(link));
                 }
             }
-            Happening::Heal(one, other) => self.heal(one, other),
-            Happening::QueueFull(node, is_full) => {
+            Step::Heal(one, other) => self.heal(one, other),
+            Step::QueueFull(node, is_full) => {
                 self.nodes[node].queue_is_full = is_full;
                 self.full_at = Some(self.now);
             }
-            Happening::Stall(node, stalled) => {
+            Step::Stall(node, stalled) => {
                 self.feed(node, Input::LocalStatus { wall_ms: self.now, stalled });
             }
-            Happening::Posts(node, count) => self.post(node, count),
-            Happening::Begin { node, name, is_last } => self.begin(node, name, is_last),
-            Happening::Commit(attempt) => self.commit_claim(attempt),
-            Happening::Ask(attempt) => self.ask(attempt),
-            Happening::Decide(attempt, outcome) => self.decide(attempt, outcome),
+            Step::Posts(node, count) => self.post(node, count),
+            Step::Begin { node, name, is_last } => self.begin(node, name, is_last),
+            Step::Commit(attempt) => self.commit_claim(attempt),
+            Step::Ask(attempt) => self.ask(attempt),
+            Step::Decide(attempt, outcome) => self.decide(attempt, outcome),
         }
     }
 
-    /// Sends a frame: it arrives behind those before it, or waits for the end of a cut.
+    /// Sends a frame. It arrives after all earlier ones, or waits for the end of a cut.
     fn send(&mut self, from: usize, link: LinkId, frame: ReplicaFrame) {
         let Some(&to) = self.nodes[from].links.get(&link) else { return };
         let delay = if self.below(20) == 0 { 1 + self.below(300) } else { 1 + self.below(20) };
@@ -180,27 +180,29 @@ impl Model {
             return;
         }
         if pair.is_cut {
-            pair.held_back.push((to, frame));
+            pair.delayed.push((to, frame));
             return;
         }
         let end = usize::from(to > from);
-        let at = at.max(pair.last[end]).max(pair.up_at[end]);
-        pair.last[end] = at;
-        self.at(at, Happening::Frame { to, link, frame: Box::new(frame) });
+        let at = at.max(pair.last_arrival[end]).max(pair.up_at[end]);
+        pair.last_arrival[end] = at;
+        self.at(at, Step::Frame { to, link, frame: Box::new(frame) });
     }
 
-    fn arrived(&mut self, to: usize, link: LinkId, mut frame: ReplicaFrame) {
+    fn receive(&mut self, to: usize, link: LinkId, mut frame: ReplicaFrame) {
         let Some(&from) = self.nodes[to].links.get(&link) else { return };
         if self.pairs[&order(from, to)].is_cut {
             let pair = self.pairs.get_mut(&order(from, to)).expect("they are linked");
-            pair.held_back.push((to, frame));
+            pair.delayed.push((to, frame));
             return;
         }
         match &mut frame {
             ReplicaFrame::Confirm(confirm) if self.is(Mutant::OneSided) => confirm.in_sync = true,
-            ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => answer.counts_claimer = true,
+            ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OneSided) => {
+                answer.would_wait_for_claimer = true;
+            }
             ReplicaFrame::ClaimAnswer(answer) if self.is(Mutant::OwnHeadOnly) => {
-                let by = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+                let by = answer.answered_by.unwrap_or(self.nodes[from].origin.node);
                 let own = answer.held.iter().flat_map(VersionVector::iter);
                 let own = own.filter(|(origin, _)| origin.node == by).collect();
                 answer.held = answer.held.is_some().then_some(own);
@@ -211,13 +213,13 @@ impl Model {
         if let ReplicaFrame::ClaimAnswer(answer) = &frame
             && answer.origin == self.nodes[to].origin
         {
-            let from = answer.passed_from.unwrap_or(self.nodes[from].origin.node);
+            let from = answer.answered_by.unwrap_or(self.nodes[from].origin.node);
             self.note_confirmation(from, answer);
         }
         self.feed(to, Input::Frame(link, frame));
     }
 
-    /// Two can't reach each other any more; each notices when it does.
+    /// Cuts two nodes off from each other. Each notices after a random time.
     fn cut(&mut self, one: usize, other: usize, for_ms: Millis) {
         let Some(pair) = self.pairs.get_mut(&order(one, other)).filter(|pair| !pair.is_cut) else { return };
         pair.is_cut = true;
@@ -226,19 +228,19 @@ impl Model {
         for node in [one, other] {
             let after = self.below(6_000);
             if after < for_ms {
-                self.after(after, Happening::LinkDown { node, link });
+                self.after(after, Step::LinkDown { node, link });
             }
         }
-        self.after(for_ms, Happening::Heal(one, other));
+        self.after(for_ms, Step::Heal(one, other));
     }
 
     fn heal(&mut self, one: usize, other: usize) {
         let pair = self.pairs.get_mut(&order(one, other)).expect("they are linked");
         pair.is_cut = false;
         let link = pair.link;
-        let held_back = std::mem::take(&mut pair.held_back);
+        let delayed = std::mem::take(&mut pair.delayed);
         if [one, other].iter().all(|&node| self.nodes[node].links.contains_key(&link)) {
-            for (to, frame) in held_back {
+            for (to, frame) in delayed {
                 let from = if to == one { other } else { one };
                 self.send(from, link, frame);
             }
@@ -247,14 +249,14 @@ impl Model {
         }
     }
 
-    /// A new link: each end hears of it at its time.
+    /// Makes a new link. Each end sees it after a random time.
     fn link(&mut self, one: usize, other: usize) {
         self.last_link += 1;
         let link = self.last_link;
         let ends = order(one, other);
         let up_at = [0, 1].map(|_| self.now + 1 + self.below(200));
         for (node, peer, at) in [(ends.0, ends.1, up_at[0]), (ends.1, ends.0, up_at[1])] {
-            self.at(at, Happening::LinkUp { node, peer, link });
+            self.at(at, Step::LinkUp { node, peer, link });
         }
         self.pairs.insert(ends, Pair { link, up_at, ..Pair::default() });
     }
@@ -262,9 +264,4 @@ impl Model {
 
 fn order(one: usize, other: usize) -> (usize, usize) {
     (one.min(other), one.max(other))
-}
-
-/// The place of an event in the order of claims.
-fn pos(event: &Event) -> Pos {
-    event.pos()
 }

@@ -1,22 +1,22 @@
-//! One node of the model: its replica, its writer and its views of names; what `node` does for a claim.
+//! One node of the model: its replica, its writer, its views of names, and the steps of `node` for a claim.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::{Happening, Model, Mutant, WAIT_MS, pos};
+use super::{Model, Mutant, Step, WAIT_MS};
 use crate::{
     Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, UserId, Username, VersionVector,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
     frame::peer::{ClaimAnswer, PeerFrame},
-    merge::user::{claim_wins, waited},
+    merge::user::{claim_wins, narrow_waited_for},
     replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica},
 };
 
-/// Events that answer a pull at once.
-const PULLED: usize = 8;
+/// Events in an answer to a pull, at most.
+const PULLED_MAX: usize = 8;
 
-/// A claim as a node sees it.
+/// A node's view of a claim.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     withdrawn: bool,
@@ -26,9 +26,9 @@ pub(super) struct Seen {
 pub(super) struct Node {
     pub(super) replica: Replica,
     pub(super) origin: OriginId,
-    /// How far its clock is ahead.
+    /// The time by which its clock is ahead.
     pub(super) skew_ms: Millis,
-    /// How long it takes to make received events durable.
+    /// The longest time to make received events durable.
     pub(super) apply_ms: Millis,
     pub(super) links: BTreeMap<LinkId, usize>,
     pub(super) queue_is_full: bool,
@@ -39,14 +39,14 @@ pub(super) struct Node {
     applies: VecDeque<Vec<Event>>,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The name is theirs (201); these were waited for to the end.
+    /// The name was granted (201). These nodes confirmed it.
     Granted(Vec<NodeId>),
-    /// It is another's (409).
+    /// The name is taken (409).
     Taken,
-    /// Nobody can know (503), and whether the node had stalled.
+    /// The outcome is unknown (503). Says whether the node had stalled.
     Unknown { stalled: bool },
 }
 
@@ -57,15 +57,15 @@ pub(super) struct Attempt {
     pub(super) is_last: bool,
     pub(super) since: Millis,
     pub(super) waited_for: Vec<NodeId>,
-    /// Which of them did not count the claimer then.
-    pub(super) not_counting: Vec<NodeId>,
+    /// Those of them that wouldn't wait for the claimer at the start.
+    pub(super) not_waiting: Vec<NodeId>,
     claim: Option<Pos>,
     pub(super) answer: Option<(Millis, Answer)>,
-    /// Those that were not heard.
+    /// The nodes without a confirmation that counts.
     pub(super) missing: Vec<NodeId>,
-    /// Those of them that did not count the claimer at the end.
-    pub(super) not_counting_at_end: Vec<NodeId>,
-    /// What each node held when it confirmed the claim.
+    /// Those of them that wouldn't wait for the claimer at the end.
+    pub(super) not_waiting_at_end: Vec<NodeId>,
+    /// The vector of each node when it confirmed the claim.
     pub(super) confirmed: BTreeMap<NodeId, VersionVector>,
 }
 
@@ -90,7 +90,7 @@ impl Node {
         self.last_stamp = self.last_stamp.max(event.hlc.0);
         let (claim, username, waited_for, withdrawn) = match &event.body {
             EventBody::UserRegistered(UserRegistered { username, waited_for, .. }) => {
-                (pos(event), username, waited_for.as_deref(), false)
+                (event.pos(), username, waited_for.as_deref(), false)
             }
             EventBody::ClaimNarrowed(ClaimNarrowed { username, claim, waited_for }) => {
                 (*claim, username, Some(&waited_for[..]), false)
@@ -101,11 +101,11 @@ impl Node {
         let seen = self.names.entry(username.clone()).or_default().entry(claim).or_default();
         seen.withdrawn |= withdrawn;
         if let Some(nodes) = waited_for {
-            seen.waited_for = Some(waited(seen.waited_for.take(), nodes));
+            seen.waited_for = Some(narrow_waited_for(seen.waited_for.take(), nodes));
         }
     }
 
-    /// The claims to a name that count.
+    /// Returns the claims to a name that count.
     fn claims(&self, name: &Username) -> impl Iterator<Item = (Pos, Option<&[NodeId]>)> {
         let seen = self.names.get(name).into_iter().flatten().filter(|(_, seen)| !seen.withdrawn);
         seen.map(|(&pos, seen)| (pos, seen.waited_for.as_deref()))
@@ -113,7 +113,7 @@ impl Node {
 }
 
 fn username(name: u8) -> Username {
-    Username::parse(&format!("name{name}")).expect("it is one")
+    Username::parse(&format!("name{name}")).expect("a valid name")
 }
 
 impl Model {
@@ -129,56 +129,56 @@ impl Model {
                     }
                     Output::Send(link, bytes) => match PeerFrame::decode(&bytes).expect("it is a frame") {
                         PeerFrame::Replica(frame) => self.send(node, link, frame),
-                        other => panic!("{other:?} is not the replica's to send"),
+                        other => panic!("a replica must not send {other:?}"),
                     },
                     Output::Apply(events) => {
                         self.nodes[node].applies.push_back(events);
                         if self.nodes[node].applies.len() == 1 {
                             let most = self.nodes[node].apply_ms;
                             let after = 1 + self.below(most);
-                            self.after(after, Happening::Apply(node));
+                            self.after(after, Step::Apply(node));
                         }
                     }
                     Output::Read { link, origin, from, to } => {
                         let log = self.nodes[node].log.get(&origin).map_or(&[][..], |log| &log[..]);
                         let from_index = usize::try_from(from).expect("it is small") - 1;
-                        let count = usize::try_from(to + 1 - from).expect("it is small").min(PULLED);
+                        let count = usize::try_from(to + 1 - from).expect("it is small").min(PULLED_MAX);
                         let events = log.iter().skip(from_index).take(count).cloned().collect();
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
                     Output::Claimed(attempt, outcome) => {
                         let attempt = usize::try_from(attempt).expect("it is small");
                         let after = self.below(20);
-                        self.after(after, Happening::Decide(attempt, outcome));
+                        self.after(after, Step::Decide(attempt, outcome));
                     }
                     Output::Close(_, error) => panic!("{error}"),
                     _ => {}
                 }
             }
         }
-        let due = self.nodes[node].replica.next_tick();
-        if due != self.nodes[node].tick_at || self.nodes[node].tick_at <= self.now {
-            self.nodes[node].tick_at = due.max(self.now + 1);
-            self.at(self.nodes[node].tick_at, Happening::Tick(node));
+        let next_tick = self.nodes[node].replica.next_tick();
+        if next_tick != self.nodes[node].tick_at || self.nodes[node].tick_at <= self.now {
+            self.nodes[node].tick_at = next_tick.max(self.now + 1);
+            self.at(self.nodes[node].tick_at, Step::Tick(node));
         }
     }
 
     pub(super) fn apply(&mut self, node: usize) {
         let Some(events) = self.nodes[node].applies.pop_front() else { return };
         let Some(last) = events.last() else { return };
-        let rose = vec![(last.origin, last.seq)];
+        let new_heads = vec![(last.origin, last.seq)];
         for event in &events {
             let log = self.nodes[node].log.entry(event.origin).or_default();
-            assert_eq!(log.len() as u64 + 1, event.seq, "the writer is given a gap");
+            assert_eq!(log.len() as u64 + 1, event.seq, "the events have a gap");
             log.push(event.encoded().clone());
             self.nodes[node].see(event);
         }
         if !self.nodes[node].applies.is_empty() {
             let most = self.nodes[node].apply_ms;
             let after = 1 + self.below(most);
-            self.after(after, Happening::Apply(node));
+            self.after(after, Step::Apply(node));
         }
-        self.feed(node, Input::Applied(rose));
+        self.feed(node, Input::Applied(new_heads));
     }
 
     fn commit(&mut self, node: usize, bodies: Vec<EventBody>) -> Pos {
@@ -191,7 +191,7 @@ impl Model {
             let draft = EventDraft::new(Scope::user(UserId([1; 16])), body);
             let event = Event::new(at.origin, seq, Hlc(at.last_stamp), draft);
             at.see(&event);
-            last = pos(&event);
+            last = event.pos();
             encoded.push(event.encoded().clone());
         }
         let origin = at.origin;
@@ -205,30 +205,30 @@ impl Model {
         self.commit(node, std::iter::repeat_with(post).take(count).collect());
     }
 
-    /// Somebody asks for a name; whom to wait for is known before the commit.
+    /// Begins an attempt to claim a name. The nodes to wait for are determined before the commit.
     pub(super) fn begin(&mut self, node: usize, name: u8, is_last: bool) {
         let waited_for = self.nodes[node].replica.claim_peers(self.now);
-        let not_counting = self.not_counting(node, &waited_for);
-        let (since, not_counting_at_end) = (self.now, Vec::new());
+        let not_waiting = self.not_waiting(node, &waited_for);
+        let (since, not_waiting_at_end) = (self.now, Vec::new());
         self.attempts.push(Attempt {
             node,
             name,
             is_last,
             since,
             waited_for,
-            not_counting,
+            not_waiting,
             claim: None,
             answer: None,
-            not_counting_at_end,
+            not_waiting_at_end,
             missing: Vec::new(),
             confirmed: BTreeMap::new(),
         });
         let after = 1 + self.below(50);
-        self.after(after, Happening::Commit(self.attempts.len() - 1));
+        self.after(after, Step::Commit(self.attempts.len() - 1));
     }
 
-    /// Which of these, as they see it, do not count a node.
-    fn not_counting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
+    /// Returns those of `waited_for` that wouldn't wait for `node`.
+    fn not_waiting(&self, node: usize, waited_for: &[NodeId]) -> Vec<NodeId> {
         let claimer = self.nodes[node].origin.node;
         let lacks = |other: &&Node| {
             let id = other.origin.node;
@@ -237,13 +237,13 @@ impl Model {
         self.nodes.iter().filter(lacks).map(|other| other.origin.node).collect()
     }
 
-    /// A confirmation of a claim arrives.
+    /// Records a confirmation of a claim.
     pub(super) fn note_confirmation(&mut self, from: NodeId, answer: &ClaimAnswer) {
         let Some(held) = &answer.held else { return };
-        let is_it = |attempt: &&mut Attempt| {
+        let is_claim = |attempt: &&mut Attempt| {
             attempt.claim.is_some_and(|claim| (claim.origin, claim.seq) == (answer.origin, answer.seq))
         };
-        if let Some(attempt) = self.attempts.iter_mut().find(is_it) {
+        if let Some(attempt) = self.attempts.iter_mut().find(is_claim) {
             attempt.confirmed.entry(from).or_insert_with(|| held.clone());
         }
     }
@@ -263,7 +263,7 @@ impl Model {
             UserRegistered { username, display_name: None, password: None, admin: false, waited_for };
         self.attempts[attempt].claim = Some(self.commit(node, vec![registered.into()]));
         let after = self.below(20);
-        self.after(after, Happening::Ask(attempt));
+        self.after(after, Step::Ask(attempt));
     }
 
     pub(super) fn ask(&mut self, attempt: usize) {
@@ -303,7 +303,7 @@ impl Model {
                 let Attempt { waited_for, confirmed, .. } = &self.attempts[attempt];
                 let is_heard = |node: &&NodeId| confirmed.get(node).is_some_and(|named| held.covers(named));
                 let missing: Vec<_> = waited_for.iter().filter(|node| !is_heard(node)).copied().collect();
-                self.attempts[attempt].not_counting_at_end = self.not_counting(node, &missing);
+                self.attempts[attempt].not_waiting_at_end = self.not_waiting(node, &missing);
                 self.attempts[attempt].missing = missing;
                 self.commit(node, vec![ClaimWithdrawn { username, claim }.into()]);
             }

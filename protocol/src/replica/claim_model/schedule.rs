@@ -1,14 +1,14 @@
-//! What happens in a schedule: its number alone says what.
+//! Schedules: all steps follow from the number of the schedule.
 
 use std::collections::BTreeMap;
 
-use super::{Happening, Model, Mutant, node::Node};
+use super::{Model, Mutant, Step, node::Node};
 use crate::replica::Millis;
 
-/// All has been mended and caught up by then; several ask for one more name at once.
+/// The time when all links are up again and all nodes are in sync. Then several nodes claim one more name.
 const LAST_MS: Millis = 22_000;
 const END_MS: Millis = 27_000;
-/// The name that is asked for at the end.
+/// The name that is claimed at the end.
 const LAST_NAME: u8 = 9;
 
 impl Model {
@@ -33,9 +33,9 @@ impl Model {
             node.skew_ms = if model.below(3) == 0 { model.below(10_000) } else { model.below(50) };
             node.apply_ms = if model.below(4) == 0 { 600 } else { 1 + model.below(20) };
             model.nodes.push(node);
-            model.at(0, Happening::Tick(number));
+            model.at(0, Step::Tick(number));
         }
-        // All are linked with one; of the others some not with each other.
+        // All nodes are linked with the hub, and some of the others with each other.
         let hub = model.pick(count);
         for one in 0..count {
             for other in one + 1..count {
@@ -60,35 +60,35 @@ impl Model {
                 if self.below(2) == 0 {
                     let posts = 1 + self.pick(100);
                     let at = from + self.below(for_ms);
-                    self.at(at, Happening::Posts(node, posts));
+                    self.at(at, Step::Posts(node, posts));
                 }
             }
-            // The time when links come back is when the sides differ most in what they know.
+            // Half of the claims come around the time when links come back: then the nodes' knowledge differs most.
             for _ in 0..4 + self.below(5) {
                 let at = (from + for_ms + self.below(5_000)).saturating_sub(1_500);
                 let name = u8::try_from(self.below(2)).expect("it is small");
                 let at = if self.below(2) == 0 { at } else { 500 + self.below(11_000) };
                 let first = self.pick(count);
-                self.at(at, Happening::Begin { node: first, name, is_last: false });
+                self.at(at, Step::Begin { node: first, name, is_last: false });
                 let (second, apart) = (self.pick(count), self.below(400));
-                self.at(at + apart, Happening::Begin { node: second, name, is_last: false });
+                self.at(at + apart, Step::Begin { node: second, name, is_last: false });
             }
         }
         if self.below(4) == 0 {
             let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
-            self.at(at, Happening::QueueFull(node, true));
+            self.at(at, Step::QueueFull(node, true));
             let for_ms = self.below(600);
-            self.at(at + for_ms, Happening::QueueFull(node, false));
+            self.at(at + for_ms, Step::QueueFull(node, false));
         }
         if self.below(8) == 0 {
             let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
-            self.at(at, Happening::Stall(node, true));
+            self.at(at, Step::Stall(node, true));
             let for_ms = self.below(2_000);
-            self.at(at + for_ms, Happening::Stall(node, false));
+            self.at(at + for_ms, Step::Stall(node, false));
         }
         for _ in 0..2 + self.below(2) {
             let (node, at) = (self.pick(count), LAST_MS + self.below(60));
-            self.at(at, Happening::Begin { node, name: LAST_NAME, is_last: true });
+            self.at(at, Step::Begin { node, name: LAST_NAME, is_last: true });
         }
     }
 

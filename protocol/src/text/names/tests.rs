@@ -1,4 +1,4 @@
-//! What may be a name, and which names collide.
+//! Tests of valid names and of names that collide.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ fn name(text: &str) -> Result<String, TextError> {
     parse(text, GUEST_NAME_CHARS_MAX).map(Into::into)
 }
 
-/// Nobody appears under a name that cannot be seen, or under one that differs from another's by what cannot be seen.
+/// No name is invisible, and no two names differ only by invisible characters.
 #[test]
 fn invisible_characters_are_refused_alone_and_beside_letters() {
     let invisible = [
@@ -53,18 +53,18 @@ fn invisible_characters_are_refused_alone_and_beside_letters() {
     }
 }
 
-/// `name~xx` is how the service tells two people apart: nobody types it, in whatever form.
+/// Only Starling itself makes names such as `name~xx`.
 #[test]
-fn the_form_of_the_service_itself_is_refused() {
+fn names_with_a_tilde_are_refused() {
     for text in ["Ann~x1", "~", "Ann\u{FF5E}x1y2", "a~"] {
         assert_eq!(name(text), Err(TextError::Tilde), "{text}");
     }
 }
 
-/// One name is one text, however it was typed.
+/// All spellings of a name have one normal form.
 #[test]
-fn composed_and_decomposed_forms_and_runs_of_blanks_are_one_name() {
-    for (text, kept) in [
+fn composed_and_decomposed_forms_and_runs_of_whitespace_are_one_name() {
+    for (text, normalized) in [
         ("Ze\u{301}lie", "Zélie"),
         ("Zélie", "Zélie"),
         ("Ａｎｎ", "Ann"),
@@ -73,17 +73,17 @@ fn composed_and_decomposed_forms_and_runs_of_blanks_are_one_name() {
         ("ﬁn", "fin"),
         ("Trade™\u{FE0F}", "TradeTM"),
     ] {
-        assert_eq!(name(text), Ok(kept.to_owned()), "{text:?}");
+        assert_eq!(name(text), Ok(normalized.to_owned()), "{text:?}");
     }
     assert_eq!(name(" \u{2003} "), Err(TextError::Empty));
-    // What counts is the length of what is kept.
+    // The limit applies to the normal form.
     assert!(name(&format!("a{}b", " ".repeat(100))).is_ok());
     assert_eq!(name(&"\u{FDFA}".repeat(2)), Err(TextError::TooLong(GUEST_NAME_CHARS_MAX)));
 }
 
-/// People write their names as their scripts do: emoji of several parts, the Persian half-space, Indic conjuncts.
+/// Joiners are part of correct spelling: emoji of several parts, the Persian half-space, Indic conjuncts.
 #[test]
-fn joiners_are_taken_where_they_mean_something() {
+fn joiners_are_accepted_where_they_have_a_meaning() {
     for text in ["👩‍💻", "👩🏽‍🚀 Ann", "👨‍👩‍👧‍👦", "❤️‍🔥", "❤️ Ben", "🏳️‍🌈", "1️⃣ Uno", "می‌خواهم", "नमस्‍ते", "क्‌ष", "Ann 🐦"]
     {
         assert_eq!(name(text), Ok(text.to_owned()), "{text:?}");
@@ -93,7 +93,7 @@ fn joiners_are_taken_where_they_mean_something() {
     }
 }
 
-/// Who looks like somebody else is taken for them.
+/// People mistake a name for another that looks the same.
 #[test]
 fn names_that_look_alike_collide() {
     for (one, other) in [
@@ -117,16 +117,16 @@ fn names_that_look_alike_collide() {
 }
 
 proptest! {
-    /// What is kept is a name again, the same one.
+    /// Parsing a normal form changes nothing.
     #[test]
-    fn a_name_that_is_kept_is_kept_as_it_is(text in "\\PC{0,40}") {
-        if let Ok(kept) = name(&text) {
-            prop_assert_eq!(name(&kept), Ok(kept.clone()));
-            prop_assert!(collide(&kept, &kept));
+    fn parsing_is_idempotent(text in "\\PC{0,40}") {
+        if let Ok(normalized) = name(&text) {
+            prop_assert_eq!(name(&normalized), Ok(normalized.clone()));
+            prop_assert!(collide(&normalized, &normalized));
         }
     }
 
-    /// Equal folded names collide: merging never joins two names that were let in side by side.
+    /// Names that fold to the same text collide: merging never unites two names that were accepted as different.
     #[test]
     fn names_that_fold_alike_collide(text in "[a-zA-ZäÄßéÉıIiİſsKkσςΣ]{1,6}") {
         let (one, other) = (text.to_lowercase(), text);

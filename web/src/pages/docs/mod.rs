@@ -1,21 +1,20 @@
-//! The documentation: the OpenAPI document as a page to read. It loads nothing but its style sheets; what folds is
+//! The documentation: the OpenAPI and the AsyncAPI document as a page to read. It loads nothing but its style sheets; what folds is
 //! HTML's own `details`, and a link into one opens it.
 
+mod frames;
 mod operation;
 mod schema;
-
-use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::Document;
-use crate::assets::url;
+use crate::{assets::url, openapi::errors};
 
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
-/// `GET /api/docs`, from the document.
-pub fn docs(document: &Value) -> Markup {
+/// `GET /api/docs`, from the OpenAPI and the AsyncAPI document.
+pub fn docs(document: &Value, sockets: &Value) -> Markup {
     let info = &document["info"];
     let empty = Map::new();
     let schemas = document["components"]["schemas"].as_object().unwrap_or(&empty);
@@ -32,6 +31,7 @@ pub fn docs(document: &Value) -> Markup {
                     @for tag in array(&document["tags"]) {
                         li { a href={ "#" (anchor(text(&tag["name"]))) } { (text(&tag["name"])) } }
                     }
+                    li { a href="#frames" { "WebSocket frames" } }
                     li { a href="#refusals" { "Refusals" } }
                     li { a href="#objects" { "Objects" } }
                 }
@@ -42,7 +42,8 @@ pub fn docs(document: &Value) -> Markup {
                     (prose(text(&info["description"])))
                     p class="hint" {
                         "Version " (text(&info["version"])) ". For programs: "
-                        a href="/api/openapi.json" { "openapi.json" } "."
+                        a href="/api/openapi.json" { "openapi.json" } ", "
+                        a href="/api/asyncapi.json" { "asyncapi.json" } "."
                     }
                 }
                 @for tag in array(&document["tags"]) {
@@ -54,11 +55,12 @@ pub fn docs(document: &Value) -> Markup {
                         }
                     }
                 }
+                (frames::render(sockets))
                 section {
                     h2 id="refusals" { "Refusals" }
                     p { "Each is a " a href="#object-problem" { "Problem" } " with one of these codes." }
                     dl class="answers object" {
-                        @for (status, code, meaning) in refusals(document) {
+                        @for (status, code, meaning) in errors::all() {
                             dt id=(code) { (operation::status_mark(&status.to_string())) }
                             dd { p { code { (code) } " " (line(meaning)) } }
                         }
@@ -92,20 +94,6 @@ fn operations<'a>(
         .filter(move |(_, _, operation)| array(&operation["tags"]).contains(tag))
 }
 
-/// The codes that are used, by status: each shared answer says "`code`: meaning." a line.
-fn refusals(document: &Value) -> Vec<(u64, &str, &str)> {
-    let shared = document["components"]["responses"].as_object().into_iter().flatten();
-    let said = shared.flat_map(|(_, answer)| {
-        let status =
-            answer.pointer("/content/application~1problem+json/schema/allOf/1/properties/status/enum/0");
-        let status = status.and_then(Value::as_u64).unwrap_or_default();
-        let lines = text(&answer["description"]).lines();
-        lines.filter_map(move |said| Some((status, said.strip_prefix('`')?.split_once("`: ")?)))
-    });
-    let said: BTreeSet<_> = said.collect();
-    said.into_iter().map(|(status, (code, meaning))| (status, code, meaning)).collect()
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -123,11 +111,15 @@ fn referred(value: &Value) -> Option<&str> {
     value["$ref"].as_str()?.rsplit('/').next()
 }
 
-/// Paragraphs, and code between backticks.
+/// Paragraphs and lists, code between backticks, and bold text between double asterisks.
 fn prose(text: &str) -> Markup {
     html! {
         @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
-            p { (line(paragraph)) }
+            @if paragraph.starts_with("- ") {
+                ul { @for item in paragraph.lines() { li { (line(item.trim_start_matches("- "))) } } }
+            } @else {
+                p { (line(paragraph)) }
+            }
         }
     }
 }
@@ -135,7 +127,15 @@ fn prose(text: &str) -> Markup {
 fn line(text: &str) -> Markup {
     html! {
         @for (at, part) in text.split('`').enumerate() {
-            @if at % 2 == 1 { code { (part) } } @else { (part) }
+            @if at % 2 == 1 { code { (part) } } @else { (bold(part)) }
+        }
+    }
+}
+
+fn bold(text: &str) -> Markup {
+    html! {
+        @for (at, part) in text.split("**").enumerate() {
+            @if at % 2 == 1 { strong { (part) } } @else { (part) }
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn render(document: &Value, path: &str, method: &str, operation: &Value) -> 
             }
             div class="inside" id=(text(&operation["operationId"])) {
                 (prose(text(&operation["description"])))
-                @if !array(&operation["security"]).is_empty() { p class="hint" { "Wants to know who asks." } }
+                @if operation.get("security").is_none() { p class="hint" { "Requires a bearer token." } }
                 @if !parameters.is_empty() {
                     h3 { "Parameters" }
                     dl class="fields" {

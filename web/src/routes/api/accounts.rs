@@ -17,9 +17,9 @@ use crate::{
     guard::{ClientAddress, Quota},
     objects::{LoggedIn, Me},
     openapi::{
-        refuses::{
-            BadCredentials, Forbidden, Invalid, RateLimited, Refuses, RegistrationClosed, Unauthenticated,
-            UsernameTaken,
+        errors::{
+            BadCredentials, ErrorResponses, Forbidden, Invalid, RateLimited, RegistrationClosed,
+            Unauthenticated, UsernameTaken,
         },
         tag,
     },
@@ -31,10 +31,10 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(register))
-        .routes(routes!(login))
-        .routes(routes!(refresh))
-        .routes(routes!(logout))
+        .routes(routes!(register_account))
+        .routes(routes!(log_in_user))
+        .routes(routes!(refresh_session))
+        .routes(routes!(log_out_user))
 }
 
 /// The program that sent a request.
@@ -46,16 +46,17 @@ pub fn client(ClientAddress(address): ClientAddress, headers: &HeaderMap) -> Cli
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
-    /// Capitals are taken for small letters.
+    /// The username, in any case of letters.
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     pub username: String,
-    /// 8 characters to 256 bytes, not among the commonest, and not made of the username or the name of the service.
+    /// The password: 8 characters to 256 bytes, none of the most common, and not made of the username or the name of the
+    /// service.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     pub password: String,
-    /// What to be shown as, if not as the username.
+    /// The name to show, unless it is the username.
     #[schema(min_length = 1, max_length = 64)]
     pub display_name: Option<String>,
-    /// An invite to a room, where registration wants one: it is used, and one becomes a member of the room.
+    /// An invite to a room, if registration requires one. You become a member of that room.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub invite: Option<String>,
 }
@@ -75,22 +76,22 @@ pub fn parse_registration(web: &AppState, body: Register) -> Result<Registration
     else {
         return Err(invalid.into());
     };
-    let door = RegistrationSource::Public(invite);
-    Ok(Registration { username, password: Secret(body.password), display_name, door })
+    let source = RegistrationSource::Public(invite);
+    Ok(Registration { username, password: Secret(body.password), display_name, source })
 }
 
-/// Register
+/// Register an account and log in
 ///
-/// Makes an account and logs in. When the answer arrives the name is certain, and the account is there on every
-/// reachable node.
+/// When the answer arrives, the name is yours, and the account exists on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/register", tag = tag::ACCOUNTS,
     responses(
-        (status = 201, description = "The account is made.", body = LoggedIn),
-        Refuses<(RegistrationClosed, UsernameTaken, Invalid)>,
+        (status = 201, description = "The account was created.", body = LoggedIn),
+        ErrorResponses<(RegistrationClosed, UsernameTaken, Invalid)>,
     ),
+    security(()),
 )]
-async fn register(
+async fn register_account(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -151,23 +152,25 @@ fn concerns(LoggedIn { user, .. }: &LoggedIn) -> Concerns {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Login {
-    /// The name; after a rename the old one, or the new one.
+    /// The username. After a rename, the old and the new one work.
     username: String,
+    /// The password.
     #[schema(format = Password)]
     password: String,
 }
 
 /// Log in
 ///
-/// Opens a session. An unknown name and a wrong password are not told apart.
+/// Starts a session. The answer to an unknown name and to a wrong password is the same.
 #[utoipa::path(
     post, path = "/api/v1/login", tag = tag::ACCOUNTS,
     responses(
-        (status = 200, description = "Logged in.", body = LoggedIn),
-        Refuses<(BadCredentials, RateLimited)>,
+        (status = 200, description = "You are logged in.", body = LoggedIn),
+        ErrorResponses<(BadCredentials, RateLimited)>,
     ),
+    security(()),
 )]
-async fn login(
+async fn log_in_user(
     State(web): State<Arc<AppState>>,
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
@@ -181,22 +184,24 @@ async fn login(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Refresh {
-    /// The last one received.
+    /// The last refresh token that you received.
     refresh_token: String,
 }
 
-/// Refresh
+/// Refresh the session
 ///
-/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until its successor
-/// is used; used after that it ends the session, for two hold it. A session ends 30 days after its last refresh.
+/// Gives the next access token and the next refresh token. The old refresh token gets the same answer until the next one is
+/// used. Used after that, it ends the session, because somebody else may have it. A session ends 30 days after its last
+/// refresh.
 #[utoipa::path(
     post, path = "/api/v1/refresh", tag = tag::ACCOUNTS,
     responses(
-        (status = 200, description = "The session goes on.", body = LoggedIn),
-        Refuses<Unauthenticated>,
+        (status = 200, description = "The session continues.", body = LoggedIn),
+        ErrorResponses<Unauthenticated>,
     ),
+    security(()),
 )]
-async fn refresh(
+async fn refresh_session(
     State(web): State<Arc<AppState>>,
     Json(body): Json<Refresh>,
 ) -> Result<(Concerns, Json<LoggedIn>), Problem> {
@@ -207,20 +212,20 @@ async fn refresh(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all logins, not only this one. Personal access tokens stay, and may not do this.
+    /// Whether to end all sessions, not only this one. Personal access tokens stay. A personal access token may not do
+    /// this.
     #[serde(default)]
     all: bool,
 }
 
 /// Log out
 ///
-/// Ends the session. When the answer arrives it has ended on every reachable node.
+/// When the answer arrives, the session has ended on every reachable node.
 #[utoipa::path(
     post, path = "/api/v1/logout", tag = tag::ACCOUNTS, params(Logout),
-    responses((status = 204, description = "The session has ended."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
-async fn logout(
+async fn log_out_user(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Logout>,
@@ -260,7 +265,7 @@ mod tests {
 
     fn web() -> Arc<AppState> {
         let lanes = Arc::new(Lanes::new(support::point(0)));
-        support::web(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
+        support::app_state(&Arc::default(), &lanes, WebMetrics::default(), Drain::new().1)
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query};
 use crate::{
     objects::ManagedUser,
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -23,19 +23,19 @@ use crate::{
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(users))
-        .routes(routes!(change))
-        .routes(routes!(reset_link))
-        .routes(routes!(give_owner))
+        .routes(routes!(list_users))
+        .routes(routes!(change_user))
+        .routes(routes!(create_reset_link))
+        .routes(routes!(add_room_owner))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Users {
-    /// Only those whose username begins so.
+    /// The beginning of a username.
     #[param(max_length = 32)]
     q: Option<String>,
-    /// Accounts on a page.
+    /// The most accounts on a page.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
@@ -44,15 +44,14 @@ struct Users {
     cursor: Option<PageMark>,
 }
 
-/// All accounts
+/// List all accounts
 ///
-/// In the order of their usernames.
+/// By username.
 #[utoipa::path(
     get, path = "/api/v1/admin/users", tag = tag::ADMINISTRATION, params(Users),
-    responses((status = 200, description = "A page of them.", body = List<ManagedUser>), Refuses<(Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of accounts.", body = List<ManagedUser>), ErrorResponses<(Forbidden, Invalid)>),
 )]
-async fn users(
+async fn list_users(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Query(query): Query<Users>,
@@ -76,22 +75,21 @@ fn foreign_mark() -> Problem {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ManagedUserChange {
-    /// Whether it administers the service.
+    /// Whether the user is an administrator.
     admin: Option<bool>,
-    /// Whether it is shut out: that ends its sessions and tokens for good.
+    /// Whether the account is disabled. That ends its sessions and tokens for good.
     disabled: Option<bool>,
 }
 
-/// Change what an account may
+/// Change an account
 ///
-/// The last administrator can neither be demoted nor shut out. A personal token may not do this: log in.
+/// The last administrator can be neither demoted nor disabled. A personal access token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The user's id.")),
-    responses((status = 200, description = "As it is now.", body = ManagedUser), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The user's id.")),
+    responses((status = 200, description = "The account as it is now.", body = ManagedUser), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn change(
+async fn change_user(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
@@ -104,21 +102,21 @@ async fn change(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ManagedRoomChange {
-    /// The id of the member who is to own the room, beside those who do.
+    /// The id of the member who becomes an owner too.
+    #[schema(format = "id")]
     owner: String,
 }
 
-/// Give a room an owner
+/// Make a member an owner of a room
 ///
-/// For rooms that nobody looks after any more. A room whose owners were all shut out or deleted belongs to its
-/// longest-standing moderator, or else member, by itself. A personal token may not do this: log in.
+/// For rooms that nobody manages any more. A room whose owners were all disabled or deleted belongs to its longest-standing
+/// moderator, or else member, by itself. A personal access token may not do this: log in.
 #[utoipa::path(
     patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The room's id.")),
-    responses((status = 204, description = "The member is an owner now."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The room's id.")),
+    responses((status = 204, description = "The member is an owner now."), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn give_owner(
+async fn add_room_owner(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,
@@ -132,23 +130,22 @@ async fn give_owner(
 
 #[derive(Serialize, ToSchema)]
 struct ResetLink {
-    /// To be given to the account's owner: the page on which a new password is chosen.
+    /// The link to give to the user: a page to choose a new password.
     url: String,
-    /// Until when.
+    /// The time at which the link expires.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// Make a link with which a user chooses a new password
+/// Create a link to reset a password
 ///
-/// It works once, within 24 hours, and ends earlier links of that user. A personal token may not do this: log in.
+/// It works once, within 24 hours, and ends earlier links of that user. A personal access token may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
-    params(("id" = String, Path, description = "The user's id.")),
-    responses((status = 201, description = "The link.", body = ResetLink), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, format = "id", description = "The user's id.")),
+    responses((status = 201, description = "The link.", body = ResetLink), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn reset_link(
+async fn create_reset_link(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(id): Path<String>,

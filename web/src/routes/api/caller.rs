@@ -40,12 +40,12 @@ pub async fn recognise(State(web): State<Arc<AppState>>, mut request: Request, n
     if let Ok(Some(identity)) = &asked {
         RequestContext::set_user(identity.user);
         if let Err(refusal) = web.guard.rates.check(Quota::CallsPerAccount, &identity.user) {
-            return refusal.into_response();
+            return Problem::from(refusal).into_response();
         }
         // It counts under his account instead: many people share an address.
         if let Some(client) = request.extensions().get::<ClientAddress>() {
             if let Err(refusal) = web.guard.rates.check(Quota::AccountCallsPerAddress, &client.network()) {
-                return refusal.into_response();
+                return Problem::from(refusal).into_response();
             }
             web.guard.rates.take_back(Quota::CallsPerAddress, &client.network());
         }

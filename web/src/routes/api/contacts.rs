@@ -23,7 +23,7 @@ use crate::{
     guard::Quota,
     objects::{Contact, ContactState, Room, User},
     openapi::{
-        refuses::{AlreadyExists, Invalid, NotContacts, NotFound, RateLimited, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
@@ -35,11 +35,11 @@ use crate::{
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
         .routes(routes!(search_people))
-        .routes(routes!(list_contacts, ask_contact))
+        .routes(routes!(list_contacts, request_contact))
         .routes(routes!(accept_contact))
         .routes(routes!(decline_contact))
-        .routes(routes!(block))
-        .routes(routes!(unblock))
+        .routes(routes!(block_user))
+        .routes(routes!(unblock_user))
         .routes(routes!(remove_contact))
         .routes(routes!(open_direct_room))
 }
@@ -100,7 +100,7 @@ fn somebody_else(Caller(caller): Caller, other: UserId, field: &'static str) -> 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct SearchPeople {
-    /// How a username or a display name begins, in any case of letters.
+    /// The beginning of a username or display name, in any case of letters.
     #[param(min_length = 2, max_length = 64)]
     q: String,
     #[serde(default)]
@@ -112,15 +112,14 @@ struct SearchPeople {
 
 /// Search people
 ///
-/// By the beginning of their username or display name: 20 of them at most, on however many pages. More of the name finds
-/// who is not among them.
+/// By the beginning of their username or display name: 20 people at most, on all pages together. Type more of the name
+/// to find others.
 #[utoipa::path(
     get, path = "/api/v1/users", tag = tag::CONTACTS, params(SearchPeople),
     responses(
-        (status = 200, description = "Some of those who are called so.", body = List<User>),
-        Refuses<(Invalid, RateLimited)>,
+        (status = 200, description = "People with such a name.", body = List<User>),
+        ErrorResponses<(Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn search_people(
     State(web): State<Arc<AppState>>,
@@ -143,7 +142,7 @@ async fn search_people(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListContacts {
-    /// Only those who stand so; all four if it is left out.
+    /// Only these states. Left out: all four.
     #[serde(default)]
     #[param(style = Form, explode = false, inline)]
     state: States,
@@ -154,11 +153,10 @@ struct ListContacts {
     cursor: Option<PageMark>,
 }
 
-/// My contacts, requests and blocks
+/// List your contacts, requests and blocks
 #[utoipa::path(
     get, path = "/api/v1/contacts", tag = tag::CONTACTS, params(ListContacts),
-    responses((status = 200, description = "In no order that means anything.", body = List<Contact>)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them, in no particular order.", body = List<Contact>)),
 )]
 async fn list_contacts(
     State(web): State<Arc<AppState>>,
@@ -176,23 +174,22 @@ async fn list_contacts(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AskContact {
-    /// Whom: the name under which he is shown.
+    /// The name of the person.
     #[schema(min_length = 1, max_length = 64)]
     username: String,
 }
 
-/// Ask somebody to be a contact
+/// Send a contact request
 ///
-/// If he has asked already, you are contacts at once.
+/// If they sent you a request before, you are contacts at once.
 #[utoipa::path(
     post, path = "/api/v1/contacts", tag = tag::CONTACTS,
     responses(
-        (status = 201, description = "He was asked, or you are contacts now.", body = Contact),
-        Refuses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
+        (status = 201, description = "The request was sent, or you are contacts now.", body = Contact),
+        ErrorResponses<(NotFound, AlreadyExists, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn ask_contact(
+async fn request_contact(
     State(web): State<Arc<AppState>>,
     caller: Caller,
     Json(AskContact { username }): Json<AskContact>,
@@ -211,8 +208,8 @@ async fn ask_contact(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct Somebody {
-    /// His id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    /// The id of the person.
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
@@ -225,8 +222,7 @@ async fn act(web: &AppState, caller: Caller, act: ContactAct, other: &str) -> Re
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/accept", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "You are contacts.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "You are contacts now.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn accept_contact(
     State(web): State<Arc<AppState>>,
@@ -240,8 +236,7 @@ async fn accept_contact(
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/decline", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "His request is gone.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The request was declined.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn decline_contact(
     State(web): State<Arc<AppState>>,
@@ -253,15 +248,14 @@ async fn decline_contact(
 
 /// Block somebody
 ///
-/// You see no requests, messages, presence or typing of his any more, and he no presence or typing of yours. He is not
-/// told: to him it looks as if you had declined.
+/// You no longer see their requests, messages, presence or typing, and they no longer see your presence or typing. They
+/// are not told: to them it looks as if you had declined.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/block", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is blocked.", body = Contact), Refuses<(NotFound, Invalid, RateLimited)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "They are blocked.", body = Contact), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
-async fn block(
+async fn block_user(
     State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
@@ -272,14 +266,13 @@ async fn block(
 
 /// Unblock somebody
 ///
-/// You are strangers then: what he asked meanwhile is void.
+/// You are strangers then. A request that they sent meanwhile is void.
 #[utoipa::path(
     post, path = "/api/v1/contacts/{user_id}/unblock", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 200, description = "He is not blocked any more.", body = Contact), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "They are no longer blocked.", body = Contact), ErrorResponses<(NotFound, Invalid)>),
 )]
-async fn unblock(
+async fn unblock_user(
     State(web): State<Arc<AppState>>,
     caller: Caller,
     Path(Somebody { user_id }): Path<Somebody>,
@@ -287,14 +280,13 @@ async fn unblock(
     act(&web, caller, ContactAct::Unblock, &user_id).await
 }
 
-/// Remove a contact, or a request
+/// Remove a contact or a request
 ///
-/// Of either side. Whom you have blocked stays blocked: unblock him.
+/// Requests of either side. Somebody whom you blocked stays blocked: unblock them instead.
 #[utoipa::path(
     delete, path = "/api/v1/contacts/{user_id}", tag = tag::CONTACTS,
     params(Somebody),
-    responses((status = 204, description = "You are strangers."), Refuses<(NotFound, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "You are strangers now."), ErrorResponses<(NotFound, Invalid)>),
 )]
 async fn remove_contact(
     State(web): State<Arc<AppState>>,
@@ -308,22 +300,21 @@ async fn remove_contact(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OpenDirectRoom {
-    /// With whom.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    /// The id of the contact.
+    #[schema(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
-/// Open the room of two
+/// Open the direct room with a contact
 ///
-/// Contacts have one room of their own, the same whoever of them opens it.
+/// Two contacts have one direct room, whoever of them opens it.
 #[utoipa::path(
     post, path = "/api/v1/direct", tag = tag::CONTACTS,
     responses(
-        (status = 201, description = "The room was made.", body = Room),
-        (status = 200, description = "The room was there already.", body = Room),
-        Refuses<(NotContacts, NotFound, Invalid)>,
+        (status = 201, description = "The room was created.", body = Room),
+        (status = 200, description = "The room existed already.", body = Room),
+        ErrorResponses<(NotContacts, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn open_direct_room(
     State(web): State<Arc<AppState>>,

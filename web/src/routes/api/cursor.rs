@@ -13,6 +13,7 @@ use axum::{
 use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId};
 
 use crate::{
+    problem::Problem,
     routes::AppState,
     service::{CaughtUp, Identity, Refusal},
 };
@@ -24,7 +25,7 @@ pub async fn carry(State(web): State<Arc<AppState>>, request: Request, next: Nex
     let asker = request.extensions().get().map(|identity: &Identity| identity.user);
     let mut response = match wait(&web, request.headers()).await {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => Problem::from(refusal).into_response(),
     };
     // Whoever registers or logs in is known only now.
     let user = asker.or_else(|| response.extensions().get().map(|&For(user)| user));

@@ -19,7 +19,7 @@ use std::{borrow::Cow, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use starling_protocol::{
     ErrorCode,
-    limits::{PAGE_ITEMS, PAGE_ITEMS_MAX, PAGE_MARK_CHARS_MAX},
+    limits::{PAGE_ITEMS, PAGE_ITEMS_MAX, PAGE_TOKEN_CHARS_MAX},
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -98,7 +98,7 @@ impl PageMark {
 impl<'de> Deserialize<'de> for PageMark {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(text)?;
-        if text.is_empty() || text.len() > PAGE_MARK_CHARS_MAX {
+        if text.is_empty() || text.len() > PAGE_TOKEN_CHARS_MAX {
             return Err(D::Error::custom("is not the next of a page"));
         }
         Ok(Self(text.into_owned()))
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for PageMark {
 impl PartialSchema for PageMark {
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String);
-        text.min_length(Some(1)).max_length(Some(PAGE_MARK_CHARS_MAX)).into()
+        text.min_length(Some(1)).max_length(Some(PAGE_TOKEN_CHARS_MAX)).into()
     }
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{Caller, Query};
 use crate::{
     openapi::{
-        refuses::{BadRequest, Draining, Forbidden, RateLimited, Refuses, StorageFull},
+        errors::{BadRequest, Draining, ErrorResponses, Forbidden, RateLimited, StorageFull},
         tag,
     },
     problem::Problem,
@@ -33,40 +33,32 @@ const PROTOCOL: &str = "starling.v1";
 
 /// All of them.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::default().routes(routes!(live))
+    OpenApiRouter::default().routes(routes!(open_account_socket))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct LiveQuery {
-    /// The last cursor received: brings what was missed.
+    /// The last cursor received: the server sends what you missed.
     cursor: Option<String>,
-    /// The `pos` of the last message shown or acked: posts are stamped above it.
+    /// The `pos` of the last message that you have shown or that was acked: the server stamps your posts above it.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     after: Option<String>,
 }
 
-/// All that concerns one, live: a WebSocket
+/// Open your WebSocket: everything that concerns you, live
 ///
-/// Browsers send their cookie; programs `Authorization: Bearer`, or the subprotocols `starling.v1, bearer.ACCESS_TOKEN`.
-/// The socket lives as long as the session, and is closed with 4001 when that ends.
-///
-/// Server to client, JSON objects with a `type`: `welcome` first, then `message`, `message_updated`, `message_deleted`,
-/// `ack`, `cursor`, `typing`, `presence`, `read`, `room`, `contact`, `error`, `resync`, `pong`. A resume repeats what was
-/// missed, each thing as it is now; clients replace by id. `welcome` comes again if some of who came and went was lost, and
-/// when the user is called otherwise than before: he may have to give up a name that another had first.
-///
-/// Client to server: `send {id, room_id, body, reply_to?}`, `typing {room_id}`, `read {room_id, message_id}`, `ping`.
-/// A frame over 128 KiB closes with 1009.
+/// Authenticate with `Authorization: Bearer`, or with the subprotocols `starling.v1, bearer.ACCESS_TOKEN`. The socket lives
+/// as long as your session, and closes with 4001 when it ends. Its frames, its close codes and how to resume are in the
+/// AsyncAPI document, `/api/asyncapi.json`.
 #[utoipa::path(
     get, path = "/api/v1/live", tag = tag::LIVE, params(LiveQuery),
     responses(
-        (status = 101, description = "The connection speaks WebSocket from here on."),
-        Refuses<(BadRequest, Forbidden, RateLimited, Draining, StorageFull)>,
+        (status = 101, description = "The connection is a WebSocket now."),
+        ErrorResponses<(BadRequest, Forbidden, RateLimited, Draining, StorageFull)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn live(
+async fn open_account_socket(
     State(web): State<Arc<AppState>>,
     Caller(identity): Caller,
     Query(query): Query<LiveQuery>,

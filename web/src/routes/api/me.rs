@@ -6,8 +6,8 @@ use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Deserializer};
 use starling_protocol::{
     DisplayName, ErrorCode, Username,
-    frame::client::parse_at,
-    settings::{self, language},
+    frame::client::parse_time,
+    settings::{self, parse_language},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -17,7 +17,7 @@ use crate::{
     guard::Quota,
     objects::{Me, NotifyLevel, Settings, Theme},
     openapi::{
-        refuses::{BadCredentials, Forbidden, Invalid, Refuses, UsernameTaken},
+        errors::{BadCredentials, ErrorResponses, Forbidden, Invalid, UsernameTaken},
         tag,
     },
     problem::{self, Problem},
@@ -27,7 +27,7 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(me, change_me, delete_me))
+        .routes(routes!(get_me, change_me, delete_me))
         .routes(routes!(change_password))
         .routes(routes!(get_settings, change_settings))
 }
@@ -37,13 +37,12 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Opt
     T::deserialize(value).map(Some)
 }
 
-/// Oneself
+/// Get your account
 #[utoipa::path(
     get, path = "/api/v1/me", tag = tag::ACCOUNTS,
-    responses((status = 200, description = "Oneself.", body = Me)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "Your account.", body = Me)),
 )]
-async fn me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
+async fn get_me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Json<Me>, Problem> {
     Ok(Json(web.accounts.me(who).await?))
 }
 
@@ -51,25 +50,24 @@ async fn me(State(web): State<Arc<AppState>>, Caller(who): Caller) -> Result<Jso
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "null is not the same as nothing said")]
 struct ChangeMe {
-    /// A new name, once, for an account that was renamed (`renamed` is true).
+    /// A new username, once, if your account was renamed (`renamed` is true).
     #[schema(min_length = 3, max_length = 32, pattern = "^[A-Za-z0-9_.-]+$")]
     username: Option<String>,
-    /// What to be shown as; null is as the username.
+    /// The name to show; null shows the username.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
     display_name: Option<Option<String>>,
 }
 
-/// Change oneself
+/// Change your account
 ///
-/// What is left out stays as it is.
+/// Fields that you leave out stay as they are.
 #[utoipa::path(
     patch, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses(
-        (status = 200, description = "Oneself, as it is now.", body = Me),
-        Refuses<(Forbidden, UsernameTaken, Invalid)>,
+        (status = 200, description = "Your account as it is now.", body = Me),
+        ErrorResponses<(Forbidden, UsernameTaken, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_me(
     State(web): State<Arc<AppState>>,
@@ -87,19 +85,18 @@ async fn change_me(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DeleteMe {
-    /// The account's password.
+    /// Your password.
     #[schema(format = Password)]
     password: String,
 }
 
-/// Delete one's account
+/// Delete your account
 ///
-/// For good: what was written of oneself is erased, messages stay under 'Deleted account', and the name is not given away
-/// again. The last administrator makes another one first. A personal access token may not do this: log in.
+/// For good: your profile is erased, your messages stay under 'Deleted account', and nobody else gets your name. If you are
+/// the last administrator, appoint another one first. A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The account is gone."), Refuses<(BadCredentials, Forbidden)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
 )]
 async fn delete_me(
     State(web): State<Arc<AppState>>,
@@ -127,26 +124,25 @@ pub async fn guessed<T>(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangePassword {
-    /// The password as it is.
+    /// Your password.
     #[schema(format = Password)]
     current_password: String,
-    /// The password as it is to be: 8 characters to 256 bytes, not among the commonest, and not made of the username or
-    /// the name of the service.
+    /// The new password: 8 characters to 256 bytes, none of the most common, and not made of the username or the name of
+    /// the service.
     #[schema(format = Password, min_length = 8, max_length = 256)]
     new_password: String,
-    /// Whether personal access tokens stay good; they end otherwise.
+    /// Whether your personal access tokens stay valid.
     #[serde(default)]
     keep_tokens: bool,
 }
 
-/// Change one's password
+/// Change your password
 ///
-/// All other logins end; this one goes on. Personal access tokens end, too, unless `keep_tokens` is true. A personal
-/// access token may not do this: log in.
+/// All your other sessions end. Your personal access tokens end too, unless `keep_tokens` is true. A personal access token
+/// may not do this: log in.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
-    responses((status = 204, description = "The new password holds."), Refuses<(BadCredentials, Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "Your password was changed."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),
 )]
 async fn change_password(
     State(web): State<Arc<AppState>>,
@@ -164,11 +160,10 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One's settings
+/// Get your settings
 #[utoipa::path(
     get, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
-    responses((status = 200, description = "The settings.", body = Settings)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "Your settings.", body = Settings)),
 )]
 async fn get_settings(
     State(web): State<Arc<AppState>>,
@@ -186,21 +181,20 @@ struct ChangeSettings {
     /// A language tag (BCP 47).
     #[schema(min_length = 1, max_length = 35, pattern = "^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$")]
     language: Option<String>,
-    /// Of what to be told, where a room says nothing else.
+    /// What to notify about, unless a room's own level says otherwise.
     notify: Option<NotifyLevel>,
-    /// Not to be disturbed until then; null is not at all.
+    /// The time until which not to disturb; null if you may be disturbed.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     dnd_until: Option<Option<String>>,
 }
 
-/// Change one's settings
+/// Change your settings
 ///
-/// What is left out stays as it is.
+/// Fields that you leave out stay as they are.
 #[utoipa::path(
     patch, path = "/api/v1/me/settings", tag = tag::ACCOUNTS,
-    responses((status = 200, description = "All settings.", body = Settings), Refuses<Invalid>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "Your settings as they are now.", body = Settings), ErrorResponses<Invalid>),
 )]
 async fn change_settings(
     State(web): State<Arc<AppState>>,
@@ -208,9 +202,10 @@ async fn change_settings(
     Json(body): Json<ChangeSettings>,
 ) -> Result<Json<Settings>, Problem> {
     let mut invalid = problem::Invalid::default();
-    let tag = body.language.map(|tag| language(&tag).ok_or("must be a language tag such as en or de-CH"));
+    let tag =
+        body.language.map(|tag| parse_language(&tag).ok_or("must be a language tag such as en or de-CH"));
     let tag = invalid.check("language", tag.transpose());
-    let time = |text: String| parse_at(&text).ok_or("must be a time such as 2030-01-31T12:00:00.000Z");
+    let time = |text: String| parse_time(&text).ok_or("must be a time such as 2030-01-31T12:00:00.000Z");
     let dnd_until_ms = body.dnd_until.map(|until| until.map(time).transpose()).transpose();
     let dnd_until_ms = invalid.check("dnd_until", dnd_until_ms);
     let (Some(language), Some(dnd_until_ms)) = (tag, dnd_until_ms) else { return Err(invalid.into()) };

@@ -18,7 +18,7 @@ use crate::{
     guard::{ClientAddress, Quota, Written},
     objects::Message,
     openapi::{
-        refuses::{Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited, Refuses},
+        errors::{ErrorResponses, Forbidden, IdReused, Invalid, NotContacts, NotFound, RateLimited},
         tag,
     },
     problem::{self, Problem},
@@ -32,14 +32,14 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(list_messages, post_message))
         .routes(routes!(get_message, edit_message, delete_message))
         .routes(routes!(add_reaction, remove_reaction))
-        .routes(routes!(mark_read))
+        .routes(routes!(mark_room_read))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(super) struct OfRoom {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     pub(super) id: String,
 }
 
@@ -86,13 +86,13 @@ fn count(web: &AppState, caller: &Identity, client: ClientAddress, bytes: usize)
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct ListMessages {
-    /// The id of a message: the newest before it.
+    /// The id of a message: list the newest before it.
     #[param(value_type = Option<String>, format = "uuid")]
     before: Option<MessageId>,
-    /// The id of a message: the oldest after it. Wins over `before`.
+    /// The id of a message: list the oldest after it. Wins over `before`.
     #[param(value_type = Option<String>, format = "uuid")]
     after: Option<MessageId>,
-    /// The id of a message: it and as many on either side. Wins over `before` and `after`.
+    /// The id of a message: list it and as many on either side. Wins over `before` and `after`.
     #[param(value_type = Option<String>, format = "uuid")]
     around: Option<MessageId>,
     #[serde(default)]
@@ -103,18 +103,17 @@ struct ListMessages {
     cursor: Option<PageMark>,
 }
 
-/// Messages of a room
+/// List the messages of a room
 ///
-/// The newest first. Those that were deleted are listed as stubs; those by people whom the asker has blocked are not
-/// listed, and may leave a page shorter than its limit.
+/// The newest first. A deleted message is listed without its body. Messages by people whom you blocked are not listed, so a
+/// page may be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
     params(OfRoom, ListMessages),
     responses(
-        (status = 200, description = "A page of them.", body = List<Message>),
-        Refuses<NotFound>,
+        (status = 200, description = "A page of messages.", body = List<Message>),
+        ErrorResponses<NotFound>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn list_messages(
     State(web): State<Arc<AppState>>,
@@ -127,7 +126,7 @@ async fn list_messages(
     let wanted = match cursor {
         Some(mark) => Wanted::From(mark.parse()?),
         None => around
-            .map(Wanted::UserContext)
+            .map(Wanted::Around)
             .or(after.map(Wanted::After))
             .or(before.map(Wanted::Before))
             .unwrap_or(Wanted::Newest),
@@ -139,13 +138,13 @@ async fn list_messages(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PostMessage {
-    /// The sender's own id for it, so that it can be sent again: it is posted once.
+    /// Your own id for the message. Send it again with the same id if you get no answer: it is posted once.
     #[schema(format = "uuid")]
     id: Option<String>,
-    /// Markdown.
+    /// The text, in Markdown.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
-    /// The id of the message of this room that it answers.
+    /// The id of the message of this room that this one answers.
     #[schema(format = "uuid")]
     reply_to: Option<String>,
     /// Files cannot be attached yet.
@@ -154,19 +153,18 @@ struct PostMessage {
     file_ids: Vec<String>,
 }
 
-/// Post
+/// Post a message
 ///
-/// Answers once the message is on as many nodes as configured, or after the configured wait. `@name` of members of the
-/// room names them.
+/// The answer comes once the message is on as many nodes as configured, or after the configured wait. `@name` mentions a
+/// member of the room.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/messages", tag = tag::MESSAGES,
     params(OfRoom),
     responses(
-        (status = 201, description = "It is posted.", body = Message),
-        (status = 200, description = "It was posted before, with this id and content.", body = Message),
-        Refuses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
+        (status = 201, description = "The message was posted.", body = Message),
+        (status = 200, description = "Already posted with this id and content.", body = Message),
+        ErrorResponses<(NotFound, NotContacts, IdReused, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn post_message(
     State(web): State<Arc<AppState>>,
@@ -196,11 +194,10 @@ async fn post_message(
     Ok((status, Json(message)).into_response())
 }
 
-/// One message
+/// Get a message
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 200, description = "It.", body = Message), Refuses<NotFound>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The message.", body = Message), ErrorResponses<NotFound>),
 )]
 async fn get_message(
     State(web): State<Arc<AppState>>,
@@ -213,21 +210,20 @@ async fn get_message(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EditMessage {
-    /// What it says from now on.
+    /// The new text.
     #[schema(min_length = 1, max_length = 8000)]
     body: String,
 }
 
 /// Edit a message
 ///
-/// As its author, 100 times at most.
+/// Only its author may, 100 times at most.
 #[utoipa::path(
     patch, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
     responses(
-        (status = 200, description = "As it is now.", body = Message),
-        Refuses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
+        (status = 200, description = "The message as it is now.", body = Message),
+        ErrorResponses<(NotFound, Forbidden, NotContacts, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn edit_message(
     State(web): State<Arc<AppState>>,
@@ -244,11 +240,10 @@ async fn edit_message(
 
 /// Delete a message
 ///
-/// For good, as its author, or as one who moderates its room. It stays listed as a stub without a body.
+/// For good. Its author may, and owners and moderators of its room. It stays listed without its body.
 #[utoipa::path(
     delete, path = "/api/v1/messages/{id}", tag = tag::MESSAGES, params(OfMessage),
-    responses((status = 204, description = "It is deleted."), Refuses<(NotFound, Forbidden)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The message was deleted."), ErrorResponses<(NotFound, Forbidden)>),
 )]
 async fn delete_message(
     State(web): State<Arc<AppState>>,
@@ -261,15 +256,14 @@ async fn delete_message(
 
 /// React to a message
 ///
-/// A message takes 50 different emoji at most, and 1,000 reactions; 50 different emoji of one user. Of the latter two those
-/// count that were taken back.
+/// A message takes at most 50 different emoji and 1,000 reactions, and at most 50 different emoji of one user. Reactions
+/// that were removed count for the last two.
 #[utoipa::path(
     put, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
-        (status = 204, description = "The emoji is on it."),
-        Refuses<(NotFound, NotContacts, Invalid, RateLimited)>,
+        (status = 204, description = "The reaction is on the message."),
+        ErrorResponses<(NotFound, NotContacts, Invalid, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_reaction(
     State(web): State<Arc<AppState>>,
@@ -280,14 +274,13 @@ async fn add_reaction(
     react(&web, caller, client, &of, true).await
 }
 
-/// Take a reaction back
+/// Remove a reaction
 #[utoipa::path(
     delete, path = "/api/v1/messages/{id}/reactions/{emoji}", tag = tag::MESSAGES, params(OfReaction),
     responses(
-        (status = 204, description = "The asker's emoji is not on it."),
-        Refuses<(NotFound, RateLimited)>,
+        (status = 204, description = "The reaction is not on the message."),
+        ErrorResponses<(NotFound, RateLimited)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn remove_reaction(
     State(web): State<Arc<AppState>>,
@@ -314,21 +307,20 @@ async fn react(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MarkRead {
-    /// The last message that was read.
+    /// The id of the last message that you have read.
     #[schema(format = "uuid")]
     message_id: String,
 }
 
-/// Say how far one has read
+/// Marks a room as read up to a message
 ///
-/// A mark only moves on. What the cursor that comes along does not cover stays unread, wherever it sorts. The other
-/// side of a direct room sees the mark.
+/// The mark only moves forward. Messages that the `x-starling-cursor` of the request does not cover stay unread. The other
+/// person in a direct room sees the mark.
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/read", tag = tag::MESSAGES, params(OfRoom),
-    responses((status = 204, description = "It is noted."), Refuses<(NotFound, Invalid, RateLimited)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The room is marked."), ErrorResponses<(NotFound, Invalid, RateLimited)>),
 )]
-async fn mark_read(
+async fn mark_room_read(
     State(web): State<Arc<AppState>>,
     headers: HeaderMap,
     Caller(caller): Caller,

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 mod admin;
+pub mod allowed_inputs;
 pub mod caller;
 mod contacts;
 pub mod cursor;
@@ -14,7 +15,6 @@ mod messages;
 mod presence;
 mod rooms;
 mod sessions;
-pub mod takes;
 
 pub use caller::Caller;
 pub use extract::{Json, Path, Query, object, refuse_body};

@@ -12,7 +12,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query, me::guessed};
 use crate::{
     objects::{NewPersonalToken, PersonalToken, Session},
     openapi::{
-        refuses::{BadCredentials, Forbidden, Invalid, Refuses},
+        errors::{BadCredentials, ErrorResponses, Forbidden, Invalid},
         tag,
     },
     problem::{self, Problem},
@@ -27,9 +27,9 @@ const EXPIRES_IN_MAX: u64 = 10 * 365 * 24 * 3_600;
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(sessions))
+        .routes(routes!(list_sessions))
         .routes(routes!(end_session))
-        .routes(routes!(tokens, make_token))
+        .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
 }
 
@@ -46,8 +46,8 @@ struct Page {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct ById {
-    /// Its id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    /// The id.
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
 }
 
@@ -66,15 +66,14 @@ fn session_id(text: &str, what: &'static str) -> Result<SessionId, Problem> {
     id.ok_or_else(|| Refusal::new(starling_protocol::ErrorCode::NotFound, what).into())
 }
 
-/// One's logins
+/// List your sessions
 ///
-/// Those that live, the newest first.
+/// Live sessions, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/sessions", tag = tag::ACCOUNTS, params(Page),
-    responses((status = 200, description = "The logins.", body = List<Session>)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of sessions.", body = List<Session>)),
 )]
-async fn sessions(
+async fn list_sessions(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
@@ -82,33 +81,31 @@ async fn sessions(
     Ok(Json(page(web.accounts.sessions(who).await?, query)?))
 }
 
-/// End a login
+/// End a session
 ///
 /// A personal access token may not do this: log in.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It has ended."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The session has ended."), ErrorResponses<Forbidden>),
 )]
 async fn end_session(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.end_session(who, session_id(&id, "you have no such session")?).await?;
+    web.accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One's personal access tokens
+/// List your personal access tokens
 ///
-/// Those that are good, the newest first.
+/// Valid tokens, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = tag::ACCOUNTS, params(Page),
-    responses((status = 200, description = "The tokens.", body = List<PersonalToken>)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of tokens.", body = List<PersonalToken>)),
 )]
-async fn tokens(
+async fn list_tokens(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(query): Query<Page>,
@@ -119,30 +116,29 @@ async fn tokens(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MakeToken {
-    /// What it is for.
+    /// A name for it.
     #[schema(min_length = 1, max_length = 64)]
     name: String,
-    /// The account's password.
+    /// Your password.
     #[schema(format = Password)]
     password: String,
-    /// Seconds for which it is good: a year, if nothing is said.
+    /// The seconds until it expires: a year if you leave it out.
     #[schema(minimum = 1, maximum = 315_360_000, default = 31_536_000)]
     expires_in: Option<u64>,
 }
 
-/// Make a personal access token
+/// Create a personal access token
 ///
-/// For scripts. It acts for its user until it ends, is revoked, or the password is changed without `keep_tokens`. The
-/// answer is the only time that it is shown. A token makes no others, and ends no login and no other token.
+/// For scripts. It acts for you until it expires, you revoke it, or you change your password without `keep_tokens`. It is
+/// shown only in this answer. A token can neither create tokens nor end sessions or other tokens.
 #[utoipa::path(
     post, path = "/api/v1/tokens", tag = tag::ACCOUNTS,
     responses(
-        (status = 201, description = "The token is made.", body = NewPersonalToken),
-        Refuses<(BadCredentials, Forbidden, Invalid)>,
+        (status = 201, description = "The token was created.", body = NewPersonalToken),
+        ErrorResponses<(BadCredentials, Forbidden, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn make_token(
+async fn create_token(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Json(body): Json<MakeToken>,
@@ -162,18 +158,17 @@ async fn make_token(
 
 /// Revoke a personal access token
 ///
-/// A token may revoke itself only: log in to revoke another.
+/// A personal access token may only revoke itself: log in to revoke another.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
     params(ById),
-    responses((status = 204, description = "It is good for nothing any more."), Refuses<Forbidden>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The token was revoked."), ErrorResponses<Forbidden>),
 )]
 async fn revoke_token(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(ById { id }): Path<ById>,
 ) -> Result<StatusCode, Problem> {
-    web.accounts.revoke_personal_token(who, session_id(&id, "you have no such token")?).await?;
+    web.accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     guard::Quota,
     openapi::{
-        refuses::{Forbidden, NotFound, RateLimited, Shown, Unavailable},
+        errors::{Forbidden, HtmlErrorResponses, NotFound, RateLimited, Unavailable},
         tag,
     },
     pages,
@@ -50,8 +50,9 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     params(("code" = String, Path, description = "As it stands in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        Shown<NotFound>,
+        HtmlErrorResponses<NotFound>,
     ),
+    security(()),
 )]
 async fn invite_page(
     State(web): State<Arc<AppState>>,
@@ -76,8 +77,9 @@ async fn invite_page(
     responses(
         (status = 200, description = "A page: you are in the room.", body = String, content_type = "text/html"),
         (status = 303, description = "Nobody is logged in: log in first.", headers(("location" = String))),
-        Shown<(Forbidden, NotFound, RateLimited, Unavailable)>,
+        HtmlErrorResponses<(Forbidden, NotFound, RateLimited, Unavailable)>,
     ),
+    security(()),
 )]
 async fn take_invite(
     State(web): State<Arc<AppState>>,

@@ -17,9 +17,9 @@ use super::form::{Form, redirect, shown, turned_away};
 use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
-        refuses::{
-            BadRequest, Forbidden, Invalid, NotFound, RateLimited, Refuses, Shown, TooLarge, Unavailable,
-            UnsupportedMediaType,
+        errors::{
+            BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, NotFound, RateLimited,
+            TooLarge, Unavailable, UnsupportedMediaType,
         },
         tag,
     },
@@ -44,8 +44,9 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     params(("code" = String, Path, description = "As it stands in the link.")),
     responses(
         (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        Shown<(NotFound, Unavailable)>,
+        HtmlErrorResponses<(NotFound, Unavailable)>,
     ),
+    security(()),
 )]
 async fn reset_page(State(web): State<Arc<AppState>>, code: Result<Path<String>, Problem>) -> Response {
     match reset_code(&web, code).await {
@@ -72,9 +73,10 @@ struct ResetForm {
     request_body(content = ResetForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "It holds: log in with it.", headers(("location" = String))),
-        Shown<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
-        Refuses<(BadRequest, TooLarge, UnsupportedMediaType)>,
+        HtmlErrorResponses<(Forbidden, NotFound, Invalid, RateLimited, Unavailable)>,
+        ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
     ),
+    security(()),
 )]
 async fn choose_password(
     State(web): State<Arc<AppState>>,

@@ -1,5 +1,5 @@
-//! What a client lacks, from the store: at a resume, and when the session has fallen behind one of its lanes. Both go
-//! the same way, while acks go out and requests come in between the batches.
+//! What a client lacks, read from the store: at a resume, and when the session lagged behind one of its lanes. Acks
+//! go out and requests come in between the batches.
 
 use std::{sync::Arc, vec};
 
@@ -12,31 +12,31 @@ use crate::{
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
     service::Change,
-    session::{ResumePoint, keepalive::PING_AFTER, live::CURSOR_EVERY},
+    session::{ResumePoint, delivery::Delivery, keepalive::PING_AFTER, live::CURSOR_EVERY},
 };
 
-/// Things told at once: bounds what a session holds in memory.
+/// Changes in one batch: bounds the memory of a session.
 const BATCH: usize = 100;
 
-/// What a client lacks, up to a commit point.
+/// Changes that a client lacks, up to a commit point.
 pub struct Backlog {
-    due: vec::IntoIter<Change>,
+    changes: vec::IntoIter<Change>,
     point: CommitPoint,
 }
 
-/// Whether somebody is online, in a frame.
+/// Returns the part of a frame that says whether a user is online.
 pub(super) fn available(user: UserId, state: PresenceState) -> Available {
     Available { user_id: user.to_string(), state }
 }
 
 impl AccountSession<'_> {
-    /// Sends the welcome, and finds out what the client lacks.
+    /// Sends the welcome, and reads what the client lacks.
     pub(super) async fn resume<S: Socket>(
         &mut self,
         resume_point: ResumePoint,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let nothing = self.web.rooms.seal_empty(self.owner());
+        let nothing = self.app.rooms.seal_empty(self.owner());
         let resync = match resume_point {
             ResumePoint::Nothing => false,
             ResumePoint::Unreadable(reason) => {
@@ -47,9 +47,9 @@ impl AccountSession<'_> {
                 if self.caught_up
                     && let Some(backlog) = self.beyond(&cursor.vector).await?
                 {
-                    self.sent = CommitPoint { number: 0, vector: cursor.vector.into() };
+                    self.delivery = Delivery::new(CommitPoint { number: 0, vector: cursor.vector.into() });
                     self.backlog = Some(backlog);
-                    // The old cursor stands until all of this has been sent.
+                    // The old cursor stays valid until all of this was sent.
                     return self.welcome(&text, outbox).await;
                 }
                 true
@@ -57,54 +57,53 @@ impl AccountSession<'_> {
         };
         self.welcome(&nothing, outbox).await?;
         if resync {
-            self.web.metrics.resyncs.inc();
+            self.app.metrics.resyncs.inc();
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
-        // The client loads its rooms by pages: it has all of this, then, but how far others have read.
-        self.sent = self.web.lanes.settled().await;
-        self.shown = self.sent.number;
-        let held = Arc::clone(&self.sent.vector);
+        // The client loads its rooms by pages, so it lacks only how far others have read.
+        self.delivery = Delivery::new(self.app.lanes.settled().await);
+        let held = Arc::clone(&self.delivery.sent().vector);
         self.backlog = self.beyond(&held).await?;
         Ok(())
     }
 
-    /// Tells the client who he is, who is there, and from which cursor what follows goes on.
+    /// Tells the client its user, who is online, and the cursor from which the following frames continue.
     pub(super) async fn welcome<S: Socket>(
         &mut self,
         cursor: &str,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let online = self.web.live.online(self.identity.user).await.map_err(End::Refused)?;
+        let online = self.app.live.online(self.identity.user).await.map_err(End::Refused)?;
         let frame = LiveFrame::Welcome {
-            user: &self.around.user,
-            node: &self.web.settings.node,
+            user: &self.context.user,
+            node: &self.app.settings.node,
             cursor,
             heartbeat_s: PING_AFTER.as_secs(),
             presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
-            public_urls: self.web.operations.public_urls(),
+            public_urls: self.app.operations.public_urls(),
         };
         outbox.feed(frame.to_json()).await
     }
 
-    /// What was committed beyond `from` before the session took its positions in the lanes; `None` if it is too much.
+    /// Reads what was committed beyond `from` before the session took its positions in the lanes. Returns `None` if
+    /// it is too much.
     async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
-        let point = self.web.lanes.settled().await;
-        let due = self.web.live.beyond(self.identity.user, from.clone(), point.clone()).await;
-        Ok(due.map_err(End::Refused)?.map(|due| Backlog { due: due.into_iter(), point }))
+        let point = self.app.lanes.settled().await;
+        let changes = self.app.live.beyond(self.identity.user, from.clone(), point.clone()).await;
+        Ok(changes.map_err(End::Refused)?.map(|changes| Backlog { changes: changes.into_iter(), point }))
     }
 
-    /// A lane has moved on beyond the session: begins anew at the end of all of them and reads from the store what lies
-    /// between.
+    /// Moves to the end of all lanes and reads from the store what lies between.
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        // Skipped first: what is committed from here on is in the lanes, whatever is read.
-        let presence_lost = self.lane_set.skip();
+        // Skipped before the read: later commits are in the lanes, whatever is read.
+        let presence_lost = self.lane_set.skip_to_end();
         self.invalidate(outbox).await?;
-        let held = Arc::clone(&self.sent.vector);
+        let held = Arc::clone(&self.delivery.sent().vector);
         let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
-        if !self.catch_up_progress.made(backlog.due.len()) {
+        if !self.catch_up_progress.note(backlog.changes.len()) {
             return Err(End::Lagged);
         }
-        self.web.metrics.catch_ups.inc();
+        self.app.metrics.catch_ups.inc();
         self.backlog = Some(backlog);
         if presence_lost {
             self.welcome_again(outbox).await?;
@@ -112,38 +111,37 @@ impl AccountSession<'_> {
         Ok(())
     }
 
-    /// Tells the client anew who he is and who is there.
+    /// Sends another welcome, with the current user and who is online.
     pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
+        let sealed = self.app.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
         self.welcome(&sealed.text, outbox).await
     }
 
-    /// Sends the next batch of what the client lacks, and the cursor behind the last.
-    pub(super) async fn send_missed<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    /// Sends the next batch of the backlog, and a cursor after the last.
+    pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.frame_at = Instant::now();
-        let batch: Vec<_> = backlog.due.by_ref().take(BATCH).collect();
+        let batch: Vec<_> = backlog.changes.by_ref().take(BATCH).collect();
         if !batch.is_empty() {
-            return self.tell(batch, outbox).await;
+            return self.send_changes(batch, outbox).await;
         }
-        self.sent = backlog.point.clone();
-        self.shown = self.shown.max(self.sent.number);
+        self.delivery.catch_up(backlog.point.clone());
         self.backlog = None;
-        self.tell_who_is_there(outbox).await?;
+        self.send_online_users(outbox).await?;
         self.send_cursor(outbox).await?;
         outbox.flush().await
     }
 
-    /// Sends what there is now of these things.
-    pub(super) async fn tell<S: Socket>(
+    /// Sends the current state of what changed.
+    pub(super) async fn send_changes<S: Socket>(
         &mut self,
-        due: Vec<Change>,
+        changes: Vec<Change>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        if due.is_empty() {
+        if changes.is_empty() {
             return Ok(());
         }
-        for frame in self.web.live.tell(self.identity.user, due).await.map_err(End::Refused)? {
+        for frame in self.app.live.tell(self.identity.user, changes).await.map_err(End::Refused)? {
             outbox.feed(frame).await?;
         }
         Ok(())
@@ -153,17 +151,17 @@ impl AccountSession<'_> {
         CursorOwner::User(self.identity.user)
     }
 
-    /// Sends a cursor as of what was sent.
+    /// Sends a cursor for everything that was sent.
     pub(super) async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
-        let sealed = self.web.rooms.seal(self.owner(), &self.sent, Hlc::default());
+        let sealed = self.app.rooms.seal(self.owner(), self.delivery.sent(), Hlc::default());
         if sealed.complete {
-            self.cursor_number = Some(self.sent.number);
+            self.delivery.note_cursor();
         }
         outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }
 
-    /// Whether a cursor is to travel with what is sent now.
+    /// Whether a cursor should follow the frames that are sent now.
     pub(super) fn cursor_is_old(&self) -> bool {
         self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY
     }

@@ -1,6 +1,6 @@
-//! The lanes that a session follows: the user's own, and one for each room in which he is. They are gone through in
-//! rounds: a round begins with a commit point and takes from every lane that has ready what is there, so that all up to
-//! that commit was sent when it is over.
+//! The lanes that an account session follows: the user's own lane and one for each of their rooms. The session takes
+//! frames in rounds: a round starts with a commit point and takes what is there from every ready lane. When it ends,
+//! all frames up to that commit were taken.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,11 +20,11 @@ pub struct LaneSet {
     round: Option<Round>,
 }
 
-/// What is to be taken before a commit point is reached.
+/// The lanes to take from before a commit point is reached.
 struct Round {
     point: CommitPoint,
-    /// Rooms, each with where its lane ended.
-    due: VecDeque<(RoomId, u64)>,
+    /// The rooms that are left, each with the end of its lane when the round started.
+    pending: VecDeque<(RoomId, u64)>,
 }
 
 impl LaneSet {
@@ -35,7 +35,7 @@ impl LaneSet {
         Self { lanes: Arc::clone(lanes), ready_set, own, rooms: HashMap::new(), round: None }
     }
 
-    /// Follows a room as well; says whether it did not yet.
+    /// Follows a room too. Returns whether it is new here.
     pub fn follow(&mut self, room: RoomId) -> bool {
         if self.follows(room) {
             return false;
@@ -44,9 +44,9 @@ impl LaneSet {
         true
     }
 
-    /// No longer follows the rooms of which `stays` is false; gives them.
-    pub fn leave(&mut self, stays: impl Fn(RoomId) -> bool) -> Vec<RoomId> {
-        self.rooms.extract_if(|&room, _| !stays(room)).map(|(room, _)| room).collect()
+    /// Stops following the rooms for which `keep` is false.
+    pub fn retain(&mut self, keep: impl Fn(RoomId) -> bool) {
+        self.rooms.retain(|&room, _| keep(room));
     }
 
     /// Whether the room is followed.
@@ -54,7 +54,7 @@ impl LaneSet {
         self.rooms.contains_key(&room)
     }
 
-    /// Waits until there is cause for a round.
+    /// Waits until a lane is ready.
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn ready(&self) {
@@ -66,60 +66,60 @@ impl LaneSet {
         self.round.is_some()
     }
 
-    /// Begins a round, unless one is under way.
+    /// Starts a round, unless one is under way.
     pub fn begin_round(&mut self) {
         if self.in_round() {
             return;
         }
-        // Read first: all frames of this commit are in lanes that have ready by now.
+        // Read before the set is taken: the frames of this commit are in lanes that are marked by now.
         let point = self.lanes.commit_point();
-        let ready = self.ready_set.take().into_iter();
-        let rooms = ready.filter_map(|key| match key {
+        let ready = self.ready_set.take();
+        let rooms = ready.into_iter().filter_map(|key| match key {
             LaneKey::Room(room) => Some(room),
-            // It comes first in any case.
+            // The session takes the user's own lane before every room.
             LaneKey::User(_) => None,
         });
-        let due = rooms.filter_map(|room| Some((room, self.rooms.get(&room)?.end()))).collect();
-        self.round = Some(Round { point, due });
+        let pending = rooms.filter_map(|room| Some((room, self.rooms.get(&room)?.end()))).collect();
+        self.round = Some(Round { point, pending });
     }
 
     /// Whether there are frames in the user's own lane.
-    pub fn own_has_rung(&self) -> bool {
+    pub fn own_is_ready(&self) -> bool {
         self.own.end() > self.own.position()
     }
 
-    /// Takes up to `max` frames of the user's own lane; a round is not over before there are none.
+    /// Takes up to `max` frames of the user's own lane. A round must not end while there are any.
     pub fn take_own(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<(), Lagged> {
         self.own.take(max, into).map(|_| ())
     }
 
-    /// Takes up to `max` frames of the next lane of the round; `None` if the round has taken all.
+    /// Takes up to `max` frames of the next lane of the round. Returns `None` if the round has taken all.
     pub fn take_next(&mut self, max: usize, into: &mut Vec<Frame>) -> Result<Option<RoomId>, Lagged> {
-        let Some(Round { due, .. }) = &mut self.round else { return Ok(None) };
-        while let Some((room, end)) = due.pop_front() {
-            // Who has left a room takes no more of it.
+        let Some(Round { pending, .. }) = &mut self.round else { return Ok(None) };
+        while let Some((room, end)) = pending.pop_front() {
+            // The user may have left the room since the round started.
             let Some(lane) = self.rooms.get_mut(&room) else { continue };
             lane.take(max, into)?;
             if lane.position() < end {
-                due.push_back((room, end));
+                pending.push_back((room, end));
             }
             return Ok(Some(room));
         }
         Ok(None)
     }
 
-    /// Ends the round that has taken all: what it has reached.
+    /// Ends a round that has taken all, and returns its commit point.
     pub fn end_round(&mut self) -> Option<CommitPoint> {
         Some(self.round.take()?.point)
     }
 
-    /// Moves to the end of all lanes. Says whether that skips frames which were never logged.
-    pub fn skip(&mut self) -> bool {
+    /// Moves to the end of all lanes. Returns whether that skips ephemeral frames, which no replay brings back.
+    pub fn skip_to_end(&mut self) -> bool {
         self.round = None;
         self.ready_set.take();
-        let mut skips_ephemeral = self.own.skip();
+        let mut skips_ephemeral = self.own.skip_to_end();
         for lane in self.rooms.values_mut() {
-            skips_ephemeral |= lane.skip();
+            skips_ephemeral |= lane.skip_to_end();
         }
         skips_ephemeral
     }

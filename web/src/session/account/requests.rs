@@ -1,4 +1,4 @@
-//! What a client asks of its live socket: posts, typing, reading.
+//! The requests of a client on its live socket: posts, typing, read marks.
 
 use axum::extract::ws::Message;
 use starling_protocol::{
@@ -8,13 +8,13 @@ use starling_protocol::{
 
 use super::{
     End, Outbox, Socket,
-    live::{AccountSession, Done},
+    live::{AccountSession, RequestOutcome},
 };
 use crate::{
     guard::{Quota, Written},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
-    session::{keepalive::Heard, posts::refuse},
+    session::{keepalive::Received, posts::refuse},
 };
 
 impl AccountSession<'_> {
@@ -23,9 +23,9 @@ impl AccountSession<'_> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (bytes, request) = match self.keepalive.heard(&self.web.guard.rates, message)? {
-            Heard::Text(text) => (text.len(), live::parse(&text)),
-            Heard::Binary => (
+        let (bytes, request) = match self.keepalive.on_frame(&self.app.guard.rates, message)? {
+            Received::Text(text) => (text.len(), live::parse(&text)),
+            Received::Binary => (
                 0,
                 Err(LiveRequestError {
                     code: ErrorCode::BadRequest,
@@ -33,34 +33,34 @@ impl AccountSession<'_> {
                     id: None,
                 }),
             ),
-            Heard::Nothing => return Ok(()),
+            Received::Nothing => return Ok(()),
         };
         let id = match &request {
-            Ok(LiveRequest::Send { id, .. }) => Some(id.echoed()),
+            Ok(LiveRequest::Send { id, .. }) => Some(id.to_text()),
             Ok(_) => None,
             Err(error) => error.id.clone(),
         };
         if let Err(refusal) = self.count(&request, bytes) {
-            refuse(self.web, outbox, &refusal, id).await?;
-            let flooding = self.web.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
+            refuse(self.app, outbox, &refusal, id).await?;
+            let flooding = self.app.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
         }
         match request {
             Ok(request) => self.serve(request, outbox).await,
-            Err(error) => refuse(self.web, outbox, &Refusal::new(error.code, error.detail), id).await,
+            Err(error) => refuse(self.app, outbox, &Refusal::new(error.code, error.detail), id).await,
         }
     }
 
-    /// A frame counts, whether it can be read or not.
+    /// Counts a frame, readable or not, against the limits.
     fn count(&self, request: &Result<LiveRequest, LiveRequestError>, bytes: usize) -> Result<(), Refusal> {
-        let (rates, identity, network) = (&self.web.guard.rates, self.identity, self.network);
+        let (rates, identity, network) = (&self.app.guard.rates, self.identity, self.network);
         let room = match request {
             Ok(LiveRequest::Typing { .. } | LiveRequest::Ping) => {
                 return rates.check(Quota::SignalsPerSession, &identity.session);
             }
             Ok(LiveRequest::Read { .. }) => {
                 rates.check(Quota::SignalsPerSession, &identity.session)?;
-                // It is written, as a message is.
+                // A read mark is written to the log, as a message is.
                 return rates.check(Quota::MessagesPerAddress, &network);
             }
             Ok(LiveRequest::Send { room, .. }) => Some(*room).filter(|room| self.lane_set.follows(*room)),
@@ -71,28 +71,29 @@ impl AccountSession<'_> {
     }
 
     async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let (web, user) = (self.web, self.identity.user);
+        let (app, user) = (self.app, self.identity.user);
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
-                web.metrics.posts.inc();
+                app.metrics.posts.inc();
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
                 self.posts.note(&id);
-                let prepared = web.messages.prepare(user, room, message);
-                self.doing = Some(Box::pin(async move { (Some(id.echoed()), prepared.await.map(Some)) }));
+                let prepared = app.messages.prepare(user, room, message);
+                self.pending_request =
+                    Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));
             }
-            LiveRequest::Typing { room } if self.around.severed_rooms.contains(&room) => {}
+            LiveRequest::Typing { room } if self.context.severed_rooms.contains(&room) => {}
             LiveRequest::Typing { room } if self.lane_set.follows(room) => {
-                let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.around.user };
-                web.live.show(room, user, frame.to_json().into());
+                let frame = LiveFrame::Typing { room_id: room.to_string(), user: &self.context.user };
+                app.live.show(room, user, frame.to_json().into());
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
-                return refuse(web, outbox, &refusal, None).await;
+                return refuse(app, outbox, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
-                let seen = VersionVector::clone(&self.sent.vector);
-                let read = web.messages.read(user, room, message, Some(seen));
-                self.doing = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
+                let seen = VersionVector::clone(&self.delivery.sent().vector);
+                let read = app.messages.read(user, room, message, Some(seen));
+                self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {
                 outbox.feed(LiveFrame::Pong.to_json()).await?;
@@ -102,21 +103,21 @@ impl AccountSession<'_> {
         Ok(())
     }
 
-    /// What a request waited for is done.
-    pub(super) async fn done<S: Socket>(
+    /// Replies to a finished request.
+    pub(super) async fn finish_request<S: Socket>(
         &mut self,
-        (id, done): Done,
+        (id, done): RequestOutcome,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        self.doing = None;
+        self.pending_request = None;
         let handed_over = match done {
-            Ok(Some(post)) => self.posts.hand_over(|outcomes| self.web.rooms.post(post, outcomes)),
+            Ok(Some(post)) => self.posts.submit(|outcomes| self.app.rooms.post(post, outcomes)),
             Ok(None) => Ok(()),
             Err(refusal) => Err(refusal),
         };
         match handed_over {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.web, outbox, &refusal, id).await,
+            Err(refusal) => refuse(self.app, outbox, &refusal, id).await,
         }
     }
 }

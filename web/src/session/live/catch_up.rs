@@ -1,4 +1,4 @@
-//! A session that fell behind its lane goes on from the store: the same path as a reconnect, on the same connection.
+//! A session that lagged behind its lane continues from the store: as after a reconnect, but on the same connection.
 //! Acks go out and posts come in between the batches.
 
 use tokio::time::Instant;
@@ -7,35 +7,35 @@ use super::{End, Outbox, QuickSession, Socket};
 use crate::session::replay::{self, Backlog};
 
 impl QuickSession<'_> {
-    /// The lane has moved on beyond the session: begins anew at its end and reads from the store what lies between.
+    /// Moves to the lane's end and reads from the store what lies between.
     pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.marks.clear();
-        // Skipped first: what is committed from here on is in the lane, whatever is read.
-        let presence_lost = self.lane.skip();
-        let backlog =
-            Backlog::beyond(self.web, self.participant, &self.sent.vector).await?.ok_or(End::Lagged)?;
-        if !self.catch_up_progress.made(backlog.left()) {
+        // Skipped before the read: later commits are in the lane, whatever is read.
+        let presence_lost = self.lane.skip_to_end();
+        let backlog = Backlog::beyond(self.app, self.participant, &self.delivery.sent().vector)
+            .await?
+            .ok_or(End::Lagged)?;
+        if !self.catch_up_progress.note(backlog.left()) {
             return Err(End::Lagged);
         }
-        self.web.metrics.catch_ups.inc();
+        self.app.metrics.catch_ups.inc();
         self.backlog = Some(backlog);
         if presence_lost {
-            let sealed = self.web.rooms.seal(self.participant.owner(), &self.sent, self.greatest);
-            replay::welcome(self.web, self.participant, outbox, &sealed.text).await?;
+            let sealed = self.app.rooms.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
+            replay::welcome(self.app, self.participant, outbox, &sealed.text).await?;
         }
         Ok(())
     }
 
-    /// Sends the next batch of what the session lacks, and the cursor behind the last.
-    pub(super) async fn send_missed<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    /// Sends the next batch of the backlog, and a cursor after the last.
+    pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.frame_at = Instant::now();
-        if let Some(greatest) = backlog.send_some(self.web, self.participant, outbox).await? {
+        if let Some(greatest) = backlog.send_some(self.app, self.participant, outbox).await? {
             self.greatest = self.greatest.max(greatest);
             return Ok(());
         }
-        self.sent = backlog.point.clone();
-        self.shown = self.shown.max(self.sent.number);
+        self.delivery.catch_up(backlog.point.clone());
         self.backlog = None;
         self.send_cursor(outbox).await?;
         outbox.flush().await

@@ -146,5 +146,5 @@ async fn a_stopping_node_sends_away_who_is_catching_up() {
     (1..=MANY).for_each(|n| client.commit(n));
     let others = read_on(&mut client, MANY).await;
     assert_eq!(others, ["close 1001"]);
-    assert!(!client.got.contains(&(MANY + 1)), "sent before what he backlog");
+    assert!(!client.got.contains(&(MANY + 1)), "sent before the backlog");
 }

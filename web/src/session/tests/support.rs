@@ -182,7 +182,12 @@ impl Operations for Memory {
 }
 
 /// What handlers and sessions use, over one room in memory.
-pub fn web(memory: &Arc<Memory>, lanes: &Arc<Lanes>, metrics: WebMetrics, drain: Drain) -> Arc<AppState> {
+pub fn app_state(
+    memory: &Arc<Memory>,
+    lanes: &Arc<Lanes>,
+    metrics: WebMetrics,
+    drain: Drain,
+) -> Arc<AppState> {
     Arc::new(AppState {
         authentication: Arc::new(Nobody),
         accounts: Arc::new(Nobody),
@@ -245,7 +250,7 @@ impl Client {
         let lanes = Arc::new(Lanes::new(point(history)));
         let (drain, draining) = Drain::new();
         let metrics = WebMetrics::default();
-        let web = web(&memory, &lanes, metrics.clone(), draining);
+        let app = app_state(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
         let covered = match &resume_point {
             ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
@@ -263,7 +268,7 @@ impl Client {
             after: None,
         };
         let (line, wire) = Line::new();
-        tokio::spawn(run(web, participant, wire));
+        tokio::spawn(run(app, participant, wire));
         Self {
             memory,
             lanes,

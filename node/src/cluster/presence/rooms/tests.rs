@@ -22,7 +22,7 @@ fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
 
 /// `Ann~xx`, as this guest is shown while another Ann is unsuffixed.
 fn suffixed(guest: u8) -> String {
-    guest_name::shown(&GuestName::parse("Ann").unwrap(), GuestId([guest; 16]), false)
+    guest_name::shown_name(&GuestName::parse("Ann").unwrap(), GuestId([guest; 16]), false)
 }
 
 fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<NameClaim> {
@@ -33,7 +33,7 @@ fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<NameClaim> {
 fn sharing<const N: usize>(guests: [u8; N]) -> impl Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim> {
     let run = OverlapGroup { start: Hlc(1), holder: GuestId([guests[0]; 16]), end: Hlc(9) };
     let position = move |guest: GuestId| guests.iter().position(|&of| GuestId([of; 16]) == guest);
-    move |_, _, guest| position(guest).map(|at| NameClaim { first: Hlc(1 + at as u64), run })
+    move |_, _, guest| position(guest).map(|at| NameClaim { first: Hlc(1 + at as u64), group: run })
 }
 
 #[test]

@@ -1,6 +1,5 @@
-//! Who may do what to people, in rooms and to messages, against a model that knows nothing of events: whatever people do
-//! in whatever order, what the model forbids does not succeed, what it allows does, and afterwards everybody stands as
-//! the model says.
+//! Tests permissions on contacts, rooms and messages against a model without events. After any sequence of actions, the
+//! node allows and refuses what the model does, and both have the same members, bans and contacts.
 
 mod model;
 
@@ -13,10 +12,7 @@ use starling_protocol::{
 use starling_web::service::{ContactAct, PageRequest, Refusal, RoomChange, Wanted};
 
 use self::model::{Act, Doing, Handling, Model, Place, Verdict, pair};
-use super::{
-    decisions::{self, answer},
-    lists,
-};
+use super::{decisions, lists};
 use crate::{
     auth::ServiceKey,
     permissions::{
@@ -26,17 +22,17 @@ use crate::{
     services::{
         contacts::decide as contacts,
         messages::{pages, read},
-        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new},
+        test_node::{ANN, BOB, EVE, Node, OTHER_ROOM, ROOM, STRANGER, id, new, refusal_of},
     },
     store::StoreError,
 };
 
 const PEOPLE: [UserId; 4] = [ANN, BOB, EVE, STRANGER];
-/// Who are contacts when it begins.
+/// Pairs of contacts at the beginning.
 const CONTACTS: [(UserId, UserId); 3] = [(ANN, STRANGER), (BOB, STRANGER), (ANN, EVE)];
 
-/// A node, and what was done on it.
-struct Played {
+/// A node and the model, which both take the same actions.
+struct TwinRun {
     node: Node,
     model: Model,
     said: u128,
@@ -59,38 +55,38 @@ fn verdict<T>(done: Result<T, Refusal>) -> Verdict {
     done.map(drop).map_err(|refusal| refusal.code)
 }
 
-/// What comes of a look.
+/// The verdict of a read.
 fn seen<T>(look: Result<T, Denied>) -> Verdict {
-    verdict(answer(look).unwrap())
+    verdict(refusal_of(look))
 }
 
 fn invite(n: usize) -> InviteId {
     InviteId([u8::try_from(n).unwrap(); 10])
 }
 
-impl Played {
-    /// One room is public from the beginning, if it is said; both have invites.
+impl TwinRun {
+    /// The first room is public if `public`; both rooms have invites.
     fn new(public: bool) -> Self {
-        let mut played = Self { node: Node::with_rooms(), model: Model::new(), said: 0, invites: 0, acts: 0 };
+        let mut run = Self { node: Node::with_rooms(), model: Model::new(), said: 0, invites: 0, acts: 0 };
         for (one, other) in CONTACTS {
             for (user, other) in [(one, other), (other, one)] {
                 let ask = Act::Contact(user, ContactAct::Ask, other);
-                played.begins_with(ask);
+                run.set_up(ask);
             }
         }
-        played.begins_with(Act::In(Place::Named(0), ANN, Doing::Invite(Some(1))));
-        played.begins_with(Act::In(Place::Named(1), ANN, Doing::Invite(None)));
+        run.set_up(Act::In(Place::Named(0), ANN, Doing::Invite(Some(1))));
+        run.set_up(Act::In(Place::Named(1), ANN, Doing::Invite(None)));
         if public {
-            played.begins_with(Act::In(Place::Named(0), ANN, Doing::Show(true)));
+            run.set_up(Act::In(Place::Named(0), ANN, Doing::Show(true)));
         }
-        played
+        run
     }
 
-    fn begins_with(&mut self, act: Act) {
-        assert_eq!((self.model.act(act), self.does(act)), (Ok(()), Ok(())), "{act:?}");
+    fn set_up(&mut self, act: Act) {
+        assert_eq!((self.model.act(act), self.act(act)), (Ok(()), Ok(())), "{act:?}");
     }
 
-    fn does(&mut self, act: Act) -> Verdict {
+    fn act(&mut self, act: Act) -> Verdict {
         self.acts += 1;
         match act {
             Act::Contact(user, act, other) => {
@@ -110,11 +106,11 @@ impl Played {
                     Handling::React(on) => self.node.react(user, n, "👍", on),
                 })
             }
-            Act::In(place, user, doing) => self.does_in(room_of(place), user, doing),
+            Act::In(place, user, doing) => self.act_in(room_of(place), user, doing),
         }
     }
 
-    fn does_in(&mut self, room: RoomId, by: UserId, doing: Doing) -> Verdict {
+    fn act_in(&mut self, room: RoomId, by: UserId, doing: Doing) -> Verdict {
         let node = &mut self.node;
         let acts = self.acts;
         verdict(match doing {
@@ -134,14 +130,14 @@ impl Played {
                 return bans;
             }
             Doing::SeeMessages => {
-                return verdict(pages::page(&node.store, by, room, Wanted::Newest, 1).unwrap());
+                return seen(pages::page(&node.store, by, room, Wanted::Newest, 1));
             }
             Doing::Post => {
                 let posted = node.post(by, room, &new(self.said, "x"));
                 self.said += u128::from(posted.is_ok());
                 return verdict(posted);
             }
-            Doing::MarkRead(n) => match read::mark(&node.store, by, room, id(n as u128), None).unwrap() {
+            Doing::MarkRead(n) => match refusal_of(read::mark(&node.store, by, room, id(n as u128), None)) {
                 Ok(mark) => node.decide(move |tables| read::decide(tables, by, &mark)),
                 Err(refusal) => Err(refusal),
             },
@@ -181,7 +177,7 @@ impl Played {
         })
     }
 
-    /// Whether everybody stands as the model says.
+    /// Compares members, roles, bans and contacts with the model.
     fn compare(&self) -> Result<(), TestCaseError> {
         let compared = || -> Result<_, StoreError> {
             let (records, model) = (self.node.store.records()?, &self.model);
@@ -189,7 +185,7 @@ impl Played {
             for (place, named) in model.named.iter().enumerate() {
                 let room = room_of(Place::Named(place));
                 for user in PEOPLE {
-                    let standing = records.standing_in(room, user)?.map(|standing| standing.membership);
+                    let standing = records.membership_of(room, user)?.map(|standing| standing.membership);
                     here.push((records.role(room, user)?, standing == Some(Membership::Banned)));
                     there.push((named.role(user), named.banned.contains(&user)));
                 }
@@ -212,14 +208,13 @@ impl Played {
         Ok(())
     }
 
-    /// Whether everybody is shown the messages that the model says.
+    /// Compares the messages that each user sees with the model.
     fn compare_messages(&self) -> Result<(), TestCaseError> {
         let direct = CONTACTS.map(|(one, other)| pair(one, other));
         for place in [Place::Named(0), Place::Named(1)].into_iter().chain(direct) {
             for user in PEOPLE.into_iter().filter(|&user| self.model.is_in(place, user)) {
                 let page = pages::page(&self.node.store, user, room_of(place), Wanted::Newest, 200).unwrap();
-                let listed =
-                    page.unwrap().items.into_iter().rev().map(|message| (message.id, message.deleted));
+                let listed = page.items.into_iter().rev().map(|message| (message.id, message.deleted));
                 let shown = self.model.shown(place, user).into_iter();
                 let shown = shown.map(|n| (id(n as u128).to_string(), self.model.said[n].deleted));
                 prop_assert_eq!(listed.collect::<Vec<_>>(), shown.collect::<Vec<_>>());
@@ -229,13 +224,13 @@ impl Played {
     }
 }
 
-/// The owner does most, and most happens to others: so that more than refusals comes of it.
-fn somebody(ann: u32, bob: u32, eve: u32, stranger: u32) -> impl Strategy<Value = UserId> {
+/// A user, by weights. The owner acts most and others are acted on most, so that not everything is refused.
+fn weighted_user(ann: u32, bob: u32, eve: u32, stranger: u32) -> impl Strategy<Value = UserId> {
     prop_oneof![ann => Just(ANN), bob => Just(BOB), eve => Just(EVE), stranger => Just(STRANGER)]
 }
 
 fn doings() -> impl Strategy<Value = Doing> {
-    let who = || somebody(1, 4, 2, 3);
+    let who = || weighted_user(1, 4, 2, 3);
     let role = || prop::sample::select(&[Role::Owner, Role::Moderator, Role::Member][..]);
     prop_oneof![
         1 => Just(Doing::SeeRoom),
@@ -260,8 +255,8 @@ fn doings() -> impl Strategy<Value = Doing> {
 }
 
 fn acts() -> impl Strategy<Value = Act> {
-    let who = || somebody(4, 3, 2, 2);
-    // Nobody is his own contact: the routes refuse him.
+    let who = || weighted_user(4, 3, 2, 2);
+    // Two different users: the routes refuse a contact with oneself.
     let two = || prop::sample::subsequence(&PEOPLE[..], 2).prop_shuffle().prop_map(|two| (two[0], two[1]));
     let contact = prop::sample::select(
         &[
@@ -285,7 +280,7 @@ fn acts() -> impl Strategy<Value = Act> {
         1 => two().prop_map(|(user, other)| Act::Direct(user, other)),
         2 => prop::sample::select(&CONTACTS[..]).prop_map(|(one, other)| Act::Direct(other, one)),
         12 => (place, who(), doings()).prop_map(|(place, user, doing)| Act::In(place, user, doing)),
-        2 => (somebody(1, 2, 1, 3), 0..3_usize).prop_map(|(user, n)| Act::Follow(user, n)),
+        2 => (weighted_user(1, 2, 1, 3), 0..3_usize).prop_map(|(user, n)| Act::Follow(user, n)),
         3 => (0..8_usize, who(), handling).prop_map(|(n, user, handling)| Act::To(n, user, handling)),
     ]
 }
@@ -294,15 +289,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_the_model_forbids_does_not_succeed(public: bool, acts in prop::collection::vec(acts(), 20..100)) {
-        let mut played = Played::new(public);
+    fn the_node_allows_exactly_what_the_model_allows(public: bool, acts in prop::collection::vec(acts(), 20..100)) {
+        let mut run = TwinRun::new(public);
         for act in acts {
-            let before = played.model.clone();
-            let expected = played.model.act(act);
-            prop_assert_eq!(played.does(act), expected, "{:?} with {:?}", act, before);
-            played.compare()?;
+            let before = run.model.clone();
+            let expected = run.model.act(act);
+            prop_assert_eq!(run.act(act), expected, "{:?} with {:?}", act, before);
+            run.compare()?;
         }
-        played.compare_messages()?;
-        played.node.verify();
+        run.compare_messages()?;
+        run.node.verify();
     }
 }

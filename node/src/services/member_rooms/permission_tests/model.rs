@@ -1,5 +1,5 @@
-//! What people may do to each other, in rooms, and to messages, as the contract says it: sets and lists, no events, no
-//! rounds, no stamps.
+//! A model of permissions on contacts, rooms and messages, after the public contract: sets and lists, without events,
+//! rounds or stamps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use starling_web::service::ContactAct;
 
 use crate::services::test_node::{ANN, BOB, EVE};
 
-/// A room: one of the named ones, or that of two people, the smaller id first.
+/// A room: a named one by its number, or the direct room of two users, the smaller id first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     Named(usize),
@@ -28,7 +28,7 @@ pub enum Act {
     To(usize, UserId, Handling),
 }
 
-/// What is done in a room.
+/// An action in a room.
 #[derive(Clone, Copy, Debug)]
 pub enum Doing {
     SeeRoom,
@@ -51,7 +51,7 @@ pub enum Doing {
     LiftBan(UserId),
 }
 
-/// What is done to a message.
+/// An action on a message.
 #[derive(Clone, Copy, Debug)]
 pub enum Handling {
     Edit,
@@ -65,7 +65,7 @@ pub type Verdict = Result<(), ErrorCode>;
 pub struct Named {
     pub exists: bool,
     pub public: bool,
-    /// With the role that was given, and when he came.
+    /// The role that was given to each member, and when they joined.
     pub members: BTreeMap<UserId, (Role, usize)>,
     pub banned: BTreeSet<UserId>,
 }
@@ -91,11 +91,11 @@ pub struct Model {
     pub named: [Named; 2],
     /// The pairs whose room was made.
     direct: BTreeSet<Place>,
-    /// Who wants whom as a contact.
+    /// Pairs (one, other) where the first wants the second as a contact.
     wants: BTreeSet<(UserId, UserId)>,
-    /// Whose last word of whom was yes: it keeps their room on the list.
+    /// Pairs where the first last said yes to the second, which keeps the direct room on their list.
     said_yes: BTreeSet<(UserId, UserId)>,
-    /// Who has blocked whom.
+    /// Pairs where the first has blocked the second.
     pub blocks: BTreeSet<(UserId, UserId)>,
     pub said: Vec<Said>,
     invites: Vec<Invite>,
@@ -111,14 +111,14 @@ fn check(holds: bool, code: ErrorCode) -> Verdict {
 }
 
 impl Named {
-    /// Whoever inherits the room owns it.
+    /// The role of a user; the heir of the room is its owner.
     pub fn role(&self, user: UserId) -> Option<Role> {
         let (given, _) = *self.members.get(&user).filter(|_| self.exists)?;
         let heir = self.members.iter().min_by_key(|&(&user, &(role, since))| (role, since, user));
         Some(if heir.is_some_and(|(&heir, _)| heir == user) { Role::Owner } else { given })
     }
 
-    /// The role of a member, or what others are told.
+    /// The role of a member, or the refusal for others.
     fn member(&self, user: UserId) -> Result<Role, ErrorCode> {
         self.role(user).ok_or(if self.exists && self.public { Forbidden } else { NotFound })
     }
@@ -174,7 +174,7 @@ impl Named {
 }
 
 impl Model {
-    /// As the node of the test begins.
+    /// The state in which the test node begins.
     pub fn new() -> Self {
         let members = [(ANN, (Role::Owner, 0)), (BOB, (Role::Member, 1)), (EVE, (Role::Moderator, 2))];
         let room = Named { exists: true, public: false, members: members.into(), banned: BTreeSet::new() };
@@ -226,7 +226,7 @@ impl Model {
         self.wants.contains(&(one, other)) && self.wants.contains(&(other, one))
     }
 
-    /// Whether somebody is in a room that is there.
+    /// Whether a user is a member of a room that exists.
     pub fn is_in(&self, place: Place, user: UserId) -> bool {
         match place {
             Place::Named(n) => self.named[n].role(user).is_some(),
@@ -238,7 +238,7 @@ impl Model {
         self.is_in(said.place, user) && !self.blocks.contains(&(user, said.author))
     }
 
-    /// The messages of a room that somebody is shown, by their numbers.
+    /// The numbers of the messages that a user sees in a room.
     pub fn shown(&self, place: Place, user: UserId) -> Vec<usize> {
         let in_room = self.said.iter().enumerate().filter(|(_, said)| said.place == place);
         in_room.filter(|(_, said)| self.sees(user, said)).map(|(n, _)| n).collect()
@@ -366,7 +366,7 @@ impl Model {
         let said = self.said.get(n).ok_or(NotFound)?;
         let place = said.place;
         let leads = matches!(place, Place::Named(n) if self.named[n].role(user).is_some_and(|role| role < Role::Member));
-        // Who leads a room deletes in it also what he has hidden from himself.
+        // Owners and moderators can also delete messages of users they have blocked.
         let deletes = matches!(handling, Handling::Delete) && leads;
         check(deletes || self.sees(user, said), NotFound)?;
         let may_post = match place {
@@ -394,7 +394,7 @@ impl Model {
                 };
                 Ok(())
             }
-            Handling::Delete => unreachable!("it is done"),
+            Handling::Delete => unreachable!("handled above"),
         }
     }
 }

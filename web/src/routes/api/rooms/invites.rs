@@ -18,7 +18,7 @@ use super::{
 use crate::{
     objects::{Invite, Room},
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -27,16 +27,16 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(invites, make_invite))
+        .routes(routes!(list_invites, create_invite))
         .routes(routes!(revoke_invite))
-        .routes(routes!(follow_invite))
+        .routes(routes!(accept_invite))
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct OfInvite {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
     /// The invite's code.
     #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
@@ -52,7 +52,7 @@ struct Code {
 }
 
 fn invite_code(text: &str) -> Result<InviteCode, Problem> {
-    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such invite, or it is good no more");
+    let unknown = || Problem::new(ErrorCode::NotFound, "this invite doesn't exist, or is no longer valid");
     InviteCode::parse(text).ok().flatten().ok_or_else(unknown)
 }
 
@@ -61,15 +61,14 @@ fn at(site: &Site, invite: Invite) -> Invite {
     Invite { url: format!("{}{}", site.url, invite.url), ..invite }
 }
 
-/// The invites of a room
+/// List the invites of a room
 ///
-/// For owners and moderators. Those that have expired or are used up stay until they are withdrawn, or make way.
+/// Owners and moderators may. Invites that expired or are used up stay until they are revoked or replaced.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Invite>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn invites(
+async fn list_invites(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -84,26 +83,26 @@ async fn invites(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewInvite {
-    /// How many may come with it; no limit if nothing. Used at the same time on several nodes, it may let in more.
+    /// The number of people who may join with it; no limit if you leave it out. More may join if they do so at the same
+    /// time on different nodes.
     #[schema(minimum = 1, maximum = 10_000)]
     max_uses: Option<u32>,
-    /// For how many seconds it holds, a year at most; for ever if nothing.
+    /// The seconds until it expires, a year at most; never if you leave it out.
     #[schema(minimum = 60, maximum = 31_536_000)]
     expires_in: Option<u64>,
 }
 
-/// Make an invite
+/// Create an invite
 ///
-/// Owners and moderators may. A room may have 100 invites that are good.
+/// Owners and moderators may. A room may have 100 valid invites.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(OfRoom),
     responses(
         (status = 201, description = "The invite.", body = Invite),
-        Refuses<(Forbidden, NotFound, Invalid)>,
+        ErrorResponses<(Forbidden, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
-async fn make_invite(
+async fn create_invite(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -125,13 +124,12 @@ async fn make_invite(
     Ok((StatusCode::CREATED, Json(at(&site, invite))))
 }
 
-/// Withdraw an invite
+/// Revoke an invite
 ///
 /// Owners and moderators may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/invites/{code}", tag = tag::ROOMS, params(OfInvite),
-    responses((status = 204, description = "It lets nobody in any more."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The invite was revoked."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn revoke_invite(
     State(web): State<Arc<AppState>>,
@@ -143,16 +141,15 @@ async fn revoke_invite(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Follow an invite
+/// Accept an invite
 ///
-/// Makes the asker a member of the room; nothing changes for who is one. An invite that has expired, was withdrawn or is
-/// used up is not there, nor is any for one who is banned from its room.
+/// You become a member of its room; nothing changes if you are one. The answer is 404 if the invite expired, was revoked or
+/// is used up, and if you are banned from the room.
 #[utoipa::path(
     post, path = "/api/v1/invites/{code}", tag = tag::ROOMS, params(Code),
-    responses((status = 200, description = "The room.", body = Room), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn follow_invite(
+async fn accept_invite(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<Code>,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     objects::{Ban, Member, Role},
     openapi::{
-        refuses::{AlreadyExists, Forbidden, NotContacts, NotFound, Refuses},
+        errors::{AlreadyExists, ErrorResponses, Forbidden, NotContacts, NotFound},
         tag,
     },
     problem::Problem,
@@ -24,9 +24,9 @@ use crate::{
 
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(members, add_member))
+        .routes(routes!(list_members, add_member))
         .routes(routes!(change_member, remove_member))
-        .routes(routes!(bans))
+        .routes(routes!(list_bans))
         .routes(routes!(lift_ban))
 }
 
@@ -34,10 +34,10 @@ pub fn routes() -> OpenApiRouter<Arc<AppState>> {
 #[into_params(parameter_in = Path)]
 struct OfMember {
     /// The room's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     id: String,
     /// The user's id.
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
+    #[param(format = "id", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._~-]+$")]
     user_id: String,
 }
 
@@ -49,15 +49,15 @@ impl OfMember {
     }
 }
 
-/// The members of a room
+/// List the members of a room
 ///
-/// For members. Owners first, then moderators, each by how long they are it: as they would inherit the room.
+/// Members may. Owners first, then moderators, each by how long they have been one: the order in which they would inherit
+/// the room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Member>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn members(
+async fn list_members(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -71,23 +71,22 @@ async fn members(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMember {
-    /// A contact's id.
-    #[schema(min_length = 1, max_length = 64)]
+    /// The id of a contact.
+    #[schema(format = "id", min_length = 1, max_length = 64)]
     user_id: String,
-    /// `member` unless told otherwise; not above one's own.
+    /// The role: `member` if you leave it out. You can't assign a role above your own.
     role: Option<Role>,
 }
 
 /// Add a contact to a room
 ///
-/// Owners and moderators may. Others than contacts are sent an invite.
+/// Owners and moderators may. Send an invite to people who are not your contacts.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(OfRoom),
     responses(
         (status = 201, description = "The member.", body = Member),
-        Refuses<(Forbidden, NotContacts, NotFound, AlreadyExists)>,
+        ErrorResponses<(Forbidden, NotContacts, NotFound, AlreadyExists)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn add_member(
     State(web): State<Arc<AppState>>,
@@ -106,18 +105,17 @@ async fn add_member(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MemberPatch {
-    /// Not above one's own.
+    /// The new role. You can't assign a role above your own.
     role: Role,
 }
 
-/// Give a member another role
+/// Change the role of a member
 ///
-/// Owners may, and moderators among members; everybody may step down. A room that has no owner then belongs to the first
-/// in the list of its members, who may be the same.
+/// Owners may. Moderators may for members. Everybody may step down. A room without an owner then belongs to the first in the
+/// list of its members, who may be the same person.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 200, description = "As he is now.", body = Member), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The member as they are now.", body = Member), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn change_member(
     State(web): State<Arc<AppState>>,
@@ -132,7 +130,7 @@ async fn change_member(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Removal {
-    /// Whether he may not come back. He need not be a member then.
+    /// Whether to ban them too. They need not be a member then.
     #[serde(default)]
     #[param(default = false)]
     ban: bool,
@@ -140,11 +138,10 @@ struct Removal {
 
 /// Remove a member
 ///
-/// Owners may, and moderators among members. Who removes himself leaves.
+/// Owners may. Moderators may remove members. If you remove yourself, you leave.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/members/{user_id}", tag = tag::ROOMS, params(OfMember, Removal),
-    responses((status = 204, description = "He is no member."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "They are not a member."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn remove_member(
     State(web): State<Arc<AppState>>,
@@ -157,15 +154,14 @@ async fn remove_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who is banned from a room
+/// List the bans of a room
 ///
-/// For owners and moderators.
+/// Owners and moderators may.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/bans", tag = tag::ROOMS, params(OfRoom, Pages),
-    responses((status = 200, description = "A page of them.", body = List<Ban>), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of them.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn bans(
+async fn list_bans(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Path(of): Path<OfRoom>,
@@ -179,8 +175,7 @@ async fn bans(
 /// Owners and moderators may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}/bans/{user_id}", tag = tag::ROOMS, params(OfMember),
-    responses((status = 204, description = "He may join again."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "They may join again."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn lift_ban(
     State(web): State<Arc<AppState>>,

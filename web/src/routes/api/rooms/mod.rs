@@ -15,7 +15,7 @@ use super::{Caller, Json, Limit, List, PageMark, Path, Query, messages::OfRoom};
 use crate::{
     objects::{NotifyLevel, Room, RoomKind, Visibility},
     openapi::{
-        refuses::{Forbidden, Invalid, NotFound, Refuses},
+        errors::{ErrorResponses, Forbidden, Invalid, NotFound},
         tag,
     },
     problem::{self, Problem},
@@ -26,12 +26,12 @@ use crate::{
 /// All of them, with their members and invites.
 pub fn routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::default()
-        .routes(routes!(my_rooms, open_room))
-        .routes(routes!(public_rooms))
+        .routes(routes!(list_rooms, create_room))
+        .routes(routes!(list_public_rooms))
         .routes(routes!(get_room, change_room, delete_room))
         .routes(routes!(join_room))
         .routes(routes!(leave_room))
-        .routes(routes!(get_notify, set_notify))
+        .routes(routes!(get_notify_level, set_notify_level))
         .merge(members::routes())
         .merge(invites::routes())
 }
@@ -67,24 +67,24 @@ impl<T> From<Page<T>> for List<T> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewRoom {
-    /// Trimmed, and without control characters.
+    /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: String,
-    /// Trimmed, and without control characters; may be empty.
+    /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
+    /// Who may find the room and join it.
     visibility: Visibility,
 }
 
-/// Make a room
+/// Create a room
 ///
-/// Its maker owns it. When the answer arrives, the room is there on every reachable node. A user may be in 500 rooms.
+/// You are its owner. When the answer arrives, the room exists on every reachable node. You may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms", tag = tag::ROOMS,
-    responses((status = 201, description = "The room.", body = Room), Refuses<(Forbidden, Invalid)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 201, description = "The room.", body = Room), ErrorResponses<(Forbidden, Invalid)>),
 )]
-async fn open_room(
+async fn create_room(
     State(web): State<Arc<AppState>>,
     Caller(by): Caller,
     Json(body): Json<NewRoom>,
@@ -97,16 +97,15 @@ async fn open_room(
     Ok((StatusCode::CREATED, Json(web.member_rooms.open(by.user, room).await?)))
 }
 
-/// The rooms that one is in
+/// List your rooms
 ///
-/// Direct rooms among them. Where something was said last, or which one has joined last, comes first; while one goes
-/// from page to page, each room keeps its place.
+/// Direct rooms too. The room with the latest message, or that you joined last, comes first. The order stays the same from
+/// page to page.
 #[utoipa::path(
     get, path = "/api/v1/rooms", tag = tag::ROOMS, params(Pages),
-    responses((status = 200, description = "A page of them.", body = List<Room>)),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of rooms.", body = List<Room>)),
 )]
-async fn my_rooms(
+async fn list_rooms(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(pages): Query<Pages>,
@@ -117,7 +116,7 @@ async fn my_rooms(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct PublicRooms {
-    /// Only those whose names begin so, in any case of letters.
+    /// The beginning of a name, in any case of letters.
     #[param(max_length = 80)]
     q: Option<String>,
     #[serde(default)]
@@ -128,16 +127,14 @@ struct PublicRooms {
     cursor: Option<PageMark>,
 }
 
-/// The rooms that one may join
+/// List the public rooms that you may join
 ///
-/// All public ones in the order of their names, but none in which one is already or from which one is banned; because
-/// of these a page may be shorter than its limit.
+/// By name, without those that you are in or banned from. A page may therefore be shorter than its limit.
 #[utoipa::path(
     get, path = "/api/v1/rooms/public", tag = tag::ROOMS, params(PublicRooms),
-    responses((status = 200, description = "A page of them.", body = List<Room>), Refuses<Invalid>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "A page of rooms.", body = List<Room>), ErrorResponses<Invalid>),
 )]
-async fn public_rooms(
+async fn list_public_rooms(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Query(PublicRooms { q, limit, cursor }): Query<PublicRooms>,
@@ -153,13 +150,12 @@ async fn public_rooms(
     Ok(Json(web.member_rooms.public(who.user, beginning, part(limit, cursor)?).await?.into()))
 }
 
-/// A room
+/// Get a room
 ///
-/// One that the asker is in, or a public one; a quick room is shown to whoever knows its id. To others it is not there.
+/// One of your rooms, a public room, or a quick room. The answer is 404 for any other.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The room.", body = Room), Refuses<NotFound>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<NotFound>),
 )]
 async fn get_room(
     State(web): State<Arc<AppState>>,
@@ -176,26 +172,25 @@ async fn get_room(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoomPatch {
-    /// Trimmed, and without control characters.
+    /// The name, trimmed and without control characters.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
-    /// Trimmed, and without control characters; may be empty.
+    /// The topic, trimmed and without control characters; may be empty.
     #[schema(max_length = 250)]
     topic: Option<String>,
-    /// The owner's to decide.
+    /// Who may find the room and join it. Only owners may change it.
     visibility: Option<Visibility>,
 }
 
 /// Change a room
 ///
-/// Owners and moderators change its name and its topic, owners who may find it.
+/// Owners and moderators may change its name and topic, owners its visibility.
 #[utoipa::path(
     patch, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
     responses(
-        (status = 200, description = "As it is now.", body = Room),
-        Refuses<(Forbidden, NotFound, Invalid)>,
+        (status = 200, description = "The room as it is now.", body = Room),
+        ErrorResponses<(Forbidden, NotFound, Invalid)>,
     ),
-    security(("bearer" = []), ("cookie" = [])),
 )]
 async fn change_room(
     State(web): State<Arc<AppState>>,
@@ -214,11 +209,10 @@ async fn change_room(
 
 /// Delete a room
 ///
-/// With all that is in it, on every node, for good. Only owners may.
+/// With its messages, on every node, for good. Only owners may.
 #[utoipa::path(
     delete, path = "/api/v1/rooms/{id}", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "It is gone."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "The room was deleted."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn delete_room(
     State(web): State<Arc<AppState>>,
@@ -231,12 +225,11 @@ async fn delete_room(
 
 /// Join a public room
 ///
-/// Nothing changes for who is in it. Whoever is banned is refused; private rooms are entered by an invite, or by a
-/// contact who adds one. A room may have 10,000 members, and a user be in 500 rooms.
+/// Nothing changes if you are in it. You are refused if you are banned. To join a private room you need an invite, or a
+/// contact who adds you. A room may have 10,000 members, and you may be in 500 rooms.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/join", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The room.", body = Room), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The room.", body = Room), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn join_room(
     State(web): State<Arc<AppState>>,
@@ -248,12 +241,11 @@ async fn join_room(
 
 /// Leave a room
 ///
-/// A room that is left without an owner belongs to its longest-standing moderator, else member; with its last member it
-/// is deleted.
+/// A room without an owner then belongs to its longest-standing moderator, or else member. A room without members is
+/// deleted.
 #[utoipa::path(
     post, path = "/api/v1/rooms/{id}/leave", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 204, description = "Left."), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 204, description = "You left the room."), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn leave_room(
     State(web): State<Arc<AppState>>,
@@ -267,18 +259,18 @@ async fn leave_room(
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Notify {
+    /// What to notify about.
     level: NotifyLevel,
 }
 
-/// Of what in a room one wants to be told
+/// Get the notification level of a room
 ///
-/// As it is in one's settings, until one says otherwise of this room.
+/// The level in your settings, unless you set one for this room.
 #[utoipa::path(
     get, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The level.", body = Notify), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn get_notify(
+async fn get_notify_level(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,
@@ -287,13 +279,12 @@ async fn get_notify(
     Ok(Json(Notify { level }))
 }
 
-/// Say of what in a room one wants to be told
+/// Set the notification level of a room
 #[utoipa::path(
     put, path = "/api/v1/rooms/{id}/notify", tag = tag::ROOMS, params(OfRoom),
-    responses((status = 200, description = "The level.", body = Notify), Refuses<(Forbidden, NotFound)>),
-    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "The level.", body = Notify), ErrorResponses<(Forbidden, NotFound)>),
 )]
-async fn set_notify(
+async fn set_notify_level(
     State(web): State<Arc<AppState>>,
     Caller(who): Caller,
     Path(of): Path<OfRoom>,

@@ -44,8 +44,8 @@ impl Client {
         let world = World::new(history);
         let (memory, metrics) = (Arc::new(Memory::default()), WebMetrics::default());
         let (drain, draining) = Drain::new();
-        let mut web = support::web(&memory, &world.lanes, metrics.clone(), draining);
-        let shared = Arc::get_mut(&mut web).unwrap();
+        let mut app = support::app_state(&memory, &world.lanes, metrics.clone(), draining);
+        let shared = Arc::get_mut(&mut app).unwrap();
         shared.authentication = world.clone();
         shared.live = world.clone();
         shared.messages = world.clone();
@@ -56,7 +56,7 @@ impl Client {
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
         let client = support::client_end();
-        tokio::spawn(account::run(web, Account { identity, client, resume_point, after: None }, wire));
+        tokio::spawn(account::run(app, Account { identity, client, resume_point, after: None }, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }
 
@@ -83,10 +83,10 @@ impl Client {
     }
 
     fn check(&self, cursor: u64) {
-        let around = self.world.around();
+        let context = self.world.around();
         let posted = self.world.posted.lock().unwrap();
         let lacked = posted.iter().find(|(n, room, by)| {
-            let due = around.rooms.contains(room) && !around.blocked.contains(by);
+            let due = context.rooms.contains(room) && !context.blocked.contains(by);
             due && (self.covered + 1..=cursor).contains(n) && !self.got.contains(n)
         });
         assert_eq!(lacked, None, "cursor {cursor} covers what was not sent");

@@ -94,7 +94,7 @@ async fn who_is_called_otherwise_is_told_by_a_welcome_from_where_he_is() {
 async fn a_session_that_expires_ends_its_socket() {
     let mut client = Client::connected().await;
     client.world.alive.store(false, Ordering::Relaxed);
-    tokio::time::advance(super::LOOK_EVERY).await;
+    tokio::time::advance(super::CHECK_EVERY).await;
     client.expect(&["close 4001"]).await;
 }
 

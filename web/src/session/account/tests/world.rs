@@ -37,7 +37,7 @@ pub const OTHER_ROOM: RoomId = RoomId([9; 10]);
 pub struct World {
     pub lanes: Arc<Lanes>,
     pub alive: AtomicBool,
-    around: Mutex<UserContext>,
+    context: Mutex<UserContext>,
     /// How often was asked for all that surrounds him.
     pub looked_around: AtomicU64,
     /// Messages: number, room, author.
@@ -77,7 +77,7 @@ impl World {
         let user =
             User { id: ANN.to_string(), username: "ann".into(), display_name: "Ann".into(), presence: None };
         let nobody = HashSet::new;
-        let around = UserContext {
+        let context = UserContext {
             user,
             rooms: ROOMS.into(),
             severed_rooms: HashSet::new(),
@@ -88,7 +88,7 @@ impl World {
         Arc::new(Self {
             lanes,
             alive: AtomicBool::new(true),
-            around: Mutex::new(around),
+            context: Mutex::new(context),
             looked_around: AtomicU64::new(0),
             posted: Mutex::new((1..=history).map(|n| (n, room_of(n), BOB)).collect()),
             shown: Mutex::default(),
@@ -96,7 +96,7 @@ impl World {
     }
 
     pub fn around(&self) -> std::sync::MutexGuard<'_, UserContext> {
-        self.around.lock().unwrap()
+        self.context.lock().unwrap()
     }
 
     /// Pushes a message as a commit does, before its point is published.
@@ -226,9 +226,9 @@ impl LiveEvents for World {
     }
 
     async fn tell(&self, _: UserId, due: Vec<Change>) -> Result<Vec<String>, Refusal> {
-        let around = World::around(self);
+        let context = World::around(self);
         let tell = |due| match due {
-            Change::Message { room, key, .. } if around.rooms.contains(&room) => {
+            Change::Message { room, key, .. } if context.rooms.contains(&room) => {
                 Some(frame(key.id.as_u128().try_into().unwrap()))
             }
             Change::Room { change: RoomChange::Removed, .. } => {

@@ -1,4 +1,4 @@
-//! What the tasks of a run share: the nodes, the clock, the outboxes and the state.
+//! The data shared by the tasks of a run: nodes, clock, outboxes and state.
 //! Used from one thread; no borrow is held across an `.await`.
 
 use std::cell::{Cell, RefCell};
@@ -12,34 +12,34 @@ use crate::node::NodeUrl;
 use crate::number::nanos;
 use crate::ws::{Outbox, Scratch, frame};
 
-/// A run in progress.
-pub(crate) struct Run {
+/// The shared data of a run.
+pub(crate) struct Shared {
     /// The nodes, in the order of the command line.
     pub(crate) nodes: Vec<NodeUrl>,
     /// The rooms' ids.
     pub(crate) rooms: Vec<String>,
-    /// Whether lost connections are made again on the next node.
+    /// Whether lost connections are resumed on the next node.
     pub(crate) resume: bool,
-    /// How ids are made.
+    /// Encodes message numbers as ids.
     pub(crate) ids: IdCodec,
-    /// All that is known.
+    /// The state that frames change.
     pub(crate) state: RefCell<State>,
     /// The read buffer of all sessions.
     pub(super) scratch: RefCell<Scratch>,
-    /// The run is over: what closes now is no loss.
+    /// Whether the run is over, so that closed connections are no loss.
     pub(super) closing: Cell<bool>,
-    /// Messages that may wait for their ack at a time, while saturating.
+    /// Messages that may wait for their ack at once, while saturating.
     pub(super) window: Cell<u64>,
-    /// When saturating ends, in ns.
+    /// The end of saturating, in ns since the run began.
     pub(super) window_end_ns: Cell<u64>,
     outboxes: Vec<Rc<Outbox>>,
     senders: usize,
-    began: Instant,
+    started: Instant,
     text: RefCell<Vec<u8>>,
 }
 
-impl Run {
-    /// A run that has not begun: nothing is connected.
+impl Shared {
+    /// Shared data without connections.
     pub(super) fn new(
         nodes: Vec<NodeUrl>,
         rooms: Vec<String>,
@@ -59,24 +59,24 @@ impl Run {
             window: Cell::new(0),
             window_end_ns: Cell::new(0),
             senders,
-            began: Instant::now(),
+            started: Instant::now(),
             text: RefCell::new(Vec::new()),
         }
     }
 
     /// Nanoseconds since the run began.
     pub(crate) fn now_ns(&self) -> u64 {
-        nanos(self.began.elapsed())
+        nanos(self.started.elapsed())
     }
 
-    /// How many sessions send; they come first.
+    /// The number of guests that send. They have the lowest indices.
     pub(crate) fn senders(&self) -> usize {
         self.senders
     }
 
-    /// The writing side of session `who`.
-    pub(crate) fn outbox(&self, who: usize) -> &Rc<Outbox> {
-        &self.outboxes[who]
+    /// The writing side of the session of `guest`.
+    pub(crate) fn outbox(&self, guest: usize) -> &Rc<Outbox> {
+        &self.outboxes[guest]
     }
 
     /// Enters the next message and queues it for the node; the caller flushes.
@@ -97,7 +97,7 @@ impl Run {
         }
     }
 
-    /// Sends again what waits for an answer, after a reconnect, and what fell due meanwhile.
+    /// After a reconnect, sends messages that wait for an answer again, and those that fell due meanwhile.
     pub(super) fn post_again(&self, sender: usize) {
         let open = {
             let mut state = self.state.borrow_mut();
@@ -117,7 +117,7 @@ impl Run {
         self.outboxes[sender].flush();
     }
 
-    /// While saturating: posts as many as the window has room for.
+    /// While saturating, posts as many messages as the window has room for.
     pub(super) fn top_up(&self, sender: usize) {
         let window = self.window.get();
         if window == 0 || self.now_ns() >= self.window_end_ns.get() {

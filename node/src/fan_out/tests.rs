@@ -1,4 +1,4 @@
-//! What is pushed into which lanes. Nobody is told what does not concern him.
+//! Tests of the frames in each lane: sessions receive their own changes and no others.
 
 use std::sync::Arc;
 
@@ -18,25 +18,25 @@ use crate::{
     store::Decision,
 };
 
-/// Somebody who follows a lane.
+/// A subscriber of a lane.
 struct Follower(Subscription);
 
 impl Follower {
-    /// What came since it was asked last: each frame's type and what matters of it; of whom it is.
-    fn told(&mut self) -> Vec<(String, Option<UserId>)> {
+    /// Takes the new frames: type and content of each, and its user.
+    fn take(&mut self) -> Vec<(String, Option<UserId>)> {
         let mut frames = Vec::new();
         self.0.take(99, &mut frames).unwrap();
         frames.iter().map(|frame| (short(frame), frame.from)).collect()
     }
 
     fn texts(&mut self) -> Vec<String> {
-        self.told().into_iter().map(|(text, _)| text).collect()
+        self.take().into_iter().map(|(text, _)| text).collect()
     }
 }
 
 fn short(frame: &Frame) -> String {
-    if frame.is_look_again() {
-        return "look again".into();
+    if frame.is_invalidation() {
+        return "invalidate".into();
     }
     let json: Value = serde_json::from_str(&frame.text).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -66,7 +66,7 @@ impl Stage {
         Follower(self.lanes.subscribe(key))
     }
 
-    /// Does something, and announces each commit of it.
+    /// Does something, and fans out each commit of it.
     fn after<T>(&mut self, act: impl FnOnce(&mut Node) -> T) -> T {
         let done = act(&mut self.node);
         for commit in self.node.commits.drain(..) {
@@ -82,7 +82,7 @@ impl Stage {
 }
 
 #[test]
-fn a_room_is_told_of_its_messages_and_what_is_done_to_them() {
+fn a_room_receives_its_messages_and_their_changes() {
     let mut stage = Stage::new();
     let (mut room, mut other, mut ann) = (stage.follow(ROOM), stage.follow(OTHER_ROOM), stage.follow(ANN));
     stage.after(|node| node.say(BOB, 1, "a"));
@@ -90,12 +90,12 @@ fn a_room_is_told_of_its_messages_and_what_is_done_to_them() {
     stage.after(|node| node.react(EVE, 1, "👍", true).unwrap());
     stage.after(|node| node.delete(ANN, 1).unwrap());
     let frames = ["message a", "message_updated b", "message_updated b", "message_deleted"];
-    assert_eq!(room.told(), frames.map(|frame| (frame.to_owned(), Some(BOB))), "all of it is Bob's message");
-    assert!(other.told().is_empty() && ann.told().is_empty());
+    assert_eq!(room.take(), frames.map(|frame| (frame.to_owned(), Some(BOB))), "all of it is Bob's message");
+    assert!(other.take().is_empty() && ann.take().is_empty());
 }
 
 #[test]
-fn how_far_one_has_read_is_seen_by_oneself_and_by_the_other_of_two() {
+fn a_read_mark_reaches_its_user_and_the_other_member_of_a_direct_room() {
     let mut stage = Stage::new();
     let between = direct_room(ANN, BOB);
     for (from, to) in [(ANN, BOB), (BOB, ANN)] {
@@ -113,77 +113,77 @@ fn how_far_one_has_read_is_seen_by_oneself_and_by_the_other_of_two() {
         stage.write(Scope::user(ANN), ReadMarked { room: of, pos, seen: VersionVector::default() });
     }
     assert_eq!(ann.texts(), ["read"]);
-    assert_eq!(two.told(), [("read".to_owned(), Some(ANN))]);
-    assert!(room.told().is_empty() && bob.told().is_empty());
-    // Not once one of them wants nothing of the other.
+    assert_eq!(two.take(), [("read".to_owned(), Some(ANN))]);
+    assert!(room.take().is_empty() && bob.take().is_empty());
+    // Not once one of them has removed the contact.
     stage.write(Scope::user(BOB), ContactSet { to: ANN, round: 1, stance: Stance::None });
     stage.after(|node| node.say(BOB, 3, "c"));
-    let (pos, _) = (stage.node.pos(3), ann.told());
+    let (pos, _) = (stage.node.pos(3), ann.take());
     stage.write(Scope::user(ANN), ReadMarked { room: between, pos, seen: VersionVector::default() });
-    assert!(two.told().is_empty());
+    assert!(two.take().is_empty());
 }
 
 #[test]
-fn who_comes_into_a_room_or_leaves_it_is_told_and_looks_again() {
+fn joining_or_leaving_a_room_sends_the_room_and_invalidates_the_user() {
     let mut stage = Stage::new();
     let (mut room, mut bob, mut eve) = (stage.follow(ROOM), stage.follow(BOB), stage.follow(EVE));
     let set = |membership| MemberSet { user: BOB, membership, since: None, invite: None, by: ANN };
     stage.write(Scope::room(ROOM), set(Membership::None));
-    assert_eq!(bob.texts(), ["room removed", "look again"]);
+    assert_eq!(bob.texts(), ["room removed", "invalidate"]);
     stage.write(Scope::room(ROOM), set(Membership::Banned));
-    assert_eq!(bob.texts(), ["look again"], "he was out already");
+    assert_eq!(bob.texts(), ["invalidate"], "they were out already");
     stage.write(Scope::room(ROOM), set(Membership::Member(Role::Member)));
-    assert_eq!(bob.texts(), ["room joined", "look again"]);
-    assert!(room.told().is_empty() && eve.told().is_empty());
+    assert_eq!(bob.texts(), ["room joined", "invalidate"]);
+    assert!(room.take().is_empty() && eve.take().is_empty());
     let topic = Some(Topic::parse("x").unwrap());
     stage.write(Scope::room(ROOM), RoomChanged { topic, ..RoomChanged::default() });
-    assert_eq!(room.texts(), ["look again"], "each of its members sees it in his own way");
+    assert_eq!(room.texts(), ["invalidate"], "each member sees the room in their own way");
 }
 
-/// Both sides of a split write in the order in which they do; the halves of a room arrive in any.
+/// During a split the events of a room may arrive in any order.
 #[test]
-fn who_was_made_a_member_of_a_room_before_it_came_is_told_when_it_comes() {
+fn a_member_added_before_a_room_arrives_is_notified_when_it_arrives() {
     let mut stage = Stage::new();
     let mut bob = stage.follow(BOB);
     let room = RoomId([9; 10]);
     let membership = Membership::Member(Role::Member);
     let set = MemberSet { user: BOB, membership, since: None, invite: None, by: ANN };
     stage.write(Scope::room(room), set);
-    assert_eq!(bob.texts(), ["look again"]);
+    assert_eq!(bob.texts(), ["invalidate"]);
     let opened = RoomOpened::Named {
         name: RoomName::parse("late").unwrap(),
         topic: Topic::default(),
         visibility: Visibility::Private,
     };
     stage.write(Scope::room(room), opened);
-    assert_eq!(bob.texts(), ["room joined", "look again"]);
+    assert_eq!(bob.texts(), ["room joined", "invalidate"]);
 }
 
 #[test]
-fn a_contact_is_told_how_the_other_stands_and_a_block_only_to_who_blocks() {
+fn contacts_see_each_others_stance_and_a_block_only_its_author() {
     let mut stage = Stage::new();
     let (mut ann, mut bob, mut eve) = (stage.follow(ANN), stage.follow(BOB), stage.follow(EVE));
     stage.write(Scope::user(ANN), ContactSet { to: BOB, round: 0, stance: Stance::Yes });
-    assert_eq!(ann.texts(), ["contact outgoing", "look again"]);
-    assert_eq!(bob.texts(), ["look again", "contact incoming"]);
+    assert_eq!(ann.texts(), ["contact outgoing", "invalidate"]);
+    assert_eq!(bob.texts(), ["invalidate", "contact incoming"]);
     stage.write(Scope::user(EVE), ContactSet { to: ANN, round: 1, stance: Stance::Blocked });
-    assert_eq!(eve.texts(), ["contact blocked", "look again"]);
-    assert_eq!(ann.texts(), ["look again"], "who is blocked is not to know; her sessions are");
+    assert_eq!(eve.texts(), ["contact blocked", "invalidate"]);
+    assert_eq!(ann.texts(), ["invalidate"], "a blocked user must not notice; their sessions must");
 }
 
-/// The writer waits for it: what it costs does not grow with those whom somebody once asked or blocked.
+/// The writer waits for this, so its cost must not grow with the number of acquaintances.
 #[test]
-fn so_many_acquaintances_are_told_how_one_is_shown_and_no_more() {
+fn a_changed_profile_notifies_a_limited_number_of_acquaintances() {
     let mut stage = Stage::new();
     let mut bob = stage.follow(BOB);
     let renamed = |name| ProfileChanged { display_name: Some(DisplayName::parse(name).unwrap()) };
     stage.write(Scope::user(ANN), ContactSet { to: BOB, round: 0, stance: Stance::Yes });
     bob.texts();
     stage.write(Scope::user(ANN), renamed("one"));
-    assert_eq!(bob.texts(), ["contact incoming", "look again"]);
-    // Their ids come before his.
+    assert_eq!(bob.texts(), ["contact incoming", "invalidate"]);
+    // Their ids sort before Bob's.
     let to = |n: u128| UserId((n | (1 << 120)).to_be_bytes());
-    let asked = (0..ACQUAINTANCES_TOLD_MAX as u128)
+    let asked = (0..ACQUAINTANCES_MAX as u128)
         .map(|n| EventDraft::new(Scope::user(ANN), ContactSet { to: to(n), round: 0, stance: Stance::Yes }));
     let asked: Vec<_> = asked.collect();
     stage.after(|node| node.decide(move |_| Ok(Decision::Write(asked.clone()))).unwrap());

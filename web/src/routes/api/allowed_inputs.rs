@@ -1,5 +1,5 @@
-//! Parameters and bodies that an operation does not take: as `/api/v1` refuses unknown fields, it refuses these. What each
-//! takes is read off the document, so no handler has to say it.
+//! Refuses parameters and bodies that an operation does not take, as `/api/v1` refuses unknown fields. The document says
+//! what each operation takes, so no handler repeats it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,12 +18,12 @@ use utoipa::openapi::{
 
 use crate::problem::Problem;
 
-/// Which operations take parameters behind the `?`, and which a body.
-pub struct Takes(HashMap<(Method, String), (bool, bool)>);
+/// The operations that take query parameters, and those that take a body.
+pub struct AllowedInputs(HashMap<(Method, String), (bool, bool)>);
 
-impl Takes {
-    /// Of all operations of a document.
-    pub fn of(document: &OpenApi) -> Arc<Self> {
+impl AllowedInputs {
+    /// Reads them off a document.
+    pub fn from_document(document: &OpenApi) -> Arc<Self> {
         let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
             let operations = [
@@ -35,8 +35,8 @@ impl Takes {
             ];
             for (method, operation) in operations {
                 if let Some(operation) = operation {
-                    let takes = (takes_query(operation), operation.request_body.is_some());
-                    all.insert((method, path.clone()), takes);
+                    let inputs = (takes_query(operation), operation.request_body.is_some());
+                    all.insert((method, path.clone()), inputs);
                 }
             }
         }
@@ -51,10 +51,10 @@ fn takes_query(operation: &Operation) -> bool {
     })
 }
 
-/// A layer around all of `/api/v1`. An empty object is as good as no body.
-pub async fn check(State(takes): State<Arc<Takes>>, request: Request, next: Next) -> Response {
+/// Middleware around all of `/api/v1`. An empty object counts as no body.
+pub async fn check(State(allowed): State<Arc<AllowedInputs>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let asked = path.and_then(|path| takes.0.get(&(request.method().clone(), path)));
+    let asked = path.and_then(|path| allowed.0.get(&(request.method().clone(), path)));
     let Some(&(query, body)) = asked else { return next.run(request).await };
     if !query && request.uri().query().is_some_and(|query| !query.is_empty()) {
         return refused("this address takes no parameters");

@@ -1,5 +1,5 @@
-//! How an operation says what it refuses: `responses((status = 200, …), Refuses<(NotFound, Forbidden)>)`.
-//! Each set of codes under one status becomes one shared response of the document.
+//! How an operation lists its errors: `responses((status = 200, …), ErrorResponses<(NotFound, Forbidden)>)`. Each set of
+//! codes under one status becomes one shared response; the body of all of them is the one schema `Problem`.
 
 use std::{collections::BTreeMap, marker::PhantomData};
 
@@ -7,24 +7,21 @@ use axum::http::StatusCode;
 use starling_protocol::ErrorCode;
 use utoipa::{
     IntoResponses,
-    openapi::{
-        AllOfBuilder, Content, Object, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
-        schema::Schema,
-    },
+    openapi::{Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Type, schema::Schema},
 };
 
-use super::header_ref;
+use super::components::{REQUEST_ID, RETRY_AFTER, header_ref};
 
-/// The responses of an operation that refuses with these codes: a marker below, or a tuple of them.
-pub struct Refuses<T>(PhantomData<T>);
+/// The responses with these codes: a marker below, or a tuple of them.
+pub struct ErrorResponses<T>(PhantomData<T>);
 
-/// Which codes a marker, or a tuple of markers, stands for.
+/// The codes of a marker, or of a tuple of markers.
 pub trait Codes {
-    /// Adds them.
+    /// Adds the codes.
     fn codes(into: &mut Vec<ErrorCode>);
 }
 
-/// Declares a marker for every code, with what it tells the reader of the documentation.
+/// Declares a marker for every code, and its meaning.
 macro_rules! markers {
     ($($name:ident: $meaning:literal,)*) => {
         fn meaning(code: ErrorCode) -> &'static str {
@@ -47,27 +44,27 @@ macro_rules! markers {
 }
 
 markers! {
-    BadRequest: "the request cannot be read: its syntax, an unknown field, a missing or malformed parameter",
-    Unauthenticated: "nobody is logged in: no token, an unknown or a revoked one",
-    TokenExpired: "the access token is to be refreshed",
-    BadCredentials: "no such user with such a password",
-    Forbidden: "not allowed",
-    NotContacts: "only contacts may do this with each other",
-    RegistrationClosed: "accounts are made by invite here, or not at all",
+    BadRequest: "the request is malformed: its syntax, an unknown field, a missing or malformed parameter",
+    Unauthenticated: "log in: the token is missing, unknown or revoked",
+    TokenExpired: "the access token has expired: refresh it",
+    BadCredentials: "the username or the password is wrong",
+    Forbidden: "you may not do this",
+    NotContacts: "you must be contacts",
+    RegistrationClosed: "registration is by invite, or closed",
     GuestsDisabled: "rooms without an account are switched off",
-    NotFound: "no such thing, or none that one may know of",
+    NotFound: "there is no such thing, or you may not know of it",
     MethodNotAllowed: "the address does not take this method; `Allow` names those that it takes",
-    UsernameTaken: "the username belongs to somebody else",
-    NameInUse: "somebody else has the name",
-    IdReused: "the id names something else already",
-    AlreadyExists: "there is one already",
-    OffsetMismatch: "the upload goes on at another byte",
-    TooLarge: "more bytes than the limit",
-    UnsupportedMediaType: "another content type is wanted",
-    Invalid: "readable, but a value is out of its limits: `errors` names each",
-    Locked: "somebody else is at it",
-    RateLimited: "too many in too short a time; try again after `Retry-After` seconds",
-    Overloaded: "a queue is full, or all connections are taken that your network may have; try again after `Retry-After` seconds",
+    UsernameTaken: "the username is taken",
+    NameInUse: "somebody else uses the name",
+    IdReused: "the id was used for something else",
+    AlreadyExists: "it exists already",
+    OffsetMismatch: "the upload continues at another byte",
+    TooLarge: "the body is over the limit",
+    UnsupportedMediaType: "the content type is not supported",
+    Invalid: "a value is invalid: `errors` names each field",
+    Locked: "somebody else is changing it",
+    RateLimited: "too many requests; try again after `Retry-After` seconds",
+    Overloaded: "the node is overloaded, or your network has too many connections; try again after `Retry-After` seconds",
     Draining: "the node is stopping; use another",
     Unavailable: "the node cannot answer now; use another, or try again after `Retry-After` seconds",
     StorageFull: "the disk is full",
@@ -92,7 +89,7 @@ tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 tuples!(A B C D E F G H I);
 
-impl<T: Codes> IntoResponses for Refuses<T> {
+impl<T: Codes> IntoResponses for ErrorResponses<T> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut codes = Vec::new();
         T::codes(&mut codes);
@@ -104,10 +101,10 @@ impl<T: Codes> IntoResponses for Refuses<T> {
     }
 }
 
-/// As [`Refuses`], on a page for people.
-pub struct Shown<T>(PhantomData<T>);
+/// As [`ErrorResponses`], shown as pages for people.
+pub struct HtmlErrorResponses<T>(PhantomData<T>);
 
-impl<T: Codes> IntoResponses for Shown<T> {
+impl<T: Codes> IntoResponses for HtmlErrorResponses<T> {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut codes = Vec::new();
         T::codes(&mut codes);
@@ -164,28 +161,30 @@ pub(super) fn shared(reference: &Ref) -> Option<(String, Response)> {
     let status = codes.first()?.status();
     let meanings: Vec<_> =
         codes.iter().map(|&code| format!("`{}`: {}.", code.as_str(), meaning(code))).collect();
-    let words: Vec<_> = codes.iter().map(|code| code.as_str()).collect();
-    let narrowed = ObjectBuilder::new()
-        .property("status", ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([status])))
-        .property("code", word(&words));
-    let problem = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(narrowed).build();
+    let problem = Ref::from_schema_name("Problem");
     let mut response = ResponseBuilder::new()
         .description(meanings.join("\n"))
-        .content(PROBLEM, Content::new(Some(Schema::from(problem))))
-        .header_ref("x-request-id", header_ref("x-request-id"));
+        .content(PROBLEM, Content::new(Some(problem)))
+        .header_ref(REQUEST_ID, header_ref(REQUEST_ID));
     let retried = [StatusCode::TOO_MANY_REQUESTS.as_u16(), StatusCode::SERVICE_UNAVAILABLE.as_u16()];
     if retried.contains(&status) {
-        response = response.header_ref("retry-after", header_ref("retry-after"));
+        response = response.header_ref(RETRY_AFTER, header_ref(RETRY_AFTER));
     }
     let name = reference.ref_location[PREFIX.len()..].to_owned();
     Some((name, response.build()))
 }
 
-fn word(words: &[&str]) -> Object {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).build()
+/// All codes: status, code and meaning.
+pub fn all() -> impl Iterator<Item = (u16, &'static str, &'static str)> {
+    ErrorCode::ALL.into_iter().map(|code| (code.status(), code.as_str(), meaning(code)))
 }
 
-/// The schema of a problem's `code`.
-pub fn code_schema() -> Object {
-    word(&ErrorCode::ALL.map(ErrorCode::as_str))
+/// The schema of `code`, with the meaning of each.
+pub(super) fn code_schema() -> RefOr<Schema> {
+    let lines: Vec<_> =
+        all().map(|(status, code, meaning)| format!("- `{code}` ({status}): {meaning}")).collect();
+    let words = ErrorCode::ALL.map(ErrorCode::as_str);
+    let description = format!("The stable code that programs match on.\n\n{}", lines.join("\n"));
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    schema.description(Some(description)).into()
 }

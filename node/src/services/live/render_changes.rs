@@ -1,4 +1,4 @@
-//! Frames that tell a user what has changed, as it is now.
+//! Renders changes as frames for a user, with the present state of what has changed.
 
 use starling_protocol::{RoomId, UserId, event::MessageKey, merge::contact::Relation};
 use starling_web::{
@@ -15,12 +15,12 @@ use crate::{
     store::{RoomReader, Store, StoreError},
 };
 
-/// Those that the user may see.
-pub fn frames(store: &Store, user: UserId, due: &[Change]) -> Result<Vec<String>, StoreError> {
+/// The frames of the changes that the user may see.
+pub fn frames(store: &Store, user: UserId, changes: &[Change]) -> Result<Vec<String>, StoreError> {
     let mut reader = store.room_reader()?;
-    let mut frames = Vec::with_capacity(due.len());
-    for due in due {
-        frames.extend(match *due {
+    let mut frames = Vec::with_capacity(changes.len());
+    for change in changes {
+        frames.extend(match *change {
             Change::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
             Change::Read { room, user: who } => read(&mut reader, user, room, who)?,
             Change::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
@@ -40,7 +40,7 @@ fn message(
     key: MessageKey,
     fresh: bool,
 ) -> Result<Option<String>, StoreError> {
-    let Some((_, message)) = reader.messages.of(key)?.filter(|(listed_in, _)| *listed_in == room) else {
+    let Some((_, message)) = reader.messages.message(key)?.filter(|(listed_in, _)| *listed_in == room) else {
         return Ok(None);
     };
     if !permissions::may_see(reader.records(), room, user, &message.posted.sender)? {
@@ -55,7 +55,7 @@ fn message(
     Ok(Some(frame.to_json()))
 }
 
-/// Of the other side of a direct room only while they are contacts.
+/// The frame of a read mark. The mark of the other user of a direct room is shown only while they are contacts.
 fn read(
     reader: &mut RoomReader,
     user: UserId,
@@ -74,14 +74,14 @@ fn read(
     Ok(Some(LiveFrame::Read { room_id, user_id, message_id }.to_json()))
 }
 
-/// A room as it is for a user, and whether he is in it.
+/// The frame of a room, as the user sees it, and whether they are a member.
 pub fn room(
     reader: &mut RoomReader,
     user: UserId,
     room: RoomId,
     change: RoomChange,
 ) -> Result<(String, bool), StoreError> {
-    // Of a room of which he may not know any more he is told no more than that.
+    // A user who may no longer know of the room gets only its id.
     let is_known = match known_room(reader.records(), room, user) {
         Ok(_) => true,
         Err(Denied::Refused(_)) => false,

@@ -1,6 +1,7 @@
-//! What a commit says to those who look on: its changes as frames, encoded once and pushed into the lanes that somebody
-//! here follows. Where nobody does, a change costs a look-up of its lane.
+//! Fans commits out to live sessions: encodes each change once and pushes the frame into every lane that has a session
+//! on this node. A change without one costs a look-up of its lane.
 
+mod listener;
 #[cfg(test)]
 mod tests;
 
@@ -11,66 +12,70 @@ use std::{
 
 use starling_protocol::{
     GuestId, Hlc, MessageKey, RoomId, Sender, UserId,
-    event::user_of,
-    frame::client::{ListedMessage, MessageObject},
+    event::sender_user,
+    frame::{
+        client::{ListedMessage, MessageObject},
+        live::RoomChange,
+    },
     merge::contact::Relation,
 };
 use starling_web::{
     lane::{Frame, Lane, LaneKey, Lanes},
-    live_frame::{LiveFrame, RoomChange},
+    live_frame::LiveFrame,
 };
 
+pub use self::listener::FanOut;
 use crate::{
     permissions,
     services::render,
     store::{Change, Commit, MessagesReader, Records, RoomReader, Rows, Store, StoreError},
 };
 
-/// Of a room in which guests are shown under other names, so many of the newest messages are looked through for
-/// theirs, which are sent again: more than a page shows at first.
-const SHOWN_AGAIN_MESSAGES: usize = 200;
-/// Bytes of frames that are sent again in a room, at most: a part of what its lane holds.
-const SHOWN_AGAIN_BYTES: usize = 256 * 1024;
+/// After guests were renamed, this many of a room's newest messages are searched for theirs, which are sent again: more
+/// than the first page shows.
+const RESENT_MESSAGES: usize = 200;
+/// The most bytes of frames that are sent again in a room: a part of its lane's capacity.
+const RESENT_BYTES: usize = 256 * 1024;
 
-/// Of those who stand to somebody in some way, so many are told how he is shown now, at most; the others see it once they
-/// look at him again. The writer waits for it.
-const ACQUAINTANCES_TOLD_MAX: usize = 2_000;
+/// The most acquaintances that are notified of a changed profile, since the writer waits; the others see it at their
+/// next look.
+const ACQUAINTANCES_MAX: usize = 2_000;
 
-/// Pushes a commit's frames: after [`Lanes::begin`], before its point is published.
-pub fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
-    let (frames, told) = (HashMap::new(), BTreeSet::new());
-    let mut announcement = Announcement { lanes, store, number: commit.number, frames, told };
+/// Pushes a commit's frames. Call it after [`Lanes::begin`] and before the commit point is published.
+pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
+    let (frames, notified) = (HashMap::new(), BTreeSet::new());
+    let mut commit_frames = CommitFrames { lanes, store, number: commit.number, frames, notified };
     for (room, message) in &commit.listed {
-        announcement.push(*room, |number| quick_frame(number, *room, message));
+        commit_frames.push(*room, |number| quick_frame(number, *room, message));
     }
     if !commit.renamed.is_empty() {
-        announcement.show_again(&commit.renamed);
+        commit_frames.resend_renamed(&commit.renamed);
     }
-    if let Err(error) = store.guarded(|_| announcement.changes(&commit.changes)) {
-        tracing::error!(%error, "cannot read what was just written: sessions here are not told of it");
+    if let Err(error) = store.guarded(|_| commit_frames.changes(&commit.changes)) {
+        tracing::error!(%error, "cannot read a commit: sessions on this node do not receive it");
     }
-    // Users first: a session that sees a frame of a room knows by then whether its user is still in it.
+    // Users first: a session that sees a room's frame then knows whether its user is still a member.
     let is_user = |(key, _): &(LaneKey, _)| matches!(key, LaneKey::User(_));
-    let (users, rooms): (Vec<_>, Vec<_>) = announcement.frames.into_iter().partition(is_user);
+    let (users, rooms): (Vec<_>, Vec<_>) = commit_frames.frames.into_iter().partition(is_user);
     for (lane, frames) in users.into_iter().chain(rooms).filter_map(|(_, pushed)| pushed) {
         lane.push(frames);
     }
 }
 
-/// A lane, and what is to be pushed into it.
+/// A lane and the frames to push into it.
 type Pushed = (Arc<Lane>, Vec<Frame>);
 
-/// The frames of a commit, by lane. Each lane is looked up once; `None` if nobody here follows it.
-struct Announcement<'a> {
+/// The frames of a commit, by lane. Each lane is looked up once; `None` if it has no session here.
+struct CommitFrames<'a> {
     lanes: &'a Lanes,
     store: &'a Store,
     number: u64,
     frames: HashMap<LaneKey, Option<Pushed>>,
-    /// Who was told how he stands to which room.
-    told: BTreeSet<(RoomId, UserId)>,
+    /// Memberships that were notified already.
+    notified: BTreeSet<(RoomId, UserId)>,
 }
 
-impl Announcement<'_> {
+impl CommitFrames<'_> {
     fn lane(&mut self, key: impl Into<LaneKey>) -> Option<&mut Vec<Frame>> {
         let key = key.into();
         let lane = || Some((self.lanes.get(key)?, Vec::new()));
@@ -87,23 +92,23 @@ impl Announcement<'_> {
     fn invalidate(&mut self, key: impl Into<LaneKey>) {
         let number = self.number;
         if let Some(frames) = self.lane(key)
-            && !frames.iter().any(Frame::is_look_again)
+            && !frames.iter().any(Frame::is_invalidation)
         {
             frames.push(Frame::invalidate(number));
         }
     }
 
-    /// Sends the newest messages of guests again who are shown under another name now; clients replace by id. What is
-    /// older has its new name once it is loaded again.
-    fn show_again(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
+    /// Sends the newest messages of renamed guests again; clients replace them by id. Older messages show the new name
+    /// once they are loaded again.
+    fn resend_renamed(&mut self, renamed: &BTreeSet<(RoomId, GuestId)>) {
         let (store, number) = (self.store, self.number);
         let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
         for room in rooms {
             let Some(lane) = self.lane(room) else { continue };
-            let page = match store.guarded(|store| store.page(room, None, SHOWN_AGAIN_MESSAGES, None)) {
+            let page = match store.guarded(|store| store.page(room, None, RESENT_MESSAGES, None)) {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::error!(%error, "cannot read what is to be shown under another name");
+                    tracing::error!(%error, "cannot read the messages of renamed guests");
                     continue;
                 }
             };
@@ -113,7 +118,7 @@ impl Announcement<'_> {
                 page.messages.iter().filter(is_renamed).map(|message| quick_frame(number, room, message));
             lane.extend(frames.take_while(|frame| {
                 bytes += frame.text.len();
-                bytes <= SHOWN_AGAIN_BYTES
+                bytes <= RESENT_BYTES
             }));
         }
     }
@@ -140,14 +145,14 @@ impl Announcement<'_> {
         Ok(())
     }
 
-    /// Whether a session here may have to be told of a change, as far as that is known without looking anything up.
+    /// Whether a change may concern a session here, as far as the lanes alone show.
     fn concerns_anybody(&mut self, change: &Change) -> bool {
         match change {
             Change::Posted(room, _) | Change::Updated(room, _) | Change::Deleted(room, _) => {
                 self.lane(*room).is_some()
             }
             Change::Read(room, user) => self.lane(*room).is_some() || self.lane(*user).is_some(),
-            // Of all who are in the room, or know him.
+            // It concerns all members of the room, or all acquaintances of the user.
             Change::Room(_, RoomChange::Joined) | Change::Profile(_) => true,
             Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.lane(*room).is_some(),
             Change::Contact(user, other) => self.lane(*user).is_some() || self.lane(*other).is_some(),
@@ -155,7 +160,7 @@ impl Announcement<'_> {
         }
     }
 
-    fn push_of(&mut self, key: impl Into<LaneKey>, from: Option<UserId>, hlc: Hlc, frame: &LiveFrame<'_>) {
+    fn push_frame(&mut self, key: impl Into<LaneKey>, from: Option<UserId>, hlc: Hlc, frame: &LiveFrame<'_>) {
         self.push(key, |number| Frame { from, ..Frame::new(number, hlc, frame.to_json()) });
     }
 
@@ -168,7 +173,7 @@ impl Announcement<'_> {
         if self.lane(room).is_some() {
             let object = render::message_object(reader, room, message)?;
             let frame = LiveFrame::Message { message: &object };
-            self.push_of(room, message.posted.sender.user(), message.pos.hlc, &frame);
+            self.push_frame(room, message.posted.sender.user(), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -182,12 +187,12 @@ impl Announcement<'_> {
         if self.lane(room).is_none() {
             return Ok(());
         }
-        // What is not here yet, or is erased already, is shown as it is then.
-        let listed = reader.of(key)?.filter(|(listed_in, _)| *listed_in == room);
+        // A message that isn't here yet, or is erased, needs no frame.
+        let listed = reader.message(key)?.filter(|(listed_in, _)| *listed_in == room);
         if let Some((_, message)) = listed.filter(|(_, message)| message.posted.text.is_some()) {
             let object = render::message_object(reader, room, &message)?;
             let frame = LiveFrame::MessageUpdated { message: &object };
-            self.push_of(room, user_of(key.sender), message.pos.hlc, &frame);
+            self.push_frame(room, sender_user(key.sender), message.pos.hlc, &frame);
         }
         Ok(())
     }
@@ -198,12 +203,12 @@ impl Announcement<'_> {
         {
             let id = reader.listed_id(key)?.to_string();
             let frame = LiveFrame::MessageDeleted { room_id: room.to_string(), id };
-            self.push_of(room, user_of(key.sender), state.pos().hlc, &frame);
+            self.push_frame(room, sender_user(key.sender), state.pos().hlc, &frame);
         }
         Ok(())
     }
 
-    /// The other side of a direct room sees how far one has read; of other rooms only one's own sessions do.
+    /// In a direct room, the other member sees a read mark; in other rooms, only the user's own sessions do.
     fn read(&mut self, reader: &mut MessagesReader, room: RoomId, user: UserId) -> Result<(), StoreError> {
         let records = &reader.records;
         let other = permissions::other_side(records, room, user)?;
@@ -219,12 +224,12 @@ impl Announcement<'_> {
             let message_id = message.listed_id.to_string();
             let (room_id, user_id) = (room.to_string(), user.to_string());
             let frame = LiveFrame::Read { room_id, user_id, message_id };
-            self.push_of(lane, Some(user), message.pos.hlc, &frame);
+            self.push_frame(lane, Some(user), message.pos.hlc, &frame);
         }
         Ok(())
     }
 
-    /// Who was made a member of a room before it was opened, elsewhere, is one now.
+    /// Users who were added to a room before its opening arrived are members now.
     fn opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
         let members = reader.records().members(room, &[])?.collect::<Result<Vec<_>, _>>()?;
         for (user, _) in members {
@@ -240,13 +245,13 @@ impl Announcement<'_> {
         user: UserId,
         change: RoomChange,
     ) -> Result<(), StoreError> {
-        if self.lane(user).is_none() || !self.told.insert((room, user)) {
+        if self.lane(user).is_none() || !self.notified.insert((room, user)) {
             return Ok(());
         }
         let object = render::room_object(reader, room, user)?;
-        // That he is invited or banned does not concern him yet.
+        // Invitations and bans don't show in the list of rooms.
         if let Some(room) = object.filter(|room| room.role.is_some() || change == RoomChange::Removed) {
-            self.push_of(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
+            self.push_frame(user, None, Hlc::default(), &LiveFrame::Room { room: &room, change });
         }
         self.invalidate(user);
         Ok(())
@@ -260,18 +265,18 @@ impl Announcement<'_> {
     ) -> Result<(), StoreError> {
         if self.lane(user).is_some() {
             let contact = render::contact(records, user, other)?;
-            self.push_of(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
+            self.push_frame(user, None, Hlc::default(), &LiveFrame::Contact { contact: &contact });
             self.invalidate(user);
         }
-        // Of a stranger's block he is not to know, but his sessions are: it hides presence from both.
+        // The other must not see a stranger's block, but their sessions must apply it: it hides presence from both.
         self.invalidate(other);
         Ok(())
     }
 
-    /// Those to whom he stands in some way see how he is shown now.
+    /// Notifies acquaintances of a changed profile.
     fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
         self.invalidate(user);
-        for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_TOLD_MAX) {
+        for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_MAX) {
             let (other, _) = acquaintance?;
             if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {
                 self.contact(records, other, user)?;
@@ -281,7 +286,7 @@ impl Announcement<'_> {
     }
 }
 
-/// A message as the sessions of a quick room are sent it.
+/// Renders a message for the sessions of a quick room.
 fn quick_frame(commit: u64, room: RoomId, message: &ListedMessage) -> Frame {
     let text = MessageObject::new(room, message, false).to_json();
     Frame { from: message.posted.sender.user(), ..Frame::new(commit, message.pos.hlc, text) }

@@ -1,4 +1,4 @@
-//! Quick rooms and their messages: who may do what, in terms of the store, the writer and the driver.
+//! Quick rooms, which need no account: their creation, messages, and cursors for resuming.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,18 +28,17 @@ pub const CATCH_UP_MS_MAX: u64 = 2_000;
 const CATCH_UP_MAX: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 
 /// Implements [`Rooms`].
-pub struct RoomsService {
-    /// What it stands on.
-    pub base: ServiceContext,
-    /// The last commit.
+pub struct QuickRoomsService {
+    pub(crate) context: ServiceContext,
+    /// Publishes the commit point.
     pub lanes: Arc<Lanes>,
-    /// Seals cursors, the same on every node.
+    /// Seals cursors; the same on every node of a cluster.
     pub cursor_key: CursorKey,
 }
 
-impl RoomsService {
+impl QuickRoomsService {
     fn seal_vector(&self, owner: CursorOwner, vector: VersionVector, greatest: Hlc) -> String {
-        let nonce = self.base.machine.random::<NONCE_BYTES>();
+        let nonce = self.context.environment.random::<NONCE_BYTES>();
         let cursor = Cursor { owner, vector, greatest };
         self.cursor_key.seal(&cursor, nonce).unwrap_or_else(|_| {
             // Too many origins for 4 KB: a cursor that covers nothing leads to a replay or a resync, never a gap.
@@ -48,10 +47,11 @@ impl RoomsService {
         })
     }
 
-    /// The origin of this process among those of a vector is the one that its limit is about.
-    fn limited(&self, point: &CommitPoint) -> (VersionVector, bool) {
+    /// The vector of a commit point, with the entry of this process kept back to what a peer in sync has confirmed; and
+    /// whether it covers the whole commit.
+    fn limit_to_confirmed(&self, point: &CommitPoint) -> (VersionVector, bool) {
         let mut vector = VersionVector::clone(&point.vector);
-        let limit = self.base.driver.own_limit();
+        let limit = self.context.driver.own_limit();
         let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
             return (vector, true);
         };
@@ -60,31 +60,31 @@ impl RoomsService {
     }
 
     fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
-        let own = self.base.writer.own_origin()?;
+        let own = self.lanes.own_origin()?;
         Some((own, point.vector.get(own)))
     }
 }
 
 #[async_trait]
-impl Rooms for RoomsService {
+impl Rooms for QuickRoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
-        let room = RoomId(self.base.machine.random());
-        match self.base.writer.commit(Op::CreateRoom { room, name }).await? {
+        let room = RoomId(self.context.environment.random());
+        match self.context.writer.commit(Op::CreateRoom { room, name }).await? {
             OpResult::Done(pos) => {
-                self.base.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
+                self.context.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
                 Ok(room)
             }
-            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be made; try again")),
+            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be created; try again")),
         }
     }
 
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
-        // Asked first: who becomes ready while this looks has not looked with all that there is.
-        let mut ready = self.base.driver.is_ready();
-        let mut found = self.base.read(move |store| store.room(room)).await?;
+        // Taken first: a node that becomes ready during the look has not looked at everything.
+        let mut ready = self.context.driver.is_ready();
+        let mut found = self.context.read(move |store| store.room(room)).await?;
         if found.is_none() {
-            ready &= self.base.catch_up().await;
-            found = self.base.read(move |store| store.room(room)).await?;
+            ready &= self.context.catch_up().await;
+            found = self.context.read(move |store| store.room(room)).await?;
         }
         found
             .map(|room| room.name)
@@ -93,11 +93,11 @@ impl Rooms for RoomsService {
 
     async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal> {
         let name = name.clone();
-        self.base.look(move |records| records.is_account_name(name.as_str())).await
+        self.context.look(move |records| records.is_account_name(name.as_str())).await
     }
 
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        self.base.writer.try_post(post, outcomes.clone())
+        self.context.writer.try_post(post, outcomes.clone())
     }
 
     async fn history(
@@ -109,7 +109,7 @@ impl Rooms for RoomsService {
     ) -> Result<HistoryPage, Refusal> {
         let page =
             move |store: &Store| store.page(room, before, limit, within.as_ref().map(|point| &*point.vector));
-        let page = self.base.read(page).await?;
+        let page = self.context.read(page).await?;
         Ok(HistoryPage { messages: page.messages, more: page.more })
     }
 
@@ -119,7 +119,7 @@ impl Rooms for RoomsService {
         if covered(&commits.borrow_and_update()) {
             return CaughtUp::All;
         }
-        if !self.base.driver.reachable(vector.clone()).await {
+        if !self.context.driver.reachable(vector.clone()).await {
             let meanwhile = covered(&commits.borrow_and_update());
             return if meanwhile { CaughtUp::All } else { CaughtUp::NobodyHasIt };
         }
@@ -135,22 +135,22 @@ impl Rooms for RoomsService {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
-        self.base
+        self.context
             .read(move |store| store.beyond(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX))
             .await
     }
 
     async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
-        self.base.read(move |store| store.messages_at(&places)).await
+        self.context.read(move |store| store.messages_at(&places)).await
     }
 
     async fn floor(&self, after: Pos) -> Result<Hlc, Refusal> {
-        let held = self.base.read(move |store| store.holds(after)).await?;
-        Ok(if held { after.hlc } else { after.hlc.capped(self.base.machine.now_ms()) })
+        let held = self.context.read(move |store| store.holds(after)).await?;
+        Ok(if held { after.hlc } else { after.hlc.capped(self.context.environment.now_ms()) })
     }
 
     fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor {
-        let (vector, complete) = self.limited(point);
+        let (vector, complete) = self.limit_to_confirmed(point);
         SealedCursor { text: self.seal_vector(owner, vector, greatest), complete }
     }
 

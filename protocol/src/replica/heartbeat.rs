@@ -1,0 +1,155 @@
+//! The heartbeat: the frames that every peer gets every second, and this node's status in them.
+
+use super::{HEARTBEAT_MS, LinkId, Millis, Output, Replica, link::Link, send};
+use crate::{
+    OriginId,
+    clock_majority::{self, ClockVerdict},
+    frame::peer::{Confirm, ReplicaFrame},
+};
+
+/// For this long after a stall, peers may not know yet that it is over: they learn it with the next heartbeat.
+const STALL_AFTERMATH_MS: Millis = 2 * HEARTBEAT_MS;
+
+/// This node's status, as its peers should know it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LocalStatus {
+    /// Whether the writer has been busy with one commit for too long.
+    stalled: bool,
+    /// Whether the store was lost, and no peer with the data has seen this node in sync since.
+    pub(super) refilling: bool,
+    /// The wall clock (Unix milliseconds) minus the monotonic clock.
+    wall_ahead_ms: i64,
+    /// Because of a stall, peers may decide without this node until then.
+    excluded_until: Millis,
+}
+
+impl LocalStatus {
+    fn wall_ms(self, now: Millis) -> u64 {
+        now.saturating_add_signed(self.wall_ahead_ms)
+    }
+
+    /// Whether peers may have decided something without this node since `since`, because it stalled.
+    pub(super) fn may_be_excluded_since(self, since: Millis) -> bool {
+        since < self.excluded_until
+    }
+
+    /// Returns by how many milliseconds a peer's wall clock is ahead of this node's.
+    pub(super) fn clock_ahead_ms(self, now: Millis, wall_ms: u64) -> i64 {
+        wall_ms.checked_signed_diff(self.wall_ms(now)).unwrap_or(i64::MAX)
+    }
+}
+
+impl Replica {
+    /// Judges this node's wall clock by those of the peers in sync. The times of other peers may be old, since they were
+    /// queued behind the events that are being caught up.
+    pub fn clock(&self, now: Millis) -> ClockVerdict {
+        let heard = self.in_sync(now).filter(|link| link.peer_sees_us_in_sync);
+        clock_majority::judge(&heard.filter_map(|link| link.clock_ahead_ms).collect::<Vec<_>>())
+    }
+
+    pub(super) fn set_local_status(
+        &mut self,
+        now: Millis,
+        wall_ms: u64,
+        stalled: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let was_stalled = self.local_status.stalled;
+        self.local_status.stalled = stalled;
+        self.local_status.wall_ahead_ms = wall_ms.checked_signed_diff(now).unwrap_or(0);
+        if stalled || was_stalled {
+            self.note_stall(now);
+        }
+        if stalled != was_stalled {
+            self.confirm_to_all(now, &[], out);
+        }
+    }
+
+    /// Handles that the process didn't run for a while: all that it knows of its peers may be outdated.
+    pub(super) fn on_resumed(&mut self, now: Millis, out: &mut Vec<Output>) {
+        self.note_stall(now);
+        let probe = self.barrier.fresh_id();
+        for (&id, link) in &mut self.links {
+            link.reset(self.held.clone(), probe);
+            out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+            out.push(send(id, ReplicaFrame::Probe(probe)));
+        }
+        self.settle_all(now, out);
+    }
+
+    /// Notes whether this node is refilling its store. When the refill ends, a peer is in sync only if it has everything
+    /// that came back: when the link came up, this node may have held nothing. From now on its `in_sync` proves something
+    /// to others.
+    pub(super) fn set_refilling(&mut self, now: Millis, refilling: bool, out: &mut Vec<Output>) {
+        self.local_status.refilling = refilling;
+        if !refilling {
+            for link in self.links.values_mut() {
+                link.catch_up_to(self.held.clone());
+            }
+        }
+        self.confirm_to_all(now, &[], out);
+        self.settle_all(now, out);
+    }
+
+    fn note_stall(&mut self, now: Millis) {
+        // Without links there are no peers that could decide without this node.
+        if !self.links.is_empty() {
+            self.local_status.excluded_until = now + STALL_AFTERMATH_MS;
+        }
+    }
+
+    pub(super) fn on_tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if now >= self.next_heartbeat {
+            self.next_heartbeat = now + HEARTBEAT_MS;
+            for (&id, link) in &mut self.links {
+                link.may_push = true;
+                // The probe or its answer may have been dropped by a full queue.
+                out.extend(link.sync_probe().map(|probe| send(id, ReplicaFrame::Probe(probe))));
+                // A peer that doesn't see this node in sync may lack its first vector, and would wait for it forever.
+                if link.needs_full_vector || link.confirmed != self.held || !link.peer_sees_us_in_sync {
+                    link.needs_full_vector = false;
+                    out.push(send(id, ReplicaFrame::Vector(self.held.clone())));
+                }
+            }
+            self.confirm_to_all(now, &[], out);
+            self.send_peers(now, out);
+            self.ask_again(now, out);
+            self.send_digests(now, out);
+            // Peers may have fallen out of sync, so that waiters need not wait for them.
+            self.settle_all(now, out);
+        }
+        self.expire(now, out);
+        self.drive_barrier(now, out);
+        self.pull(now, out);
+    }
+
+    /// Sends every peer the new durable events.
+    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+        for (&id, link) in &self.links {
+            out.push(self.confirm(now, id, link, new_heads.to_vec()));
+        }
+    }
+
+    /// Sends a peer everything that is durable here.
+    pub(super) fn confirm_everything_to(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+        let confirm = |link| self.confirm(now, id, link, self.held.iter().collect());
+        out.extend(self.links.get(&id).map(confirm));
+    }
+
+    /// Tells a peer at once that it is in sync: a starting node waits for that.
+    pub(super) fn confirm_in_sync(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+        out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
+    }
+
+    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, u64)>) -> Output {
+        let confirm = Confirm {
+            new_heads,
+            own_head: self.own_head(),
+            in_sync: link.is_in_sync(now),
+            stalled: self.local_status.stalled,
+            refilling: self.local_status.refilling,
+            wall_ms: self.local_status.wall_ms(now),
+        };
+        send(id, ReplicaFrame::Confirm(confirm))
+    }
+}

@@ -1,0 +1,103 @@
+//! Runs the scenarios with the code as it is and with each mutant.
+
+use std::{
+    io::{self, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use crate::variants;
+
+/// How often a thread may lose the processor where it could have gone on. Most known bugs of this kind need one or two.
+const PREEMPTIONS_MAX: usize = 3;
+
+/// Runs a scenario in every order of its steps. Returns how many were tried, and what was found.
+fn explore(scenario: fn(), preemptions: usize) -> (usize, Result<(), String>) {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tried);
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.max_branches = 10_000;
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        model.check(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            scenario();
+        });
+    }));
+    let found = checked.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default()
+    });
+    (tried.load(Ordering::Relaxed), found)
+}
+
+/// Writes a line that is seen without `--nocapture`, too.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn passes(name: &str, scenario: fn(), preemptions: usize) {
+    let (tried, found) = explore(scenario, preemptions);
+    say(&format!("{name}: {tried} orders tried, with up to {preemptions} preemptions"));
+    assert_eq!(found, Ok(()), "{name}, after {tried} orders");
+}
+
+fn is_found(name: &str, scenario: fn()) {
+    let (tried, found) = explore(scenario, PREEMPTIONS_MAX);
+    let found = found.expect_err(&format!("{name} was not found in {tried} orders"));
+    say(&format!("{name}: mutant found in order {tried}: {found}"));
+}
+
+#[test]
+fn a_quick_session_misses_nothing_that_its_cursor_claims() {
+    passes("quick session", variants::unchanged::sessions::quick, PREEMPTIONS_MAX);
+}
+
+#[test]
+fn an_account_session_misses_nothing_that_its_cursor_claims() {
+    passes("account session", variants::unchanged::sessions::account, PREEMPTIONS_MAX);
+}
+
+#[test]
+fn a_lane_that_a_session_starts_to_follow_announces_its_frames() {
+    passes("following a room", variants::unchanged::sessions::follow, PREEMPTIONS_MAX);
+}
+
+#[test]
+fn overlapping_pushes_leave_no_session_asleep() {
+    passes("overlapping pushes", variants::unchanged::sessions::overlapping_pushes, 2);
+}
+
+#[test]
+fn a_commit_point_read_after_the_frames_is_found() {
+    is_found("quick session", variants::commit_point_read_after_frames::sessions::quick);
+    is_found("account session", variants::commit_point_read_after_ready_set::sessions::account);
+}
+
+#[test]
+fn readiness_checked_before_insertion_is_found() {
+    is_found("following a room", variants::readiness_checked_before_insertion::sessions::follow);
+}
+
+#[test]
+fn an_own_origin_set_after_publishing_is_found() {
+    is_found("quick session", variants::own_origin_set_after_publishing::sessions::quick);
+}
+
+#[test]
+fn a_lane_marked_before_its_frames_are_in_is_found() {
+    is_found("account session", variants::lane_marked_before_frames_are_in::sessions::account);
+}
+
+#[test]
+fn a_replay_that_does_not_wait_for_the_writer_is_found() {
+    is_found("quick session", variants::replay_up_to_the_commit_point_of_now::sessions::quick);
+}
+
+#[test]
+fn a_lane_end_that_goes_back_is_found() {
+    is_found("overlapping pushes", variants::lane_end_goes_back::sessions::overlapping_pushes);
+}
