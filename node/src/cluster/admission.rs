@@ -24,14 +24,14 @@ use super::{
     links::Entry,
 };
 
-/// How long a peer may take to say hello; admission at its end may ping for a second.
+/// The longest wait for a peer's hello; its admission may ping for a second.
 const HELLO_MAX: Duration = Duration::from_secs(4);
-/// How long the older of two processes with one identity may take to answer.
+/// The longest wait for the older of two processes with one identity.
 const PING_MAX: Duration = Duration::from_secs(1);
 /// TLS alerts, as QUIC carries them (RFC 9001, section 4.8).
 const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
 
-/// Why a node closes a link; the numbers are part of the protocol.
+/// The reason for closing a link; the numbers are part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {
     /// The node is stopping.
@@ -40,13 +40,13 @@ pub enum CloseCode {
     Duplicate = 1,
     /// A running process has this identity.
     NodeIdInUse = 2,
-    /// A frame that breaks the protocol.
+    /// A frame breaks the protocol.
     Protocol = 3,
     /// A node has dialled itself.
     Myself = 4,
     /// The sender has the receiver's identity and is the younger process: it is the copy.
     Copy = 5,
-    /// Nothing was heard for too long.
+    /// The link was silent for too long.
     Silent = 6,
 }
 
@@ -93,7 +93,7 @@ pub(super) enum Dialled {
 }
 
 impl Links {
-    /// Handles a connection that another node opens, to its end. `handshake` is returned once it is decided.
+    /// Handles a connection that another node opens, to its end. The permit `handshake` is returned after the decision.
     pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: Handshake) {
         let from = incoming.remote_address();
         let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
@@ -140,7 +140,7 @@ impl Links {
         self.verdicts.send_modify(|verdicts| {
             verdicts.deciding -= 1;
             match &greeted {
-                // The other link between the pair is as good.
+                // The other link between the pair does the same.
                 Ok(_) | Err(Refused { code: Some(CloseCode::Duplicate), .. }) => verdicts.admitted += 1,
                 Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => verdicts.node_id_in_use = Some(to),
                 Err(_) => {}
@@ -175,15 +175,15 @@ impl Links {
         }
     }
 
-    /// Says hello over a connection that this node has opened, and hears the peer's.
+    /// Sends a hello over a connection that this node has opened, and reads the peer's.
     async fn greet(
         &self,
         connection: Connection,
         to: SocketAddr,
     ) -> Result<(Hello, LinkSender, LinkReceiver, Vec<Member>), Refused> {
         let named = named_by_certificate(&connection);
-        // Several addresses may lead to one node, and one address to a node that was dialled as another: a link that
-        // lives is not given up for one more.
+        // Several addresses may lead to one node, and one address to another node than expected: keep the link that
+        // exists.
         if named.is_some_and(|peer| self.has(peer)) {
             connection.close(CloseCode::Duplicate.number(), b"");
             return Err(Refused { code: Some(CloseCode::Duplicate), peer: named, ..Refused::default() });
@@ -217,7 +217,7 @@ impl Links {
         }
     }
 
-    /// Records if a node that was dialled is of another cluster.
+    /// Records that a dialled node belongs to another cluster.
     fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         let refused = self.log_refusal(peer, error);
         if refused {
@@ -226,7 +226,7 @@ impl Links {
         refused
     }
 
-    /// This node's hello over a connection, and all that it says of members.
+    /// Returns this node's hello over a connection, and the descriptions of members in it.
     fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
         self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
         let (members, me) = (self.members.all(), self.members.own());

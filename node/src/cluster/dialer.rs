@@ -28,16 +28,16 @@ use crate::{environment::Environment, supervisor::SupervisedTask};
 
 /// How often the dialler looks for missing links.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often names are resolved again, and how long that may take. After a while an old address of a name is forgotten.
+/// The interval at which names are resolved again, and the longest time for it. Old addresses of a name are forgotten.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_mins(1);
-/// A member that has had no link for so long is dialled where it was heard, too.
+/// After this time without a link, a member is also dialled at the address from which it was heard.
 const HEARD_AFTER: Duration = Duration::from_secs(1);
 
 /// The end of an attempt: its address, outcome and duration.
 type Ended = (SocketAddr, Dialled, Duration);
-/// A name, and the node that is said to be there.
+/// A name, and the node that should be there.
 type Name = (String, Option<Claim>);
 
 /// The task that dials.
@@ -46,16 +46,16 @@ pub struct Dialer {
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
-    /// The version of the members that was looked at.
+    /// The version of the members at the last look.
     seen: u64,
     join: Vec<String>,
     join_addresses: JoinAddresses,
     targets: BTreeMap<SocketAddr, Target>,
     attempts: JoinSet<Ended>,
-    /// Names that are being resolved: a slow one holds up no other.
+    /// Names that are being resolved: a slow one does not delay others.
     resolving: BTreeSet<Name>,
     lookups: JoinSet<(Name, Option<Vec<SocketAddr>>)>,
-    /// Since when members have had no link.
+    /// The time since which members have had no link.
     missing_since: BTreeMap<NodeId, Instant>,
 }
 
@@ -108,7 +108,7 @@ impl SupervisedTask for Dialer {
             while let Some(resolved) = self.lookups.try_join_next() {
                 if let Ok((name, addresses)) = resolved {
                     self.resolving.remove(&name);
-                    // A lookup that was given up says nothing.
+                    // A cancelled lookup has no result.
                     self.found(addresses.as_deref(), &name);
                 }
             }
@@ -136,7 +136,7 @@ impl Dialer {
                 target.begin();
                 let links = Arc::clone(&self.links);
                 self.attempts.spawn(async move {
-                    // Whatever happens to one link, its address is dialled again.
+                    // Even if a link's task panics, its address is dialled again.
                     let attempt = AssertUnwindSafe(links.outgoing(connecting, address)).catch_unwind();
                     (address, attempt.await.unwrap_or(Dialled::Nobody), now.elapsed())
                 });

@@ -10,9 +10,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A join address that leads to no node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinProblem {
-    /// As it was configured.
+    /// The address as configured.
     pub address: String,
-    /// What is wrong with it.
+    /// The reason why no node is found there.
     pub reason: JoinReason,
 }
 
@@ -25,7 +25,7 @@ pub enum JoinReason {
     Unresolved,
     /// It has IPv6 addresses only.
     OnlyIpv6,
-    /// A node under another secret.
+    /// A node with another secret answers.
     OtherSecret,
     /// Nobody answers at its addresses.
     Nobody,
@@ -53,22 +53,22 @@ pub(super) struct JoinAddresses(BTreeMap<String, Join>);
 struct Join {
     /// The addresses it resolves to, once resolved.
     resolved: Option<Vec<SocketAddr>>,
-    /// Since when no node is found there.
+    /// The time since which no node is found there.
     missing_since: Instant,
-    /// Whether that was logged, or a node was found there before.
+    /// Whether the failure was logged, or a node was found there before.
     said: bool,
 }
 
-/// What was found at an address of a name.
+/// The outcome at one address of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A node.
+    /// A node answered.
     Node,
-    /// A node under another secret.
+    /// A node with another secret answers.
     OtherSecret,
-    /// Nobody yet.
+    /// No node answered yet.
     Nobody,
-    /// This node cannot send there.
+    /// This node cannot send to the address.
     Unusable,
 }
 
@@ -129,7 +129,7 @@ mod tests {
         problems.first().map(|problem| problem.reason)
     }
 
-    /// Why a join address fails is known after 5 s, and not before; one node at any of its addresses is enough.
+    /// The reason of a failing join address shows after 5 s, not before; a node at any of its addresses is enough.
     #[tokio::test(start_paused = true)]
     async fn each_way_of_failing_has_its_reason_after_a_while() {
         let mut join = JoinAddresses::new(&[JOIN.to_owned()]);

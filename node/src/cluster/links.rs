@@ -40,8 +40,8 @@ use crate::{environment::Environment, metrics::LinksMetrics};
 
 /// How often links are checked for silence.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A node that another node turned away as a copy, and none has admitted since, is not ready for this long: longer than
-/// any pause before it dials again.
+/// A node that a peer rejected as a copy is not ready for this long, unless another peer admits it: longer than any pause
+/// before it dials again.
 const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
 
 /// The outcomes of dialling so far; a starting node reads them before it touches its disk.
@@ -70,7 +70,7 @@ pub(super) struct Entry {
 /// All links of this node.
 pub struct Links {
     pub(super) guess: AddressGuess,
-    /// A random number that tells this process from another with the same identity.
+    /// A random number that distinguishes this process from another with the same identity.
     pub(super) process: u64,
     pub(super) started: Instant,
     linked: Mutex<BTreeMap<NodeId, Entry>>,
@@ -93,7 +93,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// Creates it without links. `guessed_port` is the port of a socket that listens on all addresses, if the address for
+    /// Creates the links; there are none yet. `guessed_port` is the port of a socket that listens on all addresses, if the address for
     /// other nodes was not configured.
     pub fn new(
         environment: Arc<dyn Environment>,
@@ -177,7 +177,7 @@ impl Links {
         *self.join_problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
     }
 
-    /// The process of a node that is linked.
+    /// The process of a linked node.
     pub(super) fn process_of(&self, node: NodeId) -> Option<u64> {
         self.links().get(&node).map(|entry| entry.process)
     }
@@ -187,7 +187,7 @@ impl Links {
         self.links().contains_key(&node)
     }
 
-    /// Whether a link is the one that stays between its pair.
+    /// Whether this link stays between its pair.
     pub fn is_current(&self, node: NodeId, link: LinkId) -> bool {
         self.links().get(&node).is_some_and(|entry| entry.sender.id() == link)
     }
@@ -199,7 +199,7 @@ impl Links {
         }
     }
 
-    /// All other nodes that are known, linked or not.
+    /// All other known nodes, linked or not.
     pub fn known(&self) -> Vec<Member> {
         self.members.all()
     }
@@ -233,7 +233,7 @@ impl Links {
 
     /// Runs an admitted link to its end.
     ///
-    /// `known_to_peer` is what this node's hello said of members.
+    /// `known_to_peer` holds the descriptions of members in this node's hello.
     pub(super) async fn serve(
         &self,
         hello: Hello,
@@ -267,7 +267,7 @@ impl Links {
                     () = silent(&connection) => silent_for_long = true,
                 }
             };
-            // Whatever a frame does to this task, the link ends in order.
+            // Even if a frame makes this task panic, the link ends in order.
             let _ = AssertUnwindSafe(run).catch_unwind().await;
         }
         let reason = connection.close_reason();
@@ -336,7 +336,7 @@ impl Links {
 
     async fn read_datagrams(&self, connection: &Connection) {
         while let Ok(datagram) = connection.read_datagram().await {
-            // Gossip repeats itself; what does not fit is lost.
+            // Gossip repeats itself, so a full queue may lose packets.
             let _ = self.gossip.try_send(datagram);
         }
     }
@@ -349,7 +349,7 @@ impl Links {
     }
 }
 
-/// Returns once nothing has arrived for as long as a link may be silent.
+/// Returns once nothing has arrived for the longest silence of a link.
 async fn silent(connection: &Connection) {
     let heard = || connection.stats().udp_rx.datagrams;
     let mut looked = tokio::time::Instant::now();
@@ -357,7 +357,7 @@ async fn silent(connection: &Connection) {
     while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
         tokio::time::sleep(LOOK_EVERY).await;
         if heard() != last.0 {
-            // As of the look before: if this process was paused since, it may have come before that.
+            // A packet may have come before this process was paused: compare with the check before.
             last = (heard(), looked);
         }
         looked = tokio::time::Instant::now();

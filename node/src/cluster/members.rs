@@ -28,16 +28,16 @@ pub struct Members {
     environment: Arc<dyn Environment>,
     me: NodeId,
     known: Mutex<Known>,
-    /// Counts changes of what is known, and of what is linked.
+    /// The number of changes of descriptions and links so far.
     version: AtomicU64,
-    /// Wakes those who wait for the next change, in the order of their waits: simulations repeat it.
+    /// Wakes the tasks that wait for the next change, in the order of their waits, so that simulations are repeatable.
     changed: Notify,
 }
 
 struct Known {
     own: Member,
     others: BTreeMap<NodeId, Member>,
-    /// Keeps them on disk; `None` until the node has decided that it may write.
+    /// Keeps the members on disk; `None` until the node may write.
     keep: Option<KeepMembers>,
 }
 
@@ -91,7 +91,7 @@ impl Members {
         known.write();
     }
 
-    /// Merges what a peer says of members; returns whether anything was new.
+    /// Merges descriptions that a peer sent; returns whether anything was new.
     pub fn learn(&self, members: &[Member]) -> bool {
         let mut known = self.known();
         let mut news = false;
@@ -125,7 +125,7 @@ impl Members {
         let (at_ms, address) = (self.environment.now_ms(), from.to_string());
         let mut known = self.known();
         let Some(member) = known.others.get_mut(&node) else { return };
-        // When exactly does not matter while it is the newest: nobody is told again.
+        // While it is the newest, the exact time does not matter: no news is sent.
         if member.heard_at.first().is_none_or(|newest| newest.address != address)
             && merge_heard(&mut member.heard_at, &[HeardAt { at_ms, address }])
         {
@@ -144,12 +144,12 @@ impl Members {
         self.known().others.values().cloned().collect()
     }
 
-    /// Counts changes of what is known and of what is linked.
+    /// Returns the number of changes of descriptions and links so far.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Waits for a change since the version that was seen.
+    /// Waits for a change since the version `seen`.
     pub async fn changed_since(&self, seen: u64) {
         loop {
             let changed = self.changed.notified();
@@ -174,7 +174,7 @@ fn fits(member: &Member) -> bool {
         && member.addresses.iter().chain(heard).all(|address| address.len() <= ADDRESS_CHARS_MAX)
 }
 
-/// Merges news of a member into what is known of it; returns whether anything was new. The result does not depend on the
+/// Merges news of a member into its description; returns whether anything was new. The result does not depend on the
 /// order of the news.
 fn merge(old: &mut Member, new: &Member) -> bool {
     let heard = merge_heard(&mut old.heard_at, &new.heard_at);
@@ -195,7 +195,7 @@ fn merge_heard(old: &mut Vec<HeardAt>, new: &[HeardAt]) -> bool {
     *old != before
 }
 
-/// Keeps the newest, newest first, each address once.
+/// Keeps the newest addresses, newest first, each once.
 fn keep_newest(heard: &mut Vec<HeardAt>) {
     heard.sort_by(|a, b| b.cmp(a));
     let mut seen = std::collections::BTreeSet::new();
@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// A file from before descriptions had numbers is older than anything a node says.
+    /// A file from before descriptions had numbers is older than any description of a node.
     #[test]
     fn what_was_kept_without_a_number_gives_way() {
         let members = members(vec![member(1, 0, "old:1")]);
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(members.all()[0].addresses, ["new:1"]);
     }
 
-    /// The number of a node's own description rises above the last one used and above any told of it, even if the
+    /// The number of a node's own description rises above the last one used and above any that a peer sent, even if the
     /// clock was set back.
     #[test]
     fn ones_own_number_rises_above_all_that_are_known() {
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(members.own().number, far + 11);
     }
 
-    /// What nodes heard converges: a bounded set that does not depend on the order of news, so that nobody tells for ever.
+    /// Descriptions converge: a bounded set that does not depend on the order of news, so that sending ends.
     #[test]
     fn the_newest_addresses_from_which_a_node_was_heard_stay() {
         let heard = |at_ms, address: &str| HeardAt { at_ms, address: address.into() };

@@ -25,9 +25,9 @@ const TIMERS_MAX: usize = 1_024;
 struct Peer {
     node: NodeId,
     addresses: Vec<String>,
-    /// The number of its description of itself.
+    /// The number of the node's description of itself.
     number: u64,
-    /// Unix milliseconds of its start, raised when it was wrongly declared dead or describes itself anew.
+    /// Unix milliseconds of the start, raised when others wrongly declared the node dead, or its description changes.
     bump: u64,
 }
 
@@ -110,7 +110,7 @@ impl Membership {
         }
     }
 
-    /// Gossips as this node describes itself now.
+    /// Gossips under this node's newest description.
     fn describe_anew(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
         let own = self.members.own();
         let bump = foca.identity().bump.max(self.identity.bump) + 1;
@@ -130,7 +130,7 @@ impl SupervisedTask for Membership {
     }
 
     async fn run(&mut self) {
-        // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
+        // Called again after a panic, which lost foca's timers.
         self.identity = Peer::new(self.members.own(), self.identity.bump + 1);
         let mut seen = self.members.version();
         let mut foca = gossip(self.identity.clone(), self.environment.random());

@@ -17,7 +17,7 @@ use super::{LinkSender, Links};
 const SEND_EVERY: Duration = Duration::from_millis(100);
 
 impl Links {
-    /// Sends changes to a peer, as long as the link lives. `known` is what it knows from this node's hello.
+    /// Sends changes to a peer until the link ends. `known` holds the descriptions that this node's hello contained.
     pub(super) async fn send_mesh_news(&self, sender: &LinkSender, known: Vec<Member>) {
         let mut known: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();
         let mut sent_linked = None;
@@ -42,7 +42,7 @@ impl Links {
         }
     }
 
-    /// Pairs of nodes without a link between them, as far as this node knows; each is heard by some node.
+    /// Known pairs of nodes without a link between them. Some node has a link to each of the two.
     pub fn unlinked_pairs(&self) -> Vec<(NodeId, NodeId)> {
         let links = self.links();
         let mut linked: BTreeMap<_, _> =
@@ -59,7 +59,7 @@ fn unlinked_pairs(linked: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> Vec<(NodeId, N
     let mut pairs = BTreeSet::new();
     for (&node, peers) in linked {
         for &other in heard.iter().filter(|&&other| other != node && !peers.contains(&other)) {
-            // A link that only one side knows of is coming up or going down.
+            // A link that only one side reports is coming up or going down.
             if !linked.get(&other).is_some_and(|peers| peers.contains(&node)) {
                 pairs.insert((node.min(other), node.max(other)));
             }
@@ -72,7 +72,7 @@ fn unlinked_pairs(linked: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> Vec<(NodeId, N
 mod tests {
     use super::*;
 
-    /// Any node can name the pairs without a link, also those of other nodes; a node that no other hears is in no pair.
+    /// Any node can name the pairs without a link, also those of other nodes; an isolated node is in no pair.
     #[test]
     fn pairs_without_a_link_are_named() {
         let id = |node| NodeId([node; 16]);

@@ -1,4 +1,4 @@
-//! What goes wrong, and when. At the end all of it is mended.
+//! Draws the faults of a history. At the end all are mended.
 
 use rand::{RngExt, rngs::StdRng};
 
@@ -9,9 +9,9 @@ use crate::{
     world::{Event, World},
 };
 
-/// What a path lets through, at least: what QUIC asks of it (RFC 9000, section 14).
+/// The smallest MTU of a path, as QUIC requires it (RFC 9000, section 14).
 pub const MTU_BYTES_MIN: usize = 1_200;
-/// By how much a clock may be wrong: two may be almost so far apart that their nodes are not ready.
+/// The largest error of a clock: two clocks are just close enough for their nodes to be ready.
 const SKEW_MS_MAX: i64 = 14_000;
 
 /// The chance that a history has a kind of fault at all.
@@ -24,7 +24,7 @@ pub fn draw_kinds(rng: &mut StdRng) -> Vec<Fault> {
 }
 
 impl World {
-    /// One thing goes wrong.
+    /// Draws a fault and lets it happen.
     pub fn fault(&mut self) {
         let fault = self.fault_kinds[self.rng.random_range(0..self.fault_kinds.len())];
         let host = self.rng.random_range(0..self.hosts.len());
@@ -75,7 +75,7 @@ impl World {
             Fault::NarrowPath => self.network.wires().weather.mtu_bytes = MTU_BYTES_MIN,
             Fault::ClockJump => self.hosts[host].set_skew(self.rng.random_range(-SKEW_MS_MAX..SKEW_MS_MAX)),
             Fault::DiskFull => {
-                // Either users are refused, or what other nodes send as well.
+                // The disk refuses users, or also events of other nodes.
                 let free = self.rng.random_range(0..2) * (DISK_RESERVE_BYTES - 1);
                 self.hosts[host].space.free.set(free);
                 self.schedule(mend_after, Event::FreeDisk(host));
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// All that was broken works again; every promise must hold before long.
+    /// Mends all faults; every promise must hold before long.
     pub fn heal(&mut self) {
         self.healed_at = Some(self.now);
         {

@@ -1,4 +1,4 @@
-//! Drives the core of a node's driver, and carries out what it decides as `node`'s driver does.
+//! Drives the core of a node's driver, and carries out its outputs as `node`'s driver does.
 
 use std::collections::VecDeque;
 
@@ -21,13 +21,13 @@ use crate::{
 };
 
 impl World {
-    /// Feeds a node's replica.
+    /// Gives a node's replica an input.
     pub fn feed(&mut self, node: usize, input: Input) {
         self.remember(node, &input);
         self.drive(node, |core, now, out| core.handle(now, input, out));
     }
 
-    /// Lets a node's driver decide something, and carries it out.
+    /// Gives the core of a node's driver an input and carries out its outputs.
     pub fn drive<T>(
         &mut self,
         node: usize,
@@ -52,8 +52,8 @@ impl World {
             self.feed(node, input);
         }
         let run = self.nodes[node].run.as_mut()?;
-        // Its store is never refilled: whoever loses it is a new node.
-        run.core.update(now, &mut Vec::new());
+        // No store is ever refilled: a node that loses its store is a new node.
+        run.core.update(now, false, &mut Vec::new());
         let tick = run.core.next_tick(now + 1);
         if tick < run.tick_at || run.tick_at <= now {
             run.tick_at = tick;
@@ -101,7 +101,7 @@ impl World {
                 } else {
                     run.core.take_reply(token)?
                 };
-                self.settled(node, owed, copies);
+                self.settled(node, &owed, copies);
                 None
             }
             Output::UpgradeExpired(token) => {

@@ -1,4 +1,4 @@
-//! What goes wrong, and when. Everything that breaks is mended after a while; at the end all of it is.
+//! Draws the faults of a history. Each fault is mended after a while; at the end all are.
 
 use bytes::Bytes;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
@@ -14,7 +14,7 @@ use crate::{
     writer::Request,
 };
 
-/// What can go wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Power is lost at any time.
@@ -23,17 +23,17 @@ pub enum Fault {
     CrashInCommit,
     /// All nodes lose power at one instant.
     Blackout,
-    /// One sync fails, and those after it succeed: what the first did not write is lost, whatever they say.
+    /// One sync fails and loses its writes; later syncs succeed without them.
     SyncFailsOnce,
-    /// Two nodes do not reach each other.
+    /// Two nodes cannot reach each other.
     CutPair,
-    /// What one sends to the other is lost, and not the other way round.
+    /// Two nodes: frames are lost in one direction.
     CutOneWay,
     /// A reaches B and B reaches C, but A does not reach C.
     NonTransitive,
-    /// Two groups do not reach each other.
+    /// Two groups cannot reach each other.
     Split,
-    /// Frames between two take twenty times as long.
+    /// Frames between two nodes take twenty times as long.
     SlowLink,
     /// Frames are lost, doubled and overtaken.
     Disorder,
@@ -47,29 +47,29 @@ pub enum Fault {
     ClockJump,
     /// A link ends.
     LinkBreaks,
-    /// A process does nothing for a while, and wakes with what it knew.
+    /// A process does nothing for a while, and continues with its memory.
     Hang,
-    /// A commit takes seconds, while all the rest goes on.
+    /// A commit takes seconds, while the rest of the node goes on.
     Stall,
-    /// A disk takes no more posts, or no more at all.
+    /// A disk has no space for posts, or none at all.
     DiskFull,
     /// A disk goes back to an earlier state.
     DiskRolledBack,
-    /// A directory is emptied: who starts on it is a new node.
+    /// A data directory is emptied: the next start on it is a new node.
     DiskEmptied,
     /// A machine is lost with its disk.
     LostForEver,
-    /// A new empty node comes.
+    /// A new empty node joins.
     Joins,
     /// A node is stopped for good.
     Leaves,
-    /// A node of a newer version writes what others do not understand.
+    /// A node of a newer version writes events that others do not understand.
     NewerKind,
 }
 
-/// Nodes at once, at most.
+/// The most nodes at once.
 pub const NODES_MAX: usize = 9;
-/// Up to so many nodes others may join.
+/// Other nodes may join up to this number.
 const NODES_JOINED_MAX: usize = 5;
 /// The chance that a history has a kind of fault at all.
 const KIND_CHANCE: f64 = 0.6;
@@ -113,7 +113,7 @@ impl Fault {
         kinds
     }
 
-    /// With how many nodes it can be.
+    /// Returns the number of nodes that the fault needs.
     fn nodes(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::Crash
@@ -135,7 +135,7 @@ impl Fault {
 }
 
 impl World {
-    /// One thing goes wrong.
+    /// Draws a fault and lets it happen.
     pub fn fault(&mut self) {
         self.keep_a_room();
         let mut members = self.members();
@@ -156,7 +156,7 @@ impl World {
         self.schedule(next, Event::Fault);
     }
 
-    /// Lets it happen to the first of the nodes, and others; false if it cannot be now.
+    /// Lets a fault happen to the first of the nodes, and others; false if it is impossible now.
     fn inflict(&mut self, fault: Fault, nodes: &[usize]) -> bool {
         let mend_after = self.rng.random_range(50..6_000);
         let node = nodes[0];
@@ -215,7 +215,7 @@ impl World {
             Fault::Leaves => {
                 self.nodes[node].leaving = true;
                 if self.rng.random_bool(0.4) {
-                    // What it wrote last is then an earlier process's.
+                    // Its last events are then those of an earlier process.
                     self.crash(node);
                 }
                 self.schedule(after, Event::Stay(node));
@@ -238,7 +238,7 @@ impl World {
         }
     }
 
-    /// A newer version wrote: kinds and scopes that nobody here knows, and a message between them that all know.
+    /// Commits events of a newer version: unknown kinds and scopes, with a known message between them.
     fn write_newer_kinds(&mut self, node: usize) -> bool {
         let origin = OriginId { node: NodeId(self.rng.random()), incarnation: self.rng.random() };
         let room = *self.rooms.choose(&mut self.rng).expect("there are rooms");
@@ -263,7 +263,7 @@ impl World {
         self.request(node, Request::Apply(events))
     }
 
-    /// All that was broken works again; promises must hold from here on.
+    /// Mends all faults; promises must hold from here on.
     pub fn heal(&mut self) {
         self.healed_at = Some(self.now);
         self.network.cut.clear();

@@ -1,7 +1,7 @@
 //! The simulator: the real replication, merge rules and store under a virtual network, clock and disk, all from one
 //! seed. Faults first, then the network heals and every promise must hold. A failing seed prints its command.
 //!
-//! `STARLING_SIM_SEEDS=N` runs so many seeds, `STARLING_SIM_FIRST=S` starts with another.
+//! `STARLING_SIM_SEEDS=N` sets the number of seeds, `STARLING_SIM_FIRST=S` the first one.
 
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
 
@@ -27,9 +27,9 @@ use mutants::Mutant;
 use runner::say;
 use world::World;
 
-/// What fits into three minutes on two cores.
+/// The number of seeds that run in three minutes on two cores.
 const SEEDS: u64 = 6_000;
-/// Where the search for planted bugs begins, and in how many seeds each must be found.
+/// The first seed of the search for planted bugs, and the number of seeds within which each must be found.
 const PLANTED_FIRST: u64 = 1_000_000;
 const PLANTED_SEEDS: u64 = 5_000;
 
@@ -60,7 +60,7 @@ fn no_seed_breaks_a_promise() {
     }
 }
 
-/// The simulator is sharp: each known bug, planted alone, is found.
+/// The simulator finds each known bug, planted alone.
 #[test]
 fn every_mutant_is_found() {
     let mut missed = Vec::new();
@@ -78,7 +78,7 @@ fn every_mutant_is_found() {
     assert!(missed.is_empty(), "not found in {PLANTED_SEEDS} seeds: {missed:?}");
 }
 
-/// One seed is one history: without this no failure could be repeated.
+/// One seed gives one history; otherwise no failure could be repeated.
 #[test]
 fn a_seed_repeats_its_history() {
     let run = |seed| World::new(seed, None).run().map(|coverage| coverage.history);

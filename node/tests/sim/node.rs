@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use harness::disk::{Disk, Image};
+use harness::disk::{Disk, DiskBug, Image};
 use rand::RngExt;
 use starling_node::{
     cluster::{DriverCore, StartState},
@@ -28,7 +28,7 @@ pub struct Run {
     pub own: Option<OriginId>,
     pub inbox: VecDeque<Request>,
     pub tick_at: u64,
-    /// For a planted bug: what each node confirmed on any link.
+    /// For a planted bug: the events that each node ever confirmed, on any link.
     pub remembered: BTreeMap<usize, VersionVector>,
 }
 
@@ -39,7 +39,7 @@ impl Run {
     }
 }
 
-/// For whom a disk has space.
+/// The space on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Space {
     Enough,
@@ -56,35 +56,35 @@ pub struct Node {
     pub skew_ms: i64,
     pub run: Option<Run>,
     pub space: Space,
-    /// A store was made on its disk.
+    /// Whether a store was created on its disk.
     has_store: bool,
-    /// Since when it has done nothing, and will not before that other time.
+    /// The start and the end of a time in which the process does nothing.
     pub hung_since: Option<u64>,
     pub hung_until: u64,
-    /// Since when a commit has not come to its end, and will not before that other time.
+    /// The start and the end of a hanging commit.
     pub stalled_since: Option<u64>,
     pub stalled_until: u64,
-    /// It takes no sessions and posts, and ends when others hold its log.
+    /// Whether it is being stopped: it takes no sessions and posts, and ends when others hold its log.
     pub leaving: bool,
-    /// It will never be back.
+    /// Whether it is gone for ever.
     pub gone: bool,
-    /// What its disk holds.
+    /// The events that its disk holds.
     pub durable: VersionVector,
-    /// What its disk held before it was rolled back or lost.
+    /// The events that its disk held before it was rolled back or lost.
     pub formerly: VersionVector,
-    /// What is put back if its disk is rolled back.
+    /// The copy to which its disk is rolled back.
     pub backup: Option<(Image, VersionVector)>,
     /// For a planted bug: the origin of the last process.
     pub incarnation: Option<u64>,
 }
 
-/// An empty disk, with the planted bug if it is one of disks.
+/// Returns an empty disk, with the planted bug if that is one of disks.
 fn empty_disk(mutant: Option<Mutant>) -> Disk {
-    let disk = Disk::new(mutant == Some(Mutant::FsyncSkipped));
-    if mutant == Some(Mutant::FailedSyncRetried) {
-        disk.retry_syncs();
-    }
-    disk
+    Disk::new(match mutant {
+        Some(Mutant::FsyncSkipped) => Some(DiskBug::SyncSkipped),
+        Some(Mutant::FailedSyncRetried) => Some(DiskBug::SyncRetried),
+        _ => None,
+    })
 }
 
 impl Node {
@@ -117,7 +117,7 @@ impl Node {
 }
 
 impl World {
-    /// The numbers of those who are not gone for ever.
+    /// Returns the numbers of the nodes that are not gone for ever.
     pub fn members(&self) -> Vec<usize> {
         (0..self.nodes.len()).filter(|&node| !self.nodes[node].gone).collect()
     }
@@ -134,12 +134,12 @@ impl World {
         }
         let store = match Store::open_backend(machine.disk.clone()) {
             Ok(store) => Arc::new(store),
-            // The disk began to fail again while the store was being opened: the next start finds what is there.
+            // The disk failed again while the store was being opened: the next start finds the store.
             Err(_) if machine.disk.is_failing() => {
                 self.crash(node);
                 let machine = &mut self.nodes[node];
                 if !machine.has_store {
-                    // It was being made under another name; the next start makes it anew.
+                    // The store was being created under another name; the next start creates it again.
                     machine.disk = empty_disk(mutant);
                 }
                 return;
@@ -152,7 +152,7 @@ impl World {
         let committer = Committer::new(Arc::clone(&store), machine.id, wall_ms).expect("the store opens");
         let held = VersionVector::clone(committer.vector());
         let lacks = machine.durable.beyond(&held).next();
-        // A commit that failed may have become durable all the same.
+        // A failed commit may be durable.
         machine.durable.merge(&held);
         let state = StartState { knows_peers: count > 1, is_clustered: true, is_refilling: false };
         let core = DriverCore::new(self.now, held, committer.digests(), state);
@@ -171,7 +171,7 @@ impl World {
         self.tick_now(node);
     }
 
-    /// The process ends at once and what was not synced is lost; it is started again after a while.
+    /// Ends the process at once, with all unsynced writes lost, and starts it again after a while.
     pub fn crash(&mut self, node: usize) {
         self.end(node);
         let after = self.rng.random_range(10..3_000);
@@ -180,7 +180,7 @@ impl World {
 
     pub fn end(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
-        // The disk first: a store that is closed in peace would write what a dead process cannot.
+        // The disk first: a store that closes in order would write, and a dead process cannot.
         machine.disk = machine.disk.crash(&mut self.rng);
         machine.run = None;
         (machine.hung_since, machine.stalled_since) = (None, None);

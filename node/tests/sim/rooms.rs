@@ -1,5 +1,5 @@
-//! Rooms that clients make and look for. The answer to the first comes when every peer in sync has it; 'no such room' is
-//! only said after catching up with them.
+//! Rooms that clients make and look for. A creation is answered once every peer in sync holds the room; a node answers
+//! 'no such room' only after it has caught up with them.
 
 use starling_node::{services::METADATA_WAIT_MS, writer::WaitFor};
 use starling_protocol::{
@@ -20,13 +20,13 @@ use crate::{
 /// Rooms in a history, at most.
 const ROOMS_MAX: usize = 6;
 
-/// A client waits to be told whether there is a room.
+/// A client's search for a room.
 #[derive(Clone, Debug)]
 pub struct Search {
     client: usize,
     room: RoomId,
     pub since: u64,
-    /// What each peer in sync had when he asked, and over which link it is in sync.
+    /// Each peer in sync at the time of the question, with its link and its vector.
     pub had: Vec<(usize, LinkId, VersionVector)>,
 }
 
@@ -40,8 +40,9 @@ impl World {
         }
     }
 
-    /// Makes the first room again if it went with the only disks that held it: whoever finds no room goes there, and a
-    /// history in which nobody can post has no end. Where it is known nothing is drawn: such a seed's history stays.
+    /// Creates the first room again if it was lost with the only disks that held it: clients without a room go there, and
+    /// a history in which nobody can post has no end. If the room exists, nothing is drawn, so that seeds keep their
+    /// histories.
     pub fn keep_a_room(&mut self) {
         let (room, members) = (self.rooms[0], self.members());
         let lacks_it = |&node: &usize| {
@@ -49,25 +50,25 @@ impl World {
             run.is_some_and(|run| run.store.room(room).expect("the store reads").is_none())
         };
         if members.iter().all(lacks_it) {
-            // On the first that takes it.
+            // On the first node that accepts it.
             members.into_iter().any(|node| self.request(node, Request::Room(room)));
         }
     }
 
-    /// The room is durable here.
+    /// Handles that the room is durable here.
     pub fn room_made(&mut self, node: usize, room: RoomId, pos: Pos) {
         let until =
             if self.mutant == Some(Mutant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InSync };
         self.wait_for_metadata(node, pos, until, Owed::Room { room, pos, since: self.now });
     }
 
-    /// Waits as `node` does for metadata: until every peer in sync has it.
+    /// Waits as `node` does for metadata: until every peer in sync holds it.
     pub fn wait_for_metadata(&mut self, node: usize, Pos { origin, seq, .. }: Pos, until: Until, owed: Owed) {
         let wait_for = WaitFor { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
         self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
     }
 
-    /// The answer is given: others may go there now.
+    /// Answers the creator: others may go there now.
     pub fn room_answered(&mut self, node: usize, room: RoomId, pos: Pos, since: u64) {
         if let Err(violation) = read_your_writes::answered(self, node, pos, since) {
             self.violated(violation);
@@ -89,7 +90,7 @@ impl World {
         self.drive(node, |core, now, out| core.barrier(now, Owed::Search(search), out));
     }
 
-    /// Who is in sync and will be for as long as a barrier takes, and over which link.
+    /// Returns the peers that are in sync and stay so for the length of a barrier, with their links.
     pub fn peers_in_sync(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
         let run = self.nodes[node].run.as_ref();
         let lags = run.into_iter().flat_map(|run| run.replica().lag(self.now));
@@ -101,7 +102,7 @@ impl World {
         })
     }
 
-    /// The barrier is passed: the room is here now, or there is none.
+    /// Handles a passed barrier: the room is here now, or there is none.
     pub fn searched(&mut self, node: usize, search: &Search) {
         let Some(run) = self.nodes[node].run.as_ref() else { return };
         if !run.core.is_ready() {

@@ -1,4 +1,4 @@
-//! Runs many seeds on all cores, and says how far it is.
+//! Runs many seeds on all cores, and reports progress.
 
 use std::{
     io::Write,
@@ -17,10 +17,10 @@ use crate::{
     world::World,
 };
 
-/// How often a long run says how far it is.
+/// The interval of reports in a long run.
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
-/// Says something past the test runner, which hides what passing tests print.
+/// Prints past the test runner, which hides the output of passing tests.
 pub fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("there is a stderr");
 }
@@ -57,7 +57,7 @@ impl Seeds {
     }
 }
 
-/// Runs one history. A panic fails it as a violation does: a store that reads corrupt records is one.
+/// Runs one history. A panic counts as a violation: a store panics over corrupt records.
 fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
     let run = || World::new(seed, mutant).run();
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
@@ -66,7 +66,7 @@ fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
     })
 }
 
-/// Runs seeds; gives what all of them were made of, or the first violation that is met.
+/// Runs seeds; returns the totals of all, or the first violation.
 pub fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Totals, (u64, String)> {
     let now = Instant::now();
     let seeds = Seeds { first, count, next: AtomicU64::new(first), begun: now, said: Mutex::new(now) };

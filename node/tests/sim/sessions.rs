@@ -1,4 +1,4 @@
-//! Sessions, as `web`'s are: a replay from the cursor, then the lane, and a cursor when the lane is drained.
+//! Sessions, as in `web`: a replay from the cursor, then the lane, and a cursor when the lane is drained.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ pub struct Session {
 }
 
 impl World {
-    /// The sessions in a room on a node that are in its lane.
+    /// Returns the sessions in the lane of a room on a node.
     pub fn sessions_in(
         &mut self,
         room: RoomId,
@@ -34,8 +34,7 @@ impl World {
         sessions.filter(move |session| (session.node, session.start, session.joined) == (node, start, true))
     }
 
-    /// A client begins a session in its room, on some node unless one is given; nothing happens if that does not serve
-    /// now.
+    /// A client begins a session in its room, on the given node or on any; nothing happens if that node does not serve.
     pub fn connect(&mut self, number: usize, node: Option<usize>) {
         let members = self.members();
         let node = node.unwrap_or_else(|| members[self.rng.random_range(0..members.len())]);
@@ -93,7 +92,7 @@ impl World {
         self.take_cursor(number);
     }
 
-    /// Reads some of the lane; when it is drained, there is a cursor.
+    /// Reads some of the lane; when it is drained, the node gives a cursor.
     pub fn read(&mut self, number: usize) {
         let most = self.rng.random_range(0..12);
         let client = &mut self.clients[number];
@@ -112,7 +111,7 @@ impl World {
         }
     }
 
-    /// The node gives a cursor for all that was committed: the lane is drained.
+    /// The node gives a cursor that covers all commits: the lane is drained.
     fn take_cursor(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let Some(session) = &client.session else { return };

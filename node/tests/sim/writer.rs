@@ -1,4 +1,4 @@
-//! A node's writer: its queue, its commits, and the acks that it owes, as `node`'s writer thread handles them.
+//! A node's writer: its queue, its commits and its pending acks, as in `node`'s writer thread.
 
 use rand::RngExt;
 use starling_node::{
@@ -17,13 +17,13 @@ use crate::{
     world::{Event, World},
 };
 
-/// Requests that wait for a writer, at most: small, so that it is full at times.
+/// The most requests in a writer's queue: small, so that it is full at times.
 pub const INBOX_MAX: usize = 24;
 
 /// The defaults of a node in a cluster.
 const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
 
-/// Who waits for what is written.
+/// A request to the writer, with the receiver of its result.
 #[derive(Debug)]
 pub enum Request {
     Room(RoomId),
@@ -32,14 +32,14 @@ pub enum Request {
     Apply(Vec<LogEvent>),
 }
 
-/// Which session of which client asks: what is answered to an earlier one never arrives.
+/// The session of a client that asks: answers to an earlier session never arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     pub client: usize,
     pub number: u32,
 }
 
-/// An answer that is owed.
+/// The receiver of an answer.
 #[derive(Clone, Debug)]
 pub enum Owed {
     Post {
@@ -56,14 +56,14 @@ pub enum Owed {
         pos: Pos,
         since: u64,
     },
-    /// To the person who made this attempt to register.
+    /// The user who made this attempt to register.
     Claim(usize),
-    /// To the client that looks for a room.
+    /// The client that looks for a room.
     Search(Search),
 }
 
 impl World {
-    /// Hands something to a node's writer; false if its queue or its disk is full.
+    /// Queues a request for a node's writer; false if its queue or its disk is full.
     pub fn request(&mut self, node: usize, request: Request) -> bool {
         let machine = &mut self.nodes[node];
         let start = machine.starts;
@@ -83,13 +83,13 @@ impl World {
         true
     }
 
-    /// How long a commit takes: what comes meanwhile is in the next.
+    /// Draws the length of a commit: requests that arrive meanwhile are in the next.
     fn commit_ms(&mut self) -> u64 {
         let range = if self.rng.random_bool(0.9) { 1..40 } else { 40..150 };
         self.rng.random_range(range)
     }
 
-    /// One commit, as `node`'s writer makes it.
+    /// Makes one commit, as `node`'s writer does.
     pub fn write(&mut self, node: usize) {
         let (wall_ms, start) = (self.wall_ms(node), self.nodes[node].starts);
         let mut fresh = self.rng.random();
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// For a planted bug: in which order edits came to a node.
+    /// For a planted bug: keeps the order in which edits arrived at a node.
     fn note_edits(&mut self, node: usize, requests: &[Request], own: Option<&OwnEvents>) {
         if self.mutant != Some(Mutant::EditsAsTheyCame) {
             return;
@@ -174,8 +174,8 @@ impl World {
         }
     }
 
-    pub fn settled(&mut self, node: usize, owed: Owed, mut copies: usize) {
-        let (to, id, pos) = match owed {
+    pub fn settled(&mut self, node: usize, owed: &Owed, mut copies: usize) {
+        let (to, id, pos) = match *owed {
             Owed::Post { to, id, pos } => (to, id, pos),
             Owed::Room { room, pos, since } => return self.room_answered(node, room, pos, since),
             Owed::Act { pos, since } => return self.act_answered(node, pos, copies, since),

@@ -1,5 +1,5 @@
 //! Presence in rooms, on all linked nodes. It is never logged: an entry is a lease of the node that holds the session,
-//! and ends with the session or with the link to that node. Sessions enter here, links bring what peers send.
+//! and ends with the session or with the link to that node. Sessions of this node and frames of peers change it.
 
 mod news;
 mod people;
@@ -38,11 +38,11 @@ use crate::{
     writer::WriterHandle,
 };
 
-/// What a peer is sent over its link.
+/// The sending side of presence on a link.
 #[derive(Debug)]
 struct PeerFeed {
     sender: LinkSender,
-    /// Its queue was full, or it is new: everything is to be sent again.
+    /// Whether everything must be sent again: the queue was full, or the link is new.
     needs_resend: bool,
 }
 
@@ -58,7 +58,7 @@ struct State {
 pub struct PresenceMap {
     environment: Arc<dyn Environment>,
     lanes: Arc<Lanes>,
-    /// The log, which knows of names, and the writer that adds to it.
+    /// The store, which holds guest names, and the writer that records shared ones.
     log: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
     /// Wakes [`PresenceNews`]: the set of online users may have changed.
@@ -112,7 +112,7 @@ impl PresenceMap {
         })
     }
 
-    /// Writes shared names to the log; what the writer does not take now is tried again.
+    /// Writes shared names to the log. Names that the writer refuses now are tried again.
     fn persist_shared_names(&self, state: &mut State) {
         let Some((_, writer)) = self.log.get() else { return };
         state.rooms.shares.retain(|Share { room, shared, min_hlc }| {
@@ -124,7 +124,7 @@ impl PresenceMap {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends all that is present here over a new link. The caller knows that this link stays between its pair.
+    /// Sends all presence of this node over a new link. Call it only for the link that stays between its pair.
     pub fn link_up(&self, peer: NodeId, sender: LinkSender) {
         let mut state = self.state();
         state.peers.insert(peer, PeerFeed { sender, needs_resend: true });
@@ -142,7 +142,7 @@ impl PresenceMap {
         self.change(state, |state, log| state.peer_gone(peer, log));
     }
 
-    /// Takes what a peer says of its sessions.
+    /// Handles a frame of presence from a peer.
     pub fn receive(&self, peer: NodeId, link: LinkId, presence: Presence) {
         let state = self.state();
         if !state.is_current_link(peer, link) {
@@ -172,15 +172,15 @@ impl PresenceMap {
         });
     }
 
-    /// Sends everything again over links whose queue was full, and gives the writer what its queue had no room for.
-    /// Called every second.
+    /// Sends everything again over links whose queue was full, and retries names that the writer refused. Called every
+    /// second.
     pub fn repair(&self) {
         let mut state = self.state();
         state.resend_all();
         self.persist_shared_names(&mut state);
     }
 
-    /// The number of people who are present, here and on linked nodes.
+    /// The number of guests and users present here and on linked nodes.
     pub fn count(&self) -> usize {
         self.state().rooms.people()
     }
@@ -206,7 +206,7 @@ impl PresenceMap {
 
     fn leave(&self, present: &Present) {
         self.change(self.state(), |state, log| {
-            // Also if it is not shown here: a peer may show this session, because it has heard of no later one.
+            // Also if this session is not shown here: a peer that has not heard of the later one may show it.
             state.send_to_peers(&Presence::Left(present.clone()));
             state.rooms.left(present, log)
         });
@@ -225,7 +225,7 @@ impl State {
         self.rooms.peer_gone(peer, log)
     }
 
-    /// Sends what matters only now to all peers: a link that has no room for it loses it.
+    /// Sends a passing event to all peers; a link whose queue is full loses it.
     fn send_transient(&self, presence: &Presence) {
         let frame = PeerFrame::Presence(presence.clone()).encode();
         for feed in self.peers.values().filter(|feed| !feed.needs_resend) {
@@ -270,7 +270,7 @@ impl service::Presence for PresenceMap {
     ) -> Result<Lease, NameInUse> {
         let state = self.state();
         let log = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
-        // An account chose its name elsewhere, and keeps it even if a guest has one that looks like it.
+        // An account keeps its name, even if a guest has one that looks like it.
         let looks_taken = !account && state.rooms.is_lookalike(room, guest, &name, &log);
         if looks_taken || !state.rooms.is_free(room, guest, &name, &log) {
             return Err(NameInUse);
@@ -278,13 +278,13 @@ impl service::Presence for PresenceMap {
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
         let now = Hlc(Hlc::from_unix_ms(self.environment.now_ms()).0
             | u64::from(u16::from_le_bytes(self.environment.random())));
-        // Above the session that it replaces, whatever this node's clock says.
+        // Later than the session that it replaces, whatever this node's clock says.
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
         let present = Present { room, guest, name, account, since };
         let (sender, taken_over) = oneshot::channel();
         self.change(state, |state, log| {
             state.send_to_peers(&Presence::Joined(vec![present.clone()]));
-            // The session that it takes over may hang in a write for a while: it must not be shown again meanwhile.
+            // The session that was taken over may hang in a write for a while: it must not be shown again meanwhile.
             if let Some(replaced) = state.rooms.taken_over_here(room, guest) {
                 state.send_to_peers(&Presence::Left(replaced));
             }

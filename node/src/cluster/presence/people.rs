@@ -75,13 +75,13 @@ impl People {
         self.changed.insert(user);
     }
 
-    /// Whether [`People::news`] may return something.
+    /// Whether [`People::news`] may return a change.
     pub fn has_news(&self) -> bool {
         !self.changed.is_empty()
     }
 
-    /// Returns the users who came online or went offline since the last call, and which; a user who only moved to another
-    /// node did neither.
+    /// Returns the users whose state changed since the last call, and whether they are online; a user who only moved to
+    /// another node is not among them.
     pub fn news(&mut self) -> Vec<(UserId, bool)> {
         let mut news = Vec::new();
         for user in std::mem::take(&mut self.changed) {

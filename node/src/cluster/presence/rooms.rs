@@ -1,7 +1,7 @@
 //! The entries of presence and their indices: by room and guest, by name within a room, by the peer that holds them.
-//! Pure bookkeeping; each change gives what the people in the room are to see of it.
+//! Pure bookkeeping; each change returns notices for the people in the room.
 //!
-//! Guests share a name only after both sides of a split let one in. The log shows some as `name~xx`; of the others, the
+//! Guests share a name only after both sides of a split admitted one. The log shows some as `name~xx`; of the others, the
 //! guest with the earliest claim or session has no suffix. The nodes that hold the sessions write to the log that the
 //! name is shared: so when the unsuffixed guest leaves, no other guest is renamed.
 
@@ -28,7 +28,7 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// The peer, if the session is not of this node.
+    /// Returns the peer; `None` for a session of this node.
     fn peer(&self) -> Option<NodeId> {
         match self {
             Self::Here(_) => None,
@@ -37,8 +37,8 @@ impl Holder {
     }
 }
 
-/// What the people in a room see of a change: the name, and whether it is a guest without an account. A set of names that
-/// applies these in order is right; a renamed guest is `Left` and directly behind it `Joined`.
+/// A change that people in a room see: the name, and whether it is a guest without an account. A client that applies all
+/// notices in order has the right set of names; a rename is `Left`, directly followed by `Joined`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
     Joined(String, bool),
@@ -54,7 +54,7 @@ pub struct Share {
     pub min_hlc: Hlc,
 }
 
-/// How the log knows a guest under a name.
+/// The log's record of a guest under a name, if it has one.
 pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim>;
 
 #[derive(Debug)]
@@ -63,24 +63,24 @@ struct Entry {
     holder: Holder,
     /// The name that the room sees; `None` before [`Rooms::settle`] ran.
     shown: Option<String>,
-    /// Whether the log was given that the guest shares their name.
+    /// Whether the writer was given a record that the guest shares their name.
     is_persisted: bool,
 }
 
 #[derive(Debug, Default)]
 struct Room {
     guests: BTreeMap<GuestId, Entry>,
-    /// The guests by folded name, as typed; several only after both sides of a split let one in.
+    /// The guests by folded name; several under one name only after both sides of a split admitted a guest.
     names: HashMap<Box<str>, Vec<GuestId>>,
-    /// How their names look.
+    /// Their names by look.
     looks: Looks,
 }
 
-/// All entries.
+/// All entries by room.
 #[derive(Debug, Default)]
 pub struct Rooms {
     by_id: HashMap<RoomId, Room>,
-    /// The number of entries of each peer by room, to end them with its link without a search.
+    /// The number of entries of each peer by room: they end with its link without a search.
     by_peer: HashMap<NodeId, HashMap<RoomId, usize>>,
     /// Sessions that are not shown because their guest has a later one, the latest last: those of peers, and those of
     /// this node whose user is on several devices.
@@ -119,7 +119,7 @@ impl Rooms {
         Some(self.entry(room, guest)?.present.since)
     }
 
-    /// The session that a later one of the same guest takes over, if it is one of this node.
+    /// Returns the session on this node that a later one of the same guest takes over.
     pub fn taken_over_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
         let entry = self.entry(room, guest)?;
         let taken_over = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
@@ -283,7 +283,7 @@ impl Rooms {
         }
     }
 
-    /// Takes out the latest session of a guest besides the one that was shown.
+    /// Removes and returns the latest session of a guest that was not shown.
     fn next_session(&mut self, room: RoomId, guest: GuestId) -> Option<Entry> {
         let sessions = self.superseded.get_mut(&(room, guest))?;
         let (present, holder) = sessions.pop()?;
@@ -313,7 +313,7 @@ impl Rooms {
         }
     }
 
-    /// Counts one entry of a peer in a room more or less.
+    /// Adds one entry of a peer in a room to the count, or subtracts one.
     fn count(&mut self, peer: NodeId, room: RoomId, more: bool) {
         let rooms = self.by_peer.entry(peer).or_default();
         let entries = rooms.entry(room).or_default();
@@ -323,12 +323,12 @@ impl Rooms {
         }
     }
 
-    /// Decides again how each guest with a name is shown.
+    /// Decides again which guest with a name is shown without a suffix.
     fn settle(&mut self, id: RoomId, folded: &str, log: Log<'_>, notices: &mut Vec<(RoomId, Notice)>) {
         let Some(room) = self.by_id.get_mut(&id) else { return };
         let Some(guests) = room.names.get(folded) else { return };
         let claim = |guest: &GuestId| match &room.guests[guest].present {
-            // An account keeps its name, even if the other side of a split let a guest in under it.
+            // An account keeps its name, even if the other side of a split admitted a guest under it.
             Present { account: true, .. } => (*guest, Hlc::default(), None),
             Present { name, since, .. } => (*guest, *since, log(id, name, *guest)),
         };
@@ -369,7 +369,7 @@ impl Rooms {
         }
     }
 
-    /// Takes an entry out of all indices.
+    /// Removes an entry from all indices.
     fn remove(&mut self, room_id: RoomId, guest: GuestId) -> Option<Entry> {
         let room = self.by_id.get_mut(&room_id)?;
         let entry = room.guests.remove(&guest)?;

@@ -7,7 +7,7 @@ use starling_protocol::{NodeId, Scope, ScopeDigest};
 use super::handle::Shared;
 use crate::store::{Store, StoreError};
 
-/// The most scopes that are named.
+/// The most scopes that a report names.
 const NAMED_MAX: usize = 8;
 /// The most differences that are kept for operators; each is dropped once the views of the peer are equal again.
 const KEPT_MAX: usize = 64;
@@ -18,7 +18,7 @@ pub(super) fn compare(store: &Store, shared: &Shared, peer: NodeId, scopes: &[(S
         Ok(named) => named.join(", "),
         Err(error) => return tracing::error!(%error, "cannot compare the views with a peer's"),
     };
-    // The difference may have been a moment between two commits.
+    // The difference may have lasted only between two commits.
     if named.is_empty() {
         return;
     }

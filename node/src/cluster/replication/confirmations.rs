@@ -1,5 +1,5 @@
-//! What waits for confirmations by peers: for copies of an event, behind a barrier, for a claim on a name. Each is
-//! known to the replica by a token, and each keeps what to reply to.
+//! The waits for confirmations by peers: for copies of an event, behind a barrier, for a claim on a name. The replica
+//! knows each wait by a token; this module keeps the receiver of its answer.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use starling_protocol::{
 use super::driver_core::DriverCore;
 use crate::writer::WaitFor;
 
-/// How long a claim on a name waits for the nodes in sync both ways: one that has fallen silent is out of sync after 3 s.
-/// With the hash and the commit that makes 4 s at most.
+/// The longest wait of a claim on a name for the nodes in sync both ways: a silent one is out of sync after 3 s. With the
+/// password hash and the commit a claim takes 4 s at most.
 const CLAIM_WAIT_MS: Millis = 3_500;
 
 /// A committed claim on a name.
@@ -22,13 +22,13 @@ pub struct CommittedClaim {
     pub origin: OriginId,
     /// The event's sequence number.
     pub seq: u64,
-    /// When it began, before the commit, on the driver's clock.
+    /// The time before the commit at which the claim began, on the driver's clock.
     pub since: Millis,
-    /// The nodes to wait for, as the event names them.
+    /// The nodes to wait for; the event names the same.
     pub waited_for: Vec<NodeId>,
 }
 
-/// Replies that are owed, by the token under which the replica knows them.
+/// The receivers of answers, by the replica's tokens.
 #[derive(Debug)]
 pub(super) struct PendingReplies<R> {
     replies: BTreeMap<Token, R>,
@@ -57,14 +57,14 @@ impl<R> DriverCore<R> {
         self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }), out);
     }
 
-    /// Waits until this node holds what its peers in sync have now.
+    /// Waits until this node holds all events that its peers in sync have now.
     pub fn barrier(&mut self, now: Millis, reply: R, out: &mut Vec<Output>) {
         let token = self.replies.add(reply);
         self.handle(now, Input::Barrier(token), out);
     }
 
-    /// Returns the nodes that a claim has to wait for; `None` while this node is not ready: it cannot know what its peers
-    /// have.
+    /// Returns the nodes that a claim has to wait for; `None` while this node is not ready, because it may lack events of
+    /// its peers.
     pub fn claim_peers(&mut self, now: Millis, out: &mut Vec<Output>) -> Option<Vec<NodeId>> {
         self.notice_suspension(now, out);
         self.is_ready().then(|| self.replica().claim_peers(now))
@@ -78,17 +78,17 @@ impl<R> DriverCore<R> {
         self.handle(now, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }), out);
     }
 
-    /// Returns what waits under a token, if it still does; more answers may follow.
+    /// Returns the receiver of a token, if it still waits; more answers may follow.
     pub fn reply_mut(&mut self, token: Token) -> Option<&mut R> {
         self.replies.replies.get_mut(&token)
     }
 
-    /// Takes out what waits under a token, if it still does: no more answers follow.
+    /// Removes and returns the receiver of a token, if it still waits: no more answers follow.
     pub fn take_reply(&mut self, token: Token) -> Option<R> {
         self.replies.replies.remove(&token)
     }
 
-    /// The number of replies that are owed.
+    /// The number of answers that are pending.
     pub fn pending_replies(&self) -> usize {
         self.replies.replies.len()
     }

@@ -11,7 +11,7 @@ use super::{
     readiness::{CaughtUp, Readiness, StartState},
 };
 
-/// The decisions of a driver. `R` is the receiver of an answer.
+/// The state and decisions of a driver. `R` is the receiver of an answer.
 #[derive(Debug)]
 pub struct DriverCore<R> {
     replica: Replica,
@@ -20,11 +20,11 @@ pub struct DriverCore<R> {
 }
 
 impl<R> DriverCore<R> {
-    /// Starts with what the store holds and the digests of what it shows.
+    /// Starts with the events that the store holds and the digests of its views.
     pub fn new(now: Millis, held: VersionVector, digests: Vec<(u8, ScopeDigest)>, start: StartState) -> Self {
         let mut replica = Replica::new(held, now);
         for known in [Input::Digests(digests), Input::Refilling(start.is_refilling)] {
-            // Without links there is nothing to do.
+            // Without links there are no outputs.
             replica.handle(now, known, &mut Vec::new());
         }
         Self { replica, readiness: Readiness::new(now, start), replies: PendingReplies::default() }
@@ -40,11 +40,6 @@ impl<R> DriverCore<R> {
         self.readiness.is_ready()
     }
 
-    /// Sets whether the node must hear a peer before it is ready.
-    pub fn set_expects_peer(&mut self, expects_peer: bool) {
-        self.readiness.set_expects_peer(expects_peer);
-    }
-
     /// Handles one input. `now` never goes back.
     pub fn handle(&mut self, now: Millis, input: Input, out: &mut Vec<Output>) {
         self.notice_suspension(now, out);
@@ -52,19 +47,19 @@ impl<R> DriverCore<R> {
         self.readiness.set_due(self.replica.next_tick().max(now));
     }
 
-    /// Takes the node's own state, before any peer is heard: `wall_ms` is its clock in Unix milliseconds, and a stalled
-    /// node is not waited for.
+    /// Sets the node's own state; call it before the first frame of a peer. `wall_ms` is the node's clock in Unix
+    /// milliseconds; peers don't wait for a stalled node.
     pub fn set_local_status(&mut self, now: Millis, wall_ms: u64, stalled: bool, out: &mut Vec<Output>) {
         self.handle(now, Input::LocalStatus { wall_ms, stalled }, out);
     }
 
-    /// Handles that time has passed.
+    /// Sets the node's own state as [`DriverCore::set_local_status`] does, then handles the time that has passed.
     pub fn tick(&mut self, now: Millis, wall_ms: u64, stalled: bool, out: &mut Vec<Output>) {
         self.set_local_status(now, wall_ms, stalled, out);
         self.handle(now, Input::Tick, out);
     }
 
-    /// Takes back an output that could not be carried out.
+    /// Handles that an output could not be carried out.
     pub fn refuse(&mut self, now: Millis, refused: Input) {
         let mut out = Vec::new();
         self.replica.handle(now, refused, &mut out);
@@ -72,14 +67,15 @@ impl<R> DriverCore<R> {
         debug_assert!(out.is_empty(), "a refusal only makes the replica hold back; it never asks for more");
     }
 
-    /// When [`DriverCore::tick`] is due at the latest.
+    /// Returns the time at which [`DriverCore::tick`] is due.
     pub fn next_tick(&self, now: Millis) -> Millis {
         self.replica.next_tick().max(now)
     }
 
-    /// Decides whether the node is ready; to be called after each input. Returns that it has become ready.
-    pub fn update(&mut self, now: Millis, out: &mut Vec<Output>) -> Option<CaughtUp> {
-        let caught_up = self.readiness.update(now, &self.replica)?;
+    /// Decides whether the node is ready; call it after each input. Returns `Some` once it becomes ready. A node that
+    /// `expects_peer` must hear one first.
+    pub fn update(&mut self, now: Millis, expects_peer: bool, out: &mut Vec<Output>) -> Option<CaughtUp> {
+        let caught_up = self.readiness.update(now, expects_peer, &self.replica)?;
         if caught_up.refilled {
             self.handle(now, Input::Refilling(false), out);
         }

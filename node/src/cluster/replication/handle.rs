@@ -25,10 +25,10 @@ use crate::{
     writer::{WaitFor, Waiting},
 };
 
-/// `own_limit` while no peer is in sync: cursors may go as far as this node has.
+/// The value of `own_limit` while no peer is in sync: cursors may include all events of this node.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
-/// A driver ticks every second; one that has not run for this long knows nothing of its peers.
+/// A driver ticks every second; after this silence its knowledge of peers is outdated.
 const DRIVER_SILENCE_MAX: Duration = Duration::from_millis(2_500);
 
 /// An input of the driver.
@@ -46,20 +46,20 @@ pub enum DriverInput {
     LinkDown(LinkId),
     /// A frame of replication came in.
     Frame(LinkId, ReplicaFrame),
-    /// The writer has made a batch durable, and these wait for copies of it.
+    /// The writer has made a batch durable; the second part are the waits for copies of it.
     Committed(Vec<Input>, Vec<Waiting>),
-    /// A wait for an event that is durable here already.
+    /// A wait for copies of an event that is durable here already.
     Wait(Waiting),
-    /// A service is about to answer that something does not exist.
+    /// A service is about to answer that something does not exist; it waits for a barrier.
     Barrier(oneshot::Sender<Option<usize>>),
     /// A service is about to claim a name and asks which nodes the claim has to wait for. There is no answer if this node
     /// is not ready.
     ClaimPeers(oneshot::Sender<Vec<NodeId>>),
-    /// A claim on a name was committed; its outcome is sent there.
+    /// A claim on a name was committed; the sender takes its outcome.
     Claim(CommittedClaim, oneshot::Sender<ClaimOutcome>),
     /// Asks whether reachable peers hold all of a vector that this node lacks.
     Reachable(VersionVector, oneshot::Sender<bool>),
-    /// The store refused what was handed out.
+    /// The writer refused events of a peer.
     ApplyRefused,
     /// The store has read something for a peer.
     Read(Input),
@@ -70,9 +70,9 @@ pub enum DriverInput {
 pub struct PeerReport {
     /// The peer.
     pub peer: NodeId,
-    /// Events that are here and that it is not known to have.
+    /// The number of events that are here and that the peer is not known to have.
     pub lag: u64,
-    /// Whether it is in sync.
+    /// Whether the peer is in sync.
     pub in_sync: bool,
     /// The number of parts, of 256, in which its views are known to equal those of this node.
     pub parts_equal: usize,
@@ -89,7 +89,7 @@ pub struct Report {
     pub peers: Vec<PeerReport>,
     /// The number of missing events by origin.
     pub missing: Vec<(OriginId, u64)>,
-    /// The number of replies that are owed.
+    /// The number of answers that are pending.
     pub waiting: usize,
     /// The digest of this node's views.
     pub digest: Digest,
@@ -101,9 +101,9 @@ pub(super) struct Shared {
     pub(super) own_limit: AtomicU64,
     pub(super) ready: AtomicBool,
     pub(super) refilling: AtomicBool,
-    /// The clock of the two below.
+    /// The start of the driver's clock.
     pub(super) started: Instant,
-    /// When the driver last ran, in milliseconds.
+    /// The time of the driver's last run, in milliseconds.
     pub(super) ran_at: AtomicU64,
     pub(super) report: Mutex<Report>,
     /// The peers whose views differ, each with a text that names some scopes.
@@ -144,7 +144,7 @@ impl DriverHandle {
         let _ = self.inbox.send(input).await;
     }
 
-    /// The greatest sequence number of this process up to which cursors may go.
+    /// The greatest sequence number of this process that cursors may include.
     pub fn own_limit(&self) -> u64 {
         self.shared.own_limit.load(Ordering::Acquire)
     }
@@ -172,7 +172,7 @@ impl DriverHandle {
         self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Inputs that wait for the driver.
+    /// The number of inputs that wait for the driver.
     pub fn queued(&self) -> usize {
         self.inbox.max_capacity() - self.inbox.capacity()
     }
@@ -191,8 +191,8 @@ impl DriverHandle {
         copies.await.unwrap_or(1)
     }
 
-    /// Begins a claim on a name; to be called before the claim is committed. `None` if this node is not ready: it
-    /// cannot know what its peers have.
+    /// Begins a claim on a name; call it before the claim is committed. `None` if this node is not ready, because it may
+    /// lack events of its peers.
     pub async fn begin_claim(&self) -> Option<Claiming<'_>> {
         let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if !self.is_ready() {
@@ -203,7 +203,8 @@ impl DriverHandle {
         Some(Claiming { driver: self, since, waited_for: waited_for.await.ok()? })
     }
 
-    /// Waits until this node holds what its peers in sync have now, and returns how many these are; `None` after 250 ms.
+    /// Waits until this node holds all events that its peers in sync have now, and returns their number; `None` after
+    /// 250 ms.
     pub async fn barrier(&self) -> Option<usize> {
         let (sender, passed) = oneshot::channel();
         self.send(DriverInput::Barrier(sender)).await;
@@ -222,7 +223,7 @@ impl DriverHandle {
 #[derive(Debug)]
 pub struct Claiming<'a> {
     driver: &'a DriverHandle,
-    /// On the driver's clock.
+    /// The start of the claim on the driver's clock.
     since: Millis,
     /// The nodes for which the claim will wait; its event must name them.
     pub waited_for: Vec<NodeId>,
@@ -230,7 +231,7 @@ pub struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// Waits, for 4 s at most, until each of the nodes to wait for has confirmed the committed claim and this node holds
-    /// what that node held then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
+    /// all events that they held then. Only after [`ClaimOutcome::Held`] do the views show whose name it is.
     pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
         let claim = CommittedClaim { origin, seq, since: self.since, waited_for: self.waited_for };

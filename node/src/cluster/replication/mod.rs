@@ -1,5 +1,5 @@
-//! The driver of `protocol`'s replication: one task that owns the [`DriverCore`], feeds it what happens and carries out
-//! what it asks for. It awaits nothing but its inbox: it never waits for a full queue, but refuses the output.
+//! The driver of `protocol`'s replication: one task that owns the [`DriverCore`], gives it inputs and carries out its
+//! outputs. It awaits nothing but its inbox: if a queue is full, it refuses the output instead of waiting.
 
 mod compare;
 mod confirmations;
@@ -83,11 +83,11 @@ pub struct DriverParts {
     pub digests: Vec<(u8, ScopeDigest)>,
     /// The driver's inbox, both ends.
     pub inbox: (mpsc::Sender<DriverInput>, mpsc::Receiver<DriverInput>),
-    /// Where events of others are made durable.
+    /// Makes events of other nodes durable.
     pub writer: WriterHandle,
-    /// Where ranges for peers are read.
+    /// Reads ranges of events for peers.
     pub store: Arc<Store>,
-    /// The links, and where to announce new ones; `None` for a node without a cluster.
+    /// The links, and the channel for new ones; `None` for a node without a cluster.
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
@@ -133,7 +133,7 @@ impl Driver {
         loop {
             let tick = self.started + Duration::from_millis(self.core.next_tick(self.now()));
             tokio::select! {
-                // A tick is not held up by a full inbox.
+                // A full inbox does not delay a tick.
                 biased;
                 () = tokio::time::sleep_until(tick) => {
                     let (wall_ms, stalled) = self.local_status();
@@ -174,8 +174,12 @@ impl Driver {
             }
             DriverInput::Frame(link, frame) => self.handle(Input::Frame(link, frame)),
             DriverInput::Committed(inputs, waiting) => {
-                inputs.into_iter().for_each(|input| self.handle(input));
-                waiting.into_iter().for_each(|waiting| self.wait(waiting));
+                for input in inputs {
+                    self.handle(input);
+                }
+                for waiting in waiting {
+                    self.wait(waiting);
+                }
             }
             DriverInput::Wait(waiting) => self.wait(waiting),
             DriverInput::Barrier(passed) => {
@@ -207,12 +211,12 @@ impl Driver {
         self.drive(|core, now, out| core.handle(now, input, out));
     }
 
-    /// Lets the core decide something, and carries it out.
+    /// Gives the core an input and carries out its outputs.
     fn drive<T>(&mut self, decide: impl FnOnce(&mut DriverCore<Reply>, Millis, &mut Vec<Output>) -> T) -> T {
         let (now, mut outputs) = (self.now(), Vec::new());
         let decided = decide(&mut self.core, now, &mut outputs);
         if !self.core.is_ready() {
-            // Before any answer goes out: the process may have been suspended.
+            // Before any answer leaves: the process may have been suspended.
             self.handle.shared.ready.store(false, Ordering::Relaxed);
         }
         let refused: Vec<_> = outputs.into_iter().filter_map(|output| self.carry_out(output)).collect();
@@ -268,7 +272,7 @@ impl Driver {
         None
     }
 
-    /// Reads for a peer on a thread that may block. If that fails the answer is empty, and the peer asks another.
+    /// Reads for a peer on a thread that may block. If the read fails, the answer is empty, and the peer asks another node.
     fn read<T: Default + Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
@@ -297,20 +301,19 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
-    /// Publishes the state that others read without asking.
+    /// Publishes the state that other tasks read.
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;
         shared.ran_at.store(now, Ordering::Relaxed);
         shared.own_limit.store(self.core.replica().own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
         let expects_peer = self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer());
-        self.core.set_expects_peer(expects_peer);
-        if let Some(caught_up) = self.drive(DriverCore::update) {
+        if let Some(caught_up) = self.drive(|core, now, out| core.update(now, expects_peer, out)) {
             if caught_up.refilled {
                 self.end_refill();
             }
             tracing::info!(peers_in_sync = caught_up.peers_in_sync, "caught up");
-            // Not before the clock has been judged by them.
+            // The verdict on the clock comes first.
             self.next_report = 0;
             self.report();
             self.handle.shared.ready.store(true, Ordering::Relaxed);

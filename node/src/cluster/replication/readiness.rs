@@ -11,7 +11,7 @@ const ALONE_AFTER_SUSPENSION_MS: Millis = 4_000;
 /// A driver that runs this much later than it wanted to was suspended: a stopped process, a debugger, no memory.
 const SUSPENSION_MS_MIN: Millis = 1_000;
 
-/// What a node knows of its readiness when it starts.
+/// The facts at a node's start that decide when it is ready.
 #[derive(Clone, Copy, Debug)]
 pub struct StartState {
     /// Whether there are peers to catch up with.
@@ -22,12 +22,12 @@ pub struct StartState {
     pub is_refilling: bool,
 }
 
-/// A node has caught up and is ready from now on.
+/// The node has caught up and is ready from now on.
 #[derive(Clone, Copy, Debug)]
 pub struct CaughtUp {
     /// Whether this ended the refill of a lost store.
     pub refilled: bool,
-    /// How many peers are in sync.
+    /// The number of peers in sync.
     pub peers_in_sync: usize,
 }
 
@@ -36,11 +36,9 @@ pub(super) struct Readiness {
     is_ready: bool,
     is_clustered: bool,
     is_refilling: bool,
-    /// Whether the node must hear a peer before it is ready.
-    expects_peer: bool,
-    /// When it is ready although it hears no peer.
+    /// The time at which the node is ready although it hears no peer.
     alone_at: Millis,
-    /// When the driver should run next; `None` before it has run.
+    /// The time at which the driver should run next; `None` before it has run.
     due: Option<Millis>,
 }
 
@@ -50,7 +48,6 @@ impl Readiness {
             is_ready: !start.knows_peers && !start.is_refilling,
             is_clustered: start.is_clustered,
             is_refilling: start.is_refilling,
-            expects_peer: false,
             alone_at: now + ALONE_AFTER_MS,
             due: None,
         }
@@ -60,17 +57,13 @@ impl Readiness {
         self.is_ready
     }
 
-    pub(super) fn set_expects_peer(&mut self, expects_peer: bool) {
-        self.expects_peer = expects_peer;
-    }
-
-    /// Keeps when the driver should run next.
+    /// Sets the time at which the driver should run next.
     pub(super) fn set_due(&mut self, due: Millis) {
         self.due = Some(due);
     }
 
-    /// Returns for how many milliseconds the process was suspended, if it was: what it knew of its peers is old, and they
-    /// may have gone on without it.
+    /// Returns for how many milliseconds the process was suspended, if it was. Its knowledge of its peers is old then, and
+    /// they may have gone on without it.
     pub(super) fn notice_suspension(&mut self, now: Millis) -> Option<Millis> {
         let late_ms = now.saturating_sub(self.due?);
         if late_ms < SUSPENSION_MS_MIN {
@@ -84,9 +77,10 @@ impl Readiness {
         Some(late_ms)
     }
 
-    /// Becomes ready once every peer that is heard calls this node in sync, or once it may serve alone.
-    pub(super) fn update(&mut self, now: Millis, replica: &Replica) -> Option<CaughtUp> {
-        let may_serve_alone = !self.is_refilling && !self.expects_peer && now >= self.alone_at;
+    /// Makes the node ready once every peer that it hears sees it in sync, or once it may serve alone; not alone while it
+    /// `expects_peer`.
+    pub(super) fn update(&mut self, now: Millis, expects_peer: bool, replica: &Replica) -> Option<CaughtUp> {
+        let may_serve_alone = !self.is_refilling && !expects_peer && now >= self.alone_at;
         if self.is_ready || !replica.peers_see_us_in_sync(now).unwrap_or(may_serve_alone) {
             return None;
         }

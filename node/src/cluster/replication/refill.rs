@@ -16,7 +16,7 @@ pub type EndRefill = Arc<dyn Fn() -> Result<(), DataDirError> + Send + Sync>;
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// Records that the lost store is refilled, if it was lost.
+    /// Records that the store is refilled, if it was lost.
     pub(super) fn end_refill(&mut self) {
         let Some(end) = self.refill.take() else { return };
         tracing::info!("the lost store is refilled");

@@ -6,7 +6,7 @@ use starling_protocol::{clock_majority::ClockVerdict, replica::Millis};
 
 use super::{Driver, PeerReport, Report};
 
-/// How often the state is reported.
+/// The interval of reports.
 const REPORT_EVERY_MS: Millis = 1_000;
 
 impl Driver {

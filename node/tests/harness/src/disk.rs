@@ -26,10 +26,16 @@ struct Contents {
     sync_failed: bool,
     /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
     dropped: Vec<Range<usize>>,
-    /// A sync that fails is tried again at once: a planted bug.
-    retries: bool,
-    /// Syncing does nothing: a planted bug.
-    lies: bool,
+    bug: Option<DiskBug>,
+}
+
+/// A bug that can be planted in a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskBug {
+    /// A sync does nothing and succeeds.
+    SyncSkipped,
+    /// A failed sync is tried again, and the second one succeeds.
+    SyncRetried,
 }
 
 /// A disk; clones are the same disk.
@@ -41,14 +47,9 @@ pub struct Disk(Arc<Mutex<Contents>>);
 pub struct Image(Vec<u8>);
 
 impl Disk {
-    /// An empty one; one that lies says that it has synced and has not.
-    pub fn new(lies: bool) -> Self {
-        Self(Arc::new(Mutex::new(Contents { lies, ..Contents::default() })))
-    }
-
-    /// A sync that fails is tried again from now on, and then succeeds: a planted bug.
-    pub fn retry_syncs(&self) {
-        self.contents().retries = true;
+    /// Returns an empty disk, with a planted bug if one is given.
+    pub fn new(bug: Option<DiskBug>) -> Self {
+        Self(Arc::new(Mutex::new(Contents { bug, ..Contents::default() })))
     }
 
     /// Makes the next sync fail; those after it succeed.
@@ -85,9 +86,9 @@ impl Disk {
     /// A disk that holds what another held earlier.
     #[must_use]
     pub fn restored(&self, image: &Image) -> Self {
-        let (lies, retries) = self.contents().bugs();
+        let bug = self.contents().bug;
         let (durable, visible) = (image.0.clone(), image.0.clone());
-        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, retries, ..Contents::default() })))
+        Self(Arc::new(Mutex::new(Contents { durable, visible, bug, ..Contents::default() })))
     }
 
     /// The machine loses power: of what was not synced, any part may have reached the disk. Gives the disk as the
@@ -97,7 +98,7 @@ impl Disk {
         let mut contents = self.contents();
         contents.left = Some(0);
         let mut durable = std::mem::take(&mut contents.durable);
-        if rng.random_bool(0.5) && !contents.lies {
+        if rng.random_bool(0.5) && contents.bug != Some(DiskBug::SyncSkipped) {
             durable.resize(contents.visible.len().max(durable.len()), 0);
             let unsure = contents.unsynced.iter().chain(&contents.dropped);
             for range in unsure.filter(|range| range.end <= contents.visible.len()) {
@@ -106,17 +107,12 @@ impl Disk {
                 }
             }
         }
-        let (lies, retries) = contents.bugs();
-        let after = Contents { visible: durable.clone(), durable, lies, retries, ..Contents::default() };
+        let after = Contents { visible: durable.clone(), durable, bug: contents.bug, ..Contents::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 }
 
 impl Contents {
-    fn bugs(&self) -> (bool, bool) {
-        (self.lies, self.retries)
-    }
-
     fn spend(&mut self) -> Result<(), io::Error> {
         match &mut self.left {
             Some(0) => Err(io::Error::other("the virtual disk fails")),
@@ -154,16 +150,16 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut contents = self.contents();
         contents.spend()?;
-        let Contents { durable, visible, unsynced, sync_fails, sync_failed, dropped, retries, lies, .. } =
+        let Contents { durable, visible, unsynced, sync_fails, sync_failed, dropped, bug, .. } =
             &mut *contents;
         if std::mem::take(sync_fails) {
             dropped.append(unsynced);
-            if !*retries {
+            if *bug != Some(DiskBug::SyncRetried) {
                 *sync_failed = true;
                 return Err(io::Error::other("the virtual disk could not sync"));
             }
         }
-        if *lies {
+        if *bug == Some(DiskBug::SyncSkipped) {
             return Ok(());
         }
         durable.resize(visible.len(), 0);

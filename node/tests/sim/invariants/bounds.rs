@@ -1,4 +1,4 @@
-//! Promise 8: queues are bounded: the writer's, and all that the replica keeps.
+//! Promise 8: queues are bounded: the writer's and those of the replica.
 
 use starling_protocol::replica::QueueSizes;
 
@@ -13,9 +13,9 @@ pub fn check(world: &World, node: usize) -> Result<(), String> {
     let too_many = [
         ("requests", run.inbox.len(), INBOX_MAX),
         ("links", links, world.nodes.len() - 1),
-        // Each process opens one, and each newer node that wrote here.
+        // Each process opens one, and each newer node that wrote to this store.
         ("origins that are asked for", missing_origins, world.origins),
-        // Nobody else waits.
+        // No other waits exist.
         ("waits for peers", run.replica().waiting() + barrier, run.core.pending_replies()),
         ("bytes of recent pushes", recent_bytes, RECENT_BYTES_MAX),
     ];

@@ -1,5 +1,5 @@
-//! People: they claim names, and those whose name is sure make contacts, block, open rooms, write there, and delete
-//! what they made. What may be is decided by the product's own decisions; what was answered must hold in the end.
+//! Users: they claim names; those with an account make contacts, block, create rooms, post there and delete. The
+//! product's own decisions check each act; an answered act must hold in the end.
 
 mod intents;
 mod names;
@@ -16,58 +16,58 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// All people, and what they have come to.
+/// All users, with their claims and acts.
 #[derive(Debug, Default)]
 pub struct People {
     pub attempts: Vec<Attempt>,
-    /// How many of the first of them were made before all was mended and well.
+    /// The number of attempts that were made before all faults were mended.
     pub early: Option<usize>,
-    /// Rooms of members that somebody wanted to open.
+    /// Member rooms that a user wanted to create.
     rooms: Vec<RoomId>,
-    /// What somebody wanted to post, by whom and where.
+    /// Messages that users wanted to post, with their authors and rooms.
     posts: Vec<(UserId, RoomId, MessageId)>,
     pub promises: Vec<Promise>,
-    /// When something went wrong last.
+    /// The time of the last fault.
     pub troubled_at: u64,
-    /// A node has forgotten what it confirmed.
+    /// Whether a node has lost events that it had confirmed.
     pub disk_went_back: bool,
 }
 
-/// Somebody was told that something is so.
+/// An act that was answered.
 #[derive(Debug)]
 pub struct Promise {
-    /// By which event.
+    /// The position of its event.
     pub pos: Pos,
-    /// On how many nodes it was then.
+    /// The number of copies in the answer.
     pub copies: usize,
-    /// It went with its only disk.
+    /// Whether it was lost with its only disk.
     pub forgiven: bool,
 }
 
-/// For what a node's writer is asked, and by whom.
+/// The purpose of a request to a node's writer.
 #[derive(Clone, Copy, Debug)]
 pub enum Wish {
-    /// Somebody does something.
+    /// An act of a user.
     Act,
     /// The claim of an attempt to register.
     Claim(usize),
-    /// What says that it did not wait for some nodes.
+    /// The record that a claim did not wait for some nodes.
     Narrowing(usize),
-    /// Its withdrawal.
+    /// The withdrawal of a claim.
     Withdrawal,
-    /// The node itself: something that was deleted is to leave the log.
+    /// The node itself removes deleted events from the log.
     Erasure,
 }
 
 impl Wish {
-    /// Whether a disk that is full for users takes it.
+    /// Whether a disk without space for users accepts it.
     pub fn may_use_reserve(self) -> bool {
         matches!(self, Self::Withdrawal | Self::Erasure)
     }
 }
 
 impl People {
-    /// Those whose name is sure.
+    /// Returns the users with an account.
     fn accounts(&self) -> Vec<UserId> {
         let made = |attempt: &&Attempt| matches!(attempt.answer, Some(Answer::Made { .. }));
         self.attempts.iter().filter(made).map(|attempt| attempt.user).collect()
@@ -75,7 +75,7 @@ impl People {
 }
 
 impl World {
-    /// Somebody does something.
+    /// Draws and does an act of a user.
     pub fn people_act(&mut self) {
         if self.healed_at.is_some() {
             self.register_at_once();
@@ -88,7 +88,7 @@ impl World {
             let node = self.some_member();
             if let Some(op) = self.wish(node) {
                 self.request(node, Request::People(Wish::Act, op.clone()));
-                // His other device does the same, elsewhere.
+                // Their other device does the same, elsewhere.
                 if self.rng.random_bool(0.2) {
                     let elsewhere = self.some_member();
                     self.request(elsewhere, Request::People(Wish::Act, op));
@@ -103,7 +103,7 @@ impl World {
         *self.members().choose(&mut self.rng).expect("somebody stays")
     }
 
-    /// What somebody wished is durable, or was refused.
+    /// Handles the result of a user's request: it is durable, or was refused.
     pub fn wish_committed(&mut self, node: usize, wish: Wish, result: OpResult) {
         match (wish, result) {
             (Wish::Act, OpResult::Done(pos)) => {
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// Whoever acted is answered.
+    /// Answers an act.
     pub fn act_answered(&mut self, node: usize, pos: Pos, copies: usize, since: u64) {
         if let Err(violation) = read_your_writes::answered(self, node, pos, since) {
             self.violated(violation);
@@ -128,7 +128,7 @@ impl World {
         self.people.promises.push(Promise { pos, copies, forgiven: false });
     }
 
-    /// Each node takes out of its log what was deleted as a whole, as its part for that does.
+    /// Each node removes deleted events from its log, as its task for erasure does.
     pub fn erase(&mut self) {
         for node in self.members() {
             if self.has_to_erase(node) && self.request(node, Request::People(Wish::Erasure, Op::Erase)) {
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Whether something that was deleted is still in a node's log.
+    /// Whether deleted text is still in a node's log.
     pub fn has_to_erase(&self, node: usize) -> bool {
         let run = self.nodes[node].run.as_ref();
         run.filter(|_| self.mutant != Some(Mutant::ErasureForgotten)).is_some_and(|run| {

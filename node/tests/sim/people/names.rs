@@ -1,5 +1,5 @@
 //! Claims on names, as `node`'s accounts service makes them: committed, confirmed by every node in sync both ways,
-//! withdrawn if another's claim wins or nobody can know.
+//! withdrawn if another claim wins or the outcome is unknown.
 
 use rand::RngExt;
 use starling_node::{
@@ -20,40 +20,40 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// How many ask for one name at once when all is well.
+/// The number of claims on one name at once when nothing is broken.
 const RIVALS: usize = 3;
 
-/// Somebody wants an account under a name.
+/// An attempt to register under a name.
 #[derive(Debug)]
 pub struct Attempt {
     pub user: UserId,
     pub name: Username,
-    /// When he asked.
+    /// The time of the request.
     pub since: u64,
-    /// All was well then.
+    /// Whether nothing was broken then.
     pub was_well: bool,
-    /// The node that was asked.
+    /// The node that received the request.
     pub node: NodeId,
-    /// For which nodes the claim waits.
+    /// The nodes for which the claim waits.
     pub waited_for: Vec<NodeId>,
     pub claim: Option<Pos>,
-    /// What he was told; nothing if whoever owed it to him crashed.
+    /// The answer; `None` if the node crashed before it.
     pub answer: Option<Answer>,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The name is his (201); whether all was well from before he asked until then.
+    /// The user got the name (201); whether nothing was broken from before the request until then.
     Made { well: bool },
-    /// It belongs to another (409).
+    /// The name belongs to another user (409).
     Taken,
-    /// Nobody can know (503).
+    /// The outcome is unknown (503).
     Unknown,
 }
 
 impl World {
-    /// A stranger asks a node for an account; false if it cannot take that now.
+    /// A guest asks a node for an account; false if the node cannot accept that now.
     pub fn register(&mut self, node: usize, name: &str) -> bool {
         if !self.nodes[node].serves(self.now) {
             return false;
@@ -82,7 +82,7 @@ impl World {
         taken
     }
 
-    /// Once all is mended and well, some ask for the same name on any nodes at the same time.
+    /// Makes several claims on one name on any nodes at the same time, once all faults are mended.
     pub fn register_at_once(&mut self) {
         if self.people.early.is_some() || !self.is_well() {
             return;
@@ -102,7 +102,7 @@ impl World {
             let machine = &self.nodes[node];
             let is_free = machine.hung_since.is_none() && machine.stalled_until <= self.now;
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
-            // Each calls the other in sync.
+            // Each sees the other in sync.
             let run = machine.run.as_ref();
             let counted = run.map(|run| run.replica().claim_peers(self.now)).unwrap_or_default();
             let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
@@ -114,7 +114,7 @@ impl World {
         self.network.is_calm() && members.iter().all(is_well)
     }
 
-    /// Two ask for one name on two nodes at nearly the same time, whatever is broken.
+    /// Makes two claims on one name on two nodes at nearly the same time, whatever is broken.
     pub fn contest(&mut self) {
         let name = format!("both{}", self.people.attempts.len());
         for _ in 0..2 {
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    /// A claim is durable where it was made.
+    /// Handles that a claim is durable on its own node.
     pub fn claim_committed(&mut self, node: usize, number: usize, claim: Pos) {
         let attempt = &mut self.people.attempts[number];
         attempt.claim = Some(claim);
@@ -136,7 +136,7 @@ impl World {
         self.drive(node, |core, now, out| core.claim(now, claim, Owed::Claim(number), out));
     }
 
-    /// It was confirmed, or was not: whoever asked is answered.
+    /// Handles the outcome of a claim and answers the user.
     pub fn claimed(&mut self, node: usize, number: usize, outcome: ClaimOutcome) {
         let is_well = self.is_well();
         let Some(run) = self.nodes[node].run.as_ref() else { return };
@@ -168,7 +168,7 @@ impl World {
         self.answer_attempt(node, number, answer);
     }
 
-    /// Some nodes fell out of sync: the claim says that it did not wait for them before it is decided.
+    /// Records that a claim did not wait for nodes that fell out of sync, before it is decided.
     fn narrow(&mut self, node: usize, number: usize, narrowed: ClaimNarrowed, user: UserId) {
         let decide = Decide::new(move |tables| {
             if tables.records.claim_wins(&narrowed.username, narrowed.claim)? {
@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// Whoever asked is answered, and a claim that did not get the name withdrawn.
+    /// Answers the user, and withdraws a claim that did not get the name.
     pub fn answer_attempt(&mut self, node: usize, number: usize, answer: Answer) {
         let Some(run) = self.nodes[node].run.as_ref() else { return };
         let attempt = &mut self.people.attempts[number];

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use starling_protocol::{GuestId, GuestName, text::lookalike_forms};
 
-/// The guests of a room by how their names look, in each of the two forms.
+/// The guests of a room by the look of their names, in each of the two forms.
 #[derive(Debug, Default)]
 pub struct Looks(HashMap<(usize, Box<str>), BTreeSet<GuestId>>);
 
