@@ -8,6 +8,8 @@ mod handle;
 mod readiness;
 mod refill;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
