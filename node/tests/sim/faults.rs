@@ -71,7 +71,9 @@ pub enum Fault {
 pub const NODES_MAX: usize = 9;
 /// Other nodes may join up to this number.
 const NODES_JOINED_MAX: usize = 5;
-/// The chance that a history has a kind of fault at all.
+/// The chance that a history has all kinds of fault: some bugs need many of them at once.
+const ALL_KINDS_CHANCE: f64 = 0.25;
+/// The chance that another history has a kind of fault at all.
 const KIND_CHANCE: f64 = 0.6;
 
 impl Fault {
@@ -105,6 +107,9 @@ impl Fault {
     /// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
     /// One of them can always be, or the history would have no end.
     pub fn draw(rng: &mut StdRng) -> Vec<Self> {
+        if rng.random_bool(ALL_KINDS_CHANCE) {
+            return Self::ALL.to_vec();
+        }
         let mut kinds: Vec<_> = Self::ALL.into_iter().filter(|_| rng.random_bool(KIND_CHANCE)).collect();
         let always = [Self::Crash, Self::Hang, Self::Stall, Self::ClockJump, Self::Blackout];
         if !kinds.iter().any(|kind| always.contains(kind)) {

@@ -16,6 +16,9 @@ use crate::{
     writer::{Owed, Request},
 };
 
+/// The chance that an act is two claims on one name, while one node would wait for the other and not the other way round.
+const ONE_SIDED_CHANCE: f64 = 0.2;
+
 /// All users, with their claims and acts.
 #[derive(Debug, Default)]
 pub struct People {
@@ -79,11 +82,14 @@ impl World {
     pub fn people_act(&mut self) {
         if self.healed_at.is_some() {
             self.register_at_once();
+        } else if let Some(nodes) = self.one_sided_pair().filter(|_| self.rng.random_bool(ONE_SIDED_CHANCE)) {
+            self.contest(nodes);
         } else if self.people.accounts().len() < 2 || self.rng.random_bool(0.15) {
             let (node, name) = (self.some_member(), self.rng.random_range(0..6));
             self.register(node, &format!("name{name}"));
         } else if self.rng.random_bool(0.1) {
-            self.contest();
+            let nodes = [self.some_member(), self.some_member()];
+            self.contest(nodes);
         } else {
             let node = self.some_member();
             if let Some(op) = self.wish(node) {

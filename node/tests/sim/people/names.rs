@@ -115,12 +115,25 @@ impl World {
     }
 
     /// Makes two claims on one name on two nodes at nearly the same time, whatever is broken.
-    pub fn contest(&mut self) {
+    pub fn contest(&mut self, nodes: [usize; 2]) {
         let name = format!("both{}", self.people.attempts.len());
-        for _ in 0..2 {
-            let node = self.some_member();
+        for node in nodes {
             self.register(node, &name);
         }
+    }
+
+    /// Returns two nodes of which the first would wait for the second with a claim, but not the second for the first. That
+    /// lasts for moments only, so chance alone seldom puts two claims into it.
+    pub fn one_sided_pair(&self) -> Option<[usize; 2]> {
+        let waits = |node: usize, other: usize| {
+            let run = self.nodes[node].run.as_ref().filter(|run| run.core.is_ready())?;
+            Some(run.replica().claim_peers(self.now).contains(&self.nodes[other].id))
+        };
+        let members = self.members();
+        let pairs = members.iter().flat_map(|&one| members.iter().map(move |&other| [one, other]));
+        let is_one_sided =
+            |&[one, other]: &[usize; 2]| waits(one, other) == Some(true) && waits(other, one) == Some(false);
+        pairs.filter(|[one, other]| one != other).find(is_one_sided)
     }
 
     /// Handles that a claim is durable on its own node.
