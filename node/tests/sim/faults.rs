@@ -218,6 +218,7 @@ impl World {
             Fault::Joins => self.join(after / 8),
             Fault::NewerKind => return self.write_newer_kinds(node),
             Fault::Leaves => {
+                let node = self.sole_holder().filter(|_| self.rng.random_bool(0.5)).unwrap_or(node);
                 self.nodes[node].leaving = true;
                 if self.rng.random_bool(0.4) {
                     // Its last events are then those of an earlier process.

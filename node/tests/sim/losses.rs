@@ -82,6 +82,19 @@ impl World {
         }
     }
 
+    /// Returns a node with events that no other disk holds: the one that must not leave.
+    pub fn sole_holder(&self) -> Option<usize> {
+        let members = self.members();
+        let holds_alone = |&node: &usize| {
+            let mut others = VersionVector::default();
+            for &other in members.iter().filter(|&&other| other != node) {
+                others.merge(&self.nodes[other].durable);
+            }
+            self.nodes[node].durable.beyond(&others).next().is_some()
+        };
+        members.iter().copied().find(holds_alone)
+    }
+
     /// Ends a leaving node once each of its events is on another node too, as `node` does when it stops.
     pub fn leave_when_safe(&mut self, node: usize) {
         let machine = &self.nodes[node];
