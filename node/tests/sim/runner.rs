@@ -61,7 +61,8 @@ impl Seeds {
 fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
     let run = || World::new(seed, mutant).run();
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map_or("no text", String::as_str);
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
         Err(format!("the simulation panicked: {text}"))
     })
 }
