@@ -1,6 +1,6 @@
-//! Accepts connections from other nodes. Whoever sends packets without being a node cannot keep nodes out: under load
-//! an address must first prove that it is its sender's (QUIC's Retry), places for handshakes are reserved for known
-//! addresses, and no stranger's network gets all of the others.
+//! Accepts connections from other nodes. Strangers who send packets cannot keep nodes out: under load an address must
+//! first be proven by QUIC's Retry, some handshakes are reserved for known addresses, and no single network of
+//! strangers gets all of the others.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::supervisor::SupervisedTask;
 /// Handshakes under way at once: with addresses of members and join addresses, and with all others.
 const KNOWN_MAX: usize = 64;
 const STRANGERS_MAX: usize = 192;
-/// With so many under way, an address that has not proved to be its sender's is asked to.
+/// Above this number of handshakes under way, an unproven address must retry.
 const RETRY_ABOVE: usize = 16;
 /// Handshakes under way with strangers of one network, at most: an IPv4 address, or a /64 of IPv6.
 const STRANGERS_PER_NETWORK_MAX: usize = 32;
@@ -32,16 +32,16 @@ pub struct Acceptor {
     networks: Networks,
 }
 
-/// Handshakes under way with strangers, by network; bounded by their places.
+/// Handshakes under way with strangers, by network; their permits limit the number.
 type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
-/// A place for a handshake, given back when it is dropped.
+/// A permit for a handshake, returned when it is dropped.
 pub struct Handshake {
     _place: OwnedSemaphorePermit,
     _network: Option<Entered>,
 }
 
-/// One of the handshakes that a network has under way.
+/// A handshake that a network has under way.
 struct Entered {
     networks: Networks,
     network: IpAddr,
@@ -88,7 +88,7 @@ impl Acceptor {
         let busy = max - places.available_permits() >= RETRY_ABOVE;
         if busy && !incoming.remote_address_validated() {
             self.links.metrics.retries.inc();
-            // It may always be asked while its address is not proved.
+            // QUIC allows a Retry as long as the address is unproven.
             let _ = incoming.retry();
             return;
         }
@@ -98,7 +98,7 @@ impl Acceptor {
                 let handshake = Handshake { _place: place, _network: network };
                 tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake));
             }
-            // A peer dials again; a stranger need not be answered.
+            // A peer dials again; a stranger needs no answer.
             _ => incoming.ignore(),
         }
     }
@@ -120,7 +120,7 @@ impl SupervisedTask for Acceptor {
 mod tests {
     use super::*;
 
-    /// One network does not take all places of strangers, and gives back those that it had.
+    /// One network cannot take all permits of strangers, and it returns those that it had.
     #[test]
     fn a_network_has_so_many_handshakes_under_way_at_most() {
         let networks = Networks::default();

@@ -1,5 +1,5 @@
-//! Which connections become links: both sides say hello, certificates must name who speaks, of two links between a
-//! pair one stays, and a second process with a running node's identity is turned away.
+//! Decides which connections become links: both sides say hello, certificates must name the speaker, of two links
+//! between a pair one stays, and a second process with a running node's identity is turned away.
 
 use std::{
     net::SocketAddr,
@@ -24,14 +24,14 @@ use super::{
     links::Entry,
 };
 
-/// How long a peer may take to say hello; admission at its end may ping for a second.
+/// The longest wait for a peer's hello; its admission may ping for a second.
 const HELLO_MAX: Duration = Duration::from_secs(4);
-/// How long the older of two processes with one identity may take to answer.
+/// The longest wait for the older of two processes with one identity.
 const PING_MAX: Duration = Duration::from_secs(1);
 /// TLS alerts, as QUIC carries them (RFC 9001, section 4.8).
 const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
 
-/// Why a node closes a link; the numbers are part of the protocol.
+/// The reason for closing a link; the numbers are part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseCode {
     /// The node is stopping.
@@ -40,13 +40,13 @@ pub enum CloseCode {
     Duplicate = 1,
     /// A running process has this identity.
     NodeIdInUse = 2,
-    /// A frame that breaks the protocol.
+    /// A frame breaks the protocol.
     Protocol = 3,
     /// A node has dialled itself.
     Myself = 4,
     /// The sender has the receiver's identity and is the younger process: it is the copy.
     Copy = 5,
-    /// Nothing was heard for too long.
+    /// The link was silent for too long.
     Silent = 6,
 }
 
@@ -70,7 +70,7 @@ impl CloseCode {
     }
 }
 
-/// Why a connection that this node has opened did not become a link, and who answered.
+/// The reason why a connection that this node opened did not become a link, and the node that answered.
 #[derive(Default)]
 struct Refused {
     code: Option<CloseCode>,
@@ -78,14 +78,14 @@ struct Refused {
     other_secret: bool,
 }
 
-/// What came of dialling an address.
+/// The outcome of dialling an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialled {
     /// This node answered: there is, or was, a link to it.
     Answered(NodeId),
     /// A node under another secret, or one that knows a running process with this node's identity.
     TurnedAway {
-        /// Which of both.
+        /// Whether it has another secret.
         other_secret: bool,
     },
     /// No node answered.
@@ -93,7 +93,7 @@ pub(super) enum Dialled {
 }
 
 impl Links {
-    /// Handles a connection that somebody opens, to its end. `handshake` is given back once it is decided.
+    /// Handles a connection that another node opens, to its end. The permit `handshake` is returned after the decision.
     pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: Handshake) {
         let from = incoming.remote_address();
         let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
@@ -120,10 +120,10 @@ impl Links {
             }
             return connection.close(code.number(), b"");
         }
-        let (frame, told) = self.hello(&connection);
+        let (frame, known_to_peer) = self.hello(&connection);
         let _ = sender.try_send(frame.encode());
         drop(handshake);
-        self.serve(hello, sender, receiver, told).await;
+        self.serve(hello, sender, receiver, known_to_peer).await;
     }
 
     /// Handles a connection that this node has opened, to its end.
@@ -140,16 +140,16 @@ impl Links {
         self.verdicts.send_modify(|verdicts| {
             verdicts.deciding -= 1;
             match &greeted {
-                // The other link between the pair is as good.
+                // The other link between the pair does the same.
                 Ok(_) | Err(Refused { code: Some(CloseCode::Duplicate), .. }) => verdicts.admitted += 1,
                 Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => verdicts.node_id_in_use = Some(to),
                 Err(_) => {}
             }
         });
         match greeted {
-            Ok((hello, sender, receiver, told)) => {
+            Ok((hello, sender, receiver, known_to_peer)) => {
                 let peer = hello.me.node;
-                self.serve(hello, sender, receiver, told).await;
+                self.serve(hello, sender, receiver, known_to_peer).await;
                 Dialled::Answered(peer)
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
@@ -161,7 +161,7 @@ impl Links {
         }
     }
 
-    /// Takes note that a peer knows of an older process with this node's identity.
+    /// Records that a peer knows an older process with this node's identity.
     fn is_copied(&self, by: SocketAddr) {
         self.set_copied(Some(by));
         self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
@@ -175,15 +175,15 @@ impl Links {
         }
     }
 
-    /// Says hello over a connection that this node has opened, and hears the peer's.
+    /// Sends a hello over a connection that this node has opened, and reads the peer's.
     async fn greet(
         &self,
         connection: Connection,
         to: SocketAddr,
     ) -> Result<(Hello, LinkSender, LinkReceiver, Vec<Member>), Refused> {
         let named = named_by_certificate(&connection);
-        // Several addresses may lead to one node, and one address to a node that was dialled as another: a link that
-        // lives is not given up for one more.
+        // Several addresses may lead to one node, and one address to another node than expected: keep the link that
+        // exists.
         if named.is_some_and(|peer| self.has(peer)) {
             connection.close(CloseCode::Duplicate.number(), b"");
             return Err(Refused { code: Some(CloseCode::Duplicate), peer: named, ..Refused::default() });
@@ -195,7 +195,7 @@ impl Links {
             other_secret: self.not_trusted(to, &error),
         })?;
         let sender = LinkSender::start(connection.clone(), send);
-        let (frame, told) = self.hello(&connection);
+        let (frame, known_to_peer) = self.hello(&connection);
         let _ = sender.try_send(frame.encode());
         let mut receiver = LinkReceiver::new(receive);
         let hello = timeout(HELLO_MAX, self.read_hello(&connection, &mut receiver)).await;
@@ -209,7 +209,7 @@ impl Links {
             return Err(Refused { code, peer, other_secret });
         };
         match self.admit(&hello, &sender, self.me()).await {
-            Ok(()) => Ok((hello, sender, receiver, told)),
+            Ok(()) => Ok((hello, sender, receiver, known_to_peer)),
             Err(code) => {
                 connection.close(code.number(), b"");
                 Err(Refused { code: Some(code), peer: named, other_secret: false })
@@ -217,7 +217,7 @@ impl Links {
         }
     }
 
-    /// Takes note if a node that was dialled is of another cluster.
+    /// Records that a dialled node belongs to another cluster.
     fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         let refused = self.log_refusal(peer, error);
         if refused {
@@ -226,21 +226,21 @@ impl Links {
         refused
     }
 
-    /// This node's hello over a connection, and all that it says of members.
+    /// Returns this node's hello over a connection, and the descriptions of members in it.
     fn hello(&self, connection: &Connection) -> (PeerFrame, Vec<Member>) {
         self.guess.link_comes_up(connection.remote_address(), connection.local_ip());
         let (members, me) = (self.members.all(), self.members.own());
-        let told = members.iter().chain([&me]).cloned().collect();
+        let known_to_peer = members.iter().chain([&me]).cloned().collect();
         let (process, uptime_ms) = (self.process, self.uptime_ms());
         let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members };
-        (PeerFrame::Hello(hello), told)
+        (PeerFrame::Hello(hello), known_to_peer)
     }
 
     fn uptime_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Reads a hello and checks that the certificate names who says it.
+    /// Reads a hello and checks that the certificate names its sender.
     async fn read_hello(&self, connection: &Connection, receiver: &mut LinkReceiver) -> Option<Hello> {
         match receiver.next().await {
             Ok(PeerFrame::Hello(hello)) if named_by_certificate(connection) == Some(hello.me.node) => {
@@ -299,7 +299,7 @@ impl Links {
         }
     }
 
-    /// Says whether the handshake failed because one side does not trust the other.
+    /// Logs a handshake that failed because one side does not trust the other; returns whether it did.
     fn log_refusal(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         if !is_refusal(error) {
             return false;

@@ -1,4 +1,4 @@
-//! Where this node says that it can be reached: what was configured, or the addresses over which its links come up.
+//! The addresses that this node announces: the configured ones, or those over which its links come up.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -12,32 +12,32 @@ use crate::environment::Environment;
 
 /// Guesses this node's addresses again whenever a link comes up, unless they were configured.
 pub(super) struct AddressGuess {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     members: Arc<Members>,
-    /// The port of the socket that listens on all addresses; nothing if there is nothing to guess.
+    /// The port of the socket that listens on all addresses; `None` if the addresses were configured.
     port: Option<u16>,
 }
 
 impl AddressGuess {
-    pub(super) fn new(machine: Arc<dyn Environment>, members: Arc<Members>, port: Option<u16>) -> Self {
-        Self { machine, members, port }
+    pub(super) fn new(environment: Arc<dyn Environment>, members: Arc<Members>, port: Option<u16>) -> Self {
+        Self { environment, members, port }
     }
 
-    /// A link to `remote` comes up; `local` is the address to which the peer sent, if it is known.
+    /// Handles a new link to `remote`; `local` is the address to which the peer sent, if it is known.
     pub(super) fn link_comes_up(&self, remote: SocketAddr, local: Option<IpAddr>) {
         let Some(port) = self.port else { return };
-        let fresh = local.or_else(|| self.machine.source_address(canonical(remote)));
+        let fresh = local.or_else(|| self.environment.source_address(canonical(remote)));
         let Some(fresh) = fresh.map(|ip| ip.to_canonical()) else { return };
         let known = self.members.own().addresses;
         let known: Vec<_> =
             known.iter().filter_map(|address| Some(address.parse::<SocketAddr>().ok()?.ip())).collect();
-        let guessed = guess(&known, fresh, |ip| self.machine.has_address(ip));
+        let guessed = guess(&known, fresh, |ip| self.environment.has_address(ip));
         let addresses = guessed.into_iter().map(|ip| SocketAddr::new(ip, port).to_string());
         self.members.set_addresses(addresses.collect());
     }
 }
 
-/// An address as people write it: IPv4 also where it comes through a socket for both families.
+/// Returns an address as people write it: IPv4 also for a socket of both families.
 pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
@@ -46,14 +46,14 @@ pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The addresses under which a node is reached, now that a link came up over `fresh`: of each network the one that it
-/// still has.
+/// Returns the addresses under which a node is reachable after a link came up over `fresh`: one per network, as long as
+/// the node still has it.
 fn guess(known: &[IpAddr], fresh: IpAddr, still_has: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
     let mut addresses: Vec<_> = known.iter().copied().filter(|&ip| ip == fresh || still_has(ip)).collect();
     if !addresses.contains(&fresh) && !is_link_local(fresh) {
         addresses.insert(0, fresh);
     }
-    // Another machine reaches nothing there; one of this machine reaches the others, too.
+    // Other machines can't reach it, and nodes on this machine reach the other addresses too.
     if addresses.iter().any(|ip| !ip.is_loopback()) {
         addresses.retain(|ip| !ip.is_loopback());
     }
@@ -61,7 +61,7 @@ fn guess(known: &[IpAddr], fresh: IpAddr, still_has: impl Fn(IpAddr) -> bool) ->
     addresses
 }
 
-/// Such an address means something only together with an interface of the machine that uses it.
+/// Whether an address is valid only together with an interface of the machine that uses it.
 fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
@@ -77,8 +77,8 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// The guess is made again with each link, per network and address family; loopback is never what others are told
-    /// once there is anything else.
+    /// The guess is made again with each link, per network and address family; a loopback address is announced only while
+    /// there is no other.
     #[test]
     fn a_guess_follows_the_links_that_come_up() {
         for (known, fresh, gone, expected) in [

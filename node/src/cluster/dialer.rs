@@ -1,5 +1,5 @@
-//! Keeps dialling whoever belongs to the cluster and is not linked: join addresses and known members, for ever. A
-//! member that cannot be linked where it says it is, is dialled where it was heard.
+//! Keeps dialling the members and join addresses that are not linked, for ever. A member that cannot be linked at its
+//! announced address is dialled at the address from which it was heard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,51 +26,50 @@ use super::{
 };
 use crate::{environment::Environment, supervisor::SupervisedTask};
 
-/// How often it is looked who is missing.
+/// How often the dialler looks for missing links.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Names are resolved anew this often, each for so long at most. After a while it is forgotten that a name led to
-/// an address.
+/// The interval at which names are resolved again, and the longest time for it. Old addresses of a name are forgotten.
 const RESOLVE_EVERY: Duration = Duration::from_secs(2);
 const RESOLVE_MAX: Duration = Duration::from_secs(10);
 const FORGET_AFTER: Duration = Duration::from_mins(1);
-/// A member that has had no link for so long is dialled where it was heard, too.
+/// After this time without a link, a member is also dialled at the address from which it was heard.
 const HEARD_AFTER: Duration = Duration::from_secs(1);
 
-/// The end of an attempt: where, what came of it, how long it lasted.
+/// The end of an attempt: its address, outcome and duration.
 type Ended = (SocketAddr, Dialled, Duration);
-/// A name, and who is said to live there.
+/// A name, and the node that should be there.
 type Name = (String, Option<Claim>);
 
 /// The task that dials.
 pub struct Dialer {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     endpoint: Endpoint,
     links: Arc<Links>,
     members: Arc<Members>,
-    /// The version of the members that was looked at.
+    /// The version of the members at the last look.
     seen: u64,
     join: Vec<String>,
     join_addresses: JoinAddresses,
     targets: BTreeMap<SocketAddr, Target>,
     attempts: JoinSet<Ended>,
-    /// Names that are being resolved: a slow one holds up nobody else.
+    /// Names that are being resolved: a slow one does not delay others.
     resolving: BTreeSet<Name>,
     lookups: JoinSet<(Name, Option<Vec<SocketAddr>>)>,
-    /// Since when members have had no link.
+    /// The time since which members have had no link.
     missing_since: BTreeMap<NodeId, Instant>,
 }
 
 impl Dialer {
     /// Dials `join` and `members` from an endpoint.
     pub fn new(
-        machine: Arc<dyn Environment>,
+        environment: Arc<dyn Environment>,
         endpoint: Endpoint,
         links: Arc<Links>,
         members: Arc<Members>,
         join: Vec<String>,
     ) -> Self {
         Self {
-            machine,
+            environment,
             endpoint,
             links,
             seen: 0,
@@ -99,7 +98,7 @@ impl SupervisedTask for Dialer {
                     self.ended(ended);
                 }
             }
-            // Who has moved is dialled at once.
+            // A member that has moved is dialled at once.
             let version = self.members.version();
             if version != self.seen || Instant::now() >= resolve_at {
                 self.seen = version;
@@ -109,7 +108,7 @@ impl SupervisedTask for Dialer {
             while let Some(resolved) = self.lookups.try_join_next() {
                 if let Ok((name, addresses)) = resolved {
                     self.resolving.remove(&name);
-                    // A lookup that was given up says nothing.
+                    // A cancelled lookup has no result.
                     self.found(addresses.as_deref(), &name);
                 }
             }
@@ -137,7 +136,7 @@ impl Dialer {
                 target.begin();
                 let links = Arc::clone(&self.links);
                 self.attempts.spawn(async move {
-                    // Whatever happens to one link, its address is dialled again.
+                    // Even if a link's task panics, its address is dialled again.
                     let attempt = AssertUnwindSafe(links.outgoing(connecting, address)).catch_unwind();
                     (address, attempt.await.unwrap_or(Dialled::Nobody), now.elapsed())
                 });
@@ -169,7 +168,7 @@ impl Dialer {
             if let Ok(address) = name.0.parse() {
                 self.found(Some(&[address]), &name);
             } else if self.resolving.insert(name.clone()) {
-                let lookup = self.machine.resolve(name.0.clone());
+                let lookup = self.environment.resolve(name.0.clone());
                 self.lookups.spawn(async move { (name, timeout(RESOLVE_MAX, lookup).await.ok()) });
             }
         }

@@ -12,10 +12,10 @@ use starling_protocol::NodeId;
 use super::keys::{ClusterKeys, KeyError};
 use crate::environment::Environment;
 
-/// A link that has been silent for so long is over. QUIC waits for three probe timeouts at least, which take long
-/// on a way that is or was slow: `links` sees to it then.
+/// A link ends after this silence. QUIC itself waits for three probe timeouts at least, which is long on a slow path, so
+/// `links` checks for silence, too.
 pub(super) const IDLE_MS: u32 = 3_000;
-/// Keeps a quiet link from being silent; a third of the above.
+/// The interval of packets on a quiet link; a third of the longest silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Bytes that a peer may send ahead on the one stream, and on the connection.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -24,17 +24,17 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const DATAGRAM_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted, at most.
 const INCOMING_MAX: usize = 256;
-/// Length of connection ids: enough that they never meet.
+/// The length of connection ids: enough to be unique.
 const CONNECTION_ID_BYTES: usize = 8;
 
 /// Makes the endpoint on a bound socket.
 pub fn open(
-    machine: &Arc<dyn Environment>,
+    environment: &Arc<dyn Environment>,
     socket: Arc<dyn AsyncUdpSocket>,
     keys: &ClusterKeys,
     node: NodeId,
 ) -> Result<Endpoint, KeyError> {
-    let (server, client) = keys.tls(node, machine.random())?;
+    let (server, client) = keys.tls(node, environment.random())?;
     let transport = Arc::new(transport());
     let mut server = ServerConfig::with_crypto(Arc::new(server));
     server.transport_config(Arc::clone(&transport)).max_incoming(INCOMING_MAX);
@@ -42,13 +42,13 @@ pub fn open(
     client.transport_config(transport);
     // Derived, not random: after a restart on the same port, packets of old connections are answered by resets
     // that the peers believe. Quinn's own ids would not do: it drops packets with an id that it did not make itself.
-    // Each node's own, or one node could be made to reset what another is part of (RFC 9000, section 21.11).
+    // Each node has its own key, or one node could be made to reset a connection of another (RFC 9000, section 21.11).
     let own = hmac::sign(&keys.reset_key, &node.0);
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, own.as_ref());
     let mut endpoint_config = EndpointConfig::new(Arc::new(reset_key));
-    let ids = Arc::clone(machine);
+    let ids = Arc::clone(environment);
     endpoint_config.cid_generator(move || Box::new(RandomIds(Arc::clone(&ids))));
-    endpoint_config.rng_seed(Some(machine.random()));
+    endpoint_config.rng_seed(Some(environment.random()));
     let runtime = Arc::new(TokioRuntime);
     let mut endpoint = Endpoint::new_with_abstract_socket(endpoint_config, Some(server), socket, runtime)
         .expect("a bound UDP socket inside the runtime makes an endpoint");
@@ -56,7 +56,7 @@ pub fn open(
     Ok(endpoint)
 }
 
-/// Connection ids that say nothing.
+/// Random connection ids.
 struct RandomIds(Arc<dyn Environment>);
 
 impl ConnectionIdGenerator for RandomIds {

@@ -1,18 +1,18 @@
-//! Which join addresses lead to no node, and why: said once in the log, and in `status` as long as it is so.
+//! Join addresses that lead to no node, and the reasons: logged once, and shown by `status` as long as they last.
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use tokio::time::Instant;
 
-/// How long a join address may lead to no node before it is said.
+/// How long a join address may lead to no node before it is reported.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A join address that leads to no node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinProblem {
-    /// As it was configured.
+    /// The address as configured.
     pub address: String,
-    /// What is wrong with it.
+    /// The reason why no node is found there.
     pub reason: JoinReason,
 }
 
@@ -25,7 +25,7 @@ pub enum JoinReason {
     Unresolved,
     /// It has IPv6 addresses only.
     OnlyIpv6,
-    /// A node under another secret.
+    /// A node with another secret answers.
     OtherSecret,
     /// Nobody answers at its addresses.
     Nobody,
@@ -45,30 +45,30 @@ impl fmt::Display for JoinReason {
     }
 }
 
-/// What is known of each join address.
+/// The state of each join address.
 #[derive(Debug)]
 pub(super) struct JoinAddresses(BTreeMap<String, Join>);
 
 #[derive(Debug)]
 struct Join {
-    /// Where it leads, once that was answered.
+    /// The addresses it resolves to, once resolved.
     resolved: Option<Vec<SocketAddr>>,
-    /// Since when no node is found there.
+    /// The time since which no node is found there.
     missing_since: Instant,
-    /// Whether that was said, or a node was found there before.
+    /// Whether the failure was logged, or a node was found there before.
     said: bool,
 }
 
-/// What is known of an address to which a name leads.
+/// The outcome at one address of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A node.
+    /// A node answered.
     Node,
-    /// A node under another secret.
+    /// A node with another secret answers.
     OtherSecret,
-    /// Nobody yet.
+    /// No node answered yet.
     Nobody,
-    /// This node cannot send there.
+    /// This node cannot send to the address.
     Unusable,
 }
 
@@ -78,14 +78,14 @@ impl JoinAddresses {
         Self(join.iter().map(|address| (address.clone(), unknown())).collect())
     }
 
-    /// Takes note of where a name leads.
+    /// Keeps the addresses of a name.
     pub(super) fn resolved(&mut self, address: &str, to: &[SocketAddr]) {
         if let Some(join) = self.0.get_mut(address) {
             join.resolved = Some(to.to_vec());
         }
     }
 
-    /// Those at which no node was found for a while; those that were not said before are logged.
+    /// Returns the join addresses at which no node was found for a while, and logs the new ones.
     pub(super) fn problems(&mut self, found: impl Fn(SocketAddr) -> Found) -> Vec<JoinProblem> {
         let now = Instant::now();
         let mut problems = Vec::new();
@@ -129,7 +129,7 @@ mod tests {
         problems.first().map(|problem| problem.reason)
     }
 
-    /// Why a join address fails is known after 5 s, and not before; one node at any of its addresses is enough.
+    /// The reason of a failing join address shows after 5 s, not before; a node at any of its addresses is enough.
     #[tokio::test(start_paused = true)]
     async fn each_way_of_failing_has_its_reason_after_a_while() {
         let mut join = JoinAddresses::new(&[JOIN.to_owned()]);

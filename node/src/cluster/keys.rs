@@ -1,5 +1,5 @@
-//! What all nodes of a cluster derive from its secret: the CA that vouches for each node's leaf certificate, the key
-//! that seals cursors, the key of stateless resets. Two nodes with one secret get the same; others are strangers.
+//! The keys that all nodes of a cluster derive from its secret: the CA that vouches for each node's leaf certificate, the key
+//! that seals cursors, the key of stateless resets. Two nodes with one secret get the same keys; others are strangers.
 
 use std::sync::Arc;
 
@@ -19,27 +19,27 @@ use thiserror::Error;
 
 use crate::{config::ClusterSecret, key_derivation::RootKey};
 
-/// Every leaf bears this name, so that ordinary verification works before it is known who answers.
+/// Every leaf certificate has this name, so that ordinary verification works before the peer is known.
 pub const CLUSTER_NAME: &str = "node.starling.internal";
-/// What QUIC endpoints must agree on before anything is said.
+/// The ALPN protocol: QUIC endpoints must agree on it first.
 const ALPN: &[u8] = b"starling/1";
 /// PKCS#8 (RFC 8410) of an Ed25519 private key, up to its 32 bytes.
 const PKCS8_ED25519: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// A library refused what is always well-formed here.
+/// A library refused a key or certificate, although they are always well-formed here.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// Certificates.
+    /// Certificates failed.
     #[error("cannot make the node's certificate")]
     Certificate(#[from] rcgen::Error),
-    /// TLS.
+    /// TLS failed.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
-    /// The verifier.
+    /// The certificate verifier failed.
     #[error("cannot set up the verifier of peers")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
-    /// QUIC.
+    /// QUIC's configuration failed.
     #[error("cannot set up QUIC")]
     Quic(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
 }
@@ -48,15 +48,15 @@ pub enum KeyError {
 pub struct ClusterKeys {
     issuer: Issuer<'static, KeyPair>,
     ca: CertificateDer<'static>,
-    /// Names the cluster without giving its secret away; kept in the data directory.
+    /// Identifies the cluster without revealing its secret; kept in the data directory.
     pub fingerprint: String,
     /// Seals cursors.
     pub cursor_key: [u8; 32],
-    /// The keys of access tokens are derived from it.
+    /// The secret from which the keys of access tokens are derived.
     pub token_secret: [u8; 32],
     /// Seals service keys.
     pub sealing_key: [u8; 32],
-    /// Lets a restarted node tell its peers at once that their old connections are over.
+    /// The key of stateless resets: with it a restarted node ends the old connections of its peers at once.
     pub reset_key: hmac::Key,
 }
 
@@ -83,7 +83,8 @@ impl ClusterKeys {
         })
     }
 
-    /// TLS on both sides of a link, under a fresh leaf certificate for this node; `leaf` is its private key.
+    /// Returns the TLS configurations for both sides of a link, with a new leaf certificate for this node; `leaf` is its
+    /// private key.
     pub fn tls(
         &self,
         node: NodeId,
@@ -121,13 +122,13 @@ impl ClusterKeys {
     }
 }
 
-/// The key pair of an Ed25519 private key.
+/// Returns the key pair of an Ed25519 private key.
 fn key_pair(private: &[u8; 32]) -> Result<KeyPair, rcgen::Error> {
     let pkcs8 = [&PKCS8_ED25519[..], private].concat();
     KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8), &PKCS_ED25519)
 }
 
-/// Which node a verified leaf certificate names.
+/// Returns the node that a verified leaf certificate names.
 pub fn node_of(leaf: &CertificateDer<'_>) -> Option<NodeId> {
     let certificate = webpki::EndEntityCert::try_from(leaf).ok()?;
     let mut names = certificate.valid_dns_names();

@@ -13,7 +13,7 @@ use starling_protocol::{
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
-/// Frames and bytes that wait for a peer, at most; beyond it, it catches up by pulling.
+/// The most frames and bytes that wait for a peer; beyond it, the peer catches up by pulling.
 const QUEUE_FRAMES_MAX: usize = 4_096;
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes read from the stream at once.
@@ -21,7 +21,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 static NEXT_LINK: AtomicU64 = AtomicU64::new(1);
 
-/// Why reading a frame failed.
+/// The reason why no frame could be read.
 #[derive(Debug, Error)]
 pub enum FrameError {
     /// The stream or the connection is over.
@@ -30,7 +30,7 @@ pub enum FrameError {
     /// The peer breaks the protocol.
     #[error("a frame of {0} bytes; at most {PEER_FRAME_BYTES_MAX} are allowed")]
     TooLong(usize),
-    /// The same.
+    /// The peer's frame is invalid.
     #[error("a frame does not decode")]
     Decode(#[from] DecodeError),
 }
@@ -59,7 +59,7 @@ impl LinkSender {
         Self { id, frames, queued_bytes, connection, last_pong: watch::Sender::new(0) }
     }
 
-    /// Which link.
+    /// The link's id.
     pub fn id(&self) -> LinkId {
         self.id
     }
@@ -86,7 +86,7 @@ impl LinkSender {
         &self.connection
     }
 
-    /// A pong has come.
+    /// Handles a pong.
     pub fn pong(&self, nonce: u64) {
         self.last_pong.send_replace(nonce);
     }
@@ -107,7 +107,7 @@ impl LinkSender {
     }
 }
 
-/// Writes what is queued, many frames at a time.
+/// Writes queued frames, many at a time.
 async fn write(mut stream: SendStream, mut queue: mpsc::Receiver<Bytes>, queued_bytes: Arc<AtomicUsize>) {
     let mut frames = Vec::new();
     while queue.recv_many(&mut frames, 64).await > 0 {
@@ -139,9 +139,9 @@ impl LinkReceiver {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// The next frame.
+    /// Reads the next frame.
     ///
-    /// Cancellation safety: what was read stays in the buffer; no frame is lost.
+    /// Cancellation safety: read bytes stay in the buffer; no frame is lost.
     pub async fn next(&mut self) -> Result<PeerFrame, FrameError> {
         loop {
             if let Some(length) = self.buffer.first_chunk::<4>() {

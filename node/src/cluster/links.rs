@@ -1,4 +1,4 @@
-//! All links of this node: which peer is linked, what runs over a link, and what comes of dialling.
+//! All links of this node: the linked peers, the tasks of a link, and the outcomes of dialling.
 //! `admission` decides which connections become links; replication, presence and gossip are fed from here.
 
 use std::{
@@ -38,20 +38,20 @@ use super::{
 };
 use crate::{environment::Environment, metrics::LinksMetrics};
 
-/// How often it is looked whether a link has become silent.
+/// How often links are checked for silence.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// A node that was told that another process has its identity, and not since then that it is let in, is not ready for
-/// so long: longer than any pause before it dials again.
+/// A node that a peer rejected as a copy is not ready for this long, unless another peer admits it: longer than any pause
+/// before it dials again.
 const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
 
-/// What has come of dialling so far; a starting node looks at it before it touches its disk.
+/// The outcomes of dialling so far; a starting node reads them before it touches its disk.
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts {
     /// Peers to which there is, or was, a link.
     pub admitted: usize,
-    /// Somebody who answers under another secret.
+    /// A node that answers under another secret.
     pub wrong_secret: Option<SocketAddr>,
-    /// Somebody who knows a running process with this node's identity.
+    /// A node that knows a running process with this node's identity.
     pub node_id_in_use: Option<SocketAddr>,
     /// Peers that have answered and not decided yet.
     pub deciding: usize,
@@ -63,14 +63,14 @@ pub(super) struct Entry {
     pub(super) process: u64,
     pub(super) dialled_by: NodeId,
     pub(super) public_url: Option<String>,
-    /// To whom the peer says that it is linked.
+    /// The nodes to which the peer says that it is linked.
     pub(super) linked: Option<BTreeSet<NodeId>>,
 }
 
 /// All links of this node.
 pub struct Links {
     pub(super) guess: AddressGuess,
-    /// Drawn by this process: tells it from another with the same identity.
+    /// A random number that distinguishes this process from another with the same identity.
     pub(super) process: u64,
     pub(super) started: Instant,
     linked: Mutex<BTreeMap<NodeId, Entry>>,
@@ -82,21 +82,21 @@ pub struct Links {
     pub(super) next_nonce: AtomicU64,
     pub(super) refusal_log: RefusalLog,
     pub(super) copy_log: RefusalLog,
-    /// By whom, and when, this node was last told that another running process has its identity.
+    /// The node that last reported another running process with this identity, and when.
     copied: Mutex<Option<(SocketAddr, Instant)>>,
     expects_peer: AtomicBool,
-    /// Where other nodes may be: members and join addresses.
+    /// The addresses of members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
     join_problems: Mutex<Vec<JoinProblem>>,
-    /// What is counted.
+    /// Metrics of links.
     pub metrics: LinksMetrics,
 }
 
 impl Links {
-    /// No links yet. `guessed_port` is the port of a socket that listens on all addresses, if where it is reached was
-    /// not configured.
+    /// Creates the links; there are none yet. `guessed_port` is the port of a socket that listens on all addresses, if the address for
+    /// other nodes was not configured.
     pub fn new(
-        machine: Arc<dyn Environment>,
+        environment: Arc<dyn Environment>,
         guessed_port: Option<u16>,
         process: u64,
         members: Arc<Members>,
@@ -105,7 +105,7 @@ impl Links {
         gossip: mpsc::Sender<Bytes>,
     ) -> Self {
         Self {
-            guess: AddressGuess::new(machine, Arc::clone(&members), guessed_port),
+            guess: AddressGuess::new(environment, Arc::clone(&members), guessed_port),
             process,
             started: Instant::now(),
             linked: Mutex::default(),
@@ -129,27 +129,27 @@ impl Links {
         self.linked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows what comes of dialling.
+    /// Watches the outcomes of dialling.
     pub fn verdicts(&self) -> watch::Receiver<Verdicts> {
         self.verdicts.subscribe()
     }
 
-    /// This node.
+    /// The id of this node.
     pub fn me(&self) -> NodeId {
         self.members.me()
     }
 
-    /// Whether this node is not ready before it has reached another one, and has not.
+    /// Whether this node must still reach another one before it is ready.
     pub fn expects_peer(&self) -> bool {
         self.expects_peer.load(Ordering::Relaxed)
     }
 
-    /// From now on this node is not ready before it has reached another one.
+    /// Makes this node not ready until it has reached another one.
     pub fn expect_peer(&self) {
         self.expects_peer.store(true, Ordering::Relaxed);
     }
 
-    /// Who told this node lately that another running process has its identity.
+    /// The address of a node that lately reported another running process with this identity.
     pub fn copied(&self) -> Option<SocketAddr> {
         let copied = *self.copied.lock().unwrap_or_else(PoisonError::into_inner);
         copied.filter(|(_, at)| at.elapsed() < COPY_KNOWN_FOR).map(|(by, _)| by)
@@ -177,7 +177,7 @@ impl Links {
         *self.join_problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
     }
 
-    /// Which process of a node is linked.
+    /// The process of a linked node.
     pub(super) fn process_of(&self, node: NodeId) -> Option<u64> {
         self.links().get(&node).map(|entry| entry.process)
     }
@@ -187,7 +187,7 @@ impl Links {
         self.links().contains_key(&node)
     }
 
-    /// Whether a link is the one that stays between its pair.
+    /// Whether this link stays between its pair.
     pub fn is_current(&self, node: NodeId, link: LinkId) -> bool {
         self.links().get(&node).is_some_and(|entry| entry.sender.id() == link)
     }
@@ -199,12 +199,12 @@ impl Links {
         }
     }
 
-    /// All other nodes that are known, linked or not.
+    /// All other known nodes, linked or not.
     pub fn known(&self) -> Vec<Member> {
         self.members.all()
     }
 
-    /// Where users reach the linked nodes, as far as these were told.
+    /// The public URLs of linked nodes, as far as these have one.
     pub fn public_urls(&self) -> Vec<String> {
         self.links().values().filter_map(|entry| entry.public_url.clone()).collect()
     }
@@ -233,13 +233,13 @@ impl Links {
 
     /// Runs an admitted link to its end.
     ///
-    /// `told` is what this node's hello says of members.
+    /// `known_to_peer` holds the descriptions of members in this node's hello.
     pub(super) async fn serve(
         &self,
         hello: Hello,
         sender: LinkSender,
         mut receiver: LinkReceiver,
-        told: Vec<Member>,
+        known_to_peer: Vec<Member>,
     ) {
         let (peer, link) = (hello.me.node, sender.id());
         let connection = sender.connection().clone();
@@ -263,11 +263,11 @@ impl Links {
                     biased;
                     () = self.read_frames(&hello, &sender, &mut receiver) => {}
                     () = self.read_datagrams(&connection) => {}
-                    () = self.tell_mesh(&sender, told) => {}
+                    () = self.send_mesh_news(&sender, known_to_peer) => {}
                     () = silent(&connection) => silent_for_long = true,
                 }
             };
-            // Whatever a frame does to this task, the link ends in order.
+            // Even if a frame makes this task panic, the link ends in order.
             let _ = AssertUnwindSafe(run).catch_unwind().await;
         }
         let reason = connection.close_reason();
@@ -336,12 +336,12 @@ impl Links {
 
     async fn read_datagrams(&self, connection: &Connection) {
         while let Ok(datagram) = connection.read_datagram().await {
-            // Gossip repeats itself; what does not fit is lost.
+            // Gossip repeats itself, so a full queue may lose packets.
             let _ = self.gossip.try_send(datagram);
         }
     }
 
-    /// Tells all peers that this node is stopping.
+    /// Closes all links because this node is stopping.
     pub fn close_all(&self) {
         for entry in self.links().values() {
             entry.sender.connection().close(CloseCode::Stopping.number(), b"stopping");
@@ -349,7 +349,7 @@ impl Links {
     }
 }
 
-/// Returns when nothing has come for as long as a link may be silent.
+/// Returns once nothing has arrived for the longest silence of a link.
 async fn silent(connection: &Connection) {
     let heard = || connection.stats().udp_rx.datagrams;
     let mut looked = tokio::time::Instant::now();
@@ -357,7 +357,7 @@ async fn silent(connection: &Connection) {
     while last.1.elapsed() < Duration::from_millis(IDLE_MS.into()) {
         tokio::time::sleep(LOOK_EVERY).await;
         if heard() != last.0 {
-            // As of the look before: if this process was paused since, it may have come before that.
+            // A packet may have come before this process was paused: compare with the check before.
             last = (heard(), looked);
         }
         looked = tokio::time::Instant::now();

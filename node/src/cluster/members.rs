@@ -1,5 +1,6 @@
-//! Whom this node knows, and how it describes itself: kept on disk, so that a restart needs no join address. Of two
-//! descriptions of a node the one with the greater number holds, whoever carries it. A dead node is never forgotten.
+//! The members that this node knows, and its description of itself: kept on disk, so that a restart needs no join
+//! address. Of two descriptions of a node the one with the greater number holds, from any source. A dead node is never
+//! forgotten.
 
 use std::{
     collections::BTreeMap,
@@ -24,38 +25,38 @@ pub type KeepMembers = Box<dyn Fn(&[Member]) -> Result<(), DataDirError> + Send>
 
 /// All known members of the cluster.
 pub struct Members {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     me: NodeId,
     known: Mutex<Known>,
-    /// Counts changes of what is known, and of what is linked.
+    /// The number of changes of descriptions and links so far.
     version: AtomicU64,
-    /// Wakes who waits for the next, in the order in which they came: simulations repeat it.
+    /// Wakes the tasks that wait for the next change, in the order of their waits, so that simulations are repeatable.
     changed: Notify,
 }
 
 struct Known {
     own: Member,
     others: BTreeMap<NodeId, Member>,
-    /// How to keep them; not at all until the node has decided that it may write.
+    /// Keeps the members on disk; `None` until the node may write.
     keep: Option<KeepMembers>,
 }
 
 impl Members {
-    /// Starts with those of the last run, in which this node may be found: its new description follows the last one.
-    pub fn new(machine: Arc<dyn Environment>, own: Member, known: Vec<Member>) -> Self {
+    /// Starts with the members of the last run. This node may be among them: its new description follows that one.
+    pub fn new(environment: Arc<dyn Environment>, own: Member, known: Vec<Member>) -> Self {
         let mut others: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();
         let last = others.remove(&own.node).map_or(0, |last| last.number);
-        let number = machine.now_ms().max(last.saturating_add(1));
+        let number = environment.now_ms().max(last.saturating_add(1));
         let (me, own) = (own.node, Member { number, ..own });
         let known = Mutex::new(Known { own, others, keep: None });
-        Self { machine, me, known, version: AtomicU64::new(0), changed: Notify::new() }
+        Self { environment, me, known, version: AtomicU64::new(0), changed: Notify::new() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on, changes are kept on disk.
+    /// Keeps changes on disk from now on.
     pub fn keep(&self, keep: KeepMembers) {
         let mut known = self.known();
         known.keep = Some(keep);
@@ -67,12 +68,12 @@ impl Members {
         self.me
     }
 
-    /// How this node describes itself.
+    /// This node's description of itself.
     pub fn own(&self) -> Member {
         self.known().own.clone()
     }
 
-    /// Describes this node anew if it is reached elsewhere now.
+    /// Updates the description of this node if its addresses have changed.
     pub fn set_addresses(&self, addresses: Vec<String>) {
         let mut known = self.known();
         if known.own.addresses != addresses {
@@ -86,11 +87,11 @@ impl Members {
 
     /// Gives this node's description a number above all that are known.
     fn renumber(&self, known: &mut Known, last: u64) {
-        known.own.number = self.machine.now_ms().max(last.saturating_add(1));
+        known.own.number = self.environment.now_ms().max(last.saturating_add(1));
         known.write();
     }
 
-    /// Takes note of what a peer tells of members; gives whether anything was new.
+    /// Merges descriptions that a peer sent; returns whether anything was new.
     pub fn learn(&self, members: &[Member]) -> bool {
         let mut known = self.known();
         let mut news = false;
@@ -119,12 +120,12 @@ impl Members {
         news
     }
 
-    /// Takes note that a member was heard from an address.
+    /// Records that a member was heard from an address.
     pub fn heard(&self, node: NodeId, from: SocketAddr) {
-        let (at_ms, address) = (self.machine.now_ms(), from.to_string());
+        let (at_ms, address) = (self.environment.now_ms(), from.to_string());
         let mut known = self.known();
         let Some(member) = known.others.get_mut(&node) else { return };
-        // When exactly does not matter while it is the newest: nobody is told again.
+        // While it is the newest, the exact time does not matter: no news is sent.
         if member.heard_at.first().is_none_or(|newest| newest.address != address)
             && merge_heard(&mut member.heard_at, &[HeardAt { at_ms, address }])
         {
@@ -133,22 +134,22 @@ impl Members {
         }
     }
 
-    /// How many others there are.
+    /// The number of other members.
     pub fn count(&self) -> usize {
         self.known().others.len()
     }
 
-    /// All others.
+    /// All other members.
     pub fn all(&self) -> Vec<Member> {
         self.known().others.values().cloned().collect()
     }
 
-    /// Counts changes of what is known and of what is linked.
+    /// Returns the number of changes of descriptions and links so far.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Waits for a change since the version that was seen.
+    /// Waits for a change since the version `seen`.
     pub async fn changed_since(&self, seen: u64) {
         loop {
             let changed = self.changed.notified();
@@ -159,7 +160,7 @@ impl Members {
         }
     }
 
-    /// Something has changed that peers are to be told.
+    /// Records a change that peers must learn of.
     pub fn changed(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
@@ -173,8 +174,8 @@ fn fits(member: &Member) -> bool {
         && member.addresses.iter().chain(heard).all(|address| address.len() <= ADDRESS_CHARS_MAX)
 }
 
-/// Merges what is told of a member into what is known of it; gives whether anything was new. The result does not
-/// depend on the order in which news arrive.
+/// Merges news of a member into its description; returns whether anything was new. The result does not depend on the
+/// order of the news.
 fn merge(old: &mut Member, new: &Member) -> bool {
     let heard = merge_heard(&mut old.heard_at, &new.heard_at);
     // Gossip leaves the URL out.
@@ -194,7 +195,7 @@ fn merge_heard(old: &mut Vec<HeardAt>, new: &[HeardAt]) -> bool {
     *old != before
 }
 
-/// Keeps the newest, newest first, each address once.
+/// Keeps the newest addresses, newest first, each once.
 fn keep_newest(heard: &mut Vec<HeardAt>) {
     heard.sort_by(|a, b| b.cmp(a));
     let mut seen = std::collections::BTreeSet::new();
@@ -226,7 +227,7 @@ mod tests {
         Members::new(Arc::new(ThisMachine), member(0, 0, "me:1"), known)
     }
 
-    /// Membership (design, section 3): the greatest number wins, whoever carries it.
+    /// Membership (design, section 3): the greatest number wins, from any source.
     #[test]
     fn the_newest_description_holds_whoever_tells_it_and_in_any_order() {
         let told = [member(1, 5, "old:1"), member(1, 7, "new:1"), member(1, 6, "between:1")];
@@ -240,7 +241,7 @@ mod tests {
         }
     }
 
-    /// A file from before descriptions had numbers is older than anything a node says.
+    /// A file from before descriptions had numbers is older than any description of a node.
     #[test]
     fn what_was_kept_without_a_number_gives_way() {
         let members = members(vec![member(1, 0, "old:1")]);
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(members.all()[0].addresses, ["new:1"]);
     }
 
-    /// The number of a node's own description rises above the last one used and above any told of it, even if the
+    /// The number of a node's own description rises above the last one used and above any that a peer sent, even if the
     /// clock was set back.
     #[test]
     fn ones_own_number_rises_above_all_that_are_known() {
@@ -265,7 +266,7 @@ mod tests {
         assert_eq!(members.own().number, far + 11);
     }
 
-    /// What nodes heard converges: a bounded set that does not depend on the order of news, so that nobody tells for ever.
+    /// Descriptions converge: a bounded set that does not depend on the order of news, so that sending ends.
     #[test]
     fn the_newest_addresses_from_which_a_node_was_heard_stay() {
         let heard = |at_ms, address: &str| HeardAt { at_ms, address: address.into() };

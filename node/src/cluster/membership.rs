@@ -1,5 +1,5 @@
-//! Who belongs to the cluster: SWIM gossip (foca) over QUIC datagrams. It only discovers; that a link has been
-//! silent is what ends pushes and presence over it.
+//! Discovers the members of the cluster by SWIM gossip (foca) over QUIC datagrams. It only discovers: pushes and presence
+//! over a link end when the link has been silent.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -25,9 +25,9 @@ const TIMERS_MAX: usize = 1_024;
 struct Peer {
     node: NodeId,
     addresses: Vec<String>,
-    /// The number of its description of itself.
+    /// The number of the node's description of itself.
     number: u64,
-    /// Unix milliseconds of its start, raised when it was wrongly declared dead or describes itself anew.
+    /// Unix milliseconds of the start, raised when others wrongly declared the node dead, or its description changes.
     bump: u64,
 }
 
@@ -57,7 +57,7 @@ type Gossip = Foca<Peer, PostcardCodec, StdRng, NoCustomBroadcast>;
 
 /// The task that gossips.
 pub struct Membership {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     identity: Peer,
     runtime: AccumulatingRuntime<Peer>,
     links: Arc<Links>,
@@ -68,17 +68,17 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Gossips as this node. `packets` come from links, `linked` tells of new ones.
+    /// Gossips as this node. `packets` come from links, `linked` announces new ones.
     pub fn new(
-        machine: Arc<dyn Environment>,
+        environment: Arc<dyn Environment>,
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
         linked: mpsc::Receiver<Member>,
     ) -> Self {
-        let identity = Peer::new(members.own(), machine.now_ms());
+        let identity = Peer::new(members.own(), environment.now_ms());
         let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
-        Self { machine, identity, runtime, links, members, packets, linked, timers }
+        Self { environment, identity, runtime, links, members, packets, linked, timers }
     }
 
     fn drain(&mut self, foca: &Gossip) {
@@ -110,13 +110,13 @@ impl Membership {
         }
     }
 
-    /// Gossips as this node describes itself now.
+    /// Gossips under this node's newest description.
     fn describe_anew(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
         let own = self.members.own();
         let bump = foca.identity().bump.max(self.identity.bump) + 1;
         self.identity = Peer::new(own, bump);
         foca.change_identity(self.identity.clone(), &mut self.runtime)?;
-        // A new identity knows nobody.
+        // A new identity knows no other node.
         for peer in self.members.all().into_iter().filter(|peer| self.links.has(peer.node)) {
             foca.announce(Peer::new(peer, 0), &mut self.runtime)?;
         }
@@ -130,10 +130,10 @@ impl SupervisedTask for Membership {
     }
 
     async fn run(&mut self) {
-        // Called again after a panic: what foca was doing then is lost, its periodic timers among it.
+        // Called again after a panic, which lost foca's timers.
         self.identity = Peer::new(self.members.own(), self.identity.bump + 1);
         let mut seen = self.members.version();
-        let mut foca = gossip(self.identity.clone(), self.machine.random());
+        let mut foca = gossip(self.identity.clone(), self.environment.random());
         self.runtime = AccumulatingRuntime::new();
         loop {
             let result = tokio::select! {

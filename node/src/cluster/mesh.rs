@@ -1,5 +1,5 @@
-//! What peers tell each other of the cluster while they are linked: descriptions that have changed, and who is linked
-//! to whom, so that any node can say which pairs lack a link.
+//! The news of the cluster that linked peers send each other: changed descriptions, and their own links, so that any node
+//! can name the pairs without a link.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,36 +13,36 @@ use starling_protocol::{
 
 use super::{LinkSender, Links};
 
-/// Changes within so long are told together; a link whose queue is full is tried again after the same time.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Changes within this time are sent together; a link whose queue is full is tried again after the same time.
+const SEND_EVERY: Duration = Duration::from_millis(100);
 
 impl Links {
-    /// Tells a peer what changes, as long as the link lives. `told` is what it knows from this node's hello.
-    pub(super) async fn tell_mesh(&self, sender: &LinkSender, told: Vec<Member>) {
-        let mut told: BTreeMap<_, _> = told.into_iter().map(|member| (member.node, member)).collect();
-        let mut told_linked = None;
+    /// Sends changes to a peer until the link ends. `known` holds the descriptions that this node's hello contained.
+    pub(super) async fn send_mesh_news(&self, sender: &LinkSender, known: Vec<Member>) {
+        let mut known: BTreeMap<_, _> = known.into_iter().map(|member| (member.node, member)).collect();
+        let mut sent_linked = None;
         loop {
             let mut seen = Some(self.members.version());
             let linked: Vec<_> = self.links().keys().copied().collect();
             let members = self.members.all().into_iter().chain([self.members.own()]);
-            let members: Vec<_> = members.filter(|member| told.get(&member.node) != Some(member)).collect();
-            if !members.is_empty() || told_linked.as_ref() != Some(&linked) {
+            let members: Vec<_> = members.filter(|member| known.get(&member.node) != Some(member)).collect();
+            if !members.is_empty() || sent_linked.as_ref() != Some(&linked) {
                 let news = MeshNews { linked: linked.clone(), members: members.clone() };
                 if sender.try_send(PeerFrame::Mesh(news).encode()).is_ok() {
-                    told.extend(members.into_iter().map(|member| (member.node, member)));
-                    told_linked = Some(linked);
+                    known.extend(members.into_iter().map(|member| (member.node, member)));
+                    sent_linked = Some(linked);
                 } else {
                     seen = None;
                 }
             }
-            tokio::time::sleep(TELL_EVERY).await;
+            tokio::time::sleep(SEND_EVERY).await;
             if let Some(seen) = seen {
                 self.members.changed_since(seen).await;
             }
         }
     }
 
-    /// Pairs of nodes that are heard by somebody and have no link between them, as far as this node was told.
+    /// Known pairs of nodes without a link between them. Some node has a link to each of the two.
     pub fn unlinked_pairs(&self) -> Vec<(NodeId, NodeId)> {
         let links = self.links();
         let mut linked: BTreeMap<_, _> =
@@ -53,13 +53,13 @@ impl Links {
     }
 }
 
-/// Pairs without a link, from what some nodes say: to whom each is linked.
+/// Returns the pairs without a link, from the links that each node reports.
 fn unlinked_pairs(linked: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> Vec<(NodeId, NodeId)> {
     let heard: BTreeSet<_> = linked.keys().chain(linked.values().flatten()).copied().collect();
     let mut pairs = BTreeSet::new();
     for (&node, peers) in linked {
         for &other in heard.iter().filter(|&&other| other != node && !peers.contains(&other)) {
-            // A link that only one side knows of is coming up or going down.
+            // A link that only one side reports is coming up or going down.
             if !linked.get(&other).is_some_and(|peers| peers.contains(&node)) {
                 pairs.insert((node.min(other), node.max(other)));
             }
@@ -72,7 +72,7 @@ fn unlinked_pairs(linked: &BTreeMap<NodeId, BTreeSet<NodeId>>) -> Vec<(NodeId, N
 mod tests {
     use super::*;
 
-    /// Any node can name the pairs that lack a link, also those that it is no part of; a node that nobody hears is none.
+    /// Any node can name the pairs without a link, also those of other nodes; an isolated node is in no pair.
     #[test]
     fn pairs_without_a_link_are_named() {
         let id = |node| NodeId([node; 16]);

@@ -26,7 +26,7 @@ impl ClusterMetrics {
             linked += u64::from(is_linked);
             self.peer_linked.get_or_create(&label).set(i64::from(is_linked));
             if !is_linked {
-                // The driver measures those that are linked; of others it says nothing.
+                // The driver measures only linked peers.
                 self.peer_in_sync.get_or_create(&label).set(0);
             }
         }
@@ -36,7 +36,7 @@ impl ClusterMetrics {
         self.join_failing.set(gauge(links.join_problems().len() as u64));
     }
 
-    /// Replaces what was measured before.
+    /// Replaces the previous values.
     pub fn measure(&self, report: &Report) {
         for family in [&self.peer_lag, &self.peer_in_sync, &self.parts_equal, &self.parts_diverged] {
             family.clear();

@@ -30,5 +30,8 @@ pub use self::{
     members::{KeepMembers, Members},
     membership::Membership,
     presence::{PresenceMap, PresenceNews},
-    replication::{Claiming, Driver, DriverHandle, DriverInput, DriverParts, EndRefill, PeerReport, Report},
+    replication::{
+        CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
+        EndRefill, PeerReport, Report, StartState,
+    },
 };

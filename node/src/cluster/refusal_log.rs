@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Pause after the first line; doubles up to the maximum.
 const PAUSE_MIN: Duration = Duration::from_mins(1);
 const PAUSE_MAX: Duration = Duration::from_hours(4);
-/// Addresses that are told apart, at most; all others share one count.
+/// The most addresses with a count of their own; all others share one.
 const ADDRESSES_MAX: usize = 64;
 
 #[derive(Debug, Default)]
@@ -21,14 +21,14 @@ pub(super) struct RefusalLog(Mutex<BTreeMap<IpAddr, Refusals>>);
 
 #[derive(Debug)]
 struct Refusals {
-    /// Since the last line.
+    /// The refusals since the last line.
     count: u64,
     not_before: Instant,
     pause: Duration,
 }
 
 impl RefusalLog {
-    /// Counts a refusal. If a line is due, gives how many it stands for.
+    /// Counts a refusal. If a line is due, returns the number of refusals that it covers.
     pub(super) fn note(&self, peer: SocketAddr) -> Option<u64> {
         let now = Instant::now();
         let mut by_address = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ impl RefusalLog {
 mod tests {
     use super::*;
 
-    /// A stranger that comes every 2 s, a day long, is worth a handful of lines, and none is uncounted.
+    /// A stranger that comes every 2 s for a day causes a handful of lines, which count all attempts.
     #[tokio::test(start_paused = true)]
     async fn a_day_of_refusals_is_a_few_lines_that_count_all() {
         let log = RefusalLog::default();
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(lines.iter().sum::<u64>() + untold, 43_200);
     }
 
-    /// Whoever has many addresses is not told apart for ever, and does not keep others from being named.
+    /// A stranger with many addresses doesn't get a count for each, and doesn't keep others from being named.
     #[tokio::test(start_paused = true)]
     async fn the_log_of_refusals_is_bounded() {
         let log = RefusalLog::default();

@@ -1,4 +1,4 @@
-//! An address that is being kept linked: who is said to live there, who answered there, and when to dial it next.
+//! An address to keep linked: the node that should be there, the node that answered there, and the time of the next dial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,37 +10,37 @@ use super::{Links, admission::Dialled, join_addresses::Found};
 /// Pause after the first failed attempt; doubles up to the maximum.
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
-/// The longest pause after attempts that were turned away: another secret is not mended within seconds.
+/// The longest pause after rejected attempts: nobody corrects a wrong secret within seconds.
 const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// For how long who answered is believed to live there.
+/// The time for which the node that answered is expected to be there.
 const ANSWER_HOLDS: Duration = Duration::from_mins(1);
 
-/// A node that is said to live at an address, by which of its descriptions.
+/// A node that should be at an address, and the number of the description that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
     pub(super) node: NodeId,
     pub(super) number: u64,
 }
 
-/// An address that is being kept linked.
+/// An address to keep linked.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Who is said to live there, by which description, and since when.
+    /// The node that should be there, the number of its description, and the time of the news.
     claims: BTreeMap<NodeId, (u64, Instant)>,
     answered: Option<Answer>,
     turned_away: Option<Dialled>,
     dialling: bool,
     not_before: Option<Instant>,
     failures: u32,
-    /// When a name last led to it.
+    /// The time at which a name last led to it.
     pub(super) seen_at: Instant,
 }
 
-/// Who answered last: better than a claim, but somebody else may live there by now.
+/// The node that answered last: better than a description, but another node may be there by now.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     node: NodeId,
-    /// Its process, if it was linked then.
+    /// The node's process, if it was linked then.
     process: Option<u64>,
     at: Instant,
 }
@@ -58,12 +58,12 @@ impl Target {
         }
     }
 
-    /// A node is said to live here.
+    /// Sets the node that should be here.
     pub(super) fn claim(&mut self, claim: Option<Claim>, now: Instant) {
         let Some(Claim { node, number }) = claim else { return };
         if self.claims.get(&node).is_none_or(|(known, _)| *known < number) {
             self.claims.insert(node, (number, now));
-            // It is news: what failed before need not fail again.
+            // Earlier failures say nothing of a node that is new here.
             (self.failures, self.not_before) = (0, None);
         }
     }
@@ -72,12 +72,12 @@ impl Target {
         self.dialling
     }
 
-    /// Whether it may be dialled now.
+    /// Whether the address may be dialled now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         !self.dialling && self.not_before.is_none_or(|not_before| now >= not_before)
     }
 
-    /// Whether whoever lives here is linked, as far as it is known.
+    /// Whether the node at this address is linked, as far as known.
     pub(super) fn is_needless(&self, links: &Links) -> bool {
         self.needs_no_link(links.me(), |node| links.process_of(node))
     }
@@ -90,7 +90,7 @@ impl Target {
             if !is_linked(node) {
                 return false;
             }
-            // A node that was restarted may be elsewhere now, and whoever moved here since is not linked yet.
+            // A restarted node may be elsewhere now, and a node that has moved here is not linked yet.
             let stays = node == me || process_of(node) == process;
             let moved_in =
                 |(&other, &(_, since)): (&NodeId, &(u64, Instant))| since > at && !is_linked(other);
@@ -101,7 +101,7 @@ impl Target {
         !self.claims.is_empty() && self.claims.keys().all(|&node| is_linked(node))
     }
 
-    /// What is known of who lives here.
+    /// Returns the node that is probably here.
     pub(super) fn found(&self, links: &Links) -> Found {
         let answered =
             self.answered.is_some_and(|answer| answer.at.elapsed() < ANSWER_HOLDS && self.failures == 0);
@@ -118,7 +118,7 @@ impl Target {
         self.dialling = true;
     }
 
-    /// An attempt is over.
+    /// Handles the end of an attempt.
     pub(super) fn ended(&mut self, dialled: Dialled, lasted: Duration, links: &Links) {
         let now = Instant::now();
         self.dialling = false;
@@ -126,7 +126,7 @@ impl Target {
         if let Dialled::Answered(node) = dialled {
             self.answered = Some(Answer { node, process: links.process_of(node), at: now });
         }
-        // A link that lasted was no failure.
+        // A lasting link was no failure.
         self.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (self.failures + 1).min(8) };
         let max = if self.turned_away.is_some() { TURNED_AWAY_BACK_OFF_MAX } else { BACK_OFF_MAX };
         let pause = BACK_OFF_MIN * 2_u32.pow(self.failures.saturating_sub(1));

@@ -47,7 +47,7 @@ const CONNECTIONS_SHARE: u64 = 3;
 /// Default of `http.header_timeout_ms`: about as long as browsers keep a spare connection idle.
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
-const WAIT_MS: u64 = 200;
+pub const DURABILITY_WAIT_MS: u64 = 200;
 /// Default of `storage.reserve_mib`.
 const RESERVE_MIB: u64 = 256;
 /// Default of `storage.scrub_after_s`: deleted text is gone within 24 hours.
@@ -213,7 +213,7 @@ impl Config {
         let scrub_after_s =
             flags.storage_scrub_after_s.or(file.storage.scrub_after_s).unwrap_or(SCRUB_AFTER_S);
         let scrub_after_s = in_range("storage.scrub_after_s", scrub_after_s, 1..=82_800, "1 to 82800")?;
-        let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(WAIT_MS);
+        let wait_ms = flags.durability_wait_ms.or(file.durability.wait_ms).unwrap_or(DURABILITY_WAIT_MS);
         Ok(Self {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
             log_filter: flags.log_filter.or(file.log.filter).unwrap_or_else(|| "info".into()),

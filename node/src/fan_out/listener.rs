@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use starling_protocol::replica::Input;
 use starling_web::lane::{CommitPoint, Lanes};
 
 use super::fan_out;
 use crate::{
     cluster::{DriverHandle, DriverInput, PresenceMap},
     store::{Commit, Store},
-    writer::{CommitListener, Waiting},
+    writer::{CommitListener, Waiting, replication_inputs},
 };
 
 /// The writer's [`CommitListener`].
@@ -46,18 +45,8 @@ impl CommitListener for FanOut {
     }
 
     async fn replicate(&mut self, commit: Commit, waiting: Vec<Waiting>) {
-        let mut inputs = Vec::new();
-        if commit.has_events() {
-            let Commit { own, received, digests, .. } = commit;
-            if let Some(own) = own {
-                let (origin, first, events) = (own.origin, own.first, own.events);
-                inputs.push(Input::Committed { origin, first, events });
-            }
-            if !received.is_empty() {
-                inputs.push(Input::Applied(received));
-            }
-            inputs.push(Input::Digests(digests));
-        }
+        let Commit { own, received, digests, .. } = commit;
+        let inputs = replication_inputs(own, received, digests);
         if !inputs.is_empty() || !waiting.is_empty() {
             self.driver.send(DriverInput::Committed(inputs, waiting)).await;
         }

@@ -126,7 +126,7 @@ impl Core {
             background.append(&mut joined.tasks);
         }
         let (driver_task, driver) = Driver::new(DriverParts {
-            machine: Arc::clone(&environment),
+            environment: Arc::clone(&environment),
             held,
             digests,
             inbox,

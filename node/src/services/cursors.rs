@@ -15,8 +15,9 @@ use tokio::time::timeout;
 
 use super::context::ServiceContext;
 
-/// How long a resume waits for events that a reachable peer has.
-const CATCH_UP_MAX: Duration = Duration::from_secs(2);
+/// How long a resume waits for events that a reachable peer has, in milliseconds.
+pub const CATCH_UP_MS_MAX: u64 = 2_000;
+const CATCH_UP_MAX: Duration = Duration::from_millis(CATCH_UP_MS_MAX);
 
 /// Implements [`Cursors`].
 pub struct CursorsService {

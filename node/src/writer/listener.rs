@@ -22,8 +22,9 @@ pub trait CommitListener: Send + 'static {
 /// answer of too few copies.
 pub type Settled = Box<dyn FnMut(usize) + Send>;
 
-/// A durable event that waits for copies on other nodes.
-pub struct Waiting {
+/// A durable event, and how long to wait for copies of it on other nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitFor {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
@@ -34,6 +35,12 @@ pub struct Waiting {
     pub wait_ms: Millis,
     /// For how many milliseconds after an answer of too few copies a better one is sent; 0 for never.
     pub upgrade_ms: Millis,
+}
+
+/// A durable event that waits for copies on other nodes.
+pub struct Waiting {
+    /// The event, and how long to wait.
+    pub wait_for: WaitFor,
     /// Receives the answer.
     pub settled: Settled,
 }

@@ -2,18 +2,18 @@
 //! around `store::Committer`. A failed commit ends the process: after a failed fsync, the state of the disk is unknown.
 
 mod listener;
+mod order;
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use starling_protocol::{
     ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
-    replica::Until,
 };
 use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
@@ -21,7 +21,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use self::listener::{CommitListener, Settled, Waiting};
+pub use self::{
+    listener::{CommitListener, Settled, WaitFor, Waiting},
+    order::{STALL, ack_wait, replication_inputs},
+};
 use crate::{
     config::DurabilityConfig,
     disk_space::DiskSpace,
@@ -38,10 +41,6 @@ const QUEUE_MAX: usize = 8_192;
 const BATCH_REQUESTS_MAX: usize = 1_024;
 /// The bytes of text in one commit, about: its push should be one frame.
 const BATCH_BYTES_MAX: usize = EVENTS_CHUNK_BYTES_MAX;
-/// Milliseconds after an ack of too few copies in which a better one is sent.
-const UPGRADE_MS: u64 = 10_000;
-/// A longer commit is a stall: peers no longer wait for this node.
-const STALL: Duration = Duration::from_secs(1);
 
 /// A write, and the receiver of its result.
 #[derive(Debug)]
@@ -288,11 +287,7 @@ impl Writer {
     ) -> Waiting {
         let mut again = false;
         Waiting {
-            origin: pos.origin,
-            seq: pos.seq,
-            until: Until::Copies(self.durability.copies),
-            wait_ms: self.durability.wait_ms,
-            upgrade_ms: UPGRADE_MS,
+            wait_for: order::ack_wait(pos, self.durability),
             settled: Box::new(move |copies| {
                 let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
                 again = true;

@@ -1,5 +1,5 @@
-//! A guest of the chaos test: he posts at a steady rate, wanders from node to node, and comes back with his cursor.
-//! He resends what was not acked, loads afresh when he is told to, and leaves a node that does not answer.
+//! A guest of the chaos test. Guests post at a steady rate, move from node to node, and resume with their cursor. They
+//! resend unacked messages, reload after a `resync`, and leave a node that does not answer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,28 +17,28 @@ use harness::client::post_frame;
 use harness::http::try_list_all;
 use harness::{Client, Frame, Refused};
 
-/// A browser would wait longer; here it is the load that counts.
+/// Pause before another attempt; browsers wait longer, but this test wants load.
 const RECONNECT: Duration = Duration::from_millis(25);
-/// A node that owes him an ack, or a welcome, for so long has lost this guest.
+/// The longest wait for an ack or a welcome; then the guest leaves the node.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Beyond it he waits for acks; a node takes 64 of one session.
+/// The most messages without an ack; a node accepts 64 of one session.
 const UNACKED_MAX: usize = 40;
 
 pub(crate) struct Actor {
-    /// His place in the ledger.
+    /// The index of the guest in the ledger.
     pub(crate) guest: usize,
     pub(crate) name: String,
     pub(crate) room: String,
-    /// `None` for one who only reads.
+    /// The posts per second; `None` for a guest who only reads.
     pub(crate) rate_hz: Option<u32>,
-    /// Whether he changes nodes without need.
+    /// Whether the guest changes nodes without need.
     pub(crate) wanders: bool,
     pub(crate) rng: StdRng,
     pub(crate) ledger: Arc<Mutex<Ledger>>,
     pub(crate) sending: watch::Receiver<bool>,
 }
 
-/// What a guest keeps over connections.
+/// The state that a guest keeps over connections.
 #[derive(Default)]
 struct Memory {
     cursor: Option<String>,
@@ -47,7 +47,7 @@ struct Memory {
     must_reload: bool,
 }
 
-/// What a session is asked about its next moment.
+/// The next step of a session.
 enum Next {
     GoOn,
     GoElsewhere,
@@ -80,7 +80,7 @@ impl Actor {
             };
             let attempt = Client::connect(http, &self.room, &self.name, cursor, after);
             match timeout(PATIENCE, attempt).await {
-                // The node may have begun again meanwhile: then it is not known which of the two this is.
+                // The node may have restarted meanwhile: then this may be either process.
                 Ok(Ok(client)) if locked(&self.ledger).places.seat(seat.at) == seat => return (seat, client),
                 Ok(Ok(_)) => {}
                 Ok(Err(Refused { status, code })) => {
@@ -92,7 +92,7 @@ impl Actor {
         }
     }
 
-    /// Returns when the connection broke, or when he wants to go elsewhere.
+    /// Returns when the connection breaks, or when the guest moves to another node.
     async fn session(&mut self, seat: Seat, client: &mut Client, memory: &mut Memory) {
         for key in &memory.unacked {
             if !self.send(seat, client, *key, memory.unacked.len()).await {
@@ -102,7 +102,7 @@ impl Actor {
         let mut tick = interval(Duration::from_secs(1) / self.rate_hz.unwrap_or(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut frames_left: u32 = self.rng.random_range(50..400);
-        // Who leaves before he has a cursor begins again at the same place.
+        // A guest without a cursor begins again at the same place.
         let mut caught_up = false;
         let mut answered_at = Instant::now();
         while frames_left > 0 || !caught_up || !self.wanders {
@@ -152,7 +152,7 @@ impl Actor {
         taken
     }
 
-    /// Notes what a frame says.
+    /// Records a frame.
     fn take(&self, seat: Seat, frame: Frame, memory: &mut Memory) -> Next {
         let mut ledger = locked(&self.ledger);
         match frame {

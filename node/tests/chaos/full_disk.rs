@@ -11,7 +11,7 @@ use crate::run::{Run, SMALL};
 use harness::small_disk::SmallDisk;
 use harness::{PATIENCE, eventually, http, same};
 
-/// What the node is told to keep for replication.
+/// The space that the node reserves for replication.
 pub(crate) const RESERVE_MIB: u64 = 16;
 const RESERVE: u64 = RESERVE_MIB * 1024 * 1024;
 
@@ -34,7 +34,7 @@ pub(crate) async fn pass(run: &mut Run, lasts: Duration) -> String {
     run.load.goes_on(lasts / 2).await;
 
     disk(run).free();
-    // What restarts a service that has ended is not part of this test.
+    // Restarting an ended service is the task of a service manager.
     let ended = run.cluster[SMALL].has_ended();
     if ended.is_some() {
         run.start(SMALL).await;

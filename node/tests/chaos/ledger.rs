@@ -1,5 +1,5 @@
-//! What the guests of the chaos test sent, got acked and were shown. Some 30 bytes a message and a bit per reader, so
-//! that hundreds of thousands fit: ids and bodies follow from who sent it and his count.
+//! The messages that the guests of the chaos test sent, got acked and were shown. A message takes some 30 bytes and a bit
+//! per reader, so that hundreds of thousands fit: ids and bodies follow from the sender and a count.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::places::{Disk, Places, Seat};
 use harness::Posted;
 
-/// Complaints that are kept; a broken promise is broken after the first.
+/// The most complaints that are kept; the first already breaks a promise.
 const COMPLAINTS_MAX: usize = 50;
 
-/// A message: who sent it, and his how many-th it is.
+/// A message: its sender, and its number among the messages of that sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) sender: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// A UUID of the random kind that says which message it is.
+    /// Returns a UUID of the random kind that contains the sender and the number.
     pub(crate) fn id(self) -> String {
         format!("{:08x}-{:04x}-4000-8000-000000000000", self.number, self.sender)
     }
@@ -32,7 +32,7 @@ impl Key {
     }
 }
 
-/// Which disks are known to have held a message.
+/// The disks that are known to have held a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
     Nowhere,
@@ -44,7 +44,7 @@ pub(crate) enum Held {
 pub(crate) struct Message {
     sent: Instant,
     acked_after: Option<Duration>,
-    /// The greatest count of any ack.
+    /// The greatest number of copies in any ack.
     pub(crate) copies: u8,
     pub(crate) held: Held,
 }
@@ -63,7 +63,7 @@ impl Message {
     }
 }
 
-/// What happens to a guest; only told when something is wrong.
+/// An event in the life of a guest; reported only with a violation.
 #[derive(Debug, Clone, Copy)]
 #[expect(dead_code, reason = "read by Debug, when something is wrong")]
 pub(crate) enum Note {
@@ -80,7 +80,7 @@ pub(crate) struct Guest {
     pub(crate) name: String,
     pub(crate) room: usize,
     pub(crate) messages: Vec<Message>,
-    /// Per sender, which of his messages this guest was shown.
+    /// The messages that this guest was shown, by sender.
     shown: BTreeMap<usize, Vec<u64>>,
     pub(crate) notes: Vec<(Instant, Note)>,
 }
@@ -105,13 +105,13 @@ pub(crate) struct Ledger {
     pub(crate) dropped: Vec<Dropped>,
     /// Sessions that were dropped, and guests that were turned away, by a node that had no reason.
     pub(crate) needless: Vec<String>,
-    /// What guests saw that must not be.
+    /// Violations that guests saw.
     pub(crate) complaints: Vec<String>,
     pub(crate) shown_again: usize,
     pub(crate) resyncs: usize,
-    /// Times that a guest left a node that did not answer.
+    /// The number of times that a guest left a node that did not answer.
     pub(crate) given_up: usize,
-    /// Posts that a node refused for want of space.
+    /// The number of posts that a node refused for lack of space.
     pub(crate) storage_full: usize,
 }
 
@@ -124,7 +124,7 @@ pub(crate) fn body_of(name: &str, number: u32) -> String {
     format!("{number} by {name} {}", "·".repeat((number % 20) as usize))
 }
 
-/// The timeline, which goes to the terminal too, says when it was.
+/// Prints a complaint, and keeps it if it is among the first. The timeline on the terminal shows its time.
 fn keep(complaints: &mut Vec<String>, what: String) {
     eprintln!("  wrong: {what}");
     if complaints.len() < COMPLAINTS_MAX {
@@ -163,7 +163,7 @@ impl Ledger {
         self.guests.get_mut(key.sender)?.messages.get_mut(key.number as usize)
     }
 
-    /// A node says that so many nodes have made a message durable.
+    /// Records an ack: this many nodes hold a message.
     pub(crate) fn note_acked(&mut self, seat: Seat, id: &str, copies: u32) {
         let known = Key::parse(id).and_then(|key| self.message_mut(key));
         let Some(message) = known else { return self.complain(format!("{id} is acked, which nobody sent")) };
@@ -174,7 +174,7 @@ impl Ledger {
         self.acked += usize::from(first);
     }
 
-    /// A node shows a guest a message: in his session, or as part of a list.
+    /// Records that a node showed a guest a message, in a session or in a list.
     pub(crate) fn note_shown(&mut self, reader: usize, seat: Seat, posted: &Posted) {
         let Some(key) = self.key_of(posted) else {
             let name = &self.guests[reader].name;
@@ -190,7 +190,7 @@ impl Ledger {
         shown[word] |= bit;
     }
 
-    /// Which message this is, if it is as it was sent.
+    /// Returns the message, if it is unchanged.
     pub(crate) fn key_of(&self, posted: &Posted) -> Option<Key> {
         let key = Key::parse(&posted.id)?;
         self.message(key)?;
@@ -208,7 +208,7 @@ impl Ledger {
             .is_some_and(|word| word >> (key.number % 64) & 1 == 1)
     }
 
-    /// A node has ended a session that its guest did not end.
+    /// Records that a node ended a session of a guest.
     pub(crate) fn note_dropped(&mut self, guest: usize, seat: Seat, code: Option<u16>, in_flight: usize) {
         self.note(guest, Note::Closed(seat.at, code));
         self.dropped.push(Dropped { guest, at: seat.at, when: Instant::now(), in_flight });
@@ -219,16 +219,16 @@ impl Ledger {
         }
     }
 
-    /// A node has turned a guest away who came with his cursor.
+    /// Records that a node rejected a guest with a cursor.
     pub(crate) fn note_refused(&mut self, guest: usize, seat: Seat, status: u16, why: &str) {
-        // An empty node that hears nobody knows of the room by his cursor alone.
+        // An empty node without peers knows of the room only by the cursor.
         if status == 503 && self.places.may_deny(seat.at) {
             return;
         }
         let name = self.guests[guest].name.clone();
-        // What a node that is ill may say; anything else is wrong at any time.
+        // The answers of a node with a fault; others are always wrong.
         if !matches!(status, 0 | 503 | 507) {
-            self.complain(format!("{name} with his cursor is refused on node {}: {status} {why}", seat.at));
+            self.complain(format!("{name} with a cursor is refused on node {}: {status} {why}", seat.at));
         }
         if !self.places.may_drop(seat) {
             let what = format!("{name} was turned away by node {}: {why}", seat.at);
@@ -240,7 +240,7 @@ impl Ledger {
         self.guests[guest].notes.push((Instant::now(), note));
     }
 
-    /// Something was seen that must not be.
+    /// Records a violation.
     pub(crate) fn complain(&mut self, what: String) {
         keep(&mut self.complaints, what);
     }
@@ -257,13 +257,13 @@ impl Ledger {
         })
     }
 
-    /// When a message was sent, and when it was acked.
+    /// Returns the times at which a message was sent and acked.
     pub(crate) fn life_of(&self, key: Key) -> Option<(Instant, Option<Instant>)> {
         let message = self.message(key)?;
         Some((message.sent, message.acked_after.map(|after| message.sent + after)))
     }
 
-    /// How long each ack took, in order.
+    /// Returns the latency of each ack, in order.
     pub(crate) fn ack_times(&self) -> Vec<Duration> {
         let messages = self.guests.iter().flat_map(|guest| &guest.messages);
         let mut times: Vec<_> = messages.filter_map(|message| message.acked_after).collect();

@@ -1,4 +1,4 @@
-//! What happens to the network between the nodes. Guests reach all nodes at any time: it is the peers that do not.
+//! The faults of the network between the nodes. Guests reach all nodes at any time; only peers lose each other.
 
 use std::time::Duration;
 
@@ -36,13 +36,13 @@ impl LinkFault {
         }
     }
 
-    /// Breaks something among these nodes; says what.
+    /// Breaks the network among these nodes; returns a description.
     pub(crate) fn begin(self, cluster: &Cluster, rng: &mut StdRng, among: &[usize]) -> String {
         let mut nodes = among.to_vec();
         nodes.shuffle(rng);
         let (x, y) = (nodes[0], nodes[1]);
         let name = |at: usize| &*cluster[at].name;
-        // A bad wire may be one pair's, or everybody's.
+        // A bad wire may concern one pair or all.
         let all = rng.random();
         let which =
             if all { "everywhere".to_owned() } else { format!("between {} and {}", name(x), name(y)) };
@@ -85,7 +85,7 @@ impl LinkFault {
         }
     }
 
-    /// Everything is well again.
+    /// Mends all faults.
     pub(crate) fn mend(cluster: &Cluster) {
         let all: Vec<_> = (0..cluster.nodes.len()).collect();
         pairs(&all).for_each(|(a, b)| cluster.heal(a, b));

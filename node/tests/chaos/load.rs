@@ -13,15 +13,15 @@ use crate::ledger::{Ledger, locked};
 use harness::http::create_room;
 use harness::{Cluster, eventually};
 
-/// In each room two post and one only reads; of all, every third stays where he is as long as he can.
+/// In each room two guests post and one only reads; every third guest stays on a node as long as possible.
 const SENDERS: usize = 2;
 const GUESTS: usize = 3;
 
-/// How much is posted.
+/// The rate of posts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) rooms: usize,
-    /// Each sender's.
+    /// The posts of each sender per second.
     pub(crate) hz: u32,
 }
 
@@ -68,7 +68,7 @@ impl Load {
         locked(&self.ledger)
     }
 
-    /// Lets the load go on for so long. Whatever is broken, somebody must be served.
+    /// Lets the load go on for this time. Some guests must be served, whatever is broken.
     pub(crate) async fn goes_on(&mut self, lasts: Duration) {
         let before = self.ledger().acked;
         tokio::time::sleep(lasts).await;
@@ -81,7 +81,7 @@ impl Load {
         .await;
     }
 
-    /// Nobody posts anything new, and everything that was posted is acked.
+    /// Ends new posts and waits until all are acked.
     pub(crate) async fn quiet(&mut self, deadline: Duration) {
         self.sending.send_replace(false);
         let (ledger, actors) = (&self.ledger, &mut self.actors);
@@ -94,7 +94,7 @@ impl Load {
         .await;
     }
 
-    /// Waits until `wrong` finds nothing more, or gives what it still finds at the deadline.
+    /// Waits until `wrong` finds nothing more; returns its last finding at the deadline.
     pub(crate) async fn until_right(
         &mut self,
         deadline: Duration,
@@ -111,13 +111,13 @@ impl Load {
         }
     }
 
-    /// All guests go home.
+    /// Ends all guests.
     pub(crate) async fn end(&mut self) {
         self.actors.shutdown().await;
     }
 }
 
-/// Fails with an actor's own words if one has failed.
+/// Panics with the message of an actor that has failed.
 fn unharmed(actors: &mut JoinSet<()>) {
     if let Some(Err(error)) = actors.try_join_next() {
         std::panic::resume_unwind(error.into_panic());

@@ -1,5 +1,5 @@
 //! Real nodes under load while they are killed, hang, lose their disks, come and go, and the network between them
-//! breaks. Afterwards all list the same messages in one order, every acked one once, and nobody lacks any.
+//! breaks. Afterwards all nodes list the same messages in one order, each acked one once, and no guest lacks any.
 //!
 //! `compose/chaos.sh` runs the long form and writes its report.
 
@@ -28,18 +28,18 @@ use run::{Run, SMALL};
 use schedule::Schedule;
 use tokio::sync::Mutex;
 
-/// What a long run must reach: 100,000 in ten minutes.
+/// The acked messages that a long run must reach: 100,000 in ten minutes.
 const ACKED_A_SECOND: u64 = 170;
 /// One more than run at first: so that a node can join.
 const SPARE: usize = 1;
 
-/// How a run is to be.
+/// The settings of a run.
 struct Form {
     nodes: usize,
     rate: Rate,
-    /// It goes on for so long, and until every kind of node fault has come.
+    /// The shortest length of a run; it goes on until every kind of node fault has come.
     at_least: Duration,
-    /// How long a fault lasts at most, and how long a node hangs.
+    /// The longest time of a fault, and of a hanging node.
     lasts_ms_max: u64,
     hang_ms_max: u64,
     disk_mib: u64,
@@ -76,7 +76,7 @@ async fn nothing_acked_is_lost_or_doubled_over_five_nodes_whatever_breaks() {
     short(5).await;
 }
 
-/// As long as it is told to, over as many nodes.
+/// A run of the length and the number of nodes that the environment sets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "minutes long: compose/chaos.sh"]
 async fn long() {

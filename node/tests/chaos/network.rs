@@ -29,7 +29,7 @@ async fn links_are_cut_and_healed_one_by_one() {
     check(&sockets, &network, (0, 0)).await;
 }
 
-/// Every node sends to every other and is answered; only what goes the way that is cut does not arrive.
+/// All nodes send to each other and get answers; only packets on the cut way do not arrive.
 async fn check(sockets: &[UdpSocket], network: &Network, cut: (usize, usize)) {
     for (from, to) in (0..3).flat_map(|from| (0..3).map(move |to| (from, to))).filter(|(from, to)| from != to)
     {
@@ -54,7 +54,7 @@ async fn swallowed(network: &Network, before: u64) {
     eventually(PATIENCE, "a datagram is swallowed", async || same(&network.lost(), &(before + 1))).await;
 }
 
-/// The next datagram must be this one; returns where it came from.
+/// Receives this datagram next; returns its source.
 async fn receive(socket: &UdpSocket, expected: &str) -> SocketAddr {
     let mut packet = [0; 64];
     let received = timeout(PATIENCE, socket.recv_from(&mut packet)).await.expect("a datagram arrives");

@@ -1,5 +1,5 @@
-//! What happens to a node: it dies, hangs, loses its disk, runs out of space, is restarted, comes or goes.
-//! Each function breaks, lets the load go on, mends what can be mended, and says what it did.
+//! The faults of a node: it dies, hangs, loses its disk, runs out of space, is restarted, joins or leaves. Each function
+//! breaks it, lets the load go on, mends it if possible, and returns a description.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use crate::rules::dropped_twice;
 use crate::run::Run;
 
-/// Longer than any node needs to catch up with all that is there.
+/// Longer than any node needs to catch up.
 pub(crate) const CATCH_UP: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +48,12 @@ impl NodeFault {
         }
     }
 
-    /// Without a fault of the network beside it: what is counted then is this alone.
+    /// Whether it needs a network without faults: only the effects of this fault are counted.
     pub(crate) fn stands_alone(self) -> bool {
         matches!(self, Self::FullDisk | Self::RollingRestart | Self::Leave)
     }
 
-    /// Breaks and mends; says what it did.
+    /// Breaks and mends; returns a description.
     pub(crate) async fn pass(self, run: &mut Run, lasts: Duration) -> String {
         match self {
             Self::Kill => kill(run, lasts).await,

@@ -1,26 +1,27 @@
-//! Where guests may go: the nodes' addresses, which disk each has just now, and when a node may drop its sessions.
-//! What a session began with says later whether its end was to be expected, and which disk holds what it was acked.
+//! The nodes for guests: their addresses, the disk that each has at present, and the times when a node may drop its
+//! sessions. The state at the start of a session shows later whether its end was expected, and which disk holds its acked
+//! messages.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// A data directory's life; a node that begins with an empty one has another.
+/// A number for each data directory; a node that begins with an empty one gets another.
 pub(crate) type Disk = u16;
 
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) http: SocketAddr,
-    /// Guests try it; not if its node has left for good.
+    /// Whether guests try it; not after its node has left for good.
     open: bool,
     disk: Disk,
-    /// How often its sessions were about to be dropped, and whether they are now.
+    /// How often its node was about to drop sessions, and whether it is now.
     shaken: u32,
     shaking: bool,
-    /// Its node began with an empty directory and hears nobody: what it does not know, it denies.
+    /// Whether its node began with an empty directory and hears no peer: it denies what it does not know.
     knows_nothing: bool,
 }
 
-/// Where and when a session began.
+/// The node and the time at which a session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seat {
     pub(crate) at: usize,
@@ -32,12 +33,12 @@ pub(crate) struct Seat {
 pub(crate) struct Places {
     all: Vec<Place>,
     disks: Disk,
-    /// Disks whose content is gone.
+    /// The lost disks.
     lost: BTreeSet<Disk>,
 }
 
 impl Places {
-    /// One more node, of which guests do not know yet.
+    /// Adds a node that guests do not know yet.
     pub(crate) fn add(&mut self, http: SocketAddr) {
         let disk = self.next_disk();
         self.all.push(Place { http, open: false, disk, shaken: 0, shaking: false, knows_nothing: false });
@@ -48,7 +49,7 @@ impl Places {
         self.disks
     }
 
-    /// The nodes to which guests may go.
+    /// Returns the nodes for guests.
     pub(crate) fn open(&self) -> Vec<usize> {
         (0..self.all.len()).filter(|&at| self.all[at].open).collect()
     }
@@ -71,12 +72,12 @@ impl Places {
         self.all[at].shaking = true;
     }
 
-    /// Who comes from now on must not be dropped.
+    /// From now on the node must not drop new sessions.
     pub(crate) fn calm(&mut self, at: usize) {
         self.all[at].shaking = false;
     }
 
-    /// The node begins with an empty directory, and nobody tells it anything until `all_is_told`.
+    /// The node begins with an empty directory, and hears no peer until `all_is_told`.
     pub(crate) fn is_told_nothing(&mut self, at: usize) {
         self.all[at].knows_nothing = true;
     }
@@ -95,7 +96,7 @@ impl Places {
         place.shaking || place.shaken != seat.shaken
     }
 
-    /// The node begins with an empty directory. What was in the old one is lost, unless it was handed over.
+    /// The node begins with an empty directory. Events in the old one are lost, unless it handed them over.
     pub(crate) fn new_disk(&mut self, at: usize, handed_over: bool) {
         if !handed_over {
             self.lost.insert(self.all[at].disk);

@@ -1,4 +1,4 @@
-//! What a run was and what it found, in Markdown: to the terminal, and to the file that `STARLING_CHAOS_REPORT` names.
+//! The report of a run and its findings, in Markdown: to the terminal, and to the file `STARLING_CHAOS_REPORT`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ macro_rules! say {
     ($text:expr, $($format:tt)*) => { writeln!($text, $($format)*).expect("a string takes text") };
 }
 
-/// Puts the report together and writes it.
+/// Composes the report and writes it.
 pub(crate) fn write(run: &Run, command: &str, nodes: usize, under_load: Duration, lines: &[Line]) {
     let mut text = String::new();
     head(&mut text, command, nodes, under_load);

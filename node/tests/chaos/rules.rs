@@ -1,5 +1,5 @@
-//! The rules that everything in the ledger must obey, and what the nodes list. Each gives what is wrong, in words.
-//! They are checked themselves: every planted fault must be found.
+//! The rules for the ledger and the lists of the nodes. Each returns a description of what is wrong. Tests check the
+//! rules themselves: each finds its planted fault.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::ledger::{Held, Key, Ledger, Message};
 use harness::Posted;
 
-/// A report names the first few only.
+/// The most findings that a report names.
 const SHOWN_MAX: usize = 5;
-/// What happened to a guest so long before and after a message is told with it.
+/// A report of a message includes the events of its guest in this time before and after it.
 const AROUND: Duration = Duration::from_secs(1);
 
 /// Whether the loss of an acked message breaks no promise: one copy was acked, and the disk with it is lost.
@@ -23,13 +23,13 @@ fn promised(ledger: &Ledger, room: usize) -> impl Iterator<Item = Key> {
     acked.filter(|(_, message)| !is_excused(ledger, message)).map(|(key, _)| key)
 }
 
-/// How many acked messages were rightly lost with their only disk, or might have been.
+/// The number of acked messages that were, or may have been, lost with their only disk, as they may be.
 pub(crate) fn excused(ledger: &Ledger) -> usize {
     let messages = ledger.guests.iter().flat_map(|guest| &guest.messages);
     messages.filter(|message| message.is_acked() && is_excused(ledger, message)).count()
 }
 
-/// What is wrong with the lists that the nodes give of one room; nothing if all is well.
+/// Compares the lists of the nodes for one room; returns the differences.
 pub(crate) fn wrong_lists(ledger: &Ledger, room: usize, lists: &[Vec<Posted>]) -> Vec<String> {
     let mut found = Vec::new();
     for (node, list) in lists.iter().enumerate() {
@@ -87,7 +87,7 @@ pub(crate) fn gaps(ledger: &Ledger) -> Vec<String> {
     found
 }
 
-/// What happened to a message, and to a guest from a second before to a second after.
+/// Describes the history of a message, and of a guest from a second before to a second after.
 fn around(ledger: &Ledger, key: Key, reader: usize) -> Vec<String> {
     let Some((sent, acked)) = ledger.life_of(key) else { return Vec::new() };
     let end = acked.unwrap_or(sent);
@@ -115,7 +115,7 @@ pub(crate) fn dropped_twice(ledger: &Ledger, begin: Instant) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with what `starling verify` says of each node: all say the same.
+/// Checks the outputs of `starling verify`: they must be equal.
 pub(crate) fn different(said: &[(String, String)]) -> Vec<String> {
     let others = said.iter().skip(1).filter(|(_, what)| *what != said[0].1);
     others.map(|(name, what)| format!("{name} says {what:?}, {} {:?}", said[0].0, said[0].1)).collect()
@@ -212,7 +212,7 @@ mod tests {
             let old = seat(&ledger);
             ledger.places.new_disk(0, false);
             assert_eq!((lacks(&ledger), excused(&ledger)), if copies == 1 { (0, 1) } else { (1, 0) });
-            // A later ack, or somebody who was shown it elsewhere, tells of another copy.
+            // A later ack, or a guest who was shown it elsewhere, proves another copy.
             let mut raised = ledger;
             let there = raised.places.seat(1);
             raised.note_shown(1, old, &posted(0));

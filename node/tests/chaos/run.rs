@@ -12,13 +12,13 @@ use crate::schedule::Round;
 use harness::http::{create_room, page};
 use harness::{Client, Cluster, eventually};
 
-/// How long everything may take to be well again once all is mended.
+/// The longest time from the end of a fault until all nodes agree.
 const MERGE: Duration = Duration::from_secs(40);
 
-/// Its data may lie on a small disk; it stays in the cluster.
+/// The node whose data may lie on a small disk; it stays in the cluster.
 pub(crate) const SMALL: usize = 0;
 
-/// What rolling restarts cost the guests.
+/// The sessions that rolling restarts cost the guests.
 #[derive(Debug, Default)]
 pub(crate) struct Rolling {
     pub(crate) restarts: usize,
@@ -26,14 +26,14 @@ pub(crate) struct Rolling {
     pub(crate) in_flight: usize,
 }
 
-/// What a round was.
+/// The facts of a round.
 #[derive(Debug)]
 pub(crate) struct Passed {
     pub(crate) round: Round,
     pub(crate) began: Duration,
     pub(crate) what: String,
     pub(crate) lasted: Duration,
-    /// From the moment that all was mended until all nodes were in sync and had what each had.
+    /// The time from the end of the faults until all nodes were in sync and held the same events.
     pub(crate) merged: Duration,
     pub(crate) acked: usize,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Run {
     pub(crate) hang_ms_max: u64,
     pub(crate) rolling: Rolling,
     pub(crate) passed: Vec<Passed>,
-    /// Where a marker is posted on every node after each round, and those up to now.
+    /// The room of the markers that are posted on every node after each round, and the markers so far.
     marker_room: String,
     pub(crate) markers: Vec<String>,
 }
@@ -71,12 +71,12 @@ impl Run {
         (0..self.cluster.nodes.len()).filter(|&at| self.cluster[at].is_running()).collect()
     }
 
-    /// A running node.
+    /// Draws a running node.
     pub(crate) fn pick(&mut self) -> usize {
         *self.running().choose(&mut self.rng).expect("some node runs")
     }
 
-    /// A running node that may leave for good.
+    /// Draws a running node that may leave for good.
     pub(crate) fn pick_leaving(&mut self) -> usize {
         let others: Vec<_> = self.running().into_iter().filter(|&at| at != SMALL).collect();
         *others.choose(&mut self.rng).expect("more than one node runs")
@@ -86,7 +86,7 @@ impl Run {
         &self.cluster[at].name
     }
 
-    /// Starts a node and waits until it is ready; says how long that took.
+    /// Starts a node and waits until it is ready; returns the time that it took.
     pub(crate) async fn start(&mut self, at: usize) -> Duration {
         let begin = Instant::now();
         let fresh = !self.cluster[at].data_dir().exists();
@@ -101,7 +101,7 @@ impl Run {
         begin.elapsed()
     }
 
-    /// SIGTERM, and the end that must follow; says how long that took.
+    /// Sends SIGTERM and waits for the end; returns the time that it took.
     pub(crate) async fn stop(&mut self, at: usize) -> Duration {
         let begin = Instant::now();
         self.load.ledger().places.shake(at);
@@ -110,13 +110,13 @@ impl Run {
         begin.elapsed()
     }
 
-    /// Throws the data of a node away that does not run.
+    /// Deletes the data of a node that does not run.
     pub(crate) fn new_disk(&mut self, at: usize, handed_over: bool) {
         self.cluster[at].empty_disk();
         self.load.ledger().places.new_disk(at, handed_over);
     }
 
-    /// One round, from all well to all well.
+    /// Runs one round, at the end of which all nodes agree.
     pub(crate) async fn pass(&mut self, round: Round) {
         let (began, before) = (self.began.elapsed(), self.load.ledger().acked);
         let mut what = Vec::new();
@@ -138,8 +138,8 @@ impl Run {
         self.passed.push(Passed { round, began, what, lasted, merged, acked });
     }
 
-    /// Waits until all nodes are in sync and each has what any had when this was asked: a marker that is posted on
-    /// a node comes after all that it wrote.
+    /// Waits until all nodes are in sync and each holds the events that any of them held at the call: a marker that is
+    /// posted on a node follows all its earlier events.
     pub(crate) async fn merged(&mut self) -> Duration {
         let begin = Instant::now();
         let running = self.running();
@@ -175,7 +175,7 @@ impl Run {
         client.post(marker).await;
     }
 
-    /// What is wrong with the markers that a node lists.
+    /// Checks the markers that a node lists.
     pub(crate) async fn wrong_markers(&self, at: usize) -> Vec<String> {
         let listed = harness::http::list_all(self.cluster[at].http, &self.marker_room).await;
         let times = |marker: &String| listed.iter().filter(|posted| posted.body == *marker).count();

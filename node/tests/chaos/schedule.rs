@@ -1,5 +1,5 @@
-//! What breaks when: rounds drawn from a seed. In each, one fault of a node and one of the network stand together;
-//! then all is mended. Every kind comes before any comes again.
+//! The schedule of faults: rounds drawn from a seed. In each, a fault of a node and one of the network overlap; then all is
+//! mended. Every kind comes before any comes again.
 
 use std::time::Duration;
 
@@ -21,16 +21,16 @@ pub(crate) struct Schedule {
     rng: StdRng,
     nodes: Bag<Option<NodeFault>>,
     links: Bag<Option<LinkFault>>,
-    /// How many nodes run, and between what that may vary.
+    /// The number of running nodes, and its limits.
     running: usize,
     least: usize,
     most: usize,
-    /// Milliseconds that a fault lasts, at most.
+    /// The longest time of a fault, in milliseconds.
     lasts_ms_max: u64,
 }
 
 impl Schedule {
-    /// `faults` are those that this machine can do; `running` nodes run at first, of `most` that may.
+    /// Makes the schedule from the `faults` that this machine can do; `running` nodes run at first, at most `most` later.
     pub(crate) fn new(
         rng: StdRng,
         faults: &[NodeFault],
@@ -81,7 +81,7 @@ impl<T: Copy> Bag<T> {
         Self { kinds, left: Vec::new() }
     }
 
-    /// One that is possible now. What is not stays for later.
+    /// Draws a kind that is possible now; the others stay for later.
     fn draw(&mut self, rng: &mut StdRng, possible: impl Fn(&T) -> bool) -> T {
         loop {
             if let Some(at) = self.left.iter().position(&possible) {

@@ -1,4 +1,4 @@
-//! The end of a run: everything that was promised is checked on every node, line by line.
+//! The end of a run: checks each promise on every node, line by line.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use crate::run::Run;
 use harness::http::{self, try_list_all};
 use harness::process::{run as run_command, starling};
 
-/// How long the settling at the end may take on a machine that does other things too.
+/// The longest time until all nodes agree at the end, on a busy machine.
 const SETTLE: Duration = Duration::from_mins(1);
 
-/// The gauges of what each peer shows as the node itself does, and of what it shows otherwise.
+/// The gauges of equal and of diverged parts of the views, by peer.
 const EQUAL: &str = "starling_digest_parts_equal{";
 const DIVERGED: &str = "starling_digest_parts_diverged{";
 
-/// What must hold, and what is wrong with it; nothing if it holds.
+/// A promise and its violations; none if it holds.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) what: String,
@@ -27,7 +27,7 @@ fn line(what: impl Into<String>, wrong: Vec<String>) -> Line {
     Line { what: what.into(), wrong }
 }
 
-/// Ends the load, looks at everything, and stops all nodes.
+/// Ends the load, makes all checks, and stops all nodes.
 pub(crate) async fn reach(run: &mut Run, acked_at_least: usize) -> Vec<Line> {
     run.load.quiet(SETTLE).await;
     run.merged().await;
@@ -52,7 +52,7 @@ pub(crate) async fn reach(run: &mut Run, acked_at_least: usize) -> Vec<Line> {
             ),
             wrong_lists,
         ),
-        line("every guest was shown every one of them in his room", gaps),
+        line("every guest was shown every one of them in their room", gaps),
         line("every node finds its views equal to those of every other", own_digests),
         line("starling verify gives the same events, origins and digest for all nodes", digests),
         line("no guest saw what nobody sent, or was told what must not be said", ledger.complaints.clone()),
@@ -63,7 +63,7 @@ pub(crate) async fn reach(run: &mut Run, acked_at_least: usize) -> Vec<Line> {
     ]
 }
 
-/// What is wrong with what the nodes themselves say of their digests, while they run.
+/// Checks the digests that the running nodes report.
 async fn own_digests(run: &Run, nodes: &[usize]) -> Vec<String> {
     let end = Instant::now() + SETTLE;
     loop {
@@ -139,7 +139,7 @@ async fn digests(run: &mut Run, nodes: &[usize]) -> Vec<String> {
     different(&said)
 }
 
-/// Which kinds of fault never came.
+/// Returns the kinds of fault that never came.
 pub(crate) fn never_came(run: &Run, nodes: &[NodeFault]) -> Vec<String> {
     let node = |fault: &&NodeFault| !run.passed.iter().any(|passed| passed.round.node == Some(**fault));
     let link = |fault: &LinkFault| !run.passed.iter().any(|passed| passed.round.link == Some(*fault));

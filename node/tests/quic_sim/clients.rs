@@ -1,5 +1,5 @@
-//! Clients of any node: they are present in a room, post, send again what was not acked, make rooms, and move on.
-//! They ask the services that `web`'s sessions ask.
+//! Clients of any node: they are present in a room, post, resend unacked messages, create rooms, and move on.
+//! They call the services that `web`'s sessions call.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{mutants::Mutant, world::World};
 
-/// What was not acked within is sent again.
+/// A message without an ack is sent again after this.
 const SEND_AGAIN_MS: u64 = 3_000;
 
 pub struct Session {
@@ -27,7 +27,7 @@ pub struct Session {
 
 pub struct Client {
     number: usize,
-    /// Writes nothing, and is gone when all is well again.
+    /// Whether it writes nothing and leaves when every promise holds again.
     pub visits: bool,
     guest: GuestId,
     pub room: usize,
@@ -66,12 +66,12 @@ impl Client {
 pub type Making = Arc<Mutex<Option<Result<RoomId, String>>>>;
 
 impl World {
-    /// A client does something.
+    /// Draws and does an act of a client.
     pub fn act(&mut self, number: usize) {
         self.drop_dead_session(number);
         let session = self.clients[number].session.as_mut();
         if session.is_some_and(|session| session.lease.taken_over.try_recv().is_ok()) {
-            // The same guest is taken to have begun a later session elsewhere: `web` closes this one.
+            // The same guest has begun a later session elsewhere: `web` closes this one.
             self.leave(number);
         }
         let stays = !self.clients[number].visits || self.healed_at.is_none();
@@ -115,7 +115,7 @@ impl World {
         let _inside = runtime.enter();
         let name = GuestName::parse(&client.name()).unwrap();
         let Ok(lease) = core.web.presence.enter(self.rooms[client.room], client.guest, name, false) else {
-            self.violation.get_or_insert(format!("{} is told that his name is taken", client.name()));
+            self.violation.get_or_insert(format!("{} is told that their name is taken", client.name()));
             return;
         };
         tracing::debug!(at = self.now, client = number, host, "enters");
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// A client writes something new.
+    /// A client posts a new message.
     pub fn write(&mut self, number: usize) {
         let long = self.rng.random_bool(0.05);
         let client = &mut self.clients[number];
@@ -167,7 +167,7 @@ impl World {
         let _ = core.web.posting.post(post, &session.outcomes.0);
     }
 
-    /// What became of posts since the nodes last ran.
+    /// Handles the outcomes of posts since the nodes last ran.
     pub fn outcomes(&mut self) {
         for number in 0..self.clients.len() {
             self.drop_dead_session(number);
@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// Somebody makes a room on some node.
+    /// Creates a room on any node.
     pub fn make_room(&mut self) {
         let host = self.rng.random_range(0..self.hosts.len());
         let Some((runtime, core)) = self.hosts[host].serving() else { return };
@@ -220,7 +220,7 @@ impl World {
         });
     }
 
-    /// The rooms whose making was answered since.
+    /// Handles the rooms whose creation was answered since.
     pub fn made_rooms(&mut self) -> Vec<RoomId> {
         let mut made = Vec::new();
         self.making.retain(|making| match making.lock().unwrap().take() {
@@ -229,7 +229,7 @@ impl World {
                 false
             }
             Some(Err(_)) => false,
-            // Nobody else holds it: the node that was asked is dead.
+            // No other node holds it, and this node is dead.
             None => Arc::strong_count(making) > 1,
         });
         self.coverage.rooms += made.len() as u64;

@@ -1,5 +1,5 @@
-//! Promise 10: a node whose clock is far outside an agreeing majority takes no user's writes, says what to do, and takes
-//! them again once its clock is right. Until then it would date what others write after it.
+//! Promise 10: a node whose clock is far outside an agreeing majority refuses users' writes, says what to do, and accepts
+//! them again once its clock is right. Its writes would raise the stamps of all later ones.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 use crate::world::World;
 
 const HOUR_MS: i64 = 3_600_000;
-/// Clocks are told with each beat, and the verdict is looked at each second.
+/// The time until a verdict takes effect: beats carry clocks, and the verdict is checked every second.
 const VERDICT_MS: u64 = 4_000;
-/// A room is answered within.
+/// The longest time for creating a room.
 const ROOM_MS: u64 = 1_000;
 
 impl World {
-    /// Posts into the first room, and opens another, on one node: what came of each.
+    /// Posts into the first room, and creates another, on one node; returns the two outcomes.
     fn writes_of(&mut self, host: usize) -> [Result<(), Refusal>; 2] {
         let (runtime, core) = self.hosts[host].serving().expect("it runs");
         let name = GuestName::parse("ann").unwrap();
@@ -57,7 +57,7 @@ fn a_node_whose_clock_is_far_off_takes_no_writes() {
     assert!(world.writes_of(0).iter().all(Result::is_ok), "within 30 s it agrees");
 }
 
-/// Without a majority that agrees nobody knows whose clock is wrong: all serve.
+/// Without a majority that agrees, the wrong clock is unknown: all nodes serve.
 #[test]
 fn without_a_majority_all_take_writes() {
     let mut world = World::new(1, None);

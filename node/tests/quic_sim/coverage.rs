@@ -1,11 +1,13 @@
-//! What can go wrong, and what a history was made of: a check that sees nothing happen checks nothing.
+//! The kinds of fault, and counts of the events in a history: they show that the checks had something to check.
 
 use std::collections::BTreeMap;
 
-/// What can go wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     Kill,
+    /// All machines lose power at one instant.
+    Blackout,
     Pause,
     CutPair,
     CutOneWay,
@@ -20,8 +22,9 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
+        Self::Blackout,
         Self::Pause,
         Self::CutPair,
         Self::CutOneWay,
@@ -36,13 +39,13 @@ impl Fault {
     ];
 }
 
-/// What a history was made of.
+/// The events and outcomes of a history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     pub faults: BTreeMap<Fault, u64>,
     pub posts: u64,
     pub acks: u64,
-    /// Acks that said two nodes or more.
+    /// Acks with two copies or more.
     pub copied: u64,
     pub rooms: u64,
     pub sessions: u64,
@@ -60,7 +63,7 @@ impl Coverage {
         }
     }
 
-    /// What all histories were made of, a line each.
+    /// Returns the totals of all histories, a line each.
     pub fn summary(all: &[Self]) -> Vec<String> {
         let mean = |get: fn(&Self) -> u64| all.iter().map(get).sum::<u64>() / all.len().max(1) as u64;
         let mut healed: Vec<_> = all.iter().map(|one| one.healed_in_ms).collect();

@@ -1,6 +1,6 @@
-//! What goes wrong, and when. At the end all of it is mended.
+//! Draws the faults of a history. At the end all are mended.
 
-use rand::RngExt;
+use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     coverage::Fault,
@@ -9,15 +9,24 @@ use crate::{
     world::{Event, World},
 };
 
-/// What a path lets through, at least: what QUIC asks of it (RFC 9000, section 14).
+/// The smallest MTU of a path, as QUIC requires it (RFC 9000, section 14).
 pub const MTU_BYTES_MIN: usize = 1_200;
-/// By how much a clock may be wrong: two may be almost so far apart that their nodes are not ready.
+/// The largest error of a clock: two clocks are just close enough for their nodes to be ready.
 const SKEW_MS_MAX: i64 = 14_000;
 
+/// The chance that a history has a kind of fault at all.
+const KIND_CHANCE: f64 = 0.6;
+
+/// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
+pub fn draw_kinds(rng: &mut StdRng) -> Vec<Fault> {
+    let kinds: Vec<_> = Fault::ALL.into_iter().filter(|_| rng.random_bool(KIND_CHANCE)).collect();
+    if kinds.is_empty() { Fault::ALL.to_vec() } else { kinds }
+}
+
 impl World {
-    /// One thing goes wrong.
+    /// Draws a fault and lets it happen.
     pub fn fault(&mut self) {
-        let fault = Fault::ALL[self.rng.random_range(0..Fault::ALL.len())];
+        let fault = self.fault_kinds[self.rng.random_range(0..self.fault_kinds.len())];
         let host = self.rng.random_range(0..self.hosts.len());
         let other = (host + self.rng.random_range(1..self.hosts.len())) % self.hosts.len();
         let mend_after = self.rng.random_range(100..8_000);
@@ -29,6 +38,13 @@ impl World {
                 let after = if self.rng.random_bool(0.5) { 10..500 } else { 500..8_000 };
                 let after = self.rng.random_range(after);
                 self.schedule(after, Event::Start(host));
+            }
+            Fault::Blackout => {
+                for host in 0..self.hosts.len() {
+                    self.hosts[host].kill(&mut self.rng, &self.network);
+                    let after = self.rng.random_range(10..3_000);
+                    self.schedule(after, Event::Start(host));
+                }
             }
             Fault::Pause => {
                 let until = self.now + mend_after;
@@ -59,7 +75,7 @@ impl World {
             Fault::NarrowPath => self.network.wires().weather.mtu_bytes = MTU_BYTES_MIN,
             Fault::ClockJump => self.hosts[host].set_skew(self.rng.random_range(-SKEW_MS_MAX..SKEW_MS_MAX)),
             Fault::DiskFull => {
-                // Either users are refused, or what other nodes send as well.
+                // The disk refuses users, or also events of other nodes.
                 let free = self.rng.random_range(0..2) * (DISK_RESERVE_BYTES - 1);
                 self.hosts[host].space.free.set(free);
                 self.schedule(mend_after, Event::FreeDisk(host));
@@ -86,7 +102,7 @@ impl World {
         }
     }
 
-    /// All that was broken works again; every promise must hold before long.
+    /// Mends all faults; every promise must hold before long.
     pub fn heal(&mut self) {
         self.healed_at = Some(self.now);
         {

@@ -29,7 +29,7 @@ use crate::{
     network::{self, Network},
 };
 
-/// Below so much free room users are refused.
+/// Below this free space, users are refused.
 pub const DISK_RESERVE_BYTES: u64 = 1 << 20;
 const SECRET: &str = "92f1c07ae86b435dd9a01e6f72c4b853";
 
@@ -39,7 +39,7 @@ pub struct Run {
     pub runtime: Runtime,
     core: Arc<OnceLock<Result<Core, StartError>>>,
     clock: VirtualClock,
-    /// Stands still until then.
+    /// The end of a pause.
     pub paused_until: Option<u64>,
 }
 
@@ -50,13 +50,13 @@ pub struct Host {
     identity: Identity,
     machines: usize,
     disk: Disk,
-    /// Room on the disk.
+    /// The free space on the disk.
     pub space: DiskSpace,
     members: Arc<Mutex<Vec<Member>>>,
     pub skew_ms: Arc<AtomicI64>,
     pub starts: u32,
     pub run: Option<Run>,
-    /// What it has ever made durable.
+    /// The events that it has ever made durable.
     pub durable: VersionVector,
     mutant: Option<Mutant>,
 }
@@ -80,7 +80,7 @@ impl Host {
         }
     }
 
-    /// The node, once its start has succeeded.
+    /// Returns the node, once its start has succeeded.
     pub fn core(&self) -> Option<&Core> {
         self.run.as_ref()?.core.get()?.as_ref().ok()
     }
@@ -89,7 +89,7 @@ impl Host {
         self.core()?.cluster.as_ref()
     }
 
-    /// The node, if users reach it now.
+    /// Returns the node, if users reach it now.
     pub fn serving(&self) -> Option<(&Runtime, &Core)> {
         let run = self.run.as_ref().filter(|run| run.paused_until.is_none())?;
         Some((&run.runtime, self.core()?))
@@ -137,7 +137,8 @@ impl Host {
         self.run = Some(Run { runtime, core, clock, paused_until: None });
     }
 
-    /// As an operator would configure it: the even ones by name, the odd ones by the address of the first.
+    /// Returns the configuration that an operator would write: join addresses by name for even machines, the address of the
+    /// first machine for odd ones.
     fn config(&self) -> Config {
         let own = network::address(self.number).to_string();
         let first = network::address(0).to_string();
@@ -180,7 +181,7 @@ impl Host {
         }
     }
 
-    /// The process is killed, or the machine loses power: what was not synced may be lost.
+    /// Kills the process, or cuts the power: unsynced writes may be lost.
     pub fn kill(&mut self, rng: &mut StdRng, network: &Network) {
         network.close(self.number);
         if self.run.take().is_some() {

@@ -20,7 +20,7 @@ use crate::network::{self, Network};
 
 /// Unix milliseconds at which every history begins.
 const EPOCH_MS: u64 = 1_700_000_000_000;
-/// The name under which all machines are found.
+/// The DNS name of all machines.
 pub const ALL_MACHINES: &str = "starling.example:7946";
 
 /// Translates between the world's time and that of a node's runtime.
@@ -31,7 +31,7 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// Made when the runtime is, inside of it.
+    /// Created inside the runtime.
     pub fn new(started_ms: u64) -> Self {
         Self { started_ms, started: Instant::now() }
     }
@@ -41,7 +41,7 @@ impl VirtualClock {
         self.started_ms + u64::try_from(self.started.elapsed().as_millis()).expect("short histories")
     }
 
-    /// When the runtime's clock shows the world's time.
+    /// Returns the instant at which the runtime's clock shows a time of the world.
     pub fn instant(&self, world_ms: u64) -> Instant {
         self.started + Duration::from_millis(world_ms.saturating_sub(self.started_ms))
     }
@@ -53,7 +53,7 @@ pub struct SimMachine {
     start: u32,
     machines: usize,
     clock: VirtualClock,
-    /// By how much its wall clock is wrong.
+    /// The error of its wall clock.
     skew_ms: Arc<AtomicI64>,
     rng: Mutex<StdRng>,
     network: Network,
@@ -82,7 +82,7 @@ impl Environment for SimMachine {
         self.rng.lock().unwrap().fill_bytes(bytes);
     }
 
-    /// At once: in virtual time, work takes no time.
+    /// Runs the work at once: it takes no virtual time.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
         work();
     }

@@ -1,8 +1,8 @@
 //! Whole nodes in one process, over the real quinn, on in-memory sockets and virtual time, all from one seed: they
 //! boot, faults come, everything is mended, and every promise must hold. A failing seed prints its command.
 //!
-//! `STARLING_QUIC_SIM_SEEDS=N` runs so many seeds (default 300), `STARLING_QUIC_SIM_FIRST=S` starts with another,
-//! `STARLING_QUIC_SIM_LOG=starling_node=debug` shows what the nodes log.
+//! `STARLING_QUIC_SIM_SEEDS=N` sets the number of seeds (default 300), `STARLING_QUIC_SIM_FIRST=S` the first one,
+//! `STARLING_QUIC_SIM_LOG=starling_node=debug` shows the logs of the nodes.
 
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on has failed")]
 
@@ -33,7 +33,7 @@ use mutants::Mutant;
 use world::World;
 
 thread_local! {
-    /// The history that runs on this thread.
+    /// The seed of the history on this thread.
     static SEED: Cell<Option<(u64, Option<Mutant>)>> = const { Cell::new(None) };
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -42,7 +42,7 @@ fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// Says something past the test runner, which hides what passing tests print.
+/// Prints past the test runner, which hides the output of passing tests.
 fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("there is a stderr");
 }
@@ -54,7 +54,7 @@ fn command(seed: u64) -> String {
     )
 }
 
-/// A part of a node that panics is restarted, and a driver that does ends the process: here either is a failure.
+/// The supervisor restarts a task that panics, and a driver that panics ends the process: here, each panic is a failure.
 fn watch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -72,7 +72,7 @@ fn watch_panics() {
     });
 }
 
-/// Whether something has panicked in the history that runs on this thread.
+/// Whether a task has panicked in the history on this thread.
 fn panicked() -> Option<String> {
     PANIC.take()
 }
@@ -84,7 +84,7 @@ fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
     outcome
 }
 
-/// Runs seeds on all cores; gives each one's outcome, or the first violation.
+/// Runs seeds on all cores; returns the outcome of each, or the first violation.
 fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Vec<Coverage>, (u64, String)> {
     watch_panics();
     let next = AtomicU64::new(first);
@@ -115,8 +115,8 @@ fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Vec<Coverage>, 
     })
 }
 
-/// Promises 1, 2, 4, 5, 6 and 7, for whole nodes: whatever happens to machines and network, all is well again within
-/// `HEAL_MS_MAX` of the last fault, nothing acked is lost or doubled, and nobody is shown who is gone.
+/// Promises 1, 2, 4, 5, 6 and 7, for whole nodes: whatever happens to machines and network, all promises hold again
+/// within `HEAL_MS_MAX` of the last fault, nothing acked is lost or doubled, and no ghost is shown.
 #[test]
 fn no_seed_breaks_a_promise() {
     let first = from_environment("STARLING_QUIC_SIM_FIRST", 0);
@@ -134,11 +134,11 @@ fn no_seed_breaks_a_promise() {
     }
 }
 
-/// The simulator is sharp: each known bug, planted alone, is found.
+/// The simulator finds each known bug, planted alone.
 #[test]
 fn every_mutant_is_found() {
     for mutant in Mutant::ALL {
-        // From 1,000,000 on the forgetful disk leaves a store that cannot be written: that ends the process, rightly.
+        // From 1,000,000 on, the forgetful disk leaves a store that cannot be written, which rightly ends the process.
         match run(2_000_000, 50, Some(mutant)) {
             Err((seed, violation)) => say(&format!("{mutant:?}: seed {seed}: {violation}")),
             Ok(_) => panic!("{mutant:?} was not found in 50 seeds"),
@@ -146,7 +146,7 @@ fn every_mutant_is_found() {
     }
 }
 
-/// One seed is one history, packet by packet: without this no failure could be repeated.
+/// One seed gives one history, packet by packet; otherwise no failure could be repeated.
 #[test]
 fn a_seed_repeats_its_history() {
     watch_panics();

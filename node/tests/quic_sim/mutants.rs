@@ -1,5 +1,5 @@
-//! Bugs planted around the node, to see that they are found. The node itself knows of no mutants: a check of what it
-//! does inside is seen to fail once by breaking its source by hand.
+//! Bugs planted around the node, to see that they are found. The node itself has no hooks: to see a check of its inside
+//! fail, break its source by hand.
 
 use std::io;
 
@@ -9,11 +9,11 @@ use harness::disk::Disk;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// The disk says that it has synced what is only in its cache.
+    /// The disk confirms a sync of writes that are only in its cache.
     DiskForgets,
-    /// Once all were linked, no connection is opened any more.
+    /// After the first links, no connection can be opened.
     NobodyDialsAgain,
-    /// A session ends, and its presence does not.
+    /// Presence outlives its session.
     LeaseOutlivesSession,
 }
 
@@ -21,7 +21,7 @@ impl Mutant {
     pub const ALL: [Self; 3] = [Self::DiskForgets, Self::NobodyDialsAgain, Self::LeaseOutlivesSession];
 }
 
-/// Never syncs, and says that it has.
+/// Confirms syncs without doing them.
 #[derive(Debug)]
 pub struct ForgetfulDisk(pub Disk);
 

@@ -1,5 +1,5 @@
-//! The virtual network: in-memory UDP sockets for the real quinn, and everything that can happen to a packet. It has
-//! no segmentation offload, and a path that drops what is longer than its MTU.
+//! The virtual network: in-memory UDP sockets for the real quinn, and the faults of packets. It has no segmentation
+//! offload, and a path drops packets longer than its MTU.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,16 +19,16 @@ use tokio::time::Sleep;
 
 use crate::machine::VirtualClock;
 
-/// The shortest way between two machines. Each machine runs so far ahead of the others: what it sends meanwhile
-/// cannot arrive within.
+/// The shortest latency between two machines. Each machine runs this far ahead of the others: packets that it sends
+/// meanwhile cannot arrive earlier.
 pub const DELAY_MS_MIN: u64 = 5;
-/// Packets that wait for a machine, at most: the kernel's buffer.
+/// The most packets that wait for a machine: the kernel's buffer.
 const INBOX_PACKETS_MAX: usize = 1_500;
 const PORT: u16 = 7_946;
-/// Quinn's.
+/// The length of quinn's connection ids.
 const CONNECTION_ID_BYTES: usize = 8;
 
-/// From whom, to whom.
+/// A way: (from, to).
 pub type Way = (usize, usize);
 
 /// A machine's address.
@@ -41,19 +41,19 @@ fn machine_at(address: SocketAddr) -> Option<usize> {
     usize::from(address.ip().octets()[3]).checked_sub(1)
 }
 
-/// What the network does to packets now.
+/// The faults of the network at present.
 #[derive(Debug)]
 pub struct Weather {
     /// Ways on which nothing arrives.
     pub cut: BTreeSet<Way>,
-    /// Ways that take long, and how long.
+    /// Slow ways, with their latency.
     pub slow: BTreeMap<Way, u64>,
-    /// Of a thousand packets, how many are lost, and how many arrive twice.
+    /// The number of packets in a thousand that are lost, and that arrive twice.
     pub lost: u32,
     pub doubled: u32,
-    /// By how much packets overtake each other, in milliseconds.
+    /// The time by which packets overtake each other, in milliseconds.
     pub jitter_ms: u64,
-    /// What is longer is dropped.
+    /// Longer packets are dropped.
     pub mtu_bytes: usize,
     /// For a planted bug: connections cannot be opened.
     pub no_handshakes: bool,
@@ -75,9 +75,9 @@ struct Packet {
 /// A machine's end of the network.
 #[derive(Debug, Default)]
 struct Port {
-    /// Which start of the machine has it open.
+    /// The start of the machine that has it open.
     start: Option<u32>,
-    /// What is on its way, by arrival.
+    /// Packets on their way, by arrival.
     inbox: BTreeMap<(u64, u64), Packet>,
     waker: Option<Waker>,
 }
@@ -87,16 +87,16 @@ pub struct Wires {
     rng: StdRng,
     pub weather: Weather,
     ports: Vec<Port>,
-    /// When a machine last heard another: (to, from).
+    /// The time at which a machine last heard another: (to, from).
     heard: BTreeMap<Way, u64>,
-    /// Connections that are in use, by the id that packets on a way bear, and when one last did.
+    /// Connections in use, by the id in packets on a way, with the time of the last packet.
     in_use: BTreeMap<Way, BTreeMap<[u8; CONNECTION_ID_BYTES], u64>>,
     pub packets: u64,
-    /// A fingerprint of all packets: when, from where to where, how long.
+    /// A fingerprint of all packets: time, way and length.
     pub trace: u64,
 }
 
-/// The network; clones are the same.
+/// The network; clones share it.
 #[derive(Clone, Debug)]
 pub struct Network(Arc<Mutex<Wires>>);
 
@@ -123,19 +123,19 @@ impl Network {
         Arc::new(Socket { network: self.clone(), machine, start, clock, alarm: Mutex::new(None) })
     }
 
-    /// The machine's process is dead: nobody hears it any more, and it hears nobody.
+    /// Closes the port of a machine whose process is dead.
     pub fn close(&self, machine: usize) {
         self.wires().ports[machine] = Port::default();
     }
 
-    /// How many connections a machine has used since to send to another.
+    /// Returns the number of connections on which a machine has sent to another since.
     pub fn in_use(&self, from: usize, to: usize, since: u64) -> usize {
         let wires = self.wires();
         let ids = wires.in_use.get(&(from, to)).into_iter().flatten();
         ids.filter(|(_, at)| **at >= since).count()
     }
 
-    /// When a machine last heard another.
+    /// Returns the time at which a machine last heard another.
     pub fn heard(&self, to: usize, from: usize) -> u64 {
         self.wires().heard.get(&(to, from)).copied().unwrap_or(0)
     }
@@ -152,7 +152,7 @@ impl Wires {
         }
     }
 
-    /// Puts a packet on its way; gives who is to be woken.
+    /// Puts a packet on its way; returns the waker of its receiver.
     fn send(&mut self, now: u64, from: usize, to: usize, bytes: &[u8]) -> Option<Waker> {
         self.packets += 1;
         self.note([now, from as u64, to as u64, bytes.len() as u64]);
@@ -188,7 +188,7 @@ pub struct Socket {
     machine: usize,
     start: u32,
     clock: VirtualClock,
-    /// Rings when the next packet arrives.
+    /// Fires when the next packet arrives.
     alarm: Mutex<Option<Pin<Box<Sleep>>>>,
 }
 

@@ -1,5 +1,5 @@
-//! The world: machines, the network between them, clients, and one source of randomness. All nodes boot, then things
-//! go wrong, then everything is mended and every promise must hold before long.
+//! The world: machines, the network between them, clients, and one source of randomness. All nodes boot, faults
+//! come, everything is mended, and every promise must hold before long.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +9,30 @@ use starling_web::service::Lease;
 
 use crate::{
     clients::{Client, Making},
-    coverage::Coverage,
-    faults::MTU_BYTES_MIN,
+    coverage::{Coverage, Fault},
+    faults::{self, MTU_BYTES_MIN},
     host::Host,
     invariants,
     mutants::Mutant,
     network::{DELAY_MS_MIN, Network, Way},
 };
 
-/// Virtual time within which nodes that start at about the same time are one cluster.
+/// The longest virtual time in which nodes that start at about the same time become one cluster.
 const BOOT_MS_MAX: u64 = 15_000;
-/// Virtual time within which all is well again once the last fault is mended.
+/// The longest virtual time from the end of the last fault until every promise holds.
 const HEAL_MS_MAX: u64 = 20_000;
-/// Virtual time within which a room that is made in calm weather is answered: `create` waits for 250 ms at most.
+/// The longest virtual time for creating a room while nothing is broken: `create` waits for 250 ms at most.
 const MAKE_MS_MAX: u64 = 500;
 /// Long enough for dialling to fail several times, with all its pauses.
 const LONG_CUT_MS: u64 = 30_000;
-/// How often it is looked whether a promise is broken while things go wrong.
+/// The interval of checks while faults happen.
 const LOOK_EVERY_MS: u64 = 250;
 /// The largest UDP payload on Ethernet over IPv4.
 const MTU_BYTES_MAX: usize = 1_472;
 const ROOMS: usize = 3;
 const CLIENTS: usize = 6;
 
-/// What happens next.
+/// A step of a history.
 #[derive(Debug)]
 pub enum Event {
     Start(usize),
@@ -54,12 +54,14 @@ pub struct World {
     pub rooms: Vec<RoomId>,
     pub making: Vec<Making>,
     pub coverage: Coverage,
+    /// The kinds of fault that this history has.
+    pub fault_kinds: Vec<Fault>,
     pub mutant: Option<Mutant>,
     pub healed_at: Option<u64>,
     pub violation: Option<String>,
-    /// The least that an ack said.
+    /// The smallest number of copies in an ack.
     pub least_copies: usize,
-    /// Of a planted bug.
+    /// Leases that the planted bug of presence keeps.
     pub leaked: Vec<Lease>,
     pub presence: invariants::PresenceWatch,
 }
@@ -75,6 +77,7 @@ impl World {
             Client::new(number, visits, rng.random(), number % ROOMS)
         });
         let clients = clients.collect();
+        let fault_kinds = faults::draw_kinds(&mut rng);
         let mut world = Self {
             rng,
             now: 0,
@@ -86,6 +89,7 @@ impl World {
             rooms: Vec::new(),
             making: Vec::new(),
             coverage: Coverage::default(),
+            fault_kinds,
             mutant,
             healed_at: None,
             violation: None,
@@ -123,7 +127,7 @@ impl World {
         self.until_well("heal", HEAL_MS_MAX)?;
         self.coverage.healed_in_ms = self.now - begun;
 
-        // Whoever writes now has his message on two nodes at least when it is acked.
+        // From now on, an acked message is on two nodes at least.
         self.least_copies = usize::MAX;
         for client in 0..self.clients.len() {
             if !self.clients[client].visits {
@@ -141,13 +145,13 @@ impl World {
         Ok(self.coverage)
     }
 
-    /// Goes on until all nodes are one cluster with some rooms.
+    /// Runs until all nodes are one cluster with some rooms.
     pub fn boot(&mut self) -> Result<(), String> {
         self.until_well("boot", BOOT_MS_MAX)?;
         self.make_rooms()
     }
 
-    /// Goes on for so long.
+    /// Runs for the given time.
     pub fn go_on(&mut self, for_ms: u64) -> Result<(), String> {
         let until = self.now + for_ms;
         while self.now < until {
@@ -156,7 +160,7 @@ impl World {
         Ok(())
     }
 
-    /// Two machines do not reach each other for long, while nothing else happens; nobody gives up on the other.
+    /// Separates two machines for long, while nothing else happens; neither stops dialling the other.
     fn long_cut(&mut self) -> Result<(), String> {
         let a = self.rng.random_range(0..self.hosts.len());
         let b = (a + self.rng.random_range(1..self.hosts.len())) % self.hosts.len();
@@ -168,7 +172,7 @@ impl World {
         self.until_well("link again after a long cut", HEAL_MS_MAX)
     }
 
-    /// Goes on until all is well.
+    /// Runs until every promise holds.
     fn until_well(&mut self, what: &str, within_ms: u64) -> Result<(), String> {
         let begun = self.now;
         while let Some(unwell) = invariants::unwell(self) {
@@ -180,7 +184,7 @@ impl World {
         Ok(())
     }
 
-    /// Makes the rooms in which clients write. Promise 6: whoever is told of a room finds it on any node.
+    /// Creates the rooms in which clients write. Promise 6: a created room is on every node.
     fn make_rooms(&mut self) -> Result<(), String> {
         (0..ROOMS).for_each(|_| self.make_room());
         let until = self.now + MAKE_MS_MAX;
@@ -210,7 +214,7 @@ impl World {
         }
     }
 
-    /// The world goes on by the shortest time in which nodes cannot reach each other.
+    /// Advances the world by the shortest latency: in it, nodes cannot reach each other.
     fn step(&mut self) -> Result<(), String> {
         self.now += DELAY_MS_MIN;
         while let Some(entry) = self.queue.first_entry()

@@ -1,6 +1,5 @@
-//! Clients and what they do of their own accord: post, send again what was not acked, leave, come back on another node,
-//! go to another room and back. A new thing that clients can do is a new line in `World::act`; what a session is
-//! sent is in `sessions.rs`.
+//! Clients and their acts: they post, resend unacked messages, leave, come back on another node, go to another room and
+//! back. A new act is a new line in `World::act`; `sessions.rs` has the frames that a session receives.
 
 use std::collections::BTreeMap;
 
@@ -23,39 +22,39 @@ use crate::{
 pub struct Client {
     pub number: usize,
     guest: GuestId,
-    /// The room that it is in, or comes back to.
+    /// The room that the client is in, or returns to.
     pub here: RoomId,
     pub session: Option<Session>,
     /// Counts sessions: an ack for an earlier one is lost.
     pub sessions: u32,
-    /// Since when it waits to be let in, while a node catches up with its cursor.
+    /// The start of the wait for a node that catches up with the client's cursor.
     pub waits_since: Option<u64>,
-    /// What it knows of each room in which it has been.
+    /// The client's state of each visited room.
     pub rooms: BTreeMap<RoomId, Memory>,
     next_message: u64,
 }
 
-/// What a client keeps of a room.
+/// A client's state of a room.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Its last cursor: what it covers and the greatest stamp in it.
+    /// The last cursor: the vector that it covers and its greatest stamp.
     pub cursor: Option<(VersionVector, Hlc)>,
-    /// The greatest place that it was shown or acked.
+    /// The greatest position that the client was shown or acked.
     pub after: Option<Pos>,
-    /// What it shows.
+    /// The messages on its screen.
     pub seen: BTreeMap<MessageId, Pos>,
-    /// What it has sent, each with the stamp above which it must be listed.
+    /// The sent messages, each with the stamp above which it must be listed.
     pub sent: BTreeMap<MessageId, Hlc>,
-    /// What it waits for an ack of.
+    /// The messages without an ack.
     pub unacked: BTreeMap<MessageId, MessageText>,
-    /// What was acked: where, and on how many nodes it was then.
+    /// The acked messages: position, and number of copies in the ack.
     pub acked: BTreeMap<MessageId, (Pos, usize)>,
-    /// Acked with one copy, which went with its disk.
+    /// Messages acked with one copy that were lost with its disk.
     pub forgiven: std::collections::BTreeSet<MessageId>,
 }
 
 impl Memory {
-    /// A message is shown, or shown elsewhere than before.
+    /// Shows a message, or moves it to another position.
     pub fn show(&mut self, message: &ListedMessage) {
         self.after = self.after.max(Some(message.pos));
         self.seen.insert(message.listed_id, message.pos);
@@ -76,12 +75,12 @@ impl Client {
         }
     }
 
-    /// What it knows of the room in which it is.
+    /// Returns the state of the client's room.
     pub fn memory(&mut self) -> &mut Memory {
         self.rooms.entry(self.here).or_default()
     }
 
-    /// Whether it waits for nothing.
+    /// Whether the client waits for nothing.
     pub fn is_settled(&self) -> bool {
         let drained = self.session.as_ref().is_some_and(|session| session.lane.is_empty());
         drained && self.rooms.values().all(|memory| memory.unacked.is_empty())
@@ -89,7 +88,7 @@ impl Client {
 }
 
 impl World {
-    /// A client does something.
+    /// Draws and does an act of a client.
     pub fn act(&mut self, number: usize) {
         self.drop_dead_session(number);
         let healed = self.healed_at.is_some();
@@ -147,13 +146,13 @@ impl World {
         let Some(session) = &self.clients[number].session else { return };
         let node = &self.nodes[session.node];
         let is_over = node.run.is_none() || node.starts != session.start || node.leaving;
-        // Nobody answers: some wait, some go elsewhere.
+        // The node does not answer: some wait, some go elsewhere.
         if is_over || !self.is_heard(number) && self.rng.random_bool(0.2) {
             self.clients[number].session = None;
         }
     }
 
-    /// Whether the node of its session does anything.
+    /// Whether the node of its session runs.
     fn is_heard(&self, number: usize) -> bool {
         let session = self.clients[number].session.as_ref();
         session.is_some_and(|session| self.nodes[session.node].hung_until <= self.now)
@@ -172,7 +171,7 @@ impl World {
         }
     }
 
-    /// Sends again what was sent first of what is not acked.
+    /// Sends the oldest unacked message again.
     fn post_again(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let Some((&id, text)) = client.memory().unacked.first_key_value() else { return };
@@ -190,7 +189,7 @@ impl World {
         let client = &mut self.clients[number];
         let Some(session) = &client.session else { return };
         let (node, greatest) = (session.node, session.greatest);
-        // Sent again elsewhere, it may be taken where less is known.
+        // Another node may accept it with less knowledge.
         let above = client.memory().sent.entry(id).or_insert(greatest);
         *above = greatest.min(*above);
         let name = GuestName::parse(&format!("client {number}")).unwrap();
@@ -205,7 +204,7 @@ impl World {
         }
     }
 
-    /// An ack arrives, unless it is for an earlier session.
+    /// Handles an ack, unless it is for an earlier session.
     pub fn acked(&mut self, to: writer::Session, id: MessageId, pos: Pos, copies: usize) {
         let client = &mut self.clients[to.client];
         let Some(session) = client.session.as_mut().filter(|_| client.sessions == to.number) else { return };

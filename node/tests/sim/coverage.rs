@@ -1,10 +1,10 @@
-//! How much a history has seen, and what all of them together have.
+//! Counts the events and outcomes of one history, and of all together.
 
 use std::collections::BTreeMap;
 
 use crate::faults::Fault;
 
-/// What a history was made of.
+/// The events and outcomes of a history.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     pub posts: u64,
@@ -14,17 +14,17 @@ pub struct Coverage {
     pub resyncs: u64,
     pub moves: u64,
     pub commits: u64,
-    /// What people did and were answered, besides claims on names.
+    /// Acts of users that were answered, besides claims on names.
     pub acts: u64,
-    /// Names that were given.
+    /// Claims that got a name.
     pub names: u64,
-    /// Claims that came to nothing.
+    /// Claims that got no name.
     pub withdrawals: u64,
-    /// Commits that took something out of a log.
+    /// Commits that removed events from a log.
     pub erasures: u64,
-    /// Acked with one copy and gone with its disk, which is no violation.
+    /// Messages acked with one copy that were lost with its disk, which is no violation.
     pub forgiven: u64,
-    /// How long it took until all was well after the network had healed, in virtual time.
+    /// The virtual time from the healing of the network until all nodes agreed.
     pub settle_ms: u64,
     counts: BTreeMap<Fault, u64>,
     /// A fingerprint of everything that happened.
@@ -36,19 +36,19 @@ impl Coverage {
         *self.counts.entry(fault).or_default() += 1;
     }
 
-    /// Something happened.
+    /// Adds an event to the fingerprint.
     pub fn happened(&mut self, at: u64, event: u64) {
         self.history = (self.history.rotate_left(7) ^ at).wrapping_mul(0x0100_0000_01b3).wrapping_add(event);
     }
 
-    /// Faults; calm is none.
+    /// The number of faults; calm is none.
     pub fn faults(&self) -> u64 {
         let faults = self.counts.iter().filter(|(fault, _)| **fault != Fault::Calm);
         faults.map(|(_, count)| count).sum()
     }
 }
 
-/// What many histories were made of.
+/// The events and outcomes of many histories.
 #[derive(Debug)]
 pub struct Totals {
     pub seeds: u64,
@@ -90,7 +90,7 @@ impl Totals {
         }
     }
 
-    /// A line about the whole, and one about each fault.
+    /// Returns a line about the whole, and one about each fault.
     pub fn summary(&self) -> Vec<String> {
         let Coverage { posts, acks, resends, resumes, resyncs, moves, commits, forgiven, settle_ms, .. } =
             self.sum;

@@ -1,7 +1,7 @@
-//! What goes wrong, and when. Everything that breaks is mended after a while; at the end all of it is.
+//! Draws the faults of a history. Each fault is mended after a while; at the end all are.
 
 use bytes::Bytes;
-use rand::{RngExt, seq::IndexedRandom};
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
     NodeId, OriginId, Scope, Sender,
@@ -14,22 +14,26 @@ use crate::{
     writer::Request,
 };
 
-/// What can go wrong.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Power is lost at any time.
     Crash,
     /// Power is lost within a commit.
     CrashInCommit,
-    /// Two nodes do not reach each other.
+    /// All nodes lose power at one instant.
+    Blackout,
+    /// One sync fails and loses its writes; later syncs succeed without them.
+    SyncFailsOnce,
+    /// Two nodes cannot reach each other.
     CutPair,
-    /// What one sends to the other is lost, and not the other way round.
+    /// Two nodes: frames are lost in one direction.
     CutOneWay,
     /// A reaches B and B reaches C, but A does not reach C.
     NonTransitive,
-    /// Two groups do not reach each other.
+    /// Two groups cannot reach each other.
     Split,
-    /// Frames between two take twenty times as long.
+    /// Frames between two nodes take twenty times as long.
     SlowLink,
     /// Frames are lost, doubled and overtaken.
     Disorder,
@@ -43,33 +47,41 @@ pub enum Fault {
     ClockJump,
     /// A link ends.
     LinkBreaks,
-    /// A process does nothing for a while, and wakes with what it knew.
+    /// A process does nothing for a while, and continues with its memory.
     Hang,
-    /// A commit takes seconds, while all the rest goes on.
+    /// A commit takes seconds, while the rest of the node goes on.
     Stall,
-    /// A disk takes no more posts, or no more at all.
+    /// A disk has no space for posts, or none at all.
     DiskFull,
     /// A disk goes back to an earlier state.
     DiskRolledBack,
-    /// A directory is emptied: who starts on it is a new node.
+    /// A data directory is emptied: the next start on it is a new node.
     DiskEmptied,
     /// A machine is lost with its disk.
     LostForEver,
-    /// A new empty node comes.
+    /// A new empty node joins.
     Joins,
     /// A node is stopped for good.
     Leaves,
-    /// A node of a newer version writes what others do not understand.
+    /// A node of a newer version writes events that others do not understand.
     NewerKind,
 }
 
-/// Nodes at once, at most.
-const NODES_MAX: usize = 5;
+/// The most nodes at once.
+pub const NODES_MAX: usize = 9;
+/// Other nodes may join up to this number.
+const NODES_JOINED_MAX: usize = 5;
+/// The chance that a history has all kinds of fault: some bugs need many of them at once.
+const ALL_KINDS_CHANCE: f64 = 0.25;
+/// The chance that another history has a kind of fault at all.
+const KIND_CHANCE: f64 = 0.6;
 
 impl Fault {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::CrashInCommit,
+        Self::Blackout,
+        Self::SyncFailsOnce,
         Self::CutPair,
         Self::CutOneWay,
         Self::NonTransitive,
@@ -92,11 +104,27 @@ impl Fault {
         Self::NewerKind,
     ];
 
-    /// With how many nodes it can be.
+    /// Draws the kinds of fault that a history has: without some of them the others go further than they would among all.
+    /// One of them can always be, or the history would have no end.
+    pub fn draw(rng: &mut StdRng) -> Vec<Self> {
+        if rng.random_bool(ALL_KINDS_CHANCE) {
+            return Self::ALL.to_vec();
+        }
+        let mut kinds: Vec<_> = Self::ALL.into_iter().filter(|_| rng.random_bool(KIND_CHANCE)).collect();
+        let always = [Self::Crash, Self::Hang, Self::Stall, Self::ClockJump, Self::Blackout];
+        if !kinds.iter().any(|kind| always.contains(kind)) {
+            kinds.extend(always.choose(rng));
+        }
+        kinds
+    }
+
+    /// Returns the number of nodes that the fault needs.
     fn nodes(self) -> std::ops::RangeInclusive<usize> {
         match self {
             Self::Crash
             | Self::CrashInCommit
+            | Self::Blackout
+            | Self::SyncFailsOnce
             | Self::ClockDrift
             | Self::ClockJump
             | Self::Hang
@@ -105,19 +133,19 @@ impl Fault {
             | Self::DiskRolledBack
             | Self::NewerKind => 1..=NODES_MAX,
             Self::NonTransitive | Self::LostForEver | Self::Leaves => 3..=NODES_MAX,
-            Self::Joins => 2..=NODES_MAX - 1,
+            Self::Joins => 2..=NODES_JOINED_MAX - 1,
             _ => 2..=NODES_MAX,
         }
     }
 }
 
 impl World {
-    /// One thing goes wrong.
+    /// Draws a fault and lets it happen.
     pub fn fault(&mut self) {
         self.keep_a_room();
         let mut members = self.members();
         let possible: Vec<_> =
-            Fault::ALL.into_iter().filter(|fault| fault.nodes().contains(&members.len())).collect();
+            self.fault_kinds.iter().copied().filter(|fault| fault.nodes().contains(&members.len())).collect();
         let fault = possible[self.rng.random_range(0..possible.len())];
         let first = self.rng.random_range(0..members.len());
         members.rotate_left(first);
@@ -133,7 +161,7 @@ impl World {
         self.schedule(next, Event::Fault);
     }
 
-    /// Lets it happen to the first of the nodes, and others; false if it cannot be now.
+    /// Lets a fault happen to the first of the nodes, and others; false if it is impossible now.
     fn inflict(&mut self, fault: Fault, nodes: &[usize]) -> bool {
         let mend_after = self.rng.random_range(50..6_000);
         let node = nodes[0];
@@ -144,6 +172,8 @@ impl World {
                 let writes = self.rng.random_range(0..30);
                 self.nodes[node].disk.fail_after(writes);
             }
+            Fault::Blackout => nodes.iter().for_each(|&node| self.crash(node)),
+            Fault::SyncFailsOnce => self.nodes[node].disk.fail_next_sync(),
             Fault::CutPair => self.cut([link], mend_after),
             Fault::CutOneWay => {
                 self.network.cut_one_way(nodes[0], nodes[1]);
@@ -188,9 +218,10 @@ impl World {
             Fault::Joins => self.join(after / 8),
             Fault::NewerKind => return self.write_newer_kinds(node),
             Fault::Leaves => {
+                let node = self.sole_holder().filter(|_| self.rng.random_bool(0.5)).unwrap_or(node);
                 self.nodes[node].leaving = true;
                 if self.rng.random_bool(0.4) {
-                    // What it wrote last is then an earlier process's.
+                    // Its last events are then those of an earlier process.
                     self.crash(node);
                 }
                 self.schedule(after, Event::Stay(node));
@@ -213,7 +244,7 @@ impl World {
         }
     }
 
-    /// A newer version wrote: kinds and scopes that nobody here knows, and a message between them that all know.
+    /// Commits events of a newer version: unknown kinds and scopes, with a known message between them.
     fn write_newer_kinds(&mut self, node: usize) -> bool {
         let origin = OriginId { node: NodeId(self.rng.random()), incarnation: self.rng.random() };
         let room = *self.rooms.choose(&mut self.rng).expect("there are rooms");
@@ -238,7 +269,7 @@ impl World {
         self.request(node, Request::Apply(events))
     }
 
-    /// All that was broken works again; promises must hold from here on.
+    /// Mends all faults; promises must hold from here on.
     pub fn heal(&mut self) {
         self.healed_at = Some(self.now);
         self.network.cut.clear();

@@ -1,4 +1,4 @@
-//! How machines lose their disks, leave and join, and how much may be lost at once without a promise being at stake.
+//! Machines lose their disks, leave and join; only as many at once as the promises allow.
 
 use rand::RngExt;
 use starling_protocol::{NodeId, VersionVector};
@@ -11,19 +11,19 @@ use crate::{
 };
 
 impl World {
-    /// Keeps a copy of what the disk holds now.
+    /// Keeps a copy of the disk.
     pub fn back_up(&mut self, node: usize) {
         let machine = &mut self.nodes[node];
         machine.backup = Some((machine.disk.image(), machine.durable.clone()));
     }
 
-    /// Whether a disk may go without a promise being at stake: only one does until all that remain hold what there is.
+    /// Whether a disk may be lost now: no other one may until all remaining nodes hold all events.
     pub fn may_lose_disk(&self) -> bool {
         !self.spread_is_due
             && self.members().iter().all(|&node| self.nodes[node].durable.covers(&self.spread))
     }
 
-    /// The disk goes back to an earlier state; false if there is none.
+    /// Sets the disk back to an earlier state; false if there is none.
     pub fn roll_back(&mut self, node: usize) -> bool {
         let Some((image, vector)) = self.nodes[node].backup.take() else { return false };
         self.crash(node);
@@ -35,7 +35,7 @@ impl World {
         true
     }
 
-    /// The machine is lost with its disk, or has left.
+    /// Removes the machine for ever: it is lost with its disk, or has left.
     pub fn go_for_ever(&mut self, node: usize) {
         self.end(node);
         let machine = &mut self.nodes[node];
@@ -45,22 +45,23 @@ impl World {
         self.disk_went();
     }
 
-    /// A new node with an empty disk.
+    /// Adds a new node with an empty disk.
     pub fn join(&mut self, after: u64) {
         let id = NodeId(self.rng.random());
         self.nodes.push(Node::new(id, self.mutant));
         self.schedule(after, Event::Start(self.nodes.len() - 1));
     }
 
-    /// What was on one disk alone is forgiven; what is on others is to be on all before another disk may go.
+    /// Handles a lost disk: events on that disk alone are no longer required; the others must be on all nodes before another
+    /// disk may be lost.
     fn disk_went(&mut self) {
         self.spread_is_due = true;
         invariants::acked::forgive(self);
         invariants::promised::forgive(self);
     }
 
-    /// Once nobody counts on the disk that went any more, what is here then is what another loss must wait for: until
-    /// then an ack may count a copy that has gone, as far as its node can know.
+    /// Once no node counts on the lost disk any more, another loss must wait for the events that exist then: until then an
+    /// ack may count the lost copy, because its node cannot know.
     pub fn see_what_is_left(&mut self) {
         let members = self.members();
         let counts_on = |&node: &usize| {
@@ -81,7 +82,20 @@ impl World {
         }
     }
 
-    /// A node that is leaving ends once each event that it holds is on another node too, as `node`'s stop does.
+    /// Returns a node with events that no other disk holds: the one that must not leave.
+    pub fn sole_holder(&self) -> Option<usize> {
+        let members = self.members();
+        let holds_alone = |&node: &usize| {
+            let mut others = VersionVector::default();
+            for &other in members.iter().filter(|&&other| other != node) {
+                others.merge(&self.nodes[other].durable);
+            }
+            self.nodes[node].durable.beyond(&others).next().is_some()
+        };
+        members.iter().copied().find(holds_alone)
+    }
+
+    /// Ends a leaving node once each of its events is on another node too, as `node` does when it stops.
     pub fn leave_when_safe(&mut self, node: usize) {
         let machine = &self.nodes[node];
         let Some(run) = machine.run.as_ref().filter(|_| machine.leaving && machine.hung_until <= self.now)
@@ -92,9 +106,9 @@ impl World {
         let mut held =
             run.committer.vector().iter().filter(|&(origin, _)| !too_early || Some(origin) == run.own);
         let is_safe =
-            run.inbox.is_empty() && held.all(|(origin, head)| run.replica.copies(origin, head) >= 2);
+            run.inbox.is_empty() && held.all(|(origin, head)| run.replica().copies(origin, head) >= 2);
         drop(held);
-        // Several that leave at once may each rely on the others: the last two stay.
+        // Several that leave at once may rely on each other: the last two stay.
         if is_safe && self.may_lose_disk() && self.members().len() > 2 {
             let forgiven = self.coverage.forgiven;
             self.go_for_ever(node);

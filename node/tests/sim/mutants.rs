@@ -1,5 +1,5 @@
-//! The bugs that can be planted, one at a time, to see that the simulator finds them. Each stands where the simulator
-//! drives the product, at the place that its name says; the product itself has no hooks.
+//! The bugs that can be planted, one at a time, to see that the simulator finds them. Each stands
+//! where the simulator drives the product; the product itself has no hooks.
 
 /// A known bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,61 +8,64 @@ pub enum Mutant {
     AckBeforeCommit,
     /// Peers are told that events are durable when they are queued.
     ConfirmBeforeDurable,
-    /// A disk says that it has synced and has not.
+    /// A disk confirms a sync that it has not done.
     FsyncSkipped,
-    /// An ack counts what a peer confirmed on an earlier link, before its disk was rolled back or lost.
+    /// A failed sync is tried again, and the writes that the first one lost count as durable.
+    FailedSyncRetried,
+    /// An ack counts confirmations of earlier links, from before the peer's disk was rolled back or lost.
     CopiesOfEarlierLink,
-    /// A process goes on under the origin of the one before it, after a rollback too.
+    /// A process continues the origin of the process before it, also after a rollback.
     OriginContinued,
-    /// A message that is sent again is taken for another one.
+    /// A message that is sent again counts as another one.
     ResendListedTwice,
     /// A cursor covers the last commit although the lane is not drained.
     CursorAheadOfLane,
-    /// A cursor covers what no other disk has yet, while a peer is in sync.
+    /// A cursor covers events that no other disk holds, while a peer is in sync.
     CursorAheadOfLostDisk,
-    /// One cursor serves all rooms: it advances over what came in another room's lane.
+    /// One cursor serves all rooms: it advances over events of another room's lane.
     CursorOverAnotherLane,
-    /// A session is in its lane only some time after its replay.
+    /// A session enters its lane only some time after its replay.
     LaneJoinedLate,
-    /// A replay leaves out what one origin wrote.
+    /// A replay leaves out the events of one origin.
     ResumeSkipsOneOrigin,
-    /// What a client was shown or acked does not lift its next post.
+    /// A post is not stamped above the messages that its client was shown or acked.
     FloorIgnored,
-    /// Stamps that are equal are listed in the order in which they came.
+    /// Messages with equal stamps are listed in the order of arrival.
     UnstableTieBreak,
-    /// Received events get the stamp of when they came.
+    /// Received events get the stamp of their arrival.
     StampedOnArrival,
     /// A pull is answered with a gap.
     PullWithGap,
-    /// Events that a node does not understand are dropped.
+    /// A node drops events that it does not understand.
     UnknownDropped,
-    /// The maker of a room is answered before the peers in sync have it.
+    /// The creator of a room gets the answer before the peers in sync hold it.
     RoomAnsweredEarly,
-    /// A node says that there is no such room without asking its peers.
+    /// A node answers 'no such room' without asking its peers.
     NoBeforeCatchingUp,
-    /// A leaving node waits only for what its last process wrote.
+    /// A leaving node waits only for the events of its last process.
     LeavesTooEarly,
-    /// Nobody hears that the store's queue was full.
+    /// The replica does not learn that the writer's queue was full.
     RefusalForgotten,
-    /// Whoever registers is answered before his claim is confirmed.
+    /// A registration is answered before the claim is confirmed.
     NameGivenUnconfirmed,
-    /// A claim yields only to an earlier one, as if whoever it counts had always counted it, too.
+    /// A claim yields only to an earlier one, as if waiting were always mutual.
     ClaimOneSided,
     /// A claim that came too late stays.
     ClaimNotWithdrawn,
-    /// Of the edits of a message the one that came last shows.
+    /// The edit that arrived last shows.
     EditsAsTheyCame,
-    /// What another node says of a block is not merged.
+    /// Blocks by other nodes are not merged.
     BlockNotMerged,
-    /// What was deleted as a whole stays in the log.
+    /// Events of deleted things stay in the log.
     ErasureForgotten,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
+        Self::FailedSyncRetried,
         Self::CopiesOfEarlierLink,
         Self::OriginContinued,
         Self::ResendListedTwice,

@@ -1,4 +1,4 @@
-//! The virtual network: links between pairs, frames under way, and everything that can happen to them. Each end of a
+//! The virtual network: links between pairs, frames under way, and the faults of both. Each end of a
 //! link notices by itself, by silence, that the other no longer reaches it, as QUIC's idle time-out does.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::world::{Event, World};
 /// Two nodes, the smaller first.
 pub type Pair = (usize, usize);
 
-/// How often missing links are dialled and silent ones ended.
+/// The interval at which missing links are dialled and silent ones ended.
 const DIAL_MS: u64 = 200;
 
 pub fn pair(a: usize, b: usize) -> Pair {
@@ -28,23 +28,23 @@ pub struct Link {
     pub id: LinkId,
     /// The ends.
     pub nodes: [usize; 2],
-    /// Of which start of each node it is.
+    /// The number of the start of each end's process.
     pub starts: [u32; 2],
-    /// Which ends think that it is there.
+    /// The ends that count the link as up.
     pub up: [bool; 2],
-    /// When each end last heard the other.
+    /// The time at which each end last heard the other.
     heard: [u64; 2],
-    /// When the last frame to each end arrives: streams are ordered.
+    /// The arrival of the last frame to each end: streams are ordered.
     arrives: [u64; 2],
 }
 
 impl Link {
-    /// When a node last heard the other.
+    /// Returns the time at which a node last heard the other.
     pub fn heard_by(&self, node: usize) -> u64 {
         self.heard[self.end(node)]
     }
 
-    /// Which of the ends a node is.
+    /// Returns the index of a node's end.
     fn end(&self, node: usize) -> usize {
         usize::from(self.nodes[1] == node)
     }
@@ -53,9 +53,9 @@ impl Link {
 #[derive(Debug, Default)]
 pub struct Network {
     pub links: BTreeMap<Pair, Link>,
-    /// From where to where nothing gets through.
+    /// The ways (from, to) on which nothing arrives.
     pub cut: BTreeSet<(usize, usize)>,
-    /// Pairs over which frames take long.
+    /// Pairs between which frames take long.
     pub slow: BTreeSet<Pair>,
     /// Chance of a frame being lost, sent twice, or overtaken, in a thousand.
     pub disorder: u32,
@@ -65,22 +65,22 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether nothing is wrong with it.
+    /// Whether the network has no fault.
     pub fn is_calm(&self) -> bool {
         self.cut.is_empty() && self.slow.is_empty() && (self.disorder, self.refusal) == (0, 0)
     }
 
-    /// Nothing gets from one to the other.
+    /// Blocks one way.
     pub fn cut_one_way(&mut self, from: usize, to: usize) {
         self.cut.insert((from, to));
     }
 
-    /// Nothing gets through between two, either way.
+    /// Blocks both ways between two.
     pub fn cut_both_ways(&mut self, (a, b): Pair) {
         self.cut.extend([(a, b), (b, a)]);
     }
 
-    /// A pair is as it should be.
+    /// Mends both ways of a pair.
     pub fn mend(&mut self, (a, b): Pair) {
         self.cut.remove(&(a, b));
         self.cut.remove(&(b, a));
@@ -91,12 +91,12 @@ impl Network {
         self.links.values().find(|link| link.id == id)
     }
 
-    /// Who is at the other end of a link.
+    /// Returns the node at the other end of a link.
     pub fn other_end(&self, link: LinkId, node: usize) -> Option<usize> {
         self.link(link).map(|link| link.nodes[1 - link.end(node)])
     }
 
-    /// The start of a peer's process to which a node thinks that it is linked.
+    /// Returns the number of the start of a peer's process, if a node counts its link to it as up.
     pub fn linked_start(&self, node: usize, peer: usize) -> Option<u32> {
         let link = self.links.get(&pair(node, peer))?;
         link.up[link.end(node)].then_some(link.starts[link.end(peer)])
@@ -104,7 +104,7 @@ impl Network {
 }
 
 impl World {
-    /// Dials what is not linked, and ends links that have been silent for too long.
+    /// Dials missing links, and ends links that were silent for too long.
     pub fn dial(&mut self) {
         for b in 0..self.nodes.len() {
             for a in 0..b {
@@ -133,7 +133,7 @@ impl World {
         self.nodes[node].run.is_some() && self.nodes[node].hung_until <= self.now
     }
 
-    /// Each end that has not heard the other for long, or whose process is no more, is over.
+    /// Ends each end that has not heard the other for long, or whose process has ended.
     fn end_silent(&mut self, pair: Pair) {
         let Some(&link) = self.network.links.get(&pair) else { return };
         for end in [0, 1] {
@@ -152,14 +152,14 @@ impl World {
         let id = self.network.next_link;
         let starts = nodes.map(|node| self.nodes[node].starts);
         let (heard, arrives) = ([self.now; 2], [self.now; 2]);
-        // An end of an earlier link that did not know yet learns that it is over by this one.
+        // The end of an earlier link learns by this one that it is over.
         self.network.links.insert(pair, Link { id, nodes, starts, up: [true; 2], heard, arrives });
         for (node, peer) in [pair, (pair.1, pair.0)] {
             self.feed(node, Input::LinkUp { link: id, peer: self.nodes[peer].id });
         }
     }
 
-    /// One end of a pair's link is over.
+    /// Ends one end of a pair's link.
     fn unlink(&mut self, pair: Pair, end: usize) {
         let Some(link) = self.network.links.get_mut(&pair).filter(|link| link.up[end]) else { return };
         link.up[end] = false;
@@ -169,13 +169,13 @@ impl World {
         }
     }
 
-    /// Both ends notice at once that a link is over.
+    /// Ends both ends of a link at once.
     pub fn break_link(&mut self, pair: Pair) {
         self.unlink(pair, 0);
         self.unlink(pair, 1);
     }
 
-    /// Sends a frame; gives it back as refused if the queue is full.
+    /// Sends a frame; returns it as refused if the queue is full.
     pub fn send(&mut self, from: usize, link: LinkId, frame: &Bytes) -> Option<Input> {
         let chance =
             |world: &mut Self, per_mille: u32| per_mille > 0 && world.rng.random_range(0..1_000) < per_mille;
@@ -209,7 +209,7 @@ impl World {
     pub fn deliver(&mut self, to: usize, link: LinkId, frame: &Bytes) {
         let Some(known) = self.network.links.values_mut().find(|known| known.id == link) else { return };
         let end = known.end(to);
-        // This end is no more.
+        // This end is over.
         if !known.up[end] || known.starts[end] != self.nodes[to].starts {
             return;
         }

@@ -1,9 +1,10 @@
-//! Rooms that clients make and look for. The answer to the first comes when every peer in sync has it; 'no such room' is
-//! only said after catching up with them.
+//! Rooms that clients make and look for. A creation is answered once every peer in sync holds the room; a node answers
+//! 'no such room' only after it has caught up with them.
 
+use starling_node::{services::METADATA_WAIT_MS, writer::WaitFor};
 use starling_protocol::{
-    OriginId, Pos, RoomId, VersionVector,
-    replica::{Input, LinkId, Token, Until, Waiter},
+    Pos, RoomId, VersionVector,
+    replica::{LinkId, Until},
 };
 
 use rand::RngExt;
@@ -16,18 +17,16 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// How long a metadata write waits for the peers in sync.
-pub const METADATA_WAIT_MS: u64 = 250;
 /// Rooms in a history, at most.
 const ROOMS_MAX: usize = 6;
 
-/// Somebody waits to be told whether there is a room.
-#[derive(Debug)]
+/// A client's search for a room.
+#[derive(Clone, Debug)]
 pub struct Search {
     client: usize,
     room: RoomId,
     pub since: u64,
-    /// What each peer in sync had when he asked, and over which link it is in sync.
+    /// Each peer in sync at the time of the question, with its link and its vector.
     pub had: Vec<(usize, LinkId, VersionVector)>,
 }
 
@@ -41,8 +40,9 @@ impl World {
         }
     }
 
-    /// Makes the first room again if it went with the only disks that held it: whoever finds no room goes there, and a
-    /// history in which nobody can post has no end. Where it is known nothing is drawn: such a seed's history stays.
+    /// Creates the first room again if it was lost with the only disks that held it: clients without a room go there, and
+    /// a history in which nobody can post has no end. If the room exists, nothing is drawn, so that seeds keep their
+    /// histories.
     pub fn keep_a_room(&mut self) {
         let (room, members) = (self.rooms[0], self.members());
         let lacks_it = |&node: &usize| {
@@ -50,24 +50,25 @@ impl World {
             run.is_some_and(|run| run.store.room(room).expect("the store reads").is_none())
         };
         if members.iter().all(lacks_it) {
-            // On the first that takes it.
+            // On the first node that accepts it.
             members.into_iter().any(|node| self.request(node, Request::Room(room)));
         }
     }
 
-    /// The room is durable here.
+    /// Handles that the room is durable here.
     pub fn room_made(&mut self, node: usize, room: RoomId, pos: Pos) {
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let token = run.token();
-        run.owed.insert(token, Owed::Room { room, pos, since: self.now });
         let until =
             if self.mutant == Some(Mutant::RoomAnsweredEarly) { Until::Copies(1) } else { Until::InSync };
-        let (origin, seq): (OriginId, u64) = (pos.origin, pos.seq);
-        let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
-        self.feed(node, Input::Await(waiter));
+        self.wait_for_metadata(node, pos, until, Owed::Room { room, pos, since: self.now });
     }
 
-    /// The answer is given: others may go there now.
+    /// Waits as `node` does for metadata: until every peer in sync holds it.
+    pub fn wait_for_metadata(&mut self, node: usize, Pos { origin, seq, .. }: Pos, until: Until, owed: Owed) {
+        let wait_for = WaitFor { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
+        self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
+    }
+
+    /// Answers the creator: others may go there now.
     pub fn room_answered(&mut self, node: usize, room: RoomId, pos: Pos, since: u64) {
         if let Err(violation) = read_your_writes::answered(self, node, pos, since) {
             self.violated(violation);
@@ -82,19 +83,17 @@ impl World {
         let (room, now) = (self.clients[client].here, self.now);
         let had = self.peers_in_sync(node);
         let had = had.map(|(peer, link)| (peer, link, self.nodes[peer].durable.clone())).collect();
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let token = run.token();
-        run.searches.insert(token, Search { client, room, since: now, had });
+        let search = Search { client, room, since: now, had };
         if self.mutant == Some(Mutant::NoBeforeCatchingUp) {
-            return self.searched(node, token);
+            return self.searched(node, &search);
         }
-        self.feed(node, Input::Barrier(token));
+        self.drive(node, |core, now, out| core.barrier(now, Owed::Search(search), out));
     }
 
-    /// Who is in sync and will be for as long as a barrier takes, and over which link.
+    /// Returns the peers that are in sync and stay so for the length of a barrier, with their links.
     pub fn peers_in_sync(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
         let run = self.nodes[node].run.as_ref();
-        let lags = run.into_iter().flat_map(|run| run.replica.lag(self.now));
+        let lags = run.into_iter().flat_map(|run| run.replica().lag(self.now));
         lags.filter(|&(.., in_sync)| in_sync).filter_map(move |(id, ..)| {
             let peer = self.nodes.iter().position(|machine| machine.id == id)?;
             let link = self.network.links.get(&pair(node, peer))?;
@@ -103,16 +102,15 @@ impl World {
         })
     }
 
-    /// The barrier is passed: the room is here now, or there is none.
-    pub fn searched(&mut self, node: usize, token: Token) {
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let Some(search) = run.searches.remove(&token) else { return };
-        if run.alone_at.is_some() {
-            // 'Still catching up', he is told.
+    /// Handles a passed barrier: the room is here now, or there is none.
+    pub fn searched(&mut self, node: usize, search: &Search) {
+        let Some(run) = self.nodes[node].run.as_ref() else { return };
+        if !run.core.is_ready() {
+            // The answer is 'still catching up'.
             return;
         }
         let exists = run.store.room(search.room).expect("the store reads").is_some();
-        if let Err(violation) = read_your_writes::searched(self, node, &search) {
+        if let Err(violation) = read_your_writes::searched(self, node, search) {
             self.violated(violation);
         }
         let client = &mut self.clients[search.client];

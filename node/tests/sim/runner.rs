@@ -1,7 +1,8 @@
-//! Runs many seeds on all cores, and says how far it is.
+//! Runs many seeds on all cores, and reports progress.
 
 use std::{
     io::Write,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -10,12 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{coverage::Totals, mutants::Mutant, world::World};
+use crate::{
+    coverage::{Coverage, Totals},
+    mutants::Mutant,
+    world::World,
+};
 
-/// How often a long run says how far it is.
+/// The interval of reports in a long run.
 const SAY_EVERY: Duration = Duration::from_secs(15);
 
-/// Says something past the test runner, which hides what passing tests print.
+/// Prints past the test runner, which hides the output of passing tests.
 pub fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").expect("there is a stderr");
 }
@@ -52,14 +57,24 @@ impl Seeds {
     }
 }
 
-/// Runs seeds; gives what all of them were made of, or the first violation that is met.
+/// Runs one history. A panic counts as a violation: a store panics over corrupt records.
+fn simulate(seed: u64, mutant: Option<Mutant>) -> Result<Coverage, String> {
+    let run = || World::new(seed, mutant).run();
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+        Err(format!("the simulation panicked: {text}"))
+    })
+}
+
+/// Runs seeds; returns the totals of all, or the first violation.
 pub fn run(first: u64, count: u64, mutant: Option<Mutant>) -> Result<Totals, (u64, String)> {
     let now = Instant::now();
     let seeds = Seeds { first, count, next: AtomicU64::new(first), begun: now, said: Mutex::new(now) };
     let totals = Mutex::new(Totals::default());
     let work = || {
         while let Some(seed) = seeds.take() {
-            let coverage = World::new(seed, mutant).run().map_err(|violation| {
+            let coverage = simulate(seed, mutant).map_err(|violation| {
                 seeds.stop();
                 (seed, violation)
             })?;

@@ -1,16 +1,14 @@
-//! Sessions, as `web`'s are: a replay from the cursor, then the lane, and a cursor when the lane is drained.
+//! Sessions, as in `web`: a replay from the cursor, then the lane, and a cursor when the lane is drained.
 
 use std::collections::VecDeque;
 
 use rand::RngExt;
+use starling_node::services::CATCH_UP_MS_MAX;
 use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
 use crate::{invariants, mutants::Mutant, world::World};
-
-/// How long a resume waits for what a reachable peer has.
-const CATCH_UP_MS_MAX: u64 = 2_000;
 
 #[derive(Debug)]
 pub struct Session {
@@ -24,7 +22,7 @@ pub struct Session {
 }
 
 impl World {
-    /// The sessions in a room on a node that are in its lane.
+    /// Returns the sessions in the lane of a room on a node.
     pub fn sessions_in(
         &mut self,
         room: RoomId,
@@ -36,8 +34,7 @@ impl World {
         sessions.filter(move |session| (session.node, session.start, session.joined) == (node, start, true))
     }
 
-    /// A client begins a session in its room, on some node unless one is given; nothing happens if that does not serve
-    /// now.
+    /// A client begins a session in its room, on the given node or on any; nothing happens if that node does not serve.
     pub fn connect(&mut self, number: usize, node: Option<usize>) {
         let members = self.members();
         let node = node.unwrap_or_else(|| members[self.rng.random_range(0..members.len())]);
@@ -64,7 +61,7 @@ impl World {
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;
-            } else if run.replica.reachable(vector) {
+            } else if run.replica().reachable(vector) {
                 let since = *client.waits_since.get_or_insert(self.now);
                 if self.now < since + CATCH_UP_MS_MAX {
                     return;
@@ -95,7 +92,7 @@ impl World {
         self.take_cursor(number);
     }
 
-    /// Reads some of the lane; when it is drained, there is a cursor.
+    /// Reads some of the lane; when it is drained, the node gives a cursor.
     pub fn read(&mut self, number: usize) {
         let most = self.rng.random_range(0..12);
         let client = &mut self.clients[number];
@@ -114,14 +111,14 @@ impl World {
         }
     }
 
-    /// The node gives a cursor for all that was committed: the lane is drained.
+    /// The node gives a cursor that covers all commits: the lane is drained.
     fn take_cursor(&mut self, number: usize) {
         let client = &mut self.clients[number];
         let Some(session) = &client.session else { return };
         let (node, greatest) = (session.node, session.greatest);
         let Some(run) = &self.nodes[node].run else { return };
         let mut vector = VersionVector::clone(run.committer.vector());
-        if let Some((own, limit)) = run.own.zip(run.replica.own_limit(self.now))
+        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(self.now))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));

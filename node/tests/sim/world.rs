@@ -1,4 +1,4 @@
-//! The world: a queue of events in virtual time, one source of randomness, and all that there is in it.
+//! The world: a queue of events in virtual time, one source of randomness, and all nodes and clients.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use starling_protocol::{
 use crate::{
     clients::Client,
     coverage::Coverage,
+    faults::{Fault, NODES_MAX},
     invariants,
     mutants::Mutant,
     network::{Network, Pair},
@@ -20,13 +21,13 @@ use crate::{
     writer::Request,
 };
 
-/// More events than any history needs: the network is in an endless echo.
+/// More events than any history needs: beyond it, frames echo for ever.
 const EVENTS_MAX: u64 = 500_000;
-/// What every history has at least before it is healed.
+/// The least number of steps before a history is healed.
 pub const POSTS_MIN: u64 = 210;
 pub const FAULTS_MIN: u64 = 10;
 
-/// What happens next.
+/// An event of the world's queue.
 #[derive(Debug)]
 pub enum Event {
     Dial,
@@ -44,7 +45,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whose process it concerns, which does nothing while it hangs.
+    /// Returns the node whose process it concerns: it does nothing while that process hangs.
     fn node(&self) -> Option<usize> {
         match *self {
             Self::Deliver { to: node, .. }
@@ -56,7 +57,7 @@ impl Event {
     }
 }
 
-/// Everything.
+/// The whole state of a history.
 pub struct World {
     pub rng: StdRng,
     pub now: u64,
@@ -67,19 +68,21 @@ pub struct World {
     pub clients: Vec<Client>,
     pub rooms: Vec<RoomId>,
     pub people: People,
+    /// The kinds of fault that this history has.
+    pub fault_kinds: Vec<Fault>,
     pub coverage: Coverage,
-    /// When all that was broken was mended.
+    /// The time at which all faults were mended.
     pub healed_at: Option<u64>,
     pub mutant: Option<Mutant>,
-    /// Every event that was ever written, by the name that must be its own for ever.
+    /// Every event ever written, by its origin and sequence number, which no other event may have.
     pub written: BTreeMap<(OriginId, u64), Bytes>,
-    /// What was on the disks that remained when one went: all are to hold it before another may.
+    /// The events on the remaining disks when one was lost: all nodes must hold them before another may be lost.
     pub spread: VersionVector,
-    /// A disk has gone, and somebody may still count on it.
+    /// Whether a disk was lost that a node may still count on.
     pub spread_is_due: bool,
-    /// Origins that were opened, at most.
+    /// The most origins that processes may have opened.
     pub origins: usize,
-    /// For planted bugs: what was listed on which node, and what was edited, in the order in which it came there.
+    /// For planted bugs: the listed messages and edits on each node, in the order of arrival.
     pub arrivals: Vec<(usize, Pos)>,
     violation: Option<String>,
 }
@@ -90,8 +93,13 @@ impl World {
 
     pub fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        // Now and then one alone, with its clients.
-        let count = [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)];
+        // Sometimes one alone with its clients, and sometimes many.
+        let count = match rng.random_range(0..32) {
+            0 => NODES_MAX,
+            1 => 5,
+            _ => [1, 2, 3, 3, 3, 3, 3, 4][rng.random_range(0..8)],
+        };
+        let fault_kinds = Fault::draw(&mut rng);
         let nodes: Vec<_> = (0..count).map(|_| Node::new(NodeId(rng.random()), mutant)).collect();
         let rooms: Vec<_> = (0..3).map(|_| RoomId(rng.random())).collect();
         let clients = (0..6).map(|n| Client::new(n, rng.random(), rooms[n % rooms.len()])).collect();
@@ -105,6 +113,7 @@ impl World {
             clients,
             rooms,
             people: People::default(),
+            fault_kinds,
             coverage: Coverage::default(),
             healed_at: None,
             mutant,
@@ -130,7 +139,7 @@ impl World {
         world
     }
 
-    /// Runs the history to its end: faults, healing, and what must hold then.
+    /// Runs the history to its end: faults, healing, and the checks after it.
     pub fn run(mut self) -> Result<Coverage, String> {
         while let Some(((at, number), event)) = self.queue.pop_first() {
             self.now = at;

@@ -1,24 +1,29 @@
-//! A node's writer: its queue, its commits, and the acks that it owes, as `node`'s writer thread handles them.
+//! A node's writer: its queue, its commits and its pending acks, as in `node`'s writer thread.
 
 use rand::RngExt;
-use starling_node::store::{Op, OpResult, OwnEvents};
-use starling_protocol::{
-    ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId,
-    replica::{Input, Token, Until, Waiter},
+use starling_node::{
+    config::{DURABILITY_WAIT_MS, DurabilityConfig},
+    store::{Op, OpResult, OwnEvents},
+    writer,
 };
+use starling_protocol::{ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId};
 
 use crate::{
     invariants,
     mutants::Mutant,
     node::Space,
     people::Wish,
+    rooms::Search,
     world::{Event, World},
 };
 
-/// Requests that wait for a writer, at most: small, so that it is full at times.
+/// The most requests in a writer's queue: small, so that it is full at times.
 pub const INBOX_MAX: usize = 24;
 
-/// Who waits for what is written.
+/// The defaults of a node in a cluster.
+const DURABILITY: DurabilityConfig = DurabilityConfig { copies: 2, wait_ms: DURABILITY_WAIT_MS };
+
+/// A request to the writer, with the receiver of its result.
 #[derive(Debug)]
 pub enum Request {
     Room(RoomId),
@@ -27,15 +32,15 @@ pub enum Request {
     Apply(Vec<LogEvent>),
 }
 
-/// Which session of which client asks: what is answered to an earlier one never arrives.
+/// The session of a client that asks: answers to an earlier session never arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
     pub client: usize,
     pub number: u32,
 }
 
-/// An answer that is owed.
-#[derive(Debug)]
+/// The receiver of an answer.
+#[derive(Clone, Debug)]
 pub enum Owed {
     Post {
         to: Session,
@@ -51,12 +56,14 @@ pub enum Owed {
         pos: Pos,
         since: u64,
     },
-    /// To whoever made this attempt to register.
+    /// The user who made this attempt to register.
     Claim(usize),
+    /// The client that looks for a room.
+    Search(Search),
 }
 
 impl World {
-    /// Hands something to a node's writer; false if its queue or its disk is full.
+    /// Queues a request for a node's writer; false if its queue or its disk is full.
     pub fn request(&mut self, node: usize, request: Request) -> bool {
         let machine = &mut self.nodes[node];
         let start = machine.starts;
@@ -76,13 +83,13 @@ impl World {
         true
     }
 
-    /// How long a commit takes: what comes meanwhile is in the next.
+    /// Draws the length of a commit: requests that arrive meanwhile are in the next.
     fn commit_ms(&mut self) -> u64 {
         let range = if self.rng.random_bool(0.9) { 1..40 } else { 40..150 };
         self.rng.random_range(range)
     }
 
-    /// One commit, as `node`'s writer makes it.
+    /// Makes one commit, as `node`'s writer does.
     pub fn write(&mut self, node: usize) {
         let (wall_ms, start) = (self.wall_ms(node), self.nodes[node].starts);
         let mut fresh = self.rng.random();
@@ -114,6 +121,7 @@ impl World {
             self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
         }
         self.note_edits(node, &requests, commit.own.as_ref());
+        let inputs = writer::replication_inputs(commit.own.clone(), commit.received, commit.digests);
         if let Some(own) = commit.own {
             if let Err(violation) = invariants::sequence::written(&mut self.written, &own) {
                 self.violated(violation);
@@ -121,12 +129,10 @@ impl World {
             if let Some(run) = self.nodes[node].run.as_mut() {
                 run.own = Some(own.origin);
             }
-            self.feed(node, Input::Committed { origin: own.origin, first: own.first, events: own.events });
         }
-        if !commit.received.is_empty() {
-            self.feed(node, Input::Applied(commit.received));
+        for input in inputs {
+            self.feed(node, input);
         }
-        self.feed(node, Input::Digests(commit.digests));
         for (request, result) in requests.into_iter().zip(commit.results) {
             match (request, result) {
                 (Request::Post { from, id, .. }, result) => self.posted(node, from, id, result),
@@ -137,7 +143,7 @@ impl World {
         }
     }
 
-    /// For a planted bug: in which order edits came to a node.
+    /// For a planted bug: keeps the order in which edits arrived at a node.
     fn note_edits(&mut self, node: usize, requests: &[Request], own: Option<&OwnEvents>) {
         if self.mutant != Some(Mutant::EditsAsTheyCame) {
             return;
@@ -156,13 +162,9 @@ impl World {
     fn posted(&mut self, node: usize, to: Session, id: MessageId, result: OpResult) {
         match result {
             OpResult::Done(pos) => {
-                let Some(run) = self.nodes[node].run.as_mut() else { return };
-                let token = run.token();
-                run.owed.insert(token, Owed::Post { to, id, pos });
-                let Pos { origin, seq, .. } = pos;
-                let until = Until::Copies(2);
-                let waiter = Waiter { token, origin, seq, until, wait_ms: 200, upgrade_ms: 10_000 };
-                self.feed(node, Input::Await(waiter));
+                let owed = Owed::Post { to, id, pos };
+                let wait_for = writer::ack_wait(pos, DURABILITY);
+                self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
             }
             OpResult::Refused(refusal) if refusal.code == ErrorCode::IdReused => {
                 self.violated(format!("{id} was taken for another message"));
@@ -172,14 +174,14 @@ impl World {
         }
     }
 
-    pub fn settled(&mut self, node: usize, token: Token, mut copies: usize) {
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
-        let (to, id, pos) = match run.owed.get(&token) {
-            Some(&Owed::Post { to, id, pos }) => (to, id, pos),
-            Some(&Owed::Room { room, pos, since }) => return self.room_answered(node, room, pos, since),
-            Some(&Owed::Act { pos, since }) => return self.act_answered(node, pos, copies, since),
-            Some(Owed::Claim(_)) | None => return,
+    pub fn settled(&mut self, node: usize, owed: &Owed, mut copies: usize) {
+        let (to, id, pos) = match *owed {
+            Owed::Post { to, id, pos } => (to, id, pos),
+            Owed::Room { room, pos, since } => return self.room_answered(node, room, pos, since),
+            Owed::Act { pos, since } => return self.act_answered(node, pos, copies, since),
+            Owed::Claim(_) | Owed::Search(_) => return,
         };
+        let Some(run) = self.nodes[node].run.as_ref() else { return };
         if self.mutant == Some(Mutant::CopiesOfEarlierLink) {
             let holds = run.remembered.values().filter(|vector| vector.contains(pos.origin, pos.seq));
             copies = copies.max(1 + holds.count());
@@ -188,13 +190,6 @@ impl World {
             self.violated(violation);
         }
         self.acked(to, id, pos, copies);
-    }
-
-    /// Nothing more is owed.
-    pub fn nothing_more(&mut self, node: usize, token: Token) {
-        if let Some(run) = self.nodes[node].run.as_mut() {
-            run.owed.remove(&token);
-        }
     }
 }
 

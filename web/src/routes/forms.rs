@@ -5,6 +5,7 @@ mod form;
 mod invite;
 mod reset;
 mod services;
+mod setup;
 pub mod visitor;
 
 use axum::{
@@ -25,7 +26,7 @@ use self::{
 };
 use super::{
     api::{
-        Path, Query,
+        Query,
         accounts::{Register, client, limit_login_attempts, parse_registration},
     },
     page::page,
@@ -35,8 +36,8 @@ use crate::{
     guard::{ClientAddress, Quota},
     openapi::{
         errors::{
-            BadCredentials, BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, NotFound,
-            RateLimited, RegistrationClosed, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
+            BadCredentials, BadRequest, ErrorResponses, Forbidden, HtmlErrorResponses, Invalid, RateLimited,
+            RegistrationClosed, TooLarge, Unavailable, UnsupportedMediaType, UsernameTaken,
         },
         tag,
     },
@@ -52,7 +53,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(login_page, log_in))
         .routes(routes!(register_page, register_by_form))
-        .routes(routes!(setup_page, set_up))
+        .merge(setup::routes())
         .merge(reset::routes())
         .merge(invite::routes())
         .routes(routes!(log_out))
@@ -261,77 +262,6 @@ async fn make_account(
     services.guard.rates.check(Quota::RegistrationsPerAddress, &address.network())?;
     let session = services.accounts.register_browser(client(address, headers), registration).await?;
     Ok(logged_in(services, service, headers, &session, next).await)
-}
-
-/// The form to create the first administrator's account
-///
-/// A node without an administrator prints the address when it starts. The address works on every node until there is an
-/// administrator.
-#[utoipa::path(
-    get, path = "/setup/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "The code in the link.")),
-    responses(
-        (status = 200, description = "A page.", body = String, content_type = "text/html"),
-        HtmlErrorResponses<(NotFound, Unavailable)>,
-    ),
-    security(()),
-)]
-async fn setup_page(State(services): State<FormServices>, code: Result<Path<String>, Problem>) -> Response {
-    match setup_code(&services, code).await {
-        Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
-        Err(problem) => setup_error(&problem, None),
-    }
-}
-
-/// Create the first administrator's account with the form
-#[utoipa::path(
-    post, path = "/setup/{code}", tag = tag::PAGES,
-    params(("code" = String, Path, description = "The code in the link.")),
-    request_body(content = RegisterForm, content_type = "application/x-www-form-urlencoded"),
-    responses(
-        (status = 303, description = "Created.", headers(("location" = String), ("set-cookie" = String))),
-        HtmlErrorResponses<(Forbidden, NotFound, UsernameTaken, Invalid, RateLimited, Unavailable)>,
-        ErrorResponses<(BadRequest, TooLarge, UnsupportedMediaType)>,
-    ),
-    security(()),
-)]
-async fn set_up(
-    State(services): State<FormServices>,
-    code: Result<Path<String>, Problem>,
-    Extension(address): Extension<ClientAddress>,
-    service: ServiceUrl,
-    headers: HeaderMap,
-    Form(form): Form<RegisterForm>,
-) -> Response {
-    let code = match setup_code(&services, code).await {
-        Ok(code) => code,
-        Err(problem) => return setup_error(&problem, None),
-    };
-    let (filled, wanted) = form.read();
-    match make_account(&services, address, &service, &headers, wanted, Some(RegistrationSource::Setup), "/")
-        .await
-    {
-        Ok(response) => response,
-        Err(problem) => setup_error(&problem, Some((&code, filled))),
-    }
-}
-
-/// Returns the code if it is valid.
-async fn setup_code(services: &FormServices, code: Result<Path<String>, Problem>) -> Result<String, Problem> {
-    let Path(code) = code?;
-    if services.administration.is_setup_code(&code).await? {
-        return Ok(code);
-    }
-    Err(Problem::new(ErrorCode::NotFound, pages::texts::error::SETUP_CLOSED_DETAIL))
-}
-
-fn setup_error(problem: &Problem, filled: Option<(&str, Filled<'_>)>) -> Response {
-    match filled {
-        Some((code, filled)) if problem.code() != ErrorCode::NotFound => {
-            show_again(problem, |problem| pages::setup(code, Filled { problem, ..filled }))
-        }
-        _ => error_page(problem, pages::texts::error::SETUP_CLOSED),
-    }
 }
 
 /// Log out with the button

@@ -1,5 +1,5 @@
-//! Who is present where, on all linked nodes. Never logged: an entry is a lease of the node that holds the session
-//! and ends with it or with the link to it. Sessions enter here, links bring what peers tell.
+//! Presence in rooms, on all linked nodes. It is never logged: an entry is a lease of the node that holds the session,
+//! and ends with the session or with the link to that node. Sessions of this node and frames of peers change it.
 
 mod news;
 mod people;
@@ -38,65 +38,65 @@ use crate::{
     writer::WriterHandle,
 };
 
-/// A link's part: whether it has been told everything.
+/// The sending side of presence on a link.
 #[derive(Debug)]
-struct Told {
+struct PeerFeed {
     sender: LinkSender,
-    /// Its queue was full: it is to be told everything afresh.
-    afresh: bool,
+    /// Whether everything must be sent again: the queue was full, or the link is new.
+    needs_resend: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     rooms: Rooms,
     people: People,
-    peers: BTreeMap<NodeId, Told>,
+    peers: BTreeMap<NodeId, PeerFeed>,
 }
 
 /// All presence that this node knows of.
 #[derive(Debug)]
 pub struct PresenceMap {
-    machine: Arc<dyn Environment>,
+    environment: Arc<dyn Environment>,
     lanes: Arc<Lanes>,
-    /// What the log knows of names, and who adds to it.
+    /// The store, which holds guest names, and the writer that records shared ones.
     log: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
-    /// Somebody with an account may have come or gone.
+    /// Wakes [`PresenceNews`]: the set of online users may have changed.
     news: Notify,
     me: Weak<Self>,
 }
 
 impl PresenceMap {
-    /// Nobody is present.
-    pub fn new(machine: Arc<dyn Environment>, lanes: Arc<Lanes>) -> Arc<Self> {
+    /// Creates an empty map.
+    pub fn new(environment: Arc<dyn Environment>, lanes: Arc<Lanes>) -> Arc<Self> {
         let (log, state, news) = Default::default();
-        Arc::new_cyclic(|me| Self { machine, lanes, log, state, news, me: me.clone() })
+        Arc::new_cyclic(|me| Self { environment, lanes, log, state, news, me: me.clone() })
     }
 
-    /// The store is open now. Until then, names are settled by presence alone.
+    /// Attaches the open store. Until then, names are settled by presence alone.
     pub fn attach(&self, store: Arc<Store>, writer: WriterHandle) {
         // Presence is attached once; there is no other log.
         let _ = self.log.set((store, writer));
-        let everybody: Vec<_> = self.state().rooms.all().collect();
-        self.renamed(everybody);
+        let everyone: Vec<_> = self.state().rooms.all().collect();
+        self.renamed(everyone);
     }
 
-    /// Guests whom the log shows otherwise than before, as their rooms see it.
+    /// Shows their rooms the new names of guests whose names changed in the log.
     pub fn renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
         let renamed = |state: &mut State, log: Log<'_>| {
-            let of_one = |(room, guest)| state.rooms.renamed(room, guest, log);
-            guests.into_iter().flat_map(of_one).collect()
+            let rename_one = |(room, guest)| state.rooms.renamed(room, guest, log);
+            guests.into_iter().flat_map(rename_one).collect()
         };
         self.change(self.state(), renamed);
     }
 
-    /// Makes a change and tells those who are in the rooms, still under the lock: changes are told in their order.
+    /// Makes a change and notifies the people in the rooms, still under the lock: they see changes in their order.
     fn change(
         &self,
         mut state: MutexGuard<'_, State>,
         change: impl FnOnce(&mut State, Log<'_>) -> Vec<(RoomId, Notice)>,
     ) {
-        let notices = change(&mut state, &|room, name, guest| self.standing(room, name, guest));
+        let notices = change(&mut state, &|room, name, guest| self.name_claim(room, name, guest));
         if state.people.has_news() {
             self.news.notify_one();
         }
@@ -104,7 +104,7 @@ impl PresenceMap {
         self.notify(notices);
     }
 
-    fn standing(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
+    fn name_claim(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
         let (store, _) = self.log.get()?;
         store.name_claim(room, name, guest).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read a guest's name");
@@ -112,7 +112,7 @@ impl PresenceMap {
         })
     }
 
-    /// Gives the log what it is to know of shared names; what the writer does not take now is tried again.
+    /// Writes shared names to the log. Names that the writer refuses now are tried again.
     fn persist_shared_names(&self, state: &mut State) {
         let Some((_, writer)) = self.log.get() else { return };
         state.rooms.shares.retain(|Share { room, shared, min_hlc }| {
@@ -124,28 +124,28 @@ impl PresenceMap {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells a new link all that is present here. The caller knows that it is the one that stays between its pair.
+    /// Sends all presence of this node over a new link. Call it only for the link that stays between its pair.
     pub fn link_up(&self, peer: NodeId, sender: LinkSender) {
         let mut state = self.state();
-        state.peers.insert(peer, Told { sender, afresh: true });
-        state.tell_afresh();
+        state.peers.insert(peer, PeerFeed { sender, needs_resend: true });
+        state.resend_all();
         self.change(state, |state, log| state.peer_gone(peer, log));
     }
 
-    /// All that was present on a node ends with the link to it.
+    /// Ends all presence on a node, with the link to it.
     pub fn link_down(&self, peer: NodeId, link: LinkId) {
         let mut state = self.state();
-        if !state.is_told_by(peer, link) {
+        if !state.is_current_link(peer, link) {
             return;
         }
         state.peers.remove(&peer);
         self.change(state, |state, log| state.peer_gone(peer, log));
     }
 
-    /// A peer tells of its sessions.
+    /// Handles a frame of presence from a peer.
     pub fn receive(&self, peer: NodeId, link: LinkId, presence: Presence) {
         let state = self.state();
-        if !state.is_told_by(peer, link) {
+        if !state.is_current_link(peer, link) {
             return;
         }
         self.change(state, |state, log| match presence {
@@ -157,39 +157,39 @@ impl PresenceMap {
             Presence::Left(present) => state.rooms.left(&present, log),
             Presence::Online(users) => {
                 for user in users {
-                    state.people.at_peer(peer, user, true);
+                    state.people.set_at_peer(peer, user, true);
                 }
                 Vec::new()
             }
             Presence::Offline(user) => {
-                state.people.at_peer(peer, user, false);
+                state.people.set_at_peer(peer, user, false);
                 Vec::new()
             }
             Presence::Broadcast { room, user, frame } => {
-                self.show(room, user, String::from(frame));
+                self.broadcast(room, user, String::from(frame));
                 Vec::new()
             }
         });
     }
 
-    /// Tells links whose queue was full everything afresh, and the log what its writer's queue had no room for.
-    /// Called every second.
+    /// Sends everything again over links whose queue was full, and retries names that the writer refused. Called every
+    /// second.
     pub fn repair(&self) {
         let mut state = self.state();
-        state.tell_afresh();
+        state.resend_all();
         self.persist_shared_names(&mut state);
     }
 
-    /// How many people are present on linked nodes and here.
+    /// The number of guests and users present here and on linked nodes.
     pub fn count(&self) -> usize {
         self.state().rooms.people()
     }
 
-    /// Tells those who are in the rooms: one push a room, however many came or left at once.
+    /// Notifies the people in the rooms: one push per room, however many joined or left at once.
     fn notify(&self, notices: Vec<(RoomId, Notice)>) {
         let mut frames: BTreeMap<RoomId, Vec<Frame>> = BTreeMap::new();
         for (room, notice) in notices {
-            let at = client::format_time(Hlc::from_unix_ms(self.machine.now_ms()));
+            let at = client::format_time(Hlc::from_unix_ms(self.environment.now_ms()));
             let frame = match &notice {
                 Notice::Joined(name, guest) => ServerFrame::Joined { username: name, guest: *guest, at },
                 Notice::Left(name, guest) => ServerFrame::Left { username: name, guest: *guest, at },
@@ -206,43 +206,43 @@ impl PresenceMap {
 
     fn leave(&self, present: &Present) {
         self.change(self.state(), |state, log| {
-            // Also if nobody sees it here: a peer may show this session, having heard of no later one.
-            state.tell(&Presence::Left(present.clone()));
+            // Also if this session is not shown here: a peer that has not heard of the later one may show it.
+            state.send_to_peers(&Presence::Left(present.clone()));
             state.rooms.left(present, log)
         });
     }
 }
 
 impl State {
-    /// Whether the link is the one over which the peer is heard.
-    fn is_told_by(&self, peer: NodeId, link: LinkId) -> bool {
-        self.peers.get(&peer).is_some_and(|told| told.sender.id() == link)
+    /// Whether this is the current link to the peer.
+    fn is_current_link(&self, peer: NodeId, link: LinkId) -> bool {
+        self.peers.get(&peer).is_some_and(|feed| feed.sender.id() == link)
     }
 
-    /// All that a peer has told is over.
+    /// Ends all presence on a peer.
     fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         self.people.peer_gone(peer);
         self.rooms.peer_gone(peer, log)
     }
 
-    /// Tells all peers what is of the moment: a link that has no room for it loses it.
-    fn tell_in_passing(&self, presence: &Presence) {
+    /// Sends a passing event to all peers; a link whose queue is full loses it.
+    fn send_transient(&self, presence: &Presence) {
         let frame = PeerFrame::Presence(presence.clone()).encode();
-        for told in self.peers.values().filter(|told| !told.afresh) {
-            let _ = told.sender.try_send(frame.clone());
+        for feed in self.peers.values().filter(|feed| !feed.needs_resend) {
+            let _ = feed.sender.try_send(frame.clone());
         }
     }
 
-    /// Tells all peers of a change here.
-    fn tell(&mut self, presence: &Presence) {
+    /// Sends a change to all peers.
+    fn send_to_peers(&mut self, presence: &Presence) {
         let frame = PeerFrame::Presence(presence.clone()).encode();
-        for told in self.peers.values_mut().filter(|told| !told.afresh) {
-            told.afresh = told.sender.try_send(frame.clone()).is_err();
+        for feed in self.peers.values_mut().filter(|feed| !feed.needs_resend) {
+            feed.needs_resend = feed.sender.try_send(frame.clone()).is_err();
         }
     }
 
-    fn tell_afresh(&mut self) {
-        if self.peers.values().all(|told| !told.afresh) {
+    fn resend_all(&mut self) {
+        if self.peers.values().all(|feed| !feed.needs_resend) {
             return;
         }
         let here: Vec<_> = self.rooms.here().cloned().collect();
@@ -254,8 +254,8 @@ impl State {
             .chain(online)
             .map(|presence| PeerFrame::Presence(presence).encode())
             .collect();
-        for told in self.peers.values_mut().filter(|told| told.afresh) {
-            told.afresh = frames.iter().any(|frame| told.sender.try_send(frame.clone()).is_err());
+        for feed in self.peers.values_mut().filter(|feed| feed.needs_resend) {
+            feed.needs_resend = frames.iter().any(|frame| feed.sender.try_send(frame.clone()).is_err());
         }
     }
 }
@@ -269,25 +269,24 @@ impl service::Presence for PresenceMap {
         account: bool,
     ) -> Result<Lease, NameInUse> {
         let state = self.state();
-        let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
-        // Somebody with an account chose the name elsewhere, whoever has come under one that looks like it.
+        let log = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
+        // An account keeps its name, even if a guest has one that looks like it.
         let looks_taken = !account && state.rooms.is_lookalike(room, guest, &name, &log);
         if looks_taken || !state.rooms.is_free(room, guest, &name, &log) {
             return Err(NameInUse);
         }
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
-        let now =
-            Hlc(Hlc::from_unix_ms(self.machine.now_ms()).0
-                | u64::from(u16::from_le_bytes(self.machine.random())));
-        // Above the session that it replaces, whatever this node's clock says.
+        let now = Hlc(Hlc::from_unix_ms(self.environment.now_ms()).0
+            | u64::from(u16::from_le_bytes(self.environment.random())));
+        // Later than the session that it replaces, whatever this node's clock says.
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
         let present = Present { room, guest, name, account, since };
         let (sender, taken_over) = oneshot::channel();
         self.change(state, |state, log| {
-            state.tell(&Presence::Joined(vec![present.clone()]));
-            // The session that it takes over may hang in a write for a while: it is not to be shown again meanwhile.
+            state.send_to_peers(&Presence::Joined(vec![present.clone()]));
+            // The session that was taken over may hang in a write for a while: it must not be shown again meanwhile.
             if let Some(replaced) = state.rooms.taken_over_here(room, guest) {
-                state.tell(&Presence::Left(replaced));
+                state.send_to_peers(&Presence::Left(replaced));
             }
             state.rooms.joined(present.clone(), Holder::Here(Some(sender)), log)
         });
@@ -301,7 +300,7 @@ impl service::Presence for PresenceMap {
     }
 
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
-        let log = |room, name: &GuestName, guest| self.standing(room, name, guest);
+        let log = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
         let state = self.state();
         state.rooms.is_free(room, guest, name, &log) && !state.rooms.is_lookalike(room, guest, name, &log)
     }

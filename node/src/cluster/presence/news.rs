@@ -1,5 +1,5 @@
-//! Tells those who may know that somebody with an account has come or gone, or is typing: people who share a room with
-//! him, by its lane, and his contacts, by theirs. Sessions leave out what a block hides.
+//! Notifies people that a user is online, offline or typing: those who share a room with the user, by its lane, and
+//! the user's contacts, by theirs. Sessions leave out what a block hides.
 
 use std::{future::Future, sync::Arc};
 
@@ -19,11 +19,11 @@ use crate::{
 };
 
 impl PresenceMap {
-    /// Begins the presence of somebody with an account; ends when what it gives is dropped.
-    pub fn come(&self, user: UserId) -> Online {
+    /// Marks a user as online until the returned guard is dropped.
+    pub fn mark_online(&self, user: UserId) -> Online {
         let mut state = self.state();
-        if state.people.come(user) {
-            state.tell(&Presence::Online(vec![user]));
+        if state.people.session_started(user) {
+            state.send_to_peers(&Presence::Online(vec![user]));
         }
         drop(state);
         self.news.notify_one();
@@ -31,8 +31,8 @@ impl PresenceMap {
         Online(Some(Box::new(move || {
             if let Some(map) = map.upgrade() {
                 let mut state = map.state();
-                if state.people.go(user) {
-                    state.tell(&Presence::Offline(user));
+                if state.people.session_ended(user) {
+                    state.send_to_peers(&Presence::Offline(user));
                 }
                 drop(state);
                 map.news.notify_one();
@@ -40,26 +40,25 @@ impl PresenceMap {
         })))
     }
 
-    /// Who of these has a live session anywhere.
+    /// Returns those of the users who have a live session on any node.
     pub fn online(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
         let state = self.state();
         users.into_iter().filter(|&user| state.people.is_online(user)).collect()
     }
 
-    /// Shows the room, here and on all linked nodes, something of the moment that a user does.
-    pub fn show_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        // What a link has no room for is lost.
-        self.state().tell_in_passing(&Presence::Broadcast { room, user, frame: frame.as_str().into() });
-        self.show(room, user, frame);
+    /// Broadcasts a passing event of a user, such as typing, to a room on all linked nodes.
+    pub fn broadcast_everywhere(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
+        self.state().send_transient(&Presence::Broadcast { room, user, frame: frame.as_str().into() });
+        self.broadcast(room, user, frame);
     }
 
-    pub(super) fn show(&self, key: impl Into<LaneKey>, from: UserId, frame: impl Into<Utf8Bytes>) {
+    pub(super) fn broadcast(&self, key: impl Into<LaneKey>, from: UserId, frame: impl Into<Utf8Bytes>) {
         if let Some(lane) = self.lanes.get(key) {
             lane.push([Frame { from: Some(from), ..Frame::new(Frame::EPHEMERAL, Hlc::default(), frame) }]);
         }
     }
 
-    fn tell_news(&self, store: &Store, news: &[(UserId, bool)]) -> Result<(), StoreError> {
+    fn notify_changes(&self, store: &Store, news: &[(UserId, bool)]) -> Result<(), StoreError> {
         let records = store.records()?;
         for &(user, online) in news {
             let state = if online { PresenceState::Online } else { PresenceState::Offline };
@@ -67,13 +66,13 @@ impl PresenceMap {
             let frame = Utf8Bytes::from(frame.to_json());
             for (room, member) in records.rooms_of(user)? {
                 if member.role().is_some() && are_in_touch(&records, room, user)? {
-                    self.show(room, user, frame.clone());
+                    self.broadcast(room, user, frame.clone());
                 }
             }
             for acquaintance in records.acquaintances(user, UserId([0; 16]))? {
                 let (other, sides) = acquaintance?;
                 if sides.relation() == Relation::Accepted {
-                    self.show(other, user, frame.clone());
+                    self.broadcast(other, user, frame.clone());
                 }
             }
         }
@@ -81,7 +80,7 @@ impl PresenceMap {
     }
 }
 
-/// Tells who has come and gone.
+/// The task that notifies people of who is online.
 pub struct PresenceNews(pub Arc<PresenceMap>);
 
 impl SupervisedTask for PresenceNews {
@@ -95,12 +94,12 @@ impl SupervisedTask for PresenceNews {
             loop {
                 map.news.notified().await;
                 let (Some((store, _)), news) = (map.log.get(), map.state().people.news()) else { continue };
-                let tell = {
+                let notify = {
                     let (map, store) = (Arc::clone(&map), Arc::clone(store));
-                    move || store.guarded(|store| map.tell_news(store, &news))
+                    move || store.guarded(|store| map.notify_changes(store, &news))
                 };
-                if let Some(Err(error)) = map.machine.blocking(tell).await {
-                    tracing::error!(%error, "cannot read who is to know who came and went");
+                if let Some(Err(error)) = map.environment.blocking(notify).await {
+                    tracing::error!(%error, "cannot read whom to notify of changed presence");
                 }
             }
         }

@@ -1,21 +1,21 @@
-//! Who with an account has a live session, here or on a linked node. Pure bookkeeping.
+//! The users with a live session, here or on a linked node. Pure bookkeeping.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use starling_protocol::{NodeId, UserId};
 
-/// Everybody who is online.
+/// The online users.
 #[derive(Debug, Default)]
 pub struct People {
-    /// Live sessions of this node.
+    /// The number of live sessions on this node.
     here: HashMap<UserId, usize>,
-    of_peers: BTreeMap<NodeId, HashSet<UserId>>,
-    /// On how many nodes somebody has any.
+    at_peers: BTreeMap<NodeId, HashSet<UserId>>,
+    /// The number of nodes on which a user has a session.
     nodes: HashMap<UserId, usize>,
-    /// Whoever came or went since it was asked last.
+    /// The users who may have changed since [`People::news`] was last called.
     changed: BTreeSet<UserId>,
-    /// Who was online then.
-    told: HashSet<UserId>,
+    /// The users who were online then.
+    notified: HashSet<UserId>,
 }
 
 impl People {
@@ -27,8 +27,8 @@ impl People {
         self.here.keys().copied()
     }
 
-    /// A session of this node begins; says whether it is his first here.
-    pub fn come(&mut self, user: UserId) -> bool {
+    /// Counts a new session of this node; returns whether it is the first of the user here.
+    pub fn session_started(&mut self, user: UserId) -> bool {
         let sessions = self.here.entry(user).or_default();
         *sessions += 1;
         let first = *sessions == 1;
@@ -38,8 +38,8 @@ impl People {
         first
     }
 
-    /// A session of this node is over; says whether it was his last here.
-    pub fn go(&mut self, user: UserId) -> bool {
+    /// Ends a session of this node; returns whether it was the last of the user here.
+    pub fn session_ended(&mut self, user: UserId) -> bool {
         let Some(sessions) = self.here.get_mut(&user) else { return false };
         *sessions -= 1;
         let last = *sessions == 0;
@@ -50,18 +50,18 @@ impl People {
         last
     }
 
-    /// A peer has a session of his, or none any more.
-    pub fn at_peer(&mut self, peer: NodeId, user: UserId, online: bool) {
-        let there = self.of_peers.entry(peer).or_default();
+    /// Sets whether a user has a session on a peer.
+    pub fn set_at_peer(&mut self, peer: NodeId, user: UserId, online: bool) {
+        let there = self.at_peers.entry(peer).or_default();
         let changed = if online { there.insert(user) } else { there.remove(&user) };
         if changed {
             self.count(user, online);
         }
     }
 
-    /// All sessions of a peer are over.
+    /// Ends all sessions of a peer.
     pub fn peer_gone(&mut self, peer: NodeId) {
-        for user in self.of_peers.remove(&peer).into_iter().flatten() {
+        for user in self.at_peers.remove(&peer).into_iter().flatten() {
             self.count(user, false);
         }
     }
@@ -75,17 +75,18 @@ impl People {
         self.changed.insert(user);
     }
 
-    /// Whether there may be something to tell.
+    /// Whether [`People::news`] may return a change.
     pub fn has_news(&self) -> bool {
         !self.changed.is_empty()
     }
 
-    /// Who is online now and was not when this was asked last, or the other way round. Who only moved is not.
+    /// Returns the users whose state changed since the last call, and whether they are online; a user who only moved to
+    /// another node is not among them.
     pub fn news(&mut self) -> Vec<(UserId, bool)> {
         let mut news = Vec::new();
         for user in std::mem::take(&mut self.changed) {
             let online = self.is_online(user);
-            let changed = if online { self.told.insert(user) } else { self.told.remove(&user) };
+            let changed = if online { self.notified.insert(user) } else { self.notified.remove(&user) };
             if changed {
                 news.push((user, online));
             }
@@ -102,21 +103,21 @@ mod tests {
     const PEER: NodeId = NodeId([2; 16]);
 
     #[test]
-    fn somebody_is_online_while_any_session_anywhere_lives_and_moving_is_no_news() {
+    fn a_user_is_online_while_any_session_lives_and_moving_is_no_news() {
         let mut people = People::default();
-        assert!(people.come(ANN) && !people.come(ANN));
+        assert!(people.session_started(ANN) && !people.session_started(ANN));
         assert_eq!(people.news(), [(ANN, true)]);
-        people.at_peer(PEER, ANN, true);
-        people.at_peer(PEER, ANN, true);
-        assert!(!people.go(ANN) && people.go(ANN));
+        people.set_at_peer(PEER, ANN, true);
+        people.set_at_peer(PEER, ANN, true);
+        assert!(!people.session_ended(ANN) && people.session_ended(ANN));
         assert!(people.is_online(ANN) && people.has_news());
         assert_eq!(people.news(), []);
         people.peer_gone(PEER);
-        people.at_peer(PEER, ANN, true);
-        assert_eq!(people.news(), [], "a peer that tells all afresh tells nothing new");
-        people.at_peer(PEER, ANN, false);
-        assert!(!people.is_online(ANN) && !people.go(ANN));
+        people.set_at_peer(PEER, ANN, true);
+        assert_eq!(people.news(), [], "a peer that sends everything again brings no news");
+        people.set_at_peer(PEER, ANN, false);
+        assert!(!people.is_online(ANN) && !people.session_ended(ANN));
         assert_eq!(people.news(), [(ANN, false)]);
-        assert!(people.nodes.is_empty() && people.here.is_empty() && people.told.is_empty());
+        assert!(people.nodes.is_empty() && people.here.is_empty() && people.notified.is_empty());
     }
 }

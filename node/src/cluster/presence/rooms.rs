@@ -1,10 +1,9 @@
 //! The entries of presence and their indices: by room and guest, by name within a room, by the peer that holds them.
-//! Pure bookkeeping; each change gives what the people in the room are to see of it.
+//! Pure bookkeeping; each change returns notices for the people in the room.
 //!
-//! Several guests have one name only after both sides of a split let it in. Whoever the log shows as `name~xx` is
-//! shown so; of the others who have the name the one whose first claim or session is the earliest is unsuffixed. That all
-//! have it is put into the log by the nodes that hold them, so that the answer outlives the sessions: when the unsuffixed
-//! one leaves, nobody else is renamed.
+//! Guests share a name only after both sides of a split admitted one. The log shows some as `name~xx`; of the others, the
+//! guest with the earliest claim or session has no suffix. The nodes that hold the sessions write to the log that the
+//! name is shared: so when the unsuffixed guest leaves, no other guest is renamed.
 
 mod looks;
 
@@ -19,17 +18,17 @@ use tokio::sync::oneshot;
 
 use self::looks::Looks;
 
-/// Whose session an entry stands for.
+/// The node that holds the session of an entry.
 #[derive(Debug)]
 pub enum Holder {
-    /// One of this node; a guest's is told when a later session takes over.
+    /// This node; a guest's session is notified when a later one takes over.
     Here(Option<oneshot::Sender<()>>),
-    /// One of a linked node.
+    /// A linked node.
     Peer(NodeId),
 }
 
 impl Holder {
-    /// Whose it is, if not this node's.
+    /// Returns the peer; `None` for a session of this node.
     fn peer(&self) -> Option<NodeId> {
         match self {
             Self::Here(_) => None,
@@ -38,61 +37,60 @@ impl Holder {
     }
 }
 
-/// What the people in a room see of a change. Who keeps a set of names and applies these in order has the right one;
-/// a renamed guest is `Left` and directly behind it `Joined`. With whether it is somebody without an account.
+/// A change that people in a room see: the name, and whether it is a guest without an account. A client that applies all
+/// notices in order has the right set of names; a rename is `Left`, directly followed by `Joined`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Notice {
     Joined(String, bool),
     Left(String, bool),
 }
 
-/// That a guest of this node shares his name, to be put into the log.
+/// A record for the log: a guest of this node shares their name with others.
 #[derive(Debug)]
 pub struct Share {
     pub room: RoomId,
     pub shared: NameShared,
-    /// When the last of those who share it began.
+    /// When the latest session under the name began.
     pub min_hlc: Hlc,
 }
 
-/// How the log knows a guest under a name.
+/// The log's record of a guest under a name, if it has one.
 pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim>;
 
 #[derive(Debug)]
 struct Entry {
     present: Present,
     holder: Holder,
-    /// Under which name the room knows him; nothing before the first [`Rooms::settle`].
+    /// The name that the room sees; `None` before [`Rooms::settle`] ran.
     shown: Option<String>,
-    /// That he shares his name has been given to the log.
+    /// Whether the writer was given a record that the guest shares their name.
     is_persisted: bool,
 }
 
 #[derive(Debug, Default)]
 struct Room {
     guests: BTreeMap<GuestId, Entry>,
-    /// Folded name, as typed → who has it; several only after both sides of a split let it in.
+    /// The guests by folded name; several under one name only after both sides of a split admitted a guest.
     names: HashMap<Box<str>, Vec<GuestId>>,
-    /// How their names look.
+    /// Their names by look.
     looks: Looks,
 }
 
-/// All entries.
+/// All entries by room.
 #[derive(Debug, Default)]
 pub struct Rooms {
     by_id: HashMap<RoomId, Room>,
-    /// How many entries each peer has in which rooms: what ends with its link, without looking at all others.
-    of_peers: HashMap<NodeId, HashMap<RoomId, usize>>,
+    /// The number of entries of each peer by room: they end with its link without a search.
+    by_peer: HashMap<NodeId, HashMap<RoomId, usize>>,
     /// Sessions that are not shown because their guest has a later one, the latest last: those of peers, and those of
     /// this node whose user is on several devices.
     superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, Holder)>>,
-    /// What is to be put into the log.
+    /// Records that the log has not taken yet.
     pub shares: Vec<Share>,
 }
 
 impl Rooms {
-    /// Whether a guest may have the name: nobody else does, or they share it with all who do. (Nobody types the
-    /// `name~xx` under which others are shown.)
+    /// Whether a guest may have the name: no other guest has it, or the log knows that they share it with all who do.
     pub fn is_free(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return true };
         let holders = room.names.get(&name.folded()).into_iter().flatten();
@@ -100,12 +98,12 @@ impl Rooms {
         if others.peek().is_none() {
             return true;
         }
-        let his = log(room_id, name, guest);
-        others.all(|&other| share(his, log(room_id, name, other)))
+        let own = log(room_id, name, guest);
+        others.all(|&other| share(own, log(room_id, name, other)))
     }
 
-    /// Whether somebody else in the room has another name that looks like this one. Who has the name already, by a session
-    /// or in the log, comes back to it all the same.
+    /// Whether another guest in the room has a different name that looks like this one; never for a guest who returns to
+    /// a name that they have in a session or in the log.
     pub fn is_lookalike(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return false };
         let is_same =
@@ -121,14 +119,14 @@ impl Rooms {
         Some(self.entry(room, guest)?.present.since)
     }
 
-    /// The session that a later one of the same guest takes over, if it is one of this node.
+    /// Returns the session on this node that a later one of the same guest takes over.
     pub fn taken_over_here(&self, room: RoomId, guest: GuestId) -> Option<Present> {
         let entry = self.entry(room, guest)?;
         let taken_over = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
         taken_over.then(|| entry.present.clone())
     }
 
-    /// Under which name a guest is shown, if he is present.
+    /// The name under which a guest is shown, if they are present.
     pub fn shown(&self, room: RoomId, guest: GuestId) -> Option<&str> {
         self.entry(room, guest)?.shown.as_deref()
     }
@@ -142,7 +140,7 @@ impl Rooms {
         self.by_id.values().map(|room| room.guests.len()).sum()
     }
 
-    /// Everybody, with his room.
+    /// All guests, with their rooms.
     pub fn all(&self) -> impl Iterator<Item = (RoomId, GuestId)> {
         self.by_id.iter().flat_map(|(&id, room)| room.guests.keys().map(move |&guest| (id, guest)))
     }
@@ -158,7 +156,7 @@ impl Rooms {
             .map(|(present, _)| present)
     }
 
-    /// Somebody is present; of two sessions of one guest the later is shown. It takes the earlier one over, unless he has
+    /// Adds a session; of two sessions of one guest the later is shown. It takes over the earlier one, unless the guest has
     /// an account: a user may be on several devices.
     pub fn joined(&mut self, present: Present, holder: Holder, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let (room, guest, folded) = (present.room, present.guest, present.name.folded());
@@ -188,7 +186,7 @@ impl Rooms {
         notices
     }
 
-    /// A session is over, unless a later one of the same guest goes on.
+    /// Ends a session; a later one of the same guest stays.
     pub fn left(&mut self, present: &Present, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let Present { room, guest, since, .. } = *present;
         if self.since(room, guest) == Some(since) {
@@ -198,10 +196,10 @@ impl Rooms {
         Vec::new()
     }
 
-    /// All sessions of a peer are over.
+    /// Ends all sessions of a peer.
     pub fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
-        let rooms: Vec<_> = self.of_peers.get(&peer).into_iter().flat_map(HashMap::keys).copied().collect();
+        let rooms: Vec<_> = self.by_peer.get(&peer).into_iter().flat_map(HashMap::keys).copied().collect();
         for room in rooms {
             let guests = self.by_id.get(&room).into_iter().flat_map(|room| &room.guests);
             let gone = guests.filter(|(_, entry)| matches!(entry.holder, Holder::Peer(held) if held == peer));
@@ -212,11 +210,11 @@ impl Rooms {
             }
             notices.extend(self.gone(room, gone, log));
         }
-        self.of_peers.remove(&peer);
+        self.by_peer.remove(&peer);
         notices
     }
 
-    /// The log knows a guest otherwise than before.
+    /// Settles a guest's name after the log has changed it.
     pub fn renamed(&mut self, room: RoomId, guest: GuestId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
         if let Some(folded) = self.entry(room, guest).map(|entry| entry.present.name.folded()) {
@@ -229,7 +227,7 @@ impl Rooms {
         self.by_id.get(&room)?.guests.get(&guest)
     }
 
-    /// Guests are not in the room any more.
+    /// Removes guests from a room.
     fn gone(
         &mut self,
         room: RoomId,
@@ -254,7 +252,7 @@ impl Rooms {
         notices
     }
 
-    /// Shows a session in the place of another one of the same guest. A guest who only moves is not announced.
+    /// Shows a session in place of another one of the same guest. A guest who only moves causes no notice.
     fn put(&mut self, old: Option<&Entry>, mut new: Entry, notices: &mut Vec<(RoomId, Notice)>) {
         let Present { room, guest, ref name, .. } = new.present;
         let folded = name.folded();
@@ -273,8 +271,7 @@ impl Rooms {
         entries.guests.insert(guest, new);
     }
 
-    /// Keeps a session of a guest who has a later one: that may end first, for clocks differ and not every node hears of
-    /// both, and somebody with an account has both.
+    /// Keeps a session of a guest who has a later one: clocks differ, so the later one may end first.
     fn supersede(&mut self, present: Present, holder: Holder) {
         let (room, guest, peer) = (present.room, present.guest, holder.peer());
         self.drop_superseded(room, guest, |entry, held| (entry.since, held) == (present.since, peer));
@@ -286,7 +283,7 @@ impl Rooms {
         }
     }
 
-    /// The latest session of a guest besides the one that was shown.
+    /// Removes and returns the latest session of a guest that was not shown.
     fn next_session(&mut self, room: RoomId, guest: GuestId) -> Option<Entry> {
         let sessions = self.superseded.get_mut(&(room, guest))?;
         let (present, holder) = sessions.pop()?;
@@ -316,9 +313,9 @@ impl Rooms {
         }
     }
 
-    /// Counts an entry of a peer in a room, or one less.
+    /// Adds one entry of a peer in a room to the count, or subtracts one.
     fn count(&mut self, peer: NodeId, room: RoomId, more: bool) {
-        let rooms = self.of_peers.entry(peer).or_default();
+        let rooms = self.by_peer.entry(peer).or_default();
         let entries = rooms.entry(room).or_default();
         *entries = if more { *entries + 1 } else { entries.saturating_sub(1) };
         if *entries == 0 {
@@ -326,27 +323,27 @@ impl Rooms {
         }
     }
 
-    /// Decides again who is shown how of those who have a name.
+    /// Decides again which guest with a name is shown without a suffix.
     fn settle(&mut self, id: RoomId, folded: &str, log: Log<'_>, notices: &mut Vec<(RoomId, Notice)>) {
         let Some(room) = self.by_id.get_mut(&id) else { return };
         let Some(guests) = room.names.get(folded) else { return };
-        let standing = |guest: &GuestId| match &room.guests[guest].present {
-            // His name is his, whoever else got in under it on the other side of a split.
+        let claim = |guest: &GuestId| match &room.guests[guest].present {
+            // An account keeps its name, even if the other side of a split admitted a guest under it.
             Present { account: true, .. } => (*guest, Hlc::default(), None),
             Present { name, since, .. } => (*guest, *since, log(id, name, *guest)),
         };
-        let holders: Vec<_> = guests.iter().map(standing).collect();
-        let begun = |&(guest, since, standing): &(GuestId, Hlc, Option<NameClaim>)| match standing {
+        let holders: Vec<_> = guests.iter().map(claim).collect();
+        let begun = |&(guest, since, claim): &(GuestId, Hlc, Option<NameClaim>)| match claim {
             None => Some((since, guest)),
             Some(NameClaim { first, group }) => (group.holder == guest).then_some((first.min(since), guest)),
         };
         let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
         let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
         let mut changes = Vec::new();
-        for &(guest, since, standing) in &holders {
+        for &(guest, since, claim) in &holders {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
             let name = &entry.present.name;
-            let unknown = || holders.iter().any(|other| other.0 != guest && !share(standing, other.2));
+            let unknown = || holders.iter().any(|other| other.0 != guest && !share(claim, other.2));
             let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
             if guest_here && !entry.is_persisted && unknown() {
                 entry.is_persisted = true;
@@ -356,11 +353,15 @@ impl Rooms {
             let is_unsuffixed = unsuffixed == Some(guest);
             let shown = guest_name::shown_name(name, guest, is_unsuffixed);
             if entry.shown.as_ref() != Some(&shown) {
-                let before = entry.shown.replace(shown.clone());
-                changes.push((is_unsuffixed, before, shown, !entry.present.account));
+                changes.push((
+                    is_unsuffixed,
+                    entry.shown.replace(shown.clone()),
+                    shown,
+                    !entry.present.account,
+                ));
             }
         }
-        // The guest who loses the unsuffixed name goes first, so that no two are shown under it.
+        // A guest gives up the unsuffixed name before another is shown under it.
         changes.sort_by_key(|&(is_unsuffixed, ..)| is_unsuffixed);
         for (_, before, now, guest) in changes {
             notices.extend(before.map(|before| (id, Notice::Left(before, guest))));
@@ -368,7 +369,7 @@ impl Rooms {
         }
     }
 
-    /// Takes an entry out of all indices.
+    /// Removes an entry from all indices.
     fn remove(&mut self, room_id: RoomId, guest: GuestId) -> Option<Entry> {
         let room = self.by_id.get_mut(&room_id)?;
         let entry = room.guests.remove(&guest)?;

@@ -1,4 +1,4 @@
-//! A peer shows something else: finds out in which scopes, and says so where operators look.
+//! Finds the scopes in which the views of a peer differ, and reports them to operators.
 
 use std::sync::PoisonError;
 
@@ -7,18 +7,18 @@ use starling_protocol::{NodeId, Scope, ScopeDigest};
 use super::handle::Shared;
 use crate::store::{Store, StoreError};
 
-/// Scopes that are named, at most.
+/// The most scopes that a report names.
 const NAMED_MAX: usize = 8;
-/// Differences that are kept for operators, at most; they go when the peer shows the same again.
+/// The most differences that are kept for operators; each is dropped once the views of the peer are equal again.
 const KEPT_MAX: usize = 64;
 
-/// Compares what a peer shows with what the store shows. Reads from disk.
+/// Compares the digests of a peer with those of the store. Reads from disk.
 pub(super) fn compare(store: &Store, shared: &Shared, peer: NodeId, scopes: &[(Scope, ScopeDigest)]) {
     let named = match store.guarded(|store| contradictions(store, scopes)) {
         Ok(named) => named.join(", "),
         Err(error) => return tracing::error!(%error, "cannot compare the views with a peer's"),
     };
-    // What differed may have been a moment between two commits.
+    // The difference may have lasted only between two commits.
     if named.is_empty() {
         return;
     }

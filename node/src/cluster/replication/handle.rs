@@ -1,4 +1,4 @@
-//! How the rest of the node speaks with the driver: what it is told, what it may be asked, and what it reports.
+//! The interface of the driver to the rest of the node: its inputs, its questions and its reports.
 
 use std::{
     sync::{
@@ -19,104 +19,98 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{cluster::LinkSender, writer::Waiting};
+use super::confirmations::CommittedClaim;
+use crate::{
+    cluster::LinkSender,
+    writer::{WaitFor, Waiting},
+};
 
-/// `own_limit` while no peer is in sync: cursors may go as far as this node has.
+/// The value of `own_limit` while no peer is in sync: cursors may include all events of this node.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
-/// A driver that has not run for so long does not know how things are: it beats every second.
+/// A driver ticks every second; after this silence its knowledge of peers is outdated.
 const DRIVER_SILENCE_MAX: Duration = Duration::from_millis(2_500);
 
-/// What the driver is told.
+/// An input of the driver.
 pub enum DriverInput {
     /// A link was admitted.
     LinkUp {
-        /// To whom.
+        /// The node at its other end.
         peer: NodeId,
-        /// How to send to it.
+        /// Sends to the peer.
         sender: LinkSender,
-        /// What it says of itself.
+        /// The peer, as it describes itself.
         member: Member,
     },
-    /// A link is over.
+    /// A link has ended.
     LinkDown(LinkId),
     /// A frame of replication came in.
     Frame(LinkId, ReplicaFrame),
-    /// The writer has made a batch durable; these wait for it.
+    /// The writer has made a batch durable; the second part are the waits for copies of it.
     Committed(Vec<Input>, Vec<Waiting>),
-    /// Somebody waits for an event that is durable already.
+    /// A wait for copies of an event that is durable here already.
     Wait(Waiting),
-    /// Somebody wants to say 'no'.
+    /// A service is about to answer that something does not exist; it waits for a barrier.
     Barrier(oneshot::Sender<Option<usize>>),
-    /// Somebody is about to claim a name: for whom has the claim to wait?
+    /// A service is about to claim a name and asks which nodes the claim has to wait for. There is no answer if this node
+    /// is not ready.
     ClaimPeers(oneshot::Sender<Vec<NodeId>>),
-    /// Somebody claims a name.
-    Claim {
-        /// The event's origin.
-        origin: OriginId,
-        /// The event's sequence number.
-        seq: u64,
-        /// When it began, on the driver's clock.
-        since: Millis,
-        /// The nodes to wait for.
-        waited_for: Vec<NodeId>,
-        /// Where to say what came of it.
-        answer: oneshot::Sender<ClaimOutcome>,
-    },
-    /// Does somebody reachable hold all of this that this node lacks?
+    /// A claim on a name was committed; the sender takes its outcome.
+    Claim(CommittedClaim, oneshot::Sender<ClaimOutcome>),
+    /// Asks whether reachable peers hold all of a vector that this node lacks.
     Reachable(VersionVector, oneshot::Sender<bool>),
-    /// The store would not take what was handed out.
+    /// The writer refused events of a peer.
     ApplyRefused,
-    /// What the store was asked to read for a peer.
+    /// The store has read something for a peer.
     Read(Input),
 }
 
-/// What the driver knows of a linked peer.
+/// The state of replication with a linked peer.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerReport {
-    /// Which.
+    /// The peer.
     pub peer: NodeId,
-    /// Events that are here and that it is not known to have.
+    /// The number of events that are here and that the peer is not known to have.
     pub lag: u64,
-    /// Whether it is in sync.
+    /// Whether the peer is in sync.
     pub in_sync: bool,
-    /// Of the 256 parts of all scopes: which it is known to show as this node does.
+    /// The number of parts, of 256, in which its views are known to equal those of this node.
     pub parts_equal: usize,
-    /// In which it shows something else, although the same events were applied.
+    /// The number of parts in which its views differ, although it applied the same events.
     pub parts_diverged: usize,
 }
 
 /// The state of replication, a second old at most.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What this node's clock is worth.
+    /// The verdict on this node's clock.
     pub clock: ClockVerdict,
     /// The linked peers.
     pub peers: Vec<PeerReport>,
-    /// Per origin that this node lacks events of: how many.
+    /// The number of missing events by origin.
     pub missing: Vec<(OriginId, u64)>,
-    /// Answers that are owed.
+    /// The number of answers that are pending.
     pub waiting: usize,
-    /// What this node shows.
+    /// The digest of this node's views.
     pub digest: Digest,
 }
 
-/// What others may know of the driver's state, without asking it.
+/// The driver's state that others may read without asking it.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) own_limit: AtomicU64,
     pub(super) ready: AtomicBool,
     pub(super) refilling: AtomicBool,
-    /// The clock of the two below.
+    /// The start of the driver's clock.
     pub(super) started: Instant,
-    /// When the driver last ran, in milliseconds.
+    /// The time of the driver's last run, in milliseconds.
     pub(super) ran_at: AtomicU64,
     pub(super) report: Mutex<Report>,
-    /// Where a peer shows something else, as it was found out: node and scopes.
+    /// The peers whose views differ, each with a text that names some scopes.
     pub(super) differences: Mutex<Vec<(NodeId, String)>>,
 }
 
-/// How to reach the driver.
+/// A handle to the driver.
 #[derive(Clone, Debug)]
 pub struct DriverHandle {
     pub(super) inbox: mpsc::Sender<DriverInput>,
@@ -124,7 +118,7 @@ pub struct DriverHandle {
 }
 
 impl DriverHandle {
-    /// How to reach a driver behind this inbox.
+    /// Creates the handle of a driver with this inbox.
     pub(super) fn new(inbox: mpsc::Sender<DriverInput>, ready: bool, refilling: bool) -> Self {
         let report = Report {
             clock: ClockVerdict::Agrees,
@@ -145,18 +139,18 @@ impl DriverHandle {
         Self { inbox, shared: Arc::new(shared) }
     }
 
-    /// Tells the driver something.
+    /// Sends an input, waiting while the inbox is full.
     pub async fn send(&self, input: DriverInput) {
         let _ = self.inbox.send(input).await;
     }
 
-    /// Up to where cursors may go in this process's own log.
+    /// The greatest sequence number of this process that cursors may include.
     pub fn own_limit(&self) -> u64 {
         self.shared.own_limit.load(Ordering::Acquire)
     }
 
-    /// Whether the node has caught up since its start, or since it slept; also if the driver has yet to notice that
-    /// it did.
+    /// Whether the node has caught up since its start, or since it was suspended, even if the driver has not noticed the
+    /// suspension yet.
     pub fn is_ready(&self) -> bool {
         let ran_at = Duration::from_millis(self.shared.ran_at.load(Ordering::Relaxed));
         let silence = self.shared.started.elapsed().saturating_sub(ran_at);
@@ -173,17 +167,17 @@ impl DriverHandle {
         self.shared.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Where peers show something else than this node: which peer, and a text that names some scopes.
+    /// The peers whose views differ from those of this node, each with a text that names some scopes.
     pub fn differences(&self) -> Vec<(NodeId, String)> {
         self.shared.differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Inputs that wait for the driver.
+    /// The number of inputs that wait for the driver.
     pub fn queued(&self) -> usize {
         self.inbox.max_capacity() - self.inbox.capacity()
     }
 
-    /// Waits for an event to be durable elsewhere; gives the number of nodes that hold it.
+    /// Waits for an event to be durable elsewhere; returns the number of nodes that hold it.
     pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: Millis) -> usize {
         let (sender, copies) = oneshot::channel();
         let mut sender = Some(sender);
@@ -192,12 +186,13 @@ impl DriverHandle {
                 let _ = sender.send(copies);
             }
         });
-        self.send(DriverInput::Wait(Waiting { origin, seq, until, wait_ms, upgrade_ms: 0, settled })).await;
+        let wait_for = WaitFor { origin, seq, until, wait_ms, upgrade_ms: 0 };
+        self.send(DriverInput::Wait(Waiting { wait_for, settled })).await;
         copies.await.unwrap_or(1)
     }
 
-    /// Begins a claim on a name; to be called before the claim is committed. `None` if this node is not ready: it
-    /// cannot know what its peers have.
+    /// Begins a claim on a name; call it before the claim is committed. `None` if this node is not ready, because it may
+    /// lack events of its peers.
     pub async fn begin_claim(&self) -> Option<Claiming<'_>> {
         let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if !self.is_ready() {
@@ -208,15 +203,15 @@ impl DriverHandle {
         Some(Claiming { driver: self, since, waited_for: waited_for.await.ok()? })
     }
 
-    /// Returns once this node holds what its peers in sync had when asked, with how many these were; or after 250 ms
-    /// with nothing.
+    /// Waits until this node holds all events that its peers in sync have now, and returns their number; `None` after
+    /// 250 ms.
     pub async fn barrier(&self) -> Option<usize> {
         let (sender, passed) = oneshot::channel();
         self.send(DriverInput::Barrier(sender)).await;
         passed.await.ok().flatten()
     }
 
-    /// Whether somebody reachable holds all of `vector` that this node lacks.
+    /// Whether reachable peers hold all of `vector` that this node lacks.
     pub async fn reachable(&self, vector: VersionVector) -> bool {
         let (sender, answer) = oneshot::channel();
         self.send(DriverInput::Reachable(vector, sender)).await;
@@ -228,7 +223,7 @@ impl DriverHandle {
 #[derive(Debug)]
 pub struct Claiming<'a> {
     driver: &'a DriverHandle,
-    /// On the driver's clock.
+    /// The start of the claim on the driver's clock.
     since: Millis,
     /// The nodes for which the claim will wait; its event must name them.
     pub waited_for: Vec<NodeId>,
@@ -236,12 +231,11 @@ pub struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// Waits, for 4 s at most, until each of the nodes to wait for has confirmed the committed claim and this node holds
-    /// what that node held then. Only after [`ClaimOutcome::Held`] do the views say whether the name is this claim's.
+    /// all events that they held then. Only after [`ClaimOutcome::Held`] do the views show whose name it is.
     pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
-        self.driver
-            .send(DriverInput::Claim { origin, seq, since: self.since, waited_for: self.waited_for, answer })
-            .await;
+        let claim = CommittedClaim { origin, seq, since: self.since, waited_for: self.waited_for };
+        self.driver.send(DriverInput::Claim(claim, answer)).await;
         // The driver is gone: the process ends.
         outcome.await.unwrap_or(ClaimOutcome::Stalled)
     }

@@ -1,10 +1,15 @@
-//! The driver of `protocol`'s replication: one task that owns the [`Replica`], feeds it what happens and carries out
-//! what it asks for. It awaits nothing but its inbox: a full queue is told to the replica, never waited for.
+//! The driver of `protocol`'s replication: one task that owns the [`DriverCore`], gives it inputs and carries out its
+//! outputs. It awaits nothing but its inbox: if a queue is full, it refuses the output instead of waiting.
 
 mod compare;
+mod confirmations;
+mod driver_core;
 mod handle;
+mod readiness;
 mod refill;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -17,7 +22,7 @@ use starling_protocol::{
     Event, NodeId, ScopeDigest, VersionVector,
     frame::peer::Member,
     limits::SCOPES_MAX,
-    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica, Token, Waiter},
+    replica::{ClaimOutcome, Input, LinkId, Millis, Output},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -26,7 +31,10 @@ use tokio::{
 
 use self::handle::NO_LIMIT;
 pub use self::{
+    confirmations::CommittedClaim,
+    driver_core::DriverCore,
     handle::{Claiming, DriverHandle, DriverInput, PeerReport, Report},
+    readiness::{CaughtUp, StartState},
     refill::EndRefill,
 };
 use super::{LinkSender, Links};
@@ -38,97 +46,82 @@ use crate::{
     writer::{Settled, Waiting, WriterHandle},
 };
 
-/// A starting node that knows of peers, but hears none, serves after this.
-const ALONE_AFTER: Duration = Duration::from_secs(1);
-/// One that slept serves alone after this: its peers were there before, and may have to dial it anew.
-const ALONE_AFTER_SLEEP: Duration = Duration::from_secs(4);
-/// How long a claim on a name waits for the nodes in sync both ways: one that has fallen silent is out of sync after 3 s.
-/// With the hash and the commit that makes 4 s at most.
-const CLAIM_WAIT_MS: Millis = 3_500;
-/// A driver that runs so much later than it wanted to has not run at all: the process was stopped.
-const SLEPT_MS_MIN: Millis = 1_000;
-
 struct LinkTo {
     peer: NodeId,
     sender: LinkSender,
 }
 
-/// The task.
+/// The receiver of an answer.
+enum Reply {
+    Copies(Settled),
+    Barrier(oneshot::Sender<Option<usize>>),
+    Claim(oneshot::Sender<ClaimOutcome>),
+}
+
+/// The task that replicates.
 pub struct Driver {
-    machine: Arc<dyn Environment>,
-    replica: Replica,
+    environment: Arc<dyn Environment>,
+    core: DriverCore<Reply>,
     inbox: mpsc::Receiver<DriverInput>,
     handle: DriverHandle,
     links: HashMap<LinkId, LinkTo>,
-    settled: HashMap<Token, Settled>,
-    barriers: HashMap<Token, oneshot::Sender<Option<usize>>>,
-    claims: HashMap<Token, oneshot::Sender<ClaimOutcome>>,
-    next_token: Token,
     writer: WriterHandle,
     store: Arc<Store>,
     admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
-    /// While the store that was lost isn't refilled.
+    /// `Some` while a lost store is not refilled.
     refill: Option<EndRefill>,
     started: Instant,
-    /// When it serves although nobody calls it in sync, if it hears nobody.
-    alone_at: Instant,
     next_report: Millis,
-    outputs: Vec<Output>,
 }
 
-/// What a driver is made of.
+/// The parts of a [`Driver`].
 pub struct DriverParts {
     /// Runs reads for peers.
-    pub machine: Arc<dyn Environment>,
-    /// What the store holds.
+    pub environment: Arc<dyn Environment>,
+    /// The events that the store holds.
     pub held: VersionVector,
-    /// Digests of what it shows.
+    /// The digests of its views.
     pub digests: Vec<(u8, ScopeDigest)>,
     /// The driver's inbox, both ends.
     pub inbox: (mpsc::Sender<DriverInput>, mpsc::Receiver<DriverInput>),
-    /// Where events of others are made durable.
+    /// Makes events of other nodes durable.
     pub writer: WriterHandle,
-    /// Where ranges for peers are read.
+    /// Reads ranges of events for peers.
     pub store: Arc<Store>,
-    /// The links, and whom to tell of new ones; nothing for a node without a cluster.
+    /// The links, and the channel for new ones; `None` for a node without a cluster.
     pub links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     /// Whether the node knows of peers to catch up with before it is ready.
     pub knows_peers: bool,
-    /// How to keep that the store is refilled, if it was lost and has not been since.
+    /// Ends the refill of a lost store; `None` if no refill is under way.
     pub refill: Option<EndRefill>,
-    /// What is measured.
+    /// Metrics of the cluster.
     pub metrics: ClusterMetrics,
 }
 
 impl Driver {
-    /// Makes the driver; [`Driver::run`] runs it.
+    /// Creates the driver and its handle; [`Driver::run`] runs it.
     pub fn new(parts: DriverParts) -> (Self, DriverHandle) {
         let (sender, inbox) = parts.inbox;
         let handle = DriverHandle::new(sender, !parts.knows_peers, parts.refill.is_some());
-        let mut replica = Replica::new(parts.held, 0);
-        for known in [Input::Digests(parts.digests), Input::Refilling(parts.refill.is_some())] {
-            replica.handle(0, known, &mut Vec::new());
-        }
+        let start = StartState {
+            knows_peers: parts.knows_peers,
+            is_clustered: parts.links.is_some(),
+            is_refilling: parts.refill.is_some(),
+        };
         let driver = Self {
-            machine: parts.machine,
-            replica,
+            environment: parts.environment,
+            core: DriverCore::new(0, parts.held, parts.digests, start),
             inbox,
             handle: handle.clone(),
             links: HashMap::new(),
-            settled: HashMap::new(),
-            barriers: HashMap::new(),
-            claims: HashMap::new(),
-            next_token: 0,
             writer: parts.writer,
             store: parts.store,
             admitted: parts.links,
             metrics: parts.metrics,
             refill: parts.refill,
             started: handle.shared.started,
-            alone_at: Instant::now() + ALONE_AFTER,
             next_report: 0,
-            outputs: Vec::new(),
         };
         (driver, handle)
     }
@@ -137,60 +130,34 @@ impl Driver {
     pub async fn run(mut self) {
         let _without_it = EndsProcess("driver");
         // Before any peer is heard: its clock is compared with this node's.
-        self.set_local_status();
+        let (wall_ms, stalled) = self.local_status();
+        self.drive(|core, now, out| core.set_local_status(now, wall_ms, stalled, out));
         loop {
-            let due = self.replica.next_tick().max(self.now());
-            let tick = self.started + Duration::from_millis(due);
+            let tick = self.started + Duration::from_millis(self.core.next_tick(self.now()));
             tokio::select! {
-                // A tick is not held up by a full inbox.
+                // A full inbox does not delay a tick.
                 biased;
                 () = tokio::time::sleep_until(tick) => {
-                    self.notice_sleep(due);
-                    self.set_local_status();
-                    self.handle(Input::Tick);
+                    let (wall_ms, stalled) = self.local_status();
+                    self.drive(|core, now, out| core.tick(now, wall_ms, stalled, out));
                 }
-                Some(input) = self.inbox.recv() => {
-                    self.notice_sleep(due);
-                    self.told(input);
-                }
+                Some(input) = self.inbox.recv() => self.input(input),
             }
             self.publish();
             self.report();
         }
     }
 
-    fn set_local_status(&mut self) {
-        // Whoever cannot read is not waited for either.
-        let stalled = self.writer.is_stalled() || self.store.damage().is_some();
-        self.handle(Input::LocalStatus { wall_ms: self.machine.now_ms(), stalled });
+    /// The wall clock, and whether this node is stalled: peers don't wait for one that cannot read either.
+    fn local_status(&self) -> (u64, bool) {
+        (self.environment.now_ms(), self.writer.is_stalled() || self.store.damage().is_some())
     }
 
     fn now(&self) -> Millis {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The process was stopped and goes on: what it knew of others is old, and they may have gone on without it.
-    fn notice_sleep(&mut self, due: Millis) {
-        if self.now() < due + SLEPT_MS_MIN {
-            return;
-        }
-        tracing::warn!(
-            ms = self.now() - due,
-            "the process did not run for a while: exchanging vectors first"
-        );
-        if self.admitted.is_some() {
-            self.handle.shared.ready.store(false, Ordering::Relaxed);
-            self.alone_at = Instant::now() + ALONE_AFTER_SLEEP;
-        }
-        self.handle(Input::Resumed);
-    }
-
-    fn token(&mut self) -> Token {
-        self.next_token += 1;
-        self.next_token
-    }
-
-    fn told(&mut self, input: DriverInput) {
+    fn input(&mut self, input: DriverInput) {
         match input {
             DriverInput::LinkUp { peer, sender, member } => {
                 let link = sender.id();
@@ -218,21 +185,19 @@ impl Driver {
             }
             DriverInput::Wait(waiting) => self.wait(waiting),
             DriverInput::Barrier(passed) => {
-                let token = self.token();
-                self.barriers.insert(token, passed);
-                self.handle(Input::Barrier(token));
+                self.drive(|core, now, out| core.barrier(now, Reply::Barrier(passed), out));
             }
             DriverInput::ClaimPeers(answer) => {
-                let _ = answer.send(self.replica.claim_peers(self.now()));
+                // Dropped without an answer if the node is not ready.
+                if let Some(peers) = self.drive(DriverCore::claim_peers) {
+                    let _ = answer.send(peers);
+                }
             }
-            DriverInput::Claim { origin, seq, since, waited_for, answer } => {
-                let token = self.token();
-                self.claims.insert(token, answer);
-                let wait_ms = CLAIM_WAIT_MS;
-                self.handle(Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }));
+            DriverInput::Claim(claim, answer) => {
+                self.drive(|core, now, out| core.claim(now, claim, Reply::Claim(answer), out));
             }
             DriverInput::Reachable(vector, answer) => {
-                let _ = answer.send(self.replica.reachable(&vector));
+                let _ = answer.send(self.core.replica().reachable(&vector));
             }
             DriverInput::ApplyRefused => self.handle(Input::ApplyRefused),
             DriverInput::Read(input) => self.handle(input),
@@ -240,92 +205,83 @@ impl Driver {
     }
 
     fn wait(&mut self, waiting: Waiting) {
-        let Waiting { origin, seq, until, wait_ms, upgrade_ms, settled } = waiting;
-        let token = self.token();
-        self.settled.insert(token, settled);
-        self.handle(Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }));
+        let Waiting { wait_for, settled } = waiting;
+        self.drive(|core, now, out| core.wait(now, wait_for, Reply::Copies(settled), out));
     }
 
     fn handle(&mut self, input: Input) {
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
-            let mut outputs = std::mem::take(&mut self.outputs);
-            self.replica.handle(self.now(), input, &mut outputs);
-            let mut refused = Vec::new();
-            for output in outputs.drain(..) {
-                refused.extend(self.carry_out(output));
-            }
-            self.outputs = outputs;
-            for input in refused {
-                // A refusal makes the replica hold back; it never asks for more because of one.
-                self.replica.handle(self.now(), input, &mut self.outputs);
-            }
-            debug_assert!(self.outputs.is_empty(), "a refusal has no effect but to hold back");
-        }
+        self.drive(|core, now, out| core.handle(now, input, out));
     }
 
-    /// Gives back what could not be done.
+    /// Gives the core an input and carries out its outputs.
+    fn drive<T>(&mut self, decide: impl FnOnce(&mut DriverCore<Reply>, Millis, &mut Vec<Output>) -> T) -> T {
+        let (now, mut outputs) = (self.now(), Vec::new());
+        let decided = decide(&mut self.core, now, &mut outputs);
+        if !self.core.is_ready() {
+            // Before any answer leaves: the process may have been suspended.
+            self.handle.shared.ready.store(false, Ordering::Relaxed);
+        }
+        let refused: Vec<_> = outputs.into_iter().filter_map(|output| self.carry_out(output)).collect();
+        for input in refused {
+            self.core.refuse(self.now(), input);
+        }
+        decided
+    }
+
+    /// Carries out an output; returns the refusal if that is not possible.
     fn carry_out(&mut self, output: Output) -> Option<Input> {
         match output {
-            Output::Send(link, frame) => self.send(link, frame),
-            Output::Apply(events) => self.apply(events),
+            Output::Send(link, frame) => return self.send(link, frame),
+            Output::Apply(events) => return self.apply(events),
             Output::Read { link, origin, from, to } => {
                 let events = move |store: &Store| store.range(origin, from, to);
                 self.read(events, move |events| Input::ReadDone { link, origin, from, events });
-                None
-            }
-            Output::Settled { token, copies, may_upgrade } => {
-                if let Some(settled) = self.settled.get_mut(&token) {
-                    settled(copies);
-                }
-                if !may_upgrade {
-                    self.settled.remove(&token);
-                }
-                None
-            }
-            Output::UpgradeExpired(token) => {
-                self.settled.remove(&token);
-                None
             }
             Output::ReadScopes { link, shard } => {
                 let scopes = move |store: &Store| store.scopes_of(shard, SCOPES_MAX);
                 self.read(scopes, move |scopes| Input::ScopesRead { link, shard, scopes });
-                None
             }
             Output::CompareScopes { peer, scopes } => {
                 let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.handle.shared));
-                self.machine.run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
-                None
+                self.environment
+                    .run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
+            Output::Settled { token, copies, may_upgrade } => {
+                if let Some(Reply::Copies(settled)) = self.core.reply_mut(token) {
+                    settled(copies);
+                }
+                if !may_upgrade {
+                    self.core.take_reply(token);
+                }
+            }
+            Output::UpgradeExpired(token) => drop(self.core.take_reply(token)),
             Output::BarrierPassed(token, answered) => {
-                if let Some(passed) = self.barriers.remove(&token) {
+                if let Some(Reply::Barrier(passed)) = self.core.take_reply(token) {
                     let _ = passed.send(answered);
                 }
-                None
             }
             Output::Claimed(token, outcome) => {
-                if let Some(answer) = self.claims.remove(&token) {
+                if let Some(Reply::Claim(answer)) = self.core.take_reply(token) {
                     let _ = answer.send(outcome);
                 }
-                None
             }
             Output::Close(link, error) => {
                 if let (Some(to), Some((links, _))) = (self.links.get(&link), &self.admitted) {
                     links.close_broken(to.peer, link, &error.to_string());
                 }
-                None
             }
         }
+        None
     }
 
-    /// Reads for a peer on a thread that may block. If that fails the answer is empty, and the peer asks another.
+    /// Reads for a peer on a thread that may block. If the read fails, the answer is empty, and the peer asks another node.
     fn read<T: Default + Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
         answer: impl FnOnce(T) -> Input + Send + 'static,
     ) {
-        let (machine, store, handle) =
-            (Arc::clone(&self.machine), Arc::clone(&self.store), self.handle.clone());
+        let (environment, store, handle) =
+            (Arc::clone(&self.environment), Arc::clone(&self.store), self.handle.clone());
         let read = move || {
             store.guarded(read).unwrap_or_else(|error| {
                 tracing::error!(%error, "cannot read the store for a peer");
@@ -333,7 +289,7 @@ impl Driver {
             })
         };
         tokio::spawn(async move {
-            let found = machine.blocking(read).await.unwrap_or_default();
+            let found = environment.blocking(read).await.unwrap_or_default();
             handle.send(DriverInput::Read(answer(found))).await;
         });
     }
@@ -347,30 +303,22 @@ impl Driver {
         (!self.writer.try_apply(events)).then_some(Input::ApplyRefused)
     }
 
-    /// Whether it does not serve before it has heard a peer: it was told so, or its store was lost.
-    fn expects_peer(&self) -> bool {
-        self.refill.is_some() || self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer())
-    }
-
-    /// Lets others know.
+    /// Publishes the state that other tasks read.
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;
         shared.ran_at.store(now, Ordering::Relaxed);
-        shared.own_limit.store(self.replica.own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
-        if !shared.ready.load(Ordering::Relaxed) {
-            let ready = match self.replica.peers_see_us_in_sync(now) {
-                Some(called) => called,
-                None => !self.expects_peer() && Instant::now() >= self.alone_at,
-            };
-            if ready {
+        shared.own_limit.store(self.core.replica().own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
+        let expects_peer = self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer());
+        if let Some(caught_up) = self.drive(|core, now, out| core.update(now, expects_peer, out)) {
+            if caught_up.refilled {
                 self.end_refill();
-                tracing::info!(peers_in_sync = self.replica.in_sync_count(now), "caught up");
-                // Not before the clock has been judged by them.
-                self.next_report = 0;
-                self.report();
-                self.handle.shared.ready.store(true, Ordering::Relaxed);
             }
+            tracing::info!(peers_in_sync = caught_up.peers_in_sync, "caught up");
+            // The verdict on the clock comes first.
+            self.next_report = 0;
+            self.report();
+            self.handle.shared.ready.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -6,30 +6,27 @@ use std::{
     time::Duration,
 };
 
-use starling_protocol::replica::Input;
-
 use super::Driver;
 use crate::data_dir::DataDirError;
 
-/// Keeps for the next start that the store is refilled. May block.
+/// Records on disk that the store is refilled. May block.
 pub type EndRefill = Arc<dyn Fn() -> Result<(), DataDirError> + Send + Sync>;
 
-/// How soon to try again where that failed: a disk may be full for a while.
+/// The pause before another attempt: a disk may be full for a while.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 impl Driver {
-    /// The node has caught up: its store is refilled, if it was lost.
+    /// Records that the store is refilled, if it was lost.
     pub(super) fn end_refill(&mut self) {
         let Some(end) = self.refill.take() else { return };
         tracing::info!("the lost store is refilled");
         self.handle.shared.refilling.store(false, Ordering::Relaxed);
-        self.handle(Input::Refilling(false));
-        let machine = Arc::clone(&self.machine);
+        let environment = Arc::clone(&self.environment);
         tokio::spawn(async move {
-            // A crash before it is kept is harmless: the next start waits for a peer once more.
+            // A crash before that is harmless: the next start waits for a peer once more.
             loop {
                 let end = Arc::clone(&end);
-                match machine.blocking(move || end()).await {
+                match environment.blocking(move || end()).await {
                     Some(Ok(())) => return,
                     Some(Err(error)) => tracing::warn!(%error, "cannot keep that the store is refilled"),
                     None => tracing::warn!("cannot keep that the store is refilled"),

@@ -1,4 +1,4 @@
-//! What operators see of replication: its state once a second, and a warning when the clock's verdict changes.
+//! The report for operators: the state of replication once a second, and a warning when the clock's verdict changes.
 
 use std::sync::PoisonError;
 
@@ -6,32 +6,32 @@ use starling_protocol::{clock_majority::ClockVerdict, replica::Millis};
 
 use super::{Driver, PeerReport, Report};
 
-/// How often its state is reported.
+/// The interval of reports.
 const REPORT_EVERY_MS: Millis = 1_000;
 
 impl Driver {
-    /// Lets operators know.
+    /// Reports the state if a report is due.
     pub(super) fn report(&mut self) {
         let now = self.now();
         if now < self.next_report {
             return;
         }
         self.next_report = now + REPORT_EVERY_MS;
-        let agreements = self.replica.agreements();
-        let peers =
-            self.replica.lag(now).zip(agreements).map(|((peer, lag, in_sync), agreement)| PeerReport {
-                peer,
-                lag,
-                in_sync,
-                parts_equal: agreement.equal,
-                parts_diverged: agreement.diverged,
-            });
+        let replica = self.core.replica();
+        let agreements = replica.agreements();
+        let peers = replica.lag(now).zip(agreements).map(|((peer, lag, in_sync), agreement)| PeerReport {
+            peer,
+            lag,
+            in_sync,
+            parts_equal: agreement.equal,
+            parts_diverged: agreement.diverged,
+        });
         let report = Report {
-            clock: self.replica.clock(now),
+            clock: replica.clock(now),
             peers: peers.collect(),
-            missing: self.replica.missing().collect(),
-            waiting: self.replica.waiting(),
-            digest: self.replica.digest().views,
+            missing: replica.missing().collect(),
+            waiting: replica.waiting(),
+            digest: replica.digest().views,
         };
         self.metrics.measure(&report);
         let shared = &self.handle.shared;
@@ -48,7 +48,7 @@ impl Driver {
     }
 }
 
-/// Says it when the clock's verdict changes, not every second.
+/// Logs the clock's verdict when it changes.
 fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
     match new {
         _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}

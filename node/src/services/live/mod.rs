@@ -88,11 +88,11 @@ impl LiveEvents for LiveService {
     }
 
     fn mark_online(&self, user: UserId) -> Online {
-        self.presence.come(user)
+        self.presence.mark_online(user)
     }
 
     fn broadcast(&self, room: RoomId, user: UserId, frame: Utf8Bytes) {
-        self.presence.show_everywhere(room, user, frame);
+        self.presence.broadcast_everywhere(room, user, frame);
     }
 }
 

@@ -1,5 +1,5 @@
-//! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, and writing can
-//! be made to fail at any point of a commit. An earlier state of it can be put back.
+//! A virtual disk for the real store: what was not synced may be lost in a crash, whole or in part, writing can be made
+//! to fail at any point of a commit, and one sync can fail. An earlier state of it can be put back.
 
 use std::{
     io,
@@ -20,8 +20,22 @@ struct Contents {
     unsynced: Vec<Range<usize>>,
     /// Writes and syncs that still succeed; `None` is all of them.
     left: Option<u32>,
-    /// Syncing does nothing: a planted bug.
-    lies: bool,
+    /// The next sync fails.
+    sync_fails: bool,
+    /// A sync has failed, and the process knows it.
+    sync_failed: bool,
+    /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
+    dropped: Vec<Range<usize>>,
+    bug: Option<DiskBug>,
+}
+
+/// A bug that can be planted in a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskBug {
+    /// A sync does nothing and succeeds.
+    SyncSkipped,
+    /// A failed sync is tried again, and the second one succeeds.
+    SyncRetried,
 }
 
 /// A disk; clones are the same disk.
@@ -33,9 +47,14 @@ pub struct Disk(Arc<Mutex<Contents>>);
 pub struct Image(Vec<u8>);
 
 impl Disk {
-    /// An empty one; one that lies says that it has synced and has not.
-    pub fn new(lies: bool) -> Self {
-        Self(Arc::new(Mutex::new(Contents { lies, ..Contents::default() })))
+    /// Returns an empty disk, with a planted bug if one is given.
+    pub fn new(bug: Option<DiskBug>) -> Self {
+        Self(Arc::new(Mutex::new(Contents { bug, ..Contents::default() })))
+    }
+
+    /// Makes the next sync fail; those after it succeed.
+    pub fn fail_next_sync(&self) {
+        self.contents().sync_fails = true;
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -49,12 +68,14 @@ impl Disk {
 
     /// Writing works again.
     pub fn repair(&self) {
-        self.contents().left = None;
+        let mut contents = self.contents();
+        (contents.left, contents.sync_fails) = (None, false);
     }
 
-    /// Whether writing has failed or is about to.
+    /// Whether writing or syncing has failed or is about to.
     pub fn is_failing(&self) -> bool {
-        self.contents().left.is_some()
+        let contents = self.contents();
+        contents.left.is_some() || contents.sync_fails || contents.sync_failed
     }
 
     /// The part that a power cut would leave for certain.
@@ -65,9 +86,9 @@ impl Disk {
     /// A disk that holds what another held earlier.
     #[must_use]
     pub fn restored(&self, image: &Image) -> Self {
-        let lies = self.contents().lies;
+        let bug = self.contents().bug;
         let (durable, visible) = (image.0.clone(), image.0.clone());
-        Self(Arc::new(Mutex::new(Contents { durable, visible, lies, ..Contents::default() })))
+        Self(Arc::new(Mutex::new(Contents { durable, visible, bug, ..Contents::default() })))
     }
 
     /// The machine loses power: of what was not synced, any part may have reached the disk. Gives the disk as the
@@ -77,16 +98,16 @@ impl Disk {
         let mut contents = self.contents();
         contents.left = Some(0);
         let mut durable = std::mem::take(&mut contents.durable);
-        if rng.random_bool(0.5) && !contents.lies {
+        if rng.random_bool(0.5) && contents.bug != Some(DiskBug::SyncSkipped) {
             durable.resize(contents.visible.len().max(durable.len()), 0);
-            for range in contents.unsynced.iter().filter(|range| range.end <= contents.visible.len()) {
+            let unsure = contents.unsynced.iter().chain(&contents.dropped);
+            for range in unsure.filter(|range| range.end <= contents.visible.len()) {
                 if rng.random_bool(0.5) {
                     durable[range.clone()].copy_from_slice(&contents.visible[range.clone()]);
                 }
             }
         }
-        let lies = contents.lies;
-        let after = Contents { visible: durable.clone(), durable, lies, ..Contents::default() };
+        let after = Contents { visible: durable.clone(), durable, bug: contents.bug, ..Contents::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 }
@@ -129,8 +150,16 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> Result<(), io::Error> {
         let mut contents = self.contents();
         contents.spend()?;
-        let Contents { durable, visible, unsynced, lies, .. } = &mut *contents;
-        if *lies {
+        let Contents { durable, visible, unsynced, sync_fails, sync_failed, dropped, bug, .. } =
+            &mut *contents;
+        if std::mem::take(sync_fails) {
+            dropped.append(unsynced);
+            if *bug != Some(DiskBug::SyncRetried) {
+                *sync_failed = true;
+                return Err(io::Error::other("the virtual disk could not sync"));
+            }
+        }
+        if *bug == Some(DiskBug::SyncSkipped) {
             return Ok(());
         }
         durable.resize(visible.len(), 0);

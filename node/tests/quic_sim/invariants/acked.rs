@@ -34,7 +34,7 @@ pub fn check(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// A room as a node lists it, oldest first.
+/// Returns the messages of a room on a node, oldest first.
 fn listed(host: &Host, room: RoomId) -> Vec<ListedMessage> {
     let core = host.core().expect("it is well");
     let page = core.store.page(room, None, usize::MAX, None).expect("the store reads");

@@ -1,8 +1,8 @@
-//! Between each pair there is one link, known to both and used by both, and everybody knows all members.
+//! Between each pair there is one link, known to both and used by both, and every node knows all members.
 
 use crate::world::World;
 
-/// A connection that lives is used at least so often: a little more than the interval of keep-alives.
+/// A live connection carries a packet within this time: a little more than the interval of keep-alives.
 const USED_EVERY_MS: u64 = 1_500;
 
 pub fn unwell(world: &World) -> Option<String> {

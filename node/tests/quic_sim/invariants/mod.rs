@@ -1,4 +1,4 @@
-//! What must hold: at all times, and once all is well again. One promise a file.
+//! The invariants during a history, and at its end. One promise a file.
 
 mod acked;
 mod links;
@@ -10,7 +10,7 @@ use starling_protocol::RoomId;
 pub use self::presence::{PresenceWatch, ghost};
 use crate::{host::Host, world::World};
 
-/// Why not all is well yet.
+/// Returns the first promise that does not hold yet.
 pub fn unwell(world: &World) -> Option<String> {
     for host in &world.hosts {
         let number = host.number;
@@ -25,7 +25,7 @@ pub fn unwell(world: &World) -> Option<String> {
     links::unwell(world).or_else(|| views::unwell(world)).or_else(|| presence::unwell(world)).or_else(waiting)
 }
 
-/// Checks what takes a while to look at.
+/// Makes the slow checks.
 pub fn check(world: &World) -> Result<(), String> {
     acked::check(world)?;
     views::check(world)

@@ -1,21 +1,21 @@
-//! Promise 7: who is present is seen on every node, and presence ends with its session, or within 5 s of the death
-//! or the silence of the node that held it.
+//! Promise 7: every node shows who is present; presence ends with its session, or within 5 s of the death or the silence
+//! of the node that held it.
 
 use std::collections::BTreeMap;
 
 use crate::world::World;
 
-/// How long a ghost may stay.
+/// The longest time for which a ghost may stay.
 const GHOST_MS_MAX: u64 = 5_000;
-/// A node that was paused has this long to see what it missed.
+/// The time in which a paused node must catch up.
 const AWAKE_MS: u64 = 1_000;
 
-/// What is remembered of sessions and nodes.
+/// The history of sessions and nodes.
 #[derive(Default)]
 pub struct PresenceWatch {
-    /// Who held sessions (host, start), and when it was last seen alive.
+    /// The processes (host, start) that held sessions, and the time when each was last seen alive.
     held: BTreeMap<usize, BTreeMap<(usize, u32), u64>>,
-    /// Since when a node has run without a pause.
+    /// The time since which a node has run without a pause.
     awake_since: BTreeMap<usize, u64>,
 }
 
@@ -26,7 +26,7 @@ impl PresenceWatch {
     }
 }
 
-/// Who is shown although nobody who holds him was heard for too long.
+/// Finds a guest that a node shows although it has heard none of the guest's nodes for too long.
 pub fn ghost(world: &mut World) -> Option<String> {
     let now = world.now;
     let mut watch = std::mem::take(&mut world.presence);

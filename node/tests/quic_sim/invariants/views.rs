@@ -1,4 +1,4 @@
-//! Promise 4: after a split all nodes hold the same and show the same.
+//! Promise 4: after a split, all nodes hold the same events and show the same views.
 
 use crate::world::World;
 

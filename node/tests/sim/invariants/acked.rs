@@ -1,5 +1,5 @@
 //! Promises 1 and 2: every acked message is listed on every node, whatever happened. One that was acked with one copy
-//! may go with the only disk that held it; one that was acked with two survives the loss of any one.
+//! may be lost with the only disk that held it; one that was acked with two survives the loss of any disk.
 
 use super::Listings;
 use crate::world::World;
@@ -18,7 +18,7 @@ pub fn check(world: &World, listings: &Listings) -> Result<(), String> {
     Ok(())
 }
 
-/// A disk has gone: what was acked with one copy, and is on no other, cannot be asked for.
+/// Handles a lost disk: messages acked with one copy, and on no other disk, are no longer required.
 pub fn forgive(world: &mut World) {
     let disks: Vec<_> = world.members().iter().map(|&node| world.nodes[node].durable.clone()).collect();
     for memory in world.clients.iter_mut().flat_map(|client| client.rooms.values_mut()) {

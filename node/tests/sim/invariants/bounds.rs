@@ -1,4 +1,4 @@
-//! Promise 8: queues are bounded: the writer's, and all that the replica keeps.
+//! Promise 8: queues are bounded: the writer's and those of the replica.
 
 use starling_protocol::replica::QueueSizes;
 
@@ -9,15 +9,14 @@ const RECENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 pub fn check(world: &World, node: usize) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
-    let QueueSizes { links, missing_origins, barrier, recent_bytes } = run.replica.queue_sizes();
+    let QueueSizes { links, missing_origins, barrier, recent_bytes } = run.replica().queue_sizes();
     let too_many = [
         ("requests", run.inbox.len(), INBOX_MAX),
         ("links", links, world.nodes.len() - 1),
-        // Each process opens one, and each newer node that wrote here.
+        // Each process opens one, and each newer node that wrote to this store.
         ("origins that are asked for", missing_origins, world.origins),
-        // Nobody else waits.
-        ("waits for copies", run.replica.waiting(), run.owed.len()),
-        ("waits for a barrier", barrier, run.searches.len()),
+        // No other waits exist.
+        ("waits for peers", run.replica().waiting() + barrier, run.core.pending_replies()),
         ("bytes of recent pushes", recent_bytes, RECENT_BYTES_MAX),
     ];
     match too_many.iter().find(|(_, kept, most)| kept > most) {

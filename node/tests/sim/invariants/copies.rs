@@ -1,10 +1,10 @@
-//! Promise 1: the number of copies in an ack is true: on so many nodes the event was durable when the ack was sent.
+//! Promise 1: the number of copies in an ack is true: the event was durable on that many nodes when the ack was sent.
 
 use starling_protocol::Pos;
 
 use crate::world::World;
 
-/// A node tells that an event is on so many nodes.
+/// Checks the number of copies that a node reports.
 pub fn told(world: &World, node: usize, pos: Pos, copies: usize) -> Result<(), String> {
     let holders = (0..world.nodes.len()).filter(|&peer| holds(world, node, peer, pos)).count();
     if copies > holders {
@@ -13,8 +13,8 @@ pub fn told(world: &World, node: usize, pos: Pos, copies: usize) -> Result<(), S
     Ok(())
 }
 
-/// Whether a peer holds an event, as far as a node can know: of a disk that went meanwhile it hears nothing as long as
-/// it thinks itself linked to the process before.
+/// Whether a peer holds an event, as far as a node can know: it does not learn of a lost disk while it still has a link
+/// to the process before.
 pub fn holds(world: &World, node: usize, peer: usize, pos: Pos) -> bool {
     let machine = &world.nodes[peer];
     let is_stale = peer != node

@@ -1,11 +1,11 @@
-//! Promise 4: after a split has healed every node shows the same, sound to the last record; a rebuild changes nothing.
+//! Promise 4: after a split has healed, the views of all nodes are equal and sound; a rebuild changes nothing.
 
 use starling_node::store::Store;
 use starling_protocol::{NodeId, Scope, ScopeDigest};
 
 use crate::world::World;
 
-/// A node compares what a peer shows with what it shows itself, as `node`'s driver does, and is about to tell of it.
+/// Compares the views of a peer with those of the node, as `node`'s driver does before it reports a difference.
 pub fn compared(store: &Store, peer: NodeId, scopes: &[(Scope, ScopeDigest)]) -> Result<(), String> {
     for (scope, theirs) in scopes {
         if store.scope_digest(scope).map_err(|error| error.to_string())?.contradicts(*theirs) {
@@ -20,7 +20,7 @@ pub fn check(world: &World) -> Result<(), String> {
     let mut told = Vec::new();
     for run in world.nodes.iter().filter_map(|node| node.run.as_ref()) {
         digests.push(run.store.verify().map_err(|error| error.to_string())?.digest);
-        told.push(run.replica.digest());
+        told.push(run.replica().digest());
     }
     if told.windows(2).any(|pair| pair[0] != pair[1]) {
         return Err(format!("the digests that nodes tell each other differ: {told:?}"));

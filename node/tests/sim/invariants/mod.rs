@@ -1,5 +1,5 @@
-//! What must hold, one promise a file. Some of it is checked while a history goes on, where it happens; the rest once
-//! the network has healed and everything has settled.
+//! The invariants, one promise a file. Some are checked during a history; the others once the network has healed and all
+//! nodes agree.
 
 pub mod acked;
 pub mod bounds;
@@ -23,7 +23,7 @@ use starling_protocol::{RoomId, frame::client::ListedMessage};
 
 use crate::{mutants::Mutant, world::World};
 
-/// What each node lists in each room, oldest first.
+/// The messages that each node lists in each room, oldest first.
 pub struct Listings(BTreeMap<(usize, RoomId), Vec<ListedMessage>>);
 
 impl Listings {
@@ -51,13 +51,13 @@ impl Listings {
         self.0.iter().map(|(&(node, room), messages)| (node, room, messages))
     }
 
-    /// As one of the nodes lists a room.
+    /// Returns a room's list on one of the nodes.
     fn of(&self, room: RoomId) -> &[ListedMessage] {
         self.iter().find(|&(_, listed, _)| listed == room).map_or(&[], |(.., messages)| messages)
     }
 }
 
-/// Checks all that is checked at the end.
+/// Checks the invariants of the end.
 pub fn check(world: &mut World) -> Result<(), String> {
     let listings = Listings::read(world);
     no_duplicate::check(&listings)?;

@@ -1,7 +1,7 @@
 //! Claims on names: each name has one holder, the same everywhere, and was given to one, unless neither of two claims
-//! waited for the other. Whoever was told that a name is his has an account,
-//! under it or as `name~xxxx`; and if all was well from before he asked until he was told, the name is his alone, but
-//! for a slow clock on a node that lost its disk and is cut off: it may write an earlier claim later.
+//! waited for the other. A user whose claim was answered with 201 has an account under the name, or as `name~xxxx`. If
+//! nothing was broken from before the claim until the answer, the name is theirs alone, with one exception: a node that
+//! lost its disk, is cut off and has a slow clock may write an earlier claim later.
 
 use starling_node::store::RecordsReader;
 
@@ -22,7 +22,7 @@ pub fn check(world: &World) -> Result<(), String> {
         if holders.windows(2).any(|pair| pair[0] != pair[1]) {
             return Err(format!("{} belongs to different people: {holders:?}", attempt.name));
         }
-        // It may have gone with its only disk.
+        // The account may be lost with its only disk.
         let is_held = attempt.claim.is_some_and(|claim| held.contains(claim.origin, claim.seq));
         if let (Some(Answer::Made { well }), true) = (attempt.answer, is_held) {
             let by_slow_clock = |later: &Attempt| !later.was_well && later.since > attempt.since;
@@ -44,7 +44,7 @@ pub fn check(world: &World) -> Result<(), String> {
     rivals(&attempts[world.people.early.expect("all was well")..], &nodes)
 }
 
-/// A name has one owner, unless two sides of a split gave it away: neither waited for the other to the end.
+/// Checks that a name has one owner, unless two sides of a split gave it away: neither claim waited for the other.
 fn alone(one: &Attempt, others: &[Attempt]) -> Result<(), String> {
     let is_made = |attempt: &Attempt| matches!(attempt.answer, Some(Answer::Made { .. }));
     let waited = |other: &Attempt| {
@@ -61,7 +61,7 @@ fn has_account(node: &RecordsReader, attempt: &Attempt, well: bool) -> Result<()
     let Attempt { user, name, .. } = attempt;
     let is_holder = node.holder(name).unwrap() == Some(*user);
     if well && !is_holder {
-        return Err(format!("{user} has lost the name {name}, which he got while all was well"));
+        return Err(format!("{user} has lost the name {name}, which they got while nothing was broken"));
     }
     let account = node.account(*user).unwrap();
     if account.is_some_and(|account| account.deleted) {
@@ -75,8 +75,8 @@ fn has_account(node: &RecordsReader, attempt: &Attempt, well: bool) -> Result<()
     if is_right { Ok(()) } else { Err(format!("{user}, who was given {name}, is {shown:?}")) }
 }
 
-/// Of those who asked for one name at once while all was well one got it, unless a node had just stalled; the others
-/// have no account.
+/// Checks that of several claims on one name at once, while nothing was broken, one succeeded, unless a node had just
+/// stalled; the other users have no account.
 fn rivals(rivals: &[Attempt], nodes: &[RecordsReader]) -> Result<(), String> {
     let count = |is: fn(Answer) -> bool| rivals.iter().filter(|rival| rival.answer.is_some_and(is)).count();
     let made = count(|answer| matches!(answer, Answer::Made { .. }));

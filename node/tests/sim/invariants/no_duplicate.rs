@@ -9,7 +9,7 @@ pub fn check(listings: &Listings) -> Result<(), String> {
         let mut ids = BTreeSet::new();
         let mut texts = BTreeSet::new();
         for message in messages {
-            // No client says the same twice.
+            // No client sends the same text twice.
             if !ids.insert(message.listed_id) || !texts.insert(message.posted.body()) {
                 return Err(format!("node {node} lists {:?} twice", message.posted));
             }

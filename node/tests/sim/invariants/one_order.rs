@@ -1,5 +1,5 @@
 //! Promise 5: all nodes list a room in the same order, and each message above all that its sender had been shown or
-//! acked when he sent it first.
+//! acked when they first sent it.
 
 use super::Listings;
 use crate::world::World;

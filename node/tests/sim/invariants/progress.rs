@@ -1,11 +1,11 @@
-//! Promise 2: once all is mended, nodes come to hold the same and clients get their acks, within bounded time.
+//! Promise 2: once all is mended, all nodes hold the same events and clients get their acks, within bounded time.
 
 use crate::world::World;
 
-/// Virtual time within which all must be well after the network has healed.
+/// The longest virtual time from the healing of the network until all nodes agree.
 const SETTLE_MS_MAX: u64 = 30_000;
 
-/// Whether nothing is on its way any more.
+/// Whether nothing is pending any more.
 pub fn check(world: &World, healed_at: u64) -> Result<bool, String> {
     match waiting(world) {
         None => Ok(true),
@@ -30,7 +30,7 @@ fn waiting(world: &World) -> Option<String> {
         return Some("not every node has every other one in sync".to_owned());
     };
     if world.people.attempts[early..].iter().any(|attempt| attempt.answer.is_none()) {
-        return Some("somebody is not told whether a name is his".to_owned());
+        return Some("a claim on a name is not answered".to_owned());
     }
     let mut runs = world.nodes.iter().filter_map(|node| node.run.as_ref());
     if runs.any(|run| !run.inbox.is_empty()) {

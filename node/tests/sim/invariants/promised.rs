@@ -1,5 +1,5 @@
-//! Promise 1, for what people did: what they were told is done is there in the end, on every node. As with messages,
-//! what was told with one copy may go with the only disk that held it.
+//! Promise 1, for acts of users: an answered act is on every node in the end. As with messages, an act answered with one
+//! copy may be lost with the only disk that held it.
 
 use crate::world::World;
 
@@ -13,7 +13,7 @@ pub fn check(world: &World) -> Result<(), String> {
     }
 }
 
-/// A disk has gone: what was told with one copy, and is on no other, cannot be asked for.
+/// Handles a lost disk: acts answered with one copy, and on no other disk, are no longer required.
 pub fn forgive(world: &mut World) {
     let disks: Vec<_> = world.members().iter().map(|&node| world.nodes[node].durable.clone()).collect();
     for promise in world.people.promises.iter_mut().filter(|promise| promise.copies < 2) {

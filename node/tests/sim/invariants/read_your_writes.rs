@@ -1,23 +1,20 @@
-//! Promise 6: when a room's maker is answered, every peer in sync has it; and whoever is told that there is no room is
-//! told so by a node that had caught up with its peers in sync.
+//! Promise 6: when the creator of a room gets the answer, every peer in sync holds the room; and only a node that has
+//! caught up with its peers in sync answers 'no such room'.
 
+use starling_node::services::METADATA_WAIT_MS;
 use starling_protocol::Pos;
 
 use super::copies;
-use crate::{
-    network::pair,
-    rooms::{METADATA_WAIT_MS, Search},
-    world::World,
-};
+use crate::{network::pair, rooms::Search, world::World};
 
-/// A node answers that something is made.
+/// Checks an answer that something was created.
 pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), String> {
     let Some(run) = &world.nodes[node].run else { return Ok(()) };
-    // It does not wait longer.
+    // The wait is over.
     if world.now >= since + METADATA_WAIT_MS {
         return Ok(());
     }
-    for (id, _, in_sync) in run.replica.lag(world.now) {
+    for (id, _, in_sync) in run.replica().lag(world.now) {
         let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
         if in_sync && !copies::holds(world, node, peer, pos) {
             return Err(format!("node {node} answers before node {peer}, which is in sync, has it"));
@@ -26,7 +23,7 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
     Ok(())
 }
 
-/// A node is about to say whether there is such a room.
+/// Checks an answer whether a room exists.
 pub fn searched(world: &World, node: usize, search: &Search) -> Result<(), String> {
     if world.now >= search.since + METADATA_WAIT_MS {
         return Ok(());

@@ -1,5 +1,5 @@
-//! What every node shows of people, members and messages is what the events say, told here once more from the set of
-//! events alone, whatever their order was; and what was deleted is nowhere any more.
+//! Every node shows the users, members and messages that follow from the events: a second implementation derives them
+//! from the set of events alone, in any order. Deleted text is nowhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use starling_protocol::{
 use super::sequence;
 use crate::{mutants::Mutant, world::World};
 
-/// What the events say. Of everything that is written more than once: the greatest, or where it was said.
+/// The state that follows from the events. Of several writes to one key the greatest counts.
 #[derive(Default)]
 struct Meaning {
     stances: BTreeMap<(UserId, UserId), ((u64, Pos), Stance)>,
@@ -36,7 +36,7 @@ pub fn check(world: &World) -> Result<(), String> {
     for event in &log {
         meaning.take(event);
     }
-    // All hold the same log.
+    // All nodes hold the same log.
     meaning.nothing_remains(&log)?;
     for (node, run) in runs {
         if let Some(what) = meaning.differs(world, node, &run.store) {
@@ -46,7 +46,7 @@ pub fn check(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Of what is written to a key, what was written last.
+/// Keeps the latest of several writes to a key.
 fn last<K: Ord, P: Ord, V>(map: &mut BTreeMap<K, (P, V)>, key: K, place: P, value: V) {
     if map.get(&key).is_none_or(|(known, _)| *known < place) {
         map.insert(key, (place, value));
@@ -95,7 +95,7 @@ impl Meaning {
         }
     }
 
-    /// What a node shows otherwise.
+    /// Returns the first difference in what a node shows.
     fn differs(&self, world: &World, node: usize, store: &Store) -> Option<String> {
         let reader = store.messages().unwrap();
         let records = &reader.records;
@@ -140,7 +140,7 @@ impl Meaning {
         user.or_else(|| self.deleted_rooms.iter().find(exists).map(|room| format!("{room} was deleted")))
     }
 
-    /// Whatever was deleted is a stub, also if it came later.
+    /// Checks that deleted events are stubs, also if they arrived later.
     fn nothing_remains(&self, log: &[Event]) -> Result<(), String> {
         let is_gone = |event: &Event| {
             if let Some(user) = event.scope.as_user() {

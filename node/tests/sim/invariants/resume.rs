@@ -1,5 +1,5 @@
-//! Promise 3: whoever resumed, anywhere and any number of times, has exactly what a fresh visitor gets; so has, before
-//! that, whoever has followed a lane to its end.
+//! Promise 3: a client that resumed, anywhere and any number of times, shows exactly the messages of a fresh visitor;
+//! before that, so does a client that has read its lane to the end.
 
 use starling_protocol::{Pos, RoomId, VersionVector};
 
@@ -17,7 +17,7 @@ pub fn check(world: &mut World, listings: &Listings) -> Result<(), String> {
                 continue;
             }
             world.enter(number, room);
-            // Nothing more will come: it has waited.
+            // No more frames follow: the client has waited.
             world.clients[number].waits_since = Some(0);
             world.connect(number, None);
             if world.clients[number].session.is_none() {
@@ -29,13 +29,13 @@ pub fn check(world: &mut World, listings: &Listings) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the room is still there: its only disk may have gone, and nobody was promised more.
+/// Whether the room still exists: it may be lost with its only disk.
 fn exists(world: &World, room: RoomId) -> bool {
     let mut nodes = world.nodes.iter().filter_map(|node| node.run.as_ref());
     nodes.any(|run| run.store.room(room).expect("the store reads").is_some())
 }
 
-/// What all nodes hold.
+/// The events that all nodes hold.
 fn held(world: &World) -> VersionVector {
     let nodes = world.nodes.iter().filter_map(|node| node.run.as_ref());
     nodes.map(|run| VersionVector::clone(run.committer.vector())).next().unwrap_or_default()
@@ -48,7 +48,7 @@ fn same(
     room: RoomId,
     held: &VersionVector,
 ) -> Result<(), String> {
-    // What went with a disk cannot be taken from a screen.
+    // A message that was lost with a disk stays on a screen.
     let is_there = |pos: Pos| held.contains(pos.origin, pos.seq);
     let mut shown = memory.seen.clone();
     for message in listings.of(room) {

@@ -9,7 +9,7 @@ use starling_protocol::{Event, OriginId, VersionVector};
 
 use crate::world::World;
 
-/// A node has committed events of its own.
+/// Checks the new events that a node committed.
 pub fn written(written: &mut BTreeMap<(OriginId, u64), Bytes>, own: &OwnEvents) -> Result<(), String> {
     for (seq, event) in (own.first..).zip(&own.events) {
         if written.insert((own.origin, seq), event.clone()).is_some_and(|old| old != event) {
@@ -19,7 +19,7 @@ pub fn written(written: &mut BTreeMap<(OriginId, u64), Bytes>, own: &OwnEvents) 
     Ok(())
 }
 
-/// At the end: all hold the same events, and those that were written.
+/// Checks at the end that all nodes hold the same events, and exactly those that were written.
 pub fn check(world: &World) -> Result<(), String> {
     let mut logs = world.nodes.iter().filter_map(|node| node.run.as_ref()).map(|run| {
         let vector: &VersionVector = run.committer.vector();
@@ -38,7 +38,7 @@ pub fn check(world: &World) -> Result<(), String> {
     }
 }
 
-/// Whether an event that was written is now this: itself, or its stub.
+/// Whether `now` is the written event itself, or its stub.
 fn is_or_was(written: &Bytes, now: &Bytes) -> bool {
     let stub = || Event::decode(written.clone()).expect("it was written here").erased();
     written == now || stub().encoded() == now

@@ -1,5 +1,5 @@
-//! The merge rules do not care for order: a log applied in any order that keeps each origin's own gives the same views.
-//! Tried in some of the histories: it costs as much as all the rest.
+//! The merge rules do not depend on order: a log applied in any order that keeps the order within each origin gives the
+//! same views. Only some histories try this, since it takes as long as all other checks.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +12,7 @@ use harness::disk::Disk;
 
 use crate::world::World;
 
-/// One history in so many.
+/// One history in this many tries it.
 const SAMPLED: u32 = 8;
 
 pub fn check(world: &mut World) -> Result<(), String> {

@@ -1,5 +1,5 @@
-//! What people wish: contacts and blocks, rooms with their members, messages and what is done to them. Everything is
-//! decided within the commit by what `node`'s services use.
+//! Draws the acts of users: contacts and blocks, rooms with their members, messages, edits and deletions. `node`'s own
+//! decisions check them within the commit.
 
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_node::{
@@ -20,9 +20,9 @@ use starling_web::service::{ContactAct, NewRoom, RoomChange};
 
 use crate::world::World;
 
-/// Rooms with a name in a history, at most.
+/// The most rooms with a name in a history.
 const NAMED_MAX: usize = 3;
-/// What is done to messages is done to one of the last so many.
+/// Edits and deletions concern one of this many newest messages.
 const RECENT: usize = 4;
 
 fn decide(f: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static) -> Op {

@@ -1,77 +1,76 @@
-//! People: they claim names, and those whose name is sure make contacts, block, open rooms, write there, and delete
-//! what they made. What may be is decided by the product's own decisions; what was answered must hold in the end.
+//! Users: they claim names; those with an account make contacts, block, create rooms, post there and delete. The
+//! product's own decisions check each act; an answered act must hold in the end.
 
 mod intents;
 mod names;
 
 use rand::{RngExt, seq::IndexedRandom};
 use starling_node::store::{Op, OpResult};
-use starling_protocol::{
-    MessageId, Pos, RoomId, UserId,
-    replica::{Input, Until, Waiter},
-};
+use starling_protocol::{MessageId, Pos, RoomId, UserId, replica::Until};
 
 pub use self::names::{Answer, Attempt};
 use crate::{
     invariants::read_your_writes,
     mutants::Mutant,
-    rooms::METADATA_WAIT_MS,
     world::{Event, World},
     writer::{Owed, Request},
 };
 
-/// All people, and what they have come to.
+/// The chance that an act is two claims on one name, while one node would wait for the other and not the other way round.
+const ONE_SIDED_CHANCE: f64 = 0.2;
+
+/// All users, with their claims and acts.
 #[derive(Debug, Default)]
 pub struct People {
     pub attempts: Vec<Attempt>,
-    /// How many of the first of them were made before all was mended and well.
+    /// The number of attempts that were made before all faults were mended.
     pub early: Option<usize>,
-    /// Rooms of members that somebody wanted to open.
+    /// Member rooms that a user wanted to create.
     rooms: Vec<RoomId>,
-    /// What somebody wanted to post, by whom and where.
+    /// Messages that users wanted to post, with their authors and rooms.
     posts: Vec<(UserId, RoomId, MessageId)>,
     pub promises: Vec<Promise>,
-    /// When something went wrong last.
+    /// The time of the last fault.
     pub troubled_at: u64,
-    /// A node has forgotten what it confirmed.
+    /// Whether a node has lost events that it had confirmed.
     pub disk_went_back: bool,
 }
 
-/// Somebody was told that something is so.
+/// An act that was answered.
 #[derive(Debug)]
 pub struct Promise {
-    /// By which event.
+    /// The position of its event.
     pub pos: Pos,
-    /// On how many nodes it was then.
+    /// The number of copies in the answer.
     pub copies: usize,
-    /// It went with its only disk.
+    /// Whether it was lost with its only disk.
     pub forgiven: bool,
 }
 
-/// For what a node's writer is asked, and by whom.
+/// The purpose of a request to a node's writer.
 #[derive(Clone, Copy, Debug)]
 pub enum Wish {
-    /// Somebody does something.
+    /// An act of a user.
     Act,
     /// The claim of an attempt to register.
     Claim(usize),
-    /// What says that it did not wait for some nodes.
+    /// The record that a claim did not wait for some nodes.
     Narrowing(usize),
-    /// Its withdrawal.
+    /// The withdrawal of a claim.
     Withdrawal,
-    /// The node itself: something that was deleted is to leave the log.
+    /// The node itself removes deleted events from the log.
     Erasure,
 }
 
 impl Wish {
-    /// Whether a disk that is full for users takes it.
+    /// Whether a disk without space for users accepts it.
     pub fn may_use_reserve(self) -> bool {
         matches!(self, Self::Withdrawal | Self::Erasure)
     }
 }
 
 impl People {
-    /// Those whose name is sure.
+    /// Returns the users with an account.
     fn accounts(&self) -> Vec<UserId> {
         let made = |attempt: &&Attempt| matches!(attempt.answer, Some(Answer::Made { .. }));
         self.attempts.iter().filter(made).map(|attempt| attempt.user).collect()
@@ -79,20 +78,23 @@ impl People {
 }
 
 impl World {
-    /// Somebody does something.
+    /// Draws and does an act of a user.
     pub fn people_act(&mut self) {
         if self.healed_at.is_some() {
             self.register_at_once();
+        } else if let Some(nodes) = self.one_sided_pair().filter(|_| self.rng.random_bool(ONE_SIDED_CHANCE)) {
+            self.contest(nodes);
         } else if self.people.accounts().len() < 2 || self.rng.random_bool(0.15) {
             let (node, name) = (self.some_member(), self.rng.random_range(0..6));
             self.register(node, &format!("name{name}"));
         } else if self.rng.random_bool(0.1) {
-            self.contest();
+            let nodes = [self.some_member(), self.some_member()];
+            self.contest(nodes);
         } else {
             let node = self.some_member();
             if let Some(op) = self.wish(node) {
                 self.request(node, Request::People(Wish::Act, op.clone()));
-                // His other device does the same, elsewhere.
+                // Their other device does the same, elsewhere.
                 if self.rng.random_bool(0.2) {
                     let elsewhere = self.some_member();
                     self.request(elsewhere, Request::People(Wish::Act, op));
@@ -107,17 +109,11 @@ impl World {
         *self.members().choose(&mut self.rng).expect("somebody stays")
     }
 
-    /// What somebody wished is durable, or was refused.
+    /// Handles the result of a user's request: it is durable, or was refused.
     pub fn wish_committed(&mut self, node: usize, wish: Wish, result: OpResult) {
         match (wish, result) {
             (Wish::Act, OpResult::Done(pos)) => {
-                let Some(run) = self.nodes[node].run.as_mut() else { return };
-                let token = run.token();
-                run.owed.insert(token, Owed::Act { pos, since: self.now });
-                let Pos { origin, seq, .. } = pos;
-                let until = Until::InSync;
-                let waiter = Waiter { token, origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
-                self.feed(node, Input::Await(waiter));
+                self.wait_for_metadata(node, pos, Until::InSync, Owed::Act { pos, since: self.now });
             }
             (Wish::Claim(attempt), OpResult::Done(pos)) => self.claim_committed(node, attempt, pos),
             (Wish::Narrowing(attempt), OpResult::Done(_)) => {
@@ -129,7 +125,7 @@ impl World {
         }
     }
 
-    /// Whoever acted is answered.
+    /// Answers an act.
     pub fn act_answered(&mut self, node: usize, pos: Pos, copies: usize, since: u64) {
         if let Err(violation) = read_your_writes::answered(self, node, pos, since) {
             self.violated(violation);
@@ -138,7 +134,7 @@ impl World {
         self.people.promises.push(Promise { pos, copies, forgiven: false });
     }
 
-    /// Each node takes out of its log what was deleted as a whole, as its part for that does.
+    /// Each node removes deleted events from its log, as its task for erasure does.
     pub fn erase(&mut self) {
         for node in self.members() {
             if self.has_to_erase(node) && self.request(node, Request::People(Wish::Erasure, Op::Erase)) {
@@ -147,7 +143,7 @@ impl World {
         }
     }
 
-    /// Whether something that was deleted is still in a node's log.
+    /// Whether deleted text is still in a node's log.
     pub fn has_to_erase(&self, node: usize) -> bool {
         let run = self.nodes[node].run.as_ref();
         run.filter(|_| self.mutant != Some(Mutant::ErasureForgotten)).is_some_and(|run| {

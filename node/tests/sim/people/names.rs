@@ -1,12 +1,15 @@
 //! Claims on names, as `node`'s accounts service makes them: committed, confirmed by every node in sync both ways,
-//! withdrawn if another's claim wins or nobody can know.
+//! withdrawn if another claim wins or the outcome is unknown.
 
 use rand::RngExt;
-use starling_node::store::{Decide, Decision, Op};
+use starling_node::{
+    cluster::{CommittedClaim, DriverCore},
+    store::{Decide, Decision, Op},
+};
 use starling_protocol::{
     ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
-    replica::{Claim, ClaimOutcome, Input},
+    replica::ClaimOutcome,
 };
 
 use super::{Promise, Wish};
@@ -17,53 +20,48 @@ use crate::{
     writer::{Owed, Request},
 };
 
-/// How long a claim waits for the nodes in sync both ways.
-const CLAIM_WAIT_MS: u64 = 3_500;
-/// How many ask for one name at once when all is well.
+/// The number of claims on one name at once when nothing is broken.
 const RIVALS: usize = 3;
 
-/// Somebody wants an account under a name.
+/// An attempt to register under a name.
 #[derive(Debug)]
 pub struct Attempt {
     pub user: UserId,
     pub name: Username,
-    /// When he asked.
+    /// The time of the request.
     pub since: u64,
-    /// All was well then.
+    /// Whether nothing was broken then.
     pub was_well: bool,
-    /// The node that was asked.
+    /// The node that received the request.
     pub node: NodeId,
-    /// For which nodes the claim waits.
+    /// The nodes for which the claim waits.
     pub waited_for: Vec<NodeId>,
     pub claim: Option<Pos>,
-    /// What he was told; nothing if whoever owed it to him crashed.
+    /// The answer; `None` if the node crashed before it.
     pub answer: Option<Answer>,
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The name is his (201); whether all was well from before he asked until then.
+    /// The user got the name (201); whether nothing was broken from before the request until then.
     Made { well: bool },
-    /// It belongs to another (409).
+    /// The name belongs to another user (409).
     Taken,
-    /// Nobody can know (503).
+    /// The outcome is unknown (503).
     Unknown,
 }
 
 impl World {
-    /// A stranger asks a node for an account; false if it cannot take that now.
+    /// A guest asks a node for an account; false if the node cannot accept that now.
     pub fn register(&mut self, node: usize, name: &str) -> bool {
-        let machine = &self.nodes[node];
-        let is_ready = machine.run.as_ref().is_some_and(|run| run.alone_at.is_none());
-        if !is_ready || !machine.serves(self.now) {
+        if !self.nodes[node].serves(self.now) {
             return false;
         }
+        let Some(waited_for) = self.drive(node, DriverCore::claim_peers).flatten() else { return false };
         let (user, name) = (UserId(self.rng.random()), Username::parse(name).unwrap());
         let (number, claimed) = (self.people.attempts.len(), name.clone());
-        let run = machine.run.as_ref();
-        let waited_for = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
-        let (asked, named) = (machine.id, waited_for.clone());
+        let (asked, named) = (self.nodes[node].id, waited_for.clone());
         let decide = Decide::new(move |tables| {
             if tables.records.holder(&claimed)?.is_some() {
                 return Ok(Decision::refuse(ErrorCode::UsernameTaken, "it belongs to another"));
@@ -84,7 +82,7 @@ impl World {
         taken
     }
 
-    /// Once all is mended and well, some ask for the same name on any nodes at the same time.
+    /// Makes several claims on one name on any nodes at the same time, once all faults are mended.
     pub fn register_at_once(&mut self) {
         if self.people.early.is_some() || !self.is_well() {
             return;
@@ -104,9 +102,9 @@ impl World {
             let machine = &self.nodes[node];
             let is_free = machine.hung_since.is_none() && machine.stalled_until <= self.now;
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
-            // Each calls the other in sync.
+            // Each sees the other in sync.
             let run = machine.run.as_ref();
-            let counted = run.map(|run| run.replica.claim_peers(self.now)).unwrap_or_default();
+            let counted = run.map(|run| run.replica().claim_peers(self.now)).unwrap_or_default();
             let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
             let is_linked = members.iter().all(|peer| {
                 *peer == node || in_sync.contains(peer) && counted.contains(&self.nodes[*peer].id)
@@ -116,32 +114,42 @@ impl World {
         self.network.is_calm() && members.iter().all(is_well)
     }
 
-    /// Two ask for one name on two nodes at nearly the same time, whatever is broken.
-    pub fn contest(&mut self) {
+    /// Makes two claims on one name on two nodes at nearly the same time, whatever is broken.
+    pub fn contest(&mut self, nodes: [usize; 2]) {
         let name = format!("both{}", self.people.attempts.len());
-        for _ in 0..2 {
-            let node = self.some_member();
+        for node in nodes {
             self.register(node, &name);
         }
     }
 
-    /// A claim is durable where it was made.
+    /// Returns two nodes of which the first would wait for the second with a claim, but not the second for the first. That
+    /// lasts for moments only, so chance alone seldom puts two claims into it.
+    pub fn one_sided_pair(&self) -> Option<[usize; 2]> {
+        let waits = |node: usize, other: usize| {
+            let run = self.nodes[node].run.as_ref().filter(|run| run.core.is_ready())?;
+            Some(run.replica().claim_peers(self.now).contains(&self.nodes[other].id))
+        };
+        let members = self.members();
+        let pairs = members.iter().flat_map(|&one| members.iter().map(move |&other| [one, other]));
+        let is_one_sided =
+            |&[one, other]: &[usize; 2]| waits(one, other) == Some(true) && waits(other, one) == Some(false);
+        pairs.filter(|[one, other]| one != other).find(is_one_sided)
+    }
+
+    /// Handles that a claim is durable on its own node.
     pub fn claim_committed(&mut self, node: usize, number: usize, claim: Pos) {
         let attempt = &mut self.people.attempts[number];
         attempt.claim = Some(claim);
         let (since, waited_for) = (attempt.since, attempt.waited_for.clone());
-        let Some(run) = self.nodes[node].run.as_mut() else { return };
         if self.mutant == Some(Mutant::NameGivenUnconfirmed) {
             return self.claimed(node, number, ClaimOutcome::Held(waited_for));
         }
-        let token = run.token();
-        run.owed.insert(token, Owed::Claim(number));
         let Pos { origin, seq, .. } = claim;
-        let wait_ms = CLAIM_WAIT_MS;
-        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }));
+        let claim = CommittedClaim { origin, seq, since, waited_for };
+        self.drive(node, |core, now, out| core.claim(now, claim, Owed::Claim(number), out));
     }
 
-    /// It was confirmed, or was not: whoever asked is answered.
+    /// Handles the outcome of a claim and answers the user.
     pub fn claimed(&mut self, node: usize, number: usize, outcome: ClaimOutcome) {
         let is_well = self.is_well();
         let Some(run) = self.nodes[node].run.as_ref() else { return };
@@ -173,7 +181,7 @@ impl World {
         self.answer_attempt(node, number, answer);
     }
 
-    /// Some nodes fell out of sync: the claim says that it did not wait for them before it is decided.
+    /// Records that a claim did not wait for nodes that fell out of sync, before it is decided.
     fn narrow(&mut self, node: usize, number: usize, narrowed: ClaimNarrowed, user: UserId) {
         let decide = Decide::new(move |tables| {
             if tables.records.claim_wins(&narrowed.username, narrowed.claim)? {
@@ -186,14 +194,14 @@ impl World {
         }
     }
 
-    /// Whoever asked is answered, and a claim that did not get the name withdrawn.
+    /// Answers the user, and withdraws a claim that did not get the name.
     pub fn answer_attempt(&mut self, node: usize, number: usize, answer: Answer) {
         let Some(run) = self.nodes[node].run.as_ref() else { return };
         let attempt = &mut self.people.attempts[number];
         let claim = attempt.claim.expect("it was committed");
         attempt.answer = Some(answer);
         if let Answer::Made { .. } = answer {
-            let copies = run.replica.copies(claim.origin, claim.seq);
+            let copies = run.replica().copies(claim.origin, claim.seq);
             self.coverage.names += 1;
             self.people.promises.push(Promise { pos: claim, copies, forgiven: false });
         } else if self.mutant != Some(Mutant::ClaimNotWithdrawn) {

@@ -1,4 +1,4 @@
-//! Entries come and go, names are shared and given up; what a client that keeps a set of names ends with.
+//! Sessions begin and end, names are shared and given up: a client that keeps a set of names ends with the right set.
 
 use starling_protocol::merge::guest_name::OverlapGroup;
 
@@ -29,7 +29,7 @@ fn nothing(_: RoomId, _: &GuestName, _: GuestId) -> Option<NameClaim> {
     None
 }
 
-/// A log in which these guests, the first first, share whatever name they have.
+/// A log in which these guests share their name, whatever it is; the first guest has the earliest claim.
 fn sharing<const N: usize>(guests: [u8; N]) -> impl Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim> {
     let run = OverlapGroup { start: Hlc(1), holder: GuestId([guests[0]; 16]), end: Hlc(9) };
     let position = move |guest: GuestId| guests.iter().position(|&of| GuestId([of; 16]) == guest);
@@ -45,7 +45,7 @@ fn nothing_is_left_behind_when_all_are_gone() {
     assert_eq!(names(rooms.left(&present(3, "Cid", 1), &nothing)), ["-Cid"]);
     assert_eq!(names(rooms.peer_gone(PEER, &nothing)), ["-Bob"]);
     assert_eq!(names(rooms.left(&present(1, "Ann", 1), &nothing)), ["-Ann"]);
-    assert!(rooms.by_id.is_empty() && rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_id.is_empty() && rooms.by_peer.values().all(HashMap::is_empty));
     assert!(rooms.shares.is_empty());
 }
 
@@ -83,7 +83,7 @@ fn a_user_on_two_devices_is_there_once_and_until_the_last_goes() {
     assert!(rooms.taken_over_here(ROOM, GuestId([1; 16])).is_none());
     assert_eq!(names(rooms.left(&user(1), &nothing)), ["-account ann"]);
     assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
-    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_peer.values().all(HashMap::is_empty));
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn a_name_is_held_case_folded_by_one_guest() {
 }
 
 #[test]
-fn of_two_who_come_from_both_sides_of_a_split_the_earlier_is_bare() {
+fn after_a_split_the_earlier_of_two_guests_is_unsuffixed() {
     let mut rooms = Rooms::default();
     rooms.joined(present(1, "Ann", 5), Holder::Here(None), &nothing);
     let met = rooms.joined(present(2, "aNN", 4), Holder::Peer(PEER), &nothing);
     assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+aNN"]);
     assert_eq!(rooms.shown(ROOM, GuestId([1; 16])), Some(&*suffixed(1)));
-    // The node that holds the session puts it down, once, above the other's beginning.
+    // The node that holds the session records the share once, above the start of the other session.
     let [Share { shared, min_hlc, .. }] = &rooms.shares[..] else { panic!("{:?}", rooms.shares) };
     assert_eq!((shared.guest, shared.since, *min_hlc), (GuestId([1; 16]), Hlc(5), Hlc(5)));
     rooms.joined(present(3, "Ann", 6), Holder::Peer(PEER), &nothing);
@@ -165,11 +165,11 @@ fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
     let is_free = |guest: u8, name: &str| {
         rooms.is_free(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), &log)
     };
-    assert!(is_free(2, "Ann"), "he returns to the name that he shares");
+    assert!(is_free(2, "Ann"), "they return to the name that they share");
     assert!(!is_free(3, "Ann") && is_free(3, "Bob"));
 }
 
-/// Nobody comes under a name that others take for somebody's who is there; whoever has such a name keeps it.
+/// Nobody can join under a name that looks like another present guest's; a guest who has such a name keeps it.
 #[test]
 fn a_name_that_looks_like_another_is_not_given_but_kept() {
     let mut rooms = Rooms::default();
@@ -182,7 +182,7 @@ fn a_name_that_looks_like_another_is_not_given_but_kept() {
         assert!(!is_lookalike(&rooms, 2, name, &sharing([2])), "{name}: it is in the log");
     }
     assert!(!is_lookalike(&rooms, 2, "Anna", &nothing));
-    // The other side of a split has let it in.
+    // The other side of a split admitted the guest.
     rooms.joined(present(2, "Annl", 6), Holder::Here(None), &nothing);
     assert!(!is_lookalike(&rooms, 2, "Annl", &nothing) && !is_lookalike(&rooms, 1, "Ann1", &nothing));
     rooms.left(&present(1, "Ann1", 5), &nothing);
@@ -204,5 +204,5 @@ fn a_session_that_seemed_earlier_is_shown_when_the_later_one_ends() {
     assert_eq!(names(rooms.left(&present(1, "Anna", 5), &nothing)), ["-Anna", "+Ann"]);
     assert_eq!(names(rooms.peer_gone(other, &nothing)), ["-Ann"]);
     assert!(rooms.by_id.is_empty() && rooms.superseded.is_empty());
-    assert!(rooms.of_peers.values().all(HashMap::is_empty));
+    assert!(rooms.by_peer.values().all(HashMap::is_empty));
 }

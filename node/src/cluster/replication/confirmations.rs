@@ -1,0 +1,95 @@
+//! The waits for confirmations by peers: for copies of an event, behind a barrier, for a claim on a name. The replica
+//! knows each wait by a token; this module keeps the receiver of its answer.
+
+use std::collections::BTreeMap;
+
+use starling_protocol::{
+    NodeId, OriginId,
+    replica::{Claim, Input, Millis, Output, Token, Waiter},
+};
+
+use super::driver_core::DriverCore;
+use crate::writer::WaitFor;
+
+/// The longest wait of a claim on a name for the nodes in sync both ways: a silent one is out of sync after 3 s. With the
+/// password hash and the commit a claim takes 4 s at most.
+const CLAIM_WAIT_MS: Millis = 3_500;
+
+/// A committed claim on a name.
+#[derive(Clone, Debug)]
+pub struct CommittedClaim {
+    /// The event's origin: this process's.
+    pub origin: OriginId,
+    /// The event's sequence number.
+    pub seq: u64,
+    /// The time before the commit at which the claim began, on the driver's clock.
+    pub since: Millis,
+    /// The nodes to wait for; the event names the same.
+    pub waited_for: Vec<NodeId>,
+}
+
+/// The receivers of answers, by the replica's tokens.
+#[derive(Debug)]
+pub(super) struct PendingReplies<R> {
+    replies: BTreeMap<Token, R>,
+    last_token: Token,
+}
+
+impl<R> Default for PendingReplies<R> {
+    fn default() -> Self {
+        Self { replies: BTreeMap::new(), last_token: 0 }
+    }
+}
+
+impl<R> PendingReplies<R> {
+    fn add(&mut self, reply: R) -> Token {
+        self.last_token += 1;
+        self.replies.insert(self.last_token, reply);
+        self.last_token
+    }
+}
+
+impl<R> DriverCore<R> {
+    /// Waits for an event to be durable elsewhere.
+    pub fn wait(&mut self, now: Millis, wait_for: WaitFor, reply: R, out: &mut Vec<Output>) {
+        let WaitFor { origin, seq, until, wait_ms, upgrade_ms } = wait_for;
+        let token = self.replies.add(reply);
+        self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }), out);
+    }
+
+    /// Waits until this node holds all events that its peers in sync have now.
+    pub fn barrier(&mut self, now: Millis, reply: R, out: &mut Vec<Output>) {
+        let token = self.replies.add(reply);
+        self.handle(now, Input::Barrier(token), out);
+    }
+
+    /// Returns the nodes that a claim has to wait for; `None` while this node is not ready, because it may lack events of
+    /// its peers.
+    pub fn claim_peers(&mut self, now: Millis, out: &mut Vec<Output>) -> Option<Vec<NodeId>> {
+        self.notice_suspension(now, out);
+        self.is_ready().then(|| self.replica().claim_peers(now))
+    }
+
+    /// Waits for the nodes that a committed claim names.
+    pub fn claim(&mut self, now: Millis, claim: CommittedClaim, reply: R, out: &mut Vec<Output>) {
+        let CommittedClaim { origin, seq, since, waited_for } = claim;
+        let token = self.replies.add(reply);
+        let wait_ms = CLAIM_WAIT_MS;
+        self.handle(now, Input::Claim(Claim { token, origin, seq, since, wait_ms, waited_for }), out);
+    }
+
+    /// Returns the receiver of a token, if it still waits; more answers may follow.
+    pub fn reply_mut(&mut self, token: Token) -> Option<&mut R> {
+        self.replies.replies.get_mut(&token)
+    }
+
+    /// Removes and returns the receiver of a token, if it still waits: no more answers follow.
+    pub fn take_reply(&mut self, token: Token) -> Option<R> {
+        self.replies.replies.remove(&token)
+    }
+
+    /// The number of answers that are pending.
+    pub fn pending_replies(&self) -> usize {
+        self.replies.replies.len()
+    }
+}

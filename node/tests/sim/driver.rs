@@ -1,0 +1,193 @@
+//! Drives the core of a node's driver, and carries out its outputs as `node`'s driver does.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use rand::RngExt;
+use starling_node::{cluster::DriverCore, writer::STALL};
+use starling_protocol::{
+    Event as LogEvent, EventBody, EventDraft, Hlc,
+    event::Stance,
+    frame::peer::{Confirm, ReplicaFrame},
+    limits::SCOPES_MAX,
+    replica::{Input, Millis, Output},
+};
+
+use crate::{
+    invariants,
+    mutants::Mutant,
+    world::{Event, World},
+    writer::{Owed, Request},
+};
+
+impl World {
+    /// Gives a node's replica an input.
+    pub fn feed(&mut self, node: usize, input: Input) {
+        self.remember(node, &input);
+        self.drive(node, |core, now, out| core.handle(now, input, out));
+    }
+
+    /// Gives the core of a node's driver an input and carries out its outputs.
+    pub fn drive<T>(
+        &mut self,
+        node: usize,
+        decide: impl FnOnce(&mut DriverCore<Owed>, Millis, &mut Vec<Output>) -> T,
+    ) -> Option<T> {
+        let (now, start) = (self.now, self.nodes[node].starts);
+        self.nodes[node].hung_since = None;
+        let mut outputs = Vec::new();
+        let decided = decide(&mut self.nodes[node].run.as_mut()?.core, now, &mut outputs);
+        let mut answers = VecDeque::new();
+        let mut refused = Vec::new();
+        for output in outputs {
+            match self.carry_out(node, output) {
+                Some(input @ (Input::SendRefused(_) | Input::ApplyRefused)) => refused.push(input),
+                answer => answers.extend(answer),
+            }
+        }
+        for input in refused {
+            self.nodes[node].run.as_mut()?.core.refuse(now, input);
+        }
+        for input in answers {
+            self.feed(node, input);
+        }
+        let run = self.nodes[node].run.as_mut()?;
+        // No store is ever refilled: a node that loses its store is a new node.
+        run.core.update(now, false, &mut Vec::new());
+        let tick = run.core.next_tick(now + 1);
+        if tick < run.tick_at || run.tick_at <= now {
+            run.tick_at = tick;
+            self.schedule(tick - now, Event::Tick { node, start });
+        }
+        if let Err(violation) = invariants::bounds::check(self, node) {
+            self.violated(violation);
+        }
+        Some(decided)
+    }
+
+    pub fn tick(&mut self, node: usize) {
+        if self.nodes[node].run.as_ref().is_some_and(|run| run.tick_at <= self.now) {
+            self.tick_now(node);
+        }
+    }
+
+    pub fn tick_now(&mut self, node: usize) {
+        let stall_ms = u64::try_from(STALL.as_millis()).unwrap();
+        let stalled = self.nodes[node].stalled_since.is_some_and(|since| self.now > since + stall_ms);
+        let wall_ms = self.wall_ms(node);
+        self.drive(node, |core, now, out| core.tick(now, wall_ms, stalled, out));
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) -> Option<Input> {
+        let start = self.nodes[node].starts;
+        match output {
+            Output::Send(link, frame) => self.send(node, link, &frame),
+            Output::Apply(events) => self.apply(node, events),
+            Output::Read { link, origin, from, to } => {
+                let run = self.nodes[node].run.as_ref()?;
+                let mut events = run.store.range(origin, from, to).expect("the store reads");
+                if self.mutant == Some(Mutant::PullWithGap) && !events.is_empty() {
+                    events.remove(0);
+                }
+                let input = Input::ReadDone { link, origin, from, events };
+                let after = self.rng.random_range(0..5);
+                self.schedule(after, Event::Feed { node, start, input });
+                None
+            }
+            Output::Settled { token, copies, may_upgrade } => {
+                let run = self.nodes[node].run.as_mut()?;
+                let owed = if may_upgrade {
+                    run.core.reply_mut(token)?.clone()
+                } else {
+                    run.core.take_reply(token)?
+                };
+                self.settled(node, &owed, copies);
+                None
+            }
+            Output::UpgradeExpired(token) => {
+                self.nodes[node].run.as_mut()?.core.take_reply(token);
+                None
+            }
+            Output::ReadScopes { link, shard } => {
+                let run = self.nodes[node].run.as_ref()?;
+                let scopes = run.store.scopes_of(shard, SCOPES_MAX).expect("the store reads");
+                Some(Input::ScopesRead { link, shard, scopes })
+            }
+            Output::CompareScopes { peer, scopes } => {
+                let run = self.nodes[node].run.as_ref()?;
+                if let Err(violation) = invariants::digests::compared(&run.store, peer, &scopes) {
+                    self.violated(violation);
+                }
+                None
+            }
+            Output::BarrierPassed(token, _) => {
+                let run = self.nodes[node].run.as_mut()?;
+                if let Some(Owed::Search(search)) = run.core.take_reply(token) {
+                    self.searched(node, &search);
+                }
+                None
+            }
+            Output::Claimed(token, outcome) => {
+                let run = self.nodes[node].run.as_mut()?;
+                if let Some(Owed::Claim(attempt)) = run.core.take_reply(token) {
+                    self.claimed(node, attempt, outcome);
+                }
+                None
+            }
+            Output::Close(_, error) => {
+                self.violated(format!("a peer sends what is no event: {error}"));
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, node: usize, mut events: Vec<LogEvent>) -> Option<Input> {
+        match self.mutant {
+            Some(Mutant::UnknownDropped) => {
+                events.retain(|event| !matches!(event.body, EventBody::Unknown { .. }));
+            }
+            Some(Mutant::StampedOnArrival) => {
+                let hlc = Hlc::from_unix_ms(self.wall_ms(node));
+                for event in &mut events {
+                    let draft =
+                        EventDraft { scope: event.scope.clone(), body: event.body.clone(), min_hlc: None };
+                    *event = LogEvent::new(event.origin, event.seq, hlc, draft);
+                }
+            }
+            Some(Mutant::BlockNotMerged) => {
+                let is_block =
+                    |body: &_| matches!(body, EventBody::ContactSet(set) if set.stance == Stance::Blocked);
+                for event in events.iter_mut().filter(|event| is_block(&event.body)) {
+                    event.body = EventBody::Unknown { kind: 0, payload: Bytes::new() };
+                }
+            }
+            _ => {}
+        }
+        let rose: Vec<_> = events.iter().map(|event| (event.origin, event.seq)).collect();
+        let refused = !self.request(node, Request::Apply(events));
+        match self.mutant {
+            Some(Mutant::ConfirmBeforeDurable) if !refused => Some(Input::Applied(rose)),
+            Some(Mutant::RefusalForgotten) => None,
+            _ => refused.then_some(Input::ApplyRefused),
+        }
+    }
+
+    fn remember(&mut self, node: usize, input: &Input) {
+        let Input::Frame(link, frame) = input else { return };
+        if self.mutant != Some(Mutant::CopiesOfEarlierLink) {
+            return;
+        }
+        let Some(peer) = self.network.other_end(*link, node) else { return };
+        let Some(run) = &mut self.nodes[node].run else { return };
+        let remembered = run.remembered.entry(peer).or_default();
+        match frame {
+            ReplicaFrame::Vector(vector) => remembered.merge(vector),
+            ReplicaFrame::Confirm(Confirm { new_heads, own_head, .. }) => {
+                for &(origin, seq) in new_heads.iter().chain(own_head) {
+                    remembered.advance(origin, seq);
+                }
+            }
+            _ => {}
+        }
+    }
+}
