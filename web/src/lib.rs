@@ -25,4 +25,5 @@ mod state;
 mod sync;
 
 pub use routes::{describe_pages, metrics_router, router};
+pub use session::delivery;
 pub use state::{AppState, WebSettings};

@@ -12,6 +12,7 @@ use starling_node::{
     store::{Committer, Store},
 };
 use starling_protocol::{NodeId, OriginId, VersionVector, replica::Replica};
+use starling_web::lane::CommitPoint;
 
 use crate::{
     mutants::Mutant,
@@ -24,6 +25,8 @@ use crate::{
 pub struct Run {
     pub store: Arc<Store>,
     pub committer: Committer,
+    /// The last commit that sessions may see.
+    pub published: CommitPoint,
     pub core: DriverCore<Owed>,
     pub own: Option<OriginId>,
     pub inbox: VecDeque<Request>,
@@ -158,6 +161,7 @@ impl World {
         let core = DriverCore::new(self.now, held, committer.digests(), state);
         machine.run = Some(Run {
             store,
+            published: CommitPoint { number: 0, vector: Arc::clone(committer.vector()) },
             committer,
             core,
             own: None,

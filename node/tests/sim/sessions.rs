@@ -1,4 +1,5 @@
-//! Sessions, as in `web`: a replay from the cursor, then the lane, and a cursor when the lane is drained.
+//! Sessions, as in `web`: a replay from the cursor, then the lane. `Delivery` and `Marks` decide which frames are new and
+//! what a cursor covers, as in production.
 
 use std::collections::VecDeque;
 
@@ -8,13 +9,23 @@ use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
 };
 
+use starling_web::{
+    delivery::{Delivery, Marks},
+    lane::Frame,
+};
+
 use crate::{invariants, mutants::Mutant, world::World};
 
 #[derive(Debug)]
 pub struct Session {
     pub node: usize,
     pub start: u32,
-    pub lane: VecDeque<ListedMessage>,
+    /// The frames that the session has not taken from its lane.
+    pub lane: VecDeque<(Frame, ListedMessage)>,
+    /// The number of frames that it has taken.
+    position: u64,
+    delivery: Delivery,
+    marks: Marks,
     /// The greatest stamp that the client was shown or acked: its posts are stamped above it.
     pub greatest: Hlc,
     /// Whether frames reach its lane.
@@ -47,7 +58,8 @@ impl World {
         if run.store.room(room).expect("the store reads").is_none() {
             return self.search(node, number);
         }
-        let point = VersionVector::clone(run.committer.vector());
+        let published = run.published.clone();
+        let point = &*published.vector;
         let mut messages = None;
         if let Some((vector, _)) = &client.memory().cursor.clone() {
             if point.covers(vector) {
@@ -57,7 +69,7 @@ impl World {
                 {
                     from.advance(origin, seq);
                 }
-                let places = run.store.beyond(&Scope::room(room), &from, &point, REPLAY_EVENTS_MAX);
+                let places = run.store.beyond(&Scope::room(room), &from, point, REPLAY_EVENTS_MAX);
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;
@@ -79,7 +91,7 @@ impl World {
             // The first visit, or a resync: load afresh.
             self.coverage.resyncs += u64::from(memory.cursor.is_some());
             memory.seen.clear();
-            run.store.page(room, None, usize::MAX, Some(&point)).expect("the store reads").messages
+            run.store.page(room, None, usize::MAX, Some(point)).expect("the store reads").messages
         });
         for message in &messages {
             greatest = greatest.max(message.pos.hlc);
@@ -88,40 +100,67 @@ impl World {
         client.waits_since = None;
         client.sessions += 1;
         let (start, joined) = (self.nodes[node].starts, self.mutant != Some(Mutant::LaneJoinedLate));
-        client.session = Some(Session { node, start, lane: VecDeque::new(), greatest, joined });
+        client.session = Some(Session {
+            node,
+            start,
+            lane: VecDeque::new(),
+            position: 0,
+            delivery: Delivery::new(published),
+            marks: Marks::default(),
+            greatest,
+            joined,
+        });
         self.take_cursor(number);
     }
 
-    /// Reads some of the lane; when it is drained, the node gives a cursor.
+    /// Takes some frames from the lane. The node gives a cursor if it has sent something that none covers.
     pub fn read(&mut self, number: usize) {
         let most = self.rng.random_range(0..12);
         let client = &mut self.clients[number];
         let Some(session) = &mut client.session else { return };
         session.joined = true;
-        let frames: Vec<_> = session.lane.drain(..most.min(session.lane.len())).collect();
-        let drained = session.lane.is_empty();
-        for frame in &frames {
-            session.greatest = session.greatest.max(frame.pos.hlc);
+        let Some(run) = &self.nodes[session.node].run else { return };
+        session.marks.set(session.position + session.lane.len() as u64, run.published.clone());
+        let taken: Vec<_> = session.lane.drain(..most.min(session.lane.len())).collect();
+        session.position += taken.len() as u64;
+        let mut shown = Vec::new();
+        for (frame, message) in taken {
+            if session.delivery.is_new(&frame) {
+                session.greatest = session.greatest.max(frame.hlc);
+                session.delivery.note_frame(&frame);
+                shown.push(message);
+            }
         }
-        for frame in &frames {
-            client.memory().show(frame);
+        session.marks.pass(session.position, &mut session.delivery);
+        let needs_cursor = session.delivery.needs_cursor();
+        for message in &shown {
+            client.memory().show(message);
         }
-        if drained || self.mutant == Some(Mutant::CursorAheadOfLane) {
+        if needs_cursor || self.mutant == Some(Mutant::CursorAheadOfLane) {
             self.take_cursor(number);
         }
     }
 
-    /// The node gives a cursor that covers all commits: the lane is drained.
+    /// The node gives a cursor that covers what it has sent, as far as a peer in sync has confirmed it.
     fn take_cursor(&mut self, number: usize) {
         let client = &mut self.clients[number];
-        let Some(session) = &client.session else { return };
+        let Some(session) = &mut client.session else { return };
         let (node, greatest) = (session.node, session.greatest);
         let Some(run) = &self.nodes[node].run else { return };
-        let mut vector = VersionVector::clone(run.committer.vector());
+        let point = if self.mutant == Some(Mutant::CursorAheadOfLane) {
+            &run.published
+        } else {
+            session.delivery.sent()
+        };
+        let covered = VersionVector::clone(&point.vector);
+        let mut vector = covered.clone();
         if let Some((own, limit)) = run.own.zip(run.replica().own_limit(self.now))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));
+        }
+        if vector == covered {
+            session.delivery.note_cursor();
         }
         client.memory().cursor = Some((vector.clone(), greatest));
         if let Err(violation) = invariants::cursor::given(self, node, &vector) {

@@ -1,5 +1,7 @@
 //! A node's writer: its queue, its commits and its pending acks, as in `node`'s writer thread.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 use starling_node::{
     config::{DURABILITY_WAIT_MS, DurabilityConfig},
@@ -7,6 +9,8 @@ use starling_node::{
     writer,
 };
 use starling_protocol::{ErrorCode, Event as LogEvent, EventBody, MessageId, Pos, RoomId};
+
+use starling_web::lane::{CommitPoint, Frame};
 
 use crate::{
     invariants,
@@ -118,7 +122,13 @@ impl World {
             if self.mutant == Some(Mutant::UnstableTieBreak) {
                 self.arrivals.push((node, message.pos));
             }
-            self.sessions_in(*room, node, start).for_each(|session| session.lane.push_back(message.clone()));
+            let frame = Frame::new(commit.number, message.pos.hlc, "{}");
+            let sessions = self.sessions_in(*room, node, start);
+            sessions.for_each(|session| session.lane.push_back((frame.clone(), message.clone())));
+        }
+        // After the frames: a session that sees the point finds them in its lane.
+        if let Some(run) = self.nodes[node].run.as_mut() {
+            run.published = CommitPoint { number: commit.number, vector: Arc::clone(&commit.vector) };
         }
         self.note_edits(node, &requests, commit.own.as_ref());
         let inputs = writer::replication_inputs(commit.own.clone(), commit.received, commit.digests);

@@ -5,7 +5,7 @@
 pub mod account;
 mod catch_up_progress;
 pub mod close;
-mod delivery;
+pub mod delivery;
 mod deps;
 mod end;
 mod frames;
