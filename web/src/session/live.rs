@@ -2,25 +2,25 @@
 
 mod catch_up;
 
-use std::{future::ready, time::Duration};
+use std::future::ready;
 
 use axum::extract::ws::Message;
 use starling_protocol::{
     Hlc, MessageId, MessagePosted,
-    frame::client::{self, ClientFrameError, GivenId, ServerFrame},
+    frame::client::{self, ClientFrameError, GivenId},
 };
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    catch_up_progress::CatchUpProgress,
+    core::SessionCore,
     delivery::{Delivery, Marks},
     deps::SessionDeps,
     end::{End, Never},
-    keepalive::{Keepalive, Received},
+    keepalive::Received,
     login,
     outbox::Outbox,
     participant::Participant,
-    posts::{Posts, refuse},
+    posts::refuse,
     replay::{Backlog, Replayed},
     socket::Socket,
 };
@@ -30,27 +30,16 @@ use crate::{
     service::{Post, PostOutcome, Refusal},
 };
 
-/// The most time between the last frame and its cursor. While frames flow, a cursor follows this often.
-pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
 /// The most frames that are taken from the lane at once.
 pub const TAKE_FRAMES: usize = 64;
 
 pub struct QuickSession<'a> {
-    deps: &'a SessionDeps,
+    core: SessionCore<'a>,
     participant: &'a mut Participant,
     lane: Subscription,
-    delivery: Delivery,
     marks: Marks,
     /// Messages that the lane no longer holds and the client lacks.
     backlog: Option<Backlog>,
-    catch_up_progress: CatchUpProgress,
-    cursor_at: Instant,
-    /// The time at which the last frame was sent.
-    frame_at: Instant,
-    keepalive: Keepalive,
-    /// The greatest stamp that the client was shown or acked in this room. Its posts get greater ones.
-    greatest: Hlc,
-    posts: Posts,
     frames: Vec<Frame>,
 }
 
@@ -62,46 +51,33 @@ impl<'a> QuickSession<'a> {
         replayed: Replayed,
         after: Option<Hlc>,
     ) -> Self {
-        let now = Instant::now();
         let client = participant.client.clone();
-        Self {
-            deps,
-            participant,
-            lane,
-            delivery: Delivery::new(replayed.point),
-            marks: Marks::default(),
-            backlog: None,
-            catch_up_progress: CatchUpProgress::default(),
-            greatest: replayed.greatest.max(after.unwrap_or_default()),
-            cursor_at: now,
-            frame_at: now,
-            keepalive: Keepalive::new(&deps.guard.rates, client),
-            posts: Posts::new(),
-            frames: Vec::new(),
-        }
+        let mut core = SessionCore::new(deps, participant.owner(), client, Delivery::new(replayed.point));
+        core.greatest = replayed.greatest.max(after.unwrap_or_default());
+        Self { core, participant, lane, marks: Marks::default(), backlog: None, frames: Vec::new() }
     }
 
     pub async fn run<S: Socket>(mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let mut drain = self.deps.drain.clone();
+        let mut drain = self.core.deps.drain.clone();
         // First the cursor for the replay, then the frames that the lane has gathered since.
-        self.send_cursor(outbox).await?;
-        self.deliver(outbox, CURSOR_EVERY).await?;
+        self.core.send_cursor(outbox).await?;
+        self.deliver(outbox).await?;
         let timer = sleep_until(Instant::now());
-        let over = login::wait_for_end(self.deps, self.participant.identity);
+        let over = login::wait_for_end(self.core.deps, self.participant.identity);
         tokio::pin!(timer, over);
         loop {
-            let due = self.next_due();
+            let due = self.core.next_due();
             // A timer that fires too early costs less than moving it with every frame.
             if due < timer.deadline() || timer.is_elapsed() {
                 timer.as_mut().reset(due);
             }
             tokio::select! {
                 () = self.lane.changed(), if self.backlog.is_none() => {
-                    self.deliver(outbox, CURSOR_EVERY).await?;
+                    self.deliver(outbox).await?;
                 }
                 () = ready(()), if self.backlog.is_some() => self.send_backlog(outbox).await?,
-                outcome = self.posts.next() => self.acknowledge(outcome, outbox).await?,
-                message = outbox.next(), if self.posts.has_room() => {
+                outcome = self.core.posts.next() => self.acknowledge(outcome, outbox).await?,
+                message = outbox.next(), if self.core.posts.has_room() => {
                     self.incoming(message, outbox).await?;
                 }
                 () = &mut timer => self.on_timer(outbox).await?,
@@ -115,23 +91,14 @@ impl<'a> QuickSession<'a> {
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.posts.notify_pending(self.deps, outbox).await?;
-        while !self.deliver(outbox, CURSOR_EVERY).await? {}
-        Err(End::Elsewhere(self.deps.drain.serving()))
+        self.core.send_last_acks(outbox).await?;
+        while !self.deliver(outbox).await? {}
+        self.core.hand_over()
     }
 
-    fn next_due(&self) -> Instant {
-        let ping_due = self.keepalive.due();
-        if self.delivery.needs_cursor() { ping_due.min(self.frame_at + CURSOR_EVERY) } else { ping_due }
-    }
-
-    /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is at least `cursor_age` old.
-    /// Returns whether the lane is drained.
-    async fn deliver<S: Socket>(
-        &mut self,
-        outbox: &mut Outbox<S>,
-        cursor_age: Duration,
-    ) -> Result<bool, End> {
+    /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is old. Returns whether the lane is
+    /// drained.
+    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<bool, End> {
         if self.backlog.is_some() {
             // The backlog goes first. A client that has to leave meanwhile gets it from the next node.
             return outbox.flush().await.map(|()| true);
@@ -144,45 +111,32 @@ impl<'a> QuickSession<'a> {
         self.marks.set(end, point);
         let mut delivered = 0;
         for frame in self.frames.drain(..) {
-            if self.delivery.is_new(&frame) {
-                self.greatest = self.greatest.max(frame.hlc);
-                self.delivery.note_frame(&frame);
+            if self.core.delivery.is_new(&frame) {
+                self.core.greatest = self.core.greatest.max(frame.hlc);
+                self.core.delivery.note_frame(&frame);
                 outbox.feed(frame.text).await?;
                 delivered += 1;
             }
         }
         if delivered > 0 {
-            self.frame_at = Instant::now();
-            self.deps.metrics.deliveries.inc_by(delivered);
+            self.core.count_frames(delivered);
         }
-        self.marks.pass(self.lane.position(), &mut self.delivery);
-        if self.delivery.needs_cursor() && self.cursor_at.elapsed() >= cursor_age {
-            self.send_cursor(outbox).await?;
+        self.marks.pass(self.lane.position(), &mut self.core.delivery);
+        if self.core.cursor_is_old() {
+            self.core.send_cursor(outbox).await?;
         }
         let drained = end == self.lane.position();
         if drained {
-            self.catch_up_progress = CatchUpProgress::default();
-            outbox.flush().await?;
+            self.core.finish_drained(outbox).await?;
         }
         Ok(drained)
     }
 
-    async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.cursor_at = Instant::now();
-        let sealed = self.deps.cursors.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
-        if sealed.complete {
-            self.delivery.note_cursor();
-        }
-        outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
-    }
-
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        if self.delivery.needs_cursor() && self.frame_at.elapsed() >= CURSOR_EVERY {
-            // If the cursor can't be complete yet, the next attempt follows after another `CURSOR_EVERY`.
-            self.frame_at = Instant::now();
-            self.deliver(outbox, Duration::ZERO).await?;
+        if self.core.wait_for_frames_is_over() {
+            self.deliver(outbox).await?;
         }
-        self.keepalive.on_timer(outbox).await
+        self.core.keepalive.on_timer(outbox).await
     }
 
     async fn incoming<S: Socket>(
@@ -190,7 +144,7 @@ impl<'a> QuickSession<'a> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        match self.keepalive.on_frame(&self.deps.guard.rates, message)? {
+        match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
             Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
             Received::Nothing => Ok(()),
@@ -204,7 +158,7 @@ impl<'a> QuickSession<'a> {
         bytes: usize,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (rates, guest) = (&self.deps.guard.rates, self.participant.guest);
+        let (rates, guest) = (&self.core.deps.guard.rates, self.participant.guest);
         let written = Written {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
@@ -215,30 +169,30 @@ impl<'a> QuickSession<'a> {
         if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
-            refuse(self.deps, outbox, &refusal, id).await?;
+            refuse(self.core.deps, outbox, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
         match post {
             Ok(post) => self.post(post, outbox).await,
             Err(error) => {
                 let refusal = Refusal::new(error.code(), error.to_string());
-                refuse(self.deps, outbox, &refusal, error.id()).await
+                refuse(self.core.deps, outbox, &refusal, error.id()).await
             }
         }
     }
 
     async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.deps.metrics.posts.inc();
+        self.core.deps.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
-            self.posts.note_spelling(given);
+            self.core.posts.note_spelling(given);
         }
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
-        let post = Post { room: self.participant.room, message, min_hlc: Some(self.greatest) };
-        match self.posts.submit(|outcomes| self.deps.posting.post(post, outcomes)) {
+        let post = Post { room: self.participant.room, message, min_hlc: Some(self.core.greatest) };
+        match self.core.posts.submit(|outcomes| self.core.deps.posting.post(post, outcomes)) {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.deps, outbox, &refusal, Some(echoed)).await,
+            Err(refusal) => refuse(self.core.deps, outbox, &refusal, Some(echoed)).await,
         }
     }
 
@@ -247,7 +201,7 @@ impl<'a> QuickSession<'a> {
         outcome: PostOutcome,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let greatest = &mut self.greatest;
-        self.posts.notify(self.deps, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
+        let SessionCore { deps, posts, greatest, .. } = &mut self.core;
+        posts.notify(deps, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }
 }

@@ -5,6 +5,7 @@
 pub mod account;
 mod catch_up_progress;
 pub mod close;
+mod core;
 pub mod delivery;
 mod deps;
 mod end;

@@ -3,8 +3,7 @@
 
 use std::{sync::Arc, vec};
 
-use starling_protocol::{CursorOwner, Hlc, UserId, VersionVector, frame::client::ServerFrame};
-use tokio::time::Instant;
+use starling_protocol::{UserId, VersionVector, frame::client::ServerFrame};
 
 use super::live::AccountSession;
 use crate::{
@@ -13,8 +12,8 @@ use crate::{
     objects::PresenceState,
     service::Change,
     session::{
-        delivery::Delivery, end::End, keepalive::PING_AFTER, live::CURSOR_EVERY, outbox::Outbox,
-        participant::ResumePoint, socket::Socket,
+        delivery::Delivery, end::End, keepalive::PING_AFTER, outbox::Outbox, participant::ResumePoint,
+        socket::Socket,
     },
 };
 
@@ -39,7 +38,7 @@ impl AccountSession<'_> {
         resume_point: ResumePoint,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let nothing = self.deps.cursors.seal_empty(self.owner());
+        let nothing = self.core.seal_empty();
         let resync = match resume_point {
             ResumePoint::Nothing => false,
             ResumePoint::Unreadable(reason) => {
@@ -50,8 +49,10 @@ impl AccountSession<'_> {
                 if self.caught_up
                     && let Some(backlog) = self.beyond(&cursor.vector).await?
                 {
-                    self.delivery = Delivery::new(CommitPoint { number: 0, vector: cursor.vector.into() });
+                    self.core.delivery =
+                        Delivery::new(CommitPoint { number: 0, vector: cursor.vector.into() });
                     self.backlog = Some(backlog);
+                    self.core.begin_backlog();
                     // The old cursor stays valid until all of this was sent.
                     return self.welcome(&text, outbox).await;
                 }
@@ -60,13 +61,16 @@ impl AccountSession<'_> {
         };
         self.welcome(&nothing, outbox).await?;
         if resync {
-            self.deps.metrics.resyncs.inc();
+            self.core.deps.metrics.resyncs.inc();
             outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
         // The client loads its rooms in pages, so it lacks only the read positions of others.
-        self.delivery = Delivery::new(self.deps.lanes.settled().await);
-        let held = Arc::clone(&self.delivery.sent().vector);
+        self.core.delivery = Delivery::new(self.core.deps.lanes.settled().await);
+        let held = Arc::clone(&self.core.delivery.sent().vector);
         self.backlog = self.beyond(&held).await?;
+        if self.backlog.is_some() {
+            self.core.begin_backlog();
+        }
         Ok(())
     }
 
@@ -76,14 +80,14 @@ impl AccountSession<'_> {
         cursor: &str,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let online = self.deps.live.online(self.identity.user).await.map_err(End::Refused)?;
+        let online = self.core.deps.live.online(self.identity.user).await.map_err(End::Refused)?;
         let frame = LiveFrame::Welcome {
             user: &self.context.user,
-            node: &self.deps.settings.node,
+            node: &self.core.deps.settings.node,
             cursor,
             heartbeat_s: PING_AFTER.as_secs(),
             presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
-            public_urls: self.deps.operations.public_urls(),
+            public_urls: self.core.deps.operations.public_urls(),
         };
         outbox.feed(frame.to_json()).await
     }
@@ -91,8 +95,8 @@ impl AccountSession<'_> {
     /// Reads the changes that were committed beyond `from` before the session took its positions in the lanes. Returns
     /// `None` if there are too many.
     async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
-        let point = self.deps.lanes.settled().await;
-        let changes = self.deps.live.beyond(self.identity.user, from.clone(), point.clone()).await;
+        let point = self.core.deps.lanes.settled().await;
+        let changes = self.core.deps.live.beyond(self.identity.user, from.clone(), point.clone()).await;
         Ok(changes.map_err(End::Refused)?.map(|changes| Backlog { changes: changes.into_iter(), point }))
     }
 
@@ -101,12 +105,9 @@ impl AccountSession<'_> {
         // Skipped before the read: later commits are in the lanes, whatever is read.
         let presence_lost = self.lane_set.skip_to_end();
         self.invalidate(outbox).await?;
-        let held = Arc::clone(&self.delivery.sent().vector);
+        let held = Arc::clone(&self.core.delivery.sent().vector);
         let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
-        if !self.catch_up_progress.note(backlog.changes.len()) {
-            return Err(End::Lagged);
-        }
-        self.deps.metrics.catch_ups.inc();
+        self.core.start_catch_up(backlog.changes.len())?;
         self.backlog = Some(backlog);
         if presence_lost {
             self.welcome_again(outbox).await?;
@@ -116,23 +117,21 @@ impl AccountSession<'_> {
 
     /// Sends another welcome, with the current state of the user and of presence.
     pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let sealed = self.deps.cursors.seal(self.owner(), self.delivery.sent(), Hlc::default());
-        self.welcome(&sealed.text, outbox).await
+        self.welcome(&self.core.seal().text, outbox).await
     }
 
     /// Sends the next batch of the backlog, and a cursor after the last.
     pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
-        self.frame_at = Instant::now();
+        self.core.note_batch();
         let batch: Vec<_> = backlog.changes.by_ref().take(BATCH).collect();
         if !batch.is_empty() {
             return self.send_changes(batch, outbox).await;
         }
-        self.delivery.catch_up(backlog.point.clone());
+        let point = backlog.point.clone();
         self.backlog = None;
         self.send_online_users(outbox).await?;
-        self.send_cursor(outbox).await?;
-        outbox.flush().await
+        self.core.finish_backlog(point, outbox).await
     }
 
     /// Sends the current state of everything that changed.
@@ -144,28 +143,9 @@ impl AccountSession<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        for frame in self.deps.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
+        for frame in self.core.deps.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
             outbox.feed(frame).await?;
         }
         Ok(())
-    }
-
-    pub(super) fn owner(&self) -> CursorOwner {
-        CursorOwner::User(self.identity.user)
-    }
-
-    /// Sends a cursor for everything that was sent.
-    pub(super) async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.cursor_at = Instant::now();
-        let sealed = self.deps.cursors.seal(self.owner(), self.delivery.sent(), Hlc::default());
-        if sealed.complete {
-            self.delivery.note_cursor();
-        }
-        outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
-    }
-
-    /// Returns whether a cursor should follow the frames that are sent now.
-    pub(super) fn cursor_is_old(&self) -> bool {
-        self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY
     }
 }

@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
 };
 
-use starling_protocol::{Hlc, RoomId};
+use starling_protocol::{CursorOwner, Hlc, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
@@ -19,18 +19,16 @@ use crate::{
     lane::{CommitPoint, Frame, Lagged},
     live_frame::LiveFrame,
     objects::PresenceState,
-    service::{CaughtUp, Identity, Online, Post, Refusal, UserContext},
+    service::{CaughtUp, Identity, Online, Post, PostOutcome, Refusal, UserContext},
     session::{
-        catch_up_progress::CatchUpProgress,
+        core::SessionCore,
         delivery::Delivery,
         deps::SessionDeps,
         end::{End, Never},
-        keepalive::Keepalive,
-        live::{CURSOR_EVERY, TAKE_FRAMES},
+        live::TAKE_FRAMES,
         login::{CHECK_EVERY, is_alive},
         outbox::Outbox,
         participant::ResumePoint,
-        posts::Posts,
         socket::Socket,
     },
 };
@@ -41,7 +39,7 @@ pub(super) type PendingRequest<'a> = Pin<Box<dyn Future<Output = RequestOutcome>
 pub(super) type RequestOutcome = (Option<String>, Result<Option<Post>, Refusal>);
 
 pub struct AccountSession<'a> {
-    pub(super) deps: &'a SessionDeps,
+    pub(super) core: SessionCore<'a>,
     pub(super) identity: Identity,
     /// The client's network.
     pub(super) network: IpAddr,
@@ -51,18 +49,11 @@ pub struct AccountSession<'a> {
     /// Whether the user may see more people than when the client last got the list of online users.
     sees_more_people: bool,
     pub(super) lane_set: LaneSet,
-    pub(super) delivery: Delivery,
     /// Changes to send from the store before more frames of the lanes.
     pub(super) backlog: Option<Backlog>,
-    pub(super) catch_up_progress: CatchUpProgress,
     /// Whether this node holds everything that the client's cursor covers.
     pub(super) caught_up: bool,
-    pub(super) cursor_at: Instant,
-    /// The time at which the last frame was sent.
-    pub(super) frame_at: Instant,
     checked_at: Instant,
-    pub(super) keepalive: Keepalive,
-    pub(super) posts: Posts,
     /// A stamp that the client presented and this node may not hold: posts get greater ones.
     pub(super) min_hlc: Hlc,
     /// The last request, if it isn't finished. The session reads the next one after it.
@@ -94,24 +85,18 @@ impl<'a> AccountSession<'a> {
             Some(after) => deps.live.min_hlc(after).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
-        let now = Instant::now();
+        let nothing_sent = Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() });
         let mut session = Self {
-            deps,
+            core: SessionCore::new(deps, CursorOwner::User(identity.user), client, nothing_sent),
             identity,
             _online: deps.live.mark_online(identity.user),
             context,
             sees_more_people: false,
             lane_set,
-            delivery: Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() }),
             backlog: None,
-            catch_up_progress: CatchUpProgress::default(),
             caught_up,
-            cursor_at: now,
-            frame_at: now,
-            checked_at: now,
-            keepalive: Keepalive::new(&deps.guard.rates, client),
+            checked_at: Instant::now(),
             network,
-            posts: Posts::new(),
             min_hlc,
             pending_request: None,
             frames: Vec::new(),
@@ -121,7 +106,7 @@ impl<'a> AccountSession<'a> {
     }
 
     pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        let mut drain = self.deps.drain.clone();
+        let mut drain = self.core.deps.drain.clone();
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
         loop {
@@ -136,9 +121,9 @@ impl<'a> AccountSession<'a> {
                     self.step(outbox).await?;
                 }
                 () = ready(()), if busy => self.step(outbox).await?,
-                outcome = self.posts.next() => self.posts.notify(self.deps, outcome, outbox, |_, _| {}).await?,
+                outcome = self.core.posts.next() => self.acknowledge(outcome, outbox).await?,
                 outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, outbox).await?,
-                message = outbox.next(), if self.posts.has_room() && self.pending_request.is_none() => {
+                message = outbox.next(), if self.core.posts.has_room() && self.pending_request.is_none() => {
                     self.incoming(message, outbox).await?;
                 }
                 () = &mut timer => self.on_timer(outbox).await?,
@@ -150,7 +135,7 @@ impl<'a> AccountSession<'a> {
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
     async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.posts.notify_pending(self.deps, outbox).await?;
+        self.core.send_last_acks(outbox).await?;
         // The next node sends the backlog.
         if self.backlog.is_none() {
             self.lane_set.begin_round();
@@ -159,31 +144,31 @@ impl<'a> AccountSession<'a> {
             }
         }
         outbox.flush().await?;
-        Err(End::Elsewhere(self.deps.drain.serving()))
+        self.core.hand_over()
     }
 
     fn next_due(&self) -> Instant {
-        let due = self.keepalive.due().min(self.checked_at + CHECK_EVERY);
-        if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
+        self.core.next_due().min(self.checked_at + CHECK_EVERY)
     }
 
-    /// Returns whether a frame was sent that no complete cursor covers.
-    pub(super) fn cursor_is_due(&self) -> bool {
-        self.backlog.is_none() && self.delivery.needs_cursor()
+    async fn acknowledge<S: Socket>(
+        &mut self,
+        outcome: PostOutcome,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.core.posts.notify(self.core.deps, outcome, outbox, |_, _| {}).await
     }
 
     async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        if self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY {
-            // The cursor follows at the end of the round. If it can't be complete yet, the next attempt follows after another
-            // `CURSOR_EVERY`.
-            self.frame_at = Instant::now();
+        if self.core.wait_for_frames_is_over() {
+            // The cursor follows at the end of the round.
             self.lane_set.begin_round();
         }
         if self.checked_at.elapsed() >= CHECK_EVERY {
             self.checked_at = Instant::now();
-            is_alive(self.deps, self.identity).await?;
+            is_alive(self.core.deps, self.identity).await?;
         }
-        self.keepalive.on_timer(outbox).await
+        self.core.keepalive.on_timer(outbox).await
     }
 
     /// Sends one batch of the backlog or of the lanes.
@@ -206,12 +191,11 @@ impl<'a> AccountSession<'a> {
 
     async fn finish_round<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
-        self.delivery.reach(point);
-        if self.cursor_is_old() {
-            self.send_cursor(outbox).await?;
+        self.core.delivery.reach(point);
+        if self.core.cursor_is_old() {
+            self.core.send_cursor(outbox).await?;
         }
-        self.catch_up_progress = CatchUpProgress::default();
-        outbox.flush().await
+        self.core.finish_drained(outbox).await
     }
 
     /// Sends the frames of the user's own lane.
@@ -244,9 +228,10 @@ impl<'a> AccountSession<'a> {
             return Ok(());
         }
         self.send(frames, outbox).await?;
-        if frames.iter().any(|frame| frame.is_invalidation() && self.delivery.is_new(frame)) {
+        if frames.iter().any(|frame| frame.is_invalidation() && self.core.delivery.is_new(frame)) {
             // All other changes that the user may see come in their own lane.
-            let (frame, is_in) = self.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
+            let (frame, is_in) =
+                self.core.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
                 self.invalidate(outbox).await?;
             }
@@ -260,17 +245,16 @@ impl<'a> AccountSession<'a> {
     async fn send<S: Socket>(&mut self, frames: &[Frame], outbox: &mut Outbox<S>) -> Result<(), End> {
         let mut delivered = 0;
         for frame in frames {
-            if !self.delivery.is_new(frame) {
+            if !self.core.delivery.is_new(frame) {
                 continue;
             }
-            self.delivery.note_frame(frame);
+            self.core.delivery.note_frame(frame);
             if !frame.is_invalidation() && self.is_visible(frame) {
                 outbox.feed(frame.text.clone()).await?;
                 delivered += 1;
             }
         }
-        self.frame_at = Instant::now();
-        self.deps.metrics.deliveries.inc_by(delivered);
+        self.core.count_frames(delivered);
         Ok(())
     }
 
@@ -287,9 +271,9 @@ impl<'a> AccountSession<'a> {
     /// user is logged out.
     pub(super) async fn invalidate<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         self.checked_at = Instant::now();
-        is_alive(self.deps, self.identity).await?;
+        is_alive(self.core.deps, self.identity).await?;
         let user = self.identity.user;
-        let context = self.deps.live.user_context(user).await.map_err(End::Refused)?;
+        let context = self.core.deps.live.user_context(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.context, context);
         if self.context.user != before.user {
             self.welcome_again(outbox).await?;
@@ -306,14 +290,14 @@ impl<'a> AccountSession<'a> {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
                     let online = LiveFrame::Presence(available(user, PresenceState::Online));
-                    self.deps.live.broadcast(room, user, online.to_json().into());
+                    self.core.deps.live.broadcast(room, user, online.to_json().into());
                 }
             }
         }
         let newly_hidden: Vec<_> = hidden.difference(&hidden_before).copied().collect();
         if !newly_hidden.is_empty() {
             // The user must not learn that a stranger blocked them.
-            for other in self.deps.live.known(user, newly_hidden).await.map_err(End::Refused)? {
+            for other in self.core.deps.live.known(user, newly_hidden).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(other, PresenceState::Offline));
                 outbox.feed(frame.to_json()).await?;
             }
@@ -324,7 +308,7 @@ impl<'a> AccountSession<'a> {
     /// Sends the list of online users again, if the user may see more people than before.
     pub(super) async fn send_online_users<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         if mem::take(&mut self.sees_more_people) {
-            for user in self.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
+            for user in self.core.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(user, PresenceState::Online));
                 outbox.feed(frame.to_json()).await?;
             }

@@ -20,7 +20,7 @@ impl AccountSession<'_> {
         message: Option<Result<Message, axum::Error>>,
         outbox: &mut Outbox<S>,
     ) -> Result<(), End> {
-        let (bytes, request) = match self.keepalive.on_frame(&self.deps.guard.rates, message)? {
+        let (bytes, request) = match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => (text.len(), live::parse(&text)),
             Received::Binary => (
                 0,
@@ -38,19 +38,20 @@ impl AccountSession<'_> {
             Err(error) => error.id.clone(),
         };
         if let Err(refusal) = self.count(&request, bytes) {
-            refuse(self.deps, outbox, &refusal, id).await?;
-            let flooding = self.deps.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
+            refuse(self.core.deps, outbox, &refusal, id).await?;
+            let flooding =
+                self.core.deps.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
         }
         match request {
             Ok(request) => self.serve(request, outbox).await,
-            Err(error) => refuse(self.deps, outbox, &Refusal::new(error.code, error.detail), id).await,
+            Err(error) => refuse(self.core.deps, outbox, &Refusal::new(error.code, error.detail), id).await,
         }
     }
 
     /// Counts a frame, readable or not, against the limits.
     fn count(&self, request: &Result<LiveRequest, LiveRequestError>, bytes: usize) -> Result<(), Refusal> {
-        let (rates, identity, network) = (&self.deps.guard.rates, self.identity, self.network);
+        let (rates, identity, network) = (&self.core.deps.guard.rates, self.identity, self.network);
         let room = match request {
             Ok(LiveRequest::Typing { .. } | LiveRequest::Ping) => {
                 return rates.check(Quota::SignalsPerSession, &identity.session);
@@ -68,12 +69,12 @@ impl AccountSession<'_> {
     }
 
     async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
-        let (deps, user) = (self.deps, self.identity.user);
+        let (deps, user) = (self.core.deps, self.identity.user);
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
                 deps.metrics.posts.inc();
                 let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
-                self.posts.note_spelling(&id);
+                self.core.posts.note_spelling(&id);
                 let prepared = deps.messages.prepare(user, room, message);
                 self.pending_request =
                     Some(Box::pin(async move { (Some(id.to_text()), prepared.await.map(Some)) }));
@@ -88,7 +89,7 @@ impl AccountSession<'_> {
                 return refuse(deps, outbox, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
-                let seen = VersionVector::clone(&self.delivery.sent().vector);
+                let seen = VersionVector::clone(&self.core.delivery.sent().vector);
                 let read = deps.messages.read(user, room, message, Some(seen));
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
@@ -108,13 +109,13 @@ impl AccountSession<'_> {
     ) -> Result<(), End> {
         self.pending_request = None;
         let handed_over = match done {
-            Ok(Some(post)) => self.posts.submit(|outcomes| self.deps.posting.post(post, outcomes)),
+            Ok(Some(post)) => self.core.posts.submit(|outcomes| self.core.deps.posting.post(post, outcomes)),
             Ok(None) => Ok(()),
             Err(refusal) => Err(refusal),
         };
         match handed_over {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.deps, outbox, &refusal, id).await,
+            Err(refusal) => refuse(self.core.deps, outbox, &refusal, id).await,
         }
     }
 }

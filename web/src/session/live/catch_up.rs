@@ -1,8 +1,6 @@
 //! A session that lagged behind its lane continues from the store, as after a reconnect, but on the same connection. Between
 //! the batches, acks go out and posts come in.
 
-use tokio::time::Instant;
-
 use super::{End, Outbox, QuickSession, Socket};
 use crate::session::replay::{self, Backlog};
 
@@ -12,18 +10,12 @@ impl QuickSession<'_> {
         self.marks.clear();
         // Skipped before the read: later commits are in the lane, whatever is read.
         let presence_lost = self.lane.skip_to_end();
-        let backlog = Backlog::beyond(self.deps, self.participant, &self.delivery.sent().vector)
-            .await?
-            .ok_or(End::Lagged)?;
-        if !self.catch_up_progress.note(backlog.left()) {
-            return Err(End::Lagged);
-        }
-        self.deps.metrics.catch_ups.inc();
+        let held = &self.core.delivery.sent().vector;
+        let backlog = Backlog::beyond(self.core.deps, self.participant, held).await?.ok_or(End::Lagged)?;
+        self.core.start_catch_up(backlog.left())?;
         self.backlog = Some(backlog);
         if presence_lost {
-            let sealed =
-                self.deps.cursors.seal(self.participant.owner(), self.delivery.sent(), self.greatest);
-            replay::welcome(self.deps, self.participant, outbox, &sealed.text).await?;
+            replay::welcome(self.core.deps, self.participant, outbox, &self.core.seal().text).await?;
         }
         Ok(())
     }
@@ -31,14 +23,13 @@ impl QuickSession<'_> {
     /// Sends the next batch of the backlog, and a cursor after the last.
     pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
-        self.frame_at = Instant::now();
-        if let Some(greatest) = backlog.send_some(self.deps, self.participant, outbox).await? {
-            self.greatest = self.greatest.max(greatest);
+        self.core.note_batch();
+        if let Some(greatest) = backlog.send_some(self.core.deps, self.participant, outbox).await? {
+            self.core.greatest = self.core.greatest.max(greatest);
             return Ok(());
         }
-        self.delivery.catch_up(backlog.point.clone());
+        let point = backlog.point.clone();
         self.backlog = None;
-        self.send_cursor(outbox).await?;
-        outbox.flush().await
+        self.core.finish_backlog(point, outbox).await
     }
 }

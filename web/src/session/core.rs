@@ -1,0 +1,158 @@
+//! The part that both kinds of session share: when a cursor is due and which one, the client's silence, its posts, and
+//! catching up.
+
+use std::time::Duration;
+
+use starling_protocol::{CursorOwner, Hlc, frame::client::ServerFrame};
+use tokio::time::Instant;
+
+use super::{
+    catch_up_progress::CatchUpProgress,
+    delivery::Delivery,
+    deps::SessionDeps,
+    end::{End, Never},
+    frames::ClientEnd,
+    keepalive::Keepalive,
+    outbox::Outbox,
+    posts::Posts,
+    socket::Socket,
+};
+use crate::{lane::CommitPoint, service::SealedCursor};
+
+/// The most time between the last frame and its cursor. While frames flow, a cursor follows this often.
+pub const CURSOR_EVERY: Duration = Duration::from_millis(200);
+
+/// The shared part of a session.
+pub struct SessionCore<'a> {
+    pub deps: &'a SessionDeps,
+    owner: CursorOwner,
+    pub delivery: Delivery,
+    pub posts: Posts,
+    pub keepalive: Keepalive,
+    /// The greatest stamp that the client was shown or acked in a quick room: part of its cursor.
+    pub greatest: Hlc,
+    progress: CatchUpProgress,
+    /// Whether changes from the store are sent before more frames of the lanes.
+    catching_up: bool,
+    cursor_at: Instant,
+    /// The time at which the last frame was sent.
+    frame_at: Instant,
+}
+
+impl<'a> SessionCore<'a> {
+    pub fn new(deps: &'a SessionDeps, owner: CursorOwner, client: ClientEnd, delivery: Delivery) -> Self {
+        let now = Instant::now();
+        Self {
+            deps,
+            owner,
+            delivery,
+            posts: Posts::new(),
+            keepalive: Keepalive::new(&deps.guard.rates, client),
+            greatest: Hlc::default(),
+            progress: CatchUpProgress::default(),
+            catching_up: false,
+            cursor_at: now,
+            frame_at: now,
+        }
+    }
+
+    /// Returns the time at which a cursor or a ping is due.
+    pub fn next_due(&self) -> Instant {
+        let due = self.keepalive.due();
+        if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
+    }
+
+    /// Returns whether a frame was sent that no complete cursor covers.
+    fn cursor_is_due(&self) -> bool {
+        !self.catching_up && self.delivery.needs_cursor()
+    }
+
+    /// Returns whether a cursor should follow the frames that are sent now, because the last is old.
+    pub fn cursor_is_old(&self) -> bool {
+        self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY
+    }
+
+    /// Returns whether no frame has followed the last one for so long that a cursor must. Asked again, it does so after the
+    /// same time, because the cursor may not be complete yet.
+    pub fn wait_for_frames_is_over(&mut self) -> bool {
+        let over = self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY;
+        if over {
+            self.frame_at = Instant::now();
+        }
+        over
+    }
+
+    /// Counts frames of lanes that were sent now.
+    pub fn count_frames(&mut self, delivered: u64) {
+        self.frame_at = Instant::now();
+        self.deps.metrics.deliveries.inc_by(delivered);
+    }
+
+    /// Seals a cursor for everything that was sent.
+    pub fn seal(&self) -> SealedCursor {
+        self.deps.cursors.seal(self.owner, self.delivery.sent(), self.greatest)
+    }
+
+    /// Seals a cursor that covers no commit.
+    pub fn seal_empty(&self) -> String {
+        self.deps.cursors.seal_empty(self.owner)
+    }
+
+    /// Sends a cursor for everything that was sent.
+    pub async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        self.cursor_at = Instant::now();
+        let sealed = self.seal();
+        if sealed.complete {
+            self.delivery.note_cursor();
+        }
+        outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
+    }
+
+    /// Begins to catch up with a backlog of the store. Ends a session that falls behind again and again.
+    pub fn start_catch_up(&mut self, backlog: usize) -> Result<(), End> {
+        if !self.progress.note(backlog) {
+            return Err(End::Lagged);
+        }
+        self.deps.metrics.catch_ups.inc();
+        self.begin_backlog();
+        Ok(())
+    }
+
+    /// Holds cursors back until a backlog was sent.
+    pub fn begin_backlog(&mut self) {
+        self.catching_up = true;
+    }
+
+    /// Notes that a batch of a backlog is sent.
+    pub fn note_batch(&mut self) {
+        self.frame_at = Instant::now();
+    }
+
+    /// Sends the cursor after a backlog that reached up to a commit.
+    pub async fn finish_backlog<S: Socket>(
+        &mut self,
+        point: CommitPoint,
+        outbox: &mut Outbox<S>,
+    ) -> Result<(), End> {
+        self.catching_up = false;
+        self.delivery.catch_up(point);
+        self.send_cursor(outbox).await?;
+        outbox.flush().await
+    }
+
+    /// Flushes once the lanes are drained: the session has caught up.
+    pub async fn finish_drained<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        self.progress = CatchUpProgress::default();
+        outbox.flush().await
+    }
+
+    /// Sends the acks of posts in flight, before the session ends because this node stops serving.
+    pub async fn send_last_acks<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+        self.posts.notify_pending(self.deps, outbox).await
+    }
+
+    /// Ends the session on this node.
+    pub fn hand_over(&self) -> Result<Never, End> {
+        Err(End::Elsewhere(self.deps.drain.serving()))
+    }
+}
