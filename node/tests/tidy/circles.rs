@@ -9,7 +9,7 @@ use std::{
 use super::{files, root};
 
 /// Files in the largest circle of a crate, at most.
-const CIRCLES_MAX: [(&str, usize); 3] = [("protocol", 15), ("web", 3), ("node", 34)];
+pub const CIRCLES_MAX: [(&str, usize); 3] = [("protocol", 16), ("web", 3), ("node", 10)];
 
 /// A module's path inside its crate, such as `["session", "live"]`.
 type Module = Vec<String>;
@@ -116,7 +116,7 @@ fn paths(module: &Module, children: &BTreeSet<&str>, code: &str) -> Vec<Module> 
 }
 
 /// The imports of a crate: from each file to the files that it names.
-fn imports(source: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
+pub fn imports(source: &Path) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     let modules: BTreeMap<Module, PathBuf> =
         files(source, ".rs").into_iter().filter_map(|file| Some((module_of(source, &file)?, file))).collect();
     let mut arrows = BTreeMap::new();
@@ -149,7 +149,7 @@ fn reached<'a>(arrows: &'a BTreeMap<PathBuf, BTreeSet<PathBuf>>, from: &'a PathB
 }
 
 /// The largest set of files that all reach each other.
-fn largest_circle(arrows: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<&PathBuf> {
+pub fn largest_circle(arrows: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> Vec<&PathBuf> {
     let reach: BTreeMap<_, _> = arrows.keys().map(|file| (file, reached(arrows, file))).collect();
     let circle = |file| reach[file].iter().copied().filter(|to| reach[to].contains(file)).collect::<Vec<_>>();
     arrows.keys().map(circle).max_by_key(Vec::len).unwrap_or_default()
@@ -162,7 +162,6 @@ fn circles_of_files_are_small() {
         let arrows = imports(&source);
         let circle = largest_circle(&arrows);
         let names: Vec<_> = circle.iter().map(|file| file.strip_prefix(&source).unwrap()).collect();
-        println!("{member}: the largest circle has {} of {} files", circle.len(), arrows.len());
         assert!(
             circle.len() <= max,
             "{} files import each other in a circle, {max} may: {names:#?}",

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the test")]
 #![expect(clippy::panic, reason = "a helper that cannot go on fails its test")]
 
+mod circles;
+mod figures;
 mod modules;
 mod papers;
 mod words;
@@ -142,4 +144,29 @@ fn a_server_never_prints_with_macros_that_panic() {
             }
         }
     }
+}
+
+/// Otherwise a file that no `mod` names rots unseen: its tests never run.
+#[test]
+fn every_file_is_a_module_of_another() {
+    let roots = ["main", "lib", "build", "mod"];
+    let mut orphans = Vec::new();
+    for path in sources() {
+        let (folder, name) =
+            (path.parent().unwrap(), path.file_stem().unwrap().to_string_lossy().into_owned());
+        let is_program =
+            ["benches", "fuzz_targets", "tests"].iter().any(|programs| folder.ends_with(programs));
+        let holder = if name == "mod" { folder.parent().unwrap() } else { folder };
+        let name =
+            if name == "mod" { folder.file_name().unwrap().to_string_lossy().into_owned() } else { name };
+        // Benches are programs beside each other, which may share a folder.
+        let beside = fs::read_dir(holder).unwrap().map(|entry| entry.unwrap().path());
+        let parents = beside.filter(|path| path.is_file()).chain([holder.with_extension("rs")]);
+        let declares = |text: String| text.contains(&format!("mod {name};"));
+        let is_module = parents.filter_map(|file| fs::read_to_string(file).ok()).any(declares);
+        if !roots.contains(&name.as_str()) && !is_program && !is_module {
+            orphans.push(path);
+        }
+    }
+    assert!(orphans.is_empty(), "no module declares these files: {orphans:#?}");
 }
