@@ -151,7 +151,9 @@ fn a_server_never_prints_with_macros_that_panic() {
 fn every_file_is_a_module_of_another() {
     let roots = ["main", "lib", "build", "mod"];
     let mut orphans = Vec::new();
-    for path in sources() {
+    // The model check compiles its files by a macro, once for each variant of the code.
+    let checked = root().join("web/interleavings");
+    for path in sources().into_iter().filter(|path| !path.starts_with(&checked)) {
         let (folder, name) =
             (path.parent().unwrap(), path.file_stem().unwrap().to_string_lossy().into_owned());
         let is_program =
