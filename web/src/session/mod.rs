@@ -36,21 +36,22 @@ use self::{
 };
 
 /// Runs the session of a quick room to its end and closes the socket.
-pub async fn run<S: Socket>(deps: SessionDeps, mut participant: Participant, socket: S) {
-    lifecycle::run(&deps, socket, async |outbox| serve(&deps, &mut participant, outbox).await).await;
+pub async fn run<S: Socket>(deps: SessionDeps, participant: Participant, socket: S) {
+    // The session owns its participant: their name is free before the client sees the close frame.
+    lifecycle::run(&deps, socket, async |outbox| serve(&deps, participant, outbox).await).await;
 }
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
-    participant: &mut Participant,
+    mut participant: Participant,
     outbox: &mut Outbox<S>,
 ) -> Result<Never, End> {
     // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
     let subscription = deps.lanes.subscribe(participant.room);
-    let replayed = replay::run(deps, participant, outbox).await?;
+    let replayed = replay::run(deps, &participant, outbox).await?;
     let after = match participant.after {
         Some(after) => Some(deps.posting.min_hlc(after).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(deps, participant, subscription, replayed, after).run(outbox).await
+    QuickSession::new(deps, &mut participant, subscription, replayed, after).run(outbox).await
 }
