@@ -347,9 +347,9 @@ impl Subscription {
     /// Moves the position to the lane's end. Returns whether that skips ephemeral frames, which no replay brings back.
     pub fn skip_to_end(&mut self) -> bool {
         let ring = read(&self.lane.ring);
-        let skips_ephemeral = ring.ephemeral_end > self.position;
+        let ephemeral_skipped = ring.ephemeral_end > self.position;
         self.position = ring.end();
-        skips_ephemeral
+        ephemeral_skipped
     }
 }
 

@@ -48,7 +48,7 @@ pub struct AppState {
     pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their histories.
     pub quick_rooms: Arc<dyn QuickRooms>,
-    /// The way of new messages to the writer.
+    /// Hands new messages to the writer.
     pub posting: Arc<dyn Posting>,
     /// The cursors of clients.
     pub cursors: Arc<dyn Cursors>,

@@ -53,7 +53,7 @@ pub fn text(text: &str) -> MessageText {
 }
 
 pub fn new(n: u128, body: &str) -> NewMessage {
-    NewMessage { id: id(n), text: text(body), reply_to: None, after: Hlc::default() }
+    NewMessage { id: id(n), text: text(body), reply_to: None, min_hlc: Hlc::default() }
 }
 
 pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {

@@ -16,7 +16,7 @@ use crate::{
     problem::Problem,
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
-    session::{ClientEnd, SessionDeps},
+    session::{ClientConnection, SessionDeps},
 };
 
 /// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
@@ -33,7 +33,7 @@ pub struct Upgrade {
     asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     permit: ConnectionPermit,
     share: Option<Share>,
-    client: ClientEnd,
+    client: ClientConnection,
     closed_early: bool,
 }
 
@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
         let Extension(address) =
             Extension::<ClientAddress>::from_request_parts(parts, state).await.map_err(extension)?;
         let Extension(intake) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
-        let client = ClientEnd { network: address.network(), intake };
+        let client = ClientConnection { network: address.network(), intake };
         let share = parts.extensions.get().cloned();
         join_connection_headers(&mut parts.headers);
         let asked_for = WebSocketUpgrade::from_request_parts(parts, state).await;
@@ -109,12 +109,12 @@ pub struct Admitted {
     upgrade: WebSocketUpgrade,
     /// The permits that it holds as long as it is open.
     held: (ConnectionPermit, Option<Share>),
-    client: ClientEnd,
+    client: ClientConnection,
 }
 
 impl Admitted {
     /// Returns the client's end of the connection.
-    pub fn client(&self) -> ClientEnd {
+    pub fn client(&self) -> ClientConnection {
         self.client.clone()
     }
 

@@ -22,9 +22,9 @@ pub struct NewMessage {
     pub text: MessageText,
     /// The id of the message that it replies to.
     pub reply_to: Option<MessageId>,
-    /// The message gets a greater stamp than this. It is the latest stamp that the author has seen in the room, as far as the
-    /// caller knows.
-    pub after: Hlc,
+    /// The stamp that the message's own must exceed: that of the latest message that the author has seen in the room, as far
+    /// as the caller knows.
+    pub min_hlc: Hlc,
 }
 
 /// The messages to return.

@@ -23,7 +23,7 @@ pub use self::{
     accounts::*,
     administration::{Administration, ResetLink, UserFlags},
     contacts::{ContactAct, Contacts},
-    cursors::{CaughtUp, Cursors, SealedCursor},
+    cursors::{CatchUpOutcome, Cursors, SealedCursor},
     identity::{Authentication, Credentials, Identity},
     live::{Change, LiveEvents, Online, UserContext},
     member_rooms::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, PageToken, RoomChange},

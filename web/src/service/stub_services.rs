@@ -282,7 +282,7 @@ impl LiveEvents for StubServices {
         unauthenticated()
     }
 
-    async fn min_hlc(&self, _: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, _: Pos) -> Result<Hlc, Refusal> {
         unauthenticated()
     }
 

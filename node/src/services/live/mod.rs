@@ -82,7 +82,7 @@ impl LiveEvents for LiveService {
             .await
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }

@@ -198,7 +198,7 @@ async fn post_message(
     count_write(&guard.rates, &caller, client, body.len())?;
     metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
-    let message = NewMessage { id, text, reply_to, after: Hlc::default() };
+    let message = NewMessage { id, text, reply_to, min_hlc: Hlc::default() };
     let count_room = || guard.rates.check_room(room, body.len());
     let (message, known) = messages.post(caller.user, room, message, &count_room).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };

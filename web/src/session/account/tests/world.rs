@@ -243,7 +243,7 @@ impl LiveEvents for World {
         Ok((r#"{"type":"room"}"#.into(), World::context(self).rooms.contains(&room)))
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 

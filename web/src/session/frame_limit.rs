@@ -17,9 +17,9 @@ use crate::{
 const CALM_FRAMES_MAX: u32 = 50;
 const CALM_WINDOW: Duration = Duration::from_secs(5);
 
-/// The client's end of a connection, for the limits.
+/// The connection of a client, for the limits.
 #[derive(Clone, Debug)]
-pub struct ClientEnd {
+pub struct ClientConnection {
     /// The client's network.
     pub network: IpAddr,
     /// Counts the bytes that the connection receives.
@@ -27,15 +27,15 @@ pub struct ClientEnd {
 }
 
 /// The frame limit of one session.
-pub struct Frames {
-    client: ClientEnd,
+pub struct FrameLimit {
+    client: ClientConnection,
     own: Bucket,
     /// The start of the current window, and the number of frames in it.
     recent: (Instant, u32),
 }
 
-impl Frames {
-    pub fn new(rates: &Rates, client: ClientEnd) -> Self {
+impl FrameLimit {
+    pub fn new(rates: &Rates, client: ClientConnection) -> Self {
         client.intake.begin();
         Self { client, own: rates.bucket(Quota::FramesPerSession), recent: (Instant::now(), 0) }
     }
