@@ -131,7 +131,7 @@ pub async fn limit_login_attempts<T>(
     rates.check(Quota::LoginsPerAccount, &by_address_and_name).map_err(log_refusal)?;
     let is_stranger = !accounts.is_known(address.0, &typed);
     if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, name) {
-        rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
+        rates.refund(Quota::LoginsPerAccount, &by_address_and_name);
         return Err(log_refusal(refusal));
     }
     let result = login.await;
@@ -139,14 +139,14 @@ pub async fn limit_login_attempts<T>(
         return result;
     }
     // The password was right, or none was checked.
-    rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
+    rates.refund(Quota::LoginsPerAccount, &by_address_and_name);
     if is_stranger {
-        rates.take_back(Quota::LoginsPerAccountEverywhere, name);
+        rates.refund(Quota::LoginsPerAccountEverywhere, name);
     }
     // A user who was renamed can still log in by the old name. That must not reset the count of their guesses at the
     // password of the account that has the name now.
     if result.as_ref().is_ok_and(|logged_in| me(logged_in).username == name) {
-        rates.forgive(Quota::LoginsPerAccount, &by_address_and_name);
+        rates.reset(Quota::LoginsPerAccount, &by_address_and_name);
     }
     result
 }

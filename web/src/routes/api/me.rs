@@ -119,7 +119,7 @@ pub async fn limit_password_guesses<T>(
     rates.check(Quota::LoginsPerAccount, &who.user)?;
     let result = action.await;
     if !matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
-        rates.take_back(Quota::LoginsPerAccount, &who.user);
+        rates.refund(Quota::LoginsPerAccount, &who.user);
     }
     result
 }

@@ -352,7 +352,7 @@ impl Client {
 pub fn client_connection() -> ClientConnection {
     ClientConnection {
         network: std::net::Ipv4Addr::LOCALHOST.into(),
-        intake: crate::server::Intake::default(),
+        receive_budget: crate::server::ReceiveBudget::default(),
     }
 }
 
