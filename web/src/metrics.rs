@@ -14,7 +14,7 @@ pub struct WebMetrics {
     pub sessions: Gauge,
     /// Frames from lanes written to sessions.
     pub deliveries: Counter,
-    /// Posts received from sessions.
+    /// Posts received over WebSockets and the HTTP API.
     pub posts: Counter,
     /// Refused frames from clients.
     pub refused_frames: Counter,

@@ -23,11 +23,11 @@ pub struct WebSettings {
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// The right that a registration needs.
+    /// Who may register: everybody, people with an invite, or nobody.
     pub registration: RegistrationMode,
     /// The URL under which users reach the service, if configured.
     pub public_url: Option<String>,
-    /// Whether the public listener serves `/metrics`; otherwise it has a listener of its own.
+    /// Whether the public listener serves `/metrics`; otherwise `/metrics` is served, if at all, by a separate listener.
     pub metrics: bool,
 }
 

@@ -48,7 +48,6 @@ use crate::{
 };
 
 /// The routes.
-/// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(login_page, log_in))

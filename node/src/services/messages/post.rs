@@ -3,7 +3,7 @@
 use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
 use starling_web::{
     objects::Message,
-    service::{Count, NewMessage, Post, Refusal},
+    service::{CountAgainstRoom, NewMessage, Post, Refusal},
 };
 use tokio::sync::mpsc;
 
@@ -58,7 +58,7 @@ pub async fn post(
     user: UserId,
     room: RoomId,
     message: NewMessage,
-    count: Count<'_>,
+    count: CountAgainstRoom<'_>,
 ) -> Result<(Message, bool), Refusal> {
     let PreparedPost { post, key, already_posted } =
         context.ask(move |store| prepare(store, user, room, &message)).await?;

@@ -70,7 +70,7 @@ pub struct Register {
 pub fn parse_registration(accounts: &dyn Accounts, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
-    let password = invalid.check("password", accounts.judge_password(&body.password, &body.username));
+    let password = invalid.check("password", accounts.validate_new_password(&body.password, &body.username));
     let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
     let display_name = invalid.check("display_name", display_name);
     // A malformed code counts as no invite, like one that is no longer valid.

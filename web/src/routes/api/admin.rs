@@ -124,7 +124,7 @@ async fn add_room_owner(
 ) -> Result<StatusCode, Problem> {
     let unknown = || Problem::new(ErrorCode::NotFound, "there is no such room");
     let room = RoomId::parse(&id).ok().flatten().ok_or_else(unknown)?;
-    administration.make_owner(by, room, user_id(&body.owner)?).await?;
+    administration.add_owner(by, room, user_id(&body.owner)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

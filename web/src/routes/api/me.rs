@@ -155,7 +155,7 @@ async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let mut invalid = problem::Invalid::default();
     let me = accounts.me(who).await?;
-    let judged = accounts.judge_password(&body.new_password, &me.username);
+    let judged = accounts.validate_new_password(&body.new_password, &me.username);
     if invalid.check("new_password", judged).is_none() {
         return Err(invalid.into());
     }

@@ -28,7 +28,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{Identity, Messages, NewMessage, Refusal, Wanted},
+    service::{Identity, MessageQuery, Messages, NewMessage, Refusal},
     state::AppState,
 };
 
@@ -132,15 +132,15 @@ async fn list_messages(
 ) -> Result<Json<List<Message>>, Problem> {
     let ListMessages { before, after, around, limit, cursor } = query;
     let room = path.room()?;
-    let wanted = match cursor {
-        Some(page) => Wanted::From(page.parse()?),
+    let query = match cursor {
+        Some(page) => MessageQuery::Continue(page.parse()?),
         None => around
-            .map(Wanted::Around)
-            .or(after.map(Wanted::After))
-            .or(before.map(Wanted::Before))
-            .unwrap_or(Wanted::Newest),
+            .map(MessageQuery::Around)
+            .or(after.map(MessageQuery::After))
+            .or(before.map(MessageQuery::Before))
+            .unwrap_or(MessageQuery::Newest),
     };
-    let page = messages.page(caller.user, room, wanted, limit.0).await?;
+    let page = messages.page(caller.user, room, query, limit.0).await?;
     Ok(Json(List { items: page.items, next: page.next.map(|end| end.to_string()) }))
 }
 

@@ -90,7 +90,7 @@ async fn choose_password(
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
-        let accepted = services.accounts.judge_password(&form.password, &username);
+        let accepted = services.accounts.validate_new_password(&form.password, &username);
         if invalid.check("password", accepted).is_none() {
             return Err(invalid.into());
         }

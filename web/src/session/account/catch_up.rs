@@ -10,7 +10,7 @@ use crate::{
     lane::CommitPoint,
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
-    service::Change,
+    service::LiveChange,
     session::{
         connection::Connection, delivery::Delivery, end::End, keepalive::PING_AFTER,
         participant::ResumePoint, socket::Socket,
@@ -22,7 +22,7 @@ const BATCH: usize = 100;
 
 /// Changes that a client lacks, up to a commit point.
 pub struct Backlog {
-    changes: vec::IntoIter<Change>,
+    changes: vec::IntoIter<LiveChange>,
     point: CommitPoint,
 }
 
@@ -146,7 +146,7 @@ impl AccountSession<'_> {
     /// Sends the current state of everything that changed.
     pub(super) async fn send_changes<S: Socket>(
         &mut self,
-        changes: Vec<Change>,
+        changes: Vec<LiveChange>,
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         if changes.is_empty() {

@@ -26,7 +26,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{MemberRooms, RoomChange},
+    service::{MemberRooms, RoomUpdate},
     state::{AppState, WebSettings},
 };
 
@@ -73,7 +73,7 @@ async fn create_room(
     let topic = invalid.check("topic", Topic::parse(&body.topic.unwrap_or_default()));
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
     let room = crate::service::NewRoom { name, topic, visibility: body.visibility.into() };
-    Ok((StatusCode::CREATED, Json(member_rooms.open(by.user, room).await?)))
+    Ok((StatusCode::CREATED, Json(member_rooms.create(by.user, room).await?)))
 }
 
 /// List your rooms
@@ -89,7 +89,7 @@ async fn list_rooms(
     Caller(who): Caller,
     Query(pages): Query<Pages>,
 ) -> Result<Json<List<Room>>, Problem> {
-    Ok(Json(member_rooms.mine(who.user, pages.request()?).await?.into()))
+    Ok(Json(member_rooms.rooms_of(who.user, pages.request()?).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -126,7 +126,7 @@ async fn list_public_rooms(
         return Err(invalid.into());
     }
     let beginning = q.trim_start().to_owned();
-    Ok(Json(member_rooms.public(who.user, beginning, page_request(limit, cursor)?).await?.into()))
+    Ok(Json(member_rooms.search_public(who.user, beginning, page_request(limit, cursor)?).await?.into()))
 }
 
 /// Get a room
@@ -183,7 +183,7 @@ async fn change_room(
     let name = invalid.check("name", body.name.map(|name| RoomName::parse(&name)).transpose());
     let topic = invalid.check("topic", body.topic.map(|topic| Topic::parse(&topic)).transpose());
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
-    let change = RoomChange { name, topic, visibility: body.visibility.map(Into::into) };
+    let change = RoomUpdate { name, topic, visibility: body.visibility.map(Into::into) };
     Ok(Json(member_rooms.change(by.user, room, change).await?))
 }
 
