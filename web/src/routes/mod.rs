@@ -5,7 +5,7 @@ pub mod api;
 mod documentation;
 mod forms;
 mod health;
-mod page;
+mod html;
 mod pages;
 mod quick;
 mod service_url;

@@ -158,7 +158,7 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
         }
         10 => {
             use ContactAction::{Accept, Block, Decline, Remove, Request, Unblock};
-            let act = [Ask, Accept, Decline, Block, Unblock, Remove][usize::from(which % 6)];
+            let act = [Request, Accept, Decline, Block, Unblock, Remove][usize::from(which % 6)];
             let other = [BOB, EVE][usize::from(which / 6 % 2)];
             let (one, other) = if which % 5 < 3 { (ANN, other) } else { (other, ANN) };
             drop(node.decide(move |tables| decide::act(&tables.records, one, act, other)));

@@ -54,12 +54,12 @@ impl World {
     }
 
     fn about_contact(&mut self, user: UserId, other: UserId) -> Op {
-        use ContactAction::{Accept, Ask, Block, Decline, Remove, Unblock};
+        use ContactAction::{Accept, Block, Decline, Remove, Request, Unblock};
         if self.rng.random_bool(0.1) {
             self.people.rooms.push(direct_room(user, other));
             return decide(move |tables| contacts::direct(&tables.records, user, other));
         }
-        let act = pick(&mut self.rng, &[Ask, Ask, Accept, Accept, Decline, Remove, Block, Unblock]);
+        let act = pick(&mut self.rng, &[Request, Request, Accept, Accept, Decline, Remove, Block, Unblock]);
         decide(move |tables| contacts::act(&tables.records, user, act, other))
     }
 
