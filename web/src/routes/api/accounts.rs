@@ -226,8 +226,8 @@ async fn refresh_session(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all your sessions, not only this one. Personal access tokens stay valid. A personal access token may
-    /// not do this.
+    /// Whether to end all your sessions, not only this one. Personal access tokens stay valid. You can't do this with a
+    /// personal access token; log in and use an access token.
     #[serde(default)]
     all: bool,
 }

@@ -94,7 +94,8 @@ struct DeleteMe {
 /// Delete your account
 ///
 /// This is final: your profile is erased, your messages stay under 'Deleted account', and nobody else gets your name. If you
-/// are the last administrator, appoint another one first. A personal access token may not do this: log in.
+/// are the last administrator, appoint another one first. You can't do this with a personal access token; log in and use an
+/// access token.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
@@ -141,8 +142,8 @@ struct ChangePassword {
 
 /// Change your password
 ///
-/// All your other sessions end. Your personal access tokens end too, unless `keep_tokens` is true. A personal access token
-/// may not do this: log in.
+/// All your other sessions end. Your personal access tokens end too, unless `keep_tokens` is true. You can't do this with a
+/// personal access token; log in and use an access token.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
     responses((status = 204, description = "Your password was changed."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),

@@ -80,7 +80,7 @@ async fn list_sessions(
 
 /// End a session
 ///
-/// A personal access token may not do this: log in.
+/// You can't do this with a personal access token; log in and use an access token.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
     params(IdPath),
@@ -156,7 +156,7 @@ async fn create_token(
 
 /// Revoke a personal access token
 ///
-/// A personal access token may only revoke itself: log in to revoke another.
+/// A personal access token can only revoke itself; to revoke another, log in and use an access token.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
     params(IdPath),
