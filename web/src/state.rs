@@ -23,7 +23,7 @@ pub struct WebSettings {
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// Who may register: everybody, people with an invite, or nobody.
+    /// The people who may register: everybody, people with an invite, or nobody.
     pub registration: RegistrationMode,
     /// The URL under which users reach the service, if configured.
     pub public_url: Option<String>,

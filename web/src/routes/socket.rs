@@ -114,7 +114,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Returns the client's end of the connection.
+    /// Returns the client's connection.
     pub fn client(&self) -> ClientConnection {
         self.client.clone()
     }

@@ -57,8 +57,8 @@ pub trait Administration: Send + Sync + 'static {
     /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid, or not any more.
     async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
 
-    /// Sets a password through a reset link; [`super::Accounts::validate_new_password`] must have accepted it. Ends the link, all
-    /// sessions and all personal access tokens. Returns the username.
+    /// Sets a password through a reset link; [`super::Accounts::validate_new_password`] must have accepted it. Ends the link,
+    /// all sessions and all personal access tokens. Returns the username.
     async fn reset_password(
         &self,
         client: Client<'_>,

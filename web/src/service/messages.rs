@@ -42,7 +42,7 @@ pub enum MessageQuery {
     Continue(PageCursor),
 }
 
-/// Where the next page continues. Positions are fixed, so pages don't shift when messages are posted.
+/// The point from which the next page continues. Positions are fixed, so pages don't shift when messages are posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageCursor {
     /// The next page has the newest messages before this position.
@@ -77,7 +77,7 @@ impl FromStr for PageCursor {
 pub struct MessagePage {
     /// The messages.
     pub items: Vec<Message>,
-    /// Where the next page continues, if there may be one.
+    /// The point from which the next page continues, if there may be one.
     pub next: Option<PageCursor>,
 }
 
