@@ -1,5 +1,5 @@
 // The live connection of a room: one WebSocket at a time, replaced when it breaks, until it is closed.
-// Calls `on.frame(frame)`, `on.state(name, detail)`, `on.refused(problem)` and `on.takenOver()`; after the last two
+// Calls `on.frame(frame)`, `on.state(name, detail)`, `on.refused(problem)` and `on.sessionEnded()`; after the last two
 // it stays closed.
 
 import { backoff } from "./backoff.js";
@@ -7,7 +7,7 @@ import { probe } from "./probe.js";
 
 const HANDSHAKE_MAX_MS = 10_000; // A handshake that takes longer belongs to a dead network.
 const STABLE_MS = 3_000; // After a connection that lasted this long, back-off starts from the beginning.
-const TAKEN_OVER = 4001;
+const SESSION_ENDED = 4001;
 const USE_ANOTHER_NODE = [1001, 4002];
 
 export class Connection {
@@ -68,7 +68,7 @@ export class Connection {
   async #onClosed(code, query) {
     const wasLive = this.live;
     this.close();
-    if (code === TAKEN_OVER) return this.on.takenOver();
+    if (code === SESSION_ENDED) return this.on.sessionEnded();
     this.#wanted = true;
     if (wasLive && Date.now() - this.#since > STABLE_MS) this.#attempt = 0;
     const generation = this.#generation;

@@ -19,7 +19,7 @@ export class Conversation {
 
   handle(frames) {
     let count = 0;
-    this.scroller.keep(() => {
+    this.scroller.preservePosition(() => {
       for (const frame of frames) count += this.#on[frame.type]?.(frame) ?? 0;
       this.#tidy();
     });
@@ -29,7 +29,7 @@ export class Conversation {
 
   // Shows your own message before the server has it.
   showUnsent(message) {
-    this.timeline.put({ state: "sending", ...message, username: this.timeline.me });
+    this.timeline.put({ state: "sending", ...message, username: this.timeline.ownName });
   }
 
   // Each returns how many new messages by others it brought, if any.
@@ -47,7 +47,7 @@ export class Conversation {
       if (!this.#rebuilding) this.history.start();
     },
     message: (frame) => {
-      const own = frame.username === this.timeline.me;
+      const own = frame.username === this.timeline.ownName;
       this.session.received(frame.pos);
       if (this.#rebuilding) this.timeline.loadedFrom = smaller(this.timeline.loadedFrom, frame.pos);
       const added = this.timeline.put({ ...frame, state: "sent", detail: null });
@@ -65,7 +65,7 @@ export class Conversation {
     },
     left: ({ username, at }) => {
       // You are here, so your own name only leaves when you are renamed; the next `joined` has your new name.
-      if (username === this.timeline.me) this.#awaitingOwnName = true;
+      if (username === this.timeline.ownName) this.#awaitingOwnName = true;
       else this.#setPresent(username, false, at);
     },
     cursor: ({ cursor }) => {
@@ -90,26 +90,26 @@ export class Conversation {
     this.timeline.clear((id) => this.outbox.get(id));
   }
 
-  #setOwnName(me) {
-    if (this.timeline.me === me) return;
-    this.timeline.me = me;
+  #setOwnName(name) {
+    if (this.timeline.ownName === name) return;
+    this.timeline.ownName = name;
     this.timeline.redraw();
     for (const message of this.outbox) this.showUnsent(message);
   }
 
   // Two people took one name on servers that were cut off from each other; the later one gets a suffix.
-  #renameSelf(me) {
+  #renameSelf(newName) {
     this.#awaitingOwnName = false;
-    this.people.set(this.people.here.filter((name) => name !== this.timeline.me), me);
-    this.#setOwnName(me);
-    this.notices.show(texts.renamed(me));
+    this.people.set(this.people.here.filter((name) => name !== this.timeline.ownName), newName);
+    this.#setOwnName(newName);
+    this.notices.show(texts.renamed(newName));
   }
 
   #setPresent(name, present, at) {
     const known = this.people.has(name) === present;
     this.people.setPresent(name, present);
     const rejoined = present && this.#presentBefore.has(name) && Date.now() - this.#welcomedAt < REJOIN_MS;
-    if (!known && !rejoined && name !== this.timeline.me) this.notices.addMove(name, present, at);
+    if (!known && !rejoined && name !== this.timeline.ownName) this.notices.addPresenceChange(name, present, at);
   }
 
   #tidy() {

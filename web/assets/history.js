@@ -55,7 +55,7 @@ export class History {
   }
 
   #show({ items, next }) {
-    this.scroller.keep(() => {
+    this.scroller.preservePosition(() => {
       this.#complete = items.length === 0 || next === null;
       // Once all is loaded there is no lower bound: a message from a node that was cut off may sort before all others.
       this.timeline.loadedFrom = this.#complete ? null : items.at(-1).pos;

@@ -1,4 +1,4 @@
-// Lines between messages that say who joined and who left. Moves in a row share a line, and a join and a leave of one
+// Lines between messages that say who joined and who left. Changes in a row share a line, and a join and a leave of one
 // person cancel out.
 
 import { timeOfDay } from "./moment.js";
@@ -10,17 +10,17 @@ const template = document.querySelector("#notice").content.firstElementChild;
 
 export class Notices {
   #line = null;
-  #moves = new Map();
+  #changes = new Map();
 
   constructor(list) {
     this.list = list;
   }
 
-  addMove(name, joined, at) {
+  addPresenceChange(name, joined, at) {
     const same = this.#line && this.list.lastElementChild === this.#line;
-    if (!same) this.#moves = new Map();
-    if (this.#moves.get(name) === !joined) this.#moves.delete(name);
-    else this.#moves.set(name, joined);
+    if (!same) this.#changes = new Map();
+    if (this.#changes.get(name) === !joined) this.#changes.delete(name);
+    else this.#changes.set(name, joined);
     if (!same) this.#line = this.list.appendChild(template.cloneNode(true));
     const text = [this.#sentence(true, texts.joined), this.#sentence(false, texts.left)].filter(Boolean).join(" · ");
     if (text) this.#write(text, at);
@@ -39,10 +39,10 @@ export class Notices {
   }
 
   #sentence(joined, say) {
-    const moved = [...this.#moves].filter(([, value]) => value === joined).map(([name]) => name);
-    if (!moved.length) return "";
-    const more = moved.length - NAMES_MAX;
-    const listed = more > 1 ? [...moved.slice(0, NAMES_MAX), texts.others(more)] : moved;
+    const changed = [...this.#changes].filter(([, value]) => value === joined).map(([name]) => name);
+    if (!changed.length) return "";
+    const more = changed.length - NAMES_MAX;
+    const listed = more > 1 ? [...changed.slice(0, NAMES_MAX), texts.others(more)] : changed;
     return say(names.format(listed));
   }
 }

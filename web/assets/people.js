@@ -17,11 +17,11 @@ export class People {
     document.querySelector("#chat").addEventListener("pointerdown", () => this.#setOpen(false));
   }
 
-  set(names, me) {
-    this.#here = new Set([...names, me]);
-    this.me = me;
+  set(names, ownName) {
+    this.#here = new Set([...names, ownName]);
+    this.ownName = ownName;
     this.panel.hidden = this.toggle.hidden = false;
-    this.panel.querySelector(".own-name strong").textContent = me;
+    this.panel.querySelector(".own-name strong").textContent = ownName;
     this.#draw();
   }
 
@@ -35,7 +35,7 @@ export class People {
 
   setPresent(name, present) {
     if (present) this.#here.add(name);
-    else if (name !== this.me) this.#here.delete(name);
+    else if (name !== this.ownName) this.#here.delete(name);
     this.#draw();
   }
 
@@ -60,7 +60,7 @@ export class People {
     label.dir = "auto";
     label.textContent = name;
     row.append(avatar(name), label);
-    if (name === this.me) {
+    if (name === this.ownName) {
       row.classList.add("self");
       label.dataset.note = texts.you; // The style sheet shows it behind the name.
     }

@@ -25,10 +25,10 @@ import { pause, show } from "./views.js";
 import { followViewport } from "./viewport.js";
 
 const at = (selector) => document.querySelector(selector);
-const { room, name, me } = at("#room").dataset;
+const { room, name, accountName } = at("#room").dataset;
 const [log, list, earlier] = ["#log", "#list", "#earlier"].map(at);
 
-const session = new SessionState(room, me);
+const session = new SessionState(room, accountName);
 const outbox = new Outbox(room);
 const status = new Status(at("#status"));
 const timeline = new Timeline(list);
@@ -41,7 +41,7 @@ const nameForm = new NameForm(at("#gate"), enter);
 const connection = new Connection(session, {
   frame: receive,
   refused,
-  takenOver,
+  sessionEnded,
   state: (state, detail) => status.setConnection(state, detail),
 });
 const delivery = new Delivery(outbox, connection);
@@ -56,7 +56,7 @@ onConnectivity((suspect) => connection.reconnect(suspect));
 handleFailedMessages(list, { outbox, timeline, again: post });
 at("#use-here").addEventListener("click", resume);
 at("#rename").addEventListener("click", () => leave(() => askName("", session.name)));
-at("#rename").hidden = Boolean(session.me);
+at("#rename").hidden = Boolean(session.accountName);
 if (session.name) resume();
 else askName();
 
@@ -68,14 +68,14 @@ function askName(problem, suggested) {
 function enter(chosen) {
   session.enterAsGuest(chosen);
   at("#rename").hidden = false;
-  timeline.me ??= chosen; // You may write before the welcome arrives.
+  timeline.ownName ??= chosen; // You may write before the welcome arrives.
   connection.open();
 }
 
 // After a reload, shows unsent messages at once, and the rest as soon as there is a connection.
 function resume() {
   show("chat");
-  timeline.me ??= session.name;
+  timeline.ownName ??= session.name;
   for (const message of outbox) conversation.showUnsent(message);
   connection.open();
 }
@@ -114,10 +114,10 @@ function refused({ code, why }) {
 
 // A member who was logged out can go on as a guest, but not under their username: guests can't take usernames.
 function askGuestName(why) {
-  askName(why, session.me ? undefined : session.name);
+  askName(why, session.accountName ? undefined : session.name);
 }
 
-function takenOver() {
-  if (session.me) return leave(() => askGuestName(texts.loggedOut));
+function sessionEnded() {
+  if (session.accountName) return leave(() => askGuestName(texts.loggedOut));
   leave(() => pause(texts.openElsewhere, texts.openElsewhereDetail, true));
 }

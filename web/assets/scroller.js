@@ -16,7 +16,7 @@ export class Scroller {
   }
 
   // Runs `change`, which changes the log, without moving the messages in sight.
-  keep(change) {
+  preservePosition(change) {
     const anchor = this.atEnd ? null : this.#firstInSight();
     const top = anchor?.getBoundingClientRect().top;
     change();

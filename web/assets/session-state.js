@@ -5,17 +5,18 @@ import { keep, recall } from "./storage.js";
 
 export class SessionState {
   name = null;
-  me = null;
+  accountName = null; // Null for guests.
   cursor = null;
   after = null;
   #key;
 
-  // `me` is the username of a visitor who is logged in; it replaces the name of whoever used this tab before.
-  constructor(room, me = null) {
+  // `accountName` is the username of a visitor who is logged in; it replaces the name of whoever used this tab before.
+  constructor(room, accountName = null) {
     this.room = room;
-    this.#key = `seat.${room}`; // Tabs that are open during an upgrade have stored it under this key.
-    Object.assign(this, recall("session", this.#key));
-    if (me !== this.me) this.#setIdentity(me, me);
+    this.#key = `seat.${room}`; // This and `me` below are the stored names, which tabs that are open during an upgrade know.
+    const { me = null, ...stored } = recall("session", this.#key) ?? {};
+    Object.assign(this, stored, { accountName: me });
+    if (accountName !== this.accountName) this.#setIdentity(accountName, accountName);
   }
 
   enterAsGuest(name) {
@@ -33,21 +34,21 @@ export class SessionState {
 
   query() {
     const query = new URLSearchParams({ roomID: this.room });
-    if (!this.me) query.set("username", this.name); // The server knows members by their cookie.
+    if (!this.accountName) query.set("username", this.name); // The server knows members by their cookie.
     if (this.cursor) query.set("cursor", this.cursor);
     if (this.after) query.set("after", this.after);
     return query;
   }
 
   // A cursor is sealed for one name and is refused under another.
-  #setIdentity(name, me) {
-    if (name !== this.name || me !== this.me) this.cursor = this.after = null;
-    Object.assign(this, { name, me });
+  #setIdentity(name, accountName) {
+    if (name !== this.name || accountName !== this.accountName) this.cursor = this.after = null;
+    Object.assign(this, { name, accountName });
     this.#save();
   }
 
   #save() {
-    const { name, me, cursor, after } = this;
+    const { name, accountName: me, cursor, after } = this;
     keep("session", this.#key, { name, me, cursor, after });
   }
 }

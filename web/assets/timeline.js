@@ -7,7 +7,7 @@ import { draw } from "./message.js";
 const UNSENT = "\uffff"; // Sorts after every pos.
 
 export class Timeline {
-  me = null;
+  ownName = null;
   loadedFrom = null;
   #entries = [];
   #byId = new Map();
@@ -69,7 +69,7 @@ export class Timeline {
   }
 
   #draw(entry) {
-    entry.message.own = entry.message.username === this.me;
+    entry.message.own = entry.message.username === this.ownName;
     entry.element = draw(entry.message, entry.element);
   }
 

@@ -57,8 +57,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "replay_up_to_the_commit_point_of_now",
         module: "lane",
-        replace: "wait_for(|point| point.number >= begun)",
-        with: "wait_for(|point| point.number >= begun.min(0))",
+        replace: "wait_for(|point| point.number >= push_begun)",
+        with: "wait_for(|point| point.number >= push_begun.min(0))",
     },
     Mutant {
         name: "lane_end_goes_back",

@@ -51,7 +51,7 @@ impl Drain {
         (sender, Self(receiver))
     }
 
-    /// Returns whether users are served now.
+    /// Returns whether users are served now, or why not.
     pub fn serving(&self) -> Serving {
         *self.0.borrow()
     }

@@ -32,7 +32,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 pub struct CommitPoint {
     /// The number of the commit: 1 for the first of this process.
     pub number: u64,
-    /// The events in the log after it.
+    /// The version vector of the log once this commit is in it.
     pub vector: Arc<VersionVector>,
 }
 
@@ -182,7 +182,7 @@ struct Entry {
 pub struct Lanes {
     by_key: Mutex<HashMap<LaneKey, Entry>>,
     /// The last commit whose frames the writer began to push.
-    begun: AtomicU64,
+    push_begun: AtomicU64,
     /// The origin under which this process writes, once it has written.
     own_origin: OnceLock<OriginId>,
     commit_point: watch::Sender<CommitPoint>,
@@ -191,9 +191,9 @@ pub struct Lanes {
 impl Lanes {
     /// Starts without lanes. The log is at `commit_point`.
     pub fn new(commit_point: CommitPoint) -> Self {
-        let begun = AtomicU64::new(commit_point.number);
+        let push_begun = AtomicU64::new(commit_point.number);
         let commit_point = watch::Sender::new(commit_point);
-        Self { by_key: Mutex::default(), begun, own_origin: OnceLock::new(), commit_point }
+        Self { by_key: Mutex::default(), push_begun, own_origin: OnceLock::new(), commit_point }
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<LaneKey, Entry>> {
@@ -214,7 +214,7 @@ impl Lanes {
         own_origin: Option<OriginId>,
         push_frames: impl FnOnce(&Self),
     ) {
-        let logged = self.begin(point.number);
+        let logged = self.begin_push(point.number);
         push_frames(self);
         if let Some(origin) = own_origin {
             self.own_origin.get_or_init(|| origin);
@@ -226,8 +226,8 @@ impl Lanes {
 
     /// Notes that a commit's frames are about to be pushed, before any lane is looked up for it. Returns whether the
     /// number is new: a commit that added nothing to the log repeats the last one.
-    pub(crate) fn begin(&self, commit: u64) -> bool {
-        self.begun.swap(commit, Ordering::SeqCst) < commit
+    pub(crate) fn begin_push(&self, commit: u64) -> bool {
+        self.push_begun.swap(commit, Ordering::SeqCst) < commit
     }
 
     /// Sets the commit point, once the frames are in their lanes.
@@ -251,9 +251,9 @@ impl Lanes {
     ///
     /// Cancellation safety: nothing is lost when the future is dropped.
     pub async fn settled(&self) -> CommitPoint {
-        let begun = self.begun.load(Ordering::SeqCst);
+        let push_begun = self.push_begun.load(Ordering::SeqCst);
         let mut commits = self.commit_point.subscribe();
-        let settled = commits.wait_for(|point| point.number >= begun).await;
+        let settled = commits.wait_for(|point| point.number >= push_begun).await;
         settled.expect("the sender is in self").clone()
     }
 
@@ -347,9 +347,9 @@ impl Subscription {
     /// Moves the position to the lane's end. Returns whether that skips ephemeral frames, which no replay brings back.
     pub fn skip_to_end(&mut self) -> bool {
         let ring = read(&self.lane.ring);
-        let skips_ephemeral = ring.ephemeral_end > self.position;
+        let ephemeral_skipped = ring.ephemeral_end > self.position;
         self.position = ring.end();
-        skips_ephemeral
+        ephemeral_skipped
     }
 }
 

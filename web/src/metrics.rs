@@ -14,7 +14,7 @@ pub struct WebMetrics {
     pub sessions: Gauge,
     /// Frames from lanes written to sessions.
     pub deliveries: Counter,
-    /// Posts received from sessions.
+    /// Posts received over WebSockets and the HTTP API.
     pub posts: Counter,
     /// Refused frames from clients.
     pub refused_frames: Counter,
@@ -37,7 +37,7 @@ impl WebMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sessions", "Open WebSockets", self.sessions.clone());
         registry.register("deliveries", "Frames from lanes written to sessions", self.deliveries.clone());
-        registry.register("posts", "Posts received from sessions", self.posts.clone());
+        registry.register("posts", "Posts received over WebSockets and the HTTP API", self.posts.clone());
         registry.register("refused_frames", "Refused frames from clients", self.refused_frames.clone());
         registry.register(
             "catch_ups",

@@ -163,7 +163,7 @@ pub enum Visibility {
 pub enum Role {
     /// May do everything.
     Owner,
-    /// May also invite people, and remove members and their messages.
+    /// May read and write, invite people, and remove members and their messages.
     Moderator,
     /// May read and write.
     Member,

@@ -107,7 +107,7 @@ pub struct FieldError {
 /// An error, in the format of RFC 9457.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Body<'a> {
+pub struct ProblemDetails<'a> {
     /// Always `about:blank`; `code` says which error it is.
     r#type: &'a str,
     /// The name of the status.
@@ -129,8 +129,14 @@ impl IntoResponse for Problem {
         let Self { refusal: Refusal { code, detail, .. }, errors } = &self;
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let title = status.canonical_reason().unwrap_or_default();
-        let body =
-            Body { r#type: "about:blank", title, status: status.as_u16(), detail, code: *code, errors };
+        let body = ProblemDetails {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail,
+            code: *code,
+            errors,
+        };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

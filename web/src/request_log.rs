@@ -35,7 +35,7 @@ pub async fn forget_foreign_ids(
     if let Some(id) = request.headers().get(&REQUEST_ID) {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
         let plain = (1..=ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(is_plain);
-        if !plain || !guard.proxies.is_proxy(request.extensions()) {
+        if !plain || !guard.proxies.came_through_proxy(request.extensions()) {
             request.headers_mut().remove(&REQUEST_ID);
         }
     }
@@ -80,9 +80,9 @@ pub async fn observe(State(guard): State<Arc<Guard>>, mut request: Request, next
         };
     }
     // Balancers ask all the time while the node is not ready, and the response says why it is not.
-    let is_refused = status.as_u16() >= 400 && path != "/readyz";
+    let is_error = status.as_u16() >= 400 && path != "/readyz";
     let suppressed = || THROTTLE.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
-    if let Some(suppressed) = is_refused.then(suppressed).flatten() {
+    if let Some(suppressed) = is_error.then(suppressed).flatten() {
         line!(info, Some(suppressed).filter(|&suppressed| suppressed > 0));
     } else {
         line!(debug, None::<u64>);

@@ -2,9 +2,9 @@
 //! request, and idle time; a WebSocket counts as long as it is open. `axum::serve` has no limits: half-sent requests
 //! would stay for ever. Beyond the limits it accepts a few connections for health checks only.
 
-mod intake;
+mod accept_errors;
 mod places;
-mod trouble;
+mod receive_budget;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,8 +22,8 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-pub use self::{intake::Intake, places::ConnectionPermit};
-use self::{intake::Metered, places::Places, trouble::AcceptTrouble};
+use self::{accept_errors::AcceptErrors, places::Places, receive_budget::Metered};
+pub use self::{places::ConnectionPermit, receive_budget::ReceiveBudget};
 use crate::{drain::Drain, guard::Guard, metrics::WebMetrics, state::AppState};
 
 /// The limits of a listener.
@@ -77,16 +77,16 @@ pub struct Server {
     limits: ServerLimits,
     places: Places,
     drain: Drain,
-    trouble: AcceptTrouble,
+    accept_errors: AcceptErrors,
 }
 
 impl Server {
-    /// Serves `router` on `listener` until the node drains.
+    /// Returns a server of `router` on `listener`; [`Server::run`] serves.
     pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, parts: ServerParts) -> Self {
         let ServerParts { guard, metrics, drain } = parts;
         let places = Places::new(limits.connections_max, guard, metrics);
-        let trouble = AcceptTrouble::new();
-        Self { listener: Some(listener), router, limits, places, drain, trouble }
+        let accept_errors = AcceptErrors::new();
+        Self { listener: Some(listener), router, limits, places, drain, accept_errors }
     }
 
     /// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
@@ -103,15 +103,15 @@ impl Server {
             match accepted {
                 // Without a permit, the connection is closed when it is dropped here.
                 Ok((stream, peer)) => {
-                    let crowded = self.trouble.on_accepted();
-                    if crowded && !has_spoken(&stream).await {
+                    let on_spare_fd = self.accept_errors.on_accepted();
+                    if on_spare_fd && !has_spoken(&stream).await {
                         continue;
                     }
-                    if let Some(permit) = self.places.give(peer.ip(), crowded) {
+                    if let Some(permit) = self.places.give(peer.ip(), on_spare_fd) {
                         tokio::spawn(self.connection(stream, peer, permit));
                     }
                 }
-                Err(error) => self.trouble.on_error(&error).await,
+                Err(error) => self.accept_errors.on_error(&error).await,
             }
         }
         let _ = timeout(DRAIN_MAX, self.places.all_free()).await;
@@ -127,15 +127,15 @@ impl Server {
         // Frames are flushed when they are complete; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         let closed_early = ClosedEarly(is_closed_by_client(&stream));
-        let intake = Intake::default();
-        let mut stream = TimeoutStream::new(Metered::new(stream, intake.clone()));
+        let receive_budget = ReceiveBudget::default();
+        let mut stream = TimeoutStream::new(Metered::new(stream, receive_budget.clone()));
         stream.set_write_timeout(Some(WRITE_STALL_MAX));
         let health_only = permit.health_only();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let mut request: Request = request.map(axum::body::Body::new);
             request.extensions_mut().insert(permit.clone());
             request.extensions_mut().insert(closed_early);
-            request.extensions_mut().insert(intake.clone());
+            request.extensions_mut().insert(receive_budget.clone());
             request.extensions_mut().insert(ConnectInfo(peer));
             if let Some(health_only) = health_only {
                 request.extensions_mut().insert(health_only);

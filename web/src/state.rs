@@ -23,11 +23,11 @@ pub struct WebSettings {
     pub node: String,
     /// Whether quick rooms are served.
     pub guests_enabled: bool,
-    /// The right that a registration needs.
+    /// The people who may register: everybody, people with an invite, or nobody.
     pub registration: RegistrationMode,
     /// The URL under which users reach the service, if configured.
     pub public_url: Option<String>,
-    /// Whether the public listener serves `/metrics`; otherwise it has a listener of its own.
+    /// Whether the public listener serves `/metrics`; otherwise `/metrics` is served, if at all, by a separate listener.
     pub metrics: bool,
 }
 
@@ -48,7 +48,7 @@ pub struct AppState {
     pub contacts: Arc<dyn Contacts>,
     /// Quick rooms and their histories.
     pub quick_rooms: Arc<dyn QuickRooms>,
-    /// The way of new messages to the writer.
+    /// Hands new messages to the writer.
     pub posting: Arc<dyn Posting>,
     /// The cursors of clients.
     pub cursors: Arc<dyn Cursors>,

@@ -89,7 +89,7 @@ impl UserCommands {
 
     fn check_password(&self, password: &str, username: &str) -> Result<(), String> {
         self.accounts
-            .judge_password(password, username)
+            .validate_new_password(password, username)
             .map_err(|weak| format!("the password {weak}; nothing was changed"))
     }
 }

@@ -8,7 +8,7 @@ use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::
 use starling_web::{
     AppState, WebSettings,
     drain::{Drain, Serving},
-    guard::{Guard, Hosts, Origins, Rates, Shares, TrustedProxies},
+    guard::{ConnectionLimiter, Guard, Hosts, Origins, Rates, TrustedProxies},
     lane::{CommitPoint, Lanes},
     metrics::WebMetrics,
 };
@@ -356,7 +356,7 @@ fn guard(config: &Config, metrics: &Metrics) -> Guard {
         hosts: Hosts::new(config.http.public_url.as_deref(), config.http.allowed_hosts.clone()),
         https: config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
         rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
-        shares: Shares::new(config.connections_per_address),
+        connections_by_network: ConnectionLimiter::new(config.connections_per_address),
     }
 }
 

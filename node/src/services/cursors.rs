@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 use starling_web::{
     lane::{CommitPoint, Lanes},
-    service::{CaughtUp, Cursors, SealedCursor},
+    service::{CatchUpOutcome, Cursors, SealedCursor},
 };
 use tokio::time::timeout;
 
@@ -59,19 +59,19 @@ impl CursorsService {
 
 #[async_trait]
 impl Cursors for CursorsService {
-    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
+    async fn wait_for(&self, vector: &VersionVector) -> CatchUpOutcome {
         let mut commits = self.lanes.watch_commits();
         let covered = |point: &CommitPoint| point.vector.covers(vector);
         if covered(&commits.borrow_and_update()) {
-            return CaughtUp::All;
+            return CatchUpOutcome::All;
         }
         if !self.context.driver.reachable(vector.clone()).await {
             let meanwhile = covered(&commits.borrow_and_update());
-            return if meanwhile { CaughtUp::All } else { CaughtUp::NobodyHasIt };
+            return if meanwhile { CatchUpOutcome::All } else { CatchUpOutcome::Missing };
         }
         match timeout(CATCH_UP_MAX, commits.wait_for(covered)).await {
-            Ok(Ok(_)) => CaughtUp::All,
-            _ => CaughtUp::TooSlow,
+            Ok(Ok(_)) => CatchUpOutcome::All,
+            _ => CatchUpOutcome::TooSlow,
         }
     }
 

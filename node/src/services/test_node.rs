@@ -11,7 +11,7 @@ use starling_protocol::{
 };
 use starling_web::{
     objects::Message,
-    service::{MessagePage, NewMessage, PageEnd, Refusal, Wanted},
+    service::{MessagePage, MessageQuery, NewMessage, PageCursor, Refusal},
 };
 
 use super::{
@@ -53,7 +53,7 @@ pub fn text(text: &str) -> MessageText {
 }
 
 pub fn new(n: u128, body: &str) -> NewMessage {
-    NewMessage { id: id(n), text: text(body), reply_to: None, after: Hlc::default() }
+    NewMessage { id: id(n), text: text(body), reply_to: None, min_hlc: Hlc::default() }
 }
 
 pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
@@ -172,12 +172,12 @@ impl Node {
         }
     }
 
-    pub fn page(&self, user: UserId, wanted: Wanted, limit: usize) -> Result<MessagePage, Refusal> {
-        refusal_of(pages::page(&self.store, user, ROOM, wanted, limit))
+    pub fn page(&self, user: UserId, query: MessageQuery, limit: usize) -> Result<MessagePage, Refusal> {
+        refusal_of(pages::page(&self.store, user, ROOM, query, limit))
     }
 
-    pub fn numbers(&self, wanted: Wanted, limit: usize) -> (Vec<u128>, Option<PageEnd>) {
-        let MessagePage { items, next } = self.page(ANN, wanted, limit).unwrap();
+    pub fn numbers(&self, query: MessageQuery, limit: usize) -> (Vec<u128>, Option<PageCursor>) {
+        let MessagePage { items, next } = self.page(ANN, query, limit).unwrap();
         (items.iter().map(|message| MessageId::try_parse(&message.id).unwrap().as_u128()).collect(), next)
     }
 

@@ -266,8 +266,11 @@ impl Writer {
                 Reply::Post { id, outcomes } => match result {
                     OpResult::Done(pos) => waiting.push(self.ack_when_durable(id, pos, outcomes)),
                     refused => {
-                        let _ =
-                            outcomes.send(PostOutcome { id, again: false, result: Err(refusal(refused)) });
+                        let _ = outcomes.send(PostOutcome {
+                            id,
+                            is_upgrade: false,
+                            result: Err(refusal(refused)),
+                        });
                     }
                 },
                 Reply::Op(done) => {
@@ -285,12 +288,12 @@ impl Writer {
         pos: Pos,
         outcomes: mpsc::UnboundedSender<PostOutcome>,
     ) -> Waiting {
-        let mut again = false;
+        let mut is_upgrade = false;
         Waiting {
             wait_for: order::ack_wait(pos, self.durability),
             settled: Box::new(move |copies| {
-                let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), again });
-                again = true;
+                let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), is_upgrade });
+                is_upgrade = true;
             }),
         }
     }

@@ -176,9 +176,9 @@ impl World {
             while let Ok(outcome) = session.outcomes.1.try_recv() {
                 outcomes.push(outcome);
             }
-            for PostOutcome { id, result, again } in outcomes {
+            for PostOutcome { id, result, is_upgrade } in outcomes {
                 match result {
-                    Ok(posted) => self.acked(number, id, posted.pos, posted.copies, again),
+                    Ok(posted) => self.acked(number, id, posted.pos, posted.copies, is_upgrade),
                     Err(refusal) if refusal.code == ErrorCode::IdReused => {
                         self.violation.get_or_insert(format!("{id} was taken for another message"));
                     }
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    fn acked(&mut self, number: usize, id: MessageId, pos: Pos, copies: usize, again: bool) {
+    fn acked(&mut self, number: usize, id: MessageId, pos: Pos, copies: usize, is_upgrade: bool) {
         let holders = self.hosts.iter().filter(|host| host.durable.contains(pos.origin, pos.seq)).count();
         if copies > holders {
             self.violation.get_or_insert(format!("an ack says {copies} copies where there are {holders}"));
@@ -203,7 +203,7 @@ impl World {
         let first = client.acked.insert(id, pos).is_none();
         self.coverage.acks += u64::from(first);
         self.coverage.copied += u64::from(copies >= 2);
-        if !again {
+        if !is_upgrade {
             self.least_copies = self.least_copies.min(copies);
         }
     }

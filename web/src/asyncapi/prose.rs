@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use starling_protocol::limits::CLIENT_FRAME_BYTES_MAX;
 
-use crate::session::{PING_AFTER, close::Closing};
+use crate::session::{PING_AFTER, close::CloseReason};
 
 /// Returns the description of the whole document.
 pub fn introduction() -> String {
@@ -72,14 +72,16 @@ between. A resume sends everything that you missed, in its current state.
 }
 
 fn close_list() -> String {
-    let lines: Vec<_> =
-        Closing::ALL.iter().map(|closing| format!("- {}: {}", closing.code(), closing.meaning())).collect();
+    let lines: Vec<_> = CloseReason::ALL
+        .iter()
+        .map(|closing| format!("- {}: {}", closing.code(), closing.meaning()))
+        .collect();
     format!("**Close codes.**\n\n{}", lines.join("\n"))
 }
 
 /// Returns the close codes as JSON.
 pub fn close_codes() -> Value {
-    Closing::ALL
+    CloseReason::ALL
         .iter()
         .map(|closing| json!({ "code": closing.code(), "meaning": closing.meaning() }))
         .collect()

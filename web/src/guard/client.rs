@@ -76,13 +76,12 @@ impl TrustedProxies {
         Self { networks, warned: AtomicBool::new(false) }
     }
 
-    /// Returns the client of a request: from the connection's peer towards the client, the first address that is not
-    /// trusted.
+    /// Returns the client of a request: the rightmost address of the proxy chain that is no trusted proxy.
     pub fn client(&self, request: &Request) -> ClientAddress {
         self.client_of(peer(request.extensions()), request.headers())
     }
 
-    /// Returns whether a request came through a trusted proxy, from a client that is not one itself.
+    /// Returns whether a trusted proxy passed the request on for a client that is no proxy itself.
     pub fn is_forwarded(&self, request: &Request, client: ClientAddress) -> bool {
         self.trusts(peer(request.extensions())) && !self.trusts(client.0)
     }
@@ -100,8 +99,8 @@ impl TrustedProxies {
         said.is_some_and(|said| said.trim().eq_ignore_ascii_case("https")) && self.trusts(peer(extensions))
     }
 
-    /// Returns whether the connection's peer is a trusted proxy.
-    pub fn is_proxy(&self, extensions: &Extensions) -> bool {
+    /// Returns whether the connection comes from a trusted proxy.
+    pub fn came_through_proxy(&self, extensions: &Extensions) -> bool {
         self.trusts(peer(extensions))
     }
 

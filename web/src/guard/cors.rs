@@ -24,8 +24,8 @@ const RESPONSE_HEADERS: HeaderValue =
 const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
 /// Answers preflights, and allows the page to read other responses.
-pub async fn share(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    if !is_shared(request.uri().path()) {
+pub async fn apply(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    if !covers(request.uri().path()) {
         return next.run(request).await;
     }
     let origin = guard.origins.other(request.headers()).cloned();
@@ -53,6 +53,6 @@ fn allowed() -> Response {
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
-fn is_shared(path: &str) -> bool {
+fn covers(path: &str) -> bool {
     path.starts_with("/api/v1/")
 }

@@ -20,7 +20,7 @@ pub enum Quota {
     /// By the client's network.
     LoginsPerAddress,
     /// By the client's network and username (case-folded, without a `~` suffix). A right password resets the count
-    /// ([`super::Rates::forgive`]). By user id where a session must confirm the password.
+    /// ([`super::Rates::reset`]). By user id where a session must confirm the password.
     LoginsPerAccount,
     /// By username, from all networks. People who have logged in from their network before are exempt, so that strangers
     /// can't lock them out.
@@ -87,9 +87,9 @@ pub const LIMITS: [Limit; QUOTAS] = [
     // Generous: for a school behind one address, and for all clients of a node that dies.
     limit(Quota::CallsPerAddress, "calls_per_address", "12000/m", "requests from one address"),
     limit(Quota::CallsPerAccount, "calls_per_account", "6000/m", "requests of one account"),
-    // Rooms and accounts stay: many at once (a course), but few in the long run.
-    limit(Quota::RoomsPerAddress, "rooms_per_address", "300/h", "rooms made without an account from one address"),
-    limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts made from one address"),
+    // Rooms and accounts are kept, so a burst is allowed (a class that signs up together), but only a low rate over time.
+    limit(Quota::RoomsPerAddress, "rooms_per_address", "300/h", "quick rooms created from one address"),
+    limit(Quota::RegistrationsPerAddress, "registrations_per_address", "300/h", "accounts created from one address"),
     // Each hashes a password, right or wrong. The queue for hashing is bounded as well.
     limit(Quota::LoginsPerAddress, "logins_per_address", "300/h", "logins from one address"),
     // Allows guessing some 3,000 passwords a day from one address, ten times as many from all. Open sessions continue.
@@ -105,10 +105,10 @@ pub const LIMITS: [Limit; QUOTAS] = [
     // You can block any stranger, and each block is stored.
     limit(Quota::BlocksPerAccount, "blocks_per_account", "300/h", "blocks by one account"),
     // Typing and reading; each sends a frame to everybody in the room.
-    limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "signs of typing, reading and life of one session"),
+    limit(Quota::SignalsPerSession, "signals_per_session", "100/10s", "typing notices, read positions and pings of one session"),
     // Accounts are cheap: without this limit one address could use the limits of many accounts.
-    limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests of accounts from one address"),
-    // All clients of a node may come at once when it dies: many at once, few in the long run.
+    limit(Quota::AccountCallsPerAddress, "account_calls_per_address", "10000/10s", "requests by logged-in users from one address"),
+    // All clients of a node that dies may come at once, so a burst is allowed, but only a low rate over time.
     limit(Quota::NewConnectionsPerAddress, "new_connections_per_address", "12000/m", "connections from one address"),
     limit(Quota::SocketsPerAddress, "sockets_per_address", "12000/m", "WebSockets opened from one address"),
     // Above the limits on messages and signals. A socket that exceeds it is closed with 4003.

@@ -3,6 +3,7 @@
 //! security headers of every response (`headers`).
 
 pub mod client;
+mod connection_limit;
 pub mod cors;
 pub mod headers;
 mod health;
@@ -10,7 +11,6 @@ pub mod hosts;
 pub mod limits;
 pub mod origin;
 pub mod rate;
-mod share;
 mod written;
 
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use starling_protocol::ErrorCode;
 
 pub use self::{
     client::{ClientAddress, Network, TrustedProxies, client_network},
+    connection_limit::{ConnectionLimiter, ConnectionSlot},
     health::is_health,
     hosts::{HostName, Hosts},
     limits::{Quota, Rate},
     origin::{Origin, Origins},
     rate::Rates,
-    share::{Share, Shares},
     written::Written,
 };
 use crate::{problem::Problem, service::Refusal};
 
 /// The `Retry-After` of a client with too many connections, or of a node with too many, in seconds.
-const CROWDED_RETRY_S: u32 = 5;
+const TOO_MANY_CONNECTIONS_RETRY_S: u32 = 5;
 
 /// The beginning of the paths of assets.
 const ASSETS: &str = "/assets/";
@@ -55,7 +55,7 @@ pub struct Guard {
     /// The rate limits.
     pub rates: Rates,
     /// The connections of each network.
-    pub shares: Shares,
+    pub connections_by_network: ConnectionLimiter,
 }
 
 /// An extension of requests over a connection of the listener's reserve, which may only check health.
@@ -78,20 +78,24 @@ pub async fn admit(
 ) -> Response {
     let is_health = is_health(request.uri().path());
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
-        return crowded("this node can't accept more connections from your network now; try again later");
+        return too_many_connections(
+            "this node can't accept more connections from your network now; try again later",
+        );
     }
     if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return Problem::from(refusal).into_response();
     }
     // Connections of a proxy are not counted; the requests of its clients are.
-    let share = if is_health || !guard.proxies.is_forwarded(&request, client) {
+    let slot = if is_health || !guard.proxies.is_forwarded(&request, client) {
         None
     } else {
-        let Some(share) = guard.shares.take(client.network()) else {
-            return crowded("your network has too many open requests and WebSockets; try again later");
+        let Some(slot) = guard.connections_by_network.take(client.network()) else {
+            return too_many_connections(
+                "your network has too many open requests and WebSockets; try again later",
+            );
         };
-        request.extensions_mut().insert(share.clone());
-        Some(share)
+        request.extensions_mut().insert(slot.clone());
+        Some(slot)
     };
     if is_counted(request.uri().path())
         && let Err(refusal) = guard.rates.check(Quota::CallsPerAddress, &client.network())
@@ -99,12 +103,13 @@ pub async fn admit(
         return Problem::from(refusal).into_response();
     }
     let response = next.run(request).await;
-    drop(share);
+    drop(slot);
     response
 }
 
-fn crowded(detail: &'static str) -> Response {
-    Problem::from(Refusal::new(ErrorCode::Overloaded, detail).retry_after(CROWDED_RETRY_S)).into_response()
+fn too_many_connections(detail: &'static str) -> Response {
+    Problem::from(Refusal::new(ErrorCode::Overloaded, detail).retry_after(TOO_MANY_CONNECTIONS_RETRY_S))
+        .into_response()
 }
 
 #[cfg(test)]

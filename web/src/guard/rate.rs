@@ -78,13 +78,13 @@ impl Rates {
         let limiter = self.limiters[quota as usize].as_ref();
         Bucket {
             quota,
-            one_and_all: limiter.map(|limiter| (limiter.one, limiter.all)),
+            intervals: limiter.map(|limiter| (limiter.emission_interval, limiter.burst_tolerance)),
             empty_at: Instant::now(),
         }
     }
 
     /// Counts one more in a bucket, or refuses it.
-    pub fn fill(&self, bucket: &mut Bucket) -> Result<(), Refusal> {
+    pub fn check_bucket(&self, bucket: &mut Bucket) -> Result<(), Refusal> {
         bucket.count().map_err(|wait| self.refuse(bucket.quota, wait))
     }
 
@@ -97,14 +97,14 @@ impl Rates {
     }
 
     /// Undoes one [`Rates::check`] of a key with its own count, when the action did not happen.
-    pub fn take_back(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
+    pub fn refund(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
-            limiter.take_back(self.hasher.hash_one(key));
+            limiter.refund(self.hasher.hash_one(key));
         }
     }
 
     /// Resets the count of a key with its own count.
-    pub fn forgive(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
+    pub fn reset(&self, quota: Quota, key: &(impl Hash + ?Sized)) {
         if let Some(limiter) = &self.limiters[quota as usize] {
             limiter.keys.table().arrivals.remove(&self.hasher.hash_one(key));
         }
@@ -116,30 +116,31 @@ struct Limiter {
     governor: RateLimiter<u64, Keys, SinceStart, NoOpMiddleware<Duration>>,
     clock: SinceStart,
     keys: Keys,
-    /// The part of the window that one takes.
-    one: Duration,
+    /// The time between two requests at the steady rate.
+    emission_interval: Duration,
     /// The most that pass at once.
     burst: NonZeroU32,
-    /// The part of the window that a whole burst takes.
-    all: Duration,
+    /// The longest that a burst may run ahead of it.
+    burst_tolerance: Duration,
 }
 
 /// A separate count by the same algorithm, which needs no lock.
 #[derive(Debug)]
 pub struct Bucket {
     quota: Quota,
-    /// The part of the window that one takes, and the window.
-    one_and_all: Option<(Duration, Duration)>,
+    /// The time between two requests at the steady rate, and the longest that a burst may run ahead of it. `None` if there is
+    /// no limit.
+    intervals: Option<(Duration, Duration)>,
     /// The time at which the count is zero again.
     empty_at: Instant,
 }
 
 impl Bucket {
     fn count(&mut self) -> Result<(), Duration> {
-        let Some((one, all)) = self.one_and_all else { return Ok(()) };
+        let Some((emission_interval, burst_tolerance)) = self.intervals else { return Ok(()) };
         let now = Instant::now();
-        let empty_at = self.empty_at.max(now) + one;
-        let beyond = empty_at.duration_since(now).saturating_sub(all);
+        let empty_at = self.empty_at.max(now) + emission_interval;
+        let beyond = empty_at.duration_since(now).saturating_sub(burst_tolerance);
         if beyond.is_zero() {
             self.empty_at = empty_at;
             return Ok(());
@@ -151,11 +152,12 @@ impl Bucket {
 impl Limiter {
     fn new(rate: Rate) -> Option<Self> {
         let burst = NonZeroU32::new(rate.count)?;
-        let one = rate.window / rate.count;
-        let quota = governor::Quota::with_period(one)?.allow_burst(burst);
+        let emission_interval = rate.window / rate.count;
+        let quota = governor::Quota::with_period(emission_interval)?.allow_burst(burst);
         let (clock, keys) = (SinceStart(Instant::now()), Keys::default());
         let governor = RateLimiter::new(quota, keys.clone(), clock.clone());
-        Some(Self { governor, clock, keys, one, burst, all: one * rate.count })
+        let burst_tolerance = emission_interval * rate.count;
+        Some(Self { governor, clock, keys, emission_interval, burst, burst_tolerance })
     }
 
     fn check(&self, key: u64, count: NonZeroU32) -> Result<(), Duration> {
@@ -164,15 +166,15 @@ impl Limiter {
         match self.governor.check_key_n(&key, count.min(self.burst)) {
             Ok(counted) => counted.map_err(|refused| refused.wait_time_from(now)),
             // Cannot happen: the count is at most the burst.
-            Err(_) => Err(self.all),
+            Err(_) => Err(self.burst_tolerance),
         }
     }
 
-    fn take_back(&self, key: u64) {
+    fn refund(&self, key: u64) {
         let now = self.clock.now().duration_since(Duration::ZERO);
         let arrivals = &mut self.keys.table().arrivals;
         let Some(arrival) = arrivals.get_mut(&key) else { return };
-        *arrival = arrival.saturating_sub(self.one.into());
+        *arrival = arrival.saturating_sub(self.emission_interval.into());
         // A count of zero needs no entry, so a flood of names leaves none behind.
         if *arrival <= now {
             arrivals.remove(&key);
@@ -308,7 +310,8 @@ mod tests {
         let rates = rates(quota, "6/m");
         let mut bucket = rates.bucket(quota);
         let mut by_key_and_by_bucket = || {
-            let mut passed = |()| (rates.check(quota, "Ann").is_ok(), rates.fill(&mut bucket).is_ok());
+            let mut passed =
+                |()| (rates.check(quota, "Ann").is_ok(), rates.check_bucket(&mut bucket).is_ok());
             (0..9).map(|_| passed(())).collect::<Vec<_>>()
         };
         for seconds in [0, 9, 10, 11, 25, 3_600] {
@@ -318,7 +321,7 @@ mod tests {
         }
         let off = Rates::new(&[(quota, Rate::OFF)].into(), RefusedByLimit::default());
         let mut bucket = off.bucket(quota);
-        assert!((0..100_000).all(|_| off.fill(&mut bucket).is_ok()));
+        assert!((0..100_000).all(|_| off.check_bucket(&mut bucket).is_ok()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -327,7 +330,7 @@ mod tests {
         assert_eq!(passed(&off, Quota::LoginsPerAccount, "ann", 100_000), 100_000);
         let rates = rates(Quota::LoginsPerAccount, "5/m");
         assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
-        rates.forgive(Quota::LoginsPerAccount, "ann");
+        rates.reset(Quota::LoginsPerAccount, "ann");
         assert_eq!(passed(&rates, Quota::LoginsPerAccount, "ann", 10), 5);
     }
 
@@ -335,13 +338,13 @@ mod tests {
     async fn taking_back_undoes_a_count() {
         let quota = Quota::LoginsPerAccount;
         let rates = rates(quota, "3/m");
-        rates.take_back(quota, "ann");
+        rates.refund(quota, "ann");
         assert_eq!(passed(&rates, quota, "ann", 3), 3);
-        rates.take_back(quota, "ann");
+        rates.refund(quota, "ann");
         assert_eq!(passed(&rates, quota, "ann", 3), 1);
         for name in 0..100 {
             assert!(rates.check(quota, &name).is_ok());
-            rates.take_back(quota, &name);
+            rates.refund(quota, &name);
         }
         assert_eq!(rates.limiters[quota as usize].as_ref().unwrap().keys.table().arrivals.len(), 1);
     }

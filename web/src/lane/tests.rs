@@ -52,7 +52,7 @@ fn the_ring_is_bounded_and_a_session_beyond_it_lags() {
 async fn a_replay_reaches_every_commit_that_was_pushed_before_the_session_subscribed() {
     let lanes = lanes();
     let vector = Arc::<VersionVector>::default();
-    lanes.begin(1);
+    lanes.begin_push(1);
     let _session = lanes.subscribe(ROOM);
     let settled = lanes.settled();
     tokio::pin!(settled);

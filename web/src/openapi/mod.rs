@@ -111,7 +111,7 @@ pub fn base(public_url: Option<&str>) -> OpenApi {
 pub fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     refer_to_items(&mut components.schemas);
-    components.schemas.insert("Problem".to_owned(), problem::Body::schema());
+    components.schemas.insert("Problem".to_owned(), problem::ProblemDetails::schema());
     components.schemas.insert("FieldError".to_owned(), problem::FieldError::schema());
     components.schemas.insert("ErrorCode".to_owned(), errors::code_schema());
     components.headers.extend(components::headers().map(|(name, header)| (name.to_owned(), header.into())));

@@ -44,7 +44,7 @@ pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
         (password(filled, "current-password", t::PASSWORD, ""))
         button class="primary" type="submit" { (texts::LOG_IN) }
     };
-    let pitch = html! {
+    let introduction = html! {
         h1 { (texts::LOG_IN) }
         @if changed {
             p class="done" role="status" { (t::PASSWORD_CHANGED) }
@@ -58,7 +58,7 @@ pub fn login(filled: Filled<'_>, changed: bool, may_register: bool) -> Markup {
         }
         p { (t::FORGOT_PASSWORD) }
     };
-    form_page(texts::LOG_IN, "/login", &pitch, filled, &form, &notes)
+    form_page(texts::LOG_IN, "/login", &introduction, filled, &form, &notes)
 }
 
 /// The page `/register`. `requires_invite` is whether people need an invite to register.
@@ -75,14 +75,14 @@ pub fn register(filled: Filled<'_>, requires_invite: bool) -> Markup {
         (new_account(filled))
         button class="primary" type="submit" { (t::CREATE_ACCOUNT) }
     };
-    let pitch = html! {
+    let introduction = html! {
         h1 { (t::REGISTER_HEADING) }
         p { (t::REGISTER_DETAIL.0) a href="/api/docs" { (t::API) } (t::REGISTER_DETAIL.1) }
     };
     let notes = html! {
         p { (t::HAVE_ACCOUNT) " " a href=(with_next("/login", filled.next)) { (texts::LOG_IN) } }
     };
-    form_page(texts::REGISTER, "/register", &pitch, filled, &form, &notes)
+    form_page(texts::REGISTER, "/register", &introduction, filled, &form, &notes)
 }
 
 /// The page `/setup/CODE`, for the first administrator.
@@ -91,11 +91,11 @@ pub fn setup(code: &str, filled: Filled<'_>) -> Markup {
         (new_account(filled))
         button class="primary" type="submit" { (t::CREATE_ACCOUNT) }
     };
-    let pitch = html! {
+    let introduction = html! {
         h1 { (t::SETUP_HEADING) }
         p { (t::SETUP_DETAIL) }
     };
-    form_page(t::SETUP, &format!("/setup/{code}"), &pitch, filled, &form, &html! {})
+    form_page(t::SETUP, &format!("/setup/{code}"), &introduction, filled, &form, &html! {})
 }
 
 /// The page `/reset/CODE`, for the owner of the account.
@@ -106,11 +106,11 @@ pub fn reset(code: &str, filled: Filled<'_>) -> Markup {
         (password(filled, "new-password", t::NEW_PASSWORD, t::PASSWORD_RULE))
         button class="primary" type="submit" { (t::CHANGE_PASSWORD) }
     };
-    let pitch = html! {
+    let introduction = html! {
         h1 { (t::RESET_HEADING) }
         p { (t::RESET_DETAIL.0) strong { (filled.username) } (t::RESET_DETAIL.1) }
     };
-    form_page(t::NEW_PASSWORD, &format!("/reset/{code}"), &pitch, filled, &form, &html! {})
+    form_page(t::NEW_PASSWORD, &format!("/reset/{code}"), &introduction, filled, &form, &html! {})
 }
 
 fn new_account(filled: Filled<'_>) -> Markup {
@@ -230,7 +230,7 @@ fn with_next(path: &str, next: &str) -> String {
 fn form_page(
     title: &str,
     action: &str,
-    pitch: &Markup,
+    introduction: &Markup,
     filled: Filled<'_>,
     form: &Markup,
     notes: &Markup,
@@ -239,7 +239,7 @@ fn form_page(
     let body = html! {
         (masthead(&html! {}))
         main class="front form-page" {
-            section class="pitch" { (pitch) }
+            section class="introduction" { (introduction) }
             div {
                 form class="card" action=(action) method="post" {
                     @if let Some(problem) = problem { p class="problem" role="alert" { (problem) } }

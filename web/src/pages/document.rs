@@ -70,7 +70,7 @@ pub fn statement(title: &str, content: &Markup) -> Markup {
         (masthead(&html! {}))
         main class="front" {
             div class="flock" aria-hidden="true" {}
-            section class="pitch" { (content) }
+            section class="introduction" { (content) }
         }
     };
     Document { title, class: "home", styles: &["home.css"], scripts: &[], indexed: false }.render(&body)

@@ -19,7 +19,7 @@ pub fn home(me: Option<&Me>, may_register: bool) -> Markup {
         (masthead(&account_menu(me, may_register)))
         main class="front" {
             div class="flock" aria-hidden="true" {}
-            section class="pitch" {
+            section class="introduction" {
                 h1 { (t::HEADING) }
                 p { (t::INTRODUCTION) }
             }

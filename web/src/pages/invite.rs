@@ -1,11 +1,11 @@
-//! The page of an invite, with the button that takes it, and the page that follows.
+//! The page of an invite, with the button that accepts it, and the page that follows.
 
 use maud::{Markup, html};
 
 use super::{document::statement, icons, texts, texts::invite as t};
 
 /// The page `/invite/CODE`. `me` is the display name of the visitor, if they are logged in. `may_register` is whether people
-/// can register. The page is the same for any code: only taking the invite shows whether it is valid.
+/// can register. The page is the same for any code: only accepting the invite shows whether it is valid.
 pub fn invite(code: &str, me: Option<&str>, may_register: bool) -> Markup {
     let content = html! {
         h1 { (t::HEADING) }
@@ -29,7 +29,7 @@ pub fn invite(code: &str, me: Option<&str>, may_register: bool) -> Markup {
     statement(&texts::title(t::TITLE), &content)
 }
 
-/// The page after the visitor took an invite to `room`.
+/// The page after the visitor accepted an invite to `room`.
 pub fn joined(room: &str) -> Markup {
     let content = html! {
         h1 { (t::JOINED) span dir="auto" { (room) } }

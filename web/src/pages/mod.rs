@@ -4,18 +4,18 @@
 mod account;
 mod docs;
 mod document;
+mod error;
 mod home;
 mod icons;
 mod invite;
-mod not_found;
 mod room;
 pub(crate) mod texts;
 
 pub use account::{Filled, login, register, reset, setup};
 pub use docs::docs;
+pub use error::error;
 pub use home::home;
 pub use invite::{invite, joined};
-pub use not_found::not_found;
 pub use room::room;
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
             "channels": { "tea": { "address": "/tea", "title": "Tea <b>" } },
             "components": { "messages": { "tea.server.pour": { "examples": [{ "payload": "<u>" }] } } },
         });
-        let lost = not_found("No such room", "It may have expired.");
+        let lost = error("No such room", "It may have expired.");
         let ann = Me {
             id: "ann".into(),
             username: "ann".into(),

@@ -50,9 +50,9 @@ const SCRIPTS: [&str; 32] = [
     "views.js",
 ];
 
-/// The page `/r/ID` of a room that exists. `me` is the username of the visitor, if they are logged in; then they are not asked
-/// for a name.
-pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
+/// The page `/r/ID` of a room that exists. `account_name` is the username of the visitor, if they are logged in;
+/// then they are not asked for a name.
+pub fn room(room_id: &str, name: Option<&str>, account_name: Option<&str>) -> Markup {
     let title = name.unwrap_or(t::UNNAMED);
     let body = html! {
         header class="bar" {
@@ -71,7 +71,7 @@ pub fn room(room_id: &str, name: Option<&str>, me: Option<&str>) -> Markup {
                 (icons::people()) span class="count" { "0" } span class="sr-only" { " " (t::PEOPLE_HERE) }
             }
         }
-        main id="room" data-room=(room_id) data-name=[name] data-me=[me] {
+        main id="room" data-room=(room_id) data-name=[name] data-account-name=[account_name] {
             (chat())
             (gate(title))
             noscript {

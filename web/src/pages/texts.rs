@@ -76,7 +76,7 @@ pub mod account {
     pub const REGISTER_DETAIL: (&str, &str) = (
         "People find you by your username and see your display name. Use your account in quick rooms, and in programs \
          through the ",
-        ". There are no other chat pages for accounts yet.",
+        ". Member rooms can’t be opened in the browser yet.",
     );
     pub const API: &str = "API";
     pub const CREATE_ACCOUNT: &str = "Create account";

@@ -9,7 +9,7 @@ use axum::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::page::page;
+use super::html::html_page;
 use crate::{
     documents::{Document, Documents},
     openapi::tag,
@@ -85,5 +85,5 @@ fn answer(document: &Document, headers: &HeaderMap) -> Response {
     security(()),
 )]
 async fn docs_page(Extension(documents): Extension<Arc<Documents>>) -> Response {
-    page(StatusCode::OK, Html(documents.page.clone()))
+    html_page(StatusCode::OK, Html(documents.page.clone()))
 }

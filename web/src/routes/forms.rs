@@ -1,4 +1,4 @@
-//! The form pages: log in, register, set up, choose a new password, take an invite, log out. Forms are checked like the JSON
+//! The form pages: log in, register, set up, choose a new password, accept an invite, log out. Forms are checked like the JSON
 //! calls of the API; a browser's session is a cookie that scripts can't read.
 
 mod form;
@@ -29,7 +29,7 @@ use super::{
         Query,
         accounts::{Register, client, limit_login_attempts, parse_registration},
     },
-    page::page,
+    html::html_page,
     service_url::ServiceUrl,
 };
 use crate::{
@@ -47,7 +47,6 @@ use crate::{
     state::{AppState, WebSettings},
 };
 
-/// The routes.
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
@@ -115,7 +114,7 @@ async fn login_page(
     }
     let filled = Filled { username: &query.changed, next: &query.next, ..Filled::default() };
     let markup = pages::login(filled, !query.changed.is_empty(), may_register(&services.settings));
-    Ok(visitor.answer(page(StatusCode::OK, markup)))
+    Ok(visitor.mark_private(html_page(StatusCode::OK, markup)))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -191,7 +190,10 @@ async fn register_page(
         return Ok(closed());
     }
     let filled = Filled { invite: &query.invite, next: &query.next, ..Filled::default() };
-    Ok(visitor.answer(page(StatusCode::OK, pages::register(filled, requires_invite(&services.settings)))))
+    Ok(visitor.mark_private(html_page(
+        StatusCode::OK,
+        pages::register(filled, requires_invite(&services.settings)),
+    )))
 }
 
 #[derive(Default, Deserialize, ToSchema)]

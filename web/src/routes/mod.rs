@@ -5,7 +5,7 @@ pub mod api;
 mod documentation;
 mod forms;
 mod health;
-mod page;
+mod html;
 mod pages;
 mod quick;
 mod service_url;
@@ -95,7 +95,7 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
         .layer(CatchPanicLayer::custom(|_| {
             unavailable("the node could not answer this request; try again later")
         }))
-        .layer(middleware::from_fn_with_state(guard(), guard::cors::share))
+        .layer(middleware::from_fn_with_state(guard(), guard::cors::apply))
         .layer(middleware::from_fn_with_state(guard(), guard::headers::secure))
         .layer(middleware::from_fn_with_state(guard(), request_log::observe))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

@@ -10,7 +10,7 @@ use axum::{
 use starling_protocol::{ErrorCode, RoomId, RoomName};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{api::Path, forms::visitor::Visitor, page::page};
+use super::{api::Path, forms::visitor::Visitor, html::html_page};
 use crate::{
     assets,
     openapi::{
@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn home(State(settings): State<Arc<WebSettings>>, visitor: Visitor) -> Response {
     let may_register = settings.registration != RegistrationMode::Closed;
-    visitor.answer(page(StatusCode::OK, pages::home(visitor.me.as_ref(), may_register)))
+    visitor.mark_private(html_page(StatusCode::OK, pages::home(visitor.me.as_ref(), may_register)))
 }
 
 /// The page of a room
@@ -60,8 +60,8 @@ async fn room(
     room: Result<Path<String>, Problem>,
 ) -> Response {
     if !settings.guests_enabled {
-        let markup = pages::not_found(texts::GUESTS_DISABLED, texts::GUESTS_DISABLED_DETAIL);
-        return page(StatusCode::FORBIDDEN, markup);
+        let markup = pages::error(texts::GUESTS_DISABLED, texts::GUESTS_DISABLED_DETAIL);
+        return html_page(StatusCode::FORBIDDEN, markup);
     }
     let id = room.ok().and_then(|Path(room)| RoomId::parse(&room).ok().flatten());
     let name = match id {
@@ -72,11 +72,11 @@ async fn room(
         Ok((id, name)) => {
             let me = visitor.me.as_ref().map(|me| me.username.as_str());
             let room = pages::room(&id.to_string(), name.as_ref().map(RoomName::as_str), me);
-            visitor.answer(page(StatusCode::OK, room))
+            visitor.mark_private(html_page(StatusCode::OK, room))
         }
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
-            let markup = pages::not_found(texts::NO_SUCH_ROOM, texts::NO_SUCH_ROOM_DETAIL);
-            page(StatusCode::NOT_FOUND, markup)
+            let markup = pages::error(texts::NO_SUCH_ROOM, texts::NO_SUCH_ROOM_DETAIL);
+            html_page(StatusCode::NOT_FOUND, markup)
         }
         Err(refusal) => Problem::from(refusal).into_response(),
     }
@@ -121,8 +121,8 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
     }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
-        let markup = pages::not_found(texts::NOT_FOUND, texts::NOT_FOUND_DETAIL);
-        return page(StatusCode::NOT_FOUND, markup);
+        let markup = pages::error(texts::NOT_FOUND, texts::NOT_FOUND_DETAIL);
+        return html_page(StatusCode::NOT_FOUND, markup);
     }
     Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
 }

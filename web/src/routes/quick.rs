@@ -273,7 +273,7 @@ async fn open_quick_socket(
         _ => username,
     });
     let joiner = joiner(&deps, &credentials, &headers, username).await?;
-    let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
+    let last_seen_pos = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let room = room.ok_or_else(no_such_room)?;
     match deps.quick_rooms.find(room).await {
         // The cursor proves that the room exists, so this node does not know it yet.
@@ -317,8 +317,9 @@ async fn open_quick_socket(
     let lease = deps.presence.enter(room, guest, name.clone(), identity.is_some());
     let lease = lease.map_err(|_| name_in_use())?;
     let client = admitted.client();
-    let participant = Participant { room, guest, name, sender, identity, client, lease, resume_point, after };
-    Ok(admitted.run(&[], async move |socket| session::run(deps, participant, socket).await))
+    let participant =
+        Participant { room, guest, name, sender, identity, client, lease, resume_point, last_seen_pos };
+    Ok(admitted.run(&[], async move |socket| session::quick::run(deps, participant, socket).await))
 }
 
 /// The person who joins a quick room.

@@ -12,11 +12,11 @@ use axum::{
 use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
 
 use crate::{
-    guard::{ClientAddress, Quota, Share},
+    guard::{ClientAddress, ConnectionSlot, Quota},
     problem::Problem,
     server::{ClosedEarly, ConnectionPermit},
     service::Refusal,
-    session::{ClientEnd, SessionDeps},
+    session::{ClientConnection, SessionDeps},
 };
 
 /// The read buffer of a WebSocket. The default of 128 KiB would make idle sessions expensive.
@@ -32,8 +32,8 @@ pub struct Upgrade {
     version: Version,
     asked_for: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     permit: ConnectionPermit,
-    share: Option<Share>,
-    client: ClientEnd,
+    slot: Option<ConnectionSlot>,
+    client: ClientConnection,
     closed_early: bool,
 }
 
@@ -47,12 +47,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
             Extension::from_request_parts(parts, state).await.map_err(extension)?;
         let Extension(address) =
             Extension::<ClientAddress>::from_request_parts(parts, state).await.map_err(extension)?;
-        let Extension(intake) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
-        let client = ClientEnd { network: address.network(), intake };
-        let share = parts.extensions.get().cloned();
+        let Extension(receive_budget) =
+            Extension::from_request_parts(parts, state).await.map_err(extension)?;
+        let client = ClientConnection { network: address.network(), receive_budget };
+        let slot = parts.extensions.get().cloned();
         join_connection_headers(&mut parts.headers);
         let asked_for = WebSocketUpgrade::from_request_parts(parts, state).await;
-        Ok(Self { version: parts.version, asked_for, permit, share, client, closed_early })
+        Ok(Self { version: parts.version, asked_for, permit, slot, client, closed_early })
     }
 }
 
@@ -89,7 +90,7 @@ impl Upgrade {
         if let Err(refusal) = deps.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
             return Err(Problem::from(refusal).into_response().into());
         }
-        Ok(Admitted { upgrade, held: (self.permit, self.share), client: self.client })
+        Ok(Admitted { upgrade, held: (self.permit, self.slot), client: self.client })
     }
 }
 
@@ -108,13 +109,13 @@ fn join_connection_headers(headers: &mut HeaderMap) {
 pub struct Admitted {
     upgrade: WebSocketUpgrade,
     /// The permits that it holds as long as it is open.
-    held: (ConnectionPermit, Option<Share>),
-    client: ClientEnd,
+    held: (ConnectionPermit, Option<ConnectionSlot>),
+    client: ClientConnection,
 }
 
 impl Admitted {
-    /// Returns the client's end of the connection.
-    pub fn client(&self) -> ClientEnd {
+    /// Returns the client's connection.
+    pub fn client(&self) -> ClientConnection {
         self.client.clone()
     }
 

@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    guard::{Guard, HealthOnly, Quota, Share, Shares, client_network},
+    guard::{ConnectionLimiter, ConnectionSlot, Guard, HealthOnly, Quota, client_network},
     metrics::WebMetrics,
 };
 
@@ -28,7 +28,7 @@ struct Counted {
     health_only: Option<HealthOnly>,
     connections: Gauge,
     _place: OwnedSemaphorePermit,
-    _share: Option<Share>,
+    _slot: Option<ConnectionSlot>,
 }
 
 impl ConnectionPermit {
@@ -49,7 +49,7 @@ pub struct Places {
     all: Arc<Semaphore>,
     count: u32,
     reserve: Arc<Semaphore>,
-    reserved: Shares,
+    reserved: ConnectionLimiter,
     guard: Arc<Guard>,
     metrics: Arc<WebMetrics>,
 }
@@ -60,41 +60,46 @@ impl Places {
             all: Arc::new(Semaphore::new(count as usize)),
             count,
             reserve: Arc::new(Semaphore::new(RESERVE)),
-            reserved: Shares::new(RESERVE_PER_NETWORK),
+            reserved: ConnectionLimiter::new(RESERVE_PER_NETWORK),
             guard,
             metrics,
         }
     }
 
-    /// Returns a permit for a new connection of `peer`. It is one of the reserve if `crowded` or if there is no other;
+    /// Returns a permit for a new connection of `peer`. It is one of the reserve if the connection is
+    /// `on_spare_fd` or if there is no other;
     /// `None` if the reserve is used up too.
-    pub fn give(&self, peer: IpAddr, crowded: bool) -> Option<ConnectionPermit> {
+    pub fn give(&self, peer: IpAddr, on_spare_fd: bool) -> Option<ConnectionPermit> {
         let network = client_network(peer);
-        let ordinary = if crowded { None } else { self.ordinary(peer, network) };
-        let (place, share, health_only) = if let Some((place, share)) = ordinary {
-            (place, share, None)
+        let ordinary = if on_spare_fd { None } else { self.ordinary(peer, network) };
+        let (place, slot, health_only) = if let Some((place, slot)) = ordinary {
+            (place, slot, None)
         } else {
             self.metrics.refused_connections.inc();
-            let share = self.reserved.take(network)?;
+            let slot = self.reserved.take(network)?;
             let place = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
-            (place, Some(share), Some(HealthOnly))
+            (place, Some(slot), Some(HealthOnly))
         };
         let connections = self.metrics.connections.clone();
         connections.inc();
-        let counted = Counted { health_only, connections, _place: place, _share: share };
+        let counted = Counted { health_only, connections, _place: place, _slot: slot };
         Some(ConnectionPermit { shared: Arc::new(counted) })
     }
 
-    fn ordinary(&self, peer: IpAddr, network: IpAddr) -> Option<(OwnedSemaphorePermit, Option<Share>)> {
+    fn ordinary(
+        &self,
+        peer: IpAddr,
+        network: IpAddr,
+    ) -> Option<(OwnedSemaphorePermit, Option<ConnectionSlot>)> {
         let guard = &self.guard;
         // A proxy serves many clients, which are counted by their requests.
-        let share = if guard.proxies.is_trusted(peer) {
+        let slot = if guard.proxies.is_trusted(peer) {
             None
         } else {
             guard.rates.check(Quota::NewConnectionsPerAddress, &network).ok()?;
-            Some(guard.shares.take(network)?)
+            Some(guard.connections_by_network.take(network)?)
         };
-        Some((Arc::clone(&self.all).try_acquire_owned().ok()?, share))
+        Some((Arc::clone(&self.all).try_acquire_owned().ok()?, slot))
     }
 
     /// Waits until all connections have ended, except those of the reserve.

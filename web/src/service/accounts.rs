@@ -32,7 +32,7 @@ pub struct Client<'a> {
 pub struct Registration {
     /// The username.
     pub username: Username,
-    /// The password, which [`Accounts::judge_password`] must have accepted.
+    /// The password, which [`Accounts::validate_new_password`] must have accepted.
     pub password: Secret,
     /// The display name, if it differs from the username.
     pub display_name: Option<DisplayName>,
@@ -84,7 +84,7 @@ pub struct Listed<T> {
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
     /// Checks a new password for this username. The error is shown to the user.
-    fn judge_password(&self, password: &str, username: &str) -> Result<(), String>;
+    fn validate_new_password(&self, password: &str, username: &str) -> Result<(), String>;
 
     /// Creates an account and logs in. Errors: `UsernameTaken`; `Unavailable` if no node can tell whether the name is taken;
     /// `RegistrationClosed` if the [`RegistrationSource`] may not register.
@@ -129,7 +129,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// Deletes an account for good. `BadCredentials` if the password is wrong.
     async fn delete(&self, who: Identity, password: Secret) -> Result<(), Refusal>;
 
-    /// Changes a password; [`Accounts::judge_password`] must have accepted the new one. Ends all other sessions, and
+    /// Changes a password; [`Accounts::validate_new_password`] must have accepted the new one. Ends all other sessions, and
     /// personal access tokens unless `keep_tokens`. Errors: `BadCredentials` if the present password is wrong, `Forbidden`
     /// for a personal access token.
     async fn change_password(

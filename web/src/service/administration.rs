@@ -30,14 +30,14 @@ pub struct ResetLink {
 /// Administration of accounts. Everybody but administrators gets `Forbidden`.
 #[async_trait]
 pub trait Administration: Send + Sync + 'static {
-    /// Returns up to `most` accounts whose names begin with `prefix`, in the order of their names; after the account
+    /// Returns up to `limit` accounts whose names begin with `prefix`, in the order of their names; after the account
     /// `after`, if given.
     async fn users(
         &self,
         by: UserId,
         prefix: String,
         after: Option<UserId>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<ManagedUser>, Refusal>;
 
     /// Changes an account. Also `Forbidden` if no administrator would be left, and for personal access tokens.
@@ -46,9 +46,9 @@ pub trait Administration: Send + Sync + 'static {
     /// Creates a reset link for an account; earlier links end. `Forbidden` for personal access tokens.
     async fn make_reset_link(&self, by: Identity, user: UserId) -> Result<ResetLink, Refusal>;
 
-    /// Makes a member of a room its owner, whoever owns it now. Errors: `NotFound` if there is no such member room or no such
-    /// member, `Forbidden` for personal access tokens.
-    async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal>;
+    /// Makes a member an owner of a room, beside any owners it has. Errors: `NotFound` if there is no such member room or no
+    /// such member, `Forbidden` for personal access tokens.
+    async fn add_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
     /// Returns whether `/setup/CODE` may create the first administrator: the code is right, and there is no administrator
     /// yet. [`super::RegistrationSource::Setup`] checks the latter again when the account is created.
@@ -57,8 +57,8 @@ pub trait Administration: Send + Sync + 'static {
     /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid, or not any more.
     async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
 
-    /// Sets a password through a reset link; [`super::Accounts::judge_password`] must have accepted it. Ends the link, all
-    /// sessions and all personal access tokens. Returns the username.
+    /// Sets a password through a reset link; [`super::Accounts::validate_new_password`] must have accepted it. Ends the link,
+    /// all sessions and all personal access tokens. Returns the username.
     async fn reset_password(
         &self,
         client: Client<'_>,

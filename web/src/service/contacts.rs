@@ -7,9 +7,9 @@ use crate::objects::{Contact, ContactState, Room, User};
 
 /// An action on a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContactAct {
+pub enum ContactAction {
     /// Sends a contact request, or accepts the other's. `AlreadyExists` if that was done before.
-    Ask,
+    Request,
     /// Accepts a request. `NotFound` if there is none.
     Accept,
     /// Declines a request. `NotFound` if there is none.
@@ -40,7 +40,7 @@ pub trait Contacts: Send + Sync + 'static {
 
     /// Performs an action. Returns the contact when every peer in sync has the change, or after 250 ms. `NotFound` if the
     /// other user does not exist.
-    async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal>;
+    async fn act(&self, user: UserId, action: ContactAction, other: UserId) -> Result<Contact, Refusal>;
 
     /// Returns some people whose usernames or display names begin with a text, in any case of letters, except those who
     /// have blocked `user`.

@@ -18,7 +18,7 @@ pub struct SealedCursor {
 #[async_trait]
 pub trait Cursors: Send + Sync + 'static {
     /// Waits up to 2 s for the events in `vector` that this node lacks, if a reachable peer has them.
-    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp;
+    async fn wait_for(&self, vector: &VersionVector) -> CatchUpOutcome;
 
     /// Seals a cursor as of a commit, with the greatest stamp that the client was shown in a quick room.
     fn seal(&self, owner: CursorOwner, point: &CommitPoint, greatest: Hlc) -> SealedCursor;
@@ -30,13 +30,13 @@ pub trait Cursors: Send + Sync + 'static {
     fn open(&self, cursor: &str) -> Result<Cursor, CursorError>;
 }
 
-/// The result of [`Cursors::catch_up`].
+/// The result of [`Cursors::wait_for`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaughtUp {
+pub enum CatchUpOutcome {
     /// This node has all of the events.
     All,
     /// A reachable peer has the missing events, but they did not arrive in time.
     TooSlow,
-    /// No reachable peer has all of the missing events.
-    NobodyHasIt,
+    /// No reachable peer has all of the events that this node lacks.
+    Missing,
 }

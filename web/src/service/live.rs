@@ -28,7 +28,7 @@ pub struct UserContext {
 
 /// Something that has changed. It is rendered in its latest state, however often it has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Change {
+pub enum LiveChange {
     /// A message.
     Message {
         /// Its room.
@@ -91,17 +91,18 @@ pub trait LiveEvents: Send + Sync + 'static {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Change>>, Refusal>;
+    ) -> Result<Option<Vec<LiveChange>>, Refusal>;
 
     /// Renders changes as frames, without those that the user may not see, or not any more.
-    async fn render(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal>;
+    async fn render(&self, user: UserId, changes: Vec<LiveChange>) -> Result<Vec<String>, Refusal>;
 
     /// Returns the frame for the present state of a room, and whether the user is in it.
     async fn room(&self, user: UserId, room: RoomId) -> Result<(String, bool), Refusal>;
 
-    /// Returns the minimum stamp for posts of a client that has shown `after`: zero if this node holds it, because a post is
-    /// stamped above everything in its room; otherwise a stamp that does not run ahead of the wall clock.
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
+    /// Returns the minimum stamp for posts of a client that has already received the message at `after`: zero if this node
+    /// holds that, because a post is stamped above everything in its room; otherwise a stamp that does not run ahead of the
+    /// wall clock.
+    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal>;
 
     /// Marks a user as online until the result is dropped.
     fn mark_online(&self, user: UserId) -> Online;

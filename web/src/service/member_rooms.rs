@@ -60,7 +60,7 @@ pub struct NewRoom {
 
 /// Changes to a room; `None` keeps a value.
 #[derive(Clone, Debug, Default)]
-pub struct RoomChange {
+pub struct RoomUpdate {
     /// The name.
     pub name: Option<RoomName>,
     /// The topic.
@@ -85,22 +85,26 @@ pub struct NewInvite {
 #[async_trait]
 pub trait MemberRooms: Send + Sync + 'static {
     /// Creates a room with `by` as its owner.
-    async fn open(&self, by: UserId, room: NewRoom) -> Result<Room, Refusal>;
+    async fn create(&self, by: UserId, room: NewRoom) -> Result<Room, Refusal>;
 
     /// Returns the rooms of a user, latest activity first: a message, or their own joining. Pages are stable while rooms
     /// become active.
-    async fn mine(&self, user: UserId, part: PageRequest) -> Result<Page<Room>, Refusal>;
+    async fn rooms_of(&self, user: UserId, page: PageRequest) -> Result<Page<Room>, Refusal>;
 
     /// Returns public rooms whose names begin with a text, in any case of letters, in the order of their names; without
-    /// those from which the user is banned.
-    async fn public(&self, user: UserId, beginning: String, part: PageRequest)
-    -> Result<Page<Room>, Refusal>;
+    /// those that the user is in or banned from.
+    async fn search_public(
+        &self,
+        user: UserId,
+        prefix: String,
+        page: PageRequest,
+    ) -> Result<Page<Room>, Refusal>;
 
     /// Returns a room that the user is in, a public room, or a quick room: knowing its id is enough.
     async fn room(&self, user: UserId, room: RoomId) -> Result<Room, Refusal>;
 
     /// Changes the name, topic or visibility of a room.
-    async fn change(&self, by: UserId, room: RoomId, change: RoomChange) -> Result<Room, Refusal>;
+    async fn change(&self, by: UserId, room: RoomId, change: RoomUpdate) -> Result<Room, Refusal>;
 
     /// Deletes a room with all its contents, for good.
     async fn delete(&self, by: UserId, room: RoomId) -> Result<(), Refusal>;
@@ -122,7 +126,7 @@ pub trait MemberRooms: Send + Sync + 'static {
 
     /// Returns the members of a room in the order in which they would inherit it: owners, moderators, members, each by time
     /// in the role.
-    async fn members(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Member>, Refusal>;
+    async fn members(&self, by: UserId, room: RoomId, page: PageRequest) -> Result<Page<Member>, Refusal>;
 
     /// Adds a contact of `by` as a member. Errors: `NotContacts`, `AlreadyExists` if they are a member.
     async fn add_member(&self, by: UserId, room: RoomId, user: UserId, role: Role)
@@ -135,13 +139,13 @@ pub trait MemberRooms: Send + Sync + 'static {
     async fn remove_member(&self, by: UserId, room: RoomId, user: UserId, ban: bool) -> Result<(), Refusal>;
 
     /// Returns the bans of a room.
-    async fn bans(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Ban>, Refusal>;
+    async fn bans(&self, by: UserId, room: RoomId, page: PageRequest) -> Result<Page<Ban>, Refusal>;
 
     /// Lifts a ban.
     async fn lift_ban(&self, by: UserId, room: RoomId, user: UserId) -> Result<(), Refusal>;
 
     /// Returns the invites of a room that were not revoked.
-    async fn invites(&self, by: UserId, room: RoomId, part: PageRequest) -> Result<Page<Invite>, Refusal>;
+    async fn invites(&self, by: UserId, room: RoomId, page: PageRequest) -> Result<Page<Invite>, Refusal>;
 
     /// Creates an invite.
     async fn make_invite(&self, by: UserId, room: RoomId, invite: NewInvite) -> Result<Invite, Refusal>;

@@ -11,7 +11,7 @@ use super::posting::Post;
 use crate::objects::Message;
 
 /// Counts a post against the rate limits of its room, or refuses it.
-pub type Count<'a> = &'a (dyn Fn() -> Result<(), Refusal> + Send + Sync);
+pub type CountAgainstRoom<'a> = &'a (dyn Fn() -> Result<(), Refusal> + Send + Sync);
 
 /// A message to post.
 #[derive(Clone, Debug)]
@@ -22,14 +22,14 @@ pub struct NewMessage {
     pub text: MessageText,
     /// The id of the message that it replies to.
     pub reply_to: Option<MessageId>,
-    /// The message gets a greater stamp than this. It is the latest stamp that the author has seen in the room, as far as the
-    /// caller knows.
-    pub after: Hlc,
+    /// The stamp that the message's own must exceed: that of the latest message that the author has seen in the room, as far
+    /// as the caller knows.
+    pub min_hlc: Hlc,
 }
 
 /// The messages to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum MessageQuery {
     /// The newest messages.
     Newest,
     /// The newest messages before this one.
@@ -38,20 +38,20 @@ pub enum Wanted {
     After(MessageId),
     /// This message, and equally many before and after it.
     Around(MessageId),
-    /// The page after one that ended here.
-    From(PageEnd),
+    /// The page after the one that returned this.
+    Continue(PageCursor),
 }
 
-/// The end of a page. Positions are fixed, so pages don't shift when messages are posted.
+/// The point from which the next page continues. Positions are fixed, so pages don't shift when messages are posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageEnd {
+pub enum PageCursor {
     /// The next page has the newest messages before this position.
     Before(Pos),
     /// The next page has the oldest messages after this position.
     After(Pos),
 }
 
-impl fmt::Display for PageEnd {
+impl fmt::Display for PageCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Before(pos) => write!(f, "b{pos}"),
@@ -60,7 +60,7 @@ impl fmt::Display for PageEnd {
     }
 }
 
-impl FromStr for PageEnd {
+impl FromStr for PageCursor {
     type Err = MalformedId;
 
     fn from_str(text: &str) -> Result<Self, MalformedId> {
@@ -77,8 +77,8 @@ impl FromStr for PageEnd {
 pub struct MessagePage {
     /// The messages.
     pub items: Vec<Message>,
-    /// The start of the next page, if there may be one.
-    pub next: Option<PageEnd>,
+    /// The point from which the next page continues, if there may be one.
+    pub next: Option<PageCursor>,
 }
 
 /// Messages of member rooms. `NotFound` means that a message does not exist, is in a room that the user is not in, or is by
@@ -98,7 +98,7 @@ pub trait Messages: Send + Sync + 'static {
         user: UserId,
         room: RoomId,
         message: NewMessage,
-        count: Count<'_>,
+        count: CountAgainstRoom<'_>,
     ) -> Result<(Message, bool), Refusal>;
 
     /// Returns a page of a room's messages, `limit` at most.
@@ -106,7 +106,7 @@ pub trait Messages: Send + Sync + 'static {
         &self,
         user: UserId,
         room: RoomId,
-        wanted: Wanted,
+        query: MessageQuery,
         limit: usize,
     ) -> Result<MessagePage, Refusal>;
 

@@ -11,7 +11,8 @@ pub struct Post {
     pub room: RoomId,
     /// The message.
     pub message: MessagePosted,
-    /// The message gets a greater stamp than this: than the latest that its sender has seen, and the one it answers.
+    /// The stamp that the message's own must exceed: that of the latest message that its sender has seen, or of the message
+    /// that it replies to.
     pub min_hlc: Option<Hlc>,
 }
 
@@ -32,10 +33,10 @@ pub struct PostOutcome {
     /// The post, or why it was refused.
     pub result: Result<Posted, Refusal>,
     /// Whether this is the second outcome, after more nodes have stored the message.
-    pub again: bool,
+    pub is_upgrade: bool,
 }
 
-/// The way of new messages to the writer.
+/// Hands new messages to the writer.
 #[async_trait]
 pub trait Posting: Send + Sync + 'static {
     /// Hands a post to the writer without waiting. The outcome follows when the message is durable on as many nodes as
@@ -43,7 +44,7 @@ pub trait Posting: Send + Sync + 'static {
     /// within 10 s. Callers must bound the number of first outcomes that they wait for.
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal>;
 
-    /// Returns the minimum stamp for posts of a client that has shown `after`: the stamp of `after` if this node holds
-    /// it, otherwise one that does not run ahead of the wall clock.
+    /// Returns the minimum stamp for posts of a client that has already received the message at `after`: the stamp of
+    /// `after` if this node holds it, otherwise one that does not run ahead of the wall clock.
     async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
 }

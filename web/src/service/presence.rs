@@ -27,7 +27,7 @@ impl Drop for Lease {
 pub trait Presence: Send + Sync + 'static {
     /// Enters a room under a name, unless somebody else in the room has it or is shown under it (compared case-folded).
     /// Guests who share a name, because nodes that were cut off from each other gave it to both, may each return under
-    /// it. Members enter under their user id and username.
+    /// it. Users with an account enter under their user id and username.
     fn enter(&self, room: RoomId, guest: GuestId, name: GuestName, account: bool)
     -> Result<Lease, NameInUse>;
 

@@ -11,10 +11,10 @@ use starling_protocol::{
 };
 
 use super::{
-    Accounts, Administration, Authentication, BrowserSession, Change, Client, ContactAct, Contacts, Count,
-    Credentials, Identity, Listed, LiveEvents, MemberRooms, MessagePage, Messages, NewInvite, NewMessage,
-    NewRoom, Online, Page, PageRequest, Post, ProfileChange, Refusal, Registration, ResetLink, RoomChange,
-    Secret, SettingsChange, UserContext, UserFlags, Wanted,
+    Accounts, Administration, Authentication, BrowserSession, Client, ContactAction, Contacts,
+    CountAgainstRoom, Credentials, Identity, Listed, LiveChange, LiveEvents, MemberRooms, MessagePage,
+    MessageQuery, Messages, NewInvite, NewMessage, NewRoom, Online, Page, PageRequest, Post, ProfileChange,
+    Refusal, Registration, ResetLink, RoomUpdate, Secret, SettingsChange, UserContext, UserFlags,
 };
 use crate::{
     lane::CommitPoint,
@@ -44,7 +44,7 @@ impl Authentication for StubServices {
 
 #[async_trait]
 impl Accounts for StubServices {
-    fn judge_password(&self, _: &str, _: &str) -> Result<(), String> {
+    fn validate_new_password(&self, _: &str, _: &str) -> Result<(), String> {
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Administration for StubServices {
         unauthenticated()
     }
 
-    async fn make_owner(&self, _: Identity, _: RoomId, _: UserId) -> Result<(), Refusal> {
+    async fn add_owner(&self, _: Identity, _: RoomId, _: UserId) -> Result<(), Refusal> {
         unauthenticated()
     }
 
@@ -166,15 +166,15 @@ impl Administration for StubServices {
 
 #[async_trait]
 impl MemberRooms for StubServices {
-    async fn open(&self, _: UserId, _: NewRoom) -> Result<Room, Refusal> {
+    async fn create(&self, _: UserId, _: NewRoom) -> Result<Room, Refusal> {
         unauthenticated()
     }
 
-    async fn mine(&self, _: UserId, _: PageRequest) -> Result<Page<Room>, Refusal> {
+    async fn rooms_of(&self, _: UserId, _: PageRequest) -> Result<Page<Room>, Refusal> {
         unauthenticated()
     }
 
-    async fn public(&self, _: UserId, _: String, _: PageRequest) -> Result<Page<Room>, Refusal> {
+    async fn search_public(&self, _: UserId, _: String, _: PageRequest) -> Result<Page<Room>, Refusal> {
         unauthenticated()
     }
 
@@ -182,7 +182,7 @@ impl MemberRooms for StubServices {
         unauthenticated()
     }
 
-    async fn change(&self, _: UserId, _: RoomId, _: RoomChange) -> Result<Room, Refusal> {
+    async fn change(&self, _: UserId, _: RoomId, _: RoomUpdate) -> Result<Room, Refusal> {
         unauthenticated()
     }
 
@@ -270,11 +270,11 @@ impl LiveEvents for StubServices {
         _: UserId,
         _: VersionVector,
         _: CommitPoint,
-    ) -> Result<Option<Vec<Change>>, Refusal> {
+    ) -> Result<Option<Vec<LiveChange>>, Refusal> {
         unauthenticated()
     }
 
-    async fn render(&self, _: UserId, _: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, _: UserId, _: Vec<LiveChange>) -> Result<Vec<String>, Refusal> {
         unauthenticated()
     }
 
@@ -282,7 +282,7 @@ impl LiveEvents for StubServices {
         unauthenticated()
     }
 
-    async fn min_hlc(&self, _: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, _: Pos) -> Result<Hlc, Refusal> {
         unauthenticated()
     }
 
@@ -309,7 +309,7 @@ impl Contacts for StubServices {
         unauthenticated()
     }
 
-    async fn act(&self, _: UserId, _: ContactAct, _: UserId) -> Result<Contact, Refusal> {
+    async fn act(&self, _: UserId, _: ContactAction, _: UserId) -> Result<Contact, Refusal> {
         unauthenticated()
     }
 
@@ -333,12 +333,12 @@ impl Messages for StubServices {
         _: UserId,
         _: RoomId,
         _: NewMessage,
-        _: Count<'_>,
+        _: CountAgainstRoom<'_>,
     ) -> Result<(Message, bool), Refusal> {
         unauthenticated()
     }
 
-    async fn page(&self, _: UserId, _: RoomId, _: Wanted, _: usize) -> Result<MessagePage, Refusal> {
+    async fn page(&self, _: UserId, _: RoomId, _: MessageQuery, _: usize) -> Result<MessagePage, Refusal> {
         unauthenticated()
     }
 

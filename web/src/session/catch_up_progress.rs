@@ -9,17 +9,17 @@ pub struct CatchUpProgress {
     /// The smallest backlog since the session last had caught up.
     least: Option<usize>,
     /// The number of catch-ups since then.
-    without: u32,
+    without_progress: u32,
 }
 
 impl CatchUpProgress {
     /// Notes the size of the backlog. Returns whether the session may continue.
     pub fn note(&mut self, backlog: usize) -> bool {
         if self.least.is_none_or(|least| backlog < least) {
-            *self = Self { least: Some(backlog), without: 0 };
+            *self = Self { least: Some(backlog), without_progress: 0 };
         } else {
-            self.without += 1;
+            self.without_progress += 1;
         }
-        self.without < NO_PROGRESS_MAX
+        self.without_progress < NO_PROGRESS_MAX
     }
 }

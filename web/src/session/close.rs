@@ -4,7 +4,7 @@ use axum::extract::ws::{CloseCode, close_code};
 
 /// The reason for which the server closes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closing {
+pub enum CloseReason {
     GoingAway,
     Policy,
     TooBig,
@@ -13,7 +13,7 @@ pub enum Closing {
     Rate,
 }
 
-impl Closing {
+impl CloseReason {
     pub const ALL: [Self; 6] =
         [Self::GoingAway, Self::Policy, Self::TooBig, Self::SessionEnded, Self::TooSlow, Self::Rate];
 
@@ -54,15 +54,15 @@ mod tests {
     #[test]
     fn all_lists_every_reason() {
         let position = |closing| match closing {
-            Closing::GoingAway => 0,
-            Closing::Policy => 1,
-            Closing::TooBig => 2,
-            Closing::SessionEnded => 3,
-            Closing::TooSlow => 4,
-            Closing::Rate => 5,
+            CloseReason::GoingAway => 0,
+            CloseReason::Policy => 1,
+            CloseReason::TooBig => 2,
+            CloseReason::SessionEnded => 3,
+            CloseReason::TooSlow => 4,
+            CloseReason::Rate => 5,
         };
-        assert_eq!(Closing::ALL.map(position), [0, 1, 2, 3, 4, 5]);
-        let codes = Closing::ALL.map(Closing::code);
+        assert_eq!(CloseReason::ALL.map(position), [0, 1, 2, 3, 4, 5]);
+        let codes = CloseReason::ALL.map(CloseReason::code);
         assert_eq!(codes, [1001, 1008, 1009, 4001, 4002, 4003]);
     }
 }

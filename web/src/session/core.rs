@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::{
     catch_up_progress::CatchUpProgress,
+    connection::Connection,
     delivery::Delivery,
     deps::SessionDeps,
     end::{End, Never},
-    frames::ClientEnd,
+    frame_limit::ClientConnection,
     keepalive::Keepalive,
-    outbox::Outbox,
     posts::Posts,
     socket::Socket,
 };
@@ -40,7 +40,12 @@ pub struct SessionCore<'a> {
 }
 
 impl<'a> SessionCore<'a> {
-    pub fn new(deps: &'a SessionDeps, owner: CursorOwner, client: ClientEnd, delivery: Delivery) -> Self {
+    pub fn new(
+        deps: &'a SessionDeps,
+        owner: CursorOwner,
+        client: ClientConnection,
+        delivery: Delivery,
+    ) -> Self {
         let now = Instant::now();
         Self {
             deps,
@@ -99,13 +104,13 @@ impl<'a> SessionCore<'a> {
     }
 
     /// Sends a cursor for everything that was sent.
-    pub async fn send_cursor<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub async fn send_cursor<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
         let sealed = self.seal();
         if sealed.complete {
             self.delivery.note_cursor();
         }
-        outbox.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
+        connection.feed(ServerFrame::Cursor { cursor: &sealed.text }.to_json()).await
     }
 
     /// Begins to catch up with a backlog of the store. Ends a session that falls behind again and again.
@@ -132,23 +137,23 @@ impl<'a> SessionCore<'a> {
     pub async fn finish_backlog<S: Socket>(
         &mut self,
         point: CommitPoint,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         self.catching_up = false;
         self.delivery.catch_up(point);
-        self.send_cursor(outbox).await?;
-        outbox.flush().await
+        self.send_cursor(connection).await?;
+        connection.flush().await
     }
 
     /// Flushes once the lanes are drained: the session has caught up.
-    pub async fn finish_drained<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub async fn finish_drained<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.progress = CatchUpProgress::default();
-        outbox.flush().await
+        connection.flush().await
     }
 
     /// Sends the acks of posts in flight, before the session ends because this node stops serving.
-    pub async fn send_last_acks<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.posts.notify_pending(self.deps, outbox).await
+    pub async fn send_last_acks<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+        self.posts.send_pending_outcomes(self.deps, connection).await
     }
 
     /// Ends the session on this node.

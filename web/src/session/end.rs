@@ -1,6 +1,6 @@
 //! The reasons for the end of a session, and what the client is told.
 
-use super::close::Closing;
+use super::close::CloseReason;
 use crate::{drain::Serving, service::Refusal};
 
 /// The reason for the end of a session.
@@ -30,17 +30,17 @@ pub enum End {
 
 impl End {
     /// The close code and its text; `None` if there is nobody to tell.
-    pub fn close(&self) -> Option<(Closing, &'static str)> {
+    pub fn close_reason(&self) -> Option<(CloseReason, &'static str)> {
         Some(match self {
             Self::Closed | Self::Gone => return None,
-            Self::Elsewhere(serving) => (Closing::GoingAway, serving.close_reason()),
-            Self::TakenOver => (Closing::SessionEnded, "a newer connection took over your name"),
-            Self::LoggedOut => (Closing::SessionEnded, "your session has ended, log in again"),
-            Self::Lagged => (Closing::TooSlow, "too slow, resume with the last cursor"),
-            Self::Flooding => (Closing::Rate, "too many messages or other frames"),
-            Self::TooBig => (Closing::TooBig, "a frame may be at most 128 KiB"),
-            Self::Malformed => (Closing::Policy, "not a valid WebSocket frame"),
-            Self::Refused(_) => (Closing::GoingAway, "this node cannot continue, resume on another node"),
+            Self::Elsewhere(serving) => (CloseReason::GoingAway, serving.close_reason()),
+            Self::TakenOver => (CloseReason::SessionEnded, "a newer connection took over your name"),
+            Self::LoggedOut => (CloseReason::SessionEnded, "your session has ended, log in again"),
+            Self::Lagged => (CloseReason::TooSlow, "too slow, resume with the last cursor"),
+            Self::Flooding => (CloseReason::Rate, "too many messages or other frames"),
+            Self::TooBig => (CloseReason::TooBig, "a frame may be at most 128 KiB"),
+            Self::Malformed => (CloseReason::Policy, "not a valid WebSocket frame"),
+            Self::Refused(_) => (CloseReason::GoingAway, "this node cannot continue, resume on another node"),
         })
     }
 }

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite;
 
 use super::{
+    connection::Connection,
     end::End,
-    frames::{ClientEnd, Frames},
-    outbox::Outbox,
+    frame_limit::{ClientConnection, FrameLimit},
     socket::Socket,
 };
 use crate::guard::Rates;
@@ -21,7 +21,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(30);
 pub struct Keepalive {
     last_frame_at: Instant,
     pinged: bool,
-    frames: Frames,
+    frame_limit: FrameLimit,
 }
 
 /// A frame from the client.
@@ -33,8 +33,8 @@ pub enum Received {
 }
 
 impl Keepalive {
-    pub fn new(rates: &Rates, client: ClientEnd) -> Self {
-        Self { last_frame_at: Instant::now(), pinged: false, frames: Frames::new(rates, client) }
+    pub fn new(rates: &Rates, client: ClientConnection) -> Self {
+        Self { last_frame_at: Instant::now(), pinged: false, frame_limit: FrameLimit::new(rates, client) }
     }
 
     /// Returns the time at which to call [`Keepalive::on_timer`] next.
@@ -48,7 +48,7 @@ impl Keepalive {
         rates: &Rates,
         message: Option<Result<Message, axum::Error>>,
     ) -> Result<Received, End> {
-        self.frames.count(rates, message.as_ref())?;
+        self.frame_limit.count(rates, message.as_ref())?;
         self.last_frame_at = Instant::now();
         self.pinged = false;
         match message {
@@ -63,12 +63,12 @@ impl Keepalive {
     }
 
     /// Pings a silent client, or ends the session.
-    pub async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         match self.last_frame_at.elapsed() {
             silent if silent >= 2 * PING_AFTER => Err(End::Gone),
             silent if silent >= PING_AFTER && !self.pinged => {
                 self.pinged = true;
-                outbox.ping().await
+                connection.ping().await
             }
             _ => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! The life of a session of either kind: counted, served to its end, and closed with the reason.
 
 use super::{
+    connection::Connection,
     deps::SessionDeps,
     end::{End, Never},
-    outbox::Outbox,
     socket::Socket,
 };
 
@@ -11,16 +11,16 @@ use super::{
 pub async fn run<S: Socket>(
     deps: &SessionDeps,
     socket: S,
-    serve: impl AsyncFnOnce(&mut Outbox<S>) -> Result<Never, End>,
+    serve: impl AsyncFnOnce(&mut Connection<S>) -> Result<Never, End>,
 ) {
     deps.metrics.sessions.inc();
-    let mut outbox = Outbox::new(socket);
-    let ended = serve(&mut outbox).await;
-    finish(deps, ended, outbox).await;
+    let mut connection = Connection::new(socket);
+    let ended = serve(&mut connection).await;
+    finish(deps, ended, connection).await;
 }
 
 /// Closes the socket with the reason.
-async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox: Outbox<S>) {
+async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, connection: Connection<S>) {
     let end = match ended {
         Ok(never) => match never {},
         Err(end) => end,
@@ -34,10 +34,10 @@ async fn finish<S: Socket>(deps: &SessionDeps, ended: Result<Never, End>, outbox
         }
         end => tracing::debug!(?end, "session ended"),
     }
-    if let Some((closing, reason)) = end.close() {
-        outbox.close(closing.code(), reason).await;
+    if let Some((closing, reason)) = end.close_reason() {
+        connection.close(closing.code(), reason).await;
     } else if matches!(end, End::Closed) {
-        outbox.answer_close().await;
+        connection.answer_close().await;
     }
     deps.metrics.sessions.dec();
 }

@@ -1,4 +1,4 @@
-//! Ends a session whose login has ended.
+//! Ends a WebSocket whose login has ended.
 
 use std::{future::pending, time::Duration};
 
@@ -7,17 +7,17 @@ use tokio::time::timeout;
 use super::{deps::SessionDeps, end::End};
 use crate::{lane::Frame, service::Identity};
 
-/// A socket checks at least this often that the session of its account is still active, because that may expire.
+/// A socket checks at least this often whether its login has expired.
 pub const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// Waits until the session of an account is over, for sockets that don't follow the user's lane. Waits for ever for a guest.
+/// Waits until the login has ended, for sockets that don't follow the user's lane. Waits for ever for a guest.
 pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
     let mut lane = deps.lanes.subscribe(identity.user);
     let mut frames = Vec::new();
     loop {
-        // Checked before the first wait too: the session may have ended before the lane was followed.
-        if let Err(end) = is_alive(deps, identity).await {
+        // Checked before the first wait too: the login may have ended before the lane was followed.
+        if let Err(end) = check_login(deps, identity).await {
             return end;
         }
         frames.clear();
@@ -35,8 +35,8 @@ pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End
     }
 }
 
-/// Refuses unless the login is alive.
-pub async fn is_alive(deps: &SessionDeps, identity: Identity) -> Result<(), End> {
+/// Returns an error if the login has ended.
+pub async fn check_login(deps: &SessionDeps, identity: Identity) -> Result<(), End> {
     let alive = deps.authentication.is_alive(identity).await.map_err(End::Refused)?;
     if alive { Ok(()) } else { Err(End::LoggedOut) }
 }

@@ -2,14 +2,14 @@
 
 use starling_protocol::{Cursor, CursorOwner, GuestId, GuestName, Pos, RoomId, Sender, cursor::CursorError};
 
-use super::frames::ClientEnd;
+use super::frame_limit::ClientConnection;
 use crate::service::{Identity, Lease};
 
 /// The person in a session, and the point from which their client resumes.
 pub struct Participant {
     /// The room.
     pub room: RoomId,
-    /// The guest's id; for a user with an account, their user id.
+    /// The id under which they are present: a guest's id, or the user id of somebody with an account in its place.
     pub guest: GuestId,
     /// The name that they asked for.
     pub name: GuestName,
@@ -17,14 +17,14 @@ pub struct Participant {
     pub sender: Sender,
     /// The session of their account, if they have one.
     pub identity: Option<Identity>,
-    /// The client's end of the socket.
-    pub client: ClientEnd,
+    /// The client's connection.
+    pub client: ClientConnection,
     /// Keeps the person present in the room.
     pub lease: Lease,
     /// The cursor from which the client resumes.
     pub resume_point: ResumePoint,
-    /// The greatest position that the client presented or was acked.
-    pub after: Option<Pos>,
+    /// The greatest position of a message that the client has shown or got an ack for.
+    pub last_seen_pos: Option<Pos>,
 }
 
 impl Participant {

@@ -8,7 +8,7 @@ use starling_protocol::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{deps::SessionDeps, end::End, outbox::Outbox, socket::Socket};
+use super::{connection::Connection, deps::SessionDeps, end::End, socket::Socket};
 use crate::service::{PostOutcome, Refusal};
 
 /// The most posts of one session without an ack. Beyond it the session reads nothing from its client.
@@ -75,16 +75,16 @@ impl Posts {
 
     /// Sends the client an outcome and all others that wait. Calls `acked` with the position of each posted
     /// message.
-    pub async fn notify<S: Socket>(
+    pub async fn send_outcomes<S: Socket>(
         &mut self,
         deps: &SessionDeps,
         outcome: PostOutcome,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
         mut acked: impl FnMut(MessageId, Pos),
     ) -> Result<(), End> {
         let mut next = Some(outcome);
-        while let Some(PostOutcome { id, result, again }) = next {
-            self.in_flight -= usize::from(!again);
+        while let Some(PostOutcome { id, result, is_upgrade }) = next {
+            self.in_flight -= usize::from(!is_upgrade);
             let spelling = self.spelling(id);
             match result {
                 Ok(posted) => {
@@ -95,25 +95,25 @@ impl Posts {
                         pos: posted.pos.to_string(),
                         copies: posted.copies,
                     };
-                    outbox.feed(ack.to_json()).await?;
+                    connection.feed(ack.to_json()).await?;
                 }
-                Err(refusal) => refuse(deps, outbox, &refusal, Some(spelling)).await?,
+                Err(refusal) => refuse(deps, connection, &refusal, Some(spelling)).await?,
             }
             next = self.outcomes.try_recv().ok();
         }
-        outbox.flush().await
+        connection.flush().await
     }
 
     /// Sends the outcomes of the posts in flight before the session ends.
-    pub async fn notify_pending<S: Socket>(
+    pub async fn send_pending_outcomes<S: Socket>(
         &mut self,
         deps: &SessionDeps,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let pending = async {
             while self.in_flight > 0 {
                 let outcome = self.next().await;
-                self.notify(deps, outcome, outbox, |_, _| {}).await?;
+                self.send_outcomes(deps, outcome, connection, |_, _| {}).await?;
             }
             Ok(())
         };
@@ -124,12 +124,12 @@ impl Posts {
 /// Sends the client a refusal; `id` is the one in its frame.
 pub async fn refuse<S: Socket>(
     deps: &SessionDeps,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
     refusal: &Refusal,
     id: Option<String>,
 ) -> Result<(), End> {
     deps.metrics.refused_frames.inc();
     let frame = ServerFrame::Error { code: refusal.code, detail: &refusal.detail, id };
-    outbox.feed(frame.to_json()).await?;
-    outbox.flush().await
+    connection.feed(frame.to_json()).await?;
+    connection.flush().await
 }

@@ -23,7 +23,7 @@ use crate::auth::WeakPassword;
 
 #[async_trait]
 impl Accounts for AccountsService {
-    fn judge_password(&self, password: &str, username: &str) -> Result<(), String> {
+    fn validate_new_password(&self, password: &str, username: &str) -> Result<(), String> {
         WeakPassword::check(password, username).map_err(|weak| weak.to_string())
     }
 

@@ -92,11 +92,11 @@ impl Administration for AdministrationService {
         self.reset_link(Asker::logged_in(by)?, user).await
     }
 
-    async fn make_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal> {
+    async fn add_owner(&self, by: Identity, room: RoomId, user: UserId) -> Result<(), Refusal> {
         let asker = Asker::logged_in(by)?;
         let decide = move |tables: &Tables<'_>| match asker.check_admin(&tables.records)? {
             Some(refusal) => Ok(Decision::Refuse(refusal)),
-            None => decision(decisions::make_owner(&tables.records, room, by.user, user)),
+            None => decision(decisions::add_owner(&tables.records, room, by.user, user)),
         };
         self.context.decide(decide).await.map(drop)
     }

@@ -6,7 +6,7 @@ use starling_protocol::{
     event::{RoomOpened, Stance, direct_room},
     merge::contact::Relation,
 };
-use starling_web::service::ContactAct;
+use starling_web::service::ContactAction;
 
 use crate::{
     permissions,
@@ -17,58 +17,59 @@ use crate::{
 pub fn act<T: Rows>(
     records: &Records<T>,
     user: UserId,
-    act: ContactAct,
+    act: ContactAction,
     other: UserId,
 ) -> Result<Decision, StoreError> {
     let sides = records.sides(user, other)?;
     // A user can still remove or unblock a deleted account, which takes its direct room off their list.
-    let takes_back = matches!(act, ContactAct::Remove | ContactAct::Unblock) && sides.mine.is_some();
+    let takes_back = matches!(act, ContactAction::Remove | ContactAction::Unblock) && sides.mine.is_some();
     if !takes_back && records.user(other)?.is_none() {
         return Ok(Decision::Refuse(permissions::no_such_user()));
     }
     let stance = match (act, sides.relation()) {
         // The other has removed this user, whose own yes still keeps the direct room on their list.
-        (ContactAct::Remove, Relation::None)
+        (ContactAction::Remove, Relation::None)
             if sides.mine.is_some_and(|mine| mine.stance == Stance::Yes)
                 && records.member_room(direct_room(user, other))?.is_some() =>
         {
             Stance::None
         }
-        (ContactAct::Ask, Relation::None | Relation::Incoming) | (ContactAct::Accept, Relation::Incoming) => {
-            Stance::Yes
-        }
-        (ContactAct::Decline, Relation::Incoming)
-        | (ContactAct::Remove, Relation::Incoming | Relation::Outgoing | Relation::Accepted)
-        | (ContactAct::Unblock, Relation::Blocked) => Stance::None,
-        (ContactAct::Accept, Relation::Accepted) | (ContactAct::Block, Relation::Blocked) => {
+        (ContactAction::Request, Relation::None | Relation::Incoming)
+        | (ContactAction::Accept, Relation::Incoming) => Stance::Yes,
+        (ContactAction::Decline, Relation::Incoming)
+        | (ContactAction::Remove, Relation::Incoming | Relation::Outgoing | Relation::Accepted)
+        | (ContactAction::Unblock, Relation::Blocked) => Stance::None,
+        (ContactAction::Accept, Relation::Accepted) | (ContactAction::Block, Relation::Blocked) => {
             return Ok(Decision::Nothing);
         }
-        (ContactAct::Block, _) => Stance::Blocked,
+        (ContactAction::Block, _) => Stance::Blocked,
         (refused, relation) => return Ok(refuse(refused, relation)),
     };
     let draft = EventDraft::new(Scope::user(user), sides.saying(other, stance));
     Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }
 
-fn refuse(act: ContactAct, relation: Relation) -> Decision {
+fn refuse(act: ContactAction, relation: Relation) -> Decision {
     let (code, detail) = match (act, relation) {
-        (ContactAct::Ask, Relation::Blocked) => {
+        (ContactAction::Request, Relation::Blocked) => {
             (ErrorCode::AlreadyExists, "you have blocked this user; unblock them first")
         }
-        (ContactAct::Ask, Relation::Accepted) => {
+        (ContactAction::Request, Relation::Accepted) => {
             (ErrorCode::AlreadyExists, "this user is already your contact")
         }
-        (ContactAct::Ask, _) => {
+        (ContactAction::Request, _) => {
             (ErrorCode::AlreadyExists, "you have already asked this user; wait for their answer")
         }
-        (ContactAct::Accept | ContactAct::Decline, _) => {
+        (ContactAction::Accept | ContactAction::Decline, _) => {
             (ErrorCode::NotFound, "this user has not asked to be your contact")
         }
-        (ContactAct::Unblock, _) => (ErrorCode::NotFound, "you have not blocked this user"),
-        (ContactAct::Remove, Relation::Blocked) => {
+        (ContactAction::Unblock, _) => (ErrorCode::NotFound, "you have not blocked this user"),
+        (ContactAction::Remove, Relation::Blocked) => {
             (ErrorCode::NotFound, "this user is not your contact; you have blocked them, which /unblock ends")
         }
-        (ContactAct::Remove | ContactAct::Block, _) => (ErrorCode::NotFound, "this user is not your contact"),
+        (ContactAction::Remove | ContactAction::Block, _) => {
+            (ErrorCode::NotFound, "this user is not your contact")
+        }
     };
     Decision::refuse(code, detail)
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use starling_protocol::{UserId, event::direct_room};
 use starling_web::{
     objects::{Contact, ContactState, Room, User},
-    service::{ContactAct, Contacts, Refusal},
+    service::{ContactAction, Contacts, Refusal},
 };
 
 use super::{context::ServiceContext, render};
@@ -38,13 +38,15 @@ impl Contacts for ContactsService {
         found.ok_or_else(permissions::no_such_user)
     }
 
-    async fn act(&self, user: UserId, act: ContactAct, other: UserId) -> Result<Contact, Refusal> {
+    async fn act(&self, user: UserId, act: ContactAction, other: UserId) -> Result<Contact, Refusal> {
         let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
         match act {
-            ContactAct::Block | ContactAct::Decline | ContactAct::Remove => {
+            ContactAction::Block | ContactAction::Decline | ContactAction::Remove => {
                 self.context.commit_reclaiming(decide).await
             }
-            ContactAct::Ask | ContactAct::Accept | ContactAct::Unblock => self.context.decide(decide).await,
+            ContactAction::Request | ContactAction::Accept | ContactAction::Unblock => {
+                self.context.decide(decide).await
+            }
         }?;
         self.context.look(move |records| render::contact(records, user, other)).await
     }

@@ -8,7 +8,7 @@ use starling_protocol::{
     event::{ContactSet, MemberSet, Membership, MessageDeleted, MessageEdited, ReactionSet, RoomOpened},
     limits::REPLAY_EVENTS_MAX,
 };
-use starling_web::{live_frame::RoomChange, service::Change};
+use starling_web::{live_frame::RoomChange, service::LiveChange};
 
 use super::rooms;
 use crate::{
@@ -23,7 +23,7 @@ pub fn collect_changes(
     user: UserId,
     from: &VersionVector,
     to: &VersionVector,
-) -> Result<Option<Vec<Change>>, StoreError> {
+) -> Result<Option<Vec<LiveChange>>, StoreError> {
     let reader = store.messages()?;
     let mut collector = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
@@ -58,24 +58,24 @@ struct ChangeCollector {
     reader: MessagesReader,
     user: UserId,
     /// For each object: the position of its last change, and the change.
-    changes: HashMap<Change, (Pos, Change)>,
+    changes: HashMap<LiveChange, (Pos, LiveChange)>,
     /// Rooms that the user has joined.
     joined: HashSet<RoomId>,
 }
 
 impl ChangeCollector {
-    fn add(&mut self, pos: Pos, change: Change) {
+    fn add(&mut self, pos: Pos, change: LiveChange) {
         let object = match change {
-            Change::Message { room, key, .. } => Change::Message { room, key, fresh: false },
-            Change::Room { room, .. } => Change::Room { room, change: RoomChange::Updated },
-            Change::Read { .. } | Change::Contact(_) => change,
+            LiveChange::Message { room, key, .. } => LiveChange::Message { room, key, fresh: false },
+            LiveChange::Room { room, .. } => LiveChange::Room { room, change: RoomChange::Updated },
+            LiveChange::Read { .. } | LiveChange::Contact(_) => change,
         };
         let (last, known) = self.changes.entry(object).or_insert((pos, change));
         *last = pos.max(*last);
         match (known, change) {
-            (Change::Message { fresh, .. }, Change::Message { fresh: true, .. }) => *fresh = true,
+            (LiveChange::Message { fresh, .. }, LiveChange::Message { fresh: true, .. }) => *fresh = true,
             // A join outweighs later changes of the room.
-            (Change::Room { change, .. }, Change::Room { change: then, .. })
+            (LiveChange::Room { change, .. }, LiveChange::Room { change: then, .. })
                 if *change != RoomChange::Joined =>
             {
                 *change = then;
@@ -95,11 +95,11 @@ impl ChangeCollector {
                 let records = &self.reader.records;
                 // A stranger's block, and its end, are kept from the user.
                 if records.sides(self.user, other)?.mine.is_some() || records.was_asked(self.user, other)? {
-                    self.add(pos, Change::Contact(other));
+                    self.add(pos, LiveChange::Contact(other));
                 }
             }
             (EventBody::ReadMarked(marked), _, Some(user)) => {
-                self.add(pos, Change::Read { room: marked.room, user });
+                self.add(pos, LiveChange::Read { room: marked.room, user });
             }
             _ => {}
         }
@@ -112,7 +112,7 @@ impl ChangeCollector {
             // their removal. Loading the room once more is always right.
             Membership::Member(_) => self.add_joined(pos, room),
             Membership::None | Membership::Banned if self.reader.records.was_member(self.user, room)? => {
-                self.add(pos, Change::Room { room, change: RoomChange::Removed });
+                self.add(pos, LiveChange::Room { room, change: RoomChange::Removed });
             }
             // The user was never a member, and may not even know of the room.
             Membership::Invited | Membership::None | Membership::Banned => {}
@@ -122,7 +122,7 @@ impl ChangeCollector {
 
     fn add_joined(&mut self, pos: Pos, room: RoomId) {
         self.joined.insert(room);
-        self.add(pos, Change::Room { room, change: RoomChange::Joined });
+        self.add(pos, LiveChange::Room { room, change: RoomChange::Joined });
     }
 
     /// Adds an event of a room that the user is in.
@@ -139,16 +139,16 @@ impl ChangeCollector {
                 return Ok(());
             }
             EventBody::RoomChanged(_) => {
-                self.add(pos, Change::Room { room, change: RoomChange::Updated });
+                self.add(pos, LiveChange::Room { room, change: RoomChange::Updated });
                 return Ok(());
             }
             EventBody::RoomDeleted(_) => {
-                self.add(pos, Change::Room { room, change: RoomChange::Removed });
+                self.add(pos, LiveChange::Room { room, change: RoomChange::Removed });
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        self.add(pos, Change::Message { room, key, fresh });
+        self.add(pos, LiveChange::Message { room, key, fresh });
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl ChangeCollector {
             return Ok(());
         };
         if let Some(mark) = self.reader.records.read_mark(other, room)? {
-            self.add(mark.pos, Change::Read { room, user: other });
+            self.add(mark.pos, LiveChange::Read { room, user: other });
         }
         Ok(())
     }

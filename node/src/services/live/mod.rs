@@ -12,7 +12,7 @@ use starling_protocol::{Hlc, Pos, RoomId, UserId, VersionVector, merge::contact:
 use starling_web::{
     lane::{CommitPoint, Utf8Bytes},
     live_frame::RoomChange,
-    service::{Change, LiveEvents, Online, Refusal, UserContext},
+    service::{LiveChange, LiveEvents, Online, Refusal, UserContext},
 };
 
 use super::{context::ServiceContext, render};
@@ -66,11 +66,11 @@ impl LiveEvents for LiveService {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Change>>, Refusal> {
+    ) -> Result<Option<Vec<LiveChange>>, Refusal> {
         self.context.read(move |store| backlog::collect_changes(store, user, &from, &to.vector)).await
     }
 
-    async fn render(&self, user: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, user: UserId, changes: Vec<LiveChange>) -> Result<Vec<String>, Refusal> {
         self.context.read(move |store| render_changes::frames(store, user, &changes)).await
     }
 
@@ -82,7 +82,7 @@ impl LiveEvents for LiveService {
             .await
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }

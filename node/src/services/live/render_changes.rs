@@ -3,7 +3,7 @@
 use starling_protocol::{RoomId, UserId, event::MessageKey, merge::contact::Relation};
 use starling_web::{
     live_frame::{LiveFrame, RoomChange},
-    service::Change,
+    service::LiveChange,
 };
 
 use crate::{
@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// The frames of the changes that the user may see.
-pub fn frames(store: &Store, user: UserId, changes: &[Change]) -> Result<Vec<String>, StoreError> {
+pub fn frames(store: &Store, user: UserId, changes: &[LiveChange]) -> Result<Vec<String>, StoreError> {
     let mut reader = store.room_reader()?;
     let mut frames = Vec::with_capacity(changes.len());
     for change in changes {
         frames.extend(match *change {
-            Change::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
-            Change::Read { room, user: who } => read(&mut reader, user, room, who)?,
-            Change::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
-            Change::Contact(other) => {
+            LiveChange::Message { room, key, fresh } => message(&mut reader, user, room, key, fresh)?,
+            LiveChange::Read { room, user: who } => read(&mut reader, user, room, who)?,
+            LiveChange::Room { room, change } => Some(self::room(&mut reader, user, room, change)?.0),
+            LiveChange::Contact(other) => {
                 let contact = render::contact(reader.records(), user, other)?;
                 Some(LiveFrame::Contact { contact: &contact }.to_json())
             }

@@ -9,7 +9,7 @@ use starling_protocol::{
     event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted, RoomOpened},
     limits::REPLAY_EVENTS_MAX,
 };
-use starling_web::service::{ContactAct, Wanted};
+use starling_web::service::{ContactAction, MessageQuery};
 
 use super::*;
 use crate::services::{
@@ -40,17 +40,17 @@ fn shown(message: &Value) -> Value {
 
 /// The messages that a client loads of a room; `None` if Ann is not in it.
 fn load(node: &Node, room: RoomId) -> Option<BTreeMap<String, Value>> {
-    let page = refusal_of(pages::page(&node.store, ANN, room, Wanted::Newest, 200)).ok()?;
+    let page = refusal_of(pages::page(&node.store, ANN, room, MessageQuery::Newest, 200)).ok()?;
     let messages = page.items.iter().map(|message| serde_json::to_value(message).unwrap());
     Some(messages.map(|message| (text(&message["id"]), shown(&message))).collect())
 }
 
-fn changes(node: &Node, from: &VersionVector) -> Vec<Change> {
+fn changes(node: &Node, from: &VersionVector) -> Vec<LiveChange> {
     let to = node.store.vector().unwrap();
     backlog::collect_changes(&node.store, ANN, from, &to).unwrap().unwrap()
 }
 
-fn frames(node: &Node, changes: &[Change]) -> Vec<Value> {
+fn frames(node: &Node, changes: &[LiveChange]) -> Vec<Value> {
     let frames = render_changes::frames(&node.store, ANN, changes).unwrap();
     frames.iter().map(|frame| serde_json::from_str(frame).unwrap()).collect()
 }
@@ -157,8 +157,8 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
             node.write(EventDraft::new(Scope::room(room), changed));
         }
         10 => {
-            use ContactAct::{Accept, Ask, Block, Decline, Remove, Unblock};
-            let act = [Ask, Accept, Decline, Block, Unblock, Remove][usize::from(which % 6)];
+            use ContactAction::{Accept, Block, Decline, Remove, Request, Unblock};
+            let act = [Request, Accept, Decline, Block, Unblock, Remove][usize::from(which % 6)];
             let other = [BOB, EVE][usize::from(which / 6 % 2)];
             let (one, other) = if which % 5 < 3 { (ANN, other) } else { (other, ANN) };
             drop(node.decide(move |tables| decide::act(&tables.records, one, act, other)));
@@ -258,7 +258,7 @@ fn a_block_by_a_stranger_stays_unknown() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let block = |of| {
-        move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, ContactAct::Block, ANN)
+        move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, ContactAction::Block, ANN)
     };
     node.decide(block(STRANGER)).unwrap();
     node.decide(block(BOB)).unwrap();
@@ -312,12 +312,12 @@ fn the_end_of_a_strangers_block_stays_unknown() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let does = |of, act| move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, of, act, ANN);
-    node.decide(does(STRANGER, ContactAct::Block)).unwrap();
-    node.decide(does(STRANGER, ContactAct::Unblock)).unwrap();
+    node.decide(does(STRANGER, ContactAction::Block)).unwrap();
+    node.decide(does(STRANGER, ContactAction::Unblock)).unwrap();
     assert!(changes(&node, &from).is_empty());
-    node.decide(does(EVE, ContactAct::Ask)).unwrap();
+    node.decide(does(EVE, ContactAction::Request)).unwrap();
     let from = node.store.vector().unwrap();
-    node.decide(does(EVE, ContactAct::Block)).unwrap();
+    node.decide(does(EVE, ContactAction::Block)).unwrap();
     let rendered = frames(&node, &changes(&node, &from));
     assert_eq!((rendered.len(), &rendered[0]["contact"]["state"]), (1, &"none".into()), "{rendered:?}");
 }
@@ -328,8 +328,8 @@ fn the_direct_room_of_former_contacts_shows_no_presence() {
     let act = |user, what, other| {
         move |tables: &crate::store::Tables<'_>| decide::act(&tables.records, user, what, other)
     };
-    node.decide(act(ANN, ContactAct::Ask, STRANGER)).unwrap();
-    node.decide(act(STRANGER, ContactAct::Accept, ANN)).unwrap();
+    node.decide(act(ANN, ContactAction::Request, STRANGER)).unwrap();
+    node.decide(act(STRANGER, ContactAction::Accept, ANN)).unwrap();
     let direct = RoomId([7; 10]);
     node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
@@ -338,6 +338,6 @@ fn the_direct_room_of_former_contacts_shows_no_presence() {
         (visible_users(&records, STRANGER).unwrap().contains(&ANN), severed_rooms)
     };
     assert_eq!(see(&node), (true, false));
-    node.decide(act(ANN, ContactAct::Remove, STRANGER)).unwrap();
+    node.decide(act(ANN, ContactAction::Remove, STRANGER)).unwrap();
     assert_eq!(see(&node), (false, true));
 }

@@ -10,7 +10,7 @@ use starling_protocol::{
     limits::{ROOM_BANS_MAX, ROOM_INVITES_MAX, ROOM_MEMBERS_MAX, ROOMS_PER_USER_MAX},
     merge::contact::Relation,
 };
-use starling_web::service::{NewRoom, Refusal, RoomChange};
+use starling_web::service::{NewRoom, Refusal, RoomUpdate};
 
 use crate::{
     permissions::{
@@ -43,7 +43,7 @@ pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRo
 }
 
 /// Changes attributes of a room. Only an owner may change the visibility, which exposes all earlier messages.
-pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &RoomChange) -> Drafts {
+pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &RoomUpdate) -> Drafts {
     let role = may::role_at_least(records, room, by, Role::Moderator)?;
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
     let changed = RoomChanged {
@@ -149,7 +149,7 @@ pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
 }
 
 /// Makes a member an owner. For administrators of the service, who need not be members.
-pub fn make_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
+pub fn add_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
     // A direct room has no owner.
     state.name().ok_or_else(no_such_room)?;

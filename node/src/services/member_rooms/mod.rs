@@ -15,7 +15,7 @@ use starling_protocol::{
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
     security_log::SecurityEvent,
-    service::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, Refusal, RoomChange},
+    service::{MemberRooms, NewInvite, NewRoom, Page, PageRequest, Refusal, RoomUpdate},
 };
 
 use self::decisions::{Drafts, decision, no_such_invite};
@@ -89,17 +89,17 @@ fn role_name(role: Role) -> &'static str {
 
 #[async_trait]
 impl MemberRooms for MemberRoomsService {
-    async fn open(&self, by: UserId, new: NewRoom) -> Result<Room, Refusal> {
+    async fn create(&self, by: UserId, new: NewRoom) -> Result<Room, Refusal> {
         let room = RoomId(self.context.environment.random());
         self.decide(move |records| decisions::open(records, room, by, &new)).await?;
         self.room(by, room).await
     }
 
-    async fn mine(&self, user: UserId, request: PageRequest) -> Result<Page<Room>, Refusal> {
+    async fn rooms_of(&self, user: UserId, request: PageRequest) -> Result<Page<Room>, Refusal> {
         self.ask(move |reader| lists::my_rooms(reader, user, &request)).await
     }
 
-    async fn public(
+    async fn search_public(
         &self,
         user: UserId,
         beginning: String,
@@ -118,7 +118,7 @@ impl MemberRooms for MemberRoomsService {
         .await
     }
 
-    async fn change(&self, by: UserId, room: RoomId, change: RoomChange) -> Result<Room, Refusal> {
+    async fn change(&self, by: UserId, room: RoomId, change: RoomUpdate) -> Result<Room, Refusal> {
         self.decide(move |records| decisions::change(records, room, by, &change)).await?;
         self.room(by, room).await
     }

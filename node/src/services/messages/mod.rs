@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use starling_protocol::{Emoji, MessageId, MessageText, RoomId, UserId, VersionVector};
 use starling_web::{
     objects::Message,
-    service::{Count, MessagePage, Messages, NewMessage, Post, Refusal, Wanted},
+    service::{CountAgainstRoom, MessagePage, MessageQuery, Messages, NewMessage, Post, Refusal},
 };
 
 pub use self::erasure::{Erasure, Scrubbing};
@@ -45,7 +45,7 @@ impl Messages for MessagesService {
         user: UserId,
         room: RoomId,
         message: NewMessage,
-        count: Count<'_>,
+        count: CountAgainstRoom<'_>,
     ) -> Result<(Message, bool), Refusal> {
         post::post(&self.context, user, room, message, count).await
     }
@@ -54,10 +54,10 @@ impl Messages for MessagesService {
         &self,
         user: UserId,
         room: RoomId,
-        wanted: Wanted,
+        query: MessageQuery,
         limit: usize,
     ) -> Result<MessagePage, Refusal> {
-        self.context.ask(move |store| pages::page(store, user, room, wanted, limit)).await
+        self.context.ask(move |store| pages::page(store, user, room, query, limit)).await
     }
 
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {

@@ -3,7 +3,7 @@
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use starling_protocol::{MessageId, Pos, RoomId, UserId, frame::client::ListedMessage};
-use starling_web::service::{MessagePage, PageEnd, Wanted};
+use starling_web::service::{MessagePage, MessageQuery, PageCursor};
 
 use crate::{
     permissions::{hides, no_such_message, no_such_room, rooms::Denied},
@@ -16,7 +16,7 @@ pub fn page(
     store: &Store,
     user: UserId,
     room: RoomId,
-    wanted: Wanted,
+    query: MessageQuery,
     limit: usize,
 ) -> Result<MessagePage, Denied> {
     let mut reader = store.messages()?;
@@ -27,24 +27,24 @@ pub fn page(
         Some(author) => hides(records, user, author),
         None => Ok(false),
     };
-    let named = match wanted {
-        Wanted::Before(id) | Wanted::After(id) | Wanted::Around(id) => {
+    let named = match query {
+        MessageQuery::Before(id) | MessageQuery::After(id) | MessageQuery::Around(id) => {
             find_pos(&mut reader, room, id)?.ok_or_else(no_such_message)?
         }
-        Wanted::From(PageEnd::Before(place) | PageEnd::After(place)) => place,
-        Wanted::Newest => Pos::MIN,
+        MessageQuery::Continue(PageCursor::Before(place) | PageCursor::After(place)) => place,
+        MessageQuery::Newest => Pos::MIN,
     };
     let (back, forth) = (Direction::Back, Direction::Forth);
-    let (messages, next) = match wanted {
-        Wanted::Newest => older(reader.stretch(room, (Unbounded, Unbounded), back, limit, hidden)?),
-        Wanted::Before(_) | Wanted::From(PageEnd::Before(_)) => {
+    let (messages, next) = match query {
+        MessageQuery::Newest => older(reader.stretch(room, (Unbounded, Unbounded), back, limit, hidden)?),
+        MessageQuery::Before(_) | MessageQuery::Continue(PageCursor::Before(_)) => {
             older(reader.stretch(room, (Unbounded, Excluded(named)), back, limit, hidden)?)
         }
-        Wanted::After(_) | Wanted::From(PageEnd::After(_)) => {
+        MessageQuery::After(_) | MessageQuery::Continue(PageCursor::After(_)) => {
             let stretch = reader.stretch(room, (Excluded(named), Unbounded), forth, limit, hidden)?;
-            (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageEnd::After))
+            (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageCursor::After))
         }
-        Wanted::Around(_) => {
+        MessageQuery::Around(_) => {
             let after = (Excluded(named), Unbounded);
             let mut messages = reader.stretch(room, after, forth, (limit - 1) / 2, hidden)?.messages;
             messages.reverse();
@@ -59,8 +59,8 @@ pub fn page(
     Ok(MessagePage { items: items.collect::<Result<_, _>>()?, next })
 }
 
-fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageEnd>) {
-    (stretch.messages, stretch.next.map(PageEnd::Before))
+fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageCursor>) {
+    (stretch.messages, stretch.next.map(PageCursor::Before))
 }
 
 /// The position of a message, if it is in the room.

@@ -3,7 +3,7 @@
 use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
 use starling_web::{
     objects::Message,
-    service::{Count, NewMessage, Post, Refusal},
+    service::{CountAgainstRoom, NewMessage, Post, Refusal},
 };
 use tokio::sync::mpsc;
 
@@ -47,7 +47,7 @@ pub fn prepare(
         reply_to: message.reply_to,
         ..MessagePosted::new(message.id, sender, message.text.clone())
     };
-    let post = Post { room, message: posted, min_hlc: last.max(Some(message.after)) };
+    let post = Post { room, message: posted, min_hlc: last.max(Some(message.min_hlc)) };
     Ok(PreparedPost { post, key, already_posted: reader.state(key)?.is_some() })
 }
 
@@ -58,7 +58,7 @@ pub async fn post(
     user: UserId,
     room: RoomId,
     message: NewMessage,
-    count: Count<'_>,
+    count: CountAgainstRoom<'_>,
 ) -> Result<(Message, bool), Refusal> {
     let PreparedPost { post, key, already_posted } =
         context.ask(move |store| prepare(store, user, room, &message)).await?;

@@ -5,7 +5,7 @@ use starling_protocol::{
     event::{ContactSet, ReactionSet, RoomDeleted, Stance, UserDeleted},
     limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
-use starling_web::service::{NewMessage, Refusal, Wanted};
+use starling_web::service::{MessageQuery, NewMessage, Refusal};
 
 use super::read;
 use crate::{
@@ -30,20 +30,20 @@ fn code<T>(result: Result<T, Refusal>) -> Option<ErrorCode> {
 fn pages_go_both_ways_from_any_message() {
     let mut node = Node::with_rooms();
     (1..=9).for_each(|n| node.say(BOB, n, "x"));
-    let (newest, next) = node.numbers(Wanted::Newest, 4);
+    let (newest, next) = node.numbers(MessageQuery::Newest, 4);
     assert_eq!(newest, [9, 8, 7, 6]);
-    assert_eq!(node.numbers(Wanted::From(next.unwrap()), 9), (vec![5, 4, 3, 2, 1], None));
-    assert_eq!(node.numbers(Wanted::Before(id(3)), 9), (vec![2, 1], None));
-    let (after, next) = node.numbers(Wanted::After(id(3)), 4);
+    assert_eq!(node.numbers(MessageQuery::Continue(next.unwrap()), 9), (vec![5, 4, 3, 2, 1], None));
+    assert_eq!(node.numbers(MessageQuery::Before(id(3)), 9), (vec![2, 1], None));
+    let (after, next) = node.numbers(MessageQuery::After(id(3)), 4);
     assert_eq!(after, [7, 6, 5, 4]);
-    assert_eq!(node.numbers(Wanted::From(next.unwrap()), 4), (vec![9, 8], None));
-    let (around, next) = node.numbers(Wanted::Around(id(5)), 5);
+    assert_eq!(node.numbers(MessageQuery::Continue(next.unwrap()), 4), (vec![9, 8], None));
+    let (around, next) = node.numbers(MessageQuery::Around(id(5)), 5);
     assert_eq!(around, [7, 6, 5, 4, 3]);
-    assert_eq!(node.numbers(Wanted::From(next.unwrap()), 5), (vec![2, 1], None));
-    assert_eq!(node.numbers(Wanted::Around(id(9)), 3).0, [9, 8, 7]);
-    assert_eq!(node.numbers(Wanted::Around(id(1)), 1).0, [1]);
-    assert_eq!(code(node.page(ANN, Wanted::Before(id(99)), 1)), Some(ErrorCode::NotFound));
-    assert_eq!(code(node.page(STRANGER, Wanted::Newest, 1)), Some(ErrorCode::NotFound));
+    assert_eq!(node.numbers(MessageQuery::Continue(next.unwrap()), 5), (vec![2, 1], None));
+    assert_eq!(node.numbers(MessageQuery::Around(id(9)), 3).0, [9, 8, 7]);
+    assert_eq!(node.numbers(MessageQuery::Around(id(1)), 1).0, [1]);
+    assert_eq!(code(node.page(ANN, MessageQuery::Before(id(99)), 1)), Some(ErrorCode::NotFound));
+    assert_eq!(code(node.page(STRANGER, MessageQuery::Newest, 1)), Some(ErrorCode::NotFound));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn pages_are_stable_while_messages_arrive() {
     }
     let (mut seen, mut next) = (Vec::new(), None);
     loop {
-        let (page, end) = one.numbers(next.map_or(Wanted::Newest, Wanted::From), 3);
+        let (page, end) = one.numbers(next.map_or(MessageQuery::Newest, MessageQuery::Continue), 3);
         seen.extend(page.into_iter().filter(|n| *n <= 20));
         if seen.len() == 9 {
             one.take_from(&two);
@@ -78,9 +78,9 @@ fn messages_of_a_blocked_member_are_not_listed() {
     }
     let block = ContactSet { to: EVE, round: 1, stance: Stance::Blocked };
     node.write(EventDraft::new(Scope::user(ANN), block));
-    assert_eq!(node.numbers(Wanted::Newest, 2).0, [6, 4]);
+    assert_eq!(node.numbers(MessageQuery::Newest, 2).0, [6, 4]);
     assert_eq!(code(node.react(ANN, 1, "👍", true)), Some(ErrorCode::NotFound));
-    assert_eq!(node.page(BOB, Wanted::Newest, 9).unwrap().items.len(), 6);
+    assert_eq!(node.page(BOB, MessageQuery::Newest, 9).unwrap().items.len(), 6);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_post_sent_again_is_the_same_message_and_another_under_its_id_is_refused() {
     assert_eq!(one.post(BOB, ROOM, &new(1, "a")), Ok(true));
     one.take_from(&two);
     two.take_from(&one);
-    assert_eq!(one.numbers(Wanted::Newest, 9).0, [1]);
+    assert_eq!(one.numbers(MessageQuery::Newest, 9).0, [1]);
     same(&one, &two);
 }
 
@@ -124,7 +124,7 @@ fn a_reply_is_listed_after_its_message_and_mentions_members() {
     two.take_from(&one);
     let message = NewMessage { reply_to: Some(id(1)), ..new(2, "@BOB and @eve: @stranger, @nobody, @ann") };
     assert_eq!(two.post(ANN, ROOM, &message), Ok(false));
-    assert_eq!(two.numbers(Wanted::Newest, 9).0, [2, 1]);
+    assert_eq!(two.numbers(MessageQuery::Newest, 9).0, [2, 1]);
     assert_eq!(two.shown(2).reply_to, Some(id(1).to_string()));
     let named = |user| two.store.records().unwrap().mentions(user, ROOM).unwrap().count();
     assert_eq!([named(ANN), named(BOB), named(EVE), named(STRANGER)], [0, 1, 1, 0]);
@@ -165,7 +165,7 @@ fn members_delete_their_own_messages_and_moderators_all() {
     node.delete(EVE, 1).unwrap();
     node.delete(BOB, 2).unwrap();
     assert_eq!(node.delete(BOB, 2), Ok(OpResult::Nothing));
-    let page = node.page(ANN, Wanted::Newest, 9).unwrap();
+    let page = node.page(ANN, MessageQuery::Newest, 9).unwrap();
     assert!(page.items.iter().all(|message| message.deleted && message.body.is_empty()));
 }
 
@@ -283,7 +283,7 @@ fn a_deleted_room_leaves_the_log_in_small_steps_on_every_node() {
     assert!(!two.holds("secret"));
     for node in [&one, &two] {
         assert!(node.holds("open"), "other rooms stay");
-        assert_eq!(code(node.page(ANN, Wanted::Newest, 1)), Some(ErrorCode::NotFound));
+        assert_eq!(code(node.page(ANN, MessageQuery::Newest, 1)), Some(ErrorCode::NotFound));
     }
     same(&one, &two);
 }

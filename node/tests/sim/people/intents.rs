@@ -16,7 +16,7 @@ use starling_protocol::{
     UserId,
     event::{ProfileChanged, Role, UserDeleted, Visibility, direct_room},
 };
-use starling_web::service::{ContactAct, NewRoom, RoomChange};
+use starling_web::service::{ContactAction, NewRoom, RoomUpdate};
 
 use crate::world::World;
 
@@ -54,12 +54,12 @@ impl World {
     }
 
     fn about_contact(&mut self, user: UserId, other: UserId) -> Op {
-        use ContactAct::{Accept, Ask, Block, Decline, Remove, Unblock};
+        use ContactAction::{Accept, Block, Decline, Remove, Request, Unblock};
         if self.rng.random_bool(0.1) {
             self.people.rooms.push(direct_room(user, other));
             return decide(move |tables| contacts::direct(&tables.records, user, other));
         }
-        let act = pick(&mut self.rng, &[Ask, Ask, Accept, Accept, Decline, Remove, Block, Unblock]);
+        let act = pick(&mut self.rng, &[Request, Request, Accept, Accept, Decline, Remove, Block, Unblock]);
         decide(move |tables| contacts::act(&tables.records, user, act, other))
     }
 
@@ -84,7 +84,7 @@ impl World {
             15..17 => of_rooms(move |records| rooms::remove(records, room, user, other, ban)),
             17..18 => of_rooms(move |records| rooms::lift_ban(records, room, user, other)),
             18..19 => {
-                let change = RoomChange { name: Some(name), ..RoomChange::default() };
+                let change = RoomUpdate { name: Some(name), ..RoomUpdate::default() };
                 of_rooms(move |records| rooms::change(records, room, user, &change))
             }
             _ => of_rooms(move |records| rooms::delete(records, room, user)),

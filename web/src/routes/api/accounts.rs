@@ -70,7 +70,7 @@ pub struct Register {
 pub fn parse_registration(accounts: &dyn Accounts, body: Register) -> Result<Registration, Problem> {
     let mut invalid = problem::Invalid::default();
     let username = invalid.check("username", Username::parse(&body.username));
-    let password = invalid.check("password", accounts.judge_password(&body.password, &body.username));
+    let password = invalid.check("password", accounts.validate_new_password(&body.password, &body.username));
     let display_name = body.display_name.map(|name| DisplayName::parse(&name)).transpose();
     let display_name = invalid.check("display_name", display_name);
     // A malformed code counts as no invite, like one that is no longer valid.
@@ -131,7 +131,7 @@ pub async fn limit_login_attempts<T>(
     rates.check(Quota::LoginsPerAccount, &by_address_and_name).map_err(log_refusal)?;
     let is_stranger = !accounts.is_known(address.0, &typed);
     if is_stranger && let Err(refusal) = rates.check(Quota::LoginsPerAccountEverywhere, name) {
-        rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
+        rates.refund(Quota::LoginsPerAccount, &by_address_and_name);
         return Err(log_refusal(refusal));
     }
     let result = login.await;
@@ -139,14 +139,14 @@ pub async fn limit_login_attempts<T>(
         return result;
     }
     // The password was right, or none was checked.
-    rates.take_back(Quota::LoginsPerAccount, &by_address_and_name);
+    rates.refund(Quota::LoginsPerAccount, &by_address_and_name);
     if is_stranger {
-        rates.take_back(Quota::LoginsPerAccountEverywhere, name);
+        rates.refund(Quota::LoginsPerAccountEverywhere, name);
     }
     // A user who was renamed can still log in by the old name. That must not reset the count of their guesses at the
     // password of the account that has the name now.
     if result.as_ref().is_ok_and(|logged_in| me(logged_in).username == name) {
-        rates.forgive(Quota::LoginsPerAccount, &by_address_and_name);
+        rates.reset(Quota::LoginsPerAccount, &by_address_and_name);
     }
     result
 }
@@ -226,8 +226,8 @@ async fn refresh_session(
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Logout {
-    /// Whether to end all your sessions, not only this one. Personal access tokens stay valid. A personal access token may
-    /// not do this.
+    /// Whether to end all your sessions, not only this one. Personal access tokens stay valid. You can't do this with a
+    /// personal access token; log in and use an access token.
     #[serde(default)]
     all: bool,
 }

@@ -83,7 +83,8 @@ struct ManagedUserChange {
 
 /// Change an account
 ///
-/// The last administrator can be neither demoted nor disabled. A personal access token may not do this: log in.
+/// The last administrator can be neither demoted nor disabled. You can't do this with a personal access token; log in and use
+/// an access token.
 #[utoipa::path(
     patch, path = "/api/v1/admin/users/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The user's id.")),
@@ -110,7 +111,8 @@ struct ManagedRoomChange {
 /// Make a member an owner of a room
 ///
 /// For rooms that nobody manages any more. If all owners of a room were disabled or deleted, its longest-standing moderator,
-/// or else member, becomes its owner automatically. A personal access token may not do this: log in.
+/// or else member, becomes its owner automatically. You can't do this with a personal access token; log in and use an access
+/// token.
 #[utoipa::path(
     patch, path = "/api/v1/admin/rooms/{id}", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The room's id.")),
@@ -124,7 +126,7 @@ async fn add_room_owner(
 ) -> Result<StatusCode, Problem> {
     let unknown = || Problem::new(ErrorCode::NotFound, "there is no such room");
     let room = RoomId::parse(&id).ok().flatten().ok_or_else(unknown)?;
-    administration.make_owner(by, room, user_id(&body.owner)?).await?;
+    administration.add_owner(by, room, user_id(&body.owner)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -139,8 +141,8 @@ struct ResetLink {
 
 /// Create a link to reset a password
 ///
-/// The link works once, within 24 hours, and ends earlier links for that user. A personal access token may not do this: log
-/// in.
+/// The link works once, within 24 hours, and ends earlier links for that user. You can't do this with a personal access
+/// token; log in and use an access token.
 #[utoipa::path(
     post, path = "/api/v1/admin/users/{id}/reset-link", tag = tag::ADMINISTRATION,
     params(("id" = String, Path, format = "id", description = "The user's id.")),

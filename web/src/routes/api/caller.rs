@@ -45,7 +45,7 @@ pub async fn recognise(
             if let Err(refusal) = guard.rates.check(Quota::AccountCallsPerAddress, &client.network()) {
                 return Problem::from(refusal).into_response();
             }
-            guard.rates.take_back(Quota::CallsPerAddress, &client.network());
+            guard.rates.refund(Quota::CallsPerAddress, &client.network());
         }
         request.extensions_mut().insert(*identity);
     }

@@ -32,7 +32,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{ContactAct, Contacts, Identity, LiveEvents},
+    service::{ContactAction, Contacts, Identity, LiveEvents},
     state::AppState,
 };
 
@@ -209,7 +209,7 @@ async fn request_contact(
     let Some(username) = invalid.check("username", username) else { return Err(invalid.into()) };
     guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;
     let other = other_user(caller, contacts.named(username).await?, "username")?;
-    let contact = contacts.act(user, ContactAct::Ask, other).await?;
+    let contact = contacts.act(user, ContactAction::Request, other).await?;
     Ok((StatusCode::CREATED, Json(contact)))
 }
 
@@ -224,7 +224,7 @@ struct UserPath {
 async fn act(
     contacts: &dyn Contacts,
     caller: Caller,
-    act: ContactAct,
+    act: ContactAction,
     other: &str,
 ) -> Result<Json<Contact>, Problem> {
     let other = other_user(caller, other.parse().map_err(|_| no_such_user())?, "user_id")?;
@@ -242,7 +242,7 @@ async fn accept_contact(
     caller: Caller,
     Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&*contacts, caller, ContactAct::Accept, &user_id).await
+    act(&*contacts, caller, ContactAction::Accept, &user_id).await
 }
 
 /// Decline a request
@@ -256,7 +256,7 @@ async fn decline_contact(
     caller: Caller,
     Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&*contacts, caller, ContactAct::Decline, &user_id).await
+    act(&*contacts, caller, ContactAction::Decline, &user_id).await
 }
 
 /// Block a user
@@ -275,7 +275,7 @@ async fn block_user(
     Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
     guard.rates.check(Quota::BlocksPerAccount, &caller.0.user)?;
-    act(&*contacts, caller, ContactAct::Block, &user_id).await
+    act(&*contacts, caller, ContactAction::Block, &user_id).await
 }
 
 /// Unblock a user
@@ -291,7 +291,7 @@ async fn unblock_user(
     caller: Caller,
     Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<Json<Contact>, Problem> {
-    act(&*contacts, caller, ContactAct::Unblock, &user_id).await
+    act(&*contacts, caller, ContactAction::Unblock, &user_id).await
 }
 
 /// Remove a contact or a request
@@ -307,7 +307,7 @@ async fn remove_contact(
     caller: Caller,
     Path(UserPath { user_id }): Path<UserPath>,
 ) -> Result<StatusCode, Problem> {
-    act(&*contacts, caller, ContactAct::Remove, &user_id).await?;
+    act(&*contacts, caller, ContactAction::Remove, &user_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

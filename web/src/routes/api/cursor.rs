@@ -15,7 +15,7 @@ use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId};
 use crate::{
     lane::Lanes,
     problem::Problem,
-    service::{CaughtUp, Cursors, Identity, Refusal},
+    service::{CatchUpOutcome, Cursors, Identity, Refusal},
     state::AppState,
 };
 
@@ -49,9 +49,9 @@ pub struct CursorFor(pub UserId);
 /// has more but this node does not get it in time. If no reachable node has it, the request is answered from what is here.
 pub async fn wait(cursors: &dyn Cursors, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(cursor) = sent(cursors, headers) else { return Ok(()) };
-    match cursors.catch_up(&cursor.vector).await {
-        CaughtUp::All | CaughtUp::NobodyHasIt => Ok(()),
-        CaughtUp::TooSlow => {
+    match cursors.wait_for(&cursor.vector).await {
+        CatchUpOutcome::All | CatchUpOutcome::Missing => Ok(()),
+        CatchUpOutcome::TooSlow => {
             let detail =
                 "this node doesn't have everything that you have seen yet; use another node, or try again";
             Err(Refusal::new(ErrorCode::Unavailable, detail))

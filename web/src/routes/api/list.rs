@@ -22,11 +22,14 @@ use starling_protocol::{
     limits::{PAGE_ITEMS, PAGE_ITEMS_MAX, PAGE_TOKEN_CHARS_MAX},
 };
 use utoipa::{
-    PartialSchema, ToSchema,
+    IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Type, schema::Schema},
 };
 
-use crate::problem::Problem;
+use crate::{
+    problem::Problem,
+    service::{Page, PageRequest},
+};
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,6 +50,36 @@ impl<T> List<T> {
         let next = items.last().filter(|_| more).map(next_page);
         Self { items, next }
     }
+}
+
+impl<T> From<Page<T>> for List<T> {
+    fn from(Page { items, next }: Page<T>) -> Self {
+        Self { items, next: next.map(|token| token.to_string()) }
+    }
+}
+
+/// The parameters of a list that has no others.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    #[serde(default)]
+    #[param(inline)]
+    pub limit: Limit,
+    /// The `next` of a page.
+    #[param(inline)]
+    pub cursor: Option<PageParam>,
+}
+
+impl PageQuery {
+    /// Parses the parameters.
+    pub fn request(self) -> Result<PageRequest, Problem> {
+        page_request(self.limit, self.cursor)
+    }
+}
+
+/// Parses the parameters of a page.
+pub fn page_request(limit: Limit, cursor: Option<PageParam>) -> Result<PageRequest, Problem> {
+    Ok(PageRequest { from: cursor.map(|page| page.parse()).transpose()?, limit: limit.0 })
 }
 
 /// The most items on a page: 50 by default, and 200 at most.

@@ -60,7 +60,7 @@ async fn open_account_socket(
     Query(query): Query<LiveQuery>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
-    let after = query.after.map(|after| parse_pos("after", &after)).transpose()?;
+    let last_seen_pos = query.after.map(|after| parse_pos("after", &after)).transpose()?;
     let resume_point = match query.cursor {
         None => ResumePoint::Nothing,
         Some(text) => match deps.cursors.open(&text) {
@@ -75,7 +75,7 @@ async fn open_account_socket(
         Ok(admitted) => admitted,
         Err(response) => return Ok(*response),
     };
-    let account = Account { identity, client: admitted.client(), resume_point, after };
+    let account = Account { identity, client: admitted.client(), resume_point, last_seen_pos };
     let session = async move |socket| account::run(deps, account, socket).await;
     Ok(admitted.run(&[PROTOCOL], session).into_response())
 }

@@ -94,7 +94,8 @@ struct DeleteMe {
 /// Delete your account
 ///
 /// This is final: your profile is erased, your messages stay under 'Deleted account', and nobody else gets your name. If you
-/// are the last administrator, appoint another one first. A personal access token may not do this: log in.
+/// are the last administrator, appoint another one first. You can't do this with a personal access token; log in and use an
+/// access token.
 #[utoipa::path(
     delete, path = "/api/v1/me", tag = tag::ACCOUNTS,
     responses((status = 204, description = "Your account was deleted."), ErrorResponses<(BadCredentials, Forbidden)>),
@@ -119,7 +120,7 @@ pub async fn limit_password_guesses<T>(
     rates.check(Quota::LoginsPerAccount, &who.user)?;
     let result = action.await;
     if !matches!(&result, Err(refusal) if refusal.code == ErrorCode::BadCredentials) {
-        rates.take_back(Quota::LoginsPerAccount, &who.user);
+        rates.refund(Quota::LoginsPerAccount, &who.user);
     }
     result
 }
@@ -141,8 +142,8 @@ struct ChangePassword {
 
 /// Change your password
 ///
-/// All your other sessions end. Your personal access tokens end too, unless `keep_tokens` is true. A personal access token
-/// may not do this: log in.
+/// All your other sessions end. Your personal access tokens end too, unless `keep_tokens` is true. You can't do this with a
+/// personal access token; log in and use an access token.
 #[utoipa::path(
     post, path = "/api/v1/me/password", tag = tag::ACCOUNTS,
     responses((status = 204, description = "Your password was changed."), ErrorResponses<(BadCredentials, Forbidden, Invalid)>),
@@ -155,7 +156,7 @@ async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let mut invalid = problem::Invalid::default();
     let me = accounts.me(who).await?;
-    let judged = accounts.judge_password(&body.new_password, &me.username);
+    let judged = accounts.validate_new_password(&body.new_password, &me.username);
     if invalid.check("new_password", judged).is_none() {
         return Err(invalid.into());
     }

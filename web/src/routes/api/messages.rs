@@ -28,7 +28,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{Identity, Messages, NewMessage, Refusal, Wanted},
+    service::{Identity, MessageQuery, Messages, NewMessage, Refusal},
     state::AppState,
 };
 
@@ -132,15 +132,15 @@ async fn list_messages(
 ) -> Result<Json<List<Message>>, Problem> {
     let ListMessages { before, after, around, limit, cursor } = query;
     let room = path.room()?;
-    let wanted = match cursor {
-        Some(page) => Wanted::From(page.parse()?),
+    let query = match cursor {
+        Some(page) => MessageQuery::Continue(page.parse()?),
         None => around
-            .map(Wanted::Around)
-            .or(after.map(Wanted::After))
-            .or(before.map(Wanted::Before))
-            .unwrap_or(Wanted::Newest),
+            .map(MessageQuery::Around)
+            .or(after.map(MessageQuery::After))
+            .or(before.map(MessageQuery::Before))
+            .unwrap_or(MessageQuery::Newest),
     };
-    let page = messages.page(caller.user, room, wanted, limit.0).await?;
+    let page = messages.page(caller.user, room, query, limit.0).await?;
     Ok(Json(List { items: page.items, next: page.next.map(|end| end.to_string()) }))
 }
 
@@ -198,7 +198,7 @@ async fn post_message(
     count_write(&guard.rates, &caller, client, body.len())?;
     metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
-    let message = NewMessage { id, text, reply_to, after: Hlc::default() };
+    let message = NewMessage { id, text, reply_to, min_hlc: Hlc::default() };
     let count_room = || guard.rates.check_room(room, body.len());
     let (message, known) = messages.post(caller.user, room, message, &count_room).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };

@@ -11,7 +11,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageParam},
+    list::{List, PageQuery},
     me::limit_password_guesses,
 };
 use crate::{
@@ -41,16 +41,6 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 #[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    #[param(inline)]
-    cursor: Option<PageParam>,
-}
-
-#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 struct IdPath {
     /// The id of the session or token.
@@ -59,7 +49,7 @@ struct IdPath {
 }
 
 /// Returns a page of a list, newest first.
-fn page<T>(mut all: Vec<Listed<T>>, Page { limit, cursor }: Page) -> Result<List<T>, Problem> {
+fn page<T>(mut all: Vec<Listed<T>>, PageQuery { limit, cursor }: PageQuery) -> Result<List<T>, Problem> {
     let before: Option<String> = cursor.map(|page| page.parse()).transpose()?;
     all.retain(|listed| before.as_ref().is_none_or(|before| listed.sort_key < *before));
     all.sort_unstable_by(|a, b| b.sort_key.cmp(&a.sort_key));
@@ -77,20 +67,20 @@ fn session_id(text: &str, detail: &'static str) -> Result<SessionId, Problem> {
 ///
 /// Returns your active sessions, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/sessions", tag = tag::ACCOUNTS, params(Page),
+    get, path = "/api/v1/sessions", tag = tag::ACCOUNTS, params(PageQuery),
     responses((status = 200, description = "A page of sessions.", body = List<Session>)),
 )]
 async fn list_sessions(
     State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
-    Query(query): Query<Page>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<Session>>, Problem> {
     Ok(Json(page(accounts.sessions(who).await?, query)?))
 }
 
 /// End a session
 ///
-/// A personal access token may not do this: log in.
+/// You can't do this with a personal access token; log in and use an access token.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", tag = tag::ACCOUNTS,
     params(IdPath),
@@ -109,13 +99,13 @@ async fn end_session(
 ///
 /// Returns your valid tokens, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/tokens", tag = tag::ACCOUNTS, params(Page),
+    get, path = "/api/v1/tokens", tag = tag::ACCOUNTS, params(PageQuery),
     responses((status = 200, description = "A page of tokens.", body = List<PersonalToken>)),
 )]
 async fn list_tokens(
     State(accounts): State<Arc<dyn Accounts>>,
     Caller(who): Caller,
-    Query(query): Query<Page>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<PersonalToken>>, Problem> {
     Ok(Json(page(accounts.personal_tokens(who).await?, query)?))
 }
@@ -166,7 +156,7 @@ async fn create_token(
 
 /// Revoke a personal access token
 ///
-/// A personal access token may only revoke itself: log in to revoke another.
+/// A personal access token can only revoke itself; to revoke another, log in and use an access token.
 #[utoipa::path(
     delete, path = "/api/v1/tokens/{id}", tag = tag::ACCOUNTS,
     params(IdPath),

@@ -15,7 +15,7 @@ use crate::{
     credentials::{COOKIE, HOST_COOKIE, brings_cookie},
     pages,
     problem::Problem,
-    routes::{page::page, service_url::ServiceUrl},
+    routes::{html::html_page, service_url::ServiceUrl},
     service::BrowserSession,
     state::AppState,
 };
@@ -64,12 +64,12 @@ pub fn error_page(problem: &Problem, title: &str) -> Response {
     if let Some(first) = detail.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    as_page(problem, pages::not_found(title, &format!("{detail}.")))
+    as_page(problem, pages::error(title, &format!("{detail}.")))
 }
 
 fn as_page(problem: &Problem, markup: Markup) -> Response {
     let status = StatusCode::from_u16(problem.code().status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = page(status, markup);
+    let mut response = html_page(status, markup);
     if let Some(seconds) = problem.retry_after() {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }

@@ -22,17 +22,17 @@ use crate::{
     },
     pages::{self, texts::error as texts},
     problem::Problem,
-    routes::{api::Path, page::page},
+    routes::{api::Path, html::html_page},
     service::Refusal,
     state::AppState,
 };
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(invite_page, take_invite))
+    OpenApiRouter::default().routes(routes!(invite_page, accept_invite_by_form))
 }
 
-/// Parses a code. Only taking the invite checks that it exists.
+/// Parses a code. Whether the invite exists is only checked when it is accepted.
 fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
     let Path(text) = code?;
     let unknown = || Problem::new(ErrorCode::NotFound, texts::INVITE_INVALID_DETAIL);
@@ -41,7 +41,7 @@ fn code(code: Result<Path<String>, Problem>) -> Result<InviteCode, Problem> {
 
 /// The page of an invite
 ///
-/// If you are logged in you can take the invite, otherwise you can log in or register first. The page does not show whether
+/// If you are logged in you can accept the invite, otherwise you can log in or register first. The page does not show whether
 /// the invite is valid.
 #[utoipa::path(
     get, path = "/invite/{code}", tag = tag::PAGES,
@@ -60,7 +60,7 @@ async fn invite_page(
     match code(path) {
         Ok(code) => {
             let me = visitor.me.as_ref().map(|me| me.display_name.as_str());
-            visitor.answer(page(
+            visitor.mark_private(html_page(
                 StatusCode::OK,
                 pages::invite(&code.to_string(), me, may_register(&services.settings)),
             ))
@@ -69,7 +69,7 @@ async fn invite_page(
     }
 }
 
-/// Take an invite with the button
+/// Accept an invite with the button
 ///
 /// You become a member of the room. Nothing changes if you are already a member.
 #[utoipa::path(
@@ -82,7 +82,7 @@ async fn invite_page(
     ),
     security(()),
 )]
-async fn take_invite(
+async fn accept_invite_by_form(
     State(services): State<FormServices>,
     headers: HeaderMap,
     path: Result<Path<String>, Problem>,
@@ -91,7 +91,7 @@ async fn take_invite(
         Ok(code) => code,
         Err(problem) => return error_page(&problem, texts::INVITE_INVALID),
     };
-    let taken = async {
+    let accepted = async {
         services.guard.origins.check_own(&headers)?;
         let identity = match visitor::identity(&services.credentials, &headers).await {
             Ok(Some(identity)) => identity,
@@ -102,8 +102,8 @@ async fn take_invite(
         services.guard.rates.check(Quota::CallsPerAccount, &identity.user)?;
         Ok::<_, Refusal>(Some(services.member_rooms.join_with(identity.user, code).await?))
     };
-    match taken.await {
-        Ok(Some(room)) => page(StatusCode::OK, pages::joined(&room.name)),
+    match accepted.await {
+        Ok(Some(room)) => html_page(StatusCode::OK, pages::joined(&room.name)),
         Ok(None) => redirect(&format!("/login?next=/invite/{code}")),
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
             error_page(&refusal.into(), texts::INVITE_INVALID)

@@ -26,7 +26,7 @@ use crate::{
     problem::{self, Problem},
     routes::{
         api::{Path, accounts::client},
-        page::page,
+        html::html_page,
     },
     service::Secret,
     state::AppState,
@@ -49,9 +49,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn reset_page(State(services): State<FormServices>, code: Result<Path<String>, Problem>) -> Response {
     match reset_code(&services, code).await {
-        Ok((code, username)) => {
-            page(StatusCode::OK, pages::reset(&code, Filled { username: &username, ..Filled::default() }))
-        }
+        Ok((code, username)) => html_page(
+            StatusCode::OK,
+            pages::reset(&code, Filled { username: &username, ..Filled::default() }),
+        ),
         Err(problem) => error_page(&problem, texts::RESET_INVALID),
     }
 }
@@ -90,7 +91,7 @@ async fn choose_password(
     };
     let chosen = async {
         let mut invalid = problem::Invalid::default();
-        let accepted = services.accounts.judge_password(&form.password, &username);
+        let accepted = services.accounts.validate_new_password(&form.password, &username);
         if invalid.check("password", accepted).is_none() {
             return Err(invalid.into());
         }

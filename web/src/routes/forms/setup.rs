@@ -26,7 +26,7 @@ use crate::{
     },
     pages::{self, Filled},
     problem::Problem,
-    routes::{api::Path, page::page, service_url::ServiceUrl},
+    routes::{api::Path, html::html_page, service_url::ServiceUrl},
     service::RegistrationSource,
     state::AppState,
 };
@@ -51,7 +51,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 )]
 async fn setup_page(State(services): State<FormServices>, code: Result<Path<String>, Problem>) -> Response {
     match setup_code(&services, code).await {
-        Ok(code) => page(StatusCode::OK, pages::setup(&code, Filled::default())),
+        Ok(code) => html_page(StatusCode::OK, pages::setup(&code, Filled::default())),
         Err(problem) => setup_error(&problem, None),
     }
 }

@@ -28,7 +28,7 @@ pub struct Visitor {
 
 impl Visitor {
     /// Marks a response as private, because it shows who the visitor is.
-    pub fn answer(&self, mut response: Response) -> Response {
+    pub fn mark_private(&self, mut response: Response) -> Response {
         let private = HeaderValue::from_static("private, no-store");
         response.headers_mut().insert(header::CACHE_CONTROL, private);
         response.headers_mut().append(header::VARY, HeaderValue::from_static("cookie"));

@@ -10,10 +10,10 @@ use crate::{
     lane::CommitPoint,
     live_frame::{Available, LiveFrame},
     objects::PresenceState,
-    service::Change,
+    service::LiveChange,
     session::{
-        delivery::Delivery, end::End, keepalive::PING_AFTER, outbox::Outbox, participant::ResumePoint,
-        socket::Socket,
+        connection::Connection, delivery::Delivery, end::End, keepalive::PING_AFTER,
+        participant::ResumePoint, socket::Socket,
     },
 };
 
@@ -22,7 +22,7 @@ const BATCH: usize = 100;
 
 /// Changes that a client lacks, up to a commit point.
 pub struct Backlog {
-    changes: vec::IntoIter<Change>,
+    changes: vec::IntoIter<LiveChange>,
     point: CommitPoint,
 }
 
@@ -36,7 +36,7 @@ impl AccountSession<'_> {
     pub(super) async fn resume<S: Socket>(
         &mut self,
         resume_point: ResumePoint,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let nothing = self.core.seal_empty();
         let resync = match resume_point {
@@ -54,15 +54,15 @@ impl AccountSession<'_> {
                     self.backlog = Some(backlog);
                     self.core.begin_backlog();
                     // The old cursor stays valid until all of this was sent.
-                    return self.welcome(&text, outbox).await;
+                    return self.welcome(&text, connection).await;
                 }
                 true
             }
         };
-        self.welcome(&nothing, outbox).await?;
+        self.welcome(&nothing, connection).await?;
         if resync {
             self.core.deps.metrics.resyncs.inc();
-            outbox.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
+            connection.feed(ServerFrame::Resync { cursor: &nothing }.to_json()).await?;
         }
         // The client loads its rooms in pages, so it lacks only the read positions of others.
         self.core.delivery = Delivery::new(self.core.deps.lanes.settled().await);
@@ -78,7 +78,7 @@ impl AccountSession<'_> {
     pub(super) async fn welcome<S: Socket>(
         &mut self,
         cursor: &str,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let online = self.core.deps.live.online(self.identity.user).await.map_err(End::Refused)?;
         let frame = LiveFrame::Welcome {
@@ -89,7 +89,7 @@ impl AccountSession<'_> {
             presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
             public_urls: self.core.deps.operations.public_urls(),
         };
-        outbox.feed(frame.to_json()).await
+        connection.feed(frame.to_json()).await
     }
 
     /// Reads the changes that were committed beyond `from` before the session took its positions in the lanes. Returns
@@ -101,50 +101,59 @@ impl AccountSession<'_> {
     }
 
     /// Moves to the end of all lanes, and reads the skipped changes from the store.
-    pub(super) async fn start_catch_up<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn start_catch_up<S: Socket>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         // Skipped before the read: later commits are in the lanes, whatever is read.
-        let presence_lost = self.lane_set.skip_to_end();
-        self.invalidate(outbox).await?;
+        let ephemeral_skipped = self.lane_set.skip_to_end();
+        self.refresh_context(connection).await?;
         let held = Arc::clone(&self.core.delivery.sent().vector);
         let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
         self.core.start_catch_up(backlog.changes.len())?;
         self.backlog = Some(backlog);
-        if presence_lost {
-            self.welcome_again(outbox).await?;
+        if ephemeral_skipped {
+            self.welcome_again(connection).await?;
         }
         Ok(())
     }
 
     /// Sends another welcome, with the current state of the user and of presence.
-    pub(super) async fn welcome_again<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
-        self.welcome(&self.core.seal().text, outbox).await
+    pub(super) async fn welcome_again<S: Socket>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
+        self.welcome(&self.core.seal().text, connection).await
     }
 
     /// Sends the next batch of the backlog, and a cursor after the last.
-    pub(super) async fn send_backlog<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn send_backlog<S: Socket>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
         self.core.note_batch();
         let batch: Vec<_> = backlog.changes.by_ref().take(BATCH).collect();
         if !batch.is_empty() {
-            return self.send_changes(batch, outbox).await;
+            return self.send_changes(batch, connection).await;
         }
         let point = backlog.point.clone();
         self.backlog = None;
-        self.send_online_users(outbox).await?;
-        self.core.finish_backlog(point, outbox).await
+        self.send_online_users(connection).await?;
+        self.core.finish_backlog(point, connection).await
     }
 
     /// Sends the current state of everything that changed.
     pub(super) async fn send_changes<S: Socket>(
         &mut self,
-        changes: Vec<Change>,
-        outbox: &mut Outbox<S>,
+        changes: Vec<LiveChange>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         if changes.is_empty() {
             return Ok(());
         }
         for frame in self.core.deps.live.render(self.identity.user, changes).await.map_err(End::Refused)? {
-            outbox.feed(frame).await?;
+            connection.feed(frame).await?;
         }
         Ok(())
     }

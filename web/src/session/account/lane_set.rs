@@ -117,10 +117,10 @@ impl LaneSet {
     pub fn skip_to_end(&mut self) -> bool {
         self.round = None;
         self.ready_set.take();
-        let mut skips_ephemeral = self.own.skip_to_end();
+        let mut ephemeral_skipped = self.own.skip_to_end();
         for lane in self.rooms.values_mut() {
-            skips_ephemeral |= lane.skip_to_end();
+            ephemeral_skipped |= lane.skip_to_end();
         }
-        skips_ephemeral
+        ephemeral_skipped
     }
 }

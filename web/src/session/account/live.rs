@@ -19,15 +19,15 @@ use crate::{
     lane::{CommitPoint, Frame, Lagged},
     live_frame::LiveFrame,
     objects::PresenceState,
-    service::{CaughtUp, Identity, Online, Post, PostOutcome, Refusal, UserContext},
+    service::{CatchUpOutcome, Identity, Online, Post, PostOutcome, Refusal, UserContext},
     session::{
+        TAKE_FRAMES,
+        connection::Connection,
         core::SessionCore,
         delivery::Delivery,
         deps::SessionDeps,
         end::{End, Never},
-        live::TAKE_FRAMES,
-        login::{CHECK_EVERY, is_alive},
-        outbox::Outbox,
+        login::{CHECK_EVERY, check_login},
         participant::ResumePoint,
         socket::Socket,
     },
@@ -66,23 +66,25 @@ impl<'a> AccountSession<'a> {
     pub async fn begin<S: Socket>(
         deps: &'a SessionDeps,
         account: Account,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<Self, End> {
-        let Account { identity, client, resume_point, after } = account;
+        let Account { identity, client, resume_point, last_seen_pos } = account;
         let network = client.network;
         // Followed before any read: later commits are in the lanes, whatever is read.
         let mut lane_set = LaneSet::new(&deps.lanes, identity.user);
         let caught_up = match &resume_point {
-            ResumePoint::Cursor(cursor, _) => deps.cursors.catch_up(&cursor.vector).await == CaughtUp::All,
+            ResumePoint::Cursor(cursor, _) => {
+                deps.cursors.wait_for(&cursor.vector).await == CatchUpOutcome::All
+            }
             ResumePoint::Nothing | ResumePoint::Unreadable(_) => true,
         };
-        is_alive(deps, identity).await?;
+        check_login(deps, identity).await?;
         let mut context = deps.live.user_context(identity.user).await.map_err(End::Refused)?;
         for room in mem::take(&mut context.rooms) {
             lane_set.follow(room);
         }
-        let min_hlc = match after {
-            Some(after) => deps.live.min_hlc(after).await.map_err(End::Refused)?,
+        let min_hlc = match last_seen_pos {
+            Some(pos) => deps.live.min_hlc_unless_held(pos).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
         let nothing_sent = Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() });
@@ -101,11 +103,11 @@ impl<'a> AccountSession<'a> {
             pending_request: None,
             frames: Vec::new(),
         };
-        session.resume(resume_point, outbox).await?;
+        session.resume(resume_point, connection).await?;
         Ok(session)
     }
 
-    pub async fn run<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+    pub async fn run<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
         let mut drain = self.core.deps.drain.clone();
         let timer = sleep_until(Instant::now());
         tokio::pin!(timer);
@@ -118,32 +120,32 @@ impl<'a> AccountSession<'a> {
             tokio::select! {
                 () = self.lane_set.ready(), if !busy => {
                     self.lane_set.begin_round();
-                    self.step(outbox).await?;
+                    self.step(connection).await?;
                 }
-                () = ready(()), if busy => self.step(outbox).await?,
-                outcome = self.core.posts.next() => self.acknowledge(outcome, outbox).await?,
-                outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, outbox).await?,
-                message = outbox.next(), if self.core.posts.has_room() && self.pending_request.is_none() => {
-                    self.incoming(message, outbox).await?;
+                () = ready(()), if busy => self.step(connection).await?,
+                outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
+                outcome = await_request(&mut self.pending_request) => self.finish_request(outcome, connection).await?,
+                message = connection.next(), if self.core.posts.has_room() && self.pending_request.is_none() => {
+                    self.incoming(message, connection).await?;
                 }
-                () = &mut timer => self.on_timer(outbox).await?,
-                () = drain.begun() => return self.hand_over(outbox).await,
+                () = &mut timer => self.on_timer(connection).await?,
+                () = drain.begun() => return self.hand_over(connection).await,
             }
         }
     }
 
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
-    async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.core.send_last_acks(outbox).await?;
+    async fn hand_over<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
+        self.core.send_last_acks(connection).await?;
         // The next node sends the backlog.
         if self.backlog.is_none() {
             self.lane_set.begin_round();
             while self.lane_set.in_round() && self.backlog.is_none() {
-                self.step(outbox).await?;
+                self.step(connection).await?;
             }
         }
-        outbox.flush().await?;
+        connection.flush().await?;
         self.core.hand_over()
     }
 
@@ -154,62 +156,62 @@ impl<'a> AccountSession<'a> {
     async fn acknowledge<S: Socket>(
         &mut self,
         outcome: PostOutcome,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
-        self.core.posts.notify(self.core.deps, outcome, outbox, |_, _| {}).await
+        self.core.posts.send_outcomes(self.core.deps, outcome, connection, |_, _| {}).await
     }
 
-    async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         if self.core.wait_for_frames_is_over() {
             // The cursor follows at the end of the round.
             self.lane_set.begin_round();
         }
         if self.checked_at.elapsed() >= CHECK_EVERY {
             self.checked_at = Instant::now();
-            is_alive(self.core.deps, self.identity).await?;
+            check_login(self.core.deps, self.identity).await?;
         }
-        self.core.keepalive.on_timer(outbox).await
+        self.core.keepalive.on_timer(connection).await
     }
 
     /// Sends one batch of the backlog or of the lanes.
-    async fn step<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn step<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         // First, because the user may be logged out, or no longer in a room.
-        self.take_own(outbox).await?;
+        self.take_own(connection).await?;
         if self.backlog.is_some() {
-            return self.send_backlog(outbox).await;
+            return self.send_backlog(connection).await;
         }
         let mut frames = mem::take(&mut self.frames);
         let delivered = match self.lane_set.take_next(TAKE_FRAMES, &mut frames) {
-            Err(Lagged) => self.start_catch_up(outbox).await,
-            Ok(Some(room)) => self.deliver(room, &frames, outbox).await,
-            Ok(None) => self.finish_round(outbox).await,
+            Err(Lagged) => self.start_catch_up(connection).await,
+            Ok(Some(room)) => self.deliver(room, &frames, connection).await,
+            Ok(None) => self.finish_round(connection).await,
         };
         frames.clear();
         self.frames = frames;
         delivered
     }
 
-    async fn finish_round<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn finish_round<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         let Some(point) = self.lane_set.end_round() else { return Ok(()) };
         self.core.delivery.reach(point);
         if self.core.cursor_is_old() {
-            self.core.send_cursor(outbox).await?;
+            self.core.send_cursor(connection).await?;
         }
-        self.core.finish_drained(outbox).await
+        self.core.finish_drained(connection).await
     }
 
     /// Sends the frames of the user's own lane.
-    async fn take_own<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn take_own<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         while self.lane_set.own_is_ready() {
             let mut frames = Vec::new();
             if self.lane_set.take_own(TAKE_FRAMES, &mut frames).is_err() {
-                return self.start_catch_up(outbox).await;
+                return self.start_catch_up(connection).await;
             }
             if frames.iter().any(Frame::is_invalidation) {
-                self.invalidate(outbox).await?;
+                self.refresh_context(connection).await?;
             }
-            self.send(&frames, outbox).await?;
-            self.send_online_users(outbox).await?;
+            self.send(&frames, connection).await?;
+            self.send_online_users(connection).await?;
         }
         Ok(())
     }
@@ -219,30 +221,30 @@ impl<'a> AccountSession<'a> {
         &mut self,
         room: RoomId,
         frames: &[Frame],
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         // A commit is pushed to the lanes of users before those of rooms. So if it removed the user from the room, their
         // own lane already has that change.
-        self.take_own(outbox).await?;
+        self.take_own(connection).await?;
         if self.backlog.is_some() || !self.lane_set.follows(room) {
             return Ok(());
         }
-        self.send(frames, outbox).await?;
+        self.send(frames, connection).await?;
         if frames.iter().any(|frame| frame.is_invalidation() && self.core.delivery.is_new(frame)) {
             // All other changes that the user may see come in their own lane.
             let (frame, is_in) =
                 self.core.deps.live.room(self.identity.user, room).await.map_err(End::Refused)?;
             if !is_in {
-                self.invalidate(outbox).await?;
+                self.refresh_context(connection).await?;
             }
-            outbox.feed(frame).await?;
-            self.send_online_users(outbox).await?;
+            connection.feed(frame).await?;
+            self.send_online_users(connection).await?;
         }
         Ok(())
     }
 
     /// Sends those frames that the user may see and no replay has sent.
-    async fn send<S: Socket>(&mut self, frames: &[Frame], outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn send<S: Socket>(&mut self, frames: &[Frame], connection: &mut Connection<S>) -> Result<(), End> {
         let mut delivered = 0;
         for frame in frames {
             if !self.core.delivery.is_new(frame) {
@@ -250,7 +252,7 @@ impl<'a> AccountSession<'a> {
             }
             self.core.delivery.note_frame(frame);
             if !frame.is_invalidation() && self.is_visible(frame) {
-                outbox.feed(frame.text.clone()).await?;
+                connection.feed(frame.text.clone()).await?;
                 delivered += 1;
             }
         }
@@ -269,14 +271,17 @@ impl<'a> AccountSession<'a> {
 
     /// Reads the user's account, rooms, blocks and profile again, and sends what differs. Ends the session if the
     /// user is logged out.
-    pub(super) async fn invalidate<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn refresh_context<S: Socket>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         self.checked_at = Instant::now();
-        is_alive(self.core.deps, self.identity).await?;
+        check_login(self.core.deps, self.identity).await?;
         let user = self.identity.user;
         let context = self.core.deps.live.user_context(user).await.map_err(End::Refused)?;
         let before = mem::replace(&mut self.context, context);
         if self.context.user != before.user {
-            self.welcome_again(outbox).await?;
+            self.welcome_again(connection).await?;
         }
         let rooms = mem::take(&mut self.context.rooms);
         self.lane_set.retain(|room| rooms.contains(&room));
@@ -299,18 +304,21 @@ impl<'a> AccountSession<'a> {
             // The user must not learn that a stranger blocked them.
             for other in self.core.deps.live.known(user, newly_hidden).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(other, PresenceState::Offline));
-                outbox.feed(frame.to_json()).await?;
+                connection.feed(frame.to_json()).await?;
             }
         }
         Ok(())
     }
 
     /// Sends the list of online users again, if the user may see more people than before.
-    pub(super) async fn send_online_users<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    pub(super) async fn send_online_users<S: Socket>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         if mem::take(&mut self.sees_more_people) {
             for user in self.core.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
                 let frame = LiveFrame::Presence(available(user, PresenceState::Online));
-                outbox.feed(frame.to_json()).await?;
+                connection.feed(frame.to_json()).await?;
             }
         }
         Ok(())

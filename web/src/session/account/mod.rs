@@ -12,11 +12,11 @@ use starling_protocol::Pos;
 
 use self::live::AccountSession;
 use super::{
+    connection::Connection,
     deps::SessionDeps,
     end::{End, Never},
-    frames::ClientEnd,
+    frame_limit::ClientConnection,
     lifecycle,
-    outbox::Outbox,
     participant::ResumePoint,
     socket::Socket,
 };
@@ -26,24 +26,24 @@ use crate::service::Identity;
 pub struct Account {
     /// The user and their account's session.
     pub identity: Identity,
-    /// The client's end of the socket.
-    pub client: ClientEnd,
+    /// The client's connection.
+    pub client: ClientConnection,
     /// The point from which the client resumes.
     pub resume_point: ResumePoint,
-    /// The greatest position that the client presented or was acked.
-    pub after: Option<Pos>,
+    /// The greatest position of a message that the client has shown or got an ack for.
+    pub last_seen_pos: Option<Pos>,
 }
 
 /// Runs the session of an account to its end and closes the socket.
 pub async fn run<S: Socket>(deps: SessionDeps, account: Account, socket: S) {
-    lifecycle::run(&deps, socket, async |outbox| serve(&deps, account, outbox).await).await;
+    lifecycle::run(&deps, socket, async |connection| serve(&deps, account, connection).await).await;
 }
 
 async fn serve<S: Socket>(
     deps: &SessionDeps,
     account: Account,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Never, End> {
-    let mut session = AccountSession::begin(deps, account, outbox).await?;
-    session.run(outbox).await
+    let mut session = AccountSession::begin(deps, account, connection).await?;
+    session.run(connection).await
 }

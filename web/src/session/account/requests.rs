@@ -11,14 +11,14 @@ use crate::{
     guard::{Quota, Written},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
-    session::{end::End, keepalive::Received, outbox::Outbox, posts::refuse, socket::Socket},
+    session::{connection::Connection, end::End, keepalive::Received, posts::refuse, socket::Socket},
 };
 
 impl AccountSession<'_> {
     pub(super) async fn incoming<S: Socket>(
         &mut self,
         message: Option<Result<Message, axum::Error>>,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let (bytes, request) = match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
             Received::Text(text) => (text.len(), live::parse(&text)),
@@ -38,14 +38,16 @@ impl AccountSession<'_> {
             Err(error) => error.id.clone(),
         };
         if let Err(refusal) = self.count(&request, bytes) {
-            refuse(self.core.deps, outbox, &refusal, id).await?;
+            refuse(self.core.deps, connection, &refusal, id).await?;
             let flooding =
                 self.core.deps.guard.rates.check(Quota::FloodingPerSession, &self.identity.session);
             return flooding.map_err(|_| End::Flooding);
         }
         match request {
-            Ok(request) => self.serve(request, outbox).await,
-            Err(error) => refuse(self.core.deps, outbox, &Refusal::new(error.code, error.detail), id).await,
+            Ok(request) => self.serve(request, connection).await,
+            Err(error) => {
+                refuse(self.core.deps, connection, &Refusal::new(error.code, error.detail), id).await
+            }
         }
     }
 
@@ -68,12 +70,16 @@ impl AccountSession<'_> {
         rates.check_written(&Written { network, account: Some(identity.user), room, bytes })
     }
 
-    async fn serve<S: Socket>(&mut self, request: LiveRequest, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn serve<S: Socket>(
+        &mut self,
+        request: LiveRequest,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         let (deps, user) = (self.core.deps, self.identity.user);
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
                 deps.metrics.posts.inc();
-                let message = NewMessage { id: id.id, text, reply_to, after: self.min_hlc };
+                let message = NewMessage { id: id.id, text, reply_to, min_hlc: self.min_hlc };
                 self.core.posts.note_spelling(&id);
                 let prepared = deps.messages.prepare(user, room, message);
                 self.pending_request =
@@ -86,7 +92,7 @@ impl AccountSession<'_> {
             }
             LiveRequest::Typing { .. } => {
                 let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
-                return refuse(deps, outbox, &refusal, None).await;
+                return refuse(deps, connection, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {
                 let seen = VersionVector::clone(&self.core.delivery.sent().vector);
@@ -94,8 +100,8 @@ impl AccountSession<'_> {
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {
-                outbox.feed(LiveFrame::Pong.to_json()).await?;
-                return outbox.flush().await;
+                connection.feed(LiveFrame::Pong.to_json()).await?;
+                return connection.flush().await;
             }
         }
         Ok(())
@@ -105,7 +111,7 @@ impl AccountSession<'_> {
     pub(super) async fn finish_request<S: Socket>(
         &mut self,
         (id, done): RequestOutcome,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         self.pending_request = None;
         let handed_over = match done {
@@ -115,7 +121,7 @@ impl AccountSession<'_> {
         };
         match handed_over {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.core.deps, outbox, &refusal, id).await,
+            Err(refusal) => refuse(self.core.deps, connection, &refusal, id).await,
         }
     }
 }

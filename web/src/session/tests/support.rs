@@ -21,7 +21,7 @@ use starling_protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::{frames::ClientEnd, *},
+    super::{frame_limit::ClientConnection, *},
     line::Line,
 };
 use crate::{
@@ -30,8 +30,8 @@ use crate::{
     lane::{CommitPoint, Frame, Lanes},
     metrics::WebMetrics,
     service::{
-        CaughtUp, Cursors, HistoryPage, Lease, NameInUse, Operations, Post, PostOutcome, Posted, Posting,
-        Presence, QuickRooms, Refusal, RegistrationMode, SealedCursor, stub_services::StubServices,
+        CatchUpOutcome, Cursors, HistoryPage, Lease, NameInUse, Operations, Post, PostOutcome, Posted,
+        Posting, Presence, QuickRooms, Refusal, RegistrationMode, SealedCursor, stub_services::StubServices,
     },
     state::{AppState, WebSettings},
 };
@@ -121,7 +121,11 @@ impl Posting for Memory {
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
         let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
         outcomes
-            .send(PostOutcome { id: post.message.id, result: Ok(Posted { pos, copies: 2 }), again: false })
+            .send(PostOutcome {
+                id: post.message.id,
+                result: Ok(Posted { pos, copies: 2 }),
+                is_upgrade: false,
+            })
             .unwrap();
         Ok(())
     }
@@ -133,11 +137,11 @@ impl Posting for Memory {
 
 #[async_trait]
 impl Cursors for Memory {
-    async fn catch_up(&self, vector: &VersionVector) -> CaughtUp {
+    async fn wait_for(&self, vector: &VersionVector) -> CatchUpOutcome {
         match vector.get(ORIGIN) {
-            ..1_000 => CaughtUp::All,
-            1_000..10_000 => CaughtUp::NobodyHasIt,
-            _ => CaughtUp::TooSlow,
+            ..1_000 => CatchUpOutcome::All,
+            1_000..10_000 => CatchUpOutcome::Missing,
+            _ => CatchUpOutcome::TooSlow,
         }
     }
 
@@ -271,13 +275,13 @@ impl Client {
             name: GuestName::parse("Ann").unwrap(),
             sender: Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() },
             identity: None,
-            client: client_end(),
+            client: client_connection(),
             lease: Lease { taken_over: taken, release: None },
             resume_point,
-            after: None,
+            last_seen_pos: None,
         };
         let (line, wire) = Line::new();
-        tokio::spawn(run(SessionDeps::from_ref(&state), participant, wire));
+        tokio::spawn(quick::run(SessionDeps::from_ref(&state), participant, wire));
         Self {
             memory,
             lanes,
@@ -345,8 +349,11 @@ impl Client {
 }
 
 /// Returns the end of a client that is connected over channels.
-pub fn client_end() -> ClientEnd {
-    ClientEnd { network: std::net::Ipv4Addr::LOCALHOST.into(), intake: crate::server::Intake::default() }
+pub fn client_connection() -> ClientConnection {
+    ClientConnection {
+        network: std::net::Ipv4Addr::LOCALHOST.into(),
+        receive_budget: crate::server::ReceiveBudget::default(),
+    }
 }
 
 pub fn cursor(n: u64) -> ResumePoint {

@@ -9,7 +9,7 @@ use starling_protocol::{
     event::{InviteMade, Membership, NotifyLevel, Role, Visibility, direct_room},
     merge::contact::Relation,
 };
-use starling_web::service::{ContactAct, PageRequest, Refusal, RoomChange, Wanted};
+use starling_web::service::{ContactAction, MessageQuery, PageRequest, Refusal, RoomUpdate};
 
 use self::model::{Act, Doing, Handling, Model, Place, Verdict, pair};
 use super::{decisions, lists};
@@ -70,7 +70,7 @@ impl TwinRun {
         let mut run = Self { node: Node::with_rooms(), model: Model::new(), said: 0, invites: 0, acts: 0 };
         for (one, other) in CONTACTS {
             for (user, other) in [(one, other), (other, one)] {
-                let ask = Act::Contact(user, ContactAct::Ask, other);
+                let ask = Act::Contact(user, ContactAction::Request, other);
                 run.set_up(ask);
             }
         }
@@ -130,7 +130,7 @@ impl TwinRun {
                 return bans;
             }
             Doing::SeeMessages => {
-                return seen(pages::page(&node.store, by, room, Wanted::Newest, 1));
+                return seen(pages::page(&node.store, by, room, MessageQuery::Newest, 1));
             }
             Doing::Post => {
                 let posted = node.post(by, room, &new(self.said, "x"));
@@ -153,7 +153,7 @@ impl TwinRun {
                     _ => None,
                 };
                 let name = visibility.is_none().then(|| RoomName::parse(&format!("room {acts}")).unwrap());
-                let change = RoomChange { name, visibility, topic: None };
+                let change = RoomUpdate { name, visibility, topic: None };
                 node.act(move |records| decisions::change(records, room, by, &change))
             }
             Doing::Delete => node.act(move |records| decisions::delete(records, room, by)),
@@ -213,7 +213,8 @@ impl TwinRun {
         let direct = CONTACTS.map(|(one, other)| pair(one, other));
         for place in [Place::Named(0), Place::Named(1)].into_iter().chain(direct) {
             for user in PEOPLE.into_iter().filter(|&user| self.model.is_in(place, user)) {
-                let page = pages::page(&self.node.store, user, room_of(place), Wanted::Newest, 200).unwrap();
+                let page =
+                    pages::page(&self.node.store, user, room_of(place), MessageQuery::Newest, 200).unwrap();
                 let listed = page.items.into_iter().rev().map(|message| (message.id, message.deleted));
                 let shown = self.model.shown(place, user).into_iter();
                 let shown = shown.map(|n| (id(n as u128).to_string(), self.model.said[n].deleted));
@@ -260,12 +261,12 @@ fn acts() -> impl Strategy<Value = Act> {
     let two = || prop::sample::subsequence(&PEOPLE[..], 2).prop_shuffle().prop_map(|two| (two[0], two[1]));
     let contact = prop::sample::select(
         &[
-            ContactAct::Ask,
-            ContactAct::Accept,
-            ContactAct::Decline,
-            ContactAct::Remove,
-            ContactAct::Block,
-            ContactAct::Unblock,
+            ContactAction::Request,
+            ContactAction::Accept,
+            ContactAction::Decline,
+            ContactAction::Remove,
+            ContactAction::Block,
+            ContactAction::Unblock,
         ][..],
     );
     let handling =

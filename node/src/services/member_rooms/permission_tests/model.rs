@@ -8,7 +8,7 @@ use starling_protocol::{
     UserId,
     event::Role,
 };
-use starling_web::service::ContactAct;
+use starling_web::service::ContactAction;
 
 use crate::services::test_node::{ANN, BOB, EVE};
 
@@ -21,7 +21,7 @@ pub enum Place {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Act {
-    Contact(UserId, ContactAct, UserId),
+    Contact(UserId, ContactAction, UserId),
     Direct(UserId, UserId),
     In(Place, UserId, Doing),
     Follow(UserId, usize),
@@ -252,23 +252,23 @@ impl Model {
         self.said.get(n).is_some_and(|said| said.place == place)
     }
 
-    fn contact(&mut self, user: UserId, act: ContactAct, other: UserId) -> Verdict {
+    fn contact(&mut self, user: UserId, act: ContactAction, other: UserId) -> Verdict {
         let blocked = self.blocks.contains(&(user, other));
         let (mine, theirs) = (self.wants.contains(&(user, other)), self.wants.contains(&(other, user)));
         match act {
-            ContactAct::Ask => check(!blocked && !mine, AlreadyExists)?,
-            ContactAct::Accept => check(!blocked && theirs, NotFound)?,
-            ContactAct::Decline => check(!blocked && theirs && !mine, NotFound)?,
-            ContactAct::Remove => {
+            ContactAction::Request => check(!blocked && !mine, AlreadyExists)?,
+            ContactAction::Accept => check(!blocked && theirs, NotFound)?,
+            ContactAction::Decline => check(!blocked && theirs && !mine, NotFound)?,
+            ContactAction::Remove => {
                 let listed =
                     self.said_yes.contains(&(user, other)) && self.direct.contains(&pair(user, other));
                 check(!blocked && (mine || theirs || listed), NotFound)?;
             }
-            ContactAct::Unblock => check(blocked, NotFound)?,
-            ContactAct::Block if blocked => return Ok(()),
-            ContactAct::Block => {}
+            ContactAction::Unblock => check(blocked, NotFound)?,
+            ContactAction::Block if blocked => return Ok(()),
+            ContactAction::Block => {}
         }
-        if let ContactAct::Ask | ContactAct::Accept = act {
+        if let ContactAction::Request | ContactAction::Accept = act {
             self.wants.insert((user, other));
             self.said_yes.insert((user, other));
             return Ok(());
@@ -276,7 +276,7 @@ impl Model {
         self.said_yes.remove(&(user, other));
         self.wants.remove(&(user, other));
         self.wants.remove(&(other, user));
-        if act == ContactAct::Block {
+        if act == ContactAction::Block {
             self.blocks.insert((user, other));
         } else {
             self.blocks.remove(&(user, other));

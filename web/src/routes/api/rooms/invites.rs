@@ -11,14 +11,11 @@ use starling_protocol::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    super::{
-        caller::Caller,
-        extract::{Json, Path, Query},
-        list::List,
-        messages::RoomPath,
-    },
-    pages::Pages,
+use super::super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{List, PageQuery},
+    messages::RoomPath,
 };
 use crate::{
     objects::{Invite, Room},
@@ -74,17 +71,17 @@ fn with_absolute_url(service: &ServiceUrl, invite: Invite) -> Invite {
 /// Owners and moderators may do this. Invites that expired or are used up stay in the list until they are revoked or
 /// replaced.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(RoomPath, Pages),
+    get, path = "/api/v1/rooms/{id}/invites", tag = tag::ROOMS, params(RoomPath, PageQuery),
     responses((status = 200, description = "A page of invites.", body = List<Invite>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_invites(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(path): Path<RoomPath>,
-    Query(pages): Query<Pages>,
+    Query(page): Query<PageQuery>,
     service: ServiceUrl,
 ) -> Result<Json<List<Invite>>, Problem> {
-    let mut page = member_rooms.invites(by.user, path.room()?, pages.request()?).await?;
+    let mut page = member_rooms.invites(by.user, path.room()?, page.request()?).await?;
     page.items = page.items.into_iter().map(|invite| with_absolute_url(&service, invite)).collect();
     Ok(Json(page.into()))
 }

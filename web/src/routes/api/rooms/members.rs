@@ -8,15 +8,12 @@ use starling_protocol::{ErrorCode, RoomId, UserId};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    super::{
-        caller::Caller,
-        extract::{Json, Path, Query},
-        list::List,
-        messages::RoomPath,
-        presence,
-    },
-    pages::Pages,
+use super::super::{
+    caller::Caller,
+    extract::{Json, Path, Query},
+    list::{List, PageQuery},
+    messages::RoomPath,
+    presence,
 };
 use crate::{
     objects::{Ban, Member, Role},
@@ -62,7 +59,7 @@ impl MemberPath {
 /// Only members may do this. Owners come first, then moderators, then the others; each by how long they have had their role.
 /// Members inherit the room in this order.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(RoomPath, Pages),
+    get, path = "/api/v1/rooms/{id}/members", tag = tag::ROOMS, params(RoomPath, PageQuery),
     responses((status = 200, description = "A page of members.", body = List<Member>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_members(
@@ -70,9 +67,9 @@ async fn list_members(
     State(live): State<Arc<dyn LiveEvents>>,
     Caller(by): Caller,
     Path(path): Path<RoomPath>,
-    Query(pages): Query<Pages>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<List<Member>>, Problem> {
-    let mut page = member_rooms.members(by.user, path.room()?, pages.request()?).await?;
+    let mut page = member_rooms.members(by.user, path.room()?, page.request()?).await?;
     presence::fill(&*live, by.user, page.items.iter_mut().map(|member| &mut member.user)).await?;
     Ok(Json(page.into()))
 }
@@ -167,16 +164,16 @@ async fn remove_member(
 ///
 /// Owners and moderators may do this.
 #[utoipa::path(
-    get, path = "/api/v1/rooms/{id}/bans", tag = tag::ROOMS, params(RoomPath, Pages),
+    get, path = "/api/v1/rooms/{id}/bans", tag = tag::ROOMS, params(RoomPath, PageQuery),
     responses((status = 200, description = "A page of bans.", body = List<Ban>), ErrorResponses<(Forbidden, NotFound)>),
 )]
 async fn list_bans(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(by): Caller,
     Path(path): Path<RoomPath>,
-    Query(pages): Query<Pages>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<List<Ban>>, Problem> {
-    Ok(Json(member_rooms.bans(by.user, path.room()?, pages.request()?).await?.into()))
+    Ok(Json(member_rooms.bans(by.user, path.room()?, page.request()?).await?.into()))
 }
 
 /// Lift a ban

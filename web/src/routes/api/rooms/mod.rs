@@ -2,7 +2,6 @@
 
 mod invites;
 mod members;
-mod pages;
 
 use std::sync::Arc;
 
@@ -12,11 +11,10 @@ use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX}
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use self::pages::{Pages, page_request};
 use super::{
     caller::Caller,
     extract::{Json, Path, Query},
-    list::{Limit, List, PageParam},
+    list::{Limit, List, PageParam, PageQuery, page_request},
     messages::RoomPath,
 };
 use crate::{
@@ -26,7 +24,7 @@ use crate::{
         tag,
     },
     problem::{self, Problem},
-    service::{MemberRooms, RoomChange},
+    service::{MemberRooms, RoomUpdate},
     state::{AppState, WebSettings},
 };
 
@@ -73,7 +71,7 @@ async fn create_room(
     let topic = invalid.check("topic", Topic::parse(&body.topic.unwrap_or_default()));
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
     let room = crate::service::NewRoom { name, topic, visibility: body.visibility.into() };
-    Ok((StatusCode::CREATED, Json(member_rooms.open(by.user, room).await?)))
+    Ok((StatusCode::CREATED, Json(member_rooms.create(by.user, room).await?)))
 }
 
 /// List your rooms
@@ -81,15 +79,15 @@ async fn create_room(
 /// Includes direct rooms. The room with the latest activity comes first: a message, or your joining. The order stays the same
 /// from page to page.
 #[utoipa::path(
-    get, path = "/api/v1/rooms", tag = tag::ROOMS, params(Pages),
+    get, path = "/api/v1/rooms", tag = tag::ROOMS, params(PageQuery),
     responses((status = 200, description = "A page of rooms.", body = List<Room>)),
 )]
 async fn list_rooms(
     State(member_rooms): State<Arc<dyn MemberRooms>>,
     Caller(who): Caller,
-    Query(pages): Query<Pages>,
+    Query(page): Query<PageQuery>,
 ) -> Result<Json<List<Room>>, Problem> {
-    Ok(Json(member_rooms.mine(who.user, pages.request()?).await?.into()))
+    Ok(Json(member_rooms.rooms_of(who.user, page.request()?).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -125,8 +123,8 @@ async fn list_public_rooms(
     if invalid.check("q", fits.then_some(()).ok_or_else(too_long)).is_none() {
         return Err(invalid.into());
     }
-    let beginning = q.trim_start().to_owned();
-    Ok(Json(member_rooms.public(who.user, beginning, page_request(limit, cursor)?).await?.into()))
+    let prefix = q.trim_start().to_owned();
+    Ok(Json(member_rooms.search_public(who.user, prefix, page_request(limit, cursor)?).await?.into()))
 }
 
 /// Get a room
@@ -183,7 +181,7 @@ async fn change_room(
     let name = invalid.check("name", body.name.map(|name| RoomName::parse(&name)).transpose());
     let topic = invalid.check("topic", body.topic.map(|topic| Topic::parse(&topic)).transpose());
     let (Some(name), Some(topic)) = (name, topic) else { return Err(invalid.into()) };
-    let change = RoomChange { name, topic, visibility: body.visibility.map(Into::into) };
+    let change = RoomUpdate { name, topic, visibility: body.visibility.map(Into::into) };
     Ok(Json(member_rooms.change(by.user, room, change).await?))
 }
 

@@ -55,8 +55,8 @@ impl Client {
         };
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };
         let (line, wire) = Line::new();
-        let client = support::client_end();
-        let account = Account { identity, client, resume_point, after: None };
+        let client = support::client_connection();
+        let account = Account { identity, client, resume_point, last_seen_pos: None };
         tokio::spawn(account::run(SessionDeps::from_ref(&state), account, wire));
         Self { world, memory, metrics, drain, line, covered, got: BTreeSet::new() }
     }

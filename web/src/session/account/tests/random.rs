@@ -30,7 +30,7 @@ async fn run(seed: u64) {
         match random.below(10) {
             0..5 => {
                 pushed += 1;
-                client.world.lanes.begin(pushed);
+                client.world.lanes.begin_push(pushed);
                 let by = [ANN, BOB, EVE][usize::from(random.below(3))];
                 client.world.push(pushed, ROOMS[usize::from(random.below(2))], by);
             }

@@ -20,8 +20,8 @@ use crate::{
     live_frame::RoomChange,
     objects::{Message, User},
     service::{
-        Authentication, Change, Count, Credentials, Identity, LiveEvents, MessagePage, Messages, NewMessage,
-        Online, Post, Refusal, UserContext, Wanted,
+        Authentication, CountAgainstRoom, Credentials, Identity, LiveChange, LiveEvents, MessagePage,
+        MessageQuery, Messages, NewMessage, Online, Post, Refusal, UserContext,
     },
     session::tests::support::{ORIGIN, point},
 };
@@ -111,7 +111,7 @@ impl World {
     }
 
     pub fn commit(&self, n: u64, room: RoomId, by: UserId) {
-        self.lanes.begin(n);
+        self.lanes.begin_push(n);
         self.push(n, room, by);
         self.publish(n);
     }
@@ -131,7 +131,7 @@ impl World {
         if gone {
             self.context().rooms.remove(&room);
         }
-        self.lanes.begin(n);
+        self.lanes.begin_push(n);
         self.lanes.get(room).unwrap().push([Frame::invalidate(n)]);
         self.publish(n);
     }
@@ -211,12 +211,12 @@ impl LiveEvents for World {
         user: UserId,
         from: VersionVector,
         to: CommitPoint,
-    ) -> Result<Option<Vec<Change>>, Refusal> {
+    ) -> Result<Option<Vec<LiveChange>>, Refusal> {
         let sender = Sender::User(user).key();
         let within = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
         let posted = self.posted.lock().unwrap();
         let changes =
-            posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| Change::Message {
+            posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| LiveChange::Message {
                 room,
                 key: MessageKey { sender, id: MessageId::from_u128(n.into()) },
                 fresh: true,
@@ -225,13 +225,13 @@ impl LiveEvents for World {
         Ok((changes.len() <= REPLAY_EVENTS_MAX).then_some(changes))
     }
 
-    async fn render(&self, _: UserId, changes: Vec<Change>) -> Result<Vec<String>, Refusal> {
+    async fn render(&self, _: UserId, changes: Vec<LiveChange>) -> Result<Vec<String>, Refusal> {
         let context = World::context(self);
         let render = |change| match change {
-            Change::Message { room, key, .. } if context.rooms.contains(&room) => {
+            LiveChange::Message { room, key, .. } if context.rooms.contains(&room) => {
                 Some(frame(key.id.as_u128().try_into().unwrap()))
             }
-            Change::Room { change: RoomChange::Removed, .. } => {
+            LiveChange::Room { change: RoomChange::Removed, .. } => {
                 Some(r#"{"type":"room","removed":true}"#.into())
             }
             _ => None,
@@ -243,7 +243,7 @@ impl LiveEvents for World {
         Ok((r#"{"type":"room"}"#.into(), World::context(self).rooms.contains(&room)))
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 
@@ -271,12 +271,12 @@ impl Messages for World {
         _: UserId,
         _: RoomId,
         _: NewMessage,
-        _: Count<'_>,
+        _: CountAgainstRoom<'_>,
     ) -> Result<(Message, bool), Refusal> {
         unreachable!()
     }
 
-    async fn page(&self, _: UserId, _: RoomId, _: Wanted, _: usize) -> Result<MessagePage, Refusal> {
+    async fn page(&self, _: UserId, _: RoomId, _: MessageQuery, _: usize) -> Result<MessagePage, Refusal> {
         unreachable!()
     }
 

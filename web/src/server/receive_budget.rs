@@ -14,17 +14,17 @@ use std::{
 use starling_protocol::limits::CLIENT_FRAME_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most bytes that a WebSocket may receive beyond its complete messages: the largest message, data read ahead, and
+/// The most bytes that a WebSocket may receive without completing a message: the largest message, data read ahead, and
 /// some 40,000 empty fragments, which cost 10 ms.
-const UNSEEN_BYTES_MAX: u64 = 4 * CLIENT_FRAME_BYTES_MAX as u64;
+const INCOMPLETE_BYTES_MAX: u64 = 4 * CLIENT_FRAME_BYTES_MAX as u64;
 /// The largest header of a frame, in bytes.
 const FRAME_HEADER_BYTES: u64 = 14;
-/// Messages may arrive in fragments of this average size, in bytes; smaller ones use up [`UNSEEN_BYTES_MAX`].
+/// Messages may arrive in fragments of this average size, in bytes; smaller ones use up [`INCOMPLETE_BYTES_MAX`].
 const FRAGMENT_BYTES: u64 = 512;
 
 /// The bytes that a connection has received, and its limit. An extension of every request.
 #[derive(Clone, Debug)]
-pub struct Intake(Arc<Counts>);
+pub struct ReceiveBudget(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
@@ -32,18 +32,18 @@ struct Counts {
     allowed: AtomicU64,
 }
 
-impl Default for Intake {
+impl Default for ReceiveBudget {
     /// No limit: HTTP has its own.
     fn default() -> Self {
         Self(Arc::new(Counts { received: AtomicU64::new(0), allowed: AtomicU64::new(u64::MAX) }))
     }
 }
 
-impl Intake {
+impl ReceiveBudget {
     /// Starts to limit the connection, which is a WebSocket from now on.
-    pub fn begin(&self) {
+    pub fn start_limit(&self) {
         let received = self.0.received.load(Ordering::Relaxed);
-        self.0.allowed.store(received.saturating_add(UNSEEN_BYTES_MAX), Ordering::Relaxed);
+        self.0.allowed.store(received.saturating_add(INCOMPLETE_BYTES_MAX), Ordering::Relaxed);
     }
 
     /// Raises the limit by the size of a complete message of this length.
@@ -69,13 +69,13 @@ impl Intake {
 #[derive(Debug)]
 pub struct Metered<S> {
     stream: S,
-    intake: Intake,
+    receive_budget: ReceiveBudget,
 }
 
 impl<S> Metered<S> {
-    /// Counts the bytes read from `stream` into `intake`.
-    pub fn new(stream: S, intake: Intake) -> Self {
-        Self { stream, intake }
+    /// Counts the bytes read from `stream` into `receive_budget`.
+    pub fn new(stream: S, receive_budget: ReceiveBudget) -> Self {
+        Self { stream, receive_budget }
     }
 }
 
@@ -85,12 +85,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.intake.is_exceeded() {
+        if self.receive_budget.is_exceeded() {
             return Poll::Ready(Err(io::Error::other("received too many bytes outside of messages")));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.intake.receive(buffer.filled().len() - before);
+        self.receive_budget.receive(buffer.filled().len() - before);
         Poll::Ready(Ok(()))
     }
 }
@@ -134,31 +134,31 @@ mod tests {
     /// Promise: a socket has no limit as long as its bytes become messages, fragmented or not.
     #[tokio::test]
     async fn complete_messages_have_no_limit() {
-        let intake = Intake::default();
-        let mut stream = Metered::new(repeat(0), intake.clone());
+        let receive_budget = ReceiveBudget::default();
+        let mut stream = Metered::new(repeat(0), receive_budget.clone());
         assert!(read(&mut stream, 2_000_000).await, "HTTP has its own limits");
-        intake.begin();
+        receive_budget.start_limit();
         for length in [0, 125, 1_000, CLIENT_FRAME_BYTES_MAX].repeat(1_000) {
             assert!(read(&mut stream, length + length / 512 * 14 + 14).await);
-            intake.allow_message(length);
+            receive_budget.allow_message(length);
         }
     }
 
     /// Promise: fragments that never become a message soon end the connection, even after many messages.
     #[tokio::test]
     async fn endless_fragments_end_the_connection() {
-        let intake = Intake::default();
-        let mut stream = Metered::new(repeat(0), intake.clone());
-        intake.begin();
+        let receive_budget = ReceiveBudget::default();
+        let mut stream = Metered::new(repeat(0), receive_budget.clone());
+        receive_budget.start_limit();
         for _ in 0..1_000 {
             assert!(read(&mut stream, 134).await);
-            intake.allow_message(120);
+            receive_budget.allow_message(120);
         }
         let mut fragments = 0;
         while read(&mut stream, 6).await {
             fragments += 1;
             assert!(fragments < 100_000);
         }
-        assert!(intake.is_exceeded());
+        assert!(receive_budget.is_exceeded());
     }
 }

@@ -1,5 +1,5 @@
-//! Handles failures to accept connections, mostly because the process has too many open files: it pauses, logs ever less
-//! often, and keeps a spare file descriptor that it frees for one health check at a time.
+//! Handles failed accepts, mostly because the process has too many open files: backs off, logs ever less often, and keeps a
+//! spare file descriptor that it frees for one health check at a time.
 
 use std::{
     io,
@@ -19,8 +19,8 @@ const QUIET_MAX: Duration = Duration::from_hours(1);
 /// A failure is new if there was none for this long.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
-/// The state of failing to accept.
-pub struct AcceptTrouble {
+/// Handles failed accepts: back-off, logging, and the spare file descriptor.
+pub struct AcceptErrors {
     /// A file descriptor that is closed to let one connection in.
     spare: Option<OwnedFd>,
     /// Whether it is closed now.
@@ -29,12 +29,13 @@ pub struct AcceptTrouble {
     log: LogInterval,
 }
 
-impl AcceptTrouble {
+impl AcceptErrors {
     pub fn new() -> Self {
         Self { spare: spare(), lent: false, pause: PAUSE_MIN, log: LogInterval::default() }
     }
 
-    /// Notes that a connection was accepted. Returns whether it took the spare file descriptor: then it must end soon.
+    /// Notes that a connection was accepted. Returns whether it took the spare file descriptor: further ones can't be
+    /// accepted before it ends.
     pub fn on_accepted(&mut self) -> bool {
         if self.lent {
             self.spare = spare();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::end::End;
 use crate::{
     guard::{Quota, Rates, rate::Bucket},
-    server::Intake,
+    server::ReceiveBudget,
 };
 
 /// A session within this limit continues even while its network sends too much: it may be a neighbour of the one that
@@ -17,26 +17,26 @@ use crate::{
 const CALM_FRAMES_MAX: u32 = 50;
 const CALM_WINDOW: Duration = Duration::from_secs(5);
 
-/// The client's end of a connection, for the limits.
+/// The connection of a client, for the limits.
 #[derive(Clone, Debug)]
-pub struct ClientEnd {
+pub struct ClientConnection {
     /// The client's network.
     pub network: IpAddr,
     /// Counts the bytes that the connection receives.
-    pub intake: Intake,
+    pub receive_budget: ReceiveBudget,
 }
 
 /// The frame limit of one session.
-pub struct Frames {
-    client: ClientEnd,
+pub struct FrameLimit {
+    client: ClientConnection,
     own: Bucket,
     /// The start of the current window, and the number of frames in it.
     recent: (Instant, u32),
 }
 
-impl Frames {
-    pub fn new(rates: &Rates, client: ClientEnd) -> Self {
-        client.intake.begin();
+impl FrameLimit {
+    pub fn new(rates: &Rates, client: ClientConnection) -> Self {
+        client.receive_budget.start_limit();
         Self { client, own: rates.bucket(Quota::FramesPerSession), recent: (Instant::now(), 0) }
     }
 
@@ -58,16 +58,16 @@ impl Frames {
     ) -> Result<(), End> {
         match message {
             Some(Ok(message)) => {
-                self.client.intake.allow_message(length(message));
+                self.client.receive_budget.allow_message(length(message));
                 // The session's own limit comes first, so that a single flooder does not use up its neighbours' limit.
-                rates.fill(&mut self.own).map_err(|_| End::Flooding)?;
+                rates.check_bucket(&mut self.own).map_err(|_| End::Flooding)?;
                 let is_calm = self.is_calm();
                 match rates.check(Quota::FramesPerAddress, &self.client.network) {
                     Err(_) if !is_calm => Err(End::Flooding),
                     _ => Ok(()),
                 }
             }
-            Some(Err(_)) if self.client.intake.is_exceeded() => Err(End::Flooding),
+            Some(Err(_)) if self.client.receive_budget.is_exceeded() => Err(End::Flooding),
             Some(Err(_)) | None => Ok(()),
         }
     }

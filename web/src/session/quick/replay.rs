@@ -8,14 +8,17 @@ use starling_protocol::{
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
-use super::{
-    deps::SessionDeps,
-    end::End,
-    outbox::Outbox,
-    participant::{Participant, ResumePoint},
-    socket::Socket,
+use crate::{
+    lane::CommitPoint,
+    service::CatchUpOutcome,
+    session::{
+        connection::Connection,
+        deps::SessionDeps,
+        end::End,
+        participant::{Participant, ResumePoint},
+        socket::Socket,
+    },
 };
-use crate::{lane::CommitPoint, service::CaughtUp};
 
 /// The most earlier messages on a first visit.
 const HISTORY_MESSAGES: usize = 50;
@@ -36,18 +39,18 @@ pub struct Replayed {
 pub async fn run<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Replayed, End> {
     match &participant.resume_point {
         ResumePoint::Nothing => {
-            welcome(deps, participant, outbox, &deps.cursors.seal_empty(participant.owner())).await?;
-            history(deps, participant, outbox).await
+            welcome(deps, participant, connection, &deps.cursors.seal_empty(participant.owner())).await?;
+            history(deps, participant, connection).await
         }
         ResumePoint::Unreadable(reason) => {
             tracing::debug!(%reason, "resync");
-            resync(deps, participant, outbox).await
+            resync(deps, participant, connection).await
         }
-        ResumePoint::Cursor(cursor, text) => resume(deps, participant, cursor, text, outbox).await,
+        ResumePoint::Cursor(cursor, text) => resume(deps, participant, cursor, text, connection).await,
     }
 }
 
@@ -55,7 +58,7 @@ pub async fn run<S: Socket>(
 pub async fn welcome<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
     cursor: &str,
 ) -> Result<(), End> {
     let mut users = deps.presence.users(participant.room);
@@ -69,7 +72,7 @@ pub async fn welcome<S: Socket>(
         users,
         public_urls: deps.operations.public_urls(),
     };
-    outbox.feed(frame.to_json()).await
+    connection.feed(frame.to_json()).await
 }
 
 async fn resume<S: Socket>(
@@ -77,18 +80,18 @@ async fn resume<S: Socket>(
     participant: &Participant,
     cursor: &Cursor,
     text: &str,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Replayed, End> {
-    if deps.cursors.catch_up(&cursor.vector).await != CaughtUp::All {
-        return resync_after(deps, participant, cursor, outbox).await;
+    if deps.cursors.wait_for(&cursor.vector).await != CatchUpOutcome::All {
+        return resync_after(deps, participant, cursor, connection).await;
     }
     let Some(mut backlog) = Backlog::beyond(deps, participant, &cursor.vector).await? else {
-        return resync_after(deps, participant, cursor, outbox).await;
+        return resync_after(deps, participant, cursor, connection).await;
     };
     // The old cursor stays valid until all of this was sent.
-    welcome(deps, participant, outbox, text).await?;
+    welcome(deps, participant, connection, text).await?;
     let mut greatest = cursor.greatest;
-    while let Some(stamp) = backlog.send_some(deps, participant, outbox).await? {
+    while let Some(stamp) = backlog.send_some(deps, participant, connection).await? {
         greatest = greatest.max(stamp);
     }
     Ok(Replayed { point: backlog.point, greatest })
@@ -128,12 +131,12 @@ impl Backlog {
         &mut self,
         deps: &SessionDeps,
         participant: &Participant,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<Option<Hlc>, End> {
         let positions: Vec<_> = self.positions.by_ref().take(REPLAY_BATCH_MESSAGES).collect();
         let Some(greatest) = positions.last().map(|pos| pos.hlc) else { return Ok(None) };
         let messages = deps.quick_rooms.messages_at(positions).await.map_err(End::Refused)?;
-        send(participant, outbox, &messages, false).await?;
+        send(participant, connection, &messages, false).await?;
         Ok(Some(greatest))
     }
 }
@@ -144,9 +147,9 @@ async fn resync_after<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
     cursor: &Cursor,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Replayed, End> {
-    let shown = resync(deps, participant, outbox).await?;
+    let shown = resync(deps, participant, connection).await?;
     Ok(Replayed { greatest: shown.greatest.max(cursor.greatest), ..shown })
 }
 
@@ -154,37 +157,37 @@ async fn resync_after<S: Socket>(
 async fn resync<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Replayed, End> {
     deps.metrics.resyncs.inc();
     let cursor = deps.cursors.seal_empty(participant.owner());
-    welcome(deps, participant, outbox, &cursor).await?;
-    outbox.feed(ServerFrame::Resync { cursor: &cursor }.to_json()).await?;
-    history(deps, participant, outbox).await
+    welcome(deps, participant, connection, &cursor).await?;
+    connection.feed(ServerFrame::Resync { cursor: &cursor }.to_json()).await?;
+    history(deps, participant, connection).await
 }
 
 async fn history<S: Socket>(
     deps: &SessionDeps,
     participant: &Participant,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
 ) -> Result<Replayed, End> {
     let point = deps.lanes.settled().await;
     let page = deps.quick_rooms.history(participant.room, None, HISTORY_MESSAGES, Some(point.clone()));
     let mut messages = page.await.map_err(End::Refused)?.messages;
     messages.reverse();
-    send(participant, outbox, &messages, true).await?;
+    send(participant, connection, &messages, true).await?;
     let greatest = messages.last().map(|message| message.pos.hlc).unwrap_or_default();
     Ok(Replayed { point, greatest })
 }
 
 async fn send<S: Socket>(
     participant: &Participant,
-    outbox: &mut Outbox<S>,
+    connection: &mut Connection<S>,
     messages: &[ListedMessage],
     history: bool,
 ) -> Result<(), End> {
     for message in messages {
-        outbox.feed(MessageObject::new(participant.room, message, history).to_json()).await?;
+        connection.feed(MessageObject::new(participant.room, message, history).to_json()).await?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The writing half of a session: buffers frames, flushes them together, and ends the session of a client that
-//! doesn't read.
+//! The session's end of the socket: reads the client's messages, buffers and flushes frames, and closes it. Ends the session
+//! of a client that doesn't read.
 
 use std::{pin::Pin, time::Duration};
 
@@ -18,12 +18,13 @@ const CLOSE_FRAMES_MAX: usize = 100;
 /// Frames are flushed after this many bytes, which keeps the write buffer of a fast session small.
 pub const FLUSH_BYTES: usize = 64 * 1024;
 
-pub struct Outbox<S> {
+/// The session's end of the socket.
+pub struct Connection<S> {
     socket: S,
     fed_bytes: usize,
 }
 
-impl<S: Socket> Outbox<S> {
+impl<S: Socket> Connection<S> {
     pub fn new(socket: S) -> Self {
         Self { socket, fed_bytes: 0 }
     }

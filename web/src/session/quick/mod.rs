@@ -1,6 +1,8 @@
-//! The live part of a quick room's session: sends the lane's frames, acks and cursors, and takes posts.
+//! One WebSocket of a quick room. It sends a welcome, what the client lacks, then the live lane, until either side ends it.
+//! This file has the live part: sends the lane's frames, acks and cursors, and takes posts.
 
 mod catch_up;
+mod replay;
 
 use std::future::ready;
 
@@ -11,17 +13,18 @@ use starling_protocol::{
 };
 use tokio::time::{Instant, sleep_until};
 
+use self::replay::{Backlog, Replayed};
 use super::{
+    TAKE_FRAMES,
+    connection::Connection,
     core::SessionCore,
     delivery::{Delivery, Marks},
     deps::SessionDeps,
     end::{End, Never},
     keepalive::Received,
-    login,
-    outbox::Outbox,
+    lifecycle, login,
     participant::Participant,
     posts::refuse,
-    replay::{Backlog, Replayed},
     socket::Socket,
 };
 use crate::{
@@ -30,10 +33,28 @@ use crate::{
     service::{Post, PostOutcome, Refusal},
 };
 
-/// The most frames that are taken from the lane at once.
-pub const TAKE_FRAMES: usize = 64;
+/// Runs the session of a quick room to its end and closes the socket.
+pub async fn run<S: Socket>(deps: SessionDeps, participant: Participant, socket: S) {
+    // The session owns its participant: their name is free before the client sees the close frame.
+    lifecycle::run(&deps, socket, async |connection| serve(&deps, participant, connection).await).await;
+}
 
-pub struct QuickSession<'a> {
+async fn serve<S: Socket>(
+    deps: &SessionDeps,
+    mut participant: Participant,
+    connection: &mut Connection<S>,
+) -> Result<Never, End> {
+    // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
+    let subscription = deps.lanes.subscribe(participant.room);
+    let replayed = replay::run(deps, &participant, connection).await?;
+    let min_hlc = match participant.last_seen_pos {
+        Some(pos) => Some(deps.posting.min_hlc(pos).await.map_err(End::Refused)?),
+        None => None,
+    };
+    QuickSession::new(deps, &mut participant, subscription, replayed, min_hlc).run(connection).await
+}
+
+struct QuickSession<'a> {
     core: SessionCore<'a>,
     participant: &'a mut Participant,
     lane: Subscription,
@@ -44,24 +65,24 @@ pub struct QuickSession<'a> {
 }
 
 impl<'a> QuickSession<'a> {
-    pub fn new(
+    fn new(
         deps: &'a SessionDeps,
         participant: &'a mut Participant,
         lane: Subscription,
         replayed: Replayed,
-        after: Option<Hlc>,
+        min_hlc: Option<Hlc>,
     ) -> Self {
         let client = participant.client.clone();
         let mut core = SessionCore::new(deps, participant.owner(), client, Delivery::new(replayed.point));
-        core.greatest = replayed.greatest.max(after.unwrap_or_default());
+        core.greatest = replayed.greatest.max(min_hlc.unwrap_or_default());
         Self { core, participant, lane, marks: Marks::default(), backlog: None, frames: Vec::new() }
     }
 
-    pub async fn run<S: Socket>(mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
+    async fn run<S: Socket>(mut self, connection: &mut Connection<S>) -> Result<Never, End> {
         let mut drain = self.core.deps.drain.clone();
         // First the cursor for the replay, then the frames that the lane has gathered since.
-        self.core.send_cursor(outbox).await?;
-        self.deliver(outbox).await?;
+        self.core.send_cursor(connection).await?;
+        self.deliver(connection).await?;
         let timer = sleep_until(Instant::now());
         let over = login::wait_for_end(self.core.deps, self.participant.identity);
         tokio::pin!(timer, over);
@@ -73,39 +94,39 @@ impl<'a> QuickSession<'a> {
             }
             tokio::select! {
                 () = self.lane.changed(), if self.backlog.is_none() => {
-                    self.deliver(outbox).await?;
+                    self.deliver(connection).await?;
                 }
-                () = ready(()), if self.backlog.is_some() => self.send_backlog(outbox).await?,
-                outcome = self.core.posts.next() => self.acknowledge(outcome, outbox).await?,
-                message = outbox.next(), if self.core.posts.has_room() => {
-                    self.incoming(message, outbox).await?;
+                () = ready(()), if self.backlog.is_some() => self.send_backlog(connection).await?,
+                outcome = self.core.posts.next() => self.acknowledge(outcome, connection).await?,
+                message = connection.next(), if self.core.posts.has_room() => {
+                    self.incoming(message, connection).await?;
                 }
-                () = &mut timer => self.on_timer(outbox).await?,
+                () = &mut timer => self.on_timer(connection).await?,
                 _ = &mut self.participant.lease.taken_over => return Err(End::TakenOver),
                 end = &mut over => return Err(end),
-                () = drain.begun() => return self.hand_over(outbox).await,
+                () = drain.begun() => return self.hand_over(connection).await,
             }
         }
     }
 
     /// This node stops serving: sends the acks of posts in flight and the frames that are there, then ends the
     /// session.
-    async fn hand_over<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<Never, End> {
-        self.core.send_last_acks(outbox).await?;
-        while !self.deliver(outbox).await? {}
+    async fn hand_over<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<Never, End> {
+        self.core.send_last_acks(connection).await?;
+        while !self.deliver(connection).await? {}
         self.core.hand_over()
     }
 
     /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is old. Returns whether the lane is
     /// drained.
-    async fn deliver<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<bool, End> {
+    async fn deliver<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<bool, End> {
         if self.backlog.is_some() {
             // The backlog goes first. A client that has to leave meanwhile gets it from the next node.
-            return outbox.flush().await.map(|()| true);
+            return connection.flush().await.map(|()| true);
         }
         self.frames.clear();
         let Ok((end, point)) = self.lane.take_with_commit(TAKE_FRAMES, &mut self.frames) else {
-            self.start_catch_up(outbox).await?;
+            self.start_catch_up(connection).await?;
             return Ok(false);
         };
         self.marks.set(end, point);
@@ -114,7 +135,7 @@ impl<'a> QuickSession<'a> {
             if self.core.delivery.is_new(&frame) {
                 self.core.greatest = self.core.greatest.max(frame.hlc);
                 self.core.delivery.note_frame(&frame);
-                outbox.feed(frame.text).await?;
+                connection.feed(frame.text).await?;
                 delivered += 1;
             }
         }
@@ -123,30 +144,30 @@ impl<'a> QuickSession<'a> {
         }
         self.marks.pass(self.lane.position(), &mut self.core.delivery);
         if self.core.cursor_is_old() {
-            self.core.send_cursor(outbox).await?;
+            self.core.send_cursor(connection).await?;
         }
         let drained = end == self.lane.position();
         if drained {
-            self.core.finish_drained(outbox).await?;
+            self.core.finish_drained(connection).await?;
         }
         Ok(drained)
     }
 
-    async fn on_timer<S: Socket>(&mut self, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         if self.core.wait_for_frames_is_over() {
-            self.deliver(outbox).await?;
+            self.deliver(connection).await?;
         }
-        self.core.keepalive.on_timer(outbox).await
+        self.core.keepalive.on_timer(connection).await
     }
 
     async fn incoming<S: Socket>(
         &mut self,
         message: Option<Result<Message, axum::Error>>,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         match self.core.keepalive.on_frame(&self.core.deps.guard.rates, message)? {
-            Received::Text(text) => self.frame(client::parse_post(&text), text.len(), outbox).await,
-            Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, outbox).await,
+            Received::Text(text) => self.frame(client::parse_post(&text), text.len(), connection).await,
+            Received::Binary => self.frame(Err(ClientFrameError::Binary), 0, connection).await,
             Received::Nothing => Ok(()),
         }
     }
@@ -156,7 +177,7 @@ impl<'a> QuickSession<'a> {
         &mut self,
         post: Result<client::ClientPost, ClientFrameError>,
         bytes: usize,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.core.deps.guard.rates, self.participant.guest);
         let written = Written {
@@ -169,19 +190,23 @@ impl<'a> QuickSession<'a> {
         if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
-            refuse(self.core.deps, outbox, &refusal, id).await?;
+            refuse(self.core.deps, connection, &refusal, id).await?;
             return rates.check(Quota::FloodingPerSession, &guest).map_err(|_| End::Flooding);
         }
         match post {
-            Ok(post) => self.post(post, outbox).await,
+            Ok(post) => self.post(post, connection).await,
             Err(error) => {
                 let refusal = Refusal::new(error.code(), error.to_string());
-                refuse(self.core.deps, outbox, &refusal, error.id()).await
+                refuse(self.core.deps, connection, &refusal, error.id()).await
             }
         }
     }
 
-    async fn post<S: Socket>(&mut self, post: client::ClientPost, outbox: &mut Outbox<S>) -> Result<(), End> {
+    async fn post<S: Socket>(
+        &mut self,
+        post: client::ClientPost,
+        connection: &mut Connection<S>,
+    ) -> Result<(), End> {
         self.core.deps.metrics.posts.inc();
         let id = post.id.as_ref().map_or_else(MessageId::now_v7, |given| given.id);
         if let Some(given) = &post.id {
@@ -192,16 +217,16 @@ impl<'a> QuickSession<'a> {
         let post = Post { room: self.participant.room, message, min_hlc: Some(self.core.greatest) };
         match self.core.posts.submit(|outcomes| self.core.deps.posting.post(post, outcomes)) {
             Ok(()) => Ok(()),
-            Err(refusal) => refuse(self.core.deps, outbox, &refusal, Some(echoed)).await,
+            Err(refusal) => refuse(self.core.deps, connection, &refusal, Some(echoed)).await,
         }
     }
 
     async fn acknowledge<S: Socket>(
         &mut self,
         outcome: PostOutcome,
-        outbox: &mut Outbox<S>,
+        connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let SessionCore { deps, posts, greatest, .. } = &mut self.core;
-        posts.notify(deps, outcome, outbox, |_, pos| *greatest = pos.hlc.max(*greatest)).await
+        posts.send_outcomes(deps, outcome, connection, |_, pos| *greatest = pos.hlc.max(*greatest)).await
     }
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{document::statement, icons, texts};
 
 /// The error page: a title, a detail, and a link to the front page. The caller chooses the status.
-pub fn not_found(title: &str, detail: &str) -> Markup {
+pub fn error(title: &str, detail: &str) -> Markup {
     let content = html! {
         h1 { (title) }
         p { (detail) }
