@@ -45,7 +45,7 @@ pub use self::{
     damage::without_panic,
     decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
-    messages::{Direction, MessagesReader, Stretch},
+    messages::{Direction, MessagesReader, TimelineSlice},
     migrations::SCHEMA_VERSION,
     people::Person,
     read::Page,
@@ -115,8 +115,8 @@ macro_rules! from_redb {
 }
 from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
 
-/// Changes a store in one transaction, so that a repair after a crash is quick.
-fn change<T>(
+/// Runs a write transaction, with quick repair after a crash.
+fn write_transaction<T>(
     db: &Database,
     change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
@@ -205,6 +205,11 @@ impl Store {
     /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
     pub fn remove(self) -> Result<(), StoreError> {
         self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::from_io)
+    }
+
+    /// The store's file; `None` if it is in memory.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// Reads the views of users and their rooms in one snapshot. Never hold it across an await: the store keeps all pages

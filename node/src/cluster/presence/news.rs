@@ -13,7 +13,7 @@ use starling_web::{
 
 use super::PresenceMap;
 use crate::{
-    permissions::are_in_touch,
+    permissions::may_interact,
     store::{Store, StoreError},
     supervisor::SupervisedTask,
 };
@@ -65,7 +65,7 @@ impl PresenceMap {
             let frame = LiveFrame::Presence(Available { user_id: user.to_string(), state });
             let frame = Utf8Bytes::from(frame.to_json());
             for (room, member) in records.rooms_of(user)? {
-                if member.role().is_some() && are_in_touch(&records, room, user)? {
+                if member.role().is_some() && may_interact(&records, room, user)? {
                     self.broadcast(room, user, frame.clone());
                 }
             }
@@ -81,9 +81,9 @@ impl PresenceMap {
 }
 
 /// The task that notifies people of who is online.
-pub struct PresenceNews(pub Arc<PresenceMap>);
+pub struct PresenceNotifier(pub Arc<PresenceMap>);
 
-impl SupervisedTask for PresenceNews {
+impl SupervisedTask for PresenceNotifier {
     fn name(&self) -> &'static str {
         "presence news"
     }
@@ -93,13 +93,17 @@ impl SupervisedTask for PresenceNews {
         async move {
             loop {
                 map.news.notified().await;
-                let (Some((store, _)), news) = (map.log.get(), map.state().people.news()) else { continue };
+                let (Some((store, _)), news) =
+                    (map.store_and_writer.get(), map.state().people.take_changes())
+                else {
+                    continue;
+                };
                 let notify = {
                     let (map, store) = (Arc::clone(&map), Arc::clone(store));
                     move || store.guarded(|store| map.notify_changes(store, &news))
                 };
                 if let Some(Err(error)) = map.environment.blocking(notify).await {
-                    tracing::error!(%error, "cannot read whom to notify of changed presence");
+                    tracing::error!(%error, "cannot read the users to notify of a presence change");
                 }
             }
         }
