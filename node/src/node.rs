@@ -75,7 +75,7 @@ pub enum StartError {
     /// The keys of the cluster cannot be derived.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// A peer has another cluster secret.
+    /// A peer has a different cluster secret.
     #[error(
         "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
          --cluster-secret as the others"
@@ -87,9 +87,9 @@ pub enum StartError {
          Stop the other one, or start this one with an empty --data-dir"
     )]
     NodeIdInUse(SocketAddr),
-    /// The data directory belongs to a cluster, but another secret or none was given.
+    /// The data directory belongs to a cluster, but a different secret or none was given.
     #[error(
-        "the data directory {0} belongs to a cluster with another secret; give that cluster's \
+        "the data directory {0} belongs to a cluster with a different secret; give that cluster's \
          --cluster-secret, or another --data-dir"
     )]
     OtherCluster(String),

@@ -16,7 +16,7 @@ pub enum VerifyError {
     /// A store file cannot be opened.
     #[error(transparent)]
     Unusable(#[from] UnusableStore),
-    /// The check was ended early, so that the store may be sound or not.
+    /// The check was stopped early; the store may be sound or not.
     #[error("the check was stopped: {0}")]
     Stopped(&'static str),
     /// The store is not sound.
@@ -114,5 +114,19 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Say what is true: a check that was stopped early has found nothing wrong with the store.
+    #[test]
+    fn a_check_that_was_stopped_does_not_call_the_store_unsound() {
+        let stopped = VerifyError::from(StoreError::Stopped("the disk is filling up"));
+        assert_eq!(stopped.to_string(), "the check was stopped: the disk is filling up");
+        let corrupt = VerifyError::from(StoreError::Corrupt("a gap".into()));
+        assert!(corrupt.to_string().starts_with("the store is not sound: "), "{corrupt}");
     }
 }

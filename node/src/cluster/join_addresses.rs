@@ -25,7 +25,7 @@ pub enum JoinReason {
     Unresolved,
     /// It has IPv6 addresses only.
     OnlyIpv6,
-    /// A node with another secret answers.
+    /// A node with a different secret answers.
     OtherSecret,
     /// Nobody answers at its addresses.
     Nobody,
@@ -39,7 +39,7 @@ impl fmt::Display for JoinReason {
             Self::OnlyIpv6 => {
                 "the name has IPv6 addresses only, but --cluster-listen is an IPv4 address: listen on [::]"
             }
-            Self::OtherSecret => "the node there has another cluster secret",
+            Self::OtherSecret => "the node there has a different cluster secret",
             Self::Nobody => "no node answers there (UDP)",
         })
     }
@@ -64,7 +64,7 @@ struct Join {
 pub(super) enum AddressState {
     /// A node answered.
     Node,
-    /// A node with another secret answers.
+    /// A node with a different secret answers.
     OtherSecret,
     /// No node answered yet.
     Nobody,

@@ -49,7 +49,7 @@ const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
 pub struct Verdicts {
     /// Peers to which there is, or was, a link.
     pub admitted: usize,
-    /// A node that answers under another secret.
+    /// A node that answers and has a different secret.
     pub wrong_secret: Option<SocketAddr>,
     /// A node that knows a running process with this node's identity.
     pub node_id_in_use: Option<SocketAddr>,

@@ -79,10 +79,7 @@ impl Target {
 
     /// Whether the node at this address is linked, as far as known.
     pub(super) fn is_already_linked(&self, links: &Links) -> bool {
-        self.is_linked_by(links.me(), |node| links.process_of(node))
-    }
-
-    fn is_linked_by(&self, me: NodeId, process_of: impl Fn(NodeId) -> Option<u64>) -> bool {
+        let (me, process_of) = (links.me(), |node| links.process_of(node));
         let is_linked = |node: NodeId| node == me || process_of(node).is_some();
         if let Some(Answer { node, process, at }) =
             self.answered.filter(|answer| answer.at.elapsed() < ANSWER_HOLDS)

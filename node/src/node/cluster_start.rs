@@ -155,7 +155,7 @@ async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
         if let Some(address) = verdicts.node_id_in_use {
             return Err(StartError::NodeIdInUse(address));
         }
-        // If some peer admits the node, one with another secret is a stale address; if none does, it is another cluster.
+        // If some peer admits the node, one with a different secret is a stale address; if none does, it is another cluster.
         if changed {
             return Ok(());
         }

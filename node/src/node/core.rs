@@ -38,7 +38,7 @@ use crate::{
         LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
         QuickRoomsService, Scrubbing, ServiceContext,
     },
-    store::{Committer, Store},
+    store::Store,
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
 };
@@ -112,7 +112,7 @@ impl Core {
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        let committer = committer(&store, identity, config, environment.now_ms())?;
+        let committer = store.committer(identity.node(), environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
@@ -271,18 +271,6 @@ fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32
         Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
         None => (identity.cursor_key(), identity.token_secret()),
     }
-}
-
-/// Makes the committer. It reads most of the store, so damage shows here first.
-fn committer(
-    store: &Arc<Store>,
-    identity: &Identity,
-    config: &Config,
-    now_ms: u64,
-) -> Result<Committer, StartError> {
-    store
-        .guarded(|_| Committer::new(Arc::clone(store), identity.node(), now_ms))
-        .map_err(|error| StartError::store(store.file().unwrap_or(&config.data_dir), error))
 }
 
 fn accounts(

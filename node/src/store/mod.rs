@@ -96,8 +96,8 @@ pub enum StoreError {
     /// An event does not decode.
     #[error("an event of the log does not decode: {0}")]
     Event(#[from] EventError),
-    /// A long operation was ended early.
-    #[error("given up: {0}")]
+    /// A long operation was stopped early.
+    #[error("stopped: {0}")]
     Stopped(&'static str),
     /// The store contradicts itself.
     #[error("it contradicts itself: {0}")]
@@ -205,11 +205,6 @@ impl Store {
     /// Removes the store's file. The lock is held until it is gone, so the file of a running node is safe.
     pub fn remove(self) -> Result<(), StoreError> {
         self.file.as_ref().map_or(Ok(()), fs::remove_file).map_err(StoreError::from_io)
-    }
-
-    /// The store's file; `None` if it is in memory.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
     }
 
     /// Reads the views of users and their rooms in one snapshot. Never hold it across an await: the store keeps all pages

@@ -19,8 +19,7 @@ use super::{Store, StoreError, apply, messages::MessagesReader, records::Records
 /// The same limit holds for other events that are skipped on the way to messages that arrived late.
 const PASSED_OVER_MAX: usize = UNREAD_COUNT_MAX;
 /// The most messages that one reader reads for the unread counts of all its rooms: enough for ten rooms with nothing
-/// read. In the rooms beyond it, every message counts as
-/// unread without being read from the log.
+/// read. In the rooms beyond it, every message counts as unread without being read from the log.
 const UNREAD_READS_MAX: usize = 20 * UNREAD_COUNT_MAX;
 /// The number of messages that are read in each room even beyond that limit: enough for most rooms.
 const UNREAD_READS_PER_ROOM_MIN: usize = 50;

@@ -36,9 +36,9 @@ impl<T: Rows> Records<T> {
         self.get::<Member>(&Scope::room(room), &user.0)
     }
 
-    /// Returns a member's role in a room that exists; `None` if they are no member. The owner
-    /// is the first in the succession whose account is neither disabled nor deleted; if there is none, the first whose
-    /// account is not deleted.
+    /// Returns a member's role in a room that exists; `None` if they are no member. The owner is
+    /// the first in the succession whose account is neither disabled nor deleted; if there is none, the first whose account
+    /// is not deleted.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
         let Some(state) = self.member_room(room)? else { return Ok(None) };
         let Some(role) = self.membership_of(room, user)?.and_then(|member| member.role()) else {

@@ -1,7 +1,7 @@
 //! Presence in rooms, on all linked nodes. It is never logged: an entry is a lease of the node that holds the session,
 //! and ends with the session or with the link to that node. Sessions of this node and frames of peers change it.
 
-mod news;
+mod notifier;
 mod people;
 mod rooms;
 
@@ -26,7 +26,7 @@ use starling_web::{
 };
 use tokio::sync::{Notify, oneshot};
 
-pub use self::news::PresenceNotifier;
+pub use self::notifier::PresenceNotifier;
 use self::{
     people::People,
     rooms::{ClaimLookup, Holder, NameShareRecord, Notice, Rooms},
@@ -62,15 +62,22 @@ pub struct PresenceMap {
     store_and_writer: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
     /// Wakes [`PresenceNotifier`]: the set of online users may have changed.
-    news: Notify,
+    people_changed: Notify,
     me: Weak<Self>,
 }
 
 impl PresenceMap {
     /// Creates an empty map.
     pub fn new(environment: Arc<dyn Environment>, lanes: Arc<Lanes>) -> Arc<Self> {
-        let (store_and_writer, state, news) = Default::default();
-        Arc::new_cyclic(|me| Self { environment, lanes, store_and_writer, state, news, me: me.clone() })
+        let (store_and_writer, state, people_changed) = Default::default();
+        Arc::new_cyclic(|me| Self {
+            environment,
+            lanes,
+            store_and_writer,
+            state,
+            people_changed,
+            me: me.clone(),
+        })
     }
 
     /// Attaches the open store. Until then, names are settled by presence alone.
@@ -98,7 +105,7 @@ impl PresenceMap {
     ) {
         let notices = change(&mut state, &|room, name, guest| self.name_claim(room, name, guest));
         if state.people.has_changes() {
-            self.news.notify_one();
+            self.people_changed.notify_one();
         }
         self.persist_shared_names(&mut state);
         self.notify(notices);

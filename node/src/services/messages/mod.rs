@@ -36,8 +36,8 @@ pub struct MessagesService {
 #[async_trait]
 impl Messages for MessagesService {
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal> {
-        let ask = move |store: &Store| post::prepare(store, user, room, &message);
-        Ok(self.context.query(ask).await?.post)
+        let query = move |store: &Store| post::prepare(store, user, room, &message);
+        Ok(self.context.query(query).await?.post)
     }
 
     async fn post(
@@ -61,7 +61,7 @@ impl Messages for MessagesService {
     }
 
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {
-        let ask = move |store: &Store| {
+        let query = move |store: &Store| {
             let mut reader = store.messages()?;
             let (room, message) = reader.listed_as(id)?.ok_or_else(no_such_message)?;
             if !may_see(&reader.records, room, user, &message.posted.sender)? {
@@ -69,7 +69,7 @@ impl Messages for MessagesService {
             }
             Ok(render::message_object(&reader, room, &message)?)
         };
-        self.context.query(ask).await
+        self.context.query(query).await
     }
 
     async fn edit(&self, user: UserId, id: MessageId, text: MessageText) -> Result<Message, Refusal> {
@@ -94,8 +94,8 @@ impl Messages for MessagesService {
         message: MessageId,
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal> {
-        let ask = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
-        let mark = self.context.query(ask).await?;
+        let query = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
+        let mark = self.context.query(query).await?;
         self.context.commit_and_replicate(move |tables| read::decide(tables, user, &mark)).await?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Sessions begin and end, names are shared and given up: a client that keeps a set of names ends with the right set.
 
 use starling_protocol::merge::guest_name::OverlapGroup;
+use tokio::sync::oneshot;
 
 use super::*;
 
