@@ -19,7 +19,7 @@ pub fn say(line: impl Display) {
 }
 
 /// Writes a line to stderr, ignoring errors: there is nowhere left to report them.
-pub fn complain(line: impl Display) {
+pub fn print_to_stderr(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 

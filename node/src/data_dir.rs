@@ -116,8 +116,8 @@ impl Identity {
 
     /// Returns the same identity, with a lost store.
     #[must_use]
-    pub fn refilling(&self) -> Self {
-        Self { refilling: true, ..self.clone() }
+    pub fn into_refilling(self) -> Self {
+        Self { refilling: true, ..self }
     }
 
     /// Returns the same identity as part of a cluster, or of none.

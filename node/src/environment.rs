@@ -1,4 +1,4 @@
-//! The needs of a node from its machine, besides `tokio`: the wall clock, random numbers, threads that may block, name
+//! The services that a node takes from its machine, besides `tokio`: the wall clock, random numbers, threads that may block, name
 //! lookup and the network. Simulations bring an environment with virtual time and seeded random numbers.
 
 mod udp;
@@ -35,7 +35,7 @@ pub trait Environment: Debug + Send + Sync + 'static {
     /// Runs work that may block its thread for a while, such as a read from disk.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>);
 
-    /// Runs a task that mostly blocks on a thread of its own.
+    /// Runs, on its own thread, a task that mostly blocks.
     fn spawn_thread(&self, name: &'static str, task: BoxFuture<'static, ()>) -> JoinHandle<()>;
 
     /// Lowers the priority of the calling thread for good. Does nothing in simulations, which have no threads.

@@ -14,7 +14,7 @@ use starling_node::{
         ClusterCommand, Command, Config, Flags, ServeFlags, StatusFlags, UserCommand, UserFlags,
         environment_warnings, is_help, one_line, remote_address,
     },
-    console::{complain, print_result, say},
+    console::{print_result, print_to_stderr, say},
     control::{self, Answer, AskError, Question, UserAct},
     data_dir::create_private_file,
     logging,
@@ -25,7 +25,7 @@ use starling_node::{
 };
 
 /// The exit code of a failed command: wrong flags (clap's own code), wrong secret, busy port …
-const REFUSED: u8 = 2;
+const FAILED: u8 = 2;
 
 /// Signals within this time count as one: Ctrl-C may reach a node from the terminal and from a script.
 const SIGNALS_TOGETHER: Duration = Duration::from_secs(1);
@@ -40,8 +40,8 @@ fn main() -> ExitCode {
         // Exits with 0 after `--help` and `--version`, and with 2 where a subcommand is missing.
         Err(error) if is_help(&error) => error.exit(),
         Err(error) => {
-            complain(format_args!("starling: {}", one_line(&error)));
-            return ExitCode::from(REFUSED);
+            print_to_stderr(format_args!("starling: {}", one_line(&error)));
+            return ExitCode::from(FAILED);
         }
     };
     let result = match command {
@@ -55,8 +55,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(format_args!("starling: {error}"));
-            ExitCode::from(REFUSED)
+            print_to_stderr(format_args!("starling: {error}"));
+            ExitCode::from(FAILED)
         }
     }
 }
@@ -113,7 +113,7 @@ fn user(command: UserCommand) -> Result<(), Failure> {
         Answer::Done(text) => print_result(text)?,
         Answer::ResetLink { url, expires_at } => {
             print_result(url)?;
-            complain(format_args!("The link works once, until {expires_at}."));
+            print_to_stderr(format_args!("The link works once, until {expires_at}."));
         }
         _ => return Err(AskError::OtherAnswer.into()),
     }

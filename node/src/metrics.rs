@@ -28,10 +28,10 @@ pub(crate) struct OriginLabel {
 
 /// The metrics of the writer.
 #[derive(Clone, Debug)]
-pub struct StoreMetrics {
+pub struct WriterMetrics {
     /// Batches made durable.
     pub commits: Counter,
-    /// Events made durable.
+    /// Events of this process made durable.
     pub events: Counter,
     /// Requests in each batch.
     pub batch_requests: Histogram,
@@ -41,7 +41,7 @@ pub struct StoreMetrics {
     pub refused: Counter,
 }
 
-impl Default for StoreMetrics {
+impl Default for WriterMetrics {
     fn default() -> Self {
         Self {
             commits: Counter::default(),
@@ -58,7 +58,7 @@ impl Default for StoreMetrics {
 pub struct LinksMetrics {
     /// Links closed because the peer broke the protocol.
     pub broken: Counter,
-    /// Handshakes refused, here or there: another secret, or no Starling node.
+    /// Handshakes that failed because one side did not trust the other's certificate.
     pub refused: Counter,
     /// Connections that were asked to prove their address, because many were opened at once.
     pub retries: Counter,
@@ -70,8 +70,8 @@ pub struct ClusterMetrics {
     pub(crate) peer_lag: Family<PeerLabel, Gauge>,
     pub(crate) peer_in_sync: Family<PeerLabel, Gauge>,
     pub(crate) origin_lag: Family<OriginLabel, Gauge>,
-    pub(crate) parts_equal: Family<PeerLabel, Gauge>,
-    pub(crate) parts_diverged: Family<PeerLabel, Gauge>,
+    pub(crate) shards_equal: Family<PeerLabel, Gauge>,
+    pub(crate) shards_diverged: Family<PeerLabel, Gauge>,
     pub(crate) clock_offset_seconds: Gauge<f64, AtomicU64>,
     pub(crate) pending_replies: Gauge,
     pub(crate) peers_known: Gauge,
@@ -91,25 +91,21 @@ impl ClusterMetrics {
             self.origin_lag.clone(),
         );
         registry.register(
-            "digest_parts_equal",
-            "Non-empty parts of the views, of 256, in which a peer is known to equal this node",
-            self.parts_equal.clone(),
+            "digest_shards_equal",
+            "Non-empty shards, of 256, in which a peer's views are known to equal this node's",
+            self.shards_equal.clone(),
         );
         registry.register(
-            "digest_parts_diverged",
-            "Parts of the views in which a peer differs although it has applied the same events",
-            self.parts_diverged.clone(),
+            "digest_shards_diverged",
+            "Shards in which a peer's views differ although it has applied the same events",
+            self.shards_diverged.clone(),
         );
         registry.register(
             "clock_offset_seconds",
             "Offset of this node's clock from an agreeing majority, positive if it is ahead; 0 within the tolerance",
             self.clock_offset_seconds.clone(),
         );
-        registry.register(
-            "pending_replies",
-            "Replies that wait for other nodes",
-            self.pending_replies.clone(),
-        );
+        registry.register("pending_replies", "Replies waiting for other nodes", self.pending_replies.clone());
         registry.register(
             "peers_known",
             "Other nodes of the cluster that are known",
@@ -139,7 +135,7 @@ impl ClusterMetrics {
 pub struct Metrics {
     registry: Mutex<Registry>,
     /// The metrics of the writer.
-    pub store: StoreMetrics,
+    pub store: WriterMetrics,
     /// The metrics of replication.
     pub cluster: ClusterMetrics,
     /// The metrics of sessions and requests.
@@ -153,7 +149,7 @@ impl Metrics {
     pub fn new(restarts: &Counter, space: &DiskSpace) -> Arc<Self> {
         let mut registry = Registry::with_prefix("starling");
         let (store, cluster, web) =
-            (StoreMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
+            (WriterMetrics::default(), ClusterMetrics::default(), WebMetrics::default());
         registry.register("commits", "Batches made durable", store.commits.clone());
         registry.register("events", "Events of this process made durable", store.events.clone());
         registry.register("commit_batch_requests", "Requests in a commit", store.batch_requests.clone());
@@ -161,7 +157,7 @@ impl Metrics {
         registry.register("writes_refused", "Writes refused by a full queue", store.refused.clone());
         registry.register("disk_free_bytes", "Free bytes on the disk", space.free.clone());
         cluster.register(&mut registry);
-        registry.register("part_restarts", "Restarts of tasks that panicked", restarts.clone());
+        registry.register("task_restarts", "Restarts of tasks that panicked", restarts.clone());
         web.register(&mut registry);
         let build: Family<[(&str, &str); 1], Gauge<u64, AtomicU64>> = Family::default();
         build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
@@ -181,7 +177,7 @@ impl Metrics {
         );
         registry.register(
             "handshakes_refused",
-            "Peers refused because they have another secret",
+            "Handshakes that failed because one side did not trust the other's certificate",
             links.refused.clone(),
         );
         registry.register(

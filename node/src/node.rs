@@ -1,5 +1,5 @@
 //! Starts and stops a node: inspects the data directory, binds, joins the cluster, opens the store, wires the parts, serves.
-//! Writes nothing to disk before every check that can refuse the start.
+//! Writes nothing to disk until every check that can refuse the start has passed.
 
 mod cluster_start;
 mod core;
@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::{net::TcpListener, task::JoinHandle as Task};
 
 pub use self::{
-    cluster_start::Joined,
+    cluster_start::ClusterHandle,
     core::{Core, CoreStart},
 };
 use crate::{
@@ -42,7 +42,8 @@ const SCRUB_AT_START_MAX: Duration = Duration::from_secs(1);
 /// The interval at which a node that is catching up looks for an administrator.
 const LOOK_FOR_ADMINISTRATORS: Duration = Duration::from_millis(200);
 
-/// The reason why a node does not start: one line that says what to do. Nothing was changed on disk.
+/// The reason why a node does not start: one line that says what to do. Refusals by settings, ports and peers come before
+/// anything is written.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The settings are wrong.
@@ -74,7 +75,7 @@ pub enum StartError {
     /// The keys of the cluster cannot be derived.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// A peer has another cluster secret.
+    /// A peer has a different cluster secret.
     #[error(
         "the node at {0} belongs to another cluster: the cluster secrets differ; give this node the same \
          --cluster-secret as the others"
@@ -86,9 +87,9 @@ pub enum StartError {
          Stop the other one, or start this one with an empty --data-dir"
     )]
     NodeIdInUse(SocketAddr),
-    /// The data directory belongs to a cluster, but another secret or none was given.
+    /// The data directory belongs to a cluster, but a different secret or none was given.
     #[error(
-        "the data directory {0} belongs to a cluster with another secret; give that cluster's \
+        "the data directory {0} belongs to a cluster with a different secret; give that cluster's \
          --cluster-secret, or another --data-dir"
     )]
     OtherCluster(String),
@@ -121,10 +122,10 @@ impl Node {
         let mode = StartMode::choose(&dir, found.as_ref(), &config)?;
         let listeners = Listeners::bind(&config).await?;
         let environment: Arc<dyn Environment> = Arc::new(ThisMachine);
-        let old = found.filter(|_| matches!(mode, StartMode::Resume | StartMode::Refilled));
+        let old = found.filter(|_| matches!(mode, StartMode::Resume | StartMode::Refill));
         let identity =
             old.unwrap_or_else(|| Identity::new(NodeId(environment.random()), environment.random()));
-        let identity = if let StartMode::Refilled = mode { identity.refilling() } else { identity };
+        let identity = if let StartMode::Refill = mode { identity.into_refilling() } else { identity };
         let space = DiskSpace::new(config.storage_reserve_bytes);
         let core = Core::start(CoreStart {
             environment,
@@ -132,9 +133,9 @@ impl Node {
             identity: &identity,
             known: if config.cluster.is_some() { known_members(&dir) } else { Vec::new() },
             space: space.clone(),
-            refill: identity.is_refilling().then(|| end_refill(&dir)),
-            open_store: Box::new(|joined| {
-                open_store(&dir, mode, &identity, config.storage_reserve_bytes, joined)
+            refill: identity.is_refilling().then(|| refill_recorder(&dir)),
+            open_store: Box::new(|cluster| {
+                open_store(&dir, mode, &identity, config.storage_reserve_bytes, cluster)
             }),
             keep_members: {
                 let dir = dir.clone();
@@ -209,7 +210,7 @@ enum StartMode {
     Resume,
     /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
     /// start writes under a new origin.
-    Refilled,
+    Refill,
     /// A new identity and an empty store, where another node has lost its store.
     Fresh,
 }
@@ -227,7 +228,7 @@ impl StartMode {
             },
             Some(_) if config.fresh => Ok(Self::Fresh),
             Some(identity) if !identity.had_store() => Ok(Self::Resume),
-            Some(_) if config.cluster.is_some() => Ok(Self::Refilled),
+            Some(_) if config.cluster.is_some() => Ok(Self::Refill),
             Some(_) => Err(StartError::StoreLost(file())),
         }
     }
@@ -247,11 +248,11 @@ fn open_store(
     mode: StartMode,
     identity: &Identity,
     reserve: u64,
-    joined: Option<&Joined>,
+    cluster: Option<&ClusterHandle>,
 ) -> Result<Store, StartError> {
     let file = dir.store_file();
-    if matches!(mode, StartMode::Refilled)
-        && joined.is_none_or(|joined| joined.links.verdicts().borrow().admitted == 0)
+    if matches!(mode, StartMode::Refill)
+        && cluster.is_none_or(|cluster| cluster.links.verdicts().borrow().admitted == 0)
     {
         return Err(StartError::StoreLost(file.display().to_string()));
     }
@@ -260,7 +261,7 @@ fn open_store(
     }
     dir.create()?;
     dir.tighten();
-    let fingerprint = joined.map(|joined| joined.keys.fingerprint.clone());
+    let fingerprint = cluster.map(|cluster| cluster.keys.fingerprint.clone());
     let new = identity.in_cluster(fingerprint);
     match mode {
         StartMode::New => dir.create_identity(&new)?,
@@ -271,7 +272,7 @@ fn open_store(
             dir.replace_identity(&new)?;
         }
         // Written before there is a store: if this start is interrupted, the next must not take a partial store for a full one.
-        StartMode::Refilled => dir.write_identity(&new)?,
+        StartMode::Refill => dir.write_identity(&new)?,
         StartMode::Resume => {}
     }
     // Opening the store locks it, so that what follows never happens to a running node.
@@ -291,8 +292,8 @@ fn remove_partial_store(file: &Path) -> Result<(), StoreError> {
     Store::open_file(file)?.remove()
 }
 
-/// Returns what records the end of a refill.
-fn end_refill(dir: &DataDir) -> EndRefill {
+/// Returns the function that records the end of a refill.
+fn refill_recorder(dir: &DataDir) -> EndRefill {
     let dir = dir.clone();
     Arc::new(move || dir.end_refill())
 }
@@ -301,7 +302,7 @@ fn end_refill(dir: &DataDir) -> EndRefill {
 fn scrub(store: &Store) -> Result<(), StoreError> {
     let started = Instant::now();
     store.guarded(|store| {
-        if let Some(mut scrub) = store.scrub()? {
+        if let Some(mut scrub) = store.begin_scrub()? {
             while store.scrub_step(&mut scrub)? && started.elapsed() < SCRUB_AT_START_MAX {}
         }
         Ok(())

@@ -10,7 +10,7 @@ use starling_protocol::{
     merge::contact::Relation,
 };
 
-pub use self::messages::{may_delete, may_edit, may_see, no_such_message};
+pub use self::messages::{may_see, no_such_message, refuse_delete, refuse_edit};
 use crate::store::{Records, Rows, StoreError, Tables};
 
 /// Refuses: no such room, or none that the user may know of.
@@ -19,15 +19,18 @@ pub fn no_such_room() -> Refusal {
 }
 
 /// Returns why a user may not administer the service; `None` if they may.
-pub fn may_administer<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+pub fn refuse_administration<T: Rows>(
+    records: &Records<T>,
+    user: UserId,
+) -> Result<Option<Refusal>, StoreError> {
     let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
     let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators can do this");
     Ok(account.is_none().then(forbidden))
 }
 
 /// Returns why a user may not stop being an administrator; `None` if they may, or are none.
-pub fn check_demote<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
-    if may_administer(records, user)?.is_some() || !records.is_last_administrator(user)? {
+pub fn refuse_demotion<T: Rows>(records: &Records<T>, user: UserId) -> Result<Option<Refusal>, StoreError> {
+    if refuse_administration(records, user)?.is_some() || !records.is_last_administrator(user)? {
         return Ok(None);
     }
     let detail = "this is the last administrator; make another one first";
@@ -49,18 +52,22 @@ pub fn not_contacts() -> Refusal {
 
 /// Checks, within a commit, whether a sender may post in a room; returns the refusal if not. A quick room needs no
 /// permission but its id.
-pub fn check_post(tables: &Tables<'_>, room: RoomId, sender: &Sender) -> Result<Option<Refusal>, StoreError> {
+pub fn refuse_post_at_commit(
+    tables: &Tables<'_>,
+    room: RoomId,
+    sender: &Sender,
+) -> Result<Option<Refusal>, StoreError> {
     if tables.has_quick_room(room)? {
         return Ok(None);
     }
     match sender.user() {
-        Some(user) => may_post(&tables.records, room, user),
+        Some(user) => refuse_post(&tables.records, room, user),
         None => Ok(Some(no_such_room())),
     }
 }
 
-/// Returns why a user may not post in a room of members; `None` if they may.
-pub fn may_post<T: Rows>(
+/// Returns why a user may not post in a member room; `None` if they may.
+pub fn refuse_post<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
@@ -68,26 +75,30 @@ pub fn may_post<T: Rows>(
     if records.role(room, user)?.is_none() {
         return Ok(Some(no_such_room()));
     }
-    if let Some(other) = other_side(records, room, user)?
+    if let Some(other) = other_direct_member(records, room, user)?
         && records.user(other)?.is_none()
     {
         let detail = "the other account was deleted, so nobody would read this";
         return Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)));
     }
-    Ok((!are_in_touch(records, room, user)?).then(not_contacts))
+    Ok((!may_interact(records, room, user)?).then(not_contacts))
 }
 
 /// Whether a user has hidden a direct room: they removed the contact and have not accepted it since. Both stay members,
 /// and the other user still lists the room.
-pub fn has_put_away<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
-    let Some(other) = other_side(records, room, user)? else { return Ok(false) };
+pub fn has_hidden_direct_room<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let Some(other) = other_direct_member(records, room, user)? else { return Ok(false) };
     Ok(records.sides(user, other)?.mine.is_some_and(|mine| mine.stance == Stance::None))
 }
 
 /// Whether the members of a room may write to each other and see presence and typing: always, but in a direct room only
 /// as long as both are contacts.
-pub fn are_in_touch<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
-    match other_side(records, room, user)? {
+pub fn may_interact<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<bool, StoreError> {
+    match other_direct_member(records, room, user)? {
         Some(other) => Ok(records.relation(user, other)? == Relation::Accepted),
         None => Ok(true),
     }
@@ -95,7 +106,7 @@ pub fn are_in_touch<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -
 
 /// Whether a user doesn't see another's messages, because they blocked them. The other still sees the user's messages,
 /// so that they don't notice the block.
-pub fn hides<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) -> Result<bool, StoreError> {
+pub fn has_blocked<T: Rows>(records: &Records<T>, viewer: UserId, from: UserId) -> Result<bool, StoreError> {
     Ok(records.sides(viewer, from)?.blocks())
 }
 
@@ -110,7 +121,7 @@ pub fn hides_presence<T: Rows>(
 }
 
 /// Returns the other member of a direct room; `None` for other rooms.
-pub fn other_side<T: Rows>(
+pub fn other_direct_member<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
@@ -122,9 +133,28 @@ pub fn other_side<T: Rows>(
     })
 }
 
-/// Whether a role is at least as powerful as `least`.
+/// Compares roles by power: an owner outranks a moderator, and a moderator a member.
+pub trait RolePower: Copy {
+    /// Whether this role is more powerful than another.
+    fn outranks(self, other: Self) -> bool;
+    /// Whether this role is as powerful as another, or more.
+    fn is_at_least(self, other: Self) -> bool;
+}
+
+impl RolePower for Role {
+    // The most powerful role comes first in the order.
+    fn outranks(self, other: Self) -> bool {
+        self < other
+    }
+
+    fn is_at_least(self, other: Self) -> bool {
+        self <= other
+    }
+}
+
+/// Whether a user with this role, if they are a member, is as powerful as `least`, or more.
 pub fn at_least(role: Option<Role>, least: Role) -> bool {
-    role.is_some_and(|role| role <= least)
+    role.is_some_and(|role| role.is_at_least(least))
 }
 
 #[cfg(test)]
@@ -147,11 +177,11 @@ mod tests {
         let post = |n, room, sender: &Sender| {
             let text = MessageText::parse("hello").unwrap();
             let posted = MessagePosted::new(MessageId::from_u128(n), sender.clone(), text);
-            Op::Post { room, posted, min_hlc: None, check: check_post }
+            Op::Post { room, posted, min_hlc: None, check: refuse_post_at_commit }
         };
         let user = Sender::User(UserId([1; 16]));
         let ops = [
-            Op::CreateRoom { room: quick, name: None },
+            Op::CreateQuickRoom { room: quick, name: None },
             post(1, quick, &guest),
             post(2, quick, &user),
             post(3, none, &guest),

@@ -16,9 +16,21 @@ pub enum VerifyError {
     /// A store file cannot be opened.
     #[error(transparent)]
     Unusable(#[from] UnusableStore),
+    /// The check was stopped early; the store may be sound or not.
+    #[error("the check was stopped: {0}")]
+    Stopped(&'static str),
     /// The store is not sound.
     #[error("the store is not sound: {0}")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Stopped(reason) => Self::Stopped(reason),
+            error => Self::Store(error),
+        }
+    }
 }
 
 /// The findings of a check of a sound store.
@@ -28,11 +40,11 @@ pub struct Findings {
     pub events: u64,
     /// Origins in the log.
     pub origins: usize,
-    /// The digest of all views: equal on two nodes if and only if they show the same.
+    /// The digest of all views: equal on two nodes if and only if their views are equal.
     pub digest: String,
     /// The scopes (rooms and others) and the digests of their views, if asked for.
     pub scopes: Vec<(String, String)>,
-    /// For a running node, its peers: id, how many of 256 shards are known to agree, how many differ.
+    /// For a running node, its peers: id, how many of 256 shards are known to be equal, how many differ.
     pub peers: Vec<(String, usize, usize)>,
     /// The scopes that differ, by peer, as far as known.
     pub differences: Vec<(String, String)>,
@@ -60,7 +72,7 @@ impl fmt::Display for Findings {
             writeln!(f, "{scope} {digest}")?;
         }
         for (peer, equal, diverged) in &self.peers {
-            writeln!(f, "peer {peer} {equal} parts alike, {diverged} diverged")?;
+            writeln!(f, "peer {peer} {equal} of 256 shards equal, {diverged} diverged")?;
         }
         for (peer, scopes) in &self.differences {
             writeln!(f, "DIVERGED from {peer}: {scopes}")?;
@@ -102,5 +114,19 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Say what is true: a check that was stopped early has found nothing wrong with the store.
+    #[test]
+    fn a_check_that_was_stopped_does_not_call_the_store_unsound() {
+        let stopped = VerifyError::from(StoreError::Stopped("the disk is filling up"));
+        assert_eq!(stopped.to_string(), "the check was stopped: the disk is filling up");
+        let corrupt = VerifyError::from(StoreError::Corrupt("a gap".into()));
+        assert!(corrupt.to_string().starts_with("the store is not sound: "), "{corrupt}");
     }
 }

@@ -53,7 +53,7 @@ pub enum Caller<'a> {
 type Priority = (u8, bool, Reverse<u64>);
 
 /// A waiting job.
-struct Waiting<J> {
+struct QueuedJob<J> {
     since: Instant,
     /// The unknown pair that asks. If it is not served, its next try does not count again.
     pair: Option<u64>,
@@ -62,7 +62,7 @@ struct Waiting<J> {
 
 /// The queue of waiting jobs.
 pub struct LoginQueue<J> {
-    waiting: BTreeMap<Priority, Waiting<J>>,
+    waiting: BTreeMap<Priority, QueuedJob<J>>,
     arrivals: u64,
     key: [u8; 32],
     tries: Tries,
@@ -109,7 +109,7 @@ impl<J> LoginQueue<J> {
             }
         };
         self.arrivals += 1;
-        let waiting = Waiting { since: now, pair: unknown_pair, job };
+        let waiting = QueuedJob { since: now, pair: unknown_pair, job };
         self.waiting.insert((tries, unknown, Reverse(self.arrivals)), waiting);
         let full = self.waiting.len() > QUEUE_MAX;
         let (_, last) = full.then(|| self.waiting.pop_last()).flatten()?;

@@ -52,27 +52,27 @@ impl ServiceKey {
     }
 }
 
-/// A secret that seals and opens.
-struct Sealing {
+/// A secret that seals and opens service keys.
+struct SealingSecret {
     id: SecretId,
     key: LessSafeKey,
 }
 
 /// Seals and opens service keys with the secrets of this node.
 #[derive(Clone)]
-pub struct ServiceKeys {
+pub struct ServiceKeySealer {
     /// The first one seals; all of them open.
-    secrets: Arc<[Sealing]>,
+    secrets: Arc<[SealingSecret]>,
 }
 
-impl ServiceKeys {
+impl ServiceKeySealer {
     /// `sealing` is the key under which new seals are made; `others` open what was sealed before.
     pub fn new(sealing: [u8; 32], others: &[[u8; 32]]) -> Self {
         let secret = |bytes: &[u8; 32]| {
             let root = RootKey::new("starling seal of service keys 1", bytes);
             let key = UnboundKey::new(&CHACHA20_POLY1305, &root.expand(b"key"));
             let key = LessSafeKey::new(key.expect("the cipher takes keys of 32 bytes"));
-            Sealing { id: SecretId(first_half(&root.expand(b"id"))), key }
+            SealingSecret { id: SecretId(first_half(&root.expand(b"id"))), key }
         };
         Self { secrets: std::iter::once(&sealing).chain(others).map(secret).collect() }
     }
@@ -80,7 +80,7 @@ impl ServiceKeys {
     /// Seals a key under the first secret; `nonce` is random.
     pub fn seal(&self, key: &[u8; 32], nonce: [u8; 12]) -> ServiceKeySealed {
         let id = ServiceKey::new(key).id;
-        let Sealing { id: secret, key: sealing } = &self.secrets[0];
+        let SealingSecret { id: secret, key: sealing } = &self.secrets[0];
         let mut sealed = key.to_vec();
         sealing
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound_to(id, *secret), &mut sealed)
@@ -147,10 +147,11 @@ mod tests {
     /// Promise: a session survives that a lone node joins a cluster, on all of its nodes.
     #[test]
     fn a_key_of_a_lone_node_opens_in_the_cluster_once_it_is_resealed() {
-        let (lone, elsewhere) = (ServiceKeys::new([1; 32], &[]), ServiceKeys::new([2; 32], &[[3; 32]]));
-        let joined = ServiceKeys::new([2; 32], &[[1; 32]]);
+        let (lone, elsewhere) =
+            (ServiceKeySealer::new([1; 32], &[]), ServiceKeySealer::new([2; 32], &[[3; 32]]));
+        let joined = ServiceKeySealer::new([2; 32], &[[1; 32]]);
         let cookie = ServiceKey::new(&KEY).family(&[5; 32]).browser_token("s1", "ada");
-        let opens = |keys: &ServiceKeys, state: &ServiceKeyState| {
+        let opens = |keys: &ServiceKeySealer, state: &ServiceKeyState| {
             let key = keys.open(id(), state)?;
             assert!(BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[5; 32])));
             assert!(!BrowserToken::parse(&cookie).unwrap().is_authentic(&key.family(&[6; 32])));
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_altered_seal_or_one_of_another_key_does_not_open() {
-        let keys = ServiceKeys::new([1; 32], &[]);
+        let keys = ServiceKeySealer::new([1; 32], &[]);
         let right = keys.seal(&KEY, [9; 12]);
         let opens = |id, event: &ServiceKeySealed| {
             keys.open(id, &service_key::apply(None, Pos::MIN, event)).is_some()

@@ -37,7 +37,7 @@ type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
 /// A permit for a handshake, returned when it is dropped.
 pub struct Handshake {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     _network: Option<Entered>,
 }
 
@@ -84,8 +84,8 @@ impl Acceptor {
     fn decide(&self, incoming: Incoming) {
         let ip = incoming.remote_address().ip().to_canonical();
         let known = self.links.knows_address(ip);
-        let (places, max) = if known { (&self.known, KNOWN_MAX) } else { (&self.strangers, STRANGERS_MAX) };
-        let busy = max - places.available_permits() >= RETRY_ABOVE;
+        let (permits, max) = if known { (&self.known, KNOWN_MAX) } else { (&self.strangers, STRANGERS_MAX) };
+        let busy = max - permits.available_permits() >= RETRY_ABOVE;
         if busy && !incoming.remote_address_validated() {
             self.links.metrics.retries.inc();
             // QUIC allows a Retry as long as the address is unproven.
@@ -93,9 +93,9 @@ impl Acceptor {
             return;
         }
         let entered = if known { Some(None) } else { Entered::enter(&self.networks, ip).map(Some) };
-        match (Arc::clone(places).try_acquire_owned(), entered) {
-            (Ok(place), Some(network)) => {
-                let handshake = Handshake { _place: place, _network: network };
+        match (Arc::clone(permits).try_acquire_owned(), entered) {
+            (Ok(permit), Some(network)) => {
+                let handshake = Handshake { _permit: permit, _network: network };
                 tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake));
             }
             // A peer dials again; a stranger needs no answer.

@@ -83,9 +83,9 @@ struct Refused {
 pub(super) enum Dialled {
     /// This node answered: there is, or was, a link to it.
     Answered(NodeId),
-    /// A node under another secret, or one that knows a running process with this node's identity.
+    /// A node with a different secret, or one that knows a running process with this node's identity.
     TurnedAway {
-        /// Whether it has another secret.
+        /// Whether it has a different secret.
         other_secret: bool,
     },
     /// No node answered.
@@ -116,7 +116,7 @@ impl Links {
         if let Err(code) = self.admit(&hello, &sender, peer).await {
             tracing::debug!(%peer, ?code, "link not admitted");
             if code == CloseCode::Copy {
-                self.is_copied(canonical(from));
+                self.record_copy(canonical(from));
             }
             return connection.close(code.number(), b"");
         }
@@ -130,7 +130,7 @@ impl Links {
     pub(super) async fn outgoing(self: Arc<Self>, connecting: quinn::Connecting, to: SocketAddr) -> Dialled {
         let connection = match connecting.await {
             Ok(connection) => connection,
-            Err(error) if self.not_trusted(to, &error) => {
+            Err(error) if self.record_if_wrong_secret(to, &error) => {
                 return Dialled::TurnedAway { other_secret: true };
             }
             Err(_) => return Dialled::Nobody,
@@ -153,7 +153,7 @@ impl Links {
                 Dialled::Answered(peer)
             }
             Err(Refused { code: Some(CloseCode::NodeIdInUse), .. }) => {
-                self.is_copied(to);
+                self.record_copy(to);
                 Dialled::TurnedAway { other_secret: false }
             }
             Err(Refused { other_secret: true, .. }) => Dialled::TurnedAway { other_secret: true },
@@ -162,7 +162,7 @@ impl Links {
     }
 
     /// Records that a peer knows an older process with this node's identity.
-    fn is_copied(&self, by: SocketAddr) {
+    fn record_copy(&self, by: SocketAddr) {
         self.set_copied(Some(by));
         self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
         if let Some(times) = self.copy_log.note(by) {
@@ -192,7 +192,7 @@ impl Links {
         let (send, receive) = opened.map_err(|error| Refused {
             code: CloseCode::of(&error),
             peer: None,
-            other_secret: self.not_trusted(to, &error),
+            other_secret: self.record_if_wrong_secret(to, &error),
         })?;
         let sender = LinkSender::start(connection.clone(), send);
         let (frame, known_to_peer) = self.hello(&connection);
@@ -202,7 +202,7 @@ impl Links {
         let Ok(Some(hello)) = hello else {
             let reason = connection.close_reason();
             // With TLS 1.3 the side that dials is done before it learns that its certificate was refused.
-            let other_secret = reason.as_ref().is_some_and(|error| self.not_trusted(to, error));
+            let other_secret = reason.as_ref().is_some_and(|error| self.record_if_wrong_secret(to, error));
             connection.close(CloseCode::Protocol.number(), b"no hello");
             let code = reason.as_ref().and_then(CloseCode::of);
             let peer = if other_secret { None } else { named };
@@ -218,7 +218,7 @@ impl Links {
     }
 
     /// Records that a dialled node belongs to another cluster.
-    fn not_trusted(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
+    fn record_if_wrong_secret(&self, peer: SocketAddr, error: &ConnectionError) -> bool {
         let refused = self.log_refusal(peer, error);
         if refused {
             self.verdicts.send_modify(|verdicts| verdicts.wrong_secret = Some(peer));
@@ -248,7 +248,7 @@ impl Links {
             }
             Err(FrameError::Over) => None,
             Ok(PeerFrame::Hello(hello)) => {
-                self.broken(hello.me.node, connection, "the certificate names another node");
+                self.close_for_violation(hello.me.node, connection, "the certificate names another node");
                 None
             }
             Ok(_) | Err(_) => {
@@ -284,8 +284,11 @@ impl Links {
                         }
                         let (sender, process) = (sender.clone(), hello.process);
                         let public_url = hello.me.public_url.clone();
-                        let linked = None;
-                        links.insert(peer, Entry { sender, process, dialled_by, public_url, linked });
+                        let peer_reports_links_to = None;
+                        links.insert(
+                            peer,
+                            Entry { sender, process, dialled_by, public_url, peer_reports_links_to },
+                        );
                         return Ok(());
                     }
                 }
@@ -307,7 +310,7 @@ impl Links {
         self.metrics.refused.inc();
         if let Some(times) = self.refusal_log.note(peer) {
             let peer = canonical(peer);
-            tracing::warn!(%peer, times, %error, "handshake refused: has the other node another cluster secret?");
+            tracing::warn!(%peer, times, %error, "handshake refused: does the other node have a different cluster secret?");
         }
         true
     }

@@ -20,9 +20,9 @@ use tokio::{
 use super::{
     Links, Members,
     admission::Dialled,
-    join_addresses::{Found, JoinAddresses},
+    join_addresses::{AddressState, JoinAddresses},
     keys::CLUSTER_NAME,
-    targets::{Claim, Target},
+    targets::{ExpectedNode, Target},
 };
 use crate::{environment::Environment, supervisor::SupervisedTask};
 
@@ -38,7 +38,7 @@ const HEARD_AFTER: Duration = Duration::from_secs(1);
 /// The end of an attempt: its address, outcome and duration.
 type Ended = (SocketAddr, Dialled, Duration);
 /// A name, and the node that should be there.
-type Name = (String, Option<Claim>);
+type Name = (String, Option<ExpectedNode>);
 
 /// The task that dials.
 pub struct Dialer {
@@ -109,14 +109,14 @@ impl SupervisedTask for Dialer {
                 if let Ok((name, addresses)) = resolved {
                     self.resolving.remove(&name);
                     // A cancelled lookup has no result.
-                    self.found(addresses.as_deref(), &name);
+                    self.on_resolved(addresses.as_deref(), &name);
                 }
             }
             self.dial();
             let problems = {
                 let (join, targets, links) = (&mut self.join_addresses, &self.targets, &self.links);
                 join.problems(|address| {
-                    targets.get(&address).map_or(Found::Unusable, |target| target.found(links))
+                    targets.get(&address).map_or(AddressState::Unusable, |target| target.address_state(links))
                 })
             };
             self.links.set_join_problems(problems);
@@ -129,7 +129,7 @@ impl Dialer {
     fn dial(&mut self) {
         let now = Instant::now();
         for (&address, target) in &mut self.targets {
-            if !target.is_due(now) || target.is_needless(&self.links) {
+            if !target.is_due(now) || target.is_already_linked(&self.links) {
                 continue;
             }
             if let Ok(connecting) = self.endpoint.connect(address, CLUSTER_NAME) {
@@ -155,18 +155,18 @@ impl Dialer {
         let now = Instant::now();
         let mut names: Vec<Name> = Vec::new();
         for member in self.members.all() {
-            let claim = Claim { node: member.node, number: member.number };
-            names.extend(member.addresses.into_iter().map(|address| (address, Some(claim))));
+            let expected = ExpectedNode { node: member.node, number: member.number };
+            names.extend(member.addresses.into_iter().map(|address| (address, Some(expected))));
             if self.links.has(member.node) {
                 self.missing_since.remove(&member.node);
             } else if now >= *self.missing_since.entry(member.node).or_insert(now) + HEARD_AFTER {
-                names.extend(member.heard_at.into_iter().map(|heard| (heard.address, Some(claim))));
+                names.extend(member.heard_at.into_iter().map(|heard| (heard.address, Some(expected))));
             }
         }
         names.extend(self.join.iter().map(|join| (join.clone(), None)));
         for name in names {
             if let Ok(address) = name.0.parse() {
-                self.found(Some(&[address]), &name);
+                self.on_resolved(Some(&[address]), &name);
             } else if self.resolving.insert(name.clone()) {
                 let lookup = self.environment.resolve(name.0.clone());
                 self.lookups.spawn(async move { (name, timeout(RESOLVE_MAX, lookup).await.ok()) });
@@ -176,9 +176,9 @@ impl Dialer {
         self.links.set_addresses(self.targets.keys().map(|address| address.ip().to_canonical()).collect());
     }
 
-    fn found(&mut self, addresses: Option<&[SocketAddr]>, (name, claim): &Name) {
+    fn on_resolved(&mut self, addresses: Option<&[SocketAddr]>, (name, expected): &Name) {
         let Some(addresses) = addresses else { return };
-        if claim.is_none() {
+        if expected.is_none() {
             self.join_addresses.resolved(name, addresses);
         }
         // An IPv4 socket cannot send to an IPv6 address.
@@ -187,7 +187,7 @@ impl Dialer {
             let now = Instant::now();
             let target = self.targets.entry(address).or_insert_with(|| Target::new(now));
             target.seen_at = now;
-            target.claim(*claim, now);
+            target.expect(*expected, now);
         }
     }
 }

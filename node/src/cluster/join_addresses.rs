@@ -25,7 +25,7 @@ pub enum JoinReason {
     Unresolved,
     /// It has IPv6 addresses only.
     OnlyIpv6,
-    /// A node with another secret answers.
+    /// A node with a different secret answers.
     OtherSecret,
     /// Nobody answers at its addresses.
     Nobody,
@@ -39,7 +39,7 @@ impl fmt::Display for JoinReason {
             Self::OnlyIpv6 => {
                 "the name has IPv6 addresses only, but --cluster-listen is an IPv4 address: listen on [::]"
             }
-            Self::OtherSecret => "the node there has another cluster secret",
+            Self::OtherSecret => "the node there has a different cluster secret",
             Self::Nobody => "no node answers there (UDP)",
         })
     }
@@ -61,10 +61,10 @@ struct Join {
 
 /// The outcome at one address of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum AddressState {
     /// A node answered.
     Node,
-    /// A node with another secret answers.
+    /// A node with a different secret answers.
     OtherSecret,
     /// No node answered yet.
     Nobody,
@@ -86,7 +86,7 @@ impl JoinAddresses {
     }
 
     /// Returns the join addresses at which no node was found for a while, and logs the new ones.
-    pub(super) fn problems(&mut self, found: impl Fn(SocketAddr) -> Found) -> Vec<JoinProblem> {
+    pub(super) fn problems(&mut self, found: impl Fn(SocketAddr) -> AddressState) -> Vec<JoinProblem> {
         let now = Instant::now();
         let mut problems = Vec::new();
         for (address, join) in &mut self.0 {
@@ -95,12 +95,14 @@ impl JoinAddresses {
             let reason = match found.as_deref() {
                 None => JoinReason::Unanswered,
                 Some([]) => JoinReason::Unresolved,
-                Some(found) if found.contains(&Found::Node) => {
+                Some(found) if found.contains(&AddressState::Node) => {
                     (join.missing_since, join.said) = (now, true);
                     continue;
                 }
-                Some(found) if found.contains(&Found::OtherSecret) => JoinReason::OtherSecret,
-                Some(found) if found.iter().all(|&found| found == Found::Unusable) => JoinReason::OnlyIpv6,
+                Some(found) if found.contains(&AddressState::OtherSecret) => JoinReason::OtherSecret,
+                Some(found) if found.iter().all(|&found| found == AddressState::Unusable) => {
+                    JoinReason::OnlyIpv6
+                }
                 Some(_) => JoinReason::Nobody,
             };
             if now < join.missing_since + PATIENCE {
@@ -121,7 +123,7 @@ mod tests {
 
     const JOIN: &str = "a.example:7946";
 
-    fn reason(join: &mut JoinAddresses, found: &[Found]) -> Option<JoinReason> {
+    fn reason(join: &mut JoinAddresses, found: &[AddressState]) -> Option<JoinReason> {
         let address = |at| SocketAddr::from(([192, 0, 2, at], 7946));
         let to: Vec<_> = (0..found.len()).map(|at| address(u8::try_from(at).unwrap())).collect();
         join.resolved(JOIN, &to);
@@ -133,20 +135,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_way_of_failing_has_its_reason_after_a_while() {
         let mut join = JoinAddresses::new(&[JOIN.to_owned()]);
-        assert_eq!(join.problems(|_| Found::Nobody), []);
+        assert_eq!(join.problems(|_| AddressState::Nobody), []);
         tokio::time::advance(PATIENCE).await;
-        assert_eq!(join.problems(|_| Found::Nobody)[0].reason, JoinReason::Unanswered);
+        assert_eq!(join.problems(|_| AddressState::Nobody)[0].reason, JoinReason::Unanswered);
         for (found, expected) in [
             (&[][..], JoinReason::Unresolved),
-            (&[Found::Unusable], JoinReason::OnlyIpv6),
-            (&[Found::Unusable, Found::Nobody], JoinReason::Nobody),
-            (&[Found::Nobody, Found::OtherSecret], JoinReason::OtherSecret),
+            (&[AddressState::Unusable], JoinReason::OnlyIpv6),
+            (&[AddressState::Unusable, AddressState::Nobody], JoinReason::Nobody),
+            (&[AddressState::Nobody, AddressState::OtherSecret], JoinReason::OtherSecret),
         ] {
             assert_eq!(reason(&mut join, found), Some(expected));
         }
-        assert_eq!(reason(&mut join, &[Found::Nobody, Found::Node]), None);
-        assert_eq!(reason(&mut join, &[Found::Nobody]), None, "it may be restarting");
+        assert_eq!(reason(&mut join, &[AddressState::Nobody, AddressState::Node]), None);
+        assert_eq!(reason(&mut join, &[AddressState::Nobody]), None, "it may be restarting");
         tokio::time::advance(PATIENCE).await;
-        assert_eq!(reason(&mut join, &[Found::Nobody]), Some(JoinReason::Nobody));
+        assert_eq!(reason(&mut join, &[AddressState::Nobody]), Some(JoinReason::Nobody));
     }
 }

@@ -49,7 +49,7 @@ const COPY_KNOWN_FOR: Duration = Duration::from_mins(1);
 pub struct Verdicts {
     /// Peers to which there is, or was, a link.
     pub admitted: usize,
-    /// A node that answers under another secret.
+    /// A node that answers and has a different secret.
     pub wrong_secret: Option<SocketAddr>,
     /// A node that knows a running process with this node's identity.
     pub node_id_in_use: Option<SocketAddr>,
@@ -64,7 +64,7 @@ pub(super) struct Entry {
     pub(super) dialled_by: NodeId,
     pub(super) public_url: Option<String>,
     /// The nodes to which the peer says that it is linked.
-    pub(super) linked: Option<BTreeSet<NodeId>>,
+    pub(super) peer_reports_links_to: Option<BTreeSet<NodeId>>,
 }
 
 /// All links of this node.
@@ -73,7 +73,7 @@ pub struct Links {
     /// A random number that distinguishes this process from another with the same identity.
     pub(super) process: u64,
     pub(super) started: Instant,
-    linked: Mutex<BTreeMap<NodeId, Entry>>,
+    by_peer: Mutex<BTreeMap<NodeId, Entry>>,
     pub(super) members: Arc<Members>,
     presence: Arc<PresenceMap>,
     driver: mpsc::Sender<DriverInput>,
@@ -84,7 +84,7 @@ pub struct Links {
     pub(super) copy_log: RefusalLog,
     /// The node that last reported another running process with this identity, and when.
     copied: Mutex<Option<(SocketAddr, Instant)>>,
-    expects_peer: AtomicBool,
+    is_waiting_for_peer: AtomicBool,
     /// The addresses of members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
     join_problems: Mutex<Vec<JoinProblem>>,
@@ -108,7 +108,7 @@ impl Links {
             guess: AddressGuess::new(environment, Arc::clone(&members), guessed_port),
             process,
             started: Instant::now(),
-            linked: Mutex::default(),
+            by_peer: Mutex::default(),
             members,
             presence,
             driver,
@@ -118,7 +118,7 @@ impl Links {
             refusal_log: RefusalLog::default(),
             copy_log: RefusalLog::default(),
             copied: Mutex::default(),
-            expects_peer: AtomicBool::new(false),
+            is_waiting_for_peer: AtomicBool::new(false),
             addresses: Mutex::default(),
             join_problems: Mutex::default(),
             metrics: LinksMetrics::default(),
@@ -126,7 +126,7 @@ impl Links {
     }
 
     pub(super) fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Entry>> {
-        self.linked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches the outcomes of dialling.
@@ -140,13 +140,13 @@ impl Links {
     }
 
     /// Whether this node must still reach another one before it is ready.
-    pub fn expects_peer(&self) -> bool {
-        self.expects_peer.load(Ordering::Relaxed)
+    pub fn is_waiting_for_peer(&self) -> bool {
+        self.is_waiting_for_peer.load(Ordering::Relaxed)
     }
 
     /// Makes this node not ready until it has reached another one.
-    pub fn expect_peer(&self) {
-        self.expects_peer.store(true, Ordering::Relaxed);
+    pub fn require_peer(&self) {
+        self.is_waiting_for_peer.store(true, Ordering::Relaxed);
     }
 
     /// The address of a node that lately reported another running process with this identity.
@@ -212,11 +212,11 @@ impl Links {
     /// Closes a link whose peer breaks the protocol.
     pub fn close_broken(&self, node: NodeId, link: LinkId, reason: &str) {
         if let Some(entry) = self.links().get(&node).filter(|entry| entry.sender.id() == link) {
-            self.broken(node, entry.sender.connection(), reason);
+            self.close_for_violation(node, entry.sender.connection(), reason);
         }
     }
 
-    pub(super) fn broken(&self, node: NodeId, connection: &Connection, reason: &str) {
+    pub(super) fn close_for_violation(&self, node: NodeId, connection: &Connection, reason: &str) {
         self.metrics.broken.inc();
         tracing::warn!(peer = %node, reason, "closing a link: the peer breaks the protocol");
         connection.close(CloseCode::Protocol.number(), reason.as_bytes());
@@ -245,14 +245,15 @@ impl Links {
         let connection = sender.connection().clone();
         let address = canonical(connection.remote_address());
         tracing::info!(%peer, %address, "linked");
-        self.expects_peer.store(false, Ordering::Relaxed);
+        self.is_waiting_for_peer.store(false, Ordering::Relaxed);
         self.set_copied(None);
         self.members.changed();
         let mut silent_for_long = false;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };
         if self.driver.send(up).await.is_ok() {
             {
-                // Under the lock: of two links admitted at nearly the same time, only the one that stays is told.
+                // Under the lock: of two links admitted at nearly the same time, only the one that stays
+                // is passed to presence.
                 let links = self.links();
                 if links.get(&peer).is_some_and(|entry| entry.sender.id() == link) {
                     self.presence.link_up(peer, sender.clone());
@@ -318,7 +319,7 @@ impl Links {
                     if let Some(entry) =
                         self.links().get_mut(&peer).filter(|entry| entry.sender.id() == sender.id())
                     {
-                        entry.linked = Some(linked.into_iter().take(MEMBERS_MAX).collect());
+                        entry.peer_reports_links_to = Some(linked.into_iter().take(MEMBERS_MAX).collect());
                     }
                 }
                 Ok(PeerFrame::Ping(nonce)) => {
@@ -326,10 +327,10 @@ impl Links {
                 }
                 Ok(PeerFrame::Pong(nonce)) => sender.pong(nonce),
                 Ok(PeerFrame::Hello(_)) => {
-                    return self.broken(peer, sender.connection(), "a second hello");
+                    return self.close_for_violation(peer, sender.connection(), "a second hello");
                 }
                 Err(FrameError::Over) => return,
-                Err(error) => return self.broken(peer, sender.connection(), &error.to_string()),
+                Err(error) => return self.close_for_violation(peer, sender.connection(), &error.to_string()),
             }
         }
     }

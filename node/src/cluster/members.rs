@@ -77,7 +77,7 @@ impl Members {
     pub fn set_addresses(&self, addresses: Vec<String>) {
         let mut known = self.known();
         if known.own.addresses != addresses {
-            tracing::info!(?addresses, "other nodes are told that this one is reached here");
+            tracing::info!(?addresses, "announcing these addresses to other nodes");
             known.own.addresses = addresses;
             let last = known.own.number;
             self.renumber(&mut known, last);

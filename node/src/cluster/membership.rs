@@ -28,12 +28,12 @@ struct Peer {
     /// The number of the node's description of itself.
     number: u64,
     /// Unix milliseconds of the start, raised when others wrongly declared the node dead, or its description changes.
-    bump: u64,
+    generation: u64,
 }
 
 impl Peer {
-    fn new(member: Member, bump: u64) -> Self {
-        Self { node: member.node, addresses: member.addresses, number: member.number, bump }
+    fn new(member: Member, generation: u64) -> Self {
+        Self { node: member.node, addresses: member.addresses, number: member.number, generation }
     }
 }
 
@@ -41,7 +41,7 @@ impl Identity for Peer {
     type Addr = NodeId;
 
     fn renew(&self) -> Option<Self> {
-        Some(Self { bump: self.bump + 1, ..self.clone() })
+        Some(Self { generation: self.generation + 1, ..self.clone() })
     }
 
     fn addr(&self) -> NodeId {
@@ -49,7 +49,7 @@ impl Identity for Peer {
     }
 
     fn win_addr_conflict(&self, adversary: &Self) -> bool {
-        self.bump > adversary.bump
+        self.generation > adversary.generation
     }
 }
 
@@ -63,22 +63,22 @@ pub struct Membership {
     links: Arc<Links>,
     members: Arc<Members>,
     packets: mpsc::Receiver<Bytes>,
-    linked: mpsc::Receiver<Member>,
+    new_links: mpsc::Receiver<Member>,
     timers: (mpsc::Sender<Timer<Peer>>, mpsc::Receiver<Timer<Peer>>),
 }
 
 impl Membership {
-    /// Gossips as this node. `packets` come from links, `linked` announces new ones.
+    /// Gossips as this node. `packets` come from links, `new_links` receives the members at the other ends of new ones.
     pub fn new(
         environment: Arc<dyn Environment>,
         links: Arc<Links>,
         members: Arc<Members>,
         packets: mpsc::Receiver<Bytes>,
-        linked: mpsc::Receiver<Member>,
+        new_links: mpsc::Receiver<Member>,
     ) -> Self {
         let identity = Peer::new(members.own(), environment.now_ms());
         let (runtime, timers) = (AccumulatingRuntime::new(), mpsc::channel(TIMERS_MAX));
-        Self { environment, identity, runtime, links, members, packets, linked, timers }
+        Self { environment, identity, runtime, links, members, packets, new_links, timers }
     }
 
     fn drain(&mut self, foca: &Gossip) {
@@ -113,8 +113,8 @@ impl Membership {
     /// Gossips under this node's newest description.
     fn describe_anew(&mut self, foca: &mut Gossip) -> Result<(), foca::Error> {
         let own = self.members.own();
-        let bump = foca.identity().bump.max(self.identity.bump) + 1;
-        self.identity = Peer::new(own, bump);
+        let generation = foca.identity().generation.max(self.identity.generation) + 1;
+        self.identity = Peer::new(own, generation);
         foca.change_identity(self.identity.clone(), &mut self.runtime)?;
         // A new identity knows no other node.
         for peer in self.members.all().into_iter().filter(|peer| self.links.has(peer.node)) {
@@ -131,7 +131,7 @@ impl SupervisedTask for Membership {
 
     async fn run(&mut self) {
         // Called again after a panic, which lost foca's timers.
-        self.identity = Peer::new(self.members.own(), self.identity.bump + 1);
+        self.identity = Peer::new(self.members.own(), self.identity.generation + 1);
         let mut seen = self.members.version();
         let mut foca = gossip(self.identity.clone(), self.environment.random());
         self.runtime = AccumulatingRuntime::new();
@@ -139,7 +139,7 @@ impl SupervisedTask for Membership {
             let result = tokio::select! {
                 biased;
                 Some(timer) = self.timers.1.recv() => foca.handle_timer(timer, &mut self.runtime),
-                Some(member) = self.linked.recv() => foca.announce(Peer::new(member, 0), &mut self.runtime),
+                Some(member) = self.new_links.recv() => foca.announce(Peer::new(member, 0), &mut self.runtime),
                 Some(packet) = self.packets.recv() => foca.handle_data(&packet, &mut self.runtime),
                 () = self.members.changed_since(seen) => {
                     seen = self.members.version();

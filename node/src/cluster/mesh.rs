@@ -45,8 +45,10 @@ impl Links {
     /// Known pairs of nodes without a link between them. Some node has a link to each of the two.
     pub fn unlinked_pairs(&self) -> Vec<(NodeId, NodeId)> {
         let links = self.links();
-        let mut linked: BTreeMap<_, _> =
-            links.iter().filter_map(|(&node, entry)| Some((node, entry.linked.clone()?))).collect();
+        let mut linked: BTreeMap<_, _> = links
+            .iter()
+            .filter_map(|(&node, entry)| Some((node, entry.peer_reports_links_to.clone()?)))
+            .collect();
         linked.insert(self.me(), links.keys().copied().collect());
         drop(links);
         unlinked_pairs(&linked)

@@ -38,15 +38,15 @@ impl ClusterMetrics {
 
     /// Replaces the previous values.
     pub fn measure(&self, report: &Report) {
-        for family in [&self.peer_lag, &self.peer_in_sync, &self.parts_equal, &self.parts_diverged] {
+        for family in [&self.peer_lag, &self.peer_in_sync, &self.shards_equal, &self.shards_diverged] {
             family.clear();
         }
         for peer in &report.peers {
             let label = PeerLabel { peer: peer.peer.to_string() };
             self.peer_lag.get_or_create(&label).set(gauge(peer.lag));
             self.peer_in_sync.get_or_create(&label).set(i64::from(peer.in_sync));
-            self.parts_equal.get_or_create(&label).set(gauge(peer.parts_equal as u64));
-            self.parts_diverged.get_or_create(&label).set(gauge(peer.parts_diverged as u64));
+            self.shards_equal.get_or_create(&label).set(gauge(peer.shards_equal as u64));
+            self.shards_diverged.get_or_create(&label).set(gauge(peer.shards_diverged as u64));
         }
         self.origin_lag.clear();
         for (origin, lag) in &report.missing {

@@ -29,7 +29,7 @@ pub use self::{
     links::{Links, Verdicts},
     members::{KeepMembers, Members},
     membership::Membership,
-    presence::{PresenceMap, PresenceNews},
+    presence::{PresenceMap, PresenceNotifier},
     replication::{
         CaughtUp, Claiming, CommittedClaim, Driver, DriverCore, DriverHandle, DriverInput, DriverParts,
         EndRefill, PeerReport, Report, StartState,

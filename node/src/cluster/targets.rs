@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use starling_protocol::NodeId;
 use tokio::time::Instant;
 
-use super::{Links, admission::Dialled, join_addresses::Found};
+use super::{Links, admission::Dialled, join_addresses::AddressState};
 
 /// Pause after the first failed attempt; doubles up to the maximum.
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
@@ -17,7 +17,7 @@ const ANSWER_HOLDS: Duration = Duration::from_mins(1);
 
 /// A node that should be at an address, and the number of the description that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Claim {
+pub(super) struct ExpectedNode {
     pub(super) node: NodeId,
     pub(super) number: u64,
 }
@@ -26,7 +26,7 @@ pub(super) struct Claim {
 #[derive(Debug)]
 pub(super) struct Target {
     /// The node that should be there, the number of its description, and the time of the news.
-    claims: BTreeMap<NodeId, (u64, Instant)>,
+    expected: BTreeMap<NodeId, (u64, Instant)>,
     answered: Option<Answer>,
     turned_away: Option<Dialled>,
     dialling: bool,
@@ -48,7 +48,7 @@ struct Answer {
 impl Target {
     pub(super) fn new(seen_at: Instant) -> Self {
         Self {
-            claims: BTreeMap::new(),
+            expected: BTreeMap::new(),
             answered: None,
             turned_away: None,
             dialling: false,
@@ -59,10 +59,10 @@ impl Target {
     }
 
     /// Sets the node that should be here.
-    pub(super) fn claim(&mut self, claim: Option<Claim>, now: Instant) {
-        let Some(Claim { node, number }) = claim else { return };
-        if self.claims.get(&node).is_none_or(|(known, _)| *known < number) {
-            self.claims.insert(node, (number, now));
+    pub(super) fn expect(&mut self, expected: Option<ExpectedNode>, now: Instant) {
+        let Some(ExpectedNode { node, number }) = expected else { return };
+        if self.expected.get(&node).is_none_or(|(known, _)| *known < number) {
+            self.expected.insert(node, (number, now));
             // Earlier failures say nothing of a node that is new here.
             (self.failures, self.not_before) = (0, None);
         }
@@ -78,11 +78,8 @@ impl Target {
     }
 
     /// Whether the node at this address is linked, as far as known.
-    pub(super) fn is_needless(&self, links: &Links) -> bool {
-        self.needs_no_link(links.me(), |node| links.process_of(node))
-    }
-
-    fn needs_no_link(&self, me: NodeId, process_of: impl Fn(NodeId) -> Option<u64>) -> bool {
+    pub(super) fn is_already_linked(&self, links: &Links) -> bool {
+        let (me, process_of) = (links.me(), |node| links.process_of(node));
         let is_linked = |node: NodeId| node == me || process_of(node).is_some();
         if let Some(Answer { node, process, at }) =
             self.answered.filter(|answer| answer.at.elapsed() < ANSWER_HOLDS)
@@ -95,22 +92,22 @@ impl Target {
             let moved_in =
                 |(&other, &(_, since)): (&NodeId, &(u64, Instant))| since > at && !is_linked(other);
             if stays {
-                return !self.claims.iter().any(moved_in);
+                return !self.expected.iter().any(moved_in);
             }
         }
-        !self.claims.is_empty() && self.claims.keys().all(|&node| is_linked(node))
+        !self.expected.is_empty() && self.expected.keys().all(|&node| is_linked(node))
     }
 
-    /// Returns the node that is probably here.
-    pub(super) fn found(&self, links: &Links) -> Found {
+    /// Returns what is probably at this address.
+    pub(super) fn address_state(&self, links: &Links) -> AddressState {
         let answered =
             self.answered.is_some_and(|answer| answer.at.elapsed() < ANSWER_HOLDS && self.failures == 0);
-        if answered || self.is_needless(links) {
-            Found::Node
+        if answered || self.is_already_linked(links) {
+            AddressState::Node
         } else if self.turned_away == Some(Dialled::TurnedAway { other_secret: true }) {
-            Found::OtherSecret
+            AddressState::OtherSecret
         } else {
-            Found::Nobody
+            AddressState::Nobody
         }
     }
 

@@ -100,10 +100,10 @@ pub struct PeerStatus {
     pub in_sync: bool,
     /// Events that the node is known to lack.
     pub lag_events: u64,
-    /// Parts of the views, of 256, in which the node is known to equal this one.
-    pub parts_equal: usize,
-    /// Parts in which the node differs although it has applied the same events.
-    pub parts_diverged: usize,
+    /// Shards, of 256, in which the node's views are known to equal those of this one.
+    pub shards_equal: usize,
+    /// Shards in which its views differ although it has applied the same events.
+    pub shards_diverged: usize,
 }
 
 /// The lengths of queues.
@@ -153,8 +153,8 @@ impl StatusSource {
                 linked: linked.is_some(),
                 in_sync: linked.is_some_and(|peer| peer.in_sync),
                 lag_events: linked.map_or(0, |peer| peer.lag),
-                parts_equal: linked.map_or(0, |peer| peer.parts_equal),
-                parts_diverged: linked.map_or(0, |peer| peer.parts_diverged),
+                shards_equal: linked.map_or(0, |peer| peer.shards_equal),
+                shards_diverged: linked.map_or(0, |peer| peer.shards_diverged),
             }
         });
         let pairs = self.links.iter().flat_map(|links| links.unlinked_pairs());
@@ -204,7 +204,7 @@ impl fmt::Display for Status {
         let Queues { writer, driver, pending_replies } = &self.queues;
         writeln!(
             f,
-            "queued    {writer} for the writer, {driver} for replication, {pending_replies} replies for other nodes"
+            "queued    {writer} for the writer, {driver} for replication, {pending_replies} replies waiting for other nodes"
         )?;
         let StoreStatus { bytes, free_bytes, digest } = &self.store;
         writeln!(f, "store     {} MiB, {} MiB free, digest {digest}", mib(*bytes), mib(*free_bytes))?;
@@ -219,10 +219,10 @@ impl fmt::Display for Status {
                 write!(f, ", last heard at {}", peer.heard_at.join(", "))?;
             }
             if peer.linked {
-                let PeerStatus { lag_events, parts_equal, parts_diverged, .. } = peer;
-                write!(f, ", lacks {lag_events} events, {parts_equal} of 256 parts equal")?;
-                if *parts_diverged > 0 {
-                    write!(f, ", {parts_diverged} DIVERGED")?;
+                let PeerStatus { lag_events, shards_equal, shards_diverged, .. } = peer;
+                write!(f, ", lacks {lag_events} events, {shards_equal} of 256 shards equal")?;
+                if *shards_diverged > 0 {
+                    write!(f, ", {shards_diverged} DIVERGED")?;
                 }
             }
             writeln!(f)?;

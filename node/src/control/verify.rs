@@ -19,7 +19,7 @@ pub(super) fn verify_running(
     if !source.space.has_besides_reserve(source.store_bytes()) {
         let why = "the check needs as much room on the disk as the store, besides the reserve; stop the node and copy \
                    its directory to a larger disk to check it there";
-        return Err(StoreError::Stopped(why).into());
+        return Err(VerifyError::Stopped(why));
     }
     let progress = |done| {
         if !source.space.has_besides_reserve(0) {
@@ -28,13 +28,13 @@ pub(super) fn verify_running(
         if progress(progress_text(done)) {
             Ok(())
         } else {
-            Err(StoreError::Stopped("nobody waits for it any more"))
+            Err(StoreError::Stopped("the command that asked for it has ended"))
         }
     };
     let report = source.store.guarded(|store| Ok(against_rebuild(store, data_dir, progress)))??;
     let mut findings = Findings::new(&report, with_scopes);
     let report = source.driver.report();
-    let peer = |peer: &PeerReport| (peer.peer.to_string(), peer.parts_equal, peer.parts_diverged);
+    let peer = |peer: &PeerReport| (peer.peer.to_string(), peer.shards_equal, peer.shards_diverged);
     findings.peers = report.peers.iter().map(peer).collect();
     let differences = source.driver.differences().into_iter();
     findings.differences = differences.map(|(peer, scopes)| (peer.to_string(), scopes)).collect();

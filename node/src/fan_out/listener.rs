@@ -8,7 +8,7 @@ use super::fan_out;
 use crate::{
     cluster::{DriverHandle, DriverInput, PresenceMap},
     store::{Commit, Store},
-    writer::{CommitListener, Waiting, replication_inputs},
+    writer::{CommitListener, PendingAck, replication_inputs},
 };
 
 /// The writer's [`CommitListener`].
@@ -44,7 +44,7 @@ impl CommitListener for FanOut {
         });
     }
 
-    async fn replicate(&mut self, commit: Commit, waiting: Vec<Waiting>) {
+    async fn replicate(&mut self, commit: Commit, waiting: Vec<PendingAck>) {
         let Commit { own, received, digests, .. } = commit;
         let inputs = replication_inputs(own, received, digests);
         if !inputs.is_empty() || !waiting.is_empty() {

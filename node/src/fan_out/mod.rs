@@ -1,5 +1,5 @@
 //! Fans commits out to live sessions: encodes each change once and pushes the frame into every lane that has a session
-//! on this node. A change without one costs a look-up of its lane.
+//! on this node. A change that no session here follows costs one look-up of its lane.
 
 mod listener;
 #[cfg(test)]
@@ -41,7 +41,7 @@ const RESENT_BYTES: usize = 256 * 1024;
 /// next look.
 const ACQUAINTANCES_MAX: usize = 2_000;
 
-/// Pushes a commit's frames. Call it after [`Lanes::begin`] and before the commit point is published.
+/// Pushes a commit's frames. Runs inside [`Lanes::publish_commit`], which sets the commit point afterwards.
 pub(crate) fn fan_out(lanes: &Lanes, store: &Store, commit: &Commit) {
     let (frames, notified) = (HashMap::new(), BTreeSet::new());
     let mut commit_frames = CommitFrames { lanes, store, number: commit.number, frames, notified };
@@ -130,16 +130,18 @@ impl CommitFrames<'_> {
         let mut reader = self.store.room_reader()?;
         for change in changes {
             match change {
-                Change::Posted(room, message) => self.posted(&reader.messages, *room, message)?,
-                Change::Updated(room, key) => self.updated(&mut reader.messages, *room, *key)?,
-                Change::Deleted(room, key) => self.deleted(&reader.messages, *room, *key)?,
-                Change::Read(room, user) => self.read(&mut reader.messages, *room, *user)?,
-                Change::Room(room, RoomChange::Joined) => self.opened(&mut reader, *room)?,
+                Change::Posted(room, message) => self.push_posted(&reader.messages, *room, message)?,
+                Change::Updated(room, key) => self.push_updated(&mut reader.messages, *room, *key)?,
+                Change::Deleted(room, key) => self.push_deleted(&reader.messages, *room, *key)?,
+                Change::Read(room, user) => self.push_read_mark(&mut reader.messages, *room, *user)?,
+                Change::Room(room, RoomChange::Joined) => self.push_room_opened(&mut reader, *room)?,
                 Change::Room(room, RoomChange::Updated | RoomChange::Removed) => self.invalidate(*room),
-                Change::Member(room, user, change) => self.member(&mut reader, *room, *user, *change)?,
-                Change::Contact(user, other) => self.contact(reader.records(), *user, *other)?,
+                Change::Member(room, user, change) => {
+                    self.push_membership(&mut reader, *room, *user, *change)?;
+                }
+                Change::Contact(user, other) => self.push_contact(reader.records(), *user, *other)?,
                 Change::Account(user) => self.invalidate(*user),
-                Change::Profile(user) => self.profile(reader.records(), *user)?,
+                Change::Profile(user) => self.push_profile(reader.records(), *user)?,
             }
         }
         Ok(())
@@ -164,7 +166,7 @@ impl CommitFrames<'_> {
         self.push(key, |number| Frame { from, ..Frame::new(number, hlc, frame.to_json()) });
     }
 
-    fn posted(
+    fn push_posted(
         &mut self,
         reader: &MessagesReader,
         room: RoomId,
@@ -178,7 +180,7 @@ impl CommitFrames<'_> {
         Ok(())
     }
 
-    fn updated(
+    fn push_updated(
         &mut self,
         reader: &mut MessagesReader,
         room: RoomId,
@@ -197,7 +199,12 @@ impl CommitFrames<'_> {
         Ok(())
     }
 
-    fn deleted(&mut self, reader: &MessagesReader, room: RoomId, key: MessageKey) -> Result<(), StoreError> {
+    fn push_deleted(
+        &mut self,
+        reader: &MessagesReader,
+        room: RoomId,
+        key: MessageKey,
+    ) -> Result<(), StoreError> {
         if self.lane(room).is_some()
             && let Some(state) = reader.state(key)?.filter(|state| state.room == room)
         {
@@ -209,9 +216,14 @@ impl CommitFrames<'_> {
     }
 
     /// In a direct room, the other member sees a read mark; in other rooms, only the user's own sessions do.
-    fn read(&mut self, reader: &mut MessagesReader, room: RoomId, user: UserId) -> Result<(), StoreError> {
+    fn push_read_mark(
+        &mut self,
+        reader: &mut MessagesReader,
+        room: RoomId,
+        user: UserId,
+    ) -> Result<(), StoreError> {
         let records = &reader.records;
-        let other = permissions::other_side(records, room, user)?;
+        let other = permissions::other_direct_member(records, room, user)?;
         let shown = match other {
             Some(other) => records.relation(user, other)? == Relation::Accepted,
             None => false,
@@ -230,15 +242,15 @@ impl CommitFrames<'_> {
     }
 
     /// Users who were added to a room before its opening arrived are members now.
-    fn opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
+    fn push_room_opened(&mut self, reader: &mut RoomReader, room: RoomId) -> Result<(), StoreError> {
         let members = reader.records().members(room, &[])?.collect::<Result<Vec<_>, _>>()?;
         for (user, _) in members {
-            self.member(reader, room, user, RoomChange::Joined)?;
+            self.push_membership(reader, room, user, RoomChange::Joined)?;
         }
         Ok(())
     }
 
-    fn member(
+    fn push_membership(
         &mut self,
         reader: &mut RoomReader,
         room: RoomId,
@@ -257,7 +269,7 @@ impl CommitFrames<'_> {
         Ok(())
     }
 
-    fn contact<T: Rows>(
+    fn push_contact<T: Rows>(
         &mut self,
         records: &Records<T>,
         user: UserId,
@@ -274,12 +286,12 @@ impl CommitFrames<'_> {
     }
 
     /// Notifies acquaintances of a changed profile.
-    fn profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
+    fn push_profile<T: Rows>(&mut self, records: &Records<T>, user: UserId) -> Result<(), StoreError> {
         self.invalidate(user);
         for acquaintance in records.acquaintances(user, UserId([0; 16]))?.take(ACQUAINTANCES_MAX) {
             let (other, _) = acquaintance?;
             if self.lane(other).is_some() && records.relation(other, user)? != Relation::None {
-                self.contact(records, other, user)?;
+                self.push_contact(records, other, user)?;
             }
         }
         Ok(())

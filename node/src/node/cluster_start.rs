@@ -39,7 +39,7 @@ pub struct ClusterStart<'a> {
 }
 
 /// A node's links to its cluster.
-pub struct Joined {
+pub struct ClusterHandle {
     /// The keys derived from the cluster's secret.
     pub keys: ClusterKeys,
     /// The links to other nodes.
@@ -49,7 +49,7 @@ pub struct Joined {
     /// The QUIC endpoint on the UDP socket.
     pub endpoint: quinn::Endpoint,
     /// Takes the members to which a new link has come up.
-    pub linked: mpsc::Sender<Member>,
+    pub new_links: mpsc::Sender<Member>,
     /// The background tasks.
     pub tasks: Vec<JoinHandle<()>>,
     /// Whether there were other nodes to catch up with at the start.
@@ -76,7 +76,7 @@ impl<'a> ClusterStart<'a> {
         supervisor: &Arc<Supervisor>,
         presence: Arc<PresenceMap>,
         driver: mpsc::Sender<DriverInput>,
-    ) -> Result<Joined, StartError> {
+    ) -> Result<ClusterHandle, StartError> {
         let (environment, node) = (self.environment, self.identity.node());
         let keys = ClusterKeys::derive(&self.cluster.secret)?;
         if self.identity.cluster.as_ref().is_some_and(|cluster| *cluster != keys.fingerprint) {
@@ -102,7 +102,7 @@ impl<'a> ClusterStart<'a> {
         let me = Member { node, number: 0, addresses, public_url, heard_at: Vec::new() };
         let members = Arc::new(Members::new(Arc::clone(environment), me, self.known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
-        let (linked, news) = mpsc::channel(QUEUE_MAX);
+        let (new_links, new_links_rx) = mpsc::channel(QUEUE_MAX);
         let process = environment.random_u64();
         let port = guessed.then_some(bound.port());
         let links = Links::new(
@@ -116,10 +116,11 @@ impl<'a> ClusterStart<'a> {
         );
         let links = Arc::new(links);
         if self.cluster.expect_peers {
-            links.expect_peer();
+            links.require_peer();
         }
         let (to_links, to_members) = (Arc::clone(&links), Arc::clone(&members));
-        let membership = Membership::new(Arc::clone(environment), to_links, to_members, packets, news);
+        let membership =
+            Membership::new(Arc::clone(environment), to_links, to_members, packets, new_links_rx);
         let dialer = Dialer::new(
             Arc::clone(environment),
             endpoint.clone(),
@@ -138,7 +139,7 @@ impl<'a> ClusterStart<'a> {
             }
             return Err(error);
         }
-        Ok(Joined { keys, links, members, endpoint, linked, tasks, knows_peers })
+        Ok(ClusterHandle { keys, links, members, endpoint, new_links, tasks, knows_peers })
     }
 }
 
@@ -154,7 +155,7 @@ async fn wait_for_verdicts(links: &Links) -> Result<(), StartError> {
         if let Some(address) = verdicts.node_id_in_use {
             return Err(StartError::NodeIdInUse(address));
         }
-        // If some peer admits the node, one with another secret is a stale address; if none does, it is another cluster.
+        // If some peer admits the node, one with a different secret is a stale address; if none does, it is another cluster.
         if changed {
             return Ok(());
         }

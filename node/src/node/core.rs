@@ -19,11 +19,13 @@ use tokio::{
 
 use super::{
     StartError,
-    cluster_start::{ClusterStart, Joined},
+    cluster_start::{ClusterHandle, ClusterStart},
 };
 use crate::{
-    auth::{Passwords, ServiceKeys},
-    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, Links, PresenceMap, PresenceNews},
+    auth::{Passwords, ServiceKeySealer},
+    cluster::{
+        Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, Links, PresenceMap, PresenceNotifier,
+    },
     config::{Config, ConfigError},
     control::StatusSource,
     data_dir::Identity,
@@ -36,7 +38,7 @@ use crate::{
         LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
         QuickRoomsService, Scrubbing, ServiceContext,
     },
-    store::{Committer, Store},
+    store::Store,
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
 };
@@ -47,7 +49,7 @@ const DRIVER_INBOX: usize = 1_024;
 const HAND_OVER_MS: u64 = 20_000;
 
 /// Opens the store, for a node that has joined a cluster, or for a lone one.
-pub type OpenStore<'a> = Box<dyn FnOnce(Option<&Joined>) -> Result<Store, StartError> + Send + 'a>;
+pub type OpenStore<'a> = Box<dyn FnOnce(Option<&ClusterHandle>) -> Result<Store, StartError> + Send + 'a>;
 
 /// The inputs of [`Core::start`].
 pub struct CoreStart<'a> {
@@ -80,7 +82,7 @@ pub struct Core {
     /// The log and its views.
     pub store: Arc<Store>,
     /// The links to the cluster, if there is one.
-    pub cluster: Option<Joined>,
+    pub cluster: Option<ClusterHandle>,
     /// Restarts tasks that panic.
     pub supervisor: Arc<Supervisor>,
     /// Whether users are served.
@@ -94,7 +96,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts the node. Writes nothing before every peer could refuse it.
+    /// Starts the node. Writes nothing until the peers have had the chance to refuse the node.
     pub async fn start(start: CoreStart<'_>) -> Result<Self, StartError> {
         let CoreStart { environment, config, identity, known, space, refill, open_store, keep_members } =
             start;
@@ -110,7 +112,7 @@ impl Core {
         };
 
         let store = Arc::new(open_store(cluster.as_ref())?);
-        let committer = committer(&store, identity, config, environment.now_ms())?;
+        let committer = store.committer(identity.node(), environment.now_ms())?;
         let (held, digests) = (VersionVector::clone(committer.vector()), committer.digests());
         lanes.publish(CommitPoint { number: 0, vector: Arc::clone(committer.vector()) });
 
@@ -120,10 +122,10 @@ impl Core {
         presence.attach(Arc::clone(&store), writer.clone());
         let (cursor_key, token_secret) = shared_keys(identity, cluster.as_ref());
         let mut background = Vec::new();
-        if let Some(joined) = &mut cluster {
-            joined.members.keep(keep_members);
-            metrics.register_links(&joined.links.metrics);
-            background.append(&mut joined.tasks);
+        if let Some(cluster) = &mut cluster {
+            cluster.members.keep(keep_members);
+            metrics.register_links(&cluster.links.metrics);
+            background.append(&mut cluster.tasks);
         }
         let (driver_task, driver) = Driver::new(DriverParts {
             environment: Arc::clone(&environment),
@@ -132,8 +134,8 @@ impl Core {
             inbox,
             writer: writer.clone(),
             store: Arc::clone(&store),
-            links: cluster.as_ref().map(|joined| (Arc::clone(&joined.links), joined.linked.clone())),
-            knows_peers: cluster.as_ref().is_some_and(|joined| joined.knows_peers),
+            links: cluster.as_ref().map(|cluster| (Arc::clone(&cluster.links), cluster.new_links.clone())),
+            knows_peers: cluster.as_ref().is_some_and(|cluster| cluster.knows_peers),
             refill,
             metrics: metrics.cluster.clone(),
         });
@@ -149,7 +151,7 @@ impl Core {
             driver: driver.clone(),
         };
         let (serving, drain) = Drain::new();
-        let links = cluster.as_ref().map(|joined| Arc::clone(&joined.links));
+        let links = cluster.as_ref().map(|cluster| Arc::clone(&cluster.links));
         let public_url = config.http.public_url.clone();
         let operations = operations(&context, &metrics, &presence, &supervisor, links, public_url);
         let (accounts, administration) =
@@ -213,7 +215,7 @@ impl Core {
             space,
             writer: self.writer.clone(),
             driver: self.driver.clone(),
-            links: self.cluster.as_ref().map(|joined| Arc::clone(&joined.links)),
+            links: self.cluster.as_ref().map(|cluster| Arc::clone(&cluster.links)),
             presence: Arc::clone(&self.presence),
             operations: Arc::clone(&self.web.operations),
             drain: self.web.drain.clone(),
@@ -245,7 +247,7 @@ impl Core {
         for task in &self.background {
             task.abort();
         }
-        if let Some(Joined { links, endpoint, .. }) = self.cluster {
+        if let Some(ClusterHandle { links, endpoint, .. }) = self.cluster {
             links.close_all();
             endpoint.close(quinn::VarInt::from_u32(0), b"stopping");
             let _ = tokio::time::timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
@@ -264,23 +266,11 @@ impl Core {
 }
 
 /// The cursor key and the token secret: the cluster's, or those of a lone node.
-fn shared_keys(identity: &Identity, cluster: Option<&Joined>) -> ([u8; 32], [u8; 32]) {
+fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32], [u8; 32]) {
     match cluster {
-        Some(joined) => (joined.keys.cursor_key, joined.keys.token_secret),
+        Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
         None => (identity.cursor_key(), identity.token_secret()),
     }
-}
-
-/// Makes the committer. It reads most of the store, so damage shows here first.
-fn committer(
-    store: &Arc<Store>,
-    identity: &Identity,
-    config: &Config,
-    now_ms: u64,
-) -> Result<Committer, StartError> {
-    store
-        .guarded(|_| Committer::new(Arc::clone(store), identity.node(), now_ms))
-        .map_err(|error| StartError::store(&config.data_dir, error))
 }
 
 fn accounts(
@@ -288,7 +278,7 @@ fn accounts(
     identity: &Identity,
     context: &ServiceContext,
     token_secret: [u8; 32],
-    cluster: Option<&Joined>,
+    cluster: Option<&ClusterHandle>,
 ) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
     let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
     let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
@@ -298,16 +288,16 @@ fn accounts(
         service_keys: service_keys(identity, cluster),
         passwords,
         mode: config.registration,
-        members: cluster.map(|joined| Arc::clone(&joined.members)),
+        members: cluster.map(|cluster| Arc::clone(&cluster.members)),
     });
     Ok((Arc::new(accounts), Arc::new(administration)))
 }
 
 /// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
-fn service_keys(identity: &Identity, cluster: Option<&Joined>) -> ServiceKeys {
+fn service_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ServiceKeySealer {
     match cluster {
-        Some(joined) => ServiceKeys::new(joined.keys.sealing_key, &[identity.sealing_key()]),
-        None => ServiceKeys::new(identity.sealing_key(), &[]),
+        Some(cluster) => ServiceKeySealer::new(cluster.keys.sealing_key, &[identity.sealing_key()]),
+        None => ServiceKeySealer::new(identity.sealing_key(), &[]),
     }
 }
 
@@ -345,7 +335,7 @@ fn settings(config: &Config, identity: &Identity) -> WebSettings {
 fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> [Task<()>; 2] {
     [
         supervisor.start(PresenceRepair(Arc::clone(presence))),
-        supervisor.start(PresenceNews(Arc::clone(presence))),
+        supervisor.start(PresenceNotifier(Arc::clone(presence))),
     ]
 }
 

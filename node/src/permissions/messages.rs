@@ -1,8 +1,8 @@
-//! Permissions for messages in rooms of members.
+//! Permissions for messages in member rooms.
 
 use starling_protocol::{ErrorCode, Refusal, RoomId, Sender, UserId, event::Role};
 
-use super::{at_least, hides, may_post};
+use super::{at_least, has_blocked, refuse_post};
 use crate::store::{Records, Rows, StoreError};
 
 /// Refuses: no such message, or none that the user may know of.
@@ -20,11 +20,11 @@ pub fn may_see<T: Rows>(
     if records.role(room, user)?.is_none() {
         return Ok(false);
     }
-    author.user().map_or(Ok(true), |author| Ok(!hides(records, user, author)?))
+    author.user().map_or(Ok(true), |author| Ok(!has_blocked(records, user, author)?))
 }
 
 /// Returns why a user may not edit a message that they see; `None` if they may.
-pub fn may_edit<T: Rows>(
+pub fn refuse_edit<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,
@@ -33,11 +33,11 @@ pub fn may_edit<T: Rows>(
     if author.user() != Some(user) {
         return Ok(Some(Refusal::new(ErrorCode::Forbidden, "only its author can edit a message")));
     }
-    may_post(records, room, user)
+    refuse_post(records, room, user)
 }
 
 /// Returns why a user may not delete a message that they see; `None` if they may.
-pub fn may_delete<T: Rows>(
+pub fn refuse_delete<T: Rows>(
     records: &Records<T>,
     room: RoomId,
     user: UserId,

@@ -1,4 +1,4 @@
-//! Permissions in rooms of members.
+//! Permissions in member rooms.
 
 use starling_protocol::{
     ErrorCode, Refusal, RoomId, UserId,
@@ -6,7 +6,7 @@ use starling_protocol::{
     merge::room::MemberRoom,
 };
 
-use super::no_such_room;
+use super::{RolePower, no_such_room};
 use crate::store::{Records, Rows, StoreError};
 
 /// A check that did not pass.
@@ -35,7 +35,7 @@ pub fn forbidden(detail: &'static str) -> Denied {
     Refusal::new(ErrorCode::Forbidden, detail).into()
 }
 
-/// Returns a room of members that a user may know of: they are a member, or it is public.
+/// Returns a member room that a user may know of: they are a member, or it is public.
 pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<MemberRoom, Denied> {
     let Some(state) = records.member_room(room)? else { return Err(no_such_room().into()) };
     if state.visibility() == Visibility::Private && records.role(room, user)?.is_none() {
@@ -59,10 +59,10 @@ pub fn role_at_least<T: Rows>(
     least: Role,
 ) -> Result<Role, Denied> {
     let role = role_of_member(records, room, user)?;
-    if super::other_side(records, room, user)?.is_some() {
+    if super::other_direct_member(records, room, user)?.is_some() {
         return Err(forbidden("a direct room can't be changed"));
     }
-    match (role <= least, least) {
+    match (role.is_at_least(least), least) {
         (true, _) => Ok(role),
         (false, Role::Owner) => Err(forbidden("only an owner of the room can do that")),
         (false, _) => Err(forbidden("only an owner or a moderator of the room can do that")),
@@ -71,11 +71,11 @@ pub fn role_at_least<T: Rows>(
 
 /// Checks whether a user with the role `own` may change another's role from `before` to `after` (`None`: no member).
 /// Nobody gives a role above their own, and moderators have no power over owners and other moderators.
-pub fn may_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), Denied> {
-    if after.is_some_and(|after| after < own) {
+pub fn check_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), Denied> {
+    if after.is_some_and(|after| after.outranks(own)) {
         return Err(forbidden("you can't assign a role above your own"));
     }
-    if own != Role::Owner && before.is_some_and(|before| before < Role::Member) {
+    if own != Role::Owner && before.is_some_and(|before| before.outranks(Role::Member)) {
         return Err(forbidden("only an owner can do that to an owner or a moderator"));
     }
     Ok(())

@@ -57,46 +57,46 @@ impl ServiceContext {
     }
 
     /// Reads the views of users and member rooms, as of one moment.
-    pub async fn look<T: Send + 'static>(
+    pub async fn read_records<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&RecordsReader) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&RecordsReader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.read(move |store| look(&store.records()?)).await
+        self.read(move |store| read(&store.records()?)).await
     }
 
     /// Looks something up, and if it is missing, once more after catching up with the peers in sync: the node says "not
     /// found" only then.
-    pub async fn find<T: Send + 'static>(
+    pub async fn find_or_catch_up<T: Send + 'static>(
         &self,
-        look: impl Fn(&RecordsReader) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
+        find: impl Fn(&RecordsReader) -> Result<Option<T>, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<T>, Refusal> {
-        let look = Arc::new(look);
-        let look_again = Arc::clone(&look);
+        let find = Arc::new(find);
+        let find_again = Arc::clone(&find);
         // Taken first: a node that becomes ready during the look has not looked at everything.
         let was_ready = self.driver.is_ready();
-        if let Some(found) = self.look(move |records| look(records)).await? {
+        if let Some(found) = self.read_records(move |records| find(records)).await? {
             return Ok(Some(found));
         }
         let ready = self.catch_up().await && was_ready;
-        let found = self.look(move |records| look_again(records)).await?;
+        let found = self.read_records(move |records| find_again(records)).await?;
         if found.is_none() && !ready {
             return Err(catching_up());
         }
         Ok(found)
     }
 
-    /// Asks the store. A refusal that may be due to missing data is given only after catching up with the peers in sync.
-    pub async fn ask<T: Send + 'static>(
+    /// Queries the store. A refusal that may be due to missing data is given only after catching up with the peers in sync.
+    pub async fn query<T: Send + 'static>(
         &self,
-        ask: impl Fn(&Store) -> Result<T, Denied> + Send + Sync + 'static,
+        query: impl Fn(&Store) -> Result<T, Denied> + Send + Sync + 'static,
     ) -> Result<T, Refusal> {
-        let ask = Arc::new(ask);
-        let ask_again = Arc::clone(&ask);
+        let query = Arc::new(query);
+        let query_again = Arc::clone(&query);
         let was_ready = self.driver.is_ready();
-        match self.ask_once(move |store| ask(store)).await {
+        match self.query_local(move |store| query(store)).await {
             Err(refusal) if may_lack_data(refusal.code) => {
                 let ready = self.catch_up().await && was_ready;
-                self.ask_once(move |store| ask_again(store)).await.map_err(|refusal| {
+                self.query_local(move |store| query_again(store)).await.map_err(|refusal| {
                     if !ready && may_lack_data(refusal.code) { catching_up() } else { refusal }
                 })
             }
@@ -104,12 +104,12 @@ impl ServiceContext {
         }
     }
 
-    /// Asks the store, and gives a refusal without catching up first.
-    pub async fn ask_once<T: Send + 'static>(
+    /// Queries the store, and gives a refusal without catching up first.
+    pub async fn query_local<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Store) -> Result<T, Denied> + Send + 'static,
+        query: impl FnOnce(&Store) -> Result<T, Denied> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let answer = self.read(move |store| match ask(store) {
+        let answer = self.read(move |store| match query(store) {
             Ok(answer) => Ok(Ok(answer)),
             Err(Denied::Refused(refusal)) => Ok(Err(refusal)),
             Err(Denied::Failed(error)) => Err(error),
@@ -120,15 +120,15 @@ impl ServiceContext {
     /// Decides within a commit, and waits until every peer in sync has the result, for 250 ms at most. Returns the
     /// position of the last event, or `None` if there was nothing to change. A refusal that may be due to missing data
     /// is given only after catching up with the peers in sync.
-    pub async fn decide(
+    pub async fn commit_and_replicate(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
         self.decide_with(DiskShare::Users, Decide::new(decide)).await
     }
 
-    /// As [`ServiceContext::decide`], for decisions that remove something: they may use the reserve of a full disk.
-    pub async fn commit_reclaiming(
+    /// As [`ServiceContext::commit_and_replicate`], for decisions that remove something: they may use the reserve of a full disk.
+    pub async fn commit_from_reserve(
         &self,
         decide: impl Fn(&Tables<'_>) -> Result<Decision, StoreError> + Send + Sync + 'static,
     ) -> Result<Option<Pos>, Refusal> {
@@ -161,7 +161,7 @@ impl ServiceContext {
     }
 
     /// Decides within a commit, without waiting for peers.
-    pub async fn commit(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
+    pub async fn commit_local(&self, decide: Decide) -> Result<Option<Pos>, Refusal> {
         self.commit_with(DiskShare::Users, decide).await
     }
 
@@ -169,12 +169,12 @@ impl ServiceContext {
         let op = Op::Decide(decide);
         decided(match share {
             DiskShare::Users => self.writer.commit(op).await,
-            DiskShare::WithReserve => self.writer.commit_reserved(op).await,
+            DiskShare::WithReserve => self.writer.commit_from_reserve(op).await,
         }?)
     }
 
-    /// As [`ServiceContext::commit_reclaiming`], but gives a refusal without catching up first.
-    pub async fn revoke(&self, decide: Decide) -> Result<(), Refusal> {
+    /// As [`ServiceContext::commit_from_reserve`], but gives a refusal without catching up first.
+    pub async fn commit_from_reserve_once(&self, decide: Decide) -> Result<(), Refusal> {
         if let Some(pos) = self.commit_with(DiskShare::WithReserve, decide).await? {
             self.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
         }

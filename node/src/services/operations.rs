@@ -44,7 +44,7 @@ impl Operations for OperationsService {
                  Stop one of the two, and start it with an empty --data-dir"
             ));
         }
-        if self.links.as_ref().is_some_and(|links| links.expects_peer()) {
+        if self.links.as_ref().is_some_and(|links| links.is_waiting_for_peer()) {
             reasons.push("no other node was reached yet, and cluster.expect_peers is set".to_owned());
         } else if self.driver.is_refilling() {
             reasons.push(
@@ -79,12 +79,12 @@ impl Operations for OperationsService {
         if let ClockVerdict::Disputed(ms) = report.clock {
             troubles.push(format!("the clocks of the nodes differ by {} s; correct them", ms / 1_000));
         }
-        for peer in report.peers.iter().filter(|peer| peer.parts_diverged > 0) {
+        for peer in report.peers.iter().filter(|peer| peer.shards_diverged > 0) {
             let scopes = self.driver.differences().into_iter().filter(|(node, _)| *node == peer.peer);
             let scopes = scopes.map(|(_, scopes)| scopes).collect::<Vec<_>>().join(", ");
-            let (peer, parts) = (peer.peer, peer.parts_diverged);
+            let (peer, shards) = (peer.peer, peer.shards_diverged);
             troubles.push(format!(
-                "this node and {peer} differ in {parts} of 256 digest parts ({scopes}); run 'starling verify' on both"
+                "this node and {peer} differ in {shards} of 256 shards ({scopes}); run 'starling verify' on both"
             ));
         }
         troubles

@@ -25,7 +25,7 @@ pub struct QuickRoomsService {
 impl QuickRooms for QuickRoomsService {
     async fn create(&self, name: Option<RoomName>) -> Result<RoomId, Refusal> {
         let room = RoomId(self.context.environment.random());
-        match self.context.writer.commit(Op::CreateRoom { room, name }).await? {
+        match self.context.writer.commit(Op::CreateQuickRoom { room, name }).await? {
             OpResult::Done(pos) => {
                 self.context.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
                 Ok(room)
@@ -37,10 +37,10 @@ impl QuickRooms for QuickRoomsService {
     async fn find(&self, room: RoomId) -> Result<Option<RoomName>, Refusal> {
         // Taken first: a node that becomes ready during the look has not looked at everything.
         let mut ready = self.context.driver.is_ready();
-        let mut found = self.context.read(move |store| store.room(room)).await?;
+        let mut found = self.context.read(move |store| store.quick_room(room)).await?;
         if found.is_none() {
             ready &= self.context.catch_up().await;
-            found = self.context.read(move |store| store.room(room)).await?;
+            found = self.context.read(move |store| store.quick_room(room)).await?;
         }
         found
             .map(|room| room.name)
@@ -49,7 +49,7 @@ impl QuickRooms for QuickRoomsService {
 
     async fn is_account_name(&self, name: &GuestName) -> Result<bool, Refusal> {
         let name = name.clone();
-        self.context.look(move |records| records.is_account_name(name.as_str())).await
+        self.context.read_records(move |records| records.is_account_name(name.as_str())).await
     }
 
     async fn history(
@@ -72,11 +72,13 @@ impl QuickRooms for QuickRoomsService {
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
         self.context
-            .read(move |store| store.beyond(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX))
+            .read(move |store| {
+                store.scope_events_after(&Scope::room(room), &from, &to.vector, REPLAY_EVENTS_MAX)
+            })
             .await
     }
 
-    async fn messages_at(&self, places: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
-        self.context.read(move |store| store.messages_at(&places)).await
+    async fn messages_at(&self, positions: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
+        self.context.read(move |store| store.messages_at(&positions)).await
     }
 }

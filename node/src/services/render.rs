@@ -53,7 +53,7 @@ pub fn contact<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Re
 
 /// The contact `other` of the user whose side is `sides.mine`.
 pub fn contact_of<T: Rows>(records: &Records<T>, other: UserId, sides: Sides) -> Result<Contact, StoreError> {
-    let since = time(sides.decided_at().map_or(Hlc::default(), |place| place.hlc));
+    let since = time(sides.decided_at().map_or(Hlc::default(), |pos| pos.hlc));
     Ok(Contact { user: user(records, other)?, state: contact_state(sides.relation()), since })
 }
 

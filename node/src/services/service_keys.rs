@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::ServiceContext;
 use crate::{
-    auth::{ServiceKey, ServiceKeys},
+    auth::{ServiceKey, ServiceKeySealer},
     store::{Decision, Records, Rows, StoreError, Tables},
     supervisor::SupervisedTask,
 };
@@ -22,18 +22,18 @@ const RETRY_MAX: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct ServiceKeyring {
     context: ServiceContext,
-    keys: ServiceKeys,
+    sealer: ServiceKeySealer,
 }
 
 impl ServiceKeyring {
-    /// Makes a keyring that opens and seals with `keys`.
-    pub fn new(context: ServiceContext, keys: ServiceKeys) -> Self {
-        Self { context, keys }
+    /// Makes a keyring that opens and seals with `sealer`.
+    pub fn new(context: ServiceContext, sealer: ServiceKeySealer) -> Self {
+        Self { context, sealer }
     }
 
-    /// The keys that open and seal the service keys.
-    pub fn keys(&self) -> &ServiceKeys {
-        &self.keys
+    /// Opens and seals the service keys.
+    pub fn sealer(&self) -> &ServiceKeySealer {
+        &self.sealer
     }
 
     /// The service key for new sessions and invite codes. Creates the first one when it is needed.
@@ -43,26 +43,26 @@ impl ServiceKeyring {
         }
         // Another node may have created one.
         self.context.driver.barrier().await;
-        let first = self.keys.seal(&self.context.environment.random(), self.context.environment.random());
-        let keys = self.keys.clone();
+        let first = self.sealer.seal(&self.context.environment.random(), self.context.environment.random());
+        let sealer = self.sealer.clone();
         let make = move |tables: &Tables<'_>| {
-            Ok(match current(&keys, &tables.records)? {
+            Ok(match current(&sealer, &tables.records)? {
                 Some(_) => Decision::Nothing,
                 None => Decision::one(Scope::cluster(), first.clone()),
             })
         };
-        self.context.decide(make).await?;
+        self.context.commit_and_replicate(make).await?;
         self.find_current().await?.ok_or_else(no_key_yet)
     }
 
     /// The task that reseals what this node sealed before it joined a cluster.
     pub fn reseal_task(&self) -> ResealTask {
-        ResealTask { context: self.context.clone(), service_keys: self.keys.clone() }
+        ResealTask { context: self.context.clone(), sealer: self.sealer.clone() }
     }
 
     async fn find_current(&self) -> Result<Option<ServiceKey>, Refusal> {
-        let keys = self.keys.clone();
-        self.context.look(move |records| current(&keys, records)).await
+        let sealer = self.sealer.clone();
+        self.context.read_records(move |records| current(&sealer, records)).await
     }
 }
 
@@ -73,40 +73,44 @@ fn no_key_yet() -> Refusal {
 /// The id of an invite, if its code was made under any service key that this node can open: the code may be older than
 /// the current key.
 pub fn verify_invite<T: Rows>(
-    keys: &ServiceKeys,
+    sealer: &ServiceKeySealer,
     records: &Records<T>,
     code: InviteCode,
 ) -> Result<Option<InviteId>, StoreError> {
     let service_keys = records.service_keys()?;
-    Ok(service_keys.iter().find_map(|(id, state)| keys.open(*id, state)?.verify_invite(code)))
+    Ok(service_keys.iter().find_map(|(id, state)| sealer.open(*id, state)?.verify_invite(code)))
 }
 
 /// The oldest key that this node can open.
-fn current<T: Rows>(keys: &ServiceKeys, records: &Records<T>) -> Result<Option<ServiceKey>, StoreError> {
-    Ok(records.service_keys()?.iter().find_map(|(id, state)| keys.open(*id, state)))
+fn current<T: Rows>(
+    sealer: &ServiceKeySealer,
+    records: &Records<T>,
+) -> Result<Option<ServiceKey>, StoreError> {
+    Ok(records.service_keys()?.iter().find_map(|(id, state)| sealer.open(*id, state)))
 }
 
 /// Reseals the service keys of a node that was alone under the secret of its cluster, so that all nodes can open them.
 /// Ends when that is done.
 pub struct ResealTask {
     context: ServiceContext,
-    service_keys: ServiceKeys,
+    sealer: ServiceKeySealer,
 }
 
 impl ResealTask {
     async fn reseal(&self) -> Result<(), Refusal> {
         loop {
-            let (keys, nonce) = (self.service_keys.clone(), self.context.environment.random());
-            if self.context.look(move |records| next_reseal(&keys, records, nonce)).await?.is_none() {
+            let (sealer, nonce) = (self.sealer.clone(), self.context.environment.random());
+            if self.context.read_records(move |records| next_reseal(&sealer, records, nonce)).await?.is_none()
+            {
                 return Ok(());
             }
-            let keys = self.service_keys.clone();
+            let sealer = self.sealer.clone();
             // One key in each commit, so that no nonce is used twice.
             let seal = move |tables: &Tables<'_>| {
-                let draft = next_reseal(&keys, &tables.records, nonce)?;
+                let draft = next_reseal(&sealer, &tables.records, nonce)?;
                 Ok(draft.map_or(Decision::Nothing, |draft| Decision::Write(vec![draft])))
             };
-            self.context.commit_reclaiming(seal).await?;
+            self.context.commit_from_reserve(seal).await?;
             tracing::info!(
                 "resealed a service key under the cluster's secret: its sessions now work on all nodes"
             );
@@ -131,12 +135,12 @@ impl SupervisedTask for ResealTask {
 
 /// The event that reseals the next key; `None` if all are sealed under the cluster's secret.
 fn next_reseal<T: Rows>(
-    keys: &ServiceKeys,
+    sealer: &ServiceKeySealer,
     records: &Records<T>,
     nonce: [u8; 12],
 ) -> Result<Option<EventDraft>, StoreError> {
     Ok(records.service_keys()?.into_iter().find_map(|(id, state)| {
-        let sealed = keys.reseal(id, &state, nonce)?;
-        Some(EventDraft::new(Scope::cluster(), sealed).above(state.first.hlc))
+        let new_seal = sealer.reseal(id, &state, nonce)?;
+        Some(EventDraft::new(Scope::cluster(), new_seal).above(state.first.hlc))
     }))
 }

@@ -19,7 +19,7 @@ use super::{
     render,
 };
 use crate::{
-    permissions::{check_post, rooms::Denied},
+    permissions::{refuse_post_at_commit, rooms::Denied},
     store::{Commit, Committer, Decide, Decision, Op, OpResult, Store, StoreError, Tables},
 };
 
@@ -133,7 +133,7 @@ impl Node {
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
         let prepared = refusal_of(post::prepare(&self.store, user, room, message))?;
         let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
-        let op = Op::Post { room, posted: prepared.post.message, min_hlc, check: check_post };
+        let op = Op::Post { room, posted: prepared.post.message, min_hlc, check: refuse_post_at_commit };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
             _ => Ok(prepared.already_posted),
@@ -164,7 +164,7 @@ impl Node {
         for (origin, head) in theirs.beyond(&has) {
             let mut next = has.get(origin) + 1;
             while next <= head {
-                let events = other.store.range(origin, next, head).unwrap();
+                let events = other.store.read_events(origin, next, head).unwrap();
                 next += events.len() as u64;
                 let events = events.into_iter().map(|event| Event::decode(event).unwrap());
                 self.commit(Op::Received(events.collect()));
@@ -196,7 +196,7 @@ impl Node {
     pub fn holds(&self, text: &str) -> bool {
         let finds = |event: &bytes::Bytes| event.windows(text.len()).any(|part| part == text.as_bytes());
         self.store.vector().unwrap().iter().any(|(origin, head)| {
-            (1..=head).any(|seq| self.store.range(origin, seq, seq).unwrap().iter().any(finds))
+            (1..=head).any(|seq| self.store.read_events(origin, seq, seq).unwrap().iter().any(finds))
         })
     }
 
@@ -206,7 +206,7 @@ impl Node {
         while self.commit(Op::Erase) == (OpResult::Erased { more: true }) {
             commits += 1;
         }
-        assert!(!self.store.records().unwrap().has_to_erase().unwrap());
+        assert!(!self.store.records().unwrap().has_pending_erasures().unwrap());
         commits
     }
 

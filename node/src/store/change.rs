@@ -9,7 +9,7 @@ use starling_protocol::{
 /// A change that a session may have to show.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// A message of a room of members was posted, or its place in the list has changed.
+    /// A message of a member room was posted, or its position in the list has changed.
     Posted(RoomId, ListedMessage),
     /// A message was edited, or its reactions have changed.
     Updated(RoomId, MessageKey),

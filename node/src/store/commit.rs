@@ -25,7 +25,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub enum Op {
     /// Make a quick room.
-    CreateRoom {
+    CreateQuickRoom {
         /// The room's id, drawn at random.
         room: RoomId,
         /// The room's name.
@@ -157,7 +157,7 @@ impl Committer {
     /// stamps above what it stamped before.
     pub fn new(store: Arc<Store>, node: NodeId, now_ms: u64) -> Result<Self, StoreError> {
         let vector = Arc::new(store.vector()?);
-        let greatest = store.greatest(&vector)?;
+        let greatest = store.greatest_head_hlc(&vector)?;
         let mut clock = Clock::default();
         clock.observe(greatest, now_ms);
         let shards = store.shard_digests()?;
@@ -179,24 +179,24 @@ impl Committer {
         &self.vector
     }
 
-    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `fresh` is a random number: the incarnation
+    /// Makes a batch durable. `now_ms` is the wall clock (Unix milliseconds). `incarnation` is a random number: the incarnation
     /// of this process's origin if this is its first write.
     ///
     /// # Errors
     /// After an error nothing of the batch is durable, and the disk may no longer work: end the process.
-    pub fn commit(&mut self, now_ms: u64, fresh: u64, ops: &[Op]) -> Result<Commit, StoreError> {
+    pub fn commit(&mut self, now_ms: u64, incarnation: u64, ops: &[Op]) -> Result<Commit, StoreError> {
         let store = Arc::clone(&self.store);
-        store.guarded(|store| self.commit_to(store, now_ms, fresh, ops))
+        store.guarded(|store| self.commit_to(store, now_ms, incarnation, ops))
     }
 
     fn commit_to(
         &mut self,
         store: &Store,
         now_ms: u64,
-        fresh: u64,
+        incarnation: u64,
         ops: &[Op],
     ) -> Result<Commit, StoreError> {
-        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation: fresh });
+        let own = self.own.unwrap_or(OriginId { node: self.node, incarnation });
         let mut transaction = store.db.begin_write()?;
         transaction.set_durability(Durability::Immediate).expect("no savepoint forbids it");
         transaction.set_quick_repair(true);
@@ -279,7 +279,7 @@ impl Committer {
 impl Batch<'_> {
     fn op(&mut self, own: OriginId, clock: &mut Clock, now_ms: u64, op: &Op) -> Result<OpResult, StoreError> {
         match op {
-            Op::CreateRoom { room, name } => {
+            Op::CreateQuickRoom { room, name } => {
                 let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
                 let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
@@ -365,7 +365,7 @@ impl Batch<'_> {
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), StoreError> {
-        let kept = self.tables.kept(event)?;
+        let kept = self.tables.stub_if_deleted(event)?;
         self.tables.append(&kept)?;
         self.outcome.listed.extend(self.tables.apply(&kept)?);
         self.outcome.vector.advance(event.origin, event.seq);

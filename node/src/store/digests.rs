@@ -116,7 +116,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The digest of all views: equal on two nodes if and only if they show the same.
+    /// The digest of all views: equal on two nodes if and only if their views are equal.
     pub fn digest(&self) -> Digest {
         let mut all = Digest::default();
         self.scopes.values().for_each(|scope| all.add(scope.views));
@@ -138,7 +138,7 @@ impl Store {
         Ok(Snapshot { vector, scopes })
     }
 
-    /// The digest of all views: equal on two nodes if and only if they show the same.
+    /// The digest of all views: equal on two nodes if and only if their views are equal.
     pub fn digest(&self) -> Result<Digest, StoreError> {
         Ok(self.snapshot()?.digest())
     }
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Derives the digest of the views of each scope from their rows, which [`DigestBook`] followed one by one.
-    pub(super) fn derive_views(&self, book: &mut DigestBook) -> Result<(), StoreError> {
+    pub(super) fn derive_digests(&self, book: &mut DigestBook) -> Result<(), StoreError> {
         let transaction = self.db.begin_read()?;
         for row in transaction.open_table(tables::SCOPES)?.iter()? {
             let (key, hlc) = row?;
@@ -191,7 +191,7 @@ impl Store {
             let scope = scope.ok_or_else(|| StoreError::Corrupt("a record belongs to no scope".into()))?;
             book.added(&scope, "records", key.value(), value.value());
         }
-        for row in transaction.open_table(tables::ROOMS)?.iter()? {
+        for row in transaction.open_table(tables::QUICK_ROOMS)?.iter()? {
             let (key, value) = row?;
             let room = starling_protocol::RoomId(*key.value());
             book.added(&Scope::room(room), "rooms", key.value(), value.value());
@@ -214,7 +214,7 @@ impl Store {
                 value.value(),
             );
         }
-        for row in transaction.open_table(tables::NAME_RUNS)?.iter()? {
+        for row in transaction.open_table(tables::NAME_GROUPS)?.iter()? {
             let (key, value) = row?;
             book.added(&Scope::room(tables::name_room(key.value())), "name_runs", key.value(), value.value());
         }

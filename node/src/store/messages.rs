@@ -37,7 +37,7 @@ pub struct MessagesReader {
 
 /// A part of a room's timeline.
 #[derive(Debug)]
-pub struct Stretch {
+pub struct TimelineSlice {
     /// Its messages, in the direction of the read.
     pub messages: Vec<ListedMessage>,
     /// The position after which to continue, if there may be more.
@@ -48,9 +48,9 @@ pub struct Stretch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the newest to the oldest.
-    Back,
+    Backward,
     /// From the oldest to the newest.
-    Forth,
+    Forward,
 }
 
 /// Returns the key of the message that is listed under an id. Of several senders that used one id, the first holds it;
@@ -157,7 +157,12 @@ impl MessagesReader {
     }
 
     /// Whether a message mentions a user. The last edit that has mentions counts, otherwise the post.
-    pub fn names(&self, room: RoomId, posted: &MessagePosted, user: UserId) -> Result<bool, StoreError> {
+    pub fn mentions_user(
+        &self,
+        room: RoomId,
+        posted: &MessagePosted,
+        user: UserId,
+    ) -> Result<bool, StoreError> {
         let edit = self.records.last_edit(room, posted.key())?;
         let edited = edit.map_or(Ok(None), |pos| self.event(pos))?;
         Ok(match edited.map(|event| event.body) {
@@ -169,21 +174,21 @@ impl MessagesReader {
     }
 
     /// Returns the position of the last message of a room.
-    pub fn last_place(&self, room: RoomId) -> Result<Option<Pos>, StoreError> {
+    pub fn last_pos(&self, room: RoomId) -> Result<Option<Pos>, StoreError> {
         let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_end(room));
         let last = self.timeline.range::<&[u8; 50]>(&first..&last)?.next_back().transpose()?;
         Ok(last.map(|(key, _)| tables::timeline_pos(key.value())))
     }
 
     /// Reads up to `limit` messages of a room between two positions, without those that `hides` selects.
-    pub fn stretch(
+    pub fn read_slice(
         &mut self,
         room: RoomId,
         between: (Bound<Pos>, Bound<Pos>),
         direction: Direction,
         limit: usize,
         hides: impl Fn(&RecordsReader, &ListedMessage) -> Result<bool, StoreError>,
-    ) -> Result<Stretch, StoreError> {
+    ) -> Result<TimelineSlice, StoreError> {
         let (begin, end) = ([0; Pos::BYTES], [u8::MAX; Pos::BYTES]);
         let key = |bound: Bound<Pos>, open: [u8; Pos::BYTES]| match bound {
             Bound::Included(pos) => Bound::Included(tables::timeline_key(room, pos)),
@@ -192,24 +197,24 @@ impl MessagesReader {
         };
         let (from, to) = (key(between.0, begin), key(between.1, end));
         let mut range = self.timeline.range::<&[u8; 50]>((from.as_ref(), to.as_ref()))?;
-        let mut stretch = Stretch { messages: Vec::new(), next: None };
+        let mut slice = TimelineSlice { messages: Vec::new(), next: None };
         let (mut last, mut looked_at) = (None, 0);
         while let Some(entry) = match direction {
-            Direction::Back => range.next_back(),
-            Direction::Forth => range.next(),
+            Direction::Backward => range.next_back(),
+            Direction::Forward => range.next(),
         } {
-            if stretch.messages.len() == limit || looked_at == limit + PASSED_OVER_MAX {
-                stretch.next = last;
+            if slice.messages.len() == limit || looked_at == limit + PASSED_OVER_MAX {
+                slice.next = last;
                 break;
             }
             let pos = tables::timeline_pos(entry?.0.value());
             (last, looked_at) = (Some(pos), looked_at + 1);
             let message = self.listed_at(pos)?;
             if !hides(&self.records, &message)? {
-                stretch.messages.push(message);
+                slice.messages.push(message);
             }
         }
-        Ok(stretch)
+        Ok(slice)
     }
 
     /// Returns the position of the last event in a room of each origin, as far as a vector covers it.
@@ -221,8 +226,8 @@ impl MessagesReader {
                 (tables::scope_key(&scope, origin, 1), tables::scope_key(&scope, origin, head));
             if let Some(entry) = self.scopes.range(&first[..]..=&last[..])?.next_back() {
                 let (key, hlc) = entry?;
-                let place = tables::parse_scope_key(key.value());
-                written.extend(place.map(|(origin, seq)| Pos { hlc: Hlc(hlc.value()), origin, seq }));
+                let pos = tables::parse_scope_key(key.value());
+                written.extend(pos.map(|(origin, seq)| Pos { hlc: Hlc(hlc.value()), origin, seq }));
             }
         }
         Ok(written)

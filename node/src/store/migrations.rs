@@ -11,13 +11,13 @@ type Step = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 const STEPS: &[Step] = &[
     create_tables,
-    keep_digests,
+    add_digests,
     tell_guests_apart,
     keep_people,
-    compare_looks,
+    index_lookalikes,
     end_sessions_for_good,
     keep_service_keys,
-    shorten,
+    shorten_events,
 ];
 
 /// The version that this build reads and writes.
@@ -32,46 +32,51 @@ fn create_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)
 }
 
-/// 2: the views have digests; a rebuild makes them.
-fn keep_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
+/// Lets the views be derived from the log again; an empty log needs no rebuild.
+fn rebuild_unless_empty(transaction: &WriteTransaction) -> Result<(), StoreError> {
     if transaction.open_table(tables::LOG)?.is_empty()? {
         return Ok(());
     }
     super::verify::begin_rebuild(transaction)
 }
 
+/// 2: the views have digests; a rebuild makes them.
+fn add_digests(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    rebuild_unless_empty(transaction)
+}
+
 /// 3: the views tell guests of one name apart.
 fn tell_guests_apart(transaction: &WriteTransaction) -> Result<(), StoreError> {
     // An empty store gets no rebuild; its tables may be of any earlier version.
     super::apply::create_views(transaction)?;
-    keep_digests(transaction)
+    rebuild_unless_empty(transaction)
 }
 
 /// 4: users and their rooms have views.
 fn keep_people(transaction: &WriteTransaction) -> Result<(), StoreError> {
     super::apply::create_views(transaction)?;
-    keep_digests(transaction)
+    rebuild_unless_empty(transaction)
 }
 
 /// 5: account names have an index by their looks, and emoji are counted in one form.
-fn compare_looks(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    keep_digests(transaction)
+fn index_lookalikes(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    rebuild_unless_empty(transaction)
 }
 
 /// 6: accounts record up to which point their sessions have ended: disabling ends them for good, a new password ends
 /// tokens.
 fn end_sessions_for_good(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    keep_digests(transaction)
+    rebuild_unless_empty(transaction)
 }
 
 /// 7: service keys have a view, and sessions name the key that they were opened under.
 fn keep_service_keys(transaction: &WriteTransaction) -> Result<(), StoreError> {
-    keep_digests(transaction)
+    rebuild_unless_empty(transaction)
 }
 
 /// 8: stubs keep no content, and no event is longer than the limit. The rebuild of the views also rewrites every stub of
 /// the log.
-fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
+fn shorten_events(transaction: &WriteTransaction) -> Result<(), StoreError> {
     let mut log = transaction.open_table(tables::LOG)?;
     let mut too_long = Vec::new();
     for row in log.iter()? {
@@ -95,7 +100,7 @@ fn shorten(transaction: &WriteTransaction) -> Result<(), StoreError> {
     }
     drop(log);
     super::apply::create_views(transaction)?;
-    keep_digests(transaction)
+    rebuild_unless_empty(transaction)
 }
 
 /// Reads the version of a store; 0 if it is empty.
@@ -114,7 +119,7 @@ pub fn migrate(db: &Database) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
     }
     for (version, step) in (1_u64..).zip(STEPS).filter(|&(version, _)| version > found) {
-        super::change(db, |transaction| {
+        super::write_transaction(db, |transaction| {
             step(transaction)?;
             transaction.open_table(tables::META)?.insert(KEY, version)?;
             Ok(())

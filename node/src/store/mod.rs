@@ -45,7 +45,7 @@ pub use self::{
     damage::without_panic,
     decide::{Decide, Decision, PostCheck},
     digests::Snapshot,
-    messages::{Direction, MessagesReader, Stretch},
+    messages::{Direction, MessagesReader, TimelineSlice},
     migrations::SCHEMA_VERSION,
     people::Person,
     read::Page,
@@ -96,8 +96,8 @@ pub enum StoreError {
     /// An event does not decode.
     #[error("an event of the log does not decode: {0}")]
     Event(#[from] EventError),
-    /// A long operation was ended early.
-    #[error("given up: {0}")]
+    /// A long operation was stopped early.
+    #[error("stopped: {0}")]
     Stopped(&'static str),
     /// The store contradicts itself.
     #[error("it contradicts itself: {0}")]
@@ -115,8 +115,8 @@ macro_rules! from_redb {
 }
 from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
 
-/// Changes a store in one transaction, so that a repair after a crash is quick.
-fn change<T>(
+/// Runs a write transaction, with quick repair after a crash.
+fn write_transaction<T>(
     db: &Database,
     change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {

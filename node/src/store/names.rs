@@ -13,31 +13,31 @@ use super::{
     StoreError,
     apply::{get, parse, put},
     digests::DigestBook,
-    tables::{self, NAME_CLAIMS, NAME_RUNS, NameKey},
+    tables::{self, NAME_CLAIMS, NAME_GROUPS, NameKey},
 };
 
 /// Both tables, writable or read-only.
 #[derive(Debug)]
 pub struct Names<C, R> {
     claims: C,
-    runs: R,
+    groups: R,
     /// Guests whose shown name has changed in this transaction, with their rooms.
     renamed: BTreeSet<(RoomId, GuestId)>,
 }
 
 type Claims<'txn> = Table<'txn, &'static [u8; 42], &'static [u8]>;
-type Runs<'txn> = Table<'txn, &'static [u8; 34], &'static [u8]>;
+type Groups<'txn> = Table<'txn, &'static [u8; 34], &'static [u8]>;
 
 /// Names in a write transaction.
-pub type NamesWriter<'txn> = Names<Claims<'txn>, Runs<'txn>>;
+pub type NamesWriter<'txn> = Names<Claims<'txn>, Groups<'txn>>;
 /// Names in a read transaction.
 pub type NamesReader =
     Names<ReadOnlyTable<&'static [u8; 42], &'static [u8]>, ReadOnlyTable<&'static [u8; 34], &'static [u8]>>;
 
 impl NamesReader {
     pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
-        let (claims, runs) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_RUNS)?);
-        Ok(Self { claims, runs, renamed: BTreeSet::new() })
+        let (claims, groups) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_GROUPS)?);
+        Ok(Self { claims, groups, renamed: BTreeSet::new() })
     }
 }
 
@@ -57,9 +57,10 @@ where
         let Some(first): Option<Hlc> = get(&self.claims, &tables::name_claim_key(key, guest))? else {
             return Ok(None);
         };
-        let run = self.runs_up_to(key, first)?.next().transpose()?;
-        let run = run.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no run".into()))?;
-        Ok(Some(NameClaim { first, group: run }))
+        let group = self.groups_up_to(key, first)?.next().transpose()?;
+        let group =
+            group.ok_or_else(|| StoreError::Corrupt("a guest name belongs to no overlap group".into()))?;
+        Ok(Some(NameClaim { first, group }))
     }
 
     /// Returns the shown name of a guest in a room.
@@ -69,21 +70,21 @@ where
     }
 
     /// Returns the overlap groups of a name that start at `end` or earlier, the latest first.
-    fn runs_up_to(
+    fn groups_up_to(
         &self,
         key: NameKey,
         end: Hlc,
     ) -> Result<impl Iterator<Item = Result<OverlapGroup, StoreError>>, StoreError> {
-        let (first, last) = (tables::name_run_key(key, Hlc(0)), tables::name_run_key(key, end));
-        let entries = self.runs.range::<&[u8; 34]>(&first..=&last)?;
+        let (first, last) = (tables::name_group_key(key, Hlc(0)), tables::name_group_key(key, end));
+        let entries = self.groups.range::<&[u8; 34]>(&first..=&last)?;
         Ok(entries.rev().map(|entry| parse(entry?.1.value())))
     }
 }
 
 impl<'txn> NamesWriter<'txn> {
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
-        let (claims, runs) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_RUNS)?);
-        Ok(Self { claims, runs, renamed: BTreeSet::new() })
+        let (claims, groups) = (transaction.open_table(NAME_CLAIMS)?, transaction.open_table(NAME_GROUPS)?);
+        Ok(Self { claims, groups, renamed: BTreeSet::new() })
     }
 
     /// Applies a guest's claim between two stamps and updates the digests in `book`; returns the shown name of the
@@ -100,23 +101,23 @@ impl<'txn> NamesWriter<'txn> {
         let claim_key = tables::name_claim_key(key, guest);
         let first: Option<Hlc> = get(&self.claims, &claim_key)?;
         let span = OverlapGroup::span(guest, first, one, other);
-        let claimed = guest_name::apply_claim(span, first.is_some(), self.runs_up_to(key, span.end)?)?;
+        let claimed = guest_name::apply_claim(span, first.is_some(), self.groups_up_to(key, span.end)?)?;
         if first != Some(span.start) {
             put(&mut self.claims, book, [&scope; 2], &claim_key, &span.start)?;
         }
-        for run in claimed.absorbed.iter().filter(|run| run.start != claimed.group.start) {
-            let gone = tables::name_run_key(key, run.start);
-            let name = self.runs.name().to_owned();
-            if let Some(record) = self.runs.remove(&gone)? {
+        for group in claimed.absorbed.iter().filter(|group| group.start != claimed.group.start) {
+            let gone = tables::name_group_key(key, group.start);
+            let name = self.groups.name().to_owned();
+            if let Some(record) = self.groups.remove(&gone)? {
                 book.removed(&scope, &name, &gone, record.value());
             }
         }
         if claimed.absorbed != [claimed.group] {
             put(
-                &mut self.runs,
+                &mut self.groups,
                 book,
                 [&scope; 2],
-                &tables::name_run_key(key, claimed.group.start),
+                &tables::name_group_key(key, claimed.group.start),
                 &claimed.group,
             )?;
         }

@@ -20,7 +20,7 @@ use starling_protocol::{
 use super::{
     StoreError,
     apply::parse,
-    records::{Records, Row, Rows},
+    records::{Records, Row, Rows, trailing_id},
     views::{
         self, Claim, ContactMine, ContactTheirs, Mention, Name, Notify, Read, ServiceKey, Session, User,
         Waited, name_key,
@@ -36,11 +36,6 @@ pub struct Person {
     pub username: String,
     /// The display name.
     pub display_name: String,
-}
-
-/// Reads an id at the end of a key.
-fn id_of<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
-    key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
 }
 
 impl<T: Rows> Records<T> {
@@ -62,9 +57,9 @@ impl<T: Rows> Records<T> {
     pub fn claim_of(&self, user: UserId) -> Result<Option<(Pos, Username)>, StoreError> {
         let scope = Scope::user(user);
         for row in self.scan::<Claim>(&scope, &[])?.rev() {
-            let (place, ClaimState { username, withdrawn }) = row?;
+            let (pos, ClaimState { username, withdrawn }) = row?;
             if !withdrawn {
-                return Ok(Some((Pos::from_bytes(id_of(&place)?), username)));
+                return Ok(Some((Pos::from_bytes(trailing_id(&pos)?), username)));
             }
         }
         Ok(None)
@@ -74,9 +69,9 @@ impl<T: Rows> Records<T> {
     pub fn claims(&self, name: &Username) -> Result<Vec<(Pos, UserId)>, StoreError> {
         let mut claims = Vec::new();
         for row in self.scan::<Name>(&name.shard(), &name_key(name, None))? {
-            let (place, (user, withdrawn)) = row?;
+            let (pos, (user, withdrawn)) = row?;
             if !withdrawn {
-                claims.push((Pos::from_bytes(id_of(&place)?), user));
+                claims.push((Pos::from_bytes(trailing_id(&pos)?), user));
             }
         }
         Ok(claims)
@@ -155,7 +150,7 @@ impl<T: Rows> Records<T> {
     }
 
     /// Finds a user by their shown name, in any case of letters: `name~xxxx` if another claimed it first.
-    pub fn user_called(&self, shown: &str) -> Result<Option<UserId>, StoreError> {
+    pub fn find_by_shown_name(&self, shown: &str) -> Result<Option<UserId>, StoreError> {
         let shown = shown.trim().to_ascii_lowercase();
         let Ok(claimed) = Username::parse(shown.split('~').next().unwrap_or_default()) else {
             return Ok(None);
@@ -170,7 +165,7 @@ impl<T: Rows> Records<T> {
 
     /// Returns the users with valid claims to names that begin with `text` (lower case, not empty), in the order of the
     /// names. They may have other names by now.
-    pub fn users_named<'a>(
+    pub fn users_by_username_prefix<'a>(
         &'a self,
         text: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
@@ -183,18 +178,18 @@ impl<T: Rows> Records<T> {
     }
 
     /// Returns the users whose display names begin with `folded`.
-    pub fn users_shown_as<'a>(
+    pub fn users_by_display_name_prefix<'a>(
         &'a self,
         folded: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
         let rows = self.scan_index(&views::display_name_prefix(folded), &[])?;
-        Ok(rows.map(|row| Ok(UserId(id_of(&row?.0)?))))
+        Ok(rows.map(|row| Ok(UserId(trailing_id(&row?.0)?))))
     }
 
     /// Returns the administrators whose accounts are neither deleted nor disabled.
     pub fn administrators(&self) -> Result<impl Iterator<Item = Result<UserId, StoreError>>, StoreError> {
         let rows = self.scan_index(views::ADMINISTRATORS, &[])?;
-        let user = |row: Row<Vec<u8>>| row.and_then(|(user, _)| Ok(UserId(id_of(&user)?)));
+        let user = |row: Row<Vec<u8>>| row.and_then(|(user, _)| Ok(UserId(trailing_id(&user)?)));
         // The index doesn't know of withdrawn claims.
         let exists = |user: UserId| Ok(self.user(user)?.map(|_| user));
         Ok(rows.map(user).filter_map(move |user| user.and_then(exists).transpose()))
@@ -211,23 +206,23 @@ impl<T: Rows> Records<T> {
     pub fn accounts(
         &self,
         prefix: &str,
-        behind: Option<&(Pos, Username)>,
+        after: Option<&(Pos, Username)>,
         most: usize,
     ) -> Result<Vec<UserId>, StoreError> {
-        let behind = behind.map(|(claim, name)| [&name_key(name, Some(*claim))[..], &[0]].concat());
-        let behind = behind.unwrap_or_default();
+        let after = after.map(|(claim, name)| [&name_key(name, Some(*claim))[..], &[0]].concat());
+        let after = after.unwrap_or_default();
         let mut found = Vec::new();
         let first = prefix.bytes().next();
         // Names are sharded by their first character.
         for byte in (0..=u8::MAX).filter(|byte| first.is_none_or(|first| first == *byte)) {
-            let from = match behind.first() {
+            let from = match after.first() {
                 Some(shard) if byte < *shard => continue,
-                Some(shard) if byte == *shard => behind.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
+                Some(shard) if byte == *shard => after.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
                 _ => &[],
             };
             for row in self.scan_from::<Name>(&Scope::shard(byte), prefix.as_bytes(), from)? {
                 let (key, (user, withdrawn)) = row?;
-                let claim = Pos::from_bytes(id_of(&key)?);
+                let claim = Pos::from_bytes(trailing_id(&key)?);
                 // A user who chose another name later is found under that one.
                 let is_current = !withdrawn && self.claim_of(user)?.is_some_and(|(last, _)| last == claim);
                 if is_current && self.user(user)?.is_some() {
@@ -241,19 +236,6 @@ impl<T: Rows> Records<T> {
         Ok(found)
     }
 
-    /// Finds an account by its shown name: `name~xxxx` if its claim was too late.
-    pub fn shown_as(&self, name: &str) -> Result<Option<UserId>, StoreError> {
-        let name = name.trim().to_ascii_lowercase();
-        let claimed = name.split_once('~').map_or(&name[..], |(claimed, _)| claimed);
-        let Ok(claimed) = Username::parse(claimed) else { return Ok(None) };
-        for (_, user) in self.claims(&claimed)? {
-            if self.username(user)?.as_deref() == Some(&name) && self.user(user)?.is_some() {
-                return Ok(Some(user));
-            }
-        }
-        Ok(None)
-    }
-
     /// Reads a service key.
     pub fn service_key(&self, key: ServiceKeyId) -> Result<Option<ServiceKeyState>, StoreError> {
         self.get::<ServiceKey>(&Scope::cluster(), &key.0)
@@ -262,7 +244,7 @@ impl<T: Rows> Records<T> {
     /// Returns all service keys, the earliest first. There are few: one for each node that was once alone.
     pub fn service_keys(&self) -> Result<Vec<(ServiceKeyId, ServiceKeyState)>, StoreError> {
         let rows = self.scan::<ServiceKey>(&Scope::cluster(), &[])?;
-        let keys = rows.map(|row| row.and_then(|(id, state)| Ok((ServiceKeyId(id_of(&id)?), state))));
+        let keys = rows.map(|row| row.and_then(|(id, state)| Ok((ServiceKeyId(trailing_id(&id)?), state))));
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         keys.sort_by_key(|(_, state)| state.first);
         Ok(keys)
@@ -276,7 +258,7 @@ impl<T: Rows> Records<T> {
     /// Returns all sessions of a user, ended or not.
     pub fn sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
         let rows = self.scan::<Session>(&Scope::user(user), &[])?;
-        rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(id_of(&id)?), session)))).collect()
+        rows.map(|row| row.and_then(|(id, session)| Ok((SessionId(trailing_id(&id)?), session)))).collect()
     }
 
     /// Returns the sessions of a user that were opened and not ended by an event. Some may have expired, or ended with
@@ -284,7 +266,7 @@ impl<T: Rows> Records<T> {
     pub fn open_sessions(&self, user: UserId) -> Result<Vec<(SessionId, SessionState)>, StoreError> {
         let mut open = Vec::new();
         for row in self.scan_index(&views::open_session_index(user, &[]), &[])? {
-            let id = SessionId(id_of(&row?.0)?);
+            let id = SessionId(trailing_id(&row?.0)?);
             open.extend(self.session(user, id)?.map(|session| (id, session)));
         }
         Ok(open)
@@ -309,7 +291,7 @@ impl<T: Rows> Records<T> {
         user: UserId,
         from: UserId,
     ) -> Result<impl Iterator<Item = Result<(UserId, Sides), StoreError>> + use<'_, T>, StoreError> {
-        let said = |row: Row<Side>| row.and_then(|(id, side)| Ok((UserId(id_of(&id)?), side)));
+        let said = |row: Row<Side>| row.and_then(|(id, side)| Ok((UserId(trailing_id(&id)?), side)));
         let scope = Scope::user(user);
         let mut mine = self.scan_from::<ContactMine>(&scope, &[], &from.0)?.map(said).peekable();
         let mut theirs = self.scan_from::<ContactTheirs>(&scope, &[], &from.0)?.map(said).peekable();
@@ -329,13 +311,14 @@ impl<T: Rows> Records<T> {
     /// Returns all rooms of a user, with their membership.
     pub fn rooms_of(&self, user: UserId) -> Result<Vec<(RoomId, Member)>, StoreError> {
         let rows = self.scan_index(&views::member_of_prefix(user), &[])?;
-        rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(id_of(&room)?), parse(&member)?)))).collect()
+        rows.map(|row| row.and_then(|(room, member)| Ok((RoomId(trailing_id(&room)?), parse(&member)?))))
+            .collect()
     }
 
     /// Returns the deleted rooms that still list a user as a member.
     pub fn deleted_rooms_of(&self, user: UserId) -> Result<Vec<RoomId>, StoreError> {
         let rows = self.scan_index(&views::member_of_deleted_prefix(user), &[])?;
-        rows.map(|row| Ok(RoomId(id_of(&row?.0)?))).collect()
+        rows.map(|row| Ok(RoomId(trailing_id(&row?.0)?))).collect()
     }
 
     /// Whether a user was ever a member of a room.
@@ -369,6 +352,6 @@ impl<T: Rows> Records<T> {
         room: RoomId,
     ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<'_, T>, StoreError> {
         let rows = self.scan::<Mention>(&Scope::user(user), &room.0)?;
-        Ok(rows.rev().map(|row| Ok(Pos::from_bytes(id_of(&row?.0)?))))
+        Ok(rows.rev().map(|row| Ok(Pos::from_bytes(trailing_id(&row?.0)?))))
     }
 }

@@ -1,4 +1,4 @@
-//! Reads for services and peers: pages of a room, the events beyond a cursor, ranges of the log. Each call is one short
+//! Reads for services and peers: pages of a room, the events after a cursor, ranges of the log. Each call is one short
 //! read transaction; none is held across an await.
 
 use bytes::Bytes;
@@ -23,8 +23,8 @@ pub struct Page {
 
 impl Store {
     /// Reads a quick room, if it exists.
-    pub fn room(&self, room: RoomId) -> Result<Option<RoomState>, StoreError> {
-        apply::get(&self.db.begin_read()?.open_table(tables::ROOMS)?, &room.0)
+    pub fn quick_room(&self, room: RoomId) -> Result<Option<RoomState>, StoreError> {
+        apply::get(&self.db.begin_read()?.open_table(tables::QUICK_ROOMS)?, &room.0)
     }
 
     /// Whether the log holds the event at a position.
@@ -70,7 +70,7 @@ impl Store {
 
     /// Returns the positions of a scope's events beyond `from` and up to `to`, in order; some may belong to messages
     /// that moved in the list since. `None` if there are more than `limit`.
-    pub fn beyond(
+    pub fn scope_events_after(
         &self,
         scope: &Scope,
         from: &VersionVector,
@@ -78,7 +78,7 @@ impl Store {
         limit: usize,
     ) -> Result<Option<Vec<Pos>>, StoreError> {
         let scopes = self.db.begin_read()?.open_table(tables::SCOPES)?;
-        let mut places = Vec::new();
+        let mut positions = Vec::new();
         for (origin, head) in to.beyond(from) {
             let first = tables::scope_key(scope, origin, from.get(origin) + 1);
             let last = tables::scope_key(scope, origin, head);
@@ -86,20 +86,20 @@ impl Store {
                 let (key, hlc) = entry?;
                 let (origin, seq) = tables::parse_scope_key(key.value())
                     .ok_or_else(|| StoreError::Corrupt("a scope key is too short".into()))?;
-                places.push(Pos { hlc: Hlc(hlc.value()), origin, seq });
-                if places.len() > limit {
+                positions.push(Pos { hlc: Hlc(hlc.value()), origin, seq });
+                if positions.len() > limit {
                     return Ok(None);
                 }
             }
         }
-        places.sort_unstable();
-        Ok(Some(places))
+        positions.sort_unstable();
+        Ok(Some(positions))
     }
 
     /// Reads the listed messages at these positions; leaves out positions without one.
-    pub fn messages_at(&self, places: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
+    pub fn messages_at(&self, positions: &[Pos]) -> Result<Vec<ListedMessage>, StoreError> {
         let mut listing = self.messages()?;
-        places.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
+        positions.iter().filter_map(|&pos| listing.at(pos).transpose()).collect()
     }
 
     /// Reads a guest's claim to a name, if they ever claimed it.
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Reads encoded events of an origin from `from` to `to`, as many as fit a chunk.
-    pub fn range(&self, origin: OriginId, from: u64, to: u64) -> Result<Vec<Bytes>, StoreError> {
+    pub fn read_events(&self, origin: OriginId, from: u64, to: u64) -> Result<Vec<Bytes>, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let (first, last) = (tables::log_key(origin, from), tables::log_key(origin, to.max(from)));
         let mut events = Vec::new();
@@ -131,7 +131,7 @@ impl Store {
 
     /// Returns the greatest stamp among the heads of the log. Stamps within an origin need not rise, so this is a lower
     /// bound; it only ever moves a clock forward.
-    pub(super) fn greatest(&self, vector: &VersionVector) -> Result<Hlc, StoreError> {
+    pub(super) fn greatest_head_hlc(&self, vector: &VersionVector) -> Result<Hlc, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let mut greatest = Hlc::default();
         for (origin, seq) in vector.iter() {

@@ -49,7 +49,7 @@ fn key<V: View>(scope: &Scope, key: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the first key after all keys that begin with `prefix`; `None` if there is none.
-fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+fn prefix_end(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -67,7 +67,7 @@ fn scan_rows<'a, T: Rows>(
     from: &[u8],
 ) -> Result<impl DoubleEndedIterator<Item = Row<Vec<u8>>> + use<'a, T>, StoreError> {
     let skip = prefix.len();
-    let range = match behind(prefix) {
+    let range = match prefix_end(prefix) {
         Some(end) => rows.range::<&[u8]>(from..&end)?,
         None => rows.range::<&[u8]>(from..)?,
     };
@@ -82,6 +82,11 @@ impl RecordsReader {
     pub fn read(transaction: &ReadTransaction) -> Result<Self, StoreError> {
         Ok(Self { rows: transaction.open_table(RECORDS)?, index: transaction.open_table(INDEX)? })
     }
+}
+
+/// Reads an id at the end of a key.
+pub(super) fn trailing_id<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
+    key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
 }
 
 impl<T: Rows> Records<T> {
@@ -131,7 +136,7 @@ impl<T: Rows> Records<T> {
     }
 
     /// Whether events wait to be erased.
-    pub fn has_to_erase(&self) -> Result<bool, StoreError> {
+    pub fn has_pending_erasures(&self) -> Result<bool, StoreError> {
         Ok(self.scan_index(TO_ERASE, &[])?.next().is_some())
     }
 }

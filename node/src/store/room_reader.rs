@@ -18,11 +18,11 @@ use super::{Store, StoreError, apply, messages::MessagesReader, records::Records
 /// The most uncounted messages (the reader's own, deleted ones) that the count of one room skips; the count ends there.
 /// The same limit holds for other events that are skipped on the way to messages that arrived late.
 const PASSED_OVER_MAX: usize = UNREAD_COUNT_MAX;
-/// The most messages that one reader looks at for the unread counts of all its rooms: enough for ten rooms with nothing
-/// read. In the rooms beyond it, messages count without a look at them.
-const UNREAD_LOOKS_MAX: usize = 20 * UNREAD_COUNT_MAX;
-/// The number of messages that are looked at in each room even beyond that limit: enough for most rooms.
-const UNREAD_LOOKS_LEAST: usize = 50;
+/// The most messages that one reader reads for the unread counts of all its rooms: enough for ten rooms with nothing
+/// read. In the rooms beyond it, every message counts as unread without being read from the log.
+const UNREAD_READS_MAX: usize = 20 * UNREAD_COUNT_MAX;
+/// The number of messages that are read in each room even beyond that limit: enough for most rooms.
+const UNREAD_READS_PER_ROOM_MIN: usize = 50;
 /// Messages of blocked users to skip while looking for the last message to show.
 const HIDDEN_MAX: usize = 50;
 /// An upper bound of all origins.
@@ -45,8 +45,8 @@ pub struct RoomReader {
     /// Messages, users and rooms, in the same transaction.
     pub messages: MessagesReader,
     quick: ReadOnlyTable<&'static [u8; 10], &'static [u8]>,
-    /// The number of messages that unread counts may still look at.
-    looks: usize,
+    /// The number of messages that unread counts may still read.
+    reads_left: usize,
 }
 
 /// A user, and a cache of the users that they have blocked.
@@ -60,7 +60,7 @@ struct Count {
     unread: Unread,
     reader: Reader,
     passed_over: usize,
-    looks: usize,
+    reads_left: usize,
 }
 
 impl Count {
@@ -75,8 +75,8 @@ impl Store {
         let transaction = self.db.begin_read()?;
         Ok(RoomReader {
             messages: MessagesReader::read(&transaction)?,
-            quick: transaction.open_table(tables::ROOMS)?,
-            looks: UNREAD_LOOKS_MAX,
+            quick: transaction.open_table(tables::QUICK_ROOMS)?,
+            reads_left: UNREAD_READS_MAX,
         })
     }
 }
@@ -94,7 +94,7 @@ impl RoomReader {
     }
 
     /// Returns the position of the last message of a room with the stamp `as_of` or an earlier one.
-    pub fn last_place(&self, room: RoomId, as_of: Hlc) -> Result<Option<Pos>, StoreError> {
+    pub fn last_pos(&self, room: RoomId, as_of: Hlc) -> Result<Option<Pos>, StoreError> {
         self.before(room, Pos { hlc: as_of, ..LAST })?.next().transpose()
     }
 
@@ -102,39 +102,35 @@ impl RoomReader {
     pub fn last_message(&mut self, room: RoomId, user: UserId) -> Result<Option<ListedMessage>, StoreError> {
         let mut reader = Reader { user, blocked: BTreeMap::new() };
         let mut shown = None;
-        for place in self.before(room, LAST)?.take(HIDDEN_MAX) {
-            let place = place?;
-            if let Some(posted) = self.posted_at(place)?
+        for pos in self.before(room, LAST)?.take(HIDDEN_MAX) {
+            let pos = pos?;
+            if let Some(posted) = self.posted_at(pos)?
                 && !reader.has_blocked(self.records(), &posted)?
             {
-                shown = Some(place);
+                shown = Some(pos);
                 break;
             }
         }
-        shown.map(|place| self.messages.listed_at(place)).transpose()
+        shown.map(|pos| self.messages.listed_at(pos)).transpose()
     }
 
     /// Returns the id of the last message at or before a position.
-    pub fn message_at_or_before(
-        &mut self,
-        room: RoomId,
-        place: Pos,
-    ) -> Result<Option<MessageId>, StoreError> {
-        let place = self.before(room, place)?.next().transpose()?;
-        let message = place.map(|place| self.messages.listed_at(place)).transpose()?;
+    pub fn message_at_or_before(&mut self, room: RoomId, pos: Pos) -> Result<Option<MessageId>, StoreError> {
+        let pos = self.before(room, pos)?.next().transpose()?;
+        let message = pos.map(|pos| self.messages.listed_at(pos)).transpose()?;
         Ok(message.map(|message| message.listed_id))
     }
 
     /// Counts a member's unread messages: those after their mark, and earlier ones that arrived since. Without a mark,
     /// it counts what arrived since they joined. Their own messages, deleted ones and those of users that they have
     /// blocked don't count. The cost grows with the unread messages alone, up to a limit for all rooms of this reader;
-    /// beyond it, each message counts without a look at it.
+    /// beyond it, every message counts as unread without being read from the log.
     pub fn unread(&mut self, room: RoomId, user: UserId, member: &Member) -> Result<Unread, StoreError> {
-        let looks = self.looks.max(UNREAD_LOOKS_LEAST);
+        let reads_left = self.reads_left.max(UNREAD_READS_PER_ROOM_MIN);
         let reader = Reader { user, blocked: BTreeMap::new() };
-        let mut count = Count { unread: Unread::default(), reader, passed_over: 0, looks };
+        let mut count = Count { unread: Unread::default(), reader, passed_over: 0, reads_left };
         self.count_unread(&mut count, room, member)?;
-        self.looks = self.looks.saturating_sub(looks - count.looks);
+        self.reads_left = self.reads_left.saturating_sub(reads_left - count.reads_left);
         Ok(count.unread)
     }
 
@@ -143,8 +139,8 @@ impl RoomReader {
         let joined = Pos { hlc: member.since, ..LAST };
         let read = mark.as_ref().map_or(joined, |mark| mark.pos.max(joined));
         let (read, end) = (tables::timeline_key(room, read), tables::timeline_key(room, LAST));
-        let behind = (Bound::Excluded(&read), Bound::Included(&end));
-        for row in self.messages.timeline.range::<&[u8; 50]>(behind)?.rev() {
+        let after_mark = (Bound::Excluded(&read), Bound::Included(&end));
+        for row in self.messages.timeline.range::<&[u8; 50]>(after_mark)?.rev() {
             self.count(count, room, tables::timeline_pos(row?.0.value()))?;
             if count.is_over() {
                 return Ok(());
@@ -162,11 +158,11 @@ impl RoomReader {
             let last = tables::scope_key(&scope, origin, u64::MAX);
             for row in self.messages.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
                 let (key, hlc) = row?;
-                let place = Pos { hlc: Hlc(hlc.value()), origin, seq: scope_row(key.value())?.1 };
+                let pos = Pos { hlc: Hlc(hlc.value()), origin, seq: scope_row(key.value())?.1 };
                 // The marked message was read, even if the mark's vector lacks it.
-                let late = joined < place && place < mark.pos;
-                if late && self.messages.timeline.get(&tables::timeline_key(room, place))?.is_some() {
-                    self.count(count, room, place)?;
+                let late = joined < pos && pos < mark.pos;
+                if late && self.messages.timeline.get(&tables::timeline_key(room, pos))?.is_some() {
+                    self.count(count, room, pos)?;
                 }
                 rows += 1;
                 if rows == UNREAD_COUNT_MAX + 2 * PASSED_OVER_MAX || count.is_over() {
@@ -179,19 +175,19 @@ impl RoomReader {
     }
 
     /// Counts a listed message, unless it is the reader's own, deleted, or from a blocked user.
-    fn count(&self, count: &mut Count, room: RoomId, place: Pos) -> Result<(), StoreError> {
-        let Count { unread, reader, passed_over, looks } = count;
-        if *looks == 0 {
+    fn count(&self, count: &mut Count, room: RoomId, pos: Pos) -> Result<(), StoreError> {
+        let Count { unread, reader, passed_over, reads_left } = count;
+        if *reads_left == 0 {
             unread.messages += 1;
             return Ok(());
         }
-        *looks -= 1;
-        let posted = self.posted_at(place)?.filter(|posted| posted.text.is_some());
+        *reads_left -= 1;
+        let posted = self.posted_at(pos)?.filter(|posted| posted.text.is_some());
         let theirs = posted.filter(|posted| posted.sender.user() != Some(reader.user));
         match theirs {
             Some(posted) if !reader.has_blocked(self.records(), &posted)? => {
                 unread.messages += 1;
-                unread.mentions += usize::from(self.messages.names(room, &posted, reader.user)?);
+                unread.mentions += usize::from(self.messages.mentions_user(room, &posted, reader.user)?);
             }
             _ => *passed_over += 1,
         }
@@ -202,15 +198,15 @@ impl RoomReader {
     fn before(
         &self,
         room: RoomId,
-        place: Pos,
+        pos: Pos,
     ) -> Result<impl Iterator<Item = Result<Pos, StoreError>> + use<>, StoreError> {
-        let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_key(room, place));
+        let (first, last) = (tables::timeline_key(room, Pos::MIN), tables::timeline_key(room, pos));
         let rows = self.messages.timeline.range::<&[u8; 50]>(&first..=&last)?;
         Ok(rows.rev().map(|row| Ok(tables::timeline_pos(row?.0.value()))))
     }
 
-    fn posted_at(&self, place: Pos) -> Result<Option<MessagePosted>, StoreError> {
-        let Some(bytes) = self.messages.log.get(&tables::log_key(place.origin, place.seq))? else {
+    fn posted_at(&self, pos: Pos) -> Result<Option<MessagePosted>, StoreError> {
+        let Some(bytes) = self.messages.log.get(&tables::log_key(pos.origin, pos.seq))? else {
             return Ok(None);
         };
         Ok(match Event::decode(Bytes::copy_from_slice(bytes.value()))?.body {

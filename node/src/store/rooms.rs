@@ -9,20 +9,15 @@ use starling_protocol::{
 
 use super::{
     StoreError,
-    records::{Records, Row, Rows},
+    records::{Records, Row, Rows, trailing_id},
     views::{
         self, Ban, Counts, Deleted, Edit, Invite, InviteRoom, InviteUses, Member, OpenInvite, PUBLIC_ROOMS,
         Reaction, Room, RoomCounts, Succession,
     },
 };
 
-/// Reads an id at the end of a key.
-fn fixed<const N: usize>(key: &[u8]) -> Result<[u8; N], StoreError> {
-    key.last_chunk().copied().ok_or_else(|| StoreError::Corrupt("a key is too short for its id".into()))
-}
-
 impl<T: Rows> Records<T> {
-    /// Reads a room of members, if it exists.
+    /// Reads a member room, if it exists.
     pub fn member_room(&self, room: RoomId) -> Result<Option<MemberRoom>, StoreError> {
         Ok(self.get::<Room>(&Scope::room(room), &[])?.filter(MemberRoom::exists))
     }
@@ -41,8 +36,9 @@ impl<T: Rows> Records<T> {
         self.get::<Member>(&Scope::room(room), &user.0)
     }
 
-    /// Returns a member's role in a room that exists; `None` if they are no member. The first in the succession who is
-    /// not banned owns the room.
+    /// Returns a member's role in a room that exists; `None` if they are no member. The owner is
+    /// the first in the succession whose account is neither disabled nor deleted; if there is none, the first whose account
+    /// is not deleted.
     pub fn role(&self, room: RoomId, user: UserId) -> Result<Option<Role>, StoreError> {
         let Some(state) = self.member_room(room)? else { return Ok(None) };
         let Some(role) = self.membership_of(room, user)?.and_then(|member| member.role()) else {
@@ -55,12 +51,13 @@ impl<T: Rows> Records<T> {
         if self.is_gone(user)? {
             return Ok(None);
         }
-        Ok(Some(if self.heir(room)? == Some(user) { Role::Owner } else { role }))
+        Ok(Some(if self.effective_owner(room)? == Some(user) { Role::Owner } else { role }))
     }
 
-    /// Returns the owner of a room, whatever their written role: the first in its succession who is not banned, or else
-    /// the first. An owner whose ban ends owns the room again.
-    fn heir(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
+    /// Returns the owner of a room, whatever their written role: the first in its succession whose account is
+    /// neither disabled nor deleted; if there is none, the first whose account is not deleted. An owner whose account is
+    /// enabled again owns the room again.
+    fn effective_owner(&self, room: RoomId) -> Result<Option<UserId>, StoreError> {
         for member in self.members(room, &[])? {
             let (user, _) = member?;
             let account = self.account(user)?;
@@ -97,7 +94,7 @@ impl<T: Rows> Records<T> {
         let rows = self.scan_from::<Succession>(&Scope::room(room), &[], from)?;
         Ok(rows.map(|row| {
             let (key, ()) = row?;
-            Ok((UserId(fixed(&key)?), key))
+            Ok((UserId(trailing_id(&key)?), key))
         }))
     }
 
@@ -113,7 +110,7 @@ impl<T: Rows> Records<T> {
         from: &[u8],
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
         let rows = self.scan_from::<Ban>(&Scope::room(room), &[], from)?;
-        Ok(rows.map(|row| Ok(UserId(fixed(&row?.0)?))))
+        Ok(rows.map(|row| Ok(UserId(trailing_id(&row?.0)?))))
     }
 
     /// Reads an invite and its room.
@@ -167,7 +164,7 @@ impl<T: Rows> Records<T> {
         let rows = self.scan_index(&prefix, from)?;
         Ok(rows.map(|row| {
             let (key, _) = row?;
-            Ok((RoomId(fixed(&key)?), key))
+            Ok((RoomId(trailing_id(&key)?), key))
         }))
     }
 

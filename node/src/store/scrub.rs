@@ -43,7 +43,7 @@ enum Phase {
 
 impl Store {
     /// Begins a scrub, if anything was erased since the end of the last one.
-    pub fn scrub(&self) -> Result<Option<Scrub>, StoreError> {
+    pub fn begin_scrub(&self) -> Result<Option<Scrub>, StoreError> {
         // A store in memory leaves nothing behind.
         if self.file.is_none() {
             return Ok(None);
@@ -58,13 +58,13 @@ impl Store {
     /// Does one step of a scrub in one commit; returns whether more steps remain.
     pub fn scrub_step(&self, scrub: &mut Scrub) -> Result<bool, StoreError> {
         scrub.phase = match scrub.phase {
-            Phase::Empty if !self.empty()? => Phase::Empty,
+            Phase::Empty if !self.clear_some()? => Phase::Empty,
             Phase::Empty if scrub.rounds_left > 0 => {
                 scrub.rounds_left -= 1;
                 Phase::Fill(0)
             }
             Phase::Empty => {
-                super::change(&self.db, |transaction| {
+                super::write_transaction(&self.db, |transaction| {
                     transaction.open_table(tables::META)?.insert(SCRUBBED, scrub.as_of)?;
                     Ok(())
                 })?;
@@ -78,7 +78,7 @@ impl Store {
 
     fn fill(&self, next: u64) -> Result<Phase, StoreError> {
         let end = next + STEP_PAGES;
-        super::change(&self.db, |transaction| {
+        super::write_transaction(&self.db, |transaction| {
             // Nothing else makes the file grow while this transaction is open.
             let before = self.file_bytes()?;
             let mut scratch = transaction.open_table(tables::SCRATCH)?;
@@ -91,8 +91,8 @@ impl Store {
     }
 
     /// Removes some rows; returns whether none is left.
-    fn empty(&self) -> Result<bool, StoreError> {
-        super::change(&self.db, |transaction| {
+    fn clear_some(&self) -> Result<bool, StoreError> {
+        super::write_transaction(&self.db, |transaction| {
             let mut scratch = transaction.open_table(tables::SCRATCH)?;
             for _ in 0..STEP_PAGES {
                 scratch.pop_first()?;

@@ -24,7 +24,7 @@ pub const HEADS: TableDefinition<'_, &[u8; 24], u64> = TableDefinition::new("hea
 pub const SCOPES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("scopes");
 
 /// View: room → `merge::room::RoomState`.
-pub const ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::new("rooms");
+pub const QUICK_ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::new("rooms");
 
 /// View: room and position (big-endian) of each listed message; its text is in the log.
 pub const TIMELINE: TableDefinition<'_, &[u8; 50], ()> = TableDefinition::new("timeline");
@@ -39,7 +39,7 @@ pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::
 pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
 
 /// View: room, name and the run's start (big-endian) → `merge::guest_name::OverlapGroup`.
-pub const NAME_RUNS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
+pub const NAME_GROUPS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
 
 /// View: scope, view and key → record: see `views`.
 pub const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
@@ -136,7 +136,7 @@ pub fn message_key(sender: SenderKey, id: MessageId) -> [u8; 33] {
 /// A room and the folded form of a guest name, hashed: keys have one length.
 pub type NameKey = [u8; 26];
 
-/// The prefix of a name's keys in [`NAME_CLAIMS`] and [`NAME_RUNS`].
+/// The prefix of a name's keys in [`NAME_CLAIMS`] and [`NAME_GROUPS`].
 pub fn name_key(room: RoomId, name: &GuestName) -> NameKey {
     let hash = blake3::derive_key("starling 2026 guest name in a key", name.folded().as_bytes());
     let mut key = [0; 26];
@@ -153,15 +153,15 @@ pub fn name_claim_key(name: NameKey, guest: GuestId) -> [u8; 42] {
     key
 }
 
-/// Key in [`NAME_RUNS`].
-pub fn name_run_key(name: NameKey, start: Hlc) -> [u8; 34] {
+/// Key in [`NAME_GROUPS`].
+pub fn name_group_key(name: NameKey, start: Hlc) -> [u8; 34] {
     let mut key = [0; 34];
     key[..26].copy_from_slice(&name);
     key[26..].copy_from_slice(&start.0.to_be_bytes());
     key
 }
 
-/// The room in a key of [`NAME_CLAIMS`] or [`NAME_RUNS`].
+/// The room in a key of [`NAME_CLAIMS`] or [`NAME_GROUPS`].
 pub fn name_room<const N: usize>(key: &[u8; N]) -> RoomId {
     RoomId(key[..10].try_into().expect("keys begin with a room"))
 }

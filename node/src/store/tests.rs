@@ -57,7 +57,7 @@ fn with_room() -> (Arc<Store>, Committer) {
     let store = store();
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
     for room in [ROOM, OTHER_ROOM] {
-        committer.commit(1_000, 1, &[Op::CreateRoom { room, name: None }]).unwrap();
+        committer.commit(1_000, 1, &[Op::CreateQuickRoom { room, name: None }]).unwrap();
     }
     (store, committer)
 }
@@ -125,7 +125,7 @@ fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
     let encoded = events[0].encoded().clone();
     let commit = committer.commit(2_000, 1, &[Op::Received(events)]).unwrap();
     assert_eq!(commit.received, [(ELSEWHERE, 1)]);
-    assert_eq!(store.range(ELSEWHERE, 1, 9).unwrap(), [encoded]);
+    assert_eq!(store.read_events(ELSEWHERE, 1, 9).unwrap(), [encoded]);
     store.rebuild(|_| ()).unwrap();
     store.verify().unwrap();
 }
@@ -159,15 +159,15 @@ fn pages_and_replays_stop_at_the_vector_that_is_given() {
         committer.commit(3_000, 1, &[post(ROOM, 1, 6, "b"), post(OTHER_ROOM, 1, 7, "c")]).unwrap().vector;
     assert_eq!(store.page(ROOM, None, 9, Some(&first)).unwrap().messages.len(), 1);
     let texts = |from: &VersionVector, to: &VersionVector| {
-        let places = store.beyond(&Scope::room(ROOM), from, to, 9).unwrap().unwrap();
-        let messages = store.messages_at(&places).unwrap();
+        let positions = store.scope_events_after(&Scope::room(ROOM), from, to, 9).unwrap().unwrap();
+        let messages = store.messages_at(&positions).unwrap();
         messages.iter().map(|message| message.posted.body().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(texts(&none, &first), ["a"]);
     assert_eq!(texts(&first, &second), ["b"]);
     assert_eq!(texts(&second, &second), [""; 0]);
     // The room's creation counts too.
-    assert_eq!(store.beyond(&Scope::room(ROOM), &none, &second, 2).unwrap(), None);
+    assert_eq!(store.scope_events_after(&Scope::room(ROOM), &none, &second, 2).unwrap(), None);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn every_falsified_view_is_found_and_mended() {
     type Falsify = fn(&redb::WriteTransaction) -> Result<(), StoreError>;
     let falsified: [Falsify; 5] = [
         |transaction| {
-            transaction.open_table(tables::NAME_RUNS)?.pop_first()?;
+            transaction.open_table(tables::NAME_GROUPS)?.pop_first()?;
             Ok(())
         },
         |transaction| {
@@ -321,7 +321,7 @@ fn a_store_of_an_earlier_version_learns_names_from_its_log() {
     let as_of_version_2 = |store: &Store| {
         let transaction = store.db.begin_write().unwrap();
         transaction.delete_table(tables::NAME_CLAIMS).unwrap();
-        transaction.delete_table(tables::NAME_RUNS).unwrap();
+        transaction.delete_table(tables::NAME_GROUPS).unwrap();
         transaction.open_table(tables::META).unwrap().insert("schema_version", 2).unwrap();
         transaction.commit().unwrap();
         migrations::migrate(&store.db).unwrap();

@@ -1,10 +1,11 @@
 //! The error of a store file that cannot be used, with advice for the operator.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use starling_protocol::NodeId;
 use thiserror::Error;
 
-use super::StoreError;
+use super::{Committer, Store, StoreError};
 
 /// The store in a file cannot be used. The text says why, and what to do.
 #[derive(Debug, Error)]
@@ -21,6 +22,15 @@ impl UnusableStore {
     }
 }
 
+impl Store {
+    /// Makes the only writer of this store; see [`Committer::new`]. It reads most of the store, so damage shows here first.
+    pub fn committer(self: &Arc<Self>, node: NodeId, now_ms: u64) -> Result<Committer, UnusableStore> {
+        let file = self.file.as_deref().unwrap_or(Path::new("in memory"));
+        self.guarded(|_| Committer::new(Arc::clone(self), node, now_ms))
+            .map_err(|error| UnusableStore::new(file, error))
+    }
+}
+
 fn advice(error: &StoreError) -> &'static str {
     match error {
         StoreError::Io(_) => "",
@@ -29,5 +39,40 @@ fn advice(error: &StoreError) -> &'static str {
              node begins with an empty store by --fresh"
         }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{Database, ReadableTable};
+    use starling_protocol::{EventBody, RoomCreated, RoomId, Scope};
+
+    use super::*;
+    use crate::store::{Decide, Decision, Op, tables};
+
+    /// A start that is refused names the file to be replaced, not its directory.
+    #[test]
+    fn damage_that_the_writer_finds_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("starling.redb");
+        let store = Arc::new(Store::open_file(&file).unwrap());
+        let created = EventBody::RoomCreated(RoomCreated { name: None });
+        let create = Decision::one(Scope::room(RoomId([1; 10])), created);
+        let create = Op::Decide(Decide::new(move |_| Ok(create.clone())));
+        store.committer(NodeId([1; 16]), 1_000).unwrap().commit(1_000, 1, &[create]).unwrap();
+        drop(store);
+
+        let database = Database::open(&file).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut log = transaction.open_table(tables::LOG).unwrap();
+        let key = *log.first().unwrap().unwrap().0.value();
+        log.insert(&key, &b"noise"[..]).unwrap();
+        drop(log);
+        transaction.commit().unwrap();
+        drop(database);
+
+        let store = Arc::new(Store::open_file(&file).unwrap());
+        let error = store.committer(NodeId([1; 16]), 1_000).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot use the store {}: ", file.display())), "{error}");
     }
 }

@@ -28,7 +28,7 @@ pub struct Report {
     pub events: u64,
     /// Origins in the log.
     pub origins: usize,
-    /// The digest of all views: equal on two nodes if and only if they show the same.
+    /// The digest of all views: equal on two nodes if and only if their views are equal.
     pub digest: Digest,
     /// The digests of each scope.
     pub scopes: BTreeMap<Scope, ScopeDigest>,
@@ -61,9 +61,9 @@ impl Store {
         };
         let events = self.verify_log(&shown.vector, see, |_| Ok(()))?;
         if self.vector()? != shown.vector {
-            return Err(StoreError::Corrupt("somebody writes to it".into()));
+            return Err(StoreError::Corrupt("something is writing to it".into()));
         }
-        self.derive_views(&mut book)?;
+        self.derive_digests(&mut book)?;
         if let Some(scope) = self.differs_from(book)? {
             let what =
                 format!("the views of {scope} are not those that were written; rebuild them with --rebuild");
@@ -140,7 +140,7 @@ impl Store {
     fn append(&self, events: &[Event]) -> Result<(), StoreError> {
         self.in_tables(|tables| {
             events.iter().try_for_each(|event| {
-                let kept = tables.kept(event)?;
+                let kept = tables.stub_if_deleted(event)?;
                 tables.append(&kept)?;
                 tables.apply(&kept).map(|_| ())
             })
@@ -151,7 +151,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        super::change(&self.db, |transaction| {
+        super::write_transaction(&self.db, |transaction| {
             let mut tables = Tables::open(transaction)?;
             change(&mut tables)?;
             tables.flush().map(|_| ())
@@ -160,12 +160,12 @@ impl Store {
 
     /// Drops all views and derives them from the log again; `progress` receives the number of finished events.
     pub fn rebuild(&self, mut progress: impl FnMut(u64)) -> Result<(), StoreError> {
-        super::change(&self.db, begin_rebuild)?;
+        super::write_transaction(&self.db, begin_rebuild)?;
         let mut done = 0;
         self.each_page(|page| {
             self.in_tables(|tables| {
                 let mut apply = |event| {
-                    let kept = tables.kept_in_log(event)?;
+                    let kept = tables.rewrite_as_stub_if_deleted(event)?;
                     tables.apply(&kept).map(|_| ())
                 };
                 page.iter().try_for_each(|(_, event)| apply(event))
@@ -174,7 +174,7 @@ impl Store {
             progress(done);
             Ok(())
         })?;
-        super::change(&self.db, |transaction| {
+        super::write_transaction(&self.db, |transaction| {
             transaction.open_table(tables::META)?.remove(REBUILDING)?;
             Ok(())
         })
@@ -183,8 +183,8 @@ impl Store {
     pub(super) fn resume_rebuild(&self) -> Result<(), StoreError> {
         let interrupted = self.db.begin_read()?.open_table(tables::META)?.get(REBUILDING)?.is_some();
         if interrupted {
-            tracing::info!("deriving all views from the log anew; the node starts when that is done");
-            self.rebuild(|done| tracing::info!(events = done, "views are being derived"))?;
+            tracing::info!("rebuilding all views from the log; the node starts when that is done");
+            self.rebuild(|done| tracing::info!(events = done, "rebuilding views"))?;
         }
         Ok(())
     }

@@ -57,7 +57,7 @@ views! {
     10 Name: (UserId, bool);
     /// Shard of an invite's id; the id → the invite's room.
     11 InviteRoom: RoomId;
-    /// Room → the room, if it is one of members.
+    /// Room → the room, if it is a member room.
     12 Room: MemberRoom;
     /// Room; user → their membership.
     13 Member: Register<MemberState>;
@@ -92,29 +92,29 @@ views! {
 /// Counts of a room's users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// As members.
+    /// The number of members.
     pub members: u32,
-    /// As banned.
+    /// The number of banned users.
     pub banned: u32,
 }
 
 /// Key in [`Name`], or the prefix of all claims to a name.
-pub fn name_key(name: &Username, place: Option<Pos>) -> Vec<u8> {
+pub fn name_key(name: &Username, pos: Option<Pos>) -> Vec<u8> {
     let mut key = [name.as_str().as_bytes(), &[0]].concat();
-    key.extend(place.iter().flat_map(|place| place.to_bytes()));
+    key.extend(pos.iter().flat_map(|pos| pos.to_bytes()));
     key
 }
 
 /// Key in [`Mention`], or the prefix of a room's mentions.
-pub fn mention_key(room: RoomId, place: Option<Pos>) -> Vec<u8> {
+pub fn mention_key(room: RoomId, pos: Option<Pos>) -> Vec<u8> {
     let mut key = room.0.to_vec();
-    key.extend(place.iter().flat_map(|place| place.to_bytes()));
+    key.extend(pos.iter().flat_map(|pos| pos.to_bytes()));
     key
 }
 
 /// Key in [`Edit`] and [`Duplicate`].
-pub fn message_place_key(message: MessageKey, place: Pos) -> Vec<u8> {
-    [&message.to_bytes()[..], &place.to_bytes()].concat()
+pub fn message_pos_key(message: MessageKey, pos: Pos) -> Vec<u8> {
+    [&message.to_bytes()[..], &pos.to_bytes()].concat()
 }
 
 /// Key in [`Reaction`].
@@ -201,19 +201,19 @@ pub fn open_session_index(user: UserId, session: &[u8]) -> Vec<u8> {
 
 /// Index: room, position of an event that mentions a user, the user. It mirrors [`Mention`] by room, so that mentions
 /// go with the event.
-pub fn named_index(room: RoomId, place: Pos, user: UserId) -> Vec<u8> {
-    [&named_prefix(room)[..], &place.to_bytes(), &user.0].concat()
+pub fn room_mention_index(room: RoomId, pos: Pos, user: UserId) -> Vec<u8> {
+    [&room_mentions_prefix(room)[..], &pos.to_bytes(), &user.0].concat()
 }
 
 /// Index: the prefix of all mentions in a room.
-pub fn named_prefix(room: RoomId) -> Vec<u8> {
+pub fn room_mentions_prefix(room: RoomId) -> Vec<u8> {
     [&b"@"[..], &room.0].concat()
 }
 
-/// The position and the user after [`named_prefix`].
-pub fn parse_named(key: &[u8]) -> Option<(Pos, UserId)> {
-    let (place, user) = key.split_at_checked(Pos::BYTES)?;
-    Some((Pos::from_bytes(place.try_into().ok()?), UserId(user.try_into().ok()?)))
+/// The position and the user after [`room_mentions_prefix`].
+pub fn parse_room_mention(key: &[u8]) -> Option<(Pos, UserId)> {
+    let (pos, user) = key.split_at_checked(Pos::BYTES)?;
+    Some((Pos::from_bytes(pos.try_into().ok()?), UserId(user.try_into().ok()?)))
 }
 
 /// Index: scope with events to erase → the key of the scope up to which they are erased.

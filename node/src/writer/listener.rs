@@ -15,16 +15,16 @@ pub trait CommitListener: Send + 'static {
     fn publish(&mut self, commit: &Commit);
 
     /// Hands the commit to replication, with the posts that wait for copies on other nodes.
-    fn replicate(&mut self, commit: Commit, waiting: Vec<Waiting>) -> impl Future<Output = ()> + Send;
+    fn replicate(&mut self, commit: Commit, waiting: Vec<PendingAck>) -> impl Future<Output = ()> + Send;
 }
 
 /// Receives the number of nodes that hold an event; called once, and once more if more of them hold it soon after an
-/// answer of too few copies.
-pub type Settled = Box<dyn FnMut(usize) + Send>;
+/// ack that reported too few copies.
+pub type OnCopies = Box<dyn FnMut(usize) + Send>;
 
 /// A durable event, and how long to wait for copies of it on other nodes.
 #[derive(Clone, Copy, Debug)]
-pub struct WaitFor {
+pub struct CopiesWait {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
@@ -33,14 +33,14 @@ pub struct WaitFor {
     pub until: Until,
     /// The longest wait, in milliseconds.
     pub wait_ms: Millis,
-    /// For how many milliseconds after an answer of too few copies a better one is sent; 0 for never.
+    /// For how many milliseconds after an ack that reported too few copies a better one is sent; 0 for never.
     pub upgrade_ms: Millis,
 }
 
 /// A durable event that waits for copies on other nodes.
-pub struct Waiting {
+pub struct PendingAck {
     /// The event, and how long to wait.
-    pub wait_for: WaitFor,
+    pub wait_for: CopiesWait,
     /// Receives the answer.
-    pub settled: Settled,
+    pub on_copies: OnCopies,
 }

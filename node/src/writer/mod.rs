@@ -22,15 +22,15 @@ use tokio::{
 };
 
 pub use self::{
-    listener::{CommitListener, Settled, WaitFor, Waiting},
+    listener::{CommitListener, CopiesWait, OnCopies, PendingAck},
     order::{STALL, ack_wait, replication_inputs},
 };
 use crate::{
     config::DurabilityConfig,
     disk_space::DiskSpace,
     environment::Environment,
-    metrics::StoreMetrics,
-    permissions::check_post,
+    metrics::WriterMetrics,
+    permissions::refuse_post_at_commit,
     store::{Commit, Committer, Op, OpResult},
     supervisor::EndsProcess,
 };
@@ -134,9 +134,10 @@ impl WriterHandle {
 
     /// Works as [`WriterHandle::commit`], for erasure and revocation: they may use the disk space that is reserved for
     /// replication.
-    pub async fn commit_reserved(&self, op: Op) -> Result<OpResult, Refusal> {
+    pub async fn commit_from_reserve(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         if !self.space.admits_peers() {
+            // Below the peers' limit, users are refused too: this gives the refusal.
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
@@ -188,7 +189,7 @@ pub struct Writer {
     queue: mpsc::Receiver<Request>,
     durability: DurabilityConfig,
     busy: Arc<Busy>,
-    metrics: StoreMetrics,
+    metrics: WriterMetrics,
 }
 
 impl Writer {
@@ -197,7 +198,7 @@ impl Writer {
         committer: Committer,
         durability: DurabilityConfig,
         space: DiskSpace,
-        metrics: StoreMetrics,
+        metrics: WriterMetrics,
     ) -> (Self, WriterHandle) {
         let (sender, queue) = mpsc::channel(QUEUE_MAX);
         let refused = metrics.refused.clone();
@@ -287,11 +288,11 @@ impl Writer {
         id: MessageId,
         pos: Pos,
         outcomes: mpsc::UnboundedSender<PostOutcome>,
-    ) -> Waiting {
+    ) -> PendingAck {
         let mut is_upgrade = false;
-        Waiting {
+        PendingAck {
             wait_for: order::ack_wait(pos, self.durability),
-            settled: Box::new(move |copies| {
+            on_copies: Box::new(move |copies| {
                 let _ = outcomes.send(PostOutcome { id, result: Ok(Posted { pos, copies }), is_upgrade });
                 is_upgrade = true;
             }),
@@ -312,7 +313,7 @@ fn split(request: Request) -> Option<(Op, Reply)> {
         Request::Post { post, outcomes } => {
             let Post { room, message: posted, min_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, min_hlc, check: check_post }, Reply::Post { id, outcomes })
+            (Op::Post { room, posted, min_hlc, check: refuse_post_at_commit }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),

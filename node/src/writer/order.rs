@@ -8,10 +8,10 @@ use starling_protocol::{
     replica::{Input, Millis, Until},
 };
 
-use super::listener::WaitFor;
+use super::listener::CopiesWait;
 use crate::{config::DurabilityConfig, store::OwnEvents};
 
-/// Milliseconds after an ack of too few copies in which a better one is sent.
+/// Milliseconds after an ack that reported too few copies in which a better one is sent.
 const UPGRADE_MS: Millis = 10_000;
 /// A longer commit is a stall: peers no longer wait for this node.
 pub const STALL: Duration = Duration::from_secs(1);
@@ -39,8 +39,8 @@ pub fn replication_inputs(
 }
 
 /// Returns the wait before the ack of a post.
-pub fn ack_wait(pos: Pos, durability: DurabilityConfig) -> WaitFor {
-    WaitFor {
+pub fn ack_wait(pos: Pos, durability: DurabilityConfig) -> CopiesWait {
+    CopiesWait {
         origin: pos.origin,
         seq: pos.seq,
         until: Until::Copies(durability.copies),

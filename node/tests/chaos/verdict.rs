@@ -12,9 +12,9 @@ use harness::process::{run as run_command, starling};
 /// The longest time until all nodes agree at the end, on a busy machine.
 const SETTLE: Duration = Duration::from_mins(1);
 
-/// The gauges of equal and of diverged parts of the views, by peer.
-const EQUAL: &str = "starling_digest_parts_equal{";
-const DIVERGED: &str = "starling_digest_parts_diverged{";
+/// The gauges of equal and of diverged shards of the views, by peer.
+const EQUAL: &str = "starling_digest_shards_equal{";
+const DIVERGED: &str = "starling_digest_shards_diverged{";
 
 /// A promise and its violations; none if it holds.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ async fn own_digests(run: &Run, nodes: &[usize]) -> Vec<String> {
     }
 }
 
-/// Every node must find the same number of parts equal with every peer (empty parts are not told), and none diverged.
+/// Every node must find the same number of shards equal with every peer (empty shards are not counted), and none diverged.
 fn unequal_parts(said: &[(&str, String)]) -> Vec<String> {
     let series = |metrics: &str, name: &str| -> Vec<String> {
         let lines = metrics.lines().filter(|line| line.starts_with(name));
@@ -95,7 +95,7 @@ fn unequal_parts(said: &[(&str, String)]) -> Vec<String> {
             equal.len() == said.len() - 1 && equal.iter().all(|equal| *equal == expected && equal != "0");
         if !all || diverged.iter().any(|diverged| diverged != "0") {
             wrong.push(format!(
-                "{name} finds {equal:?} parts equal, not {expected}, and {diverged:?} diverged"
+                "{name} finds {equal:?} shards equal, not {expected}, and {diverged:?} diverged"
             ));
         }
     }

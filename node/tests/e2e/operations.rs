@@ -36,7 +36,7 @@ async fn status_and_verify_speak_with_a_running_node_and_with_its_store() {
     Client::join(cluster[0].http, &room, "Ann").await.post("hello").await;
     eventually(PATIENCE, "all peers are in sync and show the same", async || {
         let status = status(&cluster[0]).await;
-        let alike = |peer: &Value| peer["in_sync"] == true && peer["parts_equal"].as_u64() >= Some(2);
+        let alike = |peer: &Value| peer["in_sync"] == true && peer["shards_equal"].as_u64() >= Some(2);
         let peers = status["peers"].as_array().cloned().unwrap_or_default();
         let well = status["state"] == "ready" && peers.len() == 2 && peers.iter().all(alike);
         if well { Ok(()) } else { Err(status.to_string()) }
@@ -47,7 +47,7 @@ async fn status_and_verify_speak_with_a_running_node_and_with_its_store() {
 
     let (code, running) = command("verify", &cluster[0], &["--rooms"]).await;
     assert_eq!(code, Some(0), "{running}");
-    let told = [&format!("room {room} "), "parts alike, 0 diverged", "events 2\n"];
+    let told = [&format!("room {room} "), "of 256 shards equal, 0 diverged", "events 2\n"];
     assert!(told.iter().all(|told| running.contains(*told)), "{running}");
     let (code, refused) = command("verify", &cluster[0], &["--rebuild"]).await;
     assert!(code == Some(2) && refused.contains("stop it"), "{refused}");
@@ -90,7 +90,7 @@ async fn views_that_differ_are_found_and_named() {
             let metrics = get(node.http, "/metrics").await.map_err(|error| error.to_string())?.text();
             let counted = metrics
                 .lines()
-                .any(|line| line.starts_with("starling_digest_parts_diverged{") && line.ends_with(" 1"));
+                .any(|line| line.starts_with("starling_digest_shards_diverged{") && line.ends_with(" 1"));
             if health.contains(&format!("room {room}")) && counted { Ok(()) } else { Err(health) }
         })
         .await;

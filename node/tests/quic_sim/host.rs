@@ -17,7 +17,7 @@ use starling_node::{
     data_dir::Identity,
     disk_space::DiskSpace,
     environment::Environment,
-    node::{Core, CoreStart, Joined, StartError},
+    node::{ClusterHandle, Core, CoreStart, StartError},
     store::Store,
 };
 use starling_protocol::{NodeId, VersionVector, frame::peer::Member};
@@ -85,7 +85,7 @@ impl Host {
         self.run.as_ref()?.core.get()?.as_ref().ok()
     }
 
-    pub fn cluster(&self) -> Option<&Joined> {
+    pub fn cluster(&self) -> Option<&ClusterHandle> {
         self.core()?.cluster.as_ref()
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rand::{RngExt, seq::IndexedRandom};
-use starling_node::{permissions::check_post, store::Op};
+use starling_node::{permissions::refuse_post_at_commit, store::Op};
 use starling_protocol::{
     GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, Sender, VersionVector,
     frame::client::ListedMessage,
@@ -196,7 +196,7 @@ impl World {
         let sender = Sender::Guest { id: client.guest, name };
         let min_hlc = Some(greatest).filter(|_| self.mutant != Some(Mutant::FloorIgnored));
         let posted = MessagePosted::new(under, sender, text);
-        let op = Op::Post { room: client.here, posted, min_hlc, check: check_post };
+        let op = Op::Post { room: client.here, posted, min_hlc, check: refuse_post_at_commit };
         let from = writer::Session { client: number, number: client.sessions };
         let taken = self.request(node, Request::Post { from, id, op });
         if taken && self.mutant == Some(Mutant::AckBeforeCommit) {

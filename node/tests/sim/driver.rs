@@ -85,7 +85,7 @@ impl World {
             Output::Apply(events) => self.apply(node, events),
             Output::Read { link, origin, from, to } => {
                 let run = self.nodes[node].run.as_ref()?;
-                let mut events = run.store.range(origin, from, to).expect("the store reads");
+                let mut events = run.store.read_events(origin, from, to).expect("the store reads");
                 if self.mutant == Some(Mutant::PullWithGap) && !events.is_empty() {
                     events.remove(0);
                 }

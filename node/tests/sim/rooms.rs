@@ -1,7 +1,7 @@
 //! Rooms that clients make and look for. A creation is answered once every peer in sync holds the room; a node answers
 //! 'no such room' only after it has caught up with them.
 
-use starling_node::{services::METADATA_WAIT_MS, writer::WaitFor};
+use starling_node::{services::METADATA_WAIT_MS, writer::CopiesWait};
 use starling_protocol::{
     Pos, RoomId, VersionVector,
     replica::{LinkId, Until},
@@ -47,7 +47,7 @@ impl World {
         let (room, members) = (self.rooms[0], self.members());
         let lacks_it = |&node: &usize| {
             let run = self.nodes[node].run.as_ref();
-            run.is_some_and(|run| run.store.room(room).expect("the store reads").is_none())
+            run.is_some_and(|run| run.store.quick_room(room).expect("the store reads").is_none())
         };
         if members.iter().all(lacks_it) {
             // On the first node that accepts it.
@@ -64,7 +64,7 @@ impl World {
 
     /// Waits as `node` does for metadata: until every peer in sync holds it.
     pub fn wait_for_metadata(&mut self, node: usize, Pos { origin, seq, .. }: Pos, until: Until, owed: Owed) {
-        let wait_for = WaitFor { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
+        let wait_for = CopiesWait { origin, seq, until, wait_ms: METADATA_WAIT_MS, upgrade_ms: 0 };
         self.drive(node, |core, now, out| core.wait(now, wait_for, owed, out));
     }
 
@@ -109,7 +109,7 @@ impl World {
             // The answer is 'still catching up'.
             return;
         }
-        let exists = run.store.room(search.room).expect("the store reads").is_some();
+        let exists = run.store.quick_room(search.room).expect("the store reads").is_some();
         if let Err(violation) = read_your_writes::searched(self, node, search) {
             self.violated(violation);
         }

@@ -55,7 +55,7 @@ impl World {
         };
         let client = &mut self.clients[number];
         let room = client.here;
-        if run.store.room(room).expect("the store reads").is_none() {
+        if run.store.quick_room(room).expect("the store reads").is_none() {
             return self.search(node, number);
         }
         let published = run.published.clone();
@@ -69,7 +69,8 @@ impl World {
                 {
                     from.advance(origin, seq);
                 }
-                let places = run.store.beyond(&Scope::room(room), &from, point, REPLAY_EVENTS_MAX);
+                let places =
+                    run.store.scope_events_after(&Scope::room(room), &from, point, REPLAY_EVENTS_MAX);
                 let places = places.expect("the store reads").expect("fewer than are replayed");
                 messages = Some(run.store.messages_at(&places).expect("the store reads"));
                 self.coverage.resumes += 1;

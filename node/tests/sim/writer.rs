@@ -205,7 +205,7 @@ impl World {
 
 fn op(request: &Request) -> Op {
     match request {
-        Request::Room(room) => Op::CreateRoom { room: *room, name: None },
+        Request::Room(room) => Op::CreateQuickRoom { room: *room, name: None },
         Request::Post { op, .. } | Request::People(_, op) => op.clone(),
         Request::Apply(events) => Op::Received(events.clone()),
     }

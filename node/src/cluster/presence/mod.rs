@@ -1,7 +1,7 @@
 //! Presence in rooms, on all linked nodes. It is never logged: an entry is a lease of the node that holds the session,
 //! and ends with the session or with the link to that node. Sessions of this node and frames of peers change it.
 
-mod news;
+mod notifier;
 mod people;
 mod rooms;
 
@@ -26,10 +26,10 @@ use starling_web::{
 };
 use tokio::sync::{Notify, oneshot};
 
-pub use self::news::PresenceNews;
+pub use self::notifier::PresenceNotifier;
 use self::{
     people::People,
-    rooms::{Holder, Log, Notice, Rooms, Share},
+    rooms::{ClaimLookup, Holder, NameShareRecord, Notice, Rooms},
 };
 use super::LinkSender;
 use crate::{
@@ -59,32 +59,39 @@ pub struct PresenceMap {
     environment: Arc<dyn Environment>,
     lanes: Arc<Lanes>,
     /// The store, which holds guest names, and the writer that records shared ones.
-    log: OnceLock<(Arc<Store>, WriterHandle)>,
+    store_and_writer: OnceLock<(Arc<Store>, WriterHandle)>,
     state: Mutex<State>,
-    /// Wakes [`PresenceNews`]: the set of online users may have changed.
-    news: Notify,
+    /// Wakes [`PresenceNotifier`]: the set of online users may have changed.
+    people_changed: Notify,
     me: Weak<Self>,
 }
 
 impl PresenceMap {
     /// Creates an empty map.
     pub fn new(environment: Arc<dyn Environment>, lanes: Arc<Lanes>) -> Arc<Self> {
-        let (log, state, news) = Default::default();
-        Arc::new_cyclic(|me| Self { environment, lanes, log, state, news, me: me.clone() })
+        let (store_and_writer, state, people_changed) = Default::default();
+        Arc::new_cyclic(|me| Self {
+            environment,
+            lanes,
+            store_and_writer,
+            state,
+            people_changed,
+            me: me.clone(),
+        })
     }
 
     /// Attaches the open store. Until then, names are settled by presence alone.
     pub fn attach(&self, store: Arc<Store>, writer: WriterHandle) {
-        // Presence is attached once; there is no other log.
-        let _ = self.log.set((store, writer));
+        // Set once, at the start.
+        let _ = self.store_and_writer.set((store, writer));
         let everyone: Vec<_> = self.state().rooms.all().collect();
         self.renamed(everyone);
     }
 
     /// Shows their rooms the new names of guests whose names changed in the log.
     pub fn renamed(&self, guests: impl IntoIterator<Item = (RoomId, GuestId)>) {
-        let renamed = |state: &mut State, log: Log<'_>| {
-            let rename_one = |(room, guest)| state.rooms.renamed(room, guest, log);
+        let renamed = |state: &mut State, claims: ClaimLookup<'_>| {
+            let rename_one = |(room, guest)| state.rooms.renamed(room, guest, claims);
             guests.into_iter().flat_map(rename_one).collect()
         };
         self.change(self.state(), renamed);
@@ -94,18 +101,18 @@ impl PresenceMap {
     fn change(
         &self,
         mut state: MutexGuard<'_, State>,
-        change: impl FnOnce(&mut State, Log<'_>) -> Vec<(RoomId, Notice)>,
+        change: impl FnOnce(&mut State, ClaimLookup<'_>) -> Vec<(RoomId, Notice)>,
     ) {
         let notices = change(&mut state, &|room, name, guest| self.name_claim(room, name, guest));
-        if state.people.has_news() {
-            self.news.notify_one();
+        if state.people.has_changes() {
+            self.people_changed.notify_one();
         }
         self.persist_shared_names(&mut state);
         self.notify(notices);
     }
 
     fn name_claim(&self, room: RoomId, name: &GuestName, guest: GuestId) -> Option<NameClaim> {
-        let (store, _) = self.log.get()?;
+        let (store, _) = self.store_and_writer.get()?;
         store.name_claim(room, name, guest).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot read a guest's name");
             None
@@ -114,8 +121,8 @@ impl PresenceMap {
 
     /// Writes shared names to the log. Names that the writer refuses now are tried again.
     fn persist_shared_names(&self, state: &mut State) {
-        let Some((_, writer)) = self.log.get() else { return };
-        state.rooms.shares.retain(|Share { room, shared, min_hlc }| {
+        let Some((_, writer)) = self.store_and_writer.get() else { return };
+        state.rooms.unwritten_shares.retain(|NameShareRecord { room, shared, min_hlc }| {
             !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), min_hlc: *min_hlc })
         });
     }
@@ -129,7 +136,7 @@ impl PresenceMap {
         let mut state = self.state();
         state.peers.insert(peer, PeerFeed { sender, needs_resend: true });
         state.resend_all();
-        self.change(state, |state, log| state.peer_gone(peer, log));
+        self.change(state, |state, claims| state.peer_gone(peer, claims));
     }
 
     /// Ends all presence on a node, with the link to it.
@@ -139,7 +146,7 @@ impl PresenceMap {
             return;
         }
         state.peers.remove(&peer);
-        self.change(state, |state, log| state.peer_gone(peer, log));
+        self.change(state, |state, claims| state.peer_gone(peer, claims));
     }
 
     /// Handles a frame of presence from a peer.
@@ -148,13 +155,13 @@ impl PresenceMap {
         if !state.is_current_link(peer, link) {
             return;
         }
-        self.change(state, |state, log| match presence {
-            Presence::Reset => state.peer_gone(peer, log),
+        self.change(state, |state, claims| match presence {
+            Presence::Reset => state.peer_gone(peer, claims),
             Presence::Joined(all) => {
-                let joined = |present| state.rooms.joined(present, Holder::Peer(peer), log);
+                let joined = |present| state.rooms.joined(present, Holder::Peer(peer), claims);
                 all.into_iter().flat_map(joined).collect()
             }
-            Presence::Left(present) => state.rooms.left(&present, log),
+            Presence::Left(present) => state.rooms.left(&present, claims),
             Presence::Online(users) => {
                 for user in users {
                     state.people.set_at_peer(peer, user, true);
@@ -191,8 +198,10 @@ impl PresenceMap {
         for (room, notice) in notices {
             let at = client::format_time(Hlc::from_unix_ms(self.environment.now_ms()));
             let frame = match &notice {
-                Notice::Joined(name, guest) => ServerFrame::Joined { username: name, guest: *guest, at },
-                Notice::Left(name, guest) => ServerFrame::Left { username: name, guest: *guest, at },
+                Notice::Joined { username, is_guest } => {
+                    ServerFrame::Joined { username, guest: *is_guest, at }
+                }
+                Notice::Left { username, is_guest } => ServerFrame::Left { username, guest: *is_guest, at },
             };
             let frame = Frame::new(Frame::EPHEMERAL, Hlc::default(), frame.to_json());
             frames.entry(room).or_default().push(frame);
@@ -205,10 +214,10 @@ impl PresenceMap {
     }
 
     fn leave(&self, present: &Present) {
-        self.change(self.state(), |state, log| {
+        self.change(self.state(), |state, claims| {
             // Also if this session is not shown here: a peer that has not heard of the later one may show it.
             state.send_to_peers(&Presence::Left(present.clone()));
-            state.rooms.left(present, log)
+            state.rooms.left(present, claims)
         });
     }
 }
@@ -220,9 +229,9 @@ impl State {
     }
 
     /// Ends all presence on a peer.
-    fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+    fn peer_gone(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
         self.people.peer_gone(peer);
-        self.rooms.peer_gone(peer, log)
+        self.rooms.peer_gone(peer, claims)
     }
 
     /// Sends a passing event to all peers; a link whose queue is full loses it.
@@ -269,10 +278,10 @@ impl service::Presence for PresenceMap {
         account: bool,
     ) -> Result<Lease, NameInUse> {
         let state = self.state();
-        let log = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
+        let claims = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
         // An account keeps its name, even if a guest has one that looks like it.
-        let looks_taken = !account && state.rooms.is_lookalike(room, guest, &name, &log);
-        if looks_taken || !state.rooms.is_free(room, guest, &name, &log) {
+        let looks_taken = !account && state.rooms.is_lookalike(room, guest, &name, &claims);
+        if looks_taken || !state.rooms.is_free(room, guest, &name, &claims) {
             return Err(NameInUse);
         }
         // Random low bits: of two sessions that one guest begins on two nodes in the same millisecond, one is later.
@@ -282,13 +291,13 @@ impl service::Presence for PresenceMap {
         let since = state.rooms.since(room, guest).map_or(now, |replaced| now.max(replaced.next()));
         let present = Present { room, guest, name, account, since };
         let (sender, taken_over) = oneshot::channel();
-        self.change(state, |state, log| {
+        self.change(state, |state, claims| {
             state.send_to_peers(&Presence::Joined(vec![present.clone()]));
             // The session that was taken over may hang in a write for a while: it must not be shown again meanwhile.
             if let Some(replaced) = state.rooms.taken_over_here(room, guest) {
                 state.send_to_peers(&Presence::Left(replaced));
             }
-            state.rooms.joined(present.clone(), Holder::Here(Some(sender)), log)
+            state.rooms.joined(present.clone(), Holder::Here(Some(sender)), claims)
         });
         let map = self.me.clone();
         let release = move || {
@@ -300,9 +309,10 @@ impl service::Presence for PresenceMap {
     }
 
     fn is_free(&self, room: RoomId, guest: GuestId, name: &GuestName) -> bool {
-        let log = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
+        let claims = |room, name: &GuestName, guest| self.name_claim(room, name, guest);
         let state = self.state();
-        state.rooms.is_free(room, guest, name, &log) && !state.rooms.is_lookalike(room, guest, name, &log)
+        state.rooms.is_free(room, guest, name, &claims)
+            && !state.rooms.is_lookalike(room, guest, name, &claims)
     }
 
     fn shown(&self, room: RoomId, guest: GuestId) -> Option<String> {

@@ -12,7 +12,7 @@ pub struct People {
     at_peers: BTreeMap<NodeId, HashSet<UserId>>,
     /// The number of nodes on which a user has a session.
     nodes: HashMap<UserId, usize>,
-    /// The users who may have changed since [`People::news`] was last called.
+    /// The users who may have changed since [`People::take_changes`] was last called.
     changed: BTreeSet<UserId>,
     /// The users who were online then.
     notified: HashSet<UserId>,
@@ -53,8 +53,8 @@ impl People {
     /// Sets whether a user has a session on a peer.
     pub fn set_at_peer(&mut self, peer: NodeId, user: UserId, online: bool) {
         let there = self.at_peers.entry(peer).or_default();
-        let changed = if online { there.insert(user) } else { there.remove(&user) };
-        if changed {
+        let has_changed = if online { there.insert(user) } else { there.remove(&user) };
+        if has_changed {
             self.count(user, online);
         }
     }
@@ -75,23 +75,23 @@ impl People {
         self.changed.insert(user);
     }
 
-    /// Whether [`People::news`] may return a change.
-    pub fn has_news(&self) -> bool {
+    /// Whether [`People::take_changes`] may return a change.
+    pub fn has_changes(&self) -> bool {
         !self.changed.is_empty()
     }
 
     /// Returns the users whose state changed since the last call, and whether they are online; a user who only moved to
     /// another node is not among them.
-    pub fn news(&mut self) -> Vec<(UserId, bool)> {
-        let mut news = Vec::new();
+    pub fn take_changes(&mut self) -> Vec<(UserId, bool)> {
+        let mut changes = Vec::new();
         for user in std::mem::take(&mut self.changed) {
             let online = self.is_online(user);
-            let changed = if online { self.notified.insert(user) } else { self.notified.remove(&user) };
-            if changed {
-                news.push((user, online));
+            let has_changed = if online { self.notified.insert(user) } else { self.notified.remove(&user) };
+            if has_changed {
+                changes.push((user, online));
             }
         }
-        news
+        changes
     }
 }
 
@@ -106,18 +106,18 @@ mod tests {
     fn a_user_is_online_while_any_session_lives_and_moving_is_no_news() {
         let mut people = People::default();
         assert!(people.session_started(ANN) && !people.session_started(ANN));
-        assert_eq!(people.news(), [(ANN, true)]);
+        assert_eq!(people.take_changes(), [(ANN, true)]);
         people.set_at_peer(PEER, ANN, true);
         people.set_at_peer(PEER, ANN, true);
         assert!(!people.session_ended(ANN) && people.session_ended(ANN));
-        assert!(people.is_online(ANN) && people.has_news());
-        assert_eq!(people.news(), []);
+        assert!(people.is_online(ANN) && people.has_changes());
+        assert_eq!(people.take_changes(), []);
         people.peer_gone(PEER);
         people.set_at_peer(PEER, ANN, true);
-        assert_eq!(people.news(), [], "a peer that sends everything again brings no news");
+        assert_eq!(people.take_changes(), [], "a peer that sends everything again brings no news");
         people.set_at_peer(PEER, ANN, false);
         assert!(!people.is_online(ANN) && !people.session_ended(ANN));
-        assert_eq!(people.news(), [(ANN, false)]);
+        assert_eq!(people.take_changes(), [(ANN, false)]);
         assert!(people.nodes.is_empty() && people.here.is_empty() && people.notified.is_empty());
     }
 }

@@ -6,6 +6,7 @@
 //! name is shared: so when the unsuffixed guest leaves, no other guest is renamed.
 
 mod looks;
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,48 +15,9 @@ use starling_protocol::{
     frame::peer::Present,
     merge::guest_name::{self, NameClaim},
 };
-use tokio::sync::oneshot;
 
 use self::looks::Looks;
-
-/// The node that holds the session of an entry.
-#[derive(Debug)]
-pub enum Holder {
-    /// This node; a guest's session is notified when a later one takes over.
-    Here(Option<oneshot::Sender<()>>),
-    /// A linked node.
-    Peer(NodeId),
-}
-
-impl Holder {
-    /// Returns the peer; `None` for a session of this node.
-    fn peer(&self) -> Option<NodeId> {
-        match self {
-            Self::Here(_) => None,
-            Self::Peer(peer) => Some(*peer),
-        }
-    }
-}
-
-/// A change that people in a room see: the name, and whether it is a guest without an account. A client that applies all
-/// notices in order has the right set of names; a rename is `Left`, directly followed by `Joined`.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Notice {
-    Joined(String, bool),
-    Left(String, bool),
-}
-
-/// A record for the log: a guest of this node shares their name with others.
-#[derive(Debug)]
-pub struct Share {
-    pub room: RoomId,
-    pub shared: NameShared,
-    /// When the latest session under the name began.
-    pub min_hlc: Hlc,
-}
-
-/// The log's record of a guest under a name, if it has one.
-pub type Log<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim>;
+pub use self::types::{ClaimLookup, Holder, NameShareRecord, Notice};
 
 #[derive(Debug)]
 struct Entry {
@@ -86,31 +48,43 @@ pub struct Rooms {
     /// this node whose user is on several devices.
     superseded: BTreeMap<(RoomId, GuestId), Vec<(Present, Holder)>>,
     /// Records that the log has not taken yet.
-    pub shares: Vec<Share>,
+    pub unwritten_shares: Vec<NameShareRecord>,
 }
 
 impl Rooms {
     /// Whether a guest may have the name: no other guest has it, or the log knows that they share it with all who do.
-    pub fn is_free(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
+    pub fn is_free(
+        &self,
+        room_id: RoomId,
+        guest: GuestId,
+        name: &GuestName,
+        claims: ClaimLookup<'_>,
+    ) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return true };
         let holders = room.names.get(&name.folded()).into_iter().flatten();
         let mut others = holders.filter(|&&holder| holder != guest).peekable();
         if others.peek().is_none() {
             return true;
         }
-        let own = log(room_id, name, guest);
-        others.all(|&other| share(own, log(room_id, name, other)))
+        let own = claims(room_id, name, guest);
+        others.all(|&other| share_a_name(own, claims(room_id, name, other)))
     }
 
     /// Whether another guest in the room has a different name that looks like this one; never for a guest who returns to
     /// a name that they have in a session or in the log.
-    pub fn is_lookalike(&self, room_id: RoomId, guest: GuestId, name: &GuestName, log: Log<'_>) -> bool {
+    pub fn is_lookalike(
+        &self,
+        room_id: RoomId,
+        guest: GuestId,
+        name: &GuestName,
+        claims: ClaimLookup<'_>,
+    ) -> bool {
         let Some(room) = self.by_id.get(&room_id) else { return false };
         let is_same =
             |of: GuestId| room.guests.get(&of).is_none_or(|of| of.present.name.folded() == name.folded());
         let mut others = room.looks.alike(name).filter(|&other| other != guest);
         let returns =
-            room.guests.contains_key(&guest) && is_same(guest) || log(room_id, name, guest).is_some();
+            room.guests.contains_key(&guest) && is_same(guest) || claims(room_id, name, guest).is_some();
         !returns && others.any(|other| !is_same(other))
     }
 
@@ -158,7 +132,12 @@ impl Rooms {
 
     /// Adds a session; of two sessions of one guest the later is shown. It takes over the earlier one, unless the guest has
     /// an account: a user may be on several devices.
-    pub fn joined(&mut self, present: Present, holder: Holder, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+    pub fn joined(
+        &mut self,
+        present: Present,
+        holder: Holder,
+        claims: ClaimLookup<'_>,
+    ) -> Vec<(RoomId, Notice)> {
         let (room, guest, folded) = (present.room, present.guest, present.name.folded());
         if self.since(room, guest).is_some_and(|since| since > present.since) {
             if present.account || matches!(holder, Holder::Peer(_)) {
@@ -181,23 +160,23 @@ impl Rooms {
             None => {}
         }
         for name in names {
-            self.settle(room, &name, log, &mut notices);
+            self.settle(room, &name, claims, &mut notices);
         }
         notices
     }
 
     /// Ends a session; a later one of the same guest stays.
-    pub fn left(&mut self, present: &Present, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+    pub fn left(&mut self, present: &Present, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
         let Present { room, guest, since, .. } = *present;
         if self.since(room, guest) == Some(since) {
-            return self.gone(room, [guest], log);
+            return self.gone(room, [guest], claims);
         }
         self.drop_superseded(room, guest, |entry, _| entry.since == since);
         Vec::new()
     }
 
     /// Ends all sessions of a peer.
-    pub fn peer_gone(&mut self, peer: NodeId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+    pub fn peer_gone(&mut self, peer: NodeId, claims: ClaimLookup<'_>) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
         let rooms: Vec<_> = self.by_peer.get(&peer).into_iter().flat_map(HashMap::keys).copied().collect();
         for room in rooms {
@@ -208,17 +187,22 @@ impl Rooms {
             for guest in superseded.map(|(&(_, guest), _)| guest).collect::<Vec<_>>() {
                 self.drop_superseded(room, guest, |_, held| held == Some(peer));
             }
-            notices.extend(self.gone(room, gone, log));
+            notices.extend(self.gone(room, gone, claims));
         }
         self.by_peer.remove(&peer);
         notices
     }
 
     /// Settles a guest's name after the log has changed it.
-    pub fn renamed(&mut self, room: RoomId, guest: GuestId, log: Log<'_>) -> Vec<(RoomId, Notice)> {
+    pub fn renamed(
+        &mut self,
+        room: RoomId,
+        guest: GuestId,
+        claims: ClaimLookup<'_>,
+    ) -> Vec<(RoomId, Notice)> {
         let mut notices = Vec::new();
         if let Some(folded) = self.entry(room, guest).map(|entry| entry.present.name.folded()) {
-            self.settle(room, &folded, log, &mut notices);
+            self.settle(room, &folded, claims, &mut notices);
         }
         notices
     }
@@ -232,7 +216,7 @@ impl Rooms {
         &mut self,
         room: RoomId,
         guests: impl IntoIterator<Item = GuestId>,
-        log: Log<'_>,
+        claims: ClaimLookup<'_>,
     ) -> Vec<(RoomId, Notice)> {
         let (mut notices, mut names) = (Vec::new(), BTreeSet::new());
         let entries: Vec<_> = guests.into_iter().filter_map(|guest| self.remove(room, guest)).collect();
@@ -243,11 +227,12 @@ impl Rooms {
                 self.put(Some(&old), earlier, &mut notices);
             } else {
                 let guest = !old.present.account;
-                notices.extend(old.shown.map(|shown| (room, Notice::Left(shown, guest))));
+                notices
+                    .extend(old.shown.map(|shown| (room, Notice::Left { username: shown, is_guest: guest })));
             }
         }
         for name in names {
-            self.settle(room, &name, log, &mut notices);
+            self.settle(room, &name, claims, &mut notices);
         }
         notices
     }
@@ -259,7 +244,9 @@ impl Rooms {
         let shown = old.and_then(|old| Some((old.present.name.folded(), old.shown.clone()?)));
         match shown {
             Some((name, shown)) if name == folded => new.shown = Some(shown),
-            Some((_, shown)) => notices.push((room, Notice::Left(shown, !new.present.account))),
+            Some((_, shown)) => {
+                notices.push((room, Notice::Left { username: shown, is_guest: !new.present.account }));
+            }
             None => {}
         }
         if let Holder::Peer(peer) = new.holder {
@@ -324,13 +311,19 @@ impl Rooms {
     }
 
     /// Decides again which guest with a name is shown without a suffix.
-    fn settle(&mut self, id: RoomId, folded: &str, log: Log<'_>, notices: &mut Vec<(RoomId, Notice)>) {
+    fn settle(
+        &mut self,
+        id: RoomId,
+        folded: &str,
+        claims: ClaimLookup<'_>,
+        notices: &mut Vec<(RoomId, Notice)>,
+    ) {
         let Some(room) = self.by_id.get_mut(&id) else { return };
         let Some(guests) = room.names.get(folded) else { return };
         let claim = |guest: &GuestId| match &room.guests[guest].present {
             // An account keeps its name, even if the other side of a split admitted a guest under it.
             Present { account: true, .. } => (*guest, Hlc::default(), None),
-            Present { name, since, .. } => (*guest, *since, log(id, name, *guest)),
+            Present { name, since, .. } => (*guest, *since, claims(id, name, *guest)),
         };
         let holders: Vec<_> = guests.iter().map(claim).collect();
         let begun = |&(guest, since, claim): &(GuestId, Hlc, Option<NameClaim>)| match claim {
@@ -343,12 +336,12 @@ impl Rooms {
         for &(guest, since, claim) in &holders {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
             let name = &entry.present.name;
-            let unknown = || holders.iter().any(|other| other.0 != guest && !share(claim, other.2));
+            let unknown = || holders.iter().any(|other| other.0 != guest && !share_a_name(claim, other.2));
             let guest_here = matches!(entry.holder, Holder::Here(_)) && !entry.present.account;
             if guest_here && !entry.is_persisted && unknown() {
                 entry.is_persisted = true;
                 let shared = NameShared { guest, name: name.clone(), since };
-                self.shares.push(Share { room: id, shared, min_hlc });
+                self.unwritten_shares.push(NameShareRecord { room: id, shared, min_hlc });
             }
             let is_unsuffixed = unsuffixed == Some(guest);
             let shown = guest_name::shown_name(name, guest, is_unsuffixed);
@@ -364,8 +357,8 @@ impl Rooms {
         // A guest gives up the unsuffixed name before another is shown under it.
         changes.sort_by_key(|&(is_unsuffixed, ..)| is_unsuffixed);
         for (_, before, now, guest) in changes {
-            notices.extend(before.map(|before| (id, Notice::Left(before, guest))));
-            notices.push((id, Notice::Joined(now, guest)));
+            notices.extend(before.map(|before| (id, Notice::Left { username: before, is_guest: guest })));
+            notices.push((id, Notice::Joined { username: now, is_guest: guest }));
         }
     }
 
@@ -392,7 +385,7 @@ impl Rooms {
 }
 
 /// Whether the log knows that two guests share a name.
-fn share(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
+fn share_a_name(one: Option<NameClaim>, other: Option<NameClaim>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one.group == other.group)
 }
 

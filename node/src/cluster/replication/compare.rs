@@ -22,7 +22,7 @@ pub(super) fn compare(store: &Store, shared: &Shared, peer: NodeId, scopes: &[(S
     if named.is_empty() {
         return;
     }
-    tracing::error!(%peer, %named, "this node and a peer show something else: run 'starling verify' on both");
+    tracing::error!(%peer, %named, "the views of this node and a peer differ: run 'starling verify' on both");
     let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
     if differences.len() < KEPT_MAX {
         differences.push((peer, named));

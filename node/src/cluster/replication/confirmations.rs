@@ -9,7 +9,7 @@ use starling_protocol::{
 };
 
 use super::driver_core::DriverCore;
-use crate::writer::WaitFor;
+use crate::writer::CopiesWait;
 
 /// The longest wait of a claim on a name for the nodes in sync both ways: a silent one is out of sync after 3 s. With the
 /// password hash and the commit a claim takes 4 s at most.
@@ -51,8 +51,8 @@ impl<R> PendingReplies<R> {
 
 impl<R> DriverCore<R> {
     /// Waits for an event to be durable elsewhere.
-    pub fn wait(&mut self, now: Millis, wait_for: WaitFor, reply: R, out: &mut Vec<Output>) {
-        let WaitFor { origin, seq, until, wait_ms, upgrade_ms } = wait_for;
+    pub fn wait(&mut self, now: Millis, wait_for: CopiesWait, reply: R, out: &mut Vec<Output>) {
+        let CopiesWait { origin, seq, until, wait_ms, upgrade_ms } = wait_for;
         let token = self.replies.add(reply);
         self.handle(now, Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms }), out);
     }

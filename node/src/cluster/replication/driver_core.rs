@@ -73,9 +73,14 @@ impl<R> DriverCore<R> {
     }
 
     /// Decides whether the node is ready; call it after each input. Returns `Some` once it becomes ready. A node that
-    /// `expects_peer` must hear one first.
-    pub fn update(&mut self, now: Millis, expects_peer: bool, out: &mut Vec<Output>) -> Option<CaughtUp> {
-        let caught_up = self.readiness.update(now, expects_peer, &self.replica)?;
+    /// `is_waiting_for_peer` must hear one first.
+    pub fn update(
+        &mut self,
+        now: Millis,
+        is_waiting_for_peer: bool,
+        out: &mut Vec<Output>,
+    ) -> Option<CaughtUp> {
+        let caught_up = self.readiness.update(now, is_waiting_for_peer, &self.replica)?;
         if caught_up.refilled {
             self.handle(now, Input::Refilling(false), out);
         }

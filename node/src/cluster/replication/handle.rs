@@ -22,7 +22,7 @@ use tokio::{
 use super::confirmations::CommittedClaim;
 use crate::{
     cluster::LinkSender,
-    writer::{WaitFor, Waiting},
+    writer::{CopiesWait, PendingAck},
 };
 
 /// The value of `own_limit` while no peer is in sync: cursors may include all events of this node.
@@ -47,9 +47,9 @@ pub enum DriverInput {
     /// A frame of replication came in.
     Frame(LinkId, ReplicaFrame),
     /// The writer has made a batch durable; the second part are the waits for copies of it.
-    Committed(Vec<Input>, Vec<Waiting>),
+    Committed(Vec<Input>, Vec<PendingAck>),
     /// A wait for copies of an event that is durable here already.
-    Wait(Waiting),
+    Wait(PendingAck),
     /// A service is about to answer that something does not exist; it waits for a barrier.
     Barrier(oneshot::Sender<Option<usize>>),
     /// A service is about to claim a name and asks which nodes the claim has to wait for. There is no answer if this node
@@ -74,10 +74,10 @@ pub struct PeerReport {
     pub lag: u64,
     /// Whether the peer is in sync.
     pub in_sync: bool,
-    /// The number of parts, of 256, in which its views are known to equal those of this node.
-    pub parts_equal: usize,
-    /// The number of parts in which its views differ, although it applied the same events.
-    pub parts_diverged: usize,
+    /// The number of shards, of 256, in which its views are known to equal those of this node.
+    pub shards_equal: usize,
+    /// The number of shards in which its views differ, although it applied the same events.
+    pub shards_diverged: usize,
 }
 
 /// The state of replication, a second old at most.
@@ -181,13 +181,13 @@ impl DriverHandle {
     pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: Millis) -> usize {
         let (sender, copies) = oneshot::channel();
         let mut sender = Some(sender);
-        let settled = Box::new(move |copies| {
+        let on_copies = Box::new(move |copies| {
             if let Some(sender) = sender.take() {
                 let _ = sender.send(copies);
             }
         });
-        let wait_for = WaitFor { origin, seq, until, wait_ms, upgrade_ms: 0 };
-        self.send(DriverInput::Wait(Waiting { wait_for, settled })).await;
+        let wait_for = CopiesWait { origin, seq, until, wait_ms, upgrade_ms: 0 };
+        self.send(DriverInput::Wait(PendingAck { wait_for, on_copies })).await;
         copies.await.unwrap_or(1)
     }
 

@@ -43,7 +43,7 @@ use crate::{
     metrics::ClusterMetrics,
     store::{Store, StoreError},
     supervisor::EndsProcess,
-    writer::{Settled, Waiting, WriterHandle},
+    writer::{OnCopies, PendingAck, WriterHandle},
 };
 
 struct LinkTo {
@@ -53,7 +53,7 @@ struct LinkTo {
 
 /// The receiver of an answer.
 enum Reply {
-    Copies(Settled),
+    Copies(OnCopies),
     Barrier(oneshot::Sender<Option<usize>>),
     Claim(oneshot::Sender<ClaimOutcome>),
 }
@@ -67,7 +67,7 @@ pub struct Driver {
     links: HashMap<LinkId, LinkTo>,
     writer: WriterHandle,
     store: Arc<Store>,
-    admitted: Option<(Arc<Links>, mpsc::Sender<Member>)>,
+    cluster_links: Option<(Arc<Links>, mpsc::Sender<Member>)>,
     metrics: ClusterMetrics,
     /// `Some` while a lost store is not refilled.
     refill: Option<EndRefill>,
@@ -117,7 +117,7 @@ impl Driver {
             links: HashMap::new(),
             writer: parts.writer,
             store: parts.store,
-            admitted: parts.links,
+            cluster_links: parts.links,
             metrics: parts.metrics,
             refill: parts.refill,
             started: handle.shared.started,
@@ -161,10 +161,10 @@ impl Driver {
         match input {
             DriverInput::LinkUp { peer, sender, member } => {
                 let link = sender.id();
-                let Some((links, linked)) = &self.admitted else { return };
+                let Some((links, new_links)) = &self.cluster_links else { return };
                 // Of two links admitted at nearly the same time, the news may come in either order.
                 if links.is_current(peer, link) {
-                    let _ = linked.try_send(member);
+                    let _ = new_links.try_send(member);
                     self.links.retain(|_, old| old.peer != peer);
                     self.links.insert(link, LinkTo { peer, sender });
                     self.handle(Input::LinkUp { link, peer });
@@ -204,9 +204,9 @@ impl Driver {
         }
     }
 
-    fn wait(&mut self, waiting: Waiting) {
-        let Waiting { wait_for, settled } = waiting;
-        self.drive(|core, now, out| core.wait(now, wait_for, Reply::Copies(settled), out));
+    fn wait(&mut self, waiting: PendingAck) {
+        let PendingAck { wait_for, on_copies } = waiting;
+        self.drive(|core, now, out| core.wait(now, wait_for, Reply::Copies(on_copies), out));
     }
 
     fn handle(&mut self, input: Input) {
@@ -234,7 +234,7 @@ impl Driver {
             Output::Send(link, frame) => return self.send(link, frame),
             Output::Apply(events) => return self.apply(events),
             Output::Read { link, origin, from, to } => {
-                let events = move |store: &Store| store.range(origin, from, to);
+                let events = move |store: &Store| store.read_events(origin, from, to);
                 self.read(events, move |events| Input::ReadDone { link, origin, from, events });
             }
             Output::ReadScopes { link, shard } => {
@@ -247,8 +247,8 @@ impl Driver {
                     .run_blocking(Box::new(move || compare::compare(&store, &shared, peer, &scopes)));
             }
             Output::Settled { token, copies, may_upgrade } => {
-                if let Some(Reply::Copies(settled)) = self.core.reply_mut(token) {
-                    settled(copies);
+                if let Some(Reply::Copies(on_copies)) = self.core.reply_mut(token) {
+                    on_copies(copies);
                 }
                 if !may_upgrade {
                     self.core.take_reply(token);
@@ -266,7 +266,7 @@ impl Driver {
                 }
             }
             Output::Close(link, error) => {
-                if let (Some(to), Some((links, _))) = (self.links.get(&link), &self.admitted) {
+                if let (Some(to), Some((links, _))) = (self.links.get(&link), &self.cluster_links) {
                     links.close_broken(to.peer, link, &error.to_string());
                 }
             }
@@ -309,8 +309,9 @@ impl Driver {
         let shared = &self.handle.shared;
         shared.ran_at.store(now, Ordering::Relaxed);
         shared.own_limit.store(self.core.replica().own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
-        let expects_peer = self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer());
-        if let Some(caught_up) = self.drive(|core, now, out| core.update(now, expects_peer, out)) {
+        let is_waiting_for_peer =
+            self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
+        if let Some(caught_up) = self.drive(|core, now, out| core.update(now, is_waiting_for_peer, out)) {
             if caught_up.refilled {
                 self.end_refill();
             }

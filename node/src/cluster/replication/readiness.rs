@@ -78,9 +78,14 @@ impl Readiness {
     }
 
     /// Makes the node ready once every peer that it hears sees it in sync, or once it may serve alone; not alone while it
-    /// `expects_peer`.
-    pub(super) fn update(&mut self, now: Millis, expects_peer: bool, replica: &Replica) -> Option<CaughtUp> {
-        let may_serve_alone = !self.is_refilling && !expects_peer && now >= self.alone_at;
+    /// `is_waiting_for_peer`.
+    pub(super) fn update(
+        &mut self,
+        now: Millis,
+        is_waiting_for_peer: bool,
+        replica: &Replica,
+    ) -> Option<CaughtUp> {
+        let may_serve_alone = !self.is_refilling && !is_waiting_for_peer && now >= self.alone_at;
         if self.is_ready || !replica.peers_see_us_in_sync(now).unwrap_or(may_serve_alone) {
             return None;
         }

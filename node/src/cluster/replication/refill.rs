@@ -28,8 +28,8 @@ impl Driver {
                 let end = Arc::clone(&end);
                 match environment.blocking(move || end()).await {
                     Some(Ok(())) => return,
-                    Some(Err(error)) => tracing::warn!(%error, "cannot keep that the store is refilled"),
-                    None => tracing::warn!("cannot keep that the store is refilled"),
+                    Some(Err(error)) => tracing::warn!(%error, "cannot record that the store was refilled"),
+                    None => tracing::warn!("cannot record that the store was refilled"),
                 }
                 tokio::time::sleep(TRY_AGAIN_AFTER).await;
             }

@@ -23,8 +23,8 @@ impl Driver {
             peer,
             lag,
             in_sync,
-            parts_equal: agreement.equal,
-            parts_diverged: agreement.diverged,
+            shards_equal: agreement.equal,
+            shards_diverged: agreement.diverged,
         });
         let report = Report {
             clock: replica.clock(now),
@@ -43,7 +43,7 @@ impl Driver {
         self.writer.set_clock(report.clock);
         let mut differences = shared.differences.lock().unwrap_or_else(PoisonError::into_inner);
         differences.retain(|(node, _)| {
-            report.peers.iter().any(|peer| peer.peer == *node && peer.parts_diverged > 0)
+            report.peers.iter().any(|peer| peer.peer == *node && peer.shards_diverged > 0)
         });
     }
 }

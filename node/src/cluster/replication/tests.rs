@@ -8,7 +8,7 @@ use starling_protocol::{
 };
 
 use super::{CaughtUp, CommittedClaim, DriverCore, StartState};
-use crate::writer::WaitFor;
+use crate::writer::CopiesWait;
 
 const LINK: LinkId = 1;
 const PEER: NodeId = NodeId([2; 16]);
@@ -22,13 +22,13 @@ const CLUSTERED: StartState = StartState { knows_peers: true, is_clustered: true
 struct Bench {
     core: DriverCore<&'static str>,
     now: Millis,
-    expects_peer: bool,
+    is_waiting_for_peer: bool,
 }
 
 impl Bench {
     fn new(start: StartState) -> Self {
         let core = DriverCore::new(0, VersionVector::default(), Vec::new(), start);
-        let mut bench = Self { core, now: 0, expects_peer: false };
+        let mut bench = Self { core, now: 0, is_waiting_for_peer: false };
         bench.tick();
         bench
     }
@@ -53,7 +53,7 @@ impl Bench {
     }
 
     fn update(&mut self) -> Option<CaughtUp> {
-        self.core.update(self.now, self.expects_peer, &mut Vec::new())
+        self.core.update(self.now, self.is_waiting_for_peer, &mut Vec::new())
     }
 
     /// Ticks whenever a tick is due until `now`; the peer's beats keep the link alive, but say nothing new.
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     fn wait(&mut self, upgrade_ms: Millis, reply: &'static str) -> Vec<Output> {
-        let wait_for = WaitFor { origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 200, upgrade_ms };
+        let wait_for = CopiesWait { origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 200, upgrade_ms };
         let mut out = Vec::new();
         self.core.wait(self.now, wait_for, reply, &mut out);
         out
@@ -125,10 +125,10 @@ fn a_node_that_hears_no_peer_serves_alone_after_one_second() {
 #[test]
 fn a_node_that_expects_a_peer_does_not_serve_alone() {
     let mut bench = Bench::new(CLUSTERED);
-    bench.expects_peer = true;
+    bench.is_waiting_for_peer = true;
     bench.run_until(60_000, None);
     assert!(bench.update().is_none());
-    bench.expects_peer = false;
+    bench.is_waiting_for_peer = false;
     assert!(bench.update().is_some());
 }
 

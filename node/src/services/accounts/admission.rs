@@ -5,7 +5,7 @@ use starling_protocol::{ErrorCode, InviteCode, InviteId, UserId};
 use starling_web::service::{Refusal, RegistrationMode, RegistrationSource};
 
 use crate::{
-    auth::ServiceKeys,
+    auth::ServiceKeySealer,
     permissions::rooms::Denied,
     services::{
         member_rooms::decisions::{Drafts, join_with},
@@ -22,7 +22,7 @@ pub struct Applicant {
     /// The people who may register on this server.
     pub mode: RegistrationMode,
     /// Verifies the codes of invites.
-    pub service_keys: ServiceKeys,
+    pub service_keys: ServiceKeySealer,
     /// The time of the registration, in Unix milliseconds.
     pub now_ms: u64,
 }

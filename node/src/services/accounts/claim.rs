@@ -65,7 +65,7 @@ pub async fn claim(
             return Err(Refusal::new(ErrorCode::Unavailable, detail));
         };
         let waited_for = claiming.waited_for.clone();
-        let claim = context.commit(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
+        let claim = context.commit_local(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
             ClaimOutcome::Held(confirmed_by) => {
                 match check_claim(&context, claimant.clone(), claim, waited_for, confirmed_by).await {
@@ -90,7 +90,7 @@ async fn check_claim(
     confirmed_by: Vec<NodeId>,
 ) -> Result<(), Refusal> {
     if confirmed_by.len() == waited_for.len() {
-        return context.ask_once(move |store| claimant.check_won(&store.records()?, claim)).await;
+        return context.query_local(move |store| claimant.check_won(&store.records()?, claim)).await;
     }
     // Written before the outcome: nodes that did not confirm must not rely on this claim having waited for them.
     let narrowed = ClaimNarrowed { username: claimant.name.clone(), claim, waited_for: confirmed_by };
@@ -98,7 +98,7 @@ async fn check_claim(
         let won = claimant.check_won(&tables.records, claim);
         decision(won.map(|()| vec![EventDraft::new(Scope::user(claimant.user), narrowed.clone())]))
     });
-    context.commit(decide).await.map(drop)
+    context.commit_local(decide).await.map(drop)
 }
 
 async fn withdraw(context: &ServiceContext, user: UserId, username: Username, claim: Pos) {
@@ -115,7 +115,9 @@ async fn withdraw(context: &ServiceContext, user: UserId, username: Username, cl
         Ok(Decision::Write(drafts))
     });
     // May use the reserve of a full disk.
-    if context.revoke(decide.clone()).await.is_err() && !context.writer.try_op(Op::Decide(decide)) {
+    if context.commit_from_reserve_once(decide.clone()).await.is_err()
+        && !context.writer.try_op(Op::Decide(decide))
+    {
         tracing::warn!(%user, "a claim on a name could not be withdrawn: nobody can register this name");
     }
 }

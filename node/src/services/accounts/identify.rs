@@ -39,7 +39,7 @@ impl Authentication for AccountsService {
         let proven = match &proof {
             Proof::Signed => opened.kind == SessionKind::Tokens,
             Proof::Cookie(token) if opened.kind == SessionKind::Cookie => {
-                token.is_authentic(&known.family_key(self.service_keys.keys()).ok_or_else(not_known_yet)?)
+                token.is_authentic(&known.family_key(self.service_keys.sealer()).ok_or_else(not_known_yet)?)
             }
             Proof::Cookie(_) => false,
             Proof::Personal(code) => matches!(opened.kind, SessionKind::Personal(_)) && code.is(&opened.key),
@@ -58,7 +58,8 @@ impl Authentication for AccountsService {
     async fn is_alive(&self, identity: Identity) -> Result<bool, Refusal> {
         let now_ms = self.context.environment.now_ms();
         let Identity { user, session, .. } = identity;
-        let known = self.context.look(move |records| find_session(records, user, session, now_ms)).await?;
+        let known =
+            self.context.read_records(move |records| find_session(records, user, session, now_ms)).await?;
         Ok(known.is_some_and(|known| known.is_alive))
     }
 }
@@ -82,7 +83,7 @@ impl AccountsService {
             Ok(expires_ms.map_or(Decision::Nothing, noted))
         });
         // If it fails, the next request tries again.
-        let _ = self.context.commit(decide).await;
+        let _ = self.context.commit_local(decide).await;
     }
 
     /// The session that credentials name, and what is still to be proven.

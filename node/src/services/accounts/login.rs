@@ -40,7 +40,7 @@ impl AccountsService {
         let ready = self.context.driver.is_ready();
         self.context.driver.barrier().await;
         let typed = account.clone();
-        let candidates = self.context.look(move |records| candidates(records, &typed)).await?;
+        let candidates = self.context.read_records(move |records| candidates(records, &typed)).await?;
         // The account whose password is being guessed, for the security log.
         let meant = candidates.first().map(|candidate| candidate.user);
         let failed = || {
@@ -80,7 +80,7 @@ impl AccountsService {
             let rehashed = PasswordRehashed { change, password: Some(hash.clone()) };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), rehashed).above(change.hlc)]))
         });
-        let _ = self.context.commit(decide).await;
+        let _ = self.context.commit_local(decide).await;
     }
 }
 

@@ -21,7 +21,7 @@ use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
 use starling_web::service::{Identity, Refusal, RegistrationMode};
 
 use crate::{
-    auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S, ServiceKeys},
+    auth::{AccessTokens, Overloaded, Passwords, RETRY_AFTER_S, ServiceKeySealer},
     cluster::Members,
     services::{ServiceContext, ServiceKeyring},
     store::{Records, Rows, StoreError},
@@ -46,7 +46,7 @@ pub struct AccountsStart {
     /// Access token keys are derived from it; the same on all nodes of a cluster.
     pub token_secret: [u8; 32],
     /// Opens and seals service keys.
-    pub service_keys: ServiceKeys,
+    pub service_keys: ServiceKeySealer,
     /// Hashes passwords; shared by the whole node.
     pub passwords: Arc<Passwords>,
     /// The people who may register.

@@ -17,7 +17,7 @@ use crate::{
 impl AccountsService {
     /// Checks the password of a user who is logged in.
     pub(super) async fn confirm(&self, who: Identity, Secret(password): Secret) -> Result<Checked, Refusal> {
-        let present = self.context.look(move |records| {
+        let present = self.context.read_records(move |records| {
             password_of(records, who.user, |password| (password.change, password.hash.to_owned()))
         });
         let (change, hash) = present.await?.ok_or_else(unauthenticated)?;
@@ -49,7 +49,7 @@ impl AccountsService {
             let changed = PasswordChanged { password, keeps, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
-        self.context.commit_reclaiming(decide).await?;
+        self.context.commit_from_reserve(decide).await?;
         let changed = SecurityEvent::PasswordChanged.by(user).session(who.session);
         changed.detail(if keep_tokens { "tokens are kept" } else { "tokens end" }).record();
         Ok(())

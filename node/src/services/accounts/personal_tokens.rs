@@ -20,7 +20,7 @@ impl AccountsService {
     pub(super) async fn list_tokens(&self, who: Identity) -> Result<Vec<Listed<PersonalToken>>, Refusal> {
         let now_ms = self.context.environment.now_ms();
         let live_sessions =
-            self.context.look(move |records| live_sessions(records, who.user, now_ms)).await?;
+            self.context.read_records(move |records| live_sessions(records, who.user, now_ms)).await?;
         Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 

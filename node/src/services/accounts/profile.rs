@@ -26,7 +26,7 @@ const LEAVE_ROOMS: usize = 200;
 impl AccountsService {
     /// The account of the user who asks.
     pub(super) async fn load_me(&self, user: UserId) -> Result<Me, Refusal> {
-        self.context.look(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
+        self.context.read_records(move |records| me(records, user)).await?.ok_or_else(unauthenticated)
     }
 
     pub(super) async fn change_me(&self, who: Identity, change: ProfileChange) -> Result<Me, Refusal> {
@@ -35,7 +35,7 @@ impl AccountsService {
         }
         if let Some(display_name) = change.display_name {
             self.context
-                .decide(move |tables| set_display_name(tables, who.user, display_name.as_ref()))
+                .commit_and_replicate(move |tables| set_display_name(tables, who.user, display_name.as_ref()))
                 .await?;
         }
         self.load_me(who.user).await
@@ -45,7 +45,7 @@ impl AccountsService {
     async fn choose_name(&self, user: UserId, username: Username) -> Result<(), Refusal> {
         let (name, wanted) = (username.clone(), username.clone());
         self.context.driver.barrier().await;
-        let present = self.context.look(move |records| records.username(user)).await?;
+        let present = self.context.read_records(move |records| records.username(user)).await?;
         if present.as_deref() == Some(wanted.as_str()) {
             return Ok(());
         }
@@ -85,15 +85,15 @@ impl AccountsService {
                     {
                         return Ok(Decision::Refuse(wrong_password()));
                     }
-                    match permissions::check_demote(records, checked.user)? {
+                    match permissions::refuse_demotion(records, checked.user)? {
                         Some(refusal) => Ok(Decision::Refuse(refusal)),
                         None => leave_or_delete(records, checked.user),
                     }
                 };
-                deleting.context.commit_reclaiming(decide).await?;
+                deleting.context.commit_from_reserve(decide).await?;
                 let gone =
                     move |records: &crate::store::RecordsReader| Ok(records.user(checked.user)?.is_none());
-                if deleting.context.look(gone).await? {
+                if deleting.context.read_records(gone).await? {
                     return Ok(());
                 }
             }

@@ -31,7 +31,7 @@ impl AccountsService {
             if !opened.is_some_and(|(_, opened)| known.is_alive && opened.kind == SessionKind::Tokens) {
                 return Err(unauthenticated());
             }
-            let family = known.family_key(self.service_keys.keys()).ok_or_else(not_known_yet)?;
+            let family = known.family_key(self.service_keys.sealer()).ok_or_else(not_known_yet)?;
             Ok::<_, Refusal>(token.judge(&family, known.state.used))
         };
         let mut verdict = judge().await?;
@@ -42,12 +42,14 @@ impl AccountsService {
         let successor = match verdict {
             Verdict::Repeat { successor } => successor,
             Verdict::Rotate { used, successor } => {
-                self.context.decide(move |tables| use_token(tables, user, session, used, now_ms)).await?;
+                self.context
+                    .commit_and_replicate(move |tables| use_token(tables, user, session, used, now_ms))
+                    .await?;
                 successor
             }
             Verdict::Reuse => {
                 let decide = move |_: &Tables<'_>| Ok(Decision::Write(end_events(user, vec![session])));
-                self.context.revoke(Decide::new(decide)).await?;
+                self.context.commit_from_reserve_once(Decide::new(decide)).await?;
                 SecurityEvent::RefreshReused.by(user).session(session).record();
                 return Err(unauthenticated());
             }

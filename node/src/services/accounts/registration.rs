@@ -55,7 +55,7 @@ impl AccountsService {
         let applicant = Applicant {
             source,
             mode: self.mode,
-            service_keys: self.service_keys.keys().clone(),
+            service_keys: self.service_keys.sealer().clone(),
             now_ms: self.context.environment.now_ms(),
         };
         let (name, early) = (username.clone(), applicant.clone());
@@ -66,7 +66,7 @@ impl AccountsService {
         };
         // Checked early: a refused registration costs no hash, and no claim that has to be withdrawn.
         self.context.driver.barrier().await;
-        self.context.ask_once(check).await?;
+        self.context.query_local(check).await?;
         let hash: Box<str> = self.passwords.hash(caller, password.0).await.map_err(overloaded)?.into();
         let user = UserId(self.context.environment.random());
         let name = username.clone();

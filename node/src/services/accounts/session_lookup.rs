@@ -9,7 +9,7 @@ use starling_web::service::Refusal;
 
 use super::{AccountsService, not_known_yet, unauthenticated};
 use crate::{
-    auth::{FamilyKey, ServiceKeys},
+    auth::{FamilyKey, ServiceKeySealer},
     store::{Records, Rows, StoreError},
 };
 
@@ -26,13 +26,13 @@ pub struct KnownSession {
 
 impl KnownSession {
     /// The key of the session's tokens; `None` while its service key is missing or sealed under an unknown secret.
-    pub fn family_key(&self, keys: &ServiceKeys) -> Option<FamilyKey> {
+    pub fn family_key(&self, keys: &ServiceKeySealer) -> Option<FamilyKey> {
         let (_, SessionOpened { key, service_key, .. }) = self.state.opened.as_ref()?;
         Some(keys.open((*service_key)?, self.sealed.as_ref()?)?.family(key))
     }
 
     /// Whether the service key is here, if the session needs one.
-    fn has_its_service_key(&self, keys: &ServiceKeys) -> bool {
+    fn has_its_service_key(&self, keys: &ServiceKeySealer) -> bool {
         let keyed = self.state.opened.as_ref().is_some_and(|(_, opened)| opened.service_key.is_some());
         !keyed || self.sealed.as_ref().is_some_and(|sealed| keys.has_seal(sealed))
     }
@@ -48,14 +48,16 @@ impl AccountsService {
     ) -> Result<KnownSession, Refusal> {
         let now_ms = self.context.environment.now_ms();
         let ready = self.context.driver.is_ready();
-        let found = self.context.look(move |records| find_session(records, user, session, now_ms)).await?;
+        let found =
+            self.context.read_records(move |records| find_session(records, user, session, now_ms)).await?;
         if let Some(found) =
-            found.filter(|known| known.is_alive && known.has_its_service_key(self.service_keys.keys()))
+            found.filter(|known| known.is_alive && known.has_its_service_key(self.service_keys.sealer()))
         {
             return Ok(found);
         }
         let answered = self.context.driver.barrier().await;
-        let found = self.context.look(move |records| find_session(records, user, session, now_ms)).await?;
+        let found =
+            self.context.read_records(move |records| find_session(records, user, session, now_ms)).await?;
         let members = self.members.as_ref().map_or(0, |members| members.count());
         found.filter(|_| ready).ok_or_else(|| {
             if ready && answered == Some(members) { unauthenticated() } else { not_known_yet() }

@@ -109,7 +109,7 @@ impl AccountsService {
                 .above(ends.logins.max(ends.all).map(|pos| pos.hlc));
             Ok(Decision::Write(end_events(user, ended).into_iter().chain([draft]).collect()))
         };
-        self.context.decide(decide).await?;
+        self.context.commit_and_replicate(decide).await?;
         Ok(session)
     }
 
@@ -145,7 +145,7 @@ impl AccountsService {
             // `all_logins` also ends those that were opened on the other side of a split, which are unknown here.
             Ok(Decision::one(Scope::user(who.user), SessionsEnded { sessions, all_logins: all }))
         });
-        self.context.revoke(decide).await?;
+        self.context.commit_from_reserve_once(decide).await?;
         let logged_out = SecurityEvent::LoggedOut.by(who.user).session(who.session);
         if all { logged_out.detail("all logins") } else { logged_out }.record();
         Ok(())
@@ -168,7 +168,7 @@ impl AccountsService {
             })
         };
         let live_sessions =
-            self.context.look(move |records| live_sessions(records, who.user, now_ms)).await?;
+            self.context.read_records(move |records| live_sessions(records, who.user, now_ms)).await?;
         Ok(live_sessions.into_iter().filter_map(listed).collect())
     }
 
@@ -185,8 +185,12 @@ impl AccountsService {
             let live_sessions = live_sessions(records, user, now_ms)?.into_iter();
             Ok(live_sessions.filter(|(id, state)| *id == session && is_of_kind(state)).map(|_| ()).next())
         };
-        self.context.find(is_there).await?.ok_or_else(not_found)?;
-        self.context.revoke(Decide::new(move |_| Ok(Decision::Write(end_events(user, vec![session]))))).await
+        self.context.find_or_catch_up(is_there).await?.ok_or_else(not_found)?;
+        self.context
+            .commit_from_reserve_once(Decide::new(move |_| {
+                Ok(Decision::Write(end_events(user, vec![session])))
+            }))
+            .await
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 impl AccountsService {
     pub(super) async fn load_settings(&self, who: Identity) -> Result<Settings, Refusal> {
-        let account = self.context.look(move |records| records.user(who.user)).await?;
+        let account = self.context.read_records(move |records| records.user(who.user)).await?;
         Ok(settings_object(&account.ok_or_else(unauthenticated)?.settings()))
     }
 
@@ -35,7 +35,7 @@ impl AccountsService {
             let draft = EventDraft::new(Scope::user(who.user), SettingsChanged { settings });
             Ok(Decision::Write(vec![draft.above(account.changed_at())]))
         };
-        self.context.decide(decide).await?;
+        self.context.commit_and_replicate(decide).await?;
         self.load_settings(who).await
     }
 }

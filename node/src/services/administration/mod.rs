@@ -56,7 +56,7 @@ impl Asker {
     fn check_admin<T: Rows>(self, records: &Records<T>) -> Result<Option<Refusal>, StoreError> {
         match self {
             Self::Operator => Ok(None),
-            Self::User(user) => permissions::may_administer(records, user),
+            Self::User(user) => permissions::refuse_administration(records, user),
         }
     }
 }
@@ -79,12 +79,12 @@ impl Administration for AdministrationService {
         limit: usize,
     ) -> Result<Vec<ManagedUser>, Refusal> {
         let prefix = prefix.to_ascii_lowercase();
-        self.context.ask_once(move |store| list(&store.records()?, by, &prefix, after, limit)).await
+        self.context.query_local(move |store| list(&store.records()?, by, &prefix, after, limit)).await
     }
 
     async fn change(&self, by: Identity, user: UserId, flags: UserFlags) -> Result<ManagedUser, Refusal> {
         self.flag(Asker::logged_in(by)?, user, flags).await?;
-        let found = self.context.look(move |records| managed_user(records, user)).await?;
+        let found = self.context.read_records(move |records| managed_user(records, user)).await?;
         found.ok_or_else(permissions::no_such_user)
     }
 
@@ -98,7 +98,7 @@ impl Administration for AdministrationService {
             Some(refusal) => Ok(Decision::Refuse(refusal)),
             None => decision(decisions::add_owner(&tables.records, room, by.user, user)),
         };
-        self.context.decide(decide).await.map(drop)
+        self.context.commit_and_replicate(decide).await.map(drop)
     }
 
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal> {
@@ -131,18 +131,18 @@ impl AdministrationService {
     /// The account with a name as it is shown, which may be `name~xxxx`.
     pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
         let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
-        self.context.find(move |records| records.shown_as(&name)).await?.ok_or(unknown)
+        self.context.find_or_catch_up(move |records| records.find_by_shown_name(&name)).await?.ok_or(unknown)
     }
 
     /// Changes the flags of an account; returns whether anything has changed.
     pub async fn flag(&self, by: Asker, user: UserId, flags: UserFlags) -> Result<bool, Refusal> {
         let decide = move |tables: &Tables<'_>| decide_flags(&tables.records, by, user, flags);
         let takes_away = flags.disabled == Some(true) || flags.admin == Some(false);
-        let before = self.context.look(move |records| records.user(user)).await?.unwrap_or_default();
+        let before = self.context.read_records(move |records| records.user(user)).await?.unwrap_or_default();
         let decided = if takes_away {
-            self.context.commit_reclaiming(decide).await
+            self.context.commit_from_reserve(decide).await
         } else {
-            self.context.decide(decide).await
+            self.context.commit_and_replicate(decide).await
         }?;
         if decided.is_some() {
             record(by, user, flags, &before);
@@ -156,7 +156,7 @@ impl AdministrationService {
     }
 
     async fn first_administrator(&self) -> Result<Option<UserId>, Refusal> {
-        self.context.find(|records| records.administrators()?.next().transpose()).await
+        self.context.find_or_catch_up(|records| records.administrators()?.next().transpose()).await
     }
 }
 
@@ -191,12 +191,12 @@ fn decide_flags<T: Rows>(
         return Ok(Decision::Nothing);
     }
     let steps_down = admin == Some(false) || disabled == Some(true);
-    if steps_down && let Some(refusal) = permissions::check_demote(records, user)? {
+    if steps_down && let Some(refusal) = permissions::refuse_demotion(records, user)? {
         return Ok(Decision::Refuse(refusal));
     }
     // Stamped above all known sessions, too: sessions that a disabling did not know end when the account is enabled again.
     let sessions = records.open_sessions(user)?.into_iter();
-    let opened = sessions.filter_map(|(_, state)| state.opened.map(|(place, _)| place.hlc)).max();
+    let opened = sessions.filter_map(|(_, state)| state.opened.map(|(pos, _)| pos.hlc)).max();
     let above = opened.filter(|_| disabled.is_some()).max(Some(account.changed_at()));
     Ok(Decision::one_above(above.unwrap_or_default(), Scope::user(user), UserFlagged { admin, disabled }))
 }
@@ -208,7 +208,7 @@ fn list<T: Rows>(
     after: Option<UserId>,
     limit: usize,
 ) -> Result<Vec<ManagedUser>, Denied> {
-    if let Some(refusal) = permissions::may_administer(records, by)? {
+    if let Some(refusal) = permissions::refuse_administration(records, by)? {
         return Err(refusal.into());
     }
     let after = after.map(|user| records.claim_of(user)).transpose()?.flatten();

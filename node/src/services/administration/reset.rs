@@ -35,7 +35,7 @@ impl AdministrationService {
         let expires_ms = self.context.environment.now_ms() + RESET_LINK_MS;
         let made = ResetLinkMade { code_hash: code.hash(), expires_ms };
         self.context
-            .decide(move |tables| {
+            .commit_and_replicate(move |tables| {
                 if let Some(refusal) = by.check_admin(&tables.records)? {
                     return Ok(Decision::Refuse(refusal));
                 }
@@ -58,7 +58,7 @@ impl AdministrationService {
     pub(super) async fn find_reset_link(&self, text: &str) -> Result<(UserId, String), Refusal> {
         let (user, code) = parse_link(text).ok_or_else(no_such_link)?;
         let now_ms = self.context.environment.now_ms();
-        let found = self.context.find(move |records| {
+        let found = self.context.find_or_catch_up(move |records| {
             if !records.user(user)?.is_some_and(|account| is_valid(&account, &code, now_ms)) {
                 return Ok(None);
             }
@@ -91,7 +91,7 @@ impl AdministrationService {
         let hash: Box<str> = self.passwords.hash(caller, password).await.map_err(overloaded)?.into();
         let now_ms = self.context.environment.now_ms();
         let decide = move |tables: &Tables<'_>| decide(&tables.records, user, &authority, &hash, now_ms);
-        self.context.commit_reclaiming(decide).await?;
+        self.context.commit_from_reserve(decide).await?;
         match &caller {
             Caller::Operator => SecurityEvent::PasswordReset.by_operator().to(user),
             _ => SecurityEvent::PasswordReset.by(user).detail("by a reset link"),

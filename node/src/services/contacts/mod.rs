@@ -30,11 +30,12 @@ impl Contacts for ContactsService {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<Contact>, Refusal> {
-        self.context.look(move |records| list(records, user, &states, after, limit)).await
+        self.context.read_records(move |records| list(records, user, &states, after, limit)).await
     }
 
     async fn named(&self, username: String) -> Result<UserId, Refusal> {
-        let found = self.context.find(move |records| records.user_called(&username)).await?;
+        let found =
+            self.context.find_or_catch_up(move |records| records.find_by_shown_name(&username)).await?;
         found.ok_or_else(permissions::no_such_user)
     }
 
@@ -42,21 +43,24 @@ impl Contacts for ContactsService {
         let decide = move |tables: &Tables<'_>| decide::act(&tables.records, user, act, other);
         match act {
             ContactAction::Block | ContactAction::Decline | ContactAction::Remove => {
-                self.context.commit_reclaiming(decide).await
+                self.context.commit_from_reserve(decide).await
             }
             ContactAction::Request | ContactAction::Accept | ContactAction::Unblock => {
-                self.context.decide(decide).await
+                self.context.commit_and_replicate(decide).await
             }
         }?;
-        self.context.look(move |records| render::contact(records, user, other)).await
+        self.context.read_records(move |records| render::contact(records, user, other)).await
     }
 
     async fn search(&self, user: UserId, text: String, limit: usize) -> Result<Vec<User>, Refusal> {
-        self.context.look(move |records| search::people(records, user, &text, limit)).await
+        self.context.read_records(move |records| search::people(records, user, &text, limit)).await
     }
 
     async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
-        let made = self.context.decide(move |tables| decide::direct(&tables.records, user, other)).await?;
+        let made = self
+            .context
+            .commit_and_replicate(move |tables| decide::direct(&tables.records, user, other))
+            .await?;
         let id = direct_room(user, other);
         let room =
             self.context.read(move |store| render::room_object(&mut store.room_reader()?, id, user)).await?;

@@ -28,8 +28,8 @@ pub fn people<T: Rows>(
     let name = text.to_ascii_lowercase();
     // An account shown as `name~xxxx` has claimed `name`.
     let claimed = name.split('~').next().unwrap_or_default();
-    let named = records.users_named(claimed)?.take(NAMES_MAX);
-    let shown = records.users_shown_as(&folded_text)?.take(NAMES_MAX);
+    let named = records.users_by_username_prefix(claimed)?.take(NAMES_MAX);
+    let shown = records.users_by_display_name_prefix(&folded_text)?.take(NAMES_MAX);
     let (mut found, mut seen) = (Vec::new(), BTreeSet::from([viewer]));
     for user in named.chain(shown) {
         let user = user?;

@@ -27,13 +27,13 @@ pub fn collect_changes(
     let reader = store.messages()?;
     let mut collector = ChangeCollector { reader, user, changes: HashMap::new(), joined: HashSet::new() };
     let mut left = REPLAY_EVENTS_MAX;
-    let mut beyond = |scope: &Scope| -> Result<_, StoreError> {
-        let places = store.beyond(scope, from, to, left)?;
-        left -= places.as_ref().map_or(0, Vec::len);
-        Ok(places)
+    let mut events_after = |scope: &Scope| -> Result<_, StoreError> {
+        let positions = store.scope_events_after(scope, from, to, left)?;
+        left -= positions.as_ref().map_or(0, Vec::len);
+        Ok(positions)
     };
-    let Some(places) = beyond(&Scope::user(user))? else { return Ok(None) };
-    for pos in places {
+    let Some(positions) = events_after(&Scope::user(user))? else { return Ok(None) };
+    for pos in positions {
         collector.add_own_event(pos)?;
     }
     let (rooms, deleted) =
@@ -43,8 +43,8 @@ pub fn collect_changes(
         if collector.joined.contains(&room) {
             continue;
         }
-        let Some(places) = beyond(&Scope::room(room))? else { return Ok(None) };
-        for pos in places {
+        let Some(positions) = events_after(&Scope::room(room))? else { return Ok(None) };
+        for pos in positions {
             collector.add_room_event(room, pos)?;
         }
         collector.add_read_mark_of_other(room)?;
@@ -155,7 +155,7 @@ impl ChangeCollector {
     /// Adds the read mark of the other user of a direct room. It is in their scope, so it is not known whether it is new:
     /// it is always added.
     fn add_read_mark_of_other(&mut self, room: RoomId) -> Result<(), StoreError> {
-        let Some(other) = permissions::other_side(&self.reader.records, room, self.user)? else {
+        let Some(other) = permissions::other_direct_member(&self.reader.records, room, self.user)? else {
             return Ok(());
         };
         if let Some(mark) = self.reader.records.read_mark(other, room)? {

@@ -18,7 +18,7 @@ use starling_web::{
 use super::{context::ServiceContext, render};
 use crate::{
     cluster::PresenceMap,
-    permissions::are_in_touch,
+    permissions::may_interact,
     store::{Records, RecordsReader, Rows, StoreError},
 };
 
@@ -35,11 +35,11 @@ pub struct LiveService {
 #[async_trait]
 impl LiveEvents for LiveService {
     async fn user_context(&self, user: UserId) -> Result<UserContext, Refusal> {
-        self.context.look(move |records| user_context(records, user)).await
+        self.context.read_records(move |records| user_context(records, user)).await
     }
 
     async fn online(&self, user: UserId) -> Result<Vec<UserId>, Refusal> {
-        let visible_users = self.context.look(move |records| visible_users(records, user)).await?;
+        let visible_users = self.context.read_records(move |records| visible_users(records, user)).await?;
         Ok(self.presence.online(visible_users))
     }
 
@@ -54,11 +54,11 @@ impl LiveEvents for LiveService {
             }
             Ok(seen)
         };
-        Ok(self.presence.online(self.context.look(seen).await?))
+        Ok(self.presence.online(self.context.read_records(seen).await?))
     }
 
     async fn known(&self, user: UserId, others: Vec<UserId>) -> Result<Vec<UserId>, Refusal> {
-        self.context.look(move |records| known_users(records, user, others)).await
+        self.context.read_records(move |records| known_users(records, user, others)).await
     }
 
     async fn beyond(
@@ -108,7 +108,7 @@ fn user_context<T: Rows>(records: &Records<T>, user: UserId) -> Result<UserConte
     for room in rooms(records, user)? {
         if records.member_room(room)?.is_some() {
             context.rooms.insert(room);
-            if !are_in_touch(records, room, user)? {
+            if !may_interact(records, room, user)? {
                 context.severed_rooms.insert(room);
             }
         }

@@ -14,8 +14,8 @@ use starling_web::service::{NewRoom, Refusal, RoomUpdate};
 
 use crate::{
     permissions::{
-        no_such_room,
-        rooms::{self as may, Denied, forbidden},
+        RolePower, no_such_room,
+        rooms::{self as room_permissions, Denied, forbidden},
     },
     store::{Decision, Records, Rows, StoreError},
 };
@@ -44,7 +44,7 @@ pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRo
 
 /// Changes attributes of a room. Only an owner may change the visibility, which exposes all earlier messages.
 pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &RoomUpdate) -> Drafts {
-    let role = may::role_at_least(records, room, by, Role::Moderator)?;
+    let role = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
     let changed = RoomChanged {
         name: change.name.clone().filter(|name| state.name() != Some(name)),
@@ -62,13 +62,13 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
 
 /// Deletes a room, as its owner.
 pub fn delete<T: Rows>(records: &Records<T>, room: RoomId, by: UserId) -> Drafts {
-    may::role_at_least(records, room, by, Role::Owner)?;
+    room_permissions::role_at_least(records, room, by, Role::Owner)?;
     Ok(vec![EventDraft::new(Scope::room(room), RoomDeleted { by })])
 }
 
 /// Joins a public room.
 pub fn join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
-    if may::check_join(records, room, user)? {
+    if room_permissions::check_join(records, room, user)? {
         return Ok(Vec::new());
     }
     Ok(vec![enter(records, room, user, None)?])
@@ -91,7 +91,7 @@ pub fn join_with<T: Rows>(records: &Records<T>, invite: InviteId, user: UserId, 
 
 /// Leaves a room.
 pub fn leave<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Drafts {
-    may::role_at_least(records, room, user, Role::Member)?;
+    room_permissions::role_at_least(records, room, user, Role::Member)?;
     Ok(leave_drafts(records, room, user)?)
 }
 
@@ -110,7 +110,7 @@ pub fn leave_drafts<T: Rows>(
 
 /// Adds a contact of the acting user as a member.
 pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, role: Role) -> Drafts {
-    let own = may::role_at_least(records, room, by, Role::Moderator)?;
+    let own = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let before = records.membership_of(room, user)?.map(|member| member.membership);
     if let Some(Membership::Member(_)) = before {
         return Err(Refusal::new(ErrorCode::AlreadyExists, "this user is already a member").into());
@@ -123,7 +123,7 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
     if before == Some(Membership::Banned) {
         return Err(forbidden("this user is banned from this room; lift the ban first"));
     }
-    may::may_set_role(own, None, Some(role))?;
+    room_permissions::check_set_role(own, None, Some(role))?;
     check_members_of_room(records, room)?;
     check_rooms_of_user(records, user, "this user is in too many rooms")?;
     let mut drafts = write_inherited_role(records, room, by, role)?;
@@ -133,12 +133,12 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
 
 /// Changes the role of a member.
 pub fn set_role<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, role: Role) -> Drafts {
-    let own = may::role_at_least(records, room, by, Role::Member)?;
+    let own = room_permissions::role_at_least(records, room, by, Role::Member)?;
     let before = records.role(room, user)?.ok_or_else(no_such_member)?;
-    // Every member may take a lower role.
-    if by != user || role < own {
-        may::role_at_least(records, room, by, Role::Moderator)?;
-        may::may_set_role(own, Some(before), Some(role))?;
+    // Members may lower their own role themselves.
+    if by != user || role.outranks(own) {
+        room_permissions::role_at_least(records, room, by, Role::Moderator)?;
+        room_permissions::check_set_role(own, Some(before), Some(role))?;
     }
     if before == role {
         return Ok(Vec::new());
@@ -171,9 +171,9 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
             Ok(drafts)
         };
     }
-    let own = may::role_at_least(records, room, by, Role::Moderator)?;
+    let own = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let before = records.role(room, user)?;
-    may::may_set_role(own, before, None)?;
+    room_permissions::check_set_role(own, before, None)?;
     if !ban {
         before.ok_or_else(no_such_member)?;
         return Ok(vec![set_membership(records, room, user, Membership::None, by)?]);
@@ -190,7 +190,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
 
 /// Lifts a ban.
 pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId) -> Drafts {
-    may::role_at_least(records, room, by, Role::Moderator)?;
+    room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let banned =
         records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if !banned {
@@ -201,7 +201,7 @@ pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
 
 /// Creates an invite at `now_ms` (Unix milliseconds). If there are too many, revokes those that are used up or expired.
 pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMade, now_ms: u64) -> Drafts {
-    may::role_at_least(records, room, made.by, Role::Moderator)?;
+    room_permissions::role_at_least(records, room, made.by, Role::Moderator)?;
     let scope = Scope::room(room);
     let mut drafts = Vec::new();
     let invites = records.invites(room, &[])?.collect::<Result<Vec<_>, _>>()?;
@@ -226,7 +226,7 @@ pub fn revoke_invite<T: Rows>(
     by: UserId,
     invite: Option<InviteId>,
 ) -> Drafts {
-    may::role_at_least(records, room, by, Role::Moderator)?;
+    room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let Some(id) = invite else { return Err(no_such_invite().into()) };
     match records.invite(id)? {
         Some((of, invite)) if of == room && !invite.revoked => {
@@ -243,7 +243,7 @@ pub fn set_notify_level<T: Rows>(
     user: UserId,
     level: NotifyLevel,
 ) -> Drafts {
-    may::role_of_member(records, room, user)?;
+    room_permissions::role_of_member(records, room, user)?;
     let before = records.notify_register(user, room)?;
     if before.as_ref().is_some_and(|before| before.value == level) {
         return Ok(Vec::new());

@@ -15,7 +15,7 @@ use starling_web::{
 use crate::{
     auth::ServiceKey,
     permissions::{
-        has_put_away,
+        has_hidden_direct_room,
         rooms::{self as may, Denied},
     },
     services::render::{self, room_object},
@@ -33,11 +33,11 @@ pub fn my_rooms(reader: &mut RoomReader, user: UserId, request: &PageRequest) ->
     let mut rooms = Vec::new();
     for (room, member) in reader.records().rooms_of(user)? {
         let Some(state) = reader.records().member_room(room)? else { continue };
-        if has_put_away(reader.records(), room, user)? {
+        if has_hidden_direct_room(reader.records(), room, user)? {
             continue;
         }
-        let opened = state.opened.map_or(Hlc(0), |(place, _)| place.hlc);
-        let last = reader.last_place(room, as_of)?.map_or(Hlc(0), |place| place.hlc);
+        let opened = state.opened.map_or(Hlc(0), |(pos, _)| pos.hlc);
+        let last = reader.last_pos(room, as_of)?.map_or(Hlc(0), |pos| pos.hlc);
         rooms.push((member.since.max(opened).max(last), room));
     }
     rooms.sort_unstable_by(|one, other| other.cmp(one));
@@ -57,14 +57,14 @@ fn my_rooms_token(as_of: Hlc, last: Hlc, room: RoomId) -> PageToken {
     PageToken([&as_of.0.to_be_bytes()[..], &last.0.to_be_bytes(), &room.0].concat())
 }
 
-fn parse_my_rooms_token(mark: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
+fn parse_my_rooms_token(token: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied> {
     let parse = |bytes: &[u8]| {
         let (as_of, rest) = bytes.split_first_chunk()?;
         let (last, room) = rest.split_first_chunk()?;
         let hlc = |bytes: &[u8; 8]| Hlc(u64::from_be_bytes(*bytes));
         Some((hlc(as_of), hlc(last), RoomId(room.try_into().ok()?)))
     };
-    parse(&mark.0).ok_or_else(|| {
+    parse(&token.0).ok_or_else(|| {
         Refusal::new(ErrorCode::BadRequest, "this cursor is not from a page of this list").into()
     })
 }
@@ -85,9 +85,9 @@ pub fn public_rooms(
             next = Some(PageToken(key));
             break;
         }
-        let standing = reader.records().membership_of(room, user)?;
+        let member = reader.records().membership_of(room, user)?;
         let may_join = |membership| !matches!(membership, Membership::Member(_) | Membership::Banned);
-        if standing.is_none_or(|member| may_join(member.membership)) {
+        if member.is_none_or(|member| may_join(member.membership)) {
             found.push(room);
         }
     }
@@ -121,8 +121,7 @@ pub fn member<T: Rows>(
 ) -> Result<Option<Member>, StoreError> {
     let Some(role) = records.role(room, user)? else { return Ok(None) };
     let Some(member) = records.membership_of(room, user)? else { return Ok(None) };
-    let opened =
-        records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(place, _)| place.hlc);
+    let opened = records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(pos, _)| pos.hlc);
     let since = render::time(member.since.max(opened));
     Ok(Some(Member { user: render::user(records, user)?, role: role.into(), since }))
 }
@@ -175,7 +174,7 @@ pub fn invite(made: &InviteMade, uses: u32, key: &ServiceKey) -> Invite {
 
 /// The key at which a page begins.
 fn from(request: &PageRequest) -> &[u8] {
-    request.from.as_ref().map_or(&[], |mark| &mark.0)
+    request.from.as_ref().map_or(&[], |token| &token.0)
 }
 
 /// A page of a keyed list; its token is the key of the next row.

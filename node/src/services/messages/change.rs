@@ -11,7 +11,7 @@ use starling_web::service::Refusal;
 
 use super::mentions;
 use crate::{
-    permissions::{at_least, may_delete, may_edit, may_post, may_see, no_such_message},
+    permissions::{at_least, may_see, no_such_message, refuse_delete, refuse_edit, refuse_post},
     store::{Decision, StoreError, Tables},
 };
 
@@ -67,7 +67,7 @@ pub fn edit(
     let Some(target) = Target::find_visible(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
-    if let Some(refusal) = may_edit(&tables.records, target.room, user, &target.posted.sender)? {
+    if let Some(refusal) = refuse_edit(&tables.records, target.room, user, &target.posted.sender)? {
         return Ok(Decision::Refuse(refusal));
     }
     if tables.records.edits(target.room, target.key)? >= EDITS_PER_MESSAGE_MAX {
@@ -85,7 +85,7 @@ pub fn delete(tables: &Tables<'_>, user: UserId, id: MessageId) -> Result<Decisi
     let Some(target) = Target::find_to_delete(tables, user, id)? else {
         return Ok(Decision::Refuse(no_such_message()));
     };
-    if let Some(refusal) = may_delete(&tables.records, target.room, user, &target.posted.sender)? {
+    if let Some(refusal) = refuse_delete(&tables.records, target.room, user, &target.posted.sender)? {
         return Ok(Decision::Refuse(refusal));
     }
     if tables.records.is_deleted(target.room, target.key)? {
@@ -112,7 +112,7 @@ pub fn react(
         return Ok(Decision::Nothing);
     }
     // A user who may no longer post can still remove their reactions.
-    if on && let Some(refusal) = may_post(&tables.records, room, user)? {
+    if on && let Some(refusal) = refuse_post(&tables.records, room, user)? {
         return Ok(Decision::Refuse(refusal));
     }
     if on && let Some(detail) = reaction_limit_reached(tables, room, key, (user, emoji, last.is_none()))? {

@@ -49,7 +49,7 @@ impl Erasure {
 
     /// Overwrites the free pages of the file, if something was erased and the time has come.
     async fn scrub(&mut self) {
-        let Ok(needed) = self.context.read(Store::scrub).await else {
+        let Ok(needed) = self.context.read(Store::begin_scrub).await else {
             self.scrub_at = Some(Instant::now() + TRY_AGAIN);
             return;
         };
@@ -99,7 +99,7 @@ impl SupervisedTask for Erasure {
         let mut commits = self.lanes.watch_commits();
         loop {
             commits.mark_unchanged();
-            if self.context.look(RecordsReader::has_to_erase).await.unwrap_or(true) {
+            if self.context.read_records(RecordsReader::has_pending_erasures).await.unwrap_or(true) {
                 while self.context.writer.commit_internal(Op::Erase).await
                     == Some(OpResult::Erased { more: true })
                 {}

@@ -26,7 +26,7 @@ pub fn mentioned_members<T: Rows>(
     for written in names(&strip_code(text)) {
         // The longest name of a member wins: 'Ask @ann.' mentions ann, unless a member is called 'ann.'.
         for name in candidates(&written) {
-            if let Some(user) = records.user_called(name)?
+            if let Some(user) = records.find_by_shown_name(name)?
                 && records.role(room, user)?.is_some()
             {
                 if user != author && !users.contains(&user) {
@@ -51,8 +51,8 @@ fn names(text: &str) -> Vec<Cow<'_, str>> {
     let continues_a_word = |c: char| c.is_alphanumeric() && !is_written_without_spaces(c);
     let mut names: Vec<Cow<'_, str>> = Vec::new();
     for (at, sign) in text.match_indices(['@', '＠', '﹫']) {
-        let (before, behind) = (&text[..at], &text[at + sign.len()..]);
-        let (name, rest) = behind.split_at(behind.find(|c| !is_part(c)).unwrap_or(behind.len()));
+        let (before, after) = (&text[..at], &text[at + sign.len()..]);
+        let (name, rest) = after.split_at(after.find(|c| !is_part(c)).unwrap_or(after.len()));
         // me@example.org is no mention, nor is a name that runs into another word.
         let is_inside = before.chars().next_back().is_some_and(continues_a_word)
             || !name.ends_with(SEPARATORS) && rest.starts_with(continues_a_word);

@@ -36,8 +36,8 @@ pub struct MessagesService {
 #[async_trait]
 impl Messages for MessagesService {
     async fn prepare(&self, user: UserId, room: RoomId, message: NewMessage) -> Result<Post, Refusal> {
-        let ask = move |store: &Store| post::prepare(store, user, room, &message);
-        Ok(self.context.ask(ask).await?.post)
+        let query = move |store: &Store| post::prepare(store, user, room, &message);
+        Ok(self.context.query(query).await?.post)
     }
 
     async fn post(
@@ -57,11 +57,11 @@ impl Messages for MessagesService {
         query: MessageQuery,
         limit: usize,
     ) -> Result<MessagePage, Refusal> {
-        self.context.ask(move |store| pages::page(store, user, room, query, limit)).await
+        self.context.query(move |store| pages::page(store, user, room, query, limit)).await
     }
 
     async fn message(&self, user: UserId, id: MessageId) -> Result<Message, Refusal> {
-        let ask = move |store: &Store| {
+        let query = move |store: &Store| {
             let mut reader = store.messages()?;
             let (room, message) = reader.listed_as(id)?.ok_or_else(no_such_message)?;
             if !may_see(&reader.records, room, user, &message.posted.sender)? {
@@ -69,21 +69,21 @@ impl Messages for MessagesService {
             }
             Ok(render::message_object(&reader, room, &message)?)
         };
-        self.context.ask(ask).await
+        self.context.query(query).await
     }
 
     async fn edit(&self, user: UserId, id: MessageId, text: MessageText) -> Result<Message, Refusal> {
-        self.context.decide(move |tables| change::edit(tables, user, id, &text)).await?;
+        self.context.commit_and_replicate(move |tables| change::edit(tables, user, id, &text)).await?;
         self.message(user, id).await
     }
 
     async fn delete(&self, user: UserId, id: MessageId) -> Result<(), Refusal> {
-        self.context.commit_reclaiming(move |tables| change::delete(tables, user, id)).await?;
+        self.context.commit_from_reserve(move |tables| change::delete(tables, user, id)).await?;
         Ok(())
     }
 
     async fn react(&self, user: UserId, id: MessageId, emoji: Emoji, on: bool) -> Result<(), Refusal> {
-        self.context.decide(move |tables| change::react(tables, user, id, &emoji, on)).await?;
+        self.context.commit_and_replicate(move |tables| change::react(tables, user, id, &emoji, on)).await?;
         Ok(())
     }
 
@@ -94,9 +94,9 @@ impl Messages for MessagesService {
         message: MessageId,
         seen: Option<VersionVector>,
     ) -> Result<(), Refusal> {
-        let ask = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
-        let mark = self.context.ask(ask).await?;
-        self.context.decide(move |tables| read::decide(tables, user, &mark)).await?;
+        let query = move |store: &Store| read::mark(store, user, room, message, seen.as_ref());
+        let mark = self.context.query(query).await?;
+        self.context.commit_and_replicate(move |tables| read::decide(tables, user, &mark)).await?;
         Ok(())
     }
 }

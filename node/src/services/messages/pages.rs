@@ -6,9 +6,9 @@ use starling_protocol::{MessageId, Pos, RoomId, UserId, frame::client::ListedMes
 use starling_web::service::{MessagePage, MessageQuery, PageCursor};
 
 use crate::{
-    permissions::{hides, no_such_message, no_such_room, rooms::Denied},
+    permissions::{has_blocked, no_such_message, no_such_room, rooms::Denied},
     services::render,
-    store::{Direction, MessagesReader, RecordsReader, Store, StoreError, Stretch},
+    store::{Direction, MessagesReader, RecordsReader, Store, StoreError, TimelineSlice},
 };
 
 /// A page of at most `limit` messages of a room, the newest first, as one of its members sees them.
@@ -24,33 +24,35 @@ pub fn page(
         return Err(no_such_room().into());
     }
     let hidden = |records: &RecordsReader, message: &ListedMessage| match message.posted.sender.user() {
-        Some(author) => hides(records, user, author),
+        Some(author) => has_blocked(records, user, author),
         None => Ok(false),
     };
     let named = match query {
         MessageQuery::Before(id) | MessageQuery::After(id) | MessageQuery::Around(id) => {
             find_pos(&mut reader, room, id)?.ok_or_else(no_such_message)?
         }
-        MessageQuery::Continue(PageCursor::Before(place) | PageCursor::After(place)) => place,
+        MessageQuery::Continue(PageCursor::Before(pos) | PageCursor::After(pos)) => pos,
         MessageQuery::Newest => Pos::MIN,
     };
-    let (back, forth) = (Direction::Back, Direction::Forth);
+    let (backward, forward) = (Direction::Backward, Direction::Forward);
     let (messages, next) = match query {
-        MessageQuery::Newest => older(reader.stretch(room, (Unbounded, Unbounded), back, limit, hidden)?),
+        MessageQuery::Newest => {
+            older(reader.read_slice(room, (Unbounded, Unbounded), backward, limit, hidden)?)
+        }
         MessageQuery::Before(_) | MessageQuery::Continue(PageCursor::Before(_)) => {
-            older(reader.stretch(room, (Unbounded, Excluded(named)), back, limit, hidden)?)
+            older(reader.read_slice(room, (Unbounded, Excluded(named)), backward, limit, hidden)?)
         }
         MessageQuery::After(_) | MessageQuery::Continue(PageCursor::After(_)) => {
-            let stretch = reader.stretch(room, (Excluded(named), Unbounded), forth, limit, hidden)?;
-            (stretch.messages.into_iter().rev().collect(), stretch.next.map(PageCursor::After))
+            let slice = reader.read_slice(room, (Excluded(named), Unbounded), forward, limit, hidden)?;
+            (slice.messages.into_iter().rev().collect(), slice.next.map(PageCursor::After))
         }
         MessageQuery::Around(_) => {
             let after = (Excluded(named), Unbounded);
-            let mut messages = reader.stretch(room, after, forth, (limit - 1) / 2, hidden)?.messages;
+            let mut messages = reader.read_slice(room, after, forward, (limit - 1) / 2, hidden)?.messages;
             messages.reverse();
             let left = limit - messages.len();
             let (rest, next) =
-                older(reader.stretch(room, (Unbounded, Included(named)), back, left, hidden)?);
+                older(reader.read_slice(room, (Unbounded, Included(named)), backward, left, hidden)?);
             messages.extend(rest);
             (messages, next)
         }
@@ -59,8 +61,8 @@ pub fn page(
     Ok(MessagePage { items: items.collect::<Result<_, _>>()?, next })
 }
 
-fn older(stretch: Stretch) -> (Vec<ListedMessage>, Option<PageCursor>) {
-    (stretch.messages, stretch.next.map(PageCursor::Before))
+fn older(slice: TimelineSlice) -> (Vec<ListedMessage>, Option<PageCursor>) {
+    (slice.messages, slice.next.map(PageCursor::Before))
 }
 
 /// The position of a message, if it is in the room.

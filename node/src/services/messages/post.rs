@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::mentions;
 use crate::{
-    permissions::{may_post, no_such_message, rooms::Denied},
+    permissions::{no_such_message, refuse_post, rooms::Denied},
     services::{context::ServiceContext, render},
     store::{Store, StoreError},
 };
@@ -31,7 +31,7 @@ pub fn prepare(
     message: &NewMessage,
 ) -> Result<PreparedPost, Denied> {
     let mut reader = store.messages()?;
-    if let Some(refusal) = may_post(&reader.records, room, user)? {
+    if let Some(refusal) = refuse_post(&reader.records, room, user)? {
         return Err(refusal.into());
     }
     let sender = Sender::User(user);
@@ -41,7 +41,7 @@ pub fn prepare(
     {
         return Err(no_such_message().into());
     }
-    let last = reader.last_place(room)?.map(|place| place.hlc);
+    let last = reader.last_pos(room)?.map(|pos| pos.hlc);
     let posted = MessagePosted {
         mentions: mentions::mentioned_members(&reader.records, room, user, message.text.as_str())?,
         reply_to: message.reply_to,
@@ -61,7 +61,7 @@ pub async fn post(
     count: CountAgainstRoom<'_>,
 ) -> Result<(Message, bool), Refusal> {
     let PreparedPost { post, key, already_posted } =
-        context.ask(move |store| prepare(store, user, room, &message)).await?;
+        context.query(move |store| prepare(store, user, room, &message)).await?;
     count()?;
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     context.writer.try_post(post, sender)?;

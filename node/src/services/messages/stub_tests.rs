@@ -26,9 +26,10 @@ fn named(node: &Node) -> (usize, u64) {
 fn concerning(node: &Node) -> usize {
     let all = node.store.vector().unwrap();
     let scope = Scope::user(BOB);
-    let places = node.store.beyond(&scope, &VersionVector::default(), &all, 1_000).unwrap().unwrap();
+    let positions =
+        node.store.scope_events_after(&scope, &VersionVector::default(), &all, 1_000).unwrap().unwrap();
     let reader = node.store.messages().unwrap();
-    let posts = places
+    let posts = positions
         .iter()
         .filter(|pos| matches!(reader.event(**pos).unwrap().unwrap().body, EventBody::MessagePosted(_)));
     posts.count()
@@ -46,7 +47,7 @@ fn in_one_commit(one: &Node) -> Node {
     let vector = one.store.vector().unwrap();
     let mut events = Vec::new();
     for (origin, head) in vector.iter() {
-        events.extend(one.store.range(origin, 1, head).unwrap());
+        events.extend(one.store.read_events(origin, 1, head).unwrap());
     }
     two.commit(Op::Received(events.into_iter().map(|event| Event::decode(event).unwrap()).collect()));
     two

@@ -17,7 +17,7 @@ const ERASE_EVENTS: usize = if cfg!(test) { 3 } else { 200 };
 
 impl Tables<'_> {
     /// Returns the event to store and apply: a stub if its content was deleted before it arrived.
-    pub fn kept<'event>(&self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
+    pub fn stub_if_deleted<'event>(&self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
         Ok(if self.is_erased(event)? { Cow::Owned(event.erased()) } else { Cow::Borrowed(event) })
     }
 
@@ -38,10 +38,13 @@ impl Tables<'_> {
         self.records.has::<Deleted>(&event.scope, &message.to_bytes())
     }
 
-    /// Works as [`Tables::kept`] for an event of the log during a rebuild: erased content doesn't come back, nor does
+    /// Works as [`Tables::stub_if_deleted`] for an event of the log during a rebuild: erased content doesn't come back, nor does
     /// content that an earlier version left in its stubs.
-    pub fn kept_in_log<'event>(&mut self, event: &'event Event) -> Result<Cow<'event, Event>, StoreError> {
-        let kept = self.kept(event)?;
+    pub fn rewrite_as_stub_if_deleted<'event>(
+        &mut self,
+        event: &'event Event,
+    ) -> Result<Cow<'event, Event>, StoreError> {
+        let kept = self.stub_if_deleted(event)?;
         if kept.encoded() != event.encoded() {
             self.log.insert(&tables::log_key(event.origin, event.seq), &kept.encoded()[..])?;
             self.erased = true;
@@ -50,21 +53,21 @@ impl Tables<'_> {
     }
 
     /// Indexes a mention by room, so that it goes with its event.
-    pub(super) fn note_named(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
+    pub(super) fn index_mention(&mut self, scope: &Scope, event: &Event) -> Result<(), StoreError> {
         let is_message = matches!(event.body, EventBody::MessagePosted(_) | EventBody::MessageEdited(_));
         match (event.scope.as_room(), scope.as_user()) {
             (Some(room), Some(user)) if is_message => {
-                self.records.put_index(&views::named_index(room, event.pos(), user), &())
+                self.records.put_index(&views::room_mention_index(room, event.pos(), user), &())
             }
             _ => Ok(()),
         }
     }
 
     /// Removes all mentions of a deleted room.
-    pub(super) fn forget_named(&mut self, room: RoomId) -> Result<(), StoreError> {
-        let rows = self.records.scan_index(&views::named_prefix(room), &[])?;
+    pub(super) fn remove_mentions_in_room(&mut self, room: RoomId) -> Result<(), StoreError> {
+        let rows = self.records.scan_index(&views::room_mentions_prefix(room), &[])?;
         let named: Vec<_> = rows.map(|row| Ok(row?.0)).collect::<Result<_, StoreError>>()?;
-        for (pos, user) in named.iter().filter_map(|key| views::parse_named(key)) {
+        for (pos, user) in named.iter().filter_map(|key| views::parse_room_mention(key)) {
             self.remove_mention(room, pos, user)?;
         }
         Ok(())
@@ -72,7 +75,7 @@ impl Tables<'_> {
 
     /// Removes the mentions of an event that became a stub.
     fn remove_mention(&mut self, room: RoomId, pos: Pos, user: UserId) -> Result<(), StoreError> {
-        self.records.remove_index(&views::named_index(room, pos, user))?;
+        self.records.remove_index(&views::room_mention_index(room, pos, user))?;
         let scope = Scope::user(user);
         self.records.remove::<Mention>(&mut self.book, &scope, &views::mention_key(room, Some(pos)))?;
         let key = tables::scope_key(&scope, pos.origin, pos.seq);
@@ -87,7 +90,7 @@ impl Tables<'_> {
     /// Erases every post and every edit of a message from the log.
     pub(super) fn erase_message(&mut self, scope: &Scope, message: MessageKey) -> Result<(), StoreError> {
         let prefix = message.to_bytes();
-        let places = |rows: Vec<Vec<u8>>| {
+        let positions = |rows: Vec<Vec<u8>>| {
             rows.into_iter().filter_map(|key| Some(Pos::from_bytes(key.try_into().ok()?)))
         };
         let edits: Vec<_> = self
@@ -101,7 +104,7 @@ impl Tables<'_> {
             .map(|row| Ok(row?.0))
             .collect::<Result<_, StoreError>>()?;
         let listed = self.message(message.sender, message.id)?.map(|state| state.pos());
-        for pos in places(edits).chain(places(duplicates)).chain(listed) {
+        for pos in positions(edits).chain(positions(duplicates)).chain(listed) {
             self.erase_at(pos.origin, pos.seq, scope)?;
         }
         Ok(())
@@ -159,6 +162,6 @@ impl Tables<'_> {
             Some(last) => self.records.put_index(&key, &(scope, last))?,
             None => self.records.remove_index(&key)?,
         }
-        self.records.has_to_erase()
+        self.records.has_pending_erasures()
     }
 }

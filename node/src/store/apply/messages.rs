@@ -17,7 +17,7 @@ use crate::store::{
     messages::key_of,
     tables,
     views::{
-        Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_place_key,
+        Deleted, Duplicate, Edit, Mention, Reaction, Room, derived_id_index, mention_key, message_pos_key,
         reaction_key,
     },
 };
@@ -28,7 +28,7 @@ impl Tables<'_> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
             EventBody::MessageEdited(edited) => {
-                let key = message_place_key(edited.message, pos);
+                let key = message_pos_key(edited.message, pos);
                 self.records.put::<Edit>(&mut self.book, scope, &key, &())?;
                 self.changes.push(Change::Updated(room, edited.message));
                 Ok(())
@@ -55,7 +55,7 @@ impl Tables<'_> {
     }
 
     /// Applies a post; returns the messages that are now listed in quick rooms and were not before.
-    pub(super) fn posted(
+    pub(super) fn apply_post(
         &mut self,
         room: RoomId,
         pos: Pos,
@@ -82,10 +82,10 @@ impl Tables<'_> {
         let before = self.message(sender, posted.id)?;
         let state = message::apply_post(before, room, pos);
         if before != Some(state) {
-            self.list(before, state, posted)?;
+            self.list_message(before, state, posted)?;
             listed.push((room, self.listed(&holder, pos, room, posted.clone())?));
         } else if state.pos() != pos {
-            self.duplicate(room, pos, posted.key())?;
+            self.put_duplicate(room, pos, posted.key())?;
         }
 
         // Another sender had this id until now: their message moves to another id.
@@ -108,7 +108,7 @@ impl Tables<'_> {
     }
 
     /// Lists a message at its position, and removes its earlier one.
-    fn list(
+    fn list_message(
         &mut self,
         before: Option<MessageState>,
         state: MessageState,
@@ -128,7 +128,7 @@ impl Tables<'_> {
                 let key = mention_key(before.room, Some(before.pos()));
                 self.records.remove::<Mention>(&mut self.book, &Scope::user(user), &key)?;
             }
-            self.duplicate(before.room, before.pos(), key)?;
+            self.put_duplicate(before.room, before.pos(), key)?;
         }
         let listed_at = tables::timeline_key(room, pos);
         self.timeline.insert(&listed_at, ())?;
@@ -141,8 +141,8 @@ impl Tables<'_> {
     }
 
     /// Remembers a post that is not listed, so that it is erased with the listed one.
-    fn duplicate(&mut self, room: RoomId, pos: Pos, message: MessageKey) -> Result<(), StoreError> {
-        let key = message_place_key(message, pos);
+    fn put_duplicate(&mut self, room: RoomId, pos: Pos, message: MessageKey) -> Result<(), StoreError> {
+        let key = message_pos_key(message, pos);
         self.records.put::<Duplicate>(&mut self.book, &Scope::room(room), &key, &())
     }
 
@@ -170,7 +170,7 @@ impl Tables<'_> {
         }
     }
 
-    /// Whether a room is one of members.
+    /// Whether a room is a member room.
     fn is_member_room(&self, room: RoomId) -> Result<bool, StoreError> {
         self.records.has::<Room>(&Scope::room(room), &[])
     }

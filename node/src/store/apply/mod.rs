@@ -40,7 +40,7 @@ pub struct Tables<'txn> {
     message_ids: Table<'txn, &'static [u8; 16], &'static [u8]>,
     /// The shown names of guests.
     pub names: NamesWriter<'txn>,
-    /// Users and rooms of members.
+    /// Users and member rooms.
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
@@ -53,12 +53,12 @@ pub struct Tables<'txn> {
 /// Makes the views, empty.
 pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(tables::SCOPES)?;
-    transaction.open_table(tables::ROOMS)?;
+    transaction.open_table(tables::QUICK_ROOMS)?;
     transaction.open_table(tables::TIMELINE)?;
     transaction.open_table(tables::MESSAGES)?;
     transaction.open_table(tables::MESSAGE_IDS)?;
     transaction.open_table(tables::NAME_CLAIMS)?;
-    transaction.open_table(tables::NAME_RUNS)?;
+    transaction.open_table(tables::NAME_GROUPS)?;
     transaction.open_table(tables::RECORDS)?;
     transaction.open_table(tables::INDEX)?;
     transaction.open_table(tables::DIGESTS)?;
@@ -68,12 +68,12 @@ pub fn create_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
 /// Drops the views and makes them again, empty.
 pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.delete_table(tables::SCOPES)?;
-    transaction.delete_table(tables::ROOMS)?;
+    transaction.delete_table(tables::QUICK_ROOMS)?;
     transaction.delete_table(tables::TIMELINE)?;
     transaction.delete_table(tables::MESSAGES)?;
     transaction.delete_table(tables::MESSAGE_IDS)?;
     transaction.delete_table(tables::NAME_CLAIMS)?;
-    transaction.delete_table(tables::NAME_RUNS)?;
+    transaction.delete_table(tables::NAME_GROUPS)?;
     transaction.delete_table(tables::RECORDS)?;
     transaction.delete_table(tables::INDEX)?;
     transaction.delete_table(tables::DIGESTS)?;
@@ -81,14 +81,14 @@ pub fn clear_views(transaction: &WriteTransaction) -> Result<(), StoreError> {
 }
 
 impl<'txn> Tables<'txn> {
-    /// Opens them.
+    /// Opens all tables in a write transaction.
     pub fn open(transaction: &'txn WriteTransaction) -> Result<Self, StoreError> {
         Ok(Self {
             meta: transaction.open_table(tables::META)?,
             log: transaction.open_table(tables::LOG)?,
             heads: transaction.open_table(tables::HEADS)?,
             scopes: transaction.open_table(tables::SCOPES)?,
-            rooms: transaction.open_table(tables::ROOMS)?,
+            rooms: transaction.open_table(tables::QUICK_ROOMS)?,
             timeline: transaction.open_table(tables::TIMELINE)?,
             messages: transaction.open_table(tables::MESSAGES)?,
             message_ids: transaction.open_table(tables::MESSAGE_IDS)?,
@@ -128,7 +128,7 @@ impl<'txn> Tables<'txn> {
         let touched = event.body.touches();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
             self.index_scope(scope, event)?;
-            self.note_named(scope, event)?;
+            self.index_mention(scope, event)?;
         }
         self.book.applied(event, &touched);
         if let Some(user) = event.scope.as_user() {
@@ -142,8 +142,8 @@ impl<'txn> Tables<'txn> {
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {
-            EventBody::RoomCreated(created) => self.room_created(room, event.pos(), created)?,
-            EventBody::MessagePosted(posted) => return self.posted(room, event.pos(), posted),
+            EventBody::RoomCreated(created) => self.apply_room_created(room, event.pos(), created)?,
+            EventBody::MessagePosted(posted) => return self.apply_post(room, event.pos(), posted),
             EventBody::NameShared(NameShared { guest, name, since }) => {
                 self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
             }
@@ -167,7 +167,12 @@ impl<'txn> Tables<'txn> {
         Ok(self.rooms.get(&room.0)?.is_some())
     }
 
-    fn room_created(&mut self, room: RoomId, pos: Pos, created: &RoomCreated) -> Result<(), StoreError> {
+    fn apply_room_created(
+        &mut self,
+        room: RoomId,
+        pos: Pos,
+        created: &RoomCreated,
+    ) -> Result<(), StoreError> {
         let state: Option<RoomState> = get(&self.rooms, &room.0)?;
         let scope = Scope::room(room);
         put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::apply_creation(state, pos, created))

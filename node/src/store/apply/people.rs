@@ -23,42 +23,42 @@ impl Tables<'_> {
         let (pos, body) = (event.pos(), &event.body);
         match body {
             EventBody::UserRegistered(registered) => {
-                self.account(user, pos, body)?;
-                self.claim_waits(pos, &registered.username, registered.waited_for.as_deref())?;
-                self.claim(user, pos, &registered.username, false)
+                self.apply_account(user, pos, body)?;
+                self.apply_claim_waits(pos, &registered.username, registered.waited_for.as_deref())?;
+                self.apply_claim(user, pos, &registered.username, false)
             }
             EventBody::UsernameChosen(chosen) => {
-                self.claim_waits(pos, &chosen.username, chosen.waited_for.as_deref())?;
-                self.claim(user, pos, &chosen.username, false)
+                self.apply_claim_waits(pos, &chosen.username, chosen.waited_for.as_deref())?;
+                self.apply_claim(user, pos, &chosen.username, false)
             }
             EventBody::ClaimNarrowed(narrowed) => {
-                self.claim_waits(narrowed.claim, &narrowed.username, Some(&narrowed.waited_for))
+                self.apply_claim_waits(narrowed.claim, &narrowed.username, Some(&narrowed.waited_for))
             }
             EventBody::ClaimWithdrawn(withdrawn) => {
-                self.claim(user, withdrawn.claim, &withdrawn.username, true)
+                self.apply_claim(user, withdrawn.claim, &withdrawn.username, true)
             }
             EventBody::ProfileChanged(_)
             | EventBody::PasswordRehashed(_)
             | EventBody::ResetLinkMade(_)
             | EventBody::SettingsChanged(_)
-            | EventBody::UserFlagged(_) => self.account(user, pos, body),
+            | EventBody::UserFlagged(_) => self.apply_account(user, pos, body),
             EventBody::PasswordChanged(changed) => {
-                self.account(user, pos, body)?;
-                changed.keeps.map_or(Ok(()), |session| self.session(user, &session.0, pos, body))
+                self.apply_account(user, pos, body)?;
+                changed.keeps.map_or(Ok(()), |session| self.apply_session(user, &session.0, pos, body))
             }
-            EventBody::UserDeleted(_) => self.user_deleted(user, pos, body),
+            EventBody::UserDeleted(_) => self.apply_deletion(user, pos, body),
             EventBody::SessionOpened(SessionOpened { session, .. }) => {
-                self.session(user, &session.0, pos, body)
+                self.apply_session(user, &session.0, pos, body)
             }
-            EventBody::RefreshUsed(refresh) => self.session(user, &refresh.session.0, pos, body),
+            EventBody::RefreshUsed(refresh) => self.apply_session(user, &refresh.session.0, pos, body),
             EventBody::SessionsEnded(SessionsEnded { sessions, all_logins }) => {
                 if *all_logins {
-                    self.account(user, pos, body)?;
+                    self.apply_account(user, pos, body)?;
                 }
-                sessions.iter().try_for_each(|session| self.session(user, &session.0, pos, body))
+                sessions.iter().try_for_each(|session| self.apply_session(user, &session.0, pos, body))
             }
-            EventBody::ContactSet(said) => self.contact(user, pos, said),
-            EventBody::ReadMarked(marked) => self.read_marked(user, marked),
+            EventBody::ContactSet(said) => self.apply_contact(user, pos, said),
+            EventBody::ReadMarked(marked) => self.apply_read_mark(user, marked),
             EventBody::NotifySet(NotifySet { room, level }) => {
                 let scope = Scope::user(user);
                 let rule = |state| register::apply(state, pos, *level);
@@ -70,7 +70,7 @@ impl Tables<'_> {
         }
     }
 
-    fn account(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+    fn apply_account(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         let rule = |state| user::apply(state, pos, body);
         let (before, after) = self.records.merge::<User>(&mut self.book, &Scope::user(user), &[], rule)?;
         let name_before = before.as_ref().and_then(|before| before.display_name());
@@ -92,7 +92,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn claim(
+    fn apply_claim(
         &mut self,
         user: UserId,
         claim: Pos,
@@ -115,7 +115,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn claim_waits(
+    fn apply_claim_waits(
         &mut self,
         claim: Pos,
         name: &Username,
@@ -127,8 +127,8 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn user_deleted(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
-        self.account(user, pos, body)?;
+    fn apply_deletion(&mut self, user: UserId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+        self.apply_account(user, pos, body)?;
         let scope = Scope::user(user);
         for (session, state) in self.records.sessions(user)? {
             self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erase(state))?;
@@ -138,7 +138,13 @@ impl Tables<'_> {
         self.erase_later(&scope)
     }
 
-    fn session(&mut self, user: UserId, id: &[u8], pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+    fn apply_session(
+        &mut self,
+        user: UserId,
+        id: &[u8],
+        pos: Pos,
+        body: &EventBody,
+    ) -> Result<(), StoreError> {
         let rule = |state| session::apply(state, pos, body);
         let (_, after) = self.records.merge::<Session>(&mut self.book, &Scope::user(user), id, rule)?;
         let open = after.opened.as_ref().is_some_and(|(_, opened)| opened.key != [0; 32]) && !after.ended;
@@ -151,7 +157,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn contact(&mut self, from: UserId, pos: Pos, said: &ContactSet) -> Result<(), StoreError> {
+    fn apply_contact(&mut self, from: UserId, pos: Pos, said: &ContactSet) -> Result<(), StoreError> {
         let (mine, theirs) = (Scope::user(from), Scope::user(said.to));
         let ways = [(from, said.to), (said.to, from)];
         let relations = |records: &RecordsWriter<'_>| -> Result<_, StoreError> {
@@ -172,7 +178,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn read_marked(&mut self, user: UserId, marked: &ReadMarked) -> Result<(), StoreError> {
+    fn apply_read_mark(&mut self, user: UserId, marked: &ReadMarked) -> Result<(), StoreError> {
         let rule = |state| read_mark::apply(state, marked);
         let (before, after) =
             self.records.merge::<Read>(&mut self.book, &Scope::user(user), &marked.room.0, rule)?;

@@ -1,4 +1,4 @@
-//! Applies events of rooms of members to their views: attributes, members, invites.
+//! Applies events of member rooms to their views: attributes, members, invites.
 
 use starling_protocol::{
     Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
@@ -22,7 +22,7 @@ impl Tables<'_> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
             EventBody::RoomOpened(opened) => {
-                self.member_room(room, pos, &event.body)?;
+                self.apply_member_room(room, pos, &event.body)?;
                 if let RoomOpened::Direct { one, other } = opened {
                     for user in [*one, *other] {
                         // Stamped with the beginning of time: both sides of a split may open the room.
@@ -33,28 +33,28 @@ impl Tables<'_> {
                             invite: None,
                             by: user,
                         };
-                        self.member(room, Pos::MIN, &set)?;
+                        self.apply_membership(room, Pos::MIN, &set)?;
                     }
                 }
                 Ok(())
             }
-            EventBody::RoomChanged(_) => self.member_room(room, pos, &event.body),
+            EventBody::RoomChanged(_) => self.apply_member_room(room, pos, &event.body),
             EventBody::RoomDeleted(_) => {
-                self.member_room(room, pos, &event.body)?;
-                self.forget_named(room)?;
+                self.apply_member_room(room, pos, &event.body)?;
+                self.remove_mentions_in_room(room)?;
                 self.erase_later(scope)
             }
-            EventBody::MemberSet(set) => self.member(room, pos, set),
+            EventBody::MemberSet(set) => self.apply_membership(room, pos, set),
             EventBody::InviteMade(made) => {
-                self.invite(scope, made.id, Some(made))?;
+                self.apply_invite(scope, made.id, Some(made))?;
                 self.records.put::<InviteRoom>(&mut self.book, &made.id.shard(), &made.id.0, &room)
             }
-            EventBody::InviteRevoked(revoked) => self.invite(scope, revoked.id, None),
+            EventBody::InviteRevoked(revoked) => self.apply_invite(scope, revoked.id, None),
             _ => Ok(()),
         }
     }
 
-    fn member_room(&mut self, id: RoomId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
+    fn apply_member_room(&mut self, id: RoomId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         let rule = |state| room::apply(state, pos, body);
         let (before, after) = self.records.merge::<Room>(&mut self.book, &Scope::room(id), &[], rule)?;
         let index = |room: &MemberRoom| {
@@ -82,7 +82,12 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn invite(&mut self, scope: &Scope, id: InviteId, made: Option<&InviteMade>) -> Result<(), StoreError> {
+    fn apply_invite(
+        &mut self,
+        scope: &Scope,
+        id: InviteId,
+        made: Option<&InviteMade>,
+    ) -> Result<(), StoreError> {
         let rule = |state| invite::apply(state, made);
         let (_, invite) = self.records.merge::<Invite>(&mut self.book, scope, &id.0, rule)?;
         if invite.revoked {
@@ -92,7 +97,7 @@ impl Tables<'_> {
         }
     }
 
-    fn member(&mut self, room: RoomId, pos: Pos, set: &MemberSet) -> Result<(), StoreError> {
+    fn apply_membership(&mut self, room: RoomId, pos: Pos, set: &MemberSet) -> Result<(), StoreError> {
         let (scope, user) = (Scope::room(room), set.user);
         if let Membership::Member(_) = set.membership {
             self.records.put_index(&was_member_index(user, room), &())?;
@@ -100,33 +105,33 @@ impl Tables<'_> {
         let rule = |state| member::apply(state, pos, set);
         let (before, after) = self.records.merge::<Member>(&mut self.book, &scope, &user.0, rule)?;
         if before.as_ref() == Some(&after) {
-            return self.invite_used(room, set);
+            return self.apply_invite_use(room, set);
         }
         let membership_before = before.as_ref().map_or(Membership::None, |before| before.value.membership);
-        let place_before = before.and_then(|before| member::succession_key(&before.value, user));
-        let place = member::succession_key(&after.value, user);
-        if place_before != place {
-            if let Some(gone) = place_before {
+        let key_before = before.and_then(|before| member::succession_key(&before.value, user));
+        let key = member::succession_key(&after.value, user);
+        if key_before != key {
+            if let Some(gone) = key_before {
                 self.records.remove::<Succession>(&mut self.book, &scope, &gone)?;
             }
-            if let Some(place) = place {
-                self.records.put::<Succession>(&mut self.book, &scope, &place, &())?;
+            if let Some(key) = key {
+                self.records.put::<Succession>(&mut self.book, &scope, &key, &())?;
             }
         }
         let deleted = self.records.get::<Room>(&scope, &[])?.is_some_and(|room| room.deleted);
-        match (place.is_some(), deleted) {
+        match (key.is_some(), deleted) {
             (true, false) => self.records.put_index(&member_of_index(user, room), &after.value)?,
             (true, true) => self.records.put_index(&member_of_deleted_index(user, room), &())?,
             (false, false) => self.records.remove_index(&member_of_index(user, room))?,
             (false, true) => self.records.remove_index(&member_of_deleted_index(user, room))?,
         }
-        self.count(&scope, user, membership_before, after.value.membership)?;
-        self.changes.push(Change::Member(room, user, room_change(place_before.is_some(), place.is_some())));
-        self.invite_used(room, set)
+        self.update_counts(&scope, user, membership_before, after.value.membership)?;
+        self.changes.push(Change::Member(room, user, room_change(key_before.is_some(), key.is_some())));
+        self.apply_invite_use(room, set)
     }
 
     /// Updates the list of bans and the counts after a change of a membership.
-    fn count(
+    fn update_counts(
         &mut self,
         scope: &Scope,
         user: UserId,
@@ -152,7 +157,7 @@ impl Tables<'_> {
     }
 
     /// A member uses up an invite, even if they leave later.
-    fn invite_used(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
+    fn apply_invite_use(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
         let Some(invite) = set.invite else { return Ok(()) };
         let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());
         if self.records.has::<InviteUse>(&scope, &key)? {
@@ -165,7 +170,7 @@ impl Tables<'_> {
     }
 }
 
-/// Returns the change of a room that exists now, or doesn't.
+/// Returns how a room or membership changed, from whether it existed before and exists now.
 fn room_change(before: bool, now: bool) -> RoomChange {
     match (before, now) {
         (false, true) => RoomChange::Joined,

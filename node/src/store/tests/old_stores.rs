@@ -27,7 +27,7 @@ fn migrated(store: &Store) -> Result<(), StoreError> {
 }
 
 fn logged(store: &Store, origin: OriginId, seq: u64) -> Bytes {
-    store.range(origin, seq, seq).unwrap().remove(0)
+    store.read_events(origin, seq, seq).unwrap().remove(0)
 }
 
 /// Section 4: a node with an old stub shows the same as a node that received the message after its deletion.

@@ -20,7 +20,7 @@ fn found(path: &Path) -> usize {
 }
 
 fn scrub(store: &Store) -> usize {
-    let (mut scrub, mut steps) = (store.scrub().unwrap().expect("something was erased"), 1);
+    let (mut scrub, mut steps) = (store.begin_scrub().unwrap().expect("something was erased"), 1);
     while store.scrub_step(&mut scrub).unwrap() {
         steps += 1;
     }
@@ -38,8 +38,8 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     let path = dir.path().join("starling.redb");
     let store = Arc::new(Store::open_file(&path).unwrap());
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
-    committer.commit(1_000, 1, &[Op::CreateRoom { room: ROOM, name: None }]).unwrap();
-    assert!(store.scrub().unwrap().is_none(), "nothing was erased yet");
+    committer.commit(1_000, 1, &[Op::CreateQuickRoom { room: ROOM, name: None }]).unwrap();
+    assert!(store.begin_scrub().unwrap().is_none(), "nothing was erased yet");
     for n in 0..MESSAGES {
         let stays = message(2, n, &format!("what stays {n:05}"));
         let stays = Op::Post { room: ROOM, posted: stays, min_hlc: None, check: in_quick_rooms };
@@ -58,7 +58,7 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     let bytes = fs::metadata(&path).unwrap().len();
     let steps = scrub(&store);
     assert_eq!(found(&path), 0, "of {left} copies, after {steps} steps");
-    assert!(store.scrub().unwrap().is_none(), "it is done once");
+    assert!(store.begin_scrub().unwrap().is_none(), "it is done once");
     let grown = fs::metadata(&path).unwrap().len();
     assert!(grown <= 2 * bytes + 4 * 1024 * 1024, "{bytes} bytes became {grown}");
     let messages = store.page(ROOM, None, 1_000, None).unwrap().messages;
@@ -67,7 +67,7 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     store.verify().unwrap();
     // A scrub that a crash ended begins again.
     committer.commit(4_000, 1, &[post(ROOM, 1, 5_000, &text(7)), delete(5_000)]).unwrap();
-    let mut begun = store.scrub().unwrap().unwrap();
+    let mut begun = store.begin_scrub().unwrap().unwrap();
     for _ in 0..3 {
         assert!(store.scrub_step(&mut begun).unwrap());
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use ring::hmac;
-use starling_node::auth::{BrowserToken, RefreshToken, ServiceKey, ServiceKeys, Verdict};
+use starling_node::auth::{BrowserToken, RefreshToken, ServiceKey, ServiceKeySealer, Verdict};
 use starling_node::key_derivation::RootKey;
 use starling_protocol::InviteCode;
 use starling_protocol::event::ServiceKeyId;
@@ -70,7 +70,7 @@ impl Thief {
         self.finds(|key| {
             let derived = ["starling node 1", "starling cluster 1"]
                 .map(|salt| RootKey::new(salt, key).expand(b"service keys"));
-            Some(*key).filter(|key| ServiceKeys::new(*key, &derived).open(id, sealed).is_some())
+            Some(*key).filter(|key| ServiceKeySealer::new(*key, &derived).open(id, sealed).is_some())
         })
     }
 

@@ -1,4 +1,4 @@
-//! Messages of rooms of members over REST, on three real nodes: each step on another one.
+//! Messages of member rooms over REST, on three real nodes: each step on another one.
 
 mod seeded;
 

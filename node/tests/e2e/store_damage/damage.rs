@@ -126,7 +126,7 @@ async fn look(template: &Template, node: &mut Node) -> Result<Outcome, String> {
     }
     if let Some(code) = ready {
         let ended = Ended { code, stdout: String::new(), stderr: said(node) };
-        return check_refusal(&ended, &["store"]).map(|()| Outcome::Refused);
+        return check_refusal(&ended, &["starling.redb"]).map(|()| Outcome::Refused);
     }
     let served = use_it(template, node).await;
     no_panic("the node", &said(node))?;

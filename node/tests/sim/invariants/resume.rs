@@ -32,7 +32,7 @@ pub fn check(world: &mut World, listings: &Listings) -> Result<(), String> {
 /// Whether the room still exists: it may be lost with its only disk.
 fn exists(world: &World, room: RoomId) -> bool {
     let mut nodes = world.nodes.iter().filter_map(|node| node.run.as_ref());
-    nodes.any(|run| run.store.room(room).expect("the store reads").is_some())
+    nodes.any(|run| run.store.quick_room(room).expect("the store reads").is_some())
 }
 
 /// The events that all nodes hold.

@@ -50,7 +50,7 @@ pub fn log(store: &Store, vector: &VersionVector) -> BTreeMap<(OriginId, u64), B
     for (origin, head) in vector.iter() {
         let mut next = 1;
         while next <= head {
-            let events = store.range(origin, next, head).expect("the store reads");
+            let events = store.read_events(origin, next, head).expect("the store reads");
             assert!(!events.is_empty(), "what the vector says is there");
             for event in events {
                 log.insert((origin, next), event);

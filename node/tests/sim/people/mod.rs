@@ -137,18 +137,20 @@ impl World {
     /// Each node removes deleted events from its log, as its task for erasure does.
     pub fn erase(&mut self) {
         for node in self.members() {
-            if self.has_to_erase(node) && self.request(node, Request::People(Wish::Erasure, Op::Erase)) {
+            if self.has_pending_erasures(node)
+                && self.request(node, Request::People(Wish::Erasure, Op::Erase))
+            {
                 self.coverage.erasures += 1;
             }
         }
     }
 
     /// Whether deleted text is still in a node's log.
-    pub fn has_to_erase(&self, node: usize) -> bool {
+    pub fn has_pending_erasures(&self, node: usize) -> bool {
         let run = self.nodes[node].run.as_ref();
         run.filter(|_| self.mutant != Some(Mutant::ErasureForgotten)).is_some_and(|run| {
             let records = run.store.records().expect("the store reads");
-            records.has_to_erase().expect("the store reads")
+            records.has_pending_erasures().expect("the store reads")
         })
     }
 }

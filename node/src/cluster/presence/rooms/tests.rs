@@ -1,6 +1,7 @@
 //! Sessions begin and end, names are shared and given up: a client that keeps a set of names ends with the right set.
 
 use starling_protocol::merge::guest_name::OverlapGroup;
+use tokio::sync::oneshot;
 
 use super::*;
 
@@ -14,8 +15,12 @@ fn present(guest: u8, name: &str, since: u64) -> Present {
 
 fn names(notices: Vec<(RoomId, Notice)>) -> Vec<String> {
     let name = |(_, notice): (RoomId, Notice)| match notice {
-        Notice::Joined(name, guest) => format!("{}{name}", if guest { "+" } else { "+account " }),
-        Notice::Left(name, guest) => format!("{}{name}", if guest { "-" } else { "-account " }),
+        Notice::Joined { username, is_guest } => {
+            format!("{}{username}", if is_guest { "+" } else { "+account " })
+        }
+        Notice::Left { username, is_guest } => {
+            format!("{}{username}", if is_guest { "-" } else { "-account " })
+        }
     };
     notices.into_iter().map(name).collect()
 }
@@ -46,7 +51,7 @@ fn nothing_is_left_behind_when_all_are_gone() {
     assert_eq!(names(rooms.peer_gone(PEER, &nothing)), ["-Bob"]);
     assert_eq!(names(rooms.left(&present(1, "Ann", 1), &nothing)), ["-Ann"]);
     assert!(rooms.by_id.is_empty() && rooms.by_peer.values().all(HashMap::is_empty));
-    assert!(rooms.shares.is_empty());
+    assert!(rooms.unwritten_shares.is_empty());
 }
 
 #[test]
@@ -104,13 +109,15 @@ fn after_a_split_the_earlier_of_two_guests_is_unsuffixed() {
     assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+aNN"]);
     assert_eq!(rooms.shown(ROOM, GuestId([1; 16])), Some(&*suffixed(1)));
     // The node that holds the session records the share once, above the start of the other session.
-    let [Share { shared, min_hlc, .. }] = &rooms.shares[..] else { panic!("{:?}", rooms.shares) };
+    let [NameShareRecord { shared, min_hlc, .. }] = &rooms.unwritten_shares[..] else {
+        panic!("{:?}", rooms.unwritten_shares)
+    };
     assert_eq!((shared.guest, shared.since, *min_hlc), (GuestId([1; 16]), Hlc(5), Hlc(5)));
     rooms.joined(present(3, "Ann", 6), Holder::Peer(PEER), &nothing);
-    assert_eq!(rooms.shares.len(), 1);
-    let mut other_side = Rooms::default();
-    other_side.joined(present(2, "aNN", 4), Holder::Here(None), &nothing);
-    let met = other_side.joined(present(1, "Ann", 5), Holder::Peer(PEER), &nothing);
+    assert_eq!(rooms.unwritten_shares.len(), 1);
+    let mut other_direct_member = Rooms::default();
+    other_direct_member.joined(present(2, "aNN", 4), Holder::Here(None), &nothing);
+    let met = other_direct_member.joined(present(1, "Ann", 5), Holder::Peer(PEER), &nothing);
     assert_eq!(names(met), [format!("+{}", suffixed(1))]);
 }
 
@@ -128,21 +135,21 @@ fn the_name_of_an_account_is_its_own_whoever_came_first() {
     let mut its_node = Rooms::default();
     its_node.joined(account, Holder::Here(None), &nothing);
     its_node.joined(present(1, "Ann", 4), Holder::Peer(PEER), &nothing);
-    assert!(its_node.shares.is_empty(), "an account's name needs no entry in the log");
+    assert!(its_node.unwritten_shares.is_empty(), "an account's name needs no entry in the log");
 }
 
 #[test]
 fn once_the_log_knows_who_shares_a_name_nobody_is_renamed_when_another_leaves() {
     let mut rooms = Rooms::default();
-    let log = sharing([2, 1]);
+    let claims = sharing([2, 1]);
     rooms.joined(present(1, "Ann", 5), Holder::Here(None), &nothing);
     rooms.joined(present(2, "Ann", 4), Holder::Peer(PEER), &nothing);
-    assert!(rooms.renamed(ROOM, GuestId([1; 16]), &log).is_empty(), "the log says the same");
-    assert_eq!(names(rooms.peer_gone(PEER, &log)), ["-Ann"]);
-    assert_eq!(names(rooms.joined(present(2, "Ann", 7), Holder::Peer(PEER), &log)), ["+Ann"]);
-    assert_eq!(names(rooms.left(&present(1, "Ann", 5), &log)), [format!("-{}", suffixed(1))]);
+    assert!(rooms.renamed(ROOM, GuestId([1; 16]), &claims).is_empty(), "the log says the same");
+    assert_eq!(names(rooms.peer_gone(PEER, &claims)), ["-Ann"]);
+    assert_eq!(names(rooms.joined(present(2, "Ann", 7), Holder::Peer(PEER), &claims)), ["+Ann"]);
+    assert_eq!(names(rooms.left(&present(1, "Ann", 5), &claims)), [format!("-{}", suffixed(1))]);
     assert_eq!(
-        names(rooms.joined(present(1, "Ann", 8), Holder::Here(None), &log)),
+        names(rooms.joined(present(1, "Ann", 8), Holder::Here(None), &claims)),
         [format!("+{}", suffixed(1))]
     );
 }
@@ -160,10 +167,10 @@ fn the_log_can_turn_two_names_round() {
 #[test]
 fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
     let mut rooms = Rooms::default();
-    let log = sharing([2, 1]);
-    rooms.joined(present(1, "Ann", 5), Holder::Here(None), &log);
+    let claims = sharing([2, 1]);
+    rooms.joined(present(1, "Ann", 5), Holder::Here(None), &claims);
     let is_free = |guest: u8, name: &str| {
-        rooms.is_free(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), &log)
+        rooms.is_free(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), &claims)
     };
     assert!(is_free(2, "Ann"), "they return to the name that they share");
     assert!(!is_free(3, "Ann") && is_free(3, "Bob"));
@@ -174,8 +181,8 @@ fn who_shares_a_name_may_return_under_it_and_nobody_else_may_come_under_any() {
 fn a_name_that_looks_like_another_is_not_given_but_kept() {
     let mut rooms = Rooms::default();
     rooms.joined(present(1, "Ann1", 5), Holder::Here(None), &nothing);
-    let is_lookalike = |rooms: &Rooms, guest: u8, name: &str, log: Log<'_>| {
-        rooms.is_lookalike(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), log)
+    let is_lookalike = |rooms: &Rooms, guest: u8, name: &str, claims: ClaimLookup<'_>| {
+        rooms.is_lookalike(ROOM, GuestId([guest; 16]), &GuestName::parse(name).unwrap(), claims)
     };
     for name in ["Annl", "annI", "\u{410}nn1", "Ann\u{217C}"] {
         assert!(is_lookalike(&rooms, 2, name, &nothing), "{name}");

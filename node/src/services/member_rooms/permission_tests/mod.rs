@@ -16,7 +16,7 @@ use super::{decisions, lists};
 use crate::{
     auth::ServiceKey,
     permissions::{
-        hides, hides_presence,
+        has_blocked, hides_presence,
         rooms::{Denied, known_room},
     },
     services::{
@@ -198,7 +198,11 @@ impl TwinRun {
                 let (blocks, is_blocked) =
                     (model.blocks.contains(&(one, other)), model.blocks.contains(&(other, one)));
                 let accepted = records.relation(one, other)? == Relation::Accepted;
-                known.push((accepted, hides(&records, one, other)?, hides_presence(&records, one, other)?));
+                known.push((
+                    accepted,
+                    has_blocked(&records, one, other)?,
+                    hides_presence(&records, one, other)?,
+                ));
                 modelled.push((model.are_contacts(one, other), blocks, blocks || is_blocked));
             }
             Ok(((here, known), (there, modelled)))

@@ -1,9 +1,9 @@
-//! Secrets that are shown once and stored as hashes: personal access tokens, and the codes of reset links and of `/setup`.
+//! Secrets stored as hashes, and shown once: personal access tokens, and the codes of reset links and of `/setup`.
 //! An unsalted hash is enough for 128 random bits.
 
 use data_encoding::BASE64URL_NOPAD;
 
-use super::refresh::split_dots;
+use super::session_tokens::split_dots;
 
 const PERSONAL: &str = "starling_pat_";
 const CODE_BYTES: usize = 16;

@@ -13,7 +13,7 @@ use starling_web::{
 
 use super::PresenceMap;
 use crate::{
-    permissions::are_in_touch,
+    permissions::may_interact,
     store::{Store, StoreError},
     supervisor::SupervisedTask,
 };
@@ -26,7 +26,7 @@ impl PresenceMap {
             state.send_to_peers(&Presence::Online(vec![user]));
         }
         drop(state);
-        self.news.notify_one();
+        self.people_changed.notify_one();
         let map = self.me.clone();
         Online(Some(Box::new(move || {
             if let Some(map) = map.upgrade() {
@@ -35,7 +35,7 @@ impl PresenceMap {
                     state.send_to_peers(&Presence::Offline(user));
                 }
                 drop(state);
-                map.news.notify_one();
+                map.people_changed.notify_one();
             }
         })))
     }
@@ -58,14 +58,14 @@ impl PresenceMap {
         }
     }
 
-    fn notify_changes(&self, store: &Store, news: &[(UserId, bool)]) -> Result<(), StoreError> {
+    fn notify_changes(&self, store: &Store, changes: &[(UserId, bool)]) -> Result<(), StoreError> {
         let records = store.records()?;
-        for &(user, online) in news {
+        for &(user, online) in changes {
             let state = if online { PresenceState::Online } else { PresenceState::Offline };
             let frame = LiveFrame::Presence(Available { user_id: user.to_string(), state });
             let frame = Utf8Bytes::from(frame.to_json());
             for (room, member) in records.rooms_of(user)? {
-                if member.role().is_some() && are_in_touch(&records, room, user)? {
+                if member.role().is_some() && may_interact(&records, room, user)? {
                     self.broadcast(room, user, frame.clone());
                 }
             }
@@ -81,25 +81,29 @@ impl PresenceMap {
 }
 
 /// The task that notifies people of who is online.
-pub struct PresenceNews(pub Arc<PresenceMap>);
+pub struct PresenceNotifier(pub Arc<PresenceMap>);
 
-impl SupervisedTask for PresenceNews {
+impl SupervisedTask for PresenceNotifier {
     fn name(&self) -> &'static str {
-        "presence news"
+        "presence notifier"
     }
 
     fn run(&mut self) -> impl Future<Output = ()> + Send {
         let map = Arc::clone(&self.0);
         async move {
             loop {
-                map.news.notified().await;
-                let (Some((store, _)), news) = (map.log.get(), map.state().people.news()) else { continue };
+                map.people_changed.notified().await;
+                let (Some((store, _)), changes) =
+                    (map.store_and_writer.get(), map.state().people.take_changes())
+                else {
+                    continue;
+                };
                 let notify = {
                     let (map, store) = (Arc::clone(&map), Arc::clone(store));
-                    move || store.guarded(|store| map.notify_changes(store, &news))
+                    move || store.guarded(|store| map.notify_changes(store, &changes))
                 };
                 if let Some(Err(error)) = map.environment.blocking(notify).await {
-                    tracing::error!(%error, "cannot read whom to notify of changed presence");
+                    tracing::error!(%error, "cannot read the users to notify of a presence change");
                 }
             }
         }

@@ -1,0 +1,44 @@
+//! What goes into the entries of presence and what their changes give: the holders of sessions, the log's claims, notices
+//! for the people in a room, and records for the log.
+
+use starling_protocol::{GuestId, GuestName, Hlc, NameShared, NodeId, RoomId, merge::guest_name::NameClaim};
+use tokio::sync::oneshot;
+
+/// The node that holds the session of an entry.
+#[derive(Debug)]
+pub enum Holder {
+    /// This node; a guest's session is notified when a later one takes over.
+    Here(Option<oneshot::Sender<()>>),
+    /// A linked node.
+    Peer(NodeId),
+}
+
+impl Holder {
+    /// Returns the peer; `None` for a session of this node.
+    pub fn peer(&self) -> Option<NodeId> {
+        match self {
+            Self::Here(_) => None,
+            Self::Peer(peer) => Some(*peer),
+        }
+    }
+}
+
+/// A change that people in a room see; `is_guest` is false for a user with an account. A client that applies all
+/// notices in order has the right set of names; a rename is `Left`, directly followed by `Joined`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Notice {
+    Joined { username: String, is_guest: bool },
+    Left { username: String, is_guest: bool },
+}
+
+/// A record for the log: a guest of this node shares their name with others.
+#[derive(Debug)]
+pub struct NameShareRecord {
+    pub room: RoomId,
+    pub shared: NameShared,
+    /// When the latest session under the name began.
+    pub min_hlc: Hlc,
+}
+
+/// The log's record of a guest under a name, if it has one.
+pub type ClaimLookup<'a> = &'a dyn Fn(RoomId, &GuestName, GuestId) -> Option<NameClaim>;
