@@ -51,7 +51,7 @@ struct World {
     reads: VecDeque<(LinkId, OriginId, u64, u64)>,
     scope_reads: VecDeque<(LinkId, u8)>,
     links: BTreeMap<LinkId, NodeId>,
-    last_link: LinkId,
+    last_link: u64,
     waiting: BTreeSet<Token>,
     /// Waiters that got too few copies and may get an upgrade.
     upgradable: BTreeSet<Token>,
@@ -92,8 +92,9 @@ impl World {
                 let peer = NodeId([program.byte()? % 3 + 2; 16]);
                 self.last_link += 1;
                 self.links.retain(|_, linked| *linked != peer);
-                self.links.insert(self.last_link, peer);
-                Input::LinkUp { link: self.last_link, peer }
+                let link = LinkId(self.last_link);
+                self.links.insert(link, peer);
+                Input::LinkUp { link, peer }
             }
             1 => {
                 let link = self.link(program)?;
@@ -153,7 +154,7 @@ impl World {
 
     fn link(&self, program: &mut Program) -> Option<LinkId> {
         // It may be a link that is gone.
-        Some(LinkId::from(program.byte()?) % (self.last_link + 1))
+        Some(LinkId(u64::from(program.byte()?) % (self.last_link + 1)))
     }
 
     /// Makes a waiter for durability, or a claim.

@@ -27,7 +27,7 @@ fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
 fn answer(seq: u64, held: &[(OriginId, u64)]) -> Input {
     let held = Some(held.iter().copied().collect());
     let answer = ClaimAnswer { origin: OWN, seq, answered_by: None, held, would_wait_for_claimer: true };
-    Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
+    Input::Frame(LinkId(1), ReplicaFrame::ClaimAnswer(answer))
 }
 
 /// The peer confirms the first claim, while it holds its own log up to `own_head`.
@@ -38,7 +38,7 @@ fn confirmed(own_head: u64) -> Input {
 }
 
 fn peer_sees_us(in_sync: bool) -> Input {
-    Input::Frame(1, ReplicaFrame::Confirm(Confirm { in_sync, ..Confirm::default() }))
+    Input::Frame(LinkId(1), ReplicaFrame::Confirm(Confirm { in_sync, ..Confirm::default() }))
 }
 
 /// A replica with a peer in sync both ways.
@@ -49,7 +49,7 @@ fn in_sync() -> Bench {
 }
 
 fn push(seq: u64) -> Input {
-    Input::Frame(1, ReplicaFrame::Push(vec![event(THEIRS, seq)]))
+    Input::Frame(LinkId(1), ReplicaFrame::Push(vec![event(THEIRS, seq)]))
 }
 
 /// A replica with a peer in sync both ways that waits with claim 7, its first event.
@@ -83,19 +83,19 @@ fn a_confirmation_counts_once_all_of_its_vector_is_durable_here() {
 #[test]
 fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     let mut bench = in_sync();
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!(bench.commit(1), [], "nothing is pushed to it");
     assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "but the claim waits for it");
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     bench.now = HEARTBEAT_MS;
     let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to: None };
     assert!(bench.sent(Input::Tick).contains(&question), "it is asked again");
-    bench.step(Input::Frame(1, ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
-    bench.step(Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] });
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
+    bench.step(Input::ReadDone { link: LinkId(1), origin: OWN, from: 1, events: vec![event(OWN, 1)] });
     // Its answer lists all that was dropped.
     assert_eq!(outcomes(&bench.step(confirmed(2))), []);
     let events = vec![event(THEIRS, 1), event(THEIRS, 2)];
-    bench.step(Input::Frame(1, ReplicaFrame::Pulled { origin: THEIRS, events }));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Pulled { origin: THEIRS, events }));
     assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
     assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), granted(7, true));
 }
@@ -114,9 +114,17 @@ fn a_peer_that_goes_on_writing_does_not_hold_up_a_claim() {
 fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
     let ends: [(fn() -> Input, Millis); 4] = [
         (|| Input::Tick, SILENCE_MS_MAX + 1),
-        (|| Input::LinkDown(1), 0),
+        (|| Input::LinkDown(LinkId(1)), 0),
         (|| peer_sees_us(false), 0),
-        (|| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled: true, ..Confirm::default() })), 0),
+        (
+            || {
+                Input::Frame(
+                    LinkId(1),
+                    ReplicaFrame::Confirm(Confirm { stalled: true, ..Confirm::default() }),
+                )
+            },
+            0,
+        ),
     ];
     for (end, now) in ends {
         // Either its confirmation is missing, or the events that this lists.
@@ -175,7 +183,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     let mut bench = in_sync();
     bench.now = 5_000;
     bench.step(peer_sees_us(true));
-    bench.step(Input::Frame(1, ReplicaFrame::Peers(vec![(COMMON, 1_000)])));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Peers(vec![(COMMON, 1_000)])));
     assert_eq!(bench.replica.claim_peers(5_000), [THEIRS.node, COMMON]);
     bench.commit(1);
     let waited_for = vec![THEIRS.node, COMMON];
@@ -198,7 +206,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     let relayed = |held, would_wait_for_claimer| {
         let answered_by = Some(COMMON);
         let answer = ClaimAnswer { origin: OWN, seq: 1, answered_by, held, would_wait_for_claimer };
-        Input::Frame(1, ReplicaFrame::ClaimAnswer(answer))
+        Input::Frame(LinkId(1), ReplicaFrame::ClaimAnswer(answer))
     };
     assert_eq!(outcomes(&bench.step(relayed(Some(vector), true))), []);
     bench.step(push(1));
@@ -227,10 +235,10 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
 fn a_common_peer_relays() {
     let mut bench = in_sync();
     let claimer = OriginId { node: COMMON, incarnation: 1 };
-    bench.step(Input::LinkUp { link: 2, peer: COMMON });
-    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(2), peer: COMMON });
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     let ask = |relay_to| ReplicaFrame::AskClaim { origin: claimer, seq: 1, relay_to };
-    let relayed = Input::Frame(2, ask(Some(THEIRS.node)));
+    let relayed = Input::Frame(LinkId(2), ask(Some(THEIRS.node)));
     assert_eq!(bench.sent(relayed), [ask(None)]);
     let answer = |answered_by| {
         let held = Some(VersionVector::default());
@@ -242,11 +250,11 @@ fn a_common_peer_relays() {
             would_wait_for_claimer: true,
         })
     };
-    assert_eq!(bench.sent(Input::Frame(1, answer(None))), [answer(Some(THEIRS.node))]);
+    assert_eq!(bench.sent(Input::Frame(LinkId(1), answer(None))), [answer(Some(THEIRS.node))]);
     let from_afar = answer(Some(NodeId([4; 16])));
-    assert_eq!(bench.sent(Input::Frame(1, from_afar)), [], "else an answer could circulate forever");
+    assert_eq!(bench.sent(Input::Frame(LinkId(1), from_afar)), [], "else an answer could circulate forever");
     bench.step(peer_sees_us(false));
-    assert_eq!(bench.sent(Input::Frame(2, ask(Some(THEIRS.node)))), []);
+    assert_eq!(bench.sent(Input::Frame(LinkId(2), ask(Some(THEIRS.node)))), []);
 }
 
 /// Each peer learns which nodes this one can relay to, and how long ago these were heard.
@@ -255,11 +263,11 @@ fn a_heartbeat_lists_the_other_peers_in_sync_both_ways() {
     let mut bench = in_sync();
     bench.now = 400;
     for (link, node) in [(2, COMMON), (3, NodeId([4; 16]))] {
-        bench.step(Input::LinkUp { link, peer: node });
-        bench.step(Input::Frame(link, ReplicaFrame::Vector(VersionVector::default())));
+        bench.step(Input::LinkUp { link: LinkId(link), peer: node });
+        bench.step(Input::Frame(LinkId(link), ReplicaFrame::Vector(VersionVector::default())));
     }
     let confirm = Confirm { in_sync: true, ..Confirm::default() };
-    bench.step(Input::Frame(2, ReplicaFrame::Confirm(confirm)));
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Confirm(confirm)));
     bench.now = HEARTBEAT_MS;
     let lists = bench.sent(Input::Tick).into_iter().filter_map(|frame| match frame {
         ReplicaFrame::Peers(peers) => Some(peers),
@@ -275,7 +283,7 @@ fn a_heartbeat_lists_the_other_peers_in_sync_both_ways() {
 fn a_confirmation_has_the_whole_vector() {
     let mut bench = in_sync();
     bench.commit(1);
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, relay_to: None });
+    let ask = Input::Frame(LinkId(1), ReplicaFrame::AskClaim { origin: THEIRS, seq: 1, relay_to: None });
     assert_eq!(bench.sent(ask), []);
     bench.step(push(1));
     let held = Some([(OWN, 1), (THEIRS, 1)].into_iter().collect());
@@ -284,7 +292,7 @@ fn a_confirmation_has_the_whole_vector() {
     let sent = bench.sent(Input::Applied(vec![(THEIRS, 1)]));
     assert!(sent.contains(&ReplicaFrame::ClaimAnswer(answer)), "{sent:?}");
     bench.step(peer_sees_us(false));
-    let ask = Input::Frame(1, ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, relay_to: None });
+    let ask = Input::Frame(LinkId(1), ReplicaFrame::AskClaim { origin: THEIRS, seq: 2, relay_to: None });
     let no =
         ClaimAnswer { origin: THEIRS, seq: 2, answered_by: None, held: None, would_wait_for_claimer: false };
     assert_eq!(bench.sent(ask), [ReplicaFrame::ClaimAnswer(no)]);

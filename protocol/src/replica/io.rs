@@ -7,7 +7,8 @@ use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, fram
 /// Milliseconds of a monotonic clock.
 pub type Millis = u64;
 /// The id of a link. It is never reused.
-pub type LinkId = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
 /// The id of a waiter. The driver chooses it and never reuses it.
 pub type Token = u64;
 

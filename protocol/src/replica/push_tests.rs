@@ -12,25 +12,25 @@ fn pushes(frames: Vec<ReplicaFrame>) -> Vec<Vec<Bytes>> {
 }
 
 fn confirm_nothing() -> Input {
-    Input::Frame(1, ReplicaFrame::Confirm(in_sync_confirm(vec![])))
+    Input::Frame(LinkId(1), ReplicaFrame::Confirm(in_sync_confirm(vec![])))
 }
 
 fn pull(from: u64, to: u64) -> Input {
-    Input::Frame(1, ReplicaFrame::Pull { origin: OWN, from, to })
+    Input::Frame(LinkId(1), ReplicaFrame::Pull { origin: OWN, from, to })
 }
 
 fn read_done(from: u64, events: Vec<Bytes>) -> Input {
-    Input::ReadDone { link: 1, origin: OWN, from, events }
+    Input::ReadDone { link: LinkId(1), origin: OWN, from, events }
 }
 
 /// Before its vector a peer may have more of the log than this process knows: it would get events twice.
 #[test]
 fn nothing_is_pushed_before_the_first_vector() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
     assert!(pushes(bench.commit(1)).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
-    let vector = Input::Frame(1, ReplicaFrame::Vector(VersionVector::default()));
+    let vector = Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default()));
     assert_eq!(pushes(bench.sent(vector)), [[event(OWN, 1)]]);
     assert!(pushes(bench.sent(confirm_nothing())).is_empty(), "it is pushed once");
 }
@@ -39,7 +39,7 @@ fn nothing_is_pushed_before_the_first_vector() {
 #[test]
 fn pushing_to_a_full_queue_goes_on_with_the_next_heartbeat() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     assert!(pushes(bench.commit(1)).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
     bench.now = HEARTBEAT_MS;
@@ -51,7 +51,7 @@ fn pushing_to_a_full_queue_goes_on_with_the_next_heartbeat() {
 #[test]
 fn pushing_goes_on_after_the_last_of_several_reads() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     for seq in 1..=3 {
         bench.commit(seq);
     }
@@ -66,7 +66,7 @@ fn pushing_goes_on_after_the_last_of_several_reads() {
 #[test]
 fn a_read_that_finds_nothing_serves_nothing() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     bench.commit(1);
     bench.commit(2);
     bench.step(pull(1, 2));
@@ -79,9 +79,9 @@ fn a_read_of_another_origin_does_not_stop_pushing() {
     let mut bench = Bench::linked(VersionVector::default());
     let origin = OriginId { node: NodeId([9; 16]), incarnation: 1 };
     bench.commit(1);
-    bench.step(Input::Frame(1, ReplicaFrame::Pull { origin, from: 1, to: 1 }));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Pull { origin, from: 1, to: 1 }));
     assert_eq!(pushes(bench.commit(2)), [[event(OWN, 2)]]);
-    let done = Input::ReadDone { link: 1, origin, from: 1, events: vec![event(origin, 1)] };
+    let done = Input::ReadDone { link: LinkId(1), origin, from: 1, events: vec![event(origin, 1)] };
     assert_eq!(bench.sent(done), [ReplicaFrame::Pulled { origin, events: vec![event(origin, 1)] }]);
     assert_eq!(pushes(bench.commit(3)), [[event(OWN, 3)]]);
 }
@@ -114,9 +114,9 @@ fn recent_events_are_kept_up_to_2_mb() {
     let kept = [1, 2, 3, 4, 5, 6].map(|seq| commit(&mut bench, seq));
     assert_eq!(kept, [size, 2 * size, 3 * size, 4 * size, 4 * size, 4 * size]);
     for (link, has, pushed) in [(1, 2, 4), (2, 1, 0)] {
-        bench.step(Input::LinkUp { link, peer: NodeId([u8::try_from(link).unwrap() + 1; 16]) });
+        bench.step(Input::LinkUp { link: LinkId(link), peer: NodeId([u8::try_from(link).unwrap() + 1; 16]) });
         let vector = ReplicaFrame::Vector(VersionVector::from_iter([(OWN, has)]));
-        let sent = pushes(bench.sent(Input::Frame(link, vector)));
+        let sent = pushes(bench.sent(Input::Frame(LinkId(link), vector)));
         assert_eq!(sent.concat().len(), pushed, "to a peer that has {has}");
     }
 }

@@ -45,14 +45,14 @@ impl World {
     fn link(&mut self, a: usize, b: usize) {
         self.linked.push([a, b]);
         for (from, to) in [(a, b), (b, a)] {
-            self.step(from, Input::LinkUp { link: to as LinkId, peer: origin(to).node });
+            self.step(from, Input::LinkUp { link: LinkId(to as u64), peer: origin(to).node });
         }
     }
 
     fn cut(&mut self, a: usize, b: usize) {
         self.linked.retain(|pair| *pair != [a, b]);
         for (from, to) in [(a, b), (b, a)] {
-            self.step(from, Input::LinkDown(to as LinkId));
+            self.step(from, Input::LinkDown(LinkId(to as u64)));
         }
     }
 
@@ -66,7 +66,7 @@ impl World {
                 match output {
                     Output::Send(link, bytes) => {
                         let PeerFrame::Replica(frame) = PeerFrame::decode(&bytes).unwrap() else { continue };
-                        self.frames.push_back((node, usize::try_from(link).unwrap(), frame));
+                        self.frames.push_back((node, usize::try_from(link.0).unwrap(), frame));
                     }
                     Output::Apply(events) => {
                         let heads = events.iter().map(|event| (event.origin, event.seq)).collect();
@@ -99,7 +99,7 @@ impl World {
                 let has_events = matches!(frame, ReplicaFrame::Push(_) | ReplicaFrame::Pulled { .. });
                 let linked = self.linked.iter().any(|pair| pair.contains(&from) && pair.contains(&to));
                 if linked && !(has_events && self.starved == Some(to)) {
-                    self.step(to, Input::Frame(from as LinkId, frame));
+                    self.step(to, Input::Frame(LinkId(from as u64), frame));
                 }
             }
         }

@@ -11,8 +11,8 @@ const OTHER: NodeId = NodeId([3; 16]);
 /// A replica with two peers in sync, which have confirmed nothing.
 fn with_two_peers() -> Bench {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: 2, peer: OTHER });
-    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     bench
 }
 
@@ -63,7 +63,7 @@ fn copies_count_this_node_and_each_peer_that_confirmed() {
     bench.commit(1);
     assert_eq!(bench.replica.copies(OWN, 1), 1);
     for (link, copies) in [(1, 2), (2, 3)] {
-        bench.step(confirm_from(link, in_sync_confirm(vec![(OWN, 1)])));
+        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, 1)])));
         assert_eq!(bench.replica.copies(OWN, 1), copies);
     }
     assert_eq!(bench.replica.copies(OWN, 2), 1);
@@ -78,7 +78,7 @@ fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
         bench.commit(seq);
     }
     for (link, seq) in [(1, 3), (2, 1)] {
-        bench.step(confirm_from(link, in_sync_confirm(vec![(OWN, seq)])));
+        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, seq)])));
     }
     assert_eq!(bench.replica.own_limit(0), Some(3));
 }
@@ -89,18 +89,18 @@ fn all_peers_must_see_a_node_in_sync_and_one_of_them_must_have_kept_its_store() 
     let alone = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     assert_eq!(alone.replica.peers_see_us_in_sync(0), None);
     let mut bench = with_two_peers();
-    bench.step(confirm_from(1, in_sync_confirm(vec![])));
+    bench.step(confirm_from(LinkId(1), in_sync_confirm(vec![])));
     assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(false), "one is not enough");
-    bench.step(confirm_from(2, in_sync_confirm(vec![])));
+    bench.step(confirm_from(LinkId(2), in_sync_confirm(vec![])));
     assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true));
     assert_eq!(bench.replica.peers_see_us_in_sync(SILENCE_MS_MAX + 1), None);
     for link in [1, 2] {
-        bench.step(confirm_from(link, Confirm { refilling: true, ..in_sync_confirm(vec![]) }));
+        bench.step(confirm_from(LinkId(link), Confirm { refilling: true, ..in_sync_confirm(vec![]) }));
     }
     assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true), "this node has kept its store");
     bench.step(Input::Refilling(true));
     assert_eq!(bench.replica.peers_see_us_in_sync(0), None);
-    bench.step(confirm_from(2, in_sync_confirm(vec![])));
+    bench.step(confirm_from(LinkId(2), in_sync_confirm(vec![])));
     assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true));
 }
 
@@ -177,10 +177,10 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
 #[test]
 fn a_second_link_to_a_peer_replaces_the_first() {
     let mut bench = with_two_peers();
-    bench.step(Input::LinkUp { link: 3, peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(3), peer: PEER });
     let peers: Vec<_> = bench.replica.lag(0).map(|(peer, ..)| peer).collect();
     assert_eq!(peers, [OTHER, PEER]);
-    assert!(bench.sent(Input::Frame(1, ReplicaFrame::Probe(1))).is_empty(), "the first is gone");
+    assert!(bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Probe(1))).is_empty(), "the first is gone");
 }
 
 /// Operators see with how many shards of a peer this node agrees, and one digest of everything.
@@ -193,7 +193,7 @@ fn equal_shards_are_counted_and_all_of_them_have_one_digest() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Digests(vec![(1, digest(1)), (2, digest(2)), (3, digest(3))]));
     let received = vec![(1, digest(1)), (2, digest(2)), (3, digest(4))];
-    bench.step(Input::Frame(1, ReplicaFrame::Digests(received)));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Digests(received)));
     let agreements: Vec<_> = bench.replica.agreements().collect();
     assert_eq!(agreements, [Agreement { peer: PEER, equal: 2, diverged: 0 }]);
     let mut sum = digest(1);
@@ -220,7 +220,7 @@ fn heartbeats_send_all_digests_once_and_then_changes() {
     assert!(heartbeat(&mut bench).is_empty());
     bench.step(Input::Digests(vec![(2, digest(3))]));
     assert_eq!(heartbeat(&mut bench), [[(2, digest(3))]]);
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!(heartbeat(&mut bench), [[(1, digest(1)), (2, digest(3))]]);
 }
 
@@ -232,11 +232,11 @@ fn the_clock_is_judged_by_the_peers_in_sync() {
     bench.now = 100;
     bench.step(Input::LocalStatus { wall_ms: 5 * HOUR, stalled: false });
     let ahead = |in_sync, hours| Confirm { in_sync, wall_ms: 5 * HOUR + hours * HOUR, ..Confirm::default() };
-    bench.step(confirm_from(1, ahead(true, 1)));
-    bench.step(confirm_from(2, ahead(false, 1)));
+    bench.step(confirm_from(LinkId(1), ahead(true, 1)));
+    bench.step(confirm_from(LinkId(2), ahead(false, 1)));
     let spread = i64::try_from(HOUR).unwrap();
     assert_eq!(bench.replica.clock(100), ClockVerdict::Disputed(spread), "one against one");
-    bench.step(confirm_from(2, ahead(true, 1)));
+    bench.step(confirm_from(LinkId(2), ahead(true, 1)));
     assert_eq!(bench.replica.clock(100), ClockVerdict::Outside(-spread));
     assert_eq!(bench.replica.clock(100 + SILENCE_MS_MAX + 1), ClockVerdict::Agrees, "nobody is heard");
 }
@@ -268,13 +268,13 @@ fn a_heartbeat_has_the_vector_while_it_is_needed() {
         frames.into_iter().filter(|frame| matches!(frame, ReplicaFrame::Vector(_))).count()
     };
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [0, 0], "it has everything");
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 0], "once after a dropped frame");
     bench.commit(1);
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it lacks an event");
     bench.confirm(1);
     assert_eq!(vectors(&mut bench), 0);
-    bench.step(confirm_from(1, Confirm::default()));
+    bench.step(confirm_from(LinkId(1), Confirm::default()));
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it doesn't see this node in sync");
 }
 
@@ -282,17 +282,17 @@ fn a_heartbeat_has_the_vector_while_it_is_needed() {
 #[test]
 fn scopes_are_read_for_a_peer_within_its_limits() {
     let mut bench = Bench::linked(VersionVector::default());
-    let ask = || Input::Frame(1, ReplicaFrame::AskScopes(9));
+    let ask = || Input::Frame(LinkId(1), ReplicaFrame::AskScopes(9));
     let read = bench.step(ask());
-    assert!(matches!(read[..], [Output::ReadScopes { link: 1, shard: 9 }]), "{read:?}");
+    assert!(matches!(read[..], [Output::ReadScopes { link: LinkId(1), shard: 9 }]), "{read:?}");
     assert_eq!((1..20).map(|_| bench.step(ask()).len()).sum::<usize>(), 15, "16 reads at a time");
     let scope = || (crate::Scope::room(crate::RoomId([0; 10])), ScopeDigest::default());
     let scopes = (0..1_001).map(|_| scope()).collect();
-    let sent = bench.sent(Input::ScopesRead { link: 1, shard: 9, scopes });
+    let sent = bench.sent(Input::ScopesRead { link: LinkId(1), shard: 9, scopes });
     assert!(matches!(&sent[..], [ReplicaFrame::Scopes(9, scopes)] if scopes.len() == 1_000));
     assert_eq!((bench.step(ask()).len(), bench.step(ask()).len()), (1, 0), "one has ended");
     assert!(
-        bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, vec![scope()]))).is_empty(),
+        bench.step(Input::Frame(LinkId(1), ReplicaFrame::Scopes(9, vec![scope()]))).is_empty(),
         "it has not diverged"
     );
 }

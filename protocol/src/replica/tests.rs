@@ -32,8 +32,8 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn linked(theirs: VersionVector) -> Self {
         let mut bench = Self { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-        bench.step(Input::LinkUp { link: 1, peer: PEER });
-        bench.step(Input::Frame(1, ReplicaFrame::Vector(theirs)));
+        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+        bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
         bench
     }
 
@@ -62,7 +62,7 @@ impl Bench {
 
     pub(super) fn confirm(&mut self, seq: u64) -> Vec<Output> {
         let confirm = in_sync_confirm(vec![(OWN, seq)]);
-        self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
+        self.step(Input::Frame(LinkId(1), ReplicaFrame::Confirm(confirm)))
     }
 
     pub(super) fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
@@ -110,14 +110,14 @@ fn waiters_do_not_wait_for_peers_out_of_sync() {
 #[test]
 fn a_missed_push_is_pulled_and_pushing_continues_after_it() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!(bench.commit(1), []);
     let pull = ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 };
-    let read = bench.step(Input::Frame(1, pull));
-    assert!(matches!(read[..], [Output::Read { link: 1, from: 1, to: 1, .. }]), "{read:?}");
+    let read = bench.step(Input::Frame(LinkId(1), pull));
+    assert!(matches!(read[..], [Output::Read { link: LinkId(1), from: 1, to: 1, .. }]), "{read:?}");
     // A commit during the read follows the answer, and later commits follow that.
     assert_eq!(bench.commit(2), []);
-    let answer = Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] };
+    let answer = Input::ReadDone { link: LinkId(1), origin: OWN, from: 1, events: vec![event(OWN, 1)] };
     let pulled = ReplicaFrame::Pulled { origin: OWN, events: vec![event(OWN, 1)] };
     assert_eq!(bench.sent(answer), [pulled, ReplicaFrame::Push(vec![event(OWN, 2)])]);
     assert_eq!(bench.commit(3), [ReplicaFrame::Push(vec![event(OWN, 3)])]);
@@ -127,7 +127,7 @@ fn a_missed_push_is_pulled_and_pushing_continues_after_it() {
 fn only_gap_free_events_are_applied() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = |seqs: &[u64]| {
-        Input::Frame(1, ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, seq)).collect()))
+        Input::Frame(LinkId(1), ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, seq)).collect()))
     };
     let applied = |outputs: &[Output]| {
         let events = outputs.iter().filter_map(|output| match output {
@@ -145,9 +145,9 @@ fn only_gap_free_events_are_applied() {
 fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
     let vector = ReplicaFrame::Vector([(dead, 5)].into_iter().collect());
-    let sent = bench.sent(Input::Frame(1, vector));
+    let sent = bench.sent(Input::Frame(LinkId(1), vector));
     assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: 1, to: 5 }), "{sent:?}");
 }
 
@@ -157,7 +157,7 @@ fn a_barrier_waits_for_the_events_of_peers_in_sync() {
     let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
     assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
     let probed = ReplicaFrame::Probed(1, [(THEIRS, 1)].into_iter().collect());
-    assert!(!passed(&bench.step(Input::Frame(1, probed))));
+    assert!(!passed(&bench.step(Input::Frame(LinkId(1), probed))));
     assert!(passed(&bench.step(Input::Applied(vec![(THEIRS, 1)]))));
 }
 
@@ -177,7 +177,7 @@ fn cursors_include_only_events_that_a_peer_in_sync_has_confirmed() {
 fn a_malformed_event_closes_the_link() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = ReplicaFrame::Push(vec![Bytes::from_static(b"\x01nonsense")]);
-    assert!(matches!(bench.step(Input::Frame(1, push))[..], [Output::Close(1, _), ..]));
+    assert!(matches!(bench.step(Input::Frame(LinkId(1), push))[..], [Output::Close(LinkId(1), _), ..]));
 }
 
 /// Promise 1: an ack has the true number of copies. At most one later ack upgrades it, within 10 s.
@@ -212,8 +212,9 @@ fn waiters_for_an_upgrade_are_bounded() {
 fn waiters_do_not_wait_for_a_stalled_peer() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
-    let stalled =
-        |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }));
+    let stalled = |stalled| {
+        Input::Frame(LinkId(1), ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }))
+    };
     bench.step(stalled(true));
     assert_eq!(settled(&bench.wait(7, 1, Until::InSync)), [(7, 1)]);
     bench.step(stalled(false));
@@ -228,7 +229,7 @@ fn a_node_that_is_not_seen_in_sync_sends_its_vector_again() {
         bench.sent(Input::Tick).iter().any(|frame| matches!(frame, ReplicaFrame::Vector(_)))
     };
     assert!(sends_vector(&mut bench, HEARTBEAT_MS), "the first may be lost");
-    bench.step(Input::Frame(1, ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
     assert!(!sends_vector(&mut bench, 2 * HEARTBEAT_MS));
 }
 
@@ -241,11 +242,11 @@ fn a_resumed_node_exchanges_vectors_first() {
     let sent = bench.sent(Input::Resumed);
     assert!(matches!(sent[..], [ReplicaFrame::Vector(_), ReplicaFrame::Probe(1)]), "{sent:?}");
     // The peer may have sent these during the suspension.
-    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     bench.confirm(0);
     assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(false));
     assert_eq!(bench.replica.in_sync_count(bench.now), 0);
-    bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Probed(1, VersionVector::default())));
     bench.confirm(0);
     assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(true));
     assert_eq!(bench.replica.in_sync_count(bench.now), 1);
@@ -259,7 +260,7 @@ fn different_views_of_the_same_events_are_found() {
         views: Digest::hash_row("rows", &[views], &[]),
     };
     let mut bench = Bench::linked(VersionVector::default());
-    let received = |digest| Input::Frame(1, ReplicaFrame::Digests(vec![(9, digest)]));
+    let received = |digest| Input::Frame(LinkId(1), ReplicaFrame::Digests(vec![(9, digest)]));
     let diverged = |bench: &Bench| bench.replica.agreements().map(|peer| peer.diverged).sum::<usize>();
     let asked = |bench: &mut Bench, now| {
         bench.now = now;
@@ -278,7 +279,7 @@ fn different_views_of_the_same_events_are_found() {
     bench.step(received(digest(2, 1)));
     assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag doesn't clear it");
     let scopes = vec![(Scope::room(RoomId([0; 10])), digest(1, 2))];
-    let compare = bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, scopes)));
+    let compare = bench.step(Input::Frame(LinkId(1), ReplicaFrame::Scopes(9, scopes)));
     assert!(matches!(compare[..], [Output::CompareScopes { peer: PEER, .. }]), "{compare:?}");
     bench.step(received(digest(1, 1)));
     assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
@@ -292,7 +293,7 @@ fn pulls_stay_two_ranges_ahead_of_the_writer() {
     for seq in 1..=3 {
         let answer = ReplicaFrame::Pulled { origin: THEIRS, events: vec![event(THEIRS, seq)] };
         let pulls = |frame: ReplicaFrame| matches!(frame, ReplicaFrame::Pull { .. }).then_some(seq);
-        asked.extend(bench.sent(Input::Frame(1, answer)).into_iter().filter_map(pulls));
+        asked.extend(bench.sent(Input::Frame(LinkId(1), answer)).into_iter().filter_map(pulls));
     }
     assert_eq!(asked, [1], "two ranges wait");
     let sent = bench.sent(Input::Applied(vec![(THEIRS, 2)]));
@@ -306,8 +307,8 @@ fn many_missed_small_pushes_are_sent_as_one() {
     for seq in 1..=100 {
         bench.commit(seq);
     }
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
-    let sent = bench.sent(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    let sent = bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     let pushes: Vec<_> = sent.iter().filter(|frame| matches!(frame, ReplicaFrame::Push(_))).collect();
     assert!(
         matches!(pushes[..], [ReplicaFrame::Push(events)] if events.len() == 100),
@@ -337,8 +338,8 @@ fn a_peer_that_catches_up_upgrades_earlier_acks() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.commit(1);
     assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
-    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
 }
 
@@ -347,10 +348,10 @@ fn a_peer_that_catches_up_upgrades_earlier_acks() {
 fn a_resumed_node_probes_until_it_is_answered() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Resumed);
-    bench.step(Input::SendRefused(1));
+    bench.step(Input::SendRefused(LinkId(1)));
     bench.now = HEARTBEAT_MS;
     assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
-    bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Probed(1, VersionVector::default())));
     bench.now = 2 * HEARTBEAT_MS;
     assert!(!bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
 }

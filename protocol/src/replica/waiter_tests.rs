@@ -8,8 +8,8 @@ const OTHER: NodeId = NodeId([3; 16]);
 /// A replica with two peers in sync, and three events of its own.
 fn with_two_peers() -> Bench {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: 2, peer: OTHER });
-    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     for seq in 1..=3 {
         bench.commit(seq);
     }
@@ -47,9 +47,9 @@ fn a_waiter_is_answered_with_the_copies_that_it_wants() {
         let at_once = answers(bench.step(wait(token, 2, Until::Copies(copies), 0)));
         assert_eq!(at_once.len(), usize::from(copies == 1));
     }
-    assert_eq!(confirm_from(&mut bench, 1, 1), [], "an earlier event");
-    assert_eq!(confirm_from(&mut bench, 1, 2), [(2, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 1), [], "an earlier event");
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 2), [(2, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(3, 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -76,9 +76,9 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
     bench.step(wait(2, 1, Until::Copies(3), 10_000));
     bench.step(wait(3, 3, Until::Copies(3), 10_000));
     assert_eq!(tick(&mut bench, 200).len(), 3);
-    assert_eq!(confirm_from(&mut bench, 1, 3), [(1, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 1), [(2, 3, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), [(1, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(2, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(3, 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -88,9 +88,9 @@ fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
     let mut bench = with_two_peers();
     bench.step(wait(1, 1, Until::InSync, 0));
     bench.step(wait(2, 2, Until::InSync, 0));
-    assert_eq!(confirm_from(&mut bench, 1, 3), []);
-    assert_eq!(confirm_from(&mut bench, 2, 1), [(1, 3, false)]);
-    assert_eq!(answers(bench.step(Input::LinkDown(2))), [(2, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), []);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(1, 3, false)]);
+    assert_eq!(answers(bench.step(Input::LinkDown(LinkId(2)))), [(2, 2, false)]);
 }
 
 /// The deadline of each waiter holds, in whatever order they come.

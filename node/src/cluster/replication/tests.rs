@@ -10,7 +10,7 @@ use starling_protocol::{
 use super::{CaughtUp, CommittedClaim, DriverCore, StartState};
 use crate::writer::WaitFor;
 
-const LINK: LinkId = 1;
+const LINK: LinkId = LinkId(1);
 const PEER: NodeId = NodeId([2; 16]);
 const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 const WALL_MS: u64 = 1_700_000_000_000;

@@ -66,7 +66,7 @@ enum Step {
 }
 
 /// The connection between two nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pair {
     link: LinkId,
     is_cut: bool,
@@ -88,7 +88,7 @@ struct Model {
     queue: BTreeMap<(Millis, u64), Step>,
     number: u64,
     attempts: Vec<Attempt>,
-    last_link: LinkId,
+    last_link: u64,
     /// The last time when a queue was full.
     full_at: Option<Millis>,
     /// The times when nodes were cut off from each other.
@@ -252,13 +252,14 @@ impl Model {
     /// Makes a new link. Each end sees it after a random time.
     fn link(&mut self, one: usize, other: usize) {
         self.last_link += 1;
-        let link = self.last_link;
+        let link = LinkId(self.last_link);
         let ends = order(one, other);
         let up_at = [0, 1].map(|_| self.now + 1 + self.below(200));
         for (node, peer, at) in [(ends.0, ends.1, up_at[0]), (ends.1, ends.0, up_at[1])] {
             self.at(at, Step::LinkUp { node, peer, link });
         }
-        self.pairs.insert(ends, Pair { link, up_at, ..Pair::default() });
+        self.pairs
+            .insert(ends, Pair { link, is_cut: false, delayed: Vec::new(), last_arrival: [0; 2], up_at });
     }
 }
 
