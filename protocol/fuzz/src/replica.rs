@@ -56,7 +56,7 @@ struct World {
     /// Waiters that got too few copies and may get an upgrade.
     upgradable: BTreeSet<Token>,
     at_barrier: BTreeSet<Token>,
-    last_token: Token,
+    last_token: u64,
     /// Whether the node has written, and so has an origin.
     has_written: bool,
     last_frame: Option<(LinkId, ReplicaFrame)>,
@@ -120,8 +120,9 @@ impl World {
             7 => self.add_waiter(program)?,
             8 => {
                 self.last_token += 1;
-                self.at_barrier.insert(self.last_token);
-                Input::Barrier(self.last_token)
+                let token = Token(self.last_token);
+                self.at_barrier.insert(token);
+                Input::Barrier(token)
             }
             9 | 10 => {
                 let byte = program.byte()?;
@@ -167,8 +168,8 @@ impl World {
         };
         let (wait_ms, upgrade_ms) = (program.byte()?.into(), program.byte()?.into());
         self.last_token += 1;
-        self.waiting.insert(self.last_token);
-        let (token, since) = (self.last_token, self.now);
+        let (token, since) = (Token(self.last_token), self.now);
+        self.waiting.insert(token);
         Some(if let Some(until) = until {
             Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms })
         } else {

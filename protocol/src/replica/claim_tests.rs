@@ -56,7 +56,7 @@ fn push(seq: u64) -> Input {
 fn claiming() -> Bench {
     let mut bench = in_sync();
     bench.commit(1);
-    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), []);
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), []);
     bench
 }
 
@@ -66,8 +66,8 @@ fn a_node_without_peers_is_granted_its_claim_at_once() {
     bench.step(Input::LocalStatus { wall_ms: 0, stalled: true });
     bench.commit(1);
     let waited_for = bench.replica.claim_peers(0);
-    let claim = Claim { token: 7, origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
-    assert_eq!(outcomes(&bench.step(Input::Claim(claim))), granted(7, false));
+    let claim = Claim { token: Token(7), origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
+    assert_eq!(outcomes(&bench.step(Input::Claim(claim))), granted(Token(7), false));
 }
 
 /// Received events are not in the views yet: an earlier claim among them would be missed.
@@ -76,7 +76,7 @@ fn a_confirmation_counts_once_all_of_its_vector_is_durable_here() {
     let mut bench = claiming();
     bench.step(push(1));
     assert_eq!(outcomes(&bench.step(confirmed(1))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(Token(7), true));
 }
 
 /// The peer's queue was full: its events and its confirmation were dropped, and it must pull the claim.
@@ -85,7 +85,7 @@ fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     let mut bench = in_sync();
     bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!(bench.commit(1), [], "nothing is pushed to it");
-    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [], "but the claim waits for it");
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), [], "but the claim waits for it");
     bench.step(Input::SendRefused(LinkId(1)));
     bench.now = HEARTBEAT_MS;
     let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to: None };
@@ -97,7 +97,7 @@ fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     let events = vec![event(THEIRS, 1), event(THEIRS, 2)];
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Pulled { origin: THEIRS, events }));
     assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), granted(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 2)]))), granted(Token(7), true));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_peer_that_goes_on_writing_does_not_hold_up_a_claim() {
     bench.step(confirmed(1));
     bench.step(push(2));
     bench.step(confirmed(2));
-    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(7, true));
+    assert_eq!(outcomes(&bench.step(Input::Applied(vec![(THEIRS, 1)]))), granted(Token(7), true));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
                 assert_eq!(outcomes(&bench.step(confirmed(9))), []);
             }
             bench.now = now;
-            assert_eq!(outcomes(&bench.step(end())), granted(7, false), "{:?}", end());
+            assert_eq!(outcomes(&bench.step(end())), granted(Token(7), false), "{:?}", end());
         }
     }
 }
@@ -148,7 +148,7 @@ fn a_claim_that_is_not_confirmed_in_time_ends() {
     }
     assert!(bench.replica.next_tick() <= WAIT_MS && bench.replica.waiting() == 1);
     bench.now = WAIT_MS;
-    assert_eq!(outcomes(&bench.step(Input::Tick)), [(7, ClaimOutcome::NotConfirmed)]);
+    assert_eq!(outcomes(&bench.step(Input::Tick)), [(Token(7), ClaimOutcome::NotConfirmed)]);
     assert_eq!((outcomes(&bench.step(confirmed(0))), bench.replica.waiting()), (vec![], 0));
 }
 
@@ -158,7 +158,7 @@ fn a_node_that_stalled_during_a_claim_is_not_granted_it() {
     let stalled = |stalled| Input::LocalStatus { wall_ms: 0, stalled };
     for input in [stalled(true), Input::Resumed] {
         let mut bench = claiming();
-        assert_eq!(outcomes(&bench.step(input)), [(7, ClaimOutcome::Stalled)]);
+        assert_eq!(outcomes(&bench.step(input)), [(Token(7), ClaimOutcome::Stalled)]);
     }
     // The stall was over when the claim came, or just before it began.
     let mut bench = in_sync();
@@ -169,10 +169,10 @@ fn a_node_that_stalled_during_a_claim_is_not_granted_it() {
     bench.commit(1);
     bench.now = 8_000;
     bench.step(peer_sees_us(true));
-    assert_eq!(outcomes(&bench.step(claim(7, 1, 0))), [(7, ClaimOutcome::Stalled)]);
-    assert_eq!(outcomes(&bench.step(claim(8, 1, 7_499))), [(8, ClaimOutcome::Stalled)]);
-    assert_eq!(outcomes(&bench.step(claim(9, 1, 7_500))), []);
-    assert_eq!(outcomes(&bench.step(confirmed(0))), granted(9, true));
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), [(Token(7), ClaimOutcome::Stalled)]);
+    assert_eq!(outcomes(&bench.step(claim(Token(8), 1, 7_499))), [(Token(8), ClaimOutcome::Stalled)]);
+    assert_eq!(outcomes(&bench.step(claim(Token(9), 1, 7_500))), []);
+    assert_eq!(outcomes(&bench.step(confirmed(0))), granted(Token(9), true));
 }
 
 const COMMON: NodeId = NodeId([3; 16]);
@@ -198,8 +198,8 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
         })
     };
     let ask = |relay_to| ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to };
-    assert_eq!(bench.sent(claim(7)), [ask(None), ask(Some(COMMON))]);
-    bench.step(claim(8));
+    assert_eq!(bench.sent(claim(Token(7))), [ask(None), ask(Some(COMMON))]);
+    bench.step(claim(Token(8)));
     assert_eq!(outcomes(&bench.step(confirmed(0))), []);
     // It holds an event that this node lacks.
     let vector: VersionVector = [(OWN, 1), (THEIRS, 1)].into_iter().collect();
@@ -212,12 +212,12 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     bench.step(push(1));
     let out = bench.step(Input::Applied(vec![(THEIRS, 1)]));
     let both = ClaimOutcome::Held(waited_for.clone());
-    assert_eq!(outcomes(&out), [(7, both.clone()), (8, both)]);
+    assert_eq!(outcomes(&out), [(Token(7), both.clone()), (Token(8), both)]);
     // A node that doesn't wait for this one is on the other side of a partition. So is a node that was silent for long.
-    bench.step(claim(9));
+    bench.step(claim(Token(9)));
     bench.step(confirmed(0));
-    assert_eq!(outcomes(&bench.step(relayed(None, false))), granted(9, true));
-    bench.step(claim(10));
+    assert_eq!(outcomes(&bench.step(relayed(None, false))), granted(Token(9), true));
+    bench.step(claim(Token(10)));
     bench.step(confirmed(0));
     bench.step(Input::Tick);
     assert!(bench.replica.next_tick() <= 6_000);
@@ -226,7 +226,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     bench.step(peer_sees_us(true));
     assert_eq!(bench.replica.next_tick(), 7_001, "it checks as soon as the silence is too long");
     bench.now = 7_001;
-    assert_eq!(outcomes(&bench.step(Input::Tick)), granted(10, true));
+    assert_eq!(outcomes(&bench.step(Input::Tick)), granted(Token(10), true));
     assert_eq!(bench.replica.claim_peers(7_001), [THEIRS.node]);
 }
 
@@ -303,8 +303,11 @@ fn a_confirmation_has_the_whole_vector() {
 fn waiting_claims_are_bounded() {
     let mut bench = claiming();
     for token in 8..2_000 {
-        bench.step(claim(token, 1, 0));
+        bench.step(claim(Token(token), 1, 0));
     }
     assert_eq!(bench.replica.waiting(), 1_024);
-    assert_eq!(outcomes(&bench.step(claim(2_000, 1, 0))), [(2_000, ClaimOutcome::NotConfirmed)]);
+    assert_eq!(
+        outcomes(&bench.step(claim(Token(2_000), 1, 0))),
+        [(Token(2_000), ClaimOutcome::NotConfirmed)]
+    );
 }

@@ -10,7 +10,15 @@ pub type Millis = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 /// The id of a waiter. The driver chooses it and never reuses it.
-pub type Token = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+impl Token {
+    /// The first token, for ranges of keys.
+    pub(super) const MIN: Self = Self(0);
+    /// The last token, for ranges of keys.
+    pub(super) const MAX: Self = Self(u64::MAX);
+}
 
 /// The goal of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

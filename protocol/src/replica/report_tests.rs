@@ -109,15 +109,22 @@ fn all_peers_must_see_a_node_in_sync_and_one_of_them_must_have_kept_its_store() 
 fn all_that_waits_is_counted() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
-    bench.wait(1, 1, Until::Copies(2));
+    bench.wait(Token(1), 1, Until::Copies(2));
     for token in 2..=4 {
         let waited_for = vec![PEER];
         bench.confirm(0);
-        bench.step(Input::Claim(Claim { token, origin: OWN, seq: 1, since: 0, wait_ms: 500, waited_for }));
+        bench.step(Input::Claim(Claim {
+            token: Token(token),
+            origin: OWN,
+            seq: 1,
+            since: 0,
+            wait_ms: 500,
+            waited_for,
+        }));
     }
     assert_eq!(bench.replica.waiting(), 4);
-    bench.step(Input::Barrier(5));
-    bench.step(Input::Barrier(6));
+    bench.step(Input::Barrier(Token(5)));
+    bench.step(Input::Barrier(Token(6)));
     let recent_bytes = event(OWN, 1).len();
     let sizes = QueueSizes { links: 1, missing_origins: 0, barrier: 2, recent_bytes };
     assert_eq!(bench.replica.queue_sizes(), sizes);
@@ -132,14 +139,21 @@ fn the_next_tick_is_the_first_of_all_deadlines() {
     bench.commit(1);
     let waited_for = vec![PEER];
     bench.confirm(0);
-    bench.step(Input::Claim(Claim { token: 9, origin: OWN, seq: 1, since: 10, wait_ms: 700, waited_for }));
+    bench.step(Input::Claim(Claim {
+        token: Token(9),
+        origin: OWN,
+        seq: 1,
+        since: 10,
+        wait_ms: 700,
+        waited_for,
+    }));
     assert_eq!(bench.replica.next_tick(), 710, "the end of the claim");
-    bench.step(Input::Barrier(8));
+    bench.step(Input::Barrier(Token(8)));
     assert_eq!(bench.replica.next_tick(), 260, "the end of the barrier");
-    bench.wait(7, 1, Until::Copies(2));
+    bench.wait(Token(7), 1, Until::Copies(2));
     assert_eq!(bench.replica.next_tick(), 210, "the end of the wait");
     bench.now = 210;
-    assert_eq!(settled(&bench.step(Input::Tick)), [(7, 1)]);
+    assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
     assert_eq!(bench.replica.next_tick(), 260, "the upgrade ends much later");
 }
 
@@ -148,7 +162,7 @@ fn the_next_tick_is_also_the_end_of_an_upgrade() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     let waiter =
-        Waiter { token: 7, origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 10, upgrade_ms: 20 };
+        Waiter { token: Token(7), origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 10, upgrade_ms: 20 };
     bench.step(Input::Await(waiter));
     for (now, next) in [(10, 30), (30, HEARTBEAT_MS)] {
         bench.now = now;

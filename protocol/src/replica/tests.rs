@@ -83,19 +83,19 @@ pub(super) fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
 fn a_commit_is_pushed_at_once_and_copies_count_confirmations() {
     let mut bench = Bench::linked(VersionVector::default());
     assert_eq!(bench.commit(1), [ReplicaFrame::Push(vec![event(OWN, 1)])]);
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), []);
-    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+    assert_eq!(settled(&bench.wait(Token(7), 1, Until::Copies(2))), []);
+    assert_eq!(settled(&bench.confirm(1)), [(Token(7), 2)]);
 }
 
 #[test]
 fn a_wait_ends_at_its_deadline_with_the_present_number_of_copies() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
-    bench.wait(7, 1, Until::Copies(2));
+    bench.wait(Token(7), 1, Until::Copies(2));
     bench.now = 199;
     assert_eq!(settled(&bench.step(Input::Tick)), []);
     bench.now = 200;
-    assert_eq!(settled(&bench.step(Input::Tick)), [(7, 1)]);
+    assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn waiters_do_not_wait_for_peers_out_of_sync() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     bench.now = SILENCE_MS_MAX + 1;
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
-    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), [(8, 1)]);
+    assert_eq!(settled(&bench.wait(Token(7), 1, Until::Copies(2))), [(Token(7), 1)]);
+    assert_eq!(settled(&bench.wait(Token(8), 1, Until::InSync)), [(Token(8), 1)]);
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn events_of_a_dead_writer_are_pulled_from_another_peer() {
 #[test]
 fn a_barrier_waits_for_the_events_of_peers_in_sync() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
-    assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
+    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(Token(3), _)));
+    assert_eq!(bench.sent(Input::Barrier(Token(3))), [ReplicaFrame::Probe(1)]);
     let probed = ReplicaFrame::Probed(1, [(THEIRS, 1)].into_iter().collect());
     assert!(!passed(&bench.step(Input::Frame(LinkId(1), probed))));
     assert!(passed(&bench.step(Input::Applied(vec![(THEIRS, 1)]))));
@@ -186,14 +186,14 @@ fn an_answer_with_too_few_copies_is_upgraded_once() {
     let mut bench = Bench::linked(VersionVector::default());
     for seq in 1..=3 {
         bench.commit(seq);
-        bench.wait(seq, seq, Until::Copies(2));
+        bench.wait(Token(seq), seq, Until::Copies(2));
     }
     bench.now = 200;
-    assert_eq!(settled(&bench.step(Input::Tick)), [(1, 1), (2, 1), (3, 1)]);
-    assert_eq!(settled(&bench.confirm(2)), [(1, 2), (2, 2)]);
+    assert_eq!(settled(&bench.step(Input::Tick)), [(Token(1), 1), (Token(2), 1), (Token(3), 1)]);
+    assert_eq!(settled(&bench.confirm(2)), [(Token(1), 2), (Token(2), 2)]);
     assert_eq!(settled(&bench.confirm(2)), [], "once is enough");
     bench.now = 10_200;
-    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(3))));
+    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(Token(3)))));
     assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
 }
 
@@ -203,7 +203,7 @@ fn waiters_for_an_upgrade_are_bounded() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     for seq in 1..=70_000 {
         bench.commit(seq);
-        bench.wait(seq, seq, Until::Copies(2));
+        bench.wait(Token(seq), seq, Until::Copies(2));
     }
     assert_eq!(bench.replica.waiting(), 65_536);
 }
@@ -216,9 +216,9 @@ fn waiters_do_not_wait_for_a_stalled_peer() {
         Input::Frame(LinkId(1), ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }))
     };
     bench.step(stalled(true));
-    assert_eq!(settled(&bench.wait(7, 1, Until::InSync)), [(7, 1)]);
+    assert_eq!(settled(&bench.wait(Token(7), 1, Until::InSync)), [(Token(7), 1)]);
     bench.step(stalled(false));
-    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), []);
+    assert_eq!(settled(&bench.wait(Token(8), 1, Until::InSync)), []);
 }
 
 #[test]
@@ -321,11 +321,12 @@ fn many_missed_small_pushes_are_sent_as_one() {
 #[test]
 fn a_barrier_takes_at_most_250_ms() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed =
-        |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2, _)));
-    bench.step(Input::Barrier(1));
+    let passed = |outputs: Vec<Output>| {
+        outputs.iter().any(|output| matches!(output, Output::BarrierPassed(Token(2), _)))
+    };
+    bench.step(Input::Barrier(Token(1)));
     bench.now = 200;
-    bench.step(Input::Barrier(2));
+    bench.step(Input::Barrier(Token(2)));
     bench.now = 250;
     assert!(!passed(bench.step(Input::Tick)), "the second exchange begins");
     bench.now = 450;
@@ -337,10 +338,10 @@ fn a_barrier_takes_at_most_250_ms() {
 fn a_peer_that_catches_up_upgrades_earlier_acks() {
     let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
     bench.commit(1);
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
+    assert_eq!(settled(&bench.wait(Token(7), 1, Until::Copies(2))), [(Token(7), 1)]);
     bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
-    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+    assert_eq!(settled(&bench.confirm(1)), [(Token(7), 2)]);
 }
 
 /// A probe that a full queue dropped is sent again. Otherwise the node would never be in sync.

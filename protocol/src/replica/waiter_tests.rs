@@ -44,12 +44,12 @@ fn tick(bench: &mut Bench, now: Millis) -> Vec<(Token, usize, bool)> {
 fn a_waiter_is_answered_with_the_copies_that_it_wants() {
     let mut bench = with_two_peers();
     for (token, copies) in [(1, 1), (2, 2), (3, 3)] {
-        let at_once = answers(bench.step(wait(token, 2, Until::Copies(copies), 0)));
+        let at_once = answers(bench.step(wait(Token(token), 2, Until::Copies(copies), 0)));
         assert_eq!(at_once.len(), usize::from(copies == 1));
     }
     assert_eq!(confirm_from(&mut bench, LinkId(1), 1), [], "an earlier event");
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 2), [(2, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(3, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 2), [(Token(2), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -60,11 +60,11 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
     for (token, until, upgrade_ms) in
         [(1, Until::Copies(2), 0), (2, Until::Copies(2), 500), (3, Until::InSync, 500)]
     {
-        assert_eq!(answers(bench.step(wait(token, 1, until, upgrade_ms))), []);
+        assert_eq!(answers(bench.step(wait(Token(token), 1, until, upgrade_ms))), []);
     }
     let mut ended = tick(&mut bench, 200);
     ended.sort_unstable();
-    assert_eq!(ended, [(1, 1, false), (2, 1, true), (3, 1, false)]);
+    assert_eq!(ended, [(Token(1), 1, false), (Token(2), 1, true), (Token(3), 1, false)]);
     assert_eq!(bench.replica.waiting(), 1);
 }
 
@@ -72,13 +72,13 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
 #[test]
 fn answers_are_upgraded_at_the_copies_that_they_wanted() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::Copies(2), 10_000));
-    bench.step(wait(2, 1, Until::Copies(3), 10_000));
-    bench.step(wait(3, 3, Until::Copies(3), 10_000));
+    bench.step(wait(Token(1), 1, Until::Copies(2), 10_000));
+    bench.step(wait(Token(2), 1, Until::Copies(3), 10_000));
+    bench.step(wait(Token(3), 3, Until::Copies(3), 10_000));
     assert_eq!(tick(&mut bench, 200).len(), 3);
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), [(1, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(2, 3, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(3, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), [(Token(1), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(Token(2), 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -86,22 +86,22 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
 #[test]
 fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::InSync, 0));
-    bench.step(wait(2, 2, Until::InSync, 0));
+    bench.step(wait(Token(1), 1, Until::InSync, 0));
+    bench.step(wait(Token(2), 2, Until::InSync, 0));
     assert_eq!(confirm_from(&mut bench, LinkId(1), 3), []);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(1, 3, false)]);
-    assert_eq!(answers(bench.step(Input::LinkDown(LinkId(2)))), [(2, 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(Token(1), 3, false)]);
+    assert_eq!(answers(bench.step(Input::LinkDown(LinkId(2)))), [(Token(2), 2, false)]);
 }
 
 /// The deadline of each waiter holds, in whatever order they come.
 #[test]
 fn each_waiter_is_answered_at_its_own_deadline() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::Copies(2), 0));
+    bench.step(wait(Token(1), 1, Until::Copies(2), 0));
     bench.now = 50;
-    bench.step(wait(2, 1, Until::Copies(2), 0));
+    bench.step(wait(Token(2), 1, Until::Copies(2), 0));
     assert_eq!(tick(&mut bench, 199), []);
-    assert_eq!(tick(&mut bench, 200), [(1, 1, false)]);
+    assert_eq!(tick(&mut bench, 200), [(Token(1), 1, false)]);
     assert_eq!(tick(&mut bench, 249), []);
-    assert_eq!(tick(&mut bench, 250), [(2, 1, false)]);
+    assert_eq!(tick(&mut bench, 250), [(Token(2), 1, false)]);
 }

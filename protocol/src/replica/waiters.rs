@@ -60,7 +60,7 @@ impl Waiters {
         let mut next = self.upgrades.first_key_value();
         while let Some((&(copies, ..), _)) = next {
             all.push(copies);
-            let beyond = (copies + 1, FIRST_ORIGIN, 0, 0);
+            let beyond = (copies + 1, FIRST_ORIGIN, 0, Token::MIN);
             next = self.upgrades.range(beyond..).next();
         }
         all
@@ -130,15 +130,15 @@ impl Replica {
 
     /// Answers waiters after a peer confirmed an origin's events up to `seq`.
     pub(super) fn settle_through(&mut self, now: Millis, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
-        let range = (origin, 0, 0)..=(origin, seq, Token::MAX);
+        let range = (origin, 0, Token::MIN)..=(origin, seq, Token::MAX);
         let reached: Vec<_> =
             self.waiters.waiting.range(range).map(|(&(_, seq, token), _)| (token, seq)).collect();
         for (token, seq) in reached {
             self.settle_one(now, token, origin, seq, out);
         }
         for copies in self.waiters.wanted_copies() {
-            let range =
-                (copies, origin, 0, 0)..=(copies, origin, self.common_head(copies, origin), Token::MAX);
+            let range = (copies, origin, 0, Token::MIN)
+                ..=(copies, origin, self.common_head(copies, origin), Token::MAX);
             let reached: Vec<_> = self.waiters.upgrades.range(range).map(|(&key, _)| key).collect();
             for (_, origin, seq, token) in reached {
                 self.waiters.remove_upgrade(copies, origin, seq, token);

@@ -32,7 +32,7 @@ pub struct CommittedClaim {
 #[derive(Debug)]
 pub(super) struct PendingReplies<R> {
     replies: BTreeMap<Token, R>,
-    last_token: Token,
+    last_token: u64,
 }
 
 impl<R> Default for PendingReplies<R> {
@@ -44,8 +44,9 @@ impl<R> Default for PendingReplies<R> {
 impl<R> PendingReplies<R> {
     fn add(&mut self, reply: R) -> Token {
         self.last_token += 1;
-        self.replies.insert(self.last_token, reply);
-        self.last_token
+        let token = Token(self.last_token);
+        self.replies.insert(token, reply);
+        token
     }
 }
 

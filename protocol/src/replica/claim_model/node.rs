@@ -10,7 +10,7 @@ use crate::{
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
     frame::peer::{ClaimAnswer, PeerFrame},
     merge::user::{claim_wins, narrow_waited_for},
-    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica},
+    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica, Token},
 };
 
 /// Events in an answer to a pull, at most.
@@ -147,7 +147,7 @@ impl Model {
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
                     Output::Claimed(attempt, outcome) => {
-                        let attempt = usize::try_from(attempt).expect("it is small");
+                        let attempt = usize::try_from(attempt.0).expect("it is small");
                         let after = self.below(20);
                         self.after(after, Step::Decide(attempt, outcome));
                     }
@@ -273,7 +273,10 @@ impl Model {
             return self.decide(attempt, ClaimOutcome::Held(waited_for.clone()));
         }
         let (token, waited_for) = (attempt as u64, waited_for.clone());
-        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms: WAIT_MS, waited_for }));
+        self.feed(
+            node,
+            Input::Claim(Claim { token: Token(token), origin, seq, since, wait_ms: WAIT_MS, waited_for }),
+        );
     }
 
     pub(super) fn decide(&mut self, attempt: usize, outcome: ClaimOutcome) {
