@@ -2,10 +2,7 @@
 
 use std::future::Future;
 
-use starling_protocol::{
-    OriginId,
-    replica::{Millis, Until},
-};
+use starling_protocol::{OriginId, replica::Until};
 
 use crate::store::Commit;
 
@@ -32,9 +29,9 @@ pub struct WaitFor {
     /// The condition that ends the wait.
     pub until: Until,
     /// The longest wait, in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// For how many milliseconds after an answer of too few copies a better one is sent; 0 for never.
-    pub upgrade_ms: Millis,
+    pub upgrade_ms: u64,
 }
 
 /// A durable event that waits for copies on other nodes.

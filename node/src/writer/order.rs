@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use starling_protocol::{
     OriginId, Pos, ScopeDigest,
-    replica::{Input, Millis, Until},
+    replica::{Input, Until},
 };
 
 use super::listener::WaitFor;
 use crate::{config::DurabilityConfig, store::OwnEvents};
 
 /// Milliseconds after an ack of too few copies in which a better one is sent.
-const UPGRADE_MS: Millis = 10_000;
+const UPGRADE_MS: u64 = 10_000;
 /// A longer commit is a stall: peers no longer wait for this node.
 pub const STALL: Duration = Duration::from_secs(1);
 

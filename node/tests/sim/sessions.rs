@@ -6,6 +6,7 @@ use rand::RngExt;
 use starling_node::services::CATCH_UP_MS_MAX;
 use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
+    replica::Millis,
 };
 
 use crate::{invariants, mutants::Mutant, world::World};
@@ -118,7 +119,7 @@ impl World {
         let (node, greatest) = (session.node, session.greatest);
         let Some(run) = &self.nodes[node].run else { return };
         let mut vector = VersionVector::clone(run.committer.vector());
-        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(self.now))
+        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(Millis(self.now)))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));

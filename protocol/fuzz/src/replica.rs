@@ -23,7 +23,7 @@ const READS_MAX: usize = 16;
 /// Steps of a program, at most.
 const STEPS_MAX: usize = 400;
 /// The longest wait: 255 ms and as long for an upgrade, or two exchanges of a barrier.
-const WAIT_MS_MAX: Millis = 1_000;
+const WAIT_MS_MAX: u64 = 1_000;
 /// The wall clock at the monotonic time 0.
 const WALL_MS: u64 = 1_700_000_000_000;
 
@@ -65,8 +65,8 @@ struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
-            replica: Replica::new(VersionVector::default(), 0),
-            now: 0,
+            replica: Replica::new(VersionVector::default(), Millis(0)),
+            now: Millis(0),
             stored: VersionVector::default(),
             accepted: VersionVector::default(),
             applies: VecDeque::new(),
@@ -126,8 +126,8 @@ impl World {
             }
             9 | 10 => {
                 let byte = program.byte()?;
-                self.now += Millis::from(byte) * 8;
-                self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
+                self.now = self.now + u64::from(byte) * 8;
+                self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now.0, stalled: byte % 4 == 3 });
                 Input::Tick
             }
             11 => match program.byte()? % 8 {

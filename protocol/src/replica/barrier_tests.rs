@@ -39,7 +39,7 @@ fn a_barrier_counts_the_peers_that_answered() {
 
 #[test]
 fn a_barrier_needs_nobody_else_without_peers_in_sync() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     assert_eq!(passed(bench.step(Input::Barrier(Token(7)))), [(Token(7), Some(0))]);
 }
 
@@ -65,24 +65,24 @@ fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
 #[test]
 fn exchanges_start_at_least_20_ms_apart() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.now = 100;
+    bench.now = Millis(100);
     assert_eq!(bench.sent(Input::Barrier(Token(1))), [ReplicaFrame::Probe(1)]);
     assert!(bench.sent(Input::Barrier(Token(2))).is_empty());
     assert!(bench.sent(Input::Barrier(Token(3))).is_empty());
     assert_eq!(bench.replica.queue_sizes().barrier, 3);
-    bench.now = 105;
+    bench.now = Millis(105);
     assert_eq!(
         passed(bench.step(probed(LinkId(1), 1, 0))),
         [(Token(1), Some(1))],
         "the others came after it began"
     );
     assert_eq!(bench.replica.queue_sizes().barrier, 2);
-    assert_eq!(bench.replica.next_tick(), 120);
-    bench.now = 119;
+    assert_eq!(bench.replica.next_tick(), Millis(120));
+    bench.now = Millis(119);
     assert!(bench.sent(Input::Tick).is_empty());
-    bench.now = 120;
+    bench.now = Millis(120);
     assert_eq!(bench.sent(Input::Tick), [ReplicaFrame::Probe(2)]);
-    assert_eq!(bench.replica.next_tick(), 350, "the first of them came at 100 ms");
+    assert_eq!(bench.replica.next_tick(), Millis(350), "the first of them came at 100 ms");
     assert_eq!(passed(bench.step(probed(LinkId(1), 2, 0))), [(Token(2), Some(1)), (Token(3), Some(1))]);
     assert_eq!(bench.replica.queue_sizes().barrier, 0);
 }
@@ -93,10 +93,10 @@ fn a_barrier_that_lacks_events_ends_after_250_ms_without_a_count() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Barrier(Token(7)));
     assert_eq!(passed(bench.step(probed(LinkId(1), 1, 5))), []);
-    assert_eq!(bench.replica.next_tick(), 250);
-    bench.now = 249;
+    assert_eq!(bench.replica.next_tick(), Millis(250));
+    bench.now = Millis(249);
     assert_eq!(passed(bench.step(Input::Tick)), []);
-    bench.now = 250;
+    bench.now = Millis(250);
     assert_eq!(passed(bench.step(Input::Tick)), [(Token(7), None)]);
     assert_eq!(bench.replica.queue_sizes().barrier, 0);
 }

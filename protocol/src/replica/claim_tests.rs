@@ -4,7 +4,7 @@ use super::tests::{Bench, OWN, THEIRS, event};
 use super::*;
 use crate::frame::peer::{ClaimAnswer, Confirm};
 
-const WAIT_MS: Millis = 4_000;
+const WAIT_MS: u64 = 4_000;
 
 fn claim(token: Token, seq: u64, since: Millis) -> Input {
     let waited_for = vec![THEIRS.node];
@@ -56,17 +56,18 @@ fn push(seq: u64) -> Input {
 fn claiming() -> Bench {
     let mut bench = in_sync();
     bench.commit(1);
-    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), []);
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, Millis(0)))), []);
     bench
 }
 
 #[test]
 fn a_node_without_peers_is_granted_its_claim_at_once() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.step(Input::LocalStatus { wall_ms: 0, stalled: true });
     bench.commit(1);
-    let waited_for = bench.replica.claim_peers(0);
-    let claim = Claim { token: Token(7), origin: OWN, seq: 1, since: 0, wait_ms: WAIT_MS, waited_for };
+    let waited_for = bench.replica.claim_peers(Millis(0));
+    let claim =
+        Claim { token: Token(7), origin: OWN, seq: 1, since: Millis(0), wait_ms: WAIT_MS, waited_for };
     assert_eq!(outcomes(&bench.step(Input::Claim(claim))), granted(Token(7), false));
 }
 
@@ -85,9 +86,9 @@ fn a_claim_waits_for_events_that_a_full_queue_dropped() {
     let mut bench = in_sync();
     bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!(bench.commit(1), [], "nothing is pushed to it");
-    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), [], "but the claim waits for it");
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, Millis(0)))), [], "but the claim waits for it");
     bench.step(Input::SendRefused(LinkId(1)));
-    bench.now = HEARTBEAT_MS;
+    bench.now = Millis(HEARTBEAT_MS);
     let question = ReplicaFrame::AskClaim { origin: OWN, seq: 1, relay_to: None };
     assert!(bench.sent(Input::Tick).contains(&question), "it is asked again");
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 }));
@@ -113,9 +114,9 @@ fn a_peer_that_goes_on_writing_does_not_hold_up_a_claim() {
 #[test]
 fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
     let ends: [(fn() -> Input, Millis); 4] = [
-        (|| Input::Tick, SILENCE_MS_MAX + 1),
-        (|| Input::LinkDown(LinkId(1)), 0),
-        (|| peer_sees_us(false), 0),
+        (|| Input::Tick, Millis(SILENCE_MS_MAX + 1)),
+        (|| Input::LinkDown(LinkId(1)), Millis(0)),
+        (|| peer_sees_us(false), Millis(0)),
         (
             || {
                 Input::Frame(
@@ -123,7 +124,7 @@ fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
                     ReplicaFrame::Confirm(Confirm { stalled: true, ..Confirm::default() }),
                 )
             },
-            0,
+            Millis(0),
         ),
     ];
     for (end, now) in ends {
@@ -143,11 +144,11 @@ fn a_claim_does_not_wait_for_a_peer_that_falls_out_of_sync() {
 fn a_claim_that_is_not_confirmed_in_time_ends() {
     let mut bench = claiming();
     for now in [1_000, 2_000, 3_000] {
-        bench.now = now;
+        bench.now = Millis(now);
         assert_eq!(outcomes(&bench.step(peer_sees_us(true))), []);
     }
-    assert!(bench.replica.next_tick() <= WAIT_MS && bench.replica.waiting() == 1);
-    bench.now = WAIT_MS;
+    assert!(bench.replica.next_tick() <= Millis(WAIT_MS) && bench.replica.waiting() == 1);
+    bench.now = Millis(WAIT_MS);
     assert_eq!(outcomes(&bench.step(Input::Tick)), [(Token(7), ClaimOutcome::NotConfirmed)]);
     assert_eq!((outcomes(&bench.step(confirmed(0))), bench.replica.waiting()), (vec![], 0));
 }
@@ -162,16 +163,16 @@ fn a_node_that_stalled_during_a_claim_is_not_granted_it() {
     }
     // The stall was over when the claim came, or just before it began.
     let mut bench = in_sync();
-    bench.now = 5_000;
+    bench.now = Millis(5_000);
     bench.step(stalled(true));
-    bench.now = 5_500;
+    bench.now = Millis(5_500);
     bench.step(stalled(false));
     bench.commit(1);
-    bench.now = 8_000;
+    bench.now = Millis(8_000);
     bench.step(peer_sees_us(true));
-    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, 0))), [(Token(7), ClaimOutcome::Stalled)]);
-    assert_eq!(outcomes(&bench.step(claim(Token(8), 1, 7_499))), [(Token(8), ClaimOutcome::Stalled)]);
-    assert_eq!(outcomes(&bench.step(claim(Token(9), 1, 7_500))), []);
+    assert_eq!(outcomes(&bench.step(claim(Token(7), 1, Millis(0)))), [(Token(7), ClaimOutcome::Stalled)]);
+    assert_eq!(outcomes(&bench.step(claim(Token(8), 1, Millis(7_499)))), [(Token(8), ClaimOutcome::Stalled)]);
+    assert_eq!(outcomes(&bench.step(claim(Token(9), 1, Millis(7_500)))), []);
     assert_eq!(outcomes(&bench.step(confirmed(0))), granted(Token(9), true));
 }
 
@@ -181,10 +182,10 @@ const COMMON: NodeId = NodeId([3; 16]);
 #[test]
 fn a_claim_waits_for_a_node_behind_a_peer() {
     let mut bench = in_sync();
-    bench.now = 5_000;
+    bench.now = Millis(5_000);
     bench.step(peer_sees_us(true));
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Peers(vec![(COMMON, 1_000)])));
-    assert_eq!(bench.replica.claim_peers(5_000), [THEIRS.node, COMMON]);
+    assert_eq!(bench.replica.claim_peers(Millis(5_000)), [THEIRS.node, COMMON]);
     bench.commit(1);
     let waited_for = vec![THEIRS.node, COMMON];
     let claim = |token| {
@@ -192,7 +193,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
             token,
             origin: OWN,
             seq: 1,
-            since: 0,
+            since: Millis(0),
             wait_ms: WAIT_MS,
             waited_for: waited_for.clone(),
         })
@@ -220,14 +221,14 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     bench.step(claim(Token(10)));
     bench.step(confirmed(0));
     bench.step(Input::Tick);
-    assert!(bench.replica.next_tick() <= 6_000);
-    bench.now = 6_900;
+    assert!(bench.replica.next_tick() <= Millis(6_000));
+    bench.now = Millis(6_900);
     bench.step(Input::Tick);
     bench.step(peer_sees_us(true));
-    assert_eq!(bench.replica.next_tick(), 7_001, "it checks as soon as the silence is too long");
-    bench.now = 7_001;
+    assert_eq!(bench.replica.next_tick(), Millis(7_001), "it checks as soon as the silence is too long");
+    bench.now = Millis(7_001);
     assert_eq!(outcomes(&bench.step(Input::Tick)), granted(Token(10), true));
-    assert_eq!(bench.replica.claim_peers(7_001), [THEIRS.node]);
+    assert_eq!(bench.replica.claim_peers(Millis(7_001)), [THEIRS.node]);
 }
 
 /// A common peer relays questions and answers between two nodes without a link, if it is in sync with both.
@@ -261,14 +262,14 @@ fn a_common_peer_relays() {
 #[test]
 fn a_heartbeat_lists_the_other_peers_in_sync_both_ways() {
     let mut bench = in_sync();
-    bench.now = 400;
+    bench.now = Millis(400);
     for (link, node) in [(2, COMMON), (3, NodeId([4; 16]))] {
         bench.step(Input::LinkUp { link: LinkId(link), peer: node });
         bench.step(Input::Frame(LinkId(link), ReplicaFrame::Vector(VersionVector::default())));
     }
     let confirm = Confirm { in_sync: true, ..Confirm::default() };
     bench.step(Input::Frame(LinkId(2), ReplicaFrame::Confirm(confirm)));
-    bench.now = HEARTBEAT_MS;
+    bench.now = Millis(HEARTBEAT_MS);
     let lists = bench.sent(Input::Tick).into_iter().filter_map(|frame| match frame {
         ReplicaFrame::Peers(peers) => Some(peers),
         _ => None,
@@ -303,11 +304,11 @@ fn a_confirmation_has_the_whole_vector() {
 fn waiting_claims_are_bounded() {
     let mut bench = claiming();
     for token in 8..2_000 {
-        bench.step(claim(Token(token), 1, 0));
+        bench.step(claim(Token(token), 1, Millis(0)));
     }
     assert_eq!(bench.replica.waiting(), 1_024);
     assert_eq!(
-        outcomes(&bench.step(claim(Token(2_000), 1, 0))),
+        outcomes(&bench.step(claim(Token(2_000), 1, Millis(0)))),
         [(Token(2_000), ClaimOutcome::NotConfirmed)]
     );
 }

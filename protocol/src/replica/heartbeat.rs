@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// For this long after a stall, peers may not know yet that it is over: they learn it with the next heartbeat.
-const STALL_AFTERMATH_MS: Millis = 2 * HEARTBEAT_MS;
+const STALL_AFTERMATH_MS: u64 = 2 * HEARTBEAT_MS;
 
 /// This node's status, as its peers should know it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct LocalStatus {
 
 impl LocalStatus {
     fn wall_ms(self, now: Millis) -> u64 {
-        now.saturating_add_signed(self.wall_ahead_ms)
+        now.0.saturating_add_signed(self.wall_ahead_ms)
     }
 
     /// Whether peers may have decided something without this node since `since`, because it stalled.
@@ -56,7 +56,7 @@ impl Replica {
     ) {
         let was_stalled = self.local_status.stalled;
         self.local_status.stalled = stalled;
-        self.local_status.wall_ahead_ms = wall_ms.checked_signed_diff(now).unwrap_or(0);
+        self.local_status.wall_ahead_ms = wall_ms.checked_signed_diff(now.0).unwrap_or(0);
         if stalled || was_stalled {
             self.note_stall(now);
         }

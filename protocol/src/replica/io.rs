@@ -1,11 +1,39 @@
 //! Inputs and outputs of the state machine. Its driver carries out every [`Output`].
 
+use std::ops::Add;
+
 use bytes::Bytes;
 
 use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, frame::peer::ReplicaFrame};
 
-/// Milliseconds of a monotonic clock.
-pub type Millis = u64;
+/// A time of a node's monotonic clock, in milliseconds. Durations and times of the wall clock are `u64`, with `_ms` in
+/// their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Returns the milliseconds since an earlier time; 0 if that time is later.
+    #[must_use]
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Returns the time this many milliseconds earlier, but not before the clock's zero.
+    #[must_use]
+    pub fn saturating_sub_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+}
+
+/// Adds milliseconds. Panics on overflow.
+impl Add<u64> for Millis {
+    type Output = Self;
+
+    fn add(self, ms: u64) -> Self {
+        Self(self.0 + ms)
+    }
+}
+
 /// The id of a link. It is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
@@ -41,9 +69,9 @@ pub struct Waiter {
     /// The goal.
     pub until: Until,
     /// The longest wait in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// For how many milliseconds after an answer with too few copies one upgrade may follow; 0 for never.
-    pub upgrade_ms: Millis,
+    pub upgrade_ms: u64,
 }
 
 /// A durable claim of this node to a username. Its peers must confirm it before the user is told that it succeeded.
@@ -58,7 +86,7 @@ pub struct Claim {
     /// The start of the claim, before the commit. This node must not have stalled since.
     pub since: Millis,
     /// The longest wait in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// The nodes to wait for, as the event lists them: the result of [`super::Replica::claim_peers`] before the commit.
     pub waited_for: Vec<NodeId>,
 }

@@ -77,7 +77,7 @@ impl Link {
     }
 
     pub(super) fn is_heard(&self, now: Millis) -> bool {
-        now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
+        now.ms_since(self.last_heard) <= SILENCE_MS_MAX
     }
 
     /// Whether the peer was heard recently, has caught up once since the link came up, and is not stalled.
@@ -93,14 +93,14 @@ impl Link {
     /// Whether the peer is in sync both ways with another node, which it heard recently.
     pub(super) fn reaches(&self, now: Millis, node: NodeId) -> bool {
         self.is_in_sync_both_ways(now)
-            && self.peers.get(&node).is_some_and(|&heard| now.saturating_sub(heard) <= SILENCE_MS_MAX)
+            && self.peers.get(&node).is_some_and(|&heard| now.ms_since(heard) <= SILENCE_MS_MAX)
     }
 
     /// Stores the peer's list of nodes that are in sync both ways with it, with the ages of their last frames.
     pub(super) fn set_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
         // Frames from before the suspension are outdated.
         if self.sync_probe.is_none() {
-            let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
+            let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub_ms(age_ms.into()));
             self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
     }

@@ -55,9 +55,9 @@ use crate::{
 };
 
 /// The interval of heartbeats, and of vectors while they differ.
-pub const HEARTBEAT_MS: Millis = 1_000;
+pub const HEARTBEAT_MS: u64 = 1_000;
 /// A peer that was silent for longer is out of sync.
-pub const SILENCE_MS_MAX: Millis = 3_000;
+pub const SILENCE_MS_MAX: u64 = 3_000;
 
 /// Pulled ranges that wait for the writer, at most: the one that it writes, and the next.
 const APPLYING_MAX: usize = 2;

@@ -7,14 +7,14 @@ use super::{LinkId, Millis, link::Link};
 use crate::{OriginId, VersionVector, limits::PULL_EVENTS_MAX};
 
 /// While the writer itself is linked, its push is probably on its way. Other peers are asked only after this time.
-const PUSH_GRACE_MS: Millis = 100;
+const PUSH_GRACE_MS: u64 = 100;
 /// The longest wait for an answer. Links are ordered streams, so an answer is late rather than lost (unless the peer's
 /// queue was full). A shorter wait would make a busy node pull the same range twice, which delays answers further.
-const ANSWER_MS_MAX: Millis = 5_000;
+const ANSWER_MS_MAX: u64 = 5_000;
 /// The time before asking again after an empty answer or a refusal by the store.
-const RETRY_MS: Millis = 200;
+const RETRY_MS: u64 = 200;
 /// The longest pause while the store refuses everything, for example because the disk is full.
-const PAUSE_MS_MAX: Millis = 5_000;
+const PAUSE_MS_MAX: u64 = 5_000;
 /// Concurrent pulls from one peer, at most: the one that it reads, and the next.
 const ASKED_PER_LINK_MAX: usize = 2;
 

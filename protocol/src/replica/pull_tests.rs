@@ -8,7 +8,7 @@ const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
 /// A replica with peers that hold these events, on links 1, 2, …
 fn linked(peers: &[(NodeId, &[(OriginId, u64)])]) -> (Bench, Vec<(LinkId, ReplicaFrame)>) {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for (link, &(peer, _)) in (1..).zip(peers) {
         bench.step(Input::LinkUp { link: LinkId(link), peer });
     }
@@ -50,9 +50,9 @@ fn answer(link: LinkId, origin: OriginId, seqs: &[u64]) -> Input {
 fn others_are_asked_100_ms_after_the_writer_should_have_pushed() {
     let (mut bench, sent) = linked(&[(PEER, &[(DEAD, 1)]), (DEAD.node, &[])]);
     assert_eq!(sent, []);
-    assert_eq!(bench.replica.next_tick(), 100);
-    assert_eq!(tick(&mut bench, 99), []);
-    assert_eq!(tick(&mut bench, 100), [(LinkId(1), pull(DEAD, 1, 1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(100));
+    assert_eq!(tick(&mut bench, Millis(99)), []);
+    assert_eq!(tick(&mut bench, Millis(100)), [(LinkId(1), pull(DEAD, 1, 1))]);
 }
 
 /// The writer has read its log last and need not have fetched the events itself.
@@ -66,23 +66,23 @@ fn the_writer_is_asked_first() {
 fn a_peer_that_does_not_answer_within_5_s_is_followed_by_the_next() {
     let (mut bench, sent) = linked(&[(DEAD.node, &[(DEAD, 2)]), (PEER, &[(DEAD, 2)])]);
     assert_eq!(sent, [(LinkId(1), pull(DEAD, 1, 2))]);
-    assert_eq!(tick(&mut bench, 4_999), []);
-    assert_eq!(tick(&mut bench, 5_000), [(LinkId(2), pull(DEAD, 1, 2))]);
-    assert_eq!(tick(&mut bench, 10_000), [(LinkId(1), pull(DEAD, 1, 2))]);
+    assert_eq!(tick(&mut bench, Millis(4_999)), []);
+    assert_eq!(tick(&mut bench, Millis(5_000)), [(LinkId(2), pull(DEAD, 1, 2))]);
+    assert_eq!(tick(&mut bench, Millis(10_000)), [(LinkId(1), pull(DEAD, 1, 2))]);
 }
 
 #[test]
 fn an_empty_answer_makes_another_peer_be_asked_after_200_ms() {
     let (mut bench, sent) = linked(&[(PEER, &[(DEAD, 2)]), (OTHER, &[(DEAD, 2)])]);
     assert_eq!(sent, [(LinkId(1), pull(DEAD, 1, 2))]);
-    bench.now = 10;
+    bench.now = Millis(10);
     assert_eq!(pulls(bench.step(answer(LinkId(2), DEAD, &[]))), [], "that one was not asked");
-    assert_eq!(tick(&mut bench, 300), []);
+    assert_eq!(tick(&mut bench, Millis(300)), []);
     assert_eq!(pulls(bench.step(answer(LinkId(1), DEAD, &[]))), []);
-    assert_eq!(bench.replica.next_tick(), 500);
-    assert_eq!(tick(&mut bench, 499), []);
+    assert_eq!(bench.replica.next_tick(), Millis(500));
+    assert_eq!(tick(&mut bench, Millis(499)), []);
     // The pause counts as an attempt, too.
-    let asked = tick(&mut bench, 500);
+    let asked = tick(&mut bench, Millis(500));
     assert!(matches!(asked[..], [(_, ReplicaFrame::Pull { from: 1, to: 2, .. })]), "{asked:?}");
 }
 
@@ -103,10 +103,10 @@ fn a_peer_is_asked_for_two_ranges_at_a_time() {
     let held = origins.map(|origin| (origin, 1));
     let (mut bench, sent) = linked(&[(PEER, &held)]);
     assert_eq!(sent, [(LinkId(1), pull(origins[0], 1, 1)), (LinkId(1), pull(origins[1], 1, 1))]);
-    assert_eq!(bench.replica.next_tick(), 200);
+    assert_eq!(bench.replica.next_tick(), Millis(200));
     assert_eq!(pulls(bench.step(answer(LinkId(1), origins[0], &[1]))), []);
-    assert_eq!(tick(&mut bench, 199), []);
-    assert_eq!(tick(&mut bench, 200), [(LinkId(1), pull(origins[2], 1, 1))]);
+    assert_eq!(tick(&mut bench, Millis(199)), []);
+    assert_eq!(tick(&mut bench, Millis(200)), [(LinkId(1), pull(origins[2], 1, 1))]);
 }
 
 /// Promise 8: one range has at most 2,000 events.
@@ -153,15 +153,15 @@ fn refusals_by_the_store_make_pauses_that_double_up_to_5_s() {
         assert!(outputs.iter().any(|output| matches!(output, Output::Apply(_))), "{outputs:?}");
         assert_eq!(pulls(bench.step(Input::ApplyRefused)), []);
         now += pause;
-        assert_eq!(tick(&mut bench, now - 1), [], "after {pause} ms");
-        assert_eq!(tick(&mut bench, now), [(LinkId(1), pull(THEIRS, 1, 2))], "after {pause} ms");
+        assert_eq!(tick(&mut bench, Millis(now - 1)), [], "after {pause} ms");
+        assert_eq!(tick(&mut bench, Millis(now)), [(LinkId(1), pull(THEIRS, 1, 2))], "after {pause} ms");
     }
     bench.step(answer(LinkId(1), THEIRS, &[1]));
     assert_eq!(pulls(bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
     bench.step(answer(LinkId(1), THEIRS, &[2]));
     bench.step(Input::ApplyRefused);
-    assert_eq!(tick(&mut bench, now + 199), []);
-    assert_eq!(tick(&mut bench, now + 200), [(LinkId(1), pull(THEIRS, 2, 2))]);
+    assert_eq!(tick(&mut bench, Millis(now + 199)), []);
+    assert_eq!(tick(&mut bench, Millis(now + 200)), [(LinkId(1), pull(THEIRS, 2, 2))]);
 }
 
 /// Pushed events that the store refused are pulled, though nothing was missing before.
@@ -172,6 +172,6 @@ fn pushed_events_that_the_store_refused_are_pulled() {
     assert_eq!(bench.replica.missing().count(), 0);
     bench.step(Input::ApplyRefused);
     assert_eq!(bench.replica.missing().collect::<Vec<_>>(), [(THEIRS, 1)]);
-    assert_eq!(bench.replica.next_tick(), 200);
-    assert_eq!(tick(&mut bench, 200), [(LinkId(1), pull(THEIRS, 1, 1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(200));
+    assert_eq!(tick(&mut bench, Millis(200)), [(LinkId(1), pull(THEIRS, 1, 1))]);
 }

@@ -26,7 +26,7 @@ fn read_done(from: u64, events: Vec<Bytes>) -> Input {
 /// Before its vector a peer may have more of the log than this process knows: it would get events twice.
 #[test]
 fn nothing_is_pushed_before_the_first_vector() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
     assert!(pushes(bench.commit(1)).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
@@ -42,7 +42,7 @@ fn pushing_to_a_full_queue_goes_on_with_the_next_heartbeat() {
     bench.step(Input::SendRefused(LinkId(1)));
     assert!(pushes(bench.commit(1)).is_empty());
     assert!(pushes(bench.sent(confirm_nothing())).is_empty());
-    bench.now = HEARTBEAT_MS;
+    bench.now = Millis(HEARTBEAT_MS);
     bench.step(Input::Tick);
     assert_eq!(pushes(bench.sent(confirm_nothing())), [[event(OWN, 1)]]);
 }
@@ -104,7 +104,7 @@ fn events_are_split_at_the_limit_of_a_frame() {
 /// Promise 8: 2 MB of events are kept for peers that have just caught up; a peer that lacks more pulls.
 #[test]
 fn recent_events_are_kept_up_to_2_mb() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     let size = 2 * 1024 * 1024 / 4;
     let commit = |bench: &mut Bench, first: u64| {
         let events = vec![Bytes::from(vec![0; size])];

@@ -30,9 +30,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let node = |_| (Replica::new(VersionVector::default(), 0), BTreeMap::new());
+        let node = |_| (Replica::new(VersionVector::default(), Millis(0)), BTreeMap::new());
         let nodes = (0..3).map(node).collect();
-        let mut world = Self { nodes, linked: Vec::new(), frames: VecDeque::new(), starved: None, now: 0 };
+        let mut world =
+            Self { nodes, linked: Vec::new(), frames: VecDeque::new(), starved: None, now: Millis(0) };
         for lost in [FIRST, SECOND] {
             world.step(lost, Input::Refilling(true));
         }
@@ -91,7 +92,7 @@ impl World {
     /// Lets 10 s pass.
     fn pass(&mut self) {
         for _ in 0..10 {
-            self.now += HEARTBEAT_MS;
+            self.now = self.now + HEARTBEAT_MS;
             for node in 0..self.nodes.len() {
                 self.step(node, Input::Tick);
             }

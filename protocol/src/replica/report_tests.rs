@@ -30,8 +30,8 @@ fn the_lag_of_a_peer_counts_the_events_that_it_lacks() {
     bench.step(Input::Applied(vec![(THEIRS, 3)]));
     bench.confirm(2);
     let lag = |bench: &Bench, now| bench.replica.lag(now).collect::<Vec<_>>();
-    assert_eq!(lag(&bench, 0), [(PEER, 3 + 3, true)]);
-    assert_eq!(lag(&bench, SILENCE_MS_MAX + 1), [(PEER, 6, false)]);
+    assert_eq!(lag(&bench, Millis(0)), [(PEER, 3 + 3, true)]);
+    assert_eq!(lag(&bench, Millis(SILENCE_MS_MAX + 1)), [(PEER, 6, false)]);
 }
 
 /// Operators see how many events this node lacks of each origin.
@@ -67,7 +67,10 @@ fn copies_count_this_node_and_each_peer_that_confirmed() {
         assert_eq!(bench.replica.copies(OWN, 1), copies);
     }
     assert_eq!(bench.replica.copies(OWN, 2), 1);
-    assert_eq!((bench.replica.in_sync_count(0), bench.replica.in_sync_count(SILENCE_MS_MAX + 1)), (2, 0));
+    assert_eq!(
+        (bench.replica.in_sync_count(Millis(0)), bench.replica.in_sync_count(Millis(SILENCE_MS_MAX + 1))),
+        (2, 0)
+    );
 }
 
 /// The peer that has confirmed the most limits the cursors: one copy on another node is enough.
@@ -80,28 +83,28 @@ fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
     for (link, seq) in [(1, 3), (2, 1)] {
         bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, seq)])));
     }
-    assert_eq!(bench.replica.own_limit(0), Some(3));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(3));
 }
 
 /// A node starts to serve once all peers see it in sync. A peer that refills its store says nothing about another one.
 #[test]
 fn all_peers_must_see_a_node_in_sync_and_one_of_them_must_have_kept_its_store() {
-    let alone = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    assert_eq!(alone.replica.peers_see_us_in_sync(0), None);
+    let alone = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+    assert_eq!(alone.replica.peers_see_us_in_sync(Millis(0)), None);
     let mut bench = with_two_peers();
     bench.step(confirm_from(LinkId(1), in_sync_confirm(vec![])));
-    assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(false), "one is not enough");
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), Some(false), "one is not enough");
     bench.step(confirm_from(LinkId(2), in_sync_confirm(vec![])));
-    assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true));
-    assert_eq!(bench.replica.peers_see_us_in_sync(SILENCE_MS_MAX + 1), None);
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), Some(true));
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(SILENCE_MS_MAX + 1)), None);
     for link in [1, 2] {
         bench.step(confirm_from(LinkId(link), Confirm { refilling: true, ..in_sync_confirm(vec![]) }));
     }
-    assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true), "this node has kept its store");
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), Some(true), "this node has kept its store");
     bench.step(Input::Refilling(true));
-    assert_eq!(bench.replica.peers_see_us_in_sync(0), None);
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), None);
     bench.step(confirm_from(LinkId(2), in_sync_confirm(vec![])));
-    assert_eq!(bench.replica.peers_see_us_in_sync(0), Some(true));
+    assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), Some(true));
 }
 
 /// Promise 8: everything that waits is counted, so that its limits can be tested.
@@ -117,7 +120,7 @@ fn all_that_waits_is_counted() {
             token: Token(token),
             origin: OWN,
             seq: 1,
-            since: 0,
+            since: Millis(0),
             wait_ms: 500,
             waited_for,
         }));
@@ -134,8 +137,8 @@ fn all_that_waits_is_counted() {
 #[test]
 fn the_next_tick_is_the_first_of_all_deadlines() {
     let mut bench = Bench::linked(VersionVector::default());
-    assert_eq!(bench.replica.next_tick(), HEARTBEAT_MS);
-    bench.now = 10;
+    assert_eq!(bench.replica.next_tick(), Millis(HEARTBEAT_MS));
+    bench.now = Millis(10);
     bench.commit(1);
     let waited_for = vec![PEER];
     bench.confirm(0);
@@ -143,18 +146,18 @@ fn the_next_tick_is_the_first_of_all_deadlines() {
         token: Token(9),
         origin: OWN,
         seq: 1,
-        since: 10,
+        since: Millis(10),
         wait_ms: 700,
         waited_for,
     }));
-    assert_eq!(bench.replica.next_tick(), 710, "the end of the claim");
+    assert_eq!(bench.replica.next_tick(), Millis(710), "the end of the claim");
     bench.step(Input::Barrier(Token(8)));
-    assert_eq!(bench.replica.next_tick(), 260, "the end of the barrier");
+    assert_eq!(bench.replica.next_tick(), Millis(260), "the end of the barrier");
     bench.wait(Token(7), 1, Until::Copies(2));
-    assert_eq!(bench.replica.next_tick(), 210, "the end of the wait");
-    bench.now = 210;
+    assert_eq!(bench.replica.next_tick(), Millis(210), "the end of the wait");
+    bench.now = Millis(210);
     assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
-    assert_eq!(bench.replica.next_tick(), 260, "the upgrade ends much later");
+    assert_eq!(bench.replica.next_tick(), Millis(260), "the upgrade ends much later");
 }
 
 #[test]
@@ -165,9 +168,9 @@ fn the_next_tick_is_also_the_end_of_an_upgrade() {
         Waiter { token: Token(7), origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 10, upgrade_ms: 20 };
     bench.step(Input::Await(waiter));
     for (now, next) in [(10, 30), (30, HEARTBEAT_MS)] {
-        bench.now = now;
+        bench.now = Millis(now);
         bench.step(Input::Tick);
-        assert_eq!(bench.replica.next_tick(), next);
+        assert_eq!(bench.replica.next_tick(), Millis(next));
     }
 }
 
@@ -177,14 +180,14 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     bench.step(Input::LocalStatus { wall_ms: 5_000, stalled: false });
-    bench.now = HEARTBEAT_MS;
+    bench.now = Millis(HEARTBEAT_MS);
     let frames = bench.sent(Input::Tick);
     let own_heads = frames.iter().filter_map(|frame| match frame {
         ReplicaFrame::Confirm(confirm) => Some((confirm.own_head, confirm.wall_ms)),
         _ => None,
     });
     assert_eq!(own_heads.collect::<Vec<_>>(), [(Some((OWN, 1)), 5_000 + HEARTBEAT_MS)]);
-    assert_eq!(bench.replica.next_tick(), 2 * HEARTBEAT_MS);
+    assert_eq!(bench.replica.next_tick(), Millis(2 * HEARTBEAT_MS));
 }
 
 /// A second link to a peer replaces the first: it is one peer.
@@ -192,7 +195,7 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
 fn a_second_link_to_a_peer_replaces_the_first() {
     let mut bench = with_two_peers();
     bench.step(Input::LinkUp { link: LinkId(3), peer: PEER });
-    let peers: Vec<_> = bench.replica.lag(0).map(|(peer, ..)| peer).collect();
+    let peers: Vec<_> = bench.replica.lag(Millis(0)).map(|(peer, ..)| peer).collect();
     assert_eq!(peers, [OTHER, PEER]);
     assert!(bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Probe(1))).is_empty(), "the first is gone");
 }
@@ -222,7 +225,7 @@ fn heartbeats_send_all_digests_once_and_then_changes() {
     let digest = |n: u8| ScopeDigest { applied: Digest::hash_row("t", &[n], &[]), ..ScopeDigest::default() };
     let mut bench = Bench::linked(VersionVector::default());
     let heartbeat = |bench: &mut Bench| {
-        bench.now += HEARTBEAT_MS;
+        bench.now = bench.now + HEARTBEAT_MS;
         let sent = bench.sent(Input::Tick).into_iter().filter_map(|frame| match frame {
             ReplicaFrame::Digests(digests) => Some(digests),
             _ => None,
@@ -243,16 +246,20 @@ fn heartbeats_send_all_digests_once_and_then_changes() {
 fn the_clock_is_judged_by_the_peers_in_sync() {
     const HOUR: u64 = 3_600_000;
     let mut bench = with_two_peers();
-    bench.now = 100;
+    bench.now = Millis(100);
     bench.step(Input::LocalStatus { wall_ms: 5 * HOUR, stalled: false });
     let ahead = |in_sync, hours| Confirm { in_sync, wall_ms: 5 * HOUR + hours * HOUR, ..Confirm::default() };
     bench.step(confirm_from(LinkId(1), ahead(true, 1)));
     bench.step(confirm_from(LinkId(2), ahead(false, 1)));
     let spread = i64::try_from(HOUR).unwrap();
-    assert_eq!(bench.replica.clock(100), ClockVerdict::Disputed(spread), "one against one");
+    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Disputed(spread), "one against one");
     bench.step(confirm_from(LinkId(2), ahead(true, 1)));
-    assert_eq!(bench.replica.clock(100), ClockVerdict::Outside(-spread));
-    assert_eq!(bench.replica.clock(100 + SILENCE_MS_MAX + 1), ClockVerdict::Agrees, "nobody is heard");
+    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Outside(-spread));
+    assert_eq!(
+        bench.replica.clock(Millis(100 + SILENCE_MS_MAX + 1)),
+        ClockVerdict::Agrees,
+        "nobody is heard"
+    );
 }
 
 /// Peers learn at once that a node has stalled, and that this is over, since they wait for its copies.
@@ -277,7 +284,7 @@ fn a_heartbeat_has_the_vector_while_it_is_needed() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.confirm(0);
     let vectors = |bench: &mut Bench| {
-        bench.now += HEARTBEAT_MS;
+        bench.now = bench.now + HEARTBEAT_MS;
         let frames = bench.sent(Input::Tick);
         frames.into_iter().filter(|frame| matches!(frame, ReplicaFrame::Vector(_))).count()
     };

@@ -31,7 +31,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn linked(theirs: VersionVector) -> Self {
-        let mut bench = Self { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+        let mut bench = Self { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
         bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
         bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
         bench
@@ -92,9 +92,9 @@ fn a_wait_ends_at_its_deadline_with_the_present_number_of_copies() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
     bench.wait(Token(7), 1, Until::Copies(2));
-    bench.now = 199;
+    bench.now = Millis(199);
     assert_eq!(settled(&bench.step(Input::Tick)), []);
-    bench.now = 200;
+    bench.now = Millis(200);
     assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
 }
 
@@ -102,7 +102,7 @@ fn a_wait_ends_at_its_deadline_with_the_present_number_of_copies() {
 fn waiters_do_not_wait_for_peers_out_of_sync() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.commit(1);
-    bench.now = SILENCE_MS_MAX + 1;
+    bench.now = Millis(SILENCE_MS_MAX + 1);
     assert_eq!(settled(&bench.wait(Token(7), 1, Until::Copies(2))), [(Token(7), 1)]);
     assert_eq!(settled(&bench.wait(Token(8), 1, Until::InSync)), [(Token(8), 1)]);
 }
@@ -144,7 +144,7 @@ fn only_gap_free_events_are_applied() {
 #[test]
 fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
     let vector = ReplicaFrame::Vector([(dead, 5)].into_iter().collect());
     let sent = bench.sent(Input::Frame(LinkId(1), vector));
@@ -165,12 +165,12 @@ fn a_barrier_waits_for_the_events_of_peers_in_sync() {
 fn cursors_include_only_events_that_a_peer_in_sync_has_confirmed() {
     let mut bench = Bench::linked(VersionVector::default());
     // Cursors don't include the first commit before the replica knows of it.
-    assert_eq!(bench.replica.own_limit(0), Some(0));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(0));
     bench.commit(1);
-    assert_eq!(bench.replica.own_limit(0), Some(0));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(0));
     bench.confirm(1);
-    assert_eq!(bench.replica.own_limit(0), Some(1));
-    assert_eq!(bench.replica.own_limit(SILENCE_MS_MAX + 1), None);
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(1));
+    assert_eq!(bench.replica.own_limit(Millis(SILENCE_MS_MAX + 1)), None);
 }
 
 #[test]
@@ -188,11 +188,11 @@ fn an_answer_with_too_few_copies_is_upgraded_once() {
         bench.commit(seq);
         bench.wait(Token(seq), seq, Until::Copies(2));
     }
-    bench.now = 200;
+    bench.now = Millis(200);
     assert_eq!(settled(&bench.step(Input::Tick)), [(Token(1), 1), (Token(2), 1), (Token(3), 1)]);
     assert_eq!(settled(&bench.confirm(2)), [(Token(1), 2), (Token(2), 2)]);
     assert_eq!(settled(&bench.confirm(2)), [], "once is enough");
-    bench.now = 10_200;
+    bench.now = Millis(10_200);
     assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(Token(3)))));
     assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
 }
@@ -200,7 +200,7 @@ fn an_answer_with_too_few_copies_is_upgraded_once() {
 /// Promise 8: the number of waiters for an upgrade is bounded, even without peers.
 #[test]
 fn waiters_for_an_upgrade_are_bounded() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for seq in 1..=70_000 {
         bench.commit(seq);
         bench.wait(Token(seq), seq, Until::Copies(2));
@@ -228,9 +228,9 @@ fn a_node_that_is_not_seen_in_sync_sends_its_vector_again() {
         bench.now = now;
         bench.sent(Input::Tick).iter().any(|frame| matches!(frame, ReplicaFrame::Vector(_)))
     };
-    assert!(sends_vector(&mut bench, HEARTBEAT_MS), "the first may be lost");
+    assert!(sends_vector(&mut bench, Millis(HEARTBEAT_MS)), "the first may be lost");
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
-    assert!(!sends_vector(&mut bench, 2 * HEARTBEAT_MS));
+    assert!(!sends_vector(&mut bench, Millis(2 * HEARTBEAT_MS)));
 }
 
 /// After a suspension a node exchanges vectors before it sees itself or anybody else in sync.
@@ -268,21 +268,21 @@ fn different_views_of_the_same_events_are_found() {
     };
     bench.step(Input::Digests(vec![(9, digest(1, 1))]));
     bench.step(received(digest(2, 2)));
-    assert!(!asked(&mut bench, 20_000), "it has applied other events: that is only lag");
+    assert!(!asked(&mut bench, Millis(20_000)), "it has applied other events: that is only lag");
     bench.step(received(digest(1, 2)));
     assert!(
-        !asked(&mut bench, 21_000) && !asked(&mut bench, 30_000) && diverged(&bench) == 0,
+        !asked(&mut bench, Millis(21_000)) && !asked(&mut bench, Millis(30_000)) && diverged(&bench) == 0,
         "it may be temporary"
     );
-    assert!(asked(&mut bench, 31_000) && diverged(&bench) == 1);
-    assert!(!asked(&mut bench, 40_000), "asked once");
+    assert!(asked(&mut bench, Millis(31_000)) && diverged(&bench) == 1);
+    assert!(!asked(&mut bench, Millis(40_000)), "asked once");
     bench.step(received(digest(2, 1)));
-    assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag doesn't clear it");
+    assert!(!asked(&mut bench, Millis(41_000)) && diverged(&bench) == 1, "lag doesn't clear it");
     let scopes = vec![(Scope::room(RoomId([0; 10])), digest(1, 2))];
     let compare = bench.step(Input::Frame(LinkId(1), ReplicaFrame::Scopes(9, scopes)));
     assert!(matches!(compare[..], [Output::CompareScopes { peer: PEER, .. }]), "{compare:?}");
     bench.step(received(digest(1, 1)));
-    assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
+    assert!(!asked(&mut bench, Millis(42_000)) && diverged(&bench) == 0);
 }
 
 /// Promise 8: pulled ranges wait for the writer, so at most two are pulled: the one that it writes, and the next.
@@ -303,7 +303,7 @@ fn pulls_stay_two_ranges_ahead_of_the_writer() {
 /// Thousands of small pushes at once would fill the queue of the peer's writer.
 #[test]
 fn many_missed_small_pushes_are_sent_as_one() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for seq in 1..=100 {
         bench.commit(seq);
     }
@@ -325,18 +325,18 @@ fn a_barrier_takes_at_most_250_ms() {
         outputs.iter().any(|output| matches!(output, Output::BarrierPassed(Token(2), _)))
     };
     bench.step(Input::Barrier(Token(1)));
-    bench.now = 200;
+    bench.now = Millis(200);
     bench.step(Input::Barrier(Token(2)));
-    bench.now = 250;
+    bench.now = Millis(250);
     assert!(!passed(bench.step(Input::Tick)), "the second exchange begins");
-    bench.now = 450;
+    bench.now = Millis(450);
     assert!(passed(bench.step(Input::Tick)));
 }
 
 /// Promise 1: the confirmation that brings a peer into sync upgrades acks, too. It may be the peer's last.
 #[test]
 fn a_peer_that_catches_up_upgrades_earlier_acks() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     bench.commit(1);
     assert_eq!(settled(&bench.wait(Token(7), 1, Until::Copies(2))), [(Token(7), 1)]);
     bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
@@ -350,9 +350,9 @@ fn a_resumed_node_probes_until_it_is_answered() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Resumed);
     bench.step(Input::SendRefused(LinkId(1)));
-    bench.now = HEARTBEAT_MS;
+    bench.now = Millis(HEARTBEAT_MS);
     assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
     bench.step(Input::Frame(LinkId(1), ReplicaFrame::Probed(1, VersionVector::default())));
-    bench.now = 2 * HEARTBEAT_MS;
+    bench.now = Millis(2 * HEARTBEAT_MS);
     assert!(!bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
 }

@@ -30,7 +30,7 @@ fn answers(outputs: Vec<Output>) -> Vec<(Token, usize, bool)> {
     answers.collect()
 }
 
-fn wait(token: Token, seq: u64, until: Until, upgrade_ms: Millis) -> Input {
+fn wait(token: Token, seq: u64, until: Until, upgrade_ms: u64) -> Input {
     Input::Await(Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms })
 }
 
@@ -62,7 +62,7 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
     {
         assert_eq!(answers(bench.step(wait(Token(token), 1, until, upgrade_ms))), []);
     }
-    let mut ended = tick(&mut bench, 200);
+    let mut ended = tick(&mut bench, Millis(200));
     ended.sort_unstable();
     assert_eq!(ended, [(Token(1), 1, false), (Token(2), 1, true), (Token(3), 1, false)]);
     assert_eq!(bench.replica.waiting(), 1);
@@ -75,7 +75,7 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
     bench.step(wait(Token(1), 1, Until::Copies(2), 10_000));
     bench.step(wait(Token(2), 1, Until::Copies(3), 10_000));
     bench.step(wait(Token(3), 3, Until::Copies(3), 10_000));
-    assert_eq!(tick(&mut bench, 200).len(), 3);
+    assert_eq!(tick(&mut bench, Millis(200)).len(), 3);
     assert_eq!(confirm_from(&mut bench, LinkId(1), 3), [(Token(1), 2, false)]);
     assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(Token(2), 3, false)]);
     assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(Token(3), 3, false)]);
@@ -98,10 +98,10 @@ fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
 fn each_waiter_is_answered_at_its_own_deadline() {
     let mut bench = with_two_peers();
     bench.step(wait(Token(1), 1, Until::Copies(2), 0));
-    bench.now = 50;
+    bench.now = Millis(50);
     bench.step(wait(Token(2), 1, Until::Copies(2), 0));
-    assert_eq!(tick(&mut bench, 199), []);
-    assert_eq!(tick(&mut bench, 200), [(Token(1), 1, false)]);
-    assert_eq!(tick(&mut bench, 249), []);
-    assert_eq!(tick(&mut bench, 250), [(Token(2), 1, false)]);
+    assert_eq!(tick(&mut bench, Millis(199)), []);
+    assert_eq!(tick(&mut bench, Millis(200)), [(Token(1), 1, false)]);
+    assert_eq!(tick(&mut bench, Millis(249)), []);
+    assert_eq!(tick(&mut bench, Millis(250)), [(Token(2), 1, false)]);
 }

@@ -17,7 +17,7 @@ struct Terms {
     until: Until,
     deadline: Millis,
     /// For how long after an answer with too few copies an upgrade may follow.
-    upgrade_ms: Millis,
+    upgrade_ms: u64,
 }
 
 #[derive(Debug, Default)]

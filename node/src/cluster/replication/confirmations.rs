@@ -13,7 +13,7 @@ use crate::writer::WaitFor;
 
 /// The longest wait of a claim on a name for the nodes in sync both ways: a silent one is out of sync after 3 s. With the
 /// password hash and the commit a claim takes 4 s at most.
-const CLAIM_WAIT_MS: Millis = 3_500;
+const CLAIM_WAIT_MS: u64 = 3_500;
 
 /// A committed claim on a name.
 #[derive(Clone, Debug)]

@@ -178,7 +178,7 @@ impl DriverHandle {
     }
 
     /// Waits for an event to be durable elsewhere; returns the number of nodes that hold it.
-    pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: Millis) -> usize {
+    pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: u64) -> usize {
         let (sender, copies) = oneshot::channel();
         let mut sender = Some(sender);
         let settled = Box::new(move |copies| {
@@ -194,7 +194,7 @@ impl DriverHandle {
     /// Begins a claim on a name; call it before the claim is committed. `None` if this node is not ready, because it may
     /// lack events of its peers.
     pub async fn begin_claim(&self) -> Option<Claiming<'_>> {
-        let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let since = Millis(u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         if !self.is_ready() {
             return None;
         }

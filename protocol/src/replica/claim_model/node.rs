@@ -27,9 +27,9 @@ pub(super) struct Node {
     pub(super) replica: Replica,
     pub(super) origin: OriginId,
     /// The time by which its clock is ahead.
-    pub(super) skew_ms: Millis,
+    pub(super) skew_ms: u64,
     /// The longest time to make received events durable.
-    pub(super) apply_ms: Millis,
+    pub(super) apply_ms: u64,
     pub(super) links: BTreeMap<LinkId, usize>,
     pub(super) queue_is_full: bool,
     pub(super) tick_at: Millis,
@@ -78,7 +78,7 @@ impl Node {
             apply_ms: 1,
             links: BTreeMap::new(),
             queue_is_full: false,
-            tick_at: 0,
+            tick_at: Millis(0),
             last_stamp: 0,
             log: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -187,7 +187,7 @@ impl Model {
         let mut encoded = Vec::new();
         let mut last = Pos { hlc: Hlc(0), origin: at.origin, seq: 0 };
         for (seq, body) in (first..).zip(bodies) {
-            at.last_stamp = (at.last_stamp + 1).max((now + at.skew_ms) << 16);
+            at.last_stamp = (at.last_stamp + 1).max((now + at.skew_ms).0 << 16);
             let draft = EventDraft::new(Scope::user(UserId([1; 16])), body);
             let event = Event::new(at.origin, seq, Hlc(at.last_stamp), draft);
             at.see(&event);
