@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use starling_protocol::{OriginId, replica::Until};
+use starling_protocol::{OriginId, Seq, replica::Until};
 
 use crate::store::Commit;
 
@@ -25,7 +25,7 @@ pub struct WaitFor {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The condition that ends the wait.
     pub until: Until,
     /// The longest wait, in milliseconds.

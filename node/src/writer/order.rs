@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use starling_protocol::{
-    OriginId, Pos, ScopeDigest,
+    OriginId, Pos, ScopeDigest, Seq,
     replica::{Input, Until},
 };
 
@@ -19,7 +19,7 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// Returns the inputs of replication after a commit, in order; none if it wrote no event.
 pub fn replication_inputs(
     own: Option<OwnEvents>,
-    received: Vec<(OriginId, u64)>,
+    received: Vec<(OriginId, Seq)>,
     digests: Vec<(u8, ScopeDigest)>,
 ) -> Vec<Input> {
     let mut inputs = Vec::new();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use starling_protocol::{
-    Event, NodeId, OriginId, VersionVector,
+    Event, NodeId, OriginId, Seq, VersionVector,
     frame::peer::{PeerFrame, ReplicaFrame},
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
     replica::{Claim, HEARTBEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
@@ -48,7 +48,7 @@ struct World {
     /// The events in the store or on their way to it.
     accepted: VersionVector,
     applies: VecDeque<Vec<Event>>,
-    reads: VecDeque<(LinkId, OriginId, u64, u64)>,
+    reads: VecDeque<(LinkId, OriginId, Seq, Seq)>,
     scope_reads: VecDeque<(LinkId, u8)>,
     links: BTreeMap<LinkId, NodeId>,
     last_link: u64,
@@ -112,8 +112,8 @@ impl World {
             }
             5 => {
                 let Some((link, origin, from, to)) = self.reads.pop_front() else { return Some(()) };
-                let held = from..=to.min(self.stored.get(origin));
-                let events = held.take(2).map(|seq| event(origin, seq)).collect();
+                let held = from.0..=to.min(self.stored.get(origin)).0;
+                let events = held.take(2).map(|seq| event(origin, Seq(seq))).collect();
                 Input::ReadDone { link, origin, from, events }
             }
             6 => Input::SendRefused(self.link(program)?),
@@ -160,7 +160,7 @@ impl World {
 
     /// Makes a waiter for durability, or a claim.
     fn add_waiter(&mut self, program: &mut Program) -> Option<Input> {
-        let (origin, seq) = (program.origin()?, program.number()?);
+        let (origin, seq) = (program.origin()?, program.seq()?);
         let until = match program.byte()? % 5 {
             0 => Some(Until::InSync),
             4 => None,
@@ -180,18 +180,22 @@ impl World {
 
     fn commit(&mut self, count: u64) -> Input {
         self.has_written = true;
-        let first = self.stored.get(OWN) + 1;
-        let last = first + count - 1;
+        let (head, first) = (self.stored.get(OWN), self.stored.get(OWN).next());
+        let last = head + count;
         self.stored.advance(OWN, last);
         self.accepted.advance(OWN, last);
-        Input::Committed { origin: OWN, first, events: (first..=last).map(|seq| event(OWN, seq)).collect() }
+        Input::Committed {
+            origin: OWN,
+            first,
+            events: (first.0..=last.0).map(|seq| event(OWN, Seq(seq))).collect(),
+        }
     }
 
     /// The store makes the oldest waiting events durable.
     fn apply(&mut self) -> Input {
         let mut new_heads = BTreeMap::new();
         for event in self.applies.pop_front().unwrap_or_default() {
-            assert!(event.seq <= self.stored.get(event.origin) + 1, "the events have a gap");
+            assert!(event.seq <= self.stored.get(event.origin).next(), "the events have a gap");
             if self.stored.advance(event.origin, event.seq) {
                 self.accepted.advance(event.origin, event.seq);
                 new_heads.insert(event.origin, event.seq);
@@ -222,8 +226,8 @@ impl World {
                     self.applies.push_back(events);
                 }
                 Output::Read { link, origin, from, to } => {
-                    assert!(self.links.contains_key(&link) && from > 0);
-                    assert!(to.saturating_sub(from) < PULL_EVENTS_MAX, "{from}..={to} is more than a pull");
+                    assert!(self.links.contains_key(&link) && from > Seq::NONE);
+                    assert!(to.count_after(from) < PULL_EVENTS_MAX, "{from}..={to} is more than a pull");
                     self.reads.push_back((link, origin, from, to));
                     self.assert_reads_bounded(link);
                 }

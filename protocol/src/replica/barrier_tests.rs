@@ -14,7 +14,7 @@ fn with_two_peers() -> Bench {
 }
 
 fn probed(link: LinkId, id: u64, held: u64) -> Input {
-    let vector = [(THEIRS, held)].into_iter().filter(|&(_, seq)| seq > 0).collect();
+    let vector = [(THEIRS, Seq(held))].into_iter().filter(|&(_, seq)| seq > Seq::NONE).collect();
     Input::Frame(link, ReplicaFrame::Probed(id, vector))
 }
 

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Claim, ClaimOutcome, LinkId, Millis, Output, Replica, SILENCE_MS_MAX, Token, send};
 use crate::{
-    NodeId, OriginId, VersionVector,
+    NodeId, OriginId, Seq, VersionVector,
     frame::peer::{ClaimAnswer, ReplicaFrame},
 };
 
@@ -110,7 +110,7 @@ impl Replica {
         &mut self,
         now: Millis,
         link_id: LinkId,
-        (origin, seq): (OriginId, u64),
+        (origin, seq): (OriginId, Seq),
         relay_to: Option<NodeId>,
         out: &mut Vec<Output>,
     ) {

@@ -2,7 +2,7 @@
 
 use super::{HEARTBEAT_MS, LinkId, Millis, Output, Replica, link::Link, send};
 use crate::{
-    OriginId,
+    OriginId, Seq,
     clock_majority::{self, ClockVerdict},
     frame::peer::{Confirm, ReplicaFrame},
 };
@@ -124,7 +124,7 @@ impl Replica {
     }
 
     /// Sends every peer the new durable events.
-    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, Seq)], out: &mut Vec<Output>) {
         for (&id, link) in &self.links {
             out.push(self.confirm(now, id, link, new_heads.to_vec()));
         }
@@ -141,7 +141,7 @@ impl Replica {
         out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
     }
 
-    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, u64)>) -> Output {
+    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, Seq)>) -> Output {
         let confirm = Confirm {
             new_heads,
             own_head: self.own_head(),

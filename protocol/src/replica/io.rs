@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use bytes::Bytes;
 
-use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, frame::peer::ReplicaFrame};
+use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, Seq, event::EventError, frame::peer::ReplicaFrame};
 
 /// A time of a node's monotonic clock, in milliseconds. Durations and times of the wall clock are `u64`, with `_ms` in
 /// their names.
@@ -65,7 +65,7 @@ pub struct Waiter {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The goal.
     pub until: Until,
     /// The longest wait in milliseconds.
@@ -82,7 +82,7 @@ pub struct Claim {
     /// The claiming event's origin, which is this process.
     pub origin: OriginId,
     /// The claiming event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The start of the claim, before the commit. This node must not have stalled since.
     pub since: Millis,
     /// The longest wait in milliseconds.
@@ -122,12 +122,12 @@ pub enum Input {
         /// The origin of this process.
         origin: OriginId,
         /// The sequence number of the first event.
-        first: u64,
+        first: Seq,
         /// The encoded events.
         events: Vec<Bytes>,
     },
     /// This node made events of other origins durable. Lists the origins with their new heads.
-    Applied(Vec<(OriginId, u64)>),
+    Applied(Vec<(OriginId, Seq)>),
     /// The store's queue refused an [`Output::Apply`]: its events will not become durable.
     ApplyRefused,
     /// The answer to an [`Output::Read`]: the events from `from` on without gaps; none if the store lacks them.
@@ -137,7 +137,7 @@ pub enum Input {
         /// The origin.
         origin: OriginId,
         /// The requested first sequence number.
-        from: u64,
+        from: Seq,
         /// The encoded events.
         events: Vec<Bytes>,
     },
@@ -190,9 +190,9 @@ pub enum Output {
         /// The origin.
         origin: OriginId,
         /// The first sequence number.
-        from: u64,
+        from: Seq,
         /// The last sequence number.
-        to: u64,
+        to: Seq,
     },
     /// A [`Waiter`] is answered.
     Settled {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
-use crate::{NodeId, OriginId, VersionVector};
+use crate::{NodeId, OriginId, Seq, VersionVector};
 
 /// Concurrent reads for one peer, at most. A correct peer asks for fewer.
 const READS_MAX: usize = 16;
@@ -28,7 +28,7 @@ pub(super) struct Link {
     /// frame would fill the queue again.
     pub(super) may_push: bool,
     /// The last event of this process's log that was sent to it in answers to pulls.
-    pub(super) served: u64,
+    pub(super) served: Seq,
     /// The number of running reads of that log for it.
     pub(super) own_reads: usize,
     /// Whether a frame was dropped, so that the next heartbeat must send the whole vector.
@@ -47,7 +47,7 @@ pub(super) struct Link {
     /// Other nodes that are in sync both ways with the peer, with the times of their last frames to it.
     pub(super) peers: BTreeMap<NodeId, Millis>,
     /// Claims that the peer asked this node to confirm and that are not durable here yet.
-    pub(super) asked: BTreeSet<(OriginId, u64)>,
+    pub(super) asked: BTreeSet<(OriginId, Seq)>,
     reads: usize,
 }
 
@@ -61,7 +61,7 @@ impl Link {
             peer_sees_us_in_sync: false,
             pushing: false,
             may_push: true,
-            served: 0,
+            served: Seq::NONE,
             own_reads: 0,
             needs_full_vector: false,
             catching_up_to: Some(held),
@@ -157,7 +157,7 @@ impl Link {
         self.needs_full_vector = true;
         self.digests.resend_all();
         // The dropped frame may be the last answer to a pull.
-        self.served = 0;
+        self.served = Seq::NONE;
     }
 
     /// Starts a read if fewer than the limit are running. Returns whether it may run.

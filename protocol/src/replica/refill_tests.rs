@@ -37,9 +37,9 @@ impl World {
         for lost in [FIRST, SECOND] {
             world.step(lost, Input::Refilling(true));
         }
-        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(INTACT), seq)).collect();
+        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(INTACT), Seq(seq))).collect();
         world.nodes[INTACT].1.insert(origin(INTACT), events.clone());
-        world.step(INTACT, Input::Committed { origin: origin(INTACT), first: 1, events });
+        world.step(INTACT, Input::Committed { origin: origin(INTACT), first: Seq(1), events });
         world
     }
 
@@ -79,7 +79,7 @@ impl World {
                     Output::Read { link, origin, from, to } => {
                         let held = log.get(&origin).map_or(&[][..], Vec::as_slice);
                         let range =
-                            usize::try_from(from).unwrap() - 1..held.len().min(to.try_into().unwrap());
+                            usize::try_from(from.0).unwrap() - 1..held.len().min(to.0.try_into().unwrap());
                         let events = held.get(range).unwrap_or_default().to_vec();
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
@@ -111,7 +111,7 @@ impl World {
     }
 
     fn held(&self, node: usize) -> u64 {
-        self.nodes[node].0.held().get(origin(INTACT))
+        self.nodes[node].0.held().get(origin(INTACT)).0
     }
 }
 

@@ -25,10 +25,10 @@ fn confirm_from(link: LinkId, confirm: Confirm) -> Input {
 fn the_lag_of_a_peer_counts_the_events_that_it_lacks() {
     let mut bench = Bench::linked(VersionVector::default());
     for seq in 1..=5 {
-        bench.commit(seq);
+        bench.commit(Seq(seq));
     }
-    bench.step(Input::Applied(vec![(THEIRS, 3)]));
-    bench.confirm(2);
+    bench.step(Input::Applied(vec![(THEIRS, Seq(3))]));
+    bench.confirm(Seq(2));
     let lag = |bench: &Bench, now| bench.replica.lag(now).collect::<Vec<_>>();
     assert_eq!(lag(&bench, Millis(0)), [(PEER, 3 + 3, true)]);
     assert_eq!(lag(&bench, Millis(SILENCE_MS_MAX + 1)), [(PEER, 6, false)]);
@@ -38,35 +38,35 @@ fn the_lag_of_a_peer_counts_the_events_that_it_lacks() {
 #[test]
 fn missing_events_are_counted_by_origin() {
     let other = OriginId { node: OTHER, incarnation: 1 };
-    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, 9), (other, 4)]));
-    bench.step(Input::Applied(vec![(THEIRS, 2)]));
+    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, Seq(9)), (other, Seq(4))]));
+    bench.step(Input::Applied(vec![(THEIRS, Seq(2))]));
     assert_eq!(bench.replica.missing().collect::<Vec<_>>(), [(THEIRS, 7), (other, 4)]);
     assert_eq!(bench.replica.queue_sizes().missing_origins, 2);
-    bench.step(Input::Applied(vec![(THEIRS, 9), (other, 4)]));
+    bench.step(Input::Applied(vec![(THEIRS, Seq(9)), (other, Seq(4))]));
     assert_eq!(bench.replica.missing().count(), 0);
 }
 
 /// A node may say 'not found' of another node's events only if somebody who is linked has them all.
 #[test]
 fn what_a_linked_peer_holds_is_reachable() {
-    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, 3)]));
-    bench.commit(1);
+    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, Seq(3))]));
+    bench.commit(Seq(1));
     let reachable = |origin, seq| bench.replica.reachable(&VersionVector::from_iter([(origin, seq)]));
-    assert!(reachable(THEIRS, 3) && reachable(OWN, 1));
-    assert!(!reachable(THEIRS, 4) && !reachable(OWN, 2));
+    assert!(reachable(THEIRS, Seq(3)) && reachable(OWN, Seq(1)));
+    assert!(!reachable(THEIRS, Seq(4)) && !reachable(OWN, Seq(2)));
 }
 
 /// Promise 1: an ack counts this node and each peer that confirmed.
 #[test]
 fn copies_count_this_node_and_each_peer_that_confirmed() {
     let mut bench = with_two_peers();
-    bench.commit(1);
-    assert_eq!(bench.replica.copies(OWN, 1), 1);
+    bench.commit(Seq(1));
+    assert_eq!(bench.replica.copies(OWN, Seq(1)), 1);
     for (link, copies) in [(1, 2), (2, 3)] {
-        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, 1)])));
-        assert_eq!(bench.replica.copies(OWN, 1), copies);
+        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, Seq(1))])));
+        assert_eq!(bench.replica.copies(OWN, Seq(1)), copies);
     }
-    assert_eq!(bench.replica.copies(OWN, 2), 1);
+    assert_eq!(bench.replica.copies(OWN, Seq(2)), 1);
     assert_eq!(
         (bench.replica.in_sync_count(Millis(0)), bench.replica.in_sync_count(Millis(SILENCE_MS_MAX + 1))),
         (2, 0)
@@ -78,12 +78,12 @@ fn copies_count_this_node_and_each_peer_that_confirmed() {
 fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
     let mut bench = with_two_peers();
     for seq in 1..=3 {
-        bench.commit(seq);
+        bench.commit(Seq(seq));
     }
     for (link, seq) in [(1, 3), (2, 1)] {
-        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, seq)])));
+        bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, Seq(seq))])));
     }
-    assert_eq!(bench.replica.own_limit(Millis(0)), Some(3));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(3)));
 }
 
 /// A node starts to serve once all peers see it in sync. A peer that refills its store says nothing about another one.
@@ -111,15 +111,15 @@ fn all_peers_must_see_a_node_in_sync_and_one_of_them_must_have_kept_its_store() 
 #[test]
 fn all_that_waits_is_counted() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
-    bench.wait(Token(1), 1, Until::Copies(2));
+    bench.commit(Seq(1));
+    bench.wait(Token(1), Seq(1), Until::Copies(2));
     for token in 2..=4 {
         let waited_for = vec![PEER];
-        bench.confirm(0);
+        bench.confirm(Seq(0));
         bench.step(Input::Claim(Claim {
             token: Token(token),
             origin: OWN,
-            seq: 1,
+            seq: Seq(1),
             since: Millis(0),
             wait_ms: 500,
             waited_for,
@@ -128,7 +128,7 @@ fn all_that_waits_is_counted() {
     assert_eq!(bench.replica.waiting(), 4);
     bench.step(Input::Barrier(Token(5)));
     bench.step(Input::Barrier(Token(6)));
-    let recent_bytes = event(OWN, 1).len();
+    let recent_bytes = event(OWN, Seq(1)).len();
     let sizes = QueueSizes { links: 1, missing_origins: 0, barrier: 2, recent_bytes };
     assert_eq!(bench.replica.queue_sizes(), sizes);
 }
@@ -139,13 +139,13 @@ fn the_next_tick_is_the_first_of_all_deadlines() {
     let mut bench = Bench::linked(VersionVector::default());
     assert_eq!(bench.replica.next_tick(), Millis(HEARTBEAT_MS));
     bench.now = Millis(10);
-    bench.commit(1);
+    bench.commit(Seq(1));
     let waited_for = vec![PEER];
-    bench.confirm(0);
+    bench.confirm(Seq(0));
     bench.step(Input::Claim(Claim {
         token: Token(9),
         origin: OWN,
-        seq: 1,
+        seq: Seq(1),
         since: Millis(10),
         wait_ms: 700,
         waited_for,
@@ -153,7 +153,7 @@ fn the_next_tick_is_the_first_of_all_deadlines() {
     assert_eq!(bench.replica.next_tick(), Millis(710), "the end of the claim");
     bench.step(Input::Barrier(Token(8)));
     assert_eq!(bench.replica.next_tick(), Millis(260), "the end of the barrier");
-    bench.wait(Token(7), 1, Until::Copies(2));
+    bench.wait(Token(7), Seq(1), Until::Copies(2));
     assert_eq!(bench.replica.next_tick(), Millis(210), "the end of the wait");
     bench.now = Millis(210);
     assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
@@ -163,9 +163,15 @@ fn the_next_tick_is_the_first_of_all_deadlines() {
 #[test]
 fn the_next_tick_is_also_the_end_of_an_upgrade() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
-    let waiter =
-        Waiter { token: Token(7), origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 10, upgrade_ms: 20 };
+    bench.commit(Seq(1));
+    let waiter = Waiter {
+        token: Token(7),
+        origin: OWN,
+        seq: Seq(1),
+        until: Until::Copies(2),
+        wait_ms: 10,
+        upgrade_ms: 20,
+    };
     bench.step(Input::Await(waiter));
     for (now, next) in [(10, 30), (30, HEARTBEAT_MS)] {
         bench.now = Millis(now);
@@ -178,7 +184,7 @@ fn the_next_tick_is_also_the_end_of_an_upgrade() {
 #[test]
 fn a_heartbeat_says_how_far_the_own_log_goes() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
+    bench.commit(Seq(1));
     bench.step(Input::LocalStatus { wall_ms: 5_000, stalled: false });
     bench.now = Millis(HEARTBEAT_MS);
     let frames = bench.sent(Input::Tick);
@@ -186,7 +192,7 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
         ReplicaFrame::Confirm(confirm) => Some((confirm.own_head, confirm.wall_ms)),
         _ => None,
     });
-    assert_eq!(own_heads.collect::<Vec<_>>(), [(Some((OWN, 1)), 5_000 + HEARTBEAT_MS)]);
+    assert_eq!(own_heads.collect::<Vec<_>>(), [(Some((OWN, Seq(1))), 5_000 + HEARTBEAT_MS)]);
     assert_eq!(bench.replica.next_tick(), Millis(2 * HEARTBEAT_MS));
 }
 
@@ -282,7 +288,7 @@ fn peers_are_told_at_once_when_a_stall_begins_and_ends() {
 #[test]
 fn a_heartbeat_has_the_vector_while_it_is_needed() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.confirm(0);
+    bench.confirm(Seq(0));
     let vectors = |bench: &mut Bench| {
         bench.now = bench.now + HEARTBEAT_MS;
         let frames = bench.sent(Input::Tick);
@@ -291,9 +297,9 @@ fn a_heartbeat_has_the_vector_while_it_is_needed() {
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [0, 0], "it has everything");
     bench.step(Input::SendRefused(LinkId(1)));
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 0], "once after a dropped frame");
-    bench.commit(1);
+    bench.commit(Seq(1));
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it lacks an event");
-    bench.confirm(1);
+    bench.confirm(Seq(1));
     assert_eq!(vectors(&mut bench), 0);
     bench.step(confirm_from(LinkId(1), Confirm::default()));
     assert_eq!([vectors(&mut bench), vectors(&mut bench)], [1, 1], "it doesn't see this node in sync");

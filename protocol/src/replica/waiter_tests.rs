@@ -11,12 +11,12 @@ fn with_two_peers() -> Bench {
     bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
     bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     for seq in 1..=3 {
-        bench.commit(seq);
+        bench.commit(Seq(seq));
     }
     bench
 }
 
-fn confirm_from(bench: &mut Bench, link: LinkId, seq: u64) -> Vec<(Token, usize, bool)> {
+fn confirm_from(bench: &mut Bench, link: LinkId, seq: Seq) -> Vec<(Token, usize, bool)> {
     let confirm = in_sync_confirm(vec![(OWN, seq)]);
     answers(bench.step(Input::Frame(link, ReplicaFrame::Confirm(confirm))))
 }
@@ -30,7 +30,7 @@ fn answers(outputs: Vec<Output>) -> Vec<(Token, usize, bool)> {
     answers.collect()
 }
 
-fn wait(token: Token, seq: u64, until: Until, upgrade_ms: u64) -> Input {
+fn wait(token: Token, seq: Seq, until: Until, upgrade_ms: u64) -> Input {
     Input::Await(Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms })
 }
 
@@ -44,12 +44,12 @@ fn tick(bench: &mut Bench, now: Millis) -> Vec<(Token, usize, bool)> {
 fn a_waiter_is_answered_with_the_copies_that_it_wants() {
     let mut bench = with_two_peers();
     for (token, copies) in [(1, 1), (2, 2), (3, 3)] {
-        let at_once = answers(bench.step(wait(Token(token), 2, Until::Copies(copies), 0)));
+        let at_once = answers(bench.step(wait(Token(token), Seq(2), Until::Copies(copies), 0)));
         assert_eq!(at_once.len(), usize::from(copies == 1));
     }
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 1), [], "an earlier event");
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 2), [(Token(2), 2, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(Token(3), 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(1)), [], "an earlier event");
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(2)), [(Token(2), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(3)), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -60,7 +60,7 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
     for (token, until, upgrade_ms) in
         [(1, Until::Copies(2), 0), (2, Until::Copies(2), 500), (3, Until::InSync, 500)]
     {
-        assert_eq!(answers(bench.step(wait(Token(token), 1, until, upgrade_ms))), []);
+        assert_eq!(answers(bench.step(wait(Token(token), Seq(1), until, upgrade_ms))), []);
     }
     let mut ended = tick(&mut bench, Millis(200));
     ended.sort_unstable();
@@ -72,13 +72,13 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
 #[test]
 fn answers_are_upgraded_at_the_copies_that_they_wanted() {
     let mut bench = with_two_peers();
-    bench.step(wait(Token(1), 1, Until::Copies(2), 10_000));
-    bench.step(wait(Token(2), 1, Until::Copies(3), 10_000));
-    bench.step(wait(Token(3), 3, Until::Copies(3), 10_000));
+    bench.step(wait(Token(1), Seq(1), Until::Copies(2), 10_000));
+    bench.step(wait(Token(2), Seq(1), Until::Copies(3), 10_000));
+    bench.step(wait(Token(3), Seq(3), Until::Copies(3), 10_000));
     assert_eq!(tick(&mut bench, Millis(200)).len(), 3);
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), [(Token(1), 2, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(Token(2), 3, false)]);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 3), [(Token(3), 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(3)), [(Token(1), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(1)), [(Token(2), 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(3)), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -86,10 +86,10 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
 #[test]
 fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
     let mut bench = with_two_peers();
-    bench.step(wait(Token(1), 1, Until::InSync, 0));
-    bench.step(wait(Token(2), 2, Until::InSync, 0));
-    assert_eq!(confirm_from(&mut bench, LinkId(1), 3), []);
-    assert_eq!(confirm_from(&mut bench, LinkId(2), 1), [(Token(1), 3, false)]);
+    bench.step(wait(Token(1), Seq(1), Until::InSync, 0));
+    bench.step(wait(Token(2), Seq(2), Until::InSync, 0));
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(3)), []);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(1)), [(Token(1), 3, false)]);
     assert_eq!(answers(bench.step(Input::LinkDown(LinkId(2)))), [(Token(2), 2, false)]);
 }
 
@@ -97,9 +97,9 @@ fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
 #[test]
 fn each_waiter_is_answered_at_its_own_deadline() {
     let mut bench = with_two_peers();
-    bench.step(wait(Token(1), 1, Until::Copies(2), 0));
+    bench.step(wait(Token(1), Seq(1), Until::Copies(2), 0));
     bench.now = Millis(50);
-    bench.step(wait(Token(2), 1, Until::Copies(2), 0));
+    bench.step(wait(Token(2), Seq(1), Until::Copies(2), 0));
     assert_eq!(tick(&mut bench, Millis(199)), []);
     assert_eq!(tick(&mut bench, Millis(200)), [(Token(1), 1, false)]);
     assert_eq!(tick(&mut bench, Millis(249)), []);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use starling_protocol::{
-    NodeId, OriginId,
+    NodeId, OriginId, Seq,
     replica::{Claim, Input, Millis, Output, Token, Waiter},
 };
 
@@ -21,7 +21,7 @@ pub struct CommittedClaim {
     /// The event's origin: this process's.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The time before the commit at which the claim began, on the driver's clock.
     pub since: Millis,
     /// The nodes to wait for; the event names the same.

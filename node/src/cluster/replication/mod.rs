@@ -308,7 +308,9 @@ impl Driver {
         let now = self.now();
         let shared = &self.handle.shared;
         shared.ran_at.store(now.0, Ordering::Relaxed);
-        shared.own_limit.store(self.core.replica().own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
+        shared
+            .own_limit
+            .store(self.core.replica().own_limit(now).map_or(NO_LIMIT, |limit| limit.0), Ordering::Release);
         let expects_peer = self.admitted.as_ref().is_some_and(|(links, _)| links.expects_peer());
         if let Some(caught_up) = self.drive(|core, now, out| core.update(now, expects_peer, out)) {
             if caught_up.refilled {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, RoomId, Scope, VersionVector,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, RoomId, Scope, Seq, VersionVector,
     frame::peer::{Confirm, PeerFrame, ReplicaFrame},
     replica::{ClaimOutcome, Input, LinkId, Millis, Output, Until},
 };
@@ -77,12 +77,13 @@ impl Bench {
     fn commit(&mut self) {
         let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
         let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
-        let events = vec![Event::new(OWN, 1, Hlc::from_unix_ms(WALL_MS), draft).encoded().clone()];
-        self.step(Input::Committed { origin: OWN, first: 1, events });
+        let events = vec![Event::new(OWN, Seq(1), Hlc::from_unix_ms(WALL_MS), draft).encoded().clone()];
+        self.step(Input::Committed { origin: OWN, first: Seq(1), events });
     }
 
     fn wait(&mut self, upgrade_ms: u64, reply: &'static str) -> Vec<Output> {
-        let wait_for = WaitFor { origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 200, upgrade_ms };
+        let wait_for =
+            WaitFor { origin: OWN, seq: Seq(1), until: Until::Copies(2), wait_ms: 200, upgrade_ms };
         let mut out = Vec::new();
         self.core.wait(self.now, wait_for, reply, &mut out);
         out
@@ -228,7 +229,7 @@ fn each_answer_goes_to_its_own_receiver_and_an_upgrade_to_the_same_again() {
     let outputs = bench.tick();
     assert_eq!(bench.answers(outputs), [("post", 1, true), ("room", 1, false)]);
     assert_eq!(bench.core.pending_replies(), 1, "only the post may get a better answer");
-    let confirm = Confirm { new_heads: vec![(OWN, 1)], in_sync: true, ..Confirm::default() };
+    let confirm = Confirm { new_heads: vec![(OWN, Seq(1))], in_sync: true, ..Confirm::default() };
     let outputs = bench.step(Input::Frame(LINK, ReplicaFrame::Confirm(confirm)));
     assert_eq!(bench.answers(outputs), [("post", 2, false)]);
     assert_eq!(bench.core.pending_replies(), 0);
@@ -239,7 +240,7 @@ fn a_claim_waits_for_three_and_a_half_seconds_at_most() {
     let mut bench = Bench::linked(CLUSTERED);
     bench.commit();
     bench.beat(true);
-    let claim = CommittedClaim { origin: OWN, seq: 1, since: Millis(0), waited_for: vec![PEER] };
+    let claim = CommittedClaim { origin: OWN, seq: Seq(1), since: Millis(0), waited_for: vec![PEER] };
     bench.core.claim(Millis(0), claim, "claim", &mut Vec::new());
     let mut claimed = None;
     while claimed.is_none() && bench.now < Millis(10_000) {

@@ -1,7 +1,7 @@
 //! Promise 3: while a peer is in sync, no cursor covers events that only the disk of its node holds; so the loss of that
 //! disk never loses a message that a cursor covers.
 
-use starling_protocol::{VersionVector, replica::Millis};
+use starling_protocol::{Seq, VersionVector, replica::Millis};
 
 use crate::world::World;
 
@@ -15,7 +15,7 @@ pub fn given(world: &World, node: usize, vector: &VersionVector) -> Result<(), S
     let elsewhere = |(other, machine): (usize, &crate::node::Node)| {
         other != node && (machine.durable.contains(own, covered) || machine.formerly.contains(own, covered))
     };
-    if covered > 0 && !world.nodes.iter().enumerate().any(elsewhere) {
+    if covered > Seq::NONE && !world.nodes.iter().enumerate().any(elsewhere) {
         return Err(format!("a cursor of node {node} covers {covered} of its own, which nobody else holds"));
     }
     Ok(())
