@@ -20,7 +20,7 @@ fn pos(hlc: u64, node: u8, seq: Seq) -> Pos {
 #[test]
 fn states_with_positions_keep_their_encoding() {
     let (at, id) = (pos(300, 2, Seq(4)), RoomId([1; 10]));
-    let tuple = (at.hlc, at.origin, at.seq);
+    let tuple = (at.hlc, at.origin, at.seq.0);
     let sender = Sender::User(USER);
     let created = room::apply_creation(None, at, &RoomCreated { name: None });
     assert_eq!(codec::encode(&created), codec::encode(&(None::<RoomName>, tuple)));
