@@ -9,7 +9,9 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{GuestId, Hlc, NodeId, OriginId, RoomId, UserId, VersionVector, codec, limits::CURSOR_CHARS_MAX};
+use crate::{
+    GuestId, Hlc, NodeId, OriginId, RoomId, Seq, UserId, VersionVector, codec, limits::CURSOR_CHARS_MAX,
+};
 
 /// Length of the nonce for [`CursorKey::seal`]: long enough that random nonces never repeat.
 pub const NONCE_BYTES: usize = 24;
@@ -58,7 +60,7 @@ const ASSOCIATED_DATA: &[u8] = b"starling cursor 1";
 struct Plain {
     owner: CursorOwner,
     greatest: Hlc,
-    vector: Vec<(NodeId, Vec<(u64, u64)>)>,
+    vector: Vec<(NodeId, Vec<(u64, Seq)>)>,
 }
 
 /// The key that seals cursors, the same on every node of a cluster.
@@ -73,7 +75,7 @@ impl CursorKey {
 
     /// Seals a cursor. Each call needs a fresh random nonce. Fails with `TooLong` if the vector has too many origins.
     pub fn seal(&self, cursor: &Cursor, nonce: [u8; NONCE_BYTES]) -> Result<String, CursorError> {
-        let mut vector: Vec<(NodeId, Vec<(u64, u64)>)> = Vec::new();
+        let mut vector: Vec<(NodeId, Vec<(u64, Seq)>)> = Vec::new();
         for (origin, seq) in cursor.vector.iter() {
             match vector.last_mut() {
                 Some((node, seqs)) if *node == origin.node => seqs.push((origin.incarnation, seq)),
@@ -119,7 +121,7 @@ mod tests {
         let origin = |n: u64| OriginId { node: NodeId([(n % 3) as u8; 16]), incarnation: u64::MAX - n };
         Cursor {
             owner: CursorOwner::Guest { id: GuestId([1; 16]), room: RoomId([2; 10]) },
-            vector: (0..origins).map(|n| (origin(n), 1_000_000 + n)).collect(),
+            vector: (0..origins).map(|n| (origin(n), Seq(1_000_000 + n))).collect(),
             greatest: Hlc(77),
         }
     }
@@ -169,7 +171,7 @@ mod tests {
                 incarnation: u64::MAX - n,
             };
             let seq = |n| if n < short { 1 } else { 1_000_000 };
-            let vector = (0..origins).map(|n| (origin(n), seq(n))).collect();
+            let vector = (0..origins).map(|n| (origin(n), Seq(seq(n)))).collect();
             key.seal(&Cursor { vector, ..cursor(0) }, [5; NONCE_BYTES])
         };
         let lengths = [1, 2].into_iter().flat_map(|nodes| (205..220).map(move |origins| (nodes, origins)));
@@ -186,7 +188,7 @@ mod tests {
         let key = CursorKey::new(&[1; 32]);
         let sealed = |nodes: u8| {
             let origin = |n: u8| OriginId { node: NodeId([n % nodes; 16]), incarnation: n.into() };
-            let vector = (0..20).map(|n| (origin(n), 1)).collect();
+            let vector = (0..20).map(|n| (origin(n), Seq(1))).collect();
             key.seal(&Cursor { vector, ..cursor(0) }, [5; NONCE_BYTES]).unwrap().len()
         };
         assert!(sealed(20) - sealed(1) >= 19 * 16, "{} and {}", sealed(20), sealed(1));

@@ -7,7 +7,7 @@ use data_encoding::{Encoding, Specification};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hlc, OriginId, id::MalformedId};
+use crate::{Hlc, OriginId, Seq, id::MalformedId};
 
 /// The position of an event in the order of its scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Pos {
     /// The event's origin: breaks ties between writers.
     pub origin: OriginId,
     /// The event's sequence number: breaks ties of one writer.
-    pub seq: u64,
+    pub seq: Seq,
 }
 
 /// URL-safe base 64 with its symbols in ASCII order, so that texts sort like the bytes.
@@ -31,15 +31,18 @@ impl Pos {
     /// The length of [`Pos::to_bytes`].
     pub const BYTES: usize = 16 + OriginId::BYTES;
     /// A position before every event.
-    pub const MIN: Self =
-        Self { hlc: Hlc(0), origin: OriginId { node: crate::NodeId([0; 16]), incarnation: 0 }, seq: 0 };
+    pub const MIN: Self = Self {
+        hlc: Hlc(0),
+        origin: OriginId { node: crate::NodeId([0; 16]), incarnation: 0 },
+        seq: Seq::NONE,
+    };
 
     /// Returns bytes that sort like the positions.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..8].copy_from_slice(&self.hlc.0.to_be_bytes());
         bytes[8..32].copy_from_slice(&self.origin.to_bytes());
-        bytes[32..].copy_from_slice(&self.seq.to_be_bytes());
+        bytes[32..].copy_from_slice(&self.seq.0.to_be_bytes());
         bytes
     }
 
@@ -51,7 +54,7 @@ impl Pos {
         Self {
             hlc: Hlc(u64::from_be_bytes(bytes_at(0..8))),
             origin: OriginId::from_bytes(bytes[8..32].try_into().expect("24 bytes")),
-            seq: u64::from_be_bytes(bytes_at(32..40)),
+            seq: Seq(u64::from_be_bytes(bytes_at(32..40))),
         }
     }
 

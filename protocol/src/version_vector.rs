@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::OriginId;
+use crate::{OriginId, Seq};
 
 /// The events held: per origin, all up to and including a sequence number.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VersionVector(BTreeMap<OriginId, u64>);
+pub struct VersionVector(BTreeMap<OriginId, Seq>);
 
 impl VersionVector {
     /// Returns the highest sequence number held of an origin; 0 if none.
-    pub fn get(&self, origin: OriginId) -> u64 {
-        self.0.get(&origin).copied().unwrap_or(0)
+    pub fn get(&self, origin: OriginId) -> Seq {
+        self.0.get(&origin).copied().unwrap_or(Seq::NONE)
     }
 
     /// Whether an event is held.
-    pub fn contains(&self, origin: OriginId, seq: u64) -> bool {
+    pub fn contains(&self, origin: OriginId, seq: Seq) -> bool {
         seq <= self.get(origin)
     }
 
     /// Raises an entry to `seq`; lower values change nothing. Returns whether it rose.
-    pub fn advance(&mut self, origin: OriginId, seq: u64) -> bool {
+    pub fn advance(&mut self, origin: OriginId, seq: Seq) -> bool {
         if seq <= self.get(origin) {
             return false;
         }
@@ -32,8 +32,8 @@ impl VersionVector {
     }
 
     /// Lowers an entry to at most `seq`; 0 removes it.
-    pub fn limit(&mut self, origin: OriginId, seq: u64) {
-        if seq == 0 {
+    pub fn limit(&mut self, origin: OriginId, seq: Seq) {
+        if seq == Seq::NONE {
             self.0.remove(&origin);
         } else if self.get(origin) > seq {
             self.0.insert(origin, seq);
@@ -63,18 +63,18 @@ impl VersionVector {
     }
 
     /// Returns the entries of this vector that exceed `other`'s: `(origin, highest seq here)`.
-    pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (OriginId, u64)> + 'a {
+    pub fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (OriginId, Seq)> + 'a {
         self.iter().filter(|&(origin, seq)| seq > other.get(origin))
     }
 
     /// Returns all entries in the order of their origins.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (OriginId, u64)> + '_ {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (OriginId, Seq)> + '_ {
         self.0.iter().map(|(&origin, &seq)| (origin, seq))
     }
 }
 
-impl FromIterator<(OriginId, u64)> for VersionVector {
-    fn from_iter<I: IntoIterator<Item = (OriginId, u64)>>(entries: I) -> Self {
+impl FromIterator<(OriginId, Seq)> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = (OriginId, Seq)>>(entries: I) -> Self {
         let mut vector = Self::default();
         for (origin, seq) in entries {
             vector.advance(origin, seq);
@@ -94,10 +94,10 @@ mod tests {
 
     #[test]
     fn covering_is_per_origin() {
-        let a = VersionVector::from_iter([(origin(1), 5), (origin(2), 1)]);
-        let b = VersionVector::from_iter([(origin(1), 4)]);
+        let a = VersionVector::from_iter([(origin(1), Seq(5)), (origin(2), Seq(1))]);
+        let b = VersionVector::from_iter([(origin(1), Seq(4))]);
         assert!(a.covers(&b) && !b.covers(&a));
-        assert_eq!(a.beyond(&b).collect::<Vec<_>>(), [(origin(1), 5), (origin(2), 1)]);
+        assert_eq!(a.beyond(&b).collect::<Vec<_>>(), [(origin(1), Seq(5)), (origin(2), Seq(1))]);
         let mut both = b.clone();
         both.merge(&a);
         assert_eq!(both, a);
@@ -106,8 +106,9 @@ mod tests {
     /// A truncated read mark must be the same on every node.
     #[test]
     fn keeping_the_greatest_is_independent_of_order() {
-        let vectors: Vec<_> =
-            (0_u8..6).map(|n| [(origin(n % 4), u64::from(n) * 5 % 7), (origin(n % 3 + 3), 3)]).collect();
+        let vectors: Vec<_> = (0_u8..6)
+            .map(|n| [(origin(n % 4), Seq(u64::from(n) * 5 % 7)), (origin(n % 3 + 3), Seq(3))])
+            .collect();
         let merged = |order: &[usize]| {
             let mut vector = VersionVector::default();
             for &n in order {
@@ -125,12 +126,12 @@ mod tests {
 
     #[test]
     fn a_limit_lowers_and_zero_removes() {
-        let mut vector = VersionVector::from_iter([(origin(1), 5)]);
-        vector.limit(origin(1), 7);
-        assert_eq!(vector.get(origin(1)), 5);
-        vector.limit(origin(1), 2);
-        assert_eq!(vector.get(origin(1)), 2);
-        vector.limit(origin(1), 0);
+        let mut vector = VersionVector::from_iter([(origin(1), Seq(5))]);
+        vector.limit(origin(1), Seq(7));
+        assert_eq!(vector.get(origin(1)), Seq(5));
+        vector.limit(origin(1), Seq(2));
+        assert_eq!(vector.get(origin(1)), Seq(2));
+        vector.limit(origin(1), Seq(0));
         assert_eq!(vector, VersionVector::default());
     }
 
@@ -138,29 +139,30 @@ mod tests {
     #[test]
     fn an_entry_holds_all_up_to_its_number_and_only_rises() {
         let mut vector = VersionVector::default();
-        let rises = [5, 5, 4, 6].map(|seq| vector.advance(origin(1), seq));
+        let rises = [5, 5, 4, 6].map(|seq| vector.advance(origin(1), Seq(seq)));
         assert_eq!(rises, [true, false, false, true]);
-        assert_eq!((vector.get(origin(1)), vector.get(origin(2))), (6, 0));
-        let holds = [(1, 5), (1, 6), (1, 7), (2, 1)].map(|(n, seq)| vector.contains(origin(n), seq));
+        assert_eq!((vector.get(origin(1)), vector.get(origin(2))), (Seq(6), Seq::NONE));
+        let holds = [(1, 5), (1, 6), (1, 7), (2, 1)].map(|(n, seq)| vector.contains(origin(n), Seq(seq)));
         assert_eq!(holds, [true, true, false, false]);
     }
 
     #[test]
     fn an_equal_vector_is_covered_and_nothing_is_beyond_it() {
-        let vector = VersionVector::from_iter([(origin(1), 5), (origin(2), 1)]);
+        let vector = VersionVector::from_iter([(origin(1), Seq(5)), (origin(2), Seq(1))]);
         assert!(vector.covers(&vector) && vector.beyond(&vector).next().is_none());
     }
 
     /// A vector of exactly the limit loses nothing; of a longer one the greatest numbers stay.
     #[test]
     fn the_greatest_numbers_are_kept() {
-        let vector = VersionVector::from_iter([(origin(1), 5), (origin(2), 1), (origin(3), 9)]);
+        let vector =
+            VersionVector::from_iter([(origin(1), Seq(5)), (origin(2), Seq(1)), (origin(3), Seq(9))]);
         let kept = |count_max| {
             let mut vector = vector.clone();
             vector.keep_greatest(count_max);
             vector
         };
         assert_eq!(kept(3), vector);
-        assert_eq!(kept(2), VersionVector::from_iter([(origin(1), 5), (origin(3), 9)]));
+        assert_eq!(kept(2), VersionVector::from_iter([(origin(1), Seq(5)), (origin(3), Seq(9))]));
     }
 }

@@ -55,7 +55,7 @@ impl LinkSender {
         let (frames, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         tokio::spawn(write(stream, queue, Arc::clone(&queued_bytes)));
-        let id = NEXT_LINK.fetch_add(1, Ordering::Relaxed);
+        let id = LinkId(NEXT_LINK.fetch_add(1, Ordering::Relaxed));
         Self { id, frames, queued_bytes, connection, last_pong: watch::Sender::new(0) }
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use starling_protocol::{
-    Cursor, CursorKey, CursorOwner, Hlc, OriginId, VersionVector,
+    Cursor, CursorKey, CursorOwner, Hlc, OriginId, Seq, VersionVector,
     cursor::{CursorError, NONCE_BYTES},
 };
 use starling_web::{
@@ -51,7 +51,7 @@ impl CursorsService {
         (vector, false)
     }
 
-    fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, u64)> {
+    fn own_entry(&self, point: &CommitPoint) -> Option<(OriginId, Seq)> {
         let own = self.lanes.own_origin()?;
         Some((own, point.vector.get(own)))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
     DisplayName, Emoji, Event, EventDraft, Hlc, MessageId, MessageText, NodeId, Pos, RoomId, RoomName, Scope,
-    Topic, UserId, Username,
+    Seq, Topic, UserId, Username,
     event::{MemberSet, Membership, Role, RoomOpened, UserRegistered, Visibility},
 };
 use starling_web::{
@@ -162,10 +162,10 @@ impl Node {
     pub fn take_from(&mut self, other: &Self) {
         let (has, theirs) = (self.store.vector().unwrap(), other.store.vector().unwrap());
         for (origin, head) in theirs.beyond(&has) {
-            let mut next = has.get(origin) + 1;
+            let mut next = has.get(origin).next();
             while next <= head {
                 let events = other.store.read_events(origin, next, head).unwrap();
-                next += events.len() as u64;
+                next = next + events.len() as u64;
                 let events = events.into_iter().map(|event| Event::decode(event).unwrap());
                 self.commit(Op::Received(events.collect()));
             }
@@ -196,7 +196,7 @@ impl Node {
     pub fn holds(&self, text: &str) -> bool {
         let finds = |event: &bytes::Bytes| event.windows(text.len()).any(|part| part == text.as_bytes());
         self.store.vector().unwrap().iter().any(|(origin, head)| {
-            (1..=head).any(|seq| self.store.read_events(origin, seq, seq).unwrap().iter().any(finds))
+            (1..=head.0).map(Seq).any(|seq| self.store.read_events(origin, seq, seq).unwrap().iter().any(finds))
         })
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, Refusal, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, VersionVector,
+    OriginId, Pos, Refusal, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
     limits::EVENT_BYTES_MAX,
 };
 
@@ -83,7 +83,7 @@ pub struct OwnEvents {
     /// The origin of this process.
     pub origin: OriginId,
     /// The sequence number of the first event; the others follow without gaps.
-    pub first: u64,
+    pub first: Seq,
     /// The encoded events.
     pub events: Vec<Bytes>,
 }
@@ -100,7 +100,7 @@ pub struct Commit {
     /// New events of this process.
     pub own: Option<OwnEvents>,
     /// Other origins with new events, and their new heads.
-    pub received: Vec<(OriginId, u64)>,
+    pub received: Vec<(OriginId, Seq)>,
     /// New messages of quick rooms, in the order of their events.
     pub listed: Vec<Listed>,
     /// All other changes, in the order of their events.
@@ -136,7 +136,7 @@ struct BatchOutcome {
     results: Vec<OpResult>,
     vector: VersionVector,
     own: Option<OwnEvents>,
-    received: BTreeMap<OriginId, u64>,
+    received: BTreeMap<OriginId, Seq>,
     erased: bool,
     listed: Vec<Listed>,
     changes: Vec<Change>,
@@ -305,7 +305,7 @@ impl Batch<'_> {
             Op::Received(events) => {
                 for event in events {
                     // Skip duplicates and events behind a gap: the pull brings the missing ones.
-                    if event.seq == self.outcome.vector.get(event.origin) + 1 && event.origin != own {
+                    if event.seq == self.outcome.vector.get(event.origin).next() && event.origin != own {
                         clock.observe(event.hlc, now_ms);
                         self.apply(event)?;
                         self.outcome.received.insert(event.origin, event.seq);
@@ -348,10 +348,10 @@ impl Batch<'_> {
         now_ms: u64,
         drafts: Vec<EventDraft>,
     ) -> Result<OpResult, StoreError> {
-        let first = self.outcome.vector.get(own) + 1;
+        let first = self.outcome.vector.get(own).next();
         let stamped =
-            |(seq, draft): (u64, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
-        let events: Vec<_> = (first..).zip(drafts).map(stamped).collect();
+            |(seq, draft): (Seq, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
+        let events: Vec<_> = (first.0..).map(Seq).zip(drafts).map(stamped).collect();
         if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
             return Ok(OpResult::Refused(too_long()));
         }

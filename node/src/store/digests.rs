@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
-    Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, VersionVector,
+    Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, Seq, VersionVector,
     digest::{SHARDS, scope_shard},
     event::id_shard,
     merge::message::MessageState,
@@ -248,7 +248,7 @@ pub(super) fn vector_in(transaction: &ReadTransaction) -> Result<VersionVector, 
     let mut vector = VersionVector::default();
     for entry in heads.iter()? {
         let (origin, seq) = entry?;
-        vector.advance(OriginId::from_bytes(*origin.value()), seq.value());
+        vector.advance(OriginId::from_bytes(*origin.value()), Seq(seq.value()));
     }
     Ok(vector)
 }

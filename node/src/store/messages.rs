@@ -5,7 +5,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 use starling_protocol::{
-    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, UserId, VersionVector,
+    Event, EventBody, Hlc, MessageId, Pos, RoomId, Scope, Sender, Seq, UserId, VersionVector,
     event::{MessageEdited, MessageKey, MessagePosted},
     frame::client::ListedMessage,
     merge::message::{self, IdHolder, MessageState},
@@ -223,7 +223,7 @@ impl MessagesReader {
         let mut written = Vec::new();
         for (origin, head) in vector.iter() {
             let (first, last) =
-                (tables::scope_key(&scope, origin, 1), tables::scope_key(&scope, origin, head));
+                (tables::scope_key(&scope, origin, Seq(1)), tables::scope_key(&scope, origin, head));
             if let Some(entry) = self.scopes.range(&first[..]..=&last[..])?.next_back() {
                 let (key, hlc) = entry?;
                 let pos = tables::parse_scope_key(key.value());

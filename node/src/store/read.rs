@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use redb::ReadableDatabase;
 use starling_protocol::{
-    Event, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, VersionVector,
+    Event, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, Seq, VersionVector,
     frame::client::ListedMessage,
     limits::EVENTS_CHUNK_BYTES_MAX,
     merge::{guest_name::NameClaim, room::RoomState},
@@ -80,7 +80,7 @@ impl Store {
         let scopes = self.db.begin_read()?.open_table(tables::SCOPES)?;
         let mut positions = Vec::new();
         for (origin, head) in to.beyond(from) {
-            let first = tables::scope_key(scope, origin, from.get(origin) + 1);
+            let first = tables::scope_key(scope, origin, from.get(origin).next());
             let last = tables::scope_key(scope, origin, head);
             for entry in scopes.range(&first[..]..=&last[..])? {
                 let (key, hlc) = entry?;
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// Reads encoded events of an origin from `from` to `to`, as many as fit a chunk.
-    pub fn read_events(&self, origin: OriginId, from: u64, to: u64) -> Result<Vec<Bytes>, StoreError> {
+    pub fn read_events(&self, origin: OriginId, from: Seq, to: Seq) -> Result<Vec<Bytes>, StoreError> {
         let log = self.db.begin_read()?.open_table(tables::LOG)?;
         let (first, last) = (tables::log_key(origin, from), tables::log_key(origin, to.max(from)));
         let mut events = Vec::new();

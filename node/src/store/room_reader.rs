@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, ops::Bound};
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 use starling_protocol::{
-    Event, EventBody, Hlc, MessageId, MessagePosted, NodeId, OriginId, Pos, RoomId, RoomName, Scope, UserId,
+    Event, EventBody, Hlc, MessageId, MessagePosted, NodeId, OriginId, Pos, RoomId, RoomName, Scope, Seq,
+    UserId,
     event::sender_user,
     frame::client::ListedMessage,
     limits::UNREAD_COUNT_MAX,
@@ -29,7 +30,7 @@ const HIDDEN_MAX: usize = 50;
 const LAST_ORIGIN: OriginId = OriginId { node: NodeId([u8::MAX; 16]), incarnation: u64::MAX };
 
 /// An upper bound of all positions.
-const LAST: Pos = Pos { hlc: Hlc(u64::MAX), origin: LAST_ORIGIN, seq: u64::MAX };
+const LAST: Pos = Pos { hlc: Hlc(u64::MAX), origin: LAST_ORIGIN, seq: Seq::MAX };
 
 /// A user's unread messages of a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,13 +150,13 @@ impl RoomReader {
         let Some(mark) = mark else { return Ok(()) };
         let mut rows = 0;
         let scope = Scope::room(room);
-        let end = tables::scope_key(&scope, LAST_ORIGIN, u64::MAX);
+        let end = tables::scope_key(&scope, LAST_ORIGIN, Seq::MAX);
         let mut from = tables::scope_beginning(&scope);
         // Jump from origin to origin, past what was seen of each.
         while let Some(row) = self.messages.scopes.range::<&[u8]>(&from[..]..=&end[..])?.next().transpose()? {
             let (origin, _) = scope_row(row.0.value())?;
             let first = tables::scope_key(&scope, origin, mark.seen.get(origin).saturating_add(1));
-            let last = tables::scope_key(&scope, origin, u64::MAX);
+            let last = tables::scope_key(&scope, origin, Seq::MAX);
             for row in self.messages.scopes.range::<&[u8]>(&first[..]..=&last[..])? {
                 let (key, hlc) = row?;
                 let pos = Pos { hlc: Hlc(hlc.value()), origin, seq: scope_row(key.value())?.1 };
@@ -228,6 +229,6 @@ impl Reader {
     }
 }
 
-fn scope_row(key: &[u8]) -> Result<(OriginId, u64), StoreError> {
+fn scope_row(key: &[u8]) -> Result<(OriginId, Seq), StoreError> {
     tables::parse_scope_key(key).ok_or_else(|| StoreError::Corrupt("a scope key is too short".into()))
 }

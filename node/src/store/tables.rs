@@ -3,7 +3,7 @@
 
 use redb::TableDefinition;
 use starling_protocol::{
-    GuestId, GuestName, Hlc, MessageId, MessageKey, OriginId, Pos, RoomId, Scope, event::SenderKey,
+    GuestId, GuestName, Hlc, MessageId, MessageKey, OriginId, Pos, RoomId, Scope, Seq, event::SenderKey,
 };
 
 /// Facts about the store itself: `schema_version` (u64, little-endian), `rebuilding` (present while views are
@@ -51,22 +51,22 @@ pub const INDEX: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index
 pub const DIGESTS: TableDefinition<'_, &[u8], &[u8; 32]> = TableDefinition::new("digests");
 
 /// Key in [`LOG`].
-pub fn log_key(origin: OriginId, seq: u64) -> [u8; 32] {
+pub fn log_key(origin: OriginId, seq: Seq) -> [u8; 32] {
     let mut key = [0; 32];
     key[..24].copy_from_slice(&origin.to_bytes());
-    key[24..].copy_from_slice(&seq.to_be_bytes());
+    key[24..].copy_from_slice(&seq.0.to_be_bytes());
     key
 }
 
 /// The inverse of [`log_key`].
-pub fn parse_log_key(key: &[u8; 32]) -> (OriginId, u64) {
+pub fn parse_log_key(key: &[u8; 32]) -> (OriginId, Seq) {
     let (origin, seq) = key.split_at(24);
     let origin = OriginId::from_bytes(origin.try_into().expect("split at 24"));
-    (origin, u64::from_be_bytes(seq.try_into().expect("8 of 32 remain")))
+    (origin, Seq(u64::from_be_bytes(seq.try_into().expect("8 of 32 remain"))))
 }
 
 /// Key in [`SCOPES`]. It holds the length of the scope's id, so that no scope's keys lie among another's.
-pub fn scope_key(scope: &Scope, origin: OriginId, seq: u64) -> Vec<u8> {
+pub fn scope_key(scope: &Scope, origin: OriginId, seq: Seq) -> Vec<u8> {
     let mut key = scope_beginning(scope);
     key.extend_from_slice(&log_key(origin, seq));
     key
@@ -82,7 +82,7 @@ pub fn scope_beginning(scope: &Scope) -> Vec<u8> {
 }
 
 /// The origin and seq at the end of a key of [`SCOPES`].
-pub fn parse_scope_key(key: &[u8]) -> Option<(OriginId, u64)> {
+pub fn parse_scope_key(key: &[u8]) -> Option<(OriginId, Seq)> {
     key.last_chunk::<32>().map(parse_log_key)
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NameShared, NodeId, OriginId, Refusal, RoomCreated, RoomId, Scope, Sender, VersionVector,
+    NameShared, NodeId, OriginId, Refusal, RoomCreated, RoomId, Scope, Sender, Seq, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -47,7 +47,7 @@ fn refused(result: &OpResult) -> Option<ErrorCode> {
 }
 
 /// An event of another node, with its own stamp.
-fn foreign(seq: u64, hlc: Hlc, body: EventBody) -> Op {
+fn foreign(seq: Seq, hlc: Hlc, body: EventBody) -> Op {
     let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
     Op::Received(vec![Event::new(ELSEWHERE, seq, hlc, draft)])
 }
@@ -96,11 +96,11 @@ fn an_earlier_duplicate_of_another_node_moves_the_message() {
     let (store, mut committer) = with_room();
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "a"), post(ROOM, 1, 6, "b")]).unwrap();
     let earlier = EventBody::MessagePosted(message(1, 6, "b"));
-    let commit = committer.commit(3_000, 1, &[foreign(1, Hlc::from_unix_ms(1_500), earlier)]).unwrap();
+    let commit = committer.commit(3_000, 1, &[foreign(Seq(1), Hlc::from_unix_ms(1_500), earlier)]).unwrap();
     assert_eq!(commit.listed.len(), 1, "it is sent again, for its place has changed");
     assert_eq!(listed(&store), [(6, "b".to_owned()), (5, "a".to_owned())]);
     let later = EventBody::MessagePosted(message(1, 5, "a"));
-    let commit = committer.commit(3_000, 1, &[foreign(2, Hlc::from_unix_ms(9_000), later)]).unwrap();
+    let commit = committer.commit(3_000, 1, &[foreign(Seq(2), Hlc::from_unix_ms(9_000), later)]).unwrap();
     assert!(commit.listed.is_empty());
     assert_eq!(listed(&store).len(), 2);
 }
@@ -110,7 +110,7 @@ fn the_earlier_of_two_senders_keeps_a_shared_id() {
     let (store, mut committer) = with_room();
     committer.commit(2_000, 1, &[post(ROOM, 1, 5, "late")]).unwrap();
     let earlier = EventBody::MessagePosted(message(2, 5, "early"));
-    let commit = committer.commit(3_000, 1, &[foreign(1, Hlc::from_unix_ms(1_500), earlier)]).unwrap();
+    let commit = committer.commit(3_000, 1, &[foreign(Seq(1), Hlc::from_unix_ms(1_500), earlier)]).unwrap();
     assert_eq!(commit.listed.len(), 2, "the other is listed under another id now");
     let listed = listed(&store);
     assert_eq!(listed[0], (5, "early".to_owned()));
@@ -121,11 +121,11 @@ fn the_earlier_of_two_senders_keeps_a_shared_id() {
 fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
     let (store, mut committer) = with_room();
     let unknown = EventBody::Unknown { kind: 4_711, payload: b"of the future"[..].into() };
-    let Op::Received(events) = foreign(1, Hlc(7), unknown) else { unreachable!() };
+    let Op::Received(events) = foreign(Seq(1), Hlc(7), unknown) else { unreachable!() };
     let encoded = events[0].encoded().clone();
     let commit = committer.commit(2_000, 1, &[Op::Received(events)]).unwrap();
-    assert_eq!(commit.received, [(ELSEWHERE, 1)]);
-    assert_eq!(store.read_events(ELSEWHERE, 1, 9).unwrap(), [encoded]);
+    assert_eq!(commit.received, [(ELSEWHERE, Seq(1))]);
+    assert_eq!(store.read_events(ELSEWHERE, Seq(1), Seq(9)).unwrap(), [encoded]);
     store.rebuild(|_| ()).unwrap();
     store.verify().unwrap();
 }
@@ -134,9 +134,13 @@ fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
 fn only_the_next_event_of_an_origin_is_applied() {
     let (store, mut committer) = with_room();
     let created = || EventBody::RoomCreated(RoomCreated { name: None });
-    let batch = [foreign(2, Hlc(8), created()), foreign(1, Hlc(7), created()), foreign(1, Hlc(7), created())];
-    assert_eq!(committer.commit(2_000, 1, &batch).unwrap().received, [(ELSEWHERE, 1)]);
-    assert_eq!(store.vector().unwrap().get(ELSEWHERE), 1);
+    let batch = [
+        foreign(Seq(2), Hlc(8), created()),
+        foreign(Seq(1), Hlc(7), created()),
+        foreign(Seq(1), Hlc(7), created()),
+    ];
+    assert_eq!(committer.commit(2_000, 1, &batch).unwrap().received, [(ELSEWHERE, Seq(1))]);
+    assert_eq!(store.vector().unwrap().get(ELSEWHERE), Seq(1));
 }
 
 #[test]
@@ -147,7 +151,7 @@ fn every_start_writes_under_a_fresh_origin_from_its_first_write_on() {
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 3_000).unwrap();
     assert_eq!(store.vector().unwrap(), before, "a start alone writes nothing");
     let own = committer.commit(3_000, 2, &[post(ROOM, 1, 5, "a")]).unwrap().own.unwrap();
-    assert_eq!((own.origin.incarnation, own.first), (2, 1));
+    assert_eq!((own.origin.incarnation, own.first), (2, Seq(1)));
 }
 
 #[test]
@@ -230,7 +234,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     let created = EventBody::RoomCreated(RoomCreated { name: None });
     let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, min_hlc: None };
     // Applied, but never logged.
-    tables.apply(&Event::new(ELSEWHERE, 1, Hlc(1), draft)).unwrap();
+    tables.apply(&Event::new(ELSEWHERE, Seq(1), Hlc(1), draft)).unwrap();
     tables.flush().unwrap();
     drop(tables);
     transaction.commit().unwrap();
@@ -242,7 +246,7 @@ fn side(node: u8, bodies: impl IntoIterator<Item = (u64, EventBody)>) -> Vec<Eve
     let origin = OriginId { node: NodeId([node; 16]), incarnation: 1 };
     let event = |(seq, (hlc, body))| {
         let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
-        Event::new(origin, seq, Hlc(hlc), draft)
+        Event::new(origin, Seq(seq), Hlc(hlc), draft)
     };
     (1..).zip(bodies).map(event).collect()
 }
@@ -307,9 +311,9 @@ fn a_commit_lists_the_guests_that_it_renames() {
     assert!(commit.renamed.is_empty());
     // They came before, on the other side of a split, and wrote again after.
     let [before, after] = [1_500, 2_500].map(Hlc::from_unix_ms);
-    let commit = committer.commit(3_000, 1, &[foreign(1, before, says(2, 6))]).unwrap();
+    let commit = committer.commit(3_000, 1, &[foreign(Seq(1), before, says(2, 6))]).unwrap();
     assert!(commit.renamed.is_empty(), "they might have left before the other joined");
-    let commit = committer.commit(3_000, 1, &[foreign(2, after, says(2, 7))]).unwrap();
+    let commit = committer.commit(3_000, 1, &[foreign(Seq(2), after, says(2, 7))]).unwrap();
     assert_eq!(commit.renamed, [(ROOM, GuestId([1; 16]))].into());
     assert_eq!(suffixed(&store), [5]);
     let claim = store.name_claim(ROOM, &GuestName::parse("X").unwrap(), GuestId([1; 16])).unwrap().unwrap();
@@ -363,7 +367,7 @@ fn a_node_without_an_unknown_event_does_not_differ_from_one_with_it() {
         store.verify().unwrap();
         store.scope_digest(&Scope::room(ROOM)).unwrap()
     };
-    let without = digest(&[foreign(1, Hlc(5), created())]);
-    let with = digest(&[foreign(1, Hlc(5), created()), foreign(2, Hlc(6), unknown)]);
+    let without = digest(&[foreign(Seq(1), Hlc(5), created())]);
+    let with = digest(&[foreign(Seq(1), Hlc(5), created()), foreign(Seq(2), Hlc(6), unknown)]);
     assert!(!with.contradicts(without), "{with:?} and {without:?}");
 }

@@ -2,10 +2,7 @@
 
 use std::future::Future;
 
-use starling_protocol::{
-    OriginId,
-    replica::{Millis, Until},
-};
+use starling_protocol::{OriginId, Seq, replica::Until};
 
 use crate::store::Commit;
 
@@ -28,13 +25,13 @@ pub struct CopiesWait {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The condition that ends the wait.
     pub until: Until,
     /// The longest wait, in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// For how many milliseconds after an ack that reported too few copies a better one is sent; 0 for never.
-    pub upgrade_ms: Millis,
+    pub upgrade_ms: u64,
 }
 
 /// A durable event that waits for copies on other nodes.

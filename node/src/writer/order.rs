@@ -4,22 +4,22 @@
 use std::time::Duration;
 
 use starling_protocol::{
-    OriginId, Pos, ScopeDigest,
-    replica::{Input, Millis, Until},
+    OriginId, Pos, ScopeDigest, Seq,
+    replica::{Input, Until},
 };
 
 use super::listener::CopiesWait;
 use crate::{config::DurabilityConfig, store::OwnEvents};
 
 /// Milliseconds after an ack that reported too few copies in which a better one is sent.
-const UPGRADE_MS: Millis = 10_000;
+const UPGRADE_MS: u64 = 10_000;
 /// A longer commit is a stall: peers no longer wait for this node.
 pub const STALL: Duration = Duration::from_secs(1);
 
 /// Returns the inputs of replication after a commit, in order; none if it wrote no event.
 pub fn replication_inputs(
     own: Option<OwnEvents>,
-    received: Vec<(OriginId, u64)>,
+    received: Vec<(OriginId, Seq)>,
     digests: Vec<(u8, ScopeDigest)>,
 ) -> Vec<Input> {
     let mut inputs = Vec::new();

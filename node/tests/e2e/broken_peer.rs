@@ -13,7 +13,7 @@ use starling_node::{
     environment::{Environment, ThisMachine},
 };
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, Seq,
     frame::peer::{Hello, Member, PROTOCOL_VERSION, PeerFrame, ReplicaFrame},
 };
 
@@ -135,7 +135,7 @@ async fn an_event_of_an_unknown_kind_is_kept() {
     let scope = Scope { kind: 99, id: Box::from(&b"some scope of the future"[..]) };
     let origin = OriginId { node: ME, incarnation: 1 };
     let draft = EventDraft { scope, body, min_hlc: None };
-    bench.push(Event::new(origin, 1, Hlc(1), draft).encoded().clone()).await;
+    bench.push(Event::new(origin, Seq(1), Hlc(1), draft).encoded().clone()).await;
     bench.figure("starling_commits_total 1").await;
     assert!(bench.connection.close_reason().is_none(), "the link goes on");
 }

@@ -196,7 +196,7 @@ impl World {
         if copies > holders {
             self.violation.get_or_insert(format!("an ack says {copies} copies where there are {holders}"));
         }
-        self.coverage.note(&[self.now, number as u64, pos.hlc.0, pos.seq, copies as u64]);
+        self.coverage.note(&[self.now, number as u64, pos.hlc.0, pos.seq.0, copies as u64]);
         let client = &mut self.clients[number];
         client.after = client.after.max(Some(pos));
         client.unacked.remove(&id);

@@ -33,7 +33,7 @@ impl World {
         node: usize,
         decide: impl FnOnce(&mut DriverCore<Owed>, Millis, &mut Vec<Output>) -> T,
     ) -> Option<T> {
-        let (now, start) = (self.now, self.nodes[node].starts);
+        let (now, start) = (Millis(self.now), self.nodes[node].starts);
         self.nodes[node].hung_since = None;
         let mut outputs = Vec::new();
         let decided = decide(&mut self.nodes[node].run.as_mut()?.core, now, &mut outputs);
@@ -54,10 +54,10 @@ impl World {
         let run = self.nodes[node].run.as_mut()?;
         // No store is ever refilled: a node that loses its store is a new node.
         run.core.update(now, false, &mut Vec::new());
-        let tick = run.core.next_tick(now + 1);
-        if tick < run.tick_at || run.tick_at <= now {
+        let tick = run.core.next_tick(now + 1).0;
+        if tick < run.tick_at || run.tick_at <= now.0 {
             run.tick_at = tick;
-            self.schedule(tick - now, Event::Tick { node, start });
+            self.schedule(tick - now.0, Event::Tick { node, start });
         }
         if let Err(violation) = invariants::bounds::check(self, node) {
             self.violated(violation);

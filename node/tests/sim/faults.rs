@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 use starling_protocol::{
     Event as LogEvent, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NodeId, OriginId, Scope, Sender,
+    NodeId, OriginId, Scope, Sender, Seq,
 };
 
 use crate::{
@@ -263,7 +263,12 @@ impl World {
         self.origins += 1;
         let wall_ms = self.wall_ms(node);
         let events = (1..).zip(bodies).map(|(seq, (scope, body))| {
-            LogEvent::new(origin, seq, Hlc::from_unix_ms(wall_ms), EventDraft { scope, body, min_hlc: None })
+            LogEvent::new(
+                origin,
+                Seq(seq),
+                Hlc::from_unix_ms(wall_ms),
+                EventDraft { scope, body, min_hlc: None },
+            )
         });
         let events = events.collect();
         self.request(node, Request::Apply(events))

@@ -61,7 +61,7 @@ pub struct Network {
     pub disorder: u32,
     /// Chance of a full queue, in a thousand.
     pub refusal: u32,
-    next_link: LinkId,
+    next_link: u64,
 }
 
 impl Network {
@@ -149,7 +149,7 @@ impl World {
     fn connect_nodes(&mut self, pair: Pair) {
         let nodes = [pair.0, pair.1];
         self.network.next_link += 1;
-        let id = self.network.next_link;
+        let id = LinkId(self.network.next_link);
         let starts = nodes.map(|node| self.nodes[node].starts);
         let (heard, arrives) = ([self.now; 2], [self.now; 2]);
         // The end of an earlier link learns by this one that it is over.

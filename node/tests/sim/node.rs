@@ -11,7 +11,10 @@ use starling_node::{
     cluster::{DriverCore, StartState},
     store::{Committer, Store},
 };
-use starling_protocol::{NodeId, OriginId, VersionVector, replica::Replica};
+use starling_protocol::{
+    NodeId, OriginId, VersionVector,
+    replica::{Millis, Replica},
+};
 use starling_web::lane::CommitPoint;
 
 use crate::{
@@ -158,7 +161,7 @@ impl World {
         // A failed commit may be durable.
         machine.durable.merge(&held);
         let state = StartState { knows_peers: count > 1, is_clustered: true, is_refilling: false };
-        let core = DriverCore::new(self.now, held, committer.digests(), state);
+        let core = DriverCore::new(Millis(self.now), held, committer.digests(), state);
         machine.run = Some(Run {
             store,
             published: CommitPoint { number: 0, vector: Arc::clone(committer.vector()) },

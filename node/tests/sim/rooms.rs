@@ -4,7 +4,7 @@
 use starling_node::{services::METADATA_WAIT_MS, writer::CopiesWait};
 use starling_protocol::{
     Pos, RoomId, VersionVector,
-    replica::{LinkId, Until},
+    replica::{LinkId, Millis, Until},
 };
 
 use rand::RngExt;
@@ -93,7 +93,7 @@ impl World {
     /// Returns the peers that are in sync and stay so for the length of a barrier, with their links.
     pub fn peers_in_sync(&self, node: usize) -> impl Iterator<Item = (usize, LinkId)> {
         let run = self.nodes[node].run.as_ref();
-        let lags = run.into_iter().flat_map(|run| run.replica().lag(self.now));
+        let lags = run.into_iter().flat_map(|run| run.replica().lag(Millis(self.now)));
         lags.filter(|&(.., in_sync)| in_sync).filter_map(move |(id, ..)| {
             let peer = self.nodes.iter().position(|machine| machine.id == id)?;
             let link = self.network.links.get(&pair(node, peer))?;

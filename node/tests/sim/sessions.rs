@@ -7,6 +7,7 @@ use rand::RngExt;
 use starling_node::services::CATCH_UP_MS_MAX;
 use starling_protocol::{
     Hlc, RoomId, Scope, VersionVector, frame::client::ListedMessage, limits::REPLAY_EVENTS_MAX,
+    replica::Millis,
 };
 
 use starling_web::{
@@ -155,7 +156,7 @@ impl World {
         };
         let covered = VersionVector::clone(&point.vector);
         let mut vector = covered.clone();
-        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(self.now))
+        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(Millis(self.now)))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));

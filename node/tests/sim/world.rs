@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use starling_protocol::{
-    NodeId, OriginId, Pos, RoomId, VersionVector,
+    NodeId, OriginId, Pos, RoomId, Seq, VersionVector,
     replica::{Input, LinkId},
 };
 
@@ -75,7 +75,7 @@ pub struct World {
     pub healed_at: Option<u64>,
     pub mutant: Option<Mutant>,
     /// Every event ever written, by its origin and sequence number, which no other event may have.
-    pub written: BTreeMap<(OriginId, u64), Bytes>,
+    pub written: BTreeMap<(OriginId, Seq), Bytes>,
     /// The events on the remaining disks when one was lost: all nodes must hold them before another may be lost.
     pub spread: VersionVector,
     /// Whether a disk was lost that a node may still count on.

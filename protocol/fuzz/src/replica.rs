@@ -9,7 +9,7 @@ use std::{
 };
 
 use starling_protocol::{
-    Event, NodeId, OriginId, VersionVector,
+    Event, NodeId, OriginId, Seq, VersionVector,
     frame::peer::{PeerFrame, ReplicaFrame},
     limits::{PEER_FRAME_BYTES_MAX, PULL_EVENTS_MAX},
     replica::{Claim, HEARTBEAT_MS, Input, LinkId, Millis, Output, Replica, Token, Until, Waiter},
@@ -23,7 +23,7 @@ const READS_MAX: usize = 16;
 /// Steps of a program, at most.
 const STEPS_MAX: usize = 400;
 /// The longest wait: 255 ms and as long for an upgrade, or two exchanges of a barrier.
-const WAIT_MS_MAX: Millis = 1_000;
+const WAIT_MS_MAX: u64 = 1_000;
 /// The wall clock at the monotonic time 0.
 const WALL_MS: u64 = 1_700_000_000_000;
 
@@ -48,15 +48,15 @@ struct World {
     /// The events in the store or on their way to it.
     accepted: VersionVector,
     applies: VecDeque<Vec<Event>>,
-    reads: VecDeque<(LinkId, OriginId, u64, u64)>,
+    reads: VecDeque<(LinkId, OriginId, Seq, Seq)>,
     scope_reads: VecDeque<(LinkId, u8)>,
     links: BTreeMap<LinkId, NodeId>,
-    last_link: LinkId,
+    last_link: u64,
     waiting: BTreeSet<Token>,
     /// Waiters that got too few copies and may get an upgrade.
     upgradable: BTreeSet<Token>,
     at_barrier: BTreeSet<Token>,
-    last_token: Token,
+    last_token: u64,
     /// Whether the node has written, and so has an origin.
     has_written: bool,
     last_frame: Option<(LinkId, ReplicaFrame)>,
@@ -65,8 +65,8 @@ struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
-            replica: Replica::new(VersionVector::default(), 0),
-            now: 0,
+            replica: Replica::new(VersionVector::default(), Millis(0)),
+            now: Millis(0),
             stored: VersionVector::default(),
             accepted: VersionVector::default(),
             applies: VecDeque::new(),
@@ -92,8 +92,9 @@ impl World {
                 let peer = NodeId([program.byte()? % 3 + 2; 16]);
                 self.last_link += 1;
                 self.links.retain(|_, linked| *linked != peer);
-                self.links.insert(self.last_link, peer);
-                Input::LinkUp { link: self.last_link, peer }
+                let link = LinkId(self.last_link);
+                self.links.insert(link, peer);
+                Input::LinkUp { link, peer }
             }
             1 => {
                 let link = self.link(program)?;
@@ -111,21 +112,22 @@ impl World {
             }
             5 => {
                 let Some((link, origin, from, to)) = self.reads.pop_front() else { return Some(()) };
-                let held = from..=to.min(self.stored.get(origin));
-                let events = held.take(2).map(|seq| event(origin, seq)).collect();
+                let held = from.0..=to.min(self.stored.get(origin)).0;
+                let events = held.take(2).map(|seq| event(origin, Seq(seq))).collect();
                 Input::ReadDone { link, origin, from, events }
             }
             6 => Input::SendRefused(self.link(program)?),
             7 => self.add_waiter(program)?,
             8 => {
                 self.last_token += 1;
-                self.at_barrier.insert(self.last_token);
-                Input::Barrier(self.last_token)
+                let token = Token(self.last_token);
+                self.at_barrier.insert(token);
+                Input::Barrier(token)
             }
             9 | 10 => {
                 let byte = program.byte()?;
-                self.now += Millis::from(byte) * 8;
-                self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now, stalled: byte % 4 == 3 });
+                self.now = self.now + u64::from(byte) * 8;
+                self.handle(Input::LocalStatus { wall_ms: WALL_MS + self.now.0, stalled: byte % 4 == 3 });
                 Input::Tick
             }
             11 => match program.byte()? % 8 {
@@ -153,12 +155,12 @@ impl World {
 
     fn link(&self, program: &mut Program) -> Option<LinkId> {
         // It may be a link that is gone.
-        Some(LinkId::from(program.byte()?) % (self.last_link + 1))
+        Some(LinkId(u64::from(program.byte()?) % (self.last_link + 1)))
     }
 
     /// Makes a waiter for durability, or a claim.
     fn add_waiter(&mut self, program: &mut Program) -> Option<Input> {
-        let (origin, seq) = (program.origin()?, program.number()?);
+        let (origin, seq) = (program.origin()?, program.seq()?);
         let until = match program.byte()? % 5 {
             0 => Some(Until::InSync),
             4 => None,
@@ -166,8 +168,8 @@ impl World {
         };
         let (wait_ms, upgrade_ms) = (program.byte()?.into(), program.byte()?.into());
         self.last_token += 1;
-        self.waiting.insert(self.last_token);
-        let (token, since) = (self.last_token, self.now);
+        let (token, since) = (Token(self.last_token), self.now);
+        self.waiting.insert(token);
         Some(if let Some(until) = until {
             Input::Await(Waiter { token, origin, seq, until, wait_ms, upgrade_ms })
         } else {
@@ -178,18 +180,22 @@ impl World {
 
     fn commit(&mut self, count: u64) -> Input {
         self.has_written = true;
-        let first = self.stored.get(OWN) + 1;
-        let last = first + count - 1;
+        let (head, first) = (self.stored.get(OWN), self.stored.get(OWN).next());
+        let last = head + count;
         self.stored.advance(OWN, last);
         self.accepted.advance(OWN, last);
-        Input::Committed { origin: OWN, first, events: (first..=last).map(|seq| event(OWN, seq)).collect() }
+        Input::Committed {
+            origin: OWN,
+            first,
+            events: (first.0..=last.0).map(|seq| event(OWN, Seq(seq))).collect(),
+        }
     }
 
     /// The store makes the oldest waiting events durable.
     fn apply(&mut self) -> Input {
         let mut new_heads = BTreeMap::new();
         for event in self.applies.pop_front().unwrap_or_default() {
-            assert!(event.seq <= self.stored.get(event.origin) + 1, "the events have a gap");
+            assert!(event.seq <= self.stored.get(event.origin).next(), "the events have a gap");
             if self.stored.advance(event.origin, event.seq) {
                 self.accepted.advance(event.origin, event.seq);
                 new_heads.insert(event.origin, event.seq);
@@ -220,8 +226,8 @@ impl World {
                     self.applies.push_back(events);
                 }
                 Output::Read { link, origin, from, to } => {
-                    assert!(self.links.contains_key(&link) && from > 0);
-                    assert!(to.saturating_sub(from) < PULL_EVENTS_MAX, "{from}..={to} is more than a pull");
+                    assert!(self.links.contains_key(&link) && from > Seq::NONE);
+                    assert!(to.count_after(from) < PULL_EVENTS_MAX, "{from}..={to} is more than a pull");
                     self.reads.push_back((link, origin, from, to));
                     self.assert_reads_bounded(link);
                 }

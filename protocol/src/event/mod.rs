@@ -14,7 +14,7 @@ use thiserror::Error;
 
 pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, service_key::*};
 use crate::{
-    Hlc, OriginId, Pos,
+    Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},
     limits::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
 };
@@ -49,7 +49,7 @@ pub struct Event {
     /// The process that wrote it.
     pub origin: OriginId,
     /// The sequence number in its origin's log, from 1 without gaps.
-    pub seq: u64,
+    pub seq: Seq,
     /// The stamp from the writer's clock.
     pub hlc: Hlc,
     /// The room, user or shard that it belongs to.
@@ -74,7 +74,7 @@ pub enum EventError {
 #[derive(Serialize, Deserialize)]
 struct Envelope {
     origin: OriginId,
-    seq: u64,
+    seq: Seq,
     hlc: Hlc,
     scope: Scope,
     kind: u16,
@@ -83,7 +83,7 @@ struct Envelope {
 
 impl Event {
     /// Makes an event of a draft.
-    pub fn new(origin: OriginId, seq: u64, hlc: Hlc, draft: EventDraft) -> Self {
+    pub fn new(origin: OriginId, seq: Seq, hlc: Hlc, draft: EventDraft) -> Self {
         let EventDraft { scope, body, .. } = draft;
         let (kind, payload) = body.encode();
         let encoded = codec::encode(&Envelope { origin, seq, hlc, scope: scope.clone(), kind, payload });
@@ -97,7 +97,7 @@ impl Event {
 
     fn decode_within(encoded: Bytes, bytes_max: usize) -> Result<Self, EventError> {
         let Envelope { origin, seq, hlc, scope, kind, payload } = codec::decode(&encoded, bytes_max)?;
-        if seq == 0 {
+        if seq == Seq::NONE {
             return Err(EventError::SeqZero);
         }
         let body = EventBody::decode(kind, payload, bytes_max)?;
@@ -141,7 +141,7 @@ mod tests {
     fn event(body: EventBody) -> Event {
         let origin = OriginId { node: NodeId([3; 16]), incarnation: 9 };
         let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, min_hlc: None };
-        Event::new(origin, 4, Hlc(5), draft)
+        Event::new(origin, Seq(4), Hlc(5), draft)
     }
 
     #[test]

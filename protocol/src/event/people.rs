@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ServiceKeyId;
 use crate::{
-    DisplayName, NodeId, OriginId, Pos, RoomId, SessionId, Settings, UserId, Username, VersionVector,
+    DisplayName, NodeId, OriginId, Pos, RoomId, Seq, SessionId, Settings, UserId, Username, VersionVector,
     limits::READ_MARK_EVENT_ORIGINS_MAX,
 };
 
@@ -317,7 +317,7 @@ impl ReadMarked {
         if entries.len() <= READ_MARK_EVENT_ORIGINS_MAX {
             return vec![Self { room, pos, seen }];
         }
-        let mark = |entries: &[(OriginId, u64)]| Self { room, pos, seen: entries.iter().copied().collect() };
+        let mark = |entries: &[(OriginId, Seq)]| Self { room, pos, seen: entries.iter().copied().collect() };
         entries.chunks(READ_MARK_EVENT_ORIGINS_MAX).map(mark).collect()
     }
 }

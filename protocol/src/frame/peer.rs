@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, UserId, VersionVector,
+    GuestId, GuestName, Hlc, NodeId, OriginId, RoomId, Scope, ScopeDigest, Seq, UserId, VersionVector,
     codec::{self, DecodeError},
     limits::PEER_FRAME_BYTES_MAX,
 };
@@ -104,9 +104,9 @@ pub enum Presence {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
     /// The new heads of origins with new durable events.
-    pub new_heads: Vec<(OriginId, u64)>,
+    pub new_heads: Vec<(OriginId, Seq)>,
     /// The head of the sender's own log; `None` if it has not written yet.
-    pub own_head: Option<(OriginId, u64)>,
+    pub own_head: Option<(OriginId, Seq)>,
     /// Whether the sender sees the receiver in sync.
     pub in_sync: bool,
     /// Whether the sender's writer has been busy with one commit for more than 1 s.
@@ -124,7 +124,7 @@ pub struct ClaimAnswer {
     /// The origin of the claiming event.
     pub origin: OriginId,
     /// The sequence number of the claiming event.
-    pub seq: u64,
+    pub seq: Seq,
     /// The node that answered, if the sender relays its answer; otherwise `None`.
     pub answered_by: Option<NodeId>,
     /// All that was durable on the answering node when it answered, including the claim; `None` if it lacks the claim.
@@ -147,9 +147,9 @@ pub enum ReplicaFrame {
         /// The origin.
         origin: OriginId,
         /// The first sequence number.
-        from: u64,
+        from: Seq,
         /// The last sequence number.
-        to: u64,
+        to: Seq,
     },
     /// Answers a pull with the events from its `from` on, as many as fit in a chunk; none if the node lacks them.
     Pulled {
@@ -176,7 +176,7 @@ pub enum ReplicaFrame {
         /// The origin of the claiming event.
         origin: OriginId,
         /// The sequence number of the claiming event.
-        seq: u64,
+        seq: Seq,
         /// The receiver's peer to which it must relay the question; `None` if the question is for the receiver.
         relay_to: Option<NodeId>,
     },
@@ -225,7 +225,7 @@ mod tests {
         for frame in [
             PeerFrame::Ping(7),
             PeerFrame::Replica(ReplicaFrame::Push(vec![Bytes::from_static(b"event")])),
-            PeerFrame::Replica(ReplicaFrame::Vector(VersionVector::from_iter([(origin, 3)]))),
+            PeerFrame::Replica(ReplicaFrame::Vector(VersionVector::from_iter([(origin, Seq(3))]))),
             PeerFrame::Presence(Presence::Reset),
             PeerFrame::Mesh(MeshNews { linked: vec![NodeId([1; 16])], members: Vec::new() }),
         ] {

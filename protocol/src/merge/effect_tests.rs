@@ -8,14 +8,14 @@ use super::{
     user::{self, ResetLink, UserState},
 };
 use crate::{
-    DisplayName, EventBody, Hlc, InviteId, MessageId, NodeId, OriginId, Pos, RoomId, RoomName, Settings,
+    DisplayName, EventBody, Hlc, InviteId, MessageId, NodeId, OriginId, Pos, RoomId, RoomName, Seq, Settings,
     Topic, UserId, Username, VersionVector, event::*,
 };
 
 const USER: UserId = UserId([1; 16]);
 
 fn at(hlc: u64) -> Pos {
-    Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: hlc }
+    Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: Seq(hlc) }
 }
 
 fn room_after(events: &[(u64, EventBody)]) -> room::MemberRoom {
@@ -210,10 +210,10 @@ fn a_message_is_read_if_it_sorts_before_the_mark_and_had_been_sent() {
         let seen = VersionVector::from_iter([(at(1).origin, seen)]);
         ReadMarked { room: RoomId([1; 10]), pos: at(hlc), seen }
     };
-    let read = read_mark::apply(Some(read_mark::apply(None, &mark(5, 3))), &mark(4, 6));
-    assert_eq!((read.pos, read.seen.get(at(1).origin)), (at(5), 6));
+    let read = read_mark::apply(Some(read_mark::apply(None, &mark(5, Seq(3)))), &mark(4, Seq(6)));
+    assert_eq!((read.pos, read.seen.get(at(1).origin)), (at(5), Seq(6)));
     let message = |hlc, seq| Pos { seq, ..at(hlc) };
-    let is_read = [message(4, 6), message(4, 7), message(6, 6)].map(|pos| read.covers(pos));
+    let is_read = [message(4, Seq(6)), message(4, Seq(7)), message(6, Seq(6))].map(|pos| read.covers(pos));
     assert_eq!(is_read, [true, false, false]);
     assert!(read.covers(at(5)));
 }

@@ -60,14 +60,14 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
-    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, RoomCreated, merge::room};
+    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, RoomCreated, Seq, merge::room};
 
     fn sender(n: u8) -> Sender {
         Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("x").unwrap() }
     }
 
     fn pos(hlc: u64, node: u8) -> Pos {
-        Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq: 1 }
+        Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq: Seq(1) }
     }
 
     /// Generates posts with one id: (stamp, node, room, sender).

@@ -46,10 +46,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Hlc, NodeId, OriginId, event::ServiceKeyId};
+    use crate::{Hlc, NodeId, OriginId, Seq, event::ServiceKeyId};
 
     fn at(ms: u64) -> Pos {
-        Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: ms }
+        Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: Seq(ms) }
     }
 
     fn event(secret: u8, text: u8) -> ServiceKeySealed {

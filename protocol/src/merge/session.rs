@@ -88,13 +88,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{NodeId, OriginId, SessionId, event};
+    use crate::{NodeId, OriginId, Seq, SessionId, event};
 
     const OPENED: Pos = at(1);
     const NONE: SessionEnds = SessionEnds { logins: None, tokens: None, all: None };
 
     const fn at(ms: u64) -> Pos {
-        Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: ms }
+        Pos { hlc: Hlc(ms << 16), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: Seq(ms) }
     }
 
     fn opened(kind: SessionKind) -> EventBody {

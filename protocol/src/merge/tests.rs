@@ -6,21 +6,21 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{contact, invite, member, message, read_mark, register, room, user};
 use crate::{
-    DisplayName, EventBody, Hlc, InviteId, NodeId, OriginId, Pos, RoomId, RoomName, Settings, Topic, UserId,
-    Username, codec, event::*,
+    DisplayName, EventBody, Hlc, InviteId, NodeId, OriginId, Pos, RoomId, RoomName, Seq, Settings, Topic,
+    UserId, Username, codec, event::*,
 };
 
 const USER: UserId = UserId([1; 16]);
 
-fn pos(hlc: u64, node: u8, seq: u64) -> Pos {
+fn pos(hlc: u64, node: u8, seq: Seq) -> Pos {
     Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([node; 16]), incarnation: 1 }, seq }
 }
 
 /// Promise: views of earlier versions stay readable. They stored positions as tuples.
 #[test]
 fn states_with_positions_keep_their_encoding() {
-    let (at, id) = (pos(300, 2, 4), RoomId([1; 10]));
-    let tuple = (at.hlc, at.origin, at.seq);
+    let (at, id) = (pos(300, 2, Seq(4)), RoomId([1; 10]));
+    let tuple = (at.hlc, at.origin, at.seq.0);
     let sender = Sender::User(USER);
     let created = room::apply_creation(None, at, &RoomCreated { name: None });
     assert_eq!(codec::encode(&created), codec::encode(&(None::<RoomName>, tuple)));
@@ -35,7 +35,7 @@ type Log<E> = Vec<(Pos, E)>;
 
 /// Generates events at different positions, and all of them twice in a random order.
 fn logs<E: Clone + Debug>(event: impl Strategy<Value = E>) -> impl Strategy<Value = (Log<E>, Log<E>)> {
-    let placed = |(seq, (hlc, node, event))| (pos(hlc, node, seq), event);
+    let placed = |(seq, (hlc, node, event))| (pos(hlc, node, Seq(seq)), event);
     let log =
         vec((0_u64..5, 0_u8..3, event), 1..10).prop_map(move |log| (1..).zip(log).map(placed).collect());
     log.prop_flat_map(|log: Log<E>| (Just(log.clone()), Just([log.clone(), log].concat()).prop_shuffle()))
@@ -97,8 +97,8 @@ fn marks() -> impl Strategy<Value = ReadMarked> {
     let seen = vec((0_u8..3, 0_u64..5), 0..3);
     (0_u64..5, 0_u8..3, seen).prop_map(|(hlc, node, seen)| ReadMarked {
         room: RoomId([1; 10]),
-        pos: pos(hlc, node, 1),
-        seen: seen.into_iter().map(|(node, seq)| (pos(0, node, 1).origin, seq)).collect(),
+        pos: pos(hlc, node, Seq(1)),
+        seen: seen.into_iter().map(|(node, seq)| (pos(0, node, Seq(1)).origin, Seq(seq))).collect(),
     })
 }
 
@@ -128,7 +128,7 @@ fn account_bodies() -> impl Strategy<Value = EventBody> {
             PasswordChanged { password, keeps: None, keep_tokens }.into()
         }),
         2 => (0_u64..5, 0_u8..3, 1_u64..10, password()).prop_map(|(hlc, node, seq, password)| {
-            PasswordRehashed { change: pos(hlc, node, seq), password }.into()
+            PasswordRehashed { change: pos(hlc, node, Seq(seq)), password }.into()
         }),
         1 => (0_u8..2).prop_map(|n| ResetLinkMade { code_hash: [n; 32], expires_ms: u64::from(n) }.into()),
         1 => any::<(Option<bool>, Option<bool>)>()

@@ -252,14 +252,17 @@ pub fn suffixed_username(username: &Username, user: crate::UserId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OriginId;
+    use crate::{OriginId, Seq};
 
     /// Promise: of two claims at most one gets the username, unless neither waited for the other. A claim loses to an
     /// earlier one, and to a later one that did not wait for its node, or doesn't list the nodes.
     #[test]
     fn a_claim_loses_to_earlier_ones_and_to_those_that_did_not_wait_for_it() {
-        let at =
-            |hlc| Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([2; 16]), incarnation: 1 }, seq: 1 };
+        let at = |hlc| Pos {
+            hlc: Hlc(hlc),
+            origin: OriginId { node: NodeId([2; 16]), incarnation: 1 },
+            seq: Seq(1),
+        };
         let (own, all) = (NodeId([1; 16]), [NodeId([1; 16]), NodeId([3; 16])]);
         let wins = |other, waited_for| claim_wins(at(5), own, [(at(other), waited_for)]);
         assert!(claim_wins(at(5), own, []));

@@ -7,9 +7,9 @@ use super::{LinkId, Millis, Token};
 use crate::VersionVector;
 
 /// The least time between the starts of two exchanges: many waiters share one.
-const SPACING_MS: Millis = 20;
+const SPACING_MS: u64 = 20;
 /// The longest wait.
-const WAIT_MS_MAX: Millis = 250;
+const WAIT_MS_MAX: u64 = 250;
 
 /// A waiter and its deadline.
 type BarrierWaiter = (Token, Millis);

@@ -8,13 +8,13 @@ const OTHER: NodeId = NodeId([3; 16]);
 /// A replica with two peers in sync.
 fn with_two_peers() -> Bench {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: 2, peer: OTHER });
-    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     bench
 }
 
 fn probed(link: LinkId, id: u64, held: u64) -> Input {
-    let vector = [(THEIRS, held)].into_iter().filter(|&(_, seq)| seq > 0).collect();
+    let vector = [(THEIRS, Seq(held))].into_iter().filter(|&(_, seq)| seq > Seq::NONE).collect();
     Input::Frame(link, ReplicaFrame::Probed(id, vector))
 }
 
@@ -30,56 +30,60 @@ fn passed(outputs: Vec<Output>) -> Vec<(Token, Option<usize>)> {
 #[test]
 fn a_barrier_counts_the_peers_that_answered() {
     let mut bench = with_two_peers();
-    assert_eq!(bench.sent(Input::Barrier(7)), [ReplicaFrame::Probe(1), ReplicaFrame::Probe(1)]);
-    assert_eq!(passed(bench.step(probed(1, 1, 0))), []);
-    assert_eq!(passed(bench.step(probed(1, 1, 0))), [], "the same peer");
-    assert_eq!(passed(bench.step(probed(2, 9, 0))), [], "another probe");
-    assert_eq!(passed(bench.step(probed(2, 1, 0))), [(7, Some(2))]);
+    assert_eq!(bench.sent(Input::Barrier(Token(7))), [ReplicaFrame::Probe(1), ReplicaFrame::Probe(1)]);
+    assert_eq!(passed(bench.step(probed(LinkId(1), 1, 0))), []);
+    assert_eq!(passed(bench.step(probed(LinkId(1), 1, 0))), [], "the same peer");
+    assert_eq!(passed(bench.step(probed(LinkId(2), 9, 0))), [], "another probe");
+    assert_eq!(passed(bench.step(probed(LinkId(2), 1, 0))), [(Token(7), Some(2))]);
 }
 
 #[test]
 fn a_barrier_needs_nobody_else_without_peers_in_sync() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    assert_eq!(passed(bench.step(Input::Barrier(7))), [(7, Some(0))]);
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+    assert_eq!(passed(bench.step(Input::Barrier(Token(7)))), [(Token(7), Some(0))]);
 }
 
 /// A peer whose link is gone will not answer, and is not counted.
 #[test]
 fn a_barrier_does_not_wait_for_a_peer_whose_link_goes_down() {
     let mut bench = with_two_peers();
-    bench.step(Input::Barrier(7));
-    bench.step(probed(1, 1, 0));
-    assert_eq!(passed(bench.step(Input::LinkDown(2))), [(7, Some(1))]);
+    bench.step(Input::Barrier(Token(7)));
+    bench.step(probed(LinkId(1), 1, 0));
+    assert_eq!(passed(bench.step(Input::LinkDown(LinkId(2)))), [(Token(7), Some(1))]);
 }
 
 /// A peer that comes back on another link was not asked there.
 #[test]
 fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
     let mut bench = with_two_peers();
-    bench.step(Input::Barrier(7));
-    bench.step(probed(1, 1, 0));
-    assert_eq!(passed(bench.step(Input::LinkUp { link: 3, peer: OTHER })), [(7, Some(1))]);
+    bench.step(Input::Barrier(Token(7)));
+    bench.step(probed(LinkId(1), 1, 0));
+    assert_eq!(passed(bench.step(Input::LinkUp { link: LinkId(3), peer: OTHER })), [(Token(7), Some(1))]);
 }
 
 /// Promise 8: many requests share one exchange, which starts 20 ms after the one before at the earliest.
 #[test]
 fn exchanges_start_at_least_20_ms_apart() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.now = 100;
-    assert_eq!(bench.sent(Input::Barrier(1)), [ReplicaFrame::Probe(1)]);
-    assert!(bench.sent(Input::Barrier(2)).is_empty());
-    assert!(bench.sent(Input::Barrier(3)).is_empty());
+    bench.now = Millis(100);
+    assert_eq!(bench.sent(Input::Barrier(Token(1))), [ReplicaFrame::Probe(1)]);
+    assert!(bench.sent(Input::Barrier(Token(2))).is_empty());
+    assert!(bench.sent(Input::Barrier(Token(3))).is_empty());
     assert_eq!(bench.replica.queue_sizes().barrier, 3);
-    bench.now = 105;
-    assert_eq!(passed(bench.step(probed(1, 1, 0))), [(1, Some(1))], "the others came after it began");
+    bench.now = Millis(105);
+    assert_eq!(
+        passed(bench.step(probed(LinkId(1), 1, 0))),
+        [(Token(1), Some(1))],
+        "the others came after it began"
+    );
     assert_eq!(bench.replica.queue_sizes().barrier, 2);
-    assert_eq!(bench.replica.next_tick(), 120);
-    bench.now = 119;
+    assert_eq!(bench.replica.next_tick(), Millis(120));
+    bench.now = Millis(119);
     assert!(bench.sent(Input::Tick).is_empty());
-    bench.now = 120;
+    bench.now = Millis(120);
     assert_eq!(bench.sent(Input::Tick), [ReplicaFrame::Probe(2)]);
-    assert_eq!(bench.replica.next_tick(), 350, "the first of them came at 100 ms");
-    assert_eq!(passed(bench.step(probed(1, 2, 0))), [(2, Some(1)), (3, Some(1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(350), "the first of them came at 100 ms");
+    assert_eq!(passed(bench.step(probed(LinkId(1), 2, 0))), [(Token(2), Some(1)), (Token(3), Some(1))]);
     assert_eq!(bench.replica.queue_sizes().barrier, 0);
 }
 
@@ -87,12 +91,12 @@ fn exchanges_start_at_least_20_ms_apart() {
 #[test]
 fn a_barrier_that_lacks_events_ends_after_250_ms_without_a_count() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::Barrier(7));
-    assert_eq!(passed(bench.step(probed(1, 1, 5))), []);
-    assert_eq!(bench.replica.next_tick(), 250);
-    bench.now = 249;
+    bench.step(Input::Barrier(Token(7)));
+    assert_eq!(passed(bench.step(probed(LinkId(1), 1, 5))), []);
+    assert_eq!(bench.replica.next_tick(), Millis(250));
+    bench.now = Millis(249);
     assert_eq!(passed(bench.step(Input::Tick)), []);
-    bench.now = 250;
-    assert_eq!(passed(bench.step(Input::Tick)), [(7, None)]);
+    bench.now = Millis(250);
+    assert_eq!(passed(bench.step(Input::Tick)), [(Token(7), None)]);
     assert_eq!(bench.replica.queue_sizes().barrier, 0);
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Claim, ClaimOutcome, LinkId, Millis, Output, Replica, SILENCE_MS_MAX, Token, send};
 use crate::{
-    NodeId, OriginId, VersionVector,
+    NodeId, OriginId, Seq, VersionVector,
     frame::peer::{ClaimAnswer, ReplicaFrame},
 };
 
@@ -110,7 +110,7 @@ impl Replica {
         &mut self,
         now: Millis,
         link_id: LinkId,
-        (origin, seq): (OriginId, u64),
+        (origin, seq): (OriginId, Seq),
         relay_to: Option<NodeId>,
         out: &mut Vec<Output>,
     ) {
@@ -180,7 +180,7 @@ impl Replica {
     /// Sends every peer the list of peers that this node can relay questions to.
     pub(super) fn send_peers(&self, now: Millis, out: &mut Vec<Output>) {
         let in_sync = self.links.values().filter(|link| link.is_in_sync_both_ways(now));
-        let age = |heard| u32::try_from(now.saturating_sub(heard)).unwrap_or(u32::MAX);
+        let age = |heard| u32::try_from(now.ms_since(heard)).unwrap_or(u32::MAX);
         let peers: Vec<_> = in_sync.map(|link| (link.peer, age(link.last_heard))).collect();
         for (&id, link) in &self.links {
             let others = peers.iter().copied().filter(|&(node, _)| node != link.peer).collect();
@@ -204,7 +204,7 @@ impl Replica {
 
     fn next_silence(&self, now: Millis) -> Option<Millis> {
         let heard = self.links.values().flat_map(|link| link.peers.values().chain([&link.last_heard]));
-        heard.map(|heard| heard + SILENCE_MS_MAX + 1).filter(|&silent| silent > now).min()
+        heard.map(|&heard| heard + SILENCE_MS_MAX + 1).filter(|&silent| silent > now).min()
     }
 
     fn outcome(&self, now: Millis, waiting: &Waiting) -> Option<ClaimOutcome> {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A contradiction that lasts this long is not just lag.
-const CONTRADICTION_MS: Millis = 10_000;
+const CONTRADICTION_MS: u64 = 10_000;
 
 /// This node's digests.
 #[derive(Debug)]

@@ -2,13 +2,13 @@
 
 use super::{HEARTBEAT_MS, LinkId, Millis, Output, Replica, link::Link, send};
 use crate::{
-    OriginId,
+    OriginId, Seq,
     clock_majority::{self, ClockVerdict},
     frame::peer::{Confirm, ReplicaFrame},
 };
 
 /// For this long after a stall, peers may not know yet that it is over: they learn it with the next heartbeat.
-const STALL_AFTERMATH_MS: Millis = 2 * HEARTBEAT_MS;
+const STALL_AFTERMATH_MS: u64 = 2 * HEARTBEAT_MS;
 
 /// This node's status, as its peers should know it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct LocalStatus {
 
 impl LocalStatus {
     fn wall_ms(self, now: Millis) -> u64 {
-        now.saturating_add_signed(self.wall_ahead_ms)
+        now.0.saturating_add_signed(self.wall_ahead_ms)
     }
 
     /// Whether peers may have decided something without this node since `since`, because it stalled.
@@ -56,7 +56,7 @@ impl Replica {
     ) {
         let was_stalled = self.local_status.stalled;
         self.local_status.stalled = stalled;
-        self.local_status.wall_ahead_ms = wall_ms.checked_signed_diff(now).unwrap_or(0);
+        self.local_status.wall_ahead_ms = wall_ms.checked_signed_diff(now.0).unwrap_or(0);
         if stalled || was_stalled {
             self.note_stall(now);
         }
@@ -124,7 +124,7 @@ impl Replica {
     }
 
     /// Sends every peer the new durable events.
-    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, Seq)], out: &mut Vec<Output>) {
         for (&id, link) in &self.links {
             out.push(self.confirm(now, id, link, new_heads.to_vec()));
         }
@@ -141,7 +141,7 @@ impl Replica {
         out.extend(self.links.get(&id).map(|link| self.confirm(now, id, link, Vec::new())));
     }
 
-    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, u64)>) -> Output {
+    fn confirm(&self, now: Millis, id: LinkId, link: &Link, new_heads: Vec<(OriginId, Seq)>) -> Output {
         let confirm = Confirm {
             new_heads,
             own_head: self.own_head(),

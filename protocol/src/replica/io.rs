@@ -1,15 +1,52 @@
 //! Inputs and outputs of the state machine. Its driver carries out every [`Output`].
 
+use std::ops::Add;
+
 use bytes::Bytes;
 
-use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, event::EventError, frame::peer::ReplicaFrame};
+use crate::{Event, NodeId, OriginId, Scope, ScopeDigest, Seq, event::EventError, frame::peer::ReplicaFrame};
 
-/// Milliseconds of a monotonic clock.
-pub type Millis = u64;
+/// A time of a node's monotonic clock, in milliseconds. Durations and times of the wall clock are `u64`, with `_ms` in
+/// their names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Returns the milliseconds since an earlier time; 0 if that time is later.
+    #[must_use]
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Returns the time this many milliseconds earlier, but not before the clock's zero.
+    #[must_use]
+    pub fn saturating_sub_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+}
+
+/// Adds milliseconds. Panics on overflow.
+impl Add<u64> for Millis {
+    type Output = Self;
+
+    fn add(self, ms: u64) -> Self {
+        Self(self.0 + ms)
+    }
+}
+
 /// The id of a link. It is never reused.
-pub type LinkId = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
 /// The id of a waiter. The driver chooses it and never reuses it.
-pub type Token = u64;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+impl Token {
+    /// The first token, for ranges of keys.
+    pub(super) const MIN: Self = Self(0);
+    /// The last token, for ranges of keys.
+    pub(super) const MAX: Self = Self(u64::MAX);
+}
 
 /// The goal of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +65,13 @@ pub struct Waiter {
     /// The event's origin.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The goal.
     pub until: Until,
     /// The longest wait in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// For how many milliseconds after an answer with too few copies one upgrade may follow; 0 for never.
-    pub upgrade_ms: Millis,
+    pub upgrade_ms: u64,
 }
 
 /// A durable claim of this node to a username. Its peers must confirm it before the user is told that it succeeded.
@@ -45,11 +82,11 @@ pub struct Claim {
     /// The claiming event's origin, which is this process.
     pub origin: OriginId,
     /// The claiming event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The start of the claim, before the commit. This node must not have stalled since.
     pub since: Millis,
     /// The longest wait in milliseconds.
-    pub wait_ms: Millis,
+    pub wait_ms: u64,
     /// The nodes to wait for, as the event lists them: the result of [`super::Replica::claim_peers`] before the commit.
     pub waited_for: Vec<NodeId>,
 }
@@ -85,12 +122,12 @@ pub enum Input {
         /// The origin of this process.
         origin: OriginId,
         /// The sequence number of the first event.
-        first: u64,
+        first: Seq,
         /// The encoded events.
         events: Vec<Bytes>,
     },
     /// This node made events of other origins durable. Lists the origins with their new heads.
-    Applied(Vec<(OriginId, u64)>),
+    Applied(Vec<(OriginId, Seq)>),
     /// The store's queue refused an [`Output::Apply`]: its events will not become durable.
     ApplyRefused,
     /// The answer to an [`Output::Read`]: the events from `from` on without gaps; none if the store lacks them.
@@ -100,7 +137,7 @@ pub enum Input {
         /// The origin.
         origin: OriginId,
         /// The requested first sequence number.
-        from: u64,
+        from: Seq,
         /// The encoded events.
         events: Vec<Bytes>,
     },
@@ -153,9 +190,9 @@ pub enum Output {
         /// The origin.
         origin: OriginId,
         /// The first sequence number.
-        from: u64,
+        from: Seq,
         /// The last sequence number.
-        to: u64,
+        to: Seq,
     },
     /// A [`Waiter`] is answered.
     Settled {

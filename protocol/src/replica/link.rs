@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, SILENCE_MS_MAX, digests::PeerDigests};
-use crate::{NodeId, OriginId, VersionVector};
+use crate::{NodeId, OriginId, Seq, VersionVector};
 
 /// Concurrent reads for one peer, at most. A correct peer asks for fewer.
 const READS_MAX: usize = 16;
@@ -28,7 +28,7 @@ pub(super) struct Link {
     /// frame would fill the queue again.
     pub(super) may_push: bool,
     /// The last event of this process's log that was sent to it in answers to pulls.
-    pub(super) served: u64,
+    pub(super) served: Seq,
     /// The number of running reads of that log for it.
     pub(super) own_reads: usize,
     /// Whether a frame was dropped, so that the next heartbeat must send the whole vector.
@@ -47,7 +47,7 @@ pub(super) struct Link {
     /// Other nodes that are in sync both ways with the peer, with the times of their last frames to it.
     pub(super) peers: BTreeMap<NodeId, Millis>,
     /// Claims that the peer asked this node to confirm and that are not durable here yet.
-    pub(super) asked: BTreeSet<(OriginId, u64)>,
+    pub(super) asked: BTreeSet<(OriginId, Seq)>,
     reads: usize,
 }
 
@@ -61,7 +61,7 @@ impl Link {
             peer_sees_us_in_sync: false,
             pushing: false,
             may_push: true,
-            served: 0,
+            served: Seq::NONE,
             own_reads: 0,
             needs_full_vector: false,
             catching_up_to: Some(held),
@@ -77,7 +77,7 @@ impl Link {
     }
 
     pub(super) fn is_heard(&self, now: Millis) -> bool {
-        now.saturating_sub(self.last_heard) <= SILENCE_MS_MAX
+        now.ms_since(self.last_heard) <= SILENCE_MS_MAX
     }
 
     /// Whether the peer was heard recently, has caught up once since the link came up, and is not stalled.
@@ -93,14 +93,14 @@ impl Link {
     /// Whether the peer is in sync both ways with another node, which it heard recently.
     pub(super) fn reaches(&self, now: Millis, node: NodeId) -> bool {
         self.is_in_sync_both_ways(now)
-            && self.peers.get(&node).is_some_and(|&heard| now.saturating_sub(heard) <= SILENCE_MS_MAX)
+            && self.peers.get(&node).is_some_and(|&heard| now.ms_since(heard) <= SILENCE_MS_MAX)
     }
 
     /// Stores the peer's list of nodes that are in sync both ways with it, with the ages of their last frames.
     pub(super) fn set_peers(&mut self, now: Millis, peers: &[(NodeId, u32)]) {
         // Frames from before the suspension are outdated.
         if self.sync_probe.is_none() {
-            let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub(age_ms.into()));
+            let heard = |&(node, age_ms): &(NodeId, u32)| (node, now.saturating_sub_ms(age_ms.into()));
             self.peers = peers.iter().take(PEERS_MAX).map(heard).collect();
         }
     }
@@ -157,7 +157,7 @@ impl Link {
         self.needs_full_vector = true;
         self.digests.resend_all();
         // The dropped frame may be the last answer to a pull.
-        self.served = 0;
+        self.served = Seq::NONE;
     }
 
     /// Starts a read if fewer than the limit are running. Returns whether it may run.

@@ -49,15 +49,15 @@ pub use self::{
     queue_sizes::QueueSizes,
 };
 use crate::{
-    NodeId, OriginId, VersionVector,
+    NodeId, OriginId, Seq, VersionVector,
     frame::peer::{PeerFrame, ReplicaFrame},
     limits::EVENTS_CHUNK_BYTES_MAX,
 };
 
 /// The interval of heartbeats, and of vectors while they differ.
-pub const HEARTBEAT_MS: Millis = 1_000;
+pub const HEARTBEAT_MS: u64 = 1_000;
 /// A peer that was silent for longer is out of sync.
-pub const SILENCE_MS_MAX: Millis = 3_000;
+pub const SILENCE_MS_MAX: u64 = 3_000;
 
 /// Pulled ranges that wait for the writer, at most: the one that it writes, and the next.
 const APPLYING_MAX: usize = 2;
@@ -74,7 +74,7 @@ pub struct Replica {
     links: BTreeMap<LinkId, Link>,
     pulls: PullPlanner,
     /// The ends of pulled ranges that were given to the store and are not durable yet.
-    applying: Vec<(OriginId, u64)>,
+    applying: Vec<(OriginId, Seq)>,
     /// The number of consecutive refusals by the store.
     refusals: u32,
     recent: RecentEvents,
@@ -120,14 +120,14 @@ impl Replica {
     }
 
     /// Returns the number of nodes with a durable event: this one and the linked peers that confirmed it.
-    pub fn copies(&self, origin: OriginId, seq: u64) -> usize {
+    pub fn copies(&self, origin: OriginId, seq: Seq) -> usize {
         1 + self.links.values().filter(|link| link.confirmed.contains(origin, seq)).count()
     }
 
     /// Returns the last event of this process's log that cursors may include: one that a peer in sync has confirmed.
     /// `None` while no peer is in sync: then no other node serves clients if this one fails.
-    pub fn own_limit(&self, now: Millis) -> Option<u64> {
-        let confirmed = |link: &Link| self.own_origin.map_or(0, |own| link.confirmed.get(own));
+    pub fn own_limit(&self, now: Millis) -> Option<Seq> {
+        let confirmed = |link: &Link| self.own_origin.map_or(Seq::NONE, |own| link.confirmed.get(own));
         self.in_sync(now).map(confirmed).max()
     }
 
@@ -147,14 +147,14 @@ impl Replica {
     /// Returns per peer the number of events held here that it lacks, and whether it is in sync.
     pub fn lag(&self, now: Millis) -> impl Iterator<Item = (NodeId, u64, bool)> + '_ {
         self.links.values().map(move |link| {
-            let lag = |(origin, seq)| seq - link.confirmed.get(origin);
+            let lag = |(origin, seq): (_, Seq)| seq.count_after(link.confirmed.get(origin));
             (link.peer, self.held.beyond(&link.confirmed).map(lag).sum(), link.is_in_sync(now))
         })
     }
 
     /// Returns the origins of which this node lacks events that peers have, with the number of missing events.
     pub fn missing(&self) -> impl Iterator<Item = (OriginId, u64)> + '_ {
-        self.pulls.iter().map(|origin| (origin, self.best_head(origin).saturating_sub(self.held.get(origin))))
+        self.pulls.iter().map(|origin| (origin, self.best_head(origin).count_after(self.held.get(origin))))
     }
 
     /// Returns the number of pending answers to waiters and claims. Requests bound it, and a limit on upgrades.
@@ -208,12 +208,12 @@ impl Replica {
         self.links.values().filter(move |link| link.is_in_sync(now))
     }
 
-    fn own_head(&self) -> Option<(OriginId, u64)> {
+    fn own_head(&self) -> Option<(OriginId, Seq)> {
         self.own_origin.map(|own| (own, self.held.get(own)))
     }
 
-    fn best_head(&self, origin: OriginId) -> u64 {
-        self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(0)
+    fn best_head(&self, origin: OriginId) -> Seq {
+        self.links.values().map(|link| link.confirmed.get(origin)).max().unwrap_or(Seq::NONE)
     }
 
     fn on_link_up(&mut self, now: Millis, link: LinkId, peer: NodeId, out: &mut Vec<Output>) {
@@ -238,23 +238,24 @@ impl Replica {
         }
     }
 
-    fn on_committed(&mut self, origin: OriginId, first: u64, events: &[Bytes], out: &mut Vec<Output>) {
+    fn on_committed(&mut self, origin: OriginId, first: Seq, events: &[Bytes], out: &mut Vec<Output>) {
         self.own_origin = Some(origin);
         let mut first = first;
         for chunk in chunks(events) {
-            let last = first + chunk.len() as u64 - 1;
+            let next = first + chunk.len() as u64;
+            let last = Seq(next.0 - 1);
             self.held.advance(origin, last);
             self.accepted.advance(origin, last);
             let frame = PeerFrame::Replica(ReplicaFrame::Push(chunk.to_vec())).encode();
             for (&link, _) in self.links.iter().filter(|(_, link)| link.pushing) {
                 out.push(Output::Send(link, frame.clone()));
             }
-            first = last + 1;
+            first = next;
         }
         self.recent.push(events);
     }
 
-    fn on_applied(&mut self, now: Millis, new_heads: &[(OriginId, u64)], out: &mut Vec<Output>) {
+    fn on_applied(&mut self, now: Millis, new_heads: &[(OriginId, Seq)], out: &mut Vec<Output>) {
         for &(origin, seq) in new_heads {
             self.held.advance(origin, seq);
             self.accepted.advance(origin, seq);
@@ -283,7 +284,7 @@ impl Replica {
         &mut self,
         link_id: LinkId,
         origin: OriginId,
-        from: u64,
+        from: Seq,
         events: Vec<Bytes>,
         out: &mut Vec<Output>,
     ) {
@@ -292,7 +293,7 @@ impl Replica {
         link.may_push = true;
         if Some(origin) == self.own_origin {
             link.own_reads = link.own_reads.saturating_sub(1);
-            link.served = link.served.max((from + events.len() as u64).saturating_sub(1));
+            link.served = link.served.max(Seq((from + events.len() as u64).0.saturating_sub(1)));
         }
         out.push(send(link_id, ReplicaFrame::Pulled { origin, events }));
         self.resume_push(link_id, out);
@@ -304,10 +305,11 @@ impl Replica {
         if link.pushing || !link.may_push || link.own_reads > 0 || !link.vector_received {
             return;
         }
-        let (own_confirmed, head) =
-            self.own_origin.map_or((0, 0), |own| (link.confirmed.get(own), self.held.get(own)));
+        let (own_confirmed, head) = self
+            .own_origin
+            .map_or((Seq::NONE, Seq::NONE), |own| (link.confirmed.get(own), self.held.get(own)));
         let peer_head = own_confirmed.max(link.served);
-        if let Some(events) = self.recent.last(head.saturating_sub(peer_head)) {
+        if let Some(events) = self.recent.last(head.count_after(peer_head)) {
             link.pushing = true;
             out.extend(chunks(&events).map(|chunk| send(link_id, ReplicaFrame::Push(chunk.to_vec()))));
         }

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 
 use super::{LinkId, Millis, link::Link};
-use crate::{OriginId, VersionVector, limits::PULL_EVENTS_MAX};
+use crate::{OriginId, Seq, VersionVector, limits::PULL_EVENTS_MAX};
 
 /// While the writer itself is linked, its push is probably on its way. Other peers are asked only after this time.
-const PUSH_GRACE_MS: Millis = 100;
+const PUSH_GRACE_MS: u64 = 100;
 /// The longest wait for an answer. Links are ordered streams, so an answer is late rather than lost (unless the peer's
 /// queue was full). A shorter wait would make a busy node pull the same range twice, which delays answers further.
-const ANSWER_MS_MAX: Millis = 5_000;
+const ANSWER_MS_MAX: u64 = 5_000;
 /// The time before asking again after an empty answer or a refusal by the store.
-const RETRY_MS: Millis = 200;
+const RETRY_MS: u64 = 200;
 /// The longest pause while the store refuses everything, for example because the disk is full.
-const PAUSE_MS_MAX: Millis = 5_000;
+const PAUSE_MS_MAX: u64 = 5_000;
 /// Concurrent pulls from one peer, at most: the one that it reads, and the next.
 const ASKED_PER_LINK_MAX: usize = 2;
 
@@ -39,7 +39,7 @@ pub(super) struct PullPlanner(BTreeMap<OriginId, MissingRange>);
 
 impl PullPlanner {
     /// Notes that a peer has an origin's events up to `seq`, while this node has them up to `accepted`.
-    pub(super) fn note(&mut self, origin: OriginId, seq: u64, accepted: u64, now: Millis) {
+    pub(super) fn note(&mut self, origin: OriginId, seq: Seq, accepted: Seq, now: Millis) {
         if seq > accepted {
             self.0.entry(origin).or_insert(MissingRange { since: now, asked: None, attempts: 0 });
         }
@@ -79,7 +79,7 @@ impl PullPlanner {
         now: Millis,
         accepted: &VersionVector,
         links: &BTreeMap<LinkId, Link>,
-    ) -> Vec<(LinkId, OriginId, u64, u64)> {
+    ) -> Vec<(LinkId, OriginId, Seq, Seq)> {
         if self.0.is_empty() {
             return Vec::new();
         }
@@ -122,7 +122,7 @@ impl PullPlanner {
             *load += 1;
             let to = link.confirmed.get(origin).min(head + PULL_EVENTS_MAX);
             range.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
-            pulls.push((link_id, origin, head + 1, to));
+            pulls.push((link_id, origin, head.next(), to));
             true
         });
         pulls

@@ -7,15 +7,15 @@ const OTHER: NodeId = NodeId([3; 16]);
 const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
 /// A replica with peers that hold these events, on links 1, 2, …
-fn linked(peers: &[(NodeId, &[(OriginId, u64)])]) -> (Bench, Vec<(LinkId, ReplicaFrame)>) {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+fn linked(peers: &[(NodeId, &[(OriginId, Seq)])]) -> (Bench, Vec<(LinkId, ReplicaFrame)>) {
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for (link, &(peer, _)) in (1..).zip(peers) {
-        bench.step(Input::LinkUp { link, peer });
+        bench.step(Input::LinkUp { link: LinkId(link), peer });
     }
     let mut sent = Vec::new();
     for (link, &(_, held)) in (1..).zip(peers) {
         let vector = ReplicaFrame::Vector(held.iter().copied().collect());
-        sent.extend(pulls(bench.step(Input::Frame(link, vector))));
+        sent.extend(pulls(bench.step(Input::Frame(LinkId(link), vector))));
     }
     (bench, sent)
 }
@@ -32,7 +32,7 @@ fn pulls(outputs: Vec<Output>) -> Vec<(LinkId, ReplicaFrame)> {
 }
 
 fn pull(origin: OriginId, from: u64, to: u64) -> ReplicaFrame {
-    ReplicaFrame::Pull { origin, from, to }
+    ReplicaFrame::Pull { origin, from: Seq(from), to: Seq(to) }
 }
 
 fn tick(bench: &mut Bench, now: Millis) -> Vec<(LinkId, ReplicaFrame)> {
@@ -41,58 +41,58 @@ fn tick(bench: &mut Bench, now: Millis) -> Vec<(LinkId, ReplicaFrame)> {
 }
 
 fn answer(link: LinkId, origin: OriginId, seqs: &[u64]) -> Input {
-    let events = seqs.iter().map(|&seq| event(origin, seq)).collect();
+    let events = seqs.iter().map(|&seq| event(origin, Seq(seq))).collect();
     Input::Frame(link, ReplicaFrame::Pulled { origin, events })
 }
 
 /// The push of the node that wrote the events is on its way, so others are asked only if it doesn't come.
 #[test]
 fn others_are_asked_100_ms_after_the_writer_should_have_pushed() {
-    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, 1)]), (DEAD.node, &[])]);
+    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, Seq(1))]), (DEAD.node, &[])]);
     assert_eq!(sent, []);
-    assert_eq!(bench.replica.next_tick(), 100);
-    assert_eq!(tick(&mut bench, 99), []);
-    assert_eq!(tick(&mut bench, 100), [(1, pull(DEAD, 1, 1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(100));
+    assert_eq!(tick(&mut bench, Millis(99)), []);
+    assert_eq!(tick(&mut bench, Millis(100)), [(LinkId(1), pull(DEAD, 1, 1))]);
 }
 
 /// The writer has read its log last and need not have fetched the events itself.
 #[test]
 fn the_writer_is_asked_first() {
-    let (_, sent) = linked(&[(PEER, &[(DEAD, 2)]), (DEAD.node, &[(DEAD, 2)])]);
-    assert_eq!(sent, [(2, pull(DEAD, 1, 2))]);
+    let (_, sent) = linked(&[(PEER, &[(DEAD, Seq(2))]), (DEAD.node, &[(DEAD, Seq(2))])]);
+    assert_eq!(sent, [(LinkId(2), pull(DEAD, 1, 2))]);
 }
 
 #[test]
 fn a_peer_that_does_not_answer_within_5_s_is_followed_by_the_next() {
-    let (mut bench, sent) = linked(&[(DEAD.node, &[(DEAD, 2)]), (PEER, &[(DEAD, 2)])]);
-    assert_eq!(sent, [(1, pull(DEAD, 1, 2))]);
-    assert_eq!(tick(&mut bench, 4_999), []);
-    assert_eq!(tick(&mut bench, 5_000), [(2, pull(DEAD, 1, 2))]);
-    assert_eq!(tick(&mut bench, 10_000), [(1, pull(DEAD, 1, 2))]);
+    let (mut bench, sent) = linked(&[(DEAD.node, &[(DEAD, Seq(2))]), (PEER, &[(DEAD, Seq(2))])]);
+    assert_eq!(sent, [(LinkId(1), pull(DEAD, 1, 2))]);
+    assert_eq!(tick(&mut bench, Millis(4_999)), []);
+    assert_eq!(tick(&mut bench, Millis(5_000)), [(LinkId(2), pull(DEAD, 1, 2))]);
+    assert_eq!(tick(&mut bench, Millis(10_000)), [(LinkId(1), pull(DEAD, 1, 2))]);
 }
 
 #[test]
 fn an_empty_answer_makes_another_peer_be_asked_after_200_ms() {
-    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, 2)]), (OTHER, &[(DEAD, 2)])]);
-    assert_eq!(sent, [(1, pull(DEAD, 1, 2))]);
-    bench.now = 10;
-    assert_eq!(pulls(bench.step(answer(2, DEAD, &[]))), [], "that one was not asked");
-    assert_eq!(tick(&mut bench, 300), []);
-    assert_eq!(pulls(bench.step(answer(1, DEAD, &[]))), []);
-    assert_eq!(bench.replica.next_tick(), 500);
-    assert_eq!(tick(&mut bench, 499), []);
+    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, Seq(2))]), (OTHER, &[(DEAD, Seq(2))])]);
+    assert_eq!(sent, [(LinkId(1), pull(DEAD, 1, 2))]);
+    bench.now = Millis(10);
+    assert_eq!(pulls(bench.step(answer(LinkId(2), DEAD, &[]))), [], "that one was not asked");
+    assert_eq!(tick(&mut bench, Millis(300)), []);
+    assert_eq!(pulls(bench.step(answer(LinkId(1), DEAD, &[]))), []);
+    assert_eq!(bench.replica.next_tick(), Millis(500));
+    assert_eq!(tick(&mut bench, Millis(499)), []);
     // The pause counts as an attempt, too.
-    let asked = tick(&mut bench, 500);
-    assert!(matches!(asked[..], [(_, ReplicaFrame::Pull { from: 1, to: 2, .. })]), "{asked:?}");
+    let asked = tick(&mut bench, Millis(500));
+    assert!(matches!(asked[..], [(_, ReplicaFrame::Pull { from: Seq(1), to: Seq(2), .. })]), "{asked:?}");
 }
 
 /// A peer whose link is gone will not answer.
 #[test]
 fn another_peer_is_asked_at_once_when_the_link_goes_down() {
-    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, 2)]), (OTHER, &[(DEAD, 2)])]);
-    assert_eq!(sent, [(1, pull(DEAD, 1, 2))]);
-    assert_eq!(pulls(bench.step(Input::LinkDown(1))), [(2, pull(DEAD, 1, 2))]);
-    bench.step(Input::LinkDown(2));
+    let (mut bench, sent) = linked(&[(PEER, &[(DEAD, Seq(2))]), (OTHER, &[(DEAD, Seq(2))])]);
+    assert_eq!(sent, [(LinkId(1), pull(DEAD, 1, 2))]);
+    assert_eq!(pulls(bench.step(Input::LinkDown(LinkId(1)))), [(LinkId(2), pull(DEAD, 1, 2))]);
+    bench.step(Input::LinkDown(LinkId(2)));
     assert_eq!(bench.replica.missing().count(), 0, "nobody has them");
 }
 
@@ -100,29 +100,29 @@ fn another_peer_is_asked_at_once_when_the_link_goes_down() {
 #[test]
 fn a_peer_is_asked_for_two_ranges_at_a_time() {
     let origins = [1, 2, 3].map(|incarnation| OriginId { incarnation, ..DEAD });
-    let held = origins.map(|origin| (origin, 1));
+    let held = origins.map(|origin| (origin, Seq(1)));
     let (mut bench, sent) = linked(&[(PEER, &held)]);
-    assert_eq!(sent, [(1, pull(origins[0], 1, 1)), (1, pull(origins[1], 1, 1))]);
-    assert_eq!(bench.replica.next_tick(), 200);
-    assert_eq!(pulls(bench.step(answer(1, origins[0], &[1]))), []);
-    assert_eq!(tick(&mut bench, 199), []);
-    assert_eq!(tick(&mut bench, 200), [(1, pull(origins[2], 1, 1))]);
+    assert_eq!(sent, [(LinkId(1), pull(origins[0], 1, 1)), (LinkId(1), pull(origins[1], 1, 1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(200));
+    assert_eq!(pulls(bench.step(answer(LinkId(1), origins[0], &[1]))), []);
+    assert_eq!(tick(&mut bench, Millis(199)), []);
+    assert_eq!(tick(&mut bench, Millis(200)), [(LinkId(1), pull(origins[2], 1, 1))]);
 }
 
 /// Promise 8: one range has at most 2,000 events.
 #[test]
 fn a_range_has_at_most_2_000_events() {
-    let (mut bench, sent) = linked(&[(PEER, &[(THEIRS, 5_000)])]);
-    assert_eq!(sent, [(1, pull(THEIRS, 1, 2_000))]);
-    let sent = pulls(bench.step(answer(1, THEIRS, &[1, 2, 3])));
-    assert_eq!(sent, [(1, pull(THEIRS, 4, 2_003))]);
+    let (mut bench, sent) = linked(&[(PEER, &[(THEIRS, Seq(5_000))])]);
+    assert_eq!(sent, [(LinkId(1), pull(THEIRS, 1, 2_000))]);
+    let sent = pulls(bench.step(answer(LinkId(1), THEIRS, &[1, 2, 3])));
+    assert_eq!(sent, [(LinkId(1), pull(THEIRS, 4, 2_003))]);
     // What a peer asks for is limited in the same way.
     for (from, to, read) in
         [(1, 9_000, Some((1, 2_000))), (5, 2_005, Some((5, 2_004))), (5, 7, Some((5, 7))), (0, 9, None)]
     {
-        let outputs = bench.step(Input::Frame(1, pull(THEIRS, from, to)));
+        let outputs = bench.step(Input::Frame(LinkId(1), pull(THEIRS, from, to)));
         let reads = outputs.iter().find_map(|output| match *output {
-            Output::Read { from, to, .. } => Some((from, to)),
+            Output::Read { from, to, .. } => Some((from.0, to.0)),
             _ => None,
         });
         assert_eq!(reads, read, "{from} to {to}");
@@ -134,44 +134,49 @@ fn a_range_has_at_most_2_000_events() {
 fn a_peer_has_at_most_16_reads_running() {
     let (mut bench, _) = linked(&[(PEER, &[])]);
     let reads = |bench: &mut Bench| {
-        let outputs = bench.step(Input::Frame(1, pull(OWN, 1, 1)));
+        let outputs = bench.step(Input::Frame(LinkId(1), pull(OWN, 1, 1)));
         outputs.iter().filter(|output| matches!(output, Output::Read { .. })).count()
     };
     assert_eq!((1..=20).map(|_| reads(&mut bench)).sum::<usize>(), 16);
-    bench.step(Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] });
+    bench.step(Input::ReadDone {
+        link: LinkId(1),
+        origin: OWN,
+        from: Seq(1),
+        events: vec![event(OWN, Seq(1))],
+    });
     assert_eq!((reads(&mut bench), reads(&mut bench)), (1, 0));
 }
 
 /// Promise 8: a store that refuses everything is asked less and less often, and soon again once it takes something.
 #[test]
 fn refusals_by_the_store_make_pauses_that_double_up_to_5_s() {
-    let (mut bench, sent) = linked(&[(PEER, &[(THEIRS, 2)])]);
-    assert_eq!(sent, [(1, pull(THEIRS, 1, 2))]);
+    let (mut bench, sent) = linked(&[(PEER, &[(THEIRS, Seq(2))])]);
+    assert_eq!(sent, [(LinkId(1), pull(THEIRS, 1, 2))]);
     let mut now = 0;
     for pause in [200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
-        let outputs = bench.step(answer(1, THEIRS, &[1]));
+        let outputs = bench.step(answer(LinkId(1), THEIRS, &[1]));
         assert!(outputs.iter().any(|output| matches!(output, Output::Apply(_))), "{outputs:?}");
         assert_eq!(pulls(bench.step(Input::ApplyRefused)), []);
         now += pause;
-        assert_eq!(tick(&mut bench, now - 1), [], "after {pause} ms");
-        assert_eq!(tick(&mut bench, now), [(1, pull(THEIRS, 1, 2))], "after {pause} ms");
+        assert_eq!(tick(&mut bench, Millis(now - 1)), [], "after {pause} ms");
+        assert_eq!(tick(&mut bench, Millis(now)), [(LinkId(1), pull(THEIRS, 1, 2))], "after {pause} ms");
     }
-    bench.step(answer(1, THEIRS, &[1]));
-    assert_eq!(pulls(bench.step(Input::Applied(vec![(THEIRS, 1)]))), []);
-    bench.step(answer(1, THEIRS, &[2]));
+    bench.step(answer(LinkId(1), THEIRS, &[1]));
+    assert_eq!(pulls(bench.step(Input::Applied(vec![(THEIRS, Seq(1))]))), []);
+    bench.step(answer(LinkId(1), THEIRS, &[2]));
     bench.step(Input::ApplyRefused);
-    assert_eq!(tick(&mut bench, now + 199), []);
-    assert_eq!(tick(&mut bench, now + 200), [(1, pull(THEIRS, 2, 2))]);
+    assert_eq!(tick(&mut bench, Millis(now + 199)), []);
+    assert_eq!(tick(&mut bench, Millis(now + 200)), [(LinkId(1), pull(THEIRS, 2, 2))]);
 }
 
 /// Pushed events that the store refused are pulled, though nothing was missing before.
 #[test]
 fn pushed_events_that_the_store_refused_are_pulled() {
     let (mut bench, _) = linked(&[(PEER, &[])]);
-    bench.step(Input::Frame(1, ReplicaFrame::Push(vec![event(THEIRS, 1)])));
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Push(vec![event(THEIRS, Seq(1))])));
     assert_eq!(bench.replica.missing().count(), 0);
     bench.step(Input::ApplyRefused);
     assert_eq!(bench.replica.missing().collect::<Vec<_>>(), [(THEIRS, 1)]);
-    assert_eq!(bench.replica.next_tick(), 200);
-    assert_eq!(tick(&mut bench, 200), [(1, pull(THEIRS, 1, 1))]);
+    assert_eq!(bench.replica.next_tick(), Millis(200));
+    assert_eq!(tick(&mut bench, Millis(200)), [(LinkId(1), pull(THEIRS, 1, 1))]);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{LinkId, Millis, Output, Replica, send};
 use crate::{
-    Event, OriginId,
+    Event, OriginId, Seq,
     frame::peer::{Confirm, ReplicaFrame},
     limits::PULL_EVENTS_MAX,
 };
@@ -50,7 +50,7 @@ impl Replica {
             }
             ReplicaFrame::Pull { origin, from, to } => {
                 let to = to.min(from.saturating_add(PULL_EVENTS_MAX - 1));
-                if from > 0 && link.begin_read() {
+                if from > Seq::NONE && link.begin_read() {
                     if Some(origin) == self.own_origin {
                         // It has missed pushes; further ones would leave a gap.
                         link.pushing = false;
@@ -85,7 +85,7 @@ impl Replica {
         &mut self,
         now: Millis,
         link_id: LinkId,
-        new_heads: &[(OriginId, u64)],
+        new_heads: &[(OriginId, Seq)],
         out: &mut Vec<Output>,
     ) {
         let Some(link) = self.links.get_mut(&link_id) else { return };
@@ -126,7 +126,7 @@ impl Replica {
                 }
             };
             heads.insert(event.origin, event.seq);
-            if event.seq == self.accepted.get(event.origin) + 1 && Some(event.origin) != self.own_origin {
+            if event.seq == self.accepted.get(event.origin).next() && Some(event.origin) != self.own_origin {
                 self.accepted.advance(event.origin, event.seq);
                 fresh.push(event);
             }

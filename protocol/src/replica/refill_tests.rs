@@ -30,29 +30,30 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let node = |_| (Replica::new(VersionVector::default(), 0), BTreeMap::new());
+        let node = |_| (Replica::new(VersionVector::default(), Millis(0)), BTreeMap::new());
         let nodes = (0..3).map(node).collect();
-        let mut world = Self { nodes, linked: Vec::new(), frames: VecDeque::new(), starved: None, now: 0 };
+        let mut world =
+            Self { nodes, linked: Vec::new(), frames: VecDeque::new(), starved: None, now: Millis(0) };
         for lost in [FIRST, SECOND] {
             world.step(lost, Input::Refilling(true));
         }
-        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(INTACT), seq)).collect();
+        let events: Vec<_> = (1..=EVENTS).map(|seq| event(origin(INTACT), Seq(seq))).collect();
         world.nodes[INTACT].1.insert(origin(INTACT), events.clone());
-        world.step(INTACT, Input::Committed { origin: origin(INTACT), first: 1, events });
+        world.step(INTACT, Input::Committed { origin: origin(INTACT), first: Seq(1), events });
         world
     }
 
     fn link(&mut self, a: usize, b: usize) {
         self.linked.push([a, b]);
         for (from, to) in [(a, b), (b, a)] {
-            self.step(from, Input::LinkUp { link: to as LinkId, peer: origin(to).node });
+            self.step(from, Input::LinkUp { link: LinkId(to as u64), peer: origin(to).node });
         }
     }
 
     fn cut(&mut self, a: usize, b: usize) {
         self.linked.retain(|pair| *pair != [a, b]);
         for (from, to) in [(a, b), (b, a)] {
-            self.step(from, Input::LinkDown(to as LinkId));
+            self.step(from, Input::LinkDown(LinkId(to as u64)));
         }
     }
 
@@ -66,7 +67,7 @@ impl World {
                 match output {
                     Output::Send(link, bytes) => {
                         let PeerFrame::Replica(frame) = PeerFrame::decode(&bytes).unwrap() else { continue };
-                        self.frames.push_back((node, usize::try_from(link).unwrap(), frame));
+                        self.frames.push_back((node, usize::try_from(link.0).unwrap(), frame));
                     }
                     Output::Apply(events) => {
                         let heads = events.iter().map(|event| (event.origin, event.seq)).collect();
@@ -78,7 +79,7 @@ impl World {
                     Output::Read { link, origin, from, to } => {
                         let held = log.get(&origin).map_or(&[][..], Vec::as_slice);
                         let range =
-                            usize::try_from(from).unwrap() - 1..held.len().min(to.try_into().unwrap());
+                            usize::try_from(from.0).unwrap() - 1..held.len().min(to.0.try_into().unwrap());
                         let events = held.get(range).unwrap_or_default().to_vec();
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
@@ -91,7 +92,7 @@ impl World {
     /// Lets 10 s pass.
     fn pass(&mut self) {
         for _ in 0..10 {
-            self.now += HEARTBEAT_MS;
+            self.now = self.now + HEARTBEAT_MS;
             for node in 0..self.nodes.len() {
                 self.step(node, Input::Tick);
             }
@@ -99,7 +100,7 @@ impl World {
                 let has_events = matches!(frame, ReplicaFrame::Push(_) | ReplicaFrame::Pulled { .. });
                 let linked = self.linked.iter().any(|pair| pair.contains(&from) && pair.contains(&to));
                 if linked && !(has_events && self.starved == Some(to)) {
-                    self.step(to, Input::Frame(from as LinkId, frame));
+                    self.step(to, Input::Frame(LinkId(from as u64), frame));
                 }
             }
         }
@@ -110,7 +111,7 @@ impl World {
     }
 
     fn held(&self, node: usize) -> u64 {
-        self.nodes[node].0.held().get(origin(INTACT))
+        self.nodes[node].0.held().get(origin(INTACT)).0
     }
 }
 

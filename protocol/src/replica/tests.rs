@@ -10,16 +10,16 @@ pub(super) const PEER: NodeId = NodeId([2; 16]);
 pub(super) const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 pub(super) const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
 
-pub(super) fn event(origin: OriginId, seq: u64) -> Bytes {
+pub(super) fn event(origin: OriginId, seq: Seq) -> Bytes {
     let sender = Sender::Guest { id: GuestId([0; 16]), name: GuestName::parse("x").unwrap() };
     let text = MessageText::parse("text").unwrap();
-    let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq)), sender, text);
+    let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq.0)), sender, text);
     let body = EventBody::MessagePosted(posted);
     let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
-    Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
+    Event::new(origin, seq, Hlc(seq.0), draft).encoded().clone()
 }
 
-pub(super) fn in_sync_confirm(new_heads: Vec<(OriginId, u64)>) -> Confirm {
+pub(super) fn in_sync_confirm(new_heads: Vec<(OriginId, Seq)>) -> Confirm {
     Confirm { new_heads, in_sync: true, ..Confirm::default() }
 }
 
@@ -31,9 +31,9 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn linked(theirs: VersionVector) -> Self {
-        let mut bench = Self { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-        bench.step(Input::LinkUp { link: 1, peer: PEER });
-        bench.step(Input::Frame(1, ReplicaFrame::Vector(theirs)));
+        let mut bench = Self { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+        bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+        bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
         bench
     }
 
@@ -56,16 +56,16 @@ impl Bench {
             .collect()
     }
 
-    pub(super) fn commit(&mut self, seq: u64) -> Vec<ReplicaFrame> {
+    pub(super) fn commit(&mut self, seq: Seq) -> Vec<ReplicaFrame> {
         self.sent(Input::Committed { origin: OWN, first: seq, events: vec![event(OWN, seq)] })
     }
 
-    pub(super) fn confirm(&mut self, seq: u64) -> Vec<Output> {
+    pub(super) fn confirm(&mut self, seq: Seq) -> Vec<Output> {
         let confirm = in_sync_confirm(vec![(OWN, seq)]);
-        self.step(Input::Frame(1, ReplicaFrame::Confirm(confirm)))
+        self.step(Input::Frame(LinkId(1), ReplicaFrame::Confirm(confirm)))
     }
 
-    pub(super) fn wait(&mut self, token: Token, seq: u64, until: Until) -> Vec<Output> {
+    pub(super) fn wait(&mut self, token: Token, seq: Seq, until: Until) -> Vec<Output> {
         let waiter = Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms: 10_000 };
         self.step(Input::Await(waiter))
     }
@@ -82,52 +82,53 @@ pub(super) fn settled(outputs: &[Output]) -> Vec<(Token, usize)> {
 #[test]
 fn a_commit_is_pushed_at_once_and_copies_count_confirmations() {
     let mut bench = Bench::linked(VersionVector::default());
-    assert_eq!(bench.commit(1), [ReplicaFrame::Push(vec![event(OWN, 1)])]);
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), []);
-    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+    assert_eq!(bench.commit(Seq(1)), [ReplicaFrame::Push(vec![event(OWN, Seq(1))])]);
+    assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::Copies(2))), []);
+    assert_eq!(settled(&bench.confirm(Seq(1))), [(Token(7), 2)]);
 }
 
 #[test]
 fn a_wait_ends_at_its_deadline_with_the_present_number_of_copies() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
-    bench.wait(7, 1, Until::Copies(2));
-    bench.now = 199;
+    bench.commit(Seq(1));
+    bench.wait(Token(7), Seq(1), Until::Copies(2));
+    bench.now = Millis(199);
     assert_eq!(settled(&bench.step(Input::Tick)), []);
-    bench.now = 200;
-    assert_eq!(settled(&bench.step(Input::Tick)), [(7, 1)]);
+    bench.now = Millis(200);
+    assert_eq!(settled(&bench.step(Input::Tick)), [(Token(7), 1)]);
 }
 
 #[test]
 fn waiters_do_not_wait_for_peers_out_of_sync() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
-    bench.now = SILENCE_MS_MAX + 1;
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
-    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), [(8, 1)]);
+    bench.commit(Seq(1));
+    bench.now = Millis(SILENCE_MS_MAX + 1);
+    assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::Copies(2))), [(Token(7), 1)]);
+    assert_eq!(settled(&bench.wait(Token(8), Seq(1), Until::InSync)), [(Token(8), 1)]);
 }
 
 #[test]
 fn a_missed_push_is_pulled_and_pushing_continues_after_it() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::SendRefused(1));
-    assert_eq!(bench.commit(1), []);
-    let pull = ReplicaFrame::Pull { origin: OWN, from: 1, to: 1 };
-    let read = bench.step(Input::Frame(1, pull));
-    assert!(matches!(read[..], [Output::Read { link: 1, from: 1, to: 1, .. }]), "{read:?}");
+    bench.step(Input::SendRefused(LinkId(1)));
+    assert_eq!(bench.commit(Seq(1)), []);
+    let pull = ReplicaFrame::Pull { origin: OWN, from: Seq(1), to: Seq(1) };
+    let read = bench.step(Input::Frame(LinkId(1), pull));
+    assert!(matches!(read[..], [Output::Read { link: LinkId(1), from: Seq(1), to: Seq(1), .. }]), "{read:?}");
     // A commit during the read follows the answer, and later commits follow that.
-    assert_eq!(bench.commit(2), []);
-    let answer = Input::ReadDone { link: 1, origin: OWN, from: 1, events: vec![event(OWN, 1)] };
-    let pulled = ReplicaFrame::Pulled { origin: OWN, events: vec![event(OWN, 1)] };
-    assert_eq!(bench.sent(answer), [pulled, ReplicaFrame::Push(vec![event(OWN, 2)])]);
-    assert_eq!(bench.commit(3), [ReplicaFrame::Push(vec![event(OWN, 3)])]);
+    assert_eq!(bench.commit(Seq(2)), []);
+    let answer =
+        Input::ReadDone { link: LinkId(1), origin: OWN, from: Seq(1), events: vec![event(OWN, Seq(1))] };
+    let pulled = ReplicaFrame::Pulled { origin: OWN, events: vec![event(OWN, Seq(1))] };
+    assert_eq!(bench.sent(answer), [pulled, ReplicaFrame::Push(vec![event(OWN, Seq(2))])]);
+    assert_eq!(bench.commit(Seq(3)), [ReplicaFrame::Push(vec![event(OWN, Seq(3))])]);
 }
 
 #[test]
 fn only_gap_free_events_are_applied() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = |seqs: &[u64]| {
-        Input::Frame(1, ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, seq)).collect()))
+        Input::Frame(LinkId(1), ReplicaFrame::Push(seqs.iter().map(|&seq| event(THEIRS, Seq(seq))).collect()))
     };
     let applied = |outputs: &[Output]| {
         let events = outputs.iter().filter_map(|output| match output {
@@ -136,48 +137,48 @@ fn only_gap_free_events_are_applied() {
         });
         events.flatten().collect::<Vec<_>>()
     };
-    assert_eq!(applied(&bench.step(push(&[1, 2]))), [1, 2]);
+    assert_eq!(applied(&bench.step(push(&[1, 2]))), [Seq(1), Seq(2)]);
     assert!(applied(&bench.step(push(&[2, 4]))).is_empty());
-    assert_eq!(applied(&bench.step(push(&[3, 4]))), [3, 4]);
+    assert_eq!(applied(&bench.step(push(&[3, 4]))), [Seq(3), Seq(4)]);
 }
 
 #[test]
 fn events_of_a_dead_writer_are_pulled_from_another_peer() {
     let dead = OriginId { node: NodeId([9; 16]), incarnation: 1 };
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
-    let vector = ReplicaFrame::Vector([(dead, 5)].into_iter().collect());
-    let sent = bench.sent(Input::Frame(1, vector));
-    assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: 1, to: 5 }), "{sent:?}");
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    let vector = ReplicaFrame::Vector([(dead, Seq(5))].into_iter().collect());
+    let sent = bench.sent(Input::Frame(LinkId(1), vector));
+    assert!(sent.contains(&ReplicaFrame::Pull { origin: dead, from: Seq(1), to: Seq(5) }), "{sent:?}");
 }
 
 #[test]
 fn a_barrier_waits_for_the_events_of_peers_in_sync() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(3, _)));
-    assert_eq!(bench.sent(Input::Barrier(3)), [ReplicaFrame::Probe(1)]);
-    let probed = ReplicaFrame::Probed(1, [(THEIRS, 1)].into_iter().collect());
-    assert!(!passed(&bench.step(Input::Frame(1, probed))));
-    assert!(passed(&bench.step(Input::Applied(vec![(THEIRS, 1)]))));
+    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(Token(3), _)));
+    assert_eq!(bench.sent(Input::Barrier(Token(3))), [ReplicaFrame::Probe(1)]);
+    let probed = ReplicaFrame::Probed(1, [(THEIRS, Seq(1))].into_iter().collect());
+    assert!(!passed(&bench.step(Input::Frame(LinkId(1), probed))));
+    assert!(passed(&bench.step(Input::Applied(vec![(THEIRS, Seq(1))]))));
 }
 
 #[test]
 fn cursors_include_only_events_that_a_peer_in_sync_has_confirmed() {
     let mut bench = Bench::linked(VersionVector::default());
     // Cursors don't include the first commit before the replica knows of it.
-    assert_eq!(bench.replica.own_limit(0), Some(0));
-    bench.commit(1);
-    assert_eq!(bench.replica.own_limit(0), Some(0));
-    bench.confirm(1);
-    assert_eq!(bench.replica.own_limit(0), Some(1));
-    assert_eq!(bench.replica.own_limit(SILENCE_MS_MAX + 1), None);
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(0)));
+    bench.commit(Seq(1));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(0)));
+    bench.confirm(Seq(1));
+    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(1)));
+    assert_eq!(bench.replica.own_limit(Millis(SILENCE_MS_MAX + 1)), None);
 }
 
 #[test]
 fn a_malformed_event_closes_the_link() {
     let mut bench = Bench::linked(VersionVector::default());
     let push = ReplicaFrame::Push(vec![Bytes::from_static(b"\x01nonsense")]);
-    assert!(matches!(bench.step(Input::Frame(1, push))[..], [Output::Close(1, _), ..]));
+    assert!(matches!(bench.step(Input::Frame(LinkId(1), push))[..], [Output::Close(LinkId(1), _), ..]));
 }
 
 /// Promise 1: an ack has the true number of copies. At most one later ack upgrades it, within 10 s.
@@ -185,25 +186,25 @@ fn a_malformed_event_closes_the_link() {
 fn an_answer_with_too_few_copies_is_upgraded_once() {
     let mut bench = Bench::linked(VersionVector::default());
     for seq in 1..=3 {
-        bench.commit(seq);
-        bench.wait(seq, seq, Until::Copies(2));
+        bench.commit(Seq(seq));
+        bench.wait(Token(seq), Seq(seq), Until::Copies(2));
     }
-    bench.now = 200;
-    assert_eq!(settled(&bench.step(Input::Tick)), [(1, 1), (2, 1), (3, 1)]);
-    assert_eq!(settled(&bench.confirm(2)), [(1, 2), (2, 2)]);
-    assert_eq!(settled(&bench.confirm(2)), [], "once is enough");
-    bench.now = 10_200;
-    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(3))));
-    assert_eq!((settled(&bench.confirm(3)), bench.replica.waiting()), (vec![], 0));
+    bench.now = Millis(200);
+    assert_eq!(settled(&bench.step(Input::Tick)), [(Token(1), 1), (Token(2), 1), (Token(3), 1)]);
+    assert_eq!(settled(&bench.confirm(Seq(2))), [(Token(1), 2), (Token(2), 2)]);
+    assert_eq!(settled(&bench.confirm(Seq(2))), [], "once is enough");
+    bench.now = Millis(10_200);
+    assert!(bench.step(Input::Tick).iter().any(|output| matches!(output, Output::UpgradeExpired(Token(3)))));
+    assert_eq!((settled(&bench.confirm(Seq(3))), bench.replica.waiting()), (vec![], 0));
 }
 
 /// Promise 8: the number of waiters for an upgrade is bounded, even without peers.
 #[test]
 fn waiters_for_an_upgrade_are_bounded() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for seq in 1..=70_000 {
-        bench.commit(seq);
-        bench.wait(seq, seq, Until::Copies(2));
+        bench.commit(Seq(seq));
+        bench.wait(Token(seq), Seq(seq), Until::Copies(2));
     }
     assert_eq!(bench.replica.waiting(), 65_536);
 }
@@ -211,13 +212,14 @@ fn waiters_for_an_upgrade_are_bounded() {
 #[test]
 fn waiters_do_not_wait_for_a_stalled_peer() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.commit(1);
-    let stalled =
-        |stalled| Input::Frame(1, ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }));
+    bench.commit(Seq(1));
+    let stalled = |stalled| {
+        Input::Frame(LinkId(1), ReplicaFrame::Confirm(Confirm { stalled, ..in_sync_confirm(vec![]) }))
+    };
     bench.step(stalled(true));
-    assert_eq!(settled(&bench.wait(7, 1, Until::InSync)), [(7, 1)]);
+    assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::InSync)), [(Token(7), 1)]);
     bench.step(stalled(false));
-    assert_eq!(settled(&bench.wait(8, 1, Until::InSync)), []);
+    assert_eq!(settled(&bench.wait(Token(8), Seq(1), Until::InSync)), []);
 }
 
 #[test]
@@ -227,26 +229,26 @@ fn a_node_that_is_not_seen_in_sync_sends_its_vector_again() {
         bench.now = now;
         bench.sent(Input::Tick).iter().any(|frame| matches!(frame, ReplicaFrame::Vector(_)))
     };
-    assert!(sends_vector(&mut bench, HEARTBEAT_MS), "the first may be lost");
-    bench.step(Input::Frame(1, ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
-    assert!(!sends_vector(&mut bench, 2 * HEARTBEAT_MS));
+    assert!(sends_vector(&mut bench, Millis(HEARTBEAT_MS)), "the first may be lost");
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Confirm(in_sync_confirm(Vec::new()))));
+    assert!(!sends_vector(&mut bench, Millis(2 * HEARTBEAT_MS)));
 }
 
 /// After a suspension a node exchanges vectors before it sees itself or anybody else in sync.
 #[test]
 fn a_resumed_node_exchanges_vectors_first() {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.confirm(0);
+    bench.confirm(Seq(0));
     assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(true));
     let sent = bench.sent(Input::Resumed);
     assert!(matches!(sent[..], [ReplicaFrame::Vector(_), ReplicaFrame::Probe(1)]), "{sent:?}");
     // The peer may have sent these during the suspension.
-    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
-    bench.confirm(0);
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
+    bench.confirm(Seq(0));
     assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(false));
     assert_eq!(bench.replica.in_sync_count(bench.now), 0);
-    bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
-    bench.confirm(0);
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Probed(1, VersionVector::default())));
+    bench.confirm(Seq(0));
     assert_eq!(bench.replica.peers_see_us_in_sync(bench.now), Some(true));
     assert_eq!(bench.replica.in_sync_count(bench.now), 1);
 }
@@ -259,7 +261,7 @@ fn different_views_of_the_same_events_are_found() {
         views: Digest::hash_row("rows", &[views], &[]),
     };
     let mut bench = Bench::linked(VersionVector::default());
-    let received = |digest| Input::Frame(1, ReplicaFrame::Digests(vec![(9, digest)]));
+    let received = |digest| Input::Frame(LinkId(1), ReplicaFrame::Digests(vec![(9, digest)]));
     let diverged = |bench: &Bench| bench.replica.agreements().map(|peer| peer.diverged).sum::<usize>();
     let asked = |bench: &mut Bench, now| {
         bench.now = now;
@@ -267,47 +269,47 @@ fn different_views_of_the_same_events_are_found() {
     };
     bench.step(Input::Digests(vec![(9, digest(1, 1))]));
     bench.step(received(digest(2, 2)));
-    assert!(!asked(&mut bench, 20_000), "it has applied other events: that is only lag");
+    assert!(!asked(&mut bench, Millis(20_000)), "it has applied other events: that is only lag");
     bench.step(received(digest(1, 2)));
     assert!(
-        !asked(&mut bench, 21_000) && !asked(&mut bench, 30_000) && diverged(&bench) == 0,
+        !asked(&mut bench, Millis(21_000)) && !asked(&mut bench, Millis(30_000)) && diverged(&bench) == 0,
         "it may be temporary"
     );
-    assert!(asked(&mut bench, 31_000) && diverged(&bench) == 1);
-    assert!(!asked(&mut bench, 40_000), "asked once");
+    assert!(asked(&mut bench, Millis(31_000)) && diverged(&bench) == 1);
+    assert!(!asked(&mut bench, Millis(40_000)), "asked once");
     bench.step(received(digest(2, 1)));
-    assert!(!asked(&mut bench, 41_000) && diverged(&bench) == 1, "lag doesn't clear it");
+    assert!(!asked(&mut bench, Millis(41_000)) && diverged(&bench) == 1, "lag doesn't clear it");
     let scopes = vec![(Scope::room(RoomId([0; 10])), digest(1, 2))];
-    let compare = bench.step(Input::Frame(1, ReplicaFrame::Scopes(9, scopes)));
+    let compare = bench.step(Input::Frame(LinkId(1), ReplicaFrame::Scopes(9, scopes)));
     assert!(matches!(compare[..], [Output::CompareScopes { peer: PEER, .. }]), "{compare:?}");
     bench.step(received(digest(1, 1)));
-    assert!(!asked(&mut bench, 42_000) && diverged(&bench) == 0);
+    assert!(!asked(&mut bench, Millis(42_000)) && diverged(&bench) == 0);
 }
 
 /// Promise 8: pulled ranges wait for the writer, so at most two are pulled: the one that it writes, and the next.
 #[test]
 fn pulls_stay_two_ranges_ahead_of_the_writer() {
-    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, 9)]));
+    let mut bench = Bench::linked(VersionVector::from_iter([(THEIRS, Seq(9))]));
     let mut asked = Vec::new();
     for seq in 1..=3 {
-        let answer = ReplicaFrame::Pulled { origin: THEIRS, events: vec![event(THEIRS, seq)] };
+        let answer = ReplicaFrame::Pulled { origin: THEIRS, events: vec![event(THEIRS, Seq(seq))] };
         let pulls = |frame: ReplicaFrame| matches!(frame, ReplicaFrame::Pull { .. }).then_some(seq);
-        asked.extend(bench.sent(Input::Frame(1, answer)).into_iter().filter_map(pulls));
+        asked.extend(bench.sent(Input::Frame(LinkId(1), answer)).into_iter().filter_map(pulls));
     }
     assert_eq!(asked, [1], "two ranges wait");
-    let sent = bench.sent(Input::Applied(vec![(THEIRS, 2)]));
-    assert!(sent.iter().any(|frame| matches!(frame, ReplicaFrame::Pull { from: 4, .. })), "{sent:?}");
+    let sent = bench.sent(Input::Applied(vec![(THEIRS, Seq(2))]));
+    assert!(sent.iter().any(|frame| matches!(frame, ReplicaFrame::Pull { from: Seq(4), .. })), "{sent:?}");
 }
 
 /// Thousands of small pushes at once would fill the queue of the peer's writer.
 #[test]
 fn many_missed_small_pushes_are_sent_as_one() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     for seq in 1..=100 {
-        bench.commit(seq);
+        bench.commit(Seq(seq));
     }
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
-    let sent = bench.sent(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    let sent = bench.sent(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
     let pushes: Vec<_> = sent.iter().filter(|frame| matches!(frame, ReplicaFrame::Push(_))).collect();
     assert!(
         matches!(pushes[..], [ReplicaFrame::Push(events)] if events.len() == 100),
@@ -320,26 +322,27 @@ fn many_missed_small_pushes_are_sent_as_one() {
 #[test]
 fn a_barrier_takes_at_most_250_ms() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed =
-        |outputs: Vec<Output>| outputs.iter().any(|output| matches!(output, Output::BarrierPassed(2, _)));
-    bench.step(Input::Barrier(1));
-    bench.now = 200;
-    bench.step(Input::Barrier(2));
-    bench.now = 250;
+    let passed = |outputs: Vec<Output>| {
+        outputs.iter().any(|output| matches!(output, Output::BarrierPassed(Token(2), _)))
+    };
+    bench.step(Input::Barrier(Token(1)));
+    bench.now = Millis(200);
+    bench.step(Input::Barrier(Token(2)));
+    bench.now = Millis(250);
     assert!(!passed(bench.step(Input::Tick)), "the second exchange begins");
-    bench.now = 450;
+    bench.now = Millis(450);
     assert!(passed(bench.step(Input::Tick)));
 }
 
 /// Promise 1: the confirmation that brings a peer into sync upgrades acks, too. It may be the peer's last.
 #[test]
 fn a_peer_that_catches_up_upgrades_earlier_acks() {
-    let mut bench = Bench { replica: Replica::new(VersionVector::default(), 0), now: 0 };
-    bench.commit(1);
-    assert_eq!(settled(&bench.wait(7, 1, Until::Copies(2))), [(7, 1)]);
-    bench.step(Input::LinkUp { link: 1, peer: PEER });
-    bench.step(Input::Frame(1, ReplicaFrame::Vector(VersionVector::default())));
-    assert_eq!(settled(&bench.confirm(1)), [(7, 2)]);
+    let mut bench = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
+    bench.commit(Seq(1));
+    assert_eq!(settled(&bench.wait(Token(7), Seq(1), Until::Copies(2))), [(Token(7), 1)]);
+    bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(VersionVector::default())));
+    assert_eq!(settled(&bench.confirm(Seq(1))), [(Token(7), 2)]);
 }
 
 /// A probe that a full queue dropped is sent again. Otherwise the node would never be in sync.
@@ -347,10 +350,10 @@ fn a_peer_that_catches_up_upgrades_earlier_acks() {
 fn a_resumed_node_probes_until_it_is_answered() {
     let mut bench = Bench::linked(VersionVector::default());
     bench.step(Input::Resumed);
-    bench.step(Input::SendRefused(1));
-    bench.now = HEARTBEAT_MS;
+    bench.step(Input::SendRefused(LinkId(1)));
+    bench.now = Millis(HEARTBEAT_MS);
     assert!(bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
-    bench.step(Input::Frame(1, ReplicaFrame::Probed(1, VersionVector::default())));
-    bench.now = 2 * HEARTBEAT_MS;
+    bench.step(Input::Frame(LinkId(1), ReplicaFrame::Probed(1, VersionVector::default())));
+    bench.now = Millis(2 * HEARTBEAT_MS);
     assert!(!bench.sent(Input::Tick).contains(&ReplicaFrame::Probe(1)));
 }

@@ -8,15 +8,15 @@ const OTHER: NodeId = NodeId([3; 16]);
 /// A replica with two peers in sync, and three events of its own.
 fn with_two_peers() -> Bench {
     let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: 2, peer: OTHER });
-    bench.step(Input::Frame(2, ReplicaFrame::Vector(VersionVector::default())));
+    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
     for seq in 1..=3 {
-        bench.commit(seq);
+        bench.commit(Seq(seq));
     }
     bench
 }
 
-fn confirm_from(bench: &mut Bench, link: LinkId, seq: u64) -> Vec<(Token, usize, bool)> {
+fn confirm_from(bench: &mut Bench, link: LinkId, seq: Seq) -> Vec<(Token, usize, bool)> {
     let confirm = in_sync_confirm(vec![(OWN, seq)]);
     answers(bench.step(Input::Frame(link, ReplicaFrame::Confirm(confirm))))
 }
@@ -30,7 +30,7 @@ fn answers(outputs: Vec<Output>) -> Vec<(Token, usize, bool)> {
     answers.collect()
 }
 
-fn wait(token: Token, seq: u64, until: Until, upgrade_ms: Millis) -> Input {
+fn wait(token: Token, seq: Seq, until: Until, upgrade_ms: u64) -> Input {
     Input::Await(Waiter { token, origin: OWN, seq, until, wait_ms: 200, upgrade_ms })
 }
 
@@ -44,12 +44,12 @@ fn tick(bench: &mut Bench, now: Millis) -> Vec<(Token, usize, bool)> {
 fn a_waiter_is_answered_with_the_copies_that_it_wants() {
     let mut bench = with_two_peers();
     for (token, copies) in [(1, 1), (2, 2), (3, 3)] {
-        let at_once = answers(bench.step(wait(token, 2, Until::Copies(copies), 0)));
+        let at_once = answers(bench.step(wait(Token(token), Seq(2), Until::Copies(copies), 0)));
         assert_eq!(at_once.len(), usize::from(copies == 1));
     }
-    assert_eq!(confirm_from(&mut bench, 1, 1), [], "an earlier event");
-    assert_eq!(confirm_from(&mut bench, 1, 2), [(2, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(1)), [], "an earlier event");
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(2)), [(Token(2), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(3)), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -60,11 +60,11 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
     for (token, until, upgrade_ms) in
         [(1, Until::Copies(2), 0), (2, Until::Copies(2), 500), (3, Until::InSync, 500)]
     {
-        assert_eq!(answers(bench.step(wait(token, 1, until, upgrade_ms))), []);
+        assert_eq!(answers(bench.step(wait(Token(token), Seq(1), until, upgrade_ms))), []);
     }
-    let mut ended = tick(&mut bench, 200);
+    let mut ended = tick(&mut bench, Millis(200));
     ended.sort_unstable();
-    assert_eq!(ended, [(1, 1, false), (2, 1, true), (3, 1, false)]);
+    assert_eq!(ended, [(Token(1), 1, false), (Token(2), 1, true), (Token(3), 1, false)]);
     assert_eq!(bench.replica.waiting(), 1);
 }
 
@@ -72,13 +72,13 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
 #[test]
 fn answers_are_upgraded_at_the_copies_that_they_wanted() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::Copies(2), 10_000));
-    bench.step(wait(2, 1, Until::Copies(3), 10_000));
-    bench.step(wait(3, 3, Until::Copies(3), 10_000));
-    assert_eq!(tick(&mut bench, 200).len(), 3);
-    assert_eq!(confirm_from(&mut bench, 1, 3), [(1, 2, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 1), [(2, 3, false)]);
-    assert_eq!(confirm_from(&mut bench, 2, 3), [(3, 3, false)]);
+    bench.step(wait(Token(1), Seq(1), Until::Copies(2), 10_000));
+    bench.step(wait(Token(2), Seq(1), Until::Copies(3), 10_000));
+    bench.step(wait(Token(3), Seq(3), Until::Copies(3), 10_000));
+    assert_eq!(tick(&mut bench, Millis(200)).len(), 3);
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(3)), [(Token(1), 2, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(1)), [(Token(2), 3, false)]);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(3)), [(Token(3), 3, false)]);
     assert_eq!(bench.replica.waiting(), 0);
 }
 
@@ -86,22 +86,22 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
 #[test]
 fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::InSync, 0));
-    bench.step(wait(2, 2, Until::InSync, 0));
-    assert_eq!(confirm_from(&mut bench, 1, 3), []);
-    assert_eq!(confirm_from(&mut bench, 2, 1), [(1, 3, false)]);
-    assert_eq!(answers(bench.step(Input::LinkDown(2))), [(2, 2, false)]);
+    bench.step(wait(Token(1), Seq(1), Until::InSync, 0));
+    bench.step(wait(Token(2), Seq(2), Until::InSync, 0));
+    assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(3)), []);
+    assert_eq!(confirm_from(&mut bench, LinkId(2), Seq(1)), [(Token(1), 3, false)]);
+    assert_eq!(answers(bench.step(Input::LinkDown(LinkId(2)))), [(Token(2), 2, false)]);
 }
 
 /// The deadline of each waiter holds, in whatever order they come.
 #[test]
 fn each_waiter_is_answered_at_its_own_deadline() {
     let mut bench = with_two_peers();
-    bench.step(wait(1, 1, Until::Copies(2), 0));
-    bench.now = 50;
-    bench.step(wait(2, 1, Until::Copies(2), 0));
-    assert_eq!(tick(&mut bench, 199), []);
-    assert_eq!(tick(&mut bench, 200), [(1, 1, false)]);
-    assert_eq!(tick(&mut bench, 249), []);
-    assert_eq!(tick(&mut bench, 250), [(2, 1, false)]);
+    bench.step(wait(Token(1), Seq(1), Until::Copies(2), 0));
+    bench.now = Millis(50);
+    bench.step(wait(Token(2), Seq(1), Until::Copies(2), 0));
+    assert_eq!(tick(&mut bench, Millis(199)), []);
+    assert_eq!(tick(&mut bench, Millis(200)), [(Token(1), 1, false)]);
+    assert_eq!(tick(&mut bench, Millis(249)), []);
+    assert_eq!(tick(&mut bench, Millis(250)), [(Token(2), 1, false)]);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Millis, Output, Replica, Token, Until};
-use crate::{NodeId, OriginId};
+use crate::{NodeId, OriginId, Seq};
 
 /// Waiters that got fewer copies than they wanted and may get one upgrade, at most: some seconds of a busy node that has
 /// just lost its peers. Further waiters keep their first answer, which was true.
@@ -17,26 +17,26 @@ struct Terms {
     until: Until,
     deadline: Millis,
     /// For how long after an answer with too few copies an upgrade may follow.
-    upgrade_ms: Millis,
+    upgrade_ms: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    waiting: BTreeMap<(OriginId, u64, Token), Terms>,
-    deadlines: BTreeSet<(Millis, OriginId, u64, Token)>,
+    waiting: BTreeMap<(OriginId, Seq, Token), Terms>,
+    deadlines: BTreeSet<(Millis, OriginId, Seq, Token)>,
     /// Waiters for an upgrade to as many copies as the first number, and their deadlines.
-    upgrades: BTreeMap<(usize, OriginId, u64, Token), Millis>,
-    upgrade_ends: BTreeSet<(Millis, usize, OriginId, u64, Token)>,
+    upgrades: BTreeMap<(usize, OriginId, Seq, Token), Millis>,
+    upgrade_ends: BTreeSet<(Millis, usize, OriginId, Seq, Token)>,
 }
 
 impl Waiters {
-    fn remove(&mut self, token: Token, origin: OriginId, seq: u64) -> Option<Terms> {
+    fn remove(&mut self, token: Token, origin: OriginId, seq: Seq) -> Option<Terms> {
         let waiter = self.waiting.remove(&(origin, seq, token))?;
         self.deadlines.remove(&(waiter.deadline, origin, seq, token));
         Some(waiter)
     }
 
-    fn remove_upgrade(&mut self, copies: usize, origin: OriginId, seq: u64, token: Token) {
+    fn remove_upgrade(&mut self, copies: usize, origin: OriginId, seq: Seq, token: Token) {
         if let Some(end) = self.upgrades.remove(&(copies, origin, seq, token)) {
             self.upgrade_ends.remove(&(end, copies, origin, seq, token));
         }
@@ -60,7 +60,7 @@ impl Waiters {
         let mut next = self.upgrades.first_key_value();
         while let Some((&(copies, ..), _)) = next {
             all.push(copies);
-            let beyond = (copies + 1, FIRST_ORIGIN, 0, 0);
+            let beyond = (copies + 1, FIRST_ORIGIN, Seq::NONE, Token::MIN);
             next = self.upgrades.range(beyond..).next();
         }
         all
@@ -92,7 +92,7 @@ impl Replica {
     }
 
     /// Answers a waiter with the present number of copies.
-    fn answer(&mut self, now: Millis, token: Token, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
+    fn answer(&mut self, now: Millis, token: Token, origin: OriginId, seq: Seq, out: &mut Vec<Output>) {
         let Some(waiter) = self.waiters.remove(token, origin, seq) else { return };
         let copies = self.copies(origin, seq);
         let wanted = match waiter.until {
@@ -113,7 +113,7 @@ impl Replica {
         }
     }
 
-    fn is_settled(&self, now: Millis, origin: OriginId, seq: u64, until: Until) -> bool {
+    fn is_settled(&self, now: Millis, origin: OriginId, seq: Seq, until: Until) -> bool {
         match until {
             // Without a peer in sync there is nothing to wait for.
             Until::Copies(copies) => self.copies(origin, seq) >= copies || self.in_sync(now).next().is_none(),
@@ -121,7 +121,7 @@ impl Replica {
         }
     }
 
-    fn settle_one(&mut self, now: Millis, token: Token, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
+    fn settle_one(&mut self, now: Millis, token: Token, origin: OriginId, seq: Seq, out: &mut Vec<Output>) {
         let until = self.waiters.waiting.get(&(origin, seq, token)).map(|waiter| waiter.until);
         if until.is_some_and(|until| self.is_settled(now, origin, seq, until)) {
             self.answer(now, token, origin, seq, out);
@@ -129,16 +129,16 @@ impl Replica {
     }
 
     /// Answers waiters after a peer confirmed an origin's events up to `seq`.
-    pub(super) fn settle_through(&mut self, now: Millis, origin: OriginId, seq: u64, out: &mut Vec<Output>) {
-        let range = (origin, 0, 0)..=(origin, seq, Token::MAX);
+    pub(super) fn settle_through(&mut self, now: Millis, origin: OriginId, seq: Seq, out: &mut Vec<Output>) {
+        let range = (origin, Seq::NONE, Token::MIN)..=(origin, seq, Token::MAX);
         let reached: Vec<_> =
             self.waiters.waiting.range(range).map(|(&(_, seq, token), _)| (token, seq)).collect();
         for (token, seq) in reached {
             self.settle_one(now, token, origin, seq, out);
         }
         for copies in self.waiters.wanted_copies() {
-            let range =
-                (copies, origin, 0, 0)..=(copies, origin, self.common_head(copies, origin), Token::MAX);
+            let range = (copies, origin, Seq::NONE, Token::MIN)
+                ..=(copies, origin, self.common_head(copies, origin), Token::MAX);
             let reached: Vec<_> = self.waiters.upgrades.range(range).map(|(&key, _)| key).collect();
             for (_, origin, seq, token) in reached {
                 self.waiters.remove_upgrade(copies, origin, seq, token);
@@ -157,10 +157,10 @@ impl Replica {
     }
 
     /// Returns the sequence number up to which `copies` nodes, including this one, hold the log of an origin.
-    fn common_head(&self, copies: usize, origin: OriginId) -> u64 {
+    fn common_head(&self, copies: usize, origin: OriginId) -> Seq {
         let mut heads: Vec<_> = self.links.values().map(|link| link.confirmed.get(origin)).collect();
         heads.push(self.held.get(origin));
         heads.sort_unstable_by(|a, b| b.cmp(a));
-        copies.checked_sub(1).and_then(|index| heads.get(index)).copied().unwrap_or(0)
+        copies.checked_sub(1).and_then(|index| heads.get(index)).copied().unwrap_or(Seq::NONE)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use starling_protocol::{
     ErrorCode, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText, NodeId, OriginId, Pos, RoomId,
-    Sender,
+    Sender, Seq,
     frame::client::{ListedMessage, MessageObject, ServerFrame},
 };
 
@@ -33,7 +33,7 @@ fn room_id() -> RoomId {
 
 fn pos() -> Pos {
     let origin = OriginId { node: NodeId([0x11; 16]), incarnation: 7 };
-    Pos { hlc: Hlc::from_unix_ms(AT_MS), origin, seq: 42 }
+    Pos { hlc: Hlc::from_unix_ms(AT_MS), origin, seq: Seq(42) }
 }
 
 /// Returns the frames that the server sends on `/ws`.

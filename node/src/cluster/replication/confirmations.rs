@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use starling_protocol::{
-    NodeId, OriginId,
+    NodeId, OriginId, Seq,
     replica::{Claim, Input, Millis, Output, Token, Waiter},
 };
 
@@ -13,7 +13,7 @@ use crate::writer::CopiesWait;
 
 /// The longest wait of a claim on a name for the nodes in sync both ways: a silent one is out of sync after 3 s. With the
 /// password hash and the commit a claim takes 4 s at most.
-const CLAIM_WAIT_MS: Millis = 3_500;
+const CLAIM_WAIT_MS: u64 = 3_500;
 
 /// A committed claim on a name.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct CommittedClaim {
     /// The event's origin: this process's.
     pub origin: OriginId,
     /// The event's sequence number.
-    pub seq: u64,
+    pub seq: Seq,
     /// The time before the commit at which the claim began, on the driver's clock.
     pub since: Millis,
     /// The nodes to wait for; the event names the same.
@@ -32,7 +32,7 @@ pub struct CommittedClaim {
 #[derive(Debug)]
 pub(super) struct PendingReplies<R> {
     replies: BTreeMap<Token, R>,
-    last_token: Token,
+    last_token: u64,
 }
 
 impl<R> Default for PendingReplies<R> {
@@ -44,8 +44,9 @@ impl<R> Default for PendingReplies<R> {
 impl<R> PendingReplies<R> {
     fn add(&mut self, reply: R) -> Token {
         self.last_token += 1;
-        self.replies.insert(self.last_token, reply);
-        self.last_token
+        let token = Token(self.last_token);
+        self.replies.insert(token, reply);
+        token
     }
 }
 

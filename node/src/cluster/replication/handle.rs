@@ -9,7 +9,7 @@ use std::{
 };
 
 use starling_protocol::{
-    Digest, NodeId, OriginId, VersionVector,
+    Digest, NodeId, OriginId, Seq, VersionVector,
     clock_majority::ClockVerdict,
     frame::peer::{Member, ReplicaFrame},
     replica::{ClaimOutcome, Input, LinkId, Millis, Until},
@@ -145,8 +145,8 @@ impl DriverHandle {
     }
 
     /// The greatest sequence number of this process that cursors may include.
-    pub fn own_limit(&self) -> u64 {
-        self.shared.own_limit.load(Ordering::Acquire)
+    pub fn own_limit(&self) -> Seq {
+        Seq(self.shared.own_limit.load(Ordering::Acquire))
     }
 
     /// Whether the node has caught up since its start, or since it was suspended, even if the driver has not noticed the
@@ -178,7 +178,7 @@ impl DriverHandle {
     }
 
     /// Waits for an event to be durable elsewhere; returns the number of nodes that hold it.
-    pub async fn wait(&self, origin: OriginId, seq: u64, until: Until, wait_ms: Millis) -> usize {
+    pub async fn wait(&self, origin: OriginId, seq: Seq, until: Until, wait_ms: u64) -> usize {
         let (sender, copies) = oneshot::channel();
         let mut sender = Some(sender);
         let on_copies = Box::new(move |copies| {
@@ -194,7 +194,7 @@ impl DriverHandle {
     /// Begins a claim on a name; call it before the claim is committed. `None` if this node is not ready, because it may
     /// lack events of its peers.
     pub async fn begin_claim(&self) -> Option<Claiming<'_>> {
-        let since = u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let since = Millis(u64::try_from(self.shared.started.elapsed().as_millis()).unwrap_or(u64::MAX));
         if !self.is_ready() {
             return None;
         }
@@ -232,7 +232,7 @@ pub struct Claiming<'a> {
 impl Claiming<'_> {
     /// Waits, for 4 s at most, until each of the nodes to wait for has confirmed the committed claim and this node holds
     /// all events that they held then. Only after [`ClaimOutcome::Held`] do the views show whose name it is.
-    pub async fn confirmed(self, origin: OriginId, seq: u64) -> ClaimOutcome {
+    pub async fn confirmed(self, origin: OriginId, seq: Seq) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
         let claim = CommittedClaim { origin, seq, since: self.since, waited_for: self.waited_for };
         self.driver.send(DriverInput::Claim(claim, answer)).await;

@@ -111,7 +111,7 @@ impl Driver {
         };
         let driver = Self {
             environment: parts.environment,
-            core: DriverCore::new(0, parts.held, parts.digests, start),
+            core: DriverCore::new(Millis(0), parts.held, parts.digests, start),
             inbox,
             handle: handle.clone(),
             links: HashMap::new(),
@@ -121,7 +121,7 @@ impl Driver {
             metrics: parts.metrics,
             refill: parts.refill,
             started: handle.shared.started,
-            next_report: 0,
+            next_report: Millis(0),
         };
         (driver, handle)
     }
@@ -133,7 +133,7 @@ impl Driver {
         let (wall_ms, stalled) = self.local_status();
         self.drive(|core, now, out| core.set_local_status(now, wall_ms, stalled, out));
         loop {
-            let tick = self.started + Duration::from_millis(self.core.next_tick(self.now()));
+            let tick = self.started + Duration::from_millis(self.core.next_tick(self.now()).0);
             tokio::select! {
                 // A full inbox does not delay a tick.
                 biased;
@@ -154,7 +154,7 @@ impl Driver {
     }
 
     fn now(&self) -> Millis {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        Millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     fn input(&mut self, input: DriverInput) {
@@ -307,17 +307,18 @@ impl Driver {
     fn publish(&mut self) {
         let now = self.now();
         let shared = &self.handle.shared;
-        shared.ran_at.store(now, Ordering::Relaxed);
-        shared.own_limit.store(self.core.replica().own_limit(now).unwrap_or(NO_LIMIT), Ordering::Release);
-        let is_waiting_for_peer =
-            self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
+        shared.ran_at.store(now.0, Ordering::Relaxed);
+        shared
+            .own_limit
+            .store(self.core.replica().own_limit(now).map_or(NO_LIMIT, |limit| limit.0), Ordering::Release);
+        let is_waiting_for_peer = self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
         if let Some(caught_up) = self.drive(|core, now, out| core.update(now, is_waiting_for_peer, out)) {
             if caught_up.refilled {
                 self.end_refill();
             }
             tracing::info!(peers_in_sync = caught_up.peers_in_sync, "caught up");
             // The verdict on the clock comes first.
-            self.next_report = 0;
+            self.next_report = Millis(0);
             self.report();
             self.handle.shared.ready.store(true, Ordering::Relaxed);
         }

@@ -4,12 +4,12 @@
 use starling_protocol::replica::{Millis, Replica};
 
 /// A starting node that hears no peer serves alone after this.
-const ALONE_AFTER_MS: Millis = 1_000;
+const ALONE_AFTER_MS: u64 = 1_000;
 /// A node whose process was suspended serves alone after this: its peers were there before, and may have to dial it
 /// again.
-const ALONE_AFTER_SUSPENSION_MS: Millis = 4_000;
+const ALONE_AFTER_SUSPENSION_MS: u64 = 4_000;
 /// A driver that runs this much later than it wanted to was suspended: a stopped process, a debugger, no memory.
-const SUSPENSION_MS_MIN: Millis = 1_000;
+const SUSPENSION_MS_MIN: u64 = 1_000;
 
 /// The facts at a node's start that decide when it is ready.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +64,8 @@ impl Readiness {
 
     /// Returns for how many milliseconds the process was suspended, if it was. Its knowledge of its peers is old then, and
     /// they may have gone on without it.
-    pub(super) fn notice_suspension(&mut self, now: Millis) -> Option<Millis> {
-        let late_ms = now.saturating_sub(self.due?);
+    pub(super) fn notice_suspension(&mut self, now: Millis) -> Option<u64> {
+        let late_ms = now.ms_since(self.due?);
         if late_ms < SUSPENSION_MS_MIN {
             return None;
         }

@@ -2,12 +2,12 @@
 
 use std::sync::PoisonError;
 
-use starling_protocol::{clock_majority::ClockVerdict, replica::Millis};
+use starling_protocol::clock_majority::ClockVerdict;
 
 use super::{Driver, PeerReport, Report};
 
 /// The interval of reports.
-const REPORT_EVERY_MS: Millis = 1_000;
+const REPORT_EVERY_MS: u64 = 1_000;
 
 impl Driver {
     /// Reports the state if a report is due.

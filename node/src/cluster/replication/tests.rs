@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, RoomId, Scope, VersionVector,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, RoomId, Scope, Seq, VersionVector,
     frame::peer::{Confirm, PeerFrame, ReplicaFrame},
     replica::{ClaimOutcome, Input, LinkId, Millis, Output, Until},
 };
@@ -10,7 +10,7 @@ use starling_protocol::{
 use super::{CaughtUp, CommittedClaim, DriverCore, StartState};
 use crate::writer::CopiesWait;
 
-const LINK: LinkId = 1;
+const LINK: LinkId = LinkId(1);
 const PEER: NodeId = NodeId([2; 16]);
 const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 const WALL_MS: u64 = 1_700_000_000_000;
@@ -27,8 +27,8 @@ struct Bench {
 
 impl Bench {
     fn new(start: StartState) -> Self {
-        let core = DriverCore::new(0, VersionVector::default(), Vec::new(), start);
-        let mut bench = Self { core, now: 0, is_waiting_for_peer: false };
+        let core = DriverCore::new(Millis(0), VersionVector::default(), Vec::new(), start);
+        let mut bench = Self { core, now: Millis(0), is_waiting_for_peer: false };
         bench.tick();
         bench
     }
@@ -77,12 +77,13 @@ impl Bench {
     fn commit(&mut self) {
         let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
         let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
-        let events = vec![Event::new(OWN, 1, Hlc::from_unix_ms(WALL_MS), draft).encoded().clone()];
-        self.step(Input::Committed { origin: OWN, first: 1, events });
+        let events = vec![Event::new(OWN, Seq(1), Hlc::from_unix_ms(WALL_MS), draft).encoded().clone()];
+        self.step(Input::Committed { origin: OWN, first: Seq(1), events });
     }
 
-    fn wait(&mut self, upgrade_ms: Millis, reply: &'static str) -> Vec<Output> {
-        let wait_for = CopiesWait { origin: OWN, seq: 1, until: Until::Copies(2), wait_ms: 200, upgrade_ms };
+    fn wait(&mut self, upgrade_ms: u64, reply: &'static str) -> Vec<Output> {
+        let wait_for =
+            CopiesWait { origin: OWN, seq: Seq(1), until: Until::Copies(2), wait_ms: 200, upgrade_ms };
         let mut out = Vec::new();
         self.core.wait(self.now, wait_for, reply, &mut out);
         out
@@ -114,9 +115,9 @@ fn a_node_without_peers_is_ready_from_its_start() {
 #[test]
 fn a_node_that_hears_no_peer_serves_alone_after_one_second() {
     let mut bench = Bench::new(CLUSTERED);
-    bench.run_until(999, None);
+    bench.run_until(Millis(999), None);
     assert!(bench.update().is_none(), "a peer may still answer");
-    bench.run_until(1_000, None);
+    bench.run_until(Millis(1_000), None);
     assert_eq!(bench.update().expect("it serves alone").peers_in_sync, 0);
     assert!(bench.core.is_ready());
     assert!(bench.update().is_none(), "it becomes ready once");
@@ -126,7 +127,7 @@ fn a_node_that_hears_no_peer_serves_alone_after_one_second() {
 fn a_node_that_expects_a_peer_does_not_serve_alone() {
     let mut bench = Bench::new(CLUSTERED);
     bench.is_waiting_for_peer = true;
-    bench.run_until(60_000, None);
+    bench.run_until(Millis(60_000), None);
     assert!(bench.update().is_none());
     bench.is_waiting_for_peer = false;
     assert!(bench.update().is_some());
@@ -135,7 +136,7 @@ fn a_node_that_expects_a_peer_does_not_serve_alone() {
 #[test]
 fn a_node_that_hears_a_peer_is_ready_only_once_that_peer_sees_it_in_sync() {
     let mut bench = Bench::linked(CLUSTERED);
-    bench.run_until(5_000, Some(false));
+    bench.run_until(Millis(5_000), Some(false));
     assert!(bench.update().is_none(), "it may lack events of the peer");
     bench.beat(true);
     assert_eq!(bench.update().expect("it has caught up").peers_in_sync, 1);
@@ -144,10 +145,10 @@ fn a_node_that_hears_a_peer_is_ready_only_once_that_peer_sees_it_in_sync() {
 #[test]
 fn a_node_that_lost_its_store_waits_for_a_peer_and_says_so_until_then() {
     let mut bench = Bench::linked(StartState { is_refilling: true, ..CLUSTERED });
-    bench.run_until(5_000, Some(false));
+    bench.run_until(Millis(5_000), Some(false));
     assert!(says_refilling(&mut bench), "peers must know that it may lack events");
     bench.step(Input::LinkDown(LINK));
-    bench.run_until(60_000, None);
+    bench.run_until(Millis(60_000), None);
     assert!(bench.update().is_none(), "it never serves alone");
     bench.step(Input::LinkUp { link: LINK, peer: PEER });
     bench.step(Input::Frame(LINK, ReplicaFrame::Vector(VersionVector::default())));
@@ -187,20 +188,20 @@ fn a_suspended_node_is_not_ready_until_a_peer_sees_it_in_sync_again() {
 #[test]
 fn a_suspended_node_that_hears_no_peer_serves_alone_after_four_seconds() {
     let mut bench = Bench::new(CLUSTERED);
-    bench.run_until(1_000, None);
+    bench.run_until(Millis(1_000), None);
     assert!(bench.update().is_some());
-    bench.now = 60_000;
+    bench.now = Millis(60_000);
     bench.tick();
-    bench.run_until(63_999, None);
+    bench.run_until(Millis(63_999), None);
     assert!(bench.update().is_none(), "its peers may have to dial it again");
-    bench.run_until(64_000, None);
+    bench.run_until(Millis(64_000), None);
     assert!(bench.update().is_some());
 }
 
 #[test]
 fn a_node_without_a_cluster_stays_ready_after_a_suspension() {
     let mut bench = Bench::new(StartState { knows_peers: false, is_clustered: false, is_refilling: false });
-    bench.now = 60_000;
+    bench.now = Millis(60_000);
     bench.tick();
     assert!(bench.core.is_ready());
 }
@@ -213,7 +214,7 @@ fn a_claim_is_the_first_to_notice_a_suspension() {
     bench.update();
     let peers = |bench: &mut Bench| bench.core.claim_peers(bench.now, &mut Vec::new());
     assert_eq!(peers(&mut bench), Some(vec![PEER]));
-    bench.now += 60_000;
+    bench.now = bench.now + 60_000;
     assert_eq!(peers(&mut bench), None);
 }
 
@@ -224,11 +225,11 @@ fn each_answer_goes_to_its_own_receiver_and_an_upgrade_to_the_same_again() {
     assert!(bench.wait(10_000, "post").is_empty());
     assert!(bench.wait(0, "room").is_empty());
     assert_eq!(bench.core.pending_replies(), 2);
-    bench.now = 200;
+    bench.now = Millis(200);
     let outputs = bench.tick();
     assert_eq!(bench.answers(outputs), [("post", 1, true), ("room", 1, false)]);
     assert_eq!(bench.core.pending_replies(), 1, "only the post may get a better answer");
-    let confirm = Confirm { new_heads: vec![(OWN, 1)], in_sync: true, ..Confirm::default() };
+    let confirm = Confirm { new_heads: vec![(OWN, Seq(1))], in_sync: true, ..Confirm::default() };
     let outputs = bench.step(Input::Frame(LINK, ReplicaFrame::Confirm(confirm)));
     assert_eq!(bench.answers(outputs), [("post", 2, false)]);
     assert_eq!(bench.core.pending_replies(), 0);
@@ -239,10 +240,10 @@ fn a_claim_waits_for_three_and_a_half_seconds_at_most() {
     let mut bench = Bench::linked(CLUSTERED);
     bench.commit();
     bench.beat(true);
-    let claim = CommittedClaim { origin: OWN, seq: 1, since: 0, waited_for: vec![PEER] };
-    bench.core.claim(0, claim, "claim", &mut Vec::new());
+    let claim = CommittedClaim { origin: OWN, seq: Seq(1), since: Millis(0), waited_for: vec![PEER] };
+    bench.core.claim(Millis(0), claim, "claim", &mut Vec::new());
     let mut claimed = None;
-    while claimed.is_none() && bench.now < 10_000 {
+    while claimed.is_none() && bench.now < Millis(10_000) {
         bench.now = bench.core.next_tick(bench.now).max(bench.now + 1);
         let outputs: Vec<_> = bench.tick().into_iter().chain(bench.beat(true)).collect();
         claimed = outputs.into_iter().find_map(|output| match output {
@@ -250,5 +251,5 @@ fn a_claim_waits_for_three_and_a_half_seconds_at_most() {
             _ => None,
         });
     }
-    assert_eq!(claimed, Some((3_500, Some("claim"), ClaimOutcome::NotConfirmed)));
+    assert_eq!(claimed, Some((Millis(3_500), Some("claim"), ClaimOutcome::NotConfirmed)));
 }

@@ -1,7 +1,7 @@
 //! Tests read marks and lists of rooms in which very many origins have written.
 
 use starling_protocol::{
-    Event, EventDraft, MessagePosted, NodeId, OriginId, Scope, Sender,
+    Event, EventDraft, MessagePosted, NodeId, OriginId, Scope, Sender, Seq,
     limits::{EVENT_BYTES_MAX, READ_MARK_EVENT_ORIGINS_MAX},
 };
 
@@ -28,7 +28,7 @@ fn written_by_many() -> Node {
         let origin = OriginId { node: NodeId([9; 16]), incarnation };
         let posted = MessagePosted::new(id(FIRST + u128::from(n)), Sender::User(BOB), text("x"));
         let hlc = starling_protocol::Hlc::from_unix_ms(2_000 + n);
-        Event::new(origin, 1, hlc, EventDraft::new(Scope::room(ROOM), posted))
+        Event::new(origin, Seq(1), hlc, EventDraft::new(Scope::room(ROOM), posted))
     };
     node.commit(Op::Received((0..ORIGINS).map(event).collect()));
     node

@@ -2,7 +2,7 @@
 //! users, on every node and in any order of arrival.
 
 use starling_protocol::{
-    Event, EventBody, EventDraft, RoomName, Scope, Topic, VersionVector,
+    Event, EventBody, EventDraft, RoomName, Scope, Seq, Topic, VersionVector,
     event::{RoomChanged, RoomDeleted},
 };
 use starling_web::service::NewMessage;
@@ -47,7 +47,7 @@ fn in_one_commit(one: &Node) -> Node {
     let vector = one.store.vector().unwrap();
     let mut events = Vec::new();
     for (origin, head) in vector.iter() {
-        events.extend(one.store.read_events(origin, 1, head).unwrap());
+        events.extend(one.store.read_events(origin, Seq(1), head).unwrap());
     }
     two.commit(Op::Received(events.into_iter().map(|event| Event::decode(event).unwrap()).collect()));
     two

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use redb::ReadableTable;
-use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, UserId, event::MessageKey};
+use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, Seq, UserId, event::MessageKey};
 
 use super::Tables;
 use crate::store::{
@@ -111,7 +111,7 @@ impl Tables<'_> {
     }
 
     /// Replaces an event of the log by a stub, if it belongs to a scope.
-    fn erase_at(&mut self, origin: OriginId, seq: u64, scope: &Scope) -> Result<(), StoreError> {
+    fn erase_at(&mut self, origin: OriginId, seq: Seq, scope: &Scope) -> Result<(), StoreError> {
         let key = tables::log_key(origin, seq);
         let Some(bytes) = self.log.get(&key)?.map(|bytes| bytes.value().to_vec()) else { return Ok(()) };
         let event = Event::decode(bytes.into())?;

@@ -2,7 +2,7 @@
 
 use redb::ReadableTable;
 use starling_protocol::{
-    Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender,
+    Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender, Seq,
     event::{MessageKey, MessagePosted, ReactionSet, SenderKey, id_shard},
     frame::client::ListedMessage,
     merge::{
@@ -186,7 +186,7 @@ impl Tables<'_> {
     }
 
     /// Reads the message at a position of the log.
-    pub fn posted_at(&self, origin: OriginId, seq: u64) -> Result<MessagePosted, StoreError> {
+    pub fn posted_at(&self, origin: OriginId, seq: Seq) -> Result<MessagePosted, StoreError> {
         let bytes = self.log.get(&tables::log_key(origin, seq))?;
         super::posted_in(bytes.as_ref().map(redb::AccessGuard::value))
     }

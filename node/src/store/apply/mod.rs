@@ -116,7 +116,7 @@ impl<'txn> Tables<'txn> {
         if self.log.insert(&key, &event.encoded()[..])?.is_some() {
             return Err(StoreError::Corrupt(format!("{}:{} was there already", event.origin, event.seq)));
         }
-        self.heads.insert(&event.origin.to_bytes(), event.seq)?;
+        self.heads.insert(&event.origin.to_bytes(), event.seq.0)?;
         Ok(())
     }
 

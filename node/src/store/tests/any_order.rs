@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::{collection::vec, prelude::*};
 use redb::ReadableTable;
-use starling_protocol::{Event, NodeId, OriginId, Scope, ScopeDigest};
+use starling_protocol::{Event, NodeId, OriginId, Scope, ScopeDigest, Seq};
 
 use super::{
     super::{StoreError, views},
@@ -41,7 +41,7 @@ fn erase(committer: &mut Committer, all: bool) {
 }
 
 /// A node after these steps and a last commit of all events that it lacks.
-fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>, steps: &[Step]) -> (Arc<Store>, Committer) {
+fn played(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, Seq)>, steps: &[Step]) -> (Arc<Store>, Committer) {
     let store = store();
     let mut committer = Committer::new(Arc::clone(&store), NodeId([1; 16]), 0).unwrap();
     let mut heads = [0; ORIGINS as usize];
@@ -102,7 +102,7 @@ fn shown(store: &Store) -> Shown {
 }
 
 /// The log at the end.
-fn logged(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, u64)>) -> Vec<bytes::Bytes> {
+fn logged(logs: &[Vec<Event>], gone: &BTreeSet<(OriginId, Seq)>) -> Vec<bytes::Bytes> {
     let all = logs.iter().flatten();
     all.map(|event| if gone.contains(&(event.origin, event.seq)) { event.erased() } else { event.clone() })
         .map(|event| event.encoded().clone())

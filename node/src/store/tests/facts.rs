@@ -7,7 +7,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use starling_protocol::{
     DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteId, MessageId,
     MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, RoomCreated, RoomId, RoomName, Scope,
-    Sender, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
+    Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
 
 /// The number of nodes.
@@ -33,7 +33,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
     let place = |(by, hlc, fact): (u8, u64, Fact)| {
         let seq = &mut heads[usize::from(by)];
         *seq += 1;
-        (Pos { hlc: Hlc(hlc), origin: origin(by), seq: *seq }, fact)
+        (Pos { hlc: Hlc(hlc), origin: origin(by), seq: Seq(*seq) }, fact)
     };
     let facts: Vec<(Pos, Fact)> = facts.into_iter().map(place).collect();
     let mut logs = vec![Vec::new(); usize::from(ORIGINS)];
@@ -78,7 +78,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
 }
 
 /// The events that must end as stubs, whatever came first: derived again from the events alone.
-pub fn erased(logs: &[Vec<Event>]) -> BTreeSet<(OriginId, u64)> {
+pub fn erased(logs: &[Vec<Event>]) -> BTreeSet<(OriginId, Seq)> {
     let all = || logs.iter().flatten();
     let is_gone = |event: &&Event| {
         let message = match &event.body {
@@ -113,7 +113,7 @@ fn place() -> impl Strategy<Value = Pos> {
     (0_u64..16, 0..ORIGINS, 0_u64..9).prop_map(|(hlc, by, seq)| Pos {
         hlc: Hlc(hlc),
         origin: origin(by),
-        seq,
+        seq: Seq(seq),
     })
 }
 
@@ -164,7 +164,7 @@ fn of_people() -> impl Strategy<Value = Fact> {
     let stance = select(vec![Stance::None, Stance::Yes, Stance::Blocked]);
     let waited_for = || option::of(vec((0..ORIGINS).prop_map(|n| origin(n).node), 0..3));
     let seen = vec((0..ORIGINS, 0_u64..9), 0..3)
-        .prop_map(|seen| seen.into_iter().map(|(n, seq)| (origin(n), seq)).collect::<VersionVector>());
+        .prop_map(|seen| seen.into_iter().map(|(n, seq)| (origin(n), Seq(seq))).collect::<VersionVector>());
     let level = select(vec![NotifyLevel::All, NotifyLevel::Mentions, NotifyLevel::None]);
     let language =
         (0_u8..3).prop_map(|n| Settings { language: format!("secret-{n}").into(), ..Settings::default() });

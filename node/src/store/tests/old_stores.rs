@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Pos, UserId,
+    Pos, Seq, UserId,
     event::{MessageDeleted, ReadMarked},
     limits::EVENT_BYTES_MAX,
 };
@@ -16,7 +16,7 @@ fn as_left_by_version_4(store: &Store, event: &Event) {
     let transaction = store.db.begin_write().unwrap();
     let key = tables::log_key(event.origin, event.seq);
     transaction.open_table(tables::LOG).unwrap().insert(&key, &event.encoded()[..]).unwrap();
-    transaction.open_table(tables::HEADS).unwrap().insert(&event.origin.to_bytes(), event.seq).unwrap();
+    transaction.open_table(tables::HEADS).unwrap().insert(&event.origin.to_bytes(), event.seq.0).unwrap();
     transaction.open_table(tables::META).unwrap().insert("schema_version", 4).unwrap();
     transaction.commit().unwrap();
 }
@@ -26,7 +26,7 @@ fn migrated(store: &Store) -> Result<(), StoreError> {
     store.resume_rebuild()
 }
 
-fn logged(store: &Store, origin: OriginId, seq: u64) -> Bytes {
+fn logged(store: &Store, origin: OriginId, seq: Seq) -> Bytes {
     store.read_events(origin, seq, seq).unwrap().remove(0)
 }
 
@@ -38,29 +38,32 @@ fn old_stubs_lose_what_was_left_in_them() {
     let key = posted.key();
     let deletion = EventBody::MessageDeleted(MessageDeleted { message: key, by: BOB });
     let events = || {
-        [foreign(1, Hlc(20), EventBody::MessagePosted(posted.clone())), foreign(2, Hlc(30), deletion.clone())]
+        [
+            foreign(Seq(1), Hlc(20), EventBody::MessagePosted(posted.clone())),
+            foreign(Seq(2), Hlc(30), deletion.clone()),
+        ]
     };
     let (store, mut committer) = with_room();
     committer.commit(2_000, 1, &events()).unwrap();
-    let (digest, stub) = (store.snapshot().unwrap().scopes, logged(&store, ELSEWHERE, 1));
+    let (digest, stub) = (store.snapshot().unwrap().scopes, logged(&store, ELSEWHERE, Seq(1)));
     drop(committer);
     let old = EventBody::MessagePosted(MessagePosted { text: None, ..posted.clone() });
     let draft = EventDraft { scope: Scope::room(ROOM), body: old, min_hlc: None };
-    as_left_by_version_4(&store, &Event::new(ELSEWHERE, 1, Hlc(20), draft.clone()));
+    as_left_by_version_4(&store, &Event::new(ELSEWHERE, Seq(1), Hlc(20), draft.clone()));
     // The head still is the deletion.
     let transaction = store.db.begin_write().unwrap();
     transaction.open_table(tables::HEADS).unwrap().insert(&ELSEWHERE.to_bytes(), 2).unwrap();
     transaction.commit().unwrap();
     migrated(&store).unwrap();
-    assert_eq!(logged(&store, ELSEWHERE, 1), stub);
+    assert_eq!(logged(&store, ELSEWHERE, Seq(1)), stub);
     assert_eq!(store.snapshot().unwrap().scopes, digest);
     store.verify().unwrap();
     // A peer of the earlier version sends its stub.
     let (late, mut committer) = with_room();
-    let Op::Received(deleted) = foreign(2, Hlc(30), deletion.clone()) else { unreachable!() };
-    let old = Event::new(ELSEWHERE, 1, Hlc(20), draft);
+    let Op::Received(deleted) = foreign(Seq(2), Hlc(30), deletion.clone()) else { unreachable!() };
+    let old = Event::new(ELSEWHERE, Seq(1), Hlc(20), draft);
     committer.commit(2_000, 1, &[Op::Received(vec![old, deleted[0].clone()])]).unwrap();
-    assert_eq!(logged(&late, ELSEWHERE, 1), stub);
+    assert_eq!(logged(&late, ELSEWHERE, Seq(1)), stub);
     late.verify().unwrap();
 }
 
@@ -69,15 +72,16 @@ fn old_stubs_lose_what_was_left_in_them() {
 fn a_store_whose_last_event_is_too_long_starts_again() {
     let (store, committer) = with_room();
     drop(committer);
-    let seen =
-        (0..6_000).map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, n + 1)).collect();
+    let seen = (0..6_000)
+        .map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, Seq(n + 1)))
+        .collect();
     let marked = ReadMarked { room: ROOM, pos: Pos::MIN, seen };
-    let event = Event::new(ELSEWHERE, 1, Hlc(9), EventDraft::new(Scope::user(BOB), marked));
+    let event = Event::new(ELSEWHERE, Seq(1), Hlc(9), EventDraft::new(Scope::user(BOB), marked));
     assert!(event.encoded().len() > EVENT_BYTES_MAX);
     as_left_by_version_4(&store, &event);
     assert!(Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).is_err(), "it could not start");
     migrated(&store).unwrap();
-    assert!(logged(&store, ELSEWHERE, 1).len() <= EVENT_BYTES_MAX);
+    assert!(logged(&store, ELSEWHERE, Seq(1)).len() <= EVENT_BYTES_MAX);
     Committer::new(Arc::clone(&store), NodeId([1; 16]), 1_000).unwrap();
     assert!(store.records().unwrap().read_mark(BOB, ROOM).unwrap().is_some());
     store.verify().unwrap();
@@ -90,7 +94,8 @@ fn no_own_event_over_the_limit_is_committed() {
     let (store, mut committer) = with_room();
     let before = store.vector().unwrap();
     let mark = |origins: u64| {
-        let seen = (0..origins).map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, 1));
+        let seen =
+            (0..origins).map(|n| (OriginId { node: NodeId([7; 16]), incarnation: u64::MAX - n }, Seq(1)));
         EventDraft::new(Scope::user(BOB), ReadMarked { room: ROOM, pos: Pos::MIN, seen: seen.collect() })
     };
     let op = |drafts: Vec<EventDraft>| {

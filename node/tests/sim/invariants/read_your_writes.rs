@@ -2,7 +2,7 @@
 //! caught up with its peers in sync answers 'no such room'.
 
 use starling_node::services::METADATA_WAIT_MS;
-use starling_protocol::Pos;
+use starling_protocol::{Pos, replica::Millis};
 
 use super::copies;
 use crate::{network::pair, rooms::Search, world::World};
@@ -14,7 +14,7 @@ pub fn answered(world: &World, node: usize, pos: Pos, since: u64) -> Result<(), 
     if world.now >= since + METADATA_WAIT_MS {
         return Ok(());
     }
-    for (id, _, in_sync) in run.replica().lag(world.now) {
+    for (id, _, in_sync) in run.replica().lag(Millis(world.now)) {
         let peer = world.nodes.iter().position(|machine| machine.id == id).expect("peers are nodes");
         if in_sync && !copies::holds(world, node, peer, pos) {
             return Err(format!("node {node} answers before node {peer}, which is in sync, has it"));

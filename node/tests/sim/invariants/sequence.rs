@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use starling_node::store::{OwnEvents, Store};
-use starling_protocol::{Event, OriginId, VersionVector};
+use starling_protocol::{Event, OriginId, Seq, VersionVector};
 
 use crate::world::World;
 
 /// Checks the new events that a node committed.
-pub fn written(written: &mut BTreeMap<(OriginId, u64), Bytes>, own: &OwnEvents) -> Result<(), String> {
-    for (seq, event) in (own.first..).zip(&own.events) {
+pub fn written(written: &mut BTreeMap<(OriginId, Seq), Bytes>, own: &OwnEvents) -> Result<(), String> {
+    for (seq, event) in (own.first.0..).map(Seq).zip(&own.events) {
         if written.insert((own.origin, seq), event.clone()).is_some_and(|old| old != event) {
             return Err(format!("{:?}:{seq} was given to two events", own.origin));
         }
@@ -45,16 +45,16 @@ fn is_or_was(written: &Bytes, now: &Bytes) -> bool {
 }
 
 /// All events of a log.
-pub fn log(store: &Store, vector: &VersionVector) -> BTreeMap<(OriginId, u64), Bytes> {
+pub fn log(store: &Store, vector: &VersionVector) -> BTreeMap<(OriginId, Seq), Bytes> {
     let mut log = BTreeMap::new();
     for (origin, head) in vector.iter() {
-        let mut next = 1;
+        let mut next = Seq(1);
         while next <= head {
             let events = store.read_events(origin, next, head).expect("the store reads");
             assert!(!events.is_empty(), "what the vector says is there");
             for event in events {
                 log.insert((origin, next), event);
-                next += 1;
+                next = next.next();
             }
         }
     }

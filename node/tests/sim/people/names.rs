@@ -9,7 +9,7 @@ use starling_node::{
 use starling_protocol::{
     ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
-    replica::ClaimOutcome,
+    replica::{ClaimOutcome, Millis},
 };
 
 use super::{Promise, Wish};
@@ -104,7 +104,7 @@ impl World {
             let has_space = machine.space == Space::Enough && !machine.disk.is_failing();
             // Each sees the other in sync.
             let run = machine.run.as_ref();
-            let counted = run.map(|run| run.replica().claim_peers(self.now)).unwrap_or_default();
+            let counted = run.map(|run| run.replica().claim_peers(Millis(self.now))).unwrap_or_default();
             let in_sync: Vec<_> = self.peers_in_sync(node).map(|(peer, _)| peer).collect();
             let is_linked = members.iter().all(|peer| {
                 *peer == node || in_sync.contains(peer) && counted.contains(&self.nodes[*peer].id)
@@ -127,7 +127,7 @@ impl World {
     pub fn one_sided_pair(&self) -> Option<[usize; 2]> {
         let waits = |node: usize, other: usize| {
             let run = self.nodes[node].run.as_ref().filter(|run| run.core.is_ready())?;
-            Some(run.replica().claim_peers(self.now).contains(&self.nodes[other].id))
+            Some(run.replica().claim_peers(Millis(self.now)).contains(&self.nodes[other].id))
         };
         let members = self.members();
         let pairs = members.iter().flat_map(|&one| members.iter().map(move |&other| [one, other]));
@@ -145,7 +145,7 @@ impl World {
             return self.claimed(node, number, ClaimOutcome::Held(waited_for));
         }
         let Pos { origin, seq, .. } = claim;
-        let claim = CommittedClaim { origin, seq, since, waited_for };
+        let claim = CommittedClaim { origin, seq, since: Millis(since), waited_for };
         self.drive(node, |core, now, out| core.claim(now, claim, Owed::Claim(number), out));
     }
 

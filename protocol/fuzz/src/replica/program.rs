@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use starling_protocol::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, ScopeDigest,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Scope, ScopeDigest, Seq,
     frame::peer::{ClaimAnswer, Confirm, PeerFrame, ReplicaFrame},
 };
 
@@ -12,10 +12,10 @@ pub const fn origin(n: u8) -> OriginId {
     OriginId { node: NodeId([n; 16]), incarnation: n as u64 }
 }
 
-pub fn event(origin: OriginId, seq: u64) -> Bytes {
+pub fn event(origin: OriginId, seq: Seq) -> Bytes {
     let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
     let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, min_hlc: None };
-    Event::new(origin, seq, Hlc(seq), draft).encoded().clone()
+    Event::new(origin, seq, Hlc(seq.0), draft).encoded().clone()
 }
 
 /// A program: each byte is a choice.
@@ -34,13 +34,17 @@ impl Program<'_> {
         Some(if byte < 250 { byte } else { u64::MAX - (255 - byte) })
     }
 
+    pub fn seq(&mut self) -> Option<Seq> {
+        self.number().map(Seq)
+    }
+
     /// Reads an origin of this node or of one of three peers.
     pub fn origin(&mut self) -> Option<OriginId> {
         self.byte().map(|byte| origin(byte % 4 + 1))
     }
 
-    fn entries(&mut self) -> Option<Vec<(OriginId, u64)>> {
-        (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.number()?))).collect()
+    fn entries(&mut self) -> Option<Vec<(OriginId, Seq)>> {
+        (0..self.byte()? % 5).map(|_| Some((self.origin()?, self.seq()?))).collect()
     }
 
     /// Reads one of a few digests, so that contradictions are frequent.
@@ -62,11 +66,11 @@ impl Program<'_> {
 
     /// Reads consecutive events, or unrelated ones, or a malformed one.
     fn events(&mut self) -> Option<Vec<Bytes>> {
-        let (origin, first, choice) = (self.origin()?, self.number()?, self.byte()?);
+        let (origin, first, choice) = (self.origin()?, self.seq()?, self.byte()?);
         let count = u64::from(choice % 4);
         Some(match choice / 64 {
             0 => vec![Bytes::from_static(b"\x01no event")],
-            1 => vec![event(origin, first), event(self.origin()?, self.number()?)],
+            1 => vec![event(origin, first), event(self.origin()?, self.seq()?)],
             _ => (0..count).map(|n| event(origin, first.saturating_add(n))).collect(),
         })
     }
@@ -78,17 +82,17 @@ impl Program<'_> {
                 let peers = self.entries()?.into_iter();
                 ReplicaFrame::Peers(
                     peers
-                        .map(|(origin, age)| (origin.node, u32::try_from(age).unwrap_or(u32::MAX)))
+                        .map(|(origin, age)| (origin.node, u32::try_from(age.0).unwrap_or(u32::MAX)))
                         .collect(),
                 )
             }
             254 => {
-                let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
+                let (origin, seq, flags) = (self.origin()?, self.seq()?, self.byte()?);
                 let relay_to = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
                 ReplicaFrame::AskClaim { origin, seq, relay_to }
             }
             _ => {
-                let (origin, seq, flags) = (self.origin()?, self.number()?, self.byte()?);
+                let (origin, seq, flags) = (self.origin()?, self.seq()?, self.byte()?);
                 let answered_by = if flags & 1 == 0 { None } else { Some(self.origin()?.node) };
                 let held = if flags & 2 == 0 { None } else { Some(self.entries()?.into_iter().collect()) };
                 let would_wait_for_claimer = flags & 4 != 0;
@@ -112,12 +116,12 @@ impl Program<'_> {
             0 => ReplicaFrame::Vector(self.entries()?.into_iter().collect()),
             1 => {
                 let (new_heads, flags) = (self.entries()?, self.byte()?);
-                let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.number()?)) };
+                let own_head = if flags & 2 == 0 { None } else { Some((self.origin()?, self.seq()?)) };
                 let wall_ms = if flags & 4 == 0 { WALL_MS } else { self.number()? };
                 let (in_sync, stalled, refilling) = (flags & 1 != 0, flags & 8 != 0, flags & 16 != 0);
                 ReplicaFrame::Confirm(Confirm { new_heads, own_head, in_sync, stalled, refilling, wall_ms })
             }
-            2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.number()?, to: self.number()? },
+            2 => ReplicaFrame::Pull { origin: self.origin()?, from: self.seq()?, to: self.seq()? },
             3 => ReplicaFrame::Push(self.events()?),
             4 => ReplicaFrame::Pulled { origin: self.origin()?, events: self.events()? },
             5 => ReplicaFrame::Probe(self.number()?),

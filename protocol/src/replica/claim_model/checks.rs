@@ -1,13 +1,12 @@
 //! The invariants of every schedule. Each planted bug must break one of them in some schedule.
 
 use super::{Model, Mutant, WAIT_MS, node::Answer};
-use crate::replica::Millis;
 
 /// The time for commit and decision, besides the wait.
-const OVERHEAD_MS: Millis = 200;
+const OVERHEAD_MS: u64 = 200;
 
 /// The time before a pull is repeated.
-const PULL_RETRY_MS: Millis = 5_000;
+const PULL_RETRY_MS: u64 = 5_000;
 
 /// The outcomes of the attempts of many schedules.
 #[derive(Debug, Default)]
@@ -26,8 +25,8 @@ impl Model {
             let Some((at, answer)) = &attempt.answer else {
                 return Err(format!("{attempt:?} was never answered"));
             };
-            if at - attempt.since > WAIT_MS + OVERHEAD_MS {
-                return Err(format!("{attempt:?} was answered after {} ms", at - attempt.since));
+            if at.ms_since(attempt.since) > WAIT_MS + OVERHEAD_MS {
+                return Err(format!("{attempt:?} was answered after {} ms", at.ms_since(attempt.since)));
             }
             match answer {
                 Answer::Granted(_) => counts.granted += 1,

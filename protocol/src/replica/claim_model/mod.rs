@@ -13,7 +13,7 @@ use super::{ClaimOutcome, Input, LinkId, Millis};
 use crate::{VersionVector, frame::peer::ReplicaFrame};
 
 /// The longest wait of a claim, as in `node`.
-const WAIT_MS: Millis = 3_500;
+const WAIT_MS: u64 = 3_500;
 
 /// Bugs that the model must find. They are planted in the model's driver code, since the rules have no hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ enum Step {
 }
 
 /// The connection between two nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pair {
     link: LinkId,
     is_cut: bool,
@@ -88,13 +88,13 @@ struct Model {
     queue: BTreeMap<(Millis, u64), Step>,
     number: u64,
     attempts: Vec<Attempt>,
-    last_link: LinkId,
+    last_link: u64,
     /// The last time when a queue was full.
     full_at: Option<Millis>,
     /// The times when nodes were cut off from each other.
     cut_at: Vec<Millis>,
     /// Planned cuts: time, node, the nodes that it is cut off from, duration.
-    cuts: Vec<(Millis, usize, Vec<usize>, Millis)>,
+    cuts: Vec<(Millis, usize, Vec<usize>, u64)>,
 }
 
 impl Model {
@@ -114,7 +114,7 @@ impl Model {
         self.mutant == Some(mutant)
     }
 
-    fn after(&mut self, ms: Millis, step: Step) {
+    fn after(&mut self, ms: u64, step: Step) {
         self.at(self.now + ms, step);
     }
 
@@ -160,7 +160,7 @@ impl Model {
                 self.full_at = Some(self.now);
             }
             Step::Stall(node, stalled) => {
-                self.feed(node, Input::LocalStatus { wall_ms: self.now, stalled });
+                self.feed(node, Input::LocalStatus { wall_ms: self.now.0, stalled });
             }
             Step::Posts(node, count) => self.post(node, count),
             Step::Begin { node, name, is_last } => self.begin(node, name, is_last),
@@ -220,7 +220,7 @@ impl Model {
     }
 
     /// Cuts two nodes off from each other. Each notices after a random time.
-    fn cut(&mut self, one: usize, other: usize, for_ms: Millis) {
+    fn cut(&mut self, one: usize, other: usize, for_ms: u64) {
         let Some(pair) = self.pairs.get_mut(&order(one, other)).filter(|pair| !pair.is_cut) else { return };
         pair.is_cut = true;
         let link = pair.link;
@@ -252,13 +252,16 @@ impl Model {
     /// Makes a new link. Each end sees it after a random time.
     fn link(&mut self, one: usize, other: usize) {
         self.last_link += 1;
-        let link = self.last_link;
+        let link = LinkId(self.last_link);
         let ends = order(one, other);
         let up_at = [0, 1].map(|_| self.now + 1 + self.below(200));
         for (node, peer, at) in [(ends.0, ends.1, up_at[0]), (ends.1, ends.0, up_at[1])] {
             self.at(at, Step::LinkUp { node, peer, link });
         }
-        self.pairs.insert(ends, Pair { link, up_at, ..Pair::default() });
+        self.pairs.insert(
+            ends,
+            Pair { link, is_cut: false, delayed: Vec::new(), last_arrival: [Millis(0); 2], up_at },
+        );
     }
 }
 

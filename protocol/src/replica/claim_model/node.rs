@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::{Model, Mutant, Step, WAIT_MS};
 use crate::{
-    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, UserId, Username, VersionVector,
+    Event, EventBody, EventDraft, Hlc, NodeId, OriginId, Pos, Scope, Seq, UserId, Username, VersionVector,
     event::{ClaimNarrowed, ClaimWithdrawn, UserRegistered},
     frame::peer::{ClaimAnswer, PeerFrame},
     merge::user::{claim_wins, narrow_waited_for},
-    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica},
+    replica::{Claim, ClaimOutcome, Input, LinkId, Millis, Output, Replica, Token},
 };
 
 /// Events in an answer to a pull, at most.
@@ -27,9 +27,9 @@ pub(super) struct Node {
     pub(super) replica: Replica,
     pub(super) origin: OriginId,
     /// The time by which its clock is ahead.
-    pub(super) skew_ms: Millis,
+    pub(super) skew_ms: u64,
     /// The longest time to make received events durable.
-    pub(super) apply_ms: Millis,
+    pub(super) apply_ms: u64,
     pub(super) links: BTreeMap<LinkId, usize>,
     pub(super) queue_is_full: bool,
     pub(super) tick_at: Millis,
@@ -78,7 +78,7 @@ impl Node {
             apply_ms: 1,
             links: BTreeMap::new(),
             queue_is_full: false,
-            tick_at: 0,
+            tick_at: Millis(0),
             last_stamp: 0,
             log: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -141,13 +141,15 @@ impl Model {
                     }
                     Output::Read { link, origin, from, to } => {
                         let log = self.nodes[node].log.get(&origin).map_or(&[][..], |log| &log[..]);
-                        let from_index = usize::try_from(from).expect("it is small") - 1;
-                        let count = usize::try_from(to + 1 - from).expect("it is small").min(PULLED_MAX);
+                        let from_index = usize::try_from(from.0).expect("it is small") - 1;
+                        let count = usize::try_from(to.next().count_after(from))
+                            .expect("it is small")
+                            .min(PULLED_MAX);
                         let events = log.iter().skip(from_index).take(count).cloned().collect();
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
                     Output::Claimed(attempt, outcome) => {
-                        let attempt = usize::try_from(attempt).expect("it is small");
+                        let attempt = usize::try_from(attempt.0).expect("it is small");
                         let after = self.below(20);
                         self.after(after, Step::Decide(attempt, outcome));
                     }
@@ -169,7 +171,7 @@ impl Model {
         let new_heads = vec![(last.origin, last.seq)];
         for event in &events {
             let log = self.nodes[node].log.entry(event.origin).or_default();
-            assert_eq!(log.len() as u64 + 1, event.seq, "the events have a gap");
+            assert_eq!(Seq(log.len() as u64 + 1), event.seq, "the events have a gap");
             log.push(event.encoded().clone());
             self.nodes[node].see(event);
         }
@@ -185,18 +187,18 @@ impl Model {
         let (now, at) = (self.now, &mut self.nodes[node]);
         let first = at.log.get(&at.origin).map_or(0, Vec::len) as u64 + 1;
         let mut encoded = Vec::new();
-        let mut last = Pos { hlc: Hlc(0), origin: at.origin, seq: 0 };
+        let mut last = Pos { hlc: Hlc(0), origin: at.origin, seq: Seq::NONE };
         for (seq, body) in (first..).zip(bodies) {
-            at.last_stamp = (at.last_stamp + 1).max((now + at.skew_ms) << 16);
+            at.last_stamp = (at.last_stamp + 1).max((now + at.skew_ms).0 << 16);
             let draft = EventDraft::new(Scope::user(UserId([1; 16])), body);
-            let event = Event::new(at.origin, seq, Hlc(at.last_stamp), draft);
+            let event = Event::new(at.origin, Seq(seq), Hlc(at.last_stamp), draft);
             at.see(&event);
             last = event.pos();
             encoded.push(event.encoded().clone());
         }
         let origin = at.origin;
         at.log.entry(origin).or_default().extend(encoded.iter().cloned());
-        self.feed(node, Input::Committed { origin, first, events: encoded });
+        self.feed(node, Input::Committed { origin, first: Seq(first), events: encoded });
         last
     }
 
@@ -273,7 +275,10 @@ impl Model {
             return self.decide(attempt, ClaimOutcome::Held(waited_for.clone()));
         }
         let (token, waited_for) = (attempt as u64, waited_for.clone());
-        self.feed(node, Input::Claim(Claim { token, origin, seq, since, wait_ms: WAIT_MS, waited_for }));
+        self.feed(
+            node,
+            Input::Claim(Claim { token: Token(token), origin, seq, since, wait_ms: WAIT_MS, waited_for }),
+        );
     }
 
     pub(super) fn decide(&mut self, attempt: usize, outcome: ClaimOutcome) {

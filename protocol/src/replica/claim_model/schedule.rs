@@ -6,15 +6,15 @@ use super::{Model, Mutant, Step, node::Node};
 use crate::replica::Millis;
 
 /// The time when all links are up again and all nodes are in sync. Then several nodes claim one more name.
-const LAST_MS: Millis = 22_000;
-const END_MS: Millis = 27_000;
+const LAST_MS: u64 = 22_000;
+const END_MS: u64 = 27_000;
 /// The name that is claimed at the end.
 const LAST_NAME: u8 = 9;
 
 impl Model {
     pub(super) fn new(schedule: u64, mutant: Option<Mutant>) -> Self {
         let mut model = Self {
-            now: 0,
+            now: Millis(0),
             random: schedule << 32,
             mutant,
             nodes: Vec::new(),
@@ -29,11 +29,11 @@ impl Model {
         };
         let count = 2 + model.pick(3);
         for number in 0..count {
-            let mut node = Node::new(u8::try_from(number).expect("there are few"), 0);
+            let mut node = Node::new(u8::try_from(number).expect("there are few"), Millis(0));
             node.skew_ms = if model.below(3) == 0 { model.below(10_000) } else { model.below(50) };
             node.apply_ms = if model.below(4) == 0 { 600 } else { 1 + model.below(20) };
             model.nodes.push(node);
-            model.at(0, Step::Tick(number));
+            model.at(Millis(0), Step::Tick(number));
         }
         // All nodes are linked with the hub, and some of the others with each other.
         let hub = model.pick(count);
@@ -55,12 +55,12 @@ impl Model {
             let (one, alone) = (self.pick(count), self.below(2) == 0);
             let other = (one + 1 + self.pick(count - 1)) % count;
             let ends: Vec<_> = (0..count).filter(|&end| end != one && (alone || end == other)).collect();
-            self.cuts.push((from, one, ends, for_ms));
+            self.cuts.push((Millis(from), one, ends, for_ms));
             for node in [one, other] {
                 if self.below(2) == 0 {
                     let posts = 1 + self.pick(100);
                     let at = from + self.below(for_ms);
-                    self.at(at, Step::Posts(node, posts));
+                    self.at(Millis(at), Step::Posts(node, posts));
                 }
             }
             // Half of the claims come around the time when links come back: then the nodes' knowledge differs most.
@@ -69,26 +69,26 @@ impl Model {
                 let name = u8::try_from(self.below(2)).expect("it is small");
                 let at = if self.below(2) == 0 { at } else { 500 + self.below(11_000) };
                 let first = self.pick(count);
-                self.at(at, Step::Begin { node: first, name, is_last: false });
+                self.at(Millis(at), Step::Begin { node: first, name, is_last: false });
                 let (second, apart) = (self.pick(count), self.below(400));
-                self.at(at + apart, Step::Begin { node: second, name, is_last: false });
+                self.at(Millis(at + apart), Step::Begin { node: second, name, is_last: false });
             }
         }
         if self.below(4) == 0 {
             let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
-            self.at(at, Step::QueueFull(node, true));
+            self.at(Millis(at), Step::QueueFull(node, true));
             let for_ms = self.below(600);
-            self.at(at + for_ms, Step::QueueFull(node, false));
+            self.at(Millis(at + for_ms), Step::QueueFull(node, false));
         }
         if self.below(8) == 0 {
             let (node, at) = (self.pick(count), 2_000 + self.below(8_000));
-            self.at(at, Step::Stall(node, true));
+            self.at(Millis(at), Step::Stall(node, true));
             let for_ms = self.below(2_000);
-            self.at(at + for_ms, Step::Stall(node, false));
+            self.at(Millis(at + for_ms), Step::Stall(node, false));
         }
         for _ in 0..2 + self.below(2) {
             let (node, at) = (self.pick(count), LAST_MS + self.below(60));
-            self.at(at, Step::Begin { node, name: LAST_NAME, is_last: true });
+            self.at(Millis(at), Step::Begin { node, name: LAST_NAME, is_last: true });
         }
     }
 
@@ -102,6 +102,6 @@ impl Model {
                 self.cut(one, other, for_ms);
             }
         }
-        self.run(END_MS);
+        self.run(Millis(END_MS));
     }
 }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use axum::extract::FromRef as _;
 use serde_json::Value;
 use starling_protocol::{
-    Cursor, CursorOwner, GuestId, GuestName, Hlc, NodeId, OriginId, Pos, RoomId, RoomName, Sender,
+    Cursor, CursorOwner, GuestId, GuestName, Hlc, NodeId, OriginId, Pos, RoomId, RoomName, Sender, Seq,
     VersionVector,
     cursor::CursorError,
     frame::client::{ListedMessage, MessageObject},
@@ -56,7 +56,7 @@ fn message(n: u64) -> ListedMessage {
         starling_protocol::Sender::Guest { id: GuestId([1; 16]), name: GuestName::parse("Ann").unwrap() };
     let text = starling_protocol::MessageText::parse(&n.to_string()).unwrap();
     let id = starling_protocol::MessageId::from_u128(n.into());
-    let pos = Pos { hlc: Hlc(n), origin: ORIGIN, seq: n };
+    let pos = Pos { hlc: Hlc(n), origin: ORIGIN, seq: Seq(n) };
     ListedMessage {
         listed_id: id,
         pos,
@@ -66,7 +66,7 @@ fn message(n: u64) -> ListedMessage {
 }
 
 pub fn point(n: u64) -> CommitPoint {
-    let vector: VersionVector = [(ORIGIN, n)].into_iter().collect();
+    let vector: VersionVector = [(ORIGIN, Seq(n))].into_iter().collect();
     CommitPoint { number: n, vector: Arc::new(vector) }
 }
 
@@ -103,7 +103,7 @@ impl QuickRooms for Memory {
         from: VersionVector,
         to: CommitPoint,
     ) -> Result<Option<Vec<Pos>>, Refusal> {
-        let seqs = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
+        let seqs = from.get(ORIGIN).0 + 1..=to.vector.get(ORIGIN).0;
         if let Some(on_catch_up) = &mut *self.on_catch_up.lock().unwrap() {
             on_catch_up();
         }
@@ -112,14 +112,14 @@ impl QuickRooms for Memory {
     }
 
     async fn messages_at(&self, positions: Vec<Pos>) -> Result<Vec<ListedMessage>, Refusal> {
-        Ok(positions.into_iter().map(|pos| message(pos.seq)).collect())
+        Ok(positions.into_iter().map(|pos| message(pos.seq.0)).collect())
     }
 }
 
 #[async_trait]
 impl Posting for Memory {
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: 1 };
+        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: Seq(1) };
         outcomes
             .send(PostOutcome {
                 id: post.message.id,
@@ -138,7 +138,7 @@ impl Posting for Memory {
 #[async_trait]
 impl Cursors for Memory {
     async fn wait_for(&self, vector: &VersionVector) -> CatchUpOutcome {
-        match vector.get(ORIGIN) {
+        match vector.get(ORIGIN).0 {
             ..1_000 => CatchUpOutcome::All,
             1_000..10_000 => CatchUpOutcome::Missing,
             _ => CatchUpOutcome::TooSlow,
@@ -157,7 +157,7 @@ impl Cursors for Memory {
     fn open(&self, text: &str) -> Result<Cursor, CursorError> {
         let n: u64 = text.parse().map_err(|_| CursorError::Unreadable)?;
         let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
-        Ok(Cursor { owner, vector: [(ORIGIN, n)].into_iter().collect(), greatest: Hlc(n) })
+        Ok(Cursor { owner, vector: [(ORIGIN, Seq(n))].into_iter().collect(), greatest: Hlc(n) })
     }
 }
 
@@ -266,7 +266,7 @@ impl Client {
         let state = app_state(&memory, &lanes, metrics.clone(), draining);
         let (take_over, taken) = oneshot::channel();
         let covered = match &resume_point {
-            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
+            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN).0,
             _ => 0,
         };
         let participant = Participant {
@@ -357,7 +357,7 @@ pub fn client_connection() -> ClientConnection {
 }
 
 pub fn cursor(n: u64) -> ResumePoint {
-    let vector = [(ORIGIN, n)].into_iter().collect();
+    let vector = [(ORIGIN, Seq(n))].into_iter().collect();
     let owner = CursorOwner::Guest { id: GuestId([1; 16]), room: ROOM };
     let cursor = Cursor { owner, vector, greatest: Hlc(n) };
     ResumePoint::Cursor(cursor, n.to_string())

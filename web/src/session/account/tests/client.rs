@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use axum::extract::FromRef as _;
-use starling_protocol::{Cursor, CursorOwner, Hlc, SessionId};
+use starling_protocol::{Cursor, CursorOwner, Hlc, Seq, SessionId};
 use tokio::sync::watch;
 
 use super::world::{ANN, World, short};
@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub fn cursor(n: u64) -> ResumePoint {
-    let vector = [(ORIGIN, n)].into_iter().collect();
+    let vector = [(ORIGIN, Seq(n))].into_iter().collect();
     ResumePoint::Cursor(Cursor { owner: CursorOwner::User(ANN), vector, greatest: Hlc(0) }, n.to_string())
 }
 
@@ -50,7 +50,7 @@ impl Client {
         state.live = world.clone();
         state.messages = world.clone();
         let covered = match &resume_point {
-            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN),
+            ResumePoint::Cursor(cursor, _) => cursor.vector.get(ORIGIN).0,
             _ => history,
         };
         let identity = Identity { user: ANN, session: SessionId([1; 16]), admin: false, personal: false };

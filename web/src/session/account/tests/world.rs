@@ -213,7 +213,7 @@ impl LiveEvents for World {
         to: CommitPoint,
     ) -> Result<Option<Vec<LiveChange>>, Refusal> {
         let sender = Sender::User(user).key();
-        let within = from.get(ORIGIN) + 1..=to.vector.get(ORIGIN);
+        let within = from.get(ORIGIN).0 + 1..=to.vector.get(ORIGIN).0;
         let posted = self.posted.lock().unwrap();
         let changes =
             posted.iter().filter(|(n, ..)| within.contains(n)).map(|&(n, room, _)| LiveChange::Message {
