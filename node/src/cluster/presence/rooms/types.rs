@@ -1,5 +1,4 @@
-//! What goes into the entries of presence and what their changes give: the holders of sessions, the log's claims, notices
-//! for the people in a room, and records for the log.
+//! The holders of sessions, the log's claims, the notices for the people in a room, and the records for the log.
 
 use starling_protocol::{GuestId, GuestName, Hlc, NameShared, NodeId, RoomId, merge::guest_name::NameClaim};
 use tokio::sync::oneshot;
