@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use starling_protocol::{
     NodeId,
-    frame::peer::{HeardAt, Member},
+    frame::peer::{Member, ObservedAddress},
 };
 use thiserror::Error;
 
@@ -284,10 +284,10 @@ impl DataDir {
         let members: Vec<KnownMember> = self.read(MEMBERS_FILE)?.unwrap_or_default();
         let parse = |member: KnownMember| {
             let node = NodeId::parse(&member.node).ok()?;
-            let (number, heard_at) = (member.number, member.heard_at);
+            let (number, observed_addresses) = (member.number, member.observed_addresses);
             let first = Some(member.address).filter(|address| !address.is_empty());
             let addresses = first.into_iter().chain(member.more_addresses).collect();
-            Some(Member { node, number, addresses, public_url: None, heard_at })
+            Some(Member { node, number, addresses, public_url: None, observed_addresses })
         };
         Ok(members.into_iter().filter_map(parse).collect())
     }
@@ -301,7 +301,7 @@ impl DataDir {
                 address: member.addresses.first().cloned().unwrap_or_default(),
                 more_addresses: member.addresses.iter().skip(1).cloned().collect(),
                 number: member.number,
-                heard_at: member.heard_at.clone(),
+                observed_addresses: member.observed_addresses.clone(),
             })
             .collect();
         self.write(MEMBERS_FILE, &members, |from, to| fs::rename(from, to))
@@ -358,7 +358,7 @@ struct KnownMember {
     #[serde(default)]
     number: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    heard_at: Vec<HeardAt>,
+    observed_addresses: Vec<ObservedAddress>,
 }
 
 #[cfg(test)]
@@ -374,12 +374,22 @@ mod tests {
         let node = NodeId([7; 16]);
         fs::write(home.path().join(MEMBERS_FILE), format!(r#"[{{"node":"{node}","address":"a:1"}}]"#))
             .unwrap();
-        let old =
-            Member { node, number: 0, addresses: vec!["a:1".into()], public_url: None, heard_at: Vec::new() };
+        let old = Member {
+            node,
+            number: 0,
+            addresses: vec!["a:1".into()],
+            public_url: None,
+            observed_addresses: Vec::new(),
+        };
         assert_eq!(dir.read_members().unwrap(), std::slice::from_ref(&old));
-        let heard_at = vec![HeardAt { at_ms: 5, address: "10.0.0.1:2".into() }];
+        let observed_addresses = vec![ObservedAddress { at_ms: 5, address: "10.0.0.1:2".into() }];
         for addresses in [vec![], vec!["a:1".to_owned(), "b:1".to_owned()]] {
-            let member = Member { number: 9, addresses, heard_at: heard_at.clone(), ..old.clone() };
+            let member = Member {
+                number: 9,
+                addresses,
+                observed_addresses: observed_addresses.clone(),
+                ..old.clone()
+            };
             dir.write_members(std::slice::from_ref(&member)).unwrap();
             assert_eq!(dir.read_members().unwrap(), [member]);
         }

@@ -6,7 +6,7 @@ pub mod rooms;
 
 use starling_protocol::{
     ErrorCode, Refusal, RoomId, Sender, UserId,
-    event::{Role, RoomOpened, Stance},
+    event::{MemberRoomCreated, Role, Stance},
     merge::contact::Relation,
 };
 
@@ -128,8 +128,8 @@ pub fn other_direct_member<T: Rows>(
 ) -> Result<Option<UserId>, StoreError> {
     let opened = records.member_room(room)?.and_then(|room| room.opened);
     Ok(match opened {
-        Some((_, RoomOpened::Direct { one, other })) => Some(if one == user { other } else { one }),
-        Some((_, RoomOpened::Named { .. })) | None => None,
+        Some((_, MemberRoomCreated::Direct { one, other })) => Some(if one == user { other } else { one }),
+        Some((_, MemberRoomCreated::Named { .. })) | None => None,
     })
 }
 

@@ -10,7 +10,7 @@ pub enum ClockVerdict {
     /// It agrees with a majority, or no other node is there.
     Agrees,
     /// A majority agrees, and this node's clock differs from it by this many milliseconds: positive if it is ahead.
-    Outside(i64),
+    Wrong(i64),
     /// No majority agrees, so the right time is unknown. Holds the spread of all clocks in milliseconds.
     Disputed(i64),
 }
@@ -31,9 +31,7 @@ pub fn judge(ahead_ms: &[i64]) -> ClockVerdict {
     };
     let (first, last) = (clocks[0], clocks[clocks.len() - 1]);
     match runs.map(outside).min_by_key(|outside| outside.unsigned_abs()) {
-        Some(outside) if outside.unsigned_abs() > AGREE_MS_MAX.unsigned_abs() => {
-            ClockVerdict::Outside(outside)
-        }
+        Some(outside) if outside.unsigned_abs() > AGREE_MS_MAX.unsigned_abs() => ClockVerdict::Wrong(outside),
         Some(_) => ClockVerdict::Agrees,
         None => ClockVerdict::Disputed(last.saturating_sub(first)),
     }
@@ -49,10 +47,10 @@ mod tests {
     #[test]
     fn a_clock_is_wrong_only_if_it_is_far_from_a_majority() {
         assert_eq!(judge(&[]), ClockVerdict::Agrees);
-        assert_eq!(judge(&[HOUR, HOUR + 9]), ClockVerdict::Outside(-HOUR));
-        assert_eq!(judge(&[-HOUR, -HOUR - 9]), ClockVerdict::Outside(HOUR));
+        assert_eq!(judge(&[HOUR, HOUR + 9]), ClockVerdict::Wrong(-HOUR));
+        assert_eq!(judge(&[-HOUR, -HOUR - 9]), ClockVerdict::Wrong(HOUR));
         assert_eq!(judge(&[0, HOUR]), ClockVerdict::Agrees);
-        assert_eq!(judge(&[30_001, 30_001]), ClockVerdict::Outside(-30_001));
+        assert_eq!(judge(&[30_001, 30_001]), ClockVerdict::Wrong(-30_001));
         assert_eq!(judge(&[30_000, 30_000]), ClockVerdict::Agrees);
         assert_eq!(judge(&[20_000, 40_000]), ClockVerdict::Agrees, "each agrees with this clock");
     }

@@ -19,14 +19,14 @@ pub const NONCE_BYTES: usize = 24;
 /// The owner of a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CursorOwner {
-    /// Somebody in a quick room, with or without an account.
+    /// A person in a quick room. The id of a person with an account is their user id.
     Guest {
         /// The guest's id.
         id: GuestId,
         /// The quick room.
         room: RoomId,
     },
-    /// Somebody with an account: the cursor covers all of their rooms and contacts.
+    /// A user with an account: the cursor covers all of their rooms and contacts.
     User(UserId),
 }
 
@@ -37,7 +37,7 @@ pub struct Cursor {
     pub owner: CursorOwner,
     /// All events up to here that concern the owner were sent to them.
     pub vector: VersionVector,
-    /// The greatest stamp among those events of a quick room. The owner's next post there is stamped above it.
+    /// In a quick room: the greatest stamp among these events. The owner's next post is stamped above it. Unused for users.
     pub greatest: Hlc,
 }
 

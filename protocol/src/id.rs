@@ -157,8 +157,8 @@ pub struct InviteId(pub [u8; 10]);
 
 impl InviteId {
     /// Returns the scope of the invite's lookup.
-    pub fn shard(self) -> Scope {
-        Scope::shard(self.0[0])
+    pub fn lookup_scope(self) -> Scope {
+        Scope::cluster_bucket(self.0[0])
     }
 }
 

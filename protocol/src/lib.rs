@@ -25,7 +25,7 @@ pub use cursor::{Cursor, CursorKey, CursorOwner};
 pub use digest::{Digest, ScopeDigest};
 pub use error_code::ErrorCode;
 pub use event::{
-    Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, RoomCreated, Scope, Sender,
+    Event, EventBody, EventDraft, MessageKey, MessagePosted, NameShared, QuickRoomCreated, Scope, Sender,
 };
 pub use hlc::{Clock, Hlc};
 pub use id::{GuestId, InviteCode, InviteId, MessageId, NodeId, OriginId, RoomId, SessionId, UserId};

@@ -8,7 +8,9 @@ pub const GUEST_NAME_CHARS_MAX: usize = 32;
 /// Characters in a room's name, at most, after trimming.
 pub const ROOM_NAME_CHARS_MAX: usize = 80;
 /// Characters in a user's name, at least and at most.
-pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=USERNAME_CHARS_MAX;
+/// Characters in a username, at most.
+pub const USERNAME_CHARS_MAX: usize = 32;
 /// Characters in a user's display name, at most, after trimming.
 pub const DISPLAY_NAME_CHARS_MAX: usize = 64;
 /// Characters kept of a client's user agent; the rest is cut.
@@ -74,7 +76,7 @@ pub const INVITE_EXPIRES_S: std::ops::RangeInclusive<u64> = 60..=31_536_000;
 /// Bytes of one encoded event, at most: a full body (32 KB), and space for later kinds.
 pub const EVENT_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one record of a view, at most: far above the largest, a read mark of [`READ_MARK_ORIGINS_MAX`] origins.
-pub const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const VIEW_ROW_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Origins in one read mark event, at most: they take 34 bytes each. A mark with more origins is several events.
 pub const READ_MARK_EVENT_ORIGINS_MAX: usize = 3_000;
 /// Events of one read mark, at most. The origins that wrote in the room last go first.
@@ -93,11 +95,11 @@ pub const ADDRESS_CHARS_MAX: usize = 270;
 /// Advertised addresses of a node, at most: a few networks with two address families each.
 pub const ADDRESSES_MAX: usize = 4;
 /// Observed source addresses kept of a node, at most: the newest.
-pub const HEARD_AT_MAX: usize = 3;
+pub const OBSERVED_ADDRESSES_MAX: usize = 3;
 /// Scopes with digests in one answer, at most: far more than needed to find an error.
 pub const SCOPES_MAX: usize = 1_000;
-/// Members in one list, at most: far more than a cluster has in which every node stores the whole log.
-pub const MEMBERS_MAX: usize = 1_000;
+/// Members in one list, at most: far more nodes than a cluster of full copies can have.
+pub const CLUSTER_MEMBERS_MAX: usize = 1_000;
 /// Presence entries in one peer frame, at most.
 pub const PRESENCE_ENTRIES_MAX: usize = 1_000;
 
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn limits_in_bytes_never_shrink() {
         assert_eq!([CLIENT_FRAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX, EVENT_BYTES_MAX], [131_072; 3]);
-        assert_eq!([RECORD_BYTES_MAX, PEER_FRAME_BYTES_MAX], [4_194_304; 2]);
+        assert_eq!([VIEW_ROW_BYTES_MAX, PEER_FRAME_BYTES_MAX], [4_194_304; 2]);
         assert_eq!(EVENTS_CHUNK_BYTES_MAX, 524_288);
     }
 }

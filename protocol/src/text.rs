@@ -15,23 +15,26 @@ use crate::{
     event::Scope,
     limits::{
         DISPLAY_NAME_CHARS_MAX, EMOJI_BYTES_MAX, GUEST_NAME_CHARS_MAX, MESSAGE_CHARS_MAX,
-        ROOM_NAME_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS,
+        ROOM_NAME_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS, USERNAME_CHARS_MAX,
     },
 };
 
 /// The reason why a text was refused. The text of the error is shown to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// The text is empty; of names, after trimming.
+    /// The text is empty (names: after trimming).
     #[error("must not be empty")]
     Empty,
     /// The text has more characters than the limit.
     #[error("must be at most {0} characters")]
     TooLong(usize),
+    /// The text has more bytes than the limit.
+    #[error("must be at most {0} bytes")]
+    TooManyBytes(usize),
     /// The text has fewer or more characters than allowed.
     #[error("must be {0} to {1} characters")]
     Length(usize, usize),
-    /// A username contains another character.
+    /// A username contains a character that isn't allowed.
     #[error("can contain only the characters a-z 0-9 _ . -")]
     Username,
     /// The text contains a control character.
@@ -46,7 +49,7 @@ pub enum TextError {
 }
 
 /// Whether a character is a control, an invisible character, or one that changes the direction of text.
-fn is_control(c: char) -> bool {
+fn is_control_or_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
@@ -134,7 +137,7 @@ name!(
 );
 
 impl GuestName {
-    /// Makes the name of somebody with an account among guests, from their username or a suffixed `name~xxxx`.
+    /// Makes the name under which a user appears in a quick room, from their username or a suffixed `name~xxxx`.
     /// It is cut to the length of a guest's name. The suffix is never cut, since the rest alone is another account's name.
     pub fn from_username(username: &str) -> Self {
         let (name, suffix) = username.split_at(username.find('~').unwrap_or(username.len()));
@@ -146,7 +149,7 @@ impl GuestName {
 
 /// A username: 3 to 32 of the characters `a-z 0-9 _ . -`. Capital letters are converted to small ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Username(#[serde(deserialize_with = "within::<_, GUEST_NAME_CHARS_MAX>")] Box<str>);
+pub struct Username(#[serde(deserialize_with = "within::<_, USERNAME_CHARS_MAX>")] Box<str>);
 
 impl Username {
     /// Parses the user's input.
@@ -167,9 +170,9 @@ impl Username {
         &self.0
     }
 
-    /// Returns the scope of claims to it. The shard is its first character, so that similar usernames share one.
-    pub fn shard(&self) -> Scope {
-        Scope::shard(self.0.as_bytes().first().copied().unwrap_or_default())
+    /// Returns the scope of claims to it. The bucket is its first character, so that similar usernames share one.
+    pub fn claim_scope(&self) -> Scope {
+        Scope::cluster_bucket(self.0.as_bytes().first().copied().unwrap_or_default())
     }
 }
 
@@ -190,7 +193,7 @@ impl Topic {
         match check_length(text, TOPIC_CHARS_MAX) {
             Err(TextError::Empty) => Ok(Self::default()),
             Err(error) => Err(error),
-            Ok(()) if text.chars().any(is_control) => Err(TextError::Control),
+            Ok(()) if text.chars().any(is_control_or_invisible) => Err(TextError::Control),
             Ok(()) => Ok(Self(text.into())),
         }
     }
@@ -210,14 +213,14 @@ impl Emoji {
     /// Parses the client's input and normalizes it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         // A zero-width joiner connects the parts of an emoji. Other invisible characters are refused.
-        let forbidden = |c: char| c.is_whitespace() || (is_control(c) && c != '\u{200D}');
+        let forbidden = |c: char| c.is_whitespace() || (is_control_or_invisible(c) && c != '\u{200D}');
         match text {
             "" => Err(TextError::Empty),
-            text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
+            text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooManyBytes(EMOJI_BYTES_MAX)),
             text if text.chars().any(forbidden) => Err(TextError::Control),
             text => match emoji::normal(text) {
                 text if text.is_empty() => Err(TextError::Empty),
-                text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooLong(EMOJI_BYTES_MAX)),
+                text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooManyBytes(EMOJI_BYTES_MAX)),
                 text => Ok(Self(text)),
             },
         }

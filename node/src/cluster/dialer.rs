@@ -160,7 +160,9 @@ impl Dialer {
             if self.links.has(member.node) {
                 self.missing_since.remove(&member.node);
             } else if now >= *self.missing_since.entry(member.node).or_insert(now) + HEARD_AFTER {
-                names.extend(member.heard_at.into_iter().map(|heard| (heard.address, Some(expected))));
+                names.extend(
+                    member.observed_addresses.into_iter().map(|heard| (heard.address, Some(expected))),
+                );
             }
         }
         names.extend(self.join.iter().map(|join| (join.clone(), None)));

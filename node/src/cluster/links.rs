@@ -18,7 +18,7 @@ use quinn::{Connection, ConnectionError};
 use starling_protocol::{
     NodeId,
     frame::peer::{Hello, Member, MeshNews, PeerFrame},
-    limits::MEMBERS_MAX,
+    limits::CLUSTER_MEMBERS_MAX,
     replica::LinkId,
 };
 use tokio::{
@@ -319,7 +319,8 @@ impl Links {
                     if let Some(entry) =
                         self.links().get_mut(&peer).filter(|entry| entry.sender.id() == sender.id())
                     {
-                        entry.peer_reports_links_to = Some(linked.into_iter().take(MEMBERS_MAX).collect());
+                        entry.peer_reports_links_to =
+                            Some(linked.into_iter().take(CLUSTER_MEMBERS_MAX).collect());
                     }
                 }
                 Ok(PeerFrame::Ping(nonce)) => {

@@ -13,8 +13,8 @@ use std::{
 
 use starling_protocol::{
     NodeId,
-    frame::peer::{HeardAt, Member},
-    limits::{ADDRESS_CHARS_MAX, ADDRESSES_MAX, HEARD_AT_MAX, MEMBERS_MAX},
+    frame::peer::{Member, ObservedAddress},
+    limits::{ADDRESS_CHARS_MAX, ADDRESSES_MAX, CLUSTER_MEMBERS_MAX, OBSERVED_ADDRESSES_MAX},
 };
 use tokio::sync::Notify;
 
@@ -106,9 +106,9 @@ impl Members {
                 }
             } else if let Some(old) = known.others.get_mut(&member.node) {
                 news |= merge(old, member);
-            } else if known.others.len() < MEMBERS_MAX {
+            } else if known.others.len() < CLUSTER_MEMBERS_MAX {
                 let mut member = member.clone();
-                keep_newest(&mut member.heard_at);
+                keep_newest(&mut member.observed_addresses);
                 known.others.insert(member.node, member);
                 news = true;
             }
@@ -126,8 +126,8 @@ impl Members {
         let mut known = self.known();
         let Some(member) = known.others.get_mut(&node) else { return };
         // While it is the newest, the exact time does not matter: no news is sent.
-        if member.heard_at.first().is_none_or(|newest| newest.address != address)
-            && merge_heard(&mut member.heard_at, &[HeardAt { at_ms, address }])
+        if member.observed_addresses.first().is_none_or(|newest| newest.address != address)
+            && merge_heard(&mut member.observed_addresses, &[ObservedAddress { at_ms, address }])
         {
             known.write();
             self.changed();
@@ -169,7 +169,7 @@ impl Members {
 
 /// Whether a description keeps the limits.
 fn fits(member: &Member) -> bool {
-    let heard = member.heard_at.iter().map(|heard| &heard.address);
+    let heard = member.observed_addresses.iter().map(|heard| &heard.address);
     member.addresses.len() <= ADDRESSES_MAX
         && member.addresses.iter().chain(heard).all(|address| address.len() <= ADDRESS_CHARS_MAX)
 }
@@ -177,18 +177,18 @@ fn fits(member: &Member) -> bool {
 /// Merges news of a member into its description; returns whether anything was new. The result does not depend on the
 /// order of the news.
 fn merge(old: &mut Member, new: &Member) -> bool {
-    let heard = merge_heard(&mut old.heard_at, &new.heard_at);
+    let heard = merge_heard(&mut old.observed_addresses, &new.observed_addresses);
     // Gossip leaves the URL out.
     let fuller =
         new.number == old.number && (&new.addresses, &new.public_url) > (&old.addresses, &old.public_url);
     if new.number > old.number || fuller {
-        *old = Member { heard_at: std::mem::take(&mut old.heard_at), ..new.clone() };
+        *old = Member { observed_addresses: std::mem::take(&mut old.observed_addresses), ..new.clone() };
         return true;
     }
     heard
 }
 
-fn merge_heard(old: &mut Vec<HeardAt>, new: &[HeardAt]) -> bool {
+fn merge_heard(old: &mut Vec<ObservedAddress>, new: &[ObservedAddress]) -> bool {
     let before = old.clone();
     old.extend_from_slice(new);
     keep_newest(old);
@@ -196,11 +196,11 @@ fn merge_heard(old: &mut Vec<HeardAt>, new: &[HeardAt]) -> bool {
 }
 
 /// Keeps the newest addresses, newest first, each once.
-fn keep_newest(heard: &mut Vec<HeardAt>) {
+fn keep_newest(heard: &mut Vec<ObservedAddress>) {
     heard.sort_by(|a, b| b.cmp(a));
     let mut seen = std::collections::BTreeSet::new();
     heard.retain(|heard| seen.insert(heard.address.clone()));
-    heard.truncate(HEARD_AT_MAX);
+    heard.truncate(OBSERVED_ADDRESSES_MAX);
 }
 
 impl Known {
@@ -220,7 +220,13 @@ mod tests {
 
     fn member(node: u8, number: u64, address: &str) -> Member {
         let addresses = vec![address.to_owned()];
-        Member { node: NodeId([node; 16]), number, addresses, public_url: None, heard_at: Vec::new() }
+        Member {
+            node: NodeId([node; 16]),
+            number,
+            addresses,
+            public_url: None,
+            observed_addresses: Vec::new(),
+        }
     }
 
     fn members(known: Vec<Member>) -> Members {
@@ -269,7 +275,7 @@ mod tests {
     /// Descriptions converge: a bounded set that does not depend on the order of news, so that sending ends.
     #[test]
     fn the_newest_addresses_from_which_a_node_was_heard_stay() {
-        let heard = |at_ms, address: &str| HeardAt { at_ms, address: address.into() };
+        let heard = |at_ms, address: &str| ObservedAddress { at_ms, address: address.into() };
         let all = [heard(1, "a:1"), heard(2, "b:1"), heard(3, "c:1"), heard(4, "d:1"), heard(5, "a:1")];
         let of = |order: &[usize]| {
             let mut kept = Vec::new();

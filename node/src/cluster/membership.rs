@@ -104,7 +104,7 @@ impl Membership {
                 number: peer.number,
                 addresses: peer.addresses.clone(),
                 public_url: None,
-                heard_at: Vec::new(),
+                observed_addresses: Vec::new(),
             };
             self.members.learn(&peers.map(member).collect::<Vec<_>>());
         }

@@ -54,7 +54,7 @@ impl ClusterMetrics {
             self.origin_lag.get_or_create(&label).set(gauge(*lag));
         }
         self.clock_offset_seconds.set(match report.clock {
-            ClockVerdict::Outside(ms) => seconds(ms),
+            ClockVerdict::Wrong(ms) => seconds(ms),
             ClockVerdict::Agrees | ClockVerdict::Disputed(_) => 0.0,
         });
         self.pending_replies.set(gauge(report.waiting as u64));

@@ -93,7 +93,7 @@ pub struct PeerStatus {
     pub address: String,
     /// The addresses that its packets came from, newest first.
     #[serde(default)]
-    pub heard_at: Vec<String>,
+    pub observed_addresses: Vec<String>,
     /// Whether this node has a link to it.
     pub linked: bool,
     /// Whether it is in sync.
@@ -149,7 +149,11 @@ impl StatusSource {
             PeerStatus {
                 node: member.node.to_string(),
                 address: member.addresses.join(", "),
-                heard_at: member.heard_at.into_iter().map(|heard| heard.address).collect(),
+                observed_addresses: member
+                    .observed_addresses
+                    .into_iter()
+                    .map(|heard| heard.address)
+                    .collect(),
                 linked: linked.is_some(),
                 in_sync: linked.is_some_and(|peer| peer.in_sync),
                 lag_events: linked.map_or(0, |peer| peer.lag),
@@ -215,8 +219,8 @@ impl fmt::Display for Status {
                 _ => "not linked",
             };
             write!(f, "peer      {} at {}: {state}", peer.node, peer.address)?;
-            if !peer.linked && !peer.heard_at.is_empty() {
-                write!(f, ", last heard at {}", peer.heard_at.join(", "))?;
+            if !peer.linked && !peer.observed_addresses.is_empty() {
+                write!(f, ", last heard at {}", peer.observed_addresses.join(", "))?;
             }
             if peer.linked {
                 let PeerStatus { lag_events, shards_equal, shards_diverged, .. } = peer;

@@ -6,8 +6,8 @@ use serde_json::Value;
 use starling_protocol::{
     DisplayName, EventBody, EventDraft, RoomName, Scope, Topic, UserId, VersionVector,
     event::{
-        ContactSet, MemberSet, Membership, ProfileChanged, ReadMarked, Role, RoomChanged, RoomOpened, Stance,
-        Visibility, direct_room,
+        MemberRoomChanged, MemberRoomCreated, Membership, MembershipChanged, ProfileChanged, ReadMarked,
+        Role, Stance, StanceChanged, Visibility, direct_room,
     },
 };
 use starling_web::lane::{CommitPoint, Subscription};
@@ -99,9 +99,9 @@ fn a_read_mark_reaches_its_user_and_the_other_member_of_a_direct_room() {
     let mut stage = Stage::new();
     let between = direct_room(ANN, BOB);
     for (from, to) in [(ANN, BOB), (BOB, ANN)] {
-        stage.write(Scope::user(from), ContactSet { to, round: 0, stance: Stance::Yes });
+        stage.write(Scope::user(from), StanceChanged { to, round: 0, stance: Stance::Yes });
     }
-    stage.write(Scope::room(between), RoomOpened::Direct { one: ANN, other: BOB });
+    stage.write(Scope::room(between), MemberRoomCreated::Direct { one: ANN, other: BOB });
     stage.after(|node| {
         node.say(BOB, 1, "a");
         node.post(BOB, between, &new(2, "b")).unwrap();
@@ -116,7 +116,7 @@ fn a_read_mark_reaches_its_user_and_the_other_member_of_a_direct_room() {
     assert_eq!(two.take(), [("read".to_owned(), Some(ANN))]);
     assert!(room.take().is_empty() && bob.take().is_empty());
     // Not once one of them has removed the contact.
-    stage.write(Scope::user(BOB), ContactSet { to: ANN, round: 1, stance: Stance::None });
+    stage.write(Scope::user(BOB), StanceChanged { to: ANN, round: 1, stance: Stance::None });
     stage.after(|node| node.say(BOB, 3, "c"));
     let (pos, _) = (stage.node.pos(3), ann.take());
     stage.write(Scope::user(ANN), ReadMarked { room: between, pos, seen: VersionVector::default() });
@@ -127,7 +127,7 @@ fn a_read_mark_reaches_its_user_and_the_other_member_of_a_direct_room() {
 fn joining_or_leaving_a_room_sends_the_room_and_invalidates_the_user() {
     let mut stage = Stage::new();
     let (mut room, mut bob, mut eve) = (stage.follow(ROOM), stage.follow(BOB), stage.follow(EVE));
-    let set = |membership| MemberSet { user: BOB, membership, since: None, invite: None, by: ANN };
+    let set = |membership| MembershipChanged { user: BOB, membership, since: None, invite: None, by: ANN };
     stage.write(Scope::room(ROOM), set(Membership::None));
     assert_eq!(bob.texts(), ["room removed", "invalidate"]);
     stage.write(Scope::room(ROOM), set(Membership::Banned));
@@ -136,7 +136,7 @@ fn joining_or_leaving_a_room_sends_the_room_and_invalidates_the_user() {
     assert_eq!(bob.texts(), ["room joined", "invalidate"]);
     assert!(room.take().is_empty() && eve.take().is_empty());
     let topic = Some(Topic::parse("x").unwrap());
-    stage.write(Scope::room(ROOM), RoomChanged { topic, ..RoomChanged::default() });
+    stage.write(Scope::room(ROOM), MemberRoomChanged { topic, ..MemberRoomChanged::default() });
     assert_eq!(room.texts(), ["invalidate"], "each member sees the room in their own way");
 }
 
@@ -147,10 +147,10 @@ fn a_member_added_before_a_room_arrives_is_notified_when_it_arrives() {
     let mut bob = stage.follow(BOB);
     let room = RoomId([9; 10]);
     let membership = Membership::Member(Role::Member);
-    let set = MemberSet { user: BOB, membership, since: None, invite: None, by: ANN };
+    let set = MembershipChanged { user: BOB, membership, since: None, invite: None, by: ANN };
     stage.write(Scope::room(room), set);
     assert_eq!(bob.texts(), ["invalidate"]);
-    let opened = RoomOpened::Named {
+    let opened = MemberRoomCreated::Named {
         name: RoomName::parse("late").unwrap(),
         topic: Topic::default(),
         visibility: Visibility::Private,
@@ -163,10 +163,10 @@ fn a_member_added_before_a_room_arrives_is_notified_when_it_arrives() {
 fn contacts_see_each_others_stance_and_a_block_only_its_author() {
     let mut stage = Stage::new();
     let (mut ann, mut bob, mut eve) = (stage.follow(ANN), stage.follow(BOB), stage.follow(EVE));
-    stage.write(Scope::user(ANN), ContactSet { to: BOB, round: 0, stance: Stance::Yes });
+    stage.write(Scope::user(ANN), StanceChanged { to: BOB, round: 0, stance: Stance::Yes });
     assert_eq!(ann.texts(), ["contact outgoing", "invalidate"]);
     assert_eq!(bob.texts(), ["invalidate", "contact incoming"]);
-    stage.write(Scope::user(EVE), ContactSet { to: ANN, round: 1, stance: Stance::Blocked });
+    stage.write(Scope::user(EVE), StanceChanged { to: ANN, round: 1, stance: Stance::Blocked });
     assert_eq!(eve.texts(), ["contact blocked", "invalidate"]);
     assert_eq!(ann.texts(), ["invalidate"], "a blocked user must not notice; their sessions must");
 }
@@ -177,14 +177,15 @@ fn a_changed_profile_notifies_a_limited_number_of_acquaintances() {
     let mut stage = Stage::new();
     let mut bob = stage.follow(BOB);
     let renamed = |name| ProfileChanged { display_name: Some(DisplayName::parse(name).unwrap()) };
-    stage.write(Scope::user(ANN), ContactSet { to: BOB, round: 0, stance: Stance::Yes });
+    stage.write(Scope::user(ANN), StanceChanged { to: BOB, round: 0, stance: Stance::Yes });
     bob.texts();
     stage.write(Scope::user(ANN), renamed("one"));
     assert_eq!(bob.texts(), ["contact incoming", "invalidate"]);
     // Their ids sort before Bob's.
     let to = |n: u128| UserId((n | (1 << 120)).to_be_bytes());
-    let asked = (0..ACQUAINTANCES_MAX as u128)
-        .map(|n| EventDraft::new(Scope::user(ANN), ContactSet { to: to(n), round: 0, stance: Stance::Yes }));
+    let asked = (0..ACQUAINTANCES_MAX as u128).map(|n| {
+        EventDraft::new(Scope::user(ANN), StanceChanged { to: to(n), round: 0, stance: Stance::Yes })
+    });
     let asked: Vec<_> = asked.collect();
     stage.after(|node| node.decide(move |_| Ok(Decision::Write(asked.clone()))).unwrap());
     stage.write(Scope::user(ANN), renamed("two"));

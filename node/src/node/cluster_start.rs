@@ -99,7 +99,7 @@ impl<'a> ClusterStart<'a> {
         };
         tracing::info!(%node, listen = %bound, ?addresses, "joining the cluster");
         let public_url = self.config.http.public_url.clone();
-        let me = Member { node, number: 0, addresses, public_url, heard_at: Vec::new() };
+        let me = Member { node, number: 0, addresses, public_url, observed_addresses: Vec::new() };
         let members = Arc::new(Members::new(Arc::clone(environment), me, self.known));
         let (gossip, packets) = mpsc::channel(QUEUE_MAX);
         let (new_links, new_links_rx) = mpsc::channel(QUEUE_MAX);

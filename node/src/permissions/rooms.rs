@@ -3,7 +3,7 @@
 use starling_protocol::{
     ErrorCode, Refusal, RoomId, UserId,
     event::{Membership, Role, Visibility},
-    merge::room::MemberRoom,
+    merge::room::MemberRoomState,
 };
 
 use super::{RolePower, no_such_room};
@@ -36,7 +36,11 @@ pub fn forbidden(detail: &'static str) -> Denied {
 }
 
 /// Returns a member room that a user may know of: they are a member, or it is public.
-pub fn known_room<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<MemberRoom, Denied> {
+pub fn known_room<T: Rows>(
+    records: &Records<T>,
+    room: RoomId,
+    user: UserId,
+) -> Result<MemberRoomState, Denied> {
     let Some(state) = records.member_room(room)? else { return Err(no_such_room().into()) };
     if state.visibility() == Visibility::Private && records.role(room, user)?.is_none() {
         return Err(no_such_room().into());

@@ -43,7 +43,7 @@ impl CursorsService {
     /// whether it covers the whole commit.
     fn limit_to_confirmed(&self, point: &CommitPoint) -> (VersionVector, bool) {
         let mut vector = VersionVector::clone(&point.vector);
-        let limit = self.context.driver.own_limit();
+        let limit = self.context.driver.cursor_limit();
         let Some((origin, seq)) = self.own_entry(point).filter(|&(_, seq)| seq > limit) else {
             return (vector, true);
         };

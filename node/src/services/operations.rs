@@ -64,7 +64,7 @@ impl Operations for OperationsService {
         if self.writer.is_stalled() {
             reasons.push("one commit has kept the disk busy for more than a second".to_owned());
         }
-        if let ClockVerdict::Outside(ms) = self.driver.report().clock {
+        if let ClockVerdict::Wrong(ms) = self.driver.report().clock {
             let (seconds, side) = (ms.unsigned_abs() / 1_000, if ms > 0 { "ahead of" } else { "behind" });
             reasons.push(format!(
                 "this node's clock is {seconds} s {side} the clocks of most other nodes; correct it"

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use starling_protocol::{
     Hlc, MessageKey, RoomId, Sender, UserId,
-    event::RoomOpened,
+    event::MemberRoomCreated,
     frame::client::{ListedMessage, format_time},
     merge::contact::{Relation, Sides},
 };
@@ -91,9 +91,9 @@ pub fn reactions<T: Rows>(
 }
 
 /// The kind of a member room.
-pub fn room_kind(opened: &RoomOpened) -> objects::RoomKind {
+pub fn room_kind(opened: &MemberRoomCreated) -> objects::RoomKind {
     match opened {
-        RoomOpened::Direct { .. } => objects::RoomKind::Direct,
-        RoomOpened::Named { .. } => objects::RoomKind::Room,
+        MemberRoomCreated::Direct { .. } => objects::RoomKind::Direct,
+        MemberRoomCreated::Named { .. } => objects::RoomKind::Room,
     }
 }

@@ -7,7 +7,7 @@ use redb::backends::InMemoryBackend;
 use starling_protocol::{
     DisplayName, Emoji, Event, EventDraft, Hlc, MessageId, MessageText, NodeId, Pos, RoomId, RoomName, Scope,
     Seq, Topic, UserId, Username,
-    event::{MemberSet, Membership, Role, RoomOpened, UserRegistered, Visibility},
+    event::{MemberRoomCreated, Membership, MembershipChanged, Role, UserRegistered, Visibility},
 };
 use starling_web::{
     objects::Message,
@@ -58,7 +58,7 @@ pub fn new(n: u128, body: &str) -> NewMessage {
 
 pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
     let membership = Membership::Member(role);
-    let set = MemberSet { user, membership, since: None, invite: None, by: ANN };
+    let set = MembershipChanged { user, membership, since: None, invite: None, by: ANN };
     EventDraft::new(Scope::room(room), set)
 }
 
@@ -92,7 +92,7 @@ impl Node {
         }
         for room in [ROOM, OTHER_ROOM] {
             let (name, topic) = (RoomName::parse("room").unwrap(), Topic::default());
-            let opened = RoomOpened::Named { name, topic, visibility: Visibility::Private };
+            let opened = MemberRoomCreated::Named { name, topic, visibility: Visibility::Private };
             node.write(EventDraft::new(Scope::room(room), opened));
             for (user, role) in [(ANN, Role::Owner), (BOB, Role::Member), (EVE, Role::Moderator)] {
                 node.write(member(user, room, role));
@@ -196,7 +196,9 @@ impl Node {
     pub fn holds(&self, text: &str) -> bool {
         let finds = |event: &bytes::Bytes| event.windows(text.len()).any(|part| part == text.as_bytes());
         self.store.vector().unwrap().iter().any(|(origin, head)| {
-            (1..=head.0).map(Seq).any(|seq| self.store.read_events(origin, seq, seq).unwrap().iter().any(finds))
+            (1..=head.0)
+                .map(Seq)
+                .any(|seq| self.store.read_events(origin, seq, seq).unwrap().iter().any(finds))
         })
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
-    OriginId, Pos, Refusal, RoomCreated, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
+    OriginId, Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
     limits::EVENT_BYTES_MAX,
 };
 
@@ -280,7 +280,7 @@ impl Batch<'_> {
     fn op(&mut self, own: OriginId, clock: &mut Clock, now_ms: u64, op: &Op) -> Result<OpResult, StoreError> {
         match op {
             Op::CreateQuickRoom { room, name } => {
-                let body = EventBody::RoomCreated(RoomCreated { name: name.clone() });
+                let body = EventBody::QuickRoomCreated(QuickRoomCreated { name: name.clone() });
                 let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
             }

@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableDatabase, ReadableTable, Table};
 use starling_protocol::{
     Digest, Event, EventBody, MessageId, OriginId, Pos, Scope, ScopeDigest, Seq, VersionVector,
     digest::{SHARDS, scope_shard},
-    event::id_shard,
+    event::message_id_scope,
     merge::message::MessageState,
 };
 
@@ -221,7 +221,7 @@ impl Store {
         for row in transaction.open_table(tables::MESSAGE_IDS)?.iter()? {
             let (key, value) = row?;
             book.added(
-                &id_shard(MessageId::from_bytes(*key.value())),
+                &message_id_scope(MessageId::from_bytes(*key.value())),
                 "message_ids",
                 key.value(),
                 value.value(),

@@ -68,7 +68,7 @@ impl<T: Rows> Records<T> {
     /// Returns the valid claims to a name, that of the holder first.
     pub fn claims(&self, name: &Username) -> Result<Vec<(Pos, UserId)>, StoreError> {
         let mut claims = Vec::new();
-        for row in self.scan::<Name>(&name.shard(), &name_key(name, None))? {
+        for row in self.scan::<Name>(&name.claim_scope(), &name_key(name, None))? {
             let (pos, (user, withdrawn)) = row?;
             if !withdrawn {
                 claims.push((Pos::from_bytes(trailing_id(&pos)?), user));
@@ -101,7 +101,7 @@ impl<T: Rows> Records<T> {
     fn wins_over(&self, claim: Pos, others: &[(Pos, Username)]) -> Result<bool, StoreError> {
         let mut waited = Vec::new();
         for (other, name) in others {
-            waited.push((*other, self.get::<Waited>(&name.shard(), &name_key(name, Some(*other)))?));
+            waited.push((*other, self.get::<Waited>(&name.claim_scope(), &name_key(name, Some(*other)))?));
         }
         let others = waited.iter().map(|(other, waited_for)| (*other, waited_for.as_deref()));
         Ok(user::claim_wins(claim, claim.origin.node, others))
@@ -169,7 +169,7 @@ impl<T: Rows> Records<T> {
         &'a self,
         text: &str,
     ) -> Result<impl Iterator<Item = Result<UserId, StoreError>> + use<'a, T>, StoreError> {
-        let shard = Scope::shard(text.as_bytes().first().copied().unwrap_or_default());
+        let shard = Scope::cluster_bucket(text.as_bytes().first().copied().unwrap_or_default());
         let rows = self.scan::<Name>(&shard, text.as_bytes())?;
         Ok(rows.filter_map(|row| match row {
             Ok((_, (user, withdrawn))) => (!withdrawn).then_some(Ok(user)),
@@ -220,7 +220,7 @@ impl<T: Rows> Records<T> {
                 Some(shard) if byte == *shard => after.strip_prefix(prefix.as_bytes()).unwrap_or_default(),
                 _ => &[],
             };
-            for row in self.scan_from::<Name>(&Scope::shard(byte), prefix.as_bytes(), from)? {
+            for row in self.scan_from::<Name>(&Scope::cluster_bucket(byte), prefix.as_bytes(), from)? {
                 let (key, (user, withdrawn)) = row?;
                 let claim = Pos::from_bytes(trailing_id(&key)?);
                 // A user who chose another name later is found under that one.

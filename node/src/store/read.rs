@@ -7,7 +7,7 @@ use starling_protocol::{
     Event, GuestId, GuestName, Hlc, OriginId, Pos, RoomId, Scope, Seq, VersionVector,
     frame::client::ListedMessage,
     limits::EVENTS_CHUNK_BYTES_MAX,
-    merge::{guest_name::NameClaim, room::RoomState},
+    merge::{guest_name::NameClaim, room::QuickRoomState},
 };
 
 use super::{MessagesReader, Store, StoreError, apply, names::NamesReader, tables};
@@ -23,7 +23,7 @@ pub struct Page {
 
 impl Store {
     /// Reads a quick room, if it exists.
-    pub fn quick_room(&self, room: RoomId) -> Result<Option<RoomState>, StoreError> {
+    pub fn quick_room(&self, room: RoomId) -> Result<Option<QuickRoomState>, StoreError> {
         apply::get(&self.db.begin_read()?.open_table(tables::QUICK_ROOMS)?, &room.0)
     }
 

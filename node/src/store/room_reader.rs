@@ -11,7 +11,7 @@ use starling_protocol::{
     event::sender_user,
     frame::client::ListedMessage,
     limits::UNREAD_COUNT_MAX,
-    merge::{contact::Relation, member::Member, room::RoomState},
+    merge::{contact::Relation, member::Member, room::QuickRoomState},
 };
 
 use super::{Store, StoreError, apply, messages::MessagesReader, records::RecordsReader, tables};
@@ -90,7 +90,7 @@ impl RoomReader {
 
     /// Reads a quick room if it exists, with its name if it has one.
     pub fn quick_room(&self, room: RoomId) -> Result<Option<Option<RoomName>>, StoreError> {
-        let state: Option<RoomState> = apply::get(&self.quick, &room.0)?;
+        let state: Option<QuickRoomState> = apply::get(&self.quick, &room.0)?;
         Ok(state.map(|state| state.name))
     }
 

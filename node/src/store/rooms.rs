@@ -4,7 +4,7 @@ use starling_protocol::{
     Emoji, InviteId, MessageId, Pos, RoomId, Scope, UserId,
     event::{InviteMade, MessageKey, Role},
     limits::{EDITS_PER_MESSAGE_MAX, REACTIONS_PER_MESSAGE_MAX},
-    merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoom},
+    merge::{invite::InviteState, member::Member as MemberState, register::Register, room::MemberRoomState},
 };
 
 use super::{
@@ -18,8 +18,8 @@ use super::{
 
 impl<T: Rows> Records<T> {
     /// Reads a member room, if it exists.
-    pub fn member_room(&self, room: RoomId) -> Result<Option<MemberRoom>, StoreError> {
-        Ok(self.get::<Room>(&Scope::room(room), &[])?.filter(MemberRoom::exists))
+    pub fn member_room(&self, room: RoomId) -> Result<Option<MemberRoomState>, StoreError> {
+        Ok(self.get::<Room>(&Scope::room(room), &[])?.filter(MemberRoomState::exists))
     }
 
     /// Reads a user's membership of a room; `None` if no event names them there.
@@ -115,7 +115,7 @@ impl<T: Rows> Records<T> {
 
     /// Reads an invite and its room.
     pub fn invite(&self, id: InviteId) -> Result<Option<(RoomId, InviteState)>, StoreError> {
-        let Some(room) = self.get::<InviteRoom>(&id.shard(), &id.0)? else { return Ok(None) };
+        let Some(room) = self.get::<InviteRoom>(&id.lookup_scope(), &id.0)? else { return Ok(None) };
         Ok(self.get::<Invite>(&Scope::room(room), &id.0)?.map(|invite| (room, invite)))
     }
 

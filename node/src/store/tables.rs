@@ -23,7 +23,7 @@ pub const HEADS: TableDefinition<'_, &[u8; 24], u64> = TableDefinition::new("hea
 /// View: scope, origin, seq → the event's stamp. A resume reads it: the events of a scope beyond a vector.
 pub const SCOPES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("scopes");
 
-/// View: room → `merge::room::RoomState`.
+/// View: room → `merge::room::QuickRoomState`.
 pub const QUICK_ROOMS: TableDefinition<'_, &[u8; 10], &[u8]> = TableDefinition::new("rooms");
 
 /// View: room and position (big-endian) of each listed message; its text is in the log.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redb::backends::InMemoryBackend;
 use starling_protocol::{
     ErrorCode, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, MessageId, MessagePosted, MessageText,
-    NameShared, NodeId, OriginId, Refusal, RoomCreated, RoomId, Scope, Sender, Seq, VersionVector,
+    NameShared, NodeId, OriginId, QuickRoomCreated, Refusal, RoomId, Scope, Sender, Seq, VersionVector,
 };
 
 use super::{apply::Tables, *};
@@ -133,7 +133,7 @@ fn unknown_kinds_are_kept_and_forwarded_as_they_are() {
 #[test]
 fn only_the_next_event_of_an_origin_is_applied() {
     let (store, mut committer) = with_room();
-    let created = || EventBody::RoomCreated(RoomCreated { name: None });
+    let created = || EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
     let batch = [
         foreign(Seq(2), Hlc(8), created()),
         foreign(Seq(1), Hlc(7), created()),
@@ -231,7 +231,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     committer.commit(2_000, 1, &[post(ROOM, 1, 1, "a")]).unwrap();
     let transaction = wrong.db.begin_write().unwrap();
     let mut tables = Tables::open(&transaction).unwrap();
-    let created = EventBody::RoomCreated(RoomCreated { name: None });
+    let created = EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
     let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, min_hlc: None };
     // Applied, but never logged.
     tables.apply(&Event::new(ELSEWHERE, Seq(1), Hlc(1), draft)).unwrap();
@@ -359,7 +359,7 @@ fn an_unfinished_store_is_made_again() {
 /// Promise 12: a node that lacks an event of an unknown kind lags, but doesn't differ from a node that has it.
 #[test]
 fn a_node_without_an_unknown_event_does_not_differ_from_one_with_it() {
-    let created = || EventBody::RoomCreated(RoomCreated { name: None });
+    let created = || EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
     let unknown = EventBody::Unknown { kind: 999, payload: bytes::Bytes::from_static(b"of the future") };
     let digest = |ops: &[Op]| {
         let store = store();

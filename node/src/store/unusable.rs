@@ -45,7 +45,7 @@ fn advice(error: &StoreError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use redb::{Database, ReadableTable};
-    use starling_protocol::{EventBody, RoomCreated, RoomId, Scope};
+    use starling_protocol::{EventBody, QuickRoomCreated, RoomId, Scope};
 
     use super::*;
     use crate::store::{Decide, Decision, Op, tables};
@@ -56,7 +56,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("starling.redb");
         let store = Arc::new(Store::open_file(&file).unwrap());
-        let created = EventBody::RoomCreated(RoomCreated { name: None });
+        let created = EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
         let create = Decision::one(Scope::room(RoomId([1; 10])), created);
         let create = Op::Decide(Decide::new(move |_| Ok(create.clone())));
         store.committer(NodeId([1; 16]), 1_000).unwrap().commit(1_000, 1, &[create]).unwrap();

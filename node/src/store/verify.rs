@@ -48,13 +48,13 @@ impl Store {
         let mut book = DigestBook::default();
         let records = self.records()?;
         let see = |event: &Event| {
-            let mut touched = event.body.touches();
+            let mut touched = event.body.other_scopes();
             // Mentions in a deleted room go at once, while its text is erased in steps.
             if event.scope.as_room().is_some()
                 && touched.iter().any(|scope| scope.as_user().is_some())
                 && records.get::<Room>(&event.scope, &[])?.is_some_and(|room| room.deleted)
             {
-                touched = event.erased().body.touches();
+                touched = event.erased().body.other_scopes();
             }
             book.applied(event, &touched);
             Ok(())

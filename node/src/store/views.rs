@@ -13,7 +13,7 @@ use starling_protocol::{
         member::Member as MemberState,
         read_mark::ReadMark,
         register::Register,
-        room::MemberRoom,
+        room::MemberRoomState,
         service_key::ServiceKeyState,
         session::SessionState,
         user::{ClaimState, UserState},
@@ -58,7 +58,7 @@ views! {
     /// Shard of an invite's id; the id → the invite's room.
     11 InviteRoom: RoomId;
     /// Room → the room, if it is a member room.
-    12 Room: MemberRoom;
+    12 Room: MemberRoomState;
     /// Room; user → their membership.
     13 Member: Register<MemberState>;
     /// Room; `succession` → a member. The first owns the room.

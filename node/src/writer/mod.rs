@@ -97,7 +97,7 @@ impl WriterHandle {
     /// Sets the verdict on this node's clock. While a majority of the nodes agrees on another time, users cannot write
     /// here: later messages of others would be dated by the wrong clock.
     pub fn set_clock(&self, verdict: ClockVerdict) {
-        let outside_ms = if let ClockVerdict::Outside(ms) = verdict { ms } else { 0 };
+        let outside_ms = if let ClockVerdict::Wrong(ms) = verdict { ms } else { 0 };
         self.clock_outside_ms.store(outside_ms, Ordering::Relaxed);
     }
 

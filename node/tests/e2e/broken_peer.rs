@@ -59,7 +59,7 @@ impl Bench {
             number: 1,
             addresses: vec!["127.0.0.1:9".into()],
             public_url: None,
-            heard_at: Vec::new(),
+            observed_addresses: Vec::new(),
         };
         let (process, uptime_ms) = (1, 0);
         let hello = Hello { protocol_version: PROTOCOL_VERSION, process, uptime_ms, me, members: Vec::new() };

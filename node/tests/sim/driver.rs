@@ -120,7 +120,7 @@ impl World {
                 }
                 None
             }
-            Output::BarrierPassed(token, _) => {
+            Output::BarrierEnded(token, _) => {
                 let run = self.nodes[node].run.as_mut()?;
                 if let Some(Owed::Search(search)) = run.core.take_reply(token) {
                     self.searched(node, &search);
@@ -156,7 +156,7 @@ impl World {
             }
             Some(Mutant::BlockNotMerged) => {
                 let is_block =
-                    |body: &_| matches!(body, EventBody::ContactSet(set) if set.stance == Stance::Blocked);
+                    |body: &_| matches!(body, EventBody::StanceChanged(set) if set.stance == Stance::Blocked);
                 for event in events.iter_mut().filter(|event| is_block(&event.body)) {
                     event.body = EventBody::Unknown { kind: 0, payload: Bytes::new() };
                 }

@@ -156,7 +156,7 @@ impl World {
         };
         let covered = VersionVector::clone(&point.vector);
         let mut vector = covered.clone();
-        if let Some((own, limit)) = run.own.zip(run.replica().own_limit(Millis(self.now)))
+        if let Some((own, limit)) = run.own.zip(run.replica().cursor_limit(Millis(self.now)))
             && self.mutant != Some(Mutant::CursorAheadOfLostDisk)
         {
             vector.limit(own, limit.min(vector.get(own)));

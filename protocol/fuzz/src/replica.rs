@@ -250,7 +250,7 @@ impl World {
                 }
                 Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "answered twice"),
                 Output::UpgradeExpired(token) => assert!(self.upgradable.remove(&token), "answered twice"),
-                Output::BarrierPassed(token, _) => assert!(self.at_barrier.remove(&token), "passed twice"),
+                Output::BarrierEnded(token, _) => assert!(self.at_barrier.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),
             }
         }
@@ -263,7 +263,7 @@ impl World {
         }
         // Calls the functions for metrics and cursors.
         self.replica.lag(self.now).for_each(drop);
-        let _ = (self.replica.own_limit(self.now), self.replica.peers_see_us_in_sync(self.now));
+        let _ = (self.replica.cursor_limit(self.now), self.replica.peers_see_us_in_sync(self.now));
         self.replica.claim_peers(self.now).into_iter().for_each(drop);
         let _ = (self.replica.clock(self.now), self.replica.agreements().count());
         assert_eq!(self.replica.waiting(), self.waiting.len() + self.upgradable.len());

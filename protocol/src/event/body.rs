@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::{
-    InviteMade, InviteRevoked, MemberSet, MessageDeleted, MessageEdited, MessagePosted, NameShared,
-    ReactionSet, RoomChanged, RoomCreated, RoomDeleted, RoomOpened, Scope, id_shard,
+    InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, MembershipChanged,
+    MessageDeleted, MessageEdited, MessagePosted, NameShared, QuickRoomCreated, ReactionChanged, Scope,
+    message_id_scope,
     messages::{GuestPosted, TextEdited},
     people::{
-        ClaimNarrowed, ClaimWithdrawn, ContactSet, NotifySet, PasswordChange, PasswordChanged,
+        ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
         PasswordRehashed, ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened,
-        SessionsEnded, SettingsChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged, UserRegistered,
-        UserRegisteredV1, UsernameChosen, UsernameChosenV1,
+        SessionsEnded, SettingsChanged, StanceChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged,
+        UserRegistered, UserRegisteredV1, UsernameChosen, UsernameChosenV1,
     },
     service_key::ServiceKeySealed,
 };
@@ -66,7 +67,7 @@ macro_rules! kinds {
                     Self::PasswordChanged(body) => {
                         let kind =
                             if body.keep_tokens { PASSWORD_CHANGED_KEEPING_TOKENS } else { PASSWORD_CHANGED };
-                        (kind, codec::encode(&PasswordChange::from_event(body)))
+                        (kind, codec::encode(&PasswordChangedPayload::from_event(body)))
                     }
                     Self::SessionOpened(body) if let Some(opened) = UnkeyedSessionOpened::from_event(body) => {
                         (UNKEYED_SESSION_OPENED, codec::encode(&opened))
@@ -89,7 +90,7 @@ macro_rules! kinds {
                     TEXT_EDITED => codec::decode::<TextEdited>(&payload, bytes_max)
                         .map(|edited| Self::MessageEdited(edited.into())),
                     PASSWORD_CHANGED_KEEPING_TOKENS | PASSWORD_CHANGED => {
-                        codec::decode::<PasswordChange>(&payload, bytes_max).map(|change| {
+                        codec::decode::<PasswordChangedPayload>(&payload, bytes_max).map(|change| {
                             change.into_event(kind == PASSWORD_CHANGED_KEEPING_TOKENS).into()
                         })
                     }
@@ -120,7 +121,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    1 => RoomCreated,
+    1 => QuickRoomCreated,
     3 => NameShared,
     4 => MessagePosted,
     7 => ClaimWithdrawn,
@@ -132,17 +133,17 @@ kinds! {
     15 => SettingsChanged,
     16 => UserFlagged,
     17 => UserDeleted,
-    18 => ContactSet,
+    18 => StanceChanged,
     19 => ReadMarked,
-    20 => NotifySet,
-    21 => RoomOpened,
-    22 => RoomChanged,
-    23 => RoomDeleted,
-    24 => MemberSet,
+    20 => NotifyLevelChanged,
+    21 => MemberRoomCreated,
+    22 => MemberRoomChanged,
+    23 => MemberRoomDeleted,
+    24 => MembershipChanged,
     25 => InviteMade,
     26 => InviteRevoked,
     28 => MessageDeleted,
-    29 => ReactionSet,
+    29 => ReactionChanged,
     30 => UserRegistered,
     31 => UsernameChosen,
     32 => ClaimNarrowed,
@@ -152,25 +153,25 @@ kinds! {
 }
 
 impl EventBody {
-    /// Returns the other scopes in which the event changes views, besides its own. Its digests are kept there too, and
-    /// resuming sessions of users find it there.
-    pub fn touches(&self) -> BTreeSet<Scope> {
+    /// Returns the scopes besides the event's own in which it changes views. The event counts in their digests too, and a
+    /// session that resumes in such a scope replays it.
+    pub fn other_scopes(&self) -> BTreeSet<Scope> {
         match self {
-            Self::MessagePosted(posted) => [id_shard(posted.id)]
+            Self::MessagePosted(posted) => [message_id_scope(posted.id)]
                 .into_iter()
                 .chain(posted.mentions.iter().map(|&user| Scope::user(user)))
                 .collect(),
             Self::UserRegistered(UserRegistered { username, .. })
             | Self::UsernameChosen(UsernameChosen { username, .. })
             | Self::ClaimNarrowed(ClaimNarrowed { username, .. })
-            | Self::ClaimWithdrawn(ClaimWithdrawn { username, .. }) => [username.shard()].into(),
-            Self::ContactSet(ContactSet { to, .. }) => [Scope::user(*to)].into(),
-            Self::RoomOpened(RoomOpened::Direct { one, other }) => {
+            | Self::ClaimWithdrawn(ClaimWithdrawn { username, .. }) => [username.claim_scope()].into(),
+            Self::StanceChanged(StanceChanged { to, .. }) => [Scope::user(*to)].into(),
+            Self::MemberRoomCreated(MemberRoomCreated::Direct { one, other }) => {
                 [Scope::user(*one), Scope::user(*other)].into()
             }
-            Self::MemberSet(MemberSet { user, .. }) => [Scope::user(*user)].into(),
+            Self::MembershipChanged(MembershipChanged { user, .. }) => [Scope::user(*user)].into(),
             Self::InviteMade(InviteMade { id, .. }) | Self::InviteRevoked(InviteRevoked { id }) => {
-                [id.shard()].into()
+                [id.lookup_scope()].into()
             }
             _ => BTreeSet::new(),
         }
@@ -192,8 +193,8 @@ impl EventBody {
                     mentions.clear();
                 }
             }
-            Self::RoomOpened(opened) => opened.erase(),
-            Self::RoomChanged(RoomChanged { name, topic, .. }) => (*name, *topic) = (None, None),
+            Self::MemberRoomCreated(opened) => opened.erase(),
+            Self::MemberRoomChanged(MemberRoomChanged { name, topic, .. }) => (*name, *topic) = (None, None),
             Self::UserRegistered(UserRegistered { display_name, password, .. }) => {
                 (*display_name, *password) = (None, None);
             }

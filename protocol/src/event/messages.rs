@@ -205,7 +205,7 @@ pub struct MessageDeleted {
 
 /// A member added a reaction to a message or removed it. Per member, message and emoji the last event wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReactionSet {
+pub struct ReactionChanged {
     /// The message.
     pub message: MessageKey,
     /// The member.
@@ -217,6 +217,6 @@ pub struct ReactionSet {
 }
 
 /// Returns the scope of a message id: its first use is decided across all rooms.
-pub fn id_shard(id: MessageId) -> Scope {
-    Scope::shard(id.as_bytes()[0])
+pub fn message_id_scope(id: MessageId) -> Scope {
+    Scope::cluster_bucket(id.as_bytes()[0])
 }

@@ -16,7 +16,7 @@ pub use self::{body::EventBody, messages::*, people::*, rooms::*, scope::Scope, 
 use crate::{
     Hlc, OriginId, Pos, Seq,
     codec::{self, DecodeError},
-    limits::{EVENT_BYTES_MAX, RECORD_BYTES_MAX},
+    limits::{EVENT_BYTES_MAX, VIEW_ROW_BYTES_MAX},
 };
 
 /// An event before the writer has given it an origin, a sequence number and a stamp.
@@ -107,7 +107,7 @@ impl Event {
     /// Decodes and shortens an over-long event of an earlier version: a read mark of very many origins. No other node has
     /// the event, since all refuse over-long events.
     pub fn shortened(encoded: Bytes) -> Result<Self, EventError> {
-        let long = Self::decode_within(encoded, RECORD_BYTES_MAX)?;
+        let long = Self::decode_within(encoded, VIEW_ROW_BYTES_MAX)?;
         let body = match long.body {
             EventBody::ReadMarked(marked) => marked.split().remove(0).into(),
             body => body,
@@ -150,7 +150,7 @@ mod tests {
         let sender = Sender::Guest { id: guest, name: name.clone() };
         let text = MessageText::parse("hello").unwrap();
         for body in [
-            EventBody::RoomCreated(RoomCreated { name: None }),
+            EventBody::QuickRoomCreated(QuickRoomCreated { name: None }),
             MessagePosted::new(MessageId::from_u128(1), sender, text.clone()).into(),
             MessagePosted::new(MessageId::from_u128(1), Sender::User(UserId([2; 16])), text).into(),
             EventBody::NameShared(NameShared { guest, name, since: Hlc(6) }),

@@ -110,8 +110,8 @@ mod always_some {
     }
 }
 
-/// A claim was too late, or its node couldn't find out: it never counted. An account without another claim never
-/// existed.
+/// A claim was withdrawn, because another claim won or its node couldn't decide it in time. It never counted. An account
+/// with no other claim was never registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaimWithdrawn {
     /// The claimed username.
@@ -140,12 +140,12 @@ pub struct PasswordChanged {
 
 /// The encoding of [`PasswordChanged`], for kinds 9 and 42.
 #[derive(Serialize, Deserialize)]
-pub(super) struct PasswordChange {
+pub(super) struct PasswordChangedPayload {
     password: Option<Box<str>>,
     keeps: Option<SessionId>,
 }
 
-impl PasswordChange {
+impl PasswordChangedPayload {
     pub(super) fn from_event(PasswordChanged { password, keeps, .. }: &PasswordChanged) -> Self {
         Self { password: password.clone(), keeps: *keeps }
     }
@@ -288,7 +288,7 @@ pub enum Stance {
 
 /// A user's stance towards another, in a round. The stance of the newest round wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContactSet {
+pub struct StanceChanged {
     /// The other user.
     pub to: UserId,
     /// The round. Declining, removing, blocking and unblocking begin a new one.
@@ -335,7 +335,7 @@ pub enum NotifyLevel {
 
 /// A member changed the notification level of a room; the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotifySet {
+pub struct NotifyLevelChanged {
     /// The room.
     pub room: RoomId,
     /// The chosen level.

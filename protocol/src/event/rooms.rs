@@ -6,7 +6,7 @@ use crate::{Hlc, InviteId, RoomId, RoomName, Topic, UserId};
 
 /// A quick room was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomCreated {
+pub struct QuickRoomCreated {
     /// The name, if it has one.
     pub name: Option<RoomName>,
 }
@@ -22,8 +22,8 @@ pub enum Visibility {
 
 /// A room with members was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RoomOpened {
-    /// A named room. A [`MemberSet`] event makes its creator the owner.
+pub enum MemberRoomCreated {
+    /// A named room. A [`MembershipChanged`] event makes its creator the owner.
     Named {
         /// The name.
         name: RoomName,
@@ -41,7 +41,7 @@ pub enum RoomOpened {
     },
 }
 
-impl RoomOpened {
+impl MemberRoomCreated {
     /// Erases the texts that the author wrote, once the room is deleted.
     pub(crate) fn erase(&mut self) {
         if let Self::Named { name, topic, .. } = self {
@@ -60,7 +60,7 @@ pub fn direct_room(a: UserId, b: UserId) -> RoomId {
 
 /// Attributes of a room were changed. Per attribute the last change wins; `None` leaves it as it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomChanged {
+pub struct MemberRoomChanged {
     /// The new name.
     pub name: Option<RoomName>,
     /// The new topic.
@@ -71,7 +71,7 @@ pub struct RoomChanged {
 
 /// A room was deleted permanently, with all of its messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomDeleted {
+pub struct MemberRoomDeleted {
     /// The user who deleted it.
     pub by: UserId,
 }
@@ -102,7 +102,7 @@ pub enum Membership {
 
 /// A user's membership of the room was changed. Per user the last change wins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberSet {
+pub struct MembershipChanged {
     /// The user.
     pub user: UserId,
     /// The new membership.

@@ -1,4 +1,4 @@
-//! Scopes: the room, the user or the shard of cluster-wide data that an event belongs to.
+//! Scopes: the room, the user, or the bucket of cluster-wide data that an event belongs to.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RoomId, UserId};
 
-/// The room, user or shard that an event belongs to. Logs could later be split over nodes by scope.
+/// The room, user or bucket that an event belongs to. Logs could later be split over nodes by scope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
     /// The kind of `id`: 0 for the cluster, 1 for a room, 2 for a user.
     pub kind: u8,
-    /// The id of the room or user, or the number of the shard; empty for unsharded data of the cluster.
+    /// The id of the room or user, or the number of the bucket; empty for data of the whole cluster.
     pub id: Box<[u8]>,
 }
 
@@ -24,13 +24,13 @@ impl Scope {
     /// The `kind` of a user's scope.
     const USER: u8 = 2;
 
-    /// Returns the scope of cluster-wide data that is small enough not to be sharded.
+    /// Returns the scope of cluster-wide data that is small enough not to be split into buckets.
     pub fn cluster() -> Self {
         Self { kind: Self::CLUSTER, id: Box::new([]) }
     }
 
-    /// Returns the scope of one shard of cluster-wide data. The shard is the first byte of the data's key.
-    pub fn shard(byte: u8) -> Self {
+    /// Returns the scope of one bucket of cluster-wide data. The bucket is the first byte of the data's key.
+    pub fn cluster_bucket(byte: u8) -> Self {
         Self { kind: Self::CLUSTER, id: Box::new([byte]) }
     }
 

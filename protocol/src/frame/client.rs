@@ -199,7 +199,7 @@ impl ServerFrame<'_> {
     /// The kinds that `/api/v1/live` sends too.
     pub const ACCOUNT_KINDS: [&'static str; 4] = ["ack", "cursor", "error", "resync"];
 
-    /// As a frame.
+    /// Returns the JSON text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers always encode")
     }

@@ -13,7 +13,7 @@ use utoipa::{
 use super::client::{GivenId, echo_id};
 use crate::{ErrorCode, MessageId, MessageText, RoomId};
 
-/// How a room changed for one of its members.
+/// A change to a room, as one member sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomChange {
@@ -80,14 +80,14 @@ enum Raw {
         /// The text, in Markdown.
         #[schema(min_length = 1, max_length = 8000)]
         body: String,
-        /// The id of the message of this room that this one answers.
+        /// The id of the message in this room that you are replying to.
         #[schema(format = "uuid")]
         reply_to: Option<String>,
         /// Files cannot be attached yet.
         #[schema(max_items = 0)]
         file_ids: Option<Vec<String>>,
     },
-    /// Says that you are typing. It lapses after 5 s: send it again while you go on.
+    /// Says that you are typing. It expires after 5 s: send it again while you keep typing.
     Typing {
         /// The room's id.
         #[schema(max_length = 64, format = "id")]
@@ -106,7 +106,7 @@ enum Raw {
     Ping {},
 }
 
-/// The schema of the frames that [`parse`] reads: one object a kind.
+/// The schema of the frames that [`parse`] reads: one object for each kind.
 pub fn request_schema() -> RefOr<Schema> {
     Raw::schema()
 }

@@ -25,12 +25,12 @@ pub struct Member {
     /// The URL for users, if one is configured.
     pub public_url: Option<String>,
     /// The source addresses of its connections, as other nodes saw them. Not part of its description.
-    pub heard_at: Vec<HeardAt>,
+    pub observed_addresses: Vec<ObservedAddress>,
 }
 
 /// A source address of a node's connection. It may work if none of the advertised addresses does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HeardAt {
+pub struct ObservedAddress {
     /// The time by the clock of the node that saw it (Unix milliseconds).
     pub at_ms: u64,
     /// The IP address and port.

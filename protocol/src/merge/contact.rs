@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Pos, UserId,
-    event::{ContactSet, Stance},
+    event::{Stance, StanceChanged},
 };
 
 /// One user's stance: the last one of the greatest round.
@@ -45,7 +45,7 @@ pub struct Sides {
 }
 
 /// Applies a stance at `pos`.
-pub fn apply(state: Option<Side>, pos: Pos, event: &ContactSet) -> Side {
+pub fn apply(state: Option<Side>, pos: Pos, event: &StanceChanged) -> Side {
     match state {
         Some(state) if (state.round, state.pos) >= (event.round, pos) => state,
         _ => Side { round: event.round, pos, stance: event.stance },
@@ -94,9 +94,9 @@ impl Sides {
     }
 
     /// Returns the event by which this user takes a stance: `Yes` joins the newest round, all others begin a new one.
-    pub fn saying(self, to: UserId, stance: Stance) -> ContactSet {
+    pub fn saying(self, to: UserId, stance: Stance) -> StanceChanged {
         let round = if stance == Stance::Yes { self.round() } else { self.round().saturating_add(1) };
-        ContactSet { to, round, stance }
+        StanceChanged { to, round, stance }
     }
 
     /// Returns the position of the last event of both users. A new event must be stamped above it.

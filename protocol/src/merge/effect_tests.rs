@@ -18,7 +18,7 @@ fn at(hlc: u64) -> Pos {
     Pos { hlc: Hlc(hlc), origin: OriginId { node: NodeId([1; 16]), incarnation: 1 }, seq: Seq(hlc) }
 }
 
-fn room_after(events: &[(u64, EventBody)]) -> room::MemberRoom {
+fn room_after(events: &[(u64, EventBody)]) -> room::MemberRoomState {
     events.iter().fold(None, |state, (hlc, body)| Some(room::apply(state, at(*hlc), body))).unwrap()
 }
 
@@ -60,13 +60,13 @@ fn a_yes_joins_the_newest_round_and_other_stances_begin_one() {
     assert_eq!((sides.round(), Sides::default().round()), (5, 0));
     assert_eq!((sides.last_pos(), Sides::default().last_pos()), (Some(at(9)), None));
     for (stance, round) in [(Stance::Yes, 5), (Stance::None, 6), (Stance::Blocked, 6)] {
-        assert_eq!(sides.saying(USER, stance), ContactSet { to: USER, round, stance });
+        assert_eq!(sides.saying(USER, stance), StanceChanged { to: USER, round, stance });
     }
 }
 
 #[test]
 fn the_greatest_round_has_the_stance_and_in_it_the_last_event() {
-    let set = |round, stance| ContactSet { to: USER, round, stance };
+    let set = |round, stance| StanceChanged { to: USER, round, stance };
     let first = contact::apply(None, at(5), &set(2, Stance::Yes));
     assert_eq!(Some(first), side(2, Stance::Yes, 5));
     assert_eq!(contact::apply(Some(first), at(9), &set(1, Stance::Blocked)), first, "an older round");
@@ -77,7 +77,7 @@ fn the_greatest_round_has_the_stance_and_in_it_the_last_event() {
 
 fn named(name: &str, topic: &str, visibility: Visibility) -> EventBody {
     let (name, topic) = (RoomName::parse(name).unwrap(), Topic::parse(topic).unwrap());
-    RoomOpened::Named { name, topic, visibility }.into()
+    MemberRoomCreated::Named { name, topic, visibility }.into()
 }
 
 /// A room has the attributes of its last changes, each on its own.
@@ -91,7 +91,7 @@ fn a_room_has_what_it_was_opened_with_and_what_was_changed_since() {
     let changed = |name: Option<&str>, topic: Option<&str>, visibility| -> EventBody {
         let name = name.map(|name| RoomName::parse(name).unwrap());
         let topic = topic.map(|topic| Topic::parse(topic).unwrap());
-        RoomChanged { name, topic, visibility }.into()
+        MemberRoomChanged { name, topic, visibility }.into()
     };
     let room = room_after(&[
         (4, changed(Some("hall"), None, None)),
@@ -106,16 +106,16 @@ fn a_room_has_what_it_was_opened_with_and_what_was_changed_since() {
 
 #[test]
 fn a_room_is_there_from_its_first_opening_until_it_is_deleted() {
-    let changed = RoomChanged { name: None, topic: None, visibility: Some(Visibility::Public) };
+    let changed = MemberRoomChanged { name: None, topic: None, visibility: Some(Visibility::Public) };
     let room = room_after(&[(5, changed.into())]);
     assert!(!room.exists(), "it was not opened");
     assert_eq!((room.name(), room.topic(), room.visibility()), (None, Topic::default(), Visibility::Public));
-    assert_eq!(room::MemberRoom::default().visibility(), Visibility::Private);
-    let direct = |other| RoomOpened::Direct { one: USER, other: UserId([other; 16]) }.into();
+    assert_eq!(room::MemberRoomState::default().visibility(), Visibility::Private);
+    let direct = |other| MemberRoomCreated::Direct { one: USER, other: UserId([other; 16]) }.into();
     let room = room_after(&[(5, direct(2)), (4, direct(3)), (6, direct(4))]);
-    assert_eq!(room.opened, Some((at(4), RoomOpened::Direct { one: USER, other: UserId([3; 16]) })));
+    assert_eq!(room.opened, Some((at(4), MemberRoomCreated::Direct { one: USER, other: UserId([3; 16]) })));
     assert_eq!(room.changed_at(), Hlc(4));
-    let deleted = RoomDeleted { by: USER }.into();
+    let deleted = MemberRoomDeleted { by: USER }.into();
     let room = room_after(&[(1, named("den", "tea", Visibility::Public)), (2, deleted)]);
     assert!(!room.exists() && room.opened.is_some());
     assert_eq!((room.name(), room.topic()), (None, Topic::default()), "its texts are erased");
@@ -123,7 +123,7 @@ fn a_room_is_there_from_its_first_opening_until_it_is_deleted() {
 
 #[test]
 fn the_earliest_creation_of_a_quick_room_names_it() {
-    let created = |name| RoomCreated { name: Some(RoomName::parse(name).unwrap()) };
+    let created = |name| QuickRoomCreated { name: Some(RoomName::parse(name).unwrap()) };
     let first = room::apply_creation(None, at(5), &created("den"));
     let later = room::apply_creation(Some(first.clone()), at(6), &created("hall"));
     let earlier = room::apply_creation(Some(first.clone()), at(4), &created("hall"));
@@ -134,7 +134,7 @@ fn the_earliest_creation_of_a_quick_room_names_it() {
 #[test]
 fn succession_goes_by_role_then_by_time_then_by_id() {
     let member = |role, since| {
-        let set = MemberSet {
+        let set = MembershipChanged {
             user: USER,
             membership: Membership::Member(role),
             since: Some(Hlc(since)),
@@ -160,7 +160,7 @@ fn succession_goes_by_role_then_by_time_then_by_id() {
 /// A membership lasts from its event, unless that says since when.
 #[test]
 fn a_membership_is_as_old_as_its_event_says() {
-    let set = |since| MemberSet {
+    let set = |since| MembershipChanged {
         user: USER,
         membership: Membership::Member(Role::Member),
         since,

@@ -46,7 +46,8 @@ pub struct NameClaim {
 }
 
 impl OverlapGroup {
-    /// Returns a guest's span as far as it follows from their first claim and from a claim between two stamps.
+    /// Returns a group with only this guest: from their first claim of the name, if there was one before, and from a claim
+    /// between two stamps.
     pub fn span(guest: GuestId, first: Option<Hlc>, one: Hlc, other: Hlc) -> Self {
         let first = first.unwrap_or(one);
         Self { start: first.min(one).min(other), holder: guest, end: first.max(one).max(other) }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::register::{self, Register};
 use crate::{
     Hlc, InviteId, Pos, UserId,
-    event::{MemberSet, Membership, Role},
+    event::{Membership, MembershipChanged, Role},
 };
 
 /// A user's membership of a room.
@@ -31,7 +31,7 @@ impl Member {
 }
 
 /// Applies a membership event at `pos`.
-pub fn apply(state: Option<Register<Member>>, pos: Pos, event: &MemberSet) -> Register<Member> {
+pub fn apply(state: Option<Register<Member>>, pos: Pos, event: &MembershipChanged) -> Register<Member> {
     let since = event.since.unwrap_or(pos.hlc);
     let member = Member { membership: event.membership, since, invite: event.invite };
     register::apply(state, pos, member)

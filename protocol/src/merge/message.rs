@@ -60,7 +60,7 @@ mod tests {
     use proptest::{prelude::*, sample::subsequence};
 
     use super::*;
-    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, RoomCreated, Seq, merge::room};
+    use crate::{GuestId, GuestName, Hlc, NodeId, OriginId, QuickRoomCreated, Seq, merge::room};
 
     fn sender(n: u8) -> Sender {
         Sender::Guest { id: GuestId([n; 16]), name: GuestName::parse("x").unwrap() }
@@ -97,7 +97,7 @@ mod tests {
                     *message = Some(apply_post(*message, RoomId([room; 10]), pos(hlc, node)));
                     holder = Some(apply_id_use(holder, &sender(by), pos(hlc, node)));
                     let name = crate::RoomName::parse(&format!("{room}")).unwrap();
-                    rooms = Some(room::apply_creation(rooms, pos(hlc, node), &RoomCreated { name: Some(name) }));
+                    rooms = Some(room::apply_creation(rooms, pos(hlc, node), &QuickRoomCreated { name: Some(name) }));
                 }
                 (holder, messages, rooms)
             };

@@ -4,31 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::register::{self, Register};
 use crate::{
-    EventBody, Hlc, Pos, RoomCreated, RoomName, Topic,
-    event::{RoomOpened, Visibility},
+    EventBody, Hlc, Pos, QuickRoomCreated, RoomName, Topic,
+    event::{MemberRoomCreated, Visibility},
 };
 
 /// The state of a quick room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomState {
+pub struct QuickRoomState {
     /// The name, if it has one.
     pub name: Option<RoomName>,
     created: Pos,
 }
 
 /// Applies the creation of a quick room at `pos`.
-pub fn apply_creation(state: Option<RoomState>, pos: Pos, event: &RoomCreated) -> RoomState {
+pub fn apply_creation(state: Option<QuickRoomState>, pos: Pos, event: &QuickRoomCreated) -> QuickRoomState {
     match state {
         Some(state) if state.created <= pos => state,
-        _ => RoomState { name: event.name.clone(), created: pos },
+        _ => QuickRoomState { name: event.name.clone(), created: pos },
     }
 }
 
 /// The state of a room with members: its attributes are registers, and deletion wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberRoom {
+pub struct MemberRoomState {
     /// The first event that created it; `None` until that arrives.
-    pub opened: Option<(Pos, RoomOpened)>,
+    pub opened: Option<(Pos, MemberRoomCreated)>,
     /// Whether it was deleted, which is permanent.
     pub deleted: bool,
     name: Option<Register<RoomName>>,
@@ -36,7 +36,7 @@ pub struct MemberRoom {
     visibility: Option<Register<Visibility>>,
 }
 
-impl MemberRoom {
+impl MemberRoomState {
     /// Returns the name; `None` for a direct room.
     pub fn name(&self) -> Option<&RoomName> {
         self.name.as_ref().map(|name| &name.value)
@@ -70,11 +70,11 @@ impl MemberRoom {
 }
 
 /// Applies an event of the room's scope at `pos`. Kinds that don't concern the room itself change nothing.
-pub fn apply(state: Option<MemberRoom>, pos: Pos, body: &EventBody) -> MemberRoom {
+pub fn apply(state: Option<MemberRoomState>, pos: Pos, body: &EventBody) -> MemberRoomState {
     let mut state = state.unwrap_or_default();
     match body {
-        EventBody::RoomOpened(opened) => {
-            if let RoomOpened::Named { name, topic, visibility } = opened {
+        EventBody::MemberRoomCreated(opened) => {
+            if let MemberRoomCreated::Named { name, topic, visibility } = opened {
                 register::write(&mut state.name, pos, name.clone());
                 register::write(&mut state.topic, pos, topic.clone());
                 register::write(&mut state.visibility, pos, *visibility);
@@ -83,7 +83,7 @@ pub fn apply(state: Option<MemberRoom>, pos: Pos, body: &EventBody) -> MemberRoo
                 state.opened = Some((pos, opened.clone()));
             }
         }
-        EventBody::RoomChanged(changed) => {
+        EventBody::MemberRoomChanged(changed) => {
             if let Some(name) = &changed.name {
                 register::write(&mut state.name, pos, name.clone());
             }
@@ -94,7 +94,7 @@ pub fn apply(state: Option<MemberRoom>, pos: Pos, body: &EventBody) -> MemberRoo
                 register::write(&mut state.visibility, pos, visibility);
             }
         }
-        EventBody::RoomDeleted(_) => state.deleted = true,
+        EventBody::MemberRoomDeleted(_) => state.deleted = true,
         _ => {}
     }
     if state.deleted {

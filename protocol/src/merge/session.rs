@@ -1,5 +1,6 @@
-//! Sessions: opened once; ending wins; of the used refresh tokens the greatest number counts. A password change made in
-//! a session keeps it. Only the user's last password change counts, so only the last change made in it matters.
+//! A session is opened once, and ending it wins. Its refresh counter is the greatest number used. A password change ends
+//! the account's other logins, but not the session in which it was made; each session therefore stores the position of the
+//! last change made in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub struct SessionState {
     /// The latest end of all renewals (Unix milliseconds).
     renewed_ms: u64,
     /// The position of the last password change made in it.
-    kept: Option<Pos>,
+    last_password_change: Option<Pos>,
 }
 
 impl SessionState {
@@ -33,7 +34,7 @@ impl SessionState {
         if !personal && opened.service_key.is_none() {
             return false;
         }
-        let has_password = opened.password == password || self.kept == Some(password);
+        let has_password = opened.password == password || self.last_password_change == Some(password);
         let counts = if personal {
             ends.tokens <= Some(opened.password)
         } else {
@@ -67,7 +68,9 @@ pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> Session
             state.used_at = state.used_at.max(pos.hlc);
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
         }
-        EventBody::PasswordChanged(_) => state.kept = state.kept.max(Some(pos)),
+        EventBody::PasswordChanged(_) => {
+            state.last_password_change = state.last_password_change.max(Some(pos))
+        }
         _ => {}
     }
     state

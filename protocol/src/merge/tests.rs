@@ -22,7 +22,7 @@ fn states_with_positions_keep_their_encoding() {
     let (at, id) = (pos(300, 2, Seq(4)), RoomId([1; 10]));
     let tuple = (at.hlc, at.origin, at.seq.0);
     let sender = Sender::User(USER);
-    let created = room::apply_creation(None, at, &RoomCreated { name: None });
+    let created = room::apply_creation(None, at, &QuickRoomCreated { name: None });
     assert_eq!(codec::encode(&created), codec::encode(&(None::<RoomName>, tuple)));
     assert_eq!(codec::encode(&message::apply_post(None, id, at)), codec::encode(&(id, tuple)));
     assert_eq!(
@@ -76,15 +76,15 @@ fn made() -> InviteMade {
     InviteMade { id: InviteId([1; 10]), by: USER, max_uses: Some(2), expires_ms: None }
 }
 
-fn contact_sets() -> impl Strategy<Value = ContactSet> {
+fn contact_sets() -> impl Strategy<Value = StanceChanged> {
     let stance = select(vec![Stance::None, Stance::Yes, Stance::Blocked]);
-    (0_u64..3, stance).prop_map(|(round, stance)| ContactSet { to: USER, round, stance })
+    (0_u64..3, stance).prop_map(|(round, stance)| StanceChanged { to: USER, round, stance })
 }
 
-fn member_sets() -> impl Strategy<Value = MemberSet> {
+fn member_sets() -> impl Strategy<Value = MembershipChanged> {
     let membership = select(vec![Membership::None, Membership::Banned, Membership::Member(Role::Owner)]);
     let invite = option::of((0_u8..2).prop_map(|n| InviteId([n; 10])));
-    (membership, option::of(0_u64..5), invite).prop_map(|(membership, since, invite)| MemberSet {
+    (membership, option::of(0_u64..5), invite).prop_map(|(membership, since, invite)| MembershipChanged {
         user: USER,
         membership,
         since: since.map(Hlc),
@@ -108,11 +108,11 @@ fn room_bodies() -> impl Strategy<Value = EventBody> {
     let visibility = || select(vec![Visibility::Public, Visibility::Private]);
     prop_oneof![
         2 => (name(), topic(), visibility())
-            .prop_map(|(name, topic, visibility)| RoomOpened::Named { name, topic, visibility }.into()),
-        1 => Just(RoomOpened::Direct { one: USER, other: UserId([2; 16]) }.into()),
+            .prop_map(|(name, topic, visibility)| MemberRoomCreated::Named { name, topic, visibility }.into()),
+        1 => Just(MemberRoomCreated::Direct { one: USER, other: UserId([2; 16]) }.into()),
         4 => (option::of(name()), option::of(topic()), option::of(visibility()))
-            .prop_map(|(name, topic, visibility)| RoomChanged { name, topic, visibility }.into()),
-        1 => Just(RoomDeleted { by: USER }.into()),
+            .prop_map(|(name, topic, visibility)| MemberRoomChanged { name, topic, visibility }.into()),
+        1 => Just(MemberRoomDeleted { by: USER }.into()),
     ]
 }
 

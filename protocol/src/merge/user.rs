@@ -227,9 +227,9 @@ pub fn narrow_waited_for(state: Option<Vec<NodeId>>, listed: &[NodeId]) -> Vec<N
     }
 }
 
-/// Whether a node's claim gets the username. Everything that was known to the nodes it waited for must be here. `others`
-/// are the other claims that count, each with the nodes that it waits for, if it lists them. An earlier claim wins. So
-/// does a later one that did not wait for this node: it may already have been granted.
+/// Whether `claim`, made by `node`, wins against all `others`, each with the nodes that it waits for, if it lists them. Call
+/// it only once this node holds everything that the confirming nodes held. A claim loses to an earlier one, and to a later
+/// one whose list lacks `node` or is missing, because that one may already have been granted.
 pub fn claim_wins<'a>(
     claim: Pos,
     node: NodeId,

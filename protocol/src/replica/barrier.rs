@@ -37,7 +37,7 @@ pub(super) struct Barrier {
 
 /// The result of [`Barrier::drive`].
 pub(super) struct Step {
-    /// The waiters that are done, with the values of [`super::Output::BarrierPassed`].
+    /// The waiters that are done, with the values of [`super::Output::BarrierEnded`].
     pub(super) passed: Vec<(Token, Option<usize>)>,
     /// The links to send a probe with the id `exchange` to.
     pub(super) probe: Vec<LinkId>,

@@ -20,7 +20,7 @@ fn probed(link: LinkId, id: u64, held: u64) -> Input {
 
 fn passed(outputs: Vec<Output>) -> Vec<(Token, Option<usize>)> {
     let passed = outputs.into_iter().filter_map(|output| match output {
-        Output::BarrierPassed(token, answered) => Some((token, answered)),
+        Output::BarrierEnded(token, answered) => Some((token, answered)),
         _ => None,
     });
     passed.collect()

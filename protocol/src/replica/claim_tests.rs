@@ -13,7 +13,7 @@ fn claim(token: Token, seq: Seq, since: Millis) -> Input {
 
 /// The outcome of a granted claim, confirmed by the peer or by nobody.
 fn granted(token: Token, confirmed: bool) -> Vec<(Token, ClaimOutcome)> {
-    vec![(token, ClaimOutcome::Held(confirmed.then_some(THEIRS.node).into_iter().collect()))]
+    vec![(token, ClaimOutcome::Confirmed(confirmed.then_some(THEIRS.node).into_iter().collect()))]
 }
 
 fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
@@ -223,7 +223,7 @@ fn a_claim_waits_for_a_node_behind_a_peer() {
     assert_eq!(outcomes(&bench.step(relayed(Some(vector), true))), []);
     bench.step(push(Seq(1)));
     let out = bench.step(Input::Applied(vec![(THEIRS, Seq(1))]));
-    let both = ClaimOutcome::Held(waited_for.clone());
+    let both = ClaimOutcome::Confirmed(waited_for.clone());
     assert_eq!(outcomes(&out), [(Token(7), both.clone()), (Token(8), both)]);
     // A node that doesn't wait for this one is on the other side of a partition. So is a node that was silent for long.
     bench.step(claim(Token(9)));

@@ -4,8 +4,8 @@
 //! for before it decides. A node that has seen a claim before its own commit refuses the name.
 //!
 //! The event of a claim lists the nodes that it waits for. That makes [`crate::merge::user::claim_wins`] correct: at most
-//! one of two claims is granted, unless neither waited to the end for the other's node. Links, silence and delays affect
-//! only the nodes that a claim waits for, never the meaning of a confirmation.
+//! one of two claims is granted, unless neither waited to the end for the other's node. The state of the links
+//! only decides which nodes a claim waits for. A confirmation means the same whenever and however it arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,6 +217,6 @@ impl Replica {
             claim.waited_for.iter().copied().partition(has_confirmed);
         let is_excluded = |node| excluding_us.contains(node) || !self.must_wait_for(now, *node);
         let expired = (*deadline <= now).then_some(ClaimOutcome::NotConfirmed);
-        if missing.iter().all(is_excluded) { Some(ClaimOutcome::Held(confirming)) } else { expired }
+        if missing.iter().all(is_excluded) { Some(ClaimOutcome::Confirmed(confirming)) } else { expired }
     }
 }

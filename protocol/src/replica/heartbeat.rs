@@ -19,7 +19,7 @@ pub(super) struct LocalStatus {
     pub(super) refilling: bool,
     /// The wall clock (Unix milliseconds) minus the monotonic clock.
     wall_ahead_ms: i64,
-    /// Because of a stall, peers may decide without this node until then.
+    /// The time until which peers may decide without this node because it stalled.
     excluded_until: Millis,
 }
 
@@ -65,7 +65,7 @@ impl Replica {
         }
     }
 
-    /// Handles that the process didn't run for a while: all that it knows of its peers may be outdated.
+    /// Handles the end of a suspension: all that this node knows of its peers may be outdated.
     pub(super) fn on_resumed(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.note_stall(now);
         let probe = self.barrier.fresh_id();
@@ -77,9 +77,9 @@ impl Replica {
         self.settle_all(now, out);
     }
 
-    /// Notes whether this node is refilling its store. When the refill ends, a peer is in sync only if it has everything
-    /// that came back: when the link came up, this node may have held nothing. From now on its `in_sync` proves something
-    /// to others.
+    /// Notes whether this node is refilling its store. When the refill ends, peers must catch up once more, to everything
+    /// that is here now: their target was set when the link came up, and this node may have held nothing then. From now on
+    /// this node's `in_sync` proves something to a peer that is refilling.
     pub(super) fn set_refilling(&mut self, now: Millis, refilling: bool, out: &mut Vec<Output>) {
         self.local_status.refilling = refilling;
         if !refilling {

@@ -94,9 +94,9 @@ pub struct Claim {
 /// The outcome of a [`Claim`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {
-    /// These nodes confirmed the claim, and everything that they held then is durable and applied here. So this node
-    /// knows all claims that they knew, and none of them accepts another one. The other nodes fell out of sync.
-    Held(Vec<NodeId>),
+    /// These nodes confirmed the claim, and everything that they held then is durable and applied here. The other listed
+    /// nodes fell out of sync. The caller now decides with [`crate::merge::user::claim_wins`].
+    Confirmed(Vec<NodeId>),
     /// A node that is in sync both ways did not confirm it in time, or the events that it held did not arrive.
     NotConfirmed,
     /// This node stalled during the claim or just before it: peers may have decided without it.
@@ -223,7 +223,7 @@ pub enum Output {
     },
     /// A waiter has passed its barrier. `Some(n)`: this node holds everything that its peers in sync held, and `n` of them
     /// answered. `None`: 250 ms have passed, and it may lack something.
-    BarrierPassed(Token, Option<usize>),
+    BarrierEnded(Token, Option<usize>),
     /// The peer broke the protocol: close the link, and log and count it.
     Close(LinkId, EventError),
 }

@@ -125,8 +125,8 @@ impl Replica {
     }
 
     /// Returns the last event of this process's log that cursors may include: one that a peer in sync has confirmed.
-    /// `None` while no peer is in sync: then no other node serves clients if this one fails.
-    pub fn own_limit(&self, now: Millis) -> Option<Seq> {
+    /// `None` means no limit: while no peer is in sync, clients can't resume elsewhere anyway.
+    pub fn cursor_limit(&self, now: Millis) -> Option<Seq> {
         let confirmed = |link: &Link| self.own_origin.map_or(Seq::NONE, |own| link.confirmed.get(own));
         self.in_sync(now).map(confirmed).max()
     }
@@ -157,7 +157,8 @@ impl Replica {
         self.pulls.iter().map(|origin| (origin, self.best_head(origin).count_after(self.held.get(origin))))
     }
 
-    /// Returns the number of pending answers to waiters and claims. Requests bound it, and a limit on upgrades.
+    /// Returns the number of pending answers to waiters and claims. The number of open requests and a limit on upgrades
+    /// bound it.
     pub fn waiting(&self) -> usize {
         self.waiters.len() + self.claims.len()
     }
@@ -332,7 +333,7 @@ impl Replica {
     fn drive_barrier(&mut self, now: Millis, out: &mut Vec<Output>) {
         let in_sync = self.links.iter().filter(|(_, link)| link.is_in_sync(now)).map(|(&id, _)| id).collect();
         let step = self.barrier.drive(now, &self.held, in_sync);
-        out.extend(step.passed.into_iter().map(|(token, answered)| Output::BarrierPassed(token, answered)));
+        out.extend(step.passed.into_iter().map(|(token, answered)| Output::BarrierEnded(token, answered)));
         for link in step.probe {
             out.push(send(link, ReplicaFrame::Probe(step.exchange)));
         }

@@ -16,10 +16,10 @@ const RETRY_MS: u64 = 200;
 /// The longest pause while the store refuses everything, for example because the disk is full.
 const PAUSE_MS_MAX: u64 = 5_000;
 /// Concurrent pulls from one peer, at most: the one that it reads, and the next.
-const ASKED_PER_LINK_MAX: usize = 2;
+const PULLS_PER_LINK_MAX: usize = 2;
 
 #[derive(Debug)]
-struct MissingRange {
+struct MissingOrigin {
     /// The time when events were first missing.
     since: Millis,
     asked: Option<Asked>,
@@ -35,13 +35,13 @@ struct Asked {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct PullPlanner(BTreeMap<OriginId, MissingRange>);
+pub(super) struct PullPlanner(BTreeMap<OriginId, MissingOrigin>);
 
 impl PullPlanner {
     /// Notes that a peer has an origin's events up to `seq`, while this node has them up to `accepted`.
     pub(super) fn note(&mut self, origin: OriginId, seq: Seq, accepted: Seq, now: Millis) {
         if seq > accepted {
-            self.0.entry(origin).or_insert(MissingRange { since: now, asked: None, attempts: 0 });
+            self.0.entry(origin).or_insert(MissingOrigin { since: now, asked: None, attempts: 0 });
         }
     }
 
@@ -106,8 +106,8 @@ impl PullPlanner {
                 range.attempts += 1;
             }
             let writer = holders.iter().find(|(_, link)| link.peer == origin.node);
-            let writer_linked = links.values().any(|link| link.peer == origin.node);
-            if writer.is_none() && writer_linked && now < range.since + PUSH_GRACE_MS {
+            let origin_is_linked = links.values().any(|link| link.peer == origin.node);
+            if writer.is_none() && origin_is_linked && now < range.since + PUSH_GRACE_MS {
                 return true;
             }
             let (&link_id, link) = match writer {
@@ -115,7 +115,7 @@ impl PullPlanner {
                 _ => holders[range.attempts % holders.len()],
             };
             let load = load.entry(link_id).or_default();
-            if *load >= ASKED_PER_LINK_MAX {
+            if *load >= PULLS_PER_LINK_MAX {
                 range.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
                 return true;
             }

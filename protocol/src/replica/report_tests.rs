@@ -83,7 +83,7 @@ fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
     for (link, seq) in [(1, 3), (2, 1)] {
         bench.step(confirm_from(LinkId(link), in_sync_confirm(vec![(OWN, Seq(seq))])));
     }
-    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(3)));
+    assert_eq!(bench.replica.cursor_limit(Millis(0)), Some(Seq(3)));
 }
 
 /// A node starts to serve once all peers see it in sync. A peer that refills its store says nothing about another one.
@@ -260,7 +260,7 @@ fn the_clock_is_judged_by_the_peers_in_sync() {
     let spread = i64::try_from(HOUR).unwrap();
     assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Disputed(spread), "one against one");
     bench.step(confirm_from(LinkId(2), ahead(true, 1)));
-    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Outside(-spread));
+    assert_eq!(bench.replica.clock(Millis(100)), ClockVerdict::Wrong(-spread));
     assert_eq!(
         bench.replica.clock(Millis(100 + SILENCE_MS_MAX + 1)),
         ClockVerdict::Agrees,

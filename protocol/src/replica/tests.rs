@@ -155,7 +155,7 @@ fn events_of_a_dead_writer_are_pulled_from_another_peer() {
 #[test]
 fn a_barrier_waits_for_the_events_of_peers_in_sync() {
     let mut bench = Bench::linked(VersionVector::default());
-    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierPassed(Token(3), _)));
+    let passed = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::BarrierEnded(Token(3), _)));
     assert_eq!(bench.sent(Input::Barrier(Token(3))), [ReplicaFrame::Probe(1)]);
     let probed = ReplicaFrame::Probed(1, [(THEIRS, Seq(1))].into_iter().collect());
     assert!(!passed(&bench.step(Input::Frame(LinkId(1), probed))));
@@ -166,12 +166,12 @@ fn a_barrier_waits_for_the_events_of_peers_in_sync() {
 fn cursors_include_only_events_that_a_peer_in_sync_has_confirmed() {
     let mut bench = Bench::linked(VersionVector::default());
     // Cursors don't include the first commit before the replica knows of it.
-    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(0)));
+    assert_eq!(bench.replica.cursor_limit(Millis(0)), Some(Seq(0)));
     bench.commit(Seq(1));
-    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(0)));
+    assert_eq!(bench.replica.cursor_limit(Millis(0)), Some(Seq(0)));
     bench.confirm(Seq(1));
-    assert_eq!(bench.replica.own_limit(Millis(0)), Some(Seq(1)));
-    assert_eq!(bench.replica.own_limit(Millis(SILENCE_MS_MAX + 1)), None);
+    assert_eq!(bench.replica.cursor_limit(Millis(0)), Some(Seq(1)));
+    assert_eq!(bench.replica.cursor_limit(Millis(SILENCE_MS_MAX + 1)), None);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn many_missed_small_pushes_are_sent_as_one() {
 fn a_barrier_takes_at_most_250_ms() {
     let mut bench = Bench::linked(VersionVector::default());
     let passed = |outputs: Vec<Output>| {
-        outputs.iter().any(|output| matches!(output, Output::BarrierPassed(Token(2), _)))
+        outputs.iter().any(|output| matches!(output, Output::BarrierEnded(Token(2), _)))
     };
     bench.step(Input::Barrier(Token(1)));
     bench.now = Millis(200);

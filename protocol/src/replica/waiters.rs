@@ -1,4 +1,5 @@
-//! Waiters for events to be durable on other nodes. The cost depends on the answered waiters, not on all of them.
+//! Waiters for events to be durable on other nodes. A confirmation costs only the
+//! waiters that it reaches. Heartbeats and changes of links check all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -118,7 +118,7 @@ fn has_emoji_form(chars: &[char], at: usize) -> bool {
     }
 }
 
-/// Returns the two forms by which names collide: two names look alike if one of their forms is equal. Both combine case
+/// Returns the two forms by which names collide: two names look alike if their first or their second forms are equal. Both combine case
 /// folding with the skeleton of UTS 39. They differ in the order, since the two operations don't commute (`I` looks like
 /// `l`, but `i` does not).
 pub fn lookalike_forms(name: &str) -> [Box<str>; 2] {

@@ -25,7 +25,7 @@ use crate::{
     writer::{CopiesWait, PendingAck},
 };
 
-/// The value of `own_limit` while no peer is in sync: cursors may include all events of this node.
+/// The value of `cursor_limit` while no peer is in sync: cursors may include all events of this node.
 pub(super) const NO_LIMIT: u64 = u64::MAX;
 
 /// A driver ticks every second; after this silence its knowledge of peers is outdated.
@@ -98,7 +98,7 @@ pub struct Report {
 /// The driver's state that others may read without asking it.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) own_limit: AtomicU64,
+    pub(super) cursor_limit: AtomicU64,
     pub(super) ready: AtomicBool,
     pub(super) refilling: AtomicBool,
     /// The start of the driver's clock.
@@ -128,7 +128,7 @@ impl DriverHandle {
             digest: Digest::default(),
         };
         let shared = Shared {
-            own_limit: AtomicU64::new(NO_LIMIT),
+            cursor_limit: AtomicU64::new(NO_LIMIT),
             ready: AtomicBool::new(ready && !refilling),
             refilling: AtomicBool::new(refilling),
             started: Instant::now(),
@@ -145,8 +145,8 @@ impl DriverHandle {
     }
 
     /// The greatest sequence number of this process that cursors may include.
-    pub fn own_limit(&self) -> Seq {
-        Seq(self.shared.own_limit.load(Ordering::Acquire))
+    pub fn cursor_limit(&self) -> Seq {
+        Seq(self.shared.cursor_limit.load(Ordering::Acquire))
     }
 
     /// Whether the node has caught up since its start, or since it was suspended, even if the driver has not noticed the
@@ -231,7 +231,7 @@ pub struct Claiming<'a> {
 
 impl Claiming<'_> {
     /// Waits, for 4 s at most, until each of the nodes to wait for has confirmed the committed claim and this node holds
-    /// all events that they held then. Only after [`ClaimOutcome::Held`] do the views show whose name it is.
+    /// all events that they held then. Only after [`ClaimOutcome::Confirmed`] do the views show whose name it is.
     pub async fn confirmed(self, origin: OriginId, seq: Seq) -> ClaimOutcome {
         let (answer, outcome) = oneshot::channel();
         let claim = CommittedClaim { origin, seq, since: self.since, waited_for: self.waited_for };

@@ -255,7 +255,7 @@ impl Driver {
                 }
             }
             Output::UpgradeExpired(token) => drop(self.core.take_reply(token)),
-            Output::BarrierPassed(token, answered) => {
+            Output::BarrierEnded(token, answered) => {
                 if let Some(Reply::Barrier(passed)) = self.core.take_reply(token) {
                     let _ = passed.send(answered);
                 }
@@ -308,10 +308,12 @@ impl Driver {
         let now = self.now();
         let shared = &self.handle.shared;
         shared.ran_at.store(now.0, Ordering::Relaxed);
-        shared
-            .own_limit
-            .store(self.core.replica().own_limit(now).map_or(NO_LIMIT, |limit| limit.0), Ordering::Release);
-        let is_waiting_for_peer = self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
+        shared.cursor_limit.store(
+            self.core.replica().cursor_limit(now).map_or(NO_LIMIT, |limit| limit.0),
+            Ordering::Release,
+        );
+        let is_waiting_for_peer =
+            self.cluster_links.as_ref().is_some_and(|(links, _)| links.is_waiting_for_peer());
         if let Some(caught_up) = self.drive(|core, now, out| core.update(now, is_waiting_for_peer, out)) {
             if caught_up.refilled {
                 self.end_refill();

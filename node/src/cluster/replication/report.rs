@@ -53,7 +53,7 @@ fn warn_of_clock(old: ClockVerdict, new: ClockVerdict) {
     match new {
         _ if std::mem::discriminant(&old) == std::mem::discriminant(&new) => {}
         ClockVerdict::Agrees => tracing::info!("the clocks agree again"),
-        ClockVerdict::Outside(ms) => {
+        ClockVerdict::Wrong(ms) => {
             tracing::error!(
                 ahead_ms = ms,
                 "this node's clock is wrong: a majority of the nodes agrees on another time"

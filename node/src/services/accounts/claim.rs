@@ -67,7 +67,7 @@ pub async fn claim(
         let waited_for = claiming.waited_for.clone();
         let claim = context.commit_local(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
         let refusal = match claiming.confirmed(claim.origin, claim.seq).await {
-            ClaimOutcome::Held(confirmed_by) => {
+            ClaimOutcome::Confirmed(confirmed_by) => {
                 match check_claim(&context, claimant.clone(), claim, waited_for, confirmed_by).await {
                     Ok(()) => return Ok(claim),
                     Err(refusal) => refusal,

@@ -3,7 +3,7 @@
 
 use starling_protocol::{
     ErrorCode, EventDraft, Scope, UserId,
-    event::{RoomOpened, Stance, direct_room},
+    event::{MemberRoomCreated, Stance, direct_room},
     merge::contact::Relation,
 };
 use starling_web::service::ContactAction;
@@ -87,7 +87,7 @@ pub fn direct<T: Rows>(records: &Records<T>, user: UserId, other: UserId) -> Res
     if records.member_room(room)?.is_some() {
         return Ok(Decision::Nothing);
     }
-    let opened = RoomOpened::Direct { one: user.min(other), other: user.max(other) };
+    let opened = MemberRoomCreated::Direct { one: user.min(other), other: user.max(other) };
     let draft = EventDraft::new(Scope::room(room), opened);
     Ok(Decision::Write(vec![draft.above(sides.last_pos().map(|last| last.hlc))]))
 }

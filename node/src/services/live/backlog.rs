@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 
 use starling_protocol::{
     EventBody, Pos, RoomId, Scope, UserId, VersionVector,
-    event::{ContactSet, MemberSet, Membership, MessageDeleted, MessageEdited, ReactionSet, RoomOpened},
+    event::{
+        MemberRoomCreated, Membership, MembershipChanged, MessageDeleted, MessageEdited, ReactionChanged,
+        StanceChanged,
+    },
     limits::REPLAY_EVENTS_MAX,
 };
 use starling_web::{live_frame::RoomChange, service::LiveChange};
@@ -88,9 +91,11 @@ impl ChangeCollector {
     fn add_own_event(&mut self, pos: Pos) -> Result<(), StoreError> {
         let Some(event) = self.reader.event(pos)? else { return Ok(()) };
         match (event.body, event.scope.as_room(), event.scope.as_user()) {
-            (EventBody::MemberSet(set), Some(room), _) => self.add_membership(pos, room, &set)?,
-            (EventBody::RoomOpened(RoomOpened::Direct { .. }), Some(room), _) => self.add_joined(pos, room),
-            (EventBody::ContactSet(ContactSet { to, .. }), _, Some(by)) => {
+            (EventBody::MembershipChanged(set), Some(room), _) => self.add_membership(pos, room, &set)?,
+            (EventBody::MemberRoomCreated(MemberRoomCreated::Direct { .. }), Some(room), _) => {
+                self.add_joined(pos, room)
+            }
+            (EventBody::StanceChanged(StanceChanged { to, .. }), _, Some(by)) => {
                 let other = if by == self.user { to } else { by };
                 let records = &self.reader.records;
                 // A stranger's block, and its end, are kept from the user.
@@ -106,7 +111,7 @@ impl ChangeCollector {
         Ok(())
     }
 
-    fn add_membership(&mut self, pos: Pos, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
+    fn add_membership(&mut self, pos: Pos, room: RoomId, set: &MembershipChanged) -> Result<(), StoreError> {
         match set.membership {
             // The cursor doesn't tell whether the user was a member before: a role given on another node may have undone
             // their removal. Loading the room once more is always right.
@@ -132,17 +137,17 @@ impl ChangeCollector {
             EventBody::MessagePosted(posted) => (posted.key(), true),
             EventBody::MessageEdited(MessageEdited { message, .. })
             | EventBody::MessageDeleted(MessageDeleted { message, .. })
-            | EventBody::ReactionSet(ReactionSet { message, .. }) => (message, false),
+            | EventBody::ReactionChanged(ReactionChanged { message, .. }) => (message, false),
             // The membership may have been known before the room.
-            EventBody::RoomOpened(_) => {
+            EventBody::MemberRoomCreated(_) => {
                 self.add_joined(pos, room);
                 return Ok(());
             }
-            EventBody::RoomChanged(_) => {
+            EventBody::MemberRoomChanged(_) => {
                 self.add(pos, LiveChange::Room { room, change: RoomChange::Updated });
                 return Ok(());
             }
-            EventBody::RoomDeleted(_) => {
+            EventBody::MemberRoomDeleted(_) => {
                 self.add(pos, LiveChange::Room { room, change: RoomChange::Removed });
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use starling_protocol::{
     EventDraft, RoomName, Scope, VersionVector,
-    event::{MemberSet, Membership, Role, RoomChanged, RoomDeleted, RoomOpened},
+    event::{MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, Membership, MembershipChanged, Role},
     limits::REPLAY_EVENTS_MAX,
 };
 use starling_web::service::{ContactAction, MessageQuery};
@@ -148,12 +148,12 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
                 _ => Membership::Member(Role::Moderator),
             };
             let since = since.filter(|_| matches!(membership, Membership::Member(_)));
-            let set = MemberSet { user: ANN, membership, since, invite: None, by: EVE };
+            let set = MembershipChanged { user: ANN, membership, since, invite: None, by: EVE };
             node.write(EventDraft::new(Scope::room(room), set));
         }
         9 => {
             let name = RoomName::parse(&format!("room {which}")).unwrap();
-            let changed = RoomChanged { name: Some(name), topic: None, visibility: None };
+            let changed = MemberRoomChanged { name: Some(name), topic: None, visibility: None };
             node.write(EventDraft::new(Scope::room(room), changed));
         }
         10 => {
@@ -164,7 +164,7 @@ fn act(nodes: &mut [Node; 2], on: usize, what: u8, which: u8) {
             drop(node.decide(move |tables| decide::act(&tables.records, one, act, other)));
         }
         11 if which.is_multiple_of(8) => {
-            node.write(EventDraft::new(Scope::room(OTHER_ROOM), RoomDeleted { by: EVE }));
+            node.write(EventDraft::new(Scope::room(OTHER_ROOM), MemberRoomDeleted { by: EVE }));
         }
         _ => {
             let [one, two] = nodes;
@@ -232,7 +232,7 @@ fn a_deleted_room_is_sent_as_removed() {
     let mut node = Node::with_rooms();
     node.say(BOB, 1, "a");
     let from = node.store.vector().unwrap();
-    node.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
+    node.write(EventDraft::new(Scope::room(ROOM), MemberRoomDeleted { by: ANN }));
     let frames = frames(&node, &changes(&node, &from));
     let last = frames.last().unwrap();
     assert_eq!((&last["change"], &last["room"]["id"]), (&"removed".into(), &ROOM.to_string().into()));
@@ -281,7 +281,7 @@ fn a_private_room_is_hidden_from_outsiders() {
     let mut node = Node::with_rooms();
     let from = node.store.vector().unwrap();
     let stands = |user, membership| {
-        let set = MemberSet { user, membership, since: None, invite: None, by: ANN };
+        let set = MembershipChanged { user, membership, since: None, invite: None, by: ANN };
         EventDraft::new(Scope::room(ROOM), set)
     };
     for draft in [
@@ -292,7 +292,7 @@ fn a_private_room_is_hidden_from_outsiders() {
         node.write(draft);
     }
     let name = Some(RoomName::parse("a secret").unwrap());
-    node.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic: None, visibility: None }));
+    node.write(EventDraft::new(Scope::room(ROOM), MemberRoomChanged { name, topic: None, visibility: None }));
     let to = node.store.vector().unwrap();
     let rendered = |user| {
         let changes = backlog::collect_changes(&node.store, user, &from, &to).unwrap().unwrap();
@@ -331,7 +331,7 @@ fn the_direct_room_of_former_contacts_shows_no_presence() {
     node.decide(act(ANN, ContactAction::Request, STRANGER)).unwrap();
     node.decide(act(STRANGER, ContactAction::Accept, ANN)).unwrap();
     let direct = RoomId([7; 10]);
-    node.write(EventDraft::new(Scope::room(direct), RoomOpened::Direct { one: ANN, other: STRANGER }));
+    node.write(EventDraft::new(Scope::room(direct), MemberRoomCreated::Direct { one: ANN, other: STRANGER }));
     let see = |node: &Node| {
         let records = node.store.records().unwrap();
         let severed_rooms = user_context(&records, STRANGER).unwrap().severed_rooms.contains(&direct);

@@ -4,8 +4,8 @@
 use starling_protocol::{
     ErrorCode, EventDraft, InviteId, RoomId, Scope, UserId,
     event::{
-        InviteMade, InviteRevoked, MemberSet, Membership, NotifyLevel, NotifySet, Role, RoomChanged,
-        RoomDeleted, RoomOpened,
+        InviteMade, InviteRevoked, MemberRoomChanged, MemberRoomCreated, MemberRoomDeleted, Membership,
+        MembershipChanged, NotifyLevel, NotifyLevelChanged, Role,
     },
     limits::{ROOM_BANS_MAX, ROOM_INVITES_MAX, ROOM_MEMBERS_MAX, ROOMS_PER_USER_MAX},
     merge::contact::Relation,
@@ -37,7 +37,7 @@ pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
 pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
     check_rooms_of_user(records, by, "you are in too many rooms; leave one first")?;
     let NewRoom { name, topic, visibility } = new.clone();
-    let opened = RoomOpened::Named { name, topic, visibility };
+    let opened = MemberRoomCreated::Named { name, topic, visibility };
     let opened = EventDraft::new(Scope::room(room), opened);
     Ok(vec![opened, set_membership(records, room, by, Membership::Member(Role::Owner), by)?])
 }
@@ -46,7 +46,7 @@ pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRo
 pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &RoomUpdate) -> Drafts {
     let role = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let state = records.member_room(room)?.ok_or_else(no_such_room)?;
-    let changed = RoomChanged {
+    let changed = MemberRoomChanged {
         name: change.name.clone().filter(|name| state.name() != Some(name)),
         topic: change.topic.clone().filter(|topic| state.topic() != *topic),
         visibility: change.visibility.filter(|visibility| state.visibility() != *visibility),
@@ -54,7 +54,7 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
     if changed.visibility.is_some() && role != Role::Owner {
         return Err(forbidden("only an owner of the room can change its visibility"));
     }
-    if changed == RoomChanged::default() {
+    if changed == MemberRoomChanged::default() {
         return Ok(Vec::new());
     }
     Ok(vec![EventDraft::new(Scope::room(room), changed).above(state.changed_at())])
@@ -63,7 +63,7 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
 /// Deletes a room, as its owner.
 pub fn delete<T: Rows>(records: &Records<T>, room: RoomId, by: UserId) -> Drafts {
     room_permissions::role_at_least(records, room, by, Role::Owner)?;
-    Ok(vec![EventDraft::new(Scope::room(room), RoomDeleted { by })])
+    Ok(vec![EventDraft::new(Scope::room(room), MemberRoomDeleted { by })])
 }
 
 /// Joins a public room.
@@ -103,7 +103,7 @@ pub fn leave_drafts<T: Rows>(
 ) -> Result<Vec<EventDraft>, StoreError> {
     let mut drafts = vec![set_membership(records, room, user, Membership::None, user)?];
     if records.first_member(room, Some(user))?.is_none() {
-        drafts.push(EventDraft::new(Scope::room(room), RoomDeleted { by: user }));
+        drafts.push(EventDraft::new(Scope::room(room), MemberRoomDeleted { by: user }));
     }
     Ok(drafts)
 }
@@ -248,7 +248,7 @@ pub fn set_notify_level<T: Rows>(
     if before.as_ref().is_some_and(|before| before.value == level) {
         return Ok(Vec::new());
     }
-    let draft = EventDraft::new(Scope::user(user), NotifySet { room, level });
+    let draft = EventDraft::new(Scope::user(user), NotifyLevelChanged { room, level });
     Ok(vec![draft.above(before.map(|before| before.pos.hlc))])
 }
 
@@ -266,7 +266,7 @@ fn set_membership<T: Rows>(
         .as_ref()
         .filter(|before| is_member && before.value.role().is_some())
         .map(|before| before.value.since);
-    let set = MemberSet { user, membership, since, invite: None, by };
+    let set = MembershipChanged { user, membership, since, invite: None, by };
     Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 
@@ -279,7 +279,13 @@ fn enter<T: Rows>(
     check_members_of_room(records, room)?;
     check_rooms_of_user(records, user, "you are in too many rooms; leave one first")?;
     let before = records.member_register(room, user)?;
-    let set = MemberSet { user, membership: Membership::Member(Role::Member), since: None, invite, by: user };
+    let set = MembershipChanged {
+        user,
+        membership: Membership::Member(Role::Member),
+        since: None,
+        invite,
+        by: user,
+    };
     Ok(EventDraft::new(Scope::room(room), set).above(before.map(|before| before.pos.hlc)))
 }
 

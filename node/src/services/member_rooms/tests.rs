@@ -3,8 +3,8 @@
 use starling_protocol::{
     ErrorCode, EventDraft, InviteId, RoomId, RoomName, Scope, Sender, Topic, UserId, VersionVector,
     event::{
-        ContactSet, InviteMade, MemberSet, Membership, MessagePosted, ReadMarked, Role, RoomChanged, Stance,
-        UserDeleted, Visibility,
+        InviteMade, MemberRoomChanged, Membership, MembershipChanged, MessagePosted, ReadMarked, Role,
+        Stance, StanceChanged, UserDeleted, Visibility,
     },
     limits::{ROOM_INVITES_MAX, ROOMS_PER_USER_MAX, UNREAD_COUNT_MAX},
 };
@@ -120,7 +120,10 @@ fn deleted_messages_and_those_of_blocked_users_are_not_unread() {
     assert_eq!(node.unread(BOB), (3, 1));
     node.delete(ANN, 2).unwrap();
     assert_eq!(node.unread(BOB), (2, 1));
-    node.write(EventDraft::new(Scope::user(BOB), ContactSet { to: EVE, round: 1, stance: Stance::Blocked }));
+    node.write(EventDraft::new(
+        Scope::user(BOB),
+        StanceChanged { to: EVE, round: 1, stance: Stance::Blocked },
+    ));
     assert_eq!(node.unread(BOB), (1, 0));
     let last = node.room(BOB, ROOM).last_message.unwrap();
     assert_eq!((last.id, last.deleted), (id(2).to_string(), true));
@@ -240,7 +243,7 @@ fn public_rooms_are_found_by_the_beginning_of_their_names_but_not_by_the_banned(
     for limit in [1, 2, 200] {
         assert_eq!(node.public(BOB, "stra", limit), ["strasse 2", "Straw"]);
     }
-    let hidden = RoomChanged { visibility: Some(Visibility::Private), ..RoomChanged::default() };
+    let hidden = MemberRoomChanged { visibility: Some(Visibility::Private), ..MemberRoomChanged::default() };
     node.write(EventDraft::new(Scope::room(RoomId([22; 10])), hidden));
     node.act(|records| decisions::delete(records, RoomId([21; 10]), ANN)).unwrap();
     assert_eq!(node.public(EVE, "stra", 200), ["Straße"]);
@@ -338,7 +341,7 @@ fn rooms_and_invites_have_their_limits() {
 
     let public = node.open(ANN, 100, "public", Visibility::Public);
     let membership = Membership::Member(Role::Member);
-    let set = |user| MemberSet { user, membership, since: None, invite: None, by: user };
+    let set = |user| MembershipChanged { user, membership, since: None, invite: None, by: user };
     let many: Vec<_> = (0..u16::try_from(ROOMS_PER_USER_MAX).unwrap())
         .map(|n| {
             let mut room = [101; 10];
@@ -351,7 +354,7 @@ fn rooms_and_invites_have_their_limits() {
     assert_eq!(code_of(node.act(join)), Some(ErrorCode::Forbidden));
     let mut gone = [101; 10];
     gone[..2].copy_from_slice(&[0, 0]);
-    let left = MemberSet { membership: Membership::None, ..set(STRANGER) };
+    let left = MembershipChanged { membership: Membership::None, ..set(STRANGER) };
     node.write(EventDraft::new(Scope::room(RoomId(gone)), left));
     node.act(join).unwrap();
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use starling_protocol::{
     Emoji, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
-    event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionSet, Role},
+    event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionChanged, Role},
     limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
 use starling_web::service::Refusal;
@@ -119,7 +119,7 @@ pub fn react(
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
     let min_hlc = last.map_or(pos.hlc, |last| last.pos.hlc.max(pos.hlc));
-    let body = ReactionSet { message: key, user, emoji: emoji.clone(), on };
+    let body = ReactionChanged { message: key, user, emoji: emoji.clone(), on };
     Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(min_hlc)]))
 }
 

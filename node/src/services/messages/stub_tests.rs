@@ -3,7 +3,7 @@
 
 use starling_protocol::{
     Event, EventBody, EventDraft, RoomName, Scope, Seq, Topic, VersionVector,
-    event::{RoomChanged, RoomDeleted},
+    event::{MemberRoomChanged, MemberRoomDeleted},
 };
 use starling_web::service::NewMessage;
 
@@ -84,13 +84,13 @@ fn a_deleted_room_keeps_neither_its_name_nor_mentions() {
     let (mut one, mut two) = Node::with_rooms_twice();
     let name = Some(RoomName::parse("the secret den").unwrap());
     let topic = Some(Topic::parse("what nobody may know").unwrap());
-    one.write(EventDraft::new(Scope::room(ROOM), RoomChanged { name, topic, visibility: None }));
+    one.write(EventDraft::new(Scope::room(ROOM), MemberRoomChanged { name, topic, visibility: None }));
     for n in 1..=5 {
         assert_eq!(one.post(EVE, ROOM, &new(n, "@bob, look")), Ok(false));
     }
     two.take_from(&one);
     assert_eq!((named(&one), concerning(&one)), ((5, 5), 5));
-    one.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
+    one.write(EventDraft::new(Scope::room(ROOM), MemberRoomDeleted { by: ANN }));
     // Before the erasure, nodes with the events show the same as nodes that get them later.
     two.take_from(&one);
     same(&one, &two);

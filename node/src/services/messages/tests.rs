@@ -2,7 +2,7 @@
 
 use starling_protocol::{
     Emoji, ErrorCode, EventDraft, MessageKey, Scope, Sender, UserId, VersionVector,
-    event::{ContactSet, ReactionSet, RoomDeleted, Stance, UserDeleted},
+    event::{MemberRoomDeleted, ReactionChanged, Stance, StanceChanged, UserDeleted},
     limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
 };
 use starling_web::service::{MessageQuery, NewMessage, Refusal};
@@ -76,7 +76,7 @@ fn messages_of_a_blocked_member_are_not_listed() {
     for n in 1..=6 {
         node.say(if n % 2 == 0 { BOB } else { EVE }, n, "x");
     }
-    let block = ContactSet { to: EVE, round: 1, stance: Stance::Blocked };
+    let block = StanceChanged { to: EVE, round: 1, stance: Stance::Blocked };
     node.write(EventDraft::new(Scope::user(ANN), block));
     assert_eq!(node.numbers(MessageQuery::Newest, 2).0, [6, 4]);
     assert_eq!(code(node.react(ANN, 1, "👍", true)), Some(ErrorCode::NotFound));
@@ -88,7 +88,7 @@ fn a_moderator_can_delete_messages_of_a_blocked_member() {
     let mut node = Node::with_rooms();
     (1..=2).for_each(|n| node.say(BOB, n, "x"));
     for user in [EVE, STRANGER] {
-        let block = ContactSet { to: BOB, round: 1, stance: Stance::Blocked };
+        let block = StanceChanged { to: BOB, round: 1, stance: Stance::Blocked };
         node.write(EventDraft::new(Scope::user(user), block));
     }
     assert_eq!(code(node.react(EVE, 1, "👍", true)), Some(ErrorCode::NotFound));
@@ -208,7 +208,7 @@ fn removed_reactions_count_and_can_be_added_again() {
     let drafts: Vec<_> = (0..=REACTIONS_PER_MESSAGE_MAX as u128)
         .map(|n| {
             let (user, emoji) = (UserId((n | (5 << 120)).to_be_bytes()), Emoji::parse("👍").unwrap());
-            EventDraft::new(Scope::room(ROOM), ReactionSet { message, user, emoji, on: true })
+            EventDraft::new(Scope::room(ROOM), ReactionChanged { message, user, emoji, on: true })
         })
         .collect();
     node.decide(move |_| Ok(Decision::Write(drafts.clone()))).unwrap();
@@ -272,7 +272,7 @@ fn a_deleted_room_leaves_the_log_in_small_steps_on_every_node() {
     two.take_from(&one);
     two.say(BOB, 900, "late secret");
     assert_eq!(one.post(BOB, OTHER_ROOM, &new(1_000, "open")), Ok(false));
-    one.write(EventDraft::new(Scope::room(ROOM), RoomDeleted { by: ANN }));
+    one.write(EventDraft::new(Scope::room(ROOM), MemberRoomDeleted { by: ANN }));
     assert!(one.holds("secret"));
     assert!(one.erase() > 2, "posts elsewhere would wait for all of it");
     assert!(!one.holds("secret"));

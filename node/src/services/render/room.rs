@@ -2,8 +2,8 @@
 
 use starling_protocol::{
     RoomId, UserId,
-    event::{RoomOpened, Visibility},
-    merge::room::MemberRoom,
+    event::{MemberRoomCreated, Visibility},
+    merge::room::MemberRoomState,
 };
 use starling_web::objects::{Room, RoomKind};
 
@@ -26,14 +26,14 @@ pub fn room_object(
 fn member_room(
     reader: &mut RoomReader,
     id: RoomId,
-    state: &MemberRoom,
+    state: &MemberRoomState,
     viewer: UserId,
 ) -> Result<Room, StoreError> {
     let records = reader.records();
     let opened = state.opened.as_ref().map(|(_, opened)| opened);
     let peer = match opened {
-        Some(RoomOpened::Direct { one, other }) => Some(if *one == viewer { *other } else { *one }),
-        Some(RoomOpened::Named { .. }) | None => None,
+        Some(MemberRoomCreated::Direct { one, other }) => Some(if *one == viewer { *other } else { *one }),
+        Some(MemberRoomCreated::Named { .. }) | None => None,
     };
     let mut room = Room {
         id: id.to_string(),

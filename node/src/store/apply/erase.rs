@@ -123,8 +123,8 @@ impl Tables<'_> {
         if stub.encoded() != event.encoded() {
             self.log.insert(&key, &stub.encoded()[..])?;
             self.erased = true;
-            let stays = stub.body.touches();
-            let gone = event.body.touches().into_iter().filter(|touched| !stays.contains(touched));
+            let stays = stub.body.other_scopes();
+            let gone = event.body.other_scopes().into_iter().filter(|touched| !stays.contains(touched));
             if let Some(room) = scope.as_room() {
                 let users: Vec<_> = gone.filter_map(|touched| touched.as_user()).collect();
                 users.into_iter().try_for_each(|user| self.remove_mention(room, event.pos(), user))?;

@@ -3,7 +3,7 @@
 use redb::ReadableTable;
 use starling_protocol::{
     Event, EventBody, MessageId, OriginId, Pos, RoomId, Scope, Sender, Seq,
-    event::{MessageKey, MessagePosted, ReactionSet, SenderKey, id_shard},
+    event::{MessageKey, MessagePosted, ReactionChanged, SenderKey, message_id_scope},
     frame::client::ListedMessage,
     merge::{
         message::{self, IdHolder, MessageState},
@@ -42,7 +42,7 @@ impl Tables<'_> {
                 self.changes.push(Change::Deleted(room, deleted.message));
                 self.erase_message(scope, deleted.message)
             }
-            EventBody::ReactionSet(ReactionSet { message, user, emoji, on }) => {
+            EventBody::ReactionChanged(ReactionChanged { message, user, emoji, on }) => {
                 let rule = |state| register::apply(state, pos, *on);
                 // Events of earlier versions have the same emoji with and without U+FE0F.
                 let key = reaction_key(*message, *user, &emoji.normal());
@@ -70,7 +70,7 @@ impl Tables<'_> {
         let holder_before: Option<IdHolder> = get(&self.message_ids, posted.id.as_bytes())?;
         let holder = message::apply_id_use(holder_before, &posted.sender, pos);
         if holder_before != Some(holder) {
-            let shard = id_shard(posted.id);
+            let shard = message_id_scope(posted.id);
             put(&mut self.message_ids, &mut self.book, [&shard; 2], posted.id.as_bytes(), &holder)?;
             if let Some(before) = holder_before {
                 // The sender that gets the id may have been listed under another one until now.

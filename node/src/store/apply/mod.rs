@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, Table, TableHandle, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_protocol::{
-    Event, EventBody, MessagePosted, NameShared, Pos, RoomCreated, RoomId, Scope, ScopeDigest, codec,
+    Event, EventBody, MessagePosted, NameShared, Pos, QuickRoomCreated, RoomId, Scope, ScopeDigest, codec,
     frame::client::ListedMessage,
-    limits::RECORD_BYTES_MAX,
+    limits::VIEW_ROW_BYTES_MAX,
     merge::{
-        room::{self, RoomState},
+        room::{self, QuickRoomState},
         service_key,
     },
 };
@@ -125,7 +125,7 @@ impl<'txn> Tables<'txn> {
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Listed>, StoreError> {
         self.index_scope(&event.scope, event)?;
         // A resume reads the user's own scope, so it must also find what others write about them.
-        let touched = event.body.touches();
+        let touched = event.body.other_scopes();
         for scope in touched.iter().filter(|scope| scope.as_user().is_some() && **scope != event.scope) {
             self.index_scope(scope, event)?;
             self.index_mention(scope, event)?;
@@ -142,7 +142,7 @@ impl<'txn> Tables<'txn> {
         }
         let Some(room) = event.scope.as_room() else { return Ok(Vec::new()) };
         match &event.body {
-            EventBody::RoomCreated(created) => self.apply_room_created(room, event.pos(), created)?,
+            EventBody::QuickRoomCreated(created) => self.apply_room_created(room, event.pos(), created)?,
             EventBody::MessagePosted(posted) => return self.apply_post(room, event.pos(), posted),
             EventBody::NameShared(NameShared { guest, name, since }) => {
                 self.names.claim(&mut self.book, room, name, *guest, (*since, event.hlc))?;
@@ -171,9 +171,9 @@ impl<'txn> Tables<'txn> {
         &mut self,
         room: RoomId,
         pos: Pos,
-        created: &RoomCreated,
+        created: &QuickRoomCreated,
     ) -> Result<(), StoreError> {
-        let state: Option<RoomState> = get(&self.rooms, &room.0)?;
+        let state: Option<QuickRoomState> = get(&self.rooms, &room.0)?;
         let scope = Scope::room(room);
         put(&mut self.rooms, &mut self.book, [&scope; 2], &room.0, &room::apply_creation(state, pos, created))
     }
@@ -198,7 +198,7 @@ pub fn get<const N: usize, T: DeserializeOwned>(
 
 /// Decodes a record.
 pub fn parse<T: DeserializeOwned>(record: &[u8]) -> Result<T, StoreError> {
-    Ok(codec::decode(record, RECORD_BYTES_MAX)?)
+    Ok(codec::decode(record, VIEW_ROW_BYTES_MAX)?)
 }
 
 /// Writes a record; its digest moves from the first scope to the second.

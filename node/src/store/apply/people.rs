@@ -2,7 +2,7 @@
 
 use starling_protocol::{
     Event, EventBody, NodeId, Pos, Scope, UserId, Username,
-    event::{ContactSet, NotifySet, ReadMarked, SessionOpened, SessionsEnded, Stance},
+    event::{NotifyLevelChanged, ReadMarked, SessionOpened, SessionsEnded, Stance, StanceChanged},
     frame::live::RoomChange,
     merge::{contact, read_mark, register, session, user},
     text,
@@ -57,9 +57,9 @@ impl Tables<'_> {
                 }
                 sessions.iter().try_for_each(|session| self.apply_session(user, &session.0, pos, body))
             }
-            EventBody::ContactSet(said) => self.apply_contact(user, pos, said),
+            EventBody::StanceChanged(said) => self.apply_contact(user, pos, said),
             EventBody::ReadMarked(marked) => self.apply_read_mark(user, marked),
-            EventBody::NotifySet(NotifySet { room, level }) => {
+            EventBody::NotifyLevelChanged(NotifyLevelChanged { room, level }) => {
                 let scope = Scope::user(user);
                 let rule = |state| register::apply(state, pos, *level);
                 self.records.merge::<Notify>(&mut self.book, &scope, &room.0, rule)?;
@@ -107,7 +107,7 @@ impl Tables<'_> {
             self.records.put_index(&lookalike_index(form, looks, name.as_str()), &())?;
         }
         let row = (user, claimed.withdrawn);
-        self.records.put::<Name>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), &row)?;
+        self.records.put::<Name>(&mut self.book, &name.claim_scope(), &name_key(name, Some(claim)), &row)?;
         // An earlier claim that arrives later renames the present holder.
         let holder = self.records.holder(name)?;
         let renamed = [holder_before, holder, Some(user)].into_iter().flatten();
@@ -123,7 +123,12 @@ impl Tables<'_> {
     ) -> Result<(), StoreError> {
         let Some(nodes) = nodes else { return Ok(()) };
         let rule = |state| user::narrow_waited_for(state, nodes);
-        self.records.merge::<Waited>(&mut self.book, &name.shard(), &name_key(name, Some(claim)), rule)?;
+        self.records.merge::<Waited>(
+            &mut self.book,
+            &name.claim_scope(),
+            &name_key(name, Some(claim)),
+            rule,
+        )?;
         Ok(())
     }
 
@@ -157,7 +162,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    fn apply_contact(&mut self, from: UserId, pos: Pos, said: &ContactSet) -> Result<(), StoreError> {
+    fn apply_contact(&mut self, from: UserId, pos: Pos, said: &StanceChanged) -> Result<(), StoreError> {
         let (mine, theirs) = (Scope::user(from), Scope::user(said.to));
         let ways = [(from, said.to), (said.to, from)];
         let relations = |records: &RecordsWriter<'_>| -> Result<_, StoreError> {

@@ -2,9 +2,9 @@
 
 use starling_protocol::{
     Event, EventBody, Hlc, InviteId, Pos, RoomId, Scope, UserId,
-    event::{InviteMade, MemberSet, Membership, Role, RoomOpened, Visibility},
+    event::{InviteMade, MemberRoomCreated, Membership, MembershipChanged, Role, Visibility},
     frame::live::RoomChange,
-    merge::{invite, member, room, room::MemberRoom},
+    merge::{invite, member, room, room::MemberRoomState},
 };
 
 use super::Tables;
@@ -21,12 +21,12 @@ impl Tables<'_> {
     pub(super) fn apply_room(&mut self, room: RoomId, event: &Event) -> Result<(), StoreError> {
         let (pos, scope) = (event.pos(), &event.scope);
         match &event.body {
-            EventBody::RoomOpened(opened) => {
+            EventBody::MemberRoomCreated(opened) => {
                 self.apply_member_room(room, pos, &event.body)?;
-                if let RoomOpened::Direct { one, other } = opened {
+                if let MemberRoomCreated::Direct { one, other } = opened {
                     for user in [*one, *other] {
                         // Stamped with the beginning of time: both sides of a split may open the room.
-                        let set = MemberSet {
+                        let set = MembershipChanged {
                             user,
                             membership: Membership::Member(Role::Member),
                             since: Some(Hlc(0)),
@@ -38,16 +38,16 @@ impl Tables<'_> {
                 }
                 Ok(())
             }
-            EventBody::RoomChanged(_) => self.apply_member_room(room, pos, &event.body),
-            EventBody::RoomDeleted(_) => {
+            EventBody::MemberRoomChanged(_) => self.apply_member_room(room, pos, &event.body),
+            EventBody::MemberRoomDeleted(_) => {
                 self.apply_member_room(room, pos, &event.body)?;
                 self.remove_mentions_in_room(room)?;
                 self.erase_later(scope)
             }
-            EventBody::MemberSet(set) => self.apply_membership(room, pos, set),
+            EventBody::MembershipChanged(set) => self.apply_membership(room, pos, set),
             EventBody::InviteMade(made) => {
                 self.apply_invite(scope, made.id, Some(made))?;
-                self.records.put::<InviteRoom>(&mut self.book, &made.id.shard(), &made.id.0, &room)
+                self.records.put::<InviteRoom>(&mut self.book, &made.id.lookup_scope(), &made.id.0, &room)
             }
             EventBody::InviteRevoked(revoked) => self.apply_invite(scope, revoked.id, None),
             _ => Ok(()),
@@ -57,7 +57,7 @@ impl Tables<'_> {
     fn apply_member_room(&mut self, id: RoomId, pos: Pos, body: &EventBody) -> Result<(), StoreError> {
         let rule = |state| room::apply(state, pos, body);
         let (before, after) = self.records.merge::<Room>(&mut self.book, &Scope::room(id), &[], rule)?;
-        let index = |room: &MemberRoom| {
+        let index = |room: &MemberRoomState| {
             let is_public = room.exists() && room.visibility() == Visibility::Public;
             room.name().filter(|_| is_public).map(|name| public_room_index(name, id))
         };
@@ -70,7 +70,7 @@ impl Tables<'_> {
                 self.records.put_index(&key, &())?;
             }
         }
-        let existed = before.as_ref().is_some_and(MemberRoom::exists);
+        let existed = before.as_ref().is_some_and(MemberRoomState::exists);
         if after.deleted && before.is_none_or(|before| !before.deleted) {
             let members = self.records.members(id, &[])?.collect::<Result<Vec<_>, _>>()?;
             for (user, _) in members {
@@ -97,7 +97,12 @@ impl Tables<'_> {
         }
     }
 
-    fn apply_membership(&mut self, room: RoomId, pos: Pos, set: &MemberSet) -> Result<(), StoreError> {
+    fn apply_membership(
+        &mut self,
+        room: RoomId,
+        pos: Pos,
+        set: &MembershipChanged,
+    ) -> Result<(), StoreError> {
         let (scope, user) = (Scope::room(room), set.user);
         if let Membership::Member(_) = set.membership {
             self.records.put_index(&was_member_index(user, room), &())?;
@@ -157,7 +162,7 @@ impl Tables<'_> {
     }
 
     /// A member uses up an invite, even if they leave later.
-    fn apply_invite_use(&mut self, room: RoomId, set: &MemberSet) -> Result<(), StoreError> {
+    fn apply_invite_use(&mut self, room: RoomId, set: &MembershipChanged) -> Result<(), StoreError> {
         let Some(invite) = set.invite else { return Ok(()) };
         let (scope, key) = (Scope::room(room), [&invite.0[..], &set.user.0].concat());
         if self.records.has::<InviteUse>(&scope, &key)? {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use starling_protocol::{
     DisplayName, Emoji, Event, EventBody, EventDraft, GuestId, GuestName, Hlc, InviteId, MessageId,
-    MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, RoomCreated, RoomId, RoomName, Scope,
+    MessagePosted, MessageText, NameShared, NodeId, OriginId, Pos, QuickRoomCreated, RoomId, RoomName, Scope,
     Sender, Seq, SessionId, Settings, Topic, UserId, Username, VersionVector, event::*,
 };
 
@@ -87,7 +87,7 @@ pub fn erased(logs: &[Vec<Event>]) -> BTreeSet<(OriginId, Seq)> {
             _ => None,
         };
         all().filter(|other| other.scope == event.scope).any(|other| match &other.body {
-            EventBody::UserDeleted(_) | EventBody::RoomDeleted(_) => true,
+            EventBody::UserDeleted(_) | EventBody::MemberRoomDeleted(_) => true,
             EventBody::MessageDeleted(deleted) => Some(deleted.message) == message,
             _ => false,
         })
@@ -193,9 +193,9 @@ fn of_people() -> impl Strategy<Value = Fact> {
         1 => language.prop_map(|settings| SettingsChanged { settings }.into()),
         1 => any::<(Option<bool>, Option<bool>)>().prop_map(|(admin, disabled)| UserFlagged { admin, disabled }.into()),
         1 => Just(UserDeleted {}.into()),
-        3 => (user(), 0_u64..4, stance).prop_map(|(to, round, stance)| ContactSet { to, round, stance }.into()),
+        3 => (user(), 0_u64..4, stance).prop_map(|(to, round, stance)| StanceChanged { to, round, stance }.into()),
         2 => (room(), place(), seen).prop_map(|(room, pos, seen)| ReadMarked { room, pos, seen }.into()),
-        1 => (room(), level).prop_map(|(room, level)| NotifySet { room, level }.into()),
+        1 => (room(), level).prop_map(|(room, level)| NotifyLevelChanged { room, level }.into()),
     ];
     (user(), body).prop_map(|(user, body)| (Scope::user(user), body))
 }
@@ -219,17 +219,17 @@ fn of_rooms() -> impl Strategy<Value = Fact> {
     let set = (named(), user(), membership, option::of(0_u64..9), invite(), user());
     prop_oneof![
         3 => (named(), name(), topic(), visibility()).prop_map(|(room, name, topic, visibility)| {
-            (Scope::room(room), RoomOpened::Named { name, topic, visibility }.into())
+            (Scope::room(room), MemberRoomCreated::Named { name, topic, visibility }.into())
         }),
-        2 => Just((Scope::room(direct()), RoomOpened::Direct { one: UserId([0; 16]), other: UserId([1; 16]) }.into())),
-        1 => option::of(name()).prop_map(|name| (Scope::room(RoomId([4; 10])), RoomCreated { name }.into())),
+        2 => Just((Scope::room(direct()), MemberRoomCreated::Direct { one: UserId([0; 16]), other: UserId([1; 16]) }.into())),
+        1 => option::of(name()).prop_map(|name| (Scope::room(RoomId([4; 10])), QuickRoomCreated { name }.into())),
         2 => (named(), option::of(name()), option::of(topic()), option::of(visibility())).prop_map(
-            |(room, name, topic, visibility)| (Scope::room(room), RoomChanged { name, topic, visibility }.into())
+            |(room, name, topic, visibility)| (Scope::room(room), MemberRoomChanged { name, topic, visibility }.into())
         ),
-        1 => (named(), user()).prop_map(|(room, by)| (Scope::room(room), RoomDeleted { by }.into())),
+        1 => (named(), user()).prop_map(|(room, by)| (Scope::room(room), MemberRoomDeleted { by }.into())),
         6 => set.prop_map(move |(room, user, membership, since, invite, by)| {
             let (since, invite) = (since.map(Hlc), invite.map(|n| id(room, n)));
-            (Scope::room(room), MemberSet { user, membership, since, invite, by }.into())
+            (Scope::room(room), MembershipChanged { user, membership, since, invite, by }.into())
         }),
         1 => (named(), 0_u8..2).prop_map(move |(room, n)| {
             let made = InviteMade { id: id(room, n), by: UserId([n; 16]), max_uses: Some(1), expires_ms: None };
@@ -270,7 +270,7 @@ fn of_messages() -> impl Strategy<Value = Fact> {
         }),
         2 => (key(), user()).prop_map(|(message, by)| MessageDeleted { message, by }.into()),
         2 => (key(), user(), emoji, any::<bool>()).prop_map(|(message, user, emoji, on)| {
-            ReactionSet { message, user, emoji, on }.into()
+            ReactionChanged { message, user, emoji, on }.into()
         }),
     ];
     (room(), body).prop_map(|(room, body)| (Scope::room(room), body))

@@ -51,7 +51,7 @@ async fn join_addresses_that_fail_are_named_with_the_reason() {
     let stranger = Node::lone(&["--cluster-secret", &other, "--cluster-listen", &stranger_at]).await;
     let wanted = [
         (dead.as_str(), "no node answers"),
-        (&stranger_at, "another cluster secret"),
+        (&stranger_at, "a different cluster secret"),
         ("nowhere.invalid:7946", "resolve"),
         ("[::1]:7946", "IPv6 addresses only"),
     ];

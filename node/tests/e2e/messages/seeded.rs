@@ -6,7 +6,8 @@ use std::sync::Arc;
 use starling_node::auth::{Code, PersonalToken};
 use starling_node::store::{Committer, Decide, Decision, Op, OpResult, Store, Tables};
 use starling_protocol::event::{
-    MemberSet, Membership, Role, RoomOpened, SessionKind, SessionOpened, UserRegistered, Visibility,
+    MemberRoomCreated, Membership, MembershipChanged, Role, SessionKind, SessionOpened, UserRegistered,
+    Visibility,
 };
 use starling_protocol::{EventDraft, NodeId, RoomId, RoomName, Scope, SessionId, Topic, UserId, Username};
 
@@ -40,7 +41,7 @@ pub fn seed(node: &Node, names: &[&str]) -> Seed {
     let (name, topic) = (RoomName::parse("Room").unwrap(), Topic::default());
     write(EventDraft::new(
         Scope::room(room),
-        RoomOpened::Named { name, topic, visibility: Visibility::Private },
+        MemberRoomCreated::Named { name, topic, visibility: Visibility::Private },
     ));
     let mut people = Vec::new();
     for (n, name) in (1..).zip(names) {
@@ -66,7 +67,7 @@ pub fn seed(node: &Node, names: &[&str]) -> Seed {
         let role = if n == 1 { Role::Owner } else { Role::Member };
         let membership =
             if usize::from(n) == names.len() { Membership::None } else { Membership::Member(role) };
-        let set = MemberSet { user, membership, since: None, invite: None, by: user };
+        let set = MembershipChanged { user, membership, since: None, invite: None, by: user };
         write(EventDraft::new(Scope::room(room), set));
         let token = PersonalToken { user: user.to_string(), id: session.to_string(), code }.text();
         people.push(Person { id: user.to_string(), token });

@@ -58,7 +58,7 @@ impl Meaning {
         let pos = event.pos();
         if let Some(user) = event.scope.as_user() {
             match &event.body {
-                EventBody::ContactSet(set) => {
+                EventBody::StanceChanged(set) => {
                     last(&mut self.stances, (user, set.to), (set.round, pos), set.stance);
                 }
                 EventBody::ReadMarked(mark) => {
@@ -74,7 +74,7 @@ impl Meaning {
         }
         let Some(room) = event.scope.as_room() else { return };
         match &event.body {
-            EventBody::MemberSet(set) => {
+            EventBody::MembershipChanged(set) => {
                 last(&mut self.members, (room, set.user), pos, set.membership);
             }
             EventBody::MessageEdited(edited) => {
@@ -84,11 +84,11 @@ impl Meaning {
             EventBody::MessageDeleted(deleted) => {
                 self.deleted_messages.insert((room, deleted.message));
             }
-            EventBody::ReactionSet(set) => {
+            EventBody::ReactionChanged(set) => {
                 let key = (room, set.message, set.user, set.emoji.clone());
                 last(&mut self.reactions, key, pos, set.on);
             }
-            EventBody::RoomDeleted(_) => {
+            EventBody::MemberRoomDeleted(_) => {
                 self.deleted_rooms.insert(room);
             }
             _ => {}

@@ -142,7 +142,7 @@ impl World {
         attempt.claim = Some(claim);
         let (since, waited_for) = (attempt.since, attempt.waited_for.clone());
         if self.mutant == Some(Mutant::NameGivenUnconfirmed) {
-            return self.claimed(node, number, ClaimOutcome::Held(waited_for));
+            return self.claimed(node, number, ClaimOutcome::Confirmed(waited_for));
         }
         let Pos { origin, seq, .. } = claim;
         let claim = CommittedClaim { origin, seq, since: Millis(since), waited_for };
@@ -164,7 +164,7 @@ impl World {
         };
         let well = is_well && attempt.was_well && self.people.troubled_at < attempt.since;
         let answer = match outcome {
-            ClaimOutcome::Held(heard) if wins && heard.len() < attempt.waited_for.len() => {
+            ClaimOutcome::Confirmed(heard) if wins && heard.len() < attempt.waited_for.len() => {
                 attempt.waited_for.clone_from(&heard);
                 let (user, name) = (attempt.user, attempt.name.clone());
                 return self.narrow(
@@ -174,8 +174,8 @@ impl World {
                     user,
                 );
             }
-            ClaimOutcome::Held(_) if wins => Answer::Made { well },
-            ClaimOutcome::Held(_) => Answer::Taken,
+            ClaimOutcome::Confirmed(_) if wins => Answer::Made { well },
+            ClaimOutcome::Confirmed(_) => Answer::Taken,
             ClaimOutcome::NotConfirmed | ClaimOutcome::Stalled => Answer::Unknown,
         };
         self.answer_attempt(node, number, answer);

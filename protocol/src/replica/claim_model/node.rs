@@ -272,7 +272,7 @@ impl Model {
         let Attempt { node, since, claim, ref waited_for, .. } = self.attempts[attempt];
         let Pos { origin, seq, .. } = claim.expect("it was committed");
         if self.is(Mutant::Unconfirmed) {
-            return self.decide(attempt, ClaimOutcome::Held(waited_for.clone()));
+            return self.decide(attempt, ClaimOutcome::Confirmed(waited_for.clone()));
         }
         let (token, waited_for) = (attempt as u64, waited_for.clone());
         self.feed(
@@ -284,7 +284,8 @@ impl Model {
     pub(super) fn decide(&mut self, attempt: usize, outcome: ClaimOutcome) {
         let Attempt { node, name, claim, ref waited_for, .. } = self.attempts[attempt];
         let (username, claim) = (username(name), claim.expect("it was committed"));
-        let is_narrower = matches!(&outcome, ClaimOutcome::Held(heard) if heard.len() < waited_for.len());
+        let is_narrower =
+            matches!(&outcome, ClaimOutcome::Confirmed(heard) if heard.len() < waited_for.len());
         let own = self.nodes[node].origin.node;
         let others = self.nodes[node].claims(&username).filter(|&(other, _)| other != claim);
         let wins = match self.mutant {
@@ -292,8 +293,8 @@ impl Model {
             _ => claim_wins(claim, own, others),
         };
         let answer = match outcome {
-            ClaimOutcome::Held(heard) if wins => Answer::Granted(heard),
-            ClaimOutcome::Held(_) => Answer::Taken,
+            ClaimOutcome::Confirmed(heard) if wins => Answer::Granted(heard),
+            ClaimOutcome::Confirmed(_) => Answer::Taken,
             ClaimOutcome::NotConfirmed => Answer::Unknown { stalled: false },
             ClaimOutcome::Stalled => Answer::Unknown { stalled: true },
         };
