@@ -69,7 +69,7 @@ pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> Session
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
         }
         EventBody::PasswordChanged(_) => {
-            state.last_password_change = state.last_password_change.max(Some(pos))
+            state.last_password_change = state.last_password_change.max(Some(pos));
         }
         _ => {}
     }

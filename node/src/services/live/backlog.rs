@@ -93,7 +93,7 @@ impl ChangeCollector {
         match (event.body, event.scope.as_room(), event.scope.as_user()) {
             (EventBody::MembershipChanged(set), Some(room), _) => self.add_membership(pos, room, &set)?,
             (EventBody::MemberRoomCreated(MemberRoomCreated::Direct { .. }), Some(room), _) => {
-                self.add_joined(pos, room)
+                self.add_joined(pos, room);
             }
             (EventBody::StanceChanged(StanceChanged { to, .. }), _, Some(by)) => {
                 let other = if by == self.user { to } else { by };
