@@ -3,6 +3,7 @@
 
 mod cluster_start;
 mod core;
+mod services;
 
 use std::{
     io,

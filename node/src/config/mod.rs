@@ -156,52 +156,16 @@ impl Config {
     /// Resolves flags and environment (which clap has merged) over the file over the defaults.
     pub fn resolve(flags: ServeFlags) -> Result<Self, ConfigError> {
         let file = flags.config.as_deref().map(file::File::read).transpose()?.unwrap_or_default();
-        let secret_from = flags.config.as_ref().filter(|_| file.cluster.secret.is_some());
-        let secret_file = flags.cluster_secret_file.or(file.cluster.secret_file);
-        let secret_from = secret_file.as_ref().or(secret_from).cloned();
-        let secret = secret::resolve(flags.cluster_secret.or(file.cluster.secret), secret_file)?;
-        let join = list_or(flags.join, file.cluster.join);
-        let join =
-            join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
-        let advertise = flags.cluster_advertise.or(file.cluster.advertise);
-        let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
-        let expect_peers = flags.cluster_expect_peers.or(file.cluster.expect_peers).unwrap_or(false);
-        let listen = flags.cluster_listen.or(file.cluster.listen);
-        let cluster = match secret {
-            Some(secret) => {
-                let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
-                Some(ClusterConfig { listen, advertise, join, expect_peers, secret, secret_from })
-            }
-            None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
-                return Err(ConfigError::SecretMissing);
-            }
-            None => None,
-        };
+        let cluster = resolve_cluster(&flags, &file.cluster)?;
         let copies = flags.durability_copies.or(file.durability.copies);
         let copies = copies.unwrap_or(if cluster.is_some() { 2 } else { 1 });
-        let public_url = flags.public_url.or(file.http.public_url);
-        let public_url = public_url.map(|url| public_url::parse(&url)).transpose()?;
-        let trusted_proxies =
-            parse_list("http.trusted_proxies", flags.trusted_proxy, file.http.trusted_proxies)?;
-        let allowed_origins =
-            parse_list("http.allowed_origins", flags.allowed_origin, file.http.allowed_origins)?;
-        let allowed_hosts = parse_list("http.allowed_hosts", flags.allowed_host, file.http.allowed_hosts)?;
+        let http = resolve_http(&flags, &file.http)?;
         let mut limits = file.limits.rates;
         limits.extend(flags.limits.0);
-        let header_timeout_ms = in_range(
-            "http.header_timeout_ms",
-            flags.http_header_timeout_ms.or(file.http.header_timeout_ms).unwrap_or(HEADER_TIMEOUT_MS),
-            100..=3_600_000,
-            "100 to 3600000",
-        )?;
-        let connections_max =
-            flags.http_connections_max.or(file.http.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
-        let connections_max =
-            in_range("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
         let connections_per_address = flags
             .limit_connections_per_address
             .or(file.limits.connections_per_address)
-            .unwrap_or(connections_max.div_ceil(CONNECTIONS_SHARE));
+            .unwrap_or(u64::from(http.connections_max).div_ceil(CONNECTIONS_SHARE));
         let connections_per_address = in_range(
             "limits.connections_per_address",
             connections_per_address,
@@ -218,15 +182,7 @@ impl Config {
             data_dir: flags.data_dir.or(file.data_dir).unwrap_or_else(|| "starling-data".into()),
             log_filter: flags.log_filter.or(file.log.filter).unwrap_or_else(|| "info".into()),
             log_format: flags.log_format.or(file.log.format).unwrap_or_default(),
-            http: HttpConfig {
-                listen: flags.listen.or(file.http.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-                public_url,
-                trusted_proxies,
-                allowed_origins,
-                allowed_hosts,
-                header_timeout: Duration::from_millis(header_timeout_ms),
-                connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
-            },
+            http,
             limits,
             connections_per_address: match u32::try_from(connections_per_address) {
                 Ok(0) | Err(_) => u32::MAX,
@@ -247,6 +203,60 @@ impl Config {
             cluster,
         })
     }
+}
+
+/// Resolves the settings of the cluster; `None` without a secret.
+fn resolve_cluster(flags: &ServeFlags, file: &file::Cluster) -> Result<Option<ClusterConfig>, ConfigError> {
+    let secret_from = flags.config.as_ref().filter(|_| file.secret.is_some());
+    let secret_file = flags.cluster_secret_file.clone().or(file.secret_file.clone());
+    let secret_from = secret_file.as_ref().or(secret_from).cloned();
+    let secret = secret::resolve(flags.cluster_secret.clone().or(file.secret.clone()), secret_file)?;
+    let join = list_or(flags.join.clone(), file.join.clone());
+    let join = join.into_iter().map(|join| host_port("cluster.join", join)).collect::<Result<Vec<_>, _>>()?;
+    let advertise = flags.cluster_advertise.clone().or(file.advertise.clone());
+    let advertise = advertise.map(|advertise| host_port("cluster.advertise", advertise)).transpose()?;
+    let expect_peers = flags.cluster_expect_peers.or(file.expect_peers).unwrap_or(false);
+    let listen = flags.cluster_listen.or(file.listen);
+    Ok(match secret {
+        Some(secret) => {
+            let listen = listen.unwrap_or(SocketAddr::from((Ipv6Addr::UNSPECIFIED, CLUSTER_PORT)));
+            Some(ClusterConfig { listen, advertise, join, expect_peers, secret, secret_from })
+        }
+        None if listen.is_some() || advertise.is_some() || !join.is_empty() || expect_peers => {
+            return Err(ConfigError::SecretMissing);
+        }
+        None => None,
+    })
+}
+
+/// Resolves the settings of the public listener.
+fn resolve_http(flags: &ServeFlags, file: &file::Http) -> Result<HttpConfig, ConfigError> {
+    let public_url = flags.public_url.clone().or(file.public_url.clone());
+    let public_url = public_url.map(|url| public_url::parse(&url)).transpose()?;
+    let trusted_proxies =
+        parse_list("http.trusted_proxies", flags.trusted_proxy.clone(), file.trusted_proxies.clone())?;
+    let allowed_origins =
+        parse_list("http.allowed_origins", flags.allowed_origin.clone(), file.allowed_origins.clone())?;
+    let allowed_hosts =
+        parse_list("http.allowed_hosts", flags.allowed_host.clone(), file.allowed_hosts.clone())?;
+    let header_timeout_ms = in_range(
+        "http.header_timeout_ms",
+        flags.http_header_timeout_ms.or(file.header_timeout_ms).unwrap_or(HEADER_TIMEOUT_MS),
+        100..=3_600_000,
+        "100 to 3600000",
+    )?;
+    let connections_max =
+        flags.http_connections_max.or(file.connections_max).unwrap_or(CONNECTIONS_MAX as u64);
+    let connections_max = in_range("http.connections_max", connections_max, 1..=1_000_000, "1 to 1000000")?;
+    Ok(HttpConfig {
+        listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        public_url,
+        trusted_proxies,
+        allowed_origins,
+        allowed_hosts,
+        header_timeout: Duration::from_millis(header_timeout_ms),
+        connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+    })
 }
 
 fn in_range(

@@ -1,14 +1,13 @@
 //! A node without its listeners: joins the cluster, opens the store, and wires writer, driver and services. It reaches the
 //! outside only through its [`Environment`] and [`CoreStart`], so simulations run it unchanged.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use starling_protocol::{CursorKey, VersionVector, frame::peer::Member, replica::Until};
+use starling_protocol::{VersionVector, frame::peer::Member, replica::Until};
 use starling_web::{
-    AppState, WebSettings,
-    drain::{Drain, Serving},
-    guard::{ConnectionLimiter, Guard, Hosts, Origins, Rates, TrustedProxies},
+    AppState,
+    drain::Serving,
     lane::{CommitPoint, Lanes},
     metrics::WebMetrics,
 };
@@ -20,24 +19,18 @@ use tokio::{
 use super::{
     StartError,
     cluster_start::{ClusterHandle, ClusterStart},
+    services::{Services, ServicesStart},
 };
 use crate::{
-    auth::{Passwords, ServiceKeySealer},
-    cluster::{
-        Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, Links, PresenceMap, PresenceNotifier,
-    },
-    config::{Config, ConfigError},
+    cluster::{Driver, DriverHandle, DriverParts, EndRefill, KeepMembers, PresenceMap, PresenceNotifier},
+    config::Config,
     control::StatusSource,
     data_dir::Identity,
     disk_space::DiskSpace,
     environment::Environment,
     fan_out::FanOut,
     metrics::Metrics,
-    services::{
-        AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
-        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
-        QuickRoomsService, Scrubbing, ServiceContext,
-    },
+    services::{AccountsService, AdministrationService, Scrubbing, ServiceContext},
     store::Store,
     supervisor::{SupervisedTask, Supervisor},
     writer::{Writer, WriterHandle},
@@ -120,13 +113,7 @@ impl Core {
         let scrub = Scrubbing { space: space.clone(), after: config.scrub_after };
         let (writer_start, writer) = Writer::new(committer, config.durability, space, metrics.store.clone());
         presence.attach(Arc::clone(&store), writer.clone());
-        let (cursor_key, token_secret) = shared_keys(identity, cluster.as_ref());
-        let mut background = Vec::new();
-        if let Some(cluster) = &mut cluster {
-            cluster.members.keep(keep_members);
-            metrics.register_links(&cluster.links.metrics);
-            background.append(&mut cluster.tasks);
-        }
+        let mut background = attach_cluster(cluster.as_mut(), keep_members, &metrics);
         let (driver_task, driver) = Driver::new(DriverParts {
             environment: Arc::clone(&environment),
             held,
@@ -150,46 +137,26 @@ impl Core {
             writer: writer.clone(),
             driver: driver.clone(),
         };
-        let (serving, drain) = Drain::new();
-        let links = cluster.as_ref().map(|cluster| Arc::clone(&cluster.links));
-        let public_url = config.http.public_url.clone();
-        let operations = operations(&context, &metrics, &presence, &supervisor, links, public_url);
-        let (accounts, administration) =
-            accounts(config, identity, &context, token_secret, cluster.as_ref())?;
-        let erasure = Erasure::new(context.clone(), Arc::clone(&lanes), scrub);
-        background
-            .extend([supervisor.start(erasure), supervisor.start(accounts.service_keys().reseal_task())]);
-        let web = AppState {
-            authentication: accounts.clone(),
-            accounts: accounts.clone(),
-            member_rooms: Arc::new(MemberRoomsService::new(context.clone(), accounts.service_keys().clone())),
-            messages: Arc::new(MessagesService { context: context.clone() }),
-            administration: administration.clone(),
-            contacts: Arc::new(ContactsService { context: context.clone() }),
-            quick_rooms: Arc::new(QuickRoomsService { context: context.clone() }),
-            posting: Arc::new(PostingService { context: context.clone() }),
-            cursors: Arc::new(CursorsService {
-                context: context.clone(),
-                lanes: Arc::clone(&lanes),
-                cursor_key: CursorKey::new(&cursor_key),
-            }),
-            operations: Arc::new(operations),
-            live: Arc::new(LiveService { context: context.clone(), presence: Arc::clone(&presence) }),
-            presence: presence.clone(),
+        let services = Services::start(ServicesStart {
+            config,
+            identity,
+            cluster: cluster.as_ref(),
+            context,
+            metrics: &metrics,
+            presence: &presence,
+            supervisor: &supervisor,
             lanes,
-            guard: Arc::new(guard(config, &metrics)),
-            metrics: Arc::new(metrics.web.clone()),
-            settings: Arc::new(settings(config, identity)),
-            drain,
-        };
+            scrub,
+        })?;
+        background.extend(services.tasks);
         Ok(Self {
-            web,
-            accounts,
-            administration,
+            web: services.web,
+            accounts: services.accounts,
+            administration: services.administration,
             store,
             cluster,
             supervisor,
-            serving,
+            serving: services.serving,
             background,
             driver,
             writer,
@@ -265,70 +232,16 @@ impl Core {
     }
 }
 
-/// The cursor key and the token secret: the cluster's, or those of a lone node.
-fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32], [u8; 32]) {
-    match cluster {
-        Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
-        None => (identity.cursor_key(), identity.token_secret()),
-    }
-}
-
-fn accounts(
-    config: &Config,
-    identity: &Identity,
-    context: &ServiceContext,
-    token_secret: [u8; 32],
-    cluster: Option<&ClusterHandle>,
-) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
-    let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
-    let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
-    let accounts = AccountsService::new(AccountsStart {
-        context: context.clone(),
-        token_secret,
-        service_keys: service_keys(identity, cluster),
-        passwords,
-        mode: config.registration,
-        members: cluster.map(|cluster| Arc::clone(&cluster.members)),
-    });
-    Ok((Arc::new(accounts), Arc::new(administration)))
-}
-
-/// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
-fn service_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ServiceKeySealer {
-    match cluster {
-        Some(cluster) => ServiceKeySealer::new(cluster.keys.sealing_key, &[identity.sealing_key()]),
-        None => ServiceKeySealer::new(identity.sealing_key(), &[]),
-    }
-}
-
-fn operations(
-    context: &ServiceContext,
-    metrics: &Arc<Metrics>,
-    presence: &Arc<PresenceMap>,
-    supervisor: &Arc<Supervisor>,
-    links: Option<Arc<Links>>,
-    public_url: Option<String>,
-) -> OperationsService {
-    OperationsService {
-        driver: context.driver.clone(),
-        writer: context.writer.clone(),
-        store: Arc::clone(&context.store),
-        metrics: Arc::clone(metrics),
-        presence: Arc::clone(presence),
-        links,
-        public_url,
-        supervisor: Arc::clone(supervisor),
-    }
-}
-
-fn settings(config: &Config, identity: &Identity) -> WebSettings {
-    WebSettings {
-        node: identity.node().to_string(),
-        guests_enabled: config.guests_enabled,
-        registration: config.registration,
-        public_url: config.http.public_url.clone(),
-        metrics: config.serves_metrics_to_users(),
-    }
+/// Keeps the list of members, and registers the metrics of links. Returns the tasks of the cluster.
+fn attach_cluster(
+    cluster: Option<&mut ClusterHandle>,
+    keep_members: KeepMembers,
+    metrics: &Metrics,
+) -> Vec<Task<()>> {
+    let Some(cluster) = cluster else { return Vec::new() };
+    cluster.members.keep(keep_members);
+    metrics.register_links(&cluster.links.metrics);
+    mem::take(&mut cluster.tasks)
 }
 
 /// Starts the tasks that keep presence the same on all nodes.
@@ -337,17 +250,6 @@ fn start_presence(supervisor: &Arc<Supervisor>, presence: &Arc<PresenceMap>) -> 
         supervisor.start(PresenceRepair(Arc::clone(presence))),
         supervisor.start(PresenceNotifier(Arc::clone(presence))),
     ]
-}
-
-fn guard(config: &Config, metrics: &Metrics) -> Guard {
-    Guard {
-        proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
-        origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
-        hosts: Hosts::new(config.http.public_url.as_deref(), config.http.allowed_hosts.clone()),
-        https: config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
-        rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
-        connections_by_network: ConnectionLimiter::new(config.connections_per_address),
-    }
 }
 
 /// Sends all of presence again to links whose queue was full.

@@ -247,6 +247,7 @@ async fn a_room_with_somebody_who_is_gone_is_closed_and_leaves_the_list() {
 
 /// No 500 may be provoked, and what one may not know of is not there.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of requests and refusals")]
 async fn bad_requests_are_refused_by_their_kind() {
     let (cluster, [ann, eve]) = with_people(1, ["ann", "eve"]).await;
     let node = cluster[0].http;

@@ -8,6 +8,7 @@ use harness::account::{CHEAP_HASHES, PASSWORD, call};
 use harness::{Account, Cluster, Live, PATIENCE, eventually, same};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn two_people_from_registration_to_logout_each_step_on_a_different_node() {
     let cluster = Cluster::start_with(3, &CHEAP_HASHES).await;
     let [a, b, c] = [0, 1, 2].map(|node| cluster[node].http);

@@ -1,0 +1,155 @@
+//! Makes the services of a node, and the state with which `web` calls them.
+
+use std::sync::Arc;
+
+use starling_protocol::CursorKey;
+use starling_web::{
+    AppState, WebSettings,
+    drain::{Drain, Serving},
+    guard::{ConnectionLimiter, Guard, Hosts, Origins, Rates, TrustedProxies},
+    lane::Lanes,
+};
+use tokio::{sync::watch, task::JoinHandle as Task};
+
+use super::cluster_start::ClusterHandle;
+use crate::{
+    auth::{Passwords, ServiceKeySealer},
+    cluster::PresenceMap,
+    config::{Config, ConfigError},
+    data_dir::Identity,
+    metrics::Metrics,
+    services::{
+        AccountsService, AccountsStart, AdministrationService, ContactsService, CursorsService, Erasure,
+        LiveService, MemberRoomsService, MessagesService, OperationsService, PostingService,
+        QuickRoomsService, Scrubbing, ServiceContext,
+    },
+    supervisor::Supervisor,
+};
+
+/// The parts of a node that services use.
+pub struct ServicesStart<'a> {
+    pub config: &'a Config,
+    pub identity: &'a Identity,
+    pub cluster: Option<&'a ClusterHandle>,
+    pub context: ServiceContext,
+    pub metrics: &'a Arc<Metrics>,
+    pub presence: &'a Arc<PresenceMap>,
+    pub supervisor: &'a Arc<Supervisor>,
+    pub lanes: Arc<Lanes>,
+    pub scrub: Scrubbing,
+}
+
+/// The services of a node.
+pub struct Services {
+    pub web: AppState,
+    pub accounts: Arc<AccountsService>,
+    pub administration: Arc<AdministrationService>,
+    /// Whether users are served.
+    pub serving: watch::Sender<Serving>,
+    /// Erasure, and the resealing of service keys.
+    pub tasks: [Task<()>; 2],
+}
+
+impl Services {
+    /// Makes the services and starts their tasks.
+    pub fn start(start: ServicesStart<'_>) -> Result<Self, ConfigError> {
+        let ServicesStart { config, identity, cluster, context, metrics, presence, supervisor, .. } = start;
+        let (cursor_key, token_secret) = shared_keys(identity, cluster);
+        let (serving, drain) = Drain::new();
+        let (accounts, administration) = accounts(config, identity, &context, token_secret, cluster)?;
+        let erasure = Erasure::new(context.clone(), Arc::clone(&start.lanes), start.scrub);
+        let reseal = accounts.service_keys().reseal_task();
+        let operations = OperationsService {
+            driver: context.driver.clone(),
+            writer: context.writer.clone(),
+            store: Arc::clone(&context.store),
+            metrics: Arc::clone(metrics),
+            presence: Arc::clone(presence),
+            links: cluster.map(|cluster| Arc::clone(&cluster.links)),
+            public_url: config.http.public_url.clone(),
+            supervisor: Arc::clone(supervisor),
+        };
+        let web = AppState {
+            authentication: accounts.clone(),
+            accounts: accounts.clone(),
+            member_rooms: Arc::new(MemberRoomsService::new(context.clone(), accounts.service_keys().clone())),
+            messages: Arc::new(MessagesService { context: context.clone() }),
+            administration: administration.clone(),
+            contacts: Arc::new(ContactsService { context: context.clone() }),
+            quick_rooms: Arc::new(QuickRoomsService { context: context.clone() }),
+            posting: Arc::new(PostingService { context: context.clone() }),
+            cursors: Arc::new(CursorsService {
+                context: context.clone(),
+                lanes: Arc::clone(&start.lanes),
+                cursor_key: CursorKey::new(&cursor_key),
+            }),
+            operations: Arc::new(operations),
+            live: Arc::new(LiveService { context, presence: Arc::clone(presence) }),
+            presence: presence.clone(),
+            lanes: start.lanes,
+            guard: Arc::new(guard(config, metrics)),
+            metrics: Arc::new(metrics.web.clone()),
+            settings: Arc::new(settings(config, identity)),
+            drain,
+        };
+        let tasks = [supervisor.start(erasure), supervisor.start(reseal)];
+        Ok(Self { web, accounts, administration, serving, tasks })
+    }
+}
+
+/// The cursor key and the token secret: the cluster's, or those of a lone node.
+fn shared_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ([u8; 32], [u8; 32]) {
+    match cluster {
+        Some(cluster) => (cluster.keys.cursor_key, cluster.keys.token_secret),
+        None => (identity.cursor_key(), identity.token_secret()),
+    }
+}
+
+fn accounts(
+    config: &Config,
+    identity: &Identity,
+    context: &ServiceContext,
+    token_secret: [u8; 32],
+    cluster: Option<&ClusterHandle>,
+) -> Result<(Arc<AccountsService>, Arc<AdministrationService>), ConfigError> {
+    let passwords = Arc::new(Passwords::start(&context.environment, config.auth.cost, config.auth.workers)?);
+    let administration = AdministrationService::new(context.clone(), Arc::clone(&passwords), &token_secret);
+    let accounts = AccountsService::new(AccountsStart {
+        context: context.clone(),
+        token_secret,
+        service_keys: service_keys(identity, cluster),
+        passwords,
+        mode: config.registration,
+        members: cluster.map(|cluster| Arc::clone(&cluster.members)),
+    });
+    Ok((Arc::new(accounts), Arc::new(administration)))
+}
+
+/// Seals under the secret of the cluster, if there is one, and still opens what the node sealed while it was alone.
+fn service_keys(identity: &Identity, cluster: Option<&ClusterHandle>) -> ServiceKeySealer {
+    match cluster {
+        Some(cluster) => ServiceKeySealer::new(cluster.keys.sealing_key, &[identity.sealing_key()]),
+        None => ServiceKeySealer::new(identity.sealing_key(), &[]),
+    }
+}
+
+fn settings(config: &Config, identity: &Identity) -> WebSettings {
+    WebSettings {
+        node: identity.node().to_string(),
+        guests_enabled: config.guests_enabled,
+        registration: config.registration,
+        public_url: config.http.public_url.clone(),
+        metrics: config.serves_metrics_to_users(),
+    }
+}
+
+fn guard(config: &Config, metrics: &Metrics) -> Guard {
+    Guard {
+        proxies: TrustedProxies::new(config.http.trusted_proxies.clone()),
+        origins: Origins::new(config.http.public_url.as_deref(), config.http.allowed_origins.clone()),
+        hosts: Hosts::new(config.http.public_url.as_deref(), config.http.allowed_hosts.clone()),
+        https: config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")),
+        rates: Rates::new(&config.limits, metrics.web.rate_limited.clone()),
+        connections_by_network: ConnectionLimiter::new(config.connections_per_address),
+    }
+}
