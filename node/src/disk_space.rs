@@ -19,9 +19,9 @@ use crate::supervisor::SupervisedTask;
 /// The time between two looks at the disk. A node that writes 100 MiB a second uses 50 MiB meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Below the reserve divided by this, users are sent elsewhere.
-const SERVES_PART: u64 = 2;
+const SERVING_RESERVE_DIVISOR: u64 = 2;
 /// Below the reserve divided by this, nothing is written: a commit that finds the disk full ends the process.
-const WRITES_PART: u64 = 4;
+const WRITING_RESERVE_DIVISOR: u64 = 4;
 
 /// The free space at the last look. Cheap to read, from any thread.
 #[derive(Clone, Debug)]
@@ -56,11 +56,15 @@ impl DiskSpace {
 
     /// Whether events of other nodes are accepted.
     pub fn admits_peers(&self) -> bool {
-        self.free.get() >= self.reserve / WRITES_PART
+        self.free.get() >= self.reserve / WRITING_RESERVE_DIVISOR
     }
 
     fn serving(&self) -> Serving {
-        if self.free.get() >= self.reserve / SERVES_PART { Serving::Yes } else { Serving::DiskFull }
+        if self.free.get() >= self.reserve / SERVING_RESERVE_DIVISOR {
+            Serving::Yes
+        } else {
+            Serving::DiskFull
+        }
     }
 }
 

@@ -212,7 +212,7 @@ enum StartMode {
     /// The old identity and an empty store: the store was lost, and peers refill it. The identity may stay the same, as each
     /// start writes under a new origin.
     Refill,
-    /// A new identity and an empty store, where another node has lost its store.
+    /// A new identity and an empty store, in the directory of a node that lost its store (`--fresh`).
     Fresh,
 }
 

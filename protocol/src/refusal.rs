@@ -1,4 +1,4 @@
-//! Why a request was refused. The store, permissions and services make refusals; `web` renders them.
+//! Refusals of requests. The store, permissions and services make refusals; `web` renders them.
 
 use std::borrow::Cow;
 

@@ -281,7 +281,7 @@ impl Lanes {
         let mut subscription = self.subscribe(key);
         write(&subscription.lane.ready_sets).insert(ready_set.id(), (ready_set.clone(), subscription.key));
         subscription.ready_set = Some(ready_set.id());
-        // Checked after the insertion: a push between the two lines above and this one has marked nothing.
+        // Checked after the insertion, because a push between `subscribe` and the insertion has marked nothing.
         if subscription.end() > subscription.position {
             ready_set.mark(subscription.key);
         }

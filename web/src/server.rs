@@ -52,15 +52,16 @@ impl From<&AppState> for ServerParts {
     }
 }
 
-/// The time that connections have to end when the node drains.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// The time that connections have to end when the node stops.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// A connection is dropped if its client reads nothing for this long.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// The time limits for a request on a connection for health checks: for its head, and in total.
 const HEALTH_HEAD_MAX: Duration = Duration::from_secs(1);
 const HEALTH_MAX: Duration = Duration::from_secs(5);
-/// The time within which a connection must send something if it has the last place: others wait behind it.
-const SILENT_MAX: Duration = Duration::from_millis(5);
+/// The time within which a connection on the spare file descriptor must send something: no other can be accepted before
+/// it ends.
+const SPARE_FD_SILENT_MAX: Duration = Duration::from_millis(5);
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
@@ -71,7 +72,7 @@ pub struct ClosedEarly(pub bool);
 
 /// A listener with its router and limits.
 pub struct Server {
-    /// `None` once the node drains: further connections are refused.
+    /// `None` once the node is stopping: further connections are refused.
     listener: Option<TcpListener>,
     router: Router,
     limits: ServerLimits,
@@ -89,7 +90,7 @@ impl Server {
         Self { listener: Some(listener), router, limits, places, drain, accept_errors }
     }
 
-    /// Serves until the node drains, then lets connections and sessions finish for at most 5 s.
+    /// Serves until the node is stopping, then lets connections and sessions finish for at most 5 s.
     pub async fn run(&mut self) {
         let mut drain = self.drain.clone();
         while let Some(listener) = &self.listener {
@@ -114,7 +115,7 @@ impl Server {
                 Err(error) => self.accept_errors.on_error(&error).await,
             }
         }
-        let _ = timeout(DRAIN_MAX, self.places.all_free()).await;
+        let _ = timeout(STOP_MAX, self.places.all_free()).await;
     }
 
     fn connection(
@@ -168,7 +169,7 @@ impl Server {
 
 /// Whether the client has sent something, or does so at once.
 async fn has_spoken(stream: &TcpStream) -> bool {
-    matches!(timeout(SILENT_MAX, stream.peek(&mut [0])).await, Ok(Ok(1..)))
+    matches!(timeout(SPARE_FD_SILENT_MAX, stream.peek(&mut [0])).await, Ok(Ok(1..)))
 }
 
 fn is_closed_by_client(stream: &TcpStream) -> bool {

@@ -163,7 +163,7 @@ impl Links {
 
     /// Records that a peer knows an older process with this node's identity.
     fn record_copy(&self, by: SocketAddr) {
-        self.set_copied(Some(by));
+        self.set_copy_reported_by(Some(by));
         self.verdicts.send_modify(|verdicts| verdicts.node_id_in_use = Some(by));
         if let Some(times) = self.copy_log.note(by) {
             tracing::error!(

@@ -83,7 +83,7 @@ pub struct Links {
     pub(super) refusal_log: RefusalLog,
     pub(super) copy_log: RefusalLog,
     /// The node that last reported another running process with this identity, and when.
-    copied: Mutex<Option<(SocketAddr, Instant)>>,
+    copy_reported_by: Mutex<Option<(SocketAddr, Instant)>>,
     is_waiting_for_peer: AtomicBool,
     /// The addresses of members and join addresses.
     addresses: Mutex<BTreeSet<IpAddr>>,
@@ -117,7 +117,7 @@ impl Links {
             next_nonce: AtomicU64::new(1),
             refusal_log: RefusalLog::default(),
             copy_log: RefusalLog::default(),
-            copied: Mutex::default(),
+            copy_reported_by: Mutex::default(),
             is_waiting_for_peer: AtomicBool::new(false),
             addresses: Mutex::default(),
             join_problems: Mutex::default(),
@@ -150,13 +150,14 @@ impl Links {
     }
 
     /// The address of a node that lately reported another running process with this identity.
-    pub fn copied(&self) -> Option<SocketAddr> {
-        let copied = *self.copied.lock().unwrap_or_else(PoisonError::into_inner);
-        copied.filter(|(_, at)| at.elapsed() < COPY_KNOWN_FOR).map(|(by, _)| by)
+    pub fn copy_reported_by(&self) -> Option<SocketAddr> {
+        let copy_reported_by = *self.copy_reported_by.lock().unwrap_or_else(PoisonError::into_inner);
+        copy_reported_by.filter(|(_, at)| at.elapsed() < COPY_KNOWN_FOR).map(|(by, _)| by)
     }
 
-    pub(super) fn set_copied(&self, by: Option<SocketAddr>) {
-        *self.copied.lock().unwrap_or_else(PoisonError::into_inner) = by.map(|by| (by, Instant::now()));
+    pub(super) fn set_copy_reported_by(&self, by: Option<SocketAddr>) {
+        *self.copy_reported_by.lock().unwrap_or_else(PoisonError::into_inner) =
+            by.map(|by| (by, Instant::now()));
     }
 
     /// Whether another node may be at an address.
@@ -246,7 +247,7 @@ impl Links {
         let address = canonical(connection.remote_address());
         tracing::info!(%peer, %address, "linked");
         self.is_waiting_for_peer.store(false, Ordering::Relaxed);
-        self.set_copied(None);
+        self.set_copy_reported_by(None);
         self.members.changed();
         let mut silent_for_long = false;
         let up = DriverInput::LinkUp { peer, sender: sender.clone(), member: hello.me.clone() };

@@ -43,7 +43,7 @@ const CLUSTER_PORT: u16 = 7946;
 /// Default of `http.connections_max`: below the 20,000 files that systems commonly allow a process.
 const CONNECTIONS_MAX: usize = 15_000;
 /// Default of `limits.connections_per_address` is this fraction of all connections: a third, 5,000.
-const CONNECTIONS_SHARE: u64 = 3;
+const CONNECTIONS_PER_ADDRESS_DIVISOR: u64 = 3;
 /// Default of `http.header_timeout_ms`: about as long as browsers keep a spare connection idle.
 const HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Default of `durability.wait_ms`.
@@ -165,7 +165,7 @@ impl Config {
         let connections_per_address = flags
             .limit_connections_per_address
             .or(file.limits.connections_per_address)
-            .unwrap_or(u64::from(http.connections_max).div_ceil(CONNECTIONS_SHARE));
+            .unwrap_or(u64::from(http.connections_max).div_ceil(CONNECTIONS_PER_ADDRESS_DIVISOR));
         let connections_per_address = in_range(
             "limits.connections_per_address",
             connections_per_address,

@@ -33,7 +33,7 @@ use crate::{
 
 /// After guests were renamed, this many of a room's newest messages are searched for theirs, which are sent again: more
 /// than the first page shows.
-const RESENT_MESSAGES: usize = 200;
+const RENAME_SEARCH_MESSAGES: usize = 200;
 /// The most bytes of frames that are sent again in a room: a part of its lane's capacity.
 const RESENT_BYTES: usize = 256 * 1024;
 
@@ -105,7 +105,7 @@ impl CommitFrames<'_> {
         let rooms: BTreeSet<_> = renamed.iter().map(|&(room, _)| room).collect();
         for room in rooms {
             let Some(lane) = self.lane(room) else { continue };
-            let page = match store.guarded(|store| store.page(room, None, RESENT_MESSAGES, None)) {
+            let page = match store.guarded(|store| store.page(room, None, RENAME_SEARCH_MESSAGES, None)) {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(%error, "cannot read the messages of renamed guests");

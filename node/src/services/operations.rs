@@ -38,7 +38,7 @@ impl Operations for OperationsService {
         let down = self.supervisor.tasks_down();
         let mut reasons: Vec<_> =
             down.iter().map(|task| format!("{task} has failed and is being restarted")).collect();
-        if let Some(by) = self.links.as_ref().and_then(|links| links.copied()) {
+        if let Some(by) = self.links.as_ref().and_then(|links| links.copy_reported_by()) {
             reasons.push(format!(
                 "the node at {by} knows another running node with this node's identity: was the data directory copied? \
                  Stop one of the two, and start it with an empty --data-dir"

@@ -38,7 +38,7 @@ pub const MESSAGE_IDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::
 /// View: room, name and guest → the stamp of their first claim of the name there (`merge::guest_name`).
 pub const NAME_CLAIMS: TableDefinition<'_, &[u8; 42], &[u8]> = TableDefinition::new("name_claims");
 
-/// View: room, name and the run's start (big-endian) → `merge::guest_name::OverlapGroup`.
+/// View: room, name and the overlap group's start (big-endian) → `merge::guest_name::OverlapGroup`.
 pub const NAME_GROUPS: TableDefinition<'_, &[u8; 34], &[u8]> = TableDefinition::new("name_runs");
 
 /// View: scope, view and key → record: see `views`.
@@ -118,13 +118,13 @@ pub fn timeline_room(key: &[u8; 50]) -> RoomId {
 }
 
 /// Key in [`DIGESTS`].
-pub fn digest_key(part: u8, scope: &Scope) -> Vec<u8> {
-    [&[part, scope.kind], &scope.id[..]].concat()
+pub fn digest_key(shard: u8, scope: &Scope) -> Vec<u8> {
+    [&[shard, scope.kind], &scope.id[..]].concat()
 }
 
 /// The scope in a key of [`DIGESTS`].
 pub fn parse_digest_key(key: &[u8]) -> Option<Scope> {
-    let (&[_part, kind], id) = key.split_first_chunk()?;
+    let (&[_shard, kind], id) = key.split_first_chunk()?;
     Some(Scope { kind, id: id.into() })
 }
 

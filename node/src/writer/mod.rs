@@ -265,7 +265,7 @@ impl Writer {
         for (reply, result) in replies.into_iter().zip(results) {
             match reply {
                 Reply::Post { id, outcomes } => match result {
-                    OpResult::Done(pos) => waiting.push(self.ack_when_durable(id, pos, outcomes)),
+                    OpResult::Done(pos) => waiting.push(self.pending_ack(id, pos, outcomes)),
                     refused => {
                         let _ = outcomes.send(PostOutcome {
                             id,
@@ -283,7 +283,7 @@ impl Writer {
         listener.replicate(commit, waiting).await;
     }
 
-    fn ack_when_durable(
+    fn pending_ack(
         &self,
         id: MessageId,
         pos: Pos,

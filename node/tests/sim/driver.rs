@@ -127,7 +127,7 @@ impl World {
                 }
                 None
             }
-            Output::Claimed(token, outcome) => {
+            Output::ClaimWaitEnded(token, outcome) => {
                 let run = self.nodes[node].run.as_mut()?;
                 if let Some(Owed::Claim(attempt)) = run.core.take_reply(token) {
                     self.claimed(node, attempt, outcome);

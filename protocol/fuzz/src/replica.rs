@@ -248,7 +248,7 @@ impl World {
                         self.upgradable.insert(token);
                     }
                 }
-                Output::Claimed(token, _) => assert!(self.waiting.remove(&token), "answered twice"),
+                Output::ClaimWaitEnded(token, _) => assert!(self.waiting.remove(&token), "answered twice"),
                 Output::UpgradeExpired(token) => assert!(self.upgradable.remove(&token), "answered twice"),
                 Output::BarrierEnded(token, _) => assert!(self.at_barrier.remove(&token), "passed twice"),
                 Output::Close(link, _) => closed.push(link),

@@ -153,8 +153,9 @@ kinds! {
 }
 
 impl EventBody {
-    /// Returns the scopes besides the event's own in which it changes views. The event counts in their digests too, and a
-    /// session that resumes in such a scope replays it.
+    /// Returns the other scopes that the event names and whose views it changes. It counts in their digests too, and a
+    /// session that resumes in such a scope replays it. (A post can also change a message in another room that used the
+    /// same id; that room is not listed.)
     pub fn other_scopes(&self) -> BTreeSet<Scope> {
         match self {
             Self::MessagePosted(posted) => [message_id_scope(posted.id)]

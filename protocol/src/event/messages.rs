@@ -174,7 +174,7 @@ fn deserialize_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     Vec::deserialize(deserializer).map(Some)
 }
 
-/// Kind 27: an edit without mentions.
+/// Kind 27: an edit that leaves the message's mentions as they are.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TextEdited {
     message: MessageKey,

@@ -52,7 +52,7 @@ pub struct Event {
     pub seq: Seq,
     /// The stamp from the writer's clock.
     pub hlc: Hlc,
-    /// The room, user or shard that it belongs to.
+    /// The room, user or bucket of cluster-wide data that it belongs to.
     pub scope: Scope,
     /// The content.
     pub body: EventBody,

@@ -18,7 +18,7 @@ fn granted(token: Token, confirmed: bool) -> Vec<(Token, ClaimOutcome)> {
 
 fn outcomes(outputs: &[Output]) -> Vec<(Token, ClaimOutcome)> {
     let outcomes = outputs.iter().filter_map(|output| match output {
-        Output::Claimed(token, outcome) => Some((*token, outcome.clone())),
+        Output::ClaimWaitEnded(token, outcome) => Some((*token, outcome.clone())),
         _ => None,
     });
     outcomes.collect()

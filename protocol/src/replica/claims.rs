@@ -1,4 +1,4 @@
-//! Claims to usernames: decides whether a username is granted. A claim waits for every node that is in
+//! Claims to usernames: waits until the peers have confirmed a claim; the caller then decides whether it is granted. A claim waits for every node that is in
 //! sync both ways with the claimer, directly or through a common peer. A node confirms a claim with its whole vector, and
 //! the confirmation counts only once this node holds all of it. So a claimer sees the claims of all nodes that it waits
 //! for before it decides. A node that has seen a claim before its own commit refuses the name.
@@ -19,7 +19,7 @@ use crate::{
 const CLAIMS_MAX: usize = 1_024;
 /// Unanswered claims of other nodes per link, at most. The claimers ask again.
 const ASKED_MAX: usize = 1_024;
-/// Peers that relay a question to a node without a link at a time, at most.
+/// Peers asked at once to relay a question to a node that this one has no link to, at most.
 const RELAYS_MAX: usize = 2;
 
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Replica {
     pub(super) fn add_claim(&mut self, now: Millis, claim: Claim, out: &mut Vec<Output>) {
         let token = claim.token;
         if self.claims.len() >= CLAIMS_MAX {
-            return out.push(Output::Claimed(token, ClaimOutcome::NotConfirmed));
+            return out.push(Output::ClaimWaitEnded(token, ClaimOutcome::NotConfirmed));
         }
         let deadline = now + claim.wait_ms;
         let (confirmed, excluding_us) = (BTreeMap::new(), BTreeSet::new());
@@ -188,14 +188,14 @@ impl Replica {
         }
     }
 
-    /// Answers the claims that are decided. Called after every input, so that no confirmation is missed.
+    /// Answers the claims whose wait has ended. Called after every input, so that no confirmation is missed.
     pub(super) fn settle_claims(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.confirm_claims(now, out);
         let mut claims = std::mem::take(&mut self.claims);
         claims.waiting.retain(|&token, waiting| {
             let outcome = self.outcome(now, waiting);
             let is_open = outcome.is_none();
-            out.extend(outcome.map(|outcome| Output::Claimed(token, outcome)));
+            out.extend(outcome.map(|outcome| Output::ClaimWaitEnded(token, outcome)));
             is_open
         });
         claims.next_silence = if claims.waiting.is_empty() { None } else { self.next_silence(now) };

@@ -1,7 +1,7 @@
 //! Checks whether all nodes have the same views. Every node sends the digests of its shards when they change. If two
 //! nodes have applied the same events but have different views for longer than replication can lag, one of them is wrong,
-//! and the node asks for the scopes that differ. (A short difference is possible, since an event can change views of
-//! another scope: one id may be used in two rooms.)
+//! and the node asks for the scopes that differ. (A short difference is possible: a post can change a message in
+//! another room that used the same id, and that room's digest doesn't count the post.)
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -205,8 +205,8 @@ pub enum Output {
     },
     /// No upgrade follows for this waiter.
     UpgradeExpired(Token),
-    /// A [`Claim`] is decided.
-    Claimed(Token, ClaimOutcome),
+    /// The wait of a [`Claim`] has ended.
+    ClaimWaitEnded(Token, ClaimOutcome),
     /// Read the scopes of a shard with their digests, and answer with [`Input::ScopesRead`].
     ReadScopes {
         /// The link of the request.

@@ -35,7 +35,7 @@ pub struct LoggedIn {
     pub token_type: TokenType,
     /// The seconds until the access token expires.
     pub expires_in: u64,
-    /// The token to refresh the session with. It is valid for 30 days, until you use the next one.
+    /// The token to refresh the session with. It is valid for 30 days, but no longer once you have used the next one.
     pub refresh_token: String,
 }
 

@@ -55,7 +55,7 @@ pub trait Administration: Send + Sync + 'static {
     async fn is_setup_code(&self, code: &str) -> Result<bool, Refusal>;
 
     /// Returns the username of the account that a reset link is for. `NotFound` if the link is not valid, or not any more.
-    async fn reset_for(&self, code: &str) -> Result<String, Refusal>;
+    async fn reset_link_username(&self, code: &str) -> Result<String, Refusal>;
 
     /// Sets a password through a reset link; [`super::Accounts::validate_new_password`] must have accepted it. Ends the link,
     /// all sessions and all personal access tokens. Returns the username.

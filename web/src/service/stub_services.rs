@@ -155,7 +155,7 @@ impl Administration for StubServices {
         Ok(false)
     }
 
-    async fn reset_for(&self, _: &str) -> Result<String, Refusal> {
+    async fn reset_link_username(&self, _: &str) -> Result<String, Refusal> {
         unauthenticated()
     }
 

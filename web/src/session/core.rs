@@ -35,8 +35,8 @@ pub struct SessionCore<'a> {
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
     cursor_at: Instant,
-    /// The time at which the last frame was sent.
-    frame_at: Instant,
+    /// The start of the wait for a cursor: the last frame, or the last timeout.
+    cursor_timer_from: Instant,
 }
 
 impl<'a> SessionCore<'a> {
@@ -57,39 +57,39 @@ impl<'a> SessionCore<'a> {
             progress: CatchUpProgress::default(),
             catching_up: false,
             cursor_at: now,
-            frame_at: now,
+            cursor_timer_from: now,
         }
     }
 
     /// Returns the time at which a cursor or a ping is due.
     pub fn next_due(&self) -> Instant {
         let due = self.keepalive.due();
-        if self.cursor_is_due() { due.min(self.frame_at + CURSOR_EVERY) } else { due }
+        if self.needs_cursor() { due.min(self.cursor_timer_from + CURSOR_EVERY) } else { due }
     }
 
-    /// Returns whether a frame was sent that no complete cursor covers.
-    fn cursor_is_due(&self) -> bool {
+    /// Returns whether a frame was sent that no complete cursor covers, and no backlog is being sent.
+    fn needs_cursor(&self) -> bool {
         !self.catching_up && self.delivery.needs_cursor()
     }
 
     /// Returns whether a cursor should follow the frames that are sent now, because the last is old.
     pub fn cursor_is_old(&self) -> bool {
-        self.cursor_is_due() && self.cursor_at.elapsed() >= CURSOR_EVERY
+        self.needs_cursor() && self.cursor_at.elapsed() >= CURSOR_EVERY
     }
 
-    /// Returns whether no frame has followed the last one for so long that a cursor must. Asked again, it does so after the
-    /// same time, because the cursor may not be complete yet.
-    pub fn wait_for_frames_is_over(&mut self) -> bool {
-        let over = self.cursor_is_due() && self.frame_at.elapsed() >= CURSOR_EVERY;
+    /// Returns whether a cursor is needed and [`CURSOR_EVERY`] has passed since the last frame. If so, starts that time again,
+    /// because the next cursor may not be complete either.
+    pub fn take_cursor_timeout(&mut self) -> bool {
+        let over = self.needs_cursor() && self.cursor_timer_from.elapsed() >= CURSOR_EVERY;
         if over {
-            self.frame_at = Instant::now();
+            self.cursor_timer_from = Instant::now();
         }
         over
     }
 
     /// Counts frames of lanes that were sent now.
     pub fn count_frames(&mut self, delivered: u64) {
-        self.frame_at = Instant::now();
+        self.cursor_timer_from = Instant::now();
         self.deps.metrics.deliveries.inc_by(delivered);
     }
 
@@ -130,7 +130,7 @@ impl<'a> SessionCore<'a> {
 
     /// Notes that a batch of a backlog is sent.
     pub fn note_batch(&mut self) {
-        self.frame_at = Instant::now();
+        self.cursor_timer_from = Instant::now();
     }
 
     /// Sends the cursor after a backlog that reached up to a commit.

@@ -10,7 +10,7 @@ use crate::{lane::Frame, service::Identity};
 /// A socket checks at least this often whether its login has expired.
 pub const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// Waits until the login has ended, for sockets that don't follow the user's lane. Waits for ever for a guest.
+/// Waits until the login has ended, for sockets that don't follow the user's lane. Never returns for a guest, who has no login.
 pub async fn wait_for_end(deps: &SessionDeps, identity: Option<Identity>) -> End {
     let Some(identity) = identity else { return pending().await };
     let mut lane = deps.lanes.subscribe(identity.user);

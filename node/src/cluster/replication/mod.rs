@@ -260,7 +260,7 @@ impl Driver {
                     let _ = passed.send(answered);
                 }
             }
-            Output::Claimed(token, outcome) => {
+            Output::ClaimWaitEnded(token, outcome) => {
                 if let Some(Reply::Claim(answer)) = self.core.take_reply(token) {
                     let _ = answer.send(outcome);
                 }

@@ -247,7 +247,9 @@ fn a_claim_waits_for_three_and_a_half_seconds_at_most() {
         bench.now = bench.core.next_tick(bench.now).max(bench.now + 1);
         let outputs: Vec<_> = bench.tick().into_iter().chain(bench.beat(true)).collect();
         claimed = outputs.into_iter().find_map(|output| match output {
-            Output::Claimed(token, outcome) => Some((bench.now, bench.core.take_reply(token), outcome)),
+            Output::ClaimWaitEnded(token, outcome) => {
+                Some((bench.now, bench.core.take_reply(token), outcome))
+            }
             _ => None,
         });
     }

@@ -106,7 +106,7 @@ impl Administration for AdministrationService {
         Ok(is_right && self.first_administrator().await?.is_none())
     }
 
-    async fn reset_for(&self, code: &str) -> Result<String, Refusal> {
+    async fn reset_link_username(&self, code: &str) -> Result<String, Refusal> {
         Ok(self.find_reset_link(code).await?.1)
     }
 

@@ -65,7 +65,7 @@ impl MemberRoomsService {
         self.context.commit_and_replicate(move |tables| decision(decide(&tables.records))).await.map(drop)
     }
 
-    /// As `decide`, for decisions that remove something: they may use the reserve of a full disk.
+    /// As [`Self::commit_and_replicate`], for decisions that remove something: they may use the reserve of a full disk.
     async fn commit_from_reserve(
         &self,
         decide: impl Fn(&RecordsWriter<'_>) -> Drafts + Send + Sync + 'static,

@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const BETWEEN_STEPS: Duration = Duration::from_millis(20);
 
 /// The time that reads may hold back pages from before a scrub.
-const READS_END: Duration = Duration::from_secs(1);
+const BEFORE_SECOND_PASS: Duration = Duration::from_secs(1);
 /// The wait before a failed scrub is tried again.
 const TRY_AGAIN: Duration = Duration::from_mins(1);
 
@@ -42,7 +42,7 @@ pub struct Erasure {
 }
 
 impl Erasure {
-    /// Makes the task. What the start could not scrub is scrubbed at once.
+    /// Makes the task. Its first run scrubs whatever the start left.
     pub fn new(context: ServiceContext, lanes: Arc<Lanes>, scrubbing: Scrubbing) -> Self {
         Self { context, lanes, scrubbing, scrub_at: Some(Instant::now()) }
     }
@@ -74,7 +74,7 @@ impl Erasure {
                 Ok((_, false)) => match again.take() {
                     Some(needed) => {
                         scrub = needed;
-                        sleep(READS_END).await;
+                        sleep(BEFORE_SECOND_PASS).await;
                     }
                     None => break,
                 },

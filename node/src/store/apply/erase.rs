@@ -115,7 +115,7 @@ impl Tables<'_> {
         let key = tables::log_key(origin, seq);
         let Some(bytes) = self.log.get(&key)?.map(|bytes| bytes.value().to_vec()) else { return Ok(()) };
         let event = Event::decode(bytes.into())?;
-        // Events of other users about a user belong to those.
+        // Skips an event that another user wrote about this one: it belongs to the other user's scope.
         if event.scope != *scope {
             return Ok(());
         }

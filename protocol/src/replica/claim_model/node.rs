@@ -148,7 +148,7 @@ impl Model {
                         let events = log.iter().skip(from_index).take(count).cloned().collect();
                         inputs.push_back(Input::ReadDone { link, origin, from, events });
                     }
-                    Output::Claimed(attempt, outcome) => {
+                    Output::ClaimWaitEnded(attempt, outcome) => {
                         let attempt = usize::try_from(attempt.0).expect("it is small");
                         let after = self.below(20);
                         self.after(after, Step::Decide(attempt, outcome));

@@ -114,6 +114,6 @@ async fn reset_code(
     code: Result<Path<String>, Problem>,
 ) -> Result<(String, String), Problem> {
     let Path(code) = code?;
-    let username = services.administration.reset_for(&code).await?;
+    let username = services.administration.reset_link_username(&code).await?;
     Ok((code, username))
 }

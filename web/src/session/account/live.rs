@@ -162,7 +162,7 @@ impl<'a> AccountSession<'a> {
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        if self.core.wait_for_frames_is_over() {
+        if self.core.take_cursor_timeout() {
             // The cursor follows at the end of the round.
             self.lane_set.begin_round();
         }

@@ -154,7 +154,7 @@ impl<'a> QuickSession<'a> {
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
-        if self.core.wait_for_frames_is_over() {
+        if self.core.take_cursor_timeout() {
             self.deliver(connection).await?;
         }
         self.core.keepalive.on_timer(connection).await
