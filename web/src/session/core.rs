@@ -35,6 +35,8 @@ pub struct SessionCore<'a> {
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
     cursor_at: Instant,
+    /// Whether a cursor is sent however new the last one is, because no frame has followed it.
+    is_overdue: bool,
     /// The start of the wait for a cursor: the last frame, or the last timeout.
     cursor_timer_from: Instant,
 }
@@ -57,6 +59,7 @@ impl<'a> SessionCore<'a> {
             progress: CatchUpProgress::default(),
             catching_up: false,
             cursor_at: now,
+            is_overdue: false,
             cursor_timer_from: now,
         }
     }
@@ -72,9 +75,9 @@ impl<'a> SessionCore<'a> {
         !self.catching_up && self.delivery.needs_cursor()
     }
 
-    /// Returns whether a cursor should follow the frames that are sent now, because the last is old.
+    /// Returns whether a cursor should follow the frames that are sent now, because the last is old or overdue.
     pub fn cursor_is_old(&self) -> bool {
-        self.needs_cursor() && self.cursor_at.elapsed() >= CURSOR_EVERY
+        self.needs_cursor() && (self.is_overdue || self.cursor_at.elapsed() >= CURSOR_EVERY)
     }
 
     /// Returns whether a cursor is needed and [`CURSOR_EVERY`] has passed since the last frame. If so, starts that time again,
@@ -83,6 +86,7 @@ impl<'a> SessionCore<'a> {
         let over = self.needs_cursor() && self.cursor_timer_from.elapsed() >= CURSOR_EVERY;
         if over {
             self.cursor_timer_from = Instant::now();
+            self.is_overdue = true;
         }
         over
     }
@@ -106,6 +110,7 @@ impl<'a> SessionCore<'a> {
     /// Sends a cursor for everything that was sent.
     pub async fn send_cursor<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.cursor_at = Instant::now();
+        self.is_overdue = false;
         let sealed = self.seal();
         if sealed.complete {
             self.delivery.note_cursor();
