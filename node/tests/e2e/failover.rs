@@ -46,7 +46,7 @@ async fn guests_of_any_killed_node_go_on_elsewhere_under_their_own_names() {
             assert!(!opening.resync);
             let name = format!("Guest {number}");
             assert_eq!(guest.name, name, "shown under their own name");
-            // What others posted after them, and what those posted who are back already, is new to them too.
+            // Messages that others posted later, or after they came back, are new to them too.
             let new: Vec<_> =
                 opening.messages.iter().filter(|posted| missed.contains(&posted.body)).collect();
             assert_eq!(new.len(), missed.len(), "exactly once each: {new:?}");

@@ -78,7 +78,7 @@ async fn an_invite_lets_in_as_many_as_it_says_over_all_nodes() {
     let made = ann.expect(b, "POST", &invites, json!({"max_uses": 1, "expires_in": 3_600}), 201).await;
     let follow = format!("/invites/{}", text(&made["code"]));
     assert_eq!(bob.expect(a, "POST", &follow, NONE, 200).await["role"], "member");
-    // Who has used it may use it again: the answer may have been lost.
+    // The same user may use it again, because the answer may have been lost.
     assert_eq!(bob.expect(b, "POST", &follow, NONE, 200).await["member_count"], 2);
     assert_eq!(eve.expect(b, "POST", &follow, NONE, 404).await["code"], "not_found");
     let listed = ann.expect(b, "GET", &invites, NONE, 200).await["items"][0].clone();

@@ -1,17 +1,7 @@
 //! Tests of barriers: before 'not found', a node must hold what its peers in sync held.
 
-use super::tests::{Bench, THEIRS};
+use super::tests::{Bench, OTHER, THEIRS};
 use super::*;
-
-const OTHER: NodeId = NodeId([3; 16]);
-
-/// A replica with two peers in sync.
-fn with_two_peers() -> Bench {
-    let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
-    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
-    bench
-}
 
 fn probed(link: LinkId, id: u64, held: u64) -> Input {
     let vector = [(THEIRS, Seq(held))].into_iter().filter(|&(_, seq)| seq > Seq::NONE).collect();
@@ -29,7 +19,7 @@ fn passed(outputs: Vec<Output>) -> Vec<(Token, Option<usize>)> {
 /// Promise 6: the answer counts each peer once, and only answers to this probe.
 #[test]
 fn a_barrier_counts_the_peers_that_answered() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     assert_eq!(bench.sent(Input::Barrier(Token(7))), [ReplicaFrame::Probe(1), ReplicaFrame::Probe(1)]);
     assert_eq!(passed(bench.step(probed(LinkId(1), 1, 0))), []);
     assert_eq!(passed(bench.step(probed(LinkId(1), 1, 0))), [], "the same peer");
@@ -46,7 +36,7 @@ fn a_barrier_needs_nobody_else_without_peers_in_sync() {
 /// A peer whose link is gone will not answer, and is not counted.
 #[test]
 fn a_barrier_does_not_wait_for_a_peer_whose_link_goes_down() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.step(Input::Barrier(Token(7)));
     bench.step(probed(LinkId(1), 1, 0));
     assert_eq!(passed(bench.step(Input::LinkDown(LinkId(2)))), [(Token(7), Some(1))]);
@@ -55,7 +45,7 @@ fn a_barrier_does_not_wait_for_a_peer_whose_link_goes_down() {
 /// A peer that comes back on another link was not asked there.
 #[test]
 fn a_barrier_does_not_wait_for_a_link_that_was_replaced() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.step(Input::Barrier(Token(7)));
     bench.step(probed(LinkId(1), 1, 0));
     assert_eq!(passed(bench.step(Input::LinkUp { link: LinkId(3), peer: OTHER })), [(Token(7), Some(1))]);

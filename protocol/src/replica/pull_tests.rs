@@ -1,9 +1,8 @@
 //! Tests of pulls: from whom, when, how much, and what follows an answer that is late, empty or refused.
 
-use super::tests::{Bench, OWN, PEER, THEIRS, event};
+use super::tests::{Bench, OTHER, OWN, PEER, THEIRS, event};
 use super::*;
 
-const OTHER: NodeId = NodeId([3; 16]);
 const DEAD: OriginId = OriginId { node: NodeId([9; 16]), incarnation: 1 };
 
 /// A replica with peers that hold these events, on links 1, 2, …
@@ -116,7 +115,7 @@ fn a_range_has_at_most_2_000_events() {
     assert_eq!(sent, [(LinkId(1), pull(THEIRS, 1, 2_000))]);
     let sent = pulls(bench.step(answer(LinkId(1), THEIRS, &[1, 2, 3])));
     assert_eq!(sent, [(LinkId(1), pull(THEIRS, 4, 2_003))]);
-    // What a peer asks for is limited in the same way.
+    // The pulls of a peer are limited in the same way.
     for (from, to, read) in
         [(1, 9_000, Some((1, 2_000))), (5, 2_005, Some((5, 2_004))), (5, 7, Some((5, 7))), (0, 9, None)]
     {

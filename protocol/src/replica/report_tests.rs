@@ -1,20 +1,10 @@
 //! Tests of what a replica reports of itself and of its peers, and of when it wants to be called.
 
-use super::tests::{Bench, OWN, PEER, THEIRS, event, in_sync_confirm, settled};
+use super::tests::{Bench, OTHER, OWN, PEER, THEIRS, event, in_sync_confirm, settled};
 use super::*;
 use crate::clock_majority::ClockVerdict;
 use crate::digest::{Digest, ScopeDigest};
 use crate::frame::peer::Confirm;
-
-const OTHER: NodeId = NodeId([3; 16]);
-
-/// A replica with two peers in sync, which have confirmed nothing.
-fn with_two_peers() -> Bench {
-    let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
-    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
-    bench
-}
 
 fn confirm_from(link: LinkId, confirm: Confirm) -> Input {
     Input::Frame(link, ReplicaFrame::Confirm(confirm))
@@ -59,7 +49,7 @@ fn what_a_linked_peer_holds_is_reachable() {
 /// Promise 1: an ack counts this node and each peer that confirmed.
 #[test]
 fn copies_count_this_node_and_each_peer_that_confirmed() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.commit(Seq(1));
     assert_eq!(bench.replica.copies(OWN, Seq(1)), 1);
     for (link, copies) in [(1, 2), (2, 3)] {
@@ -76,7 +66,7 @@ fn copies_count_this_node_and_each_peer_that_confirmed() {
 /// The peer that has confirmed the most limits the cursors: one copy on another node is enough.
 #[test]
 fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     for seq in 1..=3 {
         bench.commit(Seq(seq));
     }
@@ -91,7 +81,7 @@ fn cursors_follow_the_peer_in_sync_that_has_confirmed_the_most() {
 fn all_peers_must_see_a_node_in_sync_and_one_of_them_must_have_kept_its_store() {
     let alone = Bench { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
     assert_eq!(alone.replica.peers_see_us_in_sync(Millis(0)), None);
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.step(confirm_from(LinkId(1), in_sync_confirm(vec![])));
     assert_eq!(bench.replica.peers_see_us_in_sync(Millis(0)), Some(false), "one is not enough");
     bench.step(confirm_from(LinkId(2), in_sync_confirm(vec![])));
@@ -199,7 +189,7 @@ fn a_heartbeat_says_how_far_the_own_log_goes() {
 /// A second link to a peer replaces the first: it is one peer.
 #[test]
 fn a_second_link_to_a_peer_replaces_the_first() {
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.step(Input::LinkUp { link: LinkId(3), peer: PEER });
     let peers: Vec<_> = bench.replica.lag(Millis(0)).map(|(peer, ..)| peer).collect();
     assert_eq!(peers, [OTHER, PEER]);
@@ -251,7 +241,7 @@ fn heartbeats_send_all_digests_once_and_then_changes() {
 #[test]
 fn the_clock_is_judged_by_the_peers_in_sync() {
     const HOUR: u64 = 3_600_000;
-    let mut bench = with_two_peers();
+    let mut bench = Bench::with_two_peers();
     bench.now = Millis(100);
     bench.step(Input::LocalStatus { wall_ms: 5 * HOUR, stalled: false });
     let ahead = |in_sync, hours| Confirm { in_sync, wall_ms: 5 * HOUR + hours * HOUR, ..Confirm::default() };

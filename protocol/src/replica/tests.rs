@@ -7,6 +7,7 @@ use crate::{Event, EventBody, MessagePosted};
 use crate::{EventDraft, GuestId, GuestName, Hlc, MessageId, MessageText, RoomId, Scope, Sender};
 
 pub(super) const PEER: NodeId = NodeId([2; 16]);
+pub(super) const OTHER: NodeId = NodeId([3; 16]);
 pub(super) const OWN: OriginId = OriginId { node: NodeId([1; 16]), incarnation: 1 };
 pub(super) const THEIRS: OriginId = OriginId { node: PEER, incarnation: 1 };
 
@@ -34,6 +35,14 @@ impl Bench {
         let mut bench = Self { replica: Replica::new(VersionVector::default(), Millis(0)), now: Millis(0) };
         bench.step(Input::LinkUp { link: LinkId(1), peer: PEER });
         bench.step(Input::Frame(LinkId(1), ReplicaFrame::Vector(theirs)));
+        bench
+    }
+
+    /// Two peers in sync, on links 1 and 2, which have confirmed nothing.
+    pub(super) fn with_two_peers() -> Self {
+        let mut bench = Self::linked(VersionVector::default());
+        bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
+        bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
         bench
     }
 

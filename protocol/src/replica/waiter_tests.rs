@@ -3,13 +3,9 @@
 use super::tests::{Bench, OWN, in_sync_confirm};
 use super::*;
 
-const OTHER: NodeId = NodeId([3; 16]);
-
 /// A replica with two peers in sync, and three events of its own.
-fn with_two_peers() -> Bench {
-    let mut bench = Bench::linked(VersionVector::default());
-    bench.step(Input::LinkUp { link: LinkId(2), peer: OTHER });
-    bench.step(Input::Frame(LinkId(2), ReplicaFrame::Vector(VersionVector::default())));
+fn with_own_events() -> Bench {
+    let mut bench = Bench::with_two_peers();
     for seq in 1..=3 {
         bench.commit(Seq(seq));
     }
@@ -42,7 +38,7 @@ fn tick(bench: &mut Bench, now: Millis) -> Vec<(Token, usize, bool)> {
 /// Promise 1: an ack comes with exactly the copies that were asked for, as soon as they are there.
 #[test]
 fn a_waiter_is_answered_with_the_copies_that_it_wants() {
-    let mut bench = with_two_peers();
+    let mut bench = with_own_events();
     for (token, copies) in [(1, 1), (2, 2), (3, 3)] {
         let at_once = answers(bench.step(wait(Token(token), Seq(2), Until::Copies(copies), 0)));
         assert_eq!(at_once.len(), usize::from(copies == 1));
@@ -56,7 +52,7 @@ fn a_waiter_is_answered_with_the_copies_that_it_wants() {
 /// Promise 1: an answer without enough copies says whether an upgrade may follow. Only waiters for copies get one.
 #[test]
 fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
-    let mut bench = with_two_peers();
+    let mut bench = with_own_events();
     for (token, until, upgrade_ms) in
         [(1, Until::Copies(2), 0), (2, Until::Copies(2), 500), (3, Until::InSync, 500)]
     {
@@ -71,7 +67,7 @@ fn only_a_waiter_for_copies_that_asks_for_it_may_be_upgraded() {
 /// Promise 1: each answer is upgraded once as many copies are there as its waiter wanted.
 #[test]
 fn answers_are_upgraded_at_the_copies_that_they_wanted() {
-    let mut bench = with_two_peers();
+    let mut bench = with_own_events();
     bench.step(wait(Token(1), Seq(1), Until::Copies(2), 10_000));
     bench.step(wait(Token(2), Seq(1), Until::Copies(3), 10_000));
     bench.step(wait(Token(3), Seq(3), Until::Copies(3), 10_000));
@@ -85,7 +81,7 @@ fn answers_are_upgraded_at_the_copies_that_they_wanted() {
 /// A waiter for all peers in sync waits for each of them, and for none that has gone.
 #[test]
 fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
-    let mut bench = with_two_peers();
+    let mut bench = with_own_events();
     bench.step(wait(Token(1), Seq(1), Until::InSync, 0));
     bench.step(wait(Token(2), Seq(2), Until::InSync, 0));
     assert_eq!(confirm_from(&mut bench, LinkId(1), Seq(3)), []);
@@ -96,7 +92,7 @@ fn a_waiter_for_peers_in_sync_waits_for_all_of_them() {
 /// The deadline of each waiter holds, in whatever order they come.
 #[test]
 fn each_waiter_is_answered_at_its_own_deadline() {
-    let mut bench = with_two_peers();
+    let mut bench = with_own_events();
     bench.step(wait(Token(1), Seq(1), Until::Copies(2), 0));
     bench.now = Millis(50);
     bench.step(wait(Token(2), Seq(1), Until::Copies(2), 0));

@@ -13,7 +13,7 @@ async fn two_people_from_registration_to_logout_each_step_on_a_different_node() 
     let cluster = Cluster::start_with(3, &CHEAP_HASHES).await;
     let [a, b, c] = [0, 1, 2].map(|node| cluster[node].http);
 
-    // Who registers on one node logs in on another and is the same user on the third.
+    // A user registers on one node, logs in on another, and is the same user on the third.
     Account::register(a, "ann").await;
     let bob = Account::register(b, "bob").await;
     let ann = Account::login(c, "Ann").await;
