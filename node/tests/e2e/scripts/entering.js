@@ -49,7 +49,7 @@ test("a reload takes the seat again, under its name, with the cursor and the gre
   equal([query.get("username"), query.get("cursor")], [ME, "c7"]);
   node.send({ type: "welcome", username: ME, users: [], cursor: "c7" }, message(6), { type: "cursor", cursor: "c8" });
   await until(() => shown().includes(textOf(6)));
-  // What was shown before the reload comes back from the history.
+  // The messages from before the reload come back from the history.
   await until(() => shown().length === 6);
   equal(shown(), range(1, 6).map(textOf));
 });

@@ -1,4 +1,4 @@
-// What the tests of the room's scripts share: their register, a node that is a few objects, and the page as people see it.
+// Shared by the tests of the room's scripts: the list of tests, a fake node, and helpers that read the page.
 
 globalThis.tests = [];
 

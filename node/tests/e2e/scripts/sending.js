@@ -1,4 +1,4 @@
-// What one writes: on its way, sent, refused, tried again, discarded; over cut connections and reloads.
+// Sending messages: in flight, sent, refused, tried again, discarded; over cut connections and reloads.
 
 import { FakeNode, ME, all, at, enter, equal, load, message, posOf, shown, stateOf, test, until, write } from "./harness.js";
 

@@ -1,4 +1,4 @@
-// What came while nobody looked: in the title for who looks elsewhere, on the pill for who reads further up.
+// Unread messages: counted in the title while the page is hidden, and on the pill while the log is scrolled up.
 
 import { FakeNode, ME, at, drawn, enter, equal, message, range, shown, test, textOf, until } from "./harness.js";
 
