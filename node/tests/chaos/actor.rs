@@ -128,7 +128,7 @@ impl Actor {
                     memory.after.clone_from(&client.after);
                 }
                 _ = tick.tick(), if may_send => {
-                    let key = locked(&self.ledger).send(self.guest);
+                    let Some(key) = self.next_post() else { continue };
                     memory.unacked.push_back(key);
                     if !self.send(seat, client, key, memory.unacked.len()).await {
                         return;
@@ -140,6 +140,13 @@ impl Actor {
                 }
             }
         }
+    }
+
+    /// Records the next post; none if the load has ended since the wait for the tick began. Under the lock, so that
+    /// `Load::quiet` either counts the post or prevents it.
+    fn next_post(&self) -> Option<Key> {
+        let mut ledger = locked(&self.ledger);
+        self.sending.borrow().then(|| ledger.send(self.guest))
     }
 
     /// False if the connection has broken.

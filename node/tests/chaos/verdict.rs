@@ -30,6 +30,7 @@ fn line(what: impl Into<String>, wrong: Vec<String>) -> Line {
 /// Ends the load, makes all checks, and stops all nodes.
 pub(crate) async fn reach(run: &mut Run, acked_at_least: usize) -> Vec<Line> {
     run.load.quiet(SETTLE).await;
+    let sent = run.load.ledger().sent;
     run.merged().await;
     let nodes = run.running();
     let (listed, wrong_lists) = compare_lists(run, &nodes).await;
@@ -39,6 +40,7 @@ pub(crate) async fn reach(run: &mut Run, acked_at_least: usize) -> Vec<Line> {
     let digests = digests(run, &nodes).await;
 
     let ledger = run.load.ledger();
+    assert_eq!(ledger.sent, sent, "nobody posts after the end of the load: the lists were read before");
     let (acked, lost) = (ledger.acked, excused(&ledger));
     let few = if acked < acked_at_least { vec![format!("only {acked}")] } else { Vec::new() };
     vec![
