@@ -55,6 +55,8 @@ pub enum Fault {
     DiskFull,
     /// A disk goes back to an earlier state.
     DiskRolledBack,
+    /// Two machines get each other's disk, and with it each other's identity.
+    DisksSwapped,
     /// A data directory is emptied: the next start on it is a new node.
     DiskEmptied,
     /// A machine is lost with its disk.
@@ -77,7 +79,7 @@ const ALL_KINDS_CHANCE: f64 = 0.25;
 const KIND_CHANCE: f64 = 0.6;
 
 impl Fault {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Crash,
         Self::CrashInCommit,
         Self::Blackout,
@@ -97,6 +99,7 @@ impl Fault {
         Self::Stall,
         Self::DiskFull,
         Self::DiskRolledBack,
+        Self::DisksSwapped,
         Self::DiskEmptied,
         Self::LostForEver,
         Self::Joins,
@@ -172,6 +175,7 @@ impl World {
                 let writes = self.rng.random_range(0..30);
                 self.nodes[node].disk.fail_after(writes);
             }
+            Fault::DisksSwapped => self.swap_disks(nodes[0], nodes[1]),
             Fault::Blackout => nodes.iter().for_each(|&node| self.crash(node)),
             Fault::SyncFailsOnce => self.nodes[node].disk.fail_next_sync(),
             Fault::CutPair => self.cut([link], mend_after),

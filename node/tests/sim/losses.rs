@@ -1,5 +1,7 @@
 //! Machines lose their disks, leave and join; only as many at once as the promises allow.
 
+use std::mem;
+
 use rand::RngExt;
 use starling_protocol::{NodeId, VersionVector};
 
@@ -33,6 +35,31 @@ impl World {
         machine.durable = vector;
         self.disk_went();
         true
+    }
+
+    /// Swaps the disks of two machines, which both restart. Identity lies on the disk: to its peers, a node has moved.
+    pub fn swap_disks(&mut self, one: usize, other: usize) {
+        for node in [one, other] {
+            self.crash(node);
+            let machine = &mut self.nodes[node];
+            // Peers may still have a link to the process before.
+            machine.formerly.merge(&machine.durable);
+            machine.starts += 1;
+        }
+        let [one_machine, other_machine] = self.nodes.get_disjoint_mut([one, other]).expect("two machines");
+        mem::swap(&mut one_machine.id, &mut other_machine.id);
+        mem::swap(&mut one_machine.disk, &mut other_machine.disk);
+        mem::swap(&mut one_machine.has_store, &mut other_machine.has_store);
+        mem::swap(&mut one_machine.durable, &mut other_machine.durable);
+        mem::swap(&mut one_machine.backup, &mut other_machine.backup);
+        mem::swap(&mut one_machine.incarnation, &mut other_machine.incarnation);
+        for (node, _) in &mut self.arrivals {
+            *node = match *node {
+                node if node == one => other,
+                node if node == other => one,
+                node => node,
+            };
+        }
     }
 
     /// Removes the machine for ever: it is lost with its disk, or has left.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use rand::RngExt;
 use starling_protocol::{
+    NodeId,
     frame::peer::PeerFrame,
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
@@ -28,6 +29,8 @@ pub struct Link {
     pub id: LinkId,
     /// The ends.
     pub nodes: [usize; 2],
+    /// The identity of each end.
+    ids: [NodeId; 2],
     /// The number of the start of each end's process.
     pub starts: [u32; 2],
     /// The ends that count the link as up.
@@ -148,14 +151,18 @@ impl World {
 
     fn connect_nodes(&mut self, pair: Pair) {
         let nodes = [pair.0, pair.1];
+        let ids = nodes.map(|node| self.nodes[node].id);
+        // The end of an earlier link learns by this one that it is over, but not if another node answers there now.
+        if self.network.links.get(&pair).is_some_and(|earlier| earlier.ids != ids) {
+            self.break_link(pair);
+        }
         self.network.next_link += 1;
         let id = LinkId(self.network.next_link);
         let starts = nodes.map(|node| self.nodes[node].starts);
         let (heard, arrives) = ([self.now; 2], [self.now; 2]);
-        // The end of an earlier link learns by this one that it is over.
-        self.network.links.insert(pair, Link { id, nodes, starts, up: [true; 2], heard, arrives });
-        for (node, peer) in [pair, (pair.1, pair.0)] {
-            self.feed(node, Input::LinkUp { link: id, peer: self.nodes[peer].id });
+        self.network.links.insert(pair, Link { id, nodes, ids, starts, up: [true; 2], heard, arrives });
+        for (node, peer) in [(pair.0, ids[1]), (pair.1, ids[0])] {
+            self.feed(node, Input::LinkUp { link: id, peer });
         }
     }
 

@@ -63,7 +63,7 @@ pub struct Node {
     pub run: Option<Run>,
     pub space: Space,
     /// Whether a store was created on its disk.
-    has_store: bool,
+    pub has_store: bool,
     /// The start and the end of a time in which the process does nothing.
     pub hung_since: Option<u64>,
     pub hung_until: u64,

@@ -97,7 +97,11 @@ impl World {
         lags.filter(|&(.., in_sync)| in_sync).filter_map(move |(id, ..)| {
             let peer = self.nodes.iter().position(|machine| machine.id == id)?;
             let link = self.network.links.get(&pair(node, peer))?;
-            let is_sure = link.heard_by(node) + 2_000 > self.now && self.nodes[peer].stalled_since.is_none();
+            // Not a link to an earlier process, whose disk may be in another machine now.
+            let is_current = self.network.linked_start(node, peer) == Some(self.nodes[peer].starts);
+            let is_sure = is_current
+                && link.heard_by(node) + 2_000 > self.now
+                && self.nodes[peer].stalled_since.is_none();
             is_sure.then_some((peer, link.id))
         })
     }
