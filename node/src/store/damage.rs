@@ -131,8 +131,7 @@ impl StoreError {
 impl Store {
     /// Runs a read and remembers an error that shows damage: see [`Store::damage`].
     pub fn guarded<T>(&self, read: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        // A store in memory is never damaged: its panic is a bug, and a simulation must see it.
-        let done = if self.file.is_some() { without_panic(|| read(self)) } else { read(self) };
+        let done = without_panic(|| read(self));
         if let Err(error) = &done
             && error.is_damage()
         {

@@ -180,7 +180,18 @@ impl Store {
 
     /// Opens or makes a store on any backend.
     pub fn open_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        Self::opened(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend), None)
+        Self::open_backend_with_cache(backend, CACHE_BYTES)
+    }
+
+    /// Opens or makes a store on any backend, with so many bytes of cache: with none, every read reaches the backend.
+    pub fn open_backend_with_cache(
+        backend: impl StorageBackend,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        without_panic(|| {
+            let database = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
+            Self::opened(database, None)
+        })
     }
 
     fn opened(db: Result<Database, DatabaseError>, file: Option<PathBuf>) -> Result<Self, StoreError> {

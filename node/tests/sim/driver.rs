@@ -59,7 +59,8 @@ impl World {
             run.tick_at = tick;
             self.schedule(tick - now.0, Event::Tick { node, start });
         }
-        if let Err(violation) = invariants::bounds::check(self, node) {
+        let checked = invariants::bounds::check(self, node).and(invariants::damage::explained(self, node));
+        if let Err(violation) = checked {
             self.violated(violation);
         }
         Some(decided)
@@ -73,7 +74,11 @@ impl World {
 
     pub fn tick_now(&mut self, node: usize) {
         let stall_ms = u64::try_from(STALL.as_millis()).unwrap();
-        let stalled = self.nodes[node].stalled_since.is_some_and(|since| self.now > since + stall_ms);
+        let machine = &mut self.nodes[node];
+        let Some(run) = &mut machine.run else { return };
+        run.knows_damage = run.is_damaged();
+        let stalled = machine.stalled_since.is_some_and(|since| self.now > since + stall_ms)
+            || run.knows_damage && self.mutant != Some(Mutant::DamageNotTold);
         let wall_ms = self.wall_ms(node);
         self.drive(node, |core, now, out| core.tick(now, wall_ms, stalled, out));
     }
@@ -85,7 +90,8 @@ impl World {
             Output::Apply(events) => self.apply(node, events),
             Output::Read { link, origin, from, to } => {
                 let run = self.nodes[node].run.as_ref()?;
-                let mut events = run.store.read_events(origin, from, to).expect("the store reads");
+                // As `node` does it: the answer to a failed read is empty, and the peer asks another node.
+                let mut events = run.read(|store| store.read_events(origin, from, to)).unwrap_or_default();
                 if self.mutant == Some(Mutant::PullWithGap) && !events.is_empty() {
                     events.remove(0);
                 }
@@ -110,12 +116,13 @@ impl World {
             }
             Output::ReadScopes { link, shard } => {
                 let run = self.nodes[node].run.as_ref()?;
-                let scopes = run.store.scopes_of(shard, SCOPES_MAX).expect("the store reads");
+                let scopes = run.read(|store| store.scopes_of(shard, SCOPES_MAX)).unwrap_or_default();
                 Some(Input::ScopesRead { link, shard, scopes })
             }
             Output::CompareScopes { peer, scopes } => {
                 let run = self.nodes[node].run.as_ref()?;
-                if let Err(violation) = invariants::digests::compared(&run.store, peer, &scopes) {
+                let compared = run.read(|store| invariants::digests::compared(store, peer, &scopes));
+                if let Some(Some(violation)) = compared {
                     self.violated(violation);
                 }
                 None

@@ -37,6 +37,14 @@ impl World {
         true
     }
 
+    /// Makes a rotten disk readable. A node that has found damage stays so until it is restarted.
+    pub fn mend_disk(&mut self, node: usize) {
+        if self.nodes[node].has_rotten_disk() {
+            self.nodes[node].disk.repair();
+            self.crash(node);
+        }
+    }
+
     /// Swaps the disks of two machines, which both restart. Identity lies on the disk: to its peers, a node has moved.
     pub fn swap_disks(&mut self, one: usize, other: usize) {
         for node in [one, other] {

@@ -58,10 +58,14 @@ pub enum Mutant {
     BlockNotMerged,
     /// Events of deleted things stay in the log.
     ErasureForgotten,
+    /// What cannot be read counts as not there: a replay then leaves it out.
+    FailedReadIsEmpty,
+    /// A node that cannot read does not say so in its heartbeat.
+    DamageNotTold,
 }
 
 impl Mutant {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::AckBeforeCommit,
         Self::ConfirmBeforeDurable,
         Self::FsyncSkipped,
@@ -89,5 +93,7 @@ impl Mutant {
         Self::EditsAsTheyCame,
         Self::BlockNotMerged,
         Self::ErasureForgotten,
+        Self::FailedReadIsEmpty,
+        Self::DamageNotTold,
     ];
 }

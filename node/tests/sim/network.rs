@@ -11,7 +11,10 @@ use starling_protocol::{
     replica::{Input, LinkId, SILENCE_MS_MAX},
 };
 
-use crate::world::{Event, World};
+use crate::{
+    invariants,
+    world::{Event, World},
+};
 
 /// Two nodes, the smaller first.
 pub type Pair = (usize, usize);
@@ -184,6 +187,9 @@ impl World {
 
     /// Sends a frame; returns it as refused if the queue is full.
     pub fn send(&mut self, from: usize, link: LinkId, frame: &Bytes) -> Option<Input> {
+        if let Err(violation) = invariants::damage::told(self, from, frame) {
+            self.violated(violation);
+        }
         let chance =
             |world: &mut Self, per_mille: u32| per_mille > 0 && world.rng.random_range(0..1_000) < per_mille;
         if chance(self, self.network.refusal) {

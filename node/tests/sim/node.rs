@@ -9,7 +9,7 @@ use harness::disk::{Disk, DiskBug, Image};
 use rand::RngExt;
 use starling_node::{
     cluster::{DriverCore, StartState},
-    store::{Committer, Store},
+    store::{Committer, RecordsReader, Store, StoreError},
 };
 use starling_protocol::{
     NodeId, OriginId, VersionVector,
@@ -34,6 +34,8 @@ pub struct Run {
     pub own: Option<OriginId>,
     pub inbox: VecDeque<Request>,
     pub tick_at: u64,
+    /// Whether the driver knows that a read has failed.
+    pub knows_damage: bool,
     /// For a planted bug: the events that each node ever confirmed, on any link.
     pub remembered: BTreeMap<usize, VersionVector>,
 }
@@ -42,6 +44,21 @@ impl Run {
     /// The state of replication.
     pub fn replica(&self) -> &Replica {
         self.core.replica()
+    }
+
+    /// Reads the store; `None` if it is damaged, which the node remembers.
+    pub fn read<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Option<T> {
+        self.store.guarded(read).ok()
+    }
+
+    /// Reads the views of users.
+    pub fn read_records<T>(&self, read: impl FnOnce(&RecordsReader) -> Result<T, StoreError>) -> Option<T> {
+        self.read(|store| read(&store.records()?))
+    }
+
+    /// Whether a read has failed: the node is not ready until it is restarted.
+    pub fn is_damaged(&self) -> bool {
+        self.store.damage().is_some()
     }
 }
 
@@ -116,9 +133,23 @@ impl Node {
         }
     }
 
+    /// Whether it cannot read some of its disk, or its process could not.
+    pub fn has_rotten_disk(&self) -> bool {
+        self.disk.is_rotten() || self.run.as_ref().is_some_and(Run::is_damaged)
+    }
+
+    /// Opens the store; on a rotten disk without a cache, which would hide it.
+    fn open(&self) -> Result<Store, StoreError> {
+        if self.disk.is_rotten() {
+            return Store::open_backend_with_cache(self.disk.clone(), 0);
+        }
+        Store::open_backend(self.disk.clone())
+    }
+
     /// Whether a session may begin here.
     pub fn serves(&self, now: u64) -> bool {
-        self.run.is_some() && !self.leaving && self.hung_until <= now
+        let is_sound = self.run.as_ref().is_some_and(|run| !run.is_damaged());
+        is_sound && !self.leaving && self.hung_until <= now
     }
 }
 
@@ -138,8 +169,13 @@ impl World {
         if machine.gone || machine.run.is_some() {
             return;
         }
-        let store = match Store::open_backend(machine.disk.clone()) {
-            Ok(store) => Arc::new(store),
+        let opened = machine.open().and_then(|store| {
+            let store = Arc::new(store);
+            let committer = store.guarded(|_| Committer::new(Arc::clone(&store), machine.id, wall_ms))?;
+            Ok((store, committer))
+        });
+        let (store, committer) = match opened {
+            Ok(opened) => opened,
             // The disk failed again while the store was being opened: the next start finds the store.
             Err(_) if machine.disk.is_failing() => {
                 self.crash(node);
@@ -155,7 +191,6 @@ impl World {
         machine.has_store = true;
         machine.starts += 1;
         self.origins += 1;
-        let committer = Committer::new(Arc::clone(&store), machine.id, wall_ms).expect("the store opens");
         let held = VersionVector::clone(committer.vector());
         let lacks = machine.durable.beyond(&held).next();
         // A failed commit may be durable.
@@ -170,6 +205,7 @@ impl World {
             own: None,
             inbox: VecDeque::new(),
             tick_at: u64::MAX,
+            knows_damage: false,
             remembered: BTreeMap::new(),
         });
         if let Some((origin, seq)) = lacks {

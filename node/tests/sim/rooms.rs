@@ -47,7 +47,7 @@ impl World {
         let (room, members) = (self.rooms[0], self.members());
         let lacks_it = |&node: &usize| {
             let run = self.nodes[node].run.as_ref();
-            run.is_some_and(|run| run.store.quick_room(room).expect("the store reads").is_none())
+            run.and_then(|run| run.read(|store| store.quick_room(room))).is_some_and(|room| room.is_none())
         };
         if members.iter().all(lacks_it) {
             // On the first node that accepts it.
@@ -113,7 +113,8 @@ impl World {
             // The answer is 'still catching up'.
             return;
         }
-        let exists = run.store.quick_room(search.room).expect("the store reads").is_some();
+        let Some(found) = run.read(|store| store.quick_room(search.room)) else { return };
+        let exists = found.is_some();
         if let Err(violation) = read_your_writes::searched(self, node, search) {
             self.violated(violation);
         }

@@ -54,47 +54,25 @@ impl World {
         let Some(run) = self.nodes[node].run.as_ref().filter(|_| self.nodes[node].serves(self.now)) else {
             return;
         };
-        let client = &mut self.clients[number];
-        let room = client.here;
-        if run.store.quick_room(room).expect("the store reads").is_none() {
-            return self.search(node, number);
+        let room = self.clients[number].here;
+        match run.read(|store| store.quick_room(room)) {
+            Some(Some(_)) => {}
+            Some(None) => return self.search(node, number),
+            // Refused: the client tries again, as after each failed read below.
+            None => return,
         }
         let published = run.published.clone();
-        let point = &*published.vector;
-        let mut messages = None;
-        if let Some((vector, _)) = &client.memory().cursor.clone() {
-            if point.covers(vector) {
-                let mut from = vector.clone();
-                if self.mutant == Some(Mutant::ResumeSkipsOneOrigin)
-                    && let Some((origin, seq)) = point.iter().last()
-                {
-                    from.advance(origin, seq);
-                }
-                let places =
-                    run.store.scope_events_after(&Scope::room(room), &from, point, REPLAY_EVENTS_MAX);
-                let places = places.expect("the store reads").expect("fewer than are replayed");
-                messages = Some(run.store.messages_at(&places).expect("the store reads"));
-                self.coverage.resumes += 1;
-            } else if run.replica().reachable(vector) {
-                let since = *client.waits_since.get_or_insert(self.now);
-                if self.now < since + CATCH_UP_MS_MAX {
-                    return;
-                }
-            }
-        }
-        let memory = client.memory();
+        let memory = self.clients[number].memory();
         // As `node` does it: a cursor's stamp is trusted, a place that is not held lifts the clock only so far.
-        let after = memory.after.map_or(Hlc::default(), |after| {
-            let held = run.store.holds(after).expect("the store reads");
-            if held { after.hlc } else { after.hlc.capped(wall_ms) }
+        let after = memory.after.map_or(Some(Hlc::default()), |after| {
+            let held = run.read(|store| store.holds(after))?;
+            Some(if held { after.hlc } else { after.hlc.capped(wall_ms) })
         });
+        let Some(after) = after else { return };
         let mut greatest = memory.cursor.as_ref().map_or(after, |(_, greatest)| after.max(*greatest));
-        let messages = messages.unwrap_or_else(|| {
-            // The first visit, or a resync: load afresh.
-            self.coverage.resyncs += u64::from(memory.cursor.is_some());
-            memory.seen.clear();
-            run.store.page(room, None, usize::MAX, Some(point)).expect("the store reads").messages
-        });
+        let Some(messages) = self.read_missing(number, node, &published.vector) else { return };
+        let client = &mut self.clients[number];
+        let memory = client.memory();
         for message in &messages {
             greatest = greatest.max(message.pos.hlc);
             memory.show(message);
@@ -113,6 +91,46 @@ impl World {
             joined,
         });
         self.take_cursor(number);
+    }
+
+    /// Reads the messages that a client is missing up to `point`: those beyond its cursor, or all of the room, which it
+    /// then loads afresh. `None` if it must wait for the node to catch up, or the node cannot read.
+    fn read_missing(
+        &mut self,
+        number: usize,
+        node: usize,
+        point: &VersionVector,
+    ) -> Option<Vec<ListedMessage>> {
+        let run = self.nodes[node].run.as_ref()?;
+        let client = &mut self.clients[number];
+        let room = client.here;
+        if let Some((mut from, _)) = client.memory().cursor.clone() {
+            if point.covers(&from) {
+                if self.mutant == Some(Mutant::ResumeSkipsOneOrigin)
+                    && let Some((origin, seq)) = point.iter().last()
+                {
+                    from.advance(origin, seq);
+                }
+                self.coverage.resumes += 1;
+                let replayed = run.read(|store| {
+                    let scope = Scope::room(room);
+                    let places = store.scope_events_after(&scope, &from, point, REPLAY_EVENTS_MAX)?;
+                    store.messages_at(&places.expect("fewer than are replayed"))
+                });
+                let is_empty = replayed.is_none() && self.mutant == Some(Mutant::FailedReadIsEmpty);
+                return if is_empty { Some(Vec::new()) } else { replayed };
+            }
+            if run.replica().reachable(&from) {
+                let since = *client.waits_since.get_or_insert(self.now);
+                if self.now < since + CATCH_UP_MS_MAX {
+                    return None;
+                }
+            }
+            self.coverage.resyncs += 1;
+        }
+        let page = run.read(|store| store.page(room, None, usize::MAX, Some(point)))?;
+        client.memory().seen.clear();
+        Some(page.messages)
     }
 
     /// Takes some frames from the lane. The node gives a cursor if it has sent something that none covers.

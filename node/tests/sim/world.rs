@@ -41,6 +41,7 @@ pub enum Event {
     Fault,
     Mend(Pair),
     MakeSpace(usize),
+    MendDisk(usize),
     Stay(usize),
 }
 
@@ -201,6 +202,7 @@ impl World {
             }
             Event::Mend(pair) => self.network.mend(pair),
             Event::MakeSpace(node) => self.nodes[node].space = Space::Enough,
+            Event::MendDisk(node) => self.mend_disk(node),
             Event::Stay(node) => self.nodes[node].leaving = false,
         }
     }

@@ -2,6 +2,7 @@
 //! to fail at any point of a commit, and one sync can fail. An earlier state of it can be put back.
 
 use std::{
+    collections::BTreeSet,
     io,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
@@ -9,6 +10,9 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 use redb::StorageBackend;
+
+/// The size of the smallest part that can rot.
+const SECTOR_BYTES: usize = 4_096;
 
 #[derive(Debug, Default)]
 struct Contents {
@@ -24,6 +28,10 @@ struct Contents {
     sync_fails: bool,
     /// A sync has failed, and the process knows it.
     sync_failed: bool,
+    /// Sectors that cannot be read until they are written again.
+    rotten: BTreeSet<usize>,
+    /// A read has failed since the start of the process.
+    read_failed: bool,
     /// Dirty when a sync failed: the kernel takes these pages for clean, so no later sync writes them.
     dropped: Vec<Range<usize>>,
     bug: Option<DiskBug>,
@@ -66,16 +74,34 @@ impl Disk {
         self.contents().left = Some(writes);
     }
 
-    /// Writing works again.
+    /// Lets some sectors rot: they cannot be read, also after a crash, until they are written again.
+    pub fn rot(&self, sectors: usize, rng: &mut StdRng) {
+        let mut contents = self.contents();
+        let count = contents.visible.len() / SECTOR_BYTES;
+        contents.rotten.extend((0..sectors.min(count)).map(|_| rng.random_range(0..count)));
+    }
+
+    /// Whether some sector cannot be read.
+    pub fn is_rotten(&self) -> bool {
+        !self.contents().rotten.is_empty()
+    }
+
+    /// Whether a read has failed since the start of the process.
+    pub fn read_has_failed(&self) -> bool {
+        self.contents().read_failed
+    }
+
+    /// Reading and writing work again.
     pub fn repair(&self) {
         let mut contents = self.contents();
         (contents.left, contents.sync_fails) = (None, false);
+        contents.rotten.clear();
     }
 
-    /// Whether writing or syncing has failed or is about to.
+    /// Whether anything has failed or is about to.
     pub fn is_failing(&self) -> bool {
         let contents = self.contents();
-        contents.left.is_some() || contents.sync_fails || contents.sync_failed
+        contents.left.is_some() || contents.sync_fails || contents.sync_failed || !contents.rotten.is_empty()
     }
 
     /// The part that a power cut would leave for certain.
@@ -107,7 +133,8 @@ impl Disk {
                 }
             }
         }
-        let after = Contents { visible: durable.clone(), durable, bug: contents.bug, ..Contents::default() };
+        let (bug, rotten) = (contents.bug, std::mem::take(&mut contents.rotten));
+        let after = Contents { visible: durable.clone(), durable, bug, rotten, ..Contents::default() };
         Self(Arc::new(Mutex::new(after)))
     }
 }
@@ -130,13 +157,24 @@ fn range(offset: u64, len: usize) -> Range<usize> {
     start..start + len
 }
 
+/// The sectors that a range touches.
+fn sectors(range: &Range<usize>) -> Range<usize> {
+    range.start / SECTOR_BYTES..range.end.div_ceil(SECTOR_BYTES)
+}
+
 impl StorageBackend for Disk {
     fn len(&self) -> Result<u64, io::Error> {
         Ok(self.contents().visible.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        out.copy_from_slice(&self.contents().visible[range(offset, out.len())]);
+        let mut contents = self.contents();
+        let range = range(offset, out.len());
+        if contents.rotten.range(sectors(&range)).next().is_some() {
+            contents.read_failed = true;
+            return Err(io::Error::other("the virtual disk cannot read a sector"));
+        }
+        out.copy_from_slice(&contents.visible[range]);
         Ok(())
     }
 
@@ -176,6 +214,8 @@ impl StorageBackend for Disk {
         contents.spend()?;
         let range = range(offset, data.len());
         contents.visible[range.clone()].copy_from_slice(data);
+        let written = sectors(&range);
+        contents.rotten.retain(|sector| !written.contains(sector));
         contents.unsynced.push(range);
         Ok(())
     }

@@ -1,18 +1,22 @@
 //! Promise 4: after a split has healed, the views of all nodes are equal and sound; a rebuild changes nothing.
 
-use starling_node::store::Store;
+use starling_node::store::{Store, StoreError};
 use starling_protocol::{NodeId, Scope, ScopeDigest};
 
 use crate::world::World;
 
 /// Compares the views of a peer with those of the node, as `node`'s driver does before it reports a difference.
-pub fn compared(store: &Store, peer: NodeId, scopes: &[(Scope, ScopeDigest)]) -> Result<(), String> {
+pub fn compared(
+    store: &Store,
+    peer: NodeId,
+    scopes: &[(Scope, ScopeDigest)],
+) -> Result<Option<String>, StoreError> {
     for (scope, theirs) in scopes {
-        if store.scope_digest(scope).map_err(|error| error.to_string())?.contradicts(*theirs) {
-            return Err(format!("{peer} shows something else in {scope}, although it has the same"));
+        if store.scope_digest(scope)?.contradicts(*theirs) {
+            return Ok(Some(format!("{peer} shows something else in {scope}, although it has the same")));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 pub fn check(world: &World) -> Result<(), String> {

@@ -5,6 +5,7 @@ pub mod acked;
 pub mod bounds;
 pub mod copies;
 pub mod cursor;
+pub mod damage;
 pub mod digests;
 mod names;
 mod no_duplicate;

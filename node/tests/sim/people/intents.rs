@@ -113,10 +113,12 @@ impl World {
             }
             16..17 => decide(move |tables| change::delete(tables, author, id)),
             _ => {
-                let store = &self.nodes[node].run.as_ref()?.store;
-                let mark = read::mark(store, user, room, id, None);
-                assert!(!matches!(mark, Err(Denied::Failed(_))), "the store reads");
-                let mark = mark.ok()?;
+                let run = self.nodes[node].run.as_ref()?;
+                let mark = run.read(|store| match read::mark(store, user, room, id, None) {
+                    Err(Denied::Failed(error)) => Err(error),
+                    mark => Ok(mark.ok()),
+                });
+                let mark = mark.flatten()?;
                 decide(move |tables| read::decide(tables, user, &mark))
             }
         })

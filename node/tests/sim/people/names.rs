@@ -155,13 +155,14 @@ impl World {
         let Some(run) = self.nodes[node].run.as_ref() else { return };
         let attempt = &mut self.people.attempts[number];
         let claim = attempt.claim.expect("it was committed");
-        let records = run.store.records().expect("the store reads");
-        let wins = if self.mutant == Some(Mutant::ClaimOneSided) {
-            let claims = records.claims(&attempt.name).expect("the store reads");
-            claims.first().is_some_and(|&(first, _)| first == claim)
-        } else {
-            records.claim_wins(&attempt.name, claim).expect("the store reads")
-        };
+        let wins = run.read_records(|records| {
+            if self.mutant == Some(Mutant::ClaimOneSided) {
+                let claims = records.claims(&attempt.name)?;
+                return Ok(claims.first().is_some_and(|&(first, _)| first == claim));
+            }
+            records.claim_wins(&attempt.name, claim)
+        });
+        let Some(wins) = wins else { return self.answer_attempt(node, number, Answer::Unknown) };
         let well = is_well && attempt.was_well && self.people.troubled_at < attempt.since;
         let answer = match outcome {
             ClaimOutcome::Confirmed(heard) if wins && heard.len() < attempt.waited_for.len() => {
