@@ -49,8 +49,8 @@ impl PullPlanner {
     pub(super) fn on_answer(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
         let Some(range) = self.0.get_mut(&origin) else { return };
         if range.asked.is_some_and(|asked| asked.link == Some(link)) {
+            // The end of the pause counts as an attempt, so that the next peer is asked.
             range.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
-            range.attempts += usize::from(empty);
         }
     }
 
