@@ -10,7 +10,7 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
-use starling_protocol::{ErrorCode, Refusal};
+use starling_protocol::{ErrorCode, Refusal, texts};
 use starling_web::drain::Serving;
 use tokio::sync::watch;
 
@@ -44,8 +44,7 @@ impl DiskSpace {
         if self.free.get() >= self.reserve {
             return Ok(());
         }
-        let detail =
-            "the disk of this node is full, so nothing was written; use another node, or try again later";
+        let detail = texts::node::DISK_FULL_NOTHING_WRITTEN;
         Err(Refusal::new(ErrorCode::StorageFull, detail))
     }
 

@@ -20,6 +20,8 @@ pub mod services;
 pub mod stop_signals;
 pub mod store;
 pub mod supervisor;
+#[expect(missing_docs, reason = "a text says what it is about")]
+pub mod texts;
 pub mod verify;
 pub mod verify_command;
 pub mod writer;

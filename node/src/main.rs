@@ -21,7 +21,7 @@ use starling_node::{
     node::{Node, StartError},
     open_files,
     stop_signals::StopSignals,
-    verify_command,
+    texts, verify_command,
 };
 
 /// The exit code of a failed command: wrong flags (clap's own code), wrong secret, busy port …
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         // Exits with 0 after `--help` and `--version`, and with 2 where a subcommand is missing.
         Err(error) if is_help(&error) => error.exit(),
         Err(error) => {
-            print_to_stderr(format_args!("starling: {}", one_line(&error)));
+            print_to_stderr(texts::failure(one_line(&error)));
             return ExitCode::from(FAILED);
         }
     };
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_to_stderr(format_args!("starling: {error}"));
+            print_to_stderr(texts::failure(error));
             ExitCode::from(FAILED)
         }
     }
@@ -75,13 +75,8 @@ fn new_secret(out: Option<&Path>) -> Result<(), Failure> {
         file.sync_all()
     };
     write().map_err(|error: io::Error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            format!(
-                "{} already exists, and a cluster secret is never overwritten; choose another file",
-                out.display()
-            )
-        }
-        _ => format!("cannot write {}: {error}", out.display()),
+        io::ErrorKind::AlreadyExists => texts::secret_exists(out),
+        _ => texts::cannot_write(out, error),
     })?;
     Ok(())
 }
@@ -113,7 +108,7 @@ fn user(command: UserCommand) -> Result<(), Failure> {
         Answer::Done(text) => print_result(text)?,
         Answer::ResetLink { url, expires_at } => {
             print_result(url)?;
-            print_to_stderr(format_args!("The link works once, until {expires_at}."));
+            print_to_stderr(texts::reset_link_expires(expires_at));
         }
         _ => return Err(AskError::OtherAnswer.into()),
     }
@@ -146,13 +141,13 @@ async fn serve(config: Config) -> Result<(), StartError> {
         node = starting => node.expect("a start does not panic")?,
         () = signals.recv() => return Ok(()),
     };
-    say(format_args!("Starling is running: open {}/", node.url));
+    say(texts::running(&node.url));
     if let Some(address) = remote_address(node.http).filter(|_| !public_url) {
-        say(format_args!("From other machines, unless a firewall blocks it: http://{address}/"));
+        say(texts::reachable_at(address));
     }
     let announce_setup = async {
         if let Some(address) = node.setup_address().await {
-            say(format_args!("There is no administrator yet: create the first account at {address}"));
+            say(texts::no_administrator(&address));
         }
         std::future::pending::<()>().await;
     };

@@ -8,6 +8,7 @@ use starling_protocol::{
     ErrorCode, Refusal, RoomId, Sender, UserId,
     event::{MemberRoomCreated, Role, Stance},
     merge::contact::Relation,
+    texts,
 };
 
 pub use self::messages::{may_see, no_such_message, refuse_delete, refuse_edit};
@@ -15,7 +16,7 @@ use crate::store::{Records, Rows, StoreError, Tables};
 
 /// Refuses: no such room, or none that the user may know of.
 pub fn no_such_room() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such room")
+    Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM)
 }
 
 /// Returns why a user may not administer the service; `None` if they may.
@@ -24,7 +25,7 @@ pub fn refuse_administration<T: Rows>(
     user: UserId,
 ) -> Result<Option<Refusal>, StoreError> {
     let account = records.user(user)?.filter(|account| account.is_admin() && !account.is_disabled());
-    let forbidden = || Refusal::new(ErrorCode::Forbidden, "only administrators can do this");
+    let forbidden = || Refusal::new(ErrorCode::Forbidden, texts::accounts::ADMINISTRATORS_ONLY);
     Ok(account.is_none().then(forbidden))
 }
 
@@ -33,21 +34,18 @@ pub fn refuse_demotion<T: Rows>(records: &Records<T>, user: UserId) -> Result<Op
     if refuse_administration(records, user)?.is_some() || !records.is_last_administrator(user)? {
         return Ok(None);
     }
-    let detail = "this is the last administrator; make another one first";
+    let detail = texts::accounts::LAST_ADMINISTRATOR;
     Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)))
 }
 
 /// Refuses: no such account, or none that the user may know of.
 pub fn no_such_user() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such user")
+    Refusal::new(ErrorCode::NotFound, texts::accounts::NO_SUCH_USER)
 }
 
 /// Refuses: only contacts may write to each other.
 pub fn not_contacts() -> Refusal {
-    Refusal::new(
-        ErrorCode::NotContacts,
-        "you are not contacts; send a contact request and wait until it is accepted",
-    )
+    Refusal::new(ErrorCode::NotContacts, texts::rooms::NOT_CONTACTS)
 }
 
 /// Checks, within a commit, whether a sender may post in a room; returns the refusal if not. A quick room needs no
@@ -78,7 +76,7 @@ pub fn refuse_post<T: Rows>(
     if let Some(other) = other_direct_member(records, room, user)?
         && records.user(other)?.is_none()
     {
-        let detail = "the other account was deleted, so nobody would read this";
+        let detail = texts::rooms::OTHER_DELETED;
         return Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)));
     }
     Ok((!may_interact(records, room, user)?).then(not_contacts))

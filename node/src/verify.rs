@@ -81,11 +81,6 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Returns the text that shows the progress of a check.
-pub(crate) fn progress_text(done: u64) -> String {
-    format!("checking: {done} events")
-}
-
 /// Derives all views again, in a file beside the store; needs as much disk space as the store.
 pub(crate) fn against_rebuild(
     store: &Store,

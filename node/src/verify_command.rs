@@ -14,7 +14,8 @@ use crate::{
     control::{self, Answer, AskError, Question},
     data_dir::{DataDir, DataDirError},
     store::{Store, StoreError, UnusableStore},
-    verify::{Findings, VerifyError, against_rebuild, progress_text},
+    texts,
+    verify::{Findings, VerifyError, against_rebuild},
 };
 
 /// Why the command has no result, or what is wrong with the store.
@@ -56,12 +57,12 @@ pub fn run(flags: &VerifyFlags) -> Result<(), VerifyCommandError> {
         Err(error) => return Err(VerifyError::from(UnusableStore::new(&file, error)).into()),
         Ok(store) => {
             let progress = |done| {
-                show(&progress_text(done));
+                show(&texts::checking(done));
                 Ok(())
             };
             let check = store.guarded(|store| {
                 if flags.rebuild {
-                    store.rebuild(|done| show(&format!("rebuilding: {done} events")))?;
+                    store.rebuild(|done| show(&texts::rebuilding(done)))?;
                 }
                 store.verify()?;
                 Ok(against_rebuild(store, data_dir, progress))

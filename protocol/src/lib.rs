@@ -19,6 +19,7 @@ pub mod replica;
 pub mod seq;
 pub mod settings;
 pub mod text;
+pub mod texts;
 pub mod version_vector;
 
 pub use cursor::{Cursor, CursorKey, CursorOwner};

@@ -6,7 +6,7 @@ use axum::{
     extract::FromRef,
     http::{HeaderMap, Method, header},
 };
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 use crate::{
     guard::Guard,
@@ -40,7 +40,7 @@ impl CredentialReader {
     pub async fn identity(&self, method: &Method, headers: &HeaderMap) -> Result<Option<Identity>, Refusal> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer);
-            let refusal = || Refusal::new(ErrorCode::Unauthenticated, "Authorization must be 'Bearer TOKEN'");
+            let refusal = || Refusal::new(ErrorCode::Unauthenticated, texts::request::BEARER_MALFORMED);
             let token = token.ok_or_else(refusal)?;
             return self.authentication.identify(Credentials::Bearer(token)).await.map(Some);
         }

@@ -1,6 +1,6 @@
 //! Whether this node serves users. `node` decides it; listeners and sessions watch it and send users elsewhere.
 
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 use tokio::sync::watch;
 
 use crate::service::Refusal;
@@ -22,11 +22,8 @@ impl Serving {
     pub fn refusal(self) -> Option<Refusal> {
         let (code, detail) = match self {
             Self::Yes => return None,
-            Self::DiskFull => (
-                ErrorCode::StorageFull,
-                "the disk of this node is full; use another node, or try again later",
-            ),
-            Self::Stopping => (ErrorCode::Draining, "this node is stopping; use another node"),
+            Self::DiskFull => (ErrorCode::StorageFull, texts::node::DISK_FULL),
+            Self::Stopping => (ErrorCode::Draining, texts::node::STOPPING),
         };
         Some(Refusal::new(code, detail))
     }
@@ -34,8 +31,8 @@ impl Serving {
     /// Returns the reason in the close frame of a session.
     pub fn close_reason(self) -> &'static str {
         match self {
-            Self::Yes | Self::Stopping => "this node is stopping, resume elsewhere",
-            Self::DiskFull => "the disk of this node is full, resume elsewhere",
+            Self::Yes | Self::Stopping => texts::close::STOPPING,
+            Self::DiskFull => texts::close::DISK_FULL,
         }
     }
 }

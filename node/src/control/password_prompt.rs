@@ -5,6 +5,8 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use thiserror::Error;
 
+use crate::texts;
+
 /// Bytes read of a password, at most: more than a password may have.
 const BYTES_MAX: u64 = 4_096;
 
@@ -31,8 +33,8 @@ pub fn new_password(name: &str, from_stdin: bool) -> Result<String, PromptError>
     if !stdin.is_terminal() {
         return Err(PromptError::NoTerminal);
     }
-    let first = prompt_hidden(&format!("New password for {name}: "))?;
-    if prompt_hidden("Repeat the password: ")? == first { Ok(first) } else { Err(PromptError::Differ) }
+    let first = prompt_hidden(&texts::new_password(name))?;
+    if prompt_hidden(texts::REPEAT_PASSWORD)? == first { Ok(first) } else { Err(PromptError::Differ) }
 }
 
 /// Reads a line, without its end.

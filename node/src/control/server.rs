@@ -21,7 +21,7 @@ use super::{
     Answer, QUESTION_BYTES_MAX, Question, SOCKET, StatusSource, UserCommands, socket_path::SocketPath,
     verify::verify_running,
 };
-use crate::supervisor::SupervisedTask;
+use crate::{supervisor::SupervisedTask, texts};
 
 /// Questions answered at once, at most.
 const CONNECTIONS_MAX: usize = 8;
@@ -115,9 +115,7 @@ async fn answer(
             let (_none, lines) = mpsc::channel(1);
             match report(&mut writer, lines, acting).await? {
                 Ok(answer) => answer,
-                Err(_) => {
-                    Answer::Error("the command failed unexpectedly; see the log of the node".to_owned())
-                }
+                Err(_) => Answer::Error(texts::COMMAND_FAILED.to_owned()),
             }
         }
         Ok(Question::Verify { scopes }) => {
@@ -138,12 +136,10 @@ async fn answer(
             match report(&mut writer, lines, check).await? {
                 Ok(Ok(findings)) => Answer::Verified(findings),
                 Ok(Err(error)) => Answer::Error(error.to_string()),
-                Err(_) => Answer::Error("the check failed unexpectedly; see the log of the node".to_owned()),
+                Err(_) => Answer::Error(texts::CHECK_FAILED.to_owned()),
             }
         }
-        Err(error) => Answer::Error(format!(
-            "this node does not understand the command: {error}; use the same binary as the node"
-        )),
+        Err(error) => Answer::Error(texts::unknown_command(error)),
     };
     send(&mut writer, &answer).await
 }

@@ -7,7 +7,10 @@ use starling_protocol::Username;
 use starling_web::service::{Accounts, Refusal, Registration, RegistrationSource, Secret, UserFlags};
 
 use super::Answer;
-use crate::services::{AccountsService, AdministrationService, Asker};
+use crate::{
+    services::{AccountsService, AdministrationService, Asker},
+    texts,
+};
 
 /// An action on an account.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,28 +58,26 @@ impl UserCommands {
         let named = async || self.administration.named(name.clone()).await.map_err(detail);
         match act {
             UserAct::Add { password, admin } => {
-                let username = Username::parse(&name).map_err(|error| format!("the name {error}"))?;
+                let username = Username::parse(&name).map_err(texts::bad_name)?;
                 self.check_password(&password, username.as_str())?;
                 let source = RegistrationSource::Operator { admin };
                 let password = Secret(password);
                 let registration =
                     Registration { username: username.clone(), password, display_name: None, source };
                 self.accounts.add(registration).await.map_err(detail)?;
-                let role = if admin { " as an administrator" } else { "" };
-                Ok(Answer::Done(format!("added {username}{role}")))
+                Ok(Answer::Done(texts::added(username, admin)))
             }
             UserAct::Password { password } => {
                 let user = named().await?;
                 self.check_password(&password, &name)?;
                 self.administration.set_password(user, Secret(password)).await.map_err(detail)?;
-                Ok(Answer::Done(format!("{name} has a new password, and is logged out everywhere")))
+                Ok(Answer::Done(texts::password_changed(&name)))
             }
             UserAct::Promote => {
                 let flags = UserFlags { admin: Some(true), disabled: None };
                 let user = named().await?;
                 let changed = self.administration.flag(Asker::Operator, user, flags).await.map_err(detail)?;
-                let since = if changed { "now" } else { "already" };
-                Ok(Answer::Done(format!("{name} is an administrator {since}")))
+                Ok(Answer::Done(texts::is_administrator(&name, changed)))
             }
             UserAct::Reset => {
                 let user = named().await?;
@@ -88,8 +89,6 @@ impl UserCommands {
     }
 
     fn check_password(&self, password: &str, username: &str) -> Result<(), String> {
-        self.accounts
-            .validate_new_password(password, username)
-            .map_err(|weak| format!("the password {weak}; nothing was changed"))
+        self.accounts.validate_new_password(password, username).map_err(texts::bad_password)
     }
 }

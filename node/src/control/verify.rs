@@ -6,7 +6,8 @@ use super::StatusSource;
 use crate::{
     cluster::PeerReport,
     store::StoreError,
-    verify::{Findings, VerifyError, against_rebuild, progress_text},
+    texts,
+    verify::{Findings, VerifyError, against_rebuild},
 };
 
 /// Checks a running node. `progress` receives texts for the user, and returns false to end the check early.
@@ -25,7 +26,7 @@ pub(super) fn verify_running(
         if !source.space.has_besides_reserve(0) {
             return Err(StoreError::Stopped("the disk is filling up"));
         }
-        if progress(progress_text(done)) {
+        if progress(texts::checking(done)) {
             Ok(())
         } else {
             Err(StoreError::Stopped("the command that asked for it has ended"))

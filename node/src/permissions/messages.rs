@@ -1,13 +1,13 @@
 //! Permissions for messages in member rooms.
 
-use starling_protocol::{ErrorCode, Refusal, RoomId, Sender, UserId, event::Role};
+use starling_protocol::{ErrorCode, Refusal, RoomId, Sender, UserId, event::Role, texts};
 
 use super::{at_least, has_blocked, refuse_post};
 use crate::store::{Records, Rows, StoreError};
 
 /// Refuses: no such message, or none that the user may know of.
 pub fn no_such_message() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such message")
+    Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_MESSAGE)
 }
 
 /// Whether a user may see a message: they are a member of its room and have not blocked its author.
@@ -31,7 +31,7 @@ pub fn refuse_edit<T: Rows>(
     author: &Sender,
 ) -> Result<Option<Refusal>, StoreError> {
     if author.user() != Some(user) {
-        return Ok(Some(Refusal::new(ErrorCode::Forbidden, "only its author can edit a message")));
+        return Ok(Some(Refusal::new(ErrorCode::Forbidden, texts::rooms::EDIT_BY_AUTHOR)));
     }
     refuse_post(records, room, user)
 }
@@ -44,7 +44,6 @@ pub fn refuse_delete<T: Rows>(
     author: &Sender,
 ) -> Result<Option<Refusal>, StoreError> {
     let may = author.user() == Some(user) || at_least(records.role(room, user)?, Role::Moderator);
-    let refusal =
-        || Refusal::new(ErrorCode::Forbidden, "only its author and moderators can delete a message");
+    let refusal = || Refusal::new(ErrorCode::Forbidden, texts::rooms::DELETE_BY_AUTHOR);
     Ok((!may).then(refusal))
 }

@@ -4,6 +4,7 @@ use starling_protocol::{
     ErrorCode, Refusal, RoomId, UserId,
     event::{Membership, Role, Visibility},
     merge::room::MemberRoomState,
+    texts,
 };
 
 use super::{RolePower, no_such_room};
@@ -51,7 +52,7 @@ pub fn known_room<T: Rows>(
 /// Returns the role of a member; refuses users who are none.
 pub fn role_of_member<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> Result<Role, Denied> {
     known_room(records, room, user)?;
-    records.role(room, user)?.ok_or_else(|| forbidden("only members of the room can do that; join it first"))
+    records.role(room, user)?.ok_or_else(|| forbidden(texts::rooms::MEMBERS_ONLY))
 }
 
 /// Returns a member's role if it is at least as powerful as `least`. Refuses direct rooms: nothing in them can be
@@ -64,12 +65,12 @@ pub fn role_at_least<T: Rows>(
 ) -> Result<Role, Denied> {
     let role = role_of_member(records, room, user)?;
     if super::other_direct_member(records, room, user)?.is_some() {
-        return Err(forbidden("a direct room can't be changed"));
+        return Err(forbidden(texts::rooms::DIRECT_ROOM_FIXED));
     }
     match (role.is_at_least(least), least) {
         (true, _) => Ok(role),
-        (false, Role::Owner) => Err(forbidden("only an owner of the room can do that")),
-        (false, _) => Err(forbidden("only an owner or a moderator of the room can do that")),
+        (false, Role::Owner) => Err(forbidden(texts::rooms::OWNERS_ONLY)),
+        (false, _) => Err(forbidden(texts::rooms::MODERATORS_ONLY)),
     }
 }
 
@@ -77,10 +78,10 @@ pub fn role_at_least<T: Rows>(
 /// Nobody gives a role above their own, and moderators have no power over owners and other moderators.
 pub fn check_set_role(own: Role, before: Option<Role>, after: Option<Role>) -> Result<(), Denied> {
     if after.is_some_and(|after| after.outranks(own)) {
-        return Err(forbidden("you can't assign a role above your own"));
+        return Err(forbidden(texts::rooms::ROLE_ABOVE_OWN));
     }
     if own != Role::Owner && before.is_some_and(|before| before.outranks(Role::Member)) {
-        return Err(forbidden("only an owner can do that to an owner or a moderator"));
+        return Err(forbidden(texts::rooms::OWNERS_ONLY_FOR_MODERATORS));
     }
     Ok(())
 }
@@ -90,7 +91,7 @@ pub fn check_join<T: Rows>(records: &Records<T>, room: RoomId, user: UserId) -> 
     known_room(records, room, user)?;
     let membership = records.membership_of(room, user)?.map(|member| member.membership);
     match membership {
-        Some(Membership::Banned) => Err(forbidden("you are banned from this room")),
+        Some(Membership::Banned) => Err(forbidden(texts::rooms::BANNED)),
         Some(Membership::Member(_)) => Ok(true),
         Some(Membership::None | Membership::Invited) | None => Ok(false),
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use starling_protocol::{ErrorCode, Pos, replica::Until};
+use starling_protocol::{ErrorCode, Pos, replica::Until, texts};
 use starling_web::service::Refusal;
 
 use crate::{
@@ -47,9 +47,7 @@ impl ServiceContext {
     ) -> Result<T, Refusal> {
         let store = Arc::clone(&self.store);
         let result = self.environment.blocking(move || store.guarded(read)).await;
-        let unavailable = || {
-            Refusal::new(ErrorCode::Unavailable, "this node can't read its store right now; use another node")
-        };
+        let unavailable = || Refusal::new(ErrorCode::Unavailable, texts::node::CANNOT_READ);
         result.ok_or_else(unavailable)?.map_err(|error| {
             tracing::error!(%error, "cannot read the store");
             unavailable()
@@ -188,14 +186,14 @@ fn decided(result: OpResult) -> Result<Option<Pos>, Refusal> {
         OpResult::Nothing => Ok(None),
         OpResult::Refused(refusal) => Err(refusal),
         OpResult::Erased { .. } | OpResult::Received => {
-            Err(Refusal::new(ErrorCode::Unavailable, "this node could not do that; try again"))
+            Err(Refusal::new(ErrorCode::Unavailable, texts::node::FAILED))
         }
     }
 }
 
 /// The refusal of a node that is not ready: with no peer in sync, it cannot know that something does not exist.
 pub fn catching_up() -> Refusal {
-    Refusal::new(ErrorCode::Unavailable, "this node is still catching up; try again, or use another node")
+    Refusal::new(ErrorCode::Unavailable, texts::node::CATCHING_UP)
 }
 
 /// Whether data from another node could turn the refusal into a yes.

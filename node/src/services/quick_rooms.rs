@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use starling_protocol::{
     ErrorCode, GuestName, Pos, RoomId, RoomName, Scope, VersionVector, frame::client::ListedMessage,
-    limits::REPLAY_EVENTS_MAX, replica::Until,
+    limits::REPLAY_EVENTS_MAX, replica::Until, texts,
 };
 use starling_web::{
     lane::CommitPoint,
@@ -30,7 +30,7 @@ impl QuickRooms for QuickRoomsService {
                 self.context.driver.wait(pos.origin, pos.seq, Until::InSync, METADATA_WAIT_MS).await;
                 Ok(room)
             }
-            _ => Err(Refusal::new(ErrorCode::Unavailable, "the room could not be created; try again")),
+            _ => Err(Refusal::new(ErrorCode::Unavailable, texts::node::CREATION_UNCONFIRMED)),
         }
     }
 

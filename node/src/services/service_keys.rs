@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, Scope};
+use starling_protocol::{ErrorCode, EventDraft, InviteCode, InviteId, Scope, texts};
 use starling_web::service::Refusal;
 use tokio::time::sleep;
 
@@ -67,7 +67,7 @@ impl ServiceKeyring {
 }
 
 fn no_key_yet() -> Refusal {
-    Refusal::new(ErrorCode::Unavailable, "this node has no service key yet; try again, or use another node")
+    Refusal::new(ErrorCode::Unavailable, texts::node::NO_SERVICE_KEY)
 }
 
 /// The id of an invite, if its code was made under any service key that this node can open: the code may be older than

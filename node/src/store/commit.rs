@@ -12,7 +12,7 @@ use redb::{Durability, WriteTransaction};
 use starling_protocol::{
     Clock, ErrorCode, Event, EventBody, EventDraft, GuestId, Hlc, MessagePosted, NameShared, NodeId,
     OriginId, Pos, QuickRoomCreated, Refusal, RoomId, RoomName, Scope, ScopeDigest, Seq, VersionVector,
-    limits::EVENT_BYTES_MAX,
+    limits::EVENT_BYTES_MAX, texts,
 };
 
 use super::{
@@ -374,14 +374,9 @@ impl Batch<'_> {
 }
 
 fn too_long() -> Refusal {
-    let detail =
-        format!("this is longer than {EVENT_BYTES_MAX} bytes, which is the most that is stored as one");
-    Refusal::new(ErrorCode::TooLarge, detail)
+    Refusal::new(ErrorCode::TooLarge, texts::request::too_long_to_store(EVENT_BYTES_MAX))
 }
 
 fn id_reused() -> Refusal {
-    Refusal::new(
-        ErrorCode::IdReused,
-        "you sent another message under this id; choose a new id for every message",
-    )
+    Refusal::new(ErrorCode::IdReused, texts::rooms::ID_REUSED)
 }

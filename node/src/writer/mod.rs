@@ -14,6 +14,7 @@ use std::{
 
 use starling_protocol::{
     ErrorCode, Event, MessageId, Pos, Refusal, clock_majority::ClockVerdict, limits::EVENTS_CHUNK_BYTES_MAX,
+    texts,
 };
 use starling_web::service::{Post, PostOutcome, Posted};
 use tokio::{
@@ -106,13 +107,7 @@ impl WriterHandle {
         if outside_ms == 0 {
             return Ok(());
         }
-        let side = if outside_ms > 0 { "ahead of" } else { "behind" };
-        let detail = format!(
-            "nothing was written: the clock of this node is {} s {side} those of most other nodes; use another node, \
-             and ask the operator to set this one's clock",
-            outside_ms.unsigned_abs() / 1_000
-        );
-        Err(Refusal::new(ErrorCode::Unavailable, detail))
+        Err(Refusal::new(ErrorCode::Unavailable, texts::node::clock_wrong(outside_ms)))
     }
 
     /// Ends the writer once all earlier requests are durable.
@@ -129,7 +124,7 @@ impl WriterHandle {
     pub async fn commit(&self, op: Op) -> Result<OpResult, Refusal> {
         let (done, result) = oneshot::channel();
         self.enqueue_user(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, texts::node::STOPPING))
     }
 
     /// Works as [`WriterHandle::commit`], for erasure and revocation: they may use the disk space that is reserved for
@@ -141,7 +136,7 @@ impl WriterHandle {
             self.space.admit_users()?;
         }
         self.enqueue(Request::Op { op, done })?;
-        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))
+        result.await.map_err(|_| Refusal::new(ErrorCode::Draining, texts::node::STOPPING))
     }
 
     fn enqueue_user(&self, request: Request) -> Result<(), Refusal> {
@@ -153,7 +148,7 @@ impl WriterHandle {
     fn enqueue(&self, request: Request) -> Result<(), Refusal> {
         self.queue.try_send(request).map_err(|_| {
             self.refused.inc();
-            Refusal::new(ErrorCode::Overloaded, "the node has too many writes waiting; try again in a second")
+            Refusal::new(ErrorCode::Overloaded, texts::node::QUEUE_FULL)
         })
     }
 
@@ -332,7 +327,7 @@ fn size(request: &Request) -> usize {
 fn refusal(result: OpResult) -> Refusal {
     match result {
         OpResult::Refused(refusal) => refusal,
-        _ => Refusal::new(ErrorCode::Unavailable, "the node could not do that; try again"),
+        _ => Refusal::new(ErrorCode::Unavailable, texts::node::FAILED),
     }
 }
 

@@ -58,7 +58,7 @@ pub enum Mutant {
     BlockNotMerged,
     /// Events of deleted things stay in the log.
     ErasureForgotten,
-    /// What cannot be read counts as not there: a replay then leaves it out.
+    /// A replay leaves out events that cannot be read, as if they were not there.
     FailedReadIsEmpty,
     /// A node that cannot read does not say so in its heartbeat.
     DamageNotTold,

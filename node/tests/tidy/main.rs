@@ -8,6 +8,7 @@ mod circles;
 mod figures;
 mod modules;
 mod papers;
+mod texts;
 mod words;
 
 use std::{

@@ -11,7 +11,7 @@ use utoipa::{
 };
 
 use super::client::{GivenId, echo_id};
-use crate::{ErrorCode, MessageId, MessageText, RoomId};
+use crate::{ErrorCode, MessageId, MessageText, RoomId, texts};
 
 /// A change to a room, as one member sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
@@ -122,32 +122,35 @@ fn refused(code: ErrorCode, detail: impl Into<Cow<'static, str>>) -> LiveRequest
 
 fn room(text: &str) -> Result<RoomId, LiveRequestError> {
     let room = RoomId::parse(text).ok().flatten();
-    room.ok_or_else(|| refused(ErrorCode::NotFound, "there is no such room"))
+    room.ok_or_else(|| refused(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM))
 }
 
 fn message(text: &str) -> Result<MessageId, LiveRequestError> {
-    MessageId::try_parse(text).map_err(|_| refused(ErrorCode::NotFound, "there is no such message"))
+    MessageId::try_parse(text).map_err(|_| refused(ErrorCode::NotFound, texts::rooms::NO_SUCH_MESSAGE))
 }
 
 /// Parses a text frame.
 pub fn parse(text: &str) -> Result<LiveRequest, LiveRequestError> {
     let raw = serde_json::from_str::<Raw>(text).map_err(|error| {
         let id = serde_json::from_str::<OnlyId>(text).ok().and_then(|frame| echo_id(frame.id));
-        LiveRequestError { id, ..refused(ErrorCode::BadRequest, format!("the frame: {error}")) }
+        LiveRequestError { id, ..refused(ErrorCode::BadRequest, texts::request::bad_frame(error)) }
     })?;
     match raw {
         Raw::Send { id, room_id, body, reply_to, file_ids } => {
             let Some(given) = GivenId::parse(&id) else {
                 let id = echo_id(Some(Value::String(id)));
-                return Err(LiveRequestError { id, ..refused(ErrorCode::Invalid, "the id must be a UUID") });
+                return Err(LiveRequestError {
+                    id,
+                    ..refused(ErrorCode::Invalid, texts::request::ID_MUST_BE_UUID)
+                });
             };
             let request = || {
                 let room = room(&room_id)?;
                 let text = MessageText::parse(&body)
-                    .map_err(|error| refused(ErrorCode::Invalid, format!("the body {error}")))?;
+                    .map_err(|error| refused(ErrorCode::Invalid, texts::request::bad_body(error)))?;
                 let reply_to = reply_to.as_deref().map(message).transpose()?;
                 if file_ids.is_some_and(|files| !files.is_empty()) {
-                    return Err(refused(ErrorCode::NotFound, "there is no such file"));
+                    return Err(refused(ErrorCode::NotFound, texts::rooms::NO_SUCH_FILE));
                 }
                 Ok(LiveRequest::Send { id: given.clone(), room, text, reply_to })
             };

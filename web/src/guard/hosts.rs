@@ -4,7 +4,7 @@
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use axum::http::{HeaderMap, Uri, header, uri::Authority};
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 use super::health::is_health;
 use crate::service::Refusal;
@@ -74,8 +74,7 @@ impl Hosts {
         if hosts.into_iter().all(|host| host.is_ok_and(|host| is_known(host.host()))) {
             return Ok(());
         }
-        let detail =
-            "this server does not accept the name in Host; its operator can allow it in http.allowed_hosts";
+        let detail = texts::request::HOST_REFUSED;
         Err(Refusal::new(ErrorCode::BadRequest, detail))
     }
 }

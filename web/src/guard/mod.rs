@@ -21,7 +21,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 pub use self::{
     client::{ClientAddress, Network, TrustedProxies, client_network},
@@ -78,9 +78,7 @@ pub async fn admit(
 ) -> Response {
     let is_health = is_health(request.uri().path());
     if request.extensions().get::<HealthOnly>().is_some() && !is_health {
-        return too_many_connections(
-            "this node can't accept more connections from your network now; try again later",
-        );
+        return too_many_connections(texts::node::TOO_MANY_CONNECTIONS);
     }
     if let Err(refusal) = guard.hosts.check(request.uri(), request.headers()) {
         return Problem::from(refusal).into_response();
@@ -90,9 +88,7 @@ pub async fn admit(
         None
     } else {
         let Some(slot) = guard.connections_by_network.take(client.network()) else {
-            return too_many_connections(
-                "your network has too many open requests and WebSockets; try again later",
-            );
+            return too_many_connections(texts::node::TOO_MANY_OPEN);
         };
         request.extensions_mut().insert(slot.clone());
         Some(slot)

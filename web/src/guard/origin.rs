@@ -7,7 +7,7 @@ use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Uri, header,
     uri::{Authority, Scheme},
 };
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 use crate::service::Refusal;
 
@@ -125,10 +125,7 @@ impl Origins {
         if allowed {
             return Ok(());
         }
-        Err(Refusal::new(
-            ErrorCode::Forbidden,
-            "pages of other sites may not do this; the operator can allow a site in http.allowed_origins",
-        ))
+        Err(Refusal::new(ErrorCode::Forbidden, texts::request::ORIGIN_REFUSED))
     }
 }
 

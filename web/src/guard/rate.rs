@@ -16,7 +16,7 @@ use governor::{
     state::StateStore,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 use tokio::time::Instant;
 
 use super::limits::{LIMITS, QUOTAS, Quota, Rate};
@@ -92,7 +92,7 @@ impl Rates {
         let limit = quota.limit();
         self.refused.get_or_create(&[("limit", limit.name)]).inc();
         let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
-        let detail = format!("too many {}; try again in {seconds} s", limit.what);
+        let detail = texts::request::too_many(limit.what, seconds);
         Refusal::new(ErrorCode::RateLimited, detail).retry_after(seconds)
     }
 

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use starling_protocol::texts;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -86,7 +87,7 @@ async fn check_readiness(
     let mut reasons = operations.not_ready();
     match drain.serving() {
         Serving::Yes => {}
-        Serving::DiskFull => reasons.push("the disk is full".to_owned()),
+        Serving::DiskFull => reasons.push(texts::node::DISK_FULL_REASON.to_owned()),
         Serving::Stopping => reasons.push("draining".to_owned()),
     }
     if reasons.is_empty() {

@@ -21,7 +21,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX};
+use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX, texts};
 use tokio::time::timeout;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -105,10 +105,7 @@ fn finish(router: Router<AppState>, state: AppState) -> Router {
 
 async fn method_not_allowed() -> Problem {
     // axum adds the header `Allow`.
-    Problem::new(
-        ErrorCode::MethodNotAllowed,
-        "this address does not support that method; see the documentation",
-    )
+    Problem::new(ErrorCode::MethodNotAllowed, texts::request::METHOD_NOT_ALLOWED)
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
-use starling_protocol::{ErrorCode, RoomId, RoomName};
+use starling_protocol::{ErrorCode, RoomId, RoomName, texts};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{api::Path, forms::visitor::Visitor, html::html_page};
@@ -17,7 +17,7 @@ use crate::{
         errors::{ErrorResponses, NotFound},
         tag,
     },
-    pages::{self, texts::error as texts},
+    pages::{self, texts::error as page_texts},
     problem::Problem,
     service::{QuickRooms, Refusal, RegistrationMode},
     state::{AppState, WebSettings},
@@ -60,7 +60,7 @@ async fn room(
     room: Result<Path<String>, Problem>,
 ) -> Response {
     if !settings.guests_enabled {
-        let markup = pages::error(texts::GUESTS_DISABLED, texts::GUESTS_DISABLED_DETAIL);
+        let markup = pages::error(page_texts::GUESTS_DISABLED, page_texts::GUESTS_DISABLED_DETAIL);
         return html_page(StatusCode::FORBIDDEN, markup);
     }
     let id = room.ok().and_then(|Path(room)| RoomId::parse(&room).ok().flatten());
@@ -75,7 +75,7 @@ async fn room(
             visitor.mark_private(html_page(StatusCode::OK, room))
         }
         Err(refusal) if refusal.code == ErrorCode::NotFound => {
-            let markup = pages::error(texts::NO_SUCH_ROOM, texts::NO_SUCH_ROOM_DETAIL);
+            let markup = pages::error(page_texts::NO_SUCH_ROOM, page_texts::NO_SUCH_ROOM_DETAIL);
             html_page(StatusCode::NOT_FOUND, markup)
         }
         Err(refusal) => Problem::from(refusal).into_response(),
@@ -107,7 +107,7 @@ async fn asset(Path((version, name)): Path<(String, String)>) -> Response {
                 [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, asset.cache_control)];
             (headers, asset.body).into_response()
         }
-        None => Problem::new(ErrorCode::NotFound, "there is no such asset").into_response(),
+        None => Problem::new(ErrorCode::NotFound, texts::request::NO_SUCH_ASSET).into_response(),
     }
 }
 
@@ -121,10 +121,10 @@ pub async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> Response
     }
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") && !uri.path().starts_with("/api/v1/") {
-        let markup = pages::error(texts::NOT_FOUND, texts::NOT_FOUND_DETAIL);
+        let markup = pages::error(page_texts::NOT_FOUND, page_texts::NOT_FOUND_DETAIL);
         return html_page(StatusCode::NOT_FOUND, markup);
     }
-    Problem::new(ErrorCode::NotFound, format!("there is nothing at {}", uri.path())).into_response()
+    Problem::new(ErrorCode::NotFound, texts::request::nothing_at(uri.path())).into_response()
 }
 
 /// Returns the address without the slash at its end, if it has one and may be a page. `//host/` would lead to another site.

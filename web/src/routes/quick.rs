@@ -12,7 +12,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use starling_protocol::{
     Cursor, CursorOwner, ErrorCode, GuestId, GuestName, RoomId, RoomName, Sender, cursor::CursorError,
-    frame::client::MessageObject, merge::guest_name,
+    frame::client::MessageObject, merge::guest_name, texts,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -49,14 +49,14 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 fn no_such_room() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such room")
+    Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM)
 }
 
 fn guests_allowed(settings: &WebSettings) -> Result<(), Refusal> {
     if settings.guests_enabled {
         return Ok(());
     }
-    Err(Refusal::new(ErrorCode::GuestsDisabled, "quick rooms are turned off on this server"))
+    Err(Refusal::new(ErrorCode::GuestsDisabled, texts::rooms::QUICK_ROOMS_OFF))
 }
 
 fn room_parameter(text: &str) -> Result<Option<RoomId>, Refusal> {
@@ -280,10 +280,7 @@ async fn open_quick_socket(
         Err(refusal)
             if refusal.code == ErrorCode::NotFound && matches!(resume_point, ResumePoint::Cursor(..)) =>
         {
-            return Err(Problem::new(
-                ErrorCode::Unavailable,
-                "this node doesn't know the room yet; use another node, or try again",
-            ));
+            return Err(Problem::new(ErrorCode::Unavailable, texts::node::ROOM_UNKNOWN_YET));
         }
         found => found?,
     };
@@ -299,14 +296,7 @@ async fn open_quick_socket(
             (guest, name.clone(), Sender::Guest { id: guest, name }, None)
         }
     };
-    let name_in_use = || {
-        Problem::new(
-            ErrorCode::NameInUse,
-            format!(
-                "somebody in this room is already called {name}, or something similar; choose another name"
-            ),
-        )
-    };
+    let name_in_use = || Problem::new(ErrorCode::NameInUse, texts::rooms::name_in_use(&name));
     if !upgrade.is_asked_for() && !deps.presence.is_free(room, guest, &name) {
         return Err(name_in_use());
     }
@@ -339,18 +329,15 @@ async fn joiner(
     if let Some(username) = username {
         let name = GuestName::parse(username).map_err(|error| bad_request(format!("username {error}")))?;
         if deps.quick_rooms.is_account_name(&name).await? {
-            let detail = format!(
-                "{name} is the name of an account, or looks like one; log in to it, or choose another name"
-            );
-            return Err(Refusal::new(ErrorCode::NameInUse, detail));
+            return Err(Refusal::new(ErrorCode::NameInUse, texts::rooms::name_of_account(&name)));
         }
         return Ok(Joiner::Guest(name));
     }
     let identity = credentials.identity(&Method::GET, headers).await?;
-    let identity = identity.ok_or_else(|| bad_request("username is missing; give a name, or log in"))?;
+    let identity = identity.ok_or_else(|| bad_request(texts::request::USERNAME_MISSING))?;
     let user = deps.live.user_context(identity.user).await?.user;
     if user.username.is_empty() {
-        return Err(Refusal::new(ErrorCode::Unavailable, "your account was deleted"));
+        return Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::DELETED));
     }
     Ok(Joiner::User(identity, GuestName::from_username(&user.username)))
 }

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX};
+use starling_protocol::{ErrorCode, Pos, limits::CLIENT_FRAME_BYTES_MAX, texts};
 
 use crate::{
     guard::{ClientAddress, ConnectionSlot, Quota},
@@ -69,12 +69,9 @@ impl Upgrade {
             // RFC 6455, section 4.4. The header tells our page that the parameters are right.
             let version = [(header::SEC_WEBSOCKET_VERSION, "13")];
             let detail = if self.version < Version::HTTP_11 {
-                "a WebSocket needs HTTP/1.1, and this request came as HTTP/1.0: a proxy in between must speak HTTP/1.1 \
-                 and pass the upgrade on (nginx: proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade, \
-                 proxy_set_header Connection \"upgrade\")"
+                texts::request::WEBSOCKET_NEEDS_HTTP_11
             } else {
-                "this is the address of a WebSocket: send an upgrade request; a proxy in between must pass on the headers \
-                 Upgrade and Connection"
+                texts::request::WEBSOCKET_NEEDS_UPGRADE
             };
             let problem = Problem::from(bad_request(detail));
             return Err((version, problem).into_response().into());
@@ -84,7 +81,7 @@ impl Upgrade {
         }
         if self.closed_early {
             // The client is gone. A session here would take over from the one that the guest has opened elsewhere by now.
-            let refusal = bad_request("you closed your half of the connection; a WebSocket needs both");
+            let refusal = bad_request(texts::request::HALF_CLOSED);
             return Err(Problem::from(refusal).into_response().into());
         }
         if let Err(refusal) = deps.guard.rates.check(Quota::SocketsPerAddress, &self.client.network) {
@@ -142,7 +139,7 @@ impl Admitted {
 
 /// Parses a position from a client. `name` is the name of its parameter.
 pub fn parse_pos(name: &str, text: &str) -> Result<Pos, Refusal> {
-    Pos::parse(text).map_err(|_| bad_request(format!("{name} is not the pos of a message")))
+    Pos::parse(text).map_err(|_| bad_request(texts::request::must_be_pos(name)))
 }
 
 /// Returns a refusal with the code `bad_request`.

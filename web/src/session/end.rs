@@ -2,6 +2,7 @@
 
 use super::close::CloseReason;
 use crate::{drain::Serving, service::Refusal};
+use starling_protocol::texts;
 
 /// The reason for the end of a session.
 #[derive(Debug)]
@@ -34,13 +35,13 @@ impl End {
         Some(match self {
             Self::Closed | Self::Gone => return None,
             Self::Elsewhere(serving) => (CloseReason::GoingAway, serving.close_reason()),
-            Self::TakenOver => (CloseReason::SessionEnded, "a newer connection took over your name"),
-            Self::LoggedOut => (CloseReason::SessionEnded, "your session has ended, log in again"),
-            Self::Lagged => (CloseReason::TooSlow, "too slow, resume with the last cursor"),
-            Self::Flooding => (CloseReason::Rate, "too many messages or other frames"),
-            Self::TooBig => (CloseReason::TooBig, "a frame may be at most 128 KiB"),
-            Self::Malformed => (CloseReason::Policy, "not a valid WebSocket frame"),
-            Self::Refused(_) => (CloseReason::GoingAway, "this node cannot continue, resume on another node"),
+            Self::TakenOver => (CloseReason::SessionEnded, texts::close::TAKEN_OVER),
+            Self::LoggedOut => (CloseReason::SessionEnded, texts::close::LOGGED_OUT),
+            Self::Lagged => (CloseReason::TooSlow, texts::close::LAGGED),
+            Self::Flooding => (CloseReason::Rate, texts::close::FLOODING),
+            Self::TooBig => (CloseReason::TooBig, texts::close::TOO_BIG),
+            Self::Malformed => (CloseReason::Policy, texts::close::MALFORMED),
+            Self::Refused(_) => (CloseReason::GoingAway, texts::close::CANNOT_CONTINUE),
         })
     }
 }

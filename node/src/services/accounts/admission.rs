@@ -1,7 +1,7 @@
 //! Decides who may register. The commit that registers an account asks again, so that two applicants can't both use the
 //! last use of an invite or both become the first administrator.
 
-use starling_protocol::{ErrorCode, InviteCode, InviteId, UserId};
+use starling_protocol::{ErrorCode, InviteCode, InviteId, UserId, texts};
 use starling_web::service::{Refusal, RegistrationMode, RegistrationSource};
 
 use crate::{
@@ -48,10 +48,10 @@ pub fn admit<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<boo
         (RegistrationSource::Setup, _) => Err(not_the_first().into()),
         (RegistrationSource::Public(_), RegistrationMode::Open) => Ok(false),
         (RegistrationSource::Public(_), RegistrationMode::Closed) => {
-            closed("only the operators of this server create accounts; ask them for one")
+            closed(texts::accounts::OPERATORS_REGISTER)
         }
         (RegistrationSource::Public(None), RegistrationMode::Invite) => {
-            closed("you need an invite to create an account here; ask a member for one")
+            closed(texts::accounts::INVITE_NEEDED)
         }
         (RegistrationSource::Public(Some(code)), RegistrationMode::Invite)
             if applicant.invite(records, code)?.is_some() =>
@@ -64,12 +64,12 @@ pub fn admit<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<boo
 
 /// The refusal of a setup after somebody else became the first administrator.
 pub fn not_the_first() -> Refusal {
-    let detail = "there is an administrator already; log in instead";
+    let detail = texts::accounts::ADMINISTRATOR_EXISTS;
     Refusal::new(ErrorCode::NotFound, detail)
 }
 
 fn invalid_invite() -> Refusal {
-    let detail = "this invite is invalid, used up or expired; ask for another one";
+    let detail = texts::accounts::INVITE_UNUSABLE;
     Refusal::new(ErrorCode::RegistrationClosed, detail)
 }
 

@@ -5,6 +5,7 @@ use starling_protocol::{
     ErrorCode, EventDraft, NodeId, Pos, Scope, UserId, Username,
     event::{ClaimNarrowed, ClaimWithdrawn},
     replica::ClaimOutcome,
+    texts,
 };
 use starling_web::service::Refusal;
 
@@ -20,7 +21,7 @@ use crate::{
 
 /// The refusal of a name that another account has.
 pub fn taken() -> Refusal {
-    Refusal::new(ErrorCode::UsernameTaken, "this name belongs to another account; choose another")
+    Refusal::new(ErrorCode::UsernameTaken, texts::accounts::NAME_TAKEN)
 }
 
 /// Refuses a name that another account has.
@@ -60,8 +61,7 @@ pub async fn claim(
     let context = context.clone();
     let claimed = tokio::spawn(async move {
         let Some(claiming) = context.driver.begin_claim().await else {
-            let detail =
-                "this node is still catching up and can't tell whether the name is free; use another node";
+            let detail = texts::accounts::NAME_UNKNOWN_HERE;
             return Err(Refusal::new(ErrorCode::Unavailable, detail));
         };
         let waited_for = claiming.waited_for.clone();
@@ -123,6 +123,6 @@ async fn withdraw(context: &ServiceContext, user: UserId, username: Username, cl
 }
 
 fn cannot_know() -> Refusal {
-    let detail = "the other nodes did not confirm in time that the name is free; try again";
+    let detail = texts::accounts::NAME_UNCONFIRMED;
     Refusal::new(ErrorCode::Unavailable, detail)
 }

@@ -5,6 +5,7 @@ use starling_protocol::{
     ErrorCode, Scope, SessionId, UserId,
     event::{RefreshUsed, SessionKind},
     merge::session::SessionState,
+    texts,
 };
 use starling_web::service::{Authentication, Credentials, Identity, Refusal};
 
@@ -105,7 +106,7 @@ impl AccountsService {
                 let holder = self.tokens.verify(text, self.context.environment.now_ms()).map_err(
                     |error| match error {
                         TokenError::Expired => {
-                            Refusal::new(ErrorCode::TokenExpired, "the access token has expired; refresh it")
+                            Refusal::new(ErrorCode::TokenExpired, texts::accounts::TOKEN_EXPIRED)
                         }
                         TokenError::Invalid => unauthenticated(),
                     },

@@ -17,7 +17,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password};
+use starling_protocol::{ErrorCode, Pos, UserId, merge::user::Password, texts};
 use starling_web::service::{Identity, Refusal, RegistrationMode};
 
 use crate::{
@@ -94,31 +94,25 @@ fn password_of<T: Rows, R>(
 /// Refuses personal access tokens, for what needs a login: a leaked token must not create others or log anybody out.
 fn require_login(who: Identity, act: &str) -> Result<(), Refusal> {
     if who.personal {
-        return Err(Refusal::new(
-            ErrorCode::Forbidden,
-            format!("log in to {act}: a personal access token is not enough"),
-        ));
+        return Err(Refusal::new(ErrorCode::Forbidden, texts::accounts::needs_login(act)));
     }
     Ok(())
 }
 
 fn unauthenticated() -> Refusal {
-    Refusal::new(ErrorCode::Unauthenticated, "log in first: the token is invalid, or its session has ended")
+    Refusal::new(ErrorCode::Unauthenticated, texts::accounts::TOKEN_INVALID)
 }
 
 fn not_known_yet() -> Refusal {
-    Refusal::new(
-        ErrorCode::Unavailable,
-        "this node doesn't know the session, and can't reach all other nodes right now; try again, or use another node",
-    )
+    Refusal::new(ErrorCode::Unavailable, texts::accounts::SESSION_UNKNOWN_HERE)
 }
 
 fn bad_credentials() -> Refusal {
-    Refusal::new(ErrorCode::BadCredentials, "the username or the password is wrong")
+    Refusal::new(ErrorCode::BadCredentials, texts::accounts::WRONG_CREDENTIALS)
 }
 
 fn wrong_password() -> Refusal {
-    Refusal::new(ErrorCode::BadCredentials, "the password is wrong")
+    Refusal::new(ErrorCode::BadCredentials, texts::accounts::WRONG_PASSWORD)
 }
 
 /// The refusal while too many passwords wait to be hashed.

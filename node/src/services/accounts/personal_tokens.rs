@@ -2,7 +2,7 @@
 //! them. They can't create further tokens or end other sessions.
 
 use starling_protocol::{
-    DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState,
+    DisplayName, ErrorCode, SessionId, event::SessionKind, merge::session::SessionState, texts,
 };
 use starling_web::{
     objects::{NewPersonalToken, PersonalToken},
@@ -68,5 +68,5 @@ pub fn is_token(state: &SessionState) -> bool {
 
 /// The refusal of an unknown token.
 pub fn no_such_token() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no token with this id")
+    Refusal::new(ErrorCode::NotFound, texts::accounts::NO_SUCH_TOKEN)
 }

@@ -3,6 +3,7 @@
 use starling_protocol::{
     DisplayName, ErrorCode, EventDraft, NodeId, Scope, UserId, Username,
     event::{ProfileChanged, UserDeleted, UsernameChosen},
+    texts,
 };
 use starling_web::{
     objects::Me,
@@ -56,8 +57,7 @@ impl AccountsService {
                     return Ok(Decision::Refuse(unauthenticated()));
                 };
                 if !records.is_renamed(user)? {
-                    let detail =
-                        "you can only choose a new name, once, if your account was renamed after a split";
+                    let detail = texts::accounts::RENAMED_ONLY;
                     return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
                 }
                 let free = claim::check_free(records, &username);
@@ -99,7 +99,7 @@ impl AccountsService {
             }
         });
         deleted.await.unwrap_or_else(|_| {
-            Err(Refusal::new(ErrorCode::Unavailable, "your account may not be deleted yet; try again"))
+            Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::NOT_DELETED_YET))
         })?;
         SecurityEvent::AccountDeleted.by(who.user).session(who.session).record();
         Ok(())

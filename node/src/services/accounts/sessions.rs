@@ -5,6 +5,7 @@ use starling_protocol::{
     event::{ServiceKeyId, SessionKind, SessionOpened, SessionsEnded},
     limits::{PERSONAL_TOKENS_MAX, SESSIONS_MAX, USER_AGENT_CHARS_MAX},
     merge::{session::SessionState, user::SessionEnds},
+    texts,
 };
 use starling_web::{
     objects::{LoggedIn, Session, TokenType},
@@ -97,7 +98,7 @@ impl AccountsService {
                 }
             }
             if personal && tokens >= PERSONAL_TOKENS_MAX {
-                let detail = format!("you have {PERSONAL_TOKENS_MAX} tokens; revoke one first");
+                let detail = texts::accounts::too_many_tokens(PERSONAL_TOKENS_MAX);
                 return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
             }
             if !personal && logins.len() >= SESSIONS_MAX {
@@ -234,5 +235,5 @@ pub fn is_personal(kind: &SessionKind) -> bool {
 
 /// The refusal of an unknown session.
 pub fn no_such_session() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "you have no session with this id")
+    Refusal::new(ErrorCode::NotFound, texts::accounts::NO_SUCH_SESSION)
 }

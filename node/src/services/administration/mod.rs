@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use starling_protocol::{
-    ErrorCode, Hlc, Pos, RoomId, Scope, UserId, event::UserFlagged, merge::user::UserState,
+    ErrorCode, Hlc, Pos, RoomId, Scope, UserId, event::UserFlagged, merge::user::UserState, texts,
 };
 use starling_web::{
     objects::ManagedUser,
@@ -40,7 +40,7 @@ impl Asker {
     /// A user with a login. A personal access token, which may leak, is refused.
     fn logged_in(who: Identity) -> Result<Self, Refusal> {
         if who.personal {
-            let detail = "log in to do this: with a personal access token you can only list accounts";
+            let detail = texts::accounts::TOKEN_LISTS_ONLY;
             return Err(Refusal::new(ErrorCode::Forbidden, detail));
         }
         Ok(Self::User(who.user))
@@ -130,7 +130,7 @@ impl AdministrationService {
 
     /// The account with a name as it is shown, which may be `name~xxxx`.
     pub async fn named(&self, name: String) -> Result<UserId, Refusal> {
-        let unknown = Refusal::new(ErrorCode::NotFound, format!("there is no account named {name}"));
+        let unknown = Refusal::new(ErrorCode::NotFound, texts::accounts::no_account_named(&name));
         self.context.find_or_catch_up(move |records| records.find_by_shown_name(&name)).await?.ok_or(unknown)
     }
 

@@ -4,6 +4,7 @@ use starling_protocol::{
     ErrorCode, Scope, UserId,
     event::{PasswordChanged, ResetLinkMade},
     merge::user::UserState,
+    texts,
 };
 use starling_web::{
     security_log::SecurityEvent,
@@ -135,8 +136,5 @@ fn parse_link(text: &str) -> Option<(UserId, Code)> {
 }
 
 fn no_such_link() -> Refusal {
-    Refusal::new(
-        ErrorCode::NotFound,
-        "this link was used or replaced, or is older than a day; ask an administrator for a new one",
-    )
+    Refusal::new(ErrorCode::NotFound, texts::accounts::RESET_LINK_INVALID)
 }

@@ -5,6 +5,7 @@ use starling_protocol::{
     ErrorCode, EventDraft, Scope, UserId,
     event::{MemberRoomCreated, Stance, direct_room},
     merge::contact::Relation,
+    texts,
 };
 use starling_web::service::ContactAction;
 
@@ -52,23 +53,21 @@ pub fn act<T: Rows>(
 fn refuse(act: ContactAction, relation: Relation) -> Decision {
     let (code, detail) = match (act, relation) {
         (ContactAction::Request, Relation::Blocked) => {
-            (ErrorCode::AlreadyExists, "you have blocked this user; unblock them first")
+            (ErrorCode::AlreadyExists, texts::accounts::BLOCKED_BY_YOU)
         }
         (ContactAction::Request, Relation::Accepted) => {
-            (ErrorCode::AlreadyExists, "this user is already your contact")
+            (ErrorCode::AlreadyExists, texts::accounts::ALREADY_CONTACT)
         }
-        (ContactAction::Request, _) => {
-            (ErrorCode::AlreadyExists, "you have already asked this user; wait for their answer")
-        }
+        (ContactAction::Request, _) => (ErrorCode::AlreadyExists, texts::accounts::ALREADY_ASKED),
         (ContactAction::Accept | ContactAction::Decline, _) => {
-            (ErrorCode::NotFound, "this user has not asked to be your contact")
+            (ErrorCode::NotFound, texts::accounts::NOT_ASKED)
         }
-        (ContactAction::Unblock, _) => (ErrorCode::NotFound, "you have not blocked this user"),
+        (ContactAction::Unblock, _) => (ErrorCode::NotFound, texts::accounts::NOT_BLOCKED),
         (ContactAction::Remove, Relation::Blocked) => {
-            (ErrorCode::NotFound, "this user is not your contact; you have blocked them, which /unblock ends")
+            (ErrorCode::NotFound, texts::accounts::BLOCKED_NO_CONTACT)
         }
         (ContactAction::Remove | ContactAction::Block, _) => {
-            (ErrorCode::NotFound, "this user is not your contact")
+            (ErrorCode::NotFound, texts::accounts::NO_CONTACT)
         }
     };
     Decision::refuse(code, detail)

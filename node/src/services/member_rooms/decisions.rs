@@ -9,6 +9,7 @@ use starling_protocol::{
     },
     limits::{ROOM_BANS_MAX, ROOM_INVITES_MAX, ROOM_MEMBERS_MAX, ROOMS_PER_USER_MAX},
     merge::contact::Relation,
+    texts,
 };
 use starling_web::service::{NewRoom, Refusal, RoomUpdate};
 
@@ -35,7 +36,7 @@ pub fn decision(drafts: Drafts) -> Result<Decision, StoreError> {
 
 /// Opens a room under a fresh id.
 pub fn open<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, new: &NewRoom) -> Drafts {
-    check_rooms_of_user(records, by, "you are in too many rooms; leave one first")?;
+    check_rooms_of_user(records, by, texts::rooms::IN_TOO_MANY_ROOMS)?;
     let NewRoom { name, topic, visibility } = new.clone();
     let opened = MemberRoomCreated::Named { name, topic, visibility };
     let opened = EventDraft::new(Scope::room(room), opened);
@@ -52,7 +53,7 @@ pub fn change<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, change: &
         visibility: change.visibility.filter(|visibility| state.visibility() != *visibility),
     };
     if changed.visibility.is_some() && role != Role::Owner {
-        return Err(forbidden("only an owner of the room can change its visibility"));
+        return Err(forbidden(texts::rooms::VISIBILITY_BY_OWNER));
     }
     if changed == MemberRoomChanged::default() {
         return Ok(Vec::new());
@@ -113,19 +114,19 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
     let own = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let before = records.membership_of(room, user)?.map(|member| member.membership);
     if let Some(Membership::Member(_)) = before {
-        return Err(Refusal::new(ErrorCode::AlreadyExists, "this user is already a member").into());
+        return Err(Refusal::new(ErrorCode::AlreadyExists, texts::rooms::ALREADY_MEMBER).into());
     }
     // Unknown accounts get the same answer: it must not tell which accounts exist.
     if records.user(user)?.is_none() || records.relation(by, user)? != Relation::Accepted {
-        let detail = "you can only add your contacts; send an invite to others";
+        let detail = texts::rooms::ADD_CONTACTS_ONLY;
         return Err(Refusal::new(ErrorCode::NotContacts, detail).into());
     }
     if before == Some(Membership::Banned) {
-        return Err(forbidden("this user is banned from this room; lift the ban first"));
+        return Err(forbidden(texts::rooms::MEMBER_BANNED));
     }
     room_permissions::check_set_role(own, None, Some(role))?;
     check_members_of_room(records, room)?;
-    check_rooms_of_user(records, user, "this user is in too many rooms")?;
+    check_rooms_of_user(records, user, texts::rooms::MEMBER_IN_TOO_MANY_ROOMS)?;
     let mut drafts = write_inherited_role(records, room, by, role)?;
     drafts.push(set_membership(records, room, user, Membership::Member(role), by)?);
     Ok(drafts)
@@ -165,11 +166,7 @@ pub fn add_owner<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: 
 pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId, ban: bool) -> Drafts {
     if by == user {
         let drafts = leave(records, room, user)?;
-        return if ban {
-            Err(forbidden("you can't ban yourself; leave the room instead"))
-        } else {
-            Ok(drafts)
-        };
+        return if ban { Err(forbidden(texts::rooms::NO_SELF_BAN)) } else { Ok(drafts) };
     }
     let own = room_permissions::role_at_least(records, room, by, Role::Moderator)?;
     let before = records.role(room, user)?;
@@ -183,7 +180,7 @@ pub fn remove<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: Use
         return Ok(Vec::new());
     }
     if records.room_counts(room)?.banned >= ROOM_BANS_MAX {
-        return Err(forbidden("this room has too many bans; lift one first"));
+        return Err(forbidden(texts::rooms::TOO_MANY_BANS));
     }
     Ok(vec![set_membership(records, room, user, Membership::Banned, by)?])
 }
@@ -194,7 +191,7 @@ pub fn lift_ban<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: U
     let banned =
         records.membership_of(room, user)?.is_some_and(|member| member.membership == Membership::Banned);
     if !banned {
-        return Err(Refusal::new(ErrorCode::NotFound, "this user is not banned from this room").into());
+        return Err(Refusal::new(ErrorCode::NotFound, texts::rooms::NOT_BANNED).into());
     }
     Ok(vec![set_membership(records, room, user, Membership::None, by)?])
 }
@@ -212,7 +209,7 @@ pub fn make_invite<T: Rows>(records: &Records<T>, room: RoomId, made: &InviteMad
             }
         }
         if drafts.is_empty() {
-            return Err(forbidden("this room has too many invites; revoke one first"));
+            return Err(forbidden(texts::rooms::TOO_MANY_INVITES));
         }
     }
     drafts.push(EventDraft::new(scope, made.clone()));
@@ -277,7 +274,7 @@ fn enter<T: Rows>(
     invite: Option<InviteId>,
 ) -> Result<EventDraft, Denied> {
     check_members_of_room(records, room)?;
-    check_rooms_of_user(records, user, "you are in too many rooms; leave one first")?;
+    check_rooms_of_user(records, user, texts::rooms::IN_TOO_MANY_ROOMS)?;
     let before = records.member_register(room, user)?;
     let set = MembershipChanged {
         user,
@@ -302,7 +299,7 @@ fn check_members_of_room<T: Rows>(records: &Records<T>, room: RoomId) -> Result<
     if records.room_counts(room)?.members < ROOM_MEMBERS_MAX {
         return Ok(());
     }
-    Err(forbidden("this room is full"))
+    Err(forbidden(texts::rooms::FULL))
 }
 
 fn check_rooms_of_user<T: Rows>(
@@ -319,10 +316,10 @@ fn check_rooms_of_user<T: Rows>(
 }
 
 fn no_such_member() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "there is no such member of this room")
+    Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_MEMBER)
 }
 
 /// The refusal of an invite that is unknown, used up or expired, or that a banned user follows.
 pub fn no_such_invite() -> Refusal {
-    Refusal::new(ErrorCode::NotFound, "this invite doesn't exist, or is no longer valid")
+    Refusal::new(ErrorCode::NotFound, texts::rooms::INVITE_INVALID)
 }

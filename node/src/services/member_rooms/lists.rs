@@ -6,6 +6,7 @@ use starling_protocol::{
     event::{InviteMade, Membership, Role},
     limits::PAGE_ITEMS_MAX,
     text::fold_query,
+    texts,
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
@@ -64,9 +65,7 @@ fn parse_my_rooms_token(token: &PageToken) -> Result<(Hlc, Hlc, RoomId), Denied>
         let hlc = |bytes: &[u8; 8]| Hlc(u64::from_be_bytes(*bytes));
         Some((hlc(as_of), hlc(last), RoomId(room.try_into().ok()?)))
     };
-    parse(&token.0).ok_or_else(|| {
-        Refusal::new(ErrorCode::BadRequest, "this cursor is not from a page of this list").into()
-    })
+    parse(&token.0).ok_or_else(|| Refusal::new(ErrorCode::BadRequest, texts::request::FOREIGN_CURSOR).into())
 }
 
 /// Public rooms whose names begin with a text, without those that the user is in or banned from.

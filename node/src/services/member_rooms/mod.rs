@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use starling_protocol::{
     ErrorCode, InviteCode, InviteId, RoomId, UserId,
     event::{InviteMade, NotifyLevel, Role},
+    texts,
 };
 use starling_web::{
     objects::{Ban, Invite, Member, Room},
@@ -74,7 +75,7 @@ impl MemberRoomsService {
     }
 
     async fn member(&self, room: RoomId, user: UserId) -> Result<Member, Refusal> {
-        let gone = || Refusal::new(ErrorCode::NotFound, "there is no such member of this room");
+        let gone = || Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_MEMBER);
         self.query_records(move |records| lists::member(records, room, user)?.ok_or_else(|| gone().into()))
             .await
     }

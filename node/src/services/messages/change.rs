@@ -6,6 +6,7 @@ use starling_protocol::{
     Emoji, EventDraft, Hlc, MessageId, MessageText, Pos, RoomId, Scope, UserId,
     event::{MessageDeleted, MessageEdited, MessageKey, MessagePosted, ReactionChanged, Role},
     limits::{EDITS_PER_MESSAGE_MAX, EMOJI_PER_MESSAGE_MAX, EMOJI_PER_USER_MAX, REACTIONS_PER_MESSAGE_MAX},
+    texts,
 };
 use starling_web::service::Refusal;
 
@@ -71,7 +72,7 @@ pub fn edit(
         return Ok(Decision::Refuse(refusal));
     }
     if tables.records.edits(target.room, target.key)? >= EDITS_PER_MESSAGE_MAX {
-        let detail = format!("you can edit a message at most {EDITS_PER_MESSAGE_MAX} times");
+        let detail = texts::rooms::too_many_edits(EDITS_PER_MESSAGE_MAX);
         return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
     }
     let mentions = mentions::mentioned_members(&tables.records, target.room, user, text.as_str())?;
@@ -141,13 +142,11 @@ fn reaction_limit_reached(
         }
     }
     Ok(if shown.len() >= EMOJI_PER_MESSAGE_MAX && !shown.contains(emoji.as_str()) {
-        Some(format!("a message can have at most {EMOJI_PER_MESSAGE_MAX} different emoji"))
+        Some(texts::rooms::too_many_emoji(EMOJI_PER_MESSAGE_MAX))
     } else if is_new && own >= EMOJI_PER_USER_MAX {
-        Some(format!(
-            "you have used {EMOJI_PER_USER_MAX} different emoji on this message, which is the limit"
-        ))
+        Some(texts::rooms::too_many_own_emoji(EMOJI_PER_USER_MAX))
     } else if is_new && recorded >= REACTIONS_PER_MESSAGE_MAX {
-        Some(format!("a message can have at most {REACTIONS_PER_MESSAGE_MAX} reactions"))
+        Some(texts::rooms::too_many_reactions(REACTIONS_PER_MESSAGE_MAX))
     } else {
         None
     })

@@ -1,6 +1,6 @@
 //! Posts messages. Mentions and the reply are resolved before the commit, which decides again whether the user may post.
 
-use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey};
+use starling_protocol::{ErrorCode, MessagePosted, RoomId, Sender, UserId, event::MessageKey, texts};
 use starling_web::{
     objects::Message,
     service::{CountAgainstRoom, NewMessage, Post, Refusal},
@@ -66,9 +66,7 @@ pub async fn post(
     let (sender, mut outcomes) = mpsc::unbounded_channel();
     context.writer.try_post(post, sender)?;
     let outcome = outcomes.recv().await;
-    outcome
-        .ok_or_else(|| Refusal::new(ErrorCode::Draining, "this node is stopping; use another node"))?
-        .result?;
+    outcome.ok_or_else(|| Refusal::new(ErrorCode::Draining, texts::node::STOPPING))?.result?;
     let show = move |store: &Store| {
         let mut reader = store.messages()?;
         let (room, message) = reader

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS};
+use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,7 +64,7 @@ async fn list_users(
     let mut invalid = problem::Invalid::default();
     let q = query.q.unwrap_or_default();
     let most = *USERNAME_CHARS.end();
-    let q = if q.chars().count() <= most { Ok(q) } else { Err(format!("must be at most {most} characters")) };
+    let q = if q.chars().count() <= most { Ok(q) } else { Err(texts::request::must_be_chars_at_most(most)) };
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
     let after = query.cursor.map(|page| page.parse::<String>()).transpose()?;
     let after = after.map(|id| UserId::parse(&id).ok().flatten().ok_or_else(foreign_page)).transpose()?;
@@ -124,7 +124,7 @@ async fn add_room_owner(
     Path(id): Path<String>,
     Json(body): Json<ManagedRoomChange>,
 ) -> Result<StatusCode, Problem> {
-    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such room");
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM);
     let room = RoomId::parse(&id).ok().flatten().ok_or_else(unknown)?;
     administration.add_owner(by, room, user_id(&body.owner)?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -160,6 +160,6 @@ async fn create_reset_link(
 }
 
 fn user_id(text: &str) -> Result<UserId, Problem> {
-    let unknown = || Problem::new(ErrorCode::NotFound, "there is no such user");
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::accounts::NO_SUCH_USER);
     UserId::parse(text).ok().flatten().ok_or_else(unknown)
 }

@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 use utoipa::openapi::{
     OpenApi, RefOr,
     path::{Operation, ParameterIn},
@@ -57,7 +57,7 @@ pub async fn check(State(allowed): State<Arc<AllowedInputs>>, request: Request, 
     let inputs = path.and_then(|path| allowed.0.get(&(request.method().clone(), path)));
     let Some(&(query, body)) = inputs else { return next.run(request).await };
     if !query && request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return refused("this address takes no parameters");
+        return refused(texts::request::NO_PARAMETERS);
     }
     if body || request.method().is_safe() {
         return next.run(request).await;
@@ -66,7 +66,7 @@ pub async fn check(State(allowed): State<Arc<AllowedInputs>>, request: Request, 
     let read = Bytes::from_request(Request::from_parts(head.clone(), body), &()).await;
     match read.as_deref().map(<[u8]>::trim_ascii) {
         Ok(b"" | b"{}") => next.run(Request::from_parts(head, axum::body::Body::empty())).await,
-        _ => refused("this address takes no body"),
+        _ => refused(texts::request::NO_BODY),
     }
 }
 

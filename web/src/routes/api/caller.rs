@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 use crate::{
     credentials::CredentialReader,
@@ -61,7 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             Some(AuthOutcome(Ok(Some(identity)))) => Ok(Self(*identity)),
             Some(AuthOutcome(Err(refusal))) => Err(refusal.clone().into()),
             Some(AuthOutcome(Ok(None))) | None => {
-                Err(Problem::new(ErrorCode::Unauthenticated, "log in first: this needs an account"))
+                Err(Problem::new(ErrorCode::Unauthenticated, texts::accounts::LOG_IN_FIRST))
             }
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use starling_protocol::{
     ErrorCode, UserId,
     limits::{ID_CHARS_MAX, PEOPLE_FOUND_MAX, PEOPLE_SEARCH_CHARS},
+    texts,
 };
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -72,8 +73,7 @@ impl<'de> Deserialize<'de> for States {
         let known = |word: &str| STATES.into_iter().find(|(name, _)| *name == word).map(|(_, state)| state);
         let mut states = Vec::new();
         for word in text.split(',') {
-            let state =
-                known(word).ok_or_else(|| D::Error::custom(format_args!("no such state: {word:?}")))?;
+            let state = known(word).ok_or_else(|| D::Error::custom(texts::request::no_such_state(word)))?;
             if !states.contains(&state) {
                 states.push(state);
             }
@@ -92,13 +92,13 @@ impl PartialSchema for States {
 impl ToSchema for States {}
 
 fn no_such_user() -> Problem {
-    Problem::new(ErrorCode::NotFound, "there is no such user")
+    Problem::new(ErrorCode::NotFound, texts::accounts::NO_SUCH_USER)
 }
 
 /// Returns the user in a field of a request, or a problem if that is the caller.
 fn other_user(Caller(caller): Caller, other: UserId, field: &'static str) -> Result<UserId, Problem> {
     let mut invalid = problem::Invalid::default();
-    let other = if other == caller.user { Err("must be another person, not you") } else { Ok(other) };
+    let other = if other == caller.user { Err(texts::accounts::MUST_BE_ANOTHER) } else { Ok(other) };
     invalid.check(field, other).ok_or_else(|| invalid.into())
 }
 
@@ -136,7 +136,7 @@ async fn search_people(
     let from = cursor.map(|page| page.parse::<usize>()).transpose()?.unwrap_or(0);
     let (least, most) = (PEOPLE_SEARCH_CHARS.start(), PEOPLE_SEARCH_CHARS.end());
     let fits = PEOPLE_SEARCH_CHARS.contains(&q.chars().count());
-    let q = if fits { Ok(q) } else { Err(format!("must be {least} to {most} characters")) };
+    let q = if fits { Ok(q) } else { Err(texts::request::must_be_chars(*least, *most)) };
     let mut invalid = problem::Invalid::default();
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
     guard.rates.check(Quota::SearchesPerAccount, &caller.user)?;
@@ -204,7 +204,7 @@ async fn request_contact(
 ) -> Result<(StatusCode, Json<Contact>), Problem> {
     let Caller(Identity { user, .. }) = caller;
     let fits = (1..=ID_CHARS_MAX).contains(&username.chars().count());
-    let username = if fits { Ok(username) } else { Err(format!("must be 1 to {ID_CHARS_MAX} characters")) };
+    let username = if fits { Ok(username) } else { Err(texts::request::must_be_chars(1, ID_CHARS_MAX)) };
     let mut invalid = problem::Invalid::default();
     let Some(username) = invalid.check("username", username) else { return Err(invalid.into()) };
     guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;

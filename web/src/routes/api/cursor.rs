@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId};
+use starling_protocol::{Cursor, CursorOwner, ErrorCode, Hlc, UserId, texts};
 
 use crate::{
     lane::Lanes,
@@ -52,8 +52,7 @@ pub async fn wait(cursors: &dyn Cursors, headers: &HeaderMap) -> Result<(), Refu
     match cursors.wait_for(&cursor.vector).await {
         CatchUpOutcome::All | CatchUpOutcome::Missing => Ok(()),
         CatchUpOutcome::TooSlow => {
-            let detail =
-                "this node doesn't have everything that you have seen yet; use another node, or try again";
+            let detail = texts::node::BEHIND_CURSOR;
             Err(Refusal::new(ErrorCode::Unavailable, detail))
         }
     }

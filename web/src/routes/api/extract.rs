@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX};
+use starling_protocol::{ErrorCode, limits::REQUEST_BODY_BYTES_MAX, texts};
 
 use crate::problem::Problem;
 
@@ -24,7 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = "the body must be application/json";
+            let detail = texts::request::MUST_BE_JSON;
             return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
         }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| refuse_body(&rejection))?;
@@ -42,16 +42,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Returns the problem for a body that is too large or did not arrive.
 pub fn refuse_body(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body may be at most {} KiB", REQUEST_BODY_BYTES_MAX / 1024);
+        let detail = texts::request::body_too_long(REQUEST_BODY_BYTES_MAX / 1024);
         return Problem::new(ErrorCode::TooLarge, detail);
     }
-    Problem::new(ErrorCode::BadRequest, "the body did not arrive completely")
+    Problem::new(ErrorCode::BadRequest, texts::request::BODY_INCOMPLETE)
 }
 
 /// Parses a JSON object. serde alone would also accept a list of its values.
 pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::new(ErrorCode::BadRequest, "the body must be a JSON object"));
+        return Err(Problem::new(ErrorCode::BadRequest, texts::request::MUST_BE_OBJECT));
     }
     let read = axum::Json::from_bytes(body).map_err(|error| bad_request("the body", &error.body_text()));
     read.map(|axum::Json(value)| value)
@@ -87,7 +87,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path: Result<_, PathRejection> = axum::extract::Path::from_request_parts(parts, state).await;
         path.map(|axum::extract::Path(value)| Self(value))
-            .map_err(|_| Problem::new(ErrorCode::NotFound, "there is nothing at this address"))
+            .map_err(|_| Problem::new(ErrorCode::NotFound, texts::request::NOTHING_HERE))
     }
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use starling_protocol::{
     ErrorCode,
     limits::{PAGE_ITEMS, PAGE_ITEMS_MAX, PAGE_TOKEN_CHARS_MAX},
+    texts,
 };
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
@@ -98,7 +99,7 @@ impl<'de> Deserialize<'de> for Limit {
         if (1..=PAGE_ITEMS_MAX).contains(&limit) {
             return Ok(Self(limit));
         }
-        Err(D::Error::custom(format_args!("must be 1 to {PAGE_ITEMS_MAX}")))
+        Err(D::Error::custom(texts::request::must_be_between(1, PAGE_ITEMS_MAX)))
     }
 }
 
@@ -129,14 +130,14 @@ impl PageParam {
 
 /// Returns the problem for a parameter `cursor` that this list has not returned.
 pub(super) fn foreign_page() -> Problem {
-    Problem::new(ErrorCode::BadRequest, "cursor must be the `next` of a page of this list")
+    Problem::new(ErrorCode::BadRequest, texts::request::FOREIGN_CURSOR_PARAMETER)
 }
 
 impl<'de> Deserialize<'de> for PageParam {
     fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(text)?;
         if text.is_empty() || text.len() > PAGE_TOKEN_CHARS_MAX {
-            return Err(D::Error::custom("must be the `next` of a page of this list"));
+            return Err(D::Error::custom(texts::request::MUST_BE_NEXT));
         }
         Ok(Self(text.into_owned()))
     }

@@ -8,6 +8,7 @@ use starling_protocol::{
     DisplayName, ErrorCode, Username,
     frame::client::parse_time,
     settings::{self, parse_language},
+    texts,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -208,10 +209,9 @@ async fn change_settings(
     Json(body): Json<ChangeSettings>,
 ) -> Result<Json<Settings>, Problem> {
     let mut invalid = problem::Invalid::default();
-    let tag =
-        body.language.map(|tag| parse_language(&tag).ok_or("must be a language tag such as en or de-CH"));
+    let tag = body.language.map(|tag| parse_language(&tag).ok_or(texts::request::MUST_BE_LANGUAGE));
     let tag = invalid.check("language", tag.transpose());
-    let time = |text: String| parse_time(&text).ok_or("must be a time such as 2030-01-31T12:00:00.000Z");
+    let time = |text: String| parse_time(&text).ok_or(texts::request::MUST_BE_TIME);
     let dnd_until_ms = body.dnd_until.map(|until| until.map(time).transpose()).transpose();
     let dnd_until_ms = invalid.check("dnd_until", dnd_until_ms);
     let (Some(language), Some(dnd_until_ms)) = (tag, dnd_until_ms) else { return Err(invalid.into()) };

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use starling_protocol::{Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageText, RoomId};
+use starling_protocol::{Cursor, CursorOwner, Emoji, ErrorCode, Hlc, MessageId, MessageText, RoomId, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -52,7 +52,7 @@ pub(super) struct RoomPath {
 impl RoomPath {
     pub(super) fn room(&self) -> Result<RoomId, Problem> {
         let room = RoomId::parse(&self.id).ok().flatten();
-        room.ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such room"))
+        room.ok_or_else(|| Problem::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM))
     }
 }
 
@@ -78,7 +78,7 @@ struct ReactionPath {
 impl ReactionPath {
     /// Parses the emoji. Refuses with `not_found`, because no message has a malformed one.
     fn emoji(&self) -> Result<Emoji, Problem> {
-        Emoji::parse(&self.emoji).map_err(|_| Problem::new(ErrorCode::NotFound, "this is not an emoji"))
+        Emoji::parse(&self.emoji).map_err(|_| Problem::new(ErrorCode::NotFound, texts::rooms::NOT_AN_EMOJI))
     }
 }
 
@@ -186,11 +186,11 @@ async fn post_message(
 ) -> Result<Response, Problem> {
     let room = path.room()?;
     let mut invalid = problem::Invalid::default();
-    let uuid = |text: String| MessageId::try_parse(&text).map_err(|_| "must be a UUID");
+    let uuid = |text: String| MessageId::try_parse(&text).map_err(|_| texts::request::MUST_BE_UUID);
     let id = invalid.check("id", id.map(uuid).transpose());
     let text = invalid.check("body", MessageText::parse(&body));
     let reply_to = invalid.check("reply_to", reply_to.map(uuid).transpose());
-    let files = if file_ids.is_empty() { Ok(()) } else { Err("must be empty: files cannot be attached yet") };
+    let files = if file_ids.is_empty() { Ok(()) } else { Err(texts::rooms::NO_FILES_YET) };
     let files = invalid.check("file_ids", files);
     let (Some(id), Some(text), Some(reply_to), Some(())) = (id, text, reply_to, files) else {
         return Err(invalid.into());
@@ -346,7 +346,7 @@ async fn mark_room_read(
 ) -> Result<StatusCode, Problem> {
     let room = path.room()?;
     let mut invalid = problem::Invalid::default();
-    let id = MessageId::try_parse(&message_id).map_err(|_| "must be a UUID");
+    let id = MessageId::try_parse(&message_id).map_err(|_| texts::request::MUST_BE_UUID);
     let Some(id) = invalid.check("message_id", id) else { return Err(invalid.into()) };
     // A read position is written to the log, like a message.
     guard.rates.check(Quota::MessagesPerAddress, &client.network())?;

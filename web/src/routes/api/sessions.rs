@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
-use starling_protocol::{DisplayName, SessionId};
+use starling_protocol::{DisplayName, SessionId, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -91,7 +91,7 @@ async fn end_session(
     Caller(who): Caller,
     Path(IdPath { id }): Path<IdPath>,
 ) -> Result<StatusCode, Problem> {
-    accounts.end_session(who, session_id(&id, "you have no session with this id")?).await?;
+    accounts.end_session(who, session_id(&id, texts::accounts::NO_SUCH_SESSION)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -144,7 +144,9 @@ async fn create_token(
     let mut invalid = problem::Invalid::default();
     let name = invalid.check("name", DisplayName::parse(&body.name));
     let expires_in = match body.expires_in {
-        Some(seconds) if !(1..=EXPIRES_IN_MAX).contains(&seconds) => Err("must be 1 to 315360000"),
+        Some(seconds) if !(1..=EXPIRES_IN_MAX).contains(&seconds) => {
+            Err(texts::request::must_be_between(1, EXPIRES_IN_MAX))
+        }
         within => Ok(within.unwrap_or(EXPIRES_IN)),
     };
     let expires_in = invalid.check("expires_in", expires_in);
@@ -167,6 +169,6 @@ async fn revoke_token(
     Caller(who): Caller,
     Path(IdPath { id }): Path<IdPath>,
 ) -> Result<StatusCode, Problem> {
-    accounts.revoke_personal_token(who, session_id(&id, "you have no token with this id")?).await?;
+    accounts.revoke_personal_token(who, session_id(&id, texts::accounts::NO_SUCH_TOKEN)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

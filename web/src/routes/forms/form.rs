@@ -8,7 +8,7 @@ use axum::{
 };
 use maud::Markup;
 use serde::de::DeserializeOwned;
-use starling_protocol::ErrorCode;
+use starling_protocol::{ErrorCode, texts};
 
 use super::services::FormServices;
 use crate::{
@@ -42,14 +42,12 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Form<T> {
 
 fn refused(rejection: &FormRejection) -> Problem {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(ErrorCode::TooLarge, "the form is too long; shorten what you entered")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::TooLarge, texts::request::FORM_TOO_LONG),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            let detail = "the body must be application/x-www-form-urlencoded";
+            let detail = texts::request::MUST_BE_FORM;
             Problem::new(ErrorCode::UnsupportedMediaType, detail)
         }
-        _ => Problem::new(ErrorCode::BadRequest, "the form could not be read; reload the page and try again"),
+        _ => Problem::new(ErrorCode::BadRequest, texts::request::FORM_UNREADABLE),
     }
 }
 

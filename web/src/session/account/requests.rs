@@ -4,6 +4,7 @@ use axum::extract::ws::Message;
 use starling_protocol::{
     ErrorCode, VersionVector,
     frame::live::{self, LiveRequest, LiveRequestError},
+    texts,
 };
 
 use super::live::{AccountSession, RequestOutcome};
@@ -26,7 +27,7 @@ impl AccountSession<'_> {
                 0,
                 Err(LiveRequestError {
                     code: ErrorCode::BadRequest,
-                    detail: "frames must be text".into(),
+                    detail: texts::request::FRAMES_MUST_BE_TEXT.into(),
                     id: None,
                 }),
             ),
@@ -91,7 +92,7 @@ impl AccountSession<'_> {
                 deps.live.broadcast(room, user, frame.to_json().into());
             }
             LiveRequest::Typing { .. } => {
-                let refusal = Refusal::new(ErrorCode::NotFound, "there is no such room");
+                let refusal = Refusal::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM);
                 return refuse(deps, connection, &refusal, None).await;
             }
             LiveRequest::Read { room, message } => {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use starling_protocol::{
     ErrorCode, InviteCode,
     limits::{INVITE_EXPIRES_S, INVITE_USES_MAX},
+    texts,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -57,7 +58,7 @@ struct CodePath {
 }
 
 fn invite_code(text: &str) -> Result<InviteCode, Problem> {
-    let unknown = || Problem::new(ErrorCode::NotFound, "this invite doesn't exist, or is no longer valid");
+    let unknown = || Problem::new(ErrorCode::NotFound, texts::rooms::INVITE_INVALID);
     InviteCode::parse(text).ok().flatten().ok_or_else(unknown)
 }
 
@@ -118,10 +119,10 @@ async fn create_invite(
     let room = path.room()?;
     let mut invalid = problem::Invalid::default();
     let uses = body.max_uses.is_none_or(|uses| (1..=INVITE_USES_MAX).contains(&uses));
-    let uses = uses.then_some(()).ok_or_else(|| format!("must be 1 to {INVITE_USES_MAX}"));
+    let uses = uses.then_some(()).ok_or_else(|| texts::request::must_be_between(1, INVITE_USES_MAX));
     let time = body.expires_in.is_none_or(|seconds| INVITE_EXPIRES_S.contains(&seconds));
     let (least, most) = (INVITE_EXPIRES_S.start(), INVITE_EXPIRES_S.end());
-    let time = time.then_some(()).ok_or_else(|| format!("must be {least} to {most} seconds"));
+    let time = time.then_some(()).ok_or_else(|| texts::request::must_be_seconds(least, most));
     let (Some(()), Some(())) = (invalid.check("max_uses", uses), invalid.check("expires_in", time)) else {
         return Err(invalid.into());
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::Deserialize;
-use starling_protocol::{ErrorCode, RoomId, UserId};
+use starling_protocol::{ErrorCode, RoomId, UserId, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -49,7 +49,7 @@ struct MemberPath {
 impl MemberPath {
     fn room_and_user(self) -> Result<(RoomId, UserId), Problem> {
         let room = RoomPath { id: self.id }.room()?;
-        let unknown = || Problem::new(ErrorCode::NotFound, "there is no such member of this room");
+        let unknown = || Problem::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_MEMBER);
         Ok((room, UserId::parse(&self.user_id).ok().flatten().ok_or_else(unknown)?))
     }
 }

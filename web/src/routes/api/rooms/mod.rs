@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX};
+use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -119,7 +119,7 @@ async fn list_public_rooms(
     let q = q.unwrap_or_default();
     let fits = q.chars().nth(ROOM_NAME_CHARS_MAX).is_none();
     let mut invalid = problem::Invalid::default();
-    let too_long = || format!("must be at most {ROOM_NAME_CHARS_MAX} characters");
+    let too_long = || texts::request::must_be_chars_at_most(ROOM_NAME_CHARS_MAX);
     if invalid.check("q", fits.then_some(()).ok_or_else(too_long)).is_none() {
         return Err(invalid.into());
     }
@@ -142,7 +142,7 @@ async fn get_room(
 ) -> Result<Json<Room>, Problem> {
     let room = member_rooms.room(who.user, path.room()?).await?;
     if room.kind == RoomKind::Quick && !settings.guests_enabled {
-        return Err(Problem::new(ErrorCode::NotFound, "there is no such room"));
+        return Err(Problem::new(ErrorCode::NotFound, texts::rooms::NO_SUCH_ROOM));
     }
     Ok(Json(room))
 }
