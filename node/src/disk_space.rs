@@ -48,7 +48,7 @@ impl DiskSpace {
         Err(Refusal::new(ErrorCode::StorageFull, detail))
     }
 
-    /// Whether there is room for `bytes` besides the reserve.
+    /// Whether there is room for `bytes` in addition to the reserve.
     pub fn has_besides_reserve(&self, bytes: u64) -> bool {
         self.free.get() >= self.reserve.saturating_add(bytes)
     }

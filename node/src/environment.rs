@@ -1,4 +1,4 @@
-//! The services that a node takes from its machine, besides `tokio`: the wall clock, random numbers, threads that may block, name
+//! The services that a node takes from its machine in addition to `tokio`: the wall clock, random numbers, threads that may block, name
 //! lookup and the network. Simulations bring an environment with virtual time and seeded random numbers.
 
 mod udp;

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that a node needs besides its connections: the store, sockets to peers, name lookups.
+/// Files that a node needs in addition to its connections: the store, sockets to peers, name lookups.
 const BESIDES_CONNECTIONS: u64 = 256;
 
 /// Raises the soft limit to the hard limit, and warns if that is too low for `connections_max` connections.

@@ -124,8 +124,8 @@ pub fn other_direct_member<T: Rows>(
     room: RoomId,
     user: UserId,
 ) -> Result<Option<UserId>, StoreError> {
-    let opened = records.member_room(room)?.and_then(|room| room.opened);
-    Ok(match opened {
+    let created = records.member_room(room)?.and_then(|room| room.created);
+    Ok(match created {
         Some((_, MemberRoomCreated::Direct { one, other })) => Some(if one == user { other } else { one }),
         Some((_, MemberRoomCreated::Named { .. })) | None => None,
     })
@@ -175,7 +175,7 @@ mod tests {
         let post = |n, room, sender: &Sender| {
             let text = MessageText::parse("hello").unwrap();
             let posted = MessagePosted::new(MessageId::from_u128(n), sender.clone(), text);
-            Op::Post { room, posted, min_hlc: None, check: refuse_post_at_commit }
+            Op::Post { room, posted, above_hlc: None, check: refuse_post_at_commit }
         };
         let user = Sender::User(UserId([1; 16]));
         let ops = [

@@ -47,11 +47,11 @@ impl Clock {
         self.last = self.last.max(stamp.capped(now_ms));
     }
 
-    /// Returns a new stamp above all earlier ones, and above `min_hlc` (of the event that is replaced or answered).
-    /// `min_hlc` does not advance the clock: one stamp from the future must not affect all others.
-    pub fn stamp(&mut self, now_ms: u64, min_hlc: Option<Hlc>) -> Hlc {
+    /// Returns a new stamp above all earlier ones, and above `above_hlc` (of the event that is replaced or answered).
+    /// `above_hlc` does not advance the clock: one stamp from the future must not affect all others.
+    pub fn stamp(&mut self, now_ms: u64, above_hlc: Option<Hlc>) -> Hlc {
         self.last = self.last.next().max(Hlc::from_unix_ms(now_ms));
-        min_hlc.map_or(self.last, |min_hlc| self.last.max(min_hlc.next()))
+        above_hlc.map_or(self.last, |above_hlc| self.last.max(above_hlc.next()))
     }
 }
 
@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn min_hlc_affects_one_stamp_only() {
         let mut clock = Clock::default();
-        let min_hlc = Hlc::from_unix_ms(9_000_000);
-        assert!(clock.stamp(1_000, Some(min_hlc)) > min_hlc);
+        let above_hlc = Hlc::from_unix_ms(9_000_000);
+        assert!(clock.stamp(1_000, Some(above_hlc)) > above_hlc);
         assert_eq!(clock.stamp(2_000, None).unix_ms(), 2_000);
     }
 

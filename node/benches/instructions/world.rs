@@ -137,7 +137,7 @@ impl World {
             let sender = Sender::Guest { id: GuestId([7; 16]), name: GuestName::parse("Filler").unwrap() };
             let text = MessageText::parse(&text(number)).unwrap();
             let message = MessagePosted::new(MessageId::from_u128(number), sender, text);
-            node.core.web.posting.post(Post { room, message, min_hlc: None }, &outcomes).unwrap();
+            node.core.web.posting.post(Post { room, message, above_hlc: None }, &outcomes).unwrap();
         }
         let mut left = count;
         self.until(turn::uncounted, || {

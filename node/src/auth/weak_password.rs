@@ -12,7 +12,7 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// The name of this service.
 const SERVICE: &str = "starling";
-/// Letters that a password must have besides names, at least.
+/// The least number of letters that a password must have in addition to names.
 const OWN_LETTERS_MIN: usize = 4;
 
 /// The most common passwords; the file says where they come from.

@@ -36,7 +36,7 @@ pub struct Acceptor {
 type Networks = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
 
 /// A permit for a handshake, returned when it is dropped.
-pub struct Handshake {
+pub struct HandshakePermit {
     _permit: OwnedSemaphorePermit,
     _network: Option<Entered>,
 }
@@ -95,7 +95,7 @@ impl Acceptor {
         let entered = if known { Some(None) } else { Entered::enter(&self.networks, ip).map(Some) };
         match (Arc::clone(permits).try_acquire_owned(), entered) {
             (Ok(permit), Some(network)) => {
-                let handshake = Handshake { _permit: permit, _network: network };
+                let handshake = HandshakePermit { _permit: permit, _network: network };
                 tokio::spawn(Arc::clone(&self.links).incoming(incoming, handshake));
             }
             // A peer dials again; a stranger needs no answer.

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::{
     Links,
-    acceptor::Handshake,
+    acceptor::HandshakePermit,
     description::canonical,
     keys::node_of,
     link::{FrameError, LinkReceiver, LinkSender},
@@ -94,7 +94,7 @@ pub(super) enum Dialled {
 
 impl Links {
     /// Handles a connection that another node opens, to its end. The permit `handshake` is returned after the decision.
-    pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: Handshake) {
+    pub async fn incoming(self: Arc<Self>, incoming: Incoming, handshake: HandshakePermit) {
         let from = incoming.remote_address();
         let connection = match timeout(HELLO_MAX, incoming.into_future()).await {
             Ok(Ok(connection)) => connection,

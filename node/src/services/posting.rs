@@ -18,7 +18,7 @@ impl Posting for PostingService {
         self.context.writer.try_post(post, outcomes.clone())
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn above_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { after.hlc } else { after.hlc.capped(self.context.environment.now_ms()) })
     }

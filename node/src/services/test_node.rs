@@ -53,7 +53,7 @@ pub fn text(text: &str) -> MessageText {
 }
 
 pub fn new(n: u128, body: &str) -> NewMessage {
-    NewMessage { id: id(n), text: text(body), reply_to: None, min_hlc: Hlc::default() }
+    NewMessage { id: id(n), text: text(body), reply_to: None, above_hlc: Hlc::default() }
 }
 
 pub fn member(user: UserId, room: RoomId, role: Role) -> EventDraft {
@@ -132,8 +132,8 @@ impl Node {
     /// Posts a message; returns whether it was posted before.
     pub fn post(&mut self, user: UserId, room: RoomId, message: &NewMessage) -> Result<bool, Refusal> {
         let prepared = refusal_of(post::prepare(&self.store, user, room, message))?;
-        let (room, min_hlc) = (prepared.post.room, prepared.post.min_hlc);
-        let op = Op::Post { room, posted: prepared.post.message, min_hlc, check: refuse_post_at_commit };
+        let (room, above_hlc) = (prepared.post.room, prepared.post.above_hlc);
+        let op = Op::Post { room, posted: prepared.post.message, above_hlc, check: refuse_post_at_commit };
         match self.commit(op) {
             OpResult::Refused(refusal) => Err(refusal),
             _ => Ok(prepared.already_posted),

@@ -38,7 +38,7 @@ pub enum Op {
         /// The message.
         posted: MessagePosted,
         /// The event's stamp must be above this one.
-        min_hlc: Option<Hlc>,
+        above_hlc: Option<Hlc>,
         /// Whether the sender may post there.
         check: PostCheck,
     },
@@ -49,7 +49,7 @@ pub enum Op {
         /// The guest, the name, and the start of their session.
         shared: NameShared,
         /// The event's stamp must be above this one: the start of the other guest's session.
-        min_hlc: Hlc,
+        above_hlc: Hlc,
     },
     /// Write what a function decides at the commit.
     Decide(Decide),
@@ -281,11 +281,11 @@ impl Batch<'_> {
         match op {
             Op::CreateQuickRoom { room, name } => {
                 let body = EventBody::QuickRoomCreated(QuickRoomCreated { name: name.clone() });
-                let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: None };
+                let draft = EventDraft { scope: Scope::room(*room), body, above_hlc: None };
                 self.write(own, clock, now_ms, vec![draft])
             }
-            Op::Post { room, posted, min_hlc, check } => {
-                self.post(own, clock, now_ms, (*room, posted, *min_hlc), *check)
+            Op::Post { room, posted, above_hlc, check } => {
+                self.post(own, clock, now_ms, (*room, posted, *above_hlc), *check)
             }
             Op::Decide(decide) => match decide.decide(&self.tables)? {
                 Decision::Write(drafts) => self.write(own, clock, now_ms, drafts),
@@ -297,9 +297,9 @@ impl Batch<'_> {
                 self.outcome.erased = true;
                 Ok(OpResult::Erased { more })
             }
-            Op::ShareName { room, shared, min_hlc } => {
+            Op::ShareName { room, shared, above_hlc } => {
                 let body = EventBody::NameShared(shared.clone());
-                let draft = EventDraft { scope: Scope::room(*room), body, min_hlc: Some(*min_hlc) };
+                let draft = EventDraft { scope: Scope::room(*room), body, above_hlc: Some(*above_hlc) };
                 self.write(own, clock, now_ms, vec![draft])
             }
             Op::Received(events) => {
@@ -321,7 +321,7 @@ impl Batch<'_> {
         own: OriginId,
         clock: &mut Clock,
         now_ms: u64,
-        (room, posted, min_hlc): (RoomId, &MessagePosted, Option<Hlc>),
+        (room, posted, above_hlc): (RoomId, &MessagePosted, Option<Hlc>),
         check: PostCheck,
     ) -> Result<OpResult, StoreError> {
         if let Some(state) = self.tables.message(posted.sender.key(), posted.id)? {
@@ -336,7 +336,7 @@ impl Batch<'_> {
             return Ok(OpResult::Refused(refusal));
         }
         let body = EventBody::MessagePosted(posted.clone());
-        let draft = EventDraft { scope: Scope::room(room), body, min_hlc };
+        let draft = EventDraft { scope: Scope::room(room), body, above_hlc };
         self.write(own, clock, now_ms, vec![draft])
     }
 
@@ -349,8 +349,9 @@ impl Batch<'_> {
         drafts: Vec<EventDraft>,
     ) -> Result<OpResult, StoreError> {
         let first = self.outcome.vector.get(own).next();
-        let stamped =
-            |(seq, draft): (Seq, EventDraft)| Event::new(own, seq, clock.stamp(now_ms, draft.min_hlc), draft);
+        let stamped = |(seq, draft): (Seq, EventDraft)| {
+            Event::new(own, seq, clock.stamp(now_ms, draft.above_hlc), draft)
+        };
         let events: Vec<_> = (first.0..).map(Seq).zip(drafts).map(stamped).collect();
         if events.iter().any(|event| event.encoded().len() > EVENT_BYTES_MAX) {
             return Ok(OpResult::Refused(too_long()));

@@ -23,9 +23,9 @@ impl Decision {
         Self::Write(vec![EventDraft::new(scope, body)])
     }
 
-    /// Writes one event with a stamp above `min_hlc`, that of the event that it replaces.
-    pub fn one_above(min_hlc: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self::Write(vec![EventDraft::new(scope, body).above(min_hlc)])
+    /// Writes one event with a stamp above `above_hlc`, that of the event that it replaces.
+    pub fn one_above(above_hlc: Hlc, scope: Scope, body: impl Into<EventBody>) -> Self {
+        Self::Write(vec![EventDraft::new(scope, body).above(above_hlc)])
     }
 
     /// Refuses with a code and a text for the user.

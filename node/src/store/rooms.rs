@@ -68,12 +68,12 @@ impl<T: Rows> Records<T> {
         self.first_member(room, None)
     }
 
-    /// Returns the first in the succession of a room, besides one user. Deleted accounts are skipped: during a split,
+    /// Returns the first in the succession of a room, except one user. Deleted accounts are skipped: during a split,
     /// the other side may have made one a member.
-    pub fn first_member(&self, room: RoomId, besides: Option<UserId>) -> Result<Option<UserId>, StoreError> {
+    pub fn first_member(&self, room: RoomId, except: Option<UserId>) -> Result<Option<UserId>, StoreError> {
         for member in self.members(room, &[])? {
             let (user, _) = member?;
-            if Some(user) != besides && !self.is_gone(user)? {
+            if Some(user) != except && !self.is_gone(user)? {
                 return Ok(Some(user));
             }
         }
@@ -84,8 +84,8 @@ impl<T: Rows> Records<T> {
         Ok(self.account(user)?.is_some_and(|account| account.deleted))
     }
 
-    /// Returns the members of a room in the order of succession, from a key on (the last member's key and a zero):
-    /// user, key.
+    /// Returns the members of a room, each with their key, in the order of succession. The first is at the key `from` or
+    /// behind it: to go on behind a member, give that member's key and a zero.
     pub fn members<'a>(
         &'a self,
         room: RoomId,
@@ -133,7 +133,7 @@ impl<T: Rows> Records<T> {
         Ok(open.then_some((room, made)))
     }
 
-    /// Returns the invites of a room that were not withdrawn, in the order of their ids, from one on.
+    /// Returns the invites of a room that were not revoked, in the order of their ids, from the given one.
     pub fn invites<'a>(
         &'a self,
         room: RoomId,

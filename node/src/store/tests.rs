@@ -30,7 +30,7 @@ fn message(by: u8, id: u128, text: &str) -> MessagePosted {
 }
 
 fn post(room: RoomId, by: u8, id: u128, text: &str) -> Op {
-    Op::Post { room, posted: message(by, id, text), min_hlc: None, check: in_quick_rooms }
+    Op::Post { room, posted: message(by, id, text), above_hlc: None, check: in_quick_rooms }
 }
 
 /// Lets everybody post in quick rooms alone.
@@ -48,7 +48,7 @@ fn refused(result: &OpResult) -> Option<ErrorCode> {
 
 /// An event of another node, with its own stamp.
 fn foreign(seq: Seq, hlc: Hlc, body: EventBody) -> Op {
-    let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
+    let draft = EventDraft { scope: Scope::room(ROOM), body, above_hlc: None };
     Op::Received(vec![Event::new(ELSEWHERE, seq, hlc, draft)])
 }
 
@@ -232,7 +232,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
     let transaction = wrong.db.begin_write().unwrap();
     let mut tables = Tables::open(&transaction).unwrap();
     let created = EventBody::QuickRoomCreated(QuickRoomCreated { name: None });
-    let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, min_hlc: None };
+    let draft = EventDraft { scope: Scope::room(RoomId([3; 10])), body: created, above_hlc: None };
     // Applied, but never logged.
     tables.apply(&Event::new(ELSEWHERE, Seq(1), Hlc(1), draft)).unwrap();
     tables.flush().unwrap();
@@ -245,7 +245,7 @@ fn views_and_digests_that_agree_but_are_wrong_are_found_by_a_rebuild() {
 fn side(node: u8, bodies: impl IntoIterator<Item = (u64, EventBody)>) -> Vec<Event> {
     let origin = OriginId { node: NodeId([node; 16]), incarnation: 1 };
     let event = |(seq, (hlc, body))| {
-        let draft = EventDraft { scope: Scope::room(ROOM), body, min_hlc: None };
+        let draft = EventDraft { scope: Scope::room(ROOM), body, above_hlc: None };
         Event::new(origin, Seq(seq), Hlc(hlc), draft)
     };
     (1..).zip(bodies).map(event).collect()

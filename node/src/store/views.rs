@@ -79,7 +79,7 @@ views! {
     21 RoomCounts: Counts;
     /// Room; user → a ban: those of `Member`, to be listed.
     22 Ban: ();
-    /// Room; id → an invite that was not withdrawn.
+    /// Room; id → an invite that was not revoked.
     23 OpenInvite: ();
     /// Room; id of an invite → the number of users who joined by it.
     24 InviteUses: u32;

@@ -306,9 +306,9 @@ enum Reply {
 fn split(request: Request) -> Option<(Op, Reply)> {
     Some(match request {
         Request::Post { post, outcomes } => {
-            let Post { room, message: posted, min_hlc } = post;
+            let Post { room, message: posted, above_hlc } = post;
             let id = posted.id;
-            (Op::Post { room, posted, min_hlc, check: refuse_post_at_commit }, Reply::Post { id, outcomes })
+            (Op::Post { room, posted, above_hlc, check: refuse_post_at_commit }, Reply::Post { id, outcomes })
         }
         Request::Op { op, done } => (op, Reply::Op(done)),
         Request::Apply(events) => (Op::Received(events), Reply::None),

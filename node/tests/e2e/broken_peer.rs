@@ -134,7 +134,7 @@ async fn an_event_of_an_unknown_kind_is_kept() {
     let body = EventBody::Unknown { kind: 4_711, payload: Bytes::from_static(b"of the future") };
     let scope = Scope { kind: 99, id: Box::from(&b"some scope of the future"[..]) };
     let origin = OriginId { node: ME, incarnation: 1 };
-    let draft = EventDraft { scope, body, min_hlc: None };
+    let draft = EventDraft { scope, body, above_hlc: None };
     bench.push(Event::new(origin, Seq(1), Hlc(1), draft).encoded().clone()).await;
     bench.figure("starling_commits_total 1").await;
     assert!(bench.connection.close_reason().is_none(), "the link goes on");

@@ -161,7 +161,7 @@ impl World {
         let post = Post {
             room: self.rooms[client.room],
             message: MessagePosted::new(id, Sender::Guest { id: client.guest, name }, text.clone()),
-            min_hlc: client.after.map(|pos| pos.hlc),
+            above_hlc: client.after.map(|pos| pos.hlc),
         };
         // Refused by a full queue: it is sent again.
         let _ = core.web.posting.post(post, &session.outcomes.0);

@@ -24,7 +24,8 @@ impl World {
         let id = MessageId::from_u64_pair(77, self.now);
         let message = MessagePosted::new(id, sender, MessageText::parse("text").unwrap());
         let outcomes = mpsc::unbounded_channel();
-        let posted = core.web.posting.post(Post { room: self.rooms[0], message, min_hlc: None }, &outcomes.0);
+        let posted =
+            core.web.posting.post(Post { room: self.rooms[0], message, above_hlc: None }, &outcomes.0);
         let (rooms, made) = (Arc::clone(&core.web.quick_rooms), Arc::new(Mutex::new(None)));
         let slot = Arc::clone(&made);
         runtime.spawn(async move {

@@ -194,9 +194,9 @@ impl World {
         *above = greatest.min(*above);
         let name = GuestName::parse(&format!("client {number}")).unwrap();
         let sender = Sender::Guest { id: client.guest, name };
-        let min_hlc = Some(greatest).filter(|_| self.mutant != Some(Mutant::FloorIgnored));
+        let above_hlc = Some(greatest).filter(|_| self.mutant != Some(Mutant::FloorIgnored));
         let posted = MessagePosted::new(under, sender, text);
-        let op = Op::Post { room: client.here, posted, min_hlc, check: refuse_post_at_commit };
+        let op = Op::Post { room: client.here, posted, above_hlc, check: refuse_post_at_commit };
         let from = writer::Session { client: number, number: client.sessions };
         let taken = self.request(node, Request::Post { from, id, op });
         if taken && self.mutant == Some(Mutant::AckBeforeCommit) {

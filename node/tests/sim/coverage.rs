@@ -14,7 +14,7 @@ pub struct Coverage {
     pub resyncs: u64,
     pub moves: u64,
     pub commits: u64,
-    /// Acts of users that were answered, besides claims on names.
+    /// Acts of users that were answered, except claims on names.
     pub acts: u64,
     /// Claims that got a name.
     pub names: u64,

@@ -157,7 +157,7 @@ impl World {
                 let hlc = Hlc::from_unix_ms(self.wall_ms(node));
                 for event in &mut events {
                     let draft =
-                        EventDraft { scope: event.scope.clone(), body: event.body.clone(), min_hlc: None };
+                        EventDraft { scope: event.scope.clone(), body: event.body.clone(), above_hlc: None };
                     *event = LogEvent::new(event.origin, event.seq, hlc, draft);
                 }
             }

@@ -282,7 +282,7 @@ impl World {
                 origin,
                 Seq(seq),
                 Hlc::from_unix_ms(wall_ms),
-                EventDraft { scope, body, min_hlc: None },
+                EventDraft { scope, body, above_hlc: None },
             )
         });
         let events = events.collect();

@@ -15,7 +15,7 @@ pub fn run(bytes: &[u8]) {
     let Ok(event) = Event::decode(received.clone()) else { return };
     assert!(bytes.len() <= EVENT_BYTES_MAX, "decoded beyond the limit");
     assert_eq!(event.encoded(), &received, "the received bytes are kept");
-    let draft = EventDraft { scope: event.scope.clone(), body: event.body.clone(), min_hlc: None };
+    let draft = EventDraft { scope: event.scope.clone(), body: event.body.clone(), above_hlc: None };
     let ours = Event::new(event.origin, event.seq, event.hlc, draft);
     assert!(ours.encoded().len() <= bytes.len(), "our own encoding is the shortest");
     let again = Event::decode(ours.encoded().clone()).expect("our own encoding decodes");

@@ -12,7 +12,7 @@ use super::{
     messages::{GuestPosted, TextEdited},
     people::{
         ClaimNarrowed, ClaimWithdrawn, NotifyLevelChanged, PasswordChanged, PasswordChangedPayload,
-        PasswordRehashed, ProfileChanged, ReadMarked, RefreshUsed, ResetLinkMade, SessionOpened,
+        PasswordRehashed, ProfileChanged, ReadMarked, RefreshTokenUsed, ResetLinkMade, SessionOpened,
         SessionsEnded, SettingsChanged, StanceChanged, UnkeyedSessionOpened, UserDeleted, UserFlagged,
         UserRegistered, UserRegisteredV1, UsernameChosen, UsernameChosenV1,
     },
@@ -129,7 +129,7 @@ kinds! {
     10 => PasswordRehashed,
     11 => ResetLinkMade,
     13 => SessionsEnded,
-    14 => RefreshUsed,
+    14 => RefreshTokenUsed,
     15 => SettingsChanged,
     16 => UserFlagged,
     17 => UserDeleted,

@@ -27,19 +27,19 @@ pub struct EventDraft {
     /// The content.
     pub body: EventBody,
     /// The event must be stamped above this: the stamp of the event it replaces or answers, or of its sender's last.
-    pub min_hlc: Option<Hlc>,
+    pub above_hlc: Option<Hlc>,
 }
 
 impl EventDraft {
     /// Makes a draft that replaces and answers nothing.
     pub fn new(scope: Scope, body: impl Into<EventBody>) -> Self {
-        Self { scope, body: body.into(), min_hlc: None }
+        Self { scope, body: body.into(), above_hlc: None }
     }
 
-    /// Requires a stamp above `min_hlc`, that of an event which this one replaces or answers.
+    /// Requires a stamp above `above_hlc`, that of an event which this one replaces or answers.
     #[must_use]
-    pub fn above(self, min_hlc: impl Into<Option<Hlc>>) -> Self {
-        Self { min_hlc: self.min_hlc.max(min_hlc.into()), ..self }
+    pub fn above(self, above_hlc: impl Into<Option<Hlc>>) -> Self {
+        Self { above_hlc: self.above_hlc.max(above_hlc.into()), ..self }
     }
 }
 
@@ -118,7 +118,8 @@ impl Event {
     /// Returns the event with an erased body ([`EventBody::erased`]), at the same position and in the same scope.
     #[must_use]
     pub fn erased(&self) -> Self {
-        let draft = EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), min_hlc: None };
+        let draft =
+            EventDraft { scope: self.scope.clone(), body: self.body.clone().erased(), above_hlc: None };
         Self::new(self.origin, self.seq, self.hlc, draft)
     }
 
@@ -140,7 +141,7 @@ mod tests {
 
     fn event(body: EventBody) -> Event {
         let origin = OriginId { node: NodeId([3; 16]), incarnation: 9 };
-        let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, min_hlc: None };
+        let draft = EventDraft { scope: Scope::room(RoomId([7; 10])), body, above_hlc: None };
         Event::new(origin, Seq(4), Hlc(5), draft)
     }
 

@@ -246,7 +246,7 @@ pub struct SessionsEnded {
 /// A refresh token was used for the first time, which invalidates earlier ones. Also written while a browser's session
 /// is in use; it has no refresh tokens, and its end stays the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefreshUsed {
+pub struct RefreshTokenUsed {
     /// The session.
     pub session: SessionId,
     /// The number of the token in its family, from 0.

@@ -87,7 +87,7 @@ fn a_room_has_what_it_was_opened_with_and_what_was_changed_since() {
     let room = room_after(std::slice::from_ref(&opened));
     assert_eq!(room.name().map(ToString::to_string).as_deref(), Some("den"));
     assert_eq!((room.topic(), room.visibility()), (Topic::parse("tea").unwrap(), Visibility::Public));
-    assert!(room.exists() && room.opened.as_ref().unwrap().0 == at(1));
+    assert!(room.exists() && room.created.as_ref().unwrap().0 == at(1));
     let changed = |name: Option<&str>, topic: Option<&str>, visibility| -> EventBody {
         let name = name.map(|name| RoomName::parse(name).unwrap());
         let topic = topic.map(|topic| Topic::parse(topic).unwrap());
@@ -113,11 +113,11 @@ fn a_room_is_there_from_its_first_opening_until_it_is_deleted() {
     assert_eq!(room::MemberRoomState::default().visibility(), Visibility::Private);
     let direct = |other| MemberRoomCreated::Direct { one: USER, other: UserId([other; 16]) }.into();
     let room = room_after(&[(5, direct(2)), (4, direct(3)), (6, direct(4))]);
-    assert_eq!(room.opened, Some((at(4), MemberRoomCreated::Direct { one: USER, other: UserId([3; 16]) })));
+    assert_eq!(room.created, Some((at(4), MemberRoomCreated::Direct { one: USER, other: UserId([3; 16]) })));
     assert_eq!(room.changed_at(), Hlc(4));
     let deleted = MemberRoomDeleted { by: USER }.into();
     let room = room_after(&[(1, named("den", "tea", Visibility::Public)), (2, deleted)]);
-    assert!(!room.exists() && room.opened.is_some());
+    assert!(!room.exists() && room.created.is_some());
     assert_eq!((room.name(), room.topic()), (None, Topic::default()), "its texts are erased");
 }
 

@@ -28,7 +28,7 @@ pub fn apply_creation(state: Option<QuickRoomState>, pos: Pos, event: &QuickRoom
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberRoomState {
     /// The first event that created it; `None` until that arrives.
-    pub opened: Option<(Pos, MemberRoomCreated)>,
+    pub created: Option<(Pos, MemberRoomCreated)>,
     /// Whether it was deleted, which is permanent.
     pub deleted: bool,
     name: Option<Register<RoomName>>,
@@ -55,7 +55,7 @@ impl MemberRoomState {
     /// Returns the stamp of the last change to any attribute. A further change must be stamped above it.
     pub fn changed_at(&self) -> Hlc {
         let positions = [
-            self.opened.as_ref().map(|(pos, _)| *pos),
+            self.created.as_ref().map(|(pos, _)| *pos),
             self.name.as_ref().map(|name| name.pos),
             self.topic.as_ref().map(|topic| topic.pos),
             self.visibility.as_ref().map(|visibility| visibility.pos),
@@ -65,7 +65,7 @@ impl MemberRoomState {
 
     /// Whether it was created and not deleted.
     pub fn exists(&self) -> bool {
-        self.opened.is_some() && !self.deleted
+        self.created.is_some() && !self.deleted
     }
 }
 
@@ -73,14 +73,14 @@ impl MemberRoomState {
 pub fn apply(state: Option<MemberRoomState>, pos: Pos, body: &EventBody) -> MemberRoomState {
     let mut state = state.unwrap_or_default();
     match body {
-        EventBody::MemberRoomCreated(opened) => {
-            if let MemberRoomCreated::Named { name, topic, visibility } = opened {
+        EventBody::MemberRoomCreated(created) => {
+            if let MemberRoomCreated::Named { name, topic, visibility } = created {
                 register::write(&mut state.name, pos, name.clone());
                 register::write(&mut state.topic, pos, topic.clone());
                 register::write(&mut state.visibility, pos, *visibility);
             }
-            if state.opened.as_ref().is_none_or(|(first, _)| pos < *first) {
-                state.opened = Some((pos, opened.clone()));
+            if state.created.as_ref().is_none_or(|(first, _)| pos < *first) {
+                state.created = Some((pos, created.clone()));
             }
         }
         EventBody::MemberRoomChanged(changed) => {
@@ -100,8 +100,8 @@ pub fn apply(state: Option<MemberRoomState>, pos: Pos, body: &EventBody) -> Memb
     if state.deleted {
         // The same state as if all events had been erased before.
         (state.name, state.topic) = (None, None);
-        if let Some((_, opened)) = &mut state.opened {
-            opened.erase();
+        if let Some((_, created)) = &mut state.created {
+            created.erase();
         }
     }
     state

@@ -63,7 +63,7 @@ pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> Session
             state.opened = Some((pos, opened.clone()));
         }
         EventBody::SessionsEnded(_) => state.ended = true,
-        EventBody::RefreshUsed(used) => {
+        EventBody::RefreshTokenUsed(used) => {
             state.used = state.used.max(Some(used.n));
             state.used_at = state.used_at.max(pos.hlc);
             state.renewed_ms = state.renewed_ms.max(used.expires_ms);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn used(n: u64, expires_ms: u64) -> EventBody {
-        event::RefreshUsed { session: SessionId([1; 16]), n, expires_ms }.into()
+        event::RefreshTokenUsed { session: SessionId([1; 16]), n, expires_ms }.into()
     }
 
     fn kept() -> EventBody {

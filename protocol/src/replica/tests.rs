@@ -16,7 +16,7 @@ pub(super) fn event(origin: OriginId, seq: Seq) -> Bytes {
     let text = MessageText::parse("text").unwrap();
     let posted = MessagePosted::new(MessageId::from_u128(u128::from(seq.0)), sender, text);
     let body = EventBody::MessagePosted(posted);
-    let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
+    let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, above_hlc: None };
     Event::new(origin, seq, Hlc(seq.0), draft).encoded().clone()
 }
 

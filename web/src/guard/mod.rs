@@ -11,7 +11,7 @@ pub mod hosts;
 pub mod limits;
 pub mod origin;
 pub mod rate;
-mod written;
+mod write_source;
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub use self::{
     limits::{Quota, Rate},
     origin::{Origin, Origins},
     rate::Rates,
-    written::Written,
+    write_source::WriteSource,
 };
 use crate::{problem::Problem, service::Refusal};
 

@@ -86,7 +86,7 @@ impl Origins {
 
     /// Returns the origin if the request comes from a page of another site that the operator allows. Such pages may use
     /// tokens, but never cookies.
-    pub fn other<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    pub fn foreign<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let value = headers.get(header::ORIGIN)?;
         let origin: Origin = value.to_str().ok()?.parse().ok()?;
         // The operator may have listed this server's own site too, whose pages may use cookies.
@@ -102,7 +102,7 @@ impl Origins {
     /// Refuses requests from pages of other sites, unless the operator allows the site. Must be called before a WebSocket is
     /// opened. Programs other than browsers send neither header and pass.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.other(headers).is_some() { Ok(()) } else { self.check_own(headers) }
+        if self.foreign(headers).is_some() { Ok(()) } else { self.check_own(headers) }
     }
 
     /// Refuses requests from pages of all other sites. Must be called before anything is changed by right of a cookie, and
@@ -182,7 +182,7 @@ mod tests {
                 (header::HOST, HeaderValue::from_static("chat.example")),
                 (header::ORIGIN, HeaderValue::from_static(origin)),
             ]);
-            assert_eq!(origins.other(&headers).is_some(), is_other, "{origin}");
+            assert_eq!(origins.foreign(&headers).is_some(), is_other, "{origin}");
             assert_eq!(origins.check_own(&headers).is_ok(), is_own, "{origin}");
             assert_eq!(origins.check(&headers).is_ok(), is_other || is_own, "{origin}");
         }

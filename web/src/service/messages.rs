@@ -24,7 +24,7 @@ pub struct NewMessage {
     pub reply_to: Option<MessageId>,
     /// The stamp that the message's own must exceed: that of the latest message that the author has seen in the room, as far
     /// as the caller knows.
-    pub min_hlc: Hlc,
+    pub above_hlc: Hlc,
 }
 
 /// The messages to return.
@@ -124,7 +124,7 @@ pub trait Messages: Send + Sync + 'static {
 
     /// Sets the position up to which a user has read a room. `seen` covers the events that the user had received then, in all
     /// rooms; `None` means all that this node holds.
-    async fn read(
+    async fn mark_read(
         &self,
         user: UserId,
         room: RoomId,

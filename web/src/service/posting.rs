@@ -13,7 +13,7 @@ pub struct Post {
     pub message: MessagePosted,
     /// The stamp that the message's own must exceed: that of the latest message that its sender has seen, or of the message
     /// that it replies to.
-    pub min_hlc: Option<Hlc>,
+    pub above_hlc: Option<Hlc>,
 }
 
 /// A durable post.
@@ -46,5 +46,5 @@ pub trait Posting: Send + Sync + 'static {
 
     /// Returns the minimum stamp for posts of a client that has already received the message at `after`: the stamp of
     /// `after` if this node holds it, otherwise one that does not run ahead of the wall clock.
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
+    async fn above_hlc(&self, after: Pos) -> Result<Hlc, Refusal>;
 }

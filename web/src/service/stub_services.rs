@@ -358,7 +358,7 @@ impl Messages for StubServices {
         unauthenticated()
     }
 
-    async fn read(
+    async fn mark_read(
         &self,
         _: UserId,
         _: RoomId,

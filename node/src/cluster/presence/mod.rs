@@ -122,8 +122,8 @@ impl PresenceMap {
     /// Writes shared names to the log. Names that the writer refuses now are tried again.
     fn persist_shared_names(&self, state: &mut State) {
         let Some((_, writer)) = self.store_and_writer.get() else { return };
-        state.rooms.unwritten_shares.retain(|NameShareRecord { room, shared, min_hlc }| {
-            !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), min_hlc: *min_hlc })
+        state.rooms.unwritten_shares.retain(|NameShareRecord { room, shared, above_hlc }| {
+            !writer.try_op(Op::ShareName { room: *room, shared: shared.clone(), above_hlc: *above_hlc })
         });
     }
 

@@ -331,7 +331,7 @@ impl Rooms {
             Some(NameClaim { first, group }) => (group.holder == guest).then_some((first.min(since), guest)),
         };
         let unsuffixed = holders.iter().filter_map(begun).min().map(|(_, guest)| guest);
-        let min_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
+        let above_hlc = holders.iter().map(|&(_, since, _)| since).max().unwrap_or_default();
         let mut changes = Vec::new();
         for &(guest, since, claim) in &holders {
             let Some(entry) = room.guests.get_mut(&guest) else { continue };
@@ -341,7 +341,7 @@ impl Rooms {
             if guest_here && !entry.is_persisted && unknown() {
                 entry.is_persisted = true;
                 let shared = NameShared { guest, name: name.clone(), since };
-                self.unwritten_shares.push(NameShareRecord { room: id, shared, min_hlc });
+                self.unwritten_shares.push(NameShareRecord { room: id, shared, above_hlc });
             }
             let is_unsuffixed = unsuffixed == Some(guest);
             let shown = guest_name::shown_name(name, guest, is_unsuffixed);

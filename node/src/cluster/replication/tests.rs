@@ -76,7 +76,7 @@ impl Bench {
     /// Makes this process's first event durable here.
     fn commit(&mut self) {
         let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
-        let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, min_hlc: None };
+        let draft = EventDraft { scope: Scope::room(RoomId([0; 10])), body, above_hlc: None };
         let events = vec![Event::new(OWN, Seq(1), Hlc::from_unix_ms(WALL_MS), draft).encoded().clone()];
         self.step(Input::Committed { origin: OWN, first: Seq(1), events });
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use starling_protocol::{
     ErrorCode, Scope, SessionId, UserId,
-    event::{RefreshUsed, SessionKind},
+    event::{RefreshTokenUsed, SessionKind},
     merge::session::SessionState,
     texts,
 };
@@ -80,7 +80,7 @@ impl AccountsService {
                 tables.records.session(user, session)?.filter(|state| accounts.should_note_use(state));
             let expires_ms = state.and_then(|state| state.expires_ms());
             let noted =
-                |expires_ms| Decision::one(Scope::user(user), RefreshUsed { session, n: 0, expires_ms });
+                |expires_ms| Decision::one(Scope::user(user), RefreshTokenUsed { session, n: 0, expires_ms });
             Ok(expires_ms.map_or(Decision::Nothing, noted))
         });
         // If it fails, the next request tries again.

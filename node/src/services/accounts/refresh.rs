@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use starling_protocol::{
     Scope, SessionId, UserId,
-    event::{RefreshUsed, SessionKind},
+    event::{RefreshTokenUsed, SessionKind},
 };
 use starling_web::{objects::LoggedIn, security_log::SecurityEvent, service::Refusal};
 
@@ -71,7 +71,7 @@ fn use_token(
     let Some(KnownSession { state, .. }) = known else { return Ok(Decision::Refuse(unauthenticated())) };
     Ok(match state.used.cmp(&Some(n)) {
         Ordering::Less => {
-            let body = RefreshUsed { session, n, expires_ms: now_ms + SESSION_MS };
+            let body = RefreshTokenUsed { session, n, expires_ms: now_ms + SESSION_MS };
             Decision::one(Scope::user(user), body)
         }
         // Of two concurrent requests, both get the same successor.

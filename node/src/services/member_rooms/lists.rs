@@ -37,9 +37,9 @@ pub fn my_rooms(reader: &mut RoomReader, user: UserId, request: &PageRequest) ->
         if has_hidden_direct_room(reader.records(), room, user)? {
             continue;
         }
-        let opened = state.opened.map_or(Hlc(0), |(pos, _)| pos.hlc);
+        let created = state.created.map_or(Hlc(0), |(pos, _)| pos.hlc);
         let last = reader.last_pos(room, as_of)?.map_or(Hlc(0), |pos| pos.hlc);
-        rooms.push((member.since.max(opened).max(last), room));
+        rooms.push((member.since.max(created).max(last), room));
     }
     rooms.sort_unstable_by(|one, other| other.cmp(one));
     let as_of = after.map(|(as_of, ..)| as_of).or(rooms.first().map(|(last, _)| *last)).unwrap_or_default();
@@ -120,8 +120,8 @@ pub fn member<T: Rows>(
 ) -> Result<Option<Member>, StoreError> {
     let Some(role) = records.role(room, user)? else { return Ok(None) };
     let Some(member) = records.membership_of(room, user)? else { return Ok(None) };
-    let opened = records.member_room(room)?.and_then(|room| room.opened).map_or(Hlc(0), |(pos, _)| pos.hlc);
-    let since = render::time(member.since.max(opened));
+    let created = records.member_room(room)?.and_then(|room| room.created).map_or(Hlc(0), |(pos, _)| pos.hlc);
+    let since = render::time(member.since.max(created));
     Ok(Some(Member { user: render::user(records, user)?, role: role.into(), since }))
 }
 

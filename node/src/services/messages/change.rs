@@ -119,9 +119,9 @@ pub fn react(
     if on && let Some(detail) = reaction_limit_reached(tables, room, key, (user, emoji, last.is_none()))? {
         return Ok(Decision::Refuse(Refusal::invalid("emoji", detail)));
     }
-    let min_hlc = last.map_or(pos.hlc, |last| last.pos.hlc.max(pos.hlc));
+    let above_hlc = last.map_or(pos.hlc, |last| last.pos.hlc.max(pos.hlc));
     let body = ReactionChanged { message: key, user, emoji: emoji.clone(), on };
-    Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(min_hlc)]))
+    Ok(Decision::Write(vec![EventDraft::new(Scope::room(room), body).above(above_hlc)]))
 }
 
 /// The reason if a message can't take another reaction. Removed reactions count too, as their records stay: otherwise the

@@ -87,7 +87,7 @@ impl Messages for MessagesService {
         Ok(())
     }
 
-    async fn read(
+    async fn mark_read(
         &self,
         user: UserId,
         room: RoomId,

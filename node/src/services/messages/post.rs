@@ -47,7 +47,7 @@ pub fn prepare(
         reply_to: message.reply_to,
         ..MessagePosted::new(message.id, sender, message.text.clone())
     };
-    let post = Post { room, message: posted, min_hlc: last.max(Some(message.min_hlc)) };
+    let post = Post { room, message: posted, above_hlc: last.max(Some(message.above_hlc)) };
     Ok(PreparedPost { post, key, already_posted: reader.state(key)?.is_some() })
 }
 

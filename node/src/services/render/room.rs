@@ -30,14 +30,14 @@ fn member_room(
     viewer: UserId,
 ) -> Result<Room, StoreError> {
     let records = reader.records();
-    let opened = state.opened.as_ref().map(|(_, opened)| opened);
-    let peer = match opened {
+    let created = state.created.as_ref().map(|(_, created)| created);
+    let peer = match created {
         Some(MemberRoomCreated::Direct { one, other }) => Some(if *one == viewer { *other } else { *one }),
         Some(MemberRoomCreated::Named { .. }) | None => None,
     };
     let mut room = Room {
         id: id.to_string(),
-        kind: opened.map_or(RoomKind::Room, room_kind),
+        kind: created.map_or(RoomKind::Room, room_kind),
         visibility: state.visibility().into(),
         name: state.name().map(ToString::to_string).unwrap_or_default(),
         topic: state.topic().as_str().to_owned(),

@@ -50,7 +50,7 @@ impl Tables<'_> {
             EventBody::SessionOpened(SessionOpened { session, .. }) => {
                 self.apply_session(user, &session.0, pos, body)
             }
-            EventBody::RefreshUsed(refresh) => self.apply_session(user, &refresh.session.0, pos, body),
+            EventBody::RefreshTokenUsed(refresh) => self.apply_session(user, &refresh.session.0, pos, body),
             EventBody::SessionsEnded(SessionsEnded { sessions, all_logins }) => {
                 if *all_logins {
                     self.apply_account(user, pos, body)?;

@@ -71,7 +71,7 @@ fn written(facts: Vec<(u8, u64, Fact)>) -> Vec<Vec<Event>> {
             }
             _ => {}
         }
-        let event = Event::new(pos.origin, pos.seq, pos.hlc, EventDraft { scope, body, min_hlc: None });
+        let event = Event::new(pos.origin, pos.seq, pos.hlc, EventDraft { scope, body, above_hlc: None });
         logs[usize::from(pos.origin.node.0[0] - 2)].push(event);
     }
     logs
@@ -189,7 +189,7 @@ fn of_people() -> impl Strategy<Value = Fact> {
         1 => (0_u64..9).prop_map(|expires_ms| ResetLinkMade { code_hash: *b"secret secret secret secret secr", expires_ms }.into()),
         3 => opened.prop_map(EventBody::from),
         1 => (vec(session(), 0..3), any::<bool>()).prop_map(|(sessions, all_logins)| SessionsEnded { sessions, all_logins }.into()),
-        1 => (session(), 0_u64..4, 0_u64..9).prop_map(|(session, n, expires_ms)| RefreshUsed { session, n, expires_ms }.into()),
+        1 => (session(), 0_u64..4, 0_u64..9).prop_map(|(session, n, expires_ms)| RefreshTokenUsed { session, n, expires_ms }.into()),
         1 => language.prop_map(|settings| SettingsChanged { settings }.into()),
         1 => any::<(Option<bool>, Option<bool>)>().prop_map(|(admin, disabled)| UserFlagged { admin, disabled }.into()),
         1 => Just(UserDeleted {}.into()),

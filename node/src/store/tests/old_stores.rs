@@ -48,7 +48,7 @@ fn old_stubs_lose_what_was_left_in_them() {
     let (digest, stub) = (store.snapshot().unwrap().scopes, logged(&store, ELSEWHERE, Seq(1)));
     drop(committer);
     let old = EventBody::MessagePosted(MessagePosted { text: None, ..posted.clone() });
-    let draft = EventDraft { scope: Scope::room(ROOM), body: old, min_hlc: None };
+    let draft = EventDraft { scope: Scope::room(ROOM), body: old, above_hlc: None };
     as_left_by_version_4(&store, &Event::new(ELSEWHERE, Seq(1), Hlc(20), draft.clone()));
     // The head still is the deletion.
     let transaction = store.db.begin_write().unwrap();

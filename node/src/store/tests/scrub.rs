@@ -42,7 +42,7 @@ fn deleted_text_leaves_free_pages_and_a_scrub_is_only_done_when_something_was_er
     assert!(store.begin_scrub().unwrap().is_none(), "nothing was erased yet");
     for n in 0..MESSAGES {
         let stays = message(2, n, &format!("what stays {n:05}"));
-        let stays = Op::Post { room: ROOM, posted: stays, min_hlc: None, check: in_quick_rooms };
+        let stays = Op::Post { room: ROOM, posted: stays, above_hlc: None, check: in_quick_rooms };
         committer.commit(2_000, 1, &[post(ROOM, 1, n, &text(n)), stays]).unwrap();
     }
     for n in 0..MESSAGES {

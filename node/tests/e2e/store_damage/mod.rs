@@ -68,7 +68,7 @@ fn fill(store: &Path, author: &Account, room: &str, messages: u128) {
         let text = MessageText::parse(&format!("number {n:06} {}", "and so on ".repeat(40)));
         let id = MessageId::from_u128(n + 1);
         let posted = MessagePosted::new(id, Sender::User(user), text.expect("a text"));
-        Op::Post { room, posted, min_hlc: None, check: refuse_post_at_commit }
+        Op::Post { room, posted, above_hlc: None, check: refuse_post_at_commit }
     };
     for begin in (0..messages).step_by(250) {
         let posts: Vec<_> = (begin..messages.min(begin + 250)).map(post).collect();

@@ -101,7 +101,7 @@ impl World {
             self.people.posts.push((user, room, id));
             let posted =
                 MessagePosted { mentions: vec![other], ..MessagePosted::new(id, Sender::User(user), text) };
-            return Some(Op::Post { room, posted, min_hlc: None, check: refuse_post_at_commit });
+            return Some(Op::Post { room, posted, above_hlc: None, check: refuse_post_at_commit });
         }
         let recent = self.people.posts.len().saturating_sub(RECENT);
         let (author, room, id) = *self.people.posts[recent..].choose(&mut self.rng)?;

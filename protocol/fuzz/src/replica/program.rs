@@ -14,7 +14,7 @@ pub const fn origin(n: u8) -> OriginId {
 
 pub fn event(origin: OriginId, seq: Seq) -> Bytes {
     let body = EventBody::Unknown { kind: 999, payload: Bytes::new() };
-    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, min_hlc: None };
+    let draft = EventDraft { scope: Scope { kind: 0, id: Box::default() }, body, above_hlc: None };
     Event::new(origin, seq, Hlc(seq.0), draft).encoded().clone()
 }
 

@@ -20,7 +20,7 @@ use super::{
     list::{Limit, List, PageParam},
 };
 use crate::{
-    guard::{ClientAddress, Guard, Quota, Rates, Written},
+    guard::{ClientAddress, Guard, Quota, Rates, WriteSource},
     metrics::WebMetrics,
     objects::Message,
     openapi::{
@@ -86,7 +86,7 @@ impl ReactionPath {
 /// author is known to be in the room.
 fn count_write(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
     rates.check(Quota::MessagesPerSession, &caller.session)?;
-    let written = Written { network: client.network(), account: Some(caller.user), room: None, bytes };
+    let written = WriteSource { network: client.network(), account: Some(caller.user), room: None, bytes };
     rates.check_written(&written)
 }
 
@@ -198,7 +198,7 @@ async fn post_message(
     count_write(&guard.rates, &caller, client, body.len())?;
     metrics.posts.inc();
     let id = id.unwrap_or_else(MessageId::now_v7);
-    let message = NewMessage { id, text, reply_to, min_hlc: Hlc::default() };
+    let message = NewMessage { id, text, reply_to, above_hlc: Hlc::default() };
     let count_room = || guard.rates.check_room(room, body.len());
     let (message, known) = messages.post(caller.user, room, message, &count_room).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
@@ -352,6 +352,6 @@ async fn mark_room_read(
     guard.rates.check(Quota::MessagesPerAddress, &client.network())?;
     let own = |cursor: &Cursor| cursor.owner == CursorOwner::User(caller.user);
     let seen = cursor.filter(own).map(|cursor| cursor.vector);
-    messages.read(caller.user, room, id, seen).await?;
+    messages.mark_read(caller.user, room, id, seen).await?;
     Ok(StatusCode::NO_CONTENT)
 }

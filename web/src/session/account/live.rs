@@ -55,7 +55,7 @@ pub struct AccountSession<'a> {
     pub(super) caught_up: bool,
     checked_at: Instant,
     /// A stamp that the client presented and this node may not hold: posts get greater ones.
-    pub(super) min_hlc: Hlc,
+    pub(super) above_hlc: Hlc,
     /// The last request, if it isn't finished. The session reads the next one after it.
     pub(super) pending_request: Option<PendingRequest<'a>>,
     frames: Vec<Frame>,
@@ -83,7 +83,7 @@ impl<'a> AccountSession<'a> {
         for room in mem::take(&mut context.rooms) {
             lane_set.follow(room);
         }
-        let min_hlc = match last_seen_pos {
+        let above_hlc = match last_seen_pos {
             Some(pos) => deps.live.min_hlc_unless_held(pos).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
@@ -99,7 +99,7 @@ impl<'a> AccountSession<'a> {
             caught_up,
             checked_at: Instant::now(),
             network,
-            min_hlc,
+            above_hlc,
             pending_request: None,
             frames: Vec::new(),
         };

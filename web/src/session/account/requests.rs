@@ -9,7 +9,7 @@ use starling_protocol::{
 
 use super::live::{AccountSession, RequestOutcome};
 use crate::{
-    guard::{Quota, Written},
+    guard::{Quota, WriteSource},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
     session::{connection::Connection, end::End, keepalive::Received, posts::refuse, socket::Socket},
@@ -68,7 +68,7 @@ impl AccountSession<'_> {
             Err(_) => None,
         };
         rates.check(Quota::MessagesPerSession, &identity.session)?;
-        rates.check_written(&Written { network, account: Some(identity.user), room, bytes })
+        rates.check_written(&WriteSource { network, account: Some(identity.user), room, bytes })
     }
 
     async fn serve<S: Socket>(
@@ -80,7 +80,7 @@ impl AccountSession<'_> {
         match request {
             LiveRequest::Send { id, room, text, reply_to } => {
                 deps.metrics.posts.inc();
-                let message = NewMessage { id: id.id, text, reply_to, min_hlc: self.min_hlc };
+                let message = NewMessage { id: id.id, text, reply_to, above_hlc: self.above_hlc };
                 self.core.posts.note_spelling(&id);
                 let prepared = deps.messages.prepare(user, room, message);
                 self.pending_request =
@@ -97,7 +97,7 @@ impl AccountSession<'_> {
             }
             LiveRequest::Read { room, message } => {
                 let seen = VersionVector::clone(&self.core.delivery.sent().vector);
-                let read = deps.messages.read(user, room, message, Some(seen));
+                let read = deps.messages.mark_read(user, room, message, Some(seen));
                 self.pending_request = Some(Box::pin(async move { (None, read.await.map(|()| None)) }));
             }
             LiveRequest::Ping => {

@@ -28,7 +28,7 @@ use super::{
     socket::Socket,
 };
 use crate::{
-    guard::{Quota, Written},
+    guard::{Quota, WriteSource},
     lane::{Frame, Subscription},
     service::{Post, PostOutcome, Refusal},
 };
@@ -47,11 +47,11 @@ async fn serve<S: Socket>(
     // Subscribed before the replay: later commits are in the lane, whatever the replay reads.
     let subscription = deps.lanes.subscribe(participant.room);
     let replayed = replay::run(deps, &participant, connection).await?;
-    let min_hlc = match participant.last_seen_pos {
-        Some(pos) => Some(deps.posting.min_hlc(pos).await.map_err(End::Refused)?),
+    let above_hlc = match participant.last_seen_pos {
+        Some(pos) => Some(deps.posting.above_hlc(pos).await.map_err(End::Refused)?),
         None => None,
     };
-    QuickSession::new(deps, &mut participant, subscription, replayed, min_hlc).run(connection).await
+    QuickSession::new(deps, &mut participant, subscription, replayed, above_hlc).run(connection).await
 }
 
 struct QuickSession<'a> {
@@ -70,11 +70,11 @@ impl<'a> QuickSession<'a> {
         participant: &'a mut Participant,
         lane: Subscription,
         replayed: Replayed,
-        min_hlc: Option<Hlc>,
+        above_hlc: Option<Hlc>,
     ) -> Self {
         let client = participant.client.clone();
         let mut core = SessionCore::new(deps, participant.owner(), client, Delivery::new(replayed.point));
-        core.greatest = replayed.greatest.max(min_hlc.unwrap_or_default());
+        core.greatest = replayed.greatest.max(above_hlc.unwrap_or_default());
         Self { core, participant, lane, marks: Marks::default(), backlog: None, frames: Vec::new() }
     }
 
@@ -180,7 +180,7 @@ impl<'a> QuickSession<'a> {
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.core.deps.guard.rates, self.participant.guest);
-        let written = Written {
+        let written = WriteSource {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
             room: Some(self.participant.room),
@@ -214,7 +214,7 @@ impl<'a> QuickSession<'a> {
         }
         let echoed = post.id.as_ref().map_or_else(|| id.to_string(), GivenId::to_text);
         let message = MessagePosted::new(id, self.participant.sender.clone(), post.text);
-        let post = Post { room: self.participant.room, message, min_hlc: Some(self.core.greatest) };
+        let post = Post { room: self.participant.room, message, above_hlc: Some(self.core.greatest) };
         match self.core.posts.submit(|outcomes| self.core.deps.posting.post(post, outcomes)) {
             Ok(()) => Ok(()),
             Err(refusal) => refuse(self.core.deps, connection, &refusal, Some(echoed)).await,

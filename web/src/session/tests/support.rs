@@ -119,7 +119,7 @@ impl QuickRooms for Memory {
 #[async_trait]
 impl Posting for Memory {
     fn post(&self, post: Post, outcomes: &mpsc::UnboundedSender<PostOutcome>) -> Result<(), Refusal> {
-        let pos = Pos { hlc: post.min_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: Seq(1) };
+        let pos = Pos { hlc: post.above_hlc.unwrap_or_default().next(), origin: ORIGIN, seq: Seq(1) };
         outcomes
             .send(PostOutcome {
                 id: post.message.id,
@@ -130,7 +130,7 @@ impl Posting for Memory {
         Ok(())
     }
 
-    async fn min_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn above_hlc(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 }

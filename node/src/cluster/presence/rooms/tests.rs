@@ -109,10 +109,10 @@ fn after_a_split_the_earlier_of_two_guests_is_unsuffixed() {
     assert_eq!(names(met), ["-Ann", &format!("+{}", suffixed(1)), "+aNN"]);
     assert_eq!(rooms.shown(ROOM, GuestId([1; 16])), Some(&*suffixed(1)));
     // The node that holds the session records the share once, above the start of the other session.
-    let [NameShareRecord { shared, min_hlc, .. }] = &rooms.unwritten_shares[..] else {
+    let [NameShareRecord { shared, above_hlc, .. }] = &rooms.unwritten_shares[..] else {
         panic!("{:?}", rooms.unwritten_shares)
     };
-    assert_eq!((shared.guest, shared.since, *min_hlc), (GuestId([1; 16]), Hlc(5), Hlc(5)));
+    assert_eq!((shared.guest, shared.since, *above_hlc), (GuestId([1; 16]), Hlc(5), Hlc(5)));
     rooms.joined(present(3, "Ann", 6), Holder::Peer(PEER), &nothing);
     assert_eq!(rooms.unwritten_shares.len(), 1);
     let mut other_direct_member = Rooms::default();

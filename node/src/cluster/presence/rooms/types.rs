@@ -36,7 +36,7 @@ pub struct NameShareRecord {
     pub room: RoomId,
     pub shared: NameShared,
     /// When the latest session under the name began.
-    pub min_hlc: Hlc,
+    pub above_hlc: Hlc,
 }
 
 /// The log's record of a guest under a name, if it has one.

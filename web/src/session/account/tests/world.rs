@@ -263,7 +263,7 @@ impl Messages for World {
             return Err(Refusal::new(ErrorCode::NotFound, "there is no such room"));
         }
         let message = MessagePosted::new(message.id, Sender::User(user), message.text);
-        Ok(Post { room, message, min_hlc: None })
+        Ok(Post { room, message, above_hlc: None })
     }
 
     async fn post(
@@ -296,7 +296,7 @@ impl Messages for World {
         unreachable!()
     }
 
-    async fn read(
+    async fn mark_read(
         &self,
         _: UserId,
         _: RoomId,

@@ -9,7 +9,7 @@ use crate::service::Refusal;
 
 /// One message, edit or reaction, or an unreadable frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Written {
+pub struct WriteSource {
     /// The client's network.
     pub network: IpAddr,
     /// Its author's account, if they have one.
@@ -22,8 +22,8 @@ pub struct Written {
 
 impl Rates {
     /// Counts a write, or refuses it.
-    pub fn check_written(&self, written: &Written) -> Result<(), Refusal> {
-        let &Written { network, account, room, bytes } = written;
+    pub fn check_written(&self, written: &WriteSource) -> Result<(), Refusal> {
+        let &WriteSource { network, account, room, bytes } = written;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Some(account) = account {
             self.check(Quota::MessagesPerAccount, &account)?;
@@ -63,7 +63,7 @@ mod tests {
             }
         }
         let room = Some(RoomId([1; 10]));
-        let written = Written { network: OFFICE, account: None, room, bytes: 200 };
+        let written = WriteSource { network: OFFICE, account: None, room, bytes: 200 };
         for turn in 0..60_000_u32 {
             // One message, and pings of a third of the sockets each second.
             for _ in 0..=u32::from(turn % 3 == 0) {
@@ -81,7 +81,7 @@ mod tests {
         for bytes in [1, 200, 32_000] {
             let rates = Rates::default();
             let room = Some(RoomId([1; 10]));
-            let written = Written { network: OFFICE, account: None, room, bytes };
+            let written = WriteSource { network: OFFICE, account: None, room, bytes };
             let mut on_disk = 0;
             for _ in 0..60_000 {
                 for _ in 0..5 {
@@ -90,7 +90,7 @@ mod tests {
                 advance(Duration::from_millis(1)).await;
             }
             assert!(on_disk / 60 < 4_000_000, "{bytes}: {on_disk} in a minute");
-            let other = Written { network: Ipv4Addr::BROADCAST.into(), ..written };
+            let other = WriteSource { network: Ipv4Addr::BROADCAST.into(), ..written };
             assert_eq!(rates.check_written(&other), Ok(()), "{bytes}: another in that room goes on");
         }
     }
