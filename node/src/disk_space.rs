@@ -44,8 +44,7 @@ impl DiskSpace {
         if self.free.get() >= self.reserve {
             return Ok(());
         }
-        let detail = texts::node::DISK_FULL_NOTHING_WRITTEN;
-        Err(Refusal::new(ErrorCode::StorageFull, detail))
+        Err(Refusal::new(ErrorCode::StorageFull, texts::node::DISK_FULL_NOTHING_WRITTEN))
     }
 
     /// Whether there is room for `bytes` in addition to the reserve.

@@ -34,8 +34,7 @@ pub fn refuse_demotion<T: Rows>(records: &Records<T>, user: UserId) -> Result<Op
     if refuse_administration(records, user)?.is_some() || !records.is_last_administrator(user)? {
         return Ok(None);
     }
-    let detail = texts::accounts::LAST_ADMINISTRATOR;
-    Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)))
+    Ok(Some(Refusal::new(ErrorCode::Forbidden, texts::accounts::LAST_ADMINISTRATOR)))
 }
 
 /// Refuses: no such account, or none that the user may know of.
@@ -76,8 +75,7 @@ pub fn refuse_post<T: Rows>(
     if let Some(other) = other_direct_member(records, room, user)?
         && records.user(other)?.is_none()
     {
-        let detail = texts::rooms::OTHER_DELETED;
-        return Ok(Some(Refusal::new(ErrorCode::Forbidden, detail)));
+        return Ok(Some(Refusal::new(ErrorCode::Forbidden, texts::rooms::OTHER_DELETED)));
     }
     Ok((!may_interact(records, room, user)?).then(not_contacts))
 }

@@ -21,7 +21,7 @@ pub const NONCE_BYTES: usize = 24;
 pub enum CursorOwner {
     /// A person in a quick room. The id of a person with an account is their user id.
     Guest {
-        /// The guest's id.
+        /// The person's id in the room.
         id: GuestId,
         /// The quick room.
         room: RoomId,

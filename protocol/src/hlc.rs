@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn min_hlc_affects_one_stamp_only() {
+    fn above_hlc_affects_one_stamp_only() {
         let mut clock = Clock::default();
         let above_hlc = Hlc::from_unix_ms(9_000_000);
         assert!(clock.stamp(1_000, Some(above_hlc)) > above_hlc);

@@ -183,7 +183,8 @@ impl InviteCode {
     }
 }
 
-/// A guest's id: random, drawn when they first enter a room, kept in their cursor, never shown to others.
+/// The id of a person in a quick room, never shown to others. A guest's is random, drawn when they first enter a room, and
+/// kept in their cursor; the id of somebody with an account is their user id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GuestId(pub [u8; 16]);
 

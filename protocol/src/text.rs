@@ -37,7 +37,7 @@ pub enum TextError {
     /// A username contains a character that isn't allowed.
     #[error("can contain only the characters a-z 0-9 _ . -")]
     Username,
-    /// The text contains a control character.
+    /// The text contains a control character, or an invisible one where none is allowed.
     #[error("must not contain control characters")]
     Control,
     /// The text contains an invisible character in a position where it has no meaning.
@@ -65,15 +65,31 @@ pub fn fold_query(text: &str) -> Box<str> {
     folded(&names::composed(text))
 }
 
+/// Deserializes a reaction, from a peer or from the log.
+fn within_emoji_bytes<'de, D: Deserializer<'de>>(text: D) -> Result<Box<str>, D::Error> {
+    let text = Box::<str>::deserialize(text)?;
+    check_emoji_bytes(&text).map(|()| text).map_err(D::Error::custom)
+}
+
+fn check_emoji_bytes(text: &str) -> Result<(), TextError> {
+    match text.len() {
+        0 => Err(TextError::Empty),
+        bytes if bytes > EMOJI_BYTES_MAX => Err(TextError::TooManyBytes(EMOJI_BYTES_MAX)),
+        _ => Ok(()),
+    }
+}
+
 /// Deserializes a text of 1 to `CHARS_MAX` characters, from a peer or from the log. Limits elsewhere depend on this one.
 /// The characters are not checked again: if that rule becomes stricter, logs must stay readable.
-fn within<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
+fn within_chars<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(text)?;
     check_length(&text, CHARS_MAX).map(|()| text).map_err(D::Error::custom)
 }
 
-/// Like [`within`], but the text may be empty.
-fn within_or_empty<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(text: D) -> Result<Box<str>, D::Error> {
+/// Like [`within_chars`], but the text may be empty.
+fn within_chars_or_empty<'de, D: Deserializer<'de>, const CHARS_MAX: usize>(
+    text: D,
+) -> Result<Box<str>, D::Error> {
     let text = Box::<str>::deserialize(text)?;
     match check_length(&text, CHARS_MAX) {
         Ok(()) | Err(TextError::Empty) => Ok(text),
@@ -125,15 +141,15 @@ macro_rules! name {
 
 name!(
     /// A guest's name: 1 to 32 characters.
-    GuestName, GUEST_NAME_CHARS_MAX, "within::<_, GUEST_NAME_CHARS_MAX>"
+    GuestName, GUEST_NAME_CHARS_MAX, "within_chars::<_, GUEST_NAME_CHARS_MAX>"
 );
 name!(
     /// A room's name: 1 to 80 characters.
-    RoomName, ROOM_NAME_CHARS_MAX, "within::<_, ROOM_NAME_CHARS_MAX>"
+    RoomName, ROOM_NAME_CHARS_MAX, "within_chars::<_, ROOM_NAME_CHARS_MAX>"
 );
 name!(
     /// A user's display name: 1 to 64 characters.
-    DisplayName, DISPLAY_NAME_CHARS_MAX, "within::<_, DISPLAY_NAME_CHARS_MAX>"
+    DisplayName, DISPLAY_NAME_CHARS_MAX, "within_chars::<_, DISPLAY_NAME_CHARS_MAX>"
 );
 
 impl GuestName {
@@ -149,7 +165,7 @@ impl GuestName {
 
 /// A username: 3 to 32 of the characters `a-z 0-9 _ . -`. Capital letters are converted to small ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Username(#[serde(deserialize_with = "within::<_, USERNAME_CHARS_MAX>")] Box<str>);
+pub struct Username(#[serde(deserialize_with = "within_chars::<_, USERNAME_CHARS_MAX>")] Box<str>);
 
 impl Username {
     /// Parses the user's input.
@@ -184,7 +200,7 @@ impl fmt::Display for Username {
 
 /// A room's topic: up to 250 characters without controls, trimmed; may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Topic(#[serde(deserialize_with = "within_or_empty::<_, TOPIC_CHARS_MAX>")] Box<str>);
+pub struct Topic(#[serde(deserialize_with = "within_chars_or_empty::<_, TOPIC_CHARS_MAX>")] Box<str>);
 
 impl Topic {
     /// Parses the user's input.
@@ -207,23 +223,19 @@ impl Topic {
 /// A reaction: an emoji or another short text of up to 64 bytes, without spaces and controls. With and without U+FE0F
 /// it is the same one ([`Emoji::normal`]).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Emoji(#[serde(deserialize_with = "within::<_, EMOJI_BYTES_MAX>")] Box<str>);
+pub struct Emoji(#[serde(deserialize_with = "within_emoji_bytes")] Box<str>);
 
 impl Emoji {
     /// Parses the client's input and normalizes it.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         // A zero-width joiner connects the parts of an emoji. Other invisible characters are refused.
         let forbidden = |c: char| c.is_whitespace() || (is_control_or_invisible(c) && c != '\u{200D}');
-        match text {
-            "" => Err(TextError::Empty),
-            text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooManyBytes(EMOJI_BYTES_MAX)),
-            text if text.chars().any(forbidden) => Err(TextError::Control),
-            text => match emoji::normal(text) {
-                text if text.is_empty() => Err(TextError::Empty),
-                text if text.len() > EMOJI_BYTES_MAX => Err(TextError::TooManyBytes(EMOJI_BYTES_MAX)),
-                text => Ok(Self(text)),
-            },
+        check_emoji_bytes(text)?;
+        if text.chars().any(forbidden) {
+            return Err(TextError::Control);
         }
+        let text = emoji::normal(text);
+        check_emoji_bytes(&text).map(|()| Self(text))
     }
 
     /// Returns the form in which emoji are compared and counted. Stored emoji may have another form.
@@ -240,7 +252,7 @@ impl Emoji {
 
 /// A message's body: 1 to 8,000 characters, kept exactly as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageText(#[serde(deserialize_with = "within::<_, MESSAGE_CHARS_MAX>")] Box<str>);
+pub struct MessageText(#[serde(deserialize_with = "within_chars::<_, MESSAGE_CHARS_MAX>")] Box<str>);
 
 impl MessageText {
     /// Parses the user's input.

@@ -47,8 +47,8 @@ impl VersionVector {
         }
     }
 
-    /// Keeps at most `count_max` entries: those with the greatest numbers. The result of merges and calls of this doesn't
-    /// depend on their order, since entries only rise.
+    /// Keeps at most `count_max` entries: those with the greatest numbers. Merges and calls of this give the same result in
+    /// any order, since entries only rise.
     pub fn keep_greatest(&mut self, count_max: usize) {
         if self.0.len() > count_max {
             let mut entries: Vec<_> = self.iter().map(|(origin, seq)| (seq, origin)).collect();

@@ -21,10 +21,10 @@ use crate::sync::{
     AtomicU64, Mutex, MutexGuard, OnceLock, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, watch,
 };
 
-/// The most frames in a lane, besides those of the newest push. For most messages [`BYTES_MAX`] is the tighter bound: it
+/// The most frames in a lane, unless the newest push alone has more. For most messages [`BYTES_MAX`] is the tighter bound: it
 /// holds some seconds of a room with 500 messages a second.
 const FRAMES_MAX: usize = 8_192;
-/// The most bytes of frames in a lane, besides those of the newest push.
+/// The most bytes of frames in a lane, unless the newest push alone has more.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// The state of the log after a commit.

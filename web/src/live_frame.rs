@@ -67,7 +67,7 @@ pub enum LiveFrame<'a> {
         /// seconds again, it closes the connection.
         heartbeat_s: u64,
         /// The contacts and room-mates who are online.
-        presence: Vec<Available>,
+        presence: Vec<UserPresence>,
         /// Addresses where programs may reconnect.
         public_urls: Vec<String>,
     },
@@ -80,14 +80,14 @@ pub enum LiveFrame<'a> {
         user: &'a User,
     },
     /// A contact or room-mate came online or went offline.
-    Presence(Available),
+    Presence(UserPresence),
     /// The reply to a `ping`.
     Pong,
 }
 
 /// Whether a user is online.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Available {
+pub struct UserPresence {
     /// The user's id.
     #[schema(format = "id")]
     pub user_id: String,

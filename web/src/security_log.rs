@@ -86,7 +86,7 @@ macro_rules! events {
 events! {
     LoginSucceeded = "login_succeeded", "a session was opened";
     LoginFailed = "login_failed", "a login failed";
-    LoginLimited = "login_limited", "a login was refused because too many had failed";
+    LoginLimited = "login_limited", "a login was refused by a rate limit";
     PasswordCheckFailed = "password_check_failed", "a logged-in user gave a wrong password";
     LoggedOut = "logged_out", "a session was ended by its owner";
     SessionEnded = "session_ended", "a session was ended from another one";

@@ -3,7 +3,7 @@
 //! would stay for ever. Beyond the limits it accepts a few connections for health checks only.
 
 mod accept_errors;
-mod places;
+mod connection_permits;
 mod receive_budget;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -22,8 +22,8 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use self::{accept_errors::AcceptErrors, places::Places, receive_budget::Metered};
-pub use self::{places::ConnectionPermit, receive_budget::ReceiveBudget};
+use self::{accept_errors::AcceptErrors, connection_permits::ConnectionPermits, receive_budget::Metered};
+pub use self::{connection_permits::ConnectionPermit, receive_budget::ReceiveBudget};
 use crate::{drain::Drain, guard::Guard, metrics::WebMetrics, state::AppState};
 
 /// The limits of a listener.
@@ -76,7 +76,7 @@ pub struct Server {
     listener: Option<TcpListener>,
     router: Router,
     limits: ServerLimits,
-    places: Places,
+    connection_permits: ConnectionPermits,
     drain: Drain,
     accept_errors: AcceptErrors,
 }
@@ -85,9 +85,9 @@ impl Server {
     /// Returns a server of `router` on `listener`; [`Server::run`] serves.
     pub fn new(listener: TcpListener, router: Router, limits: ServerLimits, parts: ServerParts) -> Self {
         let ServerParts { guard, metrics, drain } = parts;
-        let places = Places::new(limits.connections_max, guard, metrics);
+        let connection_permits = ConnectionPermits::new(limits.connections_max, guard, metrics);
         let accept_errors = AcceptErrors::new();
-        Self { listener: Some(listener), router, limits, places, drain, accept_errors }
+        Self { listener: Some(listener), router, limits, connection_permits, drain, accept_errors }
     }
 
     /// Serves until the node is stopping, then lets connections and sessions finish for at most 5 s.
@@ -108,14 +108,14 @@ impl Server {
                     if on_spare_fd && !has_spoken(&stream).await {
                         continue;
                     }
-                    if let Some(permit) = self.places.give(peer.ip(), on_spare_fd) {
+                    if let Some(permit) = self.connection_permits.give(peer.ip(), on_spare_fd) {
                         tokio::spawn(self.connection(stream, peer, permit));
                     }
                 }
                 Err(error) => self.accept_errors.on_error(&error).await,
             }
         }
-        let _ = timeout(STOP_MAX, self.places.all_free()).await;
+        let _ = timeout(STOP_MAX, self.connection_permits.all_free()).await;
     }
 
     fn connection(

@@ -23,6 +23,11 @@ impl AddressGuess {
         Self { environment, members, port }
     }
 
+    /// Whether this machine has an address at present.
+    pub(super) fn has_address(&self, ip: IpAddr) -> bool {
+        self.environment.has_address(ip)
+    }
+
     /// Handles a new link to `remote`; `local` is the address to which the peer sent, if it is known.
     pub(super) fn link_comes_up(&self, remote: SocketAddr, local: Option<IpAddr>) {
         let Some(port) = self.port else { return };

@@ -174,6 +174,7 @@ impl Dialer {
                 self.lookups.spawn(async move { (name, timeout(RESOLVE_MAX, lookup).await.ok()) });
             }
         }
+        self.targets.values_mut().for_each(|target| target.forget_moved(now));
         self.targets.retain(|_, target| target.is_dialling() || now < target.seen_at + FORGET_AFTER);
         self.links.set_addresses(self.targets.keys().map(|address| address.ip().to_canonical()).collect());
     }
@@ -187,7 +188,8 @@ impl Dialer {
         let ipv6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
         for &address in addresses.iter().filter(|address| ipv6 || address.is_ipv4()) {
             let now = Instant::now();
-            let target = self.targets.entry(address).or_insert_with(|| Target::new(now));
+            let target =
+                self.targets.entry(address).or_insert_with(|| Target::new(address.ip().to_canonical(), now));
             target.seen_at = now;
             target.expect(*expected, now);
         }

@@ -144,6 +144,16 @@ impl Members {
         self.known().others.values().cloned().collect()
     }
 
+    /// The number of a node's description.
+    pub(super) fn number_of(&self, node: NodeId) -> Option<u64> {
+        let known = self.known();
+        if node == self.me {
+            Some(known.own.number)
+        } else {
+            known.others.get(&node).map(|member| member.number)
+        }
+    }
+
     /// Returns the number of changes of descriptions and links so far.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

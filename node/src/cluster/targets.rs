@@ -1,6 +1,6 @@
 //! An address to keep linked: the node that should be there, the node that answered there, and the time of the next dial.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use starling_protocol::NodeId;
 use tokio::time::Instant;
@@ -12,8 +12,10 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// The longest pause after rejected attempts: nobody corrects a wrong secret within seconds.
 const TURNED_AWAY_BACK_OFF_MAX: Duration = Duration::from_secs(30);
-/// The time for which the node that answered is expected to be there.
+/// The time for which the node that answered is expected to be there, unless it has moved.
 const ANSWER_HOLDS: Duration = Duration::from_mins(1);
+/// The time for which a node is expected where its description, or a name in it, no longer leads to.
+const EXPECTATION_HOLDS: Duration = Duration::from_secs(4);
 
 /// A node that should be at an address, and the number of the description that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +27,9 @@ pub(super) struct ExpectedNode {
 /// An address to keep linked.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// The node that should be there, the number of its description, and the time of the news.
-    expected: BTreeMap<NodeId, (u64, Instant)>,
+    ip: IpAddr,
+    /// The nodes that should be there.
+    expected: BTreeMap<NodeId, Expectation>,
     answered: Option<Answer>,
     turned_away: Option<Dialled>,
     dialling: bool,
@@ -36,18 +39,51 @@ pub(super) struct Target {
     pub(super) seen_at: Instant,
 }
 
+/// Why a node should be at an address.
+#[derive(Clone, Copy, Debug)]
+struct Expectation {
+    /// The number of its description.
+    number: u64,
+    /// The time of the news.
+    since: Instant,
+    /// The last time at which the description led here.
+    seen_at: Instant,
+}
+
 /// The node that answered last: better than a description, but another node may be there by now.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     node: NodeId,
-    /// The node's process, if it was linked then.
-    process: Option<u64>,
+    /// What was known of the node then.
+    as_known: Known,
     at: Instant,
 }
 
-impl Target {
-    pub(super) fn new(seen_at: Instant) -> Self {
+/// What changes when a node moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    /// The node's process, if it is linked.
+    process: Option<u64>,
+    /// The number of its description.
+    number: Option<u64>,
+    /// Whether the address that it answered at is one of this machine.
+    is_own_address: bool,
+}
+
+impl Known {
+    fn of(node: NodeId, ip: IpAddr, links: &Links) -> Self {
         Self {
+            process: links.process_of(node),
+            number: links.members.number_of(node),
+            is_own_address: node == links.me() && links.guess.has_address(ip),
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn new(ip: IpAddr, seen_at: Instant) -> Self {
+        Self {
+            ip,
             expected: BTreeMap::new(),
             answered: None,
             turned_away: None,
@@ -61,11 +97,19 @@ impl Target {
     /// Sets the node that should be here.
     pub(super) fn expect(&mut self, expected: Option<ExpectedNode>, now: Instant) {
         let Some(ExpectedNode { node, number }) = expected else { return };
-        if self.expected.get(&node).is_none_or(|(known, _)| *known < number) {
-            self.expected.insert(node, (number, now));
-            // Earlier failures say nothing of a node that is new here.
-            (self.failures, self.not_before) = (0, None);
+        match self.expected.get_mut(&node) {
+            Some(expected) if expected.number >= number => expected.seen_at = now,
+            _ => {
+                self.expected.insert(node, Expectation { number, since: now, seen_at: now });
+                // Earlier failures say nothing of a node that is new here.
+                (self.failures, self.not_before) = (0, None);
+            }
         }
+    }
+
+    /// Forgets nodes that should be elsewhere by now.
+    pub(super) fn forget_moved(&mut self, now: Instant) {
+        self.expected.retain(|_, expected| now < expected.seen_at + EXPECTATION_HOLDS);
     }
 
     pub(super) fn is_dialling(&self) -> bool {
@@ -79,19 +123,15 @@ impl Target {
 
     /// Whether the node at this address is linked, as far as known.
     pub(super) fn is_already_linked(&self, links: &Links) -> bool {
-        let (me, process_of) = (links.me(), |node| links.process_of(node));
-        let is_linked = |node: NodeId| node == me || process_of(node).is_some();
-        if let Some(Answer { node, process, at }) =
-            self.answered.filter(|answer| answer.at.elapsed() < ANSWER_HOLDS)
-        {
-            if !is_linked(node) {
+        let is_linked = |node: NodeId| node == links.me() || links.has(node);
+        if let Some(answer) = self.answered.filter(|answer| answer.at.elapsed() < ANSWER_HOLDS) {
+            if !is_linked(answer.node) {
                 return false;
             }
-            // A restarted node may be elsewhere now, and a node that has moved here is not linked yet.
-            let stays = node == me || process_of(node) == process;
+            // A node that has moved here is not linked yet.
             let moved_in =
-                |(&other, &(_, since)): (&NodeId, &(u64, Instant))| since > at && !is_linked(other);
-            if stays {
+                |(&other, expected): (&NodeId, &Expectation)| expected.since > answer.at && !is_linked(other);
+            if answer.as_known == Known::of(answer.node, self.ip, links) {
                 return !self.expected.iter().any(moved_in);
             }
         }
@@ -121,7 +161,7 @@ impl Target {
         self.dialling = false;
         self.turned_away = matches!(dialled, Dialled::TurnedAway { .. }).then_some(dialled);
         if let Dialled::Answered(node) = dialled {
-            self.answered = Some(Answer { node, process: links.process_of(node), at: now });
+            self.answered = Some(Answer { node, as_known: Known::of(node, self.ip, links), at: now });
         }
         // A lasting link was no failure.
         self.failures = if lasted > BACK_OFF_MAX * 2 { 0 } else { (self.failures + 1).min(8) };

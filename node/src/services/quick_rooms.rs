@@ -65,7 +65,7 @@ impl QuickRooms for QuickRoomsService {
         Ok(HistoryPage { messages: page.messages, more: page.more })
     }
 
-    async fn beyond(
+    async fn positions_between(
         &self,
         room: RoomId,
         from: VersionVector,

@@ -41,7 +41,8 @@ pub type RecordsReader = Records<ReadOnlyTable<&'static [u8], &'static [u8]>>;
 /// A row: the rest of its key after the prefix of the scan, and its record.
 pub type Row<R> = Result<(Vec<u8>, R), StoreError>;
 
-fn key<V: View>(scope: &Scope, key: &[u8]) -> Vec<u8> {
+/// Key in [`RECORDS`].
+pub(super) fn key<V: View>(scope: &Scope, key: &[u8]) -> Vec<u8> {
     let mut full = scope_beginning(scope);
     full.push(V::TAG);
     full.extend_from_slice(key);

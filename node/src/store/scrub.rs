@@ -1,10 +1,14 @@
-//! Removes erased content from the file, too. redb never overwrites a page in place, so the text of a deleted message
-//! stays in free pages. A scrub writes zeros into a scratch table until the file has to grow for them: then they have
-//! taken every free page. It works in small commits, so that posts hardly wait.
+//! Removes erased content from the file, too. redb never overwrites a committed page in place, so the text of a deleted
+//! message stays in free pages. And a page that is changed twice in one transaction keeps old bytes behind its last row.
+//! A scrub first writes the leaves anew that held erased rows. Then it writes zeros into a scratch table until the file
+//! has to grow for them: then they have taken every free page. It works in small commits, so that posts hardly wait.
 
 use std::fs;
 
-use redb::{ReadableDatabase, ReadableTableMetadata};
+use redb::{
+    AccessGuard, Key, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
+    TableHandle, WriteTransaction,
+};
 
 use super::{Store, StoreError, tables};
 
@@ -17,6 +21,8 @@ const SCRUBBED: &str = "scrubbed";
 const ZEROS: [u8; 4_000] = [0; 4_000];
 /// Pages that one commit writes or frees.
 const STEP_PAGES: u64 = 256;
+/// Rows around which one commit writes leaves anew.
+const STEP_REWRITES: usize = 64;
 /// The size of a page in the file.
 const PAGE_BYTES: u64 = 4_096;
 /// The most bytes that one step may add to the file.
@@ -34,6 +40,8 @@ pub struct Scrub {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
+    /// Writing leaves anew.
+    Rewrite,
     /// Removing rows, those of an interrupted scrub first.
     Empty,
     /// Writing rows, from this key on.
@@ -52,12 +60,14 @@ impl Store {
         let count = |key| Ok::<_, StoreError>(meta.get(key)?.map_or(0, |count| count.value()));
         let as_of = count(ERASED)?;
         let needed = count(SCRUBBED)? != as_of;
-        Ok(needed.then_some(Scrub { as_of, rounds_left: ROUNDS, phase: Phase::Empty }))
+        Ok(needed.then_some(Scrub { as_of, rounds_left: ROUNDS, phase: Phase::Rewrite }))
     }
 
     /// Does one step of a scrub in one commit; returns whether more steps remain.
     pub fn scrub_step(&self, scrub: &mut Scrub) -> Result<bool, StoreError> {
         scrub.phase = match scrub.phase {
+            Phase::Rewrite if !self.rewrite_some()? => Phase::Rewrite,
+            Phase::Rewrite => Phase::Empty,
             Phase::Empty if !self.clear_some()? => Phase::Empty,
             Phase::Empty if scrub.rounds_left > 0 => {
                 scrub.rounds_left -= 1;
@@ -74,6 +84,26 @@ impl Store {
             Phase::Done => Phase::Done,
         };
         Ok(!matches!(scrub.phase, Phase::Done))
+    }
+
+    /// Writes the leaves around some erased rows anew; returns whether none is left.
+    fn rewrite_some(&self) -> Result<bool, StoreError> {
+        super::write_transaction(&self.db, |transaction| {
+            let mut to_rewrite = transaction.open_table(tables::TO_REWRITE)?;
+            for _ in 0..STEP_REWRITES {
+                let Some((row, _)) = to_rewrite.pop_first()? else { break };
+                let (table, key) = row.value();
+                match table {
+                    table if table == tables::LOG.name() => rewrite_leaf(transaction, tables::LOG, key)?,
+                    table if table == tables::RECORDS.name() => {
+                        rewrite_leaf(transaction, tables::RECORDS, key)?;
+                    }
+                    table if table == tables::INDEX.name() => rewrite_leaf(transaction, tables::INDEX, key)?,
+                    other => return Err(StoreError::Corrupt(format!("no rows of {other} are erased"))),
+                }
+            }
+            Ok(to_rewrite.is_empty()?)
+        })
     }
 
     fn fill(&self, next: u64) -> Result<Phase, StoreError> {
@@ -105,4 +135,27 @@ impl Store {
         let Some(file) = &self.file else { return Ok(0) };
         Ok(fs::metadata(file).map_err(redb::StorageError::Io)?.len())
     }
+}
+
+/// Writes the leaf anew in which a key is, or was: removes the rows next to it and inserts them again. (A removal from a
+/// committed page copies the other rows; inserting an equally long value would copy the page as it is.)
+fn rewrite_leaf<K: Key + 'static>(
+    transaction: &WriteTransaction,
+    table: TableDefinition<'_, K, &'static [u8]>,
+    key: &[u8],
+) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(table)?;
+    let owned = |row: Option<Result<(AccessGuard<'_, K>, AccessGuard<'_, &'static [u8]>), StorageError>>| {
+        row.map(|row| {
+            row.map(|(key, value)| (K::as_bytes(&key.value()).as_ref().to_vec(), value.value().to_vec()))
+        })
+        .transpose()
+    };
+    let before = owned(table.range(..=K::from_bytes(key))?.next_back())?;
+    let after = owned(table.range(K::from_bytes(key)..)?.next())?;
+    for (key, value) in before.into_iter().chain(after) {
+        table.remove(K::from_bytes(&key))?;
+        table.insert(K::from_bytes(&key), &value[..])?;
+    }
+    Ok(())
 }

@@ -14,6 +14,10 @@ pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Zeros of a scrub, which take every free page of the file; empty otherwise.
 pub const SCRATCH: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("scratch");
 
+/// Table and key of rows that were erased or shortened since the last scrub: it writes their leaves anew. It belongs to
+/// no view, so that a rebuild keeps what concerns the log.
+pub const TO_REWRITE: TableDefinition<'_, (&str, &[u8]), ()> = TableDefinition::new("to_rewrite");
+
 /// The log, the only source of truth: origin and seq (big-endian) → the event as its writer encoded it.
 pub const LOG: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("log");
 

@@ -12,7 +12,7 @@ use starling_node::{
     store::{Committer, RecordsReader, Store, StoreError},
 };
 use starling_protocol::{
-    NodeId, OriginId, VersionVector,
+    NodeId, OriginId, RoomId, VersionVector,
     replica::{Millis, Replica},
 };
 use starling_web::lane::CommitPoint;
@@ -49,6 +49,11 @@ impl Run {
     /// Reads the store; `None` if it is damaged, which the node remembers.
     pub fn read<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Option<T> {
         self.store.guarded(read).ok()
+    }
+
+    /// Whether the node has a room; `None` if it cannot read.
+    pub fn has_room(&self, room: RoomId) -> Option<bool> {
+        self.read(|store| Ok(store.quick_room(room)?.is_some()))
     }
 
     /// Reads the views of users.

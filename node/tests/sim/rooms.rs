@@ -47,7 +47,7 @@ impl World {
         let (room, members) = (self.rooms[0], self.members());
         let lacks_it = |&node: &usize| {
             let run = self.nodes[node].run.as_ref();
-            run.and_then(|run| run.read(|store| store.quick_room(room))).is_some_and(|room| room.is_none())
+            run.and_then(|run| run.has_room(room)) == Some(false)
         };
         if members.iter().all(lacks_it) {
             // On the first node that accepts it.
@@ -113,8 +113,7 @@ impl World {
             // The answer is 'still catching up'.
             return;
         }
-        let Some(found) = run.read(|store| store.quick_room(search.room)) else { return };
-        let exists = found.is_some();
+        let Some(exists) = run.has_room(search.room) else { return };
         if let Err(violation) = read_your_writes::searched(self, node, search) {
             self.violated(violation);
         }

@@ -55,9 +55,9 @@ impl World {
             return;
         };
         let room = self.clients[number].here;
-        match run.read(|store| store.quick_room(room)) {
-            Some(Some(_)) => {}
-            Some(None) => return self.search(node, number),
+        match run.has_room(room) {
+            Some(true) => {}
+            Some(false) => return self.search(node, number),
             // Refused: the client tries again, as after each failed read below.
             None => return,
         }

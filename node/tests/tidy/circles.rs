@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{files, root};
+use super::{files, root, shipped};
 
 /// Files in the largest circle of a crate, at most.
 pub const CIRCLES_MAX: [(&str, usize); 3] = [("protocol", 16), ("web", 3), ("node", 10)];
@@ -31,8 +31,11 @@ fn module_of(source: &Path, file: &Path) -> Option<Module> {
 
 /// The code of a source without comments and without the tests at its end.
 fn code(text: &str) -> String {
-    let shipped = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    shipped.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    shipped(text)
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Splits code into names, `::`, and single signs.

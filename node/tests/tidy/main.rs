@@ -37,6 +37,11 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// A source without the tests at its end.
+fn shipped(source: &str) -> &str {
+    source.split("#[cfg(test)]\nmod tests {").next().expect("a split has a first part")
+}
+
 fn sources() -> Vec<PathBuf> {
     ["protocol", "web", "node", "bench"]
         .iter()
@@ -132,8 +137,7 @@ fn a_server_never_prints_with_macros_that_panic() {
     for folder in ["protocol/src", "web/src", "node/src"] {
         for path in files(&root().join(folder), ".rs") {
             let text = fs::read_to_string(&path).unwrap();
-            let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            let code = shipped.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+            let code = shipped(&text).lines().map(str::trim).filter(|line| !line.starts_with("//"));
             // Files that only tests contain.
             let tests = ["tests", "claim_model"];
             let in_tests =

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::sources;
+use super::{shipped, sources};
 
 /// Code that puts a text before users. A literal with a space right behind it is a text.
 const OPENINGS: [&str; 9] = [
@@ -24,8 +24,8 @@ fn places(code: &str) -> Vec<usize> {
         .iter()
         .flat_map(|opening| code.match_indices(opening).map(|(at, _)| at + opening.len()))
         .collect();
-    for (at, code_name) in code.match_indices("ErrorCode::") {
-        let name = at + code_name.len();
+    for (at, opening) in code.match_indices("ErrorCode::") {
+        let name = at + opening.len();
         let end = code[name..].find(|letter: char| !letter.is_alphanumeric()).unwrap_or(0);
         if code[name + end..].starts_with(',') {
             places.push(name + end + 1);
@@ -57,7 +57,7 @@ fn texts_lie_in_one_place_per_surface() {
             continue;
         }
         let source = fs::read_to_string(&path).unwrap();
-        let code = source.split("#[cfg(test)]\nmod tests {").next().expect("a split has a first part");
+        let code = shipped(&source);
         for text in places(code).into_iter().filter_map(|at| text_at(&code[at..])) {
             found.push(format!("{name}: {text}"));
         }

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_password_change_of_kind_9_keeps_tokens_and_one_of_kind_42_ends_them() {
         for (keep_tokens, number) in [(true, 9), (false, 42)] {
-            let changed = PasswordChanged { password: Some("x".into()), keeps: None, keep_tokens };
+            let changed = PasswordChanged { password: Some("x".into()), kept_session: None, keep_tokens };
             let body = EventBody::from(changed);
             let (kind, payload) = body.encode();
             assert_eq!(kind, number);

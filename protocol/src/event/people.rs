@@ -133,7 +133,7 @@ pub struct PasswordChanged {
     /// The new password's hash (a PHC string); `None` once it is erased.
     pub password: Option<Box<str>>,
     /// The session in which it was changed: the change doesn't end it.
-    pub keeps: Option<SessionId>,
+    pub kept_session: Option<SessionId>,
     /// Whether personal access tokens stay valid (kind 9); otherwise those made with earlier passwords end (kind 42).
     pub keep_tokens: bool,
 }
@@ -142,16 +142,16 @@ pub struct PasswordChanged {
 #[derive(Serialize, Deserialize)]
 pub(super) struct PasswordChangedPayload {
     password: Option<Box<str>>,
-    keeps: Option<SessionId>,
+    kept_session: Option<SessionId>,
 }
 
 impl PasswordChangedPayload {
-    pub(super) fn from_event(PasswordChanged { password, keeps, .. }: &PasswordChanged) -> Self {
-        Self { password: password.clone(), keeps: *keeps }
+    pub(super) fn from_event(PasswordChanged { password, kept_session, .. }: &PasswordChanged) -> Self {
+        Self { password: password.clone(), kept_session: *kept_session }
     }
 
     pub(super) fn into_event(self, keep_tokens: bool) -> PasswordChanged {
-        PasswordChanged { password: self.password, keeps: self.keeps, keep_tokens }
+        PasswordChanged { password: self.password, kept_session: self.kept_session, keep_tokens }
     }
 }
 

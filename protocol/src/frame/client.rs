@@ -15,7 +15,8 @@ use utoipa::{
 };
 
 use crate::{
-    ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, limits::ID_CHARS_MAX, text::TextError,
+    ErrorCode, Hlc, MessageId, MessagePosted, MessageText, Pos, RoomId, limits::ID_CHARS_MAX,
+    text::TextError, texts,
 };
 
 /// RFC 3339 in UTC with milliseconds.
@@ -253,7 +254,7 @@ pub enum ClientFrameError {
         id: Option<String>,
     },
     /// The body is empty or too long.
-    #[error("the body {reason}")]
+    #[error("{}", texts::request::bad_body(.reason))]
     Body {
         /// The id in the frame.
         id: Option<String>,

@@ -103,7 +103,7 @@ pub enum Presence {
 /// Events that the sender has made durable since its last confirmation on this link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
-    /// The new heads of origins with new durable events.
+    /// The new heads of origins with new durable events; all heads in the first confirmation on a link.
     pub new_heads: Vec<(OriginId, Seq)>,
     /// The head of the sender's own log; `None` if it has not written yet.
     pub own_head: Option<(OriginId, Seq)>,

@@ -234,7 +234,7 @@ fn registered(display_name: Option<&str>, password: &str, admin: bool) -> EventB
 }
 
 fn password(password: &str, keep_tokens: bool) -> EventBody {
-    PasswordChanged { password: Some(password.into()), keeps: None, keep_tokens }.into()
+    PasswordChanged { password: Some(password.into()), kept_session: None, keep_tokens }.into()
 }
 
 fn rehashed(change: u64, password: &str) -> EventBody {

@@ -55,7 +55,8 @@ impl SessionState {
     }
 }
 
-/// Applies an event about this session at `pos`.
+/// Applies an event at `pos`. The caller passes only events that are about this session: `SessionsEnded` if it lists the
+/// session, `PasswordChanged` if the session stays open.
 pub fn apply(state: Option<SessionState>, pos: Pos, body: &EventBody) -> SessionState {
     let mut state = state.unwrap_or_default();
     match body {
@@ -115,7 +116,8 @@ mod tests {
     }
 
     fn kept() -> EventBody {
-        event::PasswordChanged { password: None, keeps: Some(SessionId([1; 16])), keep_tokens: false }.into()
+        event::PasswordChanged { password: None, kept_session: Some(SessionId([1; 16])), keep_tokens: false }
+            .into()
     }
 
     fn logins(up_to: Pos) -> SessionEnds {

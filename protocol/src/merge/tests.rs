@@ -125,7 +125,7 @@ fn account_bodies() -> impl Strategy<Value = EventBody> {
         }),
         2 => shown().prop_map(|display_name| ProfileChanged { display_name }.into()),
         2 => (password(), any::<bool>()).prop_map(|(password, keep_tokens)| {
-            PasswordChanged { password, keeps: None, keep_tokens }.into()
+            PasswordChanged { password, kept_session: None, keep_tokens }.into()
         }),
         2 => (0_u64..5, 0_u8..3, 1_u64..10, password()).prop_map(|(hlc, node, seq, password)| {
             PasswordRehashed { change: pos(hlc, node, Seq(seq)), password }.into()

@@ -123,15 +123,15 @@ impl Replica {
         self.pull(now, out);
     }
 
-    /// Sends every peer the new durable events.
+    /// Sends every peer the heads of new durable events.
     pub(super) fn confirm_to_all(&self, now: Millis, new_heads: &[(OriginId, Seq)], out: &mut Vec<Output>) {
         for (&id, link) in &self.links {
             out.push(self.confirm(now, id, link, new_heads.to_vec()));
         }
     }
 
-    /// Sends a peer everything that is durable here.
-    pub(super) fn confirm_everything_to(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
+    /// Sends a peer the heads of all durable events.
+    pub(super) fn confirm_all_heads_to(&self, now: Millis, id: LinkId, out: &mut Vec<Output>) {
         let confirm = |link| self.confirm(now, id, link, self.held.iter().collect());
         out.extend(self.links.get(&id).map(confirm));
     }

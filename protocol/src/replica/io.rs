@@ -203,7 +203,7 @@ pub enum Output {
         /// Whether an upgrade or [`Output::UpgradeExpired`] will follow.
         may_upgrade: bool,
     },
-    /// No upgrade follows for this waiter.
+    /// No [`Output::Settled`] with more copies follows for this waiter.
     UpgradeExpired(Token),
     /// The wait of a [`Claim`] has ended.
     ClaimWaitEnded(Token, ClaimOutcome),

@@ -34,7 +34,7 @@ pub(super) struct Link {
     /// Whether a frame was dropped, so that the next heartbeat must send the whole vector.
     pub(super) needs_full_vector: bool,
     /// The events held here when the link came up; `None` once the peer has confirmed all of them.
-    catching_up_to: Option<VersionVector>,
+    catch_up_target: Option<VersionVector>,
     /// After a suspension of this process: until the peer answers this probe, received frames may be from before it.
     sync_probe: Option<u64>,
     /// Whether its writer has been busy with one commit for too long.
@@ -64,7 +64,7 @@ impl Link {
             served: Seq::NONE,
             own_reads: 0,
             needs_full_vector: false,
-            catching_up_to: Some(held),
+            catch_up_target: Some(held),
             sync_probe: None,
             stalled: false,
             refilling: false,
@@ -82,7 +82,7 @@ impl Link {
 
     /// Whether the peer was heard recently, has caught up once since the link came up, and is not stalled.
     pub(super) fn is_in_sync(&self, now: Millis) -> bool {
-        self.catching_up_to.is_none() && !self.stalled && self.is_heard(now)
+        self.catch_up_target.is_none() && !self.stalled && self.is_heard(now)
     }
 
     /// Whether both nodes see each other in sync.
@@ -108,7 +108,7 @@ impl Link {
     /// Resets the link as if it had just come up, after a suspension of this process. Frames from before it may still
     /// arrive, so only frames after the answer to this probe count.
     pub(super) fn reset(&mut self, held: VersionVector, probe: u64) {
-        self.catching_up_to = Some(held);
+        self.catch_up_target = Some(held);
         self.vector_received = false;
         self.peer_sees_us_in_sync = false;
         self.peers.clear();
@@ -138,16 +138,16 @@ impl Link {
     pub(super) fn update_caught_up(&mut self) -> bool {
         let caught_up = self.vector_received
             && self.sync_probe.is_none()
-            && self.catching_up_to.as_ref().is_some_and(|target| self.confirmed.covers(target));
+            && self.catch_up_target.as_ref().is_some_and(|target| self.confirmed.covers(target));
         if caught_up {
-            self.catching_up_to = None;
+            self.catch_up_target = None;
         }
         caught_up
     }
 
     /// Requires the peer to catch up to `held` before it is in sync.
     pub(super) fn catch_up_to(&mut self, held: VersionVector) {
-        self.catching_up_to = Some(held);
+        self.catch_up_target = Some(held);
         self.update_caught_up();
     }
 

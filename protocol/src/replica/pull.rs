@@ -47,18 +47,18 @@ impl PullPlanner {
 
     /// Handles the answer to a pull.
     pub(super) fn on_answer(&mut self, origin: OriginId, link: LinkId, empty: bool, now: Millis) {
-        let Some(range) = self.0.get_mut(&origin) else { return };
-        if range.asked.is_some_and(|asked| asked.link == Some(link)) {
+        let Some(missing) = self.0.get_mut(&origin) else { return };
+        if missing.asked.is_some_and(|asked| asked.link == Some(link)) {
             // The end of the pause counts as an attempt, so that the next peer is asked.
-            range.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
+            missing.asked = empty.then_some(Asked { link: None, deadline: now + RETRY_MS });
         }
     }
 
     /// Pauses all pulls, exponentially longer with each consecutive refusal by the store.
     pub(super) fn pause(&mut self, now: Millis, refusals: u32) {
         let pause = (RETRY_MS << refusals.min(5)).min(PAUSE_MS_MAX);
-        for range in self.0.values_mut() {
-            range.asked = Some(Asked { link: None, deadline: now + pause });
+        for missing in self.0.values_mut() {
+            missing.asked = Some(Asked { link: None, deadline: now + pause });
         }
     }
 
@@ -69,7 +69,7 @@ impl PullPlanner {
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         self.0
             .values()
-            .map(|range| range.asked.map_or(range.since + PUSH_GRACE_MS, |asked| asked.deadline))
+            .map(|missing| missing.asked.map_or(missing.since + PUSH_GRACE_MS, |asked| asked.deadline))
             .min()
     }
 
@@ -84,44 +84,44 @@ impl PullPlanner {
             return Vec::new();
         }
         let mut load: BTreeMap<LinkId, usize> = BTreeMap::new();
-        for asked in self.0.values().filter_map(|range| range.asked) {
+        for asked in self.0.values().filter_map(|missing| missing.asked) {
             if let Some(link) = asked.link {
                 *load.entry(link).or_default() += 1;
             }
         }
         let mut pulls = Vec::new();
-        self.0.retain(|&origin, range| {
+        self.0.retain(|&origin, missing| {
             let head = accepted.get(origin);
             let holders: Vec<_> =
                 links.iter().filter(|(_, link)| link.confirmed.get(origin) > head).collect();
             if holders.is_empty() {
                 return false;
             }
-            if let Some(asked) = range.asked {
+            if let Some(asked) = missing.asked {
                 let lost = asked.link.is_some_and(|link| !links.contains_key(&link));
                 if now < asked.deadline && !lost {
                     return true;
                 }
-                range.asked = None;
-                range.attempts += 1;
+                missing.asked = None;
+                missing.attempts += 1;
             }
-            let writer = holders.iter().find(|(_, link)| link.peer == origin.node);
+            let origin_holder = holders.iter().find(|(_, link)| link.peer == origin.node);
             let origin_is_linked = links.values().any(|link| link.peer == origin.node);
-            if writer.is_none() && origin_is_linked && now < range.since + PUSH_GRACE_MS {
+            if origin_holder.is_none() && origin_is_linked && now < missing.since + PUSH_GRACE_MS {
                 return true;
             }
-            let (&link_id, link) = match writer {
-                Some(writer) if range.attempts == 0 => *writer,
-                _ => holders[range.attempts % holders.len()],
+            let (&link_id, link) = match origin_holder {
+                Some(holder) if missing.attempts == 0 => *holder,
+                _ => holders[missing.attempts % holders.len()],
             };
             let load = load.entry(link_id).or_default();
             if *load >= PULLS_PER_LINK_MAX {
-                range.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
+                missing.asked = Some(Asked { link: None, deadline: now + RETRY_MS });
                 return true;
             }
             *load += 1;
             let to = link.confirmed.get(origin).min(head + PULL_EVENTS_MAX);
-            range.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
+            missing.asked = Some(Asked { link: Some(link_id), deadline: now + ANSWER_MS_MAX });
             pulls.push((link_id, origin, head.next(), to));
             true
         });

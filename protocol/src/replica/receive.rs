@@ -31,7 +31,7 @@ impl Replica {
                 let new_heads: Vec<_> = vector.iter().collect();
                 self.note_heads(now, link_id, &new_heads, out);
                 // The peer may lack this node's confirmations. (Confirmations are not answered, to avoid endless echoes.)
-                self.confirm_everything_to(now, link_id, out);
+                self.confirm_all_heads_to(now, link_id, out);
             }
             ReplicaFrame::Confirm(Confirm {
                 mut new_heads,

@@ -18,7 +18,7 @@ pub const NOT_BLOCKED: &str = "you have not blocked this user";
 pub const BLOCKED_NO_CONTACT: &str =
     "this user is not your contact; you have blocked them, which /unblock ends";
 pub const NO_CONTACT: &str = "this user is not your contact";
-pub const NOT_DELETED_YET: &str = "your account may not be deleted yet; try again";
+pub const DELETION_UNCONFIRMED: &str = "we couldn't confirm that your account was deleted; try again";
 pub const RENAMED_ONLY: &str =
     "you can only choose a new name, once, if your account was renamed after a split";
 pub const NO_SUCH_SESSION: &str = "you have no session with this id";

@@ -16,7 +16,6 @@ pub const ROOM_UNKNOWN_YET: &str = "this node doesn't know the room yet; use ano
 pub const TOO_MANY_CONNECTIONS: &str =
     "this node can't accept more connections from your network now; try again later";
 pub const TOO_MANY_OPEN: &str = "your network has too many open requests and WebSockets; try again later";
-
 pub const DISK_FULL_REASON: &str = "the disk is full";
 
 /// The clock of this node is `outside_ms` before (negative) or after those of most other nodes.

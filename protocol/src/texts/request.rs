@@ -66,19 +66,6 @@ pub fn must_be_seconds(least: impl Display, most: impl Display) -> String {
     format!("must be {least} to {most} seconds")
 }
 
-pub fn must_be_chars(least: usize, most: usize) -> String {
-    format!("must be {least} to {most} characters")
-}
-
-pub fn must_be_chars_at_most(most: usize) -> String {
-    format!("must be at most {most} characters")
-}
-
-/// A field of a form that no page fills with so much.
-pub fn field_too_long(name: &str, most: usize) -> String {
-    format!("{name} must be at most {most} characters")
-}
-
 /// `why` says what does not parse.
 pub fn bad_frame(why: impl Display) -> String {
     format!("the frame: {why}")

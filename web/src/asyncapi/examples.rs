@@ -11,7 +11,7 @@ use starling_protocol::{
 };
 
 use crate::{
-    live_frame::{Available, LiveFrame, RoomChange},
+    live_frame::{LiveFrame, RoomChange, UserPresence},
     objects::{
         Contact, ContactState, Message, MessageSender, PresenceState, Role, Room, RoomKind, User, Visibility,
     },
@@ -124,7 +124,7 @@ fn room() -> Room {
 /// Returns the frames that the server sends only on `/api/v1/live`.
 pub fn account() -> Vec<Value> {
     let (ann, ben, message, room) = (user(ANN, "ann", "Ann"), user(BEN, "ben", "Ben"), message(), room());
-    let online = || Available { user_id: BEN.to_owned(), state: PresenceState::Online };
+    let online = || UserPresence { user_id: BEN.to_owned(), state: PresenceState::Online };
     let edited = Message { body: "Hello!".to_owned(), edited_at: Some(AT.to_owned()), ..message.clone() };
     let contact = Contact { user: ben.clone(), state: ContactState::Accepted, since: AT.to_owned() };
     let room_id = || room_id().to_string();

@@ -74,8 +74,7 @@ impl Hosts {
         if hosts.into_iter().all(|host| host.is_ok_and(|host| is_known(host.host()))) {
             return Ok(());
         }
-        let detail = texts::request::HOST_REFUSED;
-        Err(Refusal::new(ErrorCode::BadRequest, detail))
+        Err(Refusal::new(ErrorCode::BadRequest, texts::request::HOST_REFUSED))
     }
 }
 

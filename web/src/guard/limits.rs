@@ -112,7 +112,7 @@ pub const LIMITS: [Limit; QUOTAS] = [
     limit(Quota::NewConnectionsPerAddress, "new_connections_per_address", "12000/m", "connections from one address"),
     limit(Quota::SocketsPerAddress, "sockets_per_address", "12000/m", "WebSockets opened from one address"),
     // Above the limits on messages and signals. A socket that exceeds it is closed with 4003.
-    limit(Quota::FramesPerSession, "frames_per_session", "1500/5s", "frames of one session"),
+    limit(Quota::FramesPerSession, "frames_per_session", "1500/5s", "frames of one WebSocket"),
     limit(Quota::FramesPerAddress, "frames_per_address", "20000/4s", "frames from one address"),
     // For an office, or a load test: 1,000 messages a second over 1,000 sockets. A message costs 1.5 kB on disk besides
     // its text, so one address writes some 3 MB/s at most.

@@ -11,7 +11,7 @@ pub mod hosts;
 pub mod limits;
 pub mod origin;
 pub mod rate;
-mod write_source;
+mod room_write;
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub use self::{
     limits::{Quota, Rate},
     origin::{Origin, Origins},
     rate::Rates,
-    write_source::WriteSource,
+    room_write::RoomWrite,
 };
 use crate::{problem::Problem, service::Refusal};
 

@@ -35,7 +35,7 @@ pub struct LoggedIn {
     pub token_type: TokenType,
     /// The seconds until the access token expires.
     pub expires_in: u64,
-    /// The token to refresh the session with. It is valid for 30 days, but no longer once you have used the next one.
+    /// The token to refresh the session with. It is valid for 30 days, or until you use the refresh token that replaces it.
     pub refresh_token: String,
 }
 

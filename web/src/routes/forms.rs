@@ -15,7 +15,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use starling_protocol::{ErrorCode, limits::ID_CHARS_MAX, texts};
+use starling_protocol::{ErrorCode, limits::ID_CHARS_MAX, text::TextError};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -82,7 +82,7 @@ impl FormQuery {
             ("invite", &self.invite, ID_CHARS_MAX),
         ] {
             if text.chars().count() > most {
-                let detail = texts::request::field_too_long(name, most);
+                let detail = format!("{name} {}", TextError::TooLong(most));
                 return Err(Problem::new(ErrorCode::BadRequest, detail));
             }
         }

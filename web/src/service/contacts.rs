@@ -36,7 +36,7 @@ pub trait Contacts: Send + Sync + 'static {
 
     /// Returns the user with a username, in any case of letters. Catches up with the peers in sync before it returns
     /// `NotFound`.
-    async fn named(&self, username: String) -> Result<UserId, Refusal>;
+    async fn find_by_username(&self, username: String) -> Result<UserId, Refusal>;
 
     /// Performs an action. Returns the contact when every peer in sync has the change, or after 250 ms. `NotFound` if the
     /// other user does not exist.
@@ -48,5 +48,5 @@ pub trait Contacts: Send + Sync + 'static {
 
     /// Returns the direct room of two contacts, and whether it was created now. Errors: `NotFound` if the other user does
     /// not exist, `NotContacts`.
-    async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal>;
+    async fn open_direct_room(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal>;
 }

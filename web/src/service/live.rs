@@ -86,7 +86,7 @@ pub trait LiveEvents: Send + Sync + 'static {
     /// Returns the changes for a user after `from` up to `to`, in the order of the last changes; `None` if there are too
     /// many to replay. A room that the user has entered since `from` is one change, without its messages. The read
     /// positions of the others in direct rooms are always included.
-    async fn beyond(
+    async fn changes_between(
         &self,
         user: UserId,
         from: VersionVector,
@@ -102,7 +102,7 @@ pub trait LiveEvents: Send + Sync + 'static {
     /// Returns the minimum stamp for posts of a client that has already received the message at `after`: zero if this node
     /// holds that, because a post is stamped above everything in its room; otherwise a stamp that does not run ahead of the
     /// wall clock.
-    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal>;
+    async fn above_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal>;
 
     /// Marks a user as online until the result is dropped.
     fn mark_online(&self, user: UserId) -> Online;

@@ -38,7 +38,7 @@ pub trait QuickRooms: Send + Sync + 'static {
     ) -> Result<HistoryPage, Refusal>;
 
     /// Returns the positions of a room's events after `from` up to `to`; `None` if there are too many to replay.
-    async fn beyond(
+    async fn positions_between(
         &self,
         room: RoomId,
         from: VersionVector,

@@ -265,7 +265,7 @@ impl LiveEvents for StubServices {
         unauthenticated()
     }
 
-    async fn beyond(
+    async fn changes_between(
         &self,
         _: UserId,
         _: VersionVector,
@@ -282,7 +282,7 @@ impl LiveEvents for StubServices {
         unauthenticated()
     }
 
-    async fn min_hlc_unless_held(&self, _: Pos) -> Result<Hlc, Refusal> {
+    async fn above_hlc_unless_held(&self, _: Pos) -> Result<Hlc, Refusal> {
         unauthenticated()
     }
 
@@ -305,7 +305,7 @@ impl Contacts for StubServices {
         Ok(Vec::new())
     }
 
-    async fn named(&self, _: String) -> Result<UserId, Refusal> {
+    async fn find_by_username(&self, _: String) -> Result<UserId, Refusal> {
         unauthenticated()
     }
 
@@ -317,7 +317,7 @@ impl Contacts for StubServices {
         Ok(Vec::new())
     }
 
-    async fn direct(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
+    async fn open_direct_room(&self, _: UserId, _: UserId) -> Result<(Room, bool), Refusal> {
         unauthenticated()
     }
 }

@@ -6,7 +6,7 @@ const NO_PROGRESS_MAX: u32 = 3;
 /// The progress of a session that lags again before it has caught up: whether its backlog shrinks.
 #[derive(Default)]
 pub struct CatchUpProgress {
-    /// The smallest backlog since the session last had caught up.
+    /// The smallest backlog since the session was last without one.
     least: Option<usize>,
     /// The number of catch-ups since then.
     without_progress: u32,

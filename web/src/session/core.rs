@@ -35,7 +35,7 @@ pub struct SessionCore<'a> {
     /// Whether changes from the store are sent before more frames of the lanes.
     catching_up: bool,
     cursor_at: Instant,
-    /// Whether a cursor is sent however new the last one is, because no frame has followed it.
+    /// Whether a cursor is due however new the last one is, because no frame was sent for [`CURSOR_EVERY`].
     is_overdue: bool,
     /// The start of the wait for a cursor: the last frame, or the last timeout.
     cursor_timer_from: Instant,
@@ -92,7 +92,7 @@ impl<'a> SessionCore<'a> {
     }
 
     /// Counts frames of lanes that were sent now.
-    pub fn count_frames(&mut self, delivered: u64) {
+    pub fn note_frames_sent(&mut self, delivered: u64) {
         self.cursor_timer_from = Instant::now();
         self.deps.metrics.deliveries.inc_by(delivered);
     }
@@ -133,8 +133,8 @@ impl<'a> SessionCore<'a> {
         self.catching_up = true;
     }
 
-    /// Notes that a batch of a backlog is sent.
-    pub fn note_batch(&mut self) {
+    /// Waits for [`CURSOR_EVERY`] from now on before a cursor is due: a batch of a backlog was sent.
+    pub fn restart_cursor_timer(&mut self) {
         self.cursor_timer_from = Instant::now();
     }
 
@@ -150,8 +150,8 @@ impl<'a> SessionCore<'a> {
         connection.flush().await
     }
 
-    /// Flushes once the lanes are drained: the session has caught up.
-    pub async fn finish_drained<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
+    /// Notes that no frame of the lanes is left, and flushes what was sent.
+    pub async fn on_caught_up<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
         self.progress = CatchUpProgress::default();
         connection.flush().await
     }

@@ -15,7 +15,7 @@ pub enum End {
     Elsewhere(Serving),
     /// A later session of the same guest takes over.
     TakenOver,
-    /// The session of the account ended: a logout, or a new password.
+    /// The login ended: a logout, or a new password.
     LoggedOut,
     /// The session was too slow for its lane: the client should resume.
     Lagged,

@@ -26,7 +26,7 @@ pub struct ClientConnection {
     pub receive_budget: ReceiveBudget,
 }
 
-/// The frame limit of one session.
+/// The frame limit of one WebSocket.
 pub struct FrameLimit {
     client: ClientConnection,
     own: Bucket,

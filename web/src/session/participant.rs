@@ -15,7 +15,7 @@ pub struct Participant {
     pub name: GuestName,
     /// The sender of their messages.
     pub sender: Sender,
-    /// The session of their account, if they have one.
+    /// Their account and its login, if they have one.
     pub identity: Option<Identity>,
     /// The client's connection.
     pub client: ClientConnection,

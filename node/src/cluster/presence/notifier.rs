@@ -6,7 +6,7 @@ use std::{future::Future, sync::Arc};
 use starling_protocol::{Hlc, RoomId, UserId, frame::peer::Presence, merge::contact::Relation};
 use starling_web::{
     lane::{Frame, LaneKey, Utf8Bytes},
-    live_frame::{Available, LiveFrame},
+    live_frame::{LiveFrame, UserPresence},
     objects::PresenceState,
     service::Online,
 };
@@ -62,7 +62,7 @@ impl PresenceMap {
         let records = store.records()?;
         for &(user, online) in changes {
             let state = if online { PresenceState::Online } else { PresenceState::Offline };
-            let frame = LiveFrame::Presence(Available { user_id: user.to_string(), state });
+            let frame = LiveFrame::Presence(UserPresence { user_id: user.to_string(), state });
             let frame = Utf8Bytes::from(frame.to_json());
             for (room, member) in records.rooms_of(user)? {
                 if member.role().is_some() && may_interact(&records, room, user)? {

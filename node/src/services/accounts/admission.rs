@@ -64,13 +64,11 @@ pub fn admit<T: Rows>(records: &Records<T>, applicant: &Applicant) -> Result<boo
 
 /// The refusal of a setup after somebody else became the first administrator.
 pub fn not_the_first() -> Refusal {
-    let detail = texts::accounts::ADMINISTRATOR_EXISTS;
-    Refusal::new(ErrorCode::NotFound, detail)
+    Refusal::new(ErrorCode::NotFound, texts::accounts::ADMINISTRATOR_EXISTS)
 }
 
 fn invalid_invite() -> Refusal {
-    let detail = texts::accounts::INVITE_UNUSABLE;
-    Refusal::new(ErrorCode::RegistrationClosed, detail)
+    Refusal::new(ErrorCode::RegistrationClosed, texts::accounts::INVITE_UNUSABLE)
 }
 
 /// The events that make an applicant with an invite a member of its room, which count as a use of the invite.

@@ -61,8 +61,7 @@ pub async fn claim(
     let context = context.clone();
     let claimed = tokio::spawn(async move {
         let Some(claiming) = context.driver.begin_claim().await else {
-            let detail = texts::accounts::NAME_UNKNOWN_HERE;
-            return Err(Refusal::new(ErrorCode::Unavailable, detail));
+            return Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::NAME_UNKNOWN_HERE));
         };
         let waited_for = claiming.waited_for.clone();
         let claim = context.commit_local(decide(waited_for.clone())).await?.ok_or_else(cannot_know)?;
@@ -123,6 +122,5 @@ async fn withdraw(context: &ServiceContext, user: UserId, username: Username, cl
 }
 
 fn cannot_know() -> Refusal {
-    let detail = texts::accounts::NAME_UNCONFIRMED;
-    Refusal::new(ErrorCode::Unavailable, detail)
+    Refusal::new(ErrorCode::Unavailable, texts::accounts::NAME_UNCONFIRMED)
 }

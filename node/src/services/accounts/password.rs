@@ -45,8 +45,8 @@ impl AccountsService {
             if password_of(&tables.records, user, |password| password.change)? != Some(change) {
                 return Ok(Decision::Refuse(wrong_password()));
             }
-            let (password, keeps) = (Some(hash.clone()), Some(who.session));
-            let changed = PasswordChanged { password, keeps, keep_tokens };
+            let (password, kept_session) = (Some(hash.clone()), Some(who.session));
+            let changed = PasswordChanged { password, kept_session, keep_tokens };
             Ok(Decision::Write(vec![EventDraft::new(Scope::user(user), changed).above(change.hlc)]))
         };
         self.context.commit_from_reserve(decide).await?;

@@ -57,8 +57,7 @@ impl AccountsService {
                     return Ok(Decision::Refuse(unauthenticated()));
                 };
                 if !records.is_renamed(user)? {
-                    let detail = texts::accounts::RENAMED_ONLY;
-                    return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+                    return Ok(Decision::refuse(ErrorCode::Forbidden, texts::accounts::RENAMED_ONLY));
                 }
                 let free = claim::check_free(records, &username);
                 let chosen =
@@ -99,7 +98,7 @@ impl AccountsService {
             }
         });
         deleted.await.unwrap_or_else(|_| {
-            Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::NOT_DELETED_YET))
+            Err(Refusal::new(ErrorCode::Unavailable, texts::accounts::DELETION_UNCONFIRMED))
         })?;
         SecurityEvent::AccountDeleted.by(who.user).session(who.session).record();
         Ok(())

@@ -98,8 +98,10 @@ impl AccountsService {
                 }
             }
             if personal && tokens >= PERSONAL_TOKENS_MAX {
-                let detail = texts::accounts::too_many_tokens(PERSONAL_TOKENS_MAX);
-                return Ok(Decision::refuse(ErrorCode::Forbidden, detail));
+                return Ok(Decision::refuse(
+                    ErrorCode::Forbidden,
+                    texts::accounts::too_many_tokens(PERSONAL_TOKENS_MAX),
+                ));
             }
             if !personal && logins.len() >= SESSIONS_MAX {
                 logins.sort_unstable();

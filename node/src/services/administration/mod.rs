@@ -40,8 +40,7 @@ impl Asker {
     /// A user with a login. A personal access token, which may leak, is refused.
     fn logged_in(who: Identity) -> Result<Self, Refusal> {
         if who.personal {
-            let detail = texts::accounts::TOKEN_LISTS_ONLY;
-            return Err(Refusal::new(ErrorCode::Forbidden, detail));
+            return Err(Refusal::new(ErrorCode::Forbidden, texts::accounts::TOKEN_LISTS_ONLY));
         }
         Ok(Self::User(who.user))
     }

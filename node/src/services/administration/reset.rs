@@ -120,7 +120,7 @@ fn decide<T: Rows>(
         }));
     };
     // Somebody else may have the personal access tokens, too: they end.
-    let changed = PasswordChanged { password: Some(hash.into()), keeps: None, keep_tokens: false };
+    let changed = PasswordChanged { password: Some(hash.into()), kept_session: None, keep_tokens: false };
     // Stamped above the link, which this uses up.
     Ok(Decision::one_above(account.changed_at(), Scope::user(user), changed))
 }

@@ -33,7 +33,7 @@ impl Contacts for ContactsService {
         self.context.read_records(move |records| list(records, user, &states, after, limit)).await
     }
 
-    async fn named(&self, username: String) -> Result<UserId, Refusal> {
+    async fn find_by_username(&self, username: String) -> Result<UserId, Refusal> {
         let found =
             self.context.find_or_catch_up(move |records| records.find_by_shown_name(&username)).await?;
         found.ok_or_else(permissions::no_such_user)
@@ -56,7 +56,7 @@ impl Contacts for ContactsService {
         self.context.read_records(move |records| search::people(records, user, &text, limit)).await
     }
 
-    async fn direct(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
+    async fn open_direct_room(&self, user: UserId, other: UserId) -> Result<(Room, bool), Refusal> {
         let made = self
             .context
             .commit_and_replicate(move |tables| decide::direct(&tables.records, user, other))

@@ -61,7 +61,7 @@ impl LiveEvents for LiveService {
         self.context.read_records(move |records| known_users(records, user, others)).await
     }
 
-    async fn beyond(
+    async fn changes_between(
         &self,
         user: UserId,
         from: VersionVector,
@@ -82,7 +82,7 @@ impl LiveEvents for LiveService {
             .await
     }
 
-    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn above_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         let held = self.context.read(move |store| store.holds(after)).await?;
         Ok(if held { Hlc::default() } else { after.hlc.capped(self.context.environment.now_ms()) })
     }

@@ -118,8 +118,7 @@ pub fn add<T: Rows>(records: &Records<T>, room: RoomId, by: UserId, user: UserId
     }
     // Unknown accounts get the same answer: it must not tell which accounts exist.
     if records.user(user)?.is_none() || records.relation(by, user)? != Relation::Accepted {
-        let detail = texts::rooms::ADD_CONTACTS_ONLY;
-        return Err(Refusal::new(ErrorCode::NotContacts, detail).into());
+        return Err(Refusal::new(ErrorCode::NotContacts, texts::rooms::ADD_CONTACTS_ONLY).into());
     }
     if before == Some(Membership::Banned) {
         return Err(forbidden(texts::rooms::MEMBER_BANNED));

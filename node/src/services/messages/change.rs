@@ -72,8 +72,10 @@ pub fn edit(
         return Ok(Decision::Refuse(refusal));
     }
     if tables.records.edits(target.room, target.key)? >= EDITS_PER_MESSAGE_MAX {
-        let detail = texts::rooms::too_many_edits(EDITS_PER_MESSAGE_MAX);
-        return Ok(Decision::Refuse(Refusal::invalid("body", detail)));
+        return Ok(Decision::Refuse(Refusal::invalid(
+            "body",
+            texts::rooms::too_many_edits(EDITS_PER_MESSAGE_MAX),
+        )));
     }
     let mentions = mentions::mentioned_members(&tables.records, target.room, user, text.as_str())?;
     let body = MessageEdited { message: target.key, text: Some(text.clone()), mentions: Some(mentions) };

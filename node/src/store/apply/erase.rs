@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use redb::ReadableTable;
+use redb::{ReadableTable, TableHandle};
 use starling_protocol::{Event, EventBody, OriginId, Pos, RoomId, Scope, Seq, UserId, event::MessageKey};
 
 use super::Tables;
 use crate::store::{
-    StoreError, tables,
+    StoreError,
+    tables::{self, LOG},
     views::{self, Deleted, Duplicate, Edit, Mention, Room},
 };
 
@@ -46,10 +47,18 @@ impl Tables<'_> {
     ) -> Result<Cow<'event, Event>, StoreError> {
         let kept = self.stub_if_deleted(event)?;
         if kept.encoded() != event.encoded() {
-            self.log.insert(&tables::log_key(event.origin, event.seq), &kept.encoded()[..])?;
-            self.erased = true;
+            let key = tables::log_key(event.origin, event.seq);
+            self.log.insert(&key, &kept.encoded()[..])?;
+            self.erased_row(LOG, &key)?;
         }
         Ok(kept)
+    }
+
+    /// Notes that a row was erased or shortened, for the next scrub.
+    pub(super) fn erased_row(&mut self, table: impl TableHandle, key: &[u8]) -> Result<(), StoreError> {
+        self.erased = true;
+        self.to_rewrite.insert((table.name(), key), ())?;
+        Ok(())
     }
 
     /// Indexes a mention by room, so that it goes with its event.
@@ -122,7 +131,7 @@ impl Tables<'_> {
         let stub = event.erased();
         if stub.encoded() != event.encoded() {
             self.log.insert(&key, &stub.encoded()[..])?;
-            self.erased = true;
+            self.erased_row(LOG, &key)?;
             let stays = stub.body.other_scopes();
             let gone = event.body.other_scopes().into_iter().filter(|touched| !stays.contains(touched));
             if let Some(room) = scope.as_room() {

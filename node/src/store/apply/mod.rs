@@ -44,7 +44,8 @@ pub struct Tables<'txn> {
     pub records: RecordsWriter<'txn>,
     digests: Table<'txn, &'static [u8], &'static [u8; 32]>,
     book: DigestBook,
-    /// Whether something was erased that free pages of the file still hold.
+    to_rewrite: Table<'txn, (&'static str, &'static [u8]), ()>,
+    /// Whether something was erased that the file still holds, outside of any row.
     pub(super) erased: bool,
     /// The changes for live sessions.
     pub changes: Vec<Change>,
@@ -96,6 +97,7 @@ impl<'txn> Tables<'txn> {
             records: RecordsWriter::open(transaction)?,
             digests: transaction.open_table(tables::DIGESTS)?,
             book: DigestBook::default(),
+            to_rewrite: transaction.open_table(tables::TO_REWRITE)?,
             erased: false,
             changes: Vec::new(),
         })

@@ -10,7 +10,8 @@ use starling_protocol::{
 
 use super::Tables;
 use crate::store::{
-    Change, RecordsWriter, StoreError,
+    Change, RecordsWriter, StoreError, records,
+    tables::{INDEX, RECORDS},
     views::{
         Claim, ContactMine, ContactTheirs, Name, Notify, Read, Session, User, Waited, administrator_index,
         display_name_index, lookalike_index, name_key, open_session_index, was_asked_index,
@@ -44,7 +45,7 @@ impl Tables<'_> {
             | EventBody::UserFlagged(_) => self.apply_account(user, pos, body),
             EventBody::PasswordChanged(changed) => {
                 self.apply_account(user, pos, body)?;
-                changed.keeps.map_or(Ok(()), |session| self.apply_session(user, &session.0, pos, body))
+                changed.kept_session.map_or(Ok(()), |session| self.apply_session(user, &session.0, pos, body))
             }
             EventBody::UserDeleted(_) => self.apply_deletion(user, pos, body),
             EventBody::SessionOpened(SessionOpened { session, .. }) => {
@@ -82,6 +83,12 @@ impl Tables<'_> {
                 self.records.put_index(&display_name_index(name, user), &())?;
             }
             self.changes.push(Change::Profile(user));
+        }
+        if let Some(before) = before.filter(|before| after.deleted && !before.deleted) {
+            self.erased_row(RECORDS, &records::key::<User>(&Scope::user(user), &[]))?;
+            if let Some(name) = before.display_name() {
+                self.erased_row(INDEX, &display_name_index(name, user))?;
+            }
         }
         if after.is_admin() && !after.is_disabled() && !after.deleted {
             self.records.put_index(&administrator_index(user), &())?;
@@ -137,6 +144,7 @@ impl Tables<'_> {
         let scope = Scope::user(user);
         for (session, state) in self.records.sessions(user)? {
             self.records.put::<Session>(&mut self.book, &scope, &session.0, &session::erase(state))?;
+            self.erased_row(RECORDS, &records::key::<Session>(&scope, &session.0))?;
             self.records.remove_index(&open_session_index(user, &session.0))?;
         }
         self.changes.push(Change::Profile(user));

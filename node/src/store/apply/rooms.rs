@@ -9,7 +9,8 @@ use starling_protocol::{
 
 use super::Tables;
 use crate::store::{
-    Change, StoreError,
+    Change, StoreError, records,
+    tables::{INDEX, RECORDS},
     views::{
         Ban, Counts, Invite, InviteRoom, InviteUse, InviteUses, Member, OpenInvite, Room, RoomCounts,
         Succession, member_of_deleted_index, member_of_index, public_room_index, was_member_index,
@@ -62,6 +63,10 @@ impl Tables<'_> {
             room.name().filter(|_| is_public).map(|name| public_room_index(name, id))
         };
         let (index_before, index) = (before.as_ref().and_then(index), index(&after));
+        if after.deleted && before.as_ref().is_some_and(|before| !before.deleted) {
+            self.erased_row(RECORDS, &records::key::<Room>(&Scope::room(id), &[]))?;
+            index_before.iter().try_for_each(|name| self.erased_row(INDEX, name))?;
+        }
         if index_before != index {
             if let Some(gone) = index_before {
                 self.records.remove_index(&gone)?;

@@ -182,8 +182,8 @@ fn of_people() -> impl Strategy<Value = Fact> {
         }),
         2 => (username(), place()).prop_map(|(username, claim)| ClaimWithdrawn { username, claim }.into()),
         2 => display_name().prop_map(|display_name| ProfileChanged { display_name }.into()),
-        1 => (secret(), option::of(session()), any::<bool>()).prop_map(|(password, keeps, keep_tokens)| {
-            PasswordChanged { password, keeps, keep_tokens }.into()
+        1 => (secret(), option::of(session()), any::<bool>()).prop_map(|(password, kept_session, keep_tokens)| {
+            PasswordChanged { password, kept_session, keep_tokens }.into()
         }),
         1 => (place(), secret()).prop_map(|(change, password)| PasswordRehashed { change, password }.into()),
         1 => (0_u64..9).prop_map(|expires_ms| ResetLinkMade { code_hash: *b"secret secret secret secret secr", expires_ms }.into()),

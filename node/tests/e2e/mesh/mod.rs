@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use harness::cluster::new_secret;
 use network::{Families, Machines};
 use node::Node;
-use scenario::Scenario;
+use scenario::{CLOSES_WITHIN, Scenario};
 
 /// A node that knows of peers waits for 1 s for them to answer; a machine may be slow.
 const STARTS_WITHIN: Duration = Duration::from_secs(7);
@@ -106,4 +106,39 @@ async fn one_missing_link_shows_and_gives_no_name_twice() {
         .await;
     }
     claims::one_gets_the_name(&machines, 3, "bob");
+}
+
+/// A join address may lead to a node that took over the address of another, or of the node that joins: it is dialled
+/// although somebody else answered there before.
+#[tokio::test]
+async fn a_node_at_the_former_address_of_another_is_dialled() {
+    let (machines, secret) = match Machines::new(4) {
+        Ok(machines) => (machines, new_secret().await),
+        Err(why) => return harness::skip("network namespaces", &why),
+    };
+    let mut nodes: Vec<_> = (0..4).map(Node::new).collect();
+    let join = ["10.77.0.1:7946", "10.77.0.2:7946", "10.77.0.6:7946"].map(str::to_owned);
+    // 0 dials itself and 1. Both answer, and then both move.
+    for (at, join) in [(1, &[][..]), (0, &join)] {
+        machines.set_addresses(at, IPV4, u8::try_from(at + 1).unwrap());
+        nodes[at].start(&machines, &secret, join);
+        harness::eventually(harness::PATIENCE, "it is linked", async || linked(&nodes[at], 1 - at)).await;
+    }
+    for (at, number) in [(0, 5), (1, 6), (2, 1), (3, 2)] {
+        machines.set_addresses(at, IPV4, number);
+    }
+    for node in &mut nodes[2..] {
+        node.start(&machines, &secret, &[]);
+    }
+    for node in &nodes {
+        harness::eventually(CLOSES_WITHIN, "the mesh closes", async || linked(node, 3)).await;
+    }
+}
+
+/// Whether a node is linked to so many.
+fn linked(node: &Node, wanted: usize) -> Result<(), String> {
+    let status = node.status()?;
+    let peers = status["peers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let linked = peers.iter().filter(|peer| peer["linked"] == true).count();
+    harness::same(&linked, &wanted).map_err(|error| format!("{error}: {status:#}"))
 }

@@ -12,7 +12,7 @@ use crate::mesh::network::{Families, Machines, addresses};
 use crate::mesh::node::Node;
 
 /// The mesh closes within so long after the last address is right.
-const CLOSES_WITHIN: Duration = Duration::from_secs(10);
+pub const CLOSES_WITHIN: Duration = Duration::from_secs(10);
 /// After that, how long the nodes may take to be in sync, on a machine that does other things too.
 const IN_SYNC_WITHIN: Duration = Duration::from_secs(20);
 /// For longer than this no link is taken for one that is over.

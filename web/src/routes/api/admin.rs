@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS, texts};
+use starling_protocol::{ErrorCode, RoomId, UserId, limits::USERNAME_CHARS, text::TextError, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,7 +64,7 @@ async fn list_users(
     let mut invalid = problem::Invalid::default();
     let q = query.q.unwrap_or_default();
     let most = *USERNAME_CHARS.end();
-    let q = if q.chars().count() <= most { Ok(q) } else { Err(texts::request::must_be_chars_at_most(most)) };
+    let q = if q.chars().count() <= most { Ok(q) } else { Err(TextError::TooLong(most)) };
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
     let after = query.cursor.map(|page| page.parse::<String>()).transpose()?;
     let after = after.map(|id| UserId::parse(&id).ok().flatten().ok_or_else(foreign_page)).transpose()?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use starling_protocol::{
     ErrorCode, UserId,
     limits::{ID_CHARS_MAX, PEOPLE_FOUND_MAX, PEOPLE_SEARCH_CHARS},
+    text::TextError,
     texts,
 };
 use utoipa::{
@@ -136,7 +137,7 @@ async fn search_people(
     let from = cursor.map(|page| page.parse::<usize>()).transpose()?.unwrap_or(0);
     let (least, most) = (PEOPLE_SEARCH_CHARS.start(), PEOPLE_SEARCH_CHARS.end());
     let fits = PEOPLE_SEARCH_CHARS.contains(&q.chars().count());
-    let q = if fits { Ok(q) } else { Err(texts::request::must_be_chars(*least, *most)) };
+    let q = if fits { Ok(q) } else { Err(TextError::Length(*least, *most)) };
     let mut invalid = problem::Invalid::default();
     let Some(q) = invalid.check("q", q) else { return Err(invalid.into()) };
     guard.rates.check(Quota::SearchesPerAccount, &caller.user)?;
@@ -204,11 +205,11 @@ async fn request_contact(
 ) -> Result<(StatusCode, Json<Contact>), Problem> {
     let Caller(Identity { user, .. }) = caller;
     let fits = (1..=ID_CHARS_MAX).contains(&username.chars().count());
-    let username = if fits { Ok(username) } else { Err(texts::request::must_be_chars(1, ID_CHARS_MAX)) };
+    let username = if fits { Ok(username) } else { Err(TextError::Length(1, ID_CHARS_MAX)) };
     let mut invalid = problem::Invalid::default();
     let Some(username) = invalid.check("username", username) else { return Err(invalid.into()) };
     guard.rates.check(Quota::ContactRequestsPerAccount, &user)?;
-    let other = other_user(caller, contacts.named(username).await?, "username")?;
+    let other = other_user(caller, contacts.find_by_username(username).await?, "username")?;
     let contact = contacts.act(user, ContactAction::Request, other).await?;
     Ok((StatusCode::CREATED, Json(contact)))
 }
@@ -336,7 +337,7 @@ async fn open_direct_room(
     Json(OpenDirectRoom { user_id }): Json<OpenDirectRoom>,
 ) -> Result<Response, Problem> {
     let other = other_user(caller, user_id.parse().map_err(|_| no_such_user())?, "user_id")?;
-    let (room, made) = contacts.direct(caller.0.user, other).await?;
+    let (room, made) = contacts.open_direct_room(caller.0.user, other).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(room)).into_response())
 }

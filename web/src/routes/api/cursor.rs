@@ -51,10 +51,7 @@ pub async fn wait(cursors: &dyn Cursors, headers: &HeaderMap) -> Result<(), Refu
     let Some(cursor) = sent(cursors, headers) else { return Ok(()) };
     match cursors.wait_for(&cursor.vector).await {
         CatchUpOutcome::All | CatchUpOutcome::Missing => Ok(()),
-        CatchUpOutcome::TooSlow => {
-            let detail = texts::node::BEHIND_CURSOR;
-            Err(Refusal::new(ErrorCode::Unavailable, detail))
-        }
+        CatchUpOutcome::TooSlow => Err(Refusal::new(ErrorCode::Unavailable, texts::node::BEHIND_CURSOR)),
     }
 }
 

@@ -24,8 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            let detail = texts::request::MUST_BE_JSON;
-            return Err(Problem::new(ErrorCode::UnsupportedMediaType, detail));
+            return Err(Problem::new(ErrorCode::UnsupportedMediaType, texts::request::MUST_BE_JSON));
         }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| refuse_body(&rejection))?;
         object(&body).map(Self)
@@ -42,8 +41,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Returns the problem for a body that is too large or did not arrive.
 pub fn refuse_body(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = texts::request::body_too_long(REQUEST_BODY_BYTES_MAX / 1024);
-        return Problem::new(ErrorCode::TooLarge, detail);
+        return Problem::new(
+            ErrorCode::TooLarge,
+            texts::request::body_too_long(REQUEST_BODY_BYTES_MAX / 1024),
+        );
     }
     Problem::new(ErrorCode::BadRequest, texts::request::BODY_INCOMPLETE)
 }

@@ -20,7 +20,7 @@ use super::{
     list::{Limit, List, PageParam},
 };
 use crate::{
-    guard::{ClientAddress, Guard, Quota, Rates, WriteSource},
+    guard::{ClientAddress, Guard, Quota, Rates, RoomWrite},
     metrics::WebMetrics,
     objects::Message,
     openapi::{
@@ -86,8 +86,8 @@ impl ReactionPath {
 /// author is known to be in the room.
 fn count_write(rates: &Rates, caller: &Identity, client: ClientAddress, bytes: usize) -> Result<(), Refusal> {
     rates.check(Quota::MessagesPerSession, &caller.session)?;
-    let written = WriteSource { network: client.network(), account: Some(caller.user), room: None, bytes };
-    rates.check_written(&written)
+    let written = RoomWrite { network: client.network(), account: Some(caller.user), room: None, bytes };
+    rates.check_room_write(&written)
 }
 
 #[derive(Deserialize, IntoParams)]

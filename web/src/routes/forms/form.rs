@@ -44,8 +44,7 @@ fn refused(rejection: &FormRejection) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::TooLarge, texts::request::FORM_TOO_LONG),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            let detail = texts::request::MUST_BE_FORM;
-            Problem::new(ErrorCode::UnsupportedMediaType, detail)
+            Problem::new(ErrorCode::UnsupportedMediaType, texts::request::MUST_BE_FORM)
         }
         _ => Problem::new(ErrorCode::BadRequest, texts::request::FORM_UNREADABLE),
     }

@@ -8,7 +8,7 @@ use starling_protocol::{UserId, VersionVector, frame::client::ServerFrame};
 use super::live::AccountSession;
 use crate::{
     lane::CommitPoint,
-    live_frame::{Available, LiveFrame},
+    live_frame::{LiveFrame, UserPresence},
     objects::PresenceState,
     service::LiveChange,
     session::{
@@ -27,8 +27,8 @@ pub struct Backlog {
 }
 
 /// Returns the part of a frame that says whether a user is online.
-pub(super) fn available(user: UserId, state: PresenceState) -> Available {
-    Available { user_id: user.to_string(), state }
+pub(super) fn user_presence(user: UserId, state: PresenceState) -> UserPresence {
+    UserPresence { user_id: user.to_string(), state }
 }
 
 impl AccountSession<'_> {
@@ -47,7 +47,7 @@ impl AccountSession<'_> {
             }
             ResumePoint::Cursor(cursor, text) => {
                 if self.caught_up
-                    && let Some(backlog) = self.beyond(&cursor.vector).await?
+                    && let Some(backlog) = self.read_backlog(&cursor.vector).await?
                 {
                     self.core.delivery =
                         Delivery::new(CommitPoint { number: 0, vector: cursor.vector.into() });
@@ -67,7 +67,7 @@ impl AccountSession<'_> {
         // The client loads its rooms in pages, so it lacks only the read positions of others.
         self.core.delivery = Delivery::new(self.core.deps.lanes.settled().await);
         let held = Arc::clone(&self.core.delivery.sent().vector);
-        self.backlog = self.beyond(&held).await?;
+        self.backlog = self.read_backlog(&held).await?;
         if self.backlog.is_some() {
             self.core.begin_backlog();
         }
@@ -86,7 +86,7 @@ impl AccountSession<'_> {
             node: &self.core.deps.settings.node,
             cursor,
             heartbeat_s: PING_AFTER.as_secs(),
-            presence: online.into_iter().map(|user| available(user, PresenceState::Online)).collect(),
+            presence: online.into_iter().map(|user| user_presence(user, PresenceState::Online)).collect(),
             public_urls: self.core.deps.operations.public_urls(),
         };
         connection.feed(frame.to_json()).await
@@ -94,9 +94,10 @@ impl AccountSession<'_> {
 
     /// Reads the changes that were committed beyond `from` before the session took its positions in the lanes. Returns
     /// `None` if there are too many.
-    async fn beyond(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
+    async fn read_backlog(&mut self, from: &VersionVector) -> Result<Option<Backlog>, End> {
         let point = self.core.deps.lanes.settled().await;
-        let changes = self.core.deps.live.beyond(self.identity.user, from.clone(), point.clone()).await;
+        let changes =
+            self.core.deps.live.changes_between(self.identity.user, from.clone(), point.clone()).await;
         Ok(changes.map_err(End::Refused)?.map(|changes| Backlog { changes: changes.into_iter(), point }))
     }
 
@@ -109,7 +110,7 @@ impl AccountSession<'_> {
         let ephemeral_skipped = self.lane_set.skip_to_end();
         self.refresh_context(connection).await?;
         let held = Arc::clone(&self.core.delivery.sent().vector);
-        let backlog = self.beyond(&held).await?.ok_or(End::Lagged)?;
+        let backlog = self.read_backlog(&held).await?.ok_or(End::Lagged)?;
         self.core.start_catch_up(backlog.changes.len())?;
         self.backlog = Some(backlog);
         if ephemeral_skipped {
@@ -132,7 +133,7 @@ impl AccountSession<'_> {
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
-        self.core.note_batch();
+        self.core.restart_cursor_timer();
         let batch: Vec<_> = backlog.changes.by_ref().take(BATCH).collect();
         if !batch.is_empty() {
             return self.send_changes(batch, connection).await;

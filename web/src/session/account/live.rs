@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Account,
-    catch_up::{Backlog, available},
+    catch_up::{Backlog, user_presence},
     lane_set::LaneSet,
 };
 use crate::{
@@ -84,7 +84,7 @@ impl<'a> AccountSession<'a> {
             lane_set.follow(room);
         }
         let above_hlc = match last_seen_pos {
-            Some(pos) => deps.live.min_hlc_unless_held(pos).await.map_err(End::Refused)?,
+            Some(pos) => deps.live.above_hlc_unless_held(pos).await.map_err(End::Refused)?,
             None => Hlc::default(),
         };
         let nothing_sent = Delivery::new(CommitPoint { number: 0, vector: std::sync::Arc::default() });
@@ -197,7 +197,7 @@ impl<'a> AccountSession<'a> {
         if self.core.cursor_is_old() {
             self.core.send_cursor(connection).await?;
         }
-        self.core.finish_drained(connection).await
+        self.core.on_caught_up(connection).await
     }
 
     /// Sends the frames of the user's own lane.
@@ -256,7 +256,7 @@ impl<'a> AccountSession<'a> {
                 delivered += 1;
             }
         }
-        self.core.count_frames(delivered);
+        self.core.note_frames_sent(delivered);
         Ok(())
     }
 
@@ -294,7 +294,7 @@ impl<'a> AccountSession<'a> {
             if self.lane_set.follow(room) {
                 self.sees_more_people = true;
                 if !self.context.severed_rooms.contains(&room) {
-                    let online = LiveFrame::Presence(available(user, PresenceState::Online));
+                    let online = LiveFrame::Presence(user_presence(user, PresenceState::Online));
                     self.core.deps.live.broadcast(room, user, online.to_json().into());
                 }
             }
@@ -303,7 +303,7 @@ impl<'a> AccountSession<'a> {
         if !newly_hidden.is_empty() {
             // The user must not learn that a stranger blocked them.
             for other in self.core.deps.live.known(user, newly_hidden).await.map_err(End::Refused)? {
-                let frame = LiveFrame::Presence(available(other, PresenceState::Offline));
+                let frame = LiveFrame::Presence(user_presence(other, PresenceState::Offline));
                 connection.feed(frame.to_json()).await?;
             }
         }
@@ -317,7 +317,7 @@ impl<'a> AccountSession<'a> {
     ) -> Result<(), End> {
         if mem::take(&mut self.sees_more_people) {
             for user in self.core.deps.live.online(self.identity.user).await.map_err(End::Refused)? {
-                let frame = LiveFrame::Presence(available(user, PresenceState::Online));
+                let frame = LiveFrame::Presence(user_presence(user, PresenceState::Online));
                 connection.feed(frame.to_json()).await?;
             }
         }

@@ -1,5 +1,5 @@
 //! One WebSocket of an account, which sends everything that concerns its user, from the lanes of all their rooms. It sends a
-//! welcome, what the client lacks, then the live lanes, until either side ends it or the account's session is over.
+//! welcome, what the client lacks, then the live lanes, until either side ends it or the login is over.
 
 mod catch_up;
 mod lane_set;
@@ -24,7 +24,7 @@ use crate::service::Identity;
 
 /// The user of a session, and the point from which their client resumes.
 pub struct Account {
-    /// The user and their account's session.
+    /// The user and their login.
     pub identity: Identity,
     /// The client's connection.
     pub client: ClientConnection,

@@ -9,7 +9,7 @@ use starling_protocol::{
 
 use super::live::{AccountSession, RequestOutcome};
 use crate::{
-    guard::{Quota, WriteSource},
+    guard::{Quota, RoomWrite},
     live_frame::LiveFrame,
     service::{NewMessage, Refusal},
     session::{connection::Connection, end::End, keepalive::Received, posts::refuse, socket::Socket},
@@ -68,7 +68,7 @@ impl AccountSession<'_> {
             Err(_) => None,
         };
         rates.check(Quota::MessagesPerSession, &identity.session)?;
-        rates.check_written(&WriteSource { network, account: Some(identity.user), room, bytes })
+        rates.check_room_write(&RoomWrite { network, account: Some(identity.user), room, bytes })
     }
 
     async fn serve<S: Socket>(

@@ -16,7 +16,7 @@ impl QuickSession<'_> {
         // Skipped before the read: later commits are in the lane, whatever is read.
         let ephemeral_skipped = self.lane.skip_to_end();
         let held = &self.core.delivery.sent().vector;
-        let backlog = Backlog::beyond(self.core.deps, self.participant, held).await?.ok_or(End::Lagged)?;
+        let backlog = Backlog::read(self.core.deps, self.participant, held).await?.ok_or(End::Lagged)?;
         self.core.start_catch_up(backlog.left())?;
         self.backlog = Some(backlog);
         if ephemeral_skipped {
@@ -31,7 +31,7 @@ impl QuickSession<'_> {
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let Some(backlog) = &mut self.backlog else { return Ok(()) };
-        self.core.note_batch();
+        self.core.restart_cursor_timer();
         if let Some(greatest) = backlog.send_some(self.core.deps, self.participant, connection).await? {
             self.core.greatest = self.core.greatest.max(greatest);
             return Ok(());

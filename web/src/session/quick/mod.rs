@@ -28,7 +28,7 @@ use super::{
     socket::Socket,
 };
 use crate::{
-    guard::{Quota, WriteSource},
+    guard::{Quota, RoomWrite},
     lane::{Frame, Subscription},
     service::{Post, PostOutcome, Refusal},
 };
@@ -117,8 +117,8 @@ impl<'a> QuickSession<'a> {
         self.core.hand_over()
     }
 
-    /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is old. Returns whether the lane is
-    /// drained.
+    /// Sends one batch of the lane's frames, and a cursor if one is needed and the last is old. Returns whether no frame of the
+    /// lane is left.
     async fn deliver<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<bool, End> {
         if self.backlog.is_some() {
             // The backlog goes first. A client that has to leave meanwhile gets it from the next node.
@@ -140,17 +140,17 @@ impl<'a> QuickSession<'a> {
             }
         }
         if delivered > 0 {
-            self.core.count_frames(delivered);
+            self.core.note_frames_sent(delivered);
         }
         self.marks.pass(self.lane.position(), &mut self.core.delivery);
         if self.core.cursor_is_old() {
             self.core.send_cursor(connection).await?;
         }
-        let drained = end == self.lane.position();
-        if drained {
-            self.core.finish_drained(connection).await?;
+        let at_end = end == self.lane.position();
+        if at_end {
+            self.core.on_caught_up(connection).await?;
         }
-        Ok(drained)
+        Ok(at_end)
     }
 
     async fn on_timer<S: Socket>(&mut self, connection: &mut Connection<S>) -> Result<(), End> {
@@ -180,14 +180,14 @@ impl<'a> QuickSession<'a> {
         connection: &mut Connection<S>,
     ) -> Result<(), End> {
         let (rates, guest) = (&self.core.deps.guard.rates, self.participant.guest);
-        let written = WriteSource {
+        let written = RoomWrite {
             network: self.participant.client.network,
             account: self.participant.identity.map(|identity| identity.user),
             room: Some(self.participant.room),
             bytes,
         };
         let counted = rates.check(Quota::MessagesPerSession, &guest);
-        if let Err(refusal) = counted.and_then(|()| rates.check_written(&written)) {
+        if let Err(refusal) = counted.and_then(|()| rates.check_room_write(&written)) {
             let given = |post: &client::ClientPost| post.id.as_ref().map(GivenId::to_text);
             let id = post.as_ref().map_or_else(ClientFrameError::id, given);
             refuse(self.core.deps, connection, &refusal, id).await?;

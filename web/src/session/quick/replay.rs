@@ -85,7 +85,7 @@ async fn resume<S: Socket>(
     if deps.cursors.wait_for(&cursor.vector).await != CatchUpOutcome::All {
         return resync_after(deps, participant, cursor, connection).await;
     }
-    let Some(mut backlog) = Backlog::beyond(deps, participant, &cursor.vector).await? else {
+    let Some(mut backlog) = Backlog::read(deps, participant, &cursor.vector).await? else {
         return resync_after(deps, participant, cursor, connection).await;
     };
     // The old cursor stays valid until all of this was sent.
@@ -107,7 +107,7 @@ pub struct Backlog {
 impl Backlog {
     /// Reads the messages that were committed in the room beyond `from` before the session took its position in the lane.
     /// Returns `None` if there are more than a replay may send.
-    pub async fn beyond(
+    pub async fn read(
         deps: &SessionDeps,
         participant: &Participant,
         from: &VersionVector,
@@ -115,7 +115,7 @@ impl Backlog {
         let point = deps.lanes.settled().await;
         let positions = deps
             .quick_rooms
-            .beyond(participant.room, from.clone(), point.clone())
+            .positions_between(participant.room, from.clone(), point.clone())
             .await
             .map_err(End::Refused)?;
         Ok(positions.map(|positions| Self { positions: positions.into_iter(), point }))

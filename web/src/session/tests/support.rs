@@ -97,7 +97,7 @@ impl QuickRooms for Memory {
         Ok(HistoryPage { messages: messages.rev().take(limit).cloned().collect(), more: false })
     }
 
-    async fn beyond(
+    async fn positions_between(
         &self,
         _: RoomId,
         from: VersionVector,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX, texts};
+use starling_protocol::{ErrorCode, RoomName, Topic, limits::ROOM_NAME_CHARS_MAX, text::TextError, texts};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -119,8 +119,8 @@ async fn list_public_rooms(
     let q = q.unwrap_or_default();
     let fits = q.chars().nth(ROOM_NAME_CHARS_MAX).is_none();
     let mut invalid = problem::Invalid::default();
-    let too_long = || texts::request::must_be_chars_at_most(ROOM_NAME_CHARS_MAX);
-    if invalid.check("q", fits.then_some(()).ok_or_else(too_long)).is_none() {
+    let too_long = TextError::TooLong(ROOM_NAME_CHARS_MAX);
+    if invalid.check("q", fits.then_some(()).ok_or(too_long)).is_none() {
         return Err(invalid.into());
     }
     let prefix = q.trim_start().to_owned();

@@ -206,7 +206,7 @@ impl LiveEvents for World {
         Ok(others.into_iter().filter(|&other| other != STRANGER).collect())
     }
 
-    async fn beyond(
+    async fn changes_between(
         &self,
         user: UserId,
         from: VersionVector,
@@ -243,7 +243,7 @@ impl LiveEvents for World {
         Ok((r#"{"type":"room"}"#.into(), World::context(self).rooms.contains(&room)))
     }
 
-    async fn min_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
+    async fn above_hlc_unless_held(&self, after: Pos) -> Result<Hlc, Refusal> {
         Ok(after.hlc)
     }
 

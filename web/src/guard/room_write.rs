@@ -9,7 +9,7 @@ use crate::service::Refusal;
 
 /// One message, edit or reaction, or an unreadable frame.
 #[derive(Clone, Copy, Debug)]
-pub struct WriteSource {
+pub struct RoomWrite {
     /// The client's network.
     pub network: IpAddr,
     /// Its author's account, if they have one.
@@ -22,8 +22,8 @@ pub struct WriteSource {
 
 impl Rates {
     /// Counts a write, or refuses it.
-    pub fn check_written(&self, written: &WriteSource) -> Result<(), Refusal> {
-        let &WriteSource { network, account, room, bytes } = written;
+    pub fn check_room_write(&self, written: &RoomWrite) -> Result<(), Refusal> {
+        let &RoomWrite { network, account, room, bytes } = written;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Some(account) = account {
             self.check(Quota::MessagesPerAccount, &account)?;
@@ -63,13 +63,13 @@ mod tests {
             }
         }
         let room = Some(RoomId([1; 10]));
-        let written = WriteSource { network: OFFICE, account: None, room, bytes: 200 };
+        let written = RoomWrite { network: OFFICE, account: None, room, bytes: 200 };
         for turn in 0..60_000_u32 {
             // One message, and pings of a third of the sockets each second.
             for _ in 0..=u32::from(turn % 3 == 0) {
                 assert_eq!(rates.check(Quota::FramesPerAddress, &OFFICE), Ok(()));
             }
-            assert_eq!(rates.check_written(&written), Ok(()), "message {turn}");
+            assert_eq!(rates.check_room_write(&written), Ok(()), "message {turn}");
             advance(Duration::from_millis(1)).await;
         }
     }
@@ -81,17 +81,17 @@ mod tests {
         for bytes in [1, 200, 32_000] {
             let rates = Rates::default();
             let room = Some(RoomId([1; 10]));
-            let written = WriteSource { network: OFFICE, account: None, room, bytes };
+            let written = RoomWrite { network: OFFICE, account: None, room, bytes };
             let mut on_disk = 0;
             for _ in 0..60_000 {
                 for _ in 0..5 {
-                    on_disk += rates.check_written(&written).map_or(0, |()| bytes + 1_500);
+                    on_disk += rates.check_room_write(&written).map_or(0, |()| bytes + 1_500);
                 }
                 advance(Duration::from_millis(1)).await;
             }
             assert!(on_disk / 60 < 4_000_000, "{bytes}: {on_disk} in a minute");
-            let other = WriteSource { network: Ipv4Addr::BROADCAST.into(), ..written };
-            assert_eq!(rates.check_written(&other), Ok(()), "{bytes}: another in that room goes on");
+            let other = RoomWrite { network: Ipv4Addr::BROADCAST.into(), ..written };
+            assert_eq!(rates.check_room_write(&other), Ok(()), "{bytes}: another in that room goes on");
         }
     }
 }

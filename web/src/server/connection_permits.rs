@@ -45,7 +45,7 @@ impl Drop for Counted {
 }
 
 /// The connection limits of one listener.
-pub struct Places {
+pub struct ConnectionPermits {
     all: Arc<Semaphore>,
     count: u32,
     reserve: Arc<Semaphore>,
@@ -54,7 +54,7 @@ pub struct Places {
     metrics: Arc<WebMetrics>,
 }
 
-impl Places {
+impl ConnectionPermits {
     pub fn new(count: u32, guard: Arc<Guard>, metrics: Arc<WebMetrics>) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count as usize)),
